@@ -1,0 +1,1 @@
+"""Single sign-on for Envoy as an external processor."""

@@ -1,0 +1,18 @@
+"""What the generated Envoy configuration and the processor agree on. Both sides import these names, and nothing else is shared."""
+
+# gRPC metadata of the stream, written by the route (grpc_initial_metadata), which no client can write
+APPLICATION = "x-extproc-application"
+PUBLIC = "x-extproc-public"  # "1" on public paths
+
+# dynamic metadata of the processor's answer: the gate reads `decision`, the response gets the cookies, the access log the reason
+NAMESPACE = "envoy.filters.http.ext_proc"
+DECISION = "decision"
+CONTINUE = "continue"
+SET_COOKIE = "set_cookie"
+CACHE_CONTROL = "cache_control"
+REASON = "reason"
+
+# our own endpoints, below an application's path_prefix
+ENDPOINTS = "oauth2/"
+
+SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
