@@ -89,6 +89,7 @@ class Gateway(Model):
     hsts: Duration = Field(0, description="Strict-Transport-Security max-age; 0: not sent")
     access_log: str = Field("/dev/stdout", description="where Envoy writes its access log, JSON lines")
     admin: Listen | None = Field(None, description="Envoy's own admin listener; none by default. Keep it on loopback")
+    processors: tuple[Listen, ...] = Field((), description="where Envoy finds the processor, one address a worker process; default: listen")
     trusted_hops: int = Field(0, ge=0, le=16, description="proxies in front of Envoy whose X-Forwarded-For is believed")
 
     @model_validator(mode="after")
@@ -125,8 +126,6 @@ class ProviderSettings(Model):
     def _check(self) -> Self:
         _origin(self.issuer, "issuer", path=True)
         if self.issuer.startswith("http://") and not is_loopback(urlsplit(self.issuer).hostname or ""):
-            if self.backchannel_url is None or self.backchannel_url.startswith("http://localhost"):
-                raise ValueError("issuer begins with https://; http is for loopback only")
             raise ValueError("issuer begins with https://; http is for loopback only (backchannel_url may be http)")
         if self.backchannel_url is not None:
             _origin(self.backchannel_url, "backchannel_url", path=True)
@@ -253,7 +252,6 @@ class Limits(Model):
     lookup: Count = Field(2_000, description="requests that wait for a busy session store")
     logout: Count = 500
     per_provider: Count = Field(1_000, description="callbacks at one provider")
-    connects: Count = Field(100, description="connections to one provider under way")
     response_bytes: Count = Field(1_000_000, description="of a provider's answer")
 
 

@@ -1,0 +1,233 @@
+"""The admin listener: probes, the public keys of the assertion, and the last traces. Loopback by default.
+
+Nothing here changes anything but the spans that `POST /v1/traces` takes, and no answer may be kept or guessed at. The
+traces are readable by whoever reaches the port, so a page of another origin must not: a name that its owner can point
+at 127.0.0.1 (DNS rebinding) is refused as Host on the trace pages, and spans are not taken from a browser at all.
+"""
+
+import ipaddress
+import json
+import logging
+import re
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import cast
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve as hypercorn_serve
+from hypercorn.typing import ASGIFramework
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from extproc.addresses import Address
+from extproc.pages import traces as pages
+from extproc.traces import BadExport, Trace, TraceStore
+
+Readiness = Callable[[], tuple[tuple[str, str], ...]]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+BODY = 4_000_000  # bytes of one export as it comes
+UNPACKED = 16_000_000
+GRACE = 1.0  # seconds that an answer under way has at the end
+ABSENT = "It may have been long ago, or its spans are still under way: then reload in a few seconds."
+PROTOBUF = "application/x-protobuf"
+HEADERS = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+def application(*, readiness: Readiness, jwks: str, traces: TraceStore, hosts: tuple[str, ...] = ()) -> Starlette:
+    """The admin application.
+
+    `readiness` gives what is not ready, as (part, reason), and is asked at each probe; `jwks` is the key set as JSON;
+    `hosts` are names, besides addresses and names that no stranger's DNS can have, by which people reach the traces.
+    """
+
+    async def livez(_: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def readyz(_: Request) -> Response:
+        missing = readiness()
+        if not missing:
+            return JSONResponse({"ready": True})
+        faults = [{"part": part, "reason": reason} for part, reason in missing]
+        return JSONResponse({"ready": False, "missing": faults}, 503)
+
+    async def keys(_: Request) -> Response:
+        return Response(jwks, media_type="application/json")
+
+    async def root(_: Request) -> Response:
+        return RedirectResponse("/traces", 303)
+
+    routes = [
+        Route("/", _known_hosts(root, hosts)),
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+        Route("/.well-known/jwks.json", keys),
+        Route("/traces", _known_hosts(_list(traces), hosts)),
+        Route("/traces.json", _known_hosts(_list(traces), hosts)),
+        Route("/traces/{trace_id}", _known_hosts(_one(traces), hosts)),
+        Route("/v1/traces", _export(traces), methods=["POST"]),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(_Headers)])
+
+
+async def serve(
+    app: ASGIApp, address: Address, *, ready: Callable[[Address], None] = lambda _: None, shutdown: trio.Event
+) -> None:
+    """Serves an application on one address until `shutdown` is set; `ready` gets the address, with the port it has.
+
+    Raises OSError when the address cannot be had. It installs no signal handler and keeps no access log, so it may
+    run in a trio that is somebody's guest.
+    """
+    sock = _listening(address)  # by us: out of hypercorn's nurseries the error would come in several groups
+    bound = Address(host=address.host, port=sock.getsockname()[1])
+    config = Config()
+    config.bind = [f"fd://{sock.detach()}"]
+    config.accesslog = None
+    config.errorlog = logging.getLogger("extproc.http")  # an endpoint's exception goes where our log goes
+    config.errorlog.setLevel(logging.WARNING)
+    config.graceful_timeout = config.shutdown_timeout = GRACE
+    config.include_server_header = False
+    await hypercorn_serve(cast(ASGIFramework, app), config, shutdown_trigger=shutdown.wait, task_status=_Started(lambda: ready(bound)))
+
+
+class _Started(trio.TaskStatus[list[str]]):
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+
+    def started(self, value: list[str] | None = None) -> None:
+        self._then()
+
+
+def _listening(address: Address) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address.host, address.port))
+        sock.listen(128)
+    except BaseException:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def known_host(host: str, hosts: tuple[str, ...]) -> bool:
+    """Whether a Host header is none that a stranger's DNS could have: an address, a name without dots, one of ours."""
+    name = re.sub(r":\d*$", "", host.strip().lower()).removesuffix(".")
+    if name.startswith("[") and name.endswith("]"):
+        name = name[1:-1]
+    if name in hosts or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return bool(re.fullmatch(r"[a-z0-9_-]+", name))
+    return True
+
+
+def _known_hosts(endpoint: Endpoint, hosts: tuple[str, ...]) -> Endpoint:
+    async def checked(request: Request) -> Response:
+        if not known_host(request.headers.get("host", ""), hosts):
+            return PlainTextResponse("This host is not served here.\n", 421)
+        return await endpoint(request)
+
+    return checked
+
+
+def _list(traces: TraceStore) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        recent = traces.recent()
+        if _wants_json(request):
+            return JSONResponse({"traces": [_summary(trace) for trace in recent]})
+        return _html(pages.trace_list(recent))
+
+    return endpoint
+
+
+def _one(traces: TraceStore) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        trace_id = request.path_params["trace_id"].removesuffix(".json").lower()
+        trace = traces.trace(trace_id) if re.fullmatch(r"[0-9a-f]{32}", trace_id) else None
+        if _wants_json(request):
+            if trace is None:
+                return JSONResponse({"error": "there is no such trace"}, 404)
+            return JSONResponse({**_summary(trace), "spans": [_span(trace, i) for i in range(len(trace.spans))]})
+        if trace is None:
+            return _html(pages.message_page("No such trace", ABSENT), 404)
+        return _html(pages.trace_page(trace))
+
+    return endpoint
+
+
+def _export(traces: TraceStore) -> Endpoint:
+    """OTLP/HTTP in protobuf, as Envoy and the SDKs send it (opentelemetry-proto, OTLP/HTTP request)."""
+
+    async def endpoint(request: Request) -> Response:
+        if "origin" in request.headers or request.headers.get("sec-fetch-site", "none") != "none":
+            return PlainTextResponse("Spans are not taken from a browser.\n", 403)
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != PROTOBUF:
+            return PlainTextResponse(f"The content type is {PROTOBUF}.\n", 415)
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY:
+                return PlainTextResponse("The body is too large.\n", 413)
+        try:
+            traces.add_otlp(bytes(body), request.headers.get("content-encoding", ""), limit=UNPACKED)
+        except BadExport as error:
+            return PlainTextResponse(f"Not taken: {error}.\n", 400)
+        return Response(b"", media_type=PROTOBUF)  # an empty ExportTraceServiceResponse: all was taken
+
+    return endpoint
+
+
+def _wants_json(request: Request) -> bool:
+    accept = request.headers.get("accept", "")
+    return request.url.path.endswith(".json") or ("application/json" in accept and "text/html" not in accept)
+
+
+def _html(page: str, status: int = 200) -> Response:
+    return HTMLResponse(page, status, {"content-security-policy": pages.CONTENT_SECURITY_POLICY})
+
+
+def _summary(trace: Trace) -> dict[str, object]:
+    return {
+        "trace_id": trace.trace_id,
+        "services": sorted({span.service for span in trace.spans}),
+        "start_ns": min(span.start_ns for span in trace.spans),
+        "duration_ns": max(s.end_ns for s in trace.spans) - min(s.start_ns for s in trace.spans),
+        "span_count": len(trace.spans),
+        "dropped": trace.dropped,
+    }
+
+
+def _span(trace: Trace, index: int) -> dict[str, object]:
+    span = trace.spans[index]
+    events = [{**asdict(event), "attributes": dict(event.attributes)} for event in span.events]
+    return {**asdict(span), "attributes": dict(span.attributes), "events": json.loads(json.dumps(events))}
+
+
+class _Headers:
+    """Puts the headers of every answer on every answer, those of errors included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *HEADERS]}
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)

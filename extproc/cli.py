@@ -1,0 +1,103 @@
+"""The command line: serve, envoy, check, schema, demo. The only place that reads settings and prints.
+
+Exit codes: 0 all right, 1 something is wrong with what was asked for, 2 the command line itself.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from extproc.settings import Settings, SettingsError, load
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs one command and exits."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        sys.exit(parsed.run(parsed))
+    except SettingsError as error:
+        sys.exit(f"{error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="extproc", description="Single sign-on for Envoy as an external processor.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, text in (
+        ("serve", _serve, "run the processor"),
+        ("envoy", _envoy, "print the Envoy configuration for the settings"),
+        ("check", _check, "validate the settings, and the Envoy configuration where an envoy binary is there"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--config", type=Path, default=Path("extproc.yaml"), metavar="FILE", help="the settings (default: %(default)s)")
+        command.set_defaults(run=run)
+    schema = commands.add_parser("schema", help="print the JSON schema of the settings")
+    schema.set_defaults(run=_schema)
+    demo = commands.add_parser("demo", help="run the whole stack on loopback: Envoy, the processor, a provider and an application")
+    demo.add_argument("--port", type=int, metavar="N", help="the gateway's port (default: 8080, or a free one)")
+    demo.add_argument("--check", action="store_true", help="do one login as a browser would, print each step, and end")
+    demo.add_argument("--describe", type=Path, metavar="FILE", help="write the addresses and process ids to a JSON file once all is up")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from extproc import serve
+    from extproc.oidc.errors import OIDCError
+
+    settings = load(parsed.config)
+    try:
+        serve.run(settings)
+    except OIDCError as error:
+        sys.exit(f"extproc: {error.detail}")
+    except serve.CannotListen as error:
+        sys.exit(f"extproc: {error}")
+    return 0
+
+
+def _envoy(parsed: argparse.Namespace) -> int:
+    from extproc import dataplane
+
+    print(dataplane.to_yaml(load(parsed.config)), end="")
+    return 0
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    from extproc import dataplane
+
+    settings = load(parsed.config)
+    text = dataplane.to_yaml(settings)
+    envoy = dataplane.find_envoy()
+    faults = dataplane.validate(text, envoy) if envoy is not None else []
+    for name in settings.applications:
+        if not settings.applications[name].exclude:
+            print(f"register at provider {settings.applications[name].provider}: redirect_uri {settings.url(name)}oauth2/callback, post_logout_redirect_uri {settings.url(name)}oauth2/signed-out")
+    for warning in dataplane.warnings(settings):
+        print(f"warning: {warning}")
+    for fault in faults:
+        print(f"error: {fault}")
+    if envoy is None:
+        print("warning: no envoy binary on PATH; the generated configuration was built, but no Envoy has validated it")
+    print(_summary(settings, bool(faults)))
+    return 1 if faults else 0
+
+
+def _summary(settings: Settings, failed: bool) -> str:
+    return "not all right" if failed else f"all right: {len(settings.applications)} applications, {len(settings.providers)} providers"
+
+
+def _schema(_: argparse.Namespace) -> int:
+    print(json.dumps(Settings.model_json_schema(), indent=2))
+    return 0
+
+
+def _demo(parsed: argparse.Namespace) -> int:
+    from extproc import demo
+
+    return demo.main(port=parsed.port, check=parsed.check, describe=parsed.describe)

@@ -1,0 +1,102 @@
+"""What is allowed but seldom meant: lines for `extproc check`."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from extproc.addresses import Address, is_loopback
+from extproc.contract import ENDPOINTS
+from extproc.dataplane.clusters import processors
+from extproc.settings import ApplicationSettings, Settings
+
+
+def warnings(settings: Settings) -> list[str]:
+    """One line each, beginning with the key that it is about."""
+    return [*_providers(settings), *_addresses(settings), *_front(settings), *_applications(settings)]
+
+
+def _providers(settings: Settings) -> Iterator[str]:
+    """A provider behind the gateway that the gateway asks to sign in first: nobody could ever sign in."""
+    for name, provider in settings.providers.items():
+        served_by = _serving(settings, provider.issuer)
+        if served_by and not settings.applications[served_by].exclude:
+            yield (
+                f"providers.{name}.issuer: {provider.issuer} is served by this gateway's application {served_by}, "
+                "which needs a login first; give the provider an application of its own with exclude: true"
+            )
+
+
+def _serving(settings: Settings, url: str) -> str | None:
+    """The application that a URL reaches on this gateway: same port, one of its hosts, the longest path_prefix."""
+    asked, gateway = urlsplit(url), urlsplit(settings.gateway.url)
+    if _port(asked.scheme, asked.port) != _port(gateway.scheme, gateway.port):
+        return None
+    host = f"[{asked.hostname}]" if ":" in (asked.hostname or "") else asked.hostname or ""
+    path = asked.path if asked.path.endswith("/") else asked.path + "/"
+    found = [
+        (host in application.hosts, len(application.path_prefix), name)
+        for name, application in settings.applications.items()
+        if _serves(application, host, gateway.hostname) and path.startswith(application.path_prefix)
+    ]
+    return max(found, key=lambda each: (each[1], each[0]))[2] if found else None
+
+
+def _serves(application: ApplicationSettings, host: str, gateway: str | None) -> bool:
+    return host in application.hosts or ("*" in application.hosts and host == gateway)
+
+
+def _port(scheme: str, port: int | None) -> int:
+    return port or {"https": 443}.get(scheme, 80)
+
+
+def _addresses(settings: Settings) -> Iterator[str]:
+    listeners: list[tuple[str, Address | None, str]] = [
+        ("listen", settings.listen, "whoever reaches it can speak to the processor as Envoy does"),
+        ("admin", settings.admin, "whoever reaches it sees traces and state"),
+        ("gateway.admin", settings.gateway.admin, "whoever reaches it can stop Envoy and read its configuration"),
+    ]
+    for key, address, why in listeners:
+        if address is not None and address.path is None and not is_loopback(address.host):
+            yield f"{key}: {address} is not on loopback; {why}"
+    for place in processors(settings):
+        if place.path is not None and not place.path.startswith("/"):
+            yield f"listen: {place} is a relative path, which Envoy takes from its own working directory"
+
+
+def _front(settings: Settings) -> Iterator[str]:
+    gateway = settings.gateway
+    https = gateway.url.startswith("https://")
+    if https and gateway.tls is None and gateway.trusted_hops == 0:
+        yield (
+            "gateway.url: begins with https://, but there is neither tls nor trusted_hops; "
+            "applications are told X-Forwarded-Proto: http"
+        )
+    if gateway.hsts and not https:
+        yield "gateway.hsts: is not sent, since gateway.url does not begin with https://"
+    if not https and not is_loopback(urlsplit(gateway.url).hostname or ""):
+        yield f"gateway.url: {gateway.url} is plain http off loopback; sessions can be read, cookies planted on the way"
+
+
+def _applications(settings: Settings) -> Iterator[str]:
+    for name, application in settings.applications.items():
+        for other, another in settings.applications.items():
+            if name == other or another.exclude:
+                continue
+            own = another.path_prefix + ENDPOINTS
+            if application.path_prefix.startswith(own) and _share(application, another):
+                yield (
+                    f"applications.{name}.path_prefix: {application.path_prefix} is below {own}, "
+                    f"where the endpoints of {other} are; it is not reached"
+                )
+            if application.exclude and application.escaped_slashes == "keep" and _same(application, another):
+                yield (
+                    f"applications.{name}: is the upstream of {other} without its login, and keeps escaped slashes; "
+                    f"a path with ..%2F may reach what {other} protects"
+                )
+
+
+def _share(one: ApplicationSettings, other: ApplicationSettings) -> bool:
+    return bool({*one.hosts} & {*other.hosts}) or "*" in one.hosts or "*" in other.hosts
+
+
+def _same(one: ApplicationSettings, other: ApplicationSettings) -> bool:
+    return one.upstream.rstrip("/") == other.upstream.rstrip("/")

@@ -1,0 +1,197 @@
+"""Where Envoy sends requests: the applications, the processor, the receiver of spans."""
+
+import ipaddress
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from envoy_data_plane.envoy.config.cluster.v3 import (
+    CircuitBreakers,
+    CircuitBreakersThresholds,
+    Cluster,
+    ClusterCommonLbConfig,
+    ClusterDiscoveryType,
+    ClusterDnsLookupFamily,
+    ClusterLbPolicy,
+)
+from envoy_data_plane.envoy.config.core.v3 import (
+    Address,
+    Http1ProtocolOptions,
+    Http2ProtocolOptions,
+    Pipe,
+    SocketAddress,
+    TransportSocket,
+)
+from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as HttpOptions
+from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
+    CertificateValidationContext,
+    CommonTlsContext,
+    SubjectAltNameMatcher,
+    SubjectAltNameMatcherSanType,
+    TlsParameters,
+    TlsParametersTlsProtocol,
+    UpstreamTlsContext,
+)
+from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
+    HttpProtocolOptions,
+    HttpProtocolOptionsExplicitHttpConfig,
+)
+from envoy_data_plane.envoy.type.v3 import Percent
+
+from extproc.addresses import Address as Where
+from extproc.dataplane.typed import exact, file, pack, seconds
+from extproc.settings import ApplicationSettings, Settings
+
+PROCESSOR = "processor"
+TRACING = "tracing"
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_STREAMS_PER_CONNECTION = 1000
+_KEEP = 1.5  # seconds an idle connection to an application is kept
+_APPLICATION_REQUESTS = 50_000  # WebSockets and event streams count as long as they last
+_AUTHORITIES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
+)
+
+
+def application_cluster(name: str) -> str:
+    """The cluster of an application; a prefix of its own, so that no application can be called `processor`."""
+    return f"application-{name}"
+
+
+def clusters(settings: Settings) -> list[Cluster]:
+    made = [_application(name, application) for name, application in settings.applications.items()]
+    made.append(_processor(settings))
+    made.append(_tracing(settings))
+    return made
+
+
+def processors(settings: Settings) -> tuple[Where, ...]:
+    """One endpoint a worker process: SO_REUSEPORT balances connections, of which Envoy opens few, not streams."""
+    return settings.gateway.processors or (reachable(settings.listen),)
+
+
+def reachable(listen: Where) -> Where:
+    """Where a listener on every address is reached from its own machine."""
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host)  # noqa: S104
+    return Where(host=loopback, port=listen.port) if loopback else listen
+
+
+def traces_url(settings: Settings) -> str:
+    """Where Envoy's spans go: OTLP over HTTP."""
+    base = settings.tracing.endpoint or f"http://{reachable(settings.admin)}"
+    return base.rstrip("/") + "/v1/traces"
+
+
+def _application(name: str, application: ApplicationSettings) -> Cluster:
+    url = urlsplit(application.upstream)
+    https = url.scheme == "https"
+    cluster = _cluster(application_cluster(name), (_place(url),), connect=5)
+    cluster.circuit_breakers = _breakers(requests=_APPLICATION_REQUESTS, connections=_APPLICATION_REQUESTS)
+    http1 = HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions())
+    # Node, uvicorn and gunicorn close an idle connection after 2 to 5 s: a request on its way then would be lost
+    options = HttpProtocolOptions(
+        explicit_http_config=http1, common_http_protocol_options=HttpOptions(idle_timeout=seconds(_KEEP))
+    )
+    cluster.typed_extension_protocol_options = {_HTTP_OPTIONS: pack(options)}
+    cluster.transport_socket = _tls(url, application.upstream_ca_file) if https else None
+    return cluster
+
+
+def _processor(settings: Settings) -> Cluster:
+    cluster = _cluster(PROCESSOR, processors(settings), connect=0.5)
+    cluster.lb_policy = ClusterLbPolicy.LEAST_REQUEST
+    streams = settings.limits.streams
+    # the processor answers 503 itself, before it consumes anything: Envoy's limit only bounds what a dead one costs
+    cluster.circuit_breakers = _breakers(requests=streams, connections=1000, retries=100)
+    # with one or two endpoints the default (50 %) would send to dead ones
+    cluster.common_lb_config = ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0))
+    http2 = Http2ProtocolOptions(max_concurrent_streams=_STREAMS_PER_CONNECTION)
+    cluster.typed_extension_protocol_options = {
+        _HTTP_OPTIONS: pack(
+            HttpProtocolOptions(
+                explicit_http_config=HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=http2)
+            )
+        )
+    }
+    return cluster
+
+
+def _tracing(settings: Settings) -> Cluster:
+    url = urlsplit(traces_url(settings))
+    cluster = _cluster(TRACING, (_place(url),), connect=1)
+    cluster.transport_socket = _tls(url, None) if url.scheme == "https" else None
+    return cluster
+
+
+def _place(url: SplitResult) -> Where:
+    return Where(host=url.hostname or "", port=url.port or (443 if url.scheme == "https" else 80))
+
+
+def _cluster(name: str, places: Sequence[Where], *, connect: float) -> Cluster:
+    endpoints = [LbEndpoint(endpoint=Endpoint(address=address(place))) for place in places]
+    cluster = Cluster(
+        name=name,
+        type=ClusterDiscoveryType.STATIC,
+        connect_timeout=seconds(connect),
+        load_assignment=ClusterLoadAssignment(
+            cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=endpoints)]
+        ),
+    )
+    if any(place.path is None and not _is_ip(_host(place)) for place in places):
+        cluster.type = ClusterDiscoveryType.STRICT_DNS
+        cluster.dns_lookup_family = ClusterDnsLookupFamily.V4_PREFERRED
+    return cluster
+
+
+def address(place: Where) -> Address:
+    if place.path is not None:
+        return Address(pipe=Pipe(path=place.path))
+    return Address(socket_address=SocketAddress(address=_host(place), port_value=place.port))
+
+
+def _host(place: Where) -> str:
+    """localhost needs no resolver (RFC 6761 section 6.3)."""
+    return "127.0.0.1" if place.host == "localhost" or place.host.endswith(".localhost") else place.host
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _breakers(*, requests: int, connections: int, retries: int = 3) -> CircuitBreakers:
+    limits = CircuitBreakersThresholds(
+        max_connections=connections, max_pending_requests=requests, max_requests=requests, max_retries=retries
+    )
+    return CircuitBreakers(thresholds=[limits])
+
+
+def _tls(url: SplitResult, ca_file: Path | None) -> TransportSocket:
+    """TLS to an upstream, its certificate and name verified; Envoy verifies nothing unless it is told what with."""
+    host = url.hostname or ""
+    kind = SubjectAltNameMatcherSanType.IP_ADDRESS if _is_ip(host) else SubjectAltNameMatcherSanType.DNS
+    validation = CertificateValidationContext(
+        trusted_ca=file(ca_file or _system_authorities()),
+        match_typed_subject_alt_names=[SubjectAltNameMatcher(san_type=kind, matcher=exact(host))],
+    )
+    context = CommonTlsContext(
+        tls_params=TlsParameters(tls_minimum_protocol_version=TlsParametersTlsProtocol.TLSv1_2),
+        alpn_protocols=["http/1.1"],
+        validation_context=validation,
+    )
+    tls = UpstreamTlsContext(common_tls_context=context, sni="" if _is_ip(host) else host)
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(tls))
+
+
+def _system_authorities() -> str:
+    """The bundle of this machine; where none is found, Debian's, so that Envoy says that it is missing."""
+    found = (path for path in (ssl.get_default_verify_paths().cafile, *_AUTHORITIES) if path and Path(path).is_file())
+    return next(found, _AUTHORITIES[0])

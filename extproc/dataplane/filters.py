@@ -1,0 +1,100 @@
+"""The HTTP filters, in order; their names are the keys of per-route configuration.
+
+1. clean: nothing that a client sent is identity.
+2. assertion: a valid assertion cookie becomes identity headers, without us.
+3. decide: the processor, skipped when 2 wrote the subject header.
+4. gate: passes a verified assertion or the processor's word, and nothing else: a stream that ended in silence, a filter
+   that an operator loosened, a matcher that got lost all end here.
+5. strip: our cookies leave the Cookie header, the others stay as they were, byte for byte.
+"""
+
+import betterproto2
+from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation as Mutation
+from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutationRemoveOnMatch, HeaderMutationRules
+from envoy_data_plane.envoy.config.core.v3 import (
+    BackoffStrategy,
+    GrpcService,
+    GrpcServiceEnvoyGrpc,
+    RetryPolicy,
+    RetryPolicyRetryHostPredicate,
+)
+from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
+    ExternalProcessor,
+    HeaderForwardingRules,
+    MetadataOptions,
+    MetadataOptionsMetadataNamespaces,
+    ProcessingMode,
+    ProcessingModeHeaderSendMode,
+)
+from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import HeaderMutation, Mutations
+from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
+from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher
+from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
+
+from extproc.contract import NAMESPACE
+from extproc.dataplane import patterns
+from extproc.dataplane.clusters import PROCESSOR
+from extproc.dataplane.cookies import strip
+from extproc.dataplane.signed_in import assertion, fast_path, gate, unless_signed_in
+from extproc.dataplane.typed import exact, pack, regex, seconds
+from extproc.oidc.http import READ_HEADERS
+from extproc.settings import Settings
+
+CLEAN, ASSERTION, DECIDE, GATE, STRIP, ROUTER = "clean", "assertion", "decide", "gate", "strip", "router"
+_SLACK = 10  # seconds between our own deadline and Envoy's: ours must come first, it has an answer
+
+
+def filters(settings: Settings) -> list[HttpFilter]:
+    chain: list[tuple[str, betterproto2.Message]] = [(CLEAN, clean(settings.identity.header_prefix))]
+    if fast_path(settings):
+        chain += [(ASSERTION, assertion(settings)), (DECIDE, unless_signed_in(settings, processor(settings)))]
+    else:
+        chain += [(DECIDE, processor(settings))]
+    chain += [(GATE, gate(settings)), (STRIP, strip()), (ROUTER, Router(suppress_envoy_headers=True))]
+    return [HttpFilter(name=name, typed_config=pack(message)) for name, message in chain]
+
+
+def clean(header_prefix: str) -> HeaderMutation:
+    forgeable = HeaderMutationRemoveOnMatch(key_matcher=regex(patterns.forgeable(header_prefix)))
+    return HeaderMutation(mutations=Mutations(request_mutations=[Mutation(remove_on_match=forgeable)]))
+
+
+def processor(settings: Settings) -> ExternalProcessor:
+    """ext_proc: request headers only; every failure is a 503, and so is an answer that Envoy cannot carry out whole."""
+    timeouts = settings.timeouts
+    service = GrpcServiceEnvoyGrpc(cluster_name=PROCESSOR, retry_policy=_retries(), skip_envoy_headers=True)
+    return ExternalProcessor(
+        grpc_service=GrpcService(envoy_grpc=service),
+        failure_mode_allow=False,
+        allow_mode_override=False,
+        # no response phase: a download or a WebSocket holds no stream
+        processing_mode=ProcessingMode(
+            request_header_mode=ProcessingModeHeaderSendMode.SEND,
+            response_header_mode=ProcessingModeHeaderSendMode.SKIP,
+        ),
+        message_timeout=seconds(timeouts.message),
+        max_message_timeout=seconds(max(timeouts.callback, timeouts.message) + _SLACK),
+        # the route was chosen by the path: nobody changes that afterwards
+        mutation_rules=HeaderMutationRules(disallow_system=True, disallow_is_error=True),
+        forward_rules=HeaderForwardingRules(
+            allowed_headers=ListStringMatcher(patterns=[exact(h) for h in READ_HEADERS])
+        ),
+        metadata_options=MetadataOptions(receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[NAMESPACE])),
+        status_on_error=HttpStatus(code=StatusCode.ServiceUnavailable),
+    )
+
+
+def _retries() -> RetryPolicy:
+    """Only what never reached a processor is tried again: `reset` would replay a callback, with its single-use code."""
+    other = RetryPolicyRetryHostPredicate(
+        name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
+    )
+    return RetryPolicy(
+        retry_on="connect-failure,refused-stream",
+        num_retries=2,
+        retry_back_off=BackoffStrategy(base_interval=seconds(0.05), max_interval=seconds(0.5)),
+        retry_host_predicate=[other],
+        host_selection_retry_max_attempts=3,
+    )

@@ -1,0 +1,141 @@
+"""What one sees of a request: access log, spans, and the answers that Envoy gives by itself.
+
+No query string goes anywhere: authorization codes and states are in queries.
+"""
+
+from envoy_data_plane.envoy.config.accesslog.v3 import (
+    AccessLog,
+    AccessLogFilter,
+    AndFilter,
+    ComparisonFilter,
+    ComparisonFilterOp,
+    MetadataFilter,
+    ResponseFlagFilter,
+    StatusCodeFilter,
+)
+from envoy_data_plane.envoy.config.core.v3 import HttpService, HttpUri, RuntimeUInt32, SubstitutionFormatString
+from envoy_data_plane.envoy.config.trace.v3 import OpenTelemetryConfig, TracingHttp
+from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
+from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import StderrAccessLog, StdoutAccessLog
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpConnectionManagerTracing,
+    LocalReplyConfig,
+    ResponseMapper,
+)
+from envoy_data_plane.envoy.type.metadata.v3 import (
+    MetadataKey,
+    MetadataKeyPathSegment,
+    MetadataKind,
+    MetadataKindRequest,
+)
+from envoy_data_plane.envoy.type.tracing.v3 import CustomTag, CustomTagMetadata
+from envoy_data_plane.envoy.type.v3 import Percent
+from envoy_data_plane.google.protobuf import Struct
+
+from extproc.contract import DECISION, NAMESPACE, REASON
+from extproc.dataplane.clusters import TRACING, traces_url
+from extproc.dataplane.routes import hsts
+from extproc.dataplane.signed_in import metadata
+from extproc.dataplane.typed import IF_ABSENT, exact, extension, header, seconds, text
+from extproc.settings import Settings
+
+_REASON = f"%DYNAMIC_METADATA({NAMESPACE}:{REASON})%"
+FIELDS = {
+    "time": "%START_TIME%",
+    "method": "%REQ(:METHOD)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "path": "%PATH(NQ)%",
+    "protocol": "%PROTOCOL%",
+    "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "flags": "%RESPONSE_FLAGS%",
+    "reason": _REASON,
+    "route": "%ROUTE_NAME%",
+    "cluster": "%UPSTREAM_CLUSTER%",
+    "upstream": "%UPSTREAM_HOST%",
+    "duration_ms": "%DURATION%",
+    "bytes_received": "%BYTES_RECEIVED%",
+    "bytes_sent": "%BYTES_SENT%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "trace_id": "%TRACE_ID%",
+}
+# upstream trouble: Envoy's own text for it names addresses and library errors
+_UPSTREAM_TROUBLE = ["LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NC", "URX", "UPE", "DF"]
+
+
+def access_log(path: str) -> AccessLog:
+    """JSON lines. The standard streams have loggers of their own: in a container not everybody may open /dev/stdout."""
+    line = SubstitutionFormatString(json_format=Struct.from_dict(FIELDS))
+    if path == "/dev/stdout":
+        return _log("stdout", StdoutAccessLog(log_format=line))
+    if path == "/dev/stderr":
+        return _log("stderr", StderrAccessLog(log_format=line))
+    return _log("file", FileAccessLog(path=path, log_format=line))
+
+
+def _log(name: str, message: FileAccessLog | StdoutAccessLog | StderrAccessLog) -> AccessLog:
+    typed = extension(f"envoy.access_loggers.{name}", message)
+    return AccessLog(name=typed.name, typed_config=typed.typed_config)
+
+
+def tracing(settings: Settings) -> HttpConnectionManagerTracing:
+    """OpenTelemetry; a client's traceparent goes on. Each hop upstream is a span, the provider's hop included."""
+    receiver = HttpService(http_uri=HttpUri(uri=traces_url(settings), cluster=TRACING, timeout=seconds(1)))
+    provider = extension(
+        "envoy.tracers.opentelemetry", OpenTelemetryConfig(http_service=receiver, service_name="envoy")
+    )
+    return HttpConnectionManagerTracing(
+        random_sampling=Percent(value=settings.tracing.sample * 100),
+        spawn_upstream_span=True,
+        max_path_tag_length=0,  # the url tag would have the query
+        custom_tags=[_reason_tag()],
+        provider=TracingHttp(name=provider.name, typed_config=provider.typed_config),
+    )
+
+
+def _reason_tag() -> CustomTag:
+    """A span carries the route's name as its own, and why the processor answered as it did."""
+    key = MetadataKey(key=NAMESPACE, path=[MetadataKeyPathSegment(key=REASON)])
+    return CustomTag(
+        tag="extproc.reason",
+        metadata=CustomTagMetadata(kind=MetadataKind(request=MetadataKindRequest()), metadata_key=key),
+    )
+
+
+def local_replies(settings: Settings) -> LocalReplyConfig:
+    """Envoy's own answers, of which the processor's are a kind: no cache keeps them, each says its request id,
+    which is in the access log beside the trace id (Envoy knows none here).
+
+    The first mapper that matches counts. Bodies are replaced only where the processor wrote none.
+    """
+    headers = [
+        header("cache-control", "no-store", IF_ABSENT),
+        header("x-request-id", "%REQ(X-REQUEST-ID)%", IF_ABSENT),
+        *hsts(settings),
+    ]
+    plain = SubstitutionFormatString(
+        text_format_source=text("Error %RESPONSE_CODE%\nRequest id: %REQ(X-REQUEST-ID)%\n")
+    )
+    trouble = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=_UPSTREAM_TROUBLE))
+    unsaid = AccessLogFilter(and_filter=AndFilter(filters=[_status(500), _absent(REASON), _absent(DECISION)]))
+    return LocalReplyConfig(
+        mappers=[
+            ResponseMapper(filter=trouble, body_format_override=plain, headers_to_add=headers),
+            ResponseMapper(filter=unsaid, body_format_override=plain, headers_to_add=headers),
+            ResponseMapper(filter=_status(100), headers_to_add=headers),
+        ]
+    )
+
+
+def _status(least: int) -> AccessLogFilter:
+    value = RuntimeUInt32(default_value=least, runtime_key=f"extproc.status_{least}")
+    return AccessLogFilter(
+        status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=ComparisonFilterOp.GE, value=value))
+    )
+
+
+def _absent(key: str) -> AccessLogFilter:
+    """That the processor wrote no such key (the filter knows no `invert`; a value of ours is never empty)."""
+    never = metadata(key, exact(""))
+    return AccessLogFilter(metadata_filter=MetadataFilter(matcher=never, match_if_key_not_found=True))

@@ -1,0 +1,206 @@
+"""Virtual hosts and routes: the policy of every request is the route that Envoy chose, so nobody guesses a path twice.
+
+A virtual host has, in this order:
+1. our own endpoints, of every application, the longest first: no assertion is looked at, so the processor is never
+   skipped, and they end in a 404 of Envoy's own, so a code or a logout reaches no application, whatever prefixes
+   there are;
+2. the applications, the longest path_prefix first, each with
+   - the redirect from /wiki to /wiki/,
+   - 400 for escaped slashes, where another application keeps them,
+   - its public paths, one route each,
+   - its pages;
+3. a 403 for CONNECT and a 404, so that no request is without a route.
+Unlisted hosts get 421.
+"""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+from envoy_data_plane.envoy.config.core.v3 import HeaderValue, HeaderValueOption
+from envoy_data_plane.envoy.config.route.v3 import (
+    Decorator,
+    DirectResponseAction,
+    RedirectAction,
+    RetryPolicy,
+    Route,
+    RouteAction,
+    RouteConfiguration,
+    RouteMatch,
+    RouteMatchConnectMatcher,
+    VirtualHost,
+)
+from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import ExtProcOverrides, ExtProcPerRoute
+from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import PerRouteConfig
+from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import RbacPerRoute
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
+from envoy_data_plane.google.protobuf import Any
+
+from extproc.contract import APPLICATION, CACHE_CONTROL, ENDPOINTS, NAMESPACE, PUBLIC, SET_COOKIE
+from extproc.dataplane import patterns
+from extproc.dataplane.clusters import application_cluster
+from extproc.dataplane.filters import ASSERTION, DECIDE, GATE
+from extproc.dataplane.signed_in import fast_path
+from extproc.dataplane.typed import ADD, header, pack, seconds, text
+from extproc.settings import Settings
+
+_IDLE = 3600  # seconds without a byte either way: a WebSocket without pings, a stream of rare events
+EVERYTHING = RouteMatch(safe_regex=RegexMatcher(regex=".*"))  # "*" of OPTIONS too, which the prefix / does not match
+CONNECT = RouteMatch(connect_matcher=RouteMatchConnectMatcher())  # the one thing that EVERYTHING is not
+
+
+_AGAIN = RetryPolicy(retry_on="connect-failure,refused-stream,reset-before-request", num_retries=1)  # none was sent
+
+
+def route_configuration(settings: Settings) -> RouteConfiguration:
+    return RouteConfiguration(
+        name="gateway",
+        virtual_hosts=list(_virtual_hosts(settings)),
+        ignore_port_in_host_matching=True,  # and the Host header goes on as it came
+        response_headers_to_add=hsts(settings),
+    )
+
+
+def hsts(settings: Settings) -> list[HeaderValueOption]:
+    """Strict-Transport-Security (RFC 6797); a gateway.url of http sends none."""
+    if not settings.gateway.hsts or not settings.gateway.url.startswith("https://"):
+        return []
+    return [header("strict-transport-security", f"max-age={int(settings.gateway.hsts)}")]
+
+
+def keeps_escaped_slashes(settings: Settings) -> bool:
+    return any(application.escaped_slashes == "keep" for application in settings.applications.values())
+
+
+def hosts(settings: Settings) -> list[str]:
+    """Every host that an application lists, in their order."""
+    return list(dict.fromkeys(host for application in settings.applications.values() for host in application.hosts))
+
+
+def _virtual_hosts(settings: Settings) -> Iterator[VirtualHost]:
+    """Hosts with the same applications share one. What is on "*" is on every host, but where a host has its own."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for host in [*(h for h in hosts(settings) if h != "*"), "*"]:
+        groups.setdefault(_applications(settings, host), []).append(host)
+    for names, domains in groups.items():
+        yield VirtualHost(
+            name="+".join(names) or "unlisted",
+            domains=["*"] if "*" in domains else domains,
+            routes=_routes(settings, names) if names else [*_unlisted()],
+        )
+
+
+def _unlisted() -> Iterator[Route]:
+    """421 (RFC 9110 section 15.5.20) for hosts that no application lists."""
+    for name, match in (("unlisted", EVERYTHING), ("unlisted:connect", CONNECT)):
+        yield _direct(name, match, 421, "This gateway does not serve that host.")
+
+
+def _applications(settings: Settings, host: str) -> tuple[str, ...]:
+    """Their names, the longest path_prefix first."""
+    listed = {a.path_prefix: name for name, a in settings.applications.items() if "*" in a.hosts}
+    listed |= {a.path_prefix: name for name, a in settings.applications.items() if host in a.hosts}
+    return tuple(listed[prefix] for prefix in sorted(listed, key=lambda prefix: (-len(prefix), prefix)))
+
+
+def _routes(settings: Settings, names: Sequence[str]) -> list[Route]:
+    own = [_own(settings, name) for name in names if not settings.applications[name].exclude]
+    pages = [route for name in names for route in _application(settings, name)]
+    nothing = _direct("none", EVERYTHING, 404, "There is nothing here.")
+    return [*own, *pages, _direct("connect", CONNECT, 403, "There are no tunnels here."), nothing]
+
+
+def _own(settings: Settings, name: str) -> Route:
+    match = RouteMatch(prefix=settings.applications[name].path_prefix + ENDPOINTS)
+    route = _direct(f"{name}:own", match, 404, "There is nothing here.")
+    route.typed_per_filter_config = {DECIDE: _decide(name)}
+    return route
+
+
+def _application(settings: Settings, name: str) -> Iterator[Route]:
+    application = settings.applications[name]
+    prefix = application.path_prefix
+    if prefix != "/":
+        yield _slash(settings, name)
+    if application.escaped_slashes == "reject" and keeps_escaped_slashes(settings):
+        match = RouteMatch(safe_regex=RegexMatcher(regex=patterns.escaped_slashes(prefix)))
+        yield _direct(f"{name}:escaped-slash", match, 400, "Escaped slashes are not accepted here.")
+    for path in application.public_paths:
+        match = RouteMatch(safe_regex=RegexMatcher(regex=patterns.public(path)))
+        yield _pages(settings, f"{name}:public:{path}", name, match, public=True)
+    yield _pages(settings, name, name, RouteMatch(prefix=prefix))
+
+
+def _pages(settings: Settings, route: str, name: str, match: RouteMatch, *, public: bool = False) -> Route:
+    return Route(
+        name=route,
+        match=match,
+        # no deadline for an answer that has begun: downloads, event streams, WebSockets
+        route=RouteAction(
+            cluster=application_cluster(name), timeout=seconds(0), idle_timeout=seconds(_IDLE), retry_policy=_AGAIN
+        ),
+        typed_per_filter_config=_unasked()
+        if settings.applications[name].exclude
+        else _asked(settings, name, public=public),
+        response_headers_to_add=[] if settings.applications[name].exclude else _renewal(),
+        decorator=Decorator(operation=route, propagate=False),
+    )
+
+
+def _asked(settings: Settings, name: str, *, public: bool) -> dict[str, Any]:
+    config = {DECIDE: _decide(name, public=public)}
+    if fast_path(settings):
+        config[ASSERTION] = pack(PerRouteConfig(requirement_name=name))
+    return config
+
+
+def _decide(name: str, *, public: bool = False) -> Any:
+    """What the route says to the processor, in gRPC metadata, which no client can write."""
+    say = [HeaderValue(key=APPLICATION, value=name)]
+    if public:
+        say.append(HeaderValue(key=PUBLIC, value="1"))
+    return pack(ExtProcPerRoute(overrides=ExtProcOverrides(grpc_initial_metadata=say)))
+
+
+def _unasked() -> dict[str, Any]:
+    return {DECIDE: pack(ExtProcPerRoute(disabled=True)), GATE: pack(RbacPerRoute())}
+
+
+def _renewal() -> list[HeaderValueOption]:
+    """A renewed assertion comes as metadata of the processor's answer; without any, nothing is added.
+
+    The application's own Cache-Control gives way to it, or a shared cache would keep somebody's assertion.
+    """
+    return [
+        header("set-cookie", f"%DYNAMIC_METADATA({NAMESPACE}:{SET_COOKIE})%", ADD),
+        header("cache-control", f"%DYNAMIC_METADATA({NAMESPACE}:{CACHE_CONTROL})%"),
+    ]
+
+
+def _direct(name: str, match: RouteMatch, status: int, body: str) -> Route:
+    """An answer of Envoy's own, for which nobody has to sign in."""
+    return Route(
+        name=name,
+        match=match,
+        direct_response=DirectResponseAction(status=status, body=text(body)),
+        typed_per_filter_config=_unasked(),
+        decorator=Decorator(operation=name, propagate=False),
+    )
+
+
+def _slash(settings: Settings, name: str) -> Route:
+    """/wiki to /wiki/, on the application's own url: the connection's scheme may not be the browser's."""
+    application = settings.applications[name]
+    redirect = RedirectAction(path_redirect=application.path_prefix)
+    if not application.exclude:
+        url = urlsplit(settings.url(name))
+        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
+        redirect = RedirectAction(scheme_redirect=url.scheme, host_redirect=host, path_redirect=url.path)
+        if url.port is not None:
+            redirect.port_redirect = url.port
+    return Route(
+        name=f"{name}:slash",
+        match=RouteMatch(path=application.path_prefix.rstrip("/")),
+        redirect=redirect,
+        typed_per_filter_config=_unasked(),
+        decorator=Decorator(operation=f"{name}:slash", propagate=False),
+    )

@@ -1,0 +1,144 @@
+"""Who is signed in: `assertion` (Envoy verifies by itself), what skips `decide`, and `gate` (the second lock)."""
+
+import betterproto2
+from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, PrincipalSet, SourcedMetadata
+from envoy_data_plane.envoy.config.rbac.v3 import Rbac as Rules
+from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
+from envoy_data_plane.envoy.extensions.common.matching.v3 import ExtensionWithMatcher
+from envoy_data_plane.envoy.extensions.filters.common.matcher.action.v3 import SkipFilter
+from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import ExternalProcessor
+from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
+    JwtAuthentication,
+    JwtCacheConfig,
+    JwtClaimToHeader,
+    JwtProvider,
+    JwtRequirement,
+    JwtRequirementOrList,
+)
+from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac
+from envoy_data_plane.envoy.type.matcher.v3 import (
+    HttpRequestHeaderMatchInput,
+    MetadataMatcher,
+    MetadataMatcherPathSegment,
+    StringMatcher,
+    ValueMatcher,
+)
+from envoy_data_plane.google.protobuf import Empty
+from envoy_data_plane.xds.core.v3 import TypedExtensionConfig as XdsExtension
+from envoy_data_plane.xds.type.matcher.v3 import (
+    Matcher,
+    MatcherMatcherList,
+    MatcherMatcherListFieldMatcher,
+    MatcherMatcherListPredicate,
+    MatcherMatcherListPredicatePredicateList,
+    MatcherMatcherListPredicateSinglePredicate,
+    MatcherOnMatch,
+)
+from envoy_data_plane.xds.type.matcher.v3 import RegexMatcher as XdsRegexMatcher
+from envoy_data_plane.xds.type.matcher.v3 import RegexMatcherGoogleRe2 as XdsGoogleRe2
+from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatcher
+
+from extproc.contract import CONTINUE, DECISION, NAMESPACE
+from extproc.dataplane import patterns
+from extproc.dataplane.typed import exact, extension, pack, regex, text
+from extproc.oidc.assertion import jwks
+from extproc.oidc.http import CookieNames
+from extproc.oidc.seal import KeyRing
+from extproc.settings import Settings
+
+_CACHED_ASSERTIONS = 10_000
+
+
+def protected(settings: Settings) -> tuple[str, ...]:
+    """The applications whose users sign in."""
+    return tuple(name for name, application in settings.applications.items() if not application.exclude)
+
+
+def fast_path(settings: Settings) -> bool:
+    """Whether Envoy verifies assertions itself."""
+    return settings.identity.assertion_lifetime > 0 and bool(protected(settings))
+
+
+def assertion(settings: Settings) -> JwtAuthentication:
+    """One provider and one requirement per application; a route names its own. Nothing is refused here."""
+    keys = jwks(KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()]))
+    anything = JwtRequirement(allow_missing_or_failed=Empty())
+    return JwtAuthentication(
+        providers={name: _provider(settings, name, keys) for name in protected(settings)},
+        requirement_map={
+            name: JwtRequirement(
+                requires_any=JwtRequirementOrList(requirements=[JwtRequirement(provider_name=name), anything])
+            )
+            for name in protected(settings)
+        },
+    )
+
+
+def assertion_cookie(settings: Settings, name: str) -> str:
+    return CookieNames(name, settings.url(name).startswith("https://")).assertion
+
+
+def _provider(settings: Settings, name: str, keys: str) -> JwtProvider:
+    return JwtProvider(
+        issuer=settings.url(name),
+        audiences=[name],
+        require_expiration=True,
+        clock_skew_seconds=1,  # 0 would mean 60
+        local_jwks=text(keys),
+        from_cookies=[assertion_cookie(settings, name)],  # and nowhere else: a bearer token is never an assertion
+        jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_ASSERTIONS),
+        claim_to_headers=[JwtClaimToHeader(header_name=h, claim_name=h) for h in settings.identity.headers],
+    )
+
+
+def unless_signed_in(settings: Settings, processor: ExternalProcessor) -> ExtensionWithMatcher:
+    """The processor, but for requests with a verified assertion. Without its matcher Envoy would skip it every time."""
+    signed_in = MatcherMatcherListPredicate(
+        and_matcher=MatcherMatcherListPredicatePredicateList(
+            predicate=[
+                _header_is(settings.identity.subject_header, ".+"),
+                MatcherMatcherListPredicate(not_matcher=_header_is("cookie", _planted(settings))),
+            ]
+        )
+    )
+    skip = MatcherMatcherListFieldMatcher(
+        predicate=signed_in, on_match=MatcherOnMatch(action=_xds("skip", SkipFilter()))
+    )
+    return ExtensionWithMatcher(
+        extension_config=extension("envoy.filters.http.ext_proc", processor),
+        xds_matcher=Matcher(matcher_list=MatcherMatcherList(matchers=[skip])),
+    )
+
+
+def _planted(settings: Settings) -> str:
+    return patterns.repeated([assertion_cookie(settings, name) for name in protected(settings)])
+
+
+def _header_is(name: str, pattern: str) -> MatcherMatcherListPredicate:
+    return MatcherMatcherListPredicate(
+        single_predicate=MatcherMatcherListPredicateSinglePredicate(
+            input=_xds(name, HttpRequestHeaderMatchInput(header_name=name)),
+            value_match=XdsStringMatcher(safe_regex=XdsRegexMatcher(google_re2=XdsGoogleRe2(), regex=pattern)),
+        )
+    )
+
+
+def _xds(name: str, message: betterproto2.Message) -> XdsExtension:
+    return XdsExtension(name=name, typed_config=pack(message))
+
+
+def gate(settings: Settings) -> Rbac:
+    """The second lock. The subject header is a verified assertion's or the processor's: clean took every other."""
+    said = SourcedMetadata(metadata_matcher=metadata(DECISION, exact(CONTINUE)))
+    decided = [Principal(sourced_metadata=said)]
+    if fast_path(settings):
+        signed_in = Principal(header=HeaderMatcher(name=settings.identity.subject_header, present_match=True))
+        planted = Principal(header=HeaderMatcher(name="cookie", string_match=regex(_planted(settings))))
+        decided.append(Principal(and_ids=PrincipalSet(ids=[signed_in, Principal(not_id=planted)])))
+    return Rbac(rules=Rules(policies={"decided": Policy(permissions=[Permission(any=True)], principals=decided)}))
+
+
+def metadata(key: str, value: StringMatcher) -> MetadataMatcher:
+    """A value of what the processor wrote."""
+    path = [MetadataMatcherPathSegment(key=key)]
+    return MetadataMatcher(filter=NAMESPACE, path=path, value=ValueMatcher(string_match=value))

@@ -1,0 +1,94 @@
+"""The whole stack on loopback, for a person to look at: `extproc demo`.
+
+One Envoy with one worker, the processor, an application on `localhost` and a provider on `127.0.0.1` behind that same
+Envoy, and the traces of all four in the processor's admin. Everything it writes is in one temporary folder, everything
+it starts ends with it.
+"""
+
+import contextlib
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from extproc.demo.check import check as run_check
+from extproc.demo.files import ALICE, USERS, Layout, PortTaken, lay_out, write_description, write_files
+from extproc.demo.stack import PartDied, Stack
+
+
+class Stopped(Exception):
+    """Somebody sent SIGTERM or pressed Ctrl-C."""
+
+
+def main(port: int | None, check: bool, describe: Path | None) -> int:
+    """Runs the demo until it is stopped, or with `check` until one login has been looked at. The process's exit status.
+
+    `port` is the gateway's; without it 8080, or a free one. `describe` is where a JSON file with the addresses and
+    process ids goes once all is up.
+    """
+    try:
+        with _signals(), tempfile.TemporaryDirectory(prefix="extproc-demo-") as folder:
+            layout = lay_out(Path(folder), port)
+            write_files(layout)
+            with Stack(layout) as stack:
+                return _run(stack, layout, check, describe)
+    except Stopped:
+        print("\nstopped")
+        return 0 if not check else 1
+    except (PartDied, PortTaken) as error:
+        print(f"extproc demo: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(stack: Stack, layout: Layout, check: bool, describe: Path | None) -> int:
+    began = time.monotonic()
+    print("starting the provider, the application, the processor and Envoy ...", flush=True)
+    stack.start()
+    print(f"all up after {time.monotonic() - began:.1f} s", flush=True)
+    if describe is not None:
+        write_description(layout, describe, stack.pids())
+    if check:
+        return run_check(layout, stack)
+    print(_welcome(layout), flush=True)
+    stack.watch()
+    return 0
+
+
+def _welcome(layout: Layout) -> str:
+    people = "\n".join(f"               {user.name} / {user.password}   ({user.full_name})" for user in USERS)
+    return f"""
+  open         {layout.app}
+  sign in as   {people.strip()}
+
+  application  {layout.app}   public page: {layout.app}public/
+  provider     {layout.idp}
+  traces       {layout.traces}
+  settings     {layout.settings_file}
+  logs         {layout.folder}/*.log
+
+  Envoy with one worker listens on 127.0.0.1:{layout.gateway_port}, in front of the application and the provider alike.
+  Ctrl-C ends all of it."""
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP become Stopped; a second one finds the handlers off and cannot break the clean-up."""
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(_: int, __: FrameType | None) -> None:
+        for number in caught:
+            signal.signal(number, signal.SIG_IGN)
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+__all__ = ["ALICE", "main"]

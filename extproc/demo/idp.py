@@ -1,0 +1,55 @@
+"""The demo's provider: nanoidp, with pages that fetch nothing from elsewhere and without its management.
+
+    python -m extproc.demo.idp FOLDER PORT TRACES
+
+FOLDER has nanoidp's settings.yaml and users.yaml. Only its OAuth endpoints answer: the rest of it, a user interface and
+an API that anybody may use, would otherwise be behind the gateway too.
+"""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from flask import Flask, Response, abort, request
+from jinja2 import ChoiceLoader, FileSystemLoader
+from nanoidp.app import create_app
+from werkzeug.serving import make_server
+
+from extproc.demo.spans import TracedWSGI, tracer
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+
+
+def application(folder: Path) -> Flask:
+    """nanoidp with our two pages in place of its own, which load style and script from another site."""
+    app: Flask = create_app(str(folder))
+    ours = FileSystemLoader(Path(__file__).parent / "templates")
+    app.jinja_env.loader = ChoiceLoader([ours, *([app.jinja_env.loader] if app.jinja_env.loader else [])])
+
+    @app.before_request
+    def only_the_protocol() -> None:
+        if request.blueprint != "oauth":
+            abort(404)
+
+    @app.after_request
+    def with_policy(response: Response) -> Response:
+        response.headers["content-security-policy"] = POLICY
+        response.headers.setdefault("cache-control", "no-store")
+        return response
+
+    return app
+
+
+def run(folder: Path, port: int, traces: str) -> None:
+    """Serves until SIGTERM. nanoidp is WSGI and keeps its state in this process, so: threads."""
+    app = application(folder)
+    for name in ("nanoidp", "werkzeug"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    app.wsgi_app = TracedWSGI(app.wsgi_app, tracer("provider", traces))  # type: ignore[method-assign]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    make_server("127.0.0.1", port, app, threaded=True).serve_forever()
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,155 @@
+"""Envoy's messages as values, and answers as Envoy's messages. Pure: bytes of a header in, values out, and back."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from extproc import pages
+from extproc._wire import ext_proc_pb2 as wire
+from extproc.contract import APPLICATION, CACHE_CONTROL, CONTINUE, DECISION, NAMESPACE, PUBLIC, REASON, SET_COOKIE
+from extproc.oidc.decisions import Answer, Continue, Respond
+from extproc.oidc.http import READ_HEADERS, Request
+
+_READ = frozenset(READ_HEADERS)
+GRPC_UNAUTHENTICATED, GRPC_UNAVAILABLE = 16, 14
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """The first message of a stream. grpc: the client speaks gRPC, so a refusal needs a grpc-status."""
+
+    request: Request
+    end_of_stream: bool
+    grpc: bool
+
+
+class UnexpectedMessage(Exception):
+    """A phase that was not asked for, or a stream that did not come through our configuration: the stream is aborted."""
+
+
+def read(message: wire.ProcessingRequest, metadata: Mapping[str, str]) -> RequestHead:
+    """metadata: the stream's gRPC metadata, where the route wrote the application's name. Raises UnexpectedMessage."""
+    if message.observability_mode:
+        # Envoy would not wait for our answer: every request would pass
+        raise UnexpectedMessage("observability_mode is on: this processor cannot protect anything so")
+    phase = message.WhichOneof("request")
+    if phase != "request_headers":
+        raise UnexpectedMessage(f"a message of the phase {phase}, which was not asked for")
+    return _head(message.request_headers, metadata)
+
+
+def _head(head: wire.HttpHeaders, metadata: Mapping[str, str]) -> RequestHead:
+    application = metadata.get(APPLICATION)
+    if application is None:
+        raise UnexpectedMessage(f"the route does not name its application in {APPLICATION}: is the configuration from `extproc envoy`?")
+    # Envoy fills raw_value only; latin-1 gives every byte a character, so nothing is lost and nothing can fail
+    headers = tuple((h.key, h.raw_value.decode("latin-1")) for h in head.headers.headers if h.key in _READ)
+    pseudo = {key: value for key, value in headers if key.startswith(":")}
+    plain = tuple((key, value) for key, value in headers if not key.startswith(":"))
+    request = Request(
+        application,
+        metadata.get(PUBLIC) == "1",
+        pseudo.get(":method", ""),
+        pseudo.get(":path", ""),
+        pseudo.get(":authority", ""),
+        plain,
+    )
+    return RequestHead(request, head.end_of_stream, request.header("content-type").startswith("application/grpc"))
+
+
+def override_message_timeout(seconds: float) -> wire.ProcessingResponse:
+    """Asks Envoy to wait longer for this phase: once, and before anything else is written."""
+    response = wire.ProcessingResponse()
+    response.override_message_timeout.FromMilliseconds(int(seconds * 1000))
+    return response
+
+
+def write(answer: Answer, trace_id: str, *, grpc: bool = False) -> wire.ProcessingResponse:
+    """The one message that answers the request's headers."""
+    match answer:
+        case Continue():
+            return _continue(answer)
+        case Respond():
+            return _respond(answer, trace_id, grpc=grpc)
+        case _:
+            assert_never(answer)
+
+
+def _continue(answer: Continue) -> wire.ProcessingResponse:
+    response = wire.ProcessingResponse()
+    mutation = response.request_headers.response.header_mutation
+    for name, value in answer.set_headers:
+        _set(mutation, name, value)
+    mutation.remove_headers.extend(answer.remove_headers)
+    said = response.dynamic_metadata.fields[NAMESPACE].struct_value.fields
+    said[DECISION].string_value = CONTINUE
+    said[REASON].string_value = answer.reason
+    if answer.set_cookies:
+        # the route has one Set-Cookie for us, and the answer must not be kept for others
+        (cookie,) = answer.set_cookies
+        said[SET_COOKIE].string_value = str(cookie)
+        said[CACHE_CONTROL].string_value = "private"
+    return response
+
+
+def _respond(answer: Respond, trace_id: str, *, grpc: bool) -> wire.ProcessingResponse:
+    response = wire.ProcessingResponse()
+    reply = response.immediate_response
+    reply.status.code = answer.status
+    reply.details = answer.reason
+    if grpc:
+        reply.grpc_status.status = GRPC_UNAUTHENTICATED if answer.status == 401 else GRPC_UNAVAILABLE
+    for name, value in _headers(answer, trace_id):
+        _set(reply.headers, name, value)
+    for cookie in answer.cookies:
+        _set(reply.headers, "set-cookie", str(cookie), append=True)
+    error = answer.status >= 400
+    if answer.json is not None:
+        reply.body = answer.json.encode()
+    elif answer.page is not None and answer.html:
+        reply.body = pages.html(answer.page, answer.reason, trace_id, error=error)
+    elif answer.page is not None:
+        reply.body = pages.problem(answer.page, answer.status, answer.reason, trace_id, answer.login_url)
+    said = response.dynamic_metadata.fields[NAMESPACE].struct_value.fields
+    said[REASON].string_value = answer.reason
+    return response
+
+
+def _headers(answer: Respond, trace_id: str) -> list[tuple[str, str]]:
+    headers = [
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+        ("x-trace-id", trace_id),
+    ]
+    if answer.location is not None:
+        headers.append(("location", answer.location))
+    if answer.json is not None:
+        headers.append(("content-type", "application/json"))
+    elif answer.page is not None:
+        headers.append(("content-type", "text/html; charset=utf-8" if answer.html else "application/problem+json"))
+    if answer.page is not None and answer.html:
+        headers.append(("content-security-policy", pages.CSP))
+    if answer.retry_after is not None:
+        headers.append(("retry-after", str(answer.retry_after)))
+    if answer.allow is not None:
+        headers.append(("allow", answer.allow))
+    if answer.status == 401:
+        # a 401 says how to do better (RFC 9110 section 15.5.2); no browser opens a password box for this scheme
+        headers.append(("www-authenticate", f'OIDC login_url="{answer.login_url}"' if answer.login_url else "OIDC"))
+    return headers
+
+
+_VALUE = re.compile(r"[\x20-\x7e]*")
+
+
+def _set(mutation: wire.HeaderMutation, name: str, value: str, *, append: bool = False) -> None:
+    """Only raw_value counts, and only `append`; one CR or LF would make Envoy drop the whole mutation, so it is a bug here."""
+    if not _VALUE.fullmatch(value):
+        raise ValueError(f"a value for the header {name} holds what no header may")
+    option = mutation.set_headers.add()
+    option.header.key = name
+    option.header.raw_value = value.encode("ascii")
+    if append:
+        option.append.value = True

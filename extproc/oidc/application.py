@@ -1,0 +1,64 @@
+"""Application: one application behind the gateway, as the core needs to know it."""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from extproc.oidc.assertion import AssertionProfile, Header, mint
+from extproc.oidc.assertion import max_age as assertion_max_age
+from extproc.oidc.claims import Claims, header_value
+from extproc.oidc.client import Client
+from extproc.oidc.http import Cookie, CookieNames, origin
+from extproc.oidc.seal import KeyRing
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """url ends with the path prefix. identity: (header, claim) in order. Times are seconds."""
+
+    name: str
+    url: str
+    hosts: tuple[str, ...]
+    client: Client
+    ring: KeyRing = field(repr=False)
+    identity: tuple[tuple[str, str], ...]
+    assertion_lifetime: int = 60
+    session_lifetime: int = 43_200
+    session_idle: int = 3600
+
+    @property
+    def path_prefix(self) -> str:
+        return urlsplit(self.url).path
+
+    @property
+    def endpoints(self) -> str:
+        """What the paths of our own endpoints begin with."""
+        return self.path_prefix + "oauth2/"
+
+    @property
+    def origin(self) -> str:
+        return origin(self.url)
+
+    @property
+    def host(self) -> str:
+        host = urlsplit(self.url).hostname or ""
+        return f"[{host}]" if ":" in host else host
+
+    @property
+    def cookies(self) -> CookieNames:
+        # the scheme of url, not of the connection, decides (TLS may end before Envoy)
+        return CookieNames(self.name, self.url.startswith("https://"))
+
+    @property
+    def assertions(self) -> AssertionProfile:
+        return AssertionProfile(self.url, self.name, self.assertion_lifetime)
+
+    def identity_headers(self, claims: Claims) -> tuple[Header, ...]:
+        """What the application is told of a user; a claim that is absent or empty has no header."""
+        values = ((header, header_value(claims.get(claim))) for header, claim in self.identity)
+        return tuple((header, value) for header, value in values if value)
+
+    def assertion_cookie(self, claims: Claims, now: int, not_after: int) -> Cookie | None:
+        token = mint(self.ring, self.assertions, self.identity_headers(claims), now, not_after)
+        if token is None:
+            return None
+        return Cookie(self.cookies.assertion, token, self.cookies.secure, assertion_max_age(self.assertions))

@@ -1,0 +1,40 @@
+"""Client: what we are at a provider, and how we prove it at the token endpoint (RFC 6749 section 2.3, OpenID Core section 9)."""
+
+import base64
+from dataclasses import dataclass, field
+from urllib.parse import quote_plus
+
+Parameters = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client registration. `auth_method`: client_secret_basic, client_secret_post or none."""
+
+    issuer: str
+    client_id: str
+    redirect_uri: str
+    auth_method: str
+    client_secret: str | None = field(default=None, repr=False)
+    scope: str = "openid"
+    id_token_signed_response_alg: str = "RS256"
+    clock_skew: float = 60
+
+    def authenticated(self, parameters: Parameters) -> "FormRequest":
+        """A request to the token or revocation endpoint with our credentials in it."""
+        if self.auth_method == "client_secret_basic":
+            # both are form-encoded first (RFC 6749 section 2.3.1), or a colon or a percent sign would break them
+            pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret or '')}"
+            return FormRequest(parameters, "Basic " + base64.b64encode(pair.encode()).decode())
+        mine: Parameters = (("client_id", self.client_id),)
+        if self.auth_method == "client_secret_post":
+            mine += (("client_secret", self.client_secret or ""),)
+        return FormRequest(parameters + mine, None)
+
+
+@dataclass(frozen=True, slots=True)
+class FormRequest:
+    """A POST of application/x-www-form-urlencoded."""
+
+    parameters: Parameters = field(repr=False)
+    authorization: str | None = field(default=None, repr=False)

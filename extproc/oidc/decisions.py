@@ -1,0 +1,311 @@
+"""What the relying party does with one request: decide().
+
+The rules, in the order in which they are looked at:
+
+1. The route that Envoy chose says which application a request is for and whether its path is public. Nothing that a client can
+   write says so.
+2. Our own endpoints are below `{path_prefix}oauth2/`, on the host of the application's `url` only: login, callback, logout,
+   signed-out, userinfo. Everything else below it is 404; none of it ever reaches the application.
+3. A public path goes on, with identity headers when somebody is signed in and without them when nobody is.
+4. A session that is fresh goes on, with its identity headers and a new identity assertion for the browser.
+5. Without a session, a top-level navigation starts a login and everything else gets 401 and no cookie: a redirect would only
+   confuse a script, and twenty of them would start twenty logins. A navigation on another host that the application lists goes
+   to its `url` first, or the session would end up on the wrong host.
+
+A decision is an Answer, or a Step: something that needs IO, which relying_party.py carries out and which ends in an Answer.
+Refusals are raised as OIDCError and become an Answer in one place, respond().
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+from urllib.parse import parse_qs, quote
+
+from extproc.oidc.application import Application
+from extproc.oidc.assertion import Header
+from extproc.oidc.authorization import AuthorizationResponse, PendingAuthorization, pending_of, return_target
+from extproc.oidc.errors import (
+    CrossSiteLogout,
+    InvalidCallback,
+    LoginRequired,
+    MethodNotAllowed,
+    Misdirected,
+    NoSuchEndpoint,
+    OIDCError,
+)
+from extproc.oidc.http import Cookie, Request
+from extproc.oidc.logout import may_get, may_post
+from extproc.oidc.session import Session, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Let the request go on to the application. set_cookies reach the browser with the application's response."""
+
+    reason: str
+    set_headers: tuple[Header, ...] = ()
+    remove_headers: tuple[str, ...] = ()
+    set_cookies: tuple[Cookie, ...] = ()
+    touch: SessionId | None = None  # write down that this session is in use
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page of ours says; rendered at the edge, as HTML or, where HTML is not asked for, as a problem document (RFC 9457)."""
+
+    title: str
+    text: str
+    link: str
+    link_text: str
+    posts: bool = False  # the link is a form's button that POSTs
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer instead of the application: a redirect (location), JSON, or a page."""
+
+    status: int
+    reason: str
+    location: str | None = None
+    cookies: tuple[Cookie, ...] = ()
+    json: str | None = field(default=None, repr=False)
+    page: Page | None = None
+    retry_after: int | None = None
+    login_url: str | None = None
+    html: bool = True  # the page as HTML, not as a problem document
+    allow: str | None = None  # for 405
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Start a login that ends at return_to; expired: cookies to expire on the way."""
+
+    return_to: str
+    expired: tuple[Cookie, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Finish a login. `signed_in`: a session of this browser, which the new one replaces."""
+
+    response: AuthorizationResponse
+    pending: PendingAuthorization
+    signed_in: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Read a session that the store could not give at once, then decide again."""
+
+    session_id: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """End the session here, then at the provider."""
+
+    session: Session | None
+    expired: tuple[Cookie, ...]
+
+
+Answer = Continue | Respond
+Step = Authenticate | Exchange | Lookup | EndSession
+Decision = Answer | Step
+
+
+def decide(application: Application, request: Request, session: Session | None, now: int) -> Decision:
+    """What the relying party does with one request, given what the store knows. now: seconds since the epoch. Raises OIDCError."""
+    if "*" not in application.hosts and request.host not in application.hosts:
+        raise Misdirected
+    if session is not None and not session.fresh(application, now):
+        session = None
+    if request.path.startswith(application.endpoints):
+        return endpoint(application, request, session, now)
+    if session is not None:
+        return admit(application, session, now)
+    if request.public:
+        return Continue("public", remove_headers=_identity(application))
+    return unauthenticated(application, request)
+
+
+def endpoint(application: Application, request: Request, session: Session | None, now: int) -> Decision:
+    """Our own endpoints."""
+    name = request.path.removeprefix(application.endpoints)
+    if request.host != application.host:
+        if name == "login" and is_navigation(request):
+            return _to_own_host(application, request)
+        raise NoSuchEndpoint
+    match name:
+        case "callback":
+            return callback(application, request, session, now)
+        case "login":
+            return login(application, request, session)
+        case "logout":
+            return logout(application, request, session)
+        case "signed-out":
+            return Respond(200, "signed_out", page=Page("Signed out", "You are signed out.", application.url, "Sign in again"))
+        case "userinfo":
+            _only(request, "GET", "HEAD")
+            if session is None:
+                raise LoginRequired
+            return Respond(200, "userinfo", json=session.claims.json())
+        case _:
+            raise NoSuchEndpoint
+
+
+def admit(application: Application, session: Session, now: int) -> Continue:
+    """A signed-in request goes on, and the browser gets an assertion, so that the next ones need not come here."""
+    headers = application.identity_headers(session.claims)
+    renewed = application.assertion_cookie(session.claims, now, session.not_after(application, now))
+    present = {name for name, _ in headers}
+    return Continue(
+        "session" if renewed else "session_unasserted",
+        headers,
+        tuple(name for name in _identity(application) if name not in present),
+        (renewed,) if renewed else (),
+        session.id if session.stale_touch(now) else None,
+    )
+
+
+def unauthenticated(application: Application, request: Request) -> Respond | Authenticate:
+    """Nobody is signed in: a navigation starts a login, everything else is told so."""
+    if not is_navigation(request):
+        raise LoginRequired
+    if request.host != application.host:
+        return _to_own_host(application, request)
+    return Authenticate(return_target(application, request.target), _dead_cookies(application, request))
+
+
+def login(application: Application, request: Request, session: Session | None) -> Respond | Authenticate:
+    """GET /oauth2/login?return_to=PATH."""
+    _only(request, "GET", "HEAD")
+    if not is_navigation(request, explicit=True):
+        raise LoginRequired
+    wanted = parse_qs(request.query, keep_blank_values=True, max_num_fields=64, errors="surrogateescape").get("return_to", [""])
+    target = return_target(application, wanted[0] if len(wanted) == 1 else "")
+    if session is not None:
+        return Respond(303, "already_signed_in", location=application.origin + target)
+    return Authenticate(target, _dead_cookies(application, request))
+
+
+def callback(application: Application, request: Request, session: Session | None, now: int) -> Exchange | Authenticate:
+    """The provider's answer, brought by the browser: bound to this browser before anything else is done with it."""
+    _only(request, "GET")
+    try:
+        response = AuthorizationResponse.parse(request.query)
+    except UnicodeDecodeError:
+        raise InvalidCallback("the query is no UTF-8") from None
+    pending = pending_of(application, request, response.state)
+    if pending.expired(now):
+        # the user left the provider's page open for long: start again instead of an error, the target is kept
+        return Authenticate(pending.return_to, (application.cookies.expired(application.cookies.login(pending.attempt)),))
+    return Exchange(response, pending, session)
+
+
+def logout(application: Application, request: Request, session: Session | None) -> Respond | EndSession:
+    """POST from our own origin, or a GET that the user made; a cross-site GET gets a page that asks, and touches no cookie."""
+    _only(request, "GET", "POST")
+    if request.method == "POST" and not may_post(application, request):
+        raise CrossSiteLogout
+    if request.method == "GET" and not may_get(request):
+        page = Page("Sign out?", "Do you want to sign out?", f"{application.endpoints}logout", "Sign out", posts=True)
+        return Respond(200, "logout_confirmation", page=page)
+    names = application.cookies
+    present = (name for name in (names.session, names.assertion) if request.has_cookie(name))
+    return EndSession(session, tuple(names.expired(name) for name in present))
+
+
+def is_navigation(request: Request, *, explicit: bool = False) -> bool:
+    """Whether a person is looking at this very request: a top-level navigation, and no prefetch.
+
+    explicit: the login endpoint was asked for by name, so a client without Sec-Fetch headers need not accept HTML.
+    """
+    if request.header("upgrade") or "prefetch" in request.header("sec-purpose") + request.header("purpose"):
+        return False
+    mode = request.header("sec-fetch-mode")
+    if mode:
+        return mode == "navigate" and request.header("sec-fetch-dest") in ("document", "") and request.method in ("GET", "HEAD", "POST")
+    if request.method not in ("GET", "HEAD") or request.header("x-requested-with") or request.header("access-control-request-method"):
+        return False
+    return explicit or "text/html" in request.header("accept").lower()
+
+
+def respond(error: OIDCError, application: Application | None, request: Request | None, cookies: tuple[Cookie, ...] = ()) -> Respond:
+    """The one place where a refusal becomes an answer. Its text is fixed; the reason code and the trace id are all that varies."""
+    home = application.url if application is not None else "/"
+    login_url = None
+    if isinstance(error, LoginRequired) and application is not None:
+        login_url = home + "oauth2/login"
+    return Respond(
+        error.status,
+        error.reason,
+        cookies=cookies,
+        page=Page(error.title, error.text, login_url or _retry(application, request) or home, "Sign in" if login_url else "Try again"),
+        retry_after=error.retry_after,
+        login_url=login_url,
+        html=request is None or "text/html" in request.header("accept").lower(),
+        allow="GET, POST" if error.status == 405 else None,
+    )
+
+
+def _retry(application: Application | None, request: Request | None) -> str | None:
+    """Where a page's retry link goes: the login is started anew for a callback; any other page is asked for again."""
+    if application is None or request is None:
+        return None
+    if not request.path.startswith(application.endpoints):
+        target = return_target(application, request.target)
+        return application.origin + target
+    return None
+
+
+def retry_login(application: Application, respond: Respond, return_to: str) -> Respond:
+    """The same answer with a link that starts the login again for the page that was wanted."""
+    if respond.page is None:
+        return respond
+    link = f"{application.url}oauth2/login?return_to={quote(return_to, safe='/')}"
+    return replace(respond, page=replace(respond.page, link=link, link_text="Try again"))
+
+
+def retry_callback(respond: Respond) -> Respond:
+    """The same answer with a link that asks for this very address again: nothing was consumed, so a reload completes the login."""
+    return replace(respond, page=replace(respond.page, link="")) if respond.page is not None else respond
+
+
+def _only(request: Request, *methods: str) -> None:
+    if request.method not in methods:
+        raise MethodNotAllowed(", ".join(methods))
+
+
+def _to_own_host(application: Application, request: Request) -> Respond:
+    return Respond(303, "canonical_host", location=application.origin + return_target_or_endpoint(application, request))
+
+
+def return_target_or_endpoint(application: Application, request: Request) -> str:
+    """The same target on the application's own host; login keeps its query."""
+    if request.path == application.endpoints + "login":
+        return request.target if request.target.isascii() and request.target.isprintable() else request.path
+    return return_target(application, request.target)
+
+
+def _identity(application: Application) -> tuple[str, ...]:
+    return tuple(header for header, _ in application.identity)
+
+
+def _dead_cookies(application: Application, request: Request) -> tuple[Cookie, ...]:
+    """A session cookie that opened no session is expired, or it would be sent for ever."""
+    names = application.cookies
+    return tuple(names.expired(name) for name in (names.session, names.assertion) if request.has_cookie(name))
+
+
+def kind(step: Step) -> str:
+    """The lane's name for a step: limits and gauges go by it."""
+    match step:
+        case Authenticate():
+            return "login"
+        case Exchange():
+            return "callback"
+        case Lookup():
+            return "lookup"
+        case EndSession():
+            return "logout"
+        case _:
+            assert_never(step)

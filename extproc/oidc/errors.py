@@ -1,0 +1,220 @@
+"""Every way a request can be refused, each with its HTTP status and its stable reason code.
+
+    OIDCError
+    |- LoginRequired            401  login_required
+    |- Misdirected              421  misdirected_request
+    |- NoSuchEndpoint           404  no_such_endpoint
+    |- MethodNotAllowed         405  method_not_allowed
+    |- CrossSiteLogout          403  cross_site_logout
+    |- CallbackRefused               what came back from the browser
+    |  |- InvalidCallback       400  invalid_callback
+    |  |- StateMismatch         400  state_mismatch
+    |  |- LoginReused           400  login_already_used
+    |  |- IssuerMismatch        400  issuer_mismatch
+    |  `- ProviderRefused       403, 502, 503  provider_<error>
+    |- ProviderFault                 what the provider answered
+    |  |- CodeRefused           400  code_refused
+    |  |- ClientRefused         502  client_refused
+    |  |- InvalidAnswer         502  invalid_provider_answer
+    |  |- InvalidTokenResponse  502  invalid_token_response
+    |  |- InvalidIDToken        502  id_token_<check>
+    |  |- InvalidUserInfo       502  invalid_userinfo
+    |  `- SubjectMismatch       502  userinfo_subject_mismatch
+    |- Unavailable                   try again later: Retry-After, nothing was consumed that is still needed
+    |  |- ProviderUnavailable   503  provider_unavailable
+    |  |- InvalidMetadata       503  invalid_provider_metadata
+    |  |- StoreUnavailable      503  store_unavailable
+    |  `- Overloaded            503  overloaded
+    (the provider was asked, and it was no use: ProviderFault as well)
+       |- ProviderUnreachable   502  provider_unreachable
+       |- ProviderFailed        502  provider_failed
+       `- ProviderTimeout       504  provider_timeout
+
+`text` is fixed and for the user; `detail` is for the log of the operator and reaches no page. Whatever else is raised is a bug:
+500 internal_error.
+"""
+
+# RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6: with the status of our page
+PROVIDER_ERRORS = {
+    "access_denied": 403,
+    "account_selection_required": 403,
+    "consent_required": 403,
+    "interaction_required": 403,
+    "invalid_request": 502,
+    "invalid_request_object": 502,
+    "invalid_request_uri": 502,
+    "invalid_scope": 502,
+    "login_required": 403,
+    "registration_not_supported": 502,
+    "request_not_supported": 502,
+    "request_uri_not_supported": 502,
+    "server_error": 502,
+    "temporarily_unavailable": 503,
+    "unauthorized_client": 502,
+    "unsupported_response_type": 502,
+}
+
+
+class OIDCError(Exception):
+    """Base: a refusal with a status, a reason code and a sentence for the user. Never printed with foreign text in it."""
+
+    status = 500
+    reason = "internal_error"
+    title = "Something went wrong"
+    text = "The sign-in service met an error of its own."
+    retry_after: int | None = None
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or self.reason)
+        self.detail = detail
+
+
+class LoginRequired(OIDCError):
+    status, reason, title = 401, "login_required", "Sign in first"
+    text = "This needs a signed-in user."
+
+
+class Misdirected(OIDCError):
+    status, reason, title = 421, "misdirected_request", "Wrong address"
+    text = "This address does not belong to the application."
+
+
+class NoSuchEndpoint(OIDCError):
+    status, reason, title = 404, "no_such_endpoint", "No such page"
+    text = "The sign-in service has no page at this address."
+
+
+class MethodNotAllowed(OIDCError):
+    status, reason, title = 405, "method_not_allowed", "Not possible this way"
+    text = "This address does not take requests of this kind."
+
+
+class CrossSiteLogout(OIDCError):
+    status, reason, title = 403, "cross_site_logout", "Not signed out"
+    text = "Another site asked to sign you out. Nothing was changed."
+
+
+class CallbackRefused(OIDCError):
+    status, title = 400, "Sign-in did not complete"
+
+
+class InvalidCallback(CallbackRefused):
+    reason = "invalid_callback"
+    text = "The answer that came back from the identity provider is incomplete or malformed."
+
+
+class StateMismatch(CallbackRefused):
+    reason = "state_mismatch"
+    text = "This sign-in was not started in this browser, or its cookie is gone. Please start again."
+
+
+class LoginReused(CallbackRefused):
+    reason = "login_already_used"
+    text = "This sign-in was used already. Please start again."
+
+
+class IssuerMismatch(CallbackRefused):
+    reason = "issuer_mismatch"
+    text = "The answer came from another identity provider than the one that was asked."
+
+
+class ProviderRefused(CallbackRefused):
+    """The provider's own error answer; only registered codes become part of the reason."""
+
+    text = "The identity provider did not complete the sign-in."
+
+    def __init__(self, error: str) -> None:
+        known = error in PROVIDER_ERRORS
+        self.status = PROVIDER_ERRORS[error] if known else 502
+        self.reason = f"provider_{error}" if known else "provider_error"
+        super().__init__("" if known else "an error code that is not registered")
+        if error == "access_denied":
+            self.text = "The identity provider did not let you in, or you chose not to go on."
+
+
+class ProviderFault(OIDCError):
+    status, title = 502, "Sign-in did not complete"
+    text = "The identity provider's answer could not be used."
+
+
+class CodeRefused(ProviderFault):
+    status, reason = 400, "code_refused"
+    text = "The identity provider did not accept this sign-in any more. Please start again."
+
+
+class ClientRefused(ProviderFault):
+    reason = "client_refused"
+    text = "The identity provider does not accept this service's credentials. Its operator has to look at this."
+
+
+class InvalidAnswer(ProviderFault):
+    reason = "invalid_provider_answer"
+
+
+class InvalidTokenResponse(ProviderFault):
+    reason = "invalid_token_response"
+
+
+class InvalidIDToken(ProviderFault):
+    """`check` names the check of OpenID Connect Core section 3.1.3.7 that failed, such as signature or nonce."""
+
+    def __init__(self, check: str, detail: str = "") -> None:
+        self.check = check
+        self.reason = f"id_token_{check}"
+        super().__init__(detail)
+
+
+class UnknownKey(InvalidIDToken):
+    """No key of the set fits; a newer set may have it."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("key", detail)
+
+
+class InvalidUserInfo(ProviderFault):
+    reason = "invalid_userinfo"
+
+
+class SubjectMismatch(ProviderFault):
+    reason = "userinfo_subject_mismatch"
+
+
+class Unavailable(OIDCError):
+    status, title = 503, "Not available right now"
+    retry_after = 5
+
+
+class ProviderUnavailable(Unavailable):
+    reason = "provider_unavailable"
+    text = "The identity provider cannot be reached right now. Please try again in a moment."
+
+
+class InvalidMetadata(Unavailable):
+    reason = "invalid_provider_metadata"
+    text = "The identity provider's own description could not be used. Its operator has to look at this."
+
+
+class StoreUnavailable(Unavailable):
+    reason = "store_unavailable"
+    text = "Sessions cannot be read right now. You are still signed in; please try again in a moment."
+
+
+class Overloaded(Unavailable):
+    reason = "overloaded"
+    text = "Too many people are signing in right now. Please try again in a moment."
+    retry_after = 3
+
+
+class ProviderUnreachable(ProviderFault):
+    reason = "provider_unreachable"
+    text = "The identity provider could not be reached. Please try again."
+
+
+class ProviderFailed(ProviderFault):
+    reason = "provider_failed"
+    text = "The identity provider met an error of its own. Please try again."
+
+
+class ProviderTimeout(ProviderFault):
+    status, reason = 504, "provider_timeout"
+    text = "The identity provider did not answer in time. Please try again."

@@ -1,0 +1,132 @@
+"""Signed tokens of a provider: key sets and signatures (RFC 7515, RFC 7517, RFC 8725). joserfc does the mathematics.
+
+What this adds is strictness: the one algorithm that was registered, a key that is made for it, nothing critical that we do not
+know, no key out of the token itself, and a length limit before anything is decoded.
+"""
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from joserfc import jwk, jws
+from joserfc.errors import JoseError
+
+from extproc.oidc.claims import parse_object
+from extproc.oidc.errors import InvalidAnswer, InvalidIDToken, UnknownKey
+from extproc.oidc.seal import b64decode
+
+MAX_TOKEN = 65_536
+MAX_KEYS = 100
+# alg -> kty and curve that it needs
+KEY_OF = {
+    "RS256": ("RSA", None), "RS384": ("RSA", None), "RS512": ("RSA", None),
+    "PS256": ("RSA", None), "PS384": ("RSA", None), "PS512": ("RSA", None),
+    "ES256": ("EC", "P-256"), "ES384": ("EC", "P-384"), "ES512": ("EC", "P-521"),
+    "EdDSA": ("OKP", "Ed25519"), "Ed25519": ("OKP", "Ed25519"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """One public key that signs; alg and kid as the set gives them."""
+
+    kty: str
+    crv: str | None
+    alg: str | None
+    kid: str | None
+    key: Any = field(repr=False)
+
+    def fits(self, alg: str) -> bool:
+        return (self.kty, self.crv) == KEY_OF[alg] and self.alg in (None, alg)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """A JWK set; keys that are malformed, too weak or not for signatures are left out, the good ones work."""
+
+    keys: tuple[VerificationKey, ...]
+
+    @classmethod
+    def parse(cls, body: bytes) -> "KeySet":
+        """Raises InvalidAnswer when it is no key set at all."""
+        try:
+            keys = parse_object(body).get("keys")
+        except ValueError as error:
+            raise InvalidAnswer(f"the key set is {error}") from None
+        if not isinstance(keys, list):
+            raise InvalidAnswer("the key set has no list of keys")
+        return cls(tuple(key for entry in keys[:MAX_KEYS] if (key := _key(entry)) is not None))
+
+    def choose(self, alg: str, kid: str | None) -> VerificationKey:
+        """The key that a header names, or the only one that fits. Raises UnknownKey."""
+        fitting = [key for key in self.keys if key.fits(alg) and (kid is None or key.kid == kid)]
+        if len(fitting) != 1:
+            raise UnknownKey("no key of the set fits" if not fitting else "several keys fit and the token names none")
+        return fitting[0]
+
+
+def _key(entry: object) -> VerificationKey | None:
+    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
+        return None
+    operations = entry.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
+        return None
+    kty, crv, alg, kid = (entry.get(name) for name in ("kty", "crv", "alg", "kid"))
+    if kty not in ("RSA", "EC", "OKP") or not all(isinstance(text, str | None) for text in (crv, alg, kid)):
+        return None
+    public = {name: entry[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in entry}
+    try:
+        key = jwk.import_key(public)
+        bits = key.public_key.key_size if isinstance(key, jwk.RSAKey) else 2048
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return None
+    return VerificationKey(kty, crv, alg, kid, key) if bits >= 2048 else None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedToken:
+    """A compact JWS taken apart, its signature not yet verified."""
+
+    header: Mapping[str, Any]
+    raw: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, token: str, alg: str, types: tuple[str, ...] = ("JWT",)) -> "SignedToken":
+        """Everything about the header. Raises InvalidIDToken with the check that failed."""
+        if len(token) > MAX_TOKEN:
+            raise InvalidIDToken("malformed", "longer than 64 kB")
+        if not re.fullmatch(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", token):
+            raise InvalidIDToken("malformed", "not three segments of base64url")
+        try:
+            header = parse_object(b64decode(token.partition(".")[0]))
+        except ValueError:
+            raise InvalidIDToken("malformed", "the header is no JSON object") from None
+        if header.get("alg") != alg:
+            raise InvalidIDToken("algorithm", f"signed with another algorithm than {alg} (setting id_token_signed_response_alg)")
+        if "crit" in header or header.get("b64", True) is not True or "zip" in header:
+            raise InvalidIDToken("header", "a critical or unknown processing header")
+        kind = header.get("typ", "JWT")
+        if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in {t.lower() for t in types}:
+            raise InvalidIDToken("type", "typ is of another kind of token")
+        kid = header.get("kid")
+        if kid is not None and (not isinstance(kid, str) or len(kid) > 256):
+            raise InvalidIDToken("key", "kid is no short text")
+        return cls(header, token)
+
+    def verified(self, keys: KeySet) -> Mapping[str, Any]:
+        """The payload, once the signature is right. Raises UnknownKey (a newer set may help) or InvalidIDToken."""
+        alg = self.header["alg"]
+        chosen = keys.choose(alg, self.header.get("kid"))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # joserfc warns that EdDSA has a newer name (RFC 9864)
+                # only alg goes in: nothing else of the token's header has a say
+                content = jws.deserialize_compact(self.raw.encode(), chosen.key, algorithms=[alg], registry=_REGISTRY)
+            return parse_object(content.payload)
+        except (JoseError, ValueError, TypeError):
+            raise InvalidIDToken("signature", "the signature or its payload is not right") from None
+
+
+_REGISTRY = jws.JWSRegistry(algorithms=list(KEY_OF), strict_check_header=False)

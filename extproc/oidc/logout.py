@@ -1,0 +1,39 @@
+"""Logout started here (OpenID Connect RP-Initiated Logout 1.0)."""
+
+from urllib.parse import urlencode
+
+from extproc.oidc.application import Application
+from extproc.oidc.http import Request
+from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.session import Session
+
+
+def end_session_url(application: Application, metadata: ProviderMetadata, session: Session, state: str) -> str | None:
+    """Where the browser ends the provider's session and comes back from; None where the provider offers none (section 2)."""
+    if metadata.end_session_endpoint is None:
+        return None
+    query = urlencode(
+        {
+            "id_token_hint": session.id_token,
+            "client_id": application.client.client_id,
+            "post_logout_redirect_uri": signed_out_url(application),
+            "state": state,
+        }
+    )
+    return f"{metadata.end_session_endpoint}{'&' if '?' in metadata.end_session_endpoint else '?'}{query}"
+
+
+def signed_out_url(application: Application) -> str:
+    """The local page after a logout; register it at the provider as a post_logout_redirect_uri."""
+    return f"{application.origin}{application.endpoints}signed-out"
+
+
+def may_post(application: Application, request: Request) -> bool:
+    """A logout by POST comes from our own origin. Browsers always write Sec-Fetch-Site on trustworthy origins; Origin is for the rest."""
+    site = request.header("sec-fetch-site")
+    return site == "same-origin" if site else request.header("origin") == application.origin
+
+
+def may_get(request: Request) -> bool:
+    """A logout by GET: a link on our own pages, or an address typed by the user. Everything else is asked first."""
+    return request.header("sec-fetch-site") in ("same-origin", "none")

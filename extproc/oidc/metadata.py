@@ -1,0 +1,102 @@
+"""ProviderMetadata (OpenID Connect Discovery 1.0 section 3), checked when it is read, rewritten for a back channel."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from extproc.addresses import is_loopback
+from extproc.oidc.claims import parse_object
+from extproc.oidc.errors import InvalidMetadata
+from extproc.oidc.http import origin
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderMetadata:
+    """Where a provider's endpoints are: the first two and end_session for the browser, the others as we call them."""
+
+    issuer: str
+    authorization_endpoint: str
+    end_session_endpoint: str | None
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str | None
+    revocation_endpoint: str | None
+    iss_parameter_supported: bool  # RFC 9207
+
+    @classmethod
+    def parse(cls, body: bytes, issuer: str, backchannel_url: str | None = None) -> "ProviderMetadata":
+        """Reads a discovery document. Raises InvalidMetadata: other issuer (compared exactly), endpoint missing or not safe."""
+        try:
+            document = parse_object(body)
+        except ValueError as error:
+            raise InvalidMetadata(f"the discovery document is {error}") from None
+        if document.get("issuer") != issuer:
+            raise InvalidMetadata("the discovery document names another issuer than the settings (compared byte for byte)")
+        methods = document.get("code_challenge_methods_supported")
+        if isinstance(methods, list) and "S256" not in methods:
+            # absent is common and harmless; a list without S256 is a provider that would ignore our challenge (RFC 9700 2.1.1)
+            raise InvalidMetadata("code_challenge_methods_supported lacks S256")
+        read = _Reader(document, issuer, backchannel_url)
+        return cls(
+            issuer=issuer,
+            authorization_endpoint=read.required("authorization_endpoint", browser=True),
+            end_session_endpoint=read.optional("end_session_endpoint", browser=True),
+            token_endpoint=read.required("token_endpoint"),
+            jwks_uri=read.required("jwks_uri"),
+            userinfo_endpoint=read.optional("userinfo_endpoint"),
+            revocation_endpoint=read.optional("revocation_endpoint"),
+            iss_parameter_supported=document.get("authorization_response_iss_parameter_supported") is True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    document: Mapping[str, Any]
+    issuer: str
+    backchannel_url: str | None
+
+    def required(self, name: str, *, browser: bool = False) -> str:
+        found = self.optional(name, browser=browser)
+        if found is None:
+            raise InvalidMetadata(f"the discovery document has no {name}")
+        return found
+
+    def optional(self, name: str, *, browser: bool = False) -> str | None:
+        value = self.document.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]{1,2048}", value):
+            raise InvalidMetadata(f"{name} is no URL")
+        if not browser and self.backchannel_url is not None:
+            value = self._rewritten(value, self.backchannel_url)
+        if not self._safe(value, browser=browser):
+            raise InvalidMetadata(f"{name} is neither https nor http on loopback (or below backchannel_url)")
+        return value
+
+    def _rewritten(self, endpoint: str, backchannel: str) -> str:
+        """A public endpoint as we call it: below issuer -> below backchannel_url; same origin -> its origin; else as it is."""
+        base, inner = self.issuer.rstrip("/"), backchannel.rstrip("/")
+        if endpoint == base or endpoint.startswith(base + "/"):
+            return inner + endpoint[len(base) :]
+        if origin(endpoint) == origin(base):
+            parts = urlsplit(endpoint)
+            return origin(inner) + parts.path + (f"?{parts.query}" if parts.query else "")
+        return endpoint
+
+    def _safe(self, url: str, *, browser: bool) -> bool:
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError:
+            return False
+        if not parts.hostname or "@" in parts.netloc or "\\" in url or parts.fragment:
+            return False
+        if parts.scheme == "https":
+            return True
+        if parts.scheme != "http":
+            return False
+        below_backchannel = not browser and self.backchannel_url is not None and origin(url) == origin(self.backchannel_url)
+        # a public http issuer is refused by the settings unless it is loopback: its own pages may be where it is
+        return is_loopback(parts.hostname) or below_backchannel

@@ -1,0 +1,55 @@
+"""The few pages that people see: small, self-contained, accessible, light and dark; and the same as problem documents.
+
+Everything that varies is a fixed sentence of ours, a reason code, a trace id and a link on the application's own origin; all of it
+is escaped all the same.
+"""
+
+import base64
+import hashlib
+import json
+from html import escape
+
+from extproc.oidc.decisions import Page
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1d2430;--dim:#5b6472;--paper:#f6f7f9;--card:#fff;--line:#dfe3e8;--accent:#1f5fbf;--on:#fff}
+@media(prefers-color-scheme:dark){:root{--ink:#e8ebf0;--dim:#9aa4b2;--paper:#14171c;--card:#1c2027;--line:#313844;--accent:#8ab4f8;--on:#10141a}}
+*{box-sizing:border-box}
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;background:var(--paper);color:var(--ink);
+font:1rem/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
+main{width:100%;max-width:27rem;background:var(--card);border:1px solid var(--line);border-radius:.75rem;padding:2rem}
+h1{margin:0 0 .5rem;font-size:1.375rem;line-height:1.3}
+p{margin:0 0 1.5rem}
+a.go,button{display:inline-block;padding:.6rem 1.1rem;border:0;border-radius:.5rem;background:var(--accent);color:var(--on);
+font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
+a.go:focus-visible,button:focus-visible{outline:3px solid var(--accent);outline-offset:3px}
+form{margin:0}
+dl{display:grid;grid-template-columns:auto 1fr;gap:.15rem .9rem;margin:2rem 0 0;padding-top:1rem;border-top:1px solid var(--line);font-size:.8125rem;color:var(--dim)}
+dt{margin:0}
+dd{margin:0;font-family:ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
+""".strip()
+_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+# form-action is left out where a form is: the logout's redirect to the provider would be held against it
+CSP = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+
+
+def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:
+    """The page as HTML. trace_id "" leaves the line out."""
+    link, text = escape(page.link, quote=True), escape(page.link_text)
+    action = f'<form method="post" action="{link}"><button>{text}</button></form>' if page.posts else f'<a class="go" href="{link}">{text}</a>'
+    facts = [("Reason", reason)] if error else []
+    facts += [("Trace", trace_id)] if trace_id and (error or page.posts) else []
+    details = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<title>{escape(page.title)}</title><style>{_STYLE}</style></head><body><main{" role=alert" if error else ""}><h1>{escape(page.title)}</h1>'
+        f"<p>{escape(page.text)}</p>{action}{f'<dl>{details}</dl>' if details else ''}</main></body></html>"
+    ).encode()
+
+
+def problem(page: Page, status: int, reason: str, trace_id: str, login_url: str | None) -> bytes:
+    """The same as a problem document (RFC 9457): application/problem+json."""
+    document: dict[str, str | int] = {"type": "about:blank", "title": page.title, "status": status, "detail": page.text, "reason": reason, "trace_id": trace_id}
+    if login_url is not None:
+        document["login_url"] = login_url
+    return json.dumps(document).encode()

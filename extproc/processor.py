@@ -1,0 +1,61 @@
+"""One ext_proc stream as a pure machine, and the one exception boundary: whatever happens becomes an Answer or a Step."""
+
+import logging
+
+import trio
+
+from extproc import telemetry
+from extproc.messages import RequestHead
+from extproc.oidc.decisions import Answer, Authenticate, EndSession, Exchange, Lookup, Respond, Step
+from extproc.oidc.errors import OIDCError, ProviderTimeout
+from extproc.oidc.http import Request
+from extproc.relying_party import RelyingParty
+
+
+class InternalError(OIDCError):
+    """A bug: a generic page with the trace id; its traceback is in the log."""
+
+
+class Processor:
+    """step() never raises: what is not a decision is a refusal, and what is no refusal is a bug that answers 500."""
+
+    def __init__(self, relying_party: RelyingParty) -> None:
+        self._relying_party = relying_party
+
+    def step(self, head: RequestHead) -> Answer | Step:
+        """The inline lane: an answer, or the step that the held lane has to take."""
+        request = head.request
+        with telemetry.span("decide") as span:
+            try:
+                decision = self._relying_party.decide(request)
+                if isinstance(decision, Authenticate | Exchange | Lookup | EndSession):
+                    decision = self._relying_party.quick(request, decision) or decision
+            except Exception as error:  # the boundary
+                return self.refuse(request, error)
+            span.set_attribute("extproc.decision", type(decision).__name__)
+            return decision
+
+    async def perform(self, request: Request, step: Step, seconds: float) -> Answer:
+        """The held lane, in trio, under one deadline: always an answer, unless the client has left (trio.Cancelled)."""
+        try:
+            # fail_after, never move_on_after: silence would let the request through
+            with trio.fail_after(seconds):
+                return await self._relying_party.perform(request, step)
+        except trio.TooSlowError:
+            return self.refuse(request, ProviderTimeout(f"no answer within {seconds:g} s"), step)
+        except Exception as error:  # the boundary
+            return self.refuse(request, error, step)
+
+    def refuse(self, request: Request | None, error: Exception, step: Step | None = None) -> Respond:
+        """A refusal as an answer; a bug as 500, with its traceback in the log and nowhere else."""
+        if not isinstance(error, OIDCError):
+            telemetry.log(logging.ERROR, "internal_error", exc_info=error)
+            error = InternalError()
+        else:
+            level = logging.WARNING if error.status >= 500 else logging.INFO
+            telemetry.log(level, "refused", reason=error.reason, status=error.status, detail=error.detail or None)
+        try:
+            return self._relying_party.refuse(request, error, step)
+        except Exception as bug:
+            telemetry.log(logging.ERROR, "internal_error", exc_info=bug)
+            return Respond(500, InternalError.reason)

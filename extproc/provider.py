@@ -1,0 +1,305 @@
+"""Provider: every call to one OpenID Provider, its caches, and the edge where httpx's errors become ours. Runs in trio.
+
+Each call has a connect, a read and a total deadline; redirects are never followed (a provider's endpoint is where its metadata
+says, and a redirect could lead inside); a body has a limit. Metadata and keys are cached: used at once while they are young,
+refreshed in the background when they are not, kept for a day while the provider is away.
+"""
+
+import logging
+import random
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+from opentelemetry.trace import SpanKind
+
+from extproc import telemetry
+from extproc.oidc.client import FormRequest
+from extproc.oidc.errors import (
+    ClientRefused,
+    InvalidAnswer,
+    InvalidUserInfo,
+    OIDCError,
+    ProviderFailed,
+    ProviderTimeout,
+    ProviderUnavailable,
+    ProviderUnreachable,
+)
+from extproc.oidc.id_token import UserInfo
+from extproc.oidc.jose import KeySet
+from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.token import TokenResponse, token_error
+from extproc.settings import Limits, ProviderSettings, Timeouts
+
+T = TypeVar("T")
+METADATA_FRESH, KEYS_FRESH = 3600.0, 600.0
+STALE = 86_400.0  # how long an old copy serves while the provider is away
+COOL_DOWN = 10.0  # seconds between key set fetches that an unknown kid asks for
+RETRY_FIRST, RETRY_MOST = 0.5, 8.0  # back-off between attempts at metadata that is missing
+SHARD = 100  # calls in flight in one httpx pool: its bookkeeping is quadratic
+
+
+@dataclass(frozen=True, slots=True)
+class _Held(Generic[T]):
+    value: T
+    at: float
+
+
+class _Cache(Generic[T]):
+    """One value that is fetched once for all who wait, and kept."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[T]], fresh: float) -> None:
+        self._fetch = fetch
+        self._fresh = fresh
+        self._held: _Held[T] | None = None
+        self._lock = trio.Lock()
+        self._failed: OIDCError | None = None
+        self._failures = 0
+        self._not_before = 0.0
+
+    def peek(self) -> T | None:
+        """The value, if it may still be used; whether it is due for a refresh is `due`."""
+        held = self._held
+        return held.value if held is not None and time.monotonic() < held.at + STALE else None
+
+    @property
+    def due(self) -> bool:
+        return self._held is None or time.monotonic() >= self._held.at + self._fresh
+
+    @property
+    def waiting(self) -> bool:
+        """A fetch failed a moment ago and the next is not due yet."""
+        return time.monotonic() < self._not_before
+
+    @property
+    def age(self) -> float | None:
+        return time.monotonic() - self._held.at if self._held is not None else None
+
+    async def get(self) -> T:
+        """The value, fetched when there is none. Raises what the fetch raised, at once while a failed one is backing off."""
+        if (value := self.peek()) is not None:
+            return value
+        asked = time.monotonic()
+        async with self._lock:
+            if (value := self.peek()) is not None:
+                return value
+            # those who waited here while another's fetch failed hear of it too: a down provider gets one call, not one each
+            if self._failed is not None and (self.waiting or asked < self._not_before):
+                raise self._failed
+            return await self._fetch_now()
+
+    async def refresh(self, older_than: float = 0.0) -> T:
+        """A new value, unless the one that is there is younger than so many seconds, or a fetch is backing off."""
+        async with self._lock:
+            if self._held is not None and (time.monotonic() < self._held.at + older_than or self.waiting):
+                return self._held.value
+            return await self._fetch_now()
+
+    async def _fetch_now(self) -> T:
+        try:
+            value = await self._fetch()
+        except OIDCError as error:
+            self._failed = error
+            self._failures += 1
+            most = min(RETRY_FIRST * 2 ** min(self._failures - 1, 10), RETRY_MOST)
+            self._not_before = time.monotonic() + random.uniform(most / 2, most)  # noqa: S311 - jitter
+            raise
+        self._held, self._failed, self._failures, self._not_before = _Held(value, time.monotonic()), None, 0, 0.0
+        return value
+
+
+class Provider:
+    """One provider of the settings. Every method raises OIDCError and nothing else."""
+
+    def __init__(self, name: str, settings: ProviderSettings, timeouts: Timeouts, limits: Limits) -> None:
+        self.name = name
+        self._settings = settings
+        self._timeouts = timeouts
+        self._limit = limits.response_bytes
+        self._pools: list[_Pool] = []
+        self._tls = ssl.create_default_context(cafile=settings.ca_file)
+        self._metadata = _Cache(self._fetch_metadata, METADATA_FRESH)
+        self._keys = _Cache(self._fetch_keys, KEYS_FRESH)
+
+    # -- what is known without a call -----------------------------------------------------------------------------
+
+    def peek_metadata(self) -> ProviderMetadata | None:
+        """Metadata without waiting: None when a call is needed. Raises ProviderUnavailable while a failed fetch is backing off."""
+        metadata = self._metadata.peek()
+        if metadata is None and self._metadata.waiting:
+            raise ProviderUnavailable(f"provider {self.name}: its metadata could not be fetched a moment ago")
+        return metadata
+
+    @property
+    def missing(self) -> str | None:
+        """What is not ready, or None."""
+        return None if self._metadata.peek() is not None else "its metadata was not fetched yet"
+
+    # -- calls ----------------------------------------------------------------------------------------------------
+
+    async def metadata(self) -> ProviderMetadata:
+        """Raises ProviderUnavailable when there is none to be had, InvalidMetadata when it is not right."""
+        try:
+            return await self._metadata.get()
+        except (ProviderUnreachable, ProviderTimeout, ProviderFailed, InvalidAnswer) as error:
+            raise ProviderUnavailable(f"provider {self.name}: {error.detail}") from error
+
+    async def keys(self) -> KeySet:
+        return await self._keys.get()
+
+    async def newer_keys(self) -> KeySet:
+        """The key set again, because a token names a key that it lacks: one fetch per cool-down, shared by all who ask."""
+        return await self._keys.refresh(older_than=COOL_DOWN)
+
+    async def token(self, request: FormRequest) -> TokenResponse:
+        """The token endpoint (RFC 6749 section 3.2). Never repeated: a code is used once."""
+        metadata = await self.metadata()
+        answer = await self._post(metadata.token_endpoint, request)
+        if answer.status == 401 and not answer.body:
+            raise ClientRefused("401 from the token endpoint")
+        if 400 <= answer.status < 500 and answer.status != 429:
+            raise token_error(answer.body)
+        answer.expect_success()
+        return TokenResponse.parse(answer.body)
+
+    async def userinfo(self, access_token: str) -> UserInfo | None:
+        """UserInfo (OpenID Connect Core section 5.3); None where the provider has none."""
+        metadata = await self.metadata()
+        if metadata.userinfo_endpoint is None:
+            return None
+        headers = {"authorization": f"Bearer {access_token}", "accept": "application/json, application/jwt"}
+        answer = await self._call("GET", metadata.userinfo_endpoint, headers)
+        if 400 <= answer.status < 500 and answer.status != 429:
+            raise InvalidUserInfo(f"UserInfo answers {answer.status}")
+        answer.expect_success()
+        return UserInfo(answer.content_type, answer.body)
+
+    async def revoke(self, request: FormRequest) -> None:
+        """RFC 7009; nothing where the provider has no such endpoint."""
+        metadata = await self.metadata()
+        if metadata.revocation_endpoint is not None:
+            (await self._post(metadata.revocation_endpoint, request)).expect_success()
+
+    async def keep_warm(self) -> None:
+        """For ever: fetches what is missing with back-off, and refreshes what is due, so that no login waits for it."""
+        while True:
+            for cache in (self._metadata, self._keys):
+                if cache.due and not cache.waiting:
+                    try:
+                        await cache.refresh()
+                    except OIDCError as error:
+                        telemetry.log(logging.WARNING, "provider_not_ready", provider=self.name, reason=error.reason, detail=error.detail)
+                        break
+            await trio.sleep(0.5 if self.missing else 5)
+
+    async def aclose(self) -> None:
+        with trio.CancelScope(shield=True):
+            for pool in self._pools:
+                await pool.client.aclose()
+
+    # -- the edge -------------------------------------------------------------------------------------------------
+
+    async def _fetch_metadata(self) -> ProviderMetadata:
+        base = self._settings.backchannel_url or self._settings.issuer
+        answer = await self._call("GET", base.rstrip("/") + "/.well-known/openid-configuration", {"accept": "application/json"})
+        answer.expect_success()
+        return ProviderMetadata.parse(answer.body, self._settings.issuer, self._settings.backchannel_url)
+
+    async def _fetch_keys(self) -> KeySet:
+        metadata = await self.metadata()
+        answer = await self._call("GET", metadata.jwks_uri, {"accept": "application/jwk-set+json, application/json"})
+        answer.expect_success()
+        return KeySet.parse(answer.body)
+
+    async def _post(self, url: str, request: FormRequest) -> "_Answer":
+        headers = {"accept": "application/json"}
+        if request.authorization is not None:
+            headers["authorization"] = request.authorization
+        return await self._call("POST", url, headers, request)
+
+    async def _call(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None = None) -> "_Answer":
+        parts = urlsplit(url)
+        attributes: dict[str, telemetry.Attribute] = {
+            "http.request.method": method,
+            "url.full": f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}",
+            "server.address": parts.hostname or "",
+            "server.port": parts.port or (443 if parts.scheme == "https" else 80),
+            "extproc.provider": self.name,
+        }
+        with telemetry.span(f"{method} {parts.path}", SpanKind.CLIENT, attributes) as span:
+            try:
+                with trio.fail_after(self._timeouts.call):
+                    answer = await self._exchange(method, url, {**headers, **telemetry.traceparent()}, form)
+            except trio.TooSlowError:
+                raise ProviderTimeout(f"{method} {parts.path}: no whole answer within {self._timeouts.call:g} s") from None
+            span.set_attribute("http.response.status_code", answer.status)
+            if answer.status >= 400:
+                telemetry.failed(span, str(answer.status))
+            return answer
+
+    async def _exchange(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> "_Answer":
+        data = dict(form.parameters) if form is not None else None
+        pool = self._pool()
+        pool.in_flight += 1
+        try:
+            async with pool.client.stream(method, url, headers=headers, data=data) as response:
+                # compressed bodies were not asked for: what expands a thousandfold is refused before it does
+                if response.headers.get("content-encoding", "identity") != "identity":
+                    raise InvalidAnswer("the answer has a content encoding that was not asked for")
+                body = bytearray()
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                    if len(body) > self._limit:
+                        raise InvalidAnswer(f"the answer is longer than {self._limit} bytes (limits.response_bytes)")
+                return _Answer(response.status_code, response.headers.get("content-type", ""), bytes(body))
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise ProviderUnreachable(f"provider {self.name} at {urlsplit(url).netloc}: {type(error).__name__}") from error
+        except httpx.TimeoutException as error:
+            raise ProviderTimeout(f"provider {self.name}: {type(error).__name__}") from error
+        except httpx.TransportError as error:
+            raise ProviderUnreachable(f"provider {self.name}: {type(error).__name__}") from error
+        finally:
+            pool.in_flight -= 1
+
+    def _pool(self) -> "_Pool":
+        for pool in self._pools:
+            if pool.in_flight < SHARD:
+                return pool
+        pool = _Pool(self._client())
+        self._pools.append(pool)
+        return pool
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=self._tls,
+            trust_env=self._settings.trust_env,
+            follow_redirects=False,
+            timeout=httpx.Timeout(self._timeouts.call, connect=self._timeouts.connect),
+            limits=httpx.Limits(max_connections=SHARD, max_keepalive_connections=20, keepalive_expiry=15),
+            headers={"user-agent": "extproc", "accept-encoding": "identity"},
+        )
+
+
+@dataclass(slots=True)
+class _Pool:
+    client: httpx.AsyncClient
+    in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    content_type: str
+    body: bytes
+
+    def expect_success(self) -> None:
+        """Raises for everything but 200 (and 204 of a revocation): 3xx is not followed, 5xx and 429 are the provider's trouble."""
+        if self.status >= 500 or self.status == 429:
+            raise ProviderFailed(f"the provider answers {self.status}")
+        if self.status not in (200, 204):
+            raise InvalidAnswer(f"the provider answers {self.status}")

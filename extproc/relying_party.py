@@ -1,0 +1,277 @@
+"""RelyingParty: turns each Step into an Answer, using the provider, the session store and the core.
+
+`quick` answers on the event loop what needs no waiting; `perform` does the rest in trio, under the deadline that the caller set.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic, TypeVar, assert_never
+
+import trio
+
+from extproc import telemetry
+from extproc.oidc.application import Application
+from extproc.oidc.authorization import (
+    ATTEMPT_BYTES,
+    LIFE,
+    PendingAuthorization,
+    authorization_url,
+    crowded_out,
+    login_cookie,
+)
+from extproc.oidc.decisions import (
+    Answer,
+    Authenticate,
+    Decision,
+    EndSession,
+    Exchange,
+    Lookup,
+    Respond,
+    Step,
+    decide,
+    respond,
+    retry_callback,
+    retry_login,
+)
+from extproc.oidc.errors import (
+    IssuerMismatch,
+    LoginReused,
+    Misdirected,
+    OIDCError,
+    ProviderRefused,
+    Unavailable,
+    UnknownKey,
+)
+from extproc.oidc.http import Cookie, Request
+from extproc.oidc.jose import KeySet
+from extproc.oidc.logout import end_session_url, signed_out_url
+from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.seal import ENTROPY
+from extproc.oidc.session import ID_BYTES, Session, SessionId, establish, from_record, to_record
+from extproc.oidc.token import TokenResponse, code_grant, revocation
+from extproc.provider import Provider
+from extproc.sessions import SessionStore, StoreBusy
+
+T = TypeVar("T")
+Clock = Callable[[], float]
+REVOCATION_TIMEOUT = 3.0  # seconds, best effort
+
+
+class RelyingParty:
+    """The relying party of every application. `providers` by application name."""
+
+    def __init__(self, applications: Mapping[str, Application], providers: Mapping[str, Provider], store: SessionStore, clock: Clock = time.time) -> None:
+        self._applications = applications
+        self._providers = providers
+        self._store = store
+        self._clock = clock
+
+    def now(self) -> int:
+        return int(self._clock())
+
+    def application(self, request: Request) -> Application:
+        """Raises Misdirected for a name that no application has: Envoy's configuration is of other settings."""
+        try:
+            return self._applications[request.application]
+        except KeyError:
+            raise Misdirected(f"no application {request.application[:80]!r} in the settings") from None
+
+    def provider(self, request: Request) -> Provider:
+        return self._providers[request.application]
+
+    # -- the inline lane: on the event loop, without waiting -------------------------------------------------------
+
+    def decide(self, request: Request) -> Decision:
+        """Raises OIDCError. A session that the store cannot give at once is a Lookup."""
+        application = self.application(request)
+        session_id = SessionId.parse(request.cookie(application.cookies.session))
+        session = None
+        if session_id is not None:
+            try:
+                record = self._store.peek(session_id.key, self.now())
+            except StoreBusy:
+                return Lookup(session_id)
+            session = from_record(application, session_id, record) if record is not None else None
+        return decide(application, request, session, self.now())
+
+    def quick(self, request: Request, step: Step) -> Answer | None:
+        """The answer to a step whose inputs are at hand, or None: then `perform`."""
+        if isinstance(step, Authenticate) and (metadata := self.provider(request).peek_metadata()) is not None:
+            return self._authenticate(request, step, metadata)
+        return None
+
+    def refuse(self, request: Request | None, error: OIDCError, step: Step | None = None) -> Respond:
+        """The answer to a refusal: the login cookie of a callback that is over is expired; one that can be tried again keeps it."""
+        application = self._applications.get(request.application) if request is not None else None
+        if application is None or not isinstance(step, Exchange):
+            return respond(error, application, request)
+        spent: tuple[Cookie, ...] = ()
+        if not isinstance(error, Unavailable):
+            spent = (application.cookies.expired(application.cookies.login(step.pending.attempt)),)
+        answer = respond(error, application, request, spent)
+        return retry_callback(answer) if isinstance(error, Unavailable) else retry_login(application, answer, step.pending.return_to)
+
+    # -- the held lane: in trio -----------------------------------------------------------------------------------
+
+    async def perform(self, request: Request, step: Step) -> Answer:
+        """Carries out a step. Raises OIDCError; cancelled when the client leaves."""
+        match step:
+            case Authenticate():
+                return self._authenticate(request, step, await self.provider(request).metadata())
+            case Exchange():
+                return await self._redeem(request, step)
+            case Lookup():
+                return await self._look_up(request, step)
+            case EndSession():
+                return await self._end_session(request, step)
+            case _:
+                assert_never(step)
+
+    async def touch(self, session_id: SessionId) -> None:
+        """Writes down that a session is in use; a miss costs nothing but idle time."""
+        try:
+            with telemetry.span("store touch"):
+                await self._store.touch(session_id.key, self.now())
+        except OIDCError as error:
+            telemetry.log(logging.WARNING, "touch_failed", reason=error.reason, detail=error.detail)
+
+    def _authenticate(self, request: Request, step: Authenticate, metadata: ProviderMetadata) -> Respond:
+        application = self.application(request)
+        traceparent = telemetry.traceparent().get("traceparent", "")
+        pending = PendingAuthorization(secrets.token_bytes(ATTEMPT_BYTES), application.client.issuer, self.now(), step.return_to, traceparent)
+        cookie = login_cookie(application, pending, secrets.token_bytes(ENTROPY))
+        dropped = tuple(old for old in crowded_out(application, request, cookie) if old not in step.expired)
+        return Respond(303, "login_started", location=authorization_url(application, metadata, pending), cookies=(cookie, *step.expired, *dropped))
+
+    async def _look_up(self, request: Request, step: Lookup) -> Answer:
+        application = self.application(request)
+        with telemetry.span("store get"):
+            record = await self._store.get(step.session_id.key, self.now())
+        session = from_record(application, step.session_id, record) if record is not None else None
+        decision = decide(application, request, session, self.now())
+        if isinstance(decision, Authenticate | Exchange | Lookup | EndSession):
+            return await self.perform(request, decision)
+        return decision
+
+    async def _redeem(self, request: Request, step: Exchange) -> Respond:
+        """Trade the authorization code for a session (OpenID Connect Core section 3.1.3)."""
+        application, provider = self.application(request), self.provider(request)
+        telemetry.link(step.pending.traceparent)
+        metadata = await provider.metadata()  # before anything is consumed: an absent provider costs no login
+        await self._claim(application, step)
+        self._check_response(application, metadata, step)
+        # from here on a code may be spent: what was sent is finished, whoever leaves, and its tokens are kept or revoked;
+        # shielded from the client's leaving, not from the deadline that is in force
+        with trio.fail_at(trio.current_effective_deadline(), shield=True):
+            tokens = await provider.token(code_grant(application.client, step.response.code or "", step.pending))
+        try:
+            session = await self._establish(provider, application, step, tokens)
+            with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
+                replaced = step.signed_in.id.key if step.signed_in is not None else None
+                await self._store.put(to_record(application, session, secrets.token_bytes(ENTROPY)), replaced)
+        except BaseException:
+            await self._revoke(provider, application, tokens)
+            raise
+        telemetry.log(logging.INFO, "signed_in", application=application.name, provider=provider.name, reason="signed_in")
+        return self._signed_in(application, session, step)
+
+    async def _claim(self, application: Application, step: Exchange) -> None:
+        with telemetry.span("store claim"):
+            mine = await self._store.claim(step.pending.store_key, step.pending.created + LIFE, self.now())
+        if not mine:
+            raise LoginReused
+
+    def _check_response(self, application: Application, metadata: ProviderMetadata, step: Exchange) -> None:
+        iss = step.response.iss
+        if (iss is None and metadata.iss_parameter_supported) or (iss is not None and iss != application.client.issuer):
+            raise IssuerMismatch("iss of the callback is missing although announced" if iss is None else "iss of the callback is another issuer")
+        if step.response.error is not None:
+            raise ProviderRefused(step.response.error)
+
+    async def _establish(self, provider: Provider, application: Application, step: Exchange, tokens: TokenResponse) -> Session:
+        async with _Together() as together:
+            userinfo = together.start(lambda: provider.userinfo(tokens.access_token))
+            keys = together.start(provider.keys)
+        session_id = SessionId.of(secrets.token_bytes(ID_BYTES))
+
+        def checked(key_set: KeySet) -> Session:
+            with telemetry.span("verify"):
+                return establish(application, step.pending, tokens, userinfo.value, key_set, session_id, self.now())
+
+        try:
+            return checked(keys.value)
+        except UnknownKey:
+            return checked(await provider.newer_keys())
+
+    async def _revoke(self, provider: Provider, application: Application, tokens: TokenResponse) -> None:
+        """Tokens that no session took are given back (RFC 7009), best effort and bounded, whoever has left."""
+        token, hint = (tokens.refresh_token, "refresh_token") if tokens.refresh_token else (tokens.access_token, "access_token")
+        with trio.move_on_after(REVOCATION_TIMEOUT) as scope:
+            scope.shield = True
+            try:
+                await provider.revoke(revocation(application.client, token, hint))
+            except OIDCError as error:
+                telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason=error.reason)
+
+    def _signed_in(self, application: Application, session: Session, step: Exchange) -> Respond:
+        now, names = self.now(), application.cookies
+        asserted = application.assertion_cookie(session.claims, now, session.not_after(application, now))
+        cookies = (
+            Cookie(names.session, session.id.value, names.secure, application.session_lifetime),
+            asserted or names.expired(names.assertion),
+            names.expired(names.login(step.pending.attempt)),
+        )
+        return Respond(303, "signed_in", location=application.origin + step.pending.return_to, cookies=cookies)
+
+    async def _end_session(self, request: Request, step: EndSession) -> Respond:
+        application = self.application(request)
+        if step.session is None:
+            return Respond(303, "signed_out", location=signed_out_url(application), cookies=step.expired)
+        with telemetry.span("store delete"):
+            await self._store.delete(step.session.id.key)
+        onward = None
+        try:
+            metadata = await self.provider(request).metadata()
+            onward = end_session_url(application, metadata, step.session, secrets.token_urlsafe(16))
+        except OIDCError as error:
+            # ended here in any case; the provider's session then ends by its own limits
+            telemetry.log(logging.WARNING, "provider_logout_skipped", application=application.name, reason=error.reason)
+        return Respond(303, "signed_out", location=onward or signed_out_url(application), cookies=step.expired)
+
+
+class _Result(Generic[T]):
+    value: T
+
+
+class _Together:
+    """Calls side by side in one nursery; the first that fails cancels the others, and its error comes out as it is."""
+
+    def __init__(self) -> None:
+        self._error: OIDCError | None = None
+        self._manager = trio.open_nursery()
+
+    async def __aenter__(self) -> "_Together":
+        self._nursery = await self._manager.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._manager.__aexit__(*exc)  # type: ignore[arg-type]
+        if self._error is not None:
+            raise self._error
+
+    def start(self, call: Callable[[], Awaitable[T]]) -> _Result[T]:
+        result: _Result[T] = _Result()
+
+        async def child() -> None:
+            try:
+                result.value = await call()
+            except OIDCError as error:
+                self._error = self._error or error
+                self._nursery.cancel_scope.cancel()
+
+        self._nursery.start_soon(child)
+        return result
+
+

@@ -1,0 +1,154 @@
+"""`extproc serve`: builds everything from Settings and runs it until SIGTERM or SIGINT."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+
+import trio
+
+from extproc import admin, telemetry
+from extproc.addresses import Address
+from extproc.bridge import Bridge, guest
+from extproc.oidc.application import Application
+from extproc.oidc.assertion import jwks
+from extproc.oidc.client import Client
+from extproc.oidc.errors import OIDCError
+from extproc.oidc.seal import KeyRing
+from extproc.provider import Provider
+from extproc.relying_party import RelyingParty
+from extproc.server import CannotListen, Listener, Server
+from extproc.sessions import SessionStore
+from extproc.sessions.sqlite import SQLiteStore
+from extproc.settings import Settings
+from extproc.traces import Recorder, TraceStore
+
+__all__ = ["CannotListen", "run"]
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    return KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()])
+
+
+def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
+    """The applications that have a login, as the core knows them."""
+    return {
+        name: Application(
+            name=name,
+            url=settings.url(name),
+            hosts=application.hosts,
+            client=_client(settings, application.provider, settings.url(name)),
+            ring=ring,
+            identity=tuple(settings.identity.headers.items()),
+            assertion_lifetime=int(settings.identity.assertion_lifetime),
+            session_lifetime=int(settings.session.lifetime),
+            session_idle=int(settings.session.idle),
+        )
+        for name, application in settings.applications.items()
+        if application.provider is not None
+    }
+
+
+def _client(settings: Settings, name: str, url: str) -> Client:
+    provider = settings.providers[name]
+    secret = provider.secret()
+    return Client(
+        issuer=provider.issuer,
+        client_id=provider.client_id,
+        redirect_uri=f"{url}oauth2/callback",
+        auth_method=provider.auth_method,
+        client_secret=secret.get_secret_value() if secret is not None else None,
+        scope=" ".join(provider.scopes),
+        id_token_signed_response_alg=provider.id_token_signed_response_alg,
+        clock_skew=settings.timeouts.clock_skew,
+    )
+
+
+def run(settings: Settings) -> None:
+    """Runs until a signal. Raises OIDCError (the store) and CannotListen, for the command line to print."""
+    telemetry.set_up_logging(settings.log.level, settings.log.format)
+    traces = TraceStore()
+    standard = any(os.environ.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+    tracing = telemetry.set_up_tracing([Recorder(traces)], settings.tracing.endpoint, standard=standard)
+    store = SQLiteStore(settings.store.path)
+    try:
+        guest(partial(_serve, settings, store, traces))
+    finally:
+        tracing.shutdown()
+
+
+async def _serve(settings: Settings, store: SessionStore, traces: TraceStore, bridge: Bridge) -> None:
+    ring = key_ring(settings)
+    known = applications(settings, ring)
+    providers = {name: Provider(name, provider, settings.timeouts, settings.limits) for name, provider in settings.providers.items()}
+    by_application = {name: providers[str(settings.applications[name].provider)] for name in known}
+    server = Server(RelyingParty(known, by_application, store), bridge, settings.timeouts, settings.limits)
+    listener = Listener(server, settings.listen)
+    over = trio.Event()
+    await _start_admin(settings, providers, jwks(ring), traces, bridge, over)
+    warm = [trio.CancelScope() for _ in providers]
+    for scope, provider in zip(warm, providers.values(), strict=True):
+        bridge.spawn(partial(_within, scope, provider))
+    await listener.start()
+    telemetry.log(logging.INFO, "serving", listen=str(settings.listen), admin=str(settings.admin), applications=", ".join(known))
+    await _signalled()
+    telemetry.log(logging.INFO, "draining", seconds=settings.timeouts.drain)
+    started = time.monotonic()
+    await listener.drain(settings.timeouts.drain)
+
+    async def close() -> None:
+        over.set()
+        for scope in warm:
+            scope.cancel()
+        # what goes on after its client has left, a code exchange, may finish as well
+        with trio.move_on_after(max(0.5, started + settings.timeouts.drain - time.monotonic())):
+            while any(server.lanes.held(kind) for kind in ("callback", "logout")):
+                await trio.sleep(0.02)
+        for provider in providers.values():
+            await provider.aclose()
+        await store.aclose()
+
+    await bridge.run(close)
+    telemetry.log(logging.INFO, "stopped")
+
+
+async def _within(scope: trio.CancelScope, provider: Provider) -> None:
+    with scope:
+        await provider.keep_warm()
+
+
+async def _start_admin(settings: Settings, providers: Mapping[str, Provider], keys: str, traces: TraceStore, bridge: Bridge, over: trio.Event) -> None:
+    """The admin listener, in trio. Raises CannotListen."""
+
+    def readiness() -> tuple[tuple[str, str], ...]:
+        return tuple((f"provider {name}", missing) for name, provider in providers.items() if (missing := provider.missing) is not None)
+
+    app = admin.application(readiness=readiness, jwks=keys, traces=traces)
+    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def bound(_: Address) -> None:
+        ready.set_result(None)
+
+    async def work() -> None:
+        try:
+            await admin.serve(app, settings.admin, ready=bound, shutdown=over)
+        except (OSError, OIDCError) as error:
+            if not ready.done():
+                ready.set_exception(CannotListen(f"admin: {settings.admin} cannot be bound: {getattr(error, 'strerror', None) or error}"))
+            else:
+                telemetry.log(logging.ERROR, "admin_failed", detail=type(error).__name__)
+
+    bridge.spawn(work)
+    await ready
+
+
+async def _signalled() -> None:
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, told.set)
+    await told.wait()

@@ -1,0 +1,188 @@
+"""The asyncio edge: the ext_proc servicer on grpc.aio, health, bind and drain. Reads, writes, and hops into trio for a Step.
+
+The contract with Envoy, of which every line below is a consequence: each phase gets exactly one answer, or the stream is aborted
+with an error. A stream that ends cleanly without an answer lets the request through, so there is one way out of `_process` that
+returns, and it is behind the write of an answer.
+"""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import Iterable
+from functools import partial
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from opentelemetry.trace import Span, SpanKind
+
+from extproc import messages, telemetry
+from extproc._wire import ext_proc_pb2 as wire
+from extproc.addresses import Address
+from extproc.bridge import Bridge
+from extproc.contract import SERVICE
+from extproc.lanes import Lanes, Slot
+from extproc.oidc.decisions import Answer, Continue, Respond, Step, kind
+from extproc.oidc.errors import Overloaded
+from extproc.oidc.http import Request
+from extproc.oidc.session import SessionId
+from extproc.processor import Processor
+from extproc.relying_party import RelyingParty
+from extproc.settings import Limits, Timeouts
+
+Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
+ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
+MAX_TOUCHES = 100
+
+# grpc sheds load above 1,000 waiting requests by dropping streams in silence; our own limits answer instead
+OPTIONS = [
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 200_000),
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 1_048_576),
+]
+
+
+class Server:
+    """The servicer. Everything it holds is a counter: no state of a request outlives its stream."""
+
+    def __init__(self, relying_party: RelyingParty, bridge: Bridge, timeouts: Timeouts, limits: Limits) -> None:
+        self._relying_party = relying_party
+        self._processor = Processor(relying_party)
+        self._bridge = bridge
+        self._timeouts = timeouts
+        self.lanes = Lanes(limits)
+        self._ids = itertools.count(1)
+        self._touching = 0
+
+    async def process(self, _: object, context: Context) -> None:
+        """One stream. Every way out is an answer that was written, or an abort."""
+        metadata = _pairs(context.invocation_metadata() or ())
+        attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
+        self.lanes.streams += 1
+        try:
+            with telemetry.span(f"{SERVICE}/Process", SpanKind.SERVER, attributes, telemetry.parent_of(metadata)) as span:
+                await self._process(context, dict(metadata), span)
+        finally:
+            self.lanes.streams -= 1
+
+    async def _process(self, context: Context, metadata: dict[str, str], span: Span) -> None:
+        message = await context.read()
+        if not isinstance(message, wire.ProcessingRequest):
+            await context.abort(grpc.StatusCode.ABORTED, "the stream ended before its first message")
+        try:
+            head = messages.read(message, metadata)
+        except messages.UnexpectedMessage as error:
+            telemetry.log(logging.ERROR, "unexpected_message", detail=str(error))
+            telemetry.failed(span, "unexpected_message")
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
+        answer = await self._answer(context, head, span)
+        await context.write(self._encode(answer, head))
+        self._answered(answer, head, span)
+
+    async def _answer(self, context: Context, head: messages.RequestHead, span: Span) -> Answer:
+        if self.lanes.crowded:
+            return self._processor.refuse(head.request, Overloaded("too many streams (limits.streams)"))
+        decision = self._processor.step(head)
+        if isinstance(decision, Continue | Respond):
+            return decision
+        return await self._hold(context, head, decision, span)
+
+    async def _hold(self, context: Context, head: messages.RequestHead, step: Step, span: Span) -> Answer:
+        """The held lane: a place in it, more time from Envoy, then the work in trio under one deadline."""
+        lane, request = kind(step), head.request
+        try:
+            slot = self.lanes.enter(lane, self._relying_party.provider(request).name)
+        except Overloaded as error:
+            return self._processor.refuse(request, error, step)
+        stream, started, seconds = next(self._ids), time.monotonic(), self._seconds(lane)
+        try:
+            # before the hop: in a burst the override must not wait behind the work of others
+            await context.write(messages.override_message_timeout(seconds + ANSWER_SLACK))
+        except BaseException:
+            self.lanes.leave(slot)
+            raise
+        span.add_event("held", {"extproc.lane": lane})
+        telemetry.log(logging.DEBUG, "held", stream=stream, lane=lane, application=request.application)
+        try:
+            answer = await self._bridge.run(partial(self._work, slot, request, step, seconds))
+        except asyncio.CancelledError:
+            span.add_event("cancelled")
+            telemetry.log(logging.INFO, "cancelled", stream=stream, lane=lane, application=request.application)
+            raise
+        telemetry.log(logging.INFO, "answered", stream=stream, lane=lane, application=request.application, reason=answer.reason, seconds=round(time.monotonic() - started, 4))
+        return answer
+
+    async def _work(self, slot: Slot, request: Request, step: Step, seconds: float) -> Answer:
+        """In trio."""
+        try:
+            return await self._processor.perform(request, step, seconds)
+        finally:
+            self.lanes.leave(slot)
+
+    def _seconds(self, lane: str) -> float:
+        return self._timeouts.callback if lane in ("callback", "lookup") else self._timeouts.call * 2
+
+    def _encode(self, answer: Answer, head: messages.RequestHead) -> wire.ProcessingResponse:
+        try:
+            return messages.write(answer, telemetry.trace_id(), grpc=head.grpc)
+        except Exception as error:  # a value that no header may hold: still an answer
+            return messages.write(self._processor.refuse(head.request, error), telemetry.trace_id(), grpc=head.grpc)
+
+    def _answered(self, answer: Answer, head: messages.RequestHead, span: Span) -> None:
+        span.set_attribute("extproc.application", head.request.application[:80])
+        span.set_attribute("extproc.reason", answer.reason)
+        span.add_event("answered")
+        if isinstance(answer, Respond):
+            span.set_attribute("http.response.status_code", answer.status)
+            if answer.status >= 500:
+                telemetry.failed(span, answer.reason)
+        elif answer.touch is not None and self._touching < MAX_TOUCHES:
+            self._touching += 1
+            self._bridge.spawn(partial(self._touch, answer.touch))
+        telemetry.log(logging.DEBUG, "answer", application=head.request.application[:80], reason=answer.reason)
+
+    async def _touch(self, session_id: SessionId) -> None:
+        try:
+            await self._relying_party.touch(session_id)
+        finally:
+            self._touching -= 1
+
+
+def _pairs(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
+    return [(key, value) for key, value in metadata if isinstance(value, str)]
+
+
+class CannotListen(Exception):
+    """The address cannot be bound; its text is for the operator."""
+
+
+class Listener:
+    """grpc.aio's server with our servicer and grpc.health.v1 on one address."""
+
+    def __init__(self, server: Server, address: Address) -> None:
+        self._server = server
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._grpc = grpc.aio.server(options=OPTIONS)
+        handler = grpc.stream_stream_rpc_method_handler(
+            server.process,
+            request_deserializer=wire.ProcessingRequest.FromString,
+            response_serializer=wire.ProcessingResponse.SerializeToString,
+        )
+        self._grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Process": handler}),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        try:
+            self.port = self._grpc.add_insecure_port(str(address))
+        except RuntimeError:
+            raise CannotListen(f"listen: {address} cannot be bound; is another program using it?") from None
+
+    async def start(self) -> None:
+        """SERVING at once, without any provider: an identity provider behind this very Envoy would wait for us otherwise."""
+        await self._grpc.start()
+        for service in ("", SERVICE):
+            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self, grace: float) -> None:
+        """NOT_SERVING, GOAWAY, then what is held may finish within `grace` seconds."""
+        await self._health.enter_graceful_shutdown()
+        await self._grpc.stop(grace)

@@ -1,0 +1,143 @@
+"""Traces and logs: one tracer, propagation, JSON lines with the trace's id. Imports nothing of ours.
+
+Spans follow the OpenTelemetry semantic conventions (http, rpc, url, error.type). No span, event or log line holds a query
+string, a token, a cookie, a code or an exception's text of foreign origin: what is written here is written by name.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+Attribute = str | int | float | bool
+Attributes = Mapping[str, Attribute]
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+_LOGGER = logging.getLogger("extproc")
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+def tracer() -> trace.Tracer:
+    return trace.get_tracer("extproc")
+
+
+def set_up_tracing(processors: Sequence[SpanProcessor], endpoint: str | None, *, standard: bool) -> TracerProvider:
+    """The process's tracer provider. endpoint: OTLP/HTTP base address; standard: export by the OTEL_* variables instead."""
+    provider = TracerProvider(resource=Resource.create({"service.name": "extproc"}))
+    for processor in processors:
+        provider.add_span_processor(processor)
+    if endpoint is not None:
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces")))
+    elif standard:
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def parent_of(metadata: Sequence[tuple[str, str]]) -> otel_context.Context:
+    """The caller's context from a stream's gRPC metadata: there Envoy writes its own span, as nowhere else."""
+    carrier = {key: value for key, value in metadata if key in ("traceparent", "tracestate")}
+    return _PROPAGATOR.extract(carrier, context=otel_context.Context())
+
+
+def traceparent() -> dict[str, str]:
+    """The current span as headers of an outgoing call: traceparent and tracestate, never baggage."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    return carrier
+
+
+def trace_id() -> str:
+    """The current trace's id, 32 hex digits; zeros when there is none."""
+    return trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
+
+
+@contextmanager
+def span(name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: Attributes | None = None, parent: otel_context.Context | None = None) -> Iterator[Span]:
+    """A span around a block. An exception marks it with error.type, never with its text or its traceback."""
+    with tracer().start_as_current_span(name, parent, kind, attributes, record_exception=False, set_status_on_exception=False) as current:
+        try:
+            yield current
+        except BaseException as error:
+            failed(current, getattr(error, "reason", type(error).__qualname__))
+            raise
+
+
+def link(traceparent: str) -> None:
+    """Links the current span to another trace: the redirect that started a login, for its callback."""
+    other = trace.get_current_span(_PROPAGATOR.extract({"traceparent": traceparent})).get_span_context()
+    if traceparent and other.is_valid:
+        trace.get_current_span().add_link(other, {"extproc.link": "login_started"})
+
+
+def failed(current: Span, error_type: str) -> None:
+    """Marks a span as failed, with a low-cardinality cause."""
+    current.set_attribute("error.type", error_type)
+    current.set_status(Status(StatusCode.ERROR))
+
+
+def log(level: int, event: str, /, exc_info: BaseException | None = None, **fields: Attribute | None) -> None:
+    """One structured line; fields are named by us and hold no secrets. exc_info: for bugs only, its traceback is kept."""
+    if _LOGGER.isEnabledFor(level):
+        extra = {key: value for key, value in fields.items() if value is not None}
+        _LOGGER.log(level, event, exc_info=exc_info, extra=extra)
+
+
+class JSONLines(logging.Formatter):
+    """One valid JSON line a record, whatever is in it; long values are cut."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "event": record.getMessage()[:2000],
+        }
+        if record.name != "extproc":
+            line["logger"] = record.name
+        line.update(_context())
+        line.update({key: _short(value) for key, value in record.__dict__.items() if key not in _STANDARD})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)[-8000:]
+        return json.dumps(line, default=str, ensure_ascii=True)
+
+
+class TextLines(logging.Formatter):
+    """The same for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {**{key: _short(value) for key, value in record.__dict__.items() if key not in _STANDARD}, **_context()}
+        tail = " ".join(f"{key}={json.dumps(value) if isinstance(value, str) and not value.isalnum() else value}" for key, value in fields.items())
+        text = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname.lower():7} {json.dumps(record.getMessage())[1:-1]} {tail}".rstrip()
+        return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+
+
+def _context() -> dict[str, str]:
+    current = trace.get_current_span().get_span_context()
+    if not current.is_valid:
+        return {}
+    return {"trace_id": trace.format_trace_id(current.trace_id), "span_id": trace.format_span_id(current.span_id)}
+
+
+def _short(value: object) -> object:
+    return value[:500] if isinstance(value, str) else value
+
+
+def set_up_logging(level: str, form: str) -> None:
+    """All log lines go to stderr; libraries speak from WARNING on, and httpx (whose lines hold whole URLs) never."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JSONLines() if form == "json" else TextLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    _LOGGER.setLevel(level)
+    for name in ("httpx", "httpcore", "hypercorn.access"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

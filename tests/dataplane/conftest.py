@@ -1,0 +1,131 @@
+"""One world for all tests of an Envoy version: an upstream, a stub processor, and three Envoys in front of them."""
+
+import contextlib
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from dataplane.parts import Client, Stub, Upstream, assertion, settings
+from rig.certificates import Authority
+from rig.envoy import EnvoyProcess, envoys
+from rig.ports import free_port
+
+from extproc.dataplane import to_yaml
+from extproc.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running Envoy and what it was made from."""
+
+    settings: Settings
+    client: Client
+    envoy: EnvoyProcess
+
+    def cookie(self, name: str, **headers: str) -> str:
+        """A good assertion as the Cookie header has it."""
+        prefix = "__Host-" if self.settings.url(name).startswith("https") else ""
+        return f"{prefix}extproc-assertion-{name}={assertion(self.settings, name, **headers)}"
+
+    def access_log(self) -> str:
+        return Path(self.settings.gateway.access_log).read_text()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    envoy: Path
+    directory: Path
+    upstream: Upstream
+    stub: Stub
+    authority: Authority
+    certificate: Path
+    key: Path
+
+    @contextlib.contextmanager
+    def gateway(self, name: str, applications: dict[str, object], *, tls: bool = False, **changes: object) -> Iterator[Gateway]:
+        """An Envoy with these applications; the processor is the stub, unless `listen` says otherwise."""
+        port = free_port()
+        directory = self.directory / name
+        directory.mkdir()
+        gateway: dict[str, object] = {
+            "listen": f"127.0.0.1:{port}",
+            "url": f"{'https' if tls else 'http'}://app.test:{port}",
+            "access_log": str(directory / "access.log"),
+        }
+        gateway |= {"tls": {"certificate": str(self.certificate), "key": str(self.key)}} if tls else {}
+        gateway |= changes.pop("gateway", {})  # type: ignore[call-overload]
+        made = settings(
+            **{"listen": f"127.0.0.1:{self.stub.port}", "gateway": gateway, "applications": applications, **changes}
+        )
+        context = self.authority.context() if tls else None
+        with EnvoyProcess(to_yaml(made), envoy=self.envoy, port=port, directory=directory) as process:
+            yield Gateway(made, Client(port, tls=context), process)
+
+
+@pytest.fixture(scope="session", params=list(envoys()))
+def envoy(request: pytest.FixtureRequest) -> Path:
+    return envoys()[request.param]
+
+
+@pytest.fixture(scope="session")
+def world(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("dataplane")
+    authority = Authority()
+    certificate, key = directory / "cert.pem", directory / "key.pem"
+    authority.issue("app.test", "other.test", "127.0.0.1", certificate=certificate, key=key)
+    with Upstream() as upstream, Stub() as stub:
+        yield World(envoy, directory, upstream, stub, authority, certificate, key)
+
+
+def application(upstream: str, host: str = "app.test", **more: object) -> dict[str, object]:
+    return {"hosts": [host], "upstream": upstream, **({} if more.get("exclude") else {"provider": "main"}), **more}
+
+
+@pytest.fixture(scope="session")
+def plain(world: World) -> Iterator[Gateway]:
+    """http; two applications that need a login and two excluded ones, some on one host."""
+    url = world.upstream.url
+    applications: dict[str, object] = {
+        "main": application(url, public_paths=["/public/", "/robots.txt"]),
+        "wiki": application(url, path_prefix="/wiki/", public_paths=["/wiki/pub/"]),
+        "assets": application(url, path_prefix="/assets/", exclude=True),
+        "idp": application(url, "idp.test", exclude=True),
+        "deep": application(url, path_prefix="/oauth2/deep/", exclude=True),
+    }
+    with world.gateway("plain", applications) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def tls(world: World) -> Iterator[Gateway]:
+    """https, redirect, HSTS, https upstreams, escaped slashes kept by one application, one application on every host."""
+    ca, certificate, key = (world.directory / name for name in ("up-ca.pem", "up-cert.pem", "up-key.pem"))
+    ca.write_bytes(world.authority.pem)
+    world.authority.issue("127.0.0.1", certificate=certificate, key=key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    redirect = free_port()
+    with Upstream(context) as secure:
+        applications: dict[str, object] = {
+            "main": application(world.upstream.url, public_paths=["/public/"]),
+            "git": application(
+                secure.url, path_prefix="/git/", escaped_slashes="keep", upstream_ca_file=str(ca), public_paths=["/git/pub/"]
+            ),
+            "wrong": application(secure.url.replace("127.0.0.1", "localhost"), path_prefix="/wrong/", upstream_ca_file=str(ca)),
+            "foreign": application(secure.url, path_prefix="/foreign/"),
+            "every": application(world.upstream.url, "*", path_prefix="/every/"),
+            "mine": application(world.upstream.url, "other.test", path_prefix="/every/", exclude=True),
+        }
+        gateway = {"redirect_listen": f"127.0.0.1:{redirect}", "hsts": 3600}
+        with world.gateway("tls", applications, tls=True, gateway=gateway) as made:
+            yield made
+
+
+@pytest.fixture
+def asked(world: World) -> Iterator[list[object]]:
+    """The streams that this test caused, and no others."""
+    world.stub.asked.clear()
+    world.upstream.received.clear()
+    yield world.stub.asked  # type: ignore[misc]

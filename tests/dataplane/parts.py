@@ -1,0 +1,335 @@
+"""The parts around the Envoy under test: an upstream that shows raw bytes, a stub processor, a raw client, settings."""
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import grpc
+from envoy_data_plane.envoy.config.core.v3 import HeaderValue, HeaderValueOption
+from envoy_data_plane.envoy.service.ext_proc.v3 import (
+    CommonResponse,
+    HeaderMutation,
+    HeadersResponse,
+    ImmediateResponse,
+    ProcessingRequest,
+    ProcessingResponse,
+)
+from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
+from envoy_data_plane.google.protobuf import Struct
+
+from extproc import contract
+from extproc.oidc.assertion import AssertionProfile, mint
+from extproc.oidc.seal import KeyRing
+from extproc.settings import Settings
+
+SECRET = "not-a-secret-but-32-bytes-or-more-of-text"
+RING = KeyRing.of([SECRET.encode()])
+
+
+def settings(**changes: Any) -> Settings:
+    """Settings as the file would give them."""
+    provider = {"issuer": "https://idp.example", "client_id": "gateway", "client_secret": "canary-client-secret"}
+    base = {"secret": SECRET, "providers": {"main": provider}, **changes}
+    return Settings.model_validate_json(json.dumps(base))
+
+
+def assertion(made: Settings, name: str, *, ring: KeyRing = RING, life: int = 60, **headers: str) -> str:
+    """A good assertion of an application, as the processor mints it."""
+    values = [(key.replace("_", "-"), value) for key, value in headers.items()] or [("x-auth-sub", "alice")]
+    token = mint(ring, AssertionProfile(made.url(name), name, life), values, int(time.time()), 1 << 40)
+    assert token is not None
+    return token
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A request's head as the upstream got it, byte for byte."""
+
+    raw: bytes
+    body: bytes = b""
+
+    @property
+    def line(self) -> str:
+        return self.raw.split(b"\r\n", 1)[0].decode("latin-1")
+
+    @property
+    def target(self) -> str:
+        return self.line.split(" ")[1]
+
+    def values(self, name: str) -> list[str]:
+        lines = self.raw.decode("latin-1").split("\r\n")[1:]
+        return [line.partition(":")[2].lstrip() for line in lines if line.lower().startswith(name + ":")]
+
+    def names(self) -> list[str]:
+        return [line.partition(":")[0].lower() for line in self.raw.decode("latin-1").split("\r\n")[1:] if line]
+
+
+class Upstream:
+    """An application: keeps what it receives, says 200, and answers an upgrade with 101 and an echo of bytes."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.received: list[Received] = []
+        self._tls = tls
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self._listening.getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self._open = True
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open = False
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while self._open:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError), connection:
+            stream = self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+            with stream:
+                while self._answer(stream):
+                    pass
+
+    def _answer(self, stream: socket.socket) -> bool:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            if not (more := stream.recv(65536)):
+                return False
+            data += more
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        while length and len(body) < int(length[1]):
+            body += stream.recv(65536)
+        self.received.append(Received(head, body))
+        if re.search(rb"(?i)\r\nupgrade: *websocket", head):
+            stream.sendall(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n")
+            while more := stream.recv(65536):
+                stream.sendall(more)
+            return False
+        answer = b"HTTP/1.1 200 OK\r\nserver: upstream\r\ncache-control: public, max-age=60\r\nset-cookie: own=1\r\n"
+        stream.sendall(answer + b"content-length: %d\r\n\r\n" % len(head) + head)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One stream at the processor."""
+
+    metadata: dict[str, str]
+    headers: dict[str, bytes]
+
+    @property
+    def application(self) -> str | None:
+        return self.metadata.get(contract.APPLICATION)
+
+    @property
+    def public(self) -> bool:
+        return self.metadata.get(contract.PUBLIC) == "1"
+
+    @property
+    def path(self) -> str:
+        return self.headers[":path"].decode("latin-1")
+
+
+def continued(
+    metadata: dict[str, str] | None = None, *, remove: tuple[str, ...] = (), **headers: bytes
+) -> ProcessingResponse:
+    """The request goes on, with these headers; and the word that the gate waits for."""
+    options = [
+        HeaderValueOption(header=HeaderValue(key=key.replace("_", "-"), raw_value=value))
+        for key, value in headers.items()
+    ]
+    mutation = HeaderMutation(set_headers=options, remove_headers=list(remove))
+    said = {contract.DECISION: contract.CONTINUE, contract.REASON: "stub_continue", **(metadata or {})}
+    return ProcessingResponse(
+        request_headers=HeadersResponse(response=CommonResponse(header_mutation=mutation)),
+        dynamic_metadata=Struct.from_dict({contract.NAMESPACE: said}),
+    )
+
+
+def immediate(status: StatusCode, body: bytes = b"", **headers: bytes) -> ProcessingResponse:
+    options = [
+        HeaderValueOption(header=HeaderValue(key=key.replace("_", "-"), raw_value=value))
+        for key, value in headers.items()
+    ]
+    return ProcessingResponse(
+        immediate_response=ImmediateResponse(
+            status=HttpStatus(code=status), headers=HeaderMutation(set_headers=options), body=body
+        ),
+        dynamic_metadata=Struct.from_dict({contract.NAMESPACE: {contract.REASON: "stub_immediate"}}),
+    )
+
+
+FAKE_COOKIE = "extproc-assertion-main=fresh; Path=/; HttpOnly; SameSite=Lax"
+
+
+def answer(asked: Asked) -> ProcessingResponse | None:
+    """What the stub says: by the query's `stub`, else as the real one would to somebody who is not signed in."""
+    match parse_qs(urlsplit(asked.path).query).get("stub", [""])[0]:
+        case "silent":
+            return None
+        case "continue":
+            return continued(x_auth_sub=b"stub", x_auth_name="Zo\u00eb".encode())
+        case "renew":
+            renewed = {contract.SET_COOKIE: FAKE_COOKIE, contract.CACHE_CONTROL: "private"}
+            return continued(renewed, x_auth_sub=b"stub")
+        case "undecided":  # an answer without the word
+            return ProcessingResponse(request_headers=HeadersResponse(response=CommonResponse()))
+        case "crlf":
+            return continued(x_auth_sub=b"stub\r\nx-auth-groups: admins")
+        case "other-header":
+            return continued(x_auth_sub=b"stub", x_other=b"1")
+        case "path":
+            return continued(**{"x_auth_sub": b"stub", ":path": b"/elsewhere"})
+        case "page":
+            return immediate(StatusCode.ServiceUnavailable, b"<p>our page</p>", content_type=b"text/html")
+        case "hang":
+            return ...
+        case "spurious":
+            return ProcessingResponse()
+    if asked.public:
+        return continued(remove=("x-auth-sub", "x-auth-name"))
+    return immediate(StatusCode.SeeOther, location=b"https://idp.example/authorize")
+
+
+@dataclass
+class Stub:
+    """A processor that answers by `answer`, in a thread of its own; `asked` is every stream, in order."""
+
+    where: str = ""  # host:port or unix:PATH; by default a free port
+    asked: list[Asked] = field(default_factory=list)
+    port: int = 0
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.new_event_loop()
+        self._ready, self._end = threading.Event(), asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        server = grpc.aio.server()
+        handler = grpc.stream_stream_rpc_method_handler(self._process)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(contract.SERVICE, {"Process": handler}),))
+        self.port = server.add_insecure_port(self.where or "127.0.0.1:0")
+        await server.start()
+        self._ready.set()
+        await self._end.wait()
+        await server.stop(0)
+
+    async def _process(self, _: object, context: Any) -> None:
+        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+        raw = await context.read()
+        if raw is grpc.aio.EOF:
+            return
+        message = ProcessingRequest.parse(raw)
+        assert message.request_headers and message.request_headers.headers
+        headers = {h.key: h.raw_value for h in message.request_headers.headers.headers}
+        asked = Asked(metadata, headers)
+        self.asked.append(asked)
+        if (response := answer(asked)) is not None:
+            await context.write(bytes(response))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def values(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key == name]
+
+    def get(self, name: str) -> str | None:
+        return ", ".join(self.values(name)) if self.values(name) else None
+
+
+def exchange(
+    port: int, raw: bytes, *, tls: ssl.SSLContext | None = None, name: str = "app.test", wait: float = 10
+) -> Reply:
+    """Sends bytes, reads an answer until Envoy closes; a connection closed without any is status 0."""
+    with socket.create_connection(("127.0.0.1", port), timeout=wait) as plain:
+        stream = tls.wrap_socket(plain, server_hostname=name) if tls else plain
+        stream.sendall(raw)
+        data = b""
+        with contextlib.suppress(ConnectionError):
+            while more := stream.recv(65536):
+                data += more
+        if tls:
+            stream.close()
+    return parse(data)
+
+
+def parse(data: bytes) -> Reply:
+    if not data:
+        return Reply(0, (), b"")
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = tuple((key.lower(), value.strip()) for key, _, value in (line.partition(":") for line in lines))
+    if ("transfer-encoding", "chunked") in headers:
+        body = _unchunk(body)
+    return Reply(int(first.split(" ")[1]), headers, body)
+
+
+def _unchunk(data: bytes) -> bytes:
+    body = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        if not (length := int(size or b"0", 16)):
+            break
+        body, data = body + data[:length], data[length + 2 :]
+    return body
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Asks one listener, each time on a connection of its own."""
+
+    port: int
+    host: str = "app.test"
+    tls: ssl.SSLContext | None = None
+
+    def get(
+        self,
+        path: str | bytes = "/",
+        *lines: str | bytes,
+        method: str = "GET",
+        host: str | None = None,
+        cookie: str = "",
+    ) -> Reply:
+        """`lines` are header lines as they are sent, after Host and, where one is given, the cookie."""
+        target = path.encode("latin-1") if isinstance(path, str) else path
+        name = host or self.host
+        more = [*([f"cookie: {cookie}"] if cookie else []), *lines]
+        encoded = [line.encode("latin-1") if isinstance(line, str) else line for line in more]
+        head = [
+            method.encode() + b" " + target + b" HTTP/1.1",
+            b"host: " + name.encode(),
+            b"connection: close",
+            *encoded,
+        ]
+        return exchange(self.port, b"\r\n".join(head) + b"\r\n\r\n", tls=self.tls, name=name.partition(":")[0])

@@ -1,0 +1,187 @@
+"""Who is signed in: the fast path, what is no assertion, what a client cannot say about itself."""
+
+import json
+import time
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from dataplane.conftest import Gateway, World
+from dataplane.parts import RING, SECRET, Asked, assertion
+
+from extproc.oidc.assertion import key_id
+from extproc.oidc.seal import KeyRing, b64encode
+
+SPOOFED = ("X-Auth-Sub: EVIL", "x-auth-email: evil@example", "X-AUTH-GROUPS: admins", "x-auth-anything: 1")
+
+
+def test_a_valid_assertion_skips_the_processor_and_becomes_headers(plain: Gateway, world: World, asked: list[Asked]) -> None:
+    cookie = plain.cookie("main", x_auth_sub="alice", x_auth_groups="a,b", x_auth_name="Zo%C3%AB")
+    reply = plain.client.get("/page?q=1", cookie=f"a=1; {cookie}; b=2")
+    assert reply.status == 200
+    (received,) = world.upstream.received
+    assert received.target == "/page?q=1"
+    assert [received.values(f"x-auth-{name}") for name in ("sub", "groups", "name", "email")] == [
+        ["alice"],
+        ["a,b"],
+        ["Zo%C3%AB"],
+        [],
+    ]
+    assert received.values("cookie") == ["a=1; b=2"]
+    assert asked == []
+
+
+def test_hdr_02_a_signed_in_client_cannot_add_to_its_identity(plain: Gateway, world: World, asked: list[Asked]) -> None:
+    cookie = plain.cookie("main", x_auth_sub="alice")
+    assert plain.client.get("/", *SPOOFED, cookie=cookie).status == 200
+    (received,) = world.upstream.received
+    assert [name for name in received.names() if name.startswith("x-auth")] == ["x-auth-sub"]
+    assert received.values("x-auth-sub") == ["alice"]
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("path", "host"),
+    [
+        ("/p?stub=continue", None),
+        ("/public/x", None),
+        ("/robots.txt", None),
+        ("/wiki/x?stub=continue", None),
+        ("/assets/x", None),
+        ("/x", "idp.test"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
+def test_hdr_01_spoofed_headers_are_gone_on_every_kind_of_route(
+    plain: Gateway, world: World, asked: list[Asked], path: str, host: str | None, method: str
+) -> None:
+    assert plain.client.get(path, *SPOOFED, "content-length: 0", host=host, method=method).status == 200
+    (received,) = world.upstream.received
+    names = {name for name in received.names() if name.startswith("x-auth")}
+    assert names <= {"x-auth-sub", "x-auth-name"}
+    assert received.values("x-auth-sub") in ([], ["stub"])
+
+
+def test_hdr_01_our_own_endpoints_let_nothing_through(plain: Gateway, world: World, asked: list[Asked]) -> None:
+    assert plain.client.get("/oauth2/callback?stub=continue", *SPOOFED).status == 404
+    assert world.upstream.received == []
+
+
+@pytest.mark.parametrize("name", ["X_Auth_User", "X-Auth_User", "x_auth-user", "X_AUTH_SUB", "any_name"])
+def test_hdr_03_underscores_in_header_names_are_refused(plain: Gateway, world: World, asked: list[Asked], name: str) -> None:
+    assert plain.client.get("/public/", f"{name}: EVIL").status == 400
+    assert plain.client.get("/x", f"{name}: EVIL", host="idp.test").status == 400
+    assert world.upstream.received == []
+
+
+@pytest.mark.parametrize("name", ["X.Auth.Sub", "x-auth.sub", "x~auth~sub", "X!Auth-Sub"])
+def test_hdr_03_other_signs_that_an_upstream_may_fold_are_removed(
+    plain: Gateway, world: World, asked: list[Asked], name: str
+) -> None:
+    assert plain.client.get("/public/", f"{name}: EVIL").status == 200
+    assert b"EVIL" not in world.upstream.received[0].raw
+
+
+@pytest.mark.parametrize("line", [b"X-Auth-Sub: \x80\xff", b"cookie: a=\xff\xfe; extproc-session-main=\x80"])
+def test_hdr_06_bytes_that_are_no_text_change_nothing(plain: Gateway, world: World, asked: list[Asked], line: bytes) -> None:
+    reply = plain.client.get("/x?stub=continue", line)
+    assert reply.status in (200, 400)
+    for received in world.upstream.received:
+        assert received.values("x-auth-sub") == ["stub"]
+        assert b"extproc-session" not in received.raw
+    assert plain.client.get("/x", line).status in (303, 400)
+
+
+def test_hdr_08_a_claim_that_is_missing_is_no_header_even_when_the_client_sends_one(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
+    plain.client.get("/", "x-auth-email: EVIL", cookie=plain.cookie("main"))
+    assert world.upstream.received[0].values("x-auth-email") == []
+
+
+def test_hdr_13_a_bearer_token_is_no_assertion(plain: Gateway, world: World, asked: list[Asked]) -> None:
+    token = assertion(plain.settings, "main")
+    assert plain.client.get("/", f"Authorization: Bearer {token}").status == 303
+    assert plain.client.get(f"/?access_token={token}").status == 303
+    assert world.upstream.received == []
+
+
+def _signed(head: dict[str, object], claims: dict[str, object], key: Ed25519PrivateKey | None = None) -> str:
+    signer = key or Ed25519PrivateKey.from_private_bytes(RING.keys[0].assertion_seed)
+    text = ".".join(b64encode(json.dumps(part).encode()) for part in (head, claims))
+    return f"{text}.{b64encode(signer.sign(text.encode()))}"
+
+
+def _no_assertions(gateway: Gateway) -> dict[str, str]:
+    """What must not pass, by name; each is one step away from a good assertion."""
+    now = int(time.time())
+    head: dict[str, object] = {"alg": "EdDSA", "kid": key_id(RING.keys[0]), "typ": "JWT"}
+    claims: dict[str, object] = {"iss": gateway.settings.url("main"), "aud": "main", "exp": now + 60, "x-auth-sub": "EVIL"}
+    good = _signed(head, claims)
+    part = good.split(".")
+    none = b64encode(json.dumps({"alg": "none"}).encode())
+    return {
+        "another application's": _signed(head, {**claims, "aud": "wiki", "iss": gateway.settings.url("wiki")}),
+        "another audience": _signed(head, {**claims, "aud": "wiki"}),
+        "another issuer": _signed(head, {**claims, "iss": "https://evil.example/"}),
+        "expired": _signed(head, {**claims, "exp": now - 5}),
+        "without expiry": _signed(head, {k: v for k, v in claims.items() if k != "exp"}),
+        "without audience": _signed(head, {k: v for k, v in claims.items() if k != "aud"}),
+        "not yet valid": _signed(head, {**claims, "nbf": now + 600}),
+        "signature changed": good[:-6] + ("AAAAAA" if not good.endswith("AAAAAA") else "BBBBBB"),
+        "claims changed": f"{part[0]}.{b64encode(json.dumps({**claims, 'x-auth-sub': 'root'}).encode())}.{part[2]}",
+        "another key": _signed(head, claims, Ed25519PrivateKey.generate()),
+        "another secret": assertion(gateway.settings, "main", ring=KeyRing.of([b"z" * 32]), x_auth_sub="EVIL"),
+        "alg none": f"{none}.{part[1]}.",
+        "alg none with a signature": f"{none}.{part[1]}.{part[2]}",
+        "no subject header": _signed(head, {k: v for k, v in claims.items() if k != "x-auth-sub"}),
+        "empty subject header": _signed(head, {**claims, "x-auth-sub": ""}),
+        "empty": "",
+        "no JWT": "EVIL",
+    }
+
+
+def test_what_is_no_assertion_goes_to_the_processor(plain: Gateway, world: World, asked: list[Asked]) -> None:
+    for what, token in _no_assertions(plain).items():
+        asked.clear()
+        assert plain.client.get("/", cookie=f"extproc-assertion-main={token}").status == 303, what
+        assert len(asked) == 1, what
+        assert asked[0].application == "main", what
+    assert world.upstream.received == []
+
+
+def test_a_cookie_that_comes_twice_goes_to_the_processor(plain: Gateway, world: World, asked: list[Asked]) -> None:
+    one, two = plain.cookie("main", x_auth_sub="alice"), plain.cookie("main", x_auth_sub="mallory")
+    for cookie in (f"{one}; {two}", f"{one};{one}", f"x=1; {two}; y=2,{one}", f"{one}; extproc-assertion-main="):
+        asked.clear()
+        assert plain.client.get("/", cookie=cookie).status == 303, cookie
+        assert len(asked) == 1
+    assert plain.client.get("/", f"cookie: {one}", f"cookie: {two}").status == 303
+    assert world.upstream.received == []
+
+
+def test_a_cookie_that_comes_twice_does_not_open_the_gate(plain: Gateway, world: World, asked: list[Asked]) -> None:
+    one = plain.cookie("main")
+    assert plain.client.get("/?stub=silent", cookie=f"{one}; {one}").status == 403
+    assert world.upstream.received == []
+
+
+def test_two_applications_on_one_host_take_only_their_own(plain: Gateway, world: World, asked: list[Asked]) -> None:
+    main, wiki = plain.cookie("main", x_auth_sub="alice"), plain.cookie("wiki", x_auth_sub="bob")
+    plain.client.get("/", cookie=f"{main}; {wiki}")
+    plain.client.get("/wiki/", cookie=f"{main}; {wiki}")
+    assert [received.values("x-auth-sub") for received in world.upstream.received] == [["alice"], ["bob"]]
+    assert [received.values("cookie") for received in world.upstream.received] == [[], []]
+    assert asked == []
+    assert plain.client.get("/wiki/", cookie=main).status == 303
+    assert plain.client.get("/", cookie=wiki).status == 303
+    assert [each.application for each in asked] == ["wiki", "main"]
+
+
+def test_every_key_of_the_ring_verifies(world: World, asked: list[Asked]) -> None:
+    applications: dict[str, object] = {"main": {"hosts": ["app.test"], "upstream": world.upstream.url, "provider": "main"}}
+    secret = ["n" * 40, SECRET]
+    with world.gateway(f"ring-{time.monotonic_ns()}", applications, secret=secret) as gateway:
+        for each in secret:
+            token = assertion(gateway.settings, "main", ring=KeyRing.of([each.encode()]))
+            assert gateway.client.get("/", cookie=f"extproc-assertion-main={token}").status == 200
+    assert asked == []

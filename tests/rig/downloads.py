@@ -1,0 +1,33 @@
+"""Where tests/run puts what it downloads, and how a test asks for it."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "extproc-tests"
+PLACES = {
+    "EXTPROC_OIDC_PROVIDER": CACHE / "oidc-provider-9.13.3",
+    "EXTPROC_KEYCLOAK": CACHE / "keycloak-26.7.3",
+    "EXTPROC_ENVOY_OLDEST": CACHE / "envoy-1.36.4" / "envoy",
+    "EXTPROC_BASE_IMAGE": CACHE / "base-bookworm.tar",
+    "EXTPROC_COMPOSE": CACHE / "compose-2.40.3" / "docker-compose",
+    "EXTPROC_CHROMIUM": Path(shutil.which("chromium") or "/usr/bin/chromium"),
+}
+
+
+def found(variable: str, what: str) -> Path:
+    """Where the environment variable says, or tests/run put it. What is missing skips the test; in CI it fails."""
+    place = Path(os.environ.get(variable) or PLACES[variable])
+    if not place.exists():
+        missing(f"{what} is not there ({variable}): tests/run gets it")
+    return place
+
+
+def missing(why: str) -> NoReturn:
+    """Skips the test, and says why; with CI=true it fails instead."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
