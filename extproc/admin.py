@@ -98,7 +98,9 @@ async def serve(
     config.errorlog.setLevel(logging.WARNING)
     config.graceful_timeout = config.shutdown_timeout = GRACE
     config.include_server_header = False
-    await hypercorn_serve(cast(ASGIFramework, app), config, shutdown_trigger=shutdown.wait, task_status=_Started(lambda: ready(bound)))
+    await hypercorn_serve(
+        cast(ASGIFramework, app), config, shutdown_trigger=shutdown.wait, task_status=_Started(lambda: ready(bound))
+    )
 
 
 class _Started(trio.TaskStatus[list[str]]):

@@ -64,9 +64,9 @@ def clean(header_prefix: str) -> HeaderMutation:
 def processor(settings: Settings) -> ExternalProcessor:
     """ext_proc: request headers only; every failure is a 503, and so is an answer that Envoy cannot carry out whole."""
     timeouts = settings.timeouts
-    service = GrpcServiceEnvoyGrpc(cluster_name=PROCESSOR, retry_policy=_retries(), skip_envoy_headers=True)
+    service = GrpcServiceEnvoyGrpc(cluster_name=PROCESSOR, skip_envoy_headers=True)
     return ExternalProcessor(
-        grpc_service=GrpcService(envoy_grpc=service),
+        grpc_service=GrpcService(envoy_grpc=service, retry_policy=_retries()),
         failure_mode_allow=False,
         allow_mode_override=False,
         # no response phase: a download or a WebSocket holds no stream

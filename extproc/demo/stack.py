@@ -21,6 +21,7 @@ from typing import Self
 
 import httpx
 
+from extproc.dataplane import find_envoy
 from extproc.demo.files import Layout
 
 STARTS = 60.0  # seconds that a part may take to answer; a machine under load takes some
@@ -40,31 +41,24 @@ class Part:
     role: str
     command: tuple[str, ...]
     up: str
-    host: str = ""
 
 
 def parts(layout: Layout) -> tuple[Part, ...]:
-    """All parts in the order in which they start: nobody waits for one that comes later."""
+    """All parts. The processor is last: it may start whenever it likes, but earlier it would first find no provider."""
     python = (sys.executable, "-m")
-    traces = f"{layout.admin}v1/traces"
-    envoy = shutil.which("envoy", path=str(Path(sys.executable).parent)) or shutil.which("envoy") or "envoy"
+    spans = f"{layout.admin}v1/traces"
+    # the envoy of this Python's own environment first: the version that this was tested with
+    envoy = shutil.which("envoy", path=str(Path(sys.executable).parent)) or str(find_envoy() or "envoy")
+    discovery = ".well-known/openid-configuration"
+    idp = (*python, "extproc.demo.idp", str(layout.idp_folder), str(layout.idp_port), spans)
+    app = (*python, "extproc.demo.app", str(layout.app_port), layout.idp, layout.traces, spans)
     return (
-        Part("extproc", (*python, "extproc", "serve", "--config", str(layout.settings_file)), f"{layout.admin}livez"),
+        Part("idp", idp, f"http://127.0.0.1:{layout.idp_port}/{discovery}"),
+        Part("app", app, f"http://127.0.0.1:{layout.app_port}/public/"),
         Part(
-            "idp",
-            (*python, "extproc.demo.idp", str(layout.idp_folder), str(layout.idp_port), traces),
-            f"http://127.0.0.1:{layout.idp_port}/.well-known/openid-configuration",
+            "envoy", (envoy, "-c", str(layout.envoy_file), *ENVOY), f"http://127.0.0.1:{layout.envoy_admin_port}/ready"
         ),
-        Part(
-            "app",
-            (*python, "extproc.demo.app", str(layout.app_port), layout.idp, layout.traces, traces),
-            f"http://127.0.0.1:{layout.app_port}/public/",
-        ),
-        Part(
-            "envoy",
-            (envoy, "-c", str(layout.envoy_file), *ENVOY),
-            f"{layout.idp}.well-known/openid-configuration",
-        ),
+        Part("extproc", (*python, "extproc", "serve", "--config", str(layout.settings_file)), f"{layout.admin}readyz"),
     )
 
 
@@ -92,16 +86,13 @@ class Stack:
 
     def start(self) -> None:
         """Starts all parts and returns when each of them answers. Raises PartDied."""
-        every = parts(self._layout)
-        *inner, envoy = every
-        for part in inner:
+        *before, processor = parts(self._layout)
+        for part in before:
             self._launch(part)
-        for part in inner:
+        for part in before:
             self._wait(part)
-        self._launch(envoy)
-        self._wait(envoy)
-        # the processor may have been asked for its provider's metadata before Envoy was there
-        self._wait(Part("extproc", (), f"{self._layout.admin}readyz"))
+        self._launch(processor)
+        self._wait(processor)
 
     def pids(self) -> tuple[tuple[str, int], ...]:
         return tuple((part.role, process.pid) for part, process in self._running)
@@ -161,8 +152,7 @@ class Stack:
         return " Its log is empty."
 
     def _stop(self) -> None:
-        """Envoy first, so that nobody is sent to a part that is gone; then the rest. All are told before any is waited
-        for, and what does not end in time is killed, with whatever it may have started itself."""
+        """All are told before any is waited for; what does not end in time is killed, with what it may have started."""
         processes = [process for _, process in reversed(self._running)]
         for process in processes:
             with suppress(ProcessLookupError):

@@ -12,7 +12,7 @@ from html import escape
 from importlib.resources import files
 
 from extproc.traces import Row, Span, Trace, duration, rows
-from extproc.traces.tree import REASON, STATUS_CODE, short_name
+from extproc.traces.tree import REASON, STATUS_CODE, failed, short_name
 
 STYLE = files("extproc.pages").joinpath("traces.css").read_text()
 CONTENT_SECURITY_POLICY = (
@@ -23,6 +23,7 @@ CONTENT_SECURITY_POLICY = (
 COLOURS = 8  # .c0 to .c7 in the style sheet
 INDENT = 12  # .d0 to .d12
 TICKS = 4
+BEHIND = 2  # levels below the gateway's own span: its call, and whom it called
 GRID = "<path d='M250 0V12M500 0V12M750 0V12' />"
 
 
@@ -91,7 +92,7 @@ def _waterfall_row(row: Row, services: dict[str, int], start: int, end: int) -> 
     left = min((span.start_ns - start) * 1000 / total, 1000 - width)
     colour = services[span.service]
     return (
-        f"<li class='{'error' if span.status == 'error' else ''}'><details><summary class=line>"
+        f"<li class='{'error' if failed(span) else ''}'><details><summary class=line>"
         f"<span class='name d{min(row.depth, INDENT)}'><span class=hidden>Level {row.depth + 1}: </span>"
         f"<i class=c{colour}></i><b>{_name(span.service)}</b> {escape(short_name(span))} {_chips(span)}</span>"
         f"<svg viewBox='0 0 1000 12' preserveAspectRatio=none aria-hidden=true>{GRID}"
@@ -130,8 +131,8 @@ def _chips(span: Span) -> str:
     status, reason = span.attribute(*STATUS_CODE), span.attribute(*REASON)
     chips = [(status, "bad" if status[:1] in "45" else "chip")] if status and status != "0" else []
     if reason:
-        chips.append((reason, "bad" if span.status == "error" else "chip"))
-    elif span.status == "error" and not any(kind == "bad" for _, kind in chips):
+        chips.append((reason, "bad" if failed(span) else "chip"))
+    elif failed(span) and not any(kind == "bad" for _, kind in chips):
         chips.append(("error", "bad"))
     return "".join(f"<span class='chip {kind}'>{escape(text)}</span>" for text, kind in chips)
 
@@ -143,18 +144,21 @@ def _outcome(trace: Trace) -> str:
     chips = _chips(lines[0].span) if lines else ""
     if reason and escape(reason) not in chips:
         chips += f"<span class=chip>{escape(reason)}</span>"
-    if "bad" not in chips and any(row.span.status == "error" for row in lines):
+    if "bad" not in chips and any(failed(row.span) for row in lines):
         chips += "<span class='chip bad'>error inside</span>"
     return chips
 
 
 def _request(lines: tuple[Row, ...]) -> str:
-    """What the trace is about: the first request in it, without its query."""
+    """What the trace is about: its first request, without query; Envoy leaves the path to those behind it."""
     for row in lines[:5]:
         method = row.span.attribute("http.request.method", "http.method")
         url = row.span.attribute("url.full", "http.url", "url.path", "http.target").partition("?")[0]
         if method and url:
-            return f"{method} {url}"
+            if url.count("/") > 2 or url.startswith("/"):
+                return f"{method} {url}"
+            path = next((p for below in lines if below.depth <= BEHIND and (p := below.span.attribute("url.path"))), "")
+            return f"{method} {url}{path}" if path else f"{method} {url} ({row.span.name})"
     return lines[0].span.name if lines else "Trace"
 
 

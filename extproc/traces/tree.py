@@ -105,10 +105,17 @@ def render(spans: Iterable[Span], *, width: int = 78) -> str:
     )
 
 
+def failed(span: Span) -> bool:
+    """Whether a span is an error. Envoy resets our stream after its last answer; the canceled span of that is none."""
+    return span.status == "error" and not (
+        span.name.startswith("async envoy.service.ext_proc.") and span.attribute("status") == "canceled"
+    )
+
+
 def outcome(span: Span) -> str:
     """The HTTP status and the reason code or error of a span, as far as it has any."""
     parts = [span.attribute(*STATUS_CODE), span.attribute(*REASON)]
-    if span.status == "error" and not parts[1]:
+    if failed(span) and not parts[1]:
         parts.append("error")
     return " ".join(part for part in parts if part)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dataplane.parts import Client, Stub, Upstream, assertion, settings
+from dataplane.parts import Asked, Client, Stub, Upstream, assertion, settings
 from rig.certificates import Authority
 from rig.envoy import EnvoyProcess, envoys
 from rig.ports import free_port
@@ -44,7 +44,9 @@ class World:
     key: Path
 
     @contextlib.contextmanager
-    def gateway(self, name: str, applications: dict[str, object], *, tls: bool = False, **changes: object) -> Iterator[Gateway]:
+    def gateway(
+        self, name: str, applications: dict[str, object], *, tls: bool = False, **changes: object
+    ) -> Iterator[Gateway]:
         """An Envoy with these applications; the processor is the stub, unless `listen` says otherwise."""
         port = free_port()
         directory = self.directory / name
@@ -100,7 +102,7 @@ def plain(world: World) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="session")
 def tls(world: World) -> Iterator[Gateway]:
-    """https, redirect, HSTS, https upstreams, escaped slashes kept by one application, one application on every host."""
+    """https, redirect, HSTS, https upstreams, escaped slashes kept by one application, another on every host."""
     ca, certificate, key = (world.directory / name for name in ("up-ca.pem", "up-cert.pem", "up-key.pem"))
     ca.write_bytes(world.authority.pem)
     world.authority.issue("127.0.0.1", certificate=certificate, key=key)
@@ -108,12 +110,14 @@ def tls(world: World) -> Iterator[Gateway]:
     context.load_cert_chain(certificate, key)
     redirect = free_port()
     with Upstream(context) as secure:
+        kept = {"escaped_slashes": "keep", "upstream_ca_file": str(ca), "public_paths": ["/git/pub/"]}
+        localhost = secure.url.replace("127.0.0.1", "localhost")
         applications: dict[str, object] = {
             "main": application(world.upstream.url, public_paths=["/public/"]),
-            "git": application(
-                secure.url, path_prefix="/git/", escaped_slashes="keep", upstream_ca_file=str(ca), public_paths=["/git/pub/"]
+            "git": application(secure.url, path_prefix="/git/", **kept),
+            "wrong": application(
+                secure.url.replace("127.0.0.1", "localhost"), path_prefix="/wrong/", upstream_ca_file=str(ca)
             ),
-            "wrong": application(secure.url.replace("127.0.0.1", "localhost"), path_prefix="/wrong/", upstream_ca_file=str(ca)),
             "foreign": application(secure.url, path_prefix="/foreign/"),
             "every": application(world.upstream.url, "*", path_prefix="/every/"),
             "mine": application(world.upstream.url, "other.test", path_prefix="/every/", exclude=True),
@@ -124,8 +128,8 @@ def tls(world: World) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def asked(world: World) -> Iterator[list[object]]:
+def asked(world: World) -> list[Asked]:
     """The streams that this test caused, and no others."""
     world.stub.asked.clear()
     world.upstream.received.clear()
-    yield world.stub.asked  # type: ignore[misc]
+    return world.stub.asked

@@ -14,7 +14,9 @@ from extproc.oidc.seal import KeyRing, b64encode
 SPOOFED = ("X-Auth-Sub: EVIL", "x-auth-email: evil@example", "X-AUTH-GROUPS: admins", "x-auth-anything: 1")
 
 
-def test_a_valid_assertion_skips_the_processor_and_becomes_headers(plain: Gateway, world: World, asked: list[Asked]) -> None:
+def test_a_valid_assertion_skips_the_processor_and_becomes_headers(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
     cookie = plain.cookie("main", x_auth_sub="alice", x_auth_groups="a,b", x_auth_name="Zo%C3%AB")
     reply = plain.client.get("/page?q=1", cookie=f"a=1; {cookie}; b=2")
     assert reply.status == 200
@@ -67,7 +69,9 @@ def test_hdr_01_our_own_endpoints_let_nothing_through(plain: Gateway, world: Wor
 
 
 @pytest.mark.parametrize("name", ["X_Auth_User", "X-Auth_User", "x_auth-user", "X_AUTH_SUB", "any_name"])
-def test_hdr_03_underscores_in_header_names_are_refused(plain: Gateway, world: World, asked: list[Asked], name: str) -> None:
+def test_hdr_03_underscores_in_header_names_are_refused(
+    plain: Gateway, world: World, asked: list[Asked], name: str
+) -> None:
     assert plain.client.get("/public/", f"{name}: EVIL").status == 400
     assert plain.client.get("/x", f"{name}: EVIL", host="idp.test").status == 400
     assert world.upstream.received == []
@@ -82,7 +86,9 @@ def test_hdr_03_other_signs_that_an_upstream_may_fold_are_removed(
 
 
 @pytest.mark.parametrize("line", [b"X-Auth-Sub: \x80\xff", b"cookie: a=\xff\xfe; extproc-session-main=\x80"])
-def test_hdr_06_bytes_that_are_no_text_change_nothing(plain: Gateway, world: World, asked: list[Asked], line: bytes) -> None:
+def test_hdr_06_bytes_that_are_no_text_change_nothing(
+    plain: Gateway, world: World, asked: list[Asked], line: bytes
+) -> None:
     reply = plain.client.get("/x?stub=continue", line)
     assert reply.status in (200, 400)
     for received in world.upstream.received:
@@ -115,7 +121,12 @@ def _no_assertions(gateway: Gateway) -> dict[str, str]:
     """What must not pass, by name; each is one step away from a good assertion."""
     now = int(time.time())
     head: dict[str, object] = {"alg": "EdDSA", "kid": key_id(RING.keys[0]), "typ": "JWT"}
-    claims: dict[str, object] = {"iss": gateway.settings.url("main"), "aud": "main", "exp": now + 60, "x-auth-sub": "EVIL"}
+    claims: dict[str, object] = {
+        "iss": gateway.settings.url("main"),
+        "aud": "main",
+        "exp": now + 60,
+        "x-auth-sub": "EVIL",
+    }
     good = _signed(head, claims)
     part = good.split(".")
     none = b64encode(json.dumps({"alg": "none"}).encode())
@@ -178,7 +189,9 @@ def test_two_applications_on_one_host_take_only_their_own(plain: Gateway, world:
 
 
 def test_every_key_of_the_ring_verifies(world: World, asked: list[Asked]) -> None:
-    applications: dict[str, object] = {"main": {"hosts": ["app.test"], "upstream": world.upstream.url, "provider": "main"}}
+    applications: dict[str, object] = {
+        "main": {"hosts": ["app.test"], "upstream": world.upstream.url, "provider": "main"}
+    }
     secret = ["n" * 40, SECRET]
     with world.gateway(f"ring-{time.monotonic_ns()}", applications, secret=secret) as gateway:
         for each in secret:

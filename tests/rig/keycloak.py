@@ -15,8 +15,8 @@ ISSUER = "/realms/demo"
 
 
 class Keycloak:
-    """Behind the gateway's port `gateway_port`, at http://127.0.0.1: its issuer is fixed, so every Stack with it has that
-    port. Asked at its own port its discovery document gives internal addresses of the back-channel endpoints, as
+    """Behind the gateway's port `gateway_port`, at http://127.0.0.1: its issuer is fixed, so every Stack with it has
+    that port. Asked at its own port its discovery document gives internal addresses of the back-channel endpoints, as
     Keycloak does behind a proxy; `backchannel` makes a Stack call it there. Users alice and bob, password secret.
     """
 

@@ -7,10 +7,10 @@
         stack.access_log(lambda line: ...)          # Envoy's log, parsed; waits until such a line is there
         stack.extproc.output()                      # the processor's log
 
-The application `app` is on http://localhost:PORT/ (public path /public/), the provider on http://127.0.0.1:PORT, behind
-the same listener, as the excluded application `idp`; with `tls` both are https, verified with `stack.authority`. Anything
-else by `settings`, merged into what is said here (a mapping into a mapping; None takes a key away; a function is called
-with the stack):
+The application `app` is on http://localhost:PORT/ (public path /public/), the provider on http://127.0.0.1:PORT,
+behind the same listener, as the excluded application `idp`; with `tls` both are https, verified with `stack.authority`.
+Anything else by `settings`, merged into what is said here (a mapping into a mapping; None takes a key away; a function
+is called with the stack):
 
     Stack(OidcProvider("gateway-public"), settings={"timeouts": {"callback": 3}, "limits": {"callback": 2}})
     Stack(keycloak)                                     # the session's Keycloak (fixture); its port is given
@@ -19,7 +19,7 @@ with the stack):
     Stack(provider, envoy=found("EXTPROC_ENVOY_OLDEST", "the oldest Envoy"))
 
 Parts can be stopped and started: `stack.stop_extproc()`, `stack.kill_extproc()`, `stack.start_extproc()`,
-`stack.stop_envoy()`, `stack.start_envoy()`, `stack.provider.close()`. `stack.stat("NAME")` is a counter or gauge of Envoy.
+`stack.stop_envoy()`, `stack.start_envoy()`, `stack.provider.close()`. `stack.stat("NAME")` is one of Envoy's counters.
 """
 
 import json
