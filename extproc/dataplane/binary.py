@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 _NOISE = re.compile(r"^\[[^\]]*\]\[\d+\]\[(\w+)\]\[\w+\] \[[^\]]*\] ?")
-_DUMP = re.compile(r"goo\.gle/debug\w+.*?^}\n*: ", re.DOTALL | re.MULTILINE)
+_DUMP = re.compile(r"(?:goo\.gle/debug\w+\s+)?\w+ \{\n.*\n(?:\}\n?)?: ", re.DOTALL)  # the faulty message, printed whole
 _WAIT = 60  # seconds
 
 

@@ -78,7 +78,9 @@ def _key(entry: object) -> VerificationKey | None:
         return None
     public = {name: entry[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in entry}
     try:
-        key = jwk.import_key(public)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of weak keys, which are left out below
+            key = jwk.import_key(public)
         bits = key.public_key.key_size if isinstance(key, jwk.RSAKey) else 2048
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None

@@ -115,9 +115,7 @@ def tls(world: World) -> Iterator[Gateway]:
         applications: dict[str, object] = {
             "main": application(world.upstream.url, public_paths=["/public/"]),
             "git": application(secure.url, path_prefix="/git/", **kept),
-            "wrong": application(
-                secure.url.replace("127.0.0.1", "localhost"), path_prefix="/wrong/", upstream_ca_file=str(ca)
-            ),
+            "wrong": application(localhost, path_prefix="/wrong/", upstream_ca_file=str(ca)),
             "foreign": application(secure.url, path_prefix="/foreign/"),
             "every": application(world.upstream.url, "*", path_prefix="/every/"),
             "mine": application(world.upstream.url, "other.test", path_prefix="/every/", exclude=True),

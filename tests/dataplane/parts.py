@@ -186,7 +186,7 @@ def answer(asked: Asked) -> ProcessingResponse | None:
     match parse_qs(urlsplit(asked.path).query).get("stub", [""])[0]:
         case "silent":
             return None
-        case "continue":
+        case "continue" | "hold":
             return continued(x_auth_sub=b"stub", x_auth_name="Zo\u00eb".encode())
         case "renew":
             renewed = {contract.SET_COOKIE: FAKE_COOKIE, contract.CACHE_CONTROL: "private"}
@@ -252,6 +252,8 @@ class Stub:
         self.asked.append(asked)
         if "stub=hang" in asked.path:
             await asyncio.sleep(60)  # until Envoy resets the stream
+        if "stub=hold" in asked.path:
+            await asyncio.sleep(2)
         if (response := answer(asked)) is not None:
             await context.write(bytes(response))
 

@@ -1,6 +1,8 @@
 """A certificate authority for one test."""
 
+import base64
 import datetime
+import hashlib
 import ipaddress
 import ssl
 from pathlib import Path
@@ -41,6 +43,11 @@ class Authority:
         key.touch(mode=0o600)
         pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         key.write_bytes(own.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the authority's public key, base64: what Chromium's --ignore-certificate-errors-spki-list takes."""
+        form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        return base64.b64encode(hashlib.sha256(self._key.public_key().public_bytes(*form)).digest()).decode()
 
     def context(self) -> ssl.SSLContext:
         """What a client verifies with that trusts this authority alone."""

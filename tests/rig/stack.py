@@ -112,6 +112,10 @@ class Stack:
         text = httpx.get(f"{self.envoy_admin}/stats", params={"filter": f"^{name}$"}, trust_env=False).text
         return int(text.split(": ")[1]) if ": " in text else 0
 
+    def streams(self) -> int:
+        """How many requests Envoy has sent to the processor so far."""
+        return self.stat("cluster.processor.upstream_rq_total")
+
     # parts
 
     def start_extproc(self) -> Process:
@@ -165,10 +169,10 @@ class Stack:
                 self.settings = self._settings()  # a fake may know its address only now
             self.config = self.directory / "extproc.yaml"
             self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
+            self.start_envoy()  # first: the processor looks for its providers through it as soon as it is up
+            undo.callback(self.stop_envoy)
             self.start_extproc()
             undo.callback(lambda: self.extproc.stop(5))
-            self.start_envoy()
-            undo.callback(self.stop_envoy)
             self._exit = undo.pop_all()
         return self
 

@@ -1,0 +1,159 @@
+"""The demo as people start it: real processes on loopback."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from extproc.demo.files import PortTaken, lay_out, write_description, write_files
+from extproc.settings import load
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_ports_differ_and_the_settings_are_good(tmp_path):
+    layout = lay_out(tmp_path, None)
+    ports = {
+        layout.gateway_port,
+        layout.app_port,
+        layout.idp_port,
+        layout.listen_port,
+        layout.admin_port,
+        layout.envoy_admin_port,
+    }
+    assert len(ports) == 6
+    write_files(layout)
+    settings = load(layout.settings_file)
+    assert settings.url("app") == layout.app
+    assert settings.applications["idp"].exclude
+    assert {path.stat().st_mode & 0o77 for path in tmp_path.rglob("*") if path.is_file()} == {0}
+
+
+def test_a_port_that_is_taken_is_said(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortTaken, match=str(taken.getsockname()[1])):
+        lay_out(tmp_path, taken.getsockname()[1])
+
+
+def test_the_description_has_the_agreed_keys(tmp_path):
+    write_description(
+        lay_out(tmp_path, None), tmp_path / "d.json", (("envoy", 1), ("extproc", 2), ("app", 3), ("idp", 4))
+    )
+    described = json.loads((tmp_path / "d.json").read_text())
+    assert sorted(described) == ["admin", "app", "config", "gateway", "idp", "pids", "traces", "user"]
+    assert sorted(described["user"]) == ["name", "password"]
+    assert [path.name for path in tmp_path.iterdir()] == ["d.json"]
+
+
+class Demo:
+    """`extproc demo --describe`, up."""
+
+    def __init__(self, folder):
+        described = folder / "d.json"
+        self.output = folder / "output"
+        with open(self.output, "w") as output:
+            command = [
+                sys.executable,
+                "-m",
+                "extproc",
+                "demo",
+                "--port",
+                str(free_port()),
+                "--describe",
+                str(described),
+            ]
+            environment = {**os.environ, "TMPDIR": str(folder)}
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        deadline = time.monotonic() + 60
+        while not described.exists():
+            assert self.process.poll() is None, self.output.read_text()
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.05)
+        self.described = json.loads(described.read_text())
+        self.pids = self.described["pids"]
+
+    def left(self):
+        """The roles whose processes are still there after a moment."""
+        deadline = time.monotonic() + 5
+        while there := [role for role, pid in self.pids.items() if alive(pid)]:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        return there
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+@pytest.fixture
+def demo(tmp_path):
+    running = Demo(tmp_path)
+    yield running
+    if running.process.poll() is None:
+        running.process.kill()
+        running.process.wait()
+
+
+def folders(tmp_path):
+    return [path.name for path in tmp_path.iterdir() if path.name.startswith("extproc-demo-")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_of_it_and_leaves_nothing(demo, tmp_path, number):
+    assert httpx.get(demo.described["app"] + "public/").status_code == 200
+    assert httpx.get(demo.described["traces"]).status_code == 200
+    assert folders(tmp_path)
+    demo.process.send_signal(number)
+    assert demo.process.wait(20) == 0
+    assert demo.left() == []
+    assert folders(tmp_path) == []
+
+
+def test_nothing_is_left_even_when_the_demo_is_killed(demo):
+    demo.process.kill()
+    demo.process.wait()
+    assert demo.left() == []
+
+
+@pytest.mark.parametrize("role", ["envoy", "extproc", "app", "idp"])
+def test_a_part_that_dies_ends_the_demo_and_is_named(demo, role):
+    os.kill(demo.pids[role], signal.SIGKILL)
+    assert demo.process.wait(20) == 1
+    assert f"extproc demo: {role} ended (signal SIGKILL)" in demo.output.read_text()
+    assert demo.left() == []
+
+
+def test_the_providers_management_is_not_behind_the_gateway(demo):
+    for path in ("", "/users", "/api/users", "/api/config", "/login"):
+        assert httpx.get(demo.described["idp"] + path).status_code == 404
+    page = httpx.get(demo.described["idp"] + "/logout")
+    assert page.status_code == 200
+    assert "https://" not in page.text
+
+
+def test_check_finds_all_right_and_prints_no_secret():
+    done = subprocess.run(
+        [sys.executable, "-m", "extproc", "demo", "--check", "--port", str(free_port())],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "✗" not in done.stdout
+    assert done.stdout.count("✓") >= 20
+    assert re.search(r"extproc: POST /token \[200\]", done.stdout)
+    assert not re.search(r"(code|state|nonce|id_token_hint)=[^…&]", done.stdout)

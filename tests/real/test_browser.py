@@ -1,0 +1,133 @@
+"""Chromium signs in and out: what a real browser makes of our redirects, cookies and pages."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
+from rig.downloads import found
+from rig.keycloak import Keycloak
+from rig.oidc_provider import OidcProvider
+from rig.stack import Stack
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START = "/private?a=1&b=%2F&c=d+e"
+
+
+@contextmanager
+def browser(stack: Stack) -> Iterator[BrowserContext]:
+    """A fresh profile, which trusts the stack's authority and nobody else."""
+    trust = [f"--ignore-certificate-errors-spki-list={stack.authority.fingerprint()}"] if stack.authority else []
+    chromium = found("EXTPROC_CHROMIUM", "Chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *trust])
+        context = running.new_context()
+        context.set_default_timeout(20_000)
+        yield context
+        context.close()
+        running.close()
+
+
+def ours(context: BrowserContext, stack: Stack) -> dict[str, dict[str, object]]:
+    """The browser's cookies of ours, by name."""
+    cookies = [dict(cookie) for cookie in context.cookies(stack.url("/"))]
+    return {str(cookie["name"]): cookie for cookie in cookies if "extproc-" in str(cookie["name"])}
+
+
+def complaints(page: Page) -> list[str]:
+    """What the console says is wrong on the gateway's pages, collected from now on."""
+    heard: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and "//localhost:" in page.url:
+            heard.append(f"{page.url}: {message.text}")
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    return heard
+
+
+def sign_in(page: Page, stack: Stack) -> None:
+    page.goto(stack.url(START))
+    assert page.url.startswith(stack.place.origin)
+    page.fill("input[name=login]", "alice")
+    page.fill("input[name=password]", "secret")
+    page.click("button[type=submit]")
+    page.wait_for_url("**/interaction/*")
+    page.click("button[type=submit]")  # consent
+    page.wait_for_url(stack.url(START))
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "tls"])
+def test_a_browser_signs_in_and_out(tls: bool) -> None:
+    with Stack(OidcProvider(), tls=tls) as stack, browser(stack) as context:
+        page = context.new_page()
+        heard = complaints(page)
+        sign_in(page, stack)
+        assert '"x-auth-email", "alice@example.test"' in page.inner_text("body")
+
+        prefix = "__Host-extproc-" if tls else "extproc-"
+        cookies = ours(context, stack)
+        assert set(cookies) == {f"{prefix}session-app", f"{prefix}assertion-app"}  # the login cookie is gone
+        for cookie in cookies.values():
+            assert (cookie["domain"], cookie["path"]) == ("localhost", "/")
+            assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, tls, "Lax")
+        assert page.evaluate("document.cookie") == ""
+
+        streams = stack.streams()
+        page.goto(stack.url("/second"))
+        assert stack.app.requests[-1].get("x-auth-email") == "alice@example.test"
+        assert stack.streams() == streams, "the second page went to the processor"
+
+        page.goto(stack.url("/oauth2/logout"))
+        page.click("button[name=logout]")  # the provider asks
+        page.wait_for_url("**/oauth2/signed-out*")
+        assert page.url.startswith(stack.url("/oauth2/signed-out"))
+        assert page.get_by_role("heading").inner_text() == "Signed out"
+        assert not ours(context, stack), "the browser kept cookies after the logout"
+        assert page.evaluate("fetch('/api').then(r => r.status)") == 401
+
+        page.get_by_role("link").click()
+        page.wait_for_selector("input[name=password]")
+        assert [line for line in heard if "401" not in line] == []  # the fetch above is meant to be refused
+
+
+def test_a_browser_signs_in_at_keycloak(keycloak: Keycloak) -> None:
+    with Stack(keycloak) as stack, browser(stack) as context:
+        page = context.new_page()
+        page.goto(stack.url(START))
+        page.fill("#username", "alice")
+        page.fill("#password", "secret")
+        page.click("#kc-login")
+        page.wait_for_url(stack.url(START))
+        assert '"x-auth-email", "alice@example.test"' in page.inner_text("body")
+
+
+def test_another_site_can_neither_sign_a_browser_out_nor_use_its_session() -> None:
+    with Stack(OidcProvider()) as stack, browser(stack) as context:
+        page = context.new_page()
+        sign_in(page, stack)
+        before = ours(context, stack)
+        page.goto(stack.place.origin + "/.well-known/openid-configuration")  # a page of another site
+        seen = len(stack.app.requests)
+        page.set_content(f'<form method="post" action="{stack.url("/oauth2/logout")}"><button>x</button></form>')
+        page.click("button")
+        page.wait_for_load_state()
+        assert ours(context, stack) == before
+        page.goto(stack.place.origin + "/.well-known/openid-configuration")
+        page.set_content(f'<a href="{stack.url("/oauth2/logout")}">x</a>')
+        page.click("a")
+        page.wait_for_url("**/oauth2/logout")
+        assert ours(context, stack) == before
+        assert len(stack.app.requests) == seen
+        page.get_by_role("button").click()  # our page asks, and the user says yes
+        page.wait_for_url("**/session/end*")
+        assert not ours(context, stack)

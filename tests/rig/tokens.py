@@ -1,0 +1,154 @@
+"""Values for the tests of the core: an application, a provider's keys, and tokens with anything in them that can be asked for."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from joserfc import jwk, jws
+
+from extproc.oidc.application import Application
+from extproc.oidc.authorization import PendingAuthorization, login_cookie
+from extproc.oidc.client import Client
+from extproc.oidc.http import Request
+from extproc.oidc.jose import KeySet
+from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.seal import ENTROPY, KeyRing, b64encode
+
+ISSUER = "https://idp.example"
+NOW = 1_800_000_000
+SECRET = b"an old tree keeps its secrets well, they say"
+RING = KeyRing.of([SECRET])
+IDENTITY = (("x-auth-sub", "sub"), ("x-auth-email", "email"), ("x-auth-name", "name"), ("x-auth-groups", "groups"))
+ENTROPY_BYTES = bytes(range(ENTROPY))
+METADATA = ProviderMetadata(
+    ISSUER,
+    f"{ISSUER}/auth",
+    f"{ISSUER}/logout",
+    f"{ISSUER}/token",
+    f"{ISSUER}/jwks",
+    f"{ISSUER}/me",
+    f"{ISSUER}/revoke",
+    False,
+)
+
+
+def client(**changes: Any) -> Client:
+    values: dict[str, Any] = {
+        "issuer": ISSUER,
+        "client_id": "gateway",
+        "redirect_uri": "https://app.example/oauth2/callback",
+        "auth_method": "client_secret_basic",
+        "client_secret": "s3cret",
+        "scope": "openid email",
+    }
+    return Client(**(values | changes))
+
+
+def application(**changes: Any) -> Application:
+    values: dict[str, Any] = {
+        "name": "app",
+        "url": "https://app.example/",
+        "hosts": ("app.example", "other.example"),
+        "client": client(),
+        "ring": RING,
+        "identity": IDENTITY,
+    }
+    return Application(**(values | changes))
+
+
+def pending(
+    application: Application | None = None,
+    *,
+    secret: bytes = b"p" * 32,
+    created: int = NOW,
+    return_to: str = "/wanted?a=1",
+) -> PendingAuthorization:
+    issuer = application.client.issuer if application is not None else ISSUER
+    return PendingAuthorization(secret, issuer, created, return_to)
+
+
+def cookie_header(application: Application, *attempts: PendingAuthorization) -> str:
+    cookies = (login_cookie(application, attempt, ENTROPY_BYTES) for attempt in attempts)
+    return "; ".join(f"{cookie.name}={cookie.value}" for cookie in cookies)
+
+
+BROWSER = {
+    "accept": "text/html,*/*;q=0.8",
+    "sec-fetch-mode": "navigate",
+    "sec-fetch-dest": "document",
+    "sec-fetch-site": "none",
+}
+
+
+def request(
+    target: str = "/wanted?a=1",
+    *,
+    method: str = "GET",
+    authority: str = "app.example",
+    public: bool = False,
+    **headers: str,
+) -> Request:
+    """A browser's navigation; headers by keyword, underscores for hyphens, "" takes one away."""
+    said = BROWSER | {name.replace("_", "-"): value for name, value in headers.items()}
+    return Request(
+        "app", public, method, target, authority, tuple((name, value) for name, value in said.items() if value)
+    )
+
+
+@cache
+def _rsa(name: str) -> Any:
+    return jwk.RSAKey.generate_key(2048)
+
+
+@cache
+def key(alg: str, name: str = "1") -> Any:
+    match alg[:2]:
+        case "RS" | "PS":
+            return _rsa(name)  # one for all: making them is slow
+        case "ES":
+            return jwk.ECKey.generate_key({"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[alg])
+        case _:
+            return jwk.OKPKey.generate_key("Ed25519")
+
+
+def public(kind: str, name: str = "1", **members: Any) -> dict[str, Any]:
+    """A key of a JWK set; members are laid over it, None takes one away."""
+    entry = {**key(kind, name).as_dict(private=False), "kid": f"{kind}-{name}", "use": "sig", "alg": kind, **members}
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def key_set(*entries: Any) -> KeySet:
+    return KeySet.parse(json.dumps({"keys": list(entries or [public("RS256")])}).encode())
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Makes compact tokens with any header."""
+
+    alg: str = "RS256"
+    name: str = "1"
+
+    def sign(self, claims: Any, **header: Any) -> str:
+        """The header's alg may lie: what signs is self.alg. A header of None is left out."""
+        full = {"alg": self.alg, "kid": f"{self.alg}-{self.name}", **header}
+        head = b64encode(json.dumps({name: value for name, value in full.items() if value is not None}).encode())
+        body = b64encode(claims if isinstance(claims, bytes) else json.dumps(claims).encode())
+        signature = jws.JWSRegistry.algorithms[self.alg].sign(f"{head}.{body}".encode(), key(self.alg, self.name))
+        return f"{head}.{body}.{b64encode(signature)}"
+
+
+def id_token_claims(**changes: Any) -> dict[str, Any]:
+    """What a right ID token for pending() says; changes are laid over it, None takes a claim away."""
+    claims = {
+        "iss": ISSUER,
+        "sub": "alice",
+        "aud": "gateway",
+        "exp": NOW + 300,
+        "iat": NOW,
+        "nonce": pending().nonce,
+        "email": "alice@example.com",
+        "groups": ["admins", "dev"],
+        **changes,
+    }
+    return {name: value for name, value in claims.items() if value is not None}
