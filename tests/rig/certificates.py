@@ -26,8 +26,11 @@ class Authority:
         self._certificate = builder.add_extension(identifier, critical=False).sign(self._key, hashes.SHA256())
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, *names: str, certificate: Path, key: Path) -> None:
-        """A certificate for these host names and addresses, with its key, as PEM files."""
+    def issue(self, *names: str, certificate: Path, key: Path) -> str:
+        """A certificate for these host names and addresses, with its key, as PEM files.
+
+        Gives the SHA-256 of its public key, in base64: what Chromium's --ignore-certificate-errors-spki-list takes.
+        """
         own = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -43,11 +46,8 @@ class Authority:
         key.touch(mode=0o600)
         pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         key.write_bytes(own.private_bytes(pem, pkcs8, serialization.NoEncryption()))
-
-    def fingerprint(self) -> str:
-        """SHA-256 of the authority's public key, base64: what Chromium's --ignore-certificate-errors-spki-list takes."""
-        form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        return base64.b64encode(hashlib.sha256(self._key.public_key().public_bytes(*form)).digest()).decode()
+        der, information = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        return base64.b64encode(hashlib.sha256(own.public_key().public_bytes(der, information)).digest()).decode()
 
     def context(self) -> ssl.SSLContext:
         """What a client verifies with that trusts this authority alone."""

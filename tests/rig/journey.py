@@ -26,7 +26,7 @@ def signs_in(stack: Stack, user: WebUser, groups: set[str] | None = None) -> Non
 
 
 def is_quick_the_second_time(stack: Stack, user: WebUser) -> None:
-    """With the assertion Envoy decides alone: same headers, no stream; what a client says of itself is worth nothing."""
+    """With the assertion Envoy decides alone: same headers, no stream; and a client's own words are worth nothing."""
     first = stack.app.requests[-1]
     streams = stack.streams()
     spoofed = {"x-auth-sub": "root", "x-auth-email": "root@example.test", "x-auth-evil": "1"}

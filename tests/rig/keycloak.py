@@ -17,7 +17,7 @@ ISSUER = "/realms/demo"
 class Keycloak:
     """Behind the gateway's port `gateway_port`, at http://127.0.0.1: its issuer is fixed, so every Stack with it has
     that port. Asked at its own port its discovery document gives internal addresses of the back-channel endpoints, as
-    Keycloak does behind a proxy; `backchannel` makes a Stack call it there. Users alice and bob, password secret.
+    Keycloak does behind a proxy. Users alice and bob, password secret.
     """
 
     def __init__(self, directory: Path, *, port: int | None = None, gateway_port: int | None = None) -> None:
@@ -27,7 +27,6 @@ class Keycloak:
         self.upstream: str | None = f"http://127.0.0.1:{self.port}"
         self.public = f"http://127.0.0.1:{self.gateway_port}"
         self.issuer = self.public + ISSUER
-        self.backchannel = False
         self.process: Process | None = None
 
     def start(self) -> Self:
@@ -67,8 +66,7 @@ class Keycloak:
         assert self.process is not None, "started by the fixture `keycloak`"
 
     def settings(self, place: Place) -> dict[str, Any]:
-        split = {"backchannel_url": f"{self.upstream}{ISSUER}"} if self.backchannel else {}
-        return {"issuer": self.issuer, "client_id": "gateway", "client_secret": SECRET, **split}
+        return {"issuer": self.issuer, "client_id": "gateway", "client_secret": SECRET}
 
     def close(self) -> None: ...
 

@@ -74,6 +74,7 @@ class Stack:
         self.envoy_admin = f"http://127.0.0.1:{free_port()}"
         self.tls, self.authority = tls, Authority() if tls else None
         self._overrides, self._binary, self._env = settings or {}, envoy, dict(env or {})
+        self.fingerprint = ""  # of the certificate's public key
         self._exit = ExitStack()
         self.settings: dict[str, Any] = {}
 
@@ -226,7 +227,7 @@ class Stack:
     def _write_certificates(self) -> Path | None:
         if self.authority is None:
             return None
-        self.authority.issue(
+        self.fingerprint = self.authority.issue(
             "localhost", "127.0.0.1", certificate=self.directory / "tls.pem", key=self.directory / "tls.key"
         )
         ca_file = self.directory / "ca.pem"

@@ -1,0 +1,84 @@
+"""Properties of the core, for any input (hypothesis)."""
+
+from urllib.parse import quote, unquote, urlsplit
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, request
+
+from extproc.oidc.authorization import AuthorizationResponse
+from extproc.oidc.claims import Claims, header_value
+from extproc.oidc.decisions import Continue, decide, respond
+from extproc.oidc.errors import OIDCError
+from extproc.oidc.http import Request
+from extproc.oidc.seal import Label
+from extproc.oidc.session import Session, SessionId
+
+APP = application()
+SESSION = Session(SessionId.of(b"s" * 32), ISSUER, "alice", Claims({"sub": "alice"}), "idt", "at", "rt", NOW + 300, NOW, NOW + 43_200, NOW)
+JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+
+
+@given(st.text())
+def test_redi_01_whatever_is_asked_for_the_location_is_ours(target):
+    decision = decide(APP, request(f"/oauth2/login?return_to={quote(target, errors='surrogatepass')}"), SESSION, NOW)
+    location = urlsplit(decision.location)
+    assert (location.scheme, location.netloc) == ("https", "app.example") and decision.location.isascii() and decision.location.isprintable()
+
+
+@given(
+    target=st.text(st.characters(max_codepoint=255), max_size=80).map(lambda t: "/" + t),
+    method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "get", ""]),
+    headers=st.dictionaries(st.sampled_from(["cookie", "accept", "sec-fetch-mode", "sec-fetch-site", "origin", "upgrade"]), st.text(st.characters(max_codepoint=255), max_size=60)),
+    public=st.booleans(),
+)
+def test_any_request_without_a_session_is_decided_or_refused_and_never_identified(target, method, headers, public):
+    asked = Request("app", public, method, target, "app.example", tuple(headers.items()))
+    try:
+        decision = decide(APP, asked, None, NOW)
+    except OIDCError as error:
+        decision = respond(error, APP, asked)
+    if isinstance(decision, Continue):
+        assert public and not decision.set_headers and not decision.set_cookies
+
+
+@given(JSON)
+def test_hdr_09_a_claim_never_ends_a_header_and_has_no_blank_at_its_ends(claim):
+    value = header_value(claim)
+    assert value.isascii() and (not value or value.isprintable()) and value == value.strip()
+
+
+@given(st.lists(st.text(min_size=1)))
+def test_hdr_10_a_list_is_read_back_element_by_element(groups):
+    value = header_value(groups)
+    assert [unquote(part, errors="surrogatepass") for part in value.split(",") if part] == groups
+
+
+@given(st.binary(max_size=300), st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
+def test_what_is_sealed_opens_under_its_own_label_alone(data, purpose, name, cookie):
+    label = Label(purpose, name, cookie)
+    sealed = RING.seal(data, label, ENTROPY_BYTES)
+    assert RING.open(sealed, label) == data
+    assert RING.open(sealed, Label(purpose + name, "", cookie)) in (None, data if not name else None)
+    assert RING.open(sealed, Label(purpose, name, cookie, secret=b"x")) is None
+
+
+@given(st.text())
+def test_cook_16_whatever_is_no_sealed_value_opens_as_none(text):
+    assert RING.open(text, Label("login", "app")) is None
+
+
+@given(st.text())
+def test_any_query_is_parsed_or_refused(query):
+    try:
+        response = AuthorizationResponse.parse(query)
+    except OIDCError:
+        return
+    assert (response.code is None) != (response.error is None)
+
+
+@given(st.text(st.characters(max_codepoint=255), max_size=400))
+def test_cook_14_any_cookie_header_is_read(text):
+    asked = Request("app", False, "GET", "/", "app.example", (("cookie", text),))
+    for name, value in asked.cookies("__Host-extproc-"):
+        assert name.startswith("__Host-extproc-") and ";" not in value
