@@ -131,6 +131,7 @@ class Server:
 
     def _answered(self, answer: Answer, head: messages.RequestHead, span: Span) -> None:
         span.set_attribute("extproc.application", head.request.application[:80])
+        span.set_attribute("url.path", head.request.path[:500])
         span.set_attribute("extproc.reason", answer.reason)
         span.add_event("answered")
         if isinstance(answer, Respond):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 with warnings.catch_warnings():
-    # envoy-data-plane's generated classes use a pydantic decorator in a way that pydantic 2.12 deprecates; imported once
-    # here, before "error" (pyproject.toml) applies, which stays on for everything that a test does
+    # classes that envoy-data-plane generates use a pydantic decorator in a way that pydantic 2.12 deprecates; imported
+    # here once, before "error" (pyproject.toml) applies, which stays on for everything that a test does
     warnings.simplefilter("ignore")
     import extproc.dataplane  # noqa: F401
 

@@ -57,10 +57,11 @@ class TraceStore:
             return None if kept is None else _frozen(trace_id, kept)
 
     def recent(self, count: int = 100) -> tuple[Trace, ...]:
-        """The last traces, the latest first."""
+        """The last traces, the latest start first: spans of an older one may come later."""
         with self._lock:
             newest = list(reversed(self._traces.items()))[:count]
-            return tuple(_frozen(trace_id, kept) for trace_id, kept in newest)
+            traces = [_frozen(trace_id, kept) for trace_id, kept in newest]
+        return tuple(sorted(traces, key=lambda trace: -trace.spans[0].start_ns))
 
     def _add(self, span: Span) -> None:
         kept = self._traces.setdefault(span.trace_id, _Kept())

@@ -48,7 +48,6 @@ class Keycloak:
             "JAVA_OPTS_KC_HEAP": "-Xms128m -Xmx512m",
             "GATEWAY_URL": f"http://localhost:{self.gateway_port}",
             "CLIENT_SECRET": SECRET,
-            "BACKCHANNEL_LOGOUT_URL": f"http://localhost:{self.gateway_port}/oauth2/backchannel-logout",
         }
         program = [home / "bin" / "kc.sh", "start-dev", *options]
         self.process = Process("keycloak", program, log=self.directory / "keycloak.log", env=environment)

@@ -1,0 +1,386 @@
+"""A login through a real Envoy with one worker, at a provider behind that same Envoy that lies when it is told to."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+from rig.liar import Liar
+from rig.processes import wait_until
+from rig.stack import Stack
+from rig.tokens import Signer, public
+
+
+@pytest.fixture(scope="module")
+def running():
+    with Stack(Liar(), settings={"timeouts": {"callback": 6, "call": 3}}) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running):
+    """The one stack of this module, its provider honest again."""
+    liar = running.provider
+    for lie in (liar.claims, liar.header, liar.userinfo, liar.metadata, liar.callback, liar.answers):
+        lie.clear()
+    liar.keys[:], liar.signer, liar.user = [public("RS256")], Signer(), "alice"
+    for seen in (liar.asked, liar.redeemed, liar.revoked, running.app.requests):
+        seen.clear()
+    return running
+
+
+def to_callback(stack: Stack, user, path: str = "/private") -> str:
+    """A login up to the provider's answer: the address of the callback, not asked for yet."""
+    started = user.navigate(stack.url(path))
+    assert started.status_code == 303, started.text
+    answered = user.navigate(started.headers["location"])
+    return answered.headers["location"]
+
+
+def denied(stack: Stack, user, status: int | None = None, reason: str | None = None, path: str = "/private") -> httpx.Response:
+    """DENY of the catalogue: our page, no session, the login cookie gone, the application untouched."""
+    answer = user.navigate(to_callback(stack, user, path))
+    assert 400 <= answer.status_code < 600 and answer.headers["cache-control"] == "no-store" and len(answer.headers["x-trace-id"]) == 32
+    assert answer.headers["x-trace-id"] in answer.text
+    if reason is not None:
+        assert (answer.status_code, f">{reason}<" in answer.text) == (status, True), answer.text
+    assert not list(user.cookies.named("extproc-")) and not stack.app.requests
+    return answer
+
+
+def test_a_login_ends_on_the_page_first_asked_for(stack):
+    with stack.user() as user:
+        page = user.go(stack.url("/a%20b/c;d=1?x=1&x=2&y=&next=%2F%2Fevil"))
+        assert page.json()["target"] == "/a%20b/c;d=1?x=1&x=2&y=&next=%2F%2Fevil"
+        headers = dict(page.json()["headers"])
+        assert (headers["x-auth-sub"], headers["x-auth-email"], headers["x-auth-name"], headers["x-auth-groups"]) == ("alice", "alice@example.com", "Alice", "dev")
+        assert "extproc-" not in headers.get("cookie", "")
+
+
+def test_the_fast_path_and_the_processor_give_the_same_bytes(stack):
+    odd = "Zoë, \u0000\r\nx-auth-sub: evil; 100% 😀 "
+    stack.provider.userinfo["name"], stack.provider.claims["groups"] = odd, ["a,admin", "ü", " b "]
+    with stack.user() as user:
+        user.go(stack.url("/private"))
+        streams = stack.streams()
+        fast = user.navigate(stack.url("/fast")).json()
+        assert stack.streams() == streams
+        user.cookies.drop("extproc-assertion-app")
+        slow = user.navigate(stack.url("/slow")).json()
+        assert stack.streams() == streams + 1
+        pick = lambda page: sorted((n, v) for n, v in page["headers"] if n.startswith("x-auth"))  # noqa: E731
+        assert pick(fast) == pick(slow) and len(pick(fast)) == 4
+        assert dict(fast["headers"])["x-auth-name"] == "Zo%C3%AB%2C %00%0D%0Ax-auth-sub: evil; 100%25 %F0%9F%98%80%20"
+        assert dict(fast["headers"])["x-auth-groups"] == "a%2Cadmin,%C3%BC,%20b%20"
+
+
+def test_a_renewed_assertion_on_a_cacheable_answer_makes_it_private(stack):
+    with stack.user() as user:
+        user.go(stack.url("/private"))
+        user.cookies.drop("extproc-assertion-app")
+        renewed = user.navigate(stack.url("/page?echo-cache=600"))
+        assert renewed.headers["cache-control"] == "private" and user.cookies.get("extproc-assertion-app")
+        fast = user.navigate(stack.url("/page?echo-cache=600"))
+        assert fast.headers["cache-control"] == "public, max-age=600" and "set-cookie" not in fast.headers
+
+
+def test_conf_01_the_requests_to_the_provider_are_well_formed(stack):
+    with stack.user() as user:
+        user.go(stack.url("/private"))
+    (token,), (me,) = stack.provider.seen("/token"), stack.provider.seen("/me")
+    assert token.form["grant_type"] == "authorization_code" and token.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert token.headers["authorization"].startswith("Basic ") and "client_secret" not in token.form
+    assert me.headers["authorization"].startswith("Bearer at-alice-") and not me.query
+    assert token.headers["traceparent"][3:35] == me.headers["traceparent"][3:35] and "baggage" not in token.headers
+
+
+LIES = {
+    "conf_02_iss": ({"iss": "https://evil.example"}, "id_token_issuer"),
+    "conf_03_sub": ({"sub": None}, "id_token_subject"),
+    "conf_04_aud": ({"aud": "another"}, "id_token_audience"),
+    "conf_05_iat": ({"iat": None}, "id_token_issued_at"),
+    "conf_12_nonce": ({"nonce": "planted"}, "id_token_nonce"),
+    "conf_23_aud": ({"aud": None}, "id_token_audience"),
+    "fapi_05_exp": ({"exp": 1}, "id_token_expired"),
+    "idt_18_at_hash": ({"at_hash": "x"}, "id_token_at_hash"),
+}
+
+
+@pytest.mark.parametrize("row", LIES)
+def test_a_lying_id_token_is_denied_and_its_tokens_revoked(stack, row):
+    changes, reason = LIES[row]
+    stack.provider.claims.update(changes)
+    with stack.user() as user:
+        denied(stack, user, 502, reason)
+    assert len(stack.provider.revoked) == 1 and stack.provider.revoked[0].startswith("rt-")
+
+
+def test_conf_09_and_10_unsigned_and_badly_signed_tokens_are_denied(stack):
+    with stack.user() as user:
+        stack.provider.header["alg"] = "none"
+        denied(stack, user, 502, "id_token_algorithm")
+        stack.provider.header.clear()
+        stack.provider.signer = Signer("RS256", "attacker")
+        stack.provider.header["kid"] = "RS256-1"
+        denied(stack, user, 502, "id_token_signature")
+
+
+def test_conf_11_userinfo_of_another_subject_is_denied(stack):
+    stack.provider.userinfo["sub"] = "bob"
+    with stack.user() as user:
+        denied(stack, user, 502, "userinfo_subject_mismatch")
+
+
+def test_conf_18_and_keys_08_rotated_keys_are_fetched_once_in_a_cool_down(stack):
+    with stack.user() as user:
+        user.go(stack.url("/private"))
+        stack.provider.keys[:], stack.provider.signer = [public("RS256", "rotated")], Signer("RS256", "rotated")
+        wait_until(lambda: stack.provider.asked, 5)
+        user.cookies.drop("extproc-session-app", "extproc-assertion-app")
+        before = len(stack.provider.seen("/jwks"))
+        # the cool-down counts from the last fetch, so the first login after a rotation may have to wait it out
+        wait_until(lambda: _signed_in(stack), 15, every=0.5)
+        for _ in range(20):
+            stack.provider.header["kid"] = "unknown"
+            denied(stack, user, 502, "id_token_key")
+        assert len(stack.provider.seen("/jwks")) - before <= 3
+        stack.provider.header.clear()
+
+
+def _signed_in(stack: Stack) -> bool:
+    with stack.user() as user:
+        good = user.go(stack.url("/private")).status_code == 200
+    stack.app.requests.clear()
+    return good
+
+
+@pytest.mark.parametrize(("error", "status"), [("access_denied", 403), ("login_required", 403), ("temporarily_unavailable", 503), ("server_error", 502), ("invalid_scope", 502)])
+def test_flow_15_a_provider_s_error_is_our_page_and_no_token_call(stack, error, status):
+    stack.provider.callback.update({"error": error, "code": None, "error_description": '"><script>alert(1)</script>'})
+    with stack.user() as user:
+        page = denied(stack, user, status, f"provider_{error}")
+    assert not stack.provider.seen("/token") and "<script" not in page.text and "alert(1)" not in page.text
+
+
+def test_flow_15_and_web_01_an_unregistered_error_is_named_by_us(stack):
+    stack.provider.callback.update({"error": "<script>", "code": None})
+    with stack.user() as user:
+        page = denied(stack, user, 502, "provider_error")
+        assert "<script" not in page.text and page.headers["content-security-policy"].startswith("default-src 'none'")
+        assert page.headers["x-content-type-options"] == "nosniff" and "frame-ancestors 'none'" in page.headers["content-security-policy"]
+
+
+def test_fapi_02_and_03_iss_of_the_callback(stack):
+    with stack.user() as user:
+        stack.provider.callback["iss"] = "https://evil.example"
+        denied(stack, user, 400, "issuer_mismatch")
+        assert not stack.provider.seen("/token")
+        stack.provider.callback["iss"] = stack.provider.issuer
+        assert user.go(stack.url("/private")).status_code == 200
+
+
+def test_flow_04_and_05_another_browser_s_callback_is_denied(stack):
+    with stack.user() as attacker, stack.user() as victim:
+        callback = to_callback(stack, attacker)
+        answer = victim.navigate(callback)
+        assert answer.status_code == 400 and ">state_mismatch<" in answer.text and "set-cookie" not in answer.headers
+        to_callback(stack, victim)
+        assert victim.navigate(callback).status_code == 400
+        assert not stack.provider.seen("/token")
+        assert attacker.navigate(callback).status_code == 303  # nothing was consumed of the attacker's own
+
+
+def test_flow_07_a_callback_is_redeemed_once_of_twenty_parallel_copies(stack):
+    with stack.user() as user:
+        callback = to_callback(stack, user)
+        cookies = user.cookies.header(callback)
+        with ThreadPoolExecutor(20) as pool:
+            answers = list(pool.map(lambda _: httpx.get(callback, headers={"cookie": cookies, "accept": "text/html"}, trust_env=False), range(20)))
+        assert sorted(answer.status_code for answer in answers) == [303] + [400] * 19
+        assert all(">login_already_used<" in answer.text for answer in answers if answer.status_code == 400)
+        assert len(stack.provider.seen("/token")) == 1
+        again = httpx.get(callback, headers={"cookie": cookies, "accept": "text/html"}, trust_env=False)
+        assert again.status_code == 400 and len(stack.provider.seen("/token")) == 1
+
+
+def test_flow_09_a_code_of_another_attempt_is_refused_by_pkce(stack):
+    with stack.user() as victim, stack.user() as attacker:
+        stolen = dict(parse_qsl(urlsplit(to_callback(stack, victim)).query))["code"]
+        own = to_callback(stack, attacker)
+        state = dict(parse_qsl(urlsplit(own).query))["state"]
+        answer = attacker.navigate(f"{stack.url('/oauth2/callback')}?code={stolen}&state={state}")
+        assert answer.status_code == 400 and ">code_refused<" in answer.text
+        assert not list(attacker.cookies.named("extproc-"))
+
+
+def test_flow_11_ten_tabs_finish_in_any_order(stack):
+    with stack.user() as user:
+        callbacks = [(n, to_callback(stack, user, f"/tab/{n}?n={n}")) for n in range(10)]
+        assert len(list(user.cookies.named("extproc-login-"))) == 10
+        for n, callback in [*callbacks[5:], *reversed(callbacks[:5])]:
+            assert user.navigate(callback).headers["location"] == stack.url(f"/tab/{n}?n={n}")
+        assert [cookie.name for cookie in user.cookies.named("extproc-login-")] == []
+
+
+def test_flow_12_a_hundred_abandoned_logins_keep_the_cookie_header_small(stack):
+    with stack.user() as user:
+        for n in range(100):
+            assert user.navigate(stack.url(f"/{n}?" + "x" * 300)).status_code == 303
+        header = user.cookies.header(stack.url("/"))
+        assert len(header) <= 4200 and 3 <= header.count("extproc-login-") <= 12
+        assert user.go(stack.url("/private")).status_code == 200
+
+
+def test_flow_24_a_login_makes_a_new_session_and_ends_the_old(stack):
+    with stack.user() as user:
+        user.go(stack.url("/private"))
+        old = user.cookies.get("extproc-session-app").value
+        user.cookies.drop("extproc-assertion-app")
+        # a second login finished in another tab of the same, signed-in browser
+        planted = f"extproc-session-app={old}"
+        with stack.user() as other:
+            callback = to_callback(stack, other)
+            cookies = other.cookies.header(callback) + "; " + planted
+        answer = httpx.get(callback, headers={"cookie": cookies}, trust_env=False)
+        assert answer.status_code == 303
+        new = next(line for line in answer.headers.get_list("set-cookie") if line.startswith("extproc-session-app="))
+        assert old not in new
+        assert user.navigate(stack.url("/private")).status_code == 303  # the old one is dead
+
+
+def test_flow_27_the_callback_leaves_no_code_behind(stack):
+    with stack.user() as user:
+        callback = to_callback(stack, user)
+        code = dict(parse_qsl(urlsplit(callback).query))["code"]
+        answer = user.navigate(callback)
+        assert answer.headers["referrer-policy"] == "no-referrer" and code not in answer.headers["location"]
+        stack.access_log(lambda line: line["path"] == "/oauth2/callback" and line["status"] == 303)
+        logs = stack.extproc.output() + stack.access_log_file.read_text()
+        for secret in (code, user.cookies.get("extproc-session-app").value, "at-alice-", "rt-", "gateway-secret"):
+            assert secret not in logs
+
+
+def test_hdr_13_tokens_are_no_credentials(stack):
+    for headers in ({"authorization": "Bearer at-alice"}, {"cookie": "extproc-session-app=" + "A" * 43}, {"cookie": "extproc-assertion-app=e30.e30.x"}, {"cookie": 'extproc-session-app={"sub":"alice"}'}):
+        answer = httpx.get(stack.url("/private"), headers={**headers, "accept": "application/json"}, trust_env=False)
+        assert answer.status_code == 401 and not stack.app.requests
+
+
+def test_a_401_is_a_problem_document_with_the_login_url(stack):
+    answer = httpx.get(stack.url("/api"), headers={"accept": "application/json"}, trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"], answer.headers["cache-control"]) == (401, "application/problem+json", "no-store")
+    problem = answer.json()
+    assert (problem["reason"], problem["login_url"], problem["trace_id"]) == ("login_required", stack.url("/oauth2/login"), answer.headers["x-trace-id"])
+    assert "set-cookie" not in answer.headers and "www-authenticate" in answer.headers
+
+
+def test_redi_10_a_grpc_call_without_a_session_is_unauthenticated(stack):
+    answer = httpx.post(stack.url("/svc/Method"), headers={"content-type": "application/grpc", "te": "trailers"}, trust_env=False)
+    assert answer.headers["grpc-status"] == "16" and not stack.app.requests
+
+
+def test_redi_09_and_web_13_a_posted_body_reaches_neither_provider_nor_application(stack):
+    with stack.user() as user:
+        answer = user.navigate(stack.url("/form"), "POST", page=stack.url("/"), content=b"secret=1")
+        assert answer.status_code == 303 and user.go(answer.headers["location"]).status_code == 200
+    assert all("secret" not in asked.form for asked in stack.provider.asked)
+    assert [request.method for request in stack.app.requests] == ["GET"]
+
+
+def test_logout_ends_the_session_here_and_there(stack):
+    with stack.user() as user:
+        user.go(stack.url("/private"))
+        session = user.cookies.get("extproc-session-app").value
+        cross = user.navigate(stack.url("/oauth2/logout"), "POST", page="https://evil.example/", content=b"")
+        assert cross.status_code == 403 and "set-cookie" not in cross.headers
+        asks = user.navigate(stack.url("/oauth2/logout"), page="https://evil.example/")
+        assert asks.status_code == 200 and "set-cookie" not in asks.headers and '<form method="post"' in asks.text
+        out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+        query = dict(parse_qsl(urlsplit(out.headers["location"]).query))
+        assert query["post_logout_redirect_uri"] == stack.url("/oauth2/signed-out") and query["client_id"] == "gateway" and query["id_token_hint"].count(".") == 2
+        assert user.follow(out).status_code == 200
+        assert not list(user.cookies.named("extproc-"))
+        replay = httpx.get(stack.url("/private"), headers={"cookie": f"extproc-session-app={session}", "accept": "application/json"}, trust_env=False)
+        assert replay.status_code == 401
+
+
+def test_userinfo_of_the_signed_in_user(stack):
+    with stack.user() as user:
+        page = user.go(stack.url("/private"))
+        answer = user.fetch(stack.url("/oauth2/userinfo"), page=page)
+        assert answer.json() == {"sub": "alice", "email": "alice@example.com", "name": "Alice", "groups": ["dev"]}
+        assert answer.headers["cache-control"] == "no-store" and answer.headers["content-type"] == "application/json"
+    assert httpx.get(stack.url("/oauth2/userinfo"), trust_env=False).status_code == 401
+
+
+def test_our_own_endpoints_never_reach_the_application_with_a_live_assertion(stack):
+    with stack.user() as user:
+        user.go(stack.url("/private"))
+        stack.app.requests.clear()
+        for path in ("/oauth2/", "/oauth2/x", "/oauth2/callback?code=a&state=b", "/oauth2/userinfo", "/oauth2/signed-out"):
+            user.navigate(stack.url(path))
+        assert not stack.app.requests
+
+
+def test_flow_22_forwarded_headers_change_nothing(stack):
+    headers = {"x-forwarded-host": "evil.example", "x-forwarded-proto": "https", "forwarded": "host=evil.example", "x-forwarded-prefix": "/evil", "accept": "text/html"}
+    answer = httpx.get(stack.url("/private"), headers=headers, trust_env=False)
+    query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+    assert query["redirect_uri"] == stack.url("/oauth2/callback") and "Secure" not in answer.headers["set-cookie"]
+    assert httpx.get(stack.url("/private"), headers={"host": "evil.example"}, trust_env=False).status_code == 421
+
+
+FAULTS = {
+    "rel_06_500": (lambda asked: (500, {}, b"no"), 502, "provider_failed"),
+    "rel_06_503": (lambda asked: (503, {}, b"no"), 502, "provider_failed"),
+    "rel_06_429": (lambda asked: (429, {"retry-after": "9"}, b"no"), 502, "provider_failed"),
+    "rel_07_html": (lambda asked: (200, {"content-type": "text/html"}, b"<html>"), 502, "invalid_token_response"),
+    "rel_07_empty": (lambda asked: (200, {}, b""), 502, "invalid_token_response"),
+    "rel_07_gzip": (lambda asked: (200, {"content-encoding": "gzip"}, b"x"), 502, "invalid_provider_answer"),
+    "rel_08_large": (lambda asked: (200, {}, b"x" * 1_100_000), 502, "invalid_provider_answer"),
+    "rel_10_no_token": (lambda asked: (200, {}, json.dumps({"token_type": "bearer"}).encode()), 502, "invalid_token_response"),
+    "keys_04_redirect": (lambda asked: (307, {"location": "/elsewhere"}, b""), 502, "invalid_provider_answer"),
+    "invalid_client": (lambda asked: (401, {}, b'{"error":"invalid_client"}'), 502, "client_refused"),
+    "invalid_grant": (lambda asked: (400, {}, b'{"error":"invalid_grant"}'), 400, "code_refused"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_token_endpoint_is_a_page_with_a_reason(stack, fault):
+    answer, status, reason = FAULTS[fault]
+    stack.provider.answers["/token"] = answer
+    with stack.user() as user:
+        denied(stack, user, status, reason)
+    assert len(stack.provider.seen("/token")) == 1 and not stack.provider.seen("/elsewhere")
+
+
+def test_a_provider_that_resets_is_a_502_and_one_that_hangs_a_504(stack):
+    with stack.user() as user:
+        stack.provider.answers["/token"] = lambda asked: b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"
+        assert denied(stack, user).status_code in (502, 504)
+        stack.provider.answers.clear()
+        with stack.provider.holding("/token"):
+            denied(stack, user, 504, "provider_timeout")
+
+
+@pytest.mark.parametrize(("body", "reason"), [(b"[]", "invalid_userinfo"), (b"<html>", "invalid_userinfo")])
+def test_idt_29_a_userinfo_that_is_no_object_is_denied(stack, body, reason):
+    stack.provider.answers["/me"] = lambda asked: (200, {"content-type": "application/json"}, body)
+    with stack.user() as user:
+        denied(stack, user, 502, reason)
+    assert stack.provider.revoked
+
+
+def test_a_slow_userinfo_is_overtaken_by_everybody_else(stack):
+    with stack.user() as slow, stack.user() as quick:
+        callback = to_callback(stack, slow)
+        with stack.provider.holding("/me"):
+            waiting = threading.Thread(target=lambda: slow.navigate(callback))
+            waiting.start()
+            wait_until(lambda: stack.provider.held == 1, 5)
+            assert quick.navigate(stack.url("/private")).status_code == 303
+            assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
+        waiting.join(10)
+        assert slow.cookies.get("extproc-session-app")

@@ -1,0 +1,254 @@
+"""A provider that tells the truth until it is told to lie: any claim, any signature, any answer, held as long as a test likes.
+
+    with Stack(Liar()) as stack, stack.user() as user:
+        stack.provider.claims["iss"] = "https://evil.example"       # laid over the right ID token; None takes one away
+        stack.provider.answers["/token"] = lambda asked: (500, {}, b"")  # or bytes: exactly these go on the wire, then it closes
+        with stack.provider.holding("/token"): ...                  # requests wait there; stack.provider.held says how many
+
+It asks nobody for a password: /auth answers with the redirect at once. It serves in a thread of its own on loopback.
+"""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from rig.providers import SECRET, Place
+from rig.tokens import Signer, public
+
+Reply = tuple[int, dict[str, str], bytes]
+Answer = Callable[["Asked"], "Reply | bytes"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    method: str
+    path: str
+    query: dict[str, str]
+    form: dict[str, str]
+    headers: dict[str, str]
+
+
+@dataclass
+class Liar:
+    """Behind the gateway when `behind`, else reached directly. Everything may be changed while it runs."""
+
+    behind: bool = True
+    user: str = "alice"
+    claims: dict[str, Any] = field(default_factory=dict)
+    header: dict[str, Any] = field(default_factory=dict)
+    userinfo: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    keys: list[Any] = field(default_factory=lambda: [public("RS256")])
+    signer: Signer = field(default_factory=Signer)
+    callback: dict[str, Any] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    client: dict[str, Any] = field(default_factory=dict)
+    gateway_port: int | None = None
+    asked: list[Asked] = field(default_factory=list)
+    redeemed: list[str] = field(default_factory=list)
+    revoked: list[str] = field(default_factory=list)
+    held: int = 0
+
+    def __post_init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.upstream: str | None = self.url if self.behind else None
+        self.issuer = self.url
+        self._codes: dict[str, dict[str, str]] = {}
+        self._held_paths: set[str] = set()
+        self._loop = asyncio.new_event_loop()
+        self._go, self._over = asyncio.Event(), asyncio.Event()
+        self._thread = threading.Thread(
+            target=lambda: self._loop.run_until_complete(self._serve()), name="liar", daemon=True
+        )
+
+    # as a Provider
+
+    def open(self, place: Place) -> None:
+        self.issuer = place.origin if self.behind else self.url
+        self._thread.start()
+
+    def settings(self, place: Place) -> dict[str, Any]:
+        issuer = place.origin if self.behind else self.url
+        ca = {"ca_file": str(place.ca_file)} if place.ca_file and issuer.startswith("https:") else {}
+        return {"issuer": issuer, "client_id": "gateway", "client_secret": SECRET, **ca, **self.client}
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._over.set)
+            self._thread.join(10)
+        self._listening.close()
+        if not self._loop.is_running():
+            self._loop.close()
+
+    # for tests
+
+    @contextlib.contextmanager
+    def holding(self, *paths: str) -> Iterator[None]:
+        """Requests to these paths wait until the block ends."""
+        self._loop.call_soon_threadsafe(self._go.clear)
+        self._held_paths = set(paths)
+        try:
+            yield
+        finally:
+            self._held_paths = set()
+            self._loop.call_soon_threadsafe(self._go.set)
+
+    def seen(self, path: str) -> list[Asked]:
+        return [asked for asked in self.asked if asked.path == path]
+
+    # the wire
+
+    async def _serve(self) -> None:
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.add(task)
+            try:
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                    while await self._exchange(reader, writer):
+                        pass
+            finally:
+                writer.close()
+                with contextlib.suppress(OSError, asyncio.CancelledError):
+                    await writer.wait_closed()
+                tasks.discard(task)
+
+        server = await asyncio.start_server(connection, sock=self._listening, limit=1 << 20)
+        await self._over.wait()
+        server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, target, _ = head[0].split(" ", 2)
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        parts = urlsplit(target)
+        asked = Asked(method, parts.path, dict(parse_qsl(parts.query)), dict(parse_qsl(body.decode())), headers)
+        self.asked.append(asked)
+        if asked.path in self._held_paths:
+            self.held += 1
+            try:
+                await self._go.wait()
+            finally:
+                self.held -= 1
+        answer = (self.answers.get(asked.path) or self._truth)(asked)
+        if isinstance(answer, bytes):
+            writer.write(answer)
+            await writer.drain()
+            return False
+        status, said, content = answer
+        lines = [
+            f"HTTP/1.1 {status} Said",
+            f"content-length: {len(content)}",
+            *(f"{name}: {value}" for name, value in said.items()),
+        ]
+        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + content)
+        await writer.drain()
+        return True
+
+    # the truth
+
+    def _truth(self, asked: Asked) -> Reply:
+        match asked.path:
+            case "/.well-known/openid-configuration":
+                return _json(self._document())
+            case "/jwks":
+                return _json({"keys": self.keys})
+            case "/auth":
+                return self._authorize(asked)
+            case "/token":
+                return self._redeem(asked)
+            case "/me":
+                said = {
+                    "sub": self.user,
+                    "email": f"{self.user}@example.com",
+                    "name": self.user.title(),
+                    **self.userinfo,
+                }
+                return _json({name: value for name, value in said.items() if value is not None})
+            case "/revoke":
+                self.revoked.append(asked.form.get("token", ""))
+                return 200, {}, b""
+            case "/logout":
+                back = (
+                    asked.query.get("post_logout_redirect_uri", "/")
+                    + "?"
+                    + urlencode({"state": asked.query.get("state", "")})
+                )
+                return 303, {"location": back}, b""
+        return 404, {}, b""
+
+    def _document(self) -> dict[str, Any]:
+        ends = {
+            "authorization_endpoint": "/auth",
+            "token_endpoint": "/token",
+            "jwks_uri": "/jwks",
+            "userinfo_endpoint": "/me",
+            "revocation_endpoint": "/revoke",
+            "end_session_endpoint": "/logout",
+        }
+        document = {"issuer": self.issuer, **{name: self.issuer + path for name, path in ends.items()}, **self.metadata}
+        return {name: value for name, value in document.items() if value is not None}
+
+    def _authorize(self, asked: Asked) -> Reply:
+        code = secrets.token_urlsafe(16)
+        self._codes[code] = asked.query
+        back = {"code": code, "state": asked.query["state"], **self.callback}
+        query = urlencode({name: value for name, value in back.items() if value is not None})
+        return 303, {"location": f"{asked.query['redirect_uri']}?{query}"}, b""
+
+    def _redeem(self, asked: Asked) -> Reply:
+        started = self._codes.pop(asked.form.get("code", ""), None)
+        challenge = (
+            base64.urlsafe_b64encode(hashlib.sha256(asked.form.get("code_verifier", "").encode()).digest())
+            .rstrip(b"=")
+            .decode()
+        )
+        if (
+            started is None
+            or started["code_challenge"] != challenge
+            or started["redirect_uri"] != asked.form.get("redirect_uri")
+        ):
+            return _json({"error": "invalid_grant"}, 400)
+        self.redeemed.append(asked.form["code"])
+        now = int(time.time())
+        claims = {
+            "iss": self.issuer,
+            "sub": self.user,
+            "aud": "gateway",
+            "exp": now + 300,
+            "iat": now,
+            "nonce": started["nonce"],
+            "groups": ["dev"],
+            **self.claims,
+        }
+        token = self.signer.sign({name: value for name, value in claims.items() if value is not None}, **self.header)
+        return _json(
+            {
+                "access_token": f"at-{self.user}-{secrets.token_hex(8)}",
+                "refresh_token": f"rt-{secrets.token_hex(8)}",
+                "token_type": "Bearer",
+                "expires_in": 300,
+                "id_token": token,
+            }
+        )
+
+
+def _json(value: object, status: int = 200) -> Reply:
+    return status, {"content-type": "application/json"}, json.dumps(value).encode()
