@@ -61,6 +61,7 @@ class _Cache(Generic[T]):
         self._failed: OIDCError | None = None
         self._failures = 0
         self._not_before = 0.0
+        self._asked_again = float("-inf")
 
     def peek(self) -> T | None:
         """The value, if it may still be used; whether it is due for a refresh is `due`."""
@@ -93,11 +94,22 @@ class _Cache(Generic[T]):
                 raise self._failed
             return await self._fetch_now()
 
-    async def refresh(self, older_than: float = 0.0) -> T:
-        """A new value, unless the one that is there is younger than so many seconds, or a fetch is backing off."""
+    async def refresh(self) -> T:
+        """A new value, whatever the age of the one that is there."""
         async with self._lock:
-            if self._held is not None and (time.monotonic() < self._held.at + older_than or self.waiting):
+            return await self._fetch_now()
+
+    async def again(self, cool_down: float) -> T:
+        """A new value because the one that is there does not do: at most one fetch in `cool_down` seconds, shared by all who ask.
+
+        Scheduled refreshes do not start the cool-down, so keys that rotate a moment after one are found at once.
+        """
+        asked = time.monotonic()
+        async with self._lock:
+            now = time.monotonic()
+            if self._held is not None and (self._held.at >= asked or now < self._asked_again + cool_down or self.waiting):
                 return self._held.value
+            self._asked_again = now
             return await self._fetch_now()
 
     async def _fetch_now(self) -> T:
@@ -154,7 +166,7 @@ class Provider:
 
     async def newer_keys(self) -> KeySet:
         """The key set again, because a token names a key that it lacks: one fetch per cool-down, shared by all who ask."""
-        return await self._keys.refresh(older_than=COOL_DOWN)
+        return await self._keys.again(COOL_DOWN)
 
     async def token(self, request: FormRequest) -> TokenResponse:
         """The token endpoint (RFC 6749 section 3.2). Never repeated: a code is used once."""

@@ -133,29 +133,6 @@ def test_conf_11_userinfo_of_another_subject_is_denied(stack):
         denied(stack, user, 502, "userinfo_subject_mismatch")
 
 
-def test_conf_18_and_keys_08_rotated_keys_are_fetched_once_in_a_cool_down(stack):
-    with stack.user() as user:
-        user.go(stack.url("/private"))
-        stack.provider.keys[:], stack.provider.signer = [public("RS256", "rotated")], Signer("RS256", "rotated")
-        wait_until(lambda: stack.provider.asked, 5)
-        user.cookies.drop("extproc-session-app", "extproc-assertion-app")
-        before = len(stack.provider.seen("/jwks"))
-        # the cool-down counts from the last fetch, so the first login after a rotation may have to wait it out
-        wait_until(lambda: _signed_in(stack), 15, every=0.5)
-        for _ in range(20):
-            stack.provider.header["kid"] = "unknown"
-            denied(stack, user, 502, "id_token_key")
-        assert len(stack.provider.seen("/jwks")) - before <= 3
-        stack.provider.header.clear()
-
-
-def _signed_in(stack: Stack) -> bool:
-    with stack.user() as user:
-        good = user.go(stack.url("/private")).status_code == 200
-    stack.app.requests.clear()
-    return good
-
-
 @pytest.mark.parametrize(("error", "status"), [("access_denied", 403), ("login_required", 403), ("temporarily_unavailable", 503), ("server_error", 502), ("invalid_scope", 502)])
 def test_flow_15_a_provider_s_error_is_our_page_and_no_token_call(stack, error, status):
     stack.provider.callback.update({"error": error, "code": None, "error_description": '"><script>alert(1)</script>'})
