@@ -30,6 +30,7 @@ from extproc.pages import traces as pages
 from extproc.traces import BadExport, Trace, TraceStore
 
 Readiness = Callable[[], tuple[tuple[str, str], ...]]
+Gauges = Callable[[], tuple[tuple[str, int], ...]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 BODY = 4_000_000  # bytes of one export as it comes
@@ -45,10 +46,13 @@ HEADERS = (
 )
 
 
-def application(*, readiness: Readiness, jwks: str, traces: TraceStore, hosts: tuple[str, ...] = ()) -> Starlette:
+def application(
+    *, readiness: Readiness, jwks: str, traces: TraceStore, hosts: tuple[str, ...] = (), gauges: Gauges = tuple
+) -> Starlette:
     """The admin application.
 
     `readiness` gives what is not ready, as (part, reason), and is asked at each probe; `jwks` is the key set as JSON;
+    `gauges` gives what is in hand now, as (name, count);
     `hosts` are names, besides addresses and names that no stranger's DNS can have, by which people reach the traces.
     """
 
@@ -65,6 +69,9 @@ def application(*, readiness: Readiness, jwks: str, traces: TraceStore, hosts: t
     async def keys(_: Request) -> Response:
         return Response(jwks, media_type="application/json")
 
+    async def in_hand(_: Request) -> Response:
+        return JSONResponse(dict(gauges()))
+
     async def root(_: Request) -> Response:
         return RedirectResponse("/traces", 303)
 
@@ -72,6 +79,7 @@ def application(*, readiness: Readiness, jwks: str, traces: TraceStore, hosts: t
         Route("/", _known_hosts(root, hosts)),
         Route("/livez", livez),
         Route("/readyz", readyz),
+        Route("/gauges", in_hand),
         Route("/.well-known/jwks.json", keys),
         Route("/traces", _known_hosts(_list(traces), hosts)),
         Route("/traces.json", _known_hosts(_list(traces), hosts)),

@@ -11,6 +11,9 @@ from extproc.oidc.errors import Overloaded
 from extproc.settings import Limits
 
 
+KINDS = ("callback", "login", "lookup", "logout")
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     kind: str
@@ -49,3 +52,7 @@ class Lanes:
 
     def held(self, kind: str) -> int:
         return self._kinds[kind]
+
+    def gauges(self) -> tuple[tuple[str, int], ...]:
+        """What is in hand now: streams, and the places taken of each kind."""
+        return (("streams", self.streams), *((f"held.{kind}", self._kinds[kind]) for kind in KINDS))

@@ -207,7 +207,15 @@ class Provider:
                     except OIDCError as error:
                         telemetry.log(logging.WARNING, "provider_not_ready", provider=self.name, reason=error.reason, detail=error.detail)
                         break
+            await self._close_idle_pools()
             await trio.sleep(0.5 if self.missing else 5)
+
+    async def _close_idle_pools(self) -> None:
+        """A burst's extra pools go when it is over: httpx itself closes what is idle only when it is used again."""
+        idle = [pool for pool in self._pools[1:] if pool.in_flight == 0]
+        self._pools = [pool for pool in self._pools if pool not in idle]
+        for pool in idle:
+            await pool.client.aclose()
 
     async def aclose(self) -> None:
         with trio.CancelScope(shield=True):
@@ -297,7 +305,7 @@ class Provider:
         )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Pool:
     client: httpx.AsyncClient
     in_flight: int = 0

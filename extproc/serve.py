@@ -89,7 +89,7 @@ async def _serve(settings: Settings, store: SessionStore, traces: TraceStore, br
     server = Server(RelyingParty(known, by_application, store), bridge, settings.timeouts, settings.limits)
     listener = Listener(server, settings.listen)
     over = trio.Event()
-    await _start_admin(settings, providers, jwks(ring), traces, bridge, over)
+    await _start_admin(settings, providers, server, jwks(ring), traces, bridge, over)
     warm = [trio.CancelScope() for _ in providers]
     for scope, provider in zip(warm, providers.values(), strict=True):
         bridge.spawn(partial(_within, scope, provider))
@@ -121,14 +121,19 @@ async def _within(scope: trio.CancelScope, provider: Provider) -> None:
         await provider.keep_warm()
 
 
-async def _start_admin(settings: Settings, providers: Mapping[str, Provider], keys: str, traces: TraceStore, bridge: Bridge, over: trio.Event) -> None:
+async def _start_admin(settings: Settings, providers: Mapping[str, Provider], server: Server, keys: str, traces: TraceStore, bridge: Bridge, over: trio.Event) -> None:
     """The admin listener, in trio. Raises CannotListen."""
 
     def readiness() -> tuple[tuple[str, str], ...]:
         return tuple((f"provider {name}", missing) for name, provider in providers.items() if (missing := provider.missing) is not None)
 
-    app = admin.application(readiness=readiness, jwks=keys, traces=traces)
-    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def gauges() -> tuple[tuple[str, int], ...]:
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        return (*server.lanes.gauges(), ("work", bridge.busy), ("trio.tasks", tasks), ("asyncio.tasks", len(asyncio.all_tasks(loop))))
+
+    loop = asyncio.get_running_loop()
+    app = admin.application(readiness=readiness, jwks=keys, traces=traces, gauges=gauges)
+    ready: asyncio.Future[None] = loop.create_future()
 
     def bound(_: Address) -> None:
         ready.set_result(None)

