@@ -26,7 +26,9 @@ def parse_address(value: object) -> Address:
     if isinstance(value, str):
         if value.startswith("unix:") and len(value) > 5:
             return Address(path=value[5:])
-        if (match := re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", value)) and int(match[3]) < 65536:
+        if (match := re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", value)) and int(
+            match[3]
+        ) < 65536:
             return Address(host=match[1] or match[2], port=int(match[3]))
     raise ValueError("an address is host:port, such as 127.0.0.1:9500, or unix:/path/to/socket")
 

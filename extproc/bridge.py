@@ -157,8 +157,14 @@ async def embedded(serve: Serve) -> None:
 def _drain(loop: Any, most: int = 64) -> None:
     """Every callback that is ready runs in one trio tick, on the versions whose insides are known; else the loop stays as it comes."""
     installed = version("trio-asyncio")
-    if not installed.startswith(tuple(f"{tested}." for tested in TESTED_TRIO_ASYNCIO)) or not hasattr(loop, "_main_loop_one"):
-        warnings.warn(f"trio-asyncio {installed} was not tested; its stock loop is used, which is slower", RuntimeWarning, stacklevel=2)
+    if not installed.startswith(tuple(f"{tested}." for tested in TESTED_TRIO_ASYNCIO)) or not hasattr(
+        loop, "_main_loop_one"
+    ):
+        warnings.warn(
+            f"trio-asyncio {installed} was not tested; its stock loop is used, which is slower",
+            RuntimeWarning,
+            stacklevel=2,
+        )
         return
     one = loop._main_loop_one
 

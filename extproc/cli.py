@@ -35,14 +35,27 @@ def _parser() -> argparse.ArgumentParser:
         ("check", _check, "validate the settings, and the Envoy configuration where an envoy binary is there"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--config", type=Path, default=Path("extproc.yaml"), metavar="FILE", help="the settings (default: %(default)s)")
+        command.add_argument(
+            "--config",
+            type=Path,
+            default=Path("extproc.yaml"),
+            metavar="FILE",
+            help="the settings (default: %(default)s)",
+        )
         command.set_defaults(run=run)
     schema = commands.add_parser("schema", help="print the JSON schema of the settings")
     schema.set_defaults(run=_schema)
-    demo = commands.add_parser("demo", help="run the whole stack on loopback: Envoy, the processor, a provider and an application")
+    demo = commands.add_parser(
+        "demo", help="run the whole stack on loopback: Envoy, the processor, a provider and an application"
+    )
     demo.add_argument("--port", type=int, metavar="N", help="the gateway's port (default: 8080, or a free one)")
     demo.add_argument("--check", action="store_true", help="do one login as a browser would, print each step, and end")
-    demo.add_argument("--describe", type=Path, metavar="FILE", help="write the addresses and process ids to a JSON file once all is up")
+    demo.add_argument(
+        "--describe",
+        type=Path,
+        metavar="FILE",
+        help="write the addresses and process ids to a JSON file once all is up",
+    )
     demo.set_defaults(run=_demo)
     return parser
 
@@ -75,9 +88,11 @@ def _check(parsed: argparse.Namespace) -> int:
     text = dataplane.to_yaml(settings)
     envoy = dataplane.find_envoy()
     faults = dataplane.validate(text, envoy) if envoy is not None else []
-    for name in settings.applications:
-        if not settings.applications[name].exclude:
-            print(f"register at provider {settings.applications[name].provider}: redirect_uri {settings.url(name)}oauth2/callback, post_logout_redirect_uri {settings.url(name)}oauth2/signed-out")
+    for name, application in settings.applications.items():
+        if not application.exclude:
+            print(f"register at provider {application.provider}, for application {name}:")
+            print(f"  redirect_uri              {settings.url(name)}oauth2/callback")
+            print(f"  post_logout_redirect_uri  {settings.url(name)}oauth2/signed-out")
     for warning in dataplane.warnings(settings):
         print(f"warning: {warning}")
     for fault in faults:
@@ -89,7 +104,11 @@ def _check(parsed: argparse.Namespace) -> int:
 
 
 def _summary(settings: Settings, failed: bool) -> str:
-    return "not all right" if failed else f"all right: {len(settings.applications)} applications, {len(settings.providers)} providers"
+    return (
+        "not all right"
+        if failed
+        else f"all right: {len(settings.applications)} applications, {len(settings.providers)} providers"
+    )
 
 
 def _schema(_: argparse.Namespace) -> int:

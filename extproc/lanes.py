@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from extproc.oidc.errors import Overloaded
 from extproc.settings import Limits
 
-
 KINDS = ("callback", "login", "lookup", "logout")
 
 

@@ -42,7 +42,9 @@ def read(message: wire.ProcessingRequest, metadata: Mapping[str, str]) -> Reques
 def _head(head: wire.HttpHeaders, metadata: Mapping[str, str]) -> RequestHead:
     application = metadata.get(APPLICATION)
     if application is None:
-        raise UnexpectedMessage(f"the route does not name its application in {APPLICATION}: is the configuration from `extproc envoy`?")
+        raise UnexpectedMessage(
+            f"the route does not name its application in {APPLICATION}: is the configuration from `extproc envoy`?"
+        )
     # Envoy fills raw_value only; latin-1 gives every byte a character, so nothing is lost and nothing can fail
     headers = tuple((h.key, h.raw_value.decode("latin-1")) for h in head.headers.headers if h.key in _READ)
     pseudo = {key: value for key, value in headers if key.startswith(":")}

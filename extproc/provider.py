@@ -6,12 +6,8 @@ refreshed in the background when they are not, kept for a day while the provider
 """
 
 import logging
-import random
 import ssl
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,6 +15,7 @@ import trio
 from opentelemetry.trace import SpanKind
 
 from extproc import telemetry
+from extproc.cache import Cache
 from extproc.oidc.client import FormRequest
 from extproc.oidc.errors import (
     ClientRefused,
@@ -36,93 +33,9 @@ from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.token import TokenResponse, token_error
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
-T = TypeVar("T")
 METADATA_FRESH, KEYS_FRESH = 3600.0, 600.0
-STALE = 86_400.0  # how long an old copy serves while the provider is away
 COOL_DOWN = 10.0  # seconds between key set fetches that an unknown kid asks for
-RETRY_FIRST, RETRY_MOST = 0.5, 8.0  # back-off between attempts at metadata that is missing
 SHARD = 100  # calls in flight in one httpx pool: its bookkeeping is quadratic
-
-
-@dataclass(frozen=True, slots=True)
-class _Held(Generic[T]):
-    value: T
-    at: float
-
-
-class _Cache(Generic[T]):
-    """One value that is fetched once for all who wait, and kept."""
-
-    def __init__(self, fetch: Callable[[], Awaitable[T]], fresh: float) -> None:
-        self._fetch = fetch
-        self._fresh = fresh
-        self._held: _Held[T] | None = None
-        self._lock = trio.Lock()
-        self._failed: OIDCError | None = None
-        self._failures = 0
-        self._not_before = 0.0
-        self._asked_again = float("-inf")
-
-    def peek(self) -> T | None:
-        """The value, if it may still be used; whether it is due for a refresh is `due`."""
-        held = self._held
-        return held.value if held is not None and time.monotonic() < held.at + STALE else None
-
-    @property
-    def due(self) -> bool:
-        return self._held is None or time.monotonic() >= self._held.at + self._fresh
-
-    @property
-    def waiting(self) -> bool:
-        """A fetch failed a moment ago and the next is not due yet."""
-        return time.monotonic() < self._not_before
-
-    @property
-    def age(self) -> float | None:
-        return time.monotonic() - self._held.at if self._held is not None else None
-
-    async def get(self) -> T:
-        """The value, fetched when there is none. Raises what the fetch raised, at once while a failed one is backing off."""
-        if (value := self.peek()) is not None:
-            return value
-        asked = time.monotonic()
-        async with self._lock:
-            if (value := self.peek()) is not None:
-                return value
-            # those who waited here while another's fetch failed hear of it too: a down provider gets one call, not one each
-            if self._failed is not None and (self.waiting or asked < self._not_before):
-                raise self._failed
-            return await self._fetch_now()
-
-    async def refresh(self) -> T:
-        """A new value, whatever the age of the one that is there."""
-        async with self._lock:
-            return await self._fetch_now()
-
-    async def again(self, cool_down: float) -> T:
-        """A new value because the one that is there does not do: at most one fetch in `cool_down` seconds, shared by all who ask.
-
-        Scheduled refreshes do not start the cool-down, so keys that rotate a moment after one are found at once.
-        """
-        asked = time.monotonic()
-        async with self._lock:
-            now = time.monotonic()
-            if self._held is not None and (self._held.at >= asked or now < self._asked_again + cool_down or self.waiting):
-                return self._held.value
-            self._asked_again = now
-            return await self._fetch_now()
-
-    async def _fetch_now(self) -> T:
-        try:
-            value = await self._fetch()
-        except OIDCError as error:
-            self._failed = error
-            self._failures += 1
-            most = min(RETRY_FIRST * 2 ** min(self._failures - 1, 10), RETRY_MOST)
-            self._not_before = time.monotonic() + random.uniform(most / 2, most)  # noqa: S311 - jitter
-            raise
-        self._held, self._failed, self._failures, self._not_before = _Held(value, time.monotonic()), None, 0, 0.0
-        return value
 
 
 class Provider:
@@ -135,8 +48,8 @@ class Provider:
         self._limit = limits.response_bytes
         self._pools: list[_Pool] = []
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
-        self._metadata = _Cache(self._fetch_metadata, METADATA_FRESH)
-        self._keys = _Cache(self._fetch_keys, KEYS_FRESH)
+        self._metadata = Cache(self._fetch_metadata, METADATA_FRESH)
+        self._keys = Cache(self._fetch_keys, KEYS_FRESH)
 
     # -- what is known without a call -----------------------------------------------------------------------------
 
@@ -205,7 +118,13 @@ class Provider:
                     try:
                         await cache.refresh()
                     except OIDCError as error:
-                        telemetry.log(logging.WARNING, "provider_not_ready", provider=self.name, reason=error.reason, detail=error.detail)
+                        telemetry.log(
+                            logging.WARNING,
+                            "provider_not_ready",
+                            provider=self.name,
+                            reason=error.reason,
+                            detail=error.detail,
+                        )
                         break
             await self._close_idle_pools()
             await trio.sleep(0.5 if self.missing else 5)
@@ -226,7 +145,9 @@ class Provider:
 
     async def _fetch_metadata(self) -> ProviderMetadata:
         base = self._settings.backchannel_url or self._settings.issuer
-        answer = await self._call("GET", base.rstrip("/") + "/.well-known/openid-configuration", {"accept": "application/json"})
+        answer = await self._call(
+            "GET", base.rstrip("/") + "/.well-known/openid-configuration", {"accept": "application/json"}
+        )
         answer.expect_success()
         return ProviderMetadata.parse(answer.body, self._settings.issuer, self._settings.backchannel_url)
 
@@ -256,7 +177,9 @@ class Provider:
                 with trio.fail_after(self._timeouts.call):
                     answer = await self._exchange(method, url, {**headers, **telemetry.traceparent()}, form)
             except trio.TooSlowError:
-                raise ProviderTimeout(f"{method} {parts.path}: no whole answer within {self._timeouts.call:g} s") from None
+                raise ProviderTimeout(
+                    f"{method} {parts.path}: no whole answer within {self._timeouts.call:g} s"
+                ) from None
             span.set_attribute("http.response.status_code", answer.status)
             if answer.status >= 400:
                 telemetry.failed(span, str(answer.status))
@@ -278,7 +201,9 @@ class Provider:
                         raise InvalidAnswer(f"the answer is longer than {self._limit} bytes (limits.response_bytes)")
                 return _Answer(response.status_code, response.headers.get("content-type", ""), bytes(body))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            raise ProviderUnreachable(f"provider {self.name} at {urlsplit(url).netloc}: {type(error).__name__}") from error
+            raise ProviderUnreachable(
+                f"provider {self.name} at {urlsplit(url).netloc}: {type(error).__name__}"
+            ) from error
         except httpx.TimeoutException as error:
             raise ProviderTimeout(f"provider {self.name}: {type(error).__name__}") from error
         except httpx.TransportError as error:

@@ -62,7 +62,13 @@ REVOCATION_TIMEOUT = 3.0  # seconds, best effort
 class RelyingParty:
     """The relying party of every application. `providers` by application name."""
 
-    def __init__(self, applications: Mapping[str, Application], providers: Mapping[str, Provider], store: SessionStore, clock: Clock = time.time) -> None:
+    def __init__(
+        self,
+        applications: Mapping[str, Application],
+        providers: Mapping[str, Provider],
+        store: SessionStore,
+        clock: Clock = time.time,
+    ) -> None:
         self._applications = applications
         self._providers = providers
         self._store = store
@@ -111,7 +117,11 @@ class RelyingParty:
         if not isinstance(error, Unavailable):
             spent = (application.cookies.expired(application.cookies.login(step.pending.attempt)),)
         answer = respond(error, application, request, spent)
-        return retry_callback(answer) if isinstance(error, Unavailable) else retry_login(application, answer, step.pending.return_to)
+        return (
+            retry_callback(answer)
+            if isinstance(error, Unavailable)
+            else retry_login(application, answer, step.pending.return_to)
+        )
 
     # -- the held lane: in trio -----------------------------------------------------------------------------------
 
@@ -140,10 +150,17 @@ class RelyingParty:
     def _authenticate(self, request: Request, step: Authenticate, metadata: ProviderMetadata) -> Respond:
         application = self.application(request)
         traceparent = telemetry.traceparent().get("traceparent", "")
-        pending = PendingAuthorization(secrets.token_bytes(ATTEMPT_BYTES), application.client.issuer, self.now(), step.return_to, traceparent)
+        pending = PendingAuthorization(
+            secrets.token_bytes(ATTEMPT_BYTES), application.client.issuer, self.now(), step.return_to, traceparent
+        )
         cookie = login_cookie(application, pending, secrets.token_bytes(ENTROPY))
         dropped = tuple(old for old in crowded_out(application, request, cookie) if old not in step.expired)
-        return Respond(303, "login_started", location=authorization_url(application, metadata, pending), cookies=(cookie, *step.expired, *dropped))
+        return Respond(
+            303,
+            "login_started",
+            location=authorization_url(application, metadata, pending),
+            cookies=(cookie, *step.expired, *dropped),
+        )
 
     async def _look_up(self, request: Request, step: Lookup) -> Answer:
         application = self.application(request)
@@ -174,7 +191,9 @@ class RelyingParty:
         except BaseException:
             await self._revoke(provider, application, tokens)
             raise
-        telemetry.log(logging.INFO, "signed_in", application=application.name, provider=provider.name, reason="signed_in")
+        telemetry.log(
+            logging.INFO, "signed_in", application=application.name, provider=provider.name, reason="signed_in"
+        )
         return self._signed_in(application, session, step)
 
     async def _claim(self, application: Application, step: Exchange) -> None:
@@ -186,11 +205,17 @@ class RelyingParty:
     def _check_response(self, application: Application, metadata: ProviderMetadata, step: Exchange) -> None:
         iss = step.response.iss
         if (iss is None and metadata.iss_parameter_supported) or (iss is not None and iss != application.client.issuer):
-            raise IssuerMismatch("iss of the callback is missing although announced" if iss is None else "iss of the callback is another issuer")
+            raise IssuerMismatch(
+                "iss of the callback is missing although announced"
+                if iss is None
+                else "iss of the callback is another issuer"
+            )
         if step.response.error is not None:
             raise ProviderRefused(step.response.error)
 
-    async def _establish(self, provider: Provider, application: Application, step: Exchange, tokens: TokenResponse) -> Session:
+    async def _establish(
+        self, provider: Provider, application: Application, step: Exchange, tokens: TokenResponse
+    ) -> Session:
         async with _Together() as together:
             userinfo = together.start(lambda: provider.userinfo(tokens.access_token))
             keys = together.start(provider.keys)
@@ -207,7 +232,9 @@ class RelyingParty:
 
     async def _revoke(self, provider: Provider, application: Application, tokens: TokenResponse) -> None:
         """Tokens that no session took are given back (RFC 7009), best effort and bounded, whoever has left."""
-        token, hint = (tokens.refresh_token, "refresh_token") if tokens.refresh_token else (tokens.access_token, "access_token")
+        token, hint = (
+            (tokens.refresh_token, "refresh_token") if tokens.refresh_token else (tokens.access_token, "access_token")
+        )
         with trio.move_on_after(REVOCATION_TIMEOUT) as scope:
             scope.shield = True
             try:
@@ -273,5 +300,3 @@ class _Together:
 
         self._nursery.start_soon(child)
         return result
-
-

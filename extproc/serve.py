@@ -72,7 +72,9 @@ def run(settings: Settings) -> None:
     """Runs until a signal. Raises OIDCError (the store) and CannotListen, for the command line to print."""
     telemetry.set_up_logging(settings.log.level, settings.log.format)
     traces = TraceStore()
-    standard = any(os.environ.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"))
+    standard = any(
+        os.environ.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    )
     tracing = telemetry.set_up_tracing([Recorder(traces)], settings.tracing.endpoint, standard=standard)
     store = SQLiteStore(settings.store.path)
     try:
@@ -84,7 +86,10 @@ def run(settings: Settings) -> None:
 async def _serve(settings: Settings, store: SessionStore, traces: TraceStore, bridge: Bridge) -> None:
     ring = key_ring(settings)
     known = applications(settings, ring)
-    providers = {name: Provider(name, provider, settings.timeouts, settings.limits) for name, provider in settings.providers.items()}
+    providers = {
+        name: Provider(name, provider, settings.timeouts, settings.limits)
+        for name, provider in settings.providers.items()
+    }
     by_application = {name: providers[str(settings.applications[name].provider)] for name in known}
     server = Server(RelyingParty(known, by_application, store), bridge, settings.timeouts, settings.limits)
     listener = Listener(server, settings.listen)
@@ -94,7 +99,9 @@ async def _serve(settings: Settings, store: SessionStore, traces: TraceStore, br
     for scope, provider in zip(warm, providers.values(), strict=True):
         bridge.spawn(partial(_within, scope, provider))
     await listener.start()
-    telemetry.log(logging.INFO, "serving", listen=str(settings.listen), admin=str(settings.admin), applications=", ".join(known))
+    telemetry.log(
+        logging.INFO, "serving", listen=str(settings.listen), admin=str(settings.admin), applications=", ".join(known)
+    )
     await _signalled()
     telemetry.log(logging.INFO, "draining", seconds=settings.timeouts.drain)
     started = time.monotonic()
@@ -106,7 +113,7 @@ async def _serve(settings: Settings, store: SessionStore, traces: TraceStore, br
             scope.cancel()
         # what goes on after its client has left, a code exchange, may finish as well
         with trio.move_on_after(max(0.5, started + settings.timeouts.drain - time.monotonic())):
-            while any(server.lanes.held(kind) for kind in ("callback", "logout")):
+            while any(server.lanes.held(kind) for kind in ("callback", "logout")):  # noqa: ASYNC110 - once in a life
                 await trio.sleep(0.02)
         for provider in providers.values():
             await provider.aclose()
@@ -121,15 +128,32 @@ async def _within(scope: trio.CancelScope, provider: Provider) -> None:
         await provider.keep_warm()
 
 
-async def _start_admin(settings: Settings, providers: Mapping[str, Provider], server: Server, keys: str, traces: TraceStore, bridge: Bridge, over: trio.Event) -> None:
+async def _start_admin(
+    settings: Settings,
+    providers: Mapping[str, Provider],
+    server: Server,
+    keys: str,
+    traces: TraceStore,
+    bridge: Bridge,
+    over: trio.Event,
+) -> None:
     """The admin listener, in trio. Raises CannotListen."""
 
     def readiness() -> tuple[tuple[str, str], ...]:
-        return tuple((f"provider {name}", missing) for name, provider in providers.items() if (missing := provider.missing) is not None)
+        return tuple(
+            (f"provider {name}", missing)
+            for name, provider in providers.items()
+            if (missing := provider.missing) is not None
+        )
 
     def gauges() -> tuple[tuple[str, int], ...]:
         tasks = trio.lowlevel.current_statistics().tasks_living
-        return (*server.lanes.gauges(), ("work", bridge.busy), ("trio.tasks", tasks), ("asyncio.tasks", len(asyncio.all_tasks(loop))))
+        return (
+            *server.lanes.gauges(),
+            ("work", bridge.busy),
+            ("trio.tasks", tasks),
+            ("asyncio.tasks", len(asyncio.all_tasks(loop))),
+        )
 
     loop = asyncio.get_running_loop()
     app = admin.application(readiness=readiness, jwks=keys, traces=traces, gauges=gauges)
@@ -143,7 +167,11 @@ async def _start_admin(settings: Settings, providers: Mapping[str, Provider], se
             await admin.serve(app, settings.admin, ready=bound, shutdown=over)
         except (OSError, OIDCError) as error:
             if not ready.done():
-                ready.set_exception(CannotListen(f"admin: {settings.admin} cannot be bound: {getattr(error, 'strerror', None) or error}"))
+                ready.set_exception(
+                    CannotListen(
+                        f"admin: {settings.admin} cannot be bound: {getattr(error, 'strerror', None) or error}"
+                    )
+                )
             else:
                 telemetry.log(logging.ERROR, "admin_failed", detail=type(error).__name__)
 

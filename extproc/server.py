@@ -61,7 +61,9 @@ class Server:
         attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
         self.lanes.streams += 1
         try:
-            with telemetry.span(f"{SERVICE}/Process", SpanKind.SERVER, attributes, telemetry.parent_of(metadata)) as span:
+            with telemetry.span(
+                f"{SERVICE}/Process", SpanKind.SERVER, attributes, telemetry.parent_of(metadata)
+            ) as span:
                 await self._process(context, dict(metadata), span)
         finally:
             self.lanes.streams -= 1
@@ -110,7 +112,15 @@ class Server:
             span.add_event("cancelled")
             telemetry.log(logging.INFO, "cancelled", stream=stream, lane=lane, application=request.application)
             raise
-        telemetry.log(logging.INFO, "answered", stream=stream, lane=lane, application=request.application, reason=answer.reason, seconds=round(time.monotonic() - started, 4))
+        telemetry.log(
+            logging.INFO,
+            "answered",
+            stream=stream,
+            lane=lane,
+            application=request.application,
+            reason=answer.reason,
+            seconds=round(time.monotonic() - started, 4),
+        )
         return answer
 
     async def _work(self, slot: Slot, request: Request, step: Step, seconds: float) -> Answer:

@@ -64,9 +64,16 @@ def trace_id() -> str:
 
 
 @contextmanager
-def span(name: str, kind: SpanKind = SpanKind.INTERNAL, attributes: Attributes | None = None, parent: otel_context.Context | None = None) -> Iterator[Span]:
+def span(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Attributes | None = None,
+    parent: otel_context.Context | None = None,
+) -> Iterator[Span]:
     """A span around a block. An exception marks it with error.type, never with its text or its traceback."""
-    with tracer().start_as_current_span(name, parent, kind, attributes, record_exception=False, set_status_on_exception=False) as current:
+    with tracer().start_as_current_span(
+        name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
+    ) as current:
         try:
             yield current
         except BaseException as error:
@@ -116,9 +123,16 @@ class TextLines(logging.Formatter):
     """The same for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {**{key: _short(value) for key, value in record.__dict__.items() if key not in _STANDARD}, **_context()}
-        tail = " ".join(f"{key}={json.dumps(value) if isinstance(value, str) and not value.isalnum() else value}" for key, value in fields.items())
-        text = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {record.levelname.lower():7} {json.dumps(record.getMessage())[1:-1]} {tail}".rstrip()
+        fields = {
+            **{key: _short(value) for key, value in record.__dict__.items() if key not in _STANDARD},
+            **_context(),
+        }
+        tail = " ".join(
+            f"{key}={json.dumps(value) if isinstance(value, str) and not value.isalnum() else value}"
+            for key, value in fields.items()
+        )
+        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        text = f"{at} {record.levelname.lower():7} {json.dumps(record.getMessage())[1:-1]} {tail}".rstrip()
         return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
 
 

@@ -13,8 +13,9 @@ class WireCodec(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name == "sdist":
             return
-        from grpc_tools import protoc
         from importlib.resources import files
+
+        from grpc_tools import protoc
 
         root = Path(self.root)
         out = root / "extproc" / "_wire"

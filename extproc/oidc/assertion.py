@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from extproc.oidc.seal import Key, KeyRing, b64encode
 
 ALG = "EdDSA"
-MAX_BYTES = 3800  # of the cookie's value; jwt_authn caches tokens up to 4096, browsers keep 4096 with name and attributes
+MAX_BYTES = (
+    3800  # of the cookie's value; jwt_authn caches tokens up to 4096, browsers keep 4096 with name and attributes
+)
 Header = tuple[str, str]
 
 
@@ -61,7 +63,14 @@ def max_age(profile: AssertionProfile) -> int:
 def jwks(ring: KeyRing) -> str:
     """The public keys of the ring as a JWK set (RFC 7517, RFC 8037), JSON text."""
     keys = [
-        {"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": ALG, "kid": key_id(key), "x": b64encode(_signer(key)[0].public_key().public_bytes_raw())}
+        {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "use": "sig",
+            "alg": ALG,
+            "kid": key_id(key),
+            "x": b64encode(_signer(key)[0].public_key().public_bytes_raw()),
+        }
         for key in ring.keys
     ]
     return json.dumps({"keys": keys})

@@ -18,7 +18,9 @@ from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.seal import Label, b64decode, b64encode, expand
 
 LIFE = 1800  # seconds: identity providers' pages live that long
-GRACE = 5400  # how much longer the cookie stays: a late answer restarts the login with its return URL, instead of an error
+GRACE = (
+    5400  # how much longer the cookie stays: a late answer restarts the login with its return URL, instead of an error
+)
 MAX_COOKIES = 12
 MAX_COOKIE_BYTES = 4096  # of all login cookies of a host, names and values
 MAX_RETURN_TO = 1024
@@ -61,7 +63,9 @@ class PendingAuthorization:
         return not self.created - 60 <= now < self.created + LIFE
 
     def to_bytes(self) -> bytes:
-        return json.dumps([b64encode(self.secret), self.issuer, self.created, self.return_to, self.traceparent], separators=(",", ":")).encode()
+        return json.dumps(
+            [b64encode(self.secret), self.issuer, self.created, self.return_to, self.traceparent], separators=(",", ":")
+        ).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "PendingAuthorization":
@@ -149,7 +153,9 @@ class AuthorizationResponse:
         if len(query) > 16_384:
             raise InvalidCallback("the query is longer than 16 kB")
         try:
-            pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=64, errors="strict")
+            pairs = parse_qsl(
+                query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=64, errors="strict"
+            )
         except ValueError:
             raise InvalidCallback("the query is malformed") from None
         read = {name: value for name, value in pairs if name in ("state", "code", "error", "iss")}
@@ -171,12 +177,12 @@ def pending_of(application: Application, request: Request, state: str) -> Pendin
         raise StateMismatch("not a state of ours")
     name = application.cookies.login(state[:8])
     value = request.cookie(name)
-    opened = application.ring.open(value, label(application, name), limit=MAX_COOKIE_BYTES) if value is not None else None
+    opened = (
+        application.ring.open(value, label(application, name), limit=MAX_COOKIE_BYTES) if value is not None else None
+    )
     if opened is None:
         raise StateMismatch("this browser has no login cookie of that state")
     pending = PendingAuthorization.from_bytes(opened)
     if not hmac.compare_digest(pending.state, state) or pending.issuer != application.client.issuer:
         raise StateMismatch("the login cookie has another state or another issuer")
     return pending
-
-

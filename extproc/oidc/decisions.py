@@ -142,7 +142,9 @@ def endpoint(application: Application, request: Request, session: Session | None
         case "logout":
             return logout(application, request, session)
         case "signed-out":
-            return Respond(200, "signed_out", page=Page("Signed out", "You are signed out.", application.url, "Sign in again"))
+            return Respond(
+                200, "signed_out", page=Page("Signed out", "You are signed out.", application.url, "Sign in again")
+            )
         case "userinfo":
             _only(request, "GET", "HEAD")
             if session is None:
@@ -180,7 +182,9 @@ def login(application: Application, request: Request, session: Session | None) -
     _only(request, "GET", "HEAD")
     if not is_navigation(request, explicit=True):
         raise LoginRequired
-    wanted = parse_qs(request.query, keep_blank_values=True, max_num_fields=64, errors="surrogateescape").get("return_to", [""])
+    wanted = parse_qs(request.query, keep_blank_values=True, max_num_fields=64, errors="surrogateescape").get(
+        "return_to", [""]
+    )
     target = return_target(application, wanted[0] if len(wanted) == 1 else "")
     if session is not None:
         return Respond(303, "already_signed_in", location=application.origin + target)
@@ -197,7 +201,9 @@ def callback(application: Application, request: Request, session: Session | None
     pending = pending_of(application, request, response.state)
     if pending.expired(now):
         # the user left the provider's page open for long: start again instead of an error, the target is kept
-        return Authenticate(pending.return_to, (application.cookies.expired(application.cookies.login(pending.attempt)),))
+        return Authenticate(
+            pending.return_to, (application.cookies.expired(application.cookies.login(pending.attempt)),)
+        )
     return Exchange(response, pending, session)
 
 
@@ -223,13 +229,23 @@ def is_navigation(request: Request, *, explicit: bool = False) -> bool:
         return False
     mode = request.header("sec-fetch-mode")
     if mode:
-        return mode == "navigate" and request.header("sec-fetch-dest") in ("document", "") and request.method in ("GET", "HEAD", "POST")
-    if request.method not in ("GET", "HEAD") or request.header("x-requested-with") or request.header("access-control-request-method"):
+        return (
+            mode == "navigate"
+            and request.header("sec-fetch-dest") in ("document", "")
+            and request.method in ("GET", "HEAD", "POST")
+        )
+    if (
+        request.method not in ("GET", "HEAD")
+        or request.header("x-requested-with")
+        or request.header("access-control-request-method")
+    ):
         return False
     return explicit or "text/html" in request.header("accept").lower()
 
 
-def respond(error: OIDCError, application: Application | None, request: Request | None, cookies: tuple[Cookie, ...] = ()) -> Respond:
+def respond(
+    error: OIDCError, application: Application | None, request: Request | None, cookies: tuple[Cookie, ...] = ()
+) -> Respond:
     """The one place where a refusal becomes an answer. Its text is fixed; the reason code and the trace id are all that varies."""
     home = application.url if application is not None else "/"
     login_url = None
@@ -239,7 +255,12 @@ def respond(error: OIDCError, application: Application | None, request: Request 
         error.status,
         error.reason,
         cookies=cookies,
-        page=Page(error.title, error.text, login_url or _retry(application, request) or home, "Sign in" if login_url else "Try again"),
+        page=Page(
+            error.title,
+            error.text,
+            login_url or _retry(application, request) or home,
+            "Sign in" if login_url else "Try again",
+        ),
         retry_after=error.retry_after,
         login_url=login_url,
         html=request is None or "text/html" in request.header("accept").lower(),

@@ -119,7 +119,10 @@ def same_origin_target(target: str) -> str | None:
         return None
     # dot segments could collapse into a leading double slash ("/.//evil")
     path = target.partition("?")[0]
-    if any(segment.replace("%2e", ".").replace("%2E", ".") in (".", "..") for segment in path.split("/")) and "//" in path:
+    if (
+        any(segment.replace("%2e", ".").replace("%2E", ".") in (".", "..") for segment in path.split("/"))
+        and "//" in path
+    ):
         return None
     return target
 

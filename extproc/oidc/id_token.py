@@ -20,7 +20,26 @@ _HASHES = {
     "EdDSA": hashlib.sha512, "Ed25519": hashlib.sha512,
 }  # fmt: skip
 # what speaks of the token and not of the user
-_PROTOCOL = frozenset(("iss", "aud", "azp", "exp", "iat", "nbf", "nonce", "at_hash", "c_hash", "s_hash", "jti", "typ", "auth_time", "acr", "amr", "sid"))
+_PROTOCOL = frozenset(
+    (
+        "iss",
+        "aud",
+        "azp",
+        "exp",
+        "iat",
+        "nbf",
+        "nonce",
+        "at_hash",
+        "c_hash",
+        "s_hash",
+        "jti",
+        "typ",
+        "auth_time",
+        "acr",
+        "amr",
+        "sid",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +62,9 @@ def verify_id_token(client: Client, token: str, access_token: str, nonce: str, k
     subject = _subject(claims.get("sub"))
     _check_audience(client, claims)
     _check_times(claims, now, client.clock_skew)
-    if not isinstance(claims.get("nonce"), str) or not hmac.compare_digest(claims["nonce"].encode("utf-8", "replace"), nonce.encode()):
+    if not isinstance(claims.get("nonce"), str) or not hmac.compare_digest(
+        claims["nonce"].encode("utf-8", "replace"), nonce.encode()
+    ):
         raise InvalidIDToken("nonce", "nonce is not the one that was sent")
     _check_at_hash(claims, access_token, client.id_token_signed_response_alg)
     auth_time = number(claims["auth_time"]) if "auth_time" in claims else None
@@ -68,7 +89,7 @@ def _subject(value: object) -> str:
 def _check_audience(client: Client, claims: Mapping[str, Any]) -> None:
     audience = claims.get("aud")
     # a list is fine when we are the only one in it: other audiences are not trusted (section 3.1.3.7 step 3)
-    if audience != client.client_id and audience != [client.client_id]:
+    if audience not in (client.client_id, [client.client_id]):
         raise InvalidIDToken("audience", "aud is not this client alone")
     if claims.get("azp", client.client_id) != client.client_id:
         raise InvalidIDToken("audience", "azp is another client")

@@ -106,7 +106,9 @@ class SignedToken:
         except ValueError:
             raise InvalidIDToken("malformed", "the header is no JSON object") from None
         if header.get("alg") != alg:
-            raise InvalidIDToken("algorithm", f"signed with another algorithm than {alg} (setting id_token_signed_response_alg)")
+            raise InvalidIDToken(
+                "algorithm", f"signed with another algorithm than {alg} (setting id_token_signed_response_alg)"
+            )
         if "crit" in header or header.get("b64", True) is not True or "zip" in header:
             raise InvalidIDToken("header", "a critical or unknown processing header")
         kind = header.get("typ", "JWT")

@@ -33,7 +33,9 @@ class ProviderMetadata:
         except ValueError as error:
             raise InvalidMetadata(f"the discovery document is {error}") from None
         if document.get("issuer") != issuer:
-            raise InvalidMetadata("the discovery document names another issuer than the settings (compared byte for byte)")
+            raise InvalidMetadata(
+                "the discovery document names another issuer than the settings (compared byte for byte)"
+            )
         methods = document.get("code_challenge_methods_supported")
         if isinstance(methods, list) and "S256" not in methods:
             # absent is common and harmless; a list without S256 is a provider that would ignore our challenge (RFC 9700 2.1.1)
@@ -97,6 +99,8 @@ class _Reader:
             return True
         if parts.scheme != "http":
             return False
-        below_backchannel = not browser and self.backchannel_url is not None and origin(url) == origin(self.backchannel_url)
+        below_backchannel = (
+            not browser and self.backchannel_url is not None and origin(url) == origin(self.backchannel_url)
+        )
         # a public http issuer is refused by the settings unless it is loopback: its own pages may be where it is
         return is_loopback(parts.hostname) or below_backchannel

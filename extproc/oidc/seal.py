@@ -125,4 +125,7 @@ class Label:
     @property
     def associated_data(self) -> bytes:
         # length-prefixed, so that no two labels give the same bytes
-        return b"".join(len(part).to_bytes(4, "big") + part for part in (t.encode() for t in (self.purpose, self.application, self.name)))
+        return b"".join(
+            len(part).to_bytes(4, "big") + part
+            for part in (t.encode() for t in (self.purpose, self.application, self.name))
+        )

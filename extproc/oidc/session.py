@@ -61,7 +61,11 @@ class Session:
 
     def fresh(self, application: Application, now: int) -> bool:
         """Within its absolute and its idle life, and of this application's provider."""
-        return now < self.expires and now < self.touched + application.session_idle and self.issuer == application.client.issuer
+        return (
+            now < self.expires
+            and now < self.touched + application.session_idle
+            and self.issuer == application.client.issuer
+        )
 
     def stale_touch(self, now: int) -> bool:
         return now >= self.touched + TOUCH_AFTER
@@ -80,7 +84,10 @@ def establish(
     session_id: SessionId,
     now: int,
 ) -> Session:
-    """Checks everything the provider said and makes a session of it. Raises UnknownKey, InvalidIDToken, InvalidUserInfo, SubjectMismatch."""
+    """Checks everything the provider said and makes a session of it.
+
+    Raises UnknownKey, InvalidIDToken, InvalidUserInfo, SubjectMismatch.
+    """
     client = application.client
     id_token = verify_id_token(client, tokens.id_token, tokens.access_token, pending.nonce, keys, now)
     return Session(
@@ -119,18 +126,65 @@ def _label(application: Application, session_id: SessionId) -> Label:
 def to_record(application: Application, session: Session, entropy: bytes) -> Record:
     """entropy: 44 random bytes."""
     s = session
-    fields = [1, s.issuer, s.subject, s.claims.values, s.id_token, s.access_token, s.refresh_token, s.access_expires, s.created, s.expires, s.sid, s.auth_time, s.acr]
-    sealed = application.ring.seal(json.dumps(fields, separators=(",", ":")).encode(), _label(application, s.id), entropy)
+    fields = [
+        1,
+        s.issuer,
+        s.subject,
+        s.claims.values,
+        s.id_token,
+        s.access_token,
+        s.refresh_token,
+        s.access_expires,
+        s.created,
+        s.expires,
+        s.sid,
+        s.auth_time,
+        s.acr,
+    ]
+    sealed = application.ring.seal(
+        json.dumps(fields, separators=(",", ":")).encode(), _label(application, s.id), entropy
+    )
     return Record(s.id.key, sealed.encode(), s.expires, s.touched)
 
 
 def from_record(application: Application, session_id: SessionId, record: Record) -> Session | None:
     """None: another key's, another application's or a damaged record, which is as if there were none."""
-    opened = application.ring.open(record.sealed.decode("ascii", "replace"), _label(application, session_id), limit=2_000_000)
+    opened = application.ring.open(
+        record.sealed.decode("ascii", "replace"), _label(application, session_id), limit=2_000_000
+    )
     if opened is None:
         return None
-    version, issuer, subject, claims, id_token, access, refresh, access_expires, created, expires, sid, auth_time, acr = json.loads(opened)
+    (
+        version,
+        issuer,
+        subject,
+        claims,
+        id_token,
+        access,
+        refresh,
+        access_expires,
+        created,
+        expires,
+        sid,
+        auth_time,
+        acr,
+    ) = json.loads(opened)
     if version != 1:
         return None
-    known = Session(session_id, issuer, subject, Claims(claims), id_token, access, refresh, access_expires, created, expires, created, sid, auth_time, acr)
+    known = Session(
+        session_id,
+        issuer,
+        subject,
+        Claims(claims),
+        id_token,
+        access,
+        refresh,
+        access_expires,
+        created,
+        expires,
+        created,
+        sid,
+        auth_time,
+        acr,
+    )
     return replace(known, touched=record.touched)

@@ -33,13 +33,21 @@ class TokenResponse:
         for name, token in tokens.items():
             if token is None and name == "refresh_token":
                 continue
-            if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
+            if (
+                not isinstance(token, str)
+                or not token
+                or not token.isascii()
+                or not token.isprintable()
+                or " " in token
+            ):
                 raise InvalidTokenResponse(f"{name} is missing or no token")
         expires_in = answer.get("expires_in", DEFAULT_LIFE)
         life = number(expires_in)
         if life is None or life < 0:
             raise InvalidTokenResponse("expires_in is no number of seconds")
-        return cls(str(tokens["access_token"]), str(tokens["id_token"]), tokens["refresh_token"], int(min(life, 31_536_000)))
+        return cls(
+            str(tokens["access_token"]), str(tokens["id_token"]), tokens["refresh_token"], int(min(life, 31_536_000))
+        )
 
 
 def code_grant(client: Client, code: str, pending: PendingAuthorization) -> FormRequest:

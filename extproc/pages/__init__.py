@@ -24,7 +24,8 @@ a.go,button{display:inline-block;padding:.6rem 1.1rem;border:0;border-radius:.5r
 font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
 a.go:focus-visible,button:focus-visible{outline:3px solid var(--accent);outline-offset:3px}
 form{margin:0}
-dl{display:grid;grid-template-columns:auto 1fr;gap:.15rem .9rem;margin:2rem 0 0;padding-top:1rem;border-top:1px solid var(--line);font-size:.8125rem;color:var(--dim)}
+dl{display:grid;grid-template-columns:auto 1fr;gap:.15rem .9rem;margin:2rem 0 0;padding-top:1rem;border-top:1px solid var(--line);
+font-size:.8125rem;color:var(--dim)}
 dt{margin:0}
 dd{margin:0;font-family:ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 """.strip()
@@ -36,20 +37,32 @@ CSP = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-a
 def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:
     """The page as HTML. trace_id "" leaves the line out."""
     link, text = escape(page.link, quote=True), escape(page.link_text)
-    action = f'<form method="post" action="{link}"><button>{text}</button></form>' if page.posts else f'<a class="go" href="{link}">{text}</a>'
+    action = (
+        f'<form method="post" action="{link}"><button>{text}</button></form>'
+        if page.posts
+        else f'<a class="go" href="{link}">{text}</a>'
+    )
     facts = [("Reason", reason)] if error else []
     facts += [("Trace", trace_id)] if trace_id and (error or page.posts) else []
     details = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<title>{escape(page.title)}</title><style>{_STYLE}</style></head><body><main{" role=alert" if error else ""}><h1>{escape(page.title)}</h1>'
+        f"<title>{escape(page.title)}</title><style>{_STYLE}</style></head>"
+        f"<body><main{' role=alert' if error else ''}><h1>{escape(page.title)}</h1>"
         f"<p>{escape(page.text)}</p>{action}{f'<dl>{details}</dl>' if details else ''}</main></body></html>"
     ).encode()
 
 
 def problem(page: Page, status: int, reason: str, trace_id: str, login_url: str | None) -> bytes:
     """The same as a problem document (RFC 9457): application/problem+json."""
-    document: dict[str, str | int] = {"type": "about:blank", "title": page.title, "status": status, "detail": page.text, "reason": reason, "trace_id": trace_id}
+    document: dict[str, str | int] = {
+        "type": "about:blank",
+        "title": page.title,
+        "status": status,
+        "detail": page.text,
+        "reason": reason,
+        "trace_id": trace_id,
+    }
     if login_url is not None:
         document["login_url"] = login_url
     return json.dumps(document).encode()

@@ -19,11 +19,16 @@ from extproc.sessions import StoreBusy
 T = TypeVar("T")
 SCHEMA = 1
 _TABLES = """
-CREATE TABLE IF NOT EXISTS session (key BLOB PRIMARY KEY, sealed BLOB NOT NULL, expires INTEGER NOT NULL, touched INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS session
+  (key BLOB PRIMARY KEY, sealed BLOB NOT NULL, expires INTEGER NOT NULL, touched INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS session_expires ON session (expires);
 CREATE TABLE IF NOT EXISTS attempt (key BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS attempt_expires ON attempt (expires);
 """
+_SWEEPS = (
+    "DELETE FROM session WHERE key IN (SELECT key FROM session WHERE expires <= ? LIMIT ?)",
+    "DELETE FROM attempt WHERE key IN (SELECT key FROM attempt WHERE expires <= ? LIMIT ?)",
+)
 SWEEP_EVERY = 60  # seconds between deletions of what is past its end
 SWEEP_ROWS = 1000  # at most so many at once: a sweep must not hold the lock for long
 _SELECT = "SELECT sealed, expires, touched FROM session WHERE key = ? AND expires > ?"
@@ -74,7 +79,9 @@ class SQLiteStore:
         await self._run(write)
 
     async def touch(self, key: bytes, now: int) -> None:
-        await self._run(lambda db: db.execute("UPDATE session SET touched = ? WHERE key = ? AND touched < ?", (now, key, now)))
+        await self._run(
+            lambda db: db.execute("UPDATE session SET touched = ? WHERE key = ? AND touched < ?", (now, key, now))
+        )
 
     async def delete(self, key: bytes) -> None:
         await self._run(lambda db: db.execute("DELETE FROM session WHERE key = ?", (key,)))
@@ -82,7 +89,9 @@ class SQLiteStore:
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         def write(db: sqlite3.Connection) -> bool:
             self._sweep(db, now)
-            return db.execute("INSERT OR IGNORE INTO attempt (key, expires) VALUES (?, ?)", (key, expires)).rowcount == 1
+            return (
+                db.execute("INSERT OR IGNORE INTO attempt (key, expires) VALUES (?, ?)", (key, expires)).rowcount == 1
+            )
 
         return await self._run(write)
 
@@ -94,8 +103,8 @@ class SQLiteStore:
         if now < self._swept + SWEEP_EVERY:
             return
         self._swept = now
-        for table in ("session", "attempt"):
-            db.execute(f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE expires <= ? LIMIT ?)", (now, SWEEP_ROWS))  # noqa: S608
+        for statement in _SWEEPS:
+            db.execute(statement, (now, SWEEP_ROWS))
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:

@@ -39,14 +39,20 @@ def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds
             refused = [n for n, answer in enumerate(answers) if answer.done()]
             for n in refused:
                 answer = answers[n].result()
-                assert (answer.status_code, ">overloaded<" in answer.text, int(answer.headers["retry-after"]) > 0) == (503, True, True)
+                assert (answer.status_code, ">overloaded<" in answer.text, int(answer.headers["retry-after"]) > 0) == (
+                    503,
+                    True,
+                    True,
+                )
                 assert "set-cookie" not in answer.headers  # the login is intact
             # others are served meanwhile: public pages, new logins, and the provider's own pages behind this Envoy
             assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
             with stack.user() as other:
                 assert to_callback(stack, other)
         finished = [n for n in range(12) if n not in refused]
-        assert [answers[n].result().headers["location"] for n in finished] == [stack.url(f"/page/{n}") for n in finished]
+        assert [answers[n].result().headers["location"] for n in finished] == [
+            stack.url(f"/page/{n}") for n in finished
+        ]
         for n in refused:  # a reload of the very same address
             assert users[n].navigate(callbacks[n]).headers["location"] == stack.url(f"/page/{n}")
         wait_until(lambda: gauges(stack)["held.callback"] == 0, 5)
@@ -58,7 +64,9 @@ def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
     stuck, other = Liar(), Liar(behind=False)
     applications = lambda stack: {  # noqa: E731
         "providers": {"other": {"issuer": other.url, "client_id": "gateway", "client_secret": "x"}},
-        "applications": {"two": {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "other"}},
+        "applications": {
+            "two": {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "other"}
+        },
         "limits": {"callback": 10, "per_provider": 2},
     }
     other._thread.start()
@@ -67,7 +75,9 @@ def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
             users = [stack.user() for _ in range(4)]
             callbacks = [to_callback(stack, user) for user in users]
             with stuck.holding("/token"):
-                answers = [pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)]
+                answers = [
+                    pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)
+                ]
                 wait_until(lambda: sum(answer.done() for answer in answers) == 2 and stuck.held == 2, 10)
                 with stack.user() as free:
                     assert free.go(stack.url("/two/x")).status_code == 200
@@ -122,7 +132,14 @@ def test_rel_29_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind
             with stack.provider.holding("/token"):
                 trio.run(abandon, callbacks)
         wait_until(lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 15)
-        wait_until(lambda: gauges(stack)["trio.tasks"] <= base["trio.tasks"] + 2 and gauges(stack)["asyncio.tasks"] <= base["asyncio.tasks"] + 2, 15, every=1)
+        wait_until(
+            lambda: (
+                gauges(stack)["trio.tasks"] <= base["trio.tasks"] + 2
+                and gauges(stack)["asyncio.tasks"] <= base["asyncio.tasks"] + 2
+            ),
+            15,
+            every=1,
+        )
         wait_until(lambda: descriptors(stack) <= fds + 40, 25)  # kept-alive connections, bounded by the pool
         assert stack.stat("cluster.processor.upstream_rq_active") == 0
         assert stack.stat("http.in.ext_proc.failure_mode_allowed") == 0
@@ -174,13 +191,22 @@ def test_rel_24_sigterm_lets_a_held_login_finish() -> None:
 
 def test_two_applications_on_one_host_do_not_take_each_other_s_cookies() -> None:
     both: Callable[[Stack], dict[str, object]] = lambda stack: {  # noqa: E731
-        "applications": {"two": {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "main"}}
+        "applications": {
+            "two": {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "main"}
+        }
     }
     with Stack(Liar(), settings=both) as stack, stack.user() as user:
         user.go(stack.url("/private"))
         for kind in ("session", "assertion"):
             value = user.cookies.get(f"extproc-{kind}-app").value
-            answer = httpx.get(stack.url("/two/x"), headers={"cookie": f"extproc-{kind}-two={value}; extproc-{kind}-app={value}; a=1", "accept": "application/json"}, trust_env=False)
+            answer = httpx.get(
+                stack.url("/two/x"),
+                headers={
+                    "cookie": f"extproc-{kind}-two={value}; extproc-{kind}-app={value}; a=1",
+                    "accept": "application/json",
+                },
+                trust_env=False,
+            )
             assert answer.status_code == 401
         user.go(stack.url("/two/x"))
         assert len(list(user.cookies.named("extproc-session-"))) == 2
@@ -193,7 +219,12 @@ def test_an_excluded_application_and_public_paths() -> None:
     with Stack(Liar()) as stack:
         streams = stack.streams()
         for _ in range(5):
-            assert httpx.get(f"{stack.origin}/.well-known/openid-configuration", headers={"x-auth-sub": "evil"}, trust_env=False).status_code == 200
+            assert (
+                httpx.get(
+                    f"{stack.origin}/.well-known/openid-configuration", headers={"x-auth-sub": "evil"}, trust_env=False
+                ).status_code
+                == 200
+            )
         assert stack.streams() == streams
         assert all("x-auth-sub" not in asked.headers for asked in stack.provider.asked)
         page = httpx.get(stack.url("/public/x"), headers={"x-auth-sub": "evil"}, trust_env=False)
@@ -210,12 +241,25 @@ def test_web_05_no_secret_is_in_the_log_at_debug() -> None:
             stack.provider.claims.update(lie)
             with stack.user() as other:
                 other.go(stack.url("/private"))
-        stack.provider.answers["/token"] = lambda asked: (400, {}, json.dumps({"error": "x", "error_description": "CANARY"}).encode())
+        stack.provider.answers["/token"] = lambda asked: (
+            400,
+            {},
+            json.dumps({"error": "x", "error_description": "CANARY"}).encode(),
+        )
         with stack.user() as other:
             other.go(stack.url("/private"))
         time.sleep(0.3)
         log = stack.extproc.output()
         traces = httpx.get(f"{stack.admin}/traces.json", trust_env=False).text
-        for secret in (stack.settings["secret"], "gateway-secret", "code=", "at-alice", "rt-", session, cookies.partition("=")[2][:40], "CANARY"):
+        for secret in (
+            stack.settings["secret"],
+            "gateway-secret",
+            "code=",
+            "at-alice",
+            "rt-",
+            session,
+            cookies.partition("=")[2][:40],
+            "CANARY",
+        ):
             assert secret not in log and secret not in traces, secret
         assert all(json.loads(line)["event"] for line in log.splitlines())

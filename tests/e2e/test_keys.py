@@ -40,7 +40,11 @@ def test_rel_01_a_provider_that_is_down_at_the_start_is_503_and_found_when_it_re
     with Stack(Liar(answers={"/.well-known/openid-configuration": down})) as stack:
         assert httpx.get(f"{stack.admin}/livez", trust_env=False).status_code == 200 and not ready(stack)
         answer = httpx.get(stack.url("/private"), headers={"accept": "text/html"}, trust_env=False)
-        assert (answer.status_code, ">provider_unavailable<" in answer.text, "set-cookie" in answer.headers) == (503, True, False)
+        assert (answer.status_code, ">provider_unavailable<" in answer.text, "set-cookie" in answer.headers) == (
+            503,
+            True,
+            False,
+        )
         assert int(answer.headers["retry-after"]) > 0
         assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
         assert httpx.get(stack.url("/api"), trust_env=False).status_code == 401
@@ -77,7 +81,9 @@ def test_keys_16_a_provider_that_goes_away_harms_no_session() -> None:
     with Stack(Liar()) as stack, stack.user() as user:
         user.go(stack.url("/private"))
         gone = lambda asked: b""  # noqa: E731
-        stack.provider.answers.update({path: gone for path in ("/.well-known/openid-configuration", "/jwks", "/token", "/me")})
+        stack.provider.answers.update(
+            dict.fromkeys(("/.well-known/openid-configuration", "/jwks", "/token", "/me"), gone)
+        )
         user.cookies.drop("extproc-assertion-app")
         assert user.navigate(stack.url("/private")).status_code == 200
         # a login still starts from the metadata that is known, and ends with a page that names the cause

@@ -39,10 +39,16 @@ def to_callback(stack: Stack, user, path: str = "/private") -> str:
     return answered.headers["location"]
 
 
-def denied(stack: Stack, user, status: int | None = None, reason: str | None = None, path: str = "/private") -> httpx.Response:
+def denied(
+    stack: Stack, user, status: int | None = None, reason: str | None = None, path: str = "/private"
+) -> httpx.Response:
     """DENY of the catalogue: our page, no session, the login cookie gone, the application untouched."""
     answer = user.navigate(to_callback(stack, user, path))
-    assert 400 <= answer.status_code < 600 and answer.headers["cache-control"] == "no-store" and len(answer.headers["x-trace-id"]) == 32
+    assert (
+        400 <= answer.status_code < 600
+        and answer.headers["cache-control"] == "no-store"
+        and len(answer.headers["x-trace-id"]) == 32
+    )
     assert answer.headers["x-trace-id"] in answer.text
     if reason is not None:
         assert (answer.status_code, f">{reason}<" in answer.text) == (status, True), answer.text
@@ -55,7 +61,12 @@ def test_a_login_ends_on_the_page_first_asked_for(stack):
         page = user.go(stack.url("/a%20b/c;d=1?x=1&x=2&y=&next=%2F%2Fevil"))
         assert page.json()["target"] == "/a%20b/c;d=1?x=1&x=2&y=&next=%2F%2Fevil"
         headers = dict(page.json()["headers"])
-        assert (headers["x-auth-sub"], headers["x-auth-email"], headers["x-auth-name"], headers["x-auth-groups"]) == ("alice", "alice@example.com", "Alice", "dev")
+        assert (headers["x-auth-sub"], headers["x-auth-email"], headers["x-auth-name"], headers["x-auth-groups"]) == (
+            "alice",
+            "alice@example.com",
+            "Alice",
+            "dev",
+        )
         assert "extproc-" not in headers.get("cookie", "")
 
 
@@ -90,7 +101,10 @@ def test_conf_01_the_requests_to_the_provider_are_well_formed(stack):
     with stack.user() as user:
         user.go(stack.url("/private"))
     (token,), (me,) = stack.provider.seen("/token"), stack.provider.seen("/me")
-    assert token.form["grant_type"] == "authorization_code" and token.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert (
+        token.form["grant_type"] == "authorization_code"
+        and token.headers["content-type"] == "application/x-www-form-urlencoded"
+    )
     assert token.headers["authorization"].startswith("Basic ") and "client_secret" not in token.form
     assert me.headers["authorization"].startswith("Bearer at-alice-") and not me.query
     assert token.headers["traceparent"][3:35] == me.headers["traceparent"][3:35] and "baggage" not in token.headers
@@ -133,7 +147,16 @@ def test_conf_11_userinfo_of_another_subject_is_denied(stack):
         denied(stack, user, 502, "userinfo_subject_mismatch")
 
 
-@pytest.mark.parametrize(("error", "status"), [("access_denied", 403), ("login_required", 403), ("temporarily_unavailable", 503), ("server_error", 502), ("invalid_scope", 502)])
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        ("access_denied", 403),
+        ("login_required", 403),
+        ("temporarily_unavailable", 503),
+        ("server_error", 502),
+        ("invalid_scope", 502),
+    ],
+)
 def test_flow_15_a_provider_s_error_is_our_page_and_no_token_call(stack, error, status):
     stack.provider.callback.update({"error": error, "code": None, "error_description": '"><script>alert(1)</script>'})
     with stack.user() as user:
@@ -146,7 +169,10 @@ def test_flow_15_and_web_01_an_unregistered_error_is_named_by_us(stack):
     with stack.user() as user:
         page = denied(stack, user, 502, "provider_error")
         assert "<script" not in page.text and page.headers["content-security-policy"].startswith("default-src 'none'")
-        assert page.headers["x-content-type-options"] == "nosniff" and "frame-ancestors 'none'" in page.headers["content-security-policy"]
+        assert (
+            page.headers["x-content-type-options"] == "nosniff"
+            and "frame-ancestors 'none'" in page.headers["content-security-policy"]
+        )
 
 
 def test_fapi_02_and_03_iss_of_the_callback(stack):
@@ -174,7 +200,12 @@ def test_flow_07_a_callback_is_redeemed_once_of_twenty_parallel_copies(stack):
         callback = to_callback(stack, user)
         cookies = user.cookies.header(callback)
         with ThreadPoolExecutor(20) as pool:
-            answers = list(pool.map(lambda _: httpx.get(callback, headers={"cookie": cookies, "accept": "text/html"}, trust_env=False), range(20)))
+            answers = list(
+                pool.map(
+                    lambda _: httpx.get(callback, headers={"cookie": cookies, "accept": "text/html"}, trust_env=False),
+                    range(20),
+                )
+            )
         assert sorted(answer.status_code for answer in answers) == [303] + [400] * 19
         assert all(">login_already_used<" in answer.text for answer in answers if answer.status_code == 400)
         assert len(stack.provider.seen("/token")) == 1
@@ -240,21 +271,36 @@ def test_flow_27_the_callback_leaves_no_code_behind(stack):
 
 
 def test_hdr_13_tokens_are_no_credentials(stack):
-    for headers in ({"authorization": "Bearer at-alice"}, {"cookie": "extproc-session-app=" + "A" * 43}, {"cookie": "extproc-assertion-app=e30.e30.x"}, {"cookie": 'extproc-session-app={"sub":"alice"}'}):
+    for headers in (
+        {"authorization": "Bearer at-alice"},
+        {"cookie": "extproc-session-app=" + "A" * 43},
+        {"cookie": "extproc-assertion-app=e30.e30.x"},
+        {"cookie": 'extproc-session-app={"sub":"alice"}'},
+    ):
         answer = httpx.get(stack.url("/private"), headers={**headers, "accept": "application/json"}, trust_env=False)
         assert answer.status_code == 401 and not stack.app.requests
 
 
 def test_a_401_is_a_problem_document_with_the_login_url(stack):
     answer = httpx.get(stack.url("/api"), headers={"accept": "application/json"}, trust_env=False)
-    assert (answer.status_code, answer.headers["content-type"], answer.headers["cache-control"]) == (401, "application/problem+json", "no-store")
+    assert (answer.status_code, answer.headers["content-type"], answer.headers["cache-control"]) == (
+        401,
+        "application/problem+json",
+        "no-store",
+    )
     problem = answer.json()
-    assert (problem["reason"], problem["login_url"], problem["trace_id"]) == ("login_required", stack.url("/oauth2/login"), answer.headers["x-trace-id"])
+    assert (problem["reason"], problem["login_url"], problem["trace_id"]) == (
+        "login_required",
+        stack.url("/oauth2/login"),
+        answer.headers["x-trace-id"],
+    )
     assert "set-cookie" not in answer.headers and "www-authenticate" in answer.headers
 
 
 def test_redi_10_a_grpc_call_without_a_session_is_unauthenticated(stack):
-    answer = httpx.post(stack.url("/svc/Method"), headers={"content-type": "application/grpc", "te": "trailers"}, trust_env=False)
+    answer = httpx.post(
+        stack.url("/svc/Method"), headers={"content-type": "application/grpc", "te": "trailers"}, trust_env=False
+    )
     assert answer.headers["grpc-status"] == "16" and not stack.app.requests
 
 
@@ -276,10 +322,18 @@ def test_logout_ends_the_session_here_and_there(stack):
         assert asks.status_code == 200 and "set-cookie" not in asks.headers and '<form method="post"' in asks.text
         out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
         query = dict(parse_qsl(urlsplit(out.headers["location"]).query))
-        assert query["post_logout_redirect_uri"] == stack.url("/oauth2/signed-out") and query["client_id"] == "gateway" and query["id_token_hint"].count(".") == 2
+        assert (
+            query["post_logout_redirect_uri"] == stack.url("/oauth2/signed-out")
+            and query["client_id"] == "gateway"
+            and query["id_token_hint"].count(".") == 2
+        )
         assert user.follow(out).status_code == 200
         assert not list(user.cookies.named("extproc-"))
-        replay = httpx.get(stack.url("/private"), headers={"cookie": f"extproc-session-app={session}", "accept": "application/json"}, trust_env=False)
+        replay = httpx.get(
+            stack.url("/private"),
+            headers={"cookie": f"extproc-session-app={session}", "accept": "application/json"},
+            trust_env=False,
+        )
         assert replay.status_code == 401
 
 
@@ -296,13 +350,25 @@ def test_our_own_endpoints_never_reach_the_application_with_a_live_assertion(sta
     with stack.user() as user:
         user.go(stack.url("/private"))
         stack.app.requests.clear()
-        for path in ("/oauth2/", "/oauth2/x", "/oauth2/callback?code=a&state=b", "/oauth2/userinfo", "/oauth2/signed-out"):
+        for path in (
+            "/oauth2/",
+            "/oauth2/x",
+            "/oauth2/callback?code=a&state=b",
+            "/oauth2/userinfo",
+            "/oauth2/signed-out",
+        ):
             user.navigate(stack.url(path))
         assert not stack.app.requests
 
 
 def test_flow_22_forwarded_headers_change_nothing(stack):
-    headers = {"x-forwarded-host": "evil.example", "x-forwarded-proto": "https", "forwarded": "host=evil.example", "x-forwarded-prefix": "/evil", "accept": "text/html"}
+    headers = {
+        "x-forwarded-host": "evil.example",
+        "x-forwarded-proto": "https",
+        "forwarded": "host=evil.example",
+        "x-forwarded-prefix": "/evil",
+        "accept": "text/html",
+    }
     answer = httpx.get(stack.url("/private"), headers=headers, trust_env=False)
     query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
     assert query["redirect_uri"] == stack.url("/oauth2/callback") and "Secure" not in answer.headers["set-cookie"]
@@ -317,7 +383,11 @@ FAULTS = {
     "rel_07_empty": (lambda asked: (200, {}, b""), 502, "invalid_token_response"),
     "rel_07_gzip": (lambda asked: (200, {"content-encoding": "gzip"}, b"x"), 502, "invalid_provider_answer"),
     "rel_08_large": (lambda asked: (200, {}, b"x" * 1_100_000), 502, "invalid_provider_answer"),
-    "rel_10_no_token": (lambda asked: (200, {}, json.dumps({"token_type": "bearer"}).encode()), 502, "invalid_token_response"),
+    "rel_10_no_token": (
+        lambda asked: (200, {}, json.dumps({"token_type": "bearer"}).encode()),
+        502,
+        "invalid_token_response",
+    ),
     "keys_04_redirect": (lambda asked: (307, {"location": "/elsewhere"}, b""), 502, "invalid_provider_answer"),
     "invalid_client": (lambda asked: (401, {}, b'{"error":"invalid_client"}'), 502, "client_refused"),
     "invalid_grant": (lambda asked: (400, {}, b'{"error":"invalid_grant"}'), 400, "code_refused"),

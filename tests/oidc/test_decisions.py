@@ -25,20 +25,46 @@ from extproc.oidc.logout import end_session_url
 from extproc.oidc.session import Session, SessionId, from_record, to_record
 
 APP = application()
-SESSION = Session(SessionId.of(b"s" * 32), ISSUER, "alice", Claims({"sub": "alice", "email": "alice@example.com", "groups": ["a,b", "dev"]}), "idt", "at", "rt", NOW + 300, NOW, NOW + 43_200, NOW)
+SESSION = Session(
+    SessionId.of(b"s" * 32),
+    ISSUER,
+    "alice",
+    Claims({"sub": "alice", "email": "alice@example.com", "groups": ["a,b", "dev"]}),
+    "idt",
+    "at",
+    "rt",
+    NOW + 300,
+    NOW,
+    NOW + 43_200,
+    NOW,
+)
 NAVIGATE = Authenticate
 
 
 def test_a_fresh_session_goes_on_with_identity_and_a_new_assertion():
     decision = decide(APP, request(), SESSION, NOW)
     assert isinstance(decision, Continue)
-    assert decision.set_headers == (("x-auth-sub", "alice"), ("x-auth-email", "alice@example.com"), ("x-auth-groups", "a%2Cb,dev"))
-    assert decision.remove_headers == ("x-auth-name",)  # row HDR-08: a claim that is absent has no header, whatever the client sent
+    assert decision.set_headers == (
+        ("x-auth-sub", "alice"),
+        ("x-auth-email", "alice@example.com"),
+        ("x-auth-groups", "a%2Cb,dev"),
+    )
+    assert decision.remove_headers == (
+        "x-auth-name",
+    )  # row HDR-08: a claim that is absent has no header, whatever the client sent
     assert [cookie.name for cookie in decision.set_cookies] == ["__Host-extproc-assertion-app"]
     assert decision.touch is None and decide(APP, request(), SESSION, NOW + 60).touch == SESSION.id
 
 
-@pytest.mark.parametrize("session", [replace(SESSION, expires=NOW), replace(SESSION, touched=NOW - 3600), replace(SESSION, issuer="https://other.example"), None])
+@pytest.mark.parametrize(
+    "session",
+    [
+        replace(SESSION, expires=NOW),
+        replace(SESSION, touched=NOW - 3600),
+        replace(SESSION, issuer="https://other.example"),
+        None,
+    ],
+)
 def test_cook_17_a_session_past_its_limits_is_none(session):
     assert decide(APP, request(), session, NOW) == Authenticate("/wanted?a=1", ())
 
@@ -70,25 +96,41 @@ def test_a_public_path_goes_on_without_identity():
         {"sec_fetch_mode": "", "method": "OPTIONS", "access_control_request_method": "GET"},
         {"method": "OPTIONS"},
         {"method": "PUT"},
-        {"sec_fetch_mode": "", "sec_fetch_dest": "", "accept": "*/*", "content_type": "application/grpc", "method": "POST"},
+        {
+            "sec_fetch_mode": "",
+            "sec_fetch_dest": "",
+            "accept": "*/*",
+            "content_type": "application/grpc",
+            "method": "POST",
+        },
     ],
 )
 def test_redi_10_and_flow_12_and_web_12_what_is_no_navigation_gets_401_and_no_cookie(headers):
     with pytest.raises(LoginRequired) as caught:
         decide(APP, request(cookie="__Host-extproc-session-app=x", **headers), None, NOW)
     answer = respond(caught.value, APP, request(**headers))
-    assert (answer.status, answer.cookies, answer.location, answer.login_url) == (401, (), None, "https://app.example/oauth2/login")
+    assert (answer.status, answer.cookies, answer.location, answer.login_url) == (
+        401,
+        (),
+        None,
+        "https://app.example/oauth2/login",
+    )
 
 
-@pytest.mark.parametrize("headers", [{}, {"method": "HEAD"}, {"sec_fetch_mode": "", "sec_fetch_dest": ""}, {"method": "POST"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"method": "HEAD"}, {"sec_fetch_mode": "", "sec_fetch_dest": ""}, {"method": "POST"}]
+)
 def test_redi_09_a_navigation_starts_a_login(headers):
     assert decide(APP, request(**headers), None, NOW) == Authenticate("/wanted?a=1", ())
 
 
 def test_a_dead_session_cookie_is_expired_on_the_way_to_the_login():
-    decision = decide(APP, request(cookie="__Host-extproc-session-app=gone; a=b; __Host-extproc-assertion-app=x"), None, NOW)
+    decision = decide(
+        APP, request(cookie="__Host-extproc-session-app=gone; a=b; __Host-extproc-assertion-app=x"), None, NOW
+    )
     assert [str(cookie) for cookie in decision.expired] == [
-        f"__Host-extproc-{kind}-app=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure" for kind in ("session", "assertion")
+        f"__Host-extproc-{kind}-app=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure"
+        for kind in ("session", "assertion")
     ]
 
 
@@ -114,7 +156,10 @@ def test_flow_21_endpoints_are_on_the_application_s_own_host_only(path):
         decide(APP, request(f"/oauth2/{path}?code=a&state=b", authority="other.example"), SESSION, NOW)
 
 
-@pytest.mark.parametrize("target", ["/oauth2/callback/", "/oauth2/callback;x", "/oauth2/CALLBACK", "/oauth2/callback%2f", "/oauth2/", "/oauth2/x"])
+@pytest.mark.parametrize(
+    "target",
+    ["/oauth2/callback/", "/oauth2/callback;x", "/oauth2/CALLBACK", "/oauth2/callback%2f", "/oauth2/", "/oauth2/x"],
+)
 def test_flow_21_look_alikes_of_the_callback_are_no_callback(target):
     with pytest.raises(NoSuchEndpoint):
         decide(APP, request(f"{target}?code=a&state=b"), None, NOW)
@@ -122,7 +167,9 @@ def test_flow_21_look_alikes_of_the_callback_are_no_callback(target):
 
 def test_flow_21_a_callback_outside_the_prefix_is_an_ordinary_page():
     wiki = application(url="https://app.example/wiki/")
-    assert decide(wiki, request("/wiki/x/oauth2/callback?code=a"), None, NOW) == Authenticate("/wiki/x/oauth2/callback?code=a", ())
+    assert decide(wiki, request("/wiki/x/oauth2/callback?code=a"), None, NOW) == Authenticate(
+        "/wiki/x/oauth2/callback?code=a", ()
+    )
     with pytest.raises(StateMismatch):
         decide(wiki, request("/wiki/oauth2/callback?code=a&state=b"), None, NOW)
 
@@ -136,7 +183,11 @@ def test_flow_01_the_authorization_request_is_exact_and_its_values_are_unique():
         attempt = pending(APP, secret=number.to_bytes(32, "big"))
         query = dict(parse_qsl(urlsplit(authorization_url(APP, METADATA, attempt)).query, strict_parsing=True))
         assert query["redirect_uri"] == "https://app.example/oauth2/callback"
-        assert (query["response_type"], query["code_challenge_method"], query["scope"]) == ("code", "S256", "openid email")
+        assert (query["response_type"], query["code_challenge_method"], query["scope"]) == (
+            "code",
+            "S256",
+            "openid email",
+        )
         assert len(query["state"]) == 35 and len(query["nonce"]) == 32 and len(attempt.code_verifier) == 43
         seen |= {query["state"], query["nonce"], attempt.code_verifier, query["code_challenge"]}
     assert len(seen) == 400
@@ -149,7 +200,15 @@ def test_the_authorization_endpoint_s_own_query_is_kept():
 
 @pytest.mark.parametrize(
     "target",
-    ["/", "/a%2Fb;c=1?x=1&x=2&y=", "/caf%C3%A9?q=a+b%20c", "/a?", "/?next=//evil.example", "/a?u=https://x/%0d%0a", "/~u/(1)!*'"],
+    [
+        "/",
+        "/a%2Fb;c=1?x=1&x=2&y=",
+        "/caf%C3%A9?q=a+b%20c",
+        "/a?",
+        "/?next=//evil.example",
+        "/a?u=https://x/%0d%0a",
+        "/~u/(1)!*'",
+    ],
 )
 def test_redi_06_a_return_url_is_kept_byte_for_byte(target):
     assert decide(APP, request(target), None, NOW).return_to == target
@@ -193,7 +252,10 @@ def test_flow_12_login_cookies_of_every_application_count_and_so_do_their_bytes(
     attempts = [pending(other, secret=bytes([n]) * 32, created=NOW + n, return_to="/" + "x" * 1000) for n in range(4)]
     header = cookie_header(other, *attempts)
     new = login_cookie(APP, pending(APP, secret=b"n" * 32), ENTROPY_BYTES)
-    dropped = {cookie.name for cookie in crowded_out(APP, request(cookie=header + "; __Host-extproc-login-app-0badbeef=junk; a=b"), new)}
+    dropped = {
+        cookie.name
+        for cookie in crowded_out(APP, request(cookie=header + "; __Host-extproc-login-app-0badbeef=junk; a=b"), new)
+    }
     kept = [pair for pair in header.split("; ") if pair.split("=")[0] not in dropped]
     assert "__Host-extproc-login-app-0badbeef" in dropped and kept
     assert sum(len(pair) + 2 for pair in kept) + len(new.name) + len(new.value) <= MAX_COOKIE_BYTES
@@ -215,13 +277,20 @@ def test_the_callback_of_this_browser_s_attempt_is_exchanged():
 def test_flow_11_each_of_ten_attempts_finds_its_own_cookie():
     attempts = [pending(APP, secret=bytes([n]) * 32, return_to=f"/{n}") for n in range(10)]
     header = cookie_header(APP, *attempts)
-    assert [decide(APP, back(a.state, header), None, NOW).pending.return_to for a in reversed(attempts)] == [f"/{n}" for n in reversed(range(10))]
+    assert [decide(APP, back(a.state, header), None, NOW).pending.return_to for a in reversed(attempts)] == [
+        f"/{n}" for n in reversed(range(10))
+    ]
 
 
 @pytest.mark.parametrize("state", ["", "x", "0" * 35, "00000000" + "A" * 27, "../../x", "é" * 35])
 def test_flow_04_a_state_that_is_not_ours_is_refused(state):
     attempt = pending(APP)
-    for cookie in ("", cookie_header(APP, attempt), f"{APP.cookies.login('')}=", f"{APP.cookies.login(attempt.attempt)}="):
+    for cookie in (
+        "",
+        cookie_header(APP, attempt),
+        f"{APP.cookies.login('')}=",
+        f"{APP.cookies.login(attempt.attempt)}=",
+    ):
         with pytest.raises(StateMismatch):
             decide(APP, back(state, cookie), None, NOW)
     with pytest.raises(StateMismatch):
@@ -256,7 +325,15 @@ def test_flow_18_an_attempt_of_another_application_or_issuer_is_refused():
     value = cookie_header(APP, attempt).partition("=")[2]
     other = application(name="two", url="https://app.example/two/")
     with pytest.raises(StateMismatch):
-        decide(other, request(f"/two/oauth2/callback?code=c&state={attempt.state}", cookie=f"{other.cookies.login(attempt.attempt)}={value}"), None, NOW)
+        decide(
+            other,
+            request(
+                f"/two/oauth2/callback?code=c&state={attempt.state}",
+                cookie=f"{other.cookies.login(attempt.attempt)}={value}",
+            ),
+            None,
+            NOW,
+        )
     moved = application(client=client(issuer="https://new.example"))
     with pytest.raises(StateMismatch):
         decide(moved, back(attempt.state, cookie_header(APP, attempt)), None, NOW)
@@ -326,9 +403,14 @@ def test_web_11_a_logout_is_the_user_s_own(method, headers, outcome):
     decision = decide(APP, asked, SESSION, NOW)
     assert isinstance(decision, outcome)
     if isinstance(decision, Respond):
-        assert decision.cookies == () and decision.page == Page("Sign out?", "Do you want to sign out?", "/oauth2/logout", "Sign out", posts=True)
+        assert decision.cookies == () and decision.page == Page(
+            "Sign out?", "Do you want to sign out?", "/oauth2/logout", "Sign out", posts=True
+        )
     else:
-        assert decision.session == SESSION and [cookie.name for cookie in decision.expired] == [APP.cookies.session, APP.cookies.assertion]
+        assert decision.session == SESSION and [cookie.name for cookie in decision.expired] == [
+            APP.cookies.session,
+            APP.cookies.assertion,
+        ]
 
 
 def test_logo_01_the_provider_s_logout_is_told_who_and_where_to():
@@ -363,6 +445,8 @@ def test_a_record_opens_for_its_session_alone():
     assert from_record(APP, SESSION.id, replace(record, sealed=record.sealed[:-2] + b"AA")) is None
 
 
-@pytest.mark.parametrize("cookie", ["x", "x" * 44, "a b", "../" + "x" * 40, "*" * 43, "x" * 1_000_000, "\r\n" + "x" * 41, ""])
+@pytest.mark.parametrize(
+    "cookie", ["x", "x" * 44, "a b", "../" + "x" * 40, "*" * 43, "x" * 1_000_000, "\r\n" + "x" * 41, ""]
+)
 def test_cook_22_what_cannot_be_an_id_is_never_looked_up(cookie):
     assert SessionId.parse(cookie) is None

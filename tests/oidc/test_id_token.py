@@ -19,7 +19,14 @@ ALGS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"]
 
 
 def verify(token, *, keys=None, alg="RS256", access_token="at", now=NOW, **of_client) -> IDToken:
-    return verify_id_token(client(id_token_signed_response_alg=alg, **of_client), token, access_token, pending().nonce, keys or key_set(public(alg)), now)
+    return verify_id_token(
+        client(id_token_signed_response_alg=alg, **of_client),
+        token,
+        access_token,
+        pending().nonce,
+        keys or key_set(public(alg)),
+        now,
+    )
 
 
 def refused(token, **how) -> str:
@@ -46,8 +53,25 @@ def test_conf_08_a_right_token_is_accepted_in_every_algorithm(alg):
         ("conf_12", {"nonce": 5}, "nonce"),
         ("conf_12", {"nonce": "\ud800"}, "nonce"),
         ("conf_23", {"aud": None}, "audience"),
-        *[("idt_13", {"iss": iss}, "issuer") for iss in (ISSUER + "/", ISSUER.upper(), "https://idp.exampl", ISSUER + ".evil", [ISSUER], None, 1)],
-        *[("idt_14", {"aud": aud}, "audience") for aud in ("gate", "gateway2", [], "", 7, ["gateway", "other"], ["other"], [["gateway"]], {"gateway": 1}, True)],
+        *[
+            ("idt_13", {"iss": iss}, "issuer")
+            for iss in (ISSUER + "/", ISSUER.upper(), "https://idp.exampl", ISSUER + ".evil", [ISSUER], None, 1)
+        ],
+        *[
+            ("idt_14", {"aud": aud}, "audience")
+            for aud in (
+                "gate",
+                "gateway2",
+                [],
+                "",
+                7,
+                ["gateway", "other"],
+                ["other"],
+                [["gateway"]],
+                {"gateway": 1},
+                True,
+            )
+        ],
         ("idt_14", {"aud": ["gateway", "other"], "azp": "gateway"}, "audience"),
         ("idt_14", {"azp": "other"}, "audience"),
         ("idt_14", {"azp": 1}, "audience"),
@@ -69,7 +93,18 @@ def test_a_token_with_a_wrong_claim_is_refused(row, changes, check):
     assert refused(Signer().sign(id_token_claims(**changes))) == check
 
 
-@pytest.mark.parametrize("changes", [{"iat": NOW + 59}, {"exp": NOW - 59}, {"nbf": NOW + 59}, {"iat": NOW - 3600}, {"auth_time": 0}, {"auth_time": NOW - 0.35}, {"exp": NOW + 1.5}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iat": NOW + 59},
+        {"exp": NOW - 59},
+        {"nbf": NOW + 59},
+        {"iat": NOW - 3600},
+        {"auth_time": 0},
+        {"auth_time": NOW - 0.35},
+        {"exp": NOW + 1.5},
+    ],
+)
 def test_idt_16_the_edges_of_the_leeway_are_accepted(changes):
     assert verify(Signer().sign(id_token_claims(**changes))).subject == "alice"
 
@@ -110,10 +145,27 @@ def test_conf_10_a_broken_signature_is_refused():
 def test_idt_05_a_key_in_the_token_itself_has_no_say():
     mine = key("RS256", "attacker").as_dict(private=False)
     assert refused(Signer("RS256", "attacker").sign(id_token_claims(), kid="RS256-1", jwk=mine)) == "signature"
-    assert refused(Signer("RS256", "attacker").sign(id_token_claims(), kid=None, jwk=mine, jku="https://evil.example", x5u="https://evil.example")) == "signature"
+    assert (
+        refused(
+            Signer("RS256", "attacker").sign(
+                id_token_claims(), kid=None, jwk=mine, jku="https://evil.example", x5u="https://evil.example"
+            )
+        )
+        == "signature"
+    )
 
 
-@pytest.mark.parametrize("header", [{"crit": ["exp"]}, {"crit": ["b64"], "b64": False}, {"crit": []}, {"crit": ["gone"]}, {"b64": False}, {"zip": "DEF"}])
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"crit": ["exp"]},
+        {"crit": ["b64"], "b64": False},
+        {"crit": []},
+        {"crit": ["gone"]},
+        {"b64": False},
+        {"zip": "DEF"},
+    ],
+)
 def test_idt_07_critical_headers_are_refused(header):
     assert refused(Signer().sign(id_token_claims(), **header)) == "header"
 
@@ -125,7 +177,12 @@ def test_idt_07_a_token_of_another_type_is_refused(typ):
 
 def test_idt_09_a_key_made_for_another_algorithm_is_not_used():
     token = Signer().sign(id_token_claims())
-    for entry in (public("RS256", alg="RS512"), public("RS256", use="enc"), public("RS256", key_ops=["encrypt"]), public("ES256", kid="RS256-1")):
+    for entry in (
+        public("RS256", alg="RS512"),
+        public("RS256", use="enc"),
+        public("RS256", key_ops=["encrypt"]),
+        public("ES256", kid="RS256-1"),
+    ):
         assert refused(token, keys=key_set(entry)) == "key"
 
 
@@ -182,7 +239,17 @@ def test_conf_06_a_token_without_kid_is_accepted_when_one_key_fits():
 
 
 def test_keys_11_malformed_keys_do_not_harm_the_good_ones():
-    bad = [None, 5, {}, {"kty": "RSA"}, {"kty": "RSA", "n": "!!", "e": "AQAB"}, {"kty": "XX"}, {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}, {"kty": "RSA", "n": "AQAB", "e": "AQAB"}, public("RS256", kid=5)]
+    bad = [
+        None,
+        5,
+        {},
+        {"kty": "RSA"},
+        {"kty": "RSA", "n": "!!", "e": "AQAB"},
+        {"kty": "XX"},
+        {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"},
+        {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
+        public("RS256", kid=5),
+    ]
     assert verify(Signer().sign(id_token_claims()), keys=key_set(*bad, public("RS256"))).subject == "alice"
 
 
@@ -193,7 +260,9 @@ def test_a_weak_rsa_key_is_left_out():
     assert not key_set(weak).keys
 
 
-@pytest.mark.parametrize(("alg", "name"), [("RS256", "sha256"), ("RS384", "sha384"), ("ES512", "sha512"), ("EdDSA", "sha512")])
+@pytest.mark.parametrize(
+    ("alg", "name"), [("RS256", "sha256"), ("RS384", "sha384"), ("ES512", "sha512"), ("EdDSA", "sha512")]
+)
 def test_idt_18_at_hash_is_compared_in_the_algorithm_s_hash(alg, name):
     digest = hashlib.new(name, b"at").digest()
     claims = id_token_claims(at_hash=b64encode(digest[: len(digest) // 2]))

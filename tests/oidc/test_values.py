@@ -48,7 +48,12 @@ def test_hdr_09_and_10_and_11_the_encoding_of_claims(claim, value):
 
 def test_claims_are_read_by_name_then_by_path():
     claims = Claims({"realm_access": {"roles": ["a"]}, "a.b": 1, "a": {"b": 2}, "list": ["x"]})
-    assert (claims.get("realm_access.roles"), claims.get("a.b"), claims.get("list.0"), claims.get("gone.x")) == (["a"], 1, None, None)
+    assert (claims.get("realm_access.roles"), claims.get("a.b"), claims.get("list.0"), claims.get("gone.x")) == (
+        ["a"],
+        1,
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"a":1,"a":2}', '{"a":NaN}', "", "[" * 100_000, b"\xff"])
@@ -67,7 +72,18 @@ def test_cook_01_the_attributes_of_a_cookie():
 
 @pytest.mark.parametrize(
     ("header", "value"),
-    [("a=1; s=x; b=2", "x"), ("s=x,s=x", "x"), ("s=x; s=y", None), ("S=x", None), ("s", None), ("s=", ""), ("xs=1", None), ("s=a=b", "a=b"), ("  s=x  ", "x"), ("", None)],
+    [
+        ("a=1; s=x; b=2", "x"),
+        ("s=x,s=x", "x"),
+        ("s=x; s=y", None),
+        ("S=x", None),
+        ("s", None),
+        ("s=", ""),
+        ("xs=1", None),
+        ("s=a=b", "a=b"),
+        ("  s=x  ", "x"),
+        ("", None),
+    ],
 )
 def test_cook_12_and_14_a_cookie_that_stands_twice_is_none(header, value):
     assert request(cookie=header).cookie("s") == value
@@ -100,7 +116,12 @@ def test_cook_03_and_06_every_byte_and_every_part_of_the_label_is_authenticated(
         changed = bytearray(raw)
         changed[position] ^= 1
         assert RING.open(b64encode(bytes(changed)), label) is None
-    for other in (Label("session", "app", "name"), Label("login", "ap", "pname"), Label("login", "app", "nam"), Label("loginapp", "", "name")):
+    for other in (
+        Label("session", "app", "name"),
+        Label("login", "ap", "pname"),
+        Label("login", "app", "nam"),
+        Label("loginapp", "", "name"),
+    ):
         assert RING.open(sealed, other) is None
     assert RING.open(sealed, label, limit=10) is None
 
@@ -108,7 +129,9 @@ def test_cook_03_and_06_every_byte_and_every_part_of_the_label_is_authenticated(
 def test_secrets_are_not_printed():
     from extproc.oidc.session import SessionId
 
-    shown = repr([RING, client(), pending(), SessionId.of(b"s" * 32), code_grant(client(), "the-code", pending()), application()])
+    shown = repr(
+        [RING, client(), pending(), SessionId.of(b"s" * 32), code_grant(client(), "the-code", pending()), application()]
+    )
     for secret in (SECRET.decode(), "s3cret", "the-code", pending().code_verifier, SessionId.of(b"s" * 32).value):
         assert secret not in shown
 
@@ -123,7 +146,12 @@ def test_the_assertion_has_ready_made_header_values_and_verifies():
     token = mint(RING, profile, (("x-auth-sub", "alice"),), NOW, NOW + 1000)
     key = jwk.import_key(json.loads(jwks(RING))["keys"][0])
     assert key.kid == json.loads(b64decode(token.split(".")[0]))["kid"]
-    assert json.loads(b64decode(token.split(".")[1])) == {"iss": "https://app.example/", "aud": "app", "exp": NOW + 60, "x-auth-sub": "alice"}
+    assert json.loads(b64decode(token.split(".")[1])) == {
+        "iss": "https://app.example/",
+        "aud": "app",
+        "exp": NOW + 60,
+        "x-auth-sub": "alice",
+    }
     key.public_key.verify(b64decode(token.split(".")[2]), token.rpartition(".")[0].encode())
     assert max_age(profile) == 45
 
@@ -159,13 +187,17 @@ def test_conf_15_the_endpoints_come_from_the_document():
     assert parse(authorization_response_iss_parameter_supported=True).iss_parameter_supported
 
 
-@pytest.mark.parametrize("issuer", [ISSUER + "/", ISSUER.upper(), "http://idp.example", "https://idp.example.evil", "", None, [ISSUER]])
+@pytest.mark.parametrize(
+    "issuer", [ISSUER + "/", ISSUER.upper(), "http://idp.example", "https://idp.example.evil", "", None, [ISSUER]]
+)
 def test_conf_17_and_keys_01_another_issuer_is_refused(issuer):
     with pytest.raises(InvalidMetadata):
         ProviderMetadata.parse(json.dumps(DOCUMENT | {"issuer": issuer}).encode(), ISSUER)
 
 
-@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"])
+@pytest.mark.parametrize(
+    "name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"]
+)
 @pytest.mark.parametrize(
     "url", ["http://idp.example/x", "file:///etc/passwd", "ftp://idp.example/", "data:,x", "gopher://x/", "https://ok@evil.example/", "https://", "//idp.example/x", "https://idp.example/a b", "https://idp.example/\n", 5, "https://idp.example:x/", "https://idp.example/#f", "https:\\\\evil"]
 )  # fmt: skip
@@ -180,7 +212,9 @@ def test_a_document_without_an_endpoint_that_is_needed_is_refused(name):
         parse(**{name: None})
 
 
-@pytest.mark.parametrize(("methods", "right"), [(["S256"], True), (["plain", "S256"], True), (["plain"], False), ([], False), (None, True)])
+@pytest.mark.parametrize(
+    ("methods", "right"), [(["S256"], True), (["plain", "S256"], True), (["plain"], False), ([], False), (None, True)]
+)
 def test_flow_03_a_provider_without_s256_is_refused(methods, right):
     if right:
         assert parse(code_challenge_methods_supported=methods)
@@ -191,15 +225,28 @@ def test_flow_03_a_provider_without_s256_is_refused(methods, right):
 
 def test_split_horizon_the_endpoints_that_we_call_are_rewritten():
     issuer = "https://public.example/realms/demo"
-    public = {name: f"{issuer}/{name}" for name in DOCUMENT} | {"issuer": issuer, "jwks_uri": "https://public.example/elsewhere/jwks?x=1"}
+    public = {name: f"{issuer}/{name}" for name in DOCUMENT} | {
+        "issuer": issuer,
+        "jwks_uri": "https://public.example/elsewhere/jwks?x=1",
+    }
     inner = ProviderMetadata.parse(json.dumps(public).encode(), issuer, "http://keycloak:8080/realms/demo")
     assert inner.token_endpoint == "http://keycloak:8080/realms/demo/token_endpoint"
     assert inner.jwks_uri == "http://keycloak:8080/elsewhere/jwks?x=1"
-    assert inner.authorization_endpoint == f"{issuer}/authorization_endpoint" and inner.end_session_endpoint == f"{issuer}/end_session_endpoint"
+    assert (
+        inner.authorization_endpoint == f"{issuer}/authorization_endpoint"
+        and inner.end_session_endpoint == f"{issuer}/end_session_endpoint"
+    )
     dynamic = public | {"token_endpoint": "http://keycloak:8080/realms/demo/token"}
-    assert ProviderMetadata.parse(json.dumps(dynamic).encode(), issuer, "http://keycloak:8080/realms/demo").token_endpoint == "http://keycloak:8080/realms/demo/token"
+    assert (
+        ProviderMetadata.parse(json.dumps(dynamic).encode(), issuer, "http://keycloak:8080/realms/demo").token_endpoint
+        == "http://keycloak:8080/realms/demo/token"
+    )
     with pytest.raises(InvalidMetadata):
-        ProviderMetadata.parse(json.dumps(public | {"token_endpoint": "http://other:8080/token"}).encode(), issuer, "http://keycloak:8080/realms/demo")
+        ProviderMetadata.parse(
+            json.dumps(public | {"token_endpoint": "http://other:8080/token"}).encode(),
+            issuer,
+            "http://keycloak:8080/realms/demo",
+        )
 
 
 # -- the token endpoint --------------------------------------------------------------------------------------------
@@ -218,7 +265,11 @@ def test_client_secret_post_and_public_clients():
     posted = code_grant(client(auth_method="client_secret_post"), "c", pending())
     assert (posted.authorization, dict(posted.parameters)["client_secret"]) == (None, "s3cret")
     public = code_grant(client(auth_method="none", client_secret=None), "c", pending())
-    assert (public.authorization, dict(public.parameters)["client_id"], "client_secret" in dict(public.parameters)) == (None, "gateway", False)
+    assert (public.authorization, dict(public.parameters)["client_id"], "client_secret" in dict(public.parameters)) == (
+        None,
+        "gateway",
+        False,
+    )
 
 
 RIGHT = {"access_token": "at", "id_token": "idt", "token_type": "bearer"}
@@ -250,7 +301,13 @@ def test_rel_07_a_token_response_that_is_no_object_is_refused(body):
 
 @pytest.mark.parametrize(
     ("body", "kind"),
-    [(b'{"error":"invalid_grant"}', CodeRefused), (b'{"error":"invalid_client"}', ClientRefused), (b'{"error":"invalid_scope"}', InvalidTokenResponse), (b'{"error":["x"]}', InvalidTokenResponse), (b"<html>", InvalidTokenResponse)],
+    [
+        (b'{"error":"invalid_grant"}', CodeRefused),
+        (b'{"error":"invalid_client"}', ClientRefused),
+        (b'{"error":"invalid_scope"}', InvalidTokenResponse),
+        (b'{"error":["x"]}', InvalidTokenResponse),
+        (b"<html>", InvalidTokenResponse),
+    ],
 )
 def test_what_an_error_of_the_token_endpoint_means(body, kind):
     assert type(token_error(body)) is kind

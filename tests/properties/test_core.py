@@ -15,21 +15,44 @@ from extproc.oidc.seal import Label
 from extproc.oidc.session import Session, SessionId
 
 APP = application()
-SESSION = Session(SessionId.of(b"s" * 32), ISSUER, "alice", Claims({"sub": "alice"}), "idt", "at", "rt", NOW + 300, NOW, NOW + 43_200, NOW)
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+SESSION = Session(
+    SessionId.of(b"s" * 32),
+    ISSUER,
+    "alice",
+    Claims({"sub": "alice"}),
+    "idt",
+    "at",
+    "rt",
+    NOW + 300,
+    NOW,
+    NOW + 43_200,
+    NOW,
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
 
 
 @given(st.text())
 def test_redi_01_whatever_is_asked_for_the_location_is_ours(target):
     decision = decide(APP, request(f"/oauth2/login?return_to={quote(target, errors='surrogatepass')}"), SESSION, NOW)
     location = urlsplit(decision.location)
-    assert (location.scheme, location.netloc) == ("https", "app.example") and decision.location.isascii() and decision.location.isprintable()
+    assert (
+        (location.scheme, location.netloc) == ("https", "app.example")
+        and decision.location.isascii()
+        and decision.location.isprintable()
+    )
 
 
 @given(
     target=st.text(st.characters(max_codepoint=255), max_size=80).map(lambda t: "/" + t),
     method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "get", ""]),
-    headers=st.dictionaries(st.sampled_from(["cookie", "accept", "sec-fetch-mode", "sec-fetch-site", "origin", "upgrade"]), st.text(st.characters(max_codepoint=255), max_size=60)),
+    headers=st.dictionaries(
+        st.sampled_from(["cookie", "accept", "sec-fetch-mode", "sec-fetch-site", "origin", "upgrade"]),
+        st.text(st.characters(max_codepoint=255), max_size=60),
+    ),
     public=st.booleans(),
 )
 def test_any_request_without_a_session_is_decided_or_refused_and_never_identified(target, method, headers, public):

@@ -1,21 +1,10 @@
-"""Settings: the one YAML file, with environment variables filled in, as frozen models.
+"""Settings as frozen models. Durations are seconds, or text such as 90s, 30m, 12h; paths are relative to the working directory."""
 
-`load(path)` gives Settings or raises SettingsError, whose text has one line for each fault: the key's path, what was wrong and
-what would be right; never a secret's value. Durations are seconds, or text such as 90s, 30m, 12h. Paths of files are relative
-to the working directory.
-"""
-
-import difflib
-import json
-import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -23,7 +12,6 @@ from pydantic import (
     Field,
     PlainValidator,
     SecretStr,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
@@ -31,11 +19,8 @@ from pydantic import (
 from extproc.addresses import Address, is_loopback, parse_address
 
 MINIMUM_SECRET = 32  # bytes
+HOW_TO_MAKE_ONE = "make one with: openssl rand -base64 48"
 NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"  # in cookie names, in Envoy cluster names
-
-
-class SettingsError(Exception):
-    """The settings cannot be used; its text is for the operator, one line a fault."""
 
 
 def _seconds(value: object) -> object:
@@ -50,9 +35,15 @@ Duration = Annotated[
     float,
     BeforeValidator(_seconds),
     Field(ge=0, le=31_536_000),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}]}
+    ),
 ]
-Listen = Annotated[Address, PlainValidator(parse_address), WithJsonSchema({"type": "string", "examples": ["127.0.0.1:9500", "unix:/run/extproc.sock"]})]
+Listen = Annotated[
+    Address,
+    PlainValidator(parse_address),
+    WithJsonSchema({"type": "string", "examples": ["127.0.0.1:9500", "unix:/run/extproc.sock"]}),
+]
 Name = Annotated[str, Field(pattern=NAME)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -64,8 +55,16 @@ class Model(BaseModel):
 def _origin(value: str, what: str, *, path: bool = False) -> str:
     """A base address: scheme and host, optionally a path, nothing else."""
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or parts.query or parts.fragment:
-        raise ValueError(f"{what} is an address such as https://host{'/path' if path else ''}, with no user, query or fragment")
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.username is not None
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError(
+            f"{what} is an address such as https://host{'/path' if path else ''}, with no user, query or fragment"
+        )
     if not path and parts.path not in ("", "/"):
         raise ValueError(f"{what} has no path")
     _ = parts.port  # raises ValueError on a port that is none
@@ -85,11 +84,15 @@ class Gateway(Model):
     listen: Listen = Address(host="127.0.0.1", port=8080)
     url: str = "http://localhost:8080"
     tls: TLS | None = None
-    redirect_listen: Listen | None = Field(None, description="a plain http listener that sends everybody to https, such as 0.0.0.0:80")
+    redirect_listen: Listen | None = Field(
+        None, description="a plain http listener that sends everybody to https, such as 0.0.0.0:80"
+    )
     hsts: Duration = Field(0, description="Strict-Transport-Security max-age; 0: not sent")
     access_log: str = Field("/dev/stdout", description="where Envoy writes its access log, JSON lines")
     admin: Listen | None = Field(None, description="Envoy's own admin listener; none by default. Keep it on loopback")
-    processors: tuple[Listen, ...] = Field((), description="where Envoy finds the processor, one address a worker process; default: listen")
+    processors: tuple[Listen, ...] = Field(
+        (), description="where Envoy finds the processor, one address a worker process; default: listen"
+    )
     trusted_hops: int = Field(0, ge=0, le=16, description="proxies in front of Envoy whose X-Forwarded-For is believed")
 
     @model_validator(mode="after")
@@ -105,7 +108,9 @@ class Gateway(Model):
 
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
-SigningAlg = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
+SigningAlg = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"
+]
 
 
 class ProviderSettings(Model):
@@ -115,12 +120,18 @@ class ProviderSettings(Model):
     client_id: str = Field(min_length=1, max_length=255)
     client_secret: SecretStr | None = None
     client_secret_file: Path | None = None
-    token_endpoint_auth_method: AuthMethod | None = Field(None, description="client_secret_basic when there is a secret, else none (public client)")
-    backchannel_url: str | None = Field(None, description="where we call instead of issuer; the endpoints of its discovery document are rewritten")
+    token_endpoint_auth_method: AuthMethod | None = Field(
+        None, description="client_secret_basic when there is a secret, else none (public client)"
+    )
+    backchannel_url: str | None = Field(
+        None, description="where we call instead of issuer; the endpoints of its discovery document are rewritten"
+    )
     scopes: tuple[str, ...] = ("openid", "email", "profile")
     id_token_signed_response_alg: SigningAlg = "RS256"
     ca_file: Path | None = None
-    trust_env: bool = Field(False, description="use HTTP(S)_PROXY and NO_PROXY of the environment for calls to this provider")
+    trust_env: bool = Field(
+        False, description="use HTTP(S)_PROXY and NO_PROXY of the environment for calls to this provider"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -139,7 +150,9 @@ class ProviderSettings(Model):
             raise ValueError("scopes is a list of scope names, each without blanks or quotes (RFC 6749 section 3.3)")
         has_secret = self.client_secret is not None or self.client_secret_file is not None
         if self.token_endpoint_auth_method not in (None, "none") and not has_secret:
-            raise ValueError(f"token_endpoint_auth_method {self.token_endpoint_auth_method} needs client_secret or client_secret_file")
+            raise ValueError(
+                f"token_endpoint_auth_method {self.token_endpoint_auth_method} needs client_secret or client_secret_file"
+            )
         if self.token_endpoint_auth_method == "none" and has_secret:
             raise ValueError("token_endpoint_auth_method none is a public client: leave client_secret out")
         return self
@@ -164,11 +177,18 @@ class ApplicationSettings(Model):
     path_prefix: str = "/"
     url: str | None = Field(None, description="its public address; default: gateway.url and path_prefix")
     upstream: str = Field(description="http://host:port or https://host:port")
-    upstream_ca_file: Path | None = Field(None, description="what an https upstream is verified with; default: the system's authorities")
+    upstream_ca_file: Path | None = Field(
+        None, description="what an https upstream is verified with; default: the system's authorities"
+    )
     provider: str | None = None
-    public_paths: tuple[str, ...] = Field((), description="paths that need no login, whole segments: /public/ is all below it, /robots.txt that one and what is below it")
+    public_paths: tuple[str, ...] = Field(
+        (),
+        description="paths that need no login, whole segments: /public/ is all below it, /robots.txt that one and what is below it",
+    )
     exclude: bool = Field(False, description="never reaches the processor: no login, and no header of ours")
-    escaped_slashes: Literal["reject", "keep"] = Field("reject", description="%2F and %5C in paths: 400, or passed on as they came")
+    escaped_slashes: Literal["reject", "keep"] = Field(
+        "reject", description="%2F and %5C in paths: 400, or passed on as they came"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -183,7 +203,11 @@ class ApplicationSettings(Model):
         if not self.exclude and not self.provider:
             raise ValueError("provider is missing (or exclude: true, for no login at all)")
         for path in self.public_paths:
-            if not path.startswith(self.path_prefix) or not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+/?|/", path) or any(s in (".", "..") for s in path.split("/")):
+            if (
+                not path.startswith(self.path_prefix)
+                or not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+/?|/", path)
+                or any(s in (".", "..") for s in path.split("/"))
+            ):
                 raise ValueError(f"public_paths: {path[:80]!r} is no plain path below path_prefix {self.path_prefix}")
             if path.startswith(self.path_prefix + "oauth2"):
                 raise ValueError(f"public_paths: {path[:80]!r} is where our own endpoints are")
@@ -197,22 +221,30 @@ class ApplicationSettings(Model):
 class Identity(Model):
     """Which claims reach the application in which headers, and how long Envoy may believe an assertion."""
 
-    header_prefix: str = Field("x-auth-", pattern=r"^x-[a-z0-9-]*-$", description="every client header with this prefix is removed")
+    header_prefix: str = Field(
+        "x-auth-", pattern=r"^x-[a-z0-9-]*-$", description="every client header with this prefix is removed"
+    )
     headers: dict[str, str] = Field(
         {"x-auth-sub": "sub", "x-auth-email": "email", "x-auth-name": "name", "x-auth-groups": "groups"},
         description="header: claim; a dot in a claim goes into an object, such as realm_access.roles",
     )
-    assertion_lifetime: Duration = Field(60, description="how long Envoy lets a user through without asking us; 0: it always asks")
+    assertion_lifetime: Duration = Field(
+        60, description="how long Envoy lets a user through without asking us; 0: it always asks"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         for header, claim in self.headers.items():
             if not re.fullmatch(r"[a-z0-9-]+", header) or not header.startswith(self.header_prefix):
-                raise ValueError(f"headers: {header[:80]!r} is no lower-case header name that begins with header_prefix {self.header_prefix}")
+                raise ValueError(
+                    f"headers: {header[:80]!r} is no lower-case header name that begins with header_prefix {self.header_prefix}"
+                )
             if not claim:
                 raise ValueError(f"headers.{header}: the claim's name is missing")
         if self.headers.get(self.subject_header) != "sub":
-            raise ValueError(f"headers must have {self.subject_header}: sub, by which Envoy knows that somebody is signed in")
+            raise ValueError(
+                f"headers must have {self.subject_header}: sub, by which Envoy knows that somebody is signed in"
+            )
         if 0 < self.assertion_lifetime < 8 or self.assertion_lifetime > 3600:
             raise ValueError("assertion_lifetime is 0, or 8 s to 1 h")
         return self
@@ -256,7 +288,10 @@ class Limits(Model):
 
 
 class Tracing(Model):
-    endpoint: str | None = Field(None, description="OTLP/HTTP base address, such as http://collector:4318, for Envoy's spans and ours; default: our own admin, in memory, and OTEL_* for ours")
+    endpoint: str | None = Field(
+        None,
+        description="OTLP/HTTP base address for Envoy's spans and ours, such as http://collector:4318; default: our admin (and OTEL_*)",
+    )
     sample: float = Field(1.0, ge=0, le=1, description="share of requests that Envoy starts a trace for")
 
     @model_validator(mode="after")
@@ -274,7 +309,9 @@ class Log(Model):
 class Settings(Model):
     """Everything: what `extproc serve`, `extproc envoy` and `extproc check` read."""
 
-    secret: SecretStr | tuple[SecretStr, ...] | None = Field(None, description="32 bytes or more; a list is a key ring: the first seals, all open")
+    secret: SecretStr | tuple[SecretStr, ...] | None = Field(
+        None, description="32 bytes or more; a list is a key ring: the first seals, all open"
+    )
     secret_file: Path | None = Field(None, description="a file with the secret, or one a line")
     listen: Listen = Address(host="127.0.0.1", port=9500)
     admin: Listen = Address(host="127.0.0.1", port=9501)
@@ -292,26 +329,32 @@ class Settings(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.secret is None) == (self.secret_file is None):
-            raise ValueError("secret or secret_file is needed, one of the two (make one with: openssl rand -base64 48)")
+            raise ValueError(f"secret or secret_file is needed, one of the two ({HOW_TO_MAKE_ONE})")
         if self.admin.path is not None:
             raise ValueError("admin is host:port")
         if self.secret is not None:
-            self._check_ring()
+            self.check_ring()
         for name, application in self.applications.items():
             if application.provider is not None and application.provider not in self.providers:
-                raise ValueError(f"applications.{name}.provider: there is no provider {application.provider!r}; there are: {', '.join(self.providers) or 'none'}")
+                known = ", ".join(self.providers) or "none"
+                raise ValueError(
+                    f"applications.{name}.provider: there is no provider {application.provider!r}; there are: {known}"
+                )
             if not application.exclude:
                 host = urlsplit(self.url(name)).hostname or ""
                 host = f"[{host}]" if ":" in host else host
                 if "*" not in application.hosts and host not in application.hosts:
-                    raise ValueError(f"applications.{name}: its url {self.url(name)} is on {host}, which is not among its hosts; set url or add the host")
+                    raise ValueError(
+                        f"applications.{name}: its url {self.url(name)} is on {host}, which is not among its hosts; set url or add the host"
+                    )
         self._check_overlaps()
         return self
 
-    def _check_ring(self) -> None:
+    def check_ring(self) -> None:
         for secret in self.ring():
-            if len(secret.get_secret_value().encode()) < MINIMUM_SECRET:
-                raise ValueError(f"secret has {len(secret.get_secret_value().encode())} bytes; {MINIMUM_SECRET} or more are needed (make one with: openssl rand -base64 48)")
+            length = len(secret.get_secret_value().encode())
+            if length < MINIMUM_SECRET:
+                raise ValueError(f"secret has {length} bytes; {MINIMUM_SECRET} or more are needed ({HOW_TO_MAKE_ONE})")
 
     def _check_overlaps(self) -> None:
         taken: dict[tuple[str, str], str] = {}
@@ -319,7 +362,9 @@ class Settings(Model):
             for host in application.hosts:
                 other = taken.setdefault((host, application.path_prefix), name)
                 if other != name:
-                    raise ValueError(f"applications.{name}: {other} has the host {host} with path_prefix {application.path_prefix} already")
+                    raise ValueError(
+                        f"applications.{name}: {other} has the host {host} with path_prefix {application.path_prefix} already"
+                    )
 
     def ring(self) -> tuple[SecretStr, ...]:
         """The key ring: the first seals, all open."""
@@ -333,116 +378,3 @@ class Settings(Model):
         """An application's public address; it ends with its path_prefix."""
         application = self.applications[name]
         return application.url or self.gateway.url.rstrip("/") + application.path_prefix
-
-
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    path: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.what}" if self.path else self.what
-
-
-def load(path: Path) -> Settings:
-    """Reads one settings file. Raises SettingsError, one line a fault, each with the file's name and the key's path."""
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror or 'cannot be read'}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path}: is not UTF-8 text") from None
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise SettingsError(f"{path}{f':{mark.line + 1}' if mark else ''}: is not YAML: {getattr(error, 'problem', None) or 'cannot be parsed'}") from None
-    if not isinstance(raw, dict):
-        raise SettingsError(f"{path}: is a {type(raw).__name__}; a mapping of settings is needed") from None
-    faults: list[_Fault] = []
-    filled = _fill(raw, "", os.environ.get, faults)
-    if not faults:
-        try:
-            settings = Settings.model_validate_json(json.dumps(filled, default=str))
-            return _with_files(settings)
-        except ValidationError as error:
-            faults = list(_explain(error))
-        except ValueError as error:
-            faults = [_Fault("", str(error))]
-    raise SettingsError("\n".join(f"{path}: {fault}" for fault in faults))
-
-
-def _with_files(settings: Settings) -> Settings:
-    """Reads the secrets that stand in files once, so that a missing or short one is said at the start."""
-    try:
-        if settings.secret_file is not None:
-            if not settings.ring():
-                raise ValueError(f"secret_file: {settings.secret_file} is empty")
-            settings._check_ring()
-        for name, provider in settings.providers.items():
-            if provider.client_secret_file is not None and not (secret := provider.secret()) or (secret := provider.secret()) and not secret.get_secret_value():
-                raise ValueError(f"providers.{name}.client_secret_file: {provider.client_secret_file} is empty")
-    except OSError as error:
-        raise ValueError(f"{error.filename}: {error.strerror or 'cannot be read'}") from None
-    return settings
-
-
-def _fill(value: Any, path: str, env: Callable[[str], str | None], faults: list[_Fault]) -> Any:
-    """Puts environment variables in place of ${NAME}; $${ is a literal ${."""
-    if isinstance(value, dict):
-        return {str(k): _fill(v, f"{path}.{k}" if path else str(k), env, faults) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_fill(v, f"{path}[{i}]", env, faults) for i, v in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-
-    def put(match: re.Match[str]) -> str:
-        if match[0].startswith("$$"):
-            return match[0][1:]
-        found = env(match[1])
-        if found is None:
-            faults.append(_Fault(path, f"the environment variable {match[1]} is not set"))
-        return found or ""
-
-    return re.sub(r"\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}", put, value)
-
-
-def _explain(error: ValidationError) -> Iterator[_Fault]:
-    """Pydantic's findings in our words, one for each key."""
-    seen: set[str] = set()
-    for finding in error.errors(include_input=False, include_url=False):
-        place = [part for part in finding["loc"] if not _is_union_arm(part)]
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-        what = finding["msg"].removeprefix("Value error, ")
-        if finding["type"] == "extra_forbidden":
-            what = "there is no such key" + _nearest(finding["loc"])
-        elif finding["type"] == "missing":
-            what = "is missing"
-        elif finding["type"] == "string_pattern_mismatch":
-            what = "is no name of lower-case letters, digits and hyphens, 40 at most" if NAME in finding["msg"] else what
-        if path not in seen:
-            seen.add(path)
-            yield _Fault(path, what[:1].lower() + what[1:] if what.startswith("Input") else what)
-
-
-def _is_union_arm(part: int | str) -> bool:
-    return isinstance(part, str) and ("[" in part or part in ("str", "SecretStr"))
-
-
-def _nearest(loc: tuple[int | str, ...]) -> str:
-    model: Any = Settings
-    for part in loc[:-1]:
-        field = getattr(model, "model_fields", {}).get(part) if isinstance(part, str) else None
-        model = _model_of(field.annotation) if field is not None else model
-    near = difflib.get_close_matches(str(loc[-1]), getattr(model, "model_fields", {}), 1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _model_of(annotation: Any) -> Any:
-    """The model within an annotation such as dict[Name, ProviderSettings] or TLS | None."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if (found := _model_of(argument)) is not None:
-            return found
-    return None

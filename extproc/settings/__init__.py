@@ -1,0 +1,38 @@
+"""Settings: the one YAML file, with environment variables filled in, as frozen models.
+
+`load(path)` gives Settings or raises SettingsError, whose text has one line for each fault: the file, the key's path, what was
+wrong and what would be right; never a secret's value.
+"""
+
+from extproc.settings.loading import SettingsError, load
+from extproc.settings.models import (
+    TLS,
+    ApplicationSettings,
+    Gateway,
+    Identity,
+    Limits,
+    Log,
+    ProviderSettings,
+    SessionSettings,
+    Settings,
+    Store,
+    Timeouts,
+    Tracing,
+)
+
+__all__ = [
+    "TLS",
+    "ApplicationSettings",
+    "Gateway",
+    "Identity",
+    "Limits",
+    "Log",
+    "ProviderSettings",
+    "SessionSettings",
+    "Settings",
+    "SettingsError",
+    "Store",
+    "Timeouts",
+    "Tracing",
+    "load",
+]
