@@ -127,7 +127,9 @@ def guest(serve: Serve) -> None:
     # trio installs a SIGINT handler of its own unless somebody has: the server decides what a signal means
     previous = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        asyncio.run(main())
+        # a loop of asyncio's own, whatever policy somebody else's import (trio_asyncio's, say) has set for the process
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(main())
     finally:
         signal.signal(signal.SIGINT, previous)
 

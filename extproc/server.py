@@ -182,13 +182,19 @@ class Listener:
         )
         self._grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Process": handler}),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        try:
-            self.port = self._grpc.add_insecure_port(str(address))
-        except RuntimeError:
-            raise CannotListen(f"listen: {address} cannot be bound; is another program using it?") from None
+        self._address = address
+        self.port = 0
 
     async def start(self) -> None:
-        """SERVING at once, without any provider: an identity provider behind this very Envoy would wait for us otherwise."""
+        """SERVING at once, without any provider: an identity provider behind this very Envoy would wait for us otherwise.
+
+        Raises CannotListen.
+        """
+        try:
+            self.port = self._grpc.add_insecure_port(str(self._address))
+        except RuntimeError:
+            await self._grpc.stop(0)
+            raise CannotListen(f"listen: {self._address} cannot be bound; is another program using it?") from None
         await self._grpc.start()
         for service in ("", SERVICE):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)

@@ -1,0 +1,16 @@
+"""Both bridges behind one name, so that one suite runs on both: `run(body)` runs `await body(bridge)` on the asyncio side."""
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from extproc.bridge import Bridge, embedded, guest
+
+Body = Callable[[Bridge], Awaitable[None]]
+
+
+def run_embedded(body: Body) -> None:
+    trio.run(embedded, body)
+
+
+BRIDGES = {"guest": guest, "embedded": run_embedded}

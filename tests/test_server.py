@@ -1,0 +1,351 @@
+"""The gRPC edge: whatever a peer does, each phase gets exactly one answer or the stream ends with an error. On both bridges."""
+
+import asyncio
+import logging
+
+import grpc
+import pytest
+import trio
+from bridges import BRIDGES
+from rig.tokens import METADATA, NOW, application
+
+from extproc._wire import ext_proc_pb2 as wire
+from extproc.addresses import Address
+from extproc.contract import APPLICATION, CONTINUE, DECISION, NAMESPACE, SERVICE
+from extproc.messages import GRPC_UNAUTHENTICATED
+from extproc.oidc.errors import ProviderUnavailable
+from extproc.relying_party import RelyingParty
+from extproc.server import CannotListen, Listener, Server
+from extproc.sessions import StoreBusy
+from extproc.settings import Limits, Timeouts
+
+BROWSER = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+
+class FakeProvider:
+    """What RelyingParty asks of a provider, as far as these tests go; `away` makes its metadata fail."""
+
+    name = "main"
+
+    def __init__(self, known=METADATA):
+        self.known = known
+
+    def peek_metadata(self):
+        return self.known
+
+    async def metadata(self):
+        if self.known is None:
+            raise ProviderUnavailable("away")
+        return self.known
+
+
+class FakeStore:
+    """A SessionStore without sessions; `busy` and `broken` are what a store can be."""
+
+    def __init__(self, busy=False, error=None):
+        self.busy, self.error = busy, error
+
+    def peek(self, key, now):
+        if self.busy:
+            raise StoreBusy
+        if self.error:
+            raise self.error
+        return None
+
+    async def get(self, key, now):
+        if self.error:
+            raise self.error
+        return None
+
+
+def headers(path="/private", method="GET", authority="app.example", **more):
+    said = {
+        ":method": method,
+        ":path": path,
+        ":authority": authority,
+        ":scheme": "https",
+        **{k.replace("_", "-"): v for k, v in more.items()},
+    }
+    request = wire.ProcessingRequest()
+    for name, value in said.items():
+        header = request.request_headers.headers.headers.add()
+        header.key, header.raw_value = name, value if isinstance(value, bytes) else value.encode()
+    return request
+
+
+@pytest.fixture(params=BRIDGES)
+def serving(request):
+    """serving(test, ...): runs `await test(call)` beside a server; call(*messages) gives the answers of one stream."""
+
+    def run(test, *, provider=None, store=None, limits=None):
+        async def body(bridge):
+            party = RelyingParty(
+                {"app": application()}, {"app": provider or FakeProvider()}, store or FakeStore(), lambda: NOW
+            )
+            server = Server(party, bridge, Timeouts(), limits or Limits())
+            listener = Listener(server, Address(host="127.0.0.1", port=0))
+            await listener.start()
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
+                method = channel.stream_stream(
+                    f"/{SERVICE}/Process",
+                    lambda m: m if isinstance(m, bytes) else m.SerializeToString(),
+                    wire.ProcessingResponse.FromString,
+                )
+
+                async def call(*messages, metadata=((APPLICATION, "app"),), half_close=True):
+                    stream = method(metadata=metadata)
+                    for message in messages:
+                        await stream.write(message)
+                    if half_close:
+                        await stream.done_writing()
+                    answers = []
+                    while (answer := await stream.read()) is not grpc.aio.EOF:
+                        answers.append(answer)
+                    assert await stream.code() == grpc.StatusCode.OK
+                    return answers
+
+                async with asyncio.timeout(10):
+                    try:
+                        await test(call)
+                    finally:
+                        await listener.drain(0)
+            assert server.lanes.streams == 0
+
+        BRIDGES[request.param](body)
+
+    return run
+
+
+async def aborted(call, *messages, **how):
+    with pytest.raises((grpc.aio.AioRpcError, AssertionError)) as caught:
+        await call(*messages, **how)
+    assert isinstance(caught.value, grpc.aio.AioRpcError) and caught.value.code() != grpc.StatusCode.OK
+    return caught.value
+
+
+def test_extp_12_a_navigation_gets_one_redirect(serving):
+    async def test(call):
+        (answer,) = await call(headers(**BROWSER))
+        sent = {
+            option.header.key: option.header.raw_value.decode()
+            for option in answer.immediate_response.headers.set_headers
+        }
+        assert answer.immediate_response.status.code == 303 and sent["location"].startswith("https://idp.example/auth?")
+        assert all(not option.header.value for option in answer.immediate_response.headers.set_headers)
+
+    serving(test)
+
+
+def test_a_stream_that_ends_without_a_message_is_aborted(serving):
+    async def test(call):
+        assert (await aborted(call)).code() == grpc.StatusCode.ABORTED
+
+    serving(test)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        wire.ProcessingRequest(),
+        wire.ProcessingRequest(request_body=wire.HttpBody(body=b"x")),
+        wire.ProcessingRequest(response_headers=wire.HttpHeaders()),
+        wire.ProcessingRequest(request_trailers=wire.HttpTrailers()),
+        b"\xff\xff\xff",
+        b"\x12\x7f",
+    ],
+)
+def test_extp_07_what_was_not_asked_for_is_aborted_and_others_are_served(serving, message):
+    async def test(call):
+        await aborted(call, message)
+        assert len(await call(headers())) == 1
+
+    serving(test)
+
+
+def test_extp_16_observability_mode_is_refused(serving):
+    message = headers(**BROWSER)
+    message.observability_mode = True
+
+    async def test(call):
+        await aborted(call, message)
+
+    serving(test)
+
+
+def test_a_stream_that_names_no_application_is_aborted_and_an_unknown_one_refused(serving):
+    async def test(call):
+        await aborted(call, headers(), metadata=())
+        (answer,) = await call(headers(**BROWSER), metadata=((APPLICATION, "other"),))
+        assert answer.immediate_response.status.code == 421
+
+    serving(test)
+
+
+def test_a_public_path_is_a_written_decision(serving):
+    async def test(call):
+        (answer,) = await call(headers(), metadata=((APPLICATION, "app"), ("x-extproc-public", "1")))
+        assert answer.WhichOneof("response") == "request_headers"
+        assert answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value == CONTINUE
+        # a header of the request that only looks like the route's word says nothing
+        (answer,) = await call(headers(x_extproc_public="1"))
+        assert answer.immediate_response.status.code == 401
+
+    serving(test)
+
+
+def test_hdr_06_any_bytes_in_headers_are_read(serving):
+    async def test(call):
+        (answer,) = await call(
+            headers(
+                path=b"/\xff\x80?\xfe",
+                cookie=b"\xff=\x80; __Host-extproc-session-app=\xff",
+                accept=b"\xfftext/html",
+                sec_fetch_mode="navigate",
+            )
+        )
+        assert answer.immediate_response.status.code == 303
+
+    serving(test)
+
+
+def test_redi_10_grpc_is_told_in_its_own_words(serving):
+    async def test(call):
+        (answer,) = await call(headers(method="POST", content_type="application/grpc+proto"))
+        assert (answer.immediate_response.status.code, answer.immediate_response.grpc_status.status) == (
+            401,
+            GRPC_UNAUTHENTICATED,
+        )
+
+    serving(test)
+
+
+def test_held_work_sends_the_override_first_and_then_one_answer(serving):
+    class Slow(FakeProvider):
+        def peek_metadata(self):
+            return None
+
+    async def test(call):
+        override, answer = await call(headers(**BROWSER))
+        assert override.override_message_timeout.seconds == 15 and override.WhichOneof("response") is None
+        assert answer.immediate_response.status.code == 303
+
+    serving(test, provider=Slow())
+
+
+def test_a_provider_that_is_away_is_503_with_retry_after(serving):
+    async def test(call):
+        answer = (await call(headers(**BROWSER)))[-1].immediate_response
+        sent = {option.header.key: option.header.raw_value for option in answer.headers.set_headers}
+        assert (answer.status.code, answer.details) == (503, "provider_unavailable") and int(sent["retry-after"]) > 0
+
+    serving(test, provider=FakeProvider(None))
+
+
+COOKIE = {"cookie": "__Host-extproc-session-app=" + "A" * 43}
+
+
+def test_a_busy_store_is_asked_again_in_the_held_lane(serving):
+    async def test(call):
+        override, answer = await call(headers(**BROWSER, **COOKIE))
+        assert override.HasField("override_message_timeout") and answer.immediate_response.status.code == 303
+
+    serving(test, store=FakeStore(busy=True))
+
+
+def test_rel_15_a_store_that_cannot_answer_is_never_no_session(serving):
+    from extproc.oidc.errors import StoreUnavailable
+
+    async def test(call):
+        answer = (await call(headers(**BROWSER, **COOKIE)))[-1].immediate_response
+        assert (answer.status.code, answer.details) == (503, "store_unavailable")
+        assert not [option for option in answer.headers.set_headers if option.header.key == "set-cookie"]
+
+    serving(test, store=FakeStore(busy=True, error=StoreUnavailable("broken")))
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_bug_is_a_500_with_a_trace_id_and_its_text_stays_in_the_log(serving, busy, caplog):
+    caplog.set_level(logging.ERROR, "extproc")
+
+    async def test(call):
+        answer = (await call(headers(**BROWSER, **COOKIE)))[-1].immediate_response
+        assert (answer.status.code, answer.details) == (500, "internal_error") and b"SECRET" not in answer.body
+        assert len(await call(headers())) == 1
+
+    serving(test, store=FakeStore(busy=busy, error=LookupError("SECRET")))
+    assert any(record.exc_info for record in caplog.records)
+
+
+def test_rel_35_more_streams_than_may_be_in_hand_are_503_at_once(serving):
+    gate = []
+
+    class Slow(FakeProvider):
+        def peek_metadata(self):
+            return None
+
+        async def metadata(self):
+            while not gate:
+                await trio.sleep(0.005)
+            return self.known
+
+    async def test(call):
+        held = asyncio.ensure_future(call(headers(**BROWSER)))
+        await asyncio.sleep(0.1)
+        (answer,) = await call(headers(**BROWSER))
+        assert (answer.immediate_response.status.code, answer.immediate_response.details) == (503, "overloaded")
+        gate.append(1)
+        assert (await held)[-1].immediate_response.status.code == 303
+
+    serving(test, provider=Slow(), limits=Limits(streams=1))
+
+
+def test_a_lane_that_is_full_refuses_at_once_and_the_inline_lane_goes_on(serving):
+    gate = []
+
+    class Slow(FakeProvider):
+        def peek_metadata(self):
+            return None
+
+        async def metadata(self):
+            while not gate:
+                await trio.sleep(0.005)
+            return self.known
+
+    async def test(call):
+        held = [asyncio.ensure_future(call(headers(**BROWSER))) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        (answer,) = await call(headers(**BROWSER))
+        assert answer.immediate_response.details == "overloaded"
+        (answer,) = await call(headers())
+        assert answer.immediate_response.status.code == 401
+        gate.append(1)
+        assert [answers[-1].immediate_response.status.code for answers in await asyncio.gather(*held)] == [303, 303]
+
+    serving(test, provider=Slow(), limits=Limits(login=2))
+
+
+def test_a_client_that_leaves_is_no_error(serving, caplog):
+    async def test(call):
+        task = asyncio.ensure_future(call(half_close=False))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(await call(headers())) == 1
+
+    serving(test)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR and record.name == "extproc"]
+
+
+def test_an_address_that_is_taken_is_said_clearly():
+    async def main():
+        import socket
+
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            party = RelyingParty({}, {}, FakeStore())
+            with pytest.raises(CannotListen, match="cannot be bound"):
+                await Listener(
+                    Server(party, None, Timeouts(), Limits()), Address(host="127.0.0.1", port=taken.getsockname()[1])
+                ).start()
+
+    asyncio.run(main())

@@ -1,0 +1,254 @@
+"""The settings file: what is right is read, and what is wrong is said in one line with the key's path."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from extproc.settings import Settings, SettingsError, load
+
+RIGHT = {
+    "secret": "x" * 32,
+    "providers": {"main": {"issuer": "https://idp.example", "client_id": "gateway", "client_secret": "s"}},
+    "applications": {"app": {"hosts": ["localhost"], "upstream": "http://127.0.0.1:9600", "provider": "main"}},
+}
+EXAMPLE = """
+secret: ${EXTPROC_SECRET}
+listen: 127.0.0.1:9500
+admin: 127.0.0.1:9501
+gateway: {listen: "127.0.0.1:8080", url: "http://localhost:8080"}
+providers:
+  main: {issuer: "http://127.0.0.1:8080/realms/demo", client_id: gateway, client_secret: "${CLIENT_SECRET}"}
+applications:
+  app: {hosts: ["localhost"], path_prefix: /, upstream: "http://127.0.0.1:9600", provider: main, public_paths: [/public/]}
+  idp: {hosts: ["127.0.0.1"], path_prefix: /, upstream: "http://127.0.0.1:8180", exclude: true}
+"""
+
+
+def merged(base, over):
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    result = {name: merged(base.get(name), value) for name, value in over.items()}
+    return {name: value for name, value in {**base, **result}.items() if value is not None}
+
+
+def read(tmp_path, document) -> Settings:
+    path = tmp_path / "extproc.yaml"
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    return load(path)
+
+
+def fault(tmp_path, document) -> str:
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, document)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(f"{tmp_path / 'extproc.yaml'}")
+    return lines[0].removeprefix(f"{tmp_path / 'extproc.yaml'}")
+
+
+def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
+    monkeypatch.setenv("EXTPROC_SECRET", "s" * 40)
+    monkeypatch.setenv("CLIENT_SECRET", "client")
+    settings = read(tmp_path, EXAMPLE)
+    assert settings.url("app") == "http://localhost:8080/"
+    assert settings.ring()[0].get_secret_value() == "s" * 40
+    assert settings.providers["main"].auth_method == "client_secret_basic"
+    assert (settings.timeouts.connect, settings.timeouts.call, settings.timeouts.callback) == (2, 5, 15)
+    assert (settings.session.lifetime, settings.session.idle, settings.identity.assertion_lifetime) == (
+        43_200,
+        3600,
+        60,
+    )
+    assert "s" * 40 not in repr(settings) and "client'" not in repr(settings.providers["main"].client_secret)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"secret": None}, ": secret or secret_file is needed"),
+        ({"secret": "x" * 31}, ": secret has 31 bytes; 32 or more"),
+        ({"secret": ["x" * 32, "short"]}, ": secret has 5 bytes"),
+        ({"gatway": {}}, ": gatway: there is no such key; did you mean gateway?"),
+        (
+            {"providers": {"main": {"client_secrt": "x"}}},
+            ": providers.main.client_secrt: there is no such key; did you mean client_secret?",
+        ),
+        ({"providers": {"main": {"issuer": "http://idp.example"}}}, ": providers.main: issuer begins with https://"),
+        ({"providers": {"main": {"issuer": "https://u@idp.example"}}}, ": providers.main: issuer is an address"),
+        ({"providers": {"main": {"client_id": 5}}}, ": providers.main.client_id: input should be a valid string"),
+        (
+            {"providers": {"main": {"client_secret": None, "token_endpoint_auth_method": "client_secret_post"}}},
+            "needs client_secret",
+        ),
+        ({"providers": {"main": {"scopes": ["email"]}}}, "scopes must contain openid"),
+        ({"providers": {"main": {"scopes": ["openid", "a b"]}}}, "scopes is a list"),
+        (
+            {"applications": {"app": {"provider": "other"}}},
+            ": applications.app.provider: there is no provider 'other'; there are: main",
+        ),
+        ({"applications": {"app": {"provider": None}}}, ": applications.app: provider is missing"),
+        ({"applications": {"app": {"hosts": "localhost"}}}, ": applications.app.hosts: input should be a valid array"),
+        ({"applications": {"app": {"hosts": []}}}, ": applications.app.hosts: "),
+        ({"applications": {"app": {"hosts": ["localhost:80"]}}}, "is no host name in lower case without a port"),
+        ({"applications": {"app": {"hosts": ["other.example"]}}}, "which is not among its hosts"),
+        ({"applications": {"app": {"upstream": "127.0.0.1:9600"}}}, "upstream is an address"),
+        ({"applications": {"app": {"upstream": "ftp://127.0.0.1"}}}, "upstream is an address"),
+        ({"applications": {"app": {"upstream": "http://127.0.0.1:x"}}}, ": applications.app: "),
+        ({"applications": {"app": {"path_prefix": "/a"}}}, "path_prefix begins and ends with /"),
+        ({"applications": {"app": {"public_paths": ["public"]}}}, "is no plain path"),
+        ({"applications": {"app": {"public_paths": ["/a/../b"]}}}, "is no plain path"),
+        ({"applications": {"app": {"public_paths": ["/oauth2/x"]}}}, "our own endpoints"),
+        (
+            {"applications": {"app": {"public_pahts": ["/a"]}}},
+            ": applications.app.public_pahts: there is no such key; did you mean public_paths?",
+        ),
+        ({"applications": {"app": {"exclude": "yes"}}}, ": applications.app.exclude: input should be a valid boolean"),
+        (
+            {"applications": {"App": {"hosts": ["x"], "upstream": "http://x", "exclude": True}}},
+            "is no name of lower-case letters",
+        ),
+        (
+            {"applications": {"two": {"hosts": ["localhost"], "upstream": "http://x", "exclude": True}}},
+            "app has the host localhost with path_prefix / already",
+        ),
+        ({"applications": None}, ": applications: is missing"),
+        ({"listen": "9500"}, ": listen: an address is host:port"),
+        ({"listen": "127.0.0.1:99999"}, ": listen: an address is host:port"),
+        ({"session": {"idle": "soon"}}, ": session.idle: a duration is a number of seconds"),
+        ({"session": {"idle": 0}}, ": session.idle: input should be greater than 0"),
+        ({"timeouts": {"call": True}}, ": timeouts.call: a duration is"),
+        ({"timeouts": {"clock_skew": 61}}, ": timeouts.clock_skew: "),
+        ({"identity": {"header_prefix": "auth-"}}, ": identity.header_prefix: "),
+        ({"identity": {"headers": {"x-auth-sub": "email"}}}, "headers must have x-auth-sub: sub"),
+        ({"identity": {"headers": {"x-auth-sub": "sub", "X-Auth-Mail": "email"}}}, "is no lower-case header name"),
+        ({"identity": {"assertion_lifetime": 2}}, "assertion_lifetime is 0, or 8 s to 1 h"),
+        ({"gateway": {"tls": {"certificate": "a", "key": "b"}}}, "tls is set, so url begins with https://"),
+        ({"gateway": {"url": "http://localhost/x"}}, "url has no path"),
+        ({"gateway": {"redirect_listen": "0.0.0.0:80"}}, "redirect_listen needs a url that begins with https://"),
+        ({"admin": "unix:/x"}, ": admin is host:port"),
+        ({"limits": {"callback": 0}}, ": limits.callback: "),
+    ],
+)
+def test_hdr_16_what_is_wrong_is_said_in_one_line(tmp_path, change, said):
+    assert said in fault(tmp_path, merged(RIGHT, change))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "is not YAML"),
+        ("- a", ": is a list; a mapping"),
+        ("", ": is a NoneType; a mapping"),
+        ("secret: ${NOT_SET_ANYWHERE}\n", ": secret: the environment variable NOT_SET_ANYWHERE is not set"),
+    ],
+)
+def test_what_is_no_settings_file_is_said_clearly(tmp_path, text, said):
+    assert said in fault(tmp_path, text)
+
+
+def test_a_file_that_is_missing_is_said_clearly(tmp_path):
+    with pytest.raises(SettingsError, match="No such file"):
+        load(tmp_path / "gone.yaml")
+
+
+def test_several_faults_are_said_at_once(tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, merged(RIGHT, {"lisen": "x", "session": {"idle": "x"}, "admin": 5}))
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_no_fault_prints_a_secret(tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        read(tmp_path, merged(RIGHT, {"secret": "hunter2", "providers": {"main": {"client_secret": ["hunter3"]}}}))
+    assert "hunter" not in str(caught.value)
+
+
+def test_secrets_may_be_in_files_and_the_ring_in_a_list(tmp_path):
+    (tmp_path / "ring").write_text("a" * 32 + "\n" + "b" * 32 + "\n")
+    (tmp_path / "client").write_text("s3cret\n")
+    settings = read(
+        tmp_path,
+        merged(
+            RIGHT,
+            {
+                "secret": None,
+                "secret_file": str(tmp_path / "ring"),
+                "providers": {"main": {"client_secret": None, "client_secret_file": str(tmp_path / "client")}},
+            },
+        ),
+    )
+    assert [s.get_secret_value()[0] for s in settings.ring()] == ["a", "b"]
+    assert settings.providers["main"].secret().get_secret_value() == "s3cret"
+    (tmp_path / "ring").write_text("short")
+    assert "secret has 5 bytes" in fault(
+        tmp_path, merged(RIGHT, {"secret": None, "secret_file": str(tmp_path / "ring")})
+    )
+    assert "No such file" in fault(tmp_path, merged(RIGHT, {"secret": None, "secret_file": str(tmp_path / "gone")}))
+
+
+def test_durations_and_literal_dollars(tmp_path):
+    settings = read(
+        tmp_path,
+        merged(
+            RIGHT,
+            {
+                "secret": "$${x}" + "x" * 40,
+                "session": {"lifetime": "7d", "idle": "90m"},
+                "timeouts": {"connect": "500ms"},
+            },
+        ),
+    )
+    assert (settings.session.lifetime, settings.session.idle, settings.timeouts.connect) == (604_800, 5400, 0.5)
+    assert settings.ring()[0].get_secret_value().startswith("${x}x")
+
+
+def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "extproc", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+
+
+def test_the_command_line_says_what_is_wrong_and_exits_1(tmp_path):
+    for command in ("serve", "envoy", "check"):
+        done = run(command, "--config", "gone.yaml", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (1, "") and done.stderr == "gone.yaml: No such file or directory\n"
+    assert run(cwd=tmp_path).returncode == 2
+
+
+def test_check_names_what_to_register(tmp_path):
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT))
+    done = run("check", cwd=tmp_path)
+    assert (
+        done.returncode == 0 and "http://localhost:8080/oauth2/callback" in done.stdout and "all right" in done.stdout
+    )
+
+
+def test_the_schema_is_json_and_describes_every_key(tmp_path):
+    schema = json.loads(run("schema", cwd=tmp_path).stdout)
+    assert {"secret", "gateway", "providers", "applications", "identity", "timeouts"} <= set(schema["properties"])
+
+
+def test_serve_says_when_it_cannot_listen(tmp_path):
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for key, other in (("listen", "admin"), ("admin", "listen")):
+            (tmp_path / "extproc.yaml").write_text(
+                yaml.safe_dump(RIGHT | {key: f"127.0.0.1:{port}", other: "127.0.0.1:0"})
+            )
+            done = run("serve", cwd=tmp_path)
+            assert (
+                done.returncode == 1
+                and f"extproc: {key}: 127.0.0.1:{port} cannot be bound" in done.stderr
+                and "Traceback" not in done.stderr
+            )
