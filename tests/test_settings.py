@@ -115,6 +115,19 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
             {"applications": {"two": {"hosts": ["localhost"], "upstream": "http://x", "exclude": True}}},
             "app has the host localhost with path_prefix / already",
         ),
+        (
+            {
+                "applications": {
+                    "two": {
+                        "hosts": ["localhost"],
+                        "path_prefix": "/oauth2/x/",
+                        "upstream": "http://x",
+                        "exclude": True,
+                    }
+                }
+            },
+            "lies among the endpoints of app",
+        ),
         ({"applications": None}, ": applications: is missing"),
         ({"listen": "9500"}, ": listen: an address is host:port"),
         ({"listen": "127.0.0.1:99999"}, ": listen: an address is host:port"),

@@ -74,16 +74,20 @@ def _origin(value: str, what: str, *, path: bool = False) -> str:
 class TLS(Model):
     """The gateway's certificate chain and private key, PEM files."""
 
-    certificate: Path
-    key: Path
+    certificate: Path = Field(description="the chain, its own certificate first")
+    key: Path = Field(description="its private key")
 
 
 class Gateway(Model):
     """The listener of Envoy."""
 
-    listen: Listen = Address(host="127.0.0.1", port=8080)
-    url: str = "http://localhost:8080"
-    tls: TLS | None = None
+    listen: Listen = Field(Address(host="127.0.0.1", port=8080), description="host:port")
+    url: str = Field(
+        "http://localhost:8080", description="its public address; https here makes cookies Secure, wherever TLS ends"
+    )
+    tls: TLS | None = Field(
+        None, description="Envoy ends TLS itself; without it and with an https url, something before it does"
+    )
     redirect_listen: Listen | None = Field(
         None, description="a plain http listener that sends everybody to https, such as 0.0.0.0:80"
     )
@@ -116,19 +120,25 @@ SigningAlg = Literal[
 class ProviderSettings(Model):
     """An OpenID Provider and the client that we are there."""
 
-    issuer: str
-    client_id: str = Field(min_length=1, max_length=255)
-    client_secret: SecretStr | None = None
-    client_secret_file: Path | None = None
+    issuer: str = Field(description="compared byte for byte with what the provider says; https, or http on loopback")
+    client_id: str = Field(min_length=1, max_length=255, description="as registered at the provider")
+    client_secret: SecretStr | None = Field(None, description="as registered; none for a public client")
+    client_secret_file: Path | None = Field(None, description="a file with it, instead")
     token_endpoint_auth_method: AuthMethod | None = Field(
         None, description="client_secret_basic when there is a secret, else none (public client)"
     )
     backchannel_url: str | None = Field(
         None, description="where we call instead of issuer; the endpoints of its discovery document are rewritten"
     )
-    scopes: tuple[str, ...] = ("openid", "email", "profile")
-    id_token_signed_response_alg: SigningAlg = "RS256"
-    ca_file: Path | None = None
+    scopes: tuple[str, ...] = Field(
+        ("openid", "email", "profile"), description="what is asked for; openid is always among them"
+    )
+    id_token_signed_response_alg: SigningAlg = Field(
+        "RS256", description="the one algorithm that ID tokens are accepted in"
+    )
+    ca_file: Path | None = Field(
+        None, description="what the provider's certificate is verified with; default: the system's authorities"
+    )
     trust_env: bool = Field(
         False, description="use HTTP(S)_PROXY and NO_PROXY of the environment for calls to this provider"
     )
@@ -174,13 +184,13 @@ class ApplicationSettings(Model):
     """An application behind the gateway: who may address it, where it is, who signs its users in."""
 
     hosts: tuple[str, ...] = Field(min_length=1, description='host names without ports; "*" is every host')
-    path_prefix: str = "/"
+    path_prefix: str = Field("/", description="where it is on its hosts; begins and ends with /")
     url: str | None = Field(None, description="its public address; default: gateway.url and path_prefix")
     upstream: str = Field(description="http://host:port or https://host:port")
     upstream_ca_file: Path | None = Field(
         None, description="what an https upstream is verified with; default: the system's authorities"
     )
-    provider: str | None = None
+    provider: str | None = Field(None, description="who signs its users in: a name in providers")
     public_paths: tuple[str, ...] = Field(
         (),
         description="paths that need no login, whole segments: /public/ is all below it, /robots.txt that one and what is below it",
@@ -255,6 +265,8 @@ class Identity(Model):
 
 
 class SessionSettings(Model):
+    """How long people stay signed in."""
+
     lifetime: Duration = Field(43_200, gt=0, description="absolute life of a session")
     idle: Duration = Field(3600, gt=0, description="a session ends when nothing was asked for so long")
 
@@ -262,12 +274,14 @@ class SessionSettings(Model):
 class Store(Model):
     """Where sessions are kept."""
 
-    kind: Literal["sqlite"] = "sqlite"
-    path: Path = Path("extproc.sqlite3")
+    kind: Literal["sqlite"] = Field("sqlite", description="one file, for the processes of one machine")
+    path: Path = Field(Path("extproc.sqlite3"), description="that file")
 
 
 class Timeouts(Model):
-    connect: Duration = Field(2, gt=0)
+    """Deadlines. The generated Envoy configuration follows them."""
+
+    connect: Duration = Field(2, gt=0, description="connecting to a provider")
     call: Duration = Field(5, gt=0, description="one call to a provider, connecting included")
     callback: Duration = Field(15, gt=0, description="a whole callback")
     message: Duration = Field(10, ge=1, description="how long Envoy waits for the processor's first word")
@@ -279,15 +293,17 @@ class Limits(Model):
     """How much is in hand at once; beyond it: 503 with Retry-After, nothing consumed."""
 
     streams: Count = Field(20_000, description="requests at the processor, of all lanes")
-    callback: Count = 2_000
+    callback: Count = Field(2_000, description="logins that are being finished, whichever the provider")
     login: Count = Field(2_000, description="login starts that wait for a provider's metadata")
     lookup: Count = Field(2_000, description="requests that wait for a busy session store")
-    logout: Count = 500
+    logout: Count = Field(500, description="logouts under way")
     per_provider: Count = Field(1_000, description="callbacks at one provider")
     response_bytes: Count = Field(1_000_000, description="of a provider's answer")
 
 
 class Tracing(Model):
+    """Where spans go. OTEL_* variables of the OpenTelemetry SDK count as well."""
+
     endpoint: str | None = Field(
         None,
         description="OTLP/HTTP base address for Envoy's spans and ours, such as http://collector:4318; default: our admin (and OTEL_*)",
@@ -302,8 +318,12 @@ class Tracing(Model):
 
 
 class Log(Model):
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    format: Literal["json", "text"] = "json"
+    """The processor's log, on stderr."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG has a line for every request"
+    )
+    format: Literal["json", "text"] = Field("json", description="json lines, or text for a terminal; both on stderr")
 
 
 class Settings(Model):
@@ -313,18 +333,22 @@ class Settings(Model):
         None, description="32 bytes or more; a list is a key ring: the first seals, all open"
     )
     secret_file: Path | None = Field(None, description="a file with the secret, or one a line")
-    listen: Listen = Address(host="127.0.0.1", port=9500)
-    admin: Listen = Address(host="127.0.0.1", port=9501)
-    gateway: Gateway = Gateway()
-    providers: dict[Name, ProviderSettings] = {}
-    applications: dict[Name, ApplicationSettings] = Field(min_length=1)
-    identity: Identity = Identity()
-    session: SessionSettings = SessionSettings()
-    store: Store = Store()
-    timeouts: Timeouts = Timeouts()
-    limits: Limits = Limits()
-    tracing: Tracing = Tracing()
-    log: Log = Log()
+    listen: Listen = Field(Address(host="127.0.0.1", port=9500), description="where Envoy speaks to the processor")
+    admin: Listen = Field(
+        Address(host="127.0.0.1", port=9501), description="probes and traces, http; takes OTLP at /v1/traces"
+    )
+    gateway: Gateway = Field(Gateway(), description="Envoy's listener")
+    providers: dict[Name, ProviderSettings] = Field({}, description="by name")
+    applications: dict[Name, ApplicationSettings] = Field(
+        min_length=1, description="by name; the name is in its cookies' names"
+    )
+    identity: Identity = Field(Identity(), description="what applications are told")
+    session: SessionSettings = Field(SessionSettings(), description="how long people stay signed in")
+    store: Store = Field(Store(), description="where sessions are kept")
+    timeouts: Timeouts = Field(Timeouts(), description="deadlines")
+    limits: Limits = Field(Limits(), description="how much at once")
+    tracing: Tracing = Field(Tracing(), description="where spans go")
+    log: Log = Field(Log(), description="the processor's log")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -348,6 +372,7 @@ class Settings(Model):
                         f"applications.{name}: its url {self.url(name)} is on {host}, which is not among its hosts; set url or add the host"
                     )
         self._check_overlaps()
+        self._check_endpoints()
         return self
 
     def check_ring(self) -> None:
@@ -364,6 +389,16 @@ class Settings(Model):
                 if other != name:
                     raise ValueError(
                         f"applications.{name}: {other} has the host {host} with path_prefix {application.path_prefix} already"
+                    )
+
+    def _check_endpoints(self) -> None:
+        """No application may lie where another one's own endpoints are: a code would reach it."""
+        for name, application in self.applications.items():
+            for other, owner in self.applications.items():
+                shared = set(application.hosts) & set(owner.hosts) or "*" in application.hosts + owner.hosts
+                if not owner.exclude and shared and application.path_prefix.startswith(f"{owner.path_prefix}oauth2/"):
+                    raise ValueError(
+                        f"applications.{name}: path_prefix {application.path_prefix} lies among the endpoints of {other}"
                     )
 
     def ring(self) -> tuple[SecretStr, ...]:

@@ -1,0 +1,102 @@
+"""Writes docs/settings.md from the models: `PYTHONPATH=.:tests python tests/reference.py > docs/settings.md`. A test compares the two."""
+
+from collections.abc import Iterator
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from extproc.addresses import Address
+from extproc.settings import Settings
+
+HEAD = """# Settings
+
+One YAML file, `extproc.yaml` unless `--config` says otherwise, for `extproc serve`, `extproc envoy` and `extproc check` alike. This page
+is made from the models (`tests/reference.py`); `extproc schema` prints the same as a JSON schema, for editors.
+
+- `${NAME}` in any value is the environment variable of that name; `$${NAME}` is that text itself.
+- Durations are seconds, or text such as `90s`, `30m`, `12h`, `7d`. Addresses to listen on are `host:port` or `unix:/path`.
+- Unknown keys and wrong types are faults, each said in a line of its own with the key's path.
+
+"""
+FEET = """
+## Claims in headers
+
+Every identity header is made by one rule, and read back by one rule: **split at `,`, then percent-decode each part as UTF-8.** Text is
+one part; a list has a part for each element; numbers, booleans and objects are their JSON. Commas, percent signs, control characters,
+non-ASCII and blanks at the ends are always percent-encoded, so no claim can end a header, split a value or add a group: the groups
+`["a,admin", "dev"]` arrive as `a%2Cadmin,dev`. A claim that is absent, null or empty has no header, whatever the client sent. A claim
+with a dot in its name goes into objects: `realm_access.roles`.
+
+What is in the headers comes from the ID token, with UserInfo's claims over it (both for the same `sub`, or the login fails).
+
+## Sessions and cookies
+
+A session is a record in `store.path`, sealed with a key of which the browser holds a half. It ends after `session.lifetime`, or after
+`session.idle` without a request. Envoy lets a signed-in browser through by itself for `identity.assertion_lifetime` at most: a session
+that ended is noticed within that time. `0` has every request decided by the processor. A token of more than 3,800 bytes (many groups) is
+not issued; such users are decided by the processor each time.
+
+Applications on one host share an origin: no gateway can keep them apart in a browser. Give applications that do not trust each other
+hosts of their own.
+
+## The key ring
+
+The first `secret` seals, all of them open. To change it without signing anybody out: put the new one first and keep the old one second
+until `session.lifetime` is over; print the Envoy configuration anew (it holds the public keys of all of them) before the processor
+restarts.
+
+## Who may speak to the processor
+
+Whoever reaches `listen` can ask for decisions, and gets no more than a browser would; but keep it on loopback or a unix socket, where
+only Envoy is. `admin` shows traces to whoever reaches it; it is on loopback unless you say otherwise.
+"""
+
+
+def models(model: type[BaseModel], path: str, seen: set[type]) -> Iterator[tuple[str, type[BaseModel]]]:
+    yield path, model
+    seen.add(model)
+    for name, field in model.model_fields.items():
+        inner = model_in(field.annotation)
+        if inner is not None and inner not in seen:
+            many = get_origin(field.annotation) is dict
+            yield from models(inner, f"{path}{'.' if path else ''}{name}{'.NAME' if many else ''}", seen)
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for argument in get_args(annotation) if (found := model_in(argument)) is not None), None)
+
+
+def default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**needed**"
+    value = field.get_default()
+    if value is None or value is PydanticUndefined:
+        return ""
+    if isinstance(value, BaseModel):
+        return "see below"
+    if isinstance(value, tuple):
+        value = list(value)
+    if isinstance(value, Address) or not isinstance(value, dict | list | bool):
+        return f"`{value:g}`" if isinstance(value, float) else f"`{value}`" if str(value) else ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value not in ({}, []) else ""
+
+
+def reference() -> str:
+    parts = [HEAD]
+    for path, model in models(Settings, "", set()):
+        parts.append(f"## `{path}`\n\n" if path else "## The file\n\n")
+        if path and model.__doc__:
+            parts.append(" ".join(model.__doc__.split()) + "\n\n")
+        parts.append("| key | default | what it is |\n|---|---|---|\n")
+        for name, field in model.model_fields.items():
+            parts.append(f"| `{name}` | {default(field)} | {(field.description or '').replace('|', '&#124;')} |\n")
+        parts.append("\n")
+    return "".join(parts).rstrip("\n") + "\n" + FEET
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
