@@ -1,0 +1,147 @@
+"""One login, one trace: Envoy's spans and ours in one tree, with nothing secret in it, and exported where the standard variables say."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from rig.liar import Liar
+from rig.processes import wait_until
+from rig.stack import Stack
+
+
+def to_callback(stack, user):
+    started = user.navigate(stack.url("/private"))
+    return started, user.navigate(started.headers["location"]).headers["location"]
+
+
+def trace(stack, trace_id):
+    return httpx.get(f"{stack.admin}/traces/{trace_id}.json", headers={"accept": "application/json"}, trust_env=False)
+
+
+def spans(stack, trace_id, wanted):
+    """The trace's spans, once those that are wanted have arrived: Envoy's come a little later."""
+    found = {}
+
+    def there():
+        answer = trace(stack, trace_id)
+        found.update(answer.json() if answer.status_code == 200 else {})
+        return answer.status_code == 200 and wanted(found["spans"])
+
+    wait_until(there, 15, "the spans", every=0.3)
+    return found["spans"]
+
+
+def services(found):
+    return {span["service"] for span in found}
+
+
+def test_the_callback_s_spans_and_envoy_s_are_one_tree():
+    with Stack(Liar()) as stack, stack.user() as user:
+        started, callback = to_callback(stack, user)
+        answer = user.navigate(callback)
+        found = spans(
+            stack, answer.headers["x-trace-id"], lambda s: {"envoy", "extproc"} <= services(s) and len(s) > 10
+        )
+        by_id = {span["span_id"]: span for span in found}
+        (stream,) = [span for span in found if span["name"].endswith("ExternalProcessor/Process")]
+        assert by_id[stream["parent_id"]]["service"] == "envoy"  # Envoy's client span, from the stream's gRPC metadata
+        attributes = dict(stream["attributes"])
+        assert (
+            attributes["extproc.reason"] == "signed_in"
+            and attributes["rpc.system"] == "grpc"
+            and attributes["extproc.application"] == "app"
+        )
+        children = {span["name"]: span for span in found if span["parent_id"] == stream["span_id"]}
+        assert {"decide", "POST /token", "GET /me", "store claim", "store put", "verify"} <= set(children)
+        token = children["POST /token"]
+        assert (
+            dict(token["attributes"])["http.request.method"] == "POST"
+            and dict(token["attributes"])["extproc.provider"] == "main"
+        )
+        # the provider is behind this very Envoy, and its hop hangs below our call
+        assert [span for span in found if span["parent_id"] == token["span_id"] and span["service"] == "envoy"]
+        # the redirect that started the login is linked
+        assert [link["trace_id"] for link in stream["links"]] == [started.headers["x-trace-id"]]
+
+
+def test_userinfo_and_the_key_set_are_asked_for_side_by_side():
+    with Stack(Liar()) as stack, stack.user() as user:
+        # the key set is not there yet: its fetch waits with UserInfo's
+        stack.stop_extproc()
+        with stack.provider.holding("/jwks"):
+            stack.start_extproc()
+            wait_until(lambda: stack.provider.held == 1, 5)
+            _, callback = to_callback(stack, user)
+            with_me = threading.Thread(target=lambda: user.navigate(callback))
+            with_me.start()
+            wait_until(lambda: stack.provider.seen("/me"), 5)  # answered while the key set was held
+        with_me.join(10)
+        assert user.cookies.get("extproc-session-app")
+
+
+def test_a_refused_login_s_span_says_why_and_the_log_has_its_trace():
+    with Stack(Liar(claims={"nonce": "x"})) as stack, stack.user() as user:
+        _, callback = to_callback(stack, user)
+        trace_id = user.navigate(callback).headers["x-trace-id"]
+        found = spans(stack, trace_id, lambda s: any(span["name"].endswith("/Process") for span in s))
+        (stream,) = [span for span in found if span["name"].endswith("/Process")]
+        assert (
+            dict(stream["attributes"])["extproc.reason"] == "id_token_nonce"
+            and dict(stream["attributes"])["error.type"] == "id_token_nonce"
+        )
+        (line,) = [line for line in stack.extproc.output().splitlines() if '"refused"' in line]
+        assert trace_id in line and "id_token_nonce" in line
+        (entry,) = stack.access_log(lambda line: line["path"] == "/oauth2/callback")
+        assert "id_token_nonce" in str(entry)
+
+
+@pytest.fixture
+def collector():
+    """An OTLP/HTTP receiver: what was exported to it, decoded."""
+    received = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.append((self.path, ExportTraceServiceRequest.FromString(body)))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", received
+        server.shutdown()
+
+
+def test_spans_are_exported_where_the_standard_variables_say(collector):
+    address, received = collector
+    env = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": address,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
+    }
+    with Stack(Liar(), env=env) as stack, stack.user() as user:
+        _, callback = to_callback(stack, user)
+        trace_id = user.navigate(callback).headers["x-trace-id"]
+
+        def exported():
+            every = [
+                span
+                for _, export in received
+                for resource in export.resource_spans
+                for scope in resource.scope_spans
+                for span in scope.spans
+            ]
+            return [span for span in every if span.trace_id.hex() == trace_id and span.name == "POST /token"]
+
+        wait_until(exported, 10)
+        path, export = received[0]
+        assert path == "/v1/traces"
+        attributes = {a.key: a.value.string_value for a in export.resource_spans[0].resource.attributes}
+        assert attributes["service.name"] == "extproc" and attributes["deployment.environment.name"] == "test"
