@@ -62,6 +62,7 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
+            self.docker("image", "prune", "-f", check=False)
             self._process.stop(20)
             subprocess.run(["ip", "link", "del", "docker0"], capture_output=True, check=False)
         shutil.rmtree(self._directory, ignore_errors=True)
@@ -73,7 +74,8 @@ class Engine:
         base = found("EXTPROC_BASE_IMAGE", "the base image")
         # the certificates of this machine are in it; pip, which brings its own, is told to use them
         certificates = "ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt"
-        self.docker("import", "--change", certificates, "--change", 'CMD ["python3"]', base, PYTHON)
+        if not self.docker("images", "-q", PYTHON).strip():  # a new one would make every layer new
+            self.docker("import", "--change", certificates, "--change", 'CMD ["python3"]', base, PYTHON)
         self._build(
             ENVOY,
             f'FROM {PYTHON}\nCOPY envoy /usr/local/bin/envoy\nUSER 101:101\nENTRYPOINT ["envoy"]\n',
