@@ -5,6 +5,7 @@ started with stand-ins for the images: built from Debian, Keycloak's distributio
 names in Dockerfile and compose.yaml, since those stay as users have them.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TextIO
 
 from rig.downloads import CACHE, found, missing
 from rig.processes import Process
@@ -33,6 +34,7 @@ class Engine:
         self._directory = Path(tempfile.mkdtemp(prefix="engine-"))
         self._environment: dict[str, str] = {}
         self._process: Process | None = None
+        self._turn: TextIO | None = None
         self.ours = False
 
     def docker(self, *words: str | Path, check: bool = True, env: Mapping[str, str] | None = None) -> str:
@@ -54,6 +56,8 @@ class Engine:
         self._environment["DOCKER_HOST"] = f"unix://{self._directory}/docker.sock"
         data = CACHE / "engine"
         data.mkdir(parents=True, exist_ok=True)
+        self._turn = (CACHE / "engine.lock").open("w")
+        fcntl.flock(self._turn, fcntl.LOCK_EX)  # one engine at a time has the data; another test run waits for it
         roots = ["--data-root", data, "--exec-root", self._directory / "exec", "-p", self._directory / "pid"]
         address = ["-H", self._environment["DOCKER_HOST"]]
         self._process = Process("dockerd", ["dockerd", *roots, *address], log=self._directory / "dockerd.log")
@@ -65,6 +69,8 @@ class Engine:
             self.docker("image", "prune", "-f", check=False)
             self._process.stop(20)
             subprocess.run(["ip", "link", "del", "docker0"], capture_output=True, check=False)
+        if self._turn is not None:
+            self._turn.close()
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def images(self) -> None:
