@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from extproc.addresses import Address, is_loopback
-from extproc.contract import ENDPOINTS
 from extproc.dataplane.clusters import processors
 from extproc.settings import ApplicationSettings, Settings
 
@@ -81,21 +80,11 @@ def _applications(settings: Settings) -> Iterator[str]:
         for other, another in settings.applications.items():
             if name == other or another.exclude:
                 continue
-            own = another.path_prefix + ENDPOINTS
-            if application.path_prefix.startswith(own) and _share(application, another):
-                yield (
-                    f"applications.{name}.path_prefix: {application.path_prefix} is below {own}, "
-                    f"where the endpoints of {other} are; it is not reached"
-                )
             if application.exclude and application.escaped_slashes == "keep" and _same(application, another):
                 yield (
                     f"applications.{name}: is the upstream of {other} without its login, and keeps escaped slashes; "
                     f"a path with ..%2F may reach what {other} protects"
                 )
-
-
-def _share(one: ApplicationSettings, other: ApplicationSettings) -> bool:
-    return bool({*one.hosts} & {*other.hosts}) or "*" in one.hosts or "*" in other.hosts
 
 
 def _same(one: ApplicationSettings, other: ApplicationSettings) -> bool:

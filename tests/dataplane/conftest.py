@@ -94,7 +94,6 @@ def plain(world: World) -> Iterator[Gateway]:
         "wiki": application(url, path_prefix="/wiki/", public_paths=["/wiki/pub/"]),
         "assets": application(url, path_prefix="/assets/", exclude=True),
         "idp": application(url, "idp.test", exclude=True),
-        "deep": application(url, path_prefix="/oauth2/deep/", exclude=True),
     }
     with world.gateway("plain", applications) as gateway:
         yield gateway

@@ -158,10 +158,9 @@ def test_warnings_name_the_key(changes: dict[str, Any], begin: list[str]) -> Non
 
 def test_warnings_about_applications_beside_each_other() -> None:
     app = {"hosts": ["localhost"], "provider": "main", **UP}
-    below = {"hosts": ["localhost"], "path_prefix": "/oauth2/x/", "exclude": True, "upstream": "http://127.0.0.1:1"}
     door = {"hosts": ["other"], "exclude": True, "escaped_slashes": "keep", **UP}
-    found = warnings(settings(applications={"app": app, "below": below, "door": door}))
-    assert [line.split(":")[0] for line in found] == ["applications.below.path_prefix", "applications.door"]
+    found = warnings(settings(applications={"app": app, "door": door}))
+    assert [line.split(":")[0] for line in found] == ["applications.door"]
 
 
 def test_a_provider_behind_the_gateway_that_is_excluded_is_fine() -> None:
