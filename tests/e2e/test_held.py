@@ -11,6 +11,7 @@ import pytest
 import trio
 from rig.liar import Liar
 from rig.processes import wait_until
+from rig.rows import rows
 from rig.stack import Stack
 from rig.webuser import WebUser
 
@@ -88,6 +89,23 @@ def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
         other.close()
 
 
+@rows("rel_03")
+def test_extp_04_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_held() -> None:
+    with (
+        Stack(Liar(), settings={"timeouts": {"message": 1}}) as stack,
+        stack.user() as user,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        callback = to_callback(stack, user)
+        with stack.provider.holding("/token"):
+            answer = pool.submit(user.navigate, callback)
+            wait_until(lambda: stack.provider.held == 1, 5)
+            time.sleep(2)  # twice what Envoy waits without the override
+            assert not answer.done()
+        assert answer.result(10).status_code == 303
+
+
+@rows("extp_05", "rel_29")
 @pytest.mark.parametrize("where", ["/token", "/me"])
 def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None:
     with Stack(Liar()) as stack, stack.user() as user:

@@ -4,6 +4,7 @@ import httpx
 import pytest
 from rig.liar import Liar
 from rig.processes import wait_until
+from rig.rows import rows
 from rig.stack import Stack
 from rig.tokens import Signer, public
 
@@ -17,7 +18,8 @@ def ready(stack: Stack) -> bool:
     return httpx.get(f"{stack.admin}/readyz", trust_env=False).status_code == 200
 
 
-def test_conf_18_and_keys_08_and_keys_10_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
+@rows("keys_08", "keys_10")
+def test_conf_18_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
     with Stack(Liar()) as stack:
         liar = stack.provider
         assert signs_in(stack)
@@ -35,6 +37,7 @@ def test_conf_18_and_keys_08_and_keys_10_rotated_keys_are_fetched_once_in_a_cool
         assert signs_in(stack)
 
 
+@rows("rel_38")
 def test_rel_01_a_provider_that_is_down_at_the_start_is_503_and_found_when_it_returns() -> None:
     down = lambda asked: (503, {}, b"")  # noqa: E731
     with Stack(Liar(answers={"/.well-known/openid-configuration": down})) as stack:
@@ -75,6 +78,21 @@ def test_keys_04_discovery_that_redirects_is_not_followed() -> None:
     with Stack(Liar(answers={"/.well-known/openid-configuration": away})) as stack:
         assert httpx.get(stack.url("/private"), headers={"accept": "text/html"}, trust_env=False).status_code == 503
         assert not stack.provider.seen("/elsewhere")
+
+
+def test_rel_02_a_provider_that_refuses_connections_at_the_callback_is_a_502() -> None:
+    with Stack(Liar(behind=False)) as stack, stack.user() as user:
+        assert user.go(stack.url("/private")).status_code == 200
+        user.cookies.drop("extproc-session-app", "extproc-assertion-app")
+        started = user.navigate(stack.url("/private"))
+        callback = user.navigate(started.headers["location"]).headers["location"]
+        stack.provider.close()
+        answer = user.navigate(callback)
+        assert (
+            answer.status_code == 502
+            and ">provider_unreachable<" in answer.text
+            and "oauth2/login?return_to=" in answer.text
+        )
 
 
 def test_keys_16_a_provider_that_goes_away_harms_no_session() -> None:

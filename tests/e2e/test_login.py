@@ -9,6 +9,7 @@ import httpx
 import pytest
 from rig.liar import Liar
 from rig.processes import wait_until
+from rig.rows import rows
 from rig.stack import Stack
 from rig.tokens import Signer, public
 
@@ -131,7 +132,8 @@ def test_a_lying_id_token_is_denied_and_its_tokens_revoked(stack, row):
     assert len(stack.provider.revoked) == 1 and stack.provider.revoked[0].startswith("rt-")
 
 
-def test_conf_09_and_10_unsigned_and_badly_signed_tokens_are_denied(stack):
+@rows("conf_10")
+def test_conf_09_unsigned_and_badly_signed_tokens_are_denied(stack):
     with stack.user() as user:
         stack.provider.header["alg"] = "none"
         denied(stack, user, 502, "id_token_algorithm")
@@ -164,7 +166,8 @@ def test_flow_15_a_provider_s_error_is_our_page_and_no_token_call(stack, error, 
     assert not stack.provider.seen("/token") and "<script" not in page.text and "alert(1)" not in page.text
 
 
-def test_flow_15_and_web_01_an_unregistered_error_is_named_by_us(stack):
+@rows("web_01", "web_04")
+def test_flow_15_an_unregistered_error_is_named_by_us(stack):
     stack.provider.callback.update({"error": "<script>", "code": None})
     with stack.user() as user:
         page = denied(stack, user, 502, "provider_error")
@@ -175,7 +178,8 @@ def test_flow_15_and_web_01_an_unregistered_error_is_named_by_us(stack):
         )
 
 
-def test_fapi_02_and_03_iss_of_the_callback(stack):
+@rows("fapi_03")
+def test_fapi_02_iss_of_the_callback(stack):
     with stack.user() as user:
         stack.provider.callback["iss"] = "https://evil.example"
         denied(stack, user, 400, "issuer_mismatch")
@@ -184,7 +188,8 @@ def test_fapi_02_and_03_iss_of_the_callback(stack):
         assert user.go(stack.url("/private")).status_code == 200
 
 
-def test_flow_04_and_05_another_browser_s_callback_is_denied(stack):
+@rows("flow_05")
+def test_flow_04_another_browser_s_callback_is_denied(stack):
     with stack.user() as attacker, stack.user() as victim:
         callback = to_callback(stack, attacker)
         answer = victim.navigate(callback)
@@ -304,7 +309,8 @@ def test_redi_10_a_grpc_call_without_a_session_is_unauthenticated(stack):
     assert answer.headers["grpc-status"] == "16" and not stack.app.requests
 
 
-def test_redi_09_and_web_13_a_posted_body_reaches_neither_provider_nor_application(stack):
+@rows("web_13")
+def test_redi_09_a_posted_body_reaches_neither_provider_nor_application(stack):
     with stack.user() as user:
         answer = user.navigate(stack.url("/form"), "POST", page=stack.url("/"), content=b"secret=1")
         assert answer.status_code == 303 and user.go(answer.headers["location"]).status_code == 200
@@ -361,6 +367,42 @@ def test_our_own_endpoints_never_reach_the_application_with_a_live_assertion(sta
         assert not stack.app.requests
 
 
+@pytest.mark.parametrize("planted", ["%0d%0aSet-Cookie:%20a=b", "%00", "%7f", "a%0ab"])
+def test_keys_15_control_characters_of_the_callback_reach_no_provider(stack, planted):
+    with stack.user() as user:
+        state = dict(parse_qsl(urlsplit(to_callback(stack, user)).query))["state"]
+        answer = user.navigate(f"{stack.url('/oauth2/callback')}?code={planted}&state={state}")
+        assert answer.status_code == 400 and ">invalid_callback<" in answer.text and not stack.provider.seen("/token")
+        # what is printable is encoded: one request, one code
+        user.navigate(f"{stack.url('/oauth2/callback')}?code=a%26grant_type%3Dx%20%25&state={state}")
+        assert [asked.form["code"] for asked in stack.provider.seen("/token")] == ["a&grant_type=x %"]
+        assert stack.provider.seen("/token")[0].form["grant_type"] == "authorization_code"
+
+
+def test_flow_14_login_cookies_go_with_success_and_with_failure(stack):
+    with stack.user() as user:
+        user.navigate(to_callback(stack, user))
+        assert not list(user.cookies.named("extproc-login-")) and user.cookies.get("extproc-session-app")
+    stack.provider.claims["nonce"] = "x"
+    with stack.user() as user:
+        user.navigate(to_callback(stack, user))
+        assert not list(user.cookies.named("extproc-"))
+
+
+def test_keys_06_nothing_in_a_request_chooses_the_provider(stack):
+    for query in (
+        "iss=https://evil.example",
+        "issuer=https://evil.example",
+        "provider=evil",
+        "target_link_uri=https://evil.example/",
+    ):
+        answer = httpx.get(f"{stack.url('/oauth2/login')}?{query}", headers={"accept": "text/html"}, trust_env=False)
+        assert (
+            answer.headers["location"].startswith(stack.provider.issuer + "/auth?")
+            and "evil" not in answer.headers["location"]
+        )
+
+
 def test_flow_22_forwarded_headers_change_nothing(stack):
     headers = {
         "x-forwarded-host": "evil.example",
@@ -403,6 +445,7 @@ def test_a_faulty_token_endpoint_is_a_page_with_a_reason(stack, fault):
     assert len(stack.provider.seen("/token")) == 1 and not stack.provider.seen("/elsewhere")
 
 
+@rows("rel_05")
 def test_a_provider_that_resets_is_a_502_and_one_that_hangs_a_504(stack):
     with stack.user() as user:
         stack.provider.answers["/token"] = lambda asked: b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"

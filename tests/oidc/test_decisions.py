@@ -5,6 +5,7 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from rig.rows import rows
 from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, application, client, cookie_header, pending, request
 
 from extproc.oidc.authorization import LIFE, MAX_COOKIE_BYTES, MAX_COOKIES, authorization_url, crowded_out, login_cookie
@@ -105,7 +106,8 @@ def test_a_public_path_goes_on_without_identity():
         },
     ],
 )
-def test_redi_10_and_flow_12_and_web_12_what_is_no_navigation_gets_401_and_no_cookie(headers):
+@rows("flow_12", "web_12")
+def test_redi_10_what_is_no_navigation_gets_401_and_no_cookie(headers):
     with pytest.raises(LoginRequired) as caught:
         decide(APP, request(cookie="__Host-extproc-session-app=x", **headers), None, NOW)
     answer = respond(caught.value, APP, request(**headers))
@@ -219,7 +221,8 @@ def test_redi_06_a_return_url_is_kept_byte_for_byte(target):
     ["//evil.example", "/\\evil.example", "/\t/evil", "/a\\b", "https://evil.example/", "javascript:alert(1)", "", "x", "/a#b", "/a\r\nx: y", "/\x7f", "/é",
      "/.//evil.example", "/x/..//evil.example", "/%2e//evil", "/ /evil", "///evil", "\x0b/evil", "/a" * 513, "/oauth2/logout", "/oauth2/login?return_to=/"],
 )  # fmt: skip
-def test_redi_01_and_03_and_04_what_could_lead_away_becomes_the_start_page(target):
+@rows("redi_03", "redi_04")
+def test_redi_01_what_could_lead_away_becomes_the_start_page(target):
     from urllib.parse import quote
 
     decision = decide(APP, request(f"/oauth2/login?return_to={quote(target, safe='')}"), None, NOW)
@@ -308,7 +311,8 @@ def test_flow_05_another_browser_s_code_and_state_are_refused():
         decide(APP, back(forged, cookie_header(APP, victim)), None, NOW)
 
 
-def test_redi_08_and_cook_03_a_login_cookie_changed_anywhere_is_refused():
+@rows("cook_03")
+def test_redi_08_a_login_cookie_changed_anywhere_is_refused():
     attempt = pending(APP)
     name, _, value = cookie_header(APP, attempt).partition("=")
     for position in range(0, len(value), 3):

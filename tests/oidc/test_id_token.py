@@ -8,6 +8,7 @@ import warnings
 
 import pytest
 from joserfc import jwk
+from rig.rows import rows
 from rig.tokens import ISSUER, NOW, Signer, client, id_token_claims, key, key_set, pending, public
 
 from extproc.oidc.errors import InvalidIDToken, InvalidUserInfo, SubjectMismatch, UnknownKey
@@ -114,12 +115,24 @@ def test_fapi_07_an_audience_list_of_us_alone_is_accepted():
 
 
 @pytest.mark.parametrize("alg", ["none", "None", "nOnE", "", None, "HS256", "RS512", "PS256", "ES256", 5, ["RS256"]])
-def test_idt_01_and_idt_09_another_algorithm_in_the_header_is_refused(alg):
+@rows("idt_09")
+def test_idt_01_another_algorithm_in_the_header_is_refused(alg):
     assert refused(Signer().sign(id_token_claims(), alg=alg)) == "algorithm"
 
 
+@pytest.mark.parametrize("alg", ["ES256", "EdDSA"])
+def test_conf_29_a_broken_signature_is_refused_in_the_registered_algorithm(alg):
+    head, _, signature = Signer(alg).sign(id_token_claims()).split(".")
+    assert (
+        refused(f"{head}.{b64encode(json.dumps(id_token_claims(sub='bob')).encode())}.{signature}", alg=alg)
+        == "signature"
+    )
+    assert refused(Signer(alg).sign(id_token_claims(), alg="HS256"), alg=alg) == "algorithm"
+
+
 @pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "RS256", "kid": "RS256-1"}])
-def test_conf_09_and_idt_01_a_token_without_a_signature_is_refused(header):
+@rows("idt_01")
+def test_conf_09_a_token_without_a_signature_is_refused(header):
     head, body = b64encode(json.dumps(header).encode()), b64encode(json.dumps(id_token_claims()).encode())
     assert refused(f"{head}.{body}.") in ("algorithm", "signature")
 

@@ -71,6 +71,8 @@ class Engine:
             subprocess.run(["ip", "link", "del", "docker0"], capture_output=True, check=False)
         if self._turn is not None:
             self._turn.close()
+        for name in (self._directory / "exec" / "netns").glob("*"):
+            subprocess.run(["umount", name], capture_output=True, check=False)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def images(self) -> None:
