@@ -12,7 +12,7 @@ from extproc.oidc.errors import OIDCError
 
 T = TypeVar("T")
 STALE = 86_400.0  # how long an old copy serves while the provider is away
-RETRY_FIRST, RETRY_MOST = 0.5, 8.0  # back-off between attempts at a value that is missing
+RETRY_FIRST, RETRY_MOST = 0.5, 2.0  # back-off between attempts at a value that is missing
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,7 @@ class Provider:
             raise ProviderUnavailable(f"provider {self.name}: {error.detail}") from error
 
     async def keys(self) -> KeySet:
+        await self.metadata()
         return await self._keys.get()
 
     async def newer_keys(self) -> KeySet:
@@ -114,6 +115,8 @@ class Provider:
         """For ever: fetches what is missing with back-off, and refreshes what is due, so that no login waits for it."""
         while True:
             for cache in (self._metadata, self._keys):
+                if cache is self._keys and self.missing:
+                    break  # the keys' address is in the metadata: failing for want of it is no failure of the keys
                 if cache.due and not cache.waiting:
                     try:
                         await cache.refresh()

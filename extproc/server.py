@@ -79,8 +79,10 @@ class Server:
             telemetry.failed(span, "unexpected_message")
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
         answer = await self._answer(context, head, span)
+        self._note(answer, head, span)
+        # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
         await context.write(self._encode(answer, head))
-        self._answered(answer, head, span)
+        span.add_event("answered")
 
     async def _answer(self, context: Context, head: messages.RequestHead, span: Span) -> Answer:
         if self.lanes.crowded:
@@ -97,7 +99,7 @@ class Server:
             slot = self.lanes.enter(lane, self._relying_party.provider(request).name)
         except Overloaded as error:
             return self._processor.refuse(request, error, step)
-        stream, started, seconds = next(self._ids), time.monotonic(), self._seconds(lane)
+        stream, started, seconds = next(self._ids), time.monotonic(), self._timeouts.held(lane)
         try:
             # before the hop: in a burst the override must not wait behind the work of others
             await context.write(messages.override_message_timeout(seconds + ANSWER_SLACK))
@@ -109,7 +111,6 @@ class Server:
         try:
             answer = await self._bridge.run(partial(self._work, slot, request, step, seconds))
         except asyncio.CancelledError:
-            span.add_event("cancelled")
             telemetry.log(logging.INFO, "cancelled", stream=stream, lane=lane, application=request.application)
             raise
         telemetry.log(
@@ -130,20 +131,16 @@ class Server:
         finally:
             self.lanes.leave(slot)
 
-    def _seconds(self, lane: str) -> float:
-        return self._timeouts.callback if lane in ("callback", "lookup") else self._timeouts.call * 2
-
     def _encode(self, answer: Answer, head: messages.RequestHead) -> wire.ProcessingResponse:
         try:
             return messages.write(answer, telemetry.trace_id(), grpc=head.grpc)
         except Exception as error:  # a value that no header may hold: still an answer
             return messages.write(self._processor.refuse(head.request, error), telemetry.trace_id(), grpc=head.grpc)
 
-    def _answered(self, answer: Answer, head: messages.RequestHead, span: Span) -> None:
+    def _note(self, answer: Answer, head: messages.RequestHead, span: Span) -> None:
         span.set_attribute("extproc.application", head.request.application[:80])
         span.set_attribute("url.path", head.request.path[:500])
         span.set_attribute("extproc.reason", answer.reason)
-        span.add_event("answered")
         if isinstance(answer, Respond):
             span.set_attribute("http.response.status_code", answer.status)
             if answer.status >= 500:

@@ -70,14 +70,17 @@ def span(
     attributes: Attributes | None = None,
     parent: otel_context.Context | None = None,
 ) -> Iterator[Span]:
-    """A span around a block. An exception marks it with error.type, never with its text or its traceback."""
+    """A span around a block. An exception marks it with error.type, never with its text or its traceback; being cancelled is no error."""
     with tracer().start_as_current_span(
         name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
     ) as current:
         try:
             yield current
-        except BaseException as error:
+        except Exception as error:
             failed(current, getattr(error, "reason", type(error).__qualname__))
+            raise
+        except BaseException:  # cancelled, by asyncio or by trio
+            current.add_event("cancelled")
             raise
 
 

@@ -7,6 +7,7 @@ import grpc
 import pytest
 import trio
 from bridges import BRIDGES
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rig.tokens import METADATA, NOW, application
 
 from extproc._wire import ext_proc_pb2 as wire
@@ -134,6 +135,22 @@ def test_extp_12_a_navigation_gets_one_redirect(serving):
         assert all(not option.header.value for option in answer.immediate_response.headers.set_headers)
 
     serving(test)
+
+
+def test_it_is_serving_at_once_though_no_provider_can_be_reached():
+    async def body(bridge):
+        listener = Listener(
+            Server(RelyingParty({}, {}, FakeStore()), bridge, Timeouts(), Limits()), Address(host="127.0.0.1", port=0)
+        )
+        await listener.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            for service in ("", SERVICE):
+                answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        await listener.drain(0)
+
+    BRIDGES["guest"](body)
 
 
 def test_a_stream_that_ends_without_a_message_is_aborted(serving):

@@ -75,7 +75,7 @@ def processor(settings: Settings) -> ExternalProcessor:
             response_header_mode=ProcessingModeHeaderSendMode.SKIP,
         ),
         message_timeout=seconds(timeouts.message),
-        max_message_timeout=seconds(max(timeouts.callback, timeouts.message) + _SLACK),
+        max_message_timeout=seconds(max(timeouts.longest_held, timeouts.message) + _SLACK),
         # the route was chosen by the path: nobody changes that afterwards
         mutation_rules=HeaderMutationRules(disallow_system=True, disallow_is_error=True),
         forward_rules=HeaderForwardingRules(

@@ -282,11 +282,19 @@ class Timeouts(Model):
     """Deadlines. The generated Envoy configuration follows them."""
 
     connect: Duration = Field(2, gt=0, description="connecting to a provider")
-    call: Duration = Field(5, gt=0, description="one call to a provider, connecting included")
-    callback: Duration = Field(15, gt=0, description="a whole callback")
-    message: Duration = Field(10, ge=1, description="how long Envoy waits for the processor's first word")
+    call: Duration = Field(5, gt=0, le=600, description="one call to a provider, connecting included")
+    callback: Duration = Field(15, gt=0, le=1800, description="a whole callback")
+    message: Duration = Field(10, ge=1, le=1800, description="how long Envoy waits for the processor's first word")
     drain: Duration = Field(20, description="how long held logins may finish after SIGTERM")
     clock_skew: float = Field(60, ge=0, le=60, description="seconds that a provider's clock may differ")
+
+    def held(self, lane: str) -> float:
+        """Seconds that work of a lane may take; a lookup may turn out to be a callback, anything else makes two calls at most."""
+        return self.callback if lane in ("callback", "lookup") else self.call * 2
+
+    @property
+    def longest_held(self) -> float:
+        return max(self.callback, self.call * 2)
 
 
 class Limits(Model):

@@ -217,7 +217,7 @@ class Stub:
     port: int = 0
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
         self._ready, self._end = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
         self._thread.start()

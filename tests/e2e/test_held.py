@@ -233,6 +233,12 @@ def test_two_applications_on_one_host_do_not_take_each_other_s_cookies() -> None
             assert page.status_code == 200 and "extproc-" not in str(page.json()["headers"])
 
 
+def test_the_processor_on_a_unix_socket() -> None:
+    socket = lambda stack: {"listen": f"unix:{stack.directory}/extproc.sock"}  # noqa: E731
+    with Stack(Liar(), settings=socket) as stack, stack.user() as user:
+        assert user.go(stack.url("/private")).status_code == 200
+
+
 def test_an_excluded_application_and_public_paths() -> None:
     with Stack(Liar()) as stack:
         streams = stack.streams()

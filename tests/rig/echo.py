@@ -61,7 +61,7 @@ class Echo:
         self._listening = socket.create_server(("127.0.0.1", port), backlog=1024)
         self.port: int = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
         self._thread = threading.Thread(target=self._run, name="echo", daemon=True)
         self._ends = asyncio.Event()
 

@@ -66,7 +66,7 @@ class Liar:
         self.issuer = self.url
         self._codes: dict[str, dict[str, str]] = {}
         self._held_paths: set[str] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
         self._go, self._over = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(
             target=lambda: self._loop.run_until_complete(self._serve()), name="liar", daemon=True

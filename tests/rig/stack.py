@@ -198,7 +198,7 @@ class Stack:
         tls = {"tls": {"certificate": str(self.directory / "tls.pem"), "key": str(self.directory / "tls.key")}}
         base = {
             "secret": self.settings.get("secret") or secrets.token_urlsafe(48),
-            "listen": f"127.0.0.1:{self._port_of('listen')}",
+            "listen": self.settings.get("listen") or f"127.0.0.1:{free_port()}",
             "admin": self.admin.removeprefix("http://"),
             "gateway": {
                 "listen": f"127.0.0.1:{self.port}",
@@ -212,9 +212,6 @@ class Stack:
             "store": {"path": str(self.directory / "extproc.sqlite3")},
         }
         return merged(base, self._overrides(self) if callable(self._overrides) else self._overrides)
-
-    def _port_of(self, key: str) -> int:
-        return int(self.settings[key].rsplit(":", 1)[1]) if key in self.settings else free_port()
 
     def _application_urls(self) -> tuple[str, ...]:
         applications = self.settings["applications"].values()
