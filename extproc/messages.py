@@ -8,7 +8,7 @@ from typing import assert_never
 from extproc import pages
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, CACHE_CONTROL, CONTINUE, DECISION, NAMESPACE, PUBLIC, REASON, SET_COOKIE
-from extproc.oidc.decisions import Answer, Continue, Respond
+from extproc.oidc.answers import Answer, Continue, Respond
 from extproc.oidc.http import READ_HEADERS, Request
 
 _READ = frozenset(READ_HEADERS)

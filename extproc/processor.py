@@ -6,7 +6,7 @@ import trio
 
 from extproc import telemetry
 from extproc.messages import RequestHead
-from extproc.oidc.decisions import Answer, Authenticate, EndSession, Exchange, Lookup, Respond, Step
+from extproc.oidc.answers import Answer, Authenticate, EndSession, Exchange, Lookup, Respond, Step
 from extproc.oidc.errors import OIDCError, ProviderTimeout
 from extproc.oidc.http import Request
 from extproc.relying_party import RelyingParty

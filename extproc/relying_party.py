@@ -6,12 +6,13 @@
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Generic, TypeVar, assert_never
+from collections.abc import Callable, Mapping
+from typing import assert_never
 
 import trio
 
 from extproc import telemetry
+from extproc.oidc.answers import Answer, Authenticate, Decision, EndSession, Exchange, Lookup, Respond, Step
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import (
     ATTEMPT_BYTES,
@@ -21,20 +22,7 @@ from extproc.oidc.authorization import (
     crowded_out,
     login_cookie,
 )
-from extproc.oidc.decisions import (
-    Answer,
-    Authenticate,
-    Decision,
-    EndSession,
-    Exchange,
-    Lookup,
-    Respond,
-    Step,
-    decide,
-    respond,
-    retry_callback,
-    retry_login,
-)
+from extproc.oidc.decisions import decide
 from extproc.oidc.errors import (
     IssuerMismatch,
     LoginReused,
@@ -48,13 +36,14 @@ from extproc.oidc.http import Cookie, Request
 from extproc.oidc.jose import KeySet
 from extproc.oidc.logout import end_session_url, signed_out_url
 from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.refusals import respond, retry_callback, retry_login
 from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import ID_BYTES, Session, SessionId, establish, from_record, to_record
 from extproc.oidc.token import TokenResponse, code_grant, revocation
 from extproc.provider import Provider
 from extproc.sessions import SessionStore, StoreBusy
+from extproc.together import Together
 
-T = TypeVar("T")
 Clock = Callable[[], float]
 REVOCATION_TIMEOUT = 3.0  # seconds, best effort
 
@@ -216,7 +205,7 @@ class RelyingParty:
     async def _establish(
         self, provider: Provider, application: Application, step: Exchange, tokens: TokenResponse
     ) -> Session:
-        async with _Together() as together:
+        async with Together() as together:
             userinfo = together.start(lambda: provider.userinfo(tokens.access_token))
             keys = together.start(provider.keys)
         session_id = SessionId.of(secrets.token_bytes(ID_BYTES))
@@ -266,37 +255,3 @@ class RelyingParty:
             # ended here in any case; the provider's session then ends by its own limits
             telemetry.log(logging.WARNING, "provider_logout_skipped", application=application.name, reason=error.reason)
         return Respond(303, "signed_out", location=onward or signed_out_url(application), cookies=step.expired)
-
-
-class _Result(Generic[T]):
-    value: T
-
-
-class _Together:
-    """Calls side by side in one nursery; the first that fails cancels the others, and its error comes out as it is."""
-
-    def __init__(self) -> None:
-        self._error: OIDCError | None = None
-        self._manager = trio.open_nursery()
-
-    async def __aenter__(self) -> "_Together":
-        self._nursery = await self._manager.__aenter__()
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self._manager.__aexit__(*exc)  # type: ignore[arg-type]
-        if self._error is not None:
-            raise self._error
-
-    def start(self, call: Callable[[], Awaitable[T]]) -> _Result[T]:
-        result: _Result[T] = _Result()
-
-        async def child() -> None:
-            try:
-                result.value = await call()
-            except OIDCError as error:
-                self._error = self._error or error
-                self._nursery.cancel_scope.cancel()
-
-        self._nursery.start_soon(child)
-        return result

@@ -22,7 +22,7 @@ from extproc.addresses import Address
 from extproc.bridge import Bridge
 from extproc.contract import SERVICE
 from extproc.lanes import Lanes, Slot
-from extproc.oidc.decisions import Answer, Continue, Respond, Step, kind
+from extproc.oidc.answers import Answer, Continue, Respond, Step, kind
 from extproc.oidc.errors import Overloaded
 from extproc.oidc.http import Request
 from extproc.oidc.session import SessionId

@@ -16,7 +16,7 @@ from rig.tokens import application, request
 from extproc import messages
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, NAMESPACE, PUBLIC
-from extproc.oidc.decisions import Continue, Page, Respond
+from extproc.oidc.answers import Continue, Page, Respond
 from extproc.oidc.http import READ_HEADERS, Cookie
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

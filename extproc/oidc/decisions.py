@@ -13,16 +13,14 @@ The rules, in the order in which they are looked at:
    to its `url` first, or the session would end up on the wrong host.
 
 A decision is an Answer, or a Step: something that needs IO, which relying_party.py carries out and which ends in an Answer.
-Refusals are raised as OIDCError and become an Answer in one place, respond().
+Refusals are raised as OIDCError and become an Answer in one place, refusals.py.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import assert_never
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs
 
+from extproc.oidc.answers import Authenticate, Continue, Decision, EndSession, Exchange, Page, Respond
 from extproc.oidc.application import Application
-from extproc.oidc.assertion import Header
-from extproc.oidc.authorization import AuthorizationResponse, PendingAuthorization, pending_of, return_target
+from extproc.oidc.authorization import AuthorizationResponse, pending_of, return_target
 from extproc.oidc.errors import (
     CrossSiteLogout,
     InvalidCallback,
@@ -30,86 +28,10 @@ from extproc.oidc.errors import (
     MethodNotAllowed,
     Misdirected,
     NoSuchEndpoint,
-    OIDCError,
 )
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.logout import may_get, may_post
-from extproc.oidc.session import Session, SessionId
-
-
-@dataclass(frozen=True, slots=True)
-class Continue:
-    """Let the request go on to the application. set_cookies reach the browser with the application's response."""
-
-    reason: str
-    set_headers: tuple[Header, ...] = ()
-    remove_headers: tuple[str, ...] = ()
-    set_cookies: tuple[Cookie, ...] = ()
-    touch: SessionId | None = None  # write down that this session is in use
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a page of ours says; rendered at the edge, as HTML or, where HTML is not asked for, as a problem document (RFC 9457)."""
-
-    title: str
-    text: str
-    link: str
-    link_text: str
-    posts: bool = False  # the link is a form's button that POSTs
-
-
-@dataclass(frozen=True, slots=True)
-class Respond:
-    """Answer instead of the application: a redirect (location), JSON, or a page."""
-
-    status: int
-    reason: str
-    location: str | None = None
-    cookies: tuple[Cookie, ...] = ()
-    json: str | None = field(default=None, repr=False)
-    page: Page | None = None
-    retry_after: int | None = None
-    login_url: str | None = None
-    html: bool = True  # the page as HTML, not as a problem document
-    allow: str | None = None  # for 405
-
-
-@dataclass(frozen=True, slots=True)
-class Authenticate:
-    """Start a login that ends at return_to; expired: cookies to expire on the way."""
-
-    return_to: str
-    expired: tuple[Cookie, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """Finish a login. `signed_in`: a session of this browser, which the new one replaces."""
-
-    response: AuthorizationResponse
-    pending: PendingAuthorization
-    signed_in: Session | None
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """Read a session that the store could not give at once, then decide again."""
-
-    session_id: SessionId
-
-
-@dataclass(frozen=True, slots=True)
-class EndSession:
-    """End the session here, then at the provider."""
-
-    session: Session | None
-    expired: tuple[Cookie, ...]
-
-
-Answer = Continue | Respond
-Step = Authenticate | Exchange | Lookup | EndSession
-Decision = Answer | Step
+from extproc.oidc.session import Session
 
 
 def decide(application: Application, request: Request, session: Session | None, now: int) -> Decision:
@@ -243,54 +165,6 @@ def is_navigation(request: Request, *, explicit: bool = False) -> bool:
     return explicit or "text/html" in request.header("accept").lower()
 
 
-def respond(
-    error: OIDCError, application: Application | None, request: Request | None, cookies: tuple[Cookie, ...] = ()
-) -> Respond:
-    """The one place where a refusal becomes an answer. Its text is fixed; the reason code and the trace id are all that varies."""
-    home = application.url if application is not None else "/"
-    login_url = None
-    if isinstance(error, LoginRequired) and application is not None:
-        login_url = home + "oauth2/login"
-    return Respond(
-        error.status,
-        error.reason,
-        cookies=cookies,
-        page=Page(
-            error.title,
-            error.text,
-            login_url or _retry(application, request) or home,
-            "Sign in" if login_url else "Try again",
-        ),
-        retry_after=error.retry_after,
-        login_url=login_url,
-        html=request is None or "text/html" in request.header("accept").lower(),
-        allow="GET, POST" if error.status == 405 else None,
-    )
-
-
-def _retry(application: Application | None, request: Request | None) -> str | None:
-    """Where a page's retry link goes: the login is started anew for a callback; any other page is asked for again."""
-    if application is None or request is None:
-        return None
-    if not request.path.startswith(application.endpoints):
-        target = return_target(application, request.target)
-        return application.origin + target
-    return None
-
-
-def retry_login(application: Application, respond: Respond, return_to: str) -> Respond:
-    """The same answer with a link that starts the login again for the page that was wanted."""
-    if respond.page is None:
-        return respond
-    link = f"{application.url}oauth2/login?return_to={quote(return_to, safe='/')}"
-    return replace(respond, page=replace(respond.page, link=link, link_text="Try again"))
-
-
-def retry_callback(respond: Respond) -> Respond:
-    """The same answer with a link that asks for this very address again: nothing was consumed, so a reload completes the login."""
-    return replace(respond, page=replace(respond.page, link="")) if respond.page is not None else respond
-
-
 def _only(request: Request, *methods: str) -> None:
     if request.method not in methods:
         raise MethodNotAllowed(", ".join(methods))
@@ -315,18 +189,3 @@ def _dead_cookies(application: Application, request: Request) -> tuple[Cookie, .
     """A session cookie that opened no session is expired, or it would be sent for ever."""
     names = application.cookies
     return tuple(names.expired(name) for name in (names.session, names.assertion) if request.has_cookie(name))
-
-
-def kind(step: Step) -> str:
-    """The lane's name for a step: limits and gauges go by it."""
-    match step:
-        case Authenticate():
-            return "login"
-        case Exchange():
-            return "callback"
-        case Lookup():
-            return "lookup"
-        case EndSession():
-            return "logout"
-        case _:
-            assert_never(step)

@@ -9,7 +9,7 @@ import hashlib
 import json
 from html import escape
 
-from extproc.oidc.decisions import Page
+from extproc.oidc.answers import Page
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d2430;--dim:#5b6472;--paper:#f6f7f9;--card:#fff;--line:#dfe3e8;--accent:#1f5fbf;--on:#fff}

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from extproc.settings.models import NAME, Settings
+from extproc.settings.models import Settings
+from extproc.settings.types import NAME
 
 
 class SettingsError(Exception):

@@ -2,73 +2,20 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    PlainValidator,
     SecretStr,
-    WithJsonSchema,
     model_validator,
 )
 
-from extproc.addresses import Address, is_loopback, parse_address
+from extproc.addresses import Address, is_loopback
+from extproc.settings.types import Count, Duration, Listen, Model, Name, base_address
 
 MINIMUM_SECRET = 32  # bytes
 HOW_TO_MAKE_ONE = "make one with: openssl rand -base64 48"
-NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"  # in cookie names, in Envoy cluster names
-
-
-def _seconds(value: object) -> object:
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value.strip())):
-        return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("a duration is a number of seconds, or text such as 90s, 30m, 12h")
-    return float(value)
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(_seconds),
-    Field(ge=0, le=31_536_000),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}]}
-    ),
-]
-Listen = Annotated[
-    Address,
-    PlainValidator(parse_address),
-    WithJsonSchema({"type": "string", "examples": ["127.0.0.1:9500", "unix:/run/extproc.sock"]}),
-]
-Name = Annotated[str, Field(pattern=NAME)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-def _origin(value: str, what: str, *, path: bool = False) -> str:
-    """A base address: scheme and host, optionally a path, nothing else."""
-    parts = urlsplit(value)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.username is not None
-        or parts.query
-        or parts.fragment
-    ):
-        raise ValueError(
-            f"{what} is an address such as https://host{'/path' if path else ''}, with no user, query or fragment"
-        )
-    if not path and parts.path not in ("", "/"):
-        raise ValueError(f"{what} has no path")
-    _ = parts.port  # raises ValueError on a port that is none
-    return value
 
 
 class TLS(Model):
@@ -101,7 +48,7 @@ class Gateway(Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _origin(self.url, "url")
+        base_address(self.url, "url")
         if self.tls and not self.url.startswith("https://"):
             raise ValueError("tls is set, so url begins with https://")
         if self.redirect_listen and not self.url.startswith("https://"):
@@ -145,11 +92,11 @@ class ProviderSettings(Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _origin(self.issuer, "issuer", path=True)
+        base_address(self.issuer, "issuer", path=True)
         if self.issuer.startswith("http://") and not is_loopback(urlsplit(self.issuer).hostname or ""):
             raise ValueError("issuer begins with https://; http is for loopback only (backchannel_url may be http)")
         if self.backchannel_url is not None:
-            _origin(self.backchannel_url, "backchannel_url", path=True)
+            base_address(self.backchannel_url, "backchannel_url", path=True)
         if self.client_secret is not None and self.client_secret_file is not None:
             raise ValueError("client_secret or client_secret_file, not both")
         if self.client_secret is not None and not self.client_secret.get_secret_value():
@@ -207,7 +154,7 @@ class ApplicationSettings(Model):
                 raise ValueError(f'hosts: {host[:80]!r} is no host name in lower case without a port (or "*")')
         if not re.fullmatch(r"/(?:[A-Za-z0-9._~-]+/)*", self.path_prefix):
             raise ValueError("path_prefix begins and ends with / and has plain segments, such as / or /wiki/")
-        _origin(self.upstream, "upstream")
+        base_address(self.upstream, "upstream")
         if self.exclude and (self.provider or self.public_paths):
             raise ValueError("exclude: true goes with neither provider nor public_paths")
         if not self.exclude and not self.provider:
@@ -222,7 +169,7 @@ class ApplicationSettings(Model):
             if path.startswith(self.path_prefix + "oauth2"):
                 raise ValueError(f"public_paths: {path[:80]!r} is where our own endpoints are")
         if self.url is not None:
-            _origin(self.url, "url", path=True)
+            base_address(self.url, "url", path=True)
             if not self.url.endswith(self.path_prefix):
                 raise ValueError(f"url ends with path_prefix {self.path_prefix}")
         return self
@@ -321,7 +268,7 @@ class Tracing(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.endpoint is not None:
-            _origin(self.endpoint, "endpoint", path=True)
+            base_address(self.endpoint, "endpoint", path=True)
         return self
 
 

@@ -8,9 +8,10 @@ import pytest
 from rig.rows import rows
 from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, application, client, cookie_header, pending, request
 
+from extproc.oidc.answers import Authenticate, Continue, EndSession, Exchange, Page, Respond
 from extproc.oidc.authorization import LIFE, MAX_COOKIE_BYTES, MAX_COOKIES, authorization_url, crowded_out, login_cookie
 from extproc.oidc.claims import Claims
-from extproc.oidc.decisions import Authenticate, Continue, EndSession, Exchange, Page, Respond, decide, respond
+from extproc.oidc.decisions import decide
 from extproc.oidc.errors import (
     CrossSiteLogout,
     InvalidCallback,
@@ -23,6 +24,7 @@ from extproc.oidc.errors import (
 )
 from extproc.oidc.http import Request
 from extproc.oidc.logout import end_session_url
+from extproc.oidc.refusals import respond
 from extproc.oidc.session import Session, SessionId, from_record, to_record
 
 APP = application()

@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, request
 
+from extproc.oidc.answers import Continue
 from extproc.oidc.authorization import AuthorizationResponse
 from extproc.oidc.claims import Claims, header_value
-from extproc.oidc.decisions import Continue, decide, respond
+from extproc.oidc.decisions import decide
 from extproc.oidc.errors import OIDCError
 from extproc.oidc.http import Request
+from extproc.oidc.refusals import respond
 from extproc.oidc.seal import Label
 from extproc.oidc.session import Session, SessionId
 

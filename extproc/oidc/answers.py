@@ -1,0 +1,99 @@
+"""What a request can meet: an Answer, or a Step that needs IO and ends in one. Values only; decisions.py chooses among them."""
+
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from extproc.oidc.assertion import Header
+from extproc.oidc.authorization import AuthorizationResponse, PendingAuthorization
+from extproc.oidc.http import Cookie
+from extproc.oidc.session import Session, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Let the request go on to the application. set_cookies reach the browser with the application's response."""
+
+    reason: str
+    set_headers: tuple[Header, ...] = ()
+    remove_headers: tuple[str, ...] = ()
+    set_cookies: tuple[Cookie, ...] = ()
+    touch: SessionId | None = None  # write down that this session is in use
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page of ours says; rendered at the edge, as HTML or, where HTML is not asked for, as a problem document (RFC 9457)."""
+
+    title: str
+    text: str
+    link: str
+    link_text: str
+    posts: bool = False  # the link is a form's button that POSTs
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer instead of the application: a redirect (location), JSON, or a page."""
+
+    status: int
+    reason: str
+    location: str | None = None
+    cookies: tuple[Cookie, ...] = ()
+    json: str | None = field(default=None, repr=False)
+    page: Page | None = None
+    retry_after: int | None = None
+    login_url: str | None = None
+    html: bool = True  # the page as HTML, not as a problem document
+    allow: str | None = None  # for 405
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Start a login that ends at return_to; expired: cookies to expire on the way."""
+
+    return_to: str
+    expired: tuple[Cookie, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Finish a login. `signed_in`: a session of this browser, which the new one replaces."""
+
+    response: AuthorizationResponse
+    pending: PendingAuthorization
+    signed_in: Session | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Read a session that the store could not give at once, then decide again."""
+
+    session_id: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """End the session here, then at the provider."""
+
+    session: Session | None
+    expired: tuple[Cookie, ...]
+
+
+Answer = Continue | Respond
+Step = Authenticate | Exchange | Lookup | EndSession
+Decision = Answer | Step
+
+
+def kind(step: Step) -> str:
+    """The lane's name for a step: limits and gauges go by it."""
+    match step:
+        case Authenticate():
+            return "login"
+        case Exchange():
+            return "callback"
+        case Lookup():
+            return "lookup"
+        case EndSession():
+            return "logout"
+        case _:
+            assert_never(step)

@@ -1,0 +1,58 @@
+"""The one place where a refusal becomes an answer, and the links by which its page leads on."""
+
+from dataclasses import replace
+from urllib.parse import quote
+
+from extproc.oidc.answers import Page, Respond
+from extproc.oidc.application import Application
+from extproc.oidc.authorization import return_target
+from extproc.oidc.errors import LoginRequired, OIDCError
+from extproc.oidc.http import Cookie, Request
+
+
+def respond(
+    error: OIDCError, application: Application | None, request: Request | None, cookies: tuple[Cookie, ...] = ()
+) -> Respond:
+    """The one place where a refusal becomes an answer. Its text is fixed; the reason code and the trace id are all that varies."""
+    home = application.url if application is not None else "/"
+    login_url = None
+    if isinstance(error, LoginRequired) and application is not None:
+        login_url = home + "oauth2/login"
+    return Respond(
+        error.status,
+        error.reason,
+        cookies=cookies,
+        page=Page(
+            error.title,
+            error.text,
+            login_url or _retry(application, request) or home,
+            "Sign in" if login_url else "Try again",
+        ),
+        retry_after=error.retry_after,
+        login_url=login_url,
+        html=request is None or "text/html" in request.header("accept").lower(),
+        allow=error.detail if error.status == 405 else None,
+    )
+
+
+def _retry(application: Application | None, request: Request | None) -> str | None:
+    """Where a page's retry link goes: the login is started anew for a callback; any other page is asked for again."""
+    if application is None or request is None:
+        return None
+    if not request.path.startswith(application.endpoints):
+        target = return_target(application, request.target)
+        return application.origin + target
+    return None
+
+
+def retry_login(application: Application, respond: Respond, return_to: str) -> Respond:
+    """The same answer with a link that starts the login again for the page that was wanted."""
+    if respond.page is None:
+        return respond
+    link = f"{application.url}oauth2/login?return_to={quote(return_to, safe='/')}"
+    return replace(respond, page=replace(respond.page, link=link, link_text="Try again"))
+
+
+def retry_callback(respond: Respond) -> Respond:
+    """The same answer with a link that asks for this very address again: nothing was consumed, so a reload completes the login."""
+    return replace(respond, page=replace(respond.page, link="")) if respond.page is not None else respond

@@ -1,0 +1,59 @@
+"""Kinds of values in the settings: durations, addresses, names, secrets; each says what would be right."""
+
+import re
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+
+from extproc.addresses import Address, parse_address
+
+NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"  # in cookie names, in Envoy cluster names
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value.strip())):
+        return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a duration is a number of seconds, or text such as 90s, 30m, 12h")
+    return float(value)
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    Field(ge=0, le=31_536_000),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}]}
+    ),
+]
+Listen = Annotated[
+    Address,
+    PlainValidator(parse_address),
+    WithJsonSchema({"type": "string", "examples": ["127.0.0.1:9500", "unix:/run/extproc.sock"]}),
+]
+Name = Annotated[str, Field(pattern=NAME)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+def base_address(value: str, what: str, *, path: bool = False) -> str:
+    """A base address: scheme and host, optionally a path, nothing else."""
+    parts = urlsplit(value)
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.username is not None
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError(
+            f"{what} is an address such as https://host{'/path' if path else ''}, with no user, query or fragment"
+        )
+    if not path and parts.path not in ("", "/"):
+        raise ValueError(f"{what} has no path")
+    _ = parts.port  # raises ValueError on a port that is none
+    return value
