@@ -96,7 +96,7 @@ def _who(user: dict[str, str]) -> str:
     name = user.get(f"{IDENTITY}name") or user[f"{IDENTITY}sub"]
     return (
         f"<header><h1>Hello, {escape(name)}</h1>"
-        "<form method=post action='/oauth2/logout'><button>Sign out</button></form></header>"
+        "<form method=post action='/oauth2/logout'><button type=submit>Sign out</button></form></header>"
     )
 
 

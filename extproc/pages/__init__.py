@@ -38,7 +38,7 @@ def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:
     """The page as HTML. trace_id "" leaves the line out."""
     link, text = escape(page.link, quote=True), escape(page.link_text)
     action = (
-        f'<form method="post" action="{link}"><button>{text}</button></form>'
+        f'<form method="post" action="{link}"><button type="submit">{text}</button></form>'
         if page.posts
         else f'<a class="go" href="{link}">{text}</a>'
     )
