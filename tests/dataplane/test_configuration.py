@@ -179,7 +179,7 @@ def test_the_examples_are_what_extproc_envoy_prints(name: str, monkeypatch: pyte
 
 
 def test_there_are_examples() -> None:
-    assert {"basic", "provider-excluded", "provider-direct", "tls"} <= set(NAMES)
+    assert {"basic", "provider-excluded", "provider-direct", "provider-own-envoy", "tls", "workers"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

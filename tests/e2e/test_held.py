@@ -3,17 +3,21 @@
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
 import trio
+import yaml
 from rig.liar import Liar
-from rig.processes import wait_until
+from rig.ports import free_port
+from rig.processes import Process, wait_until
 from rig.rows import rows
-from rig.stack import Stack
+from rig.stack import ROOT, Stack
 from rig.webuser import WebUser
 
 
@@ -294,3 +298,31 @@ def test_web_05_no_secret_is_in_the_log_at_debug() -> None:
         ):
             assert secret not in log and secret not in traces, secret
         assert all(json.loads(line)["event"] for line in log.splitlines())
+
+
+@rows("rel_36")
+def test_two_processors_share_logins_and_sessions() -> None:
+    def both(stack: Stack) -> dict[str, object]:
+        second = f"127.0.0.1:{free_port()}"
+        return {"gateway": {"processors": [stack.settings["listen"], second]}} if "listen" in stack.settings else {}
+
+    with Stack(Liar(), settings=both) as stack, ExitStack() as undo:
+        settings = yaml.safe_load(stack.config.read_text())
+        settings |= {"listen": settings["gateway"]["processors"][1], "admin": f"127.0.0.1:{free_port()}"}
+        (stack.directory / "second.yaml").write_text(yaml.safe_dump(settings))
+        argv = [sys.executable, "-m", "extproc", "serve", "--config", stack.directory / "second.yaml"]
+        second = Process(
+            "second", argv, log=stack.directory / "second.log", env={"PYTHONPATH": str(ROOT)}, cwd=stack.directory
+        )
+        undo.callback(second.stop)
+        second.wait_ready(lambda: '"serving"' in second.output(), 20)
+        for _ in range(10):  # row REL-36: redirect, callback, page and logout fall on whichever is next
+            with stack.user() as user:
+                assert user.go(stack.url("/private")).status_code == 200
+                user.cookies.drop("extproc-assertion-app")
+                assert user.navigate(stack.url("/private")).status_code == 200
+                assert (
+                    user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"").status_code
+                    == 303
+                )
+        assert '"answered"' in second.output() and '"answered"' in stack.extproc.output()
