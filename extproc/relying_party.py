@@ -233,7 +233,9 @@ class RelyingParty:
 
     def _signed_in(self, application: Application, session: Session, step: Exchange) -> Respond:
         now, names = self.now(), application.cookies
-        asserted = application.assertion_cookie(session.claims, now, session.not_after(application, now))
+        asserted = application.assertion_cookie(
+            application.identity_headers(session.claims), now, session.not_after(application, now)
+        )
         cookies = (
             Cookie(names.session, session.id.value, names.secure, application.session_lifetime),
             asserted or names.expired(names.assertion),

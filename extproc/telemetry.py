@@ -24,12 +24,9 @@ Attribute = str | int | float | bool
 Attributes = Mapping[str, Attribute]
 
 _PROPAGATOR = TraceContextTextMapPropagator()
+_TRACER = trace.get_tracer("extproc")  # once: it finds the provider that is set later
 _LOGGER = logging.getLogger("extproc")
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-
-
-def tracer() -> trace.Tracer:
-    return trace.get_tracer("extproc")
 
 
 def set_up_tracing(processors: Sequence[SpanProcessor], endpoint: str | None, *, standard: bool) -> TracerProvider:
@@ -71,7 +68,7 @@ def span(
     parent: otel_context.Context | None = None,
 ) -> Iterator[Span]:
     """A span around a block. An exception marks it with error.type, never with its text or its traceback; being cancelled is no error."""
-    with tracer().start_as_current_span(
+    with _TRACER.start_as_current_span(
         name, parent, kind, attributes, record_exception=False, set_status_on_exception=False
     ) as current:
         try:

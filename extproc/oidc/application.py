@@ -1,6 +1,7 @@
 """Application: one application behind the gateway, as the core needs to know it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from extproc.oidc.assertion import AssertionProfile, Header, mint
@@ -11,9 +12,12 @@ from extproc.oidc.http import Cookie, CookieNames, origin
 from extproc.oidc.seal import KeyRing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Application:
-    """url ends with the path prefix. identity: (header, claim) in order. Times are seconds."""
+    """url ends with the path prefix. identity: (header, claim) in order. Times are seconds.
+
+    There is one for the life of the process, so what is derived from it is derived once.
+    """
 
     name: str
     url: str
@@ -25,30 +29,30 @@ class Application:
     session_lifetime: int = 43_200
     session_idle: int = 3600
 
-    @property
+    @cached_property
     def path_prefix(self) -> str:
         return urlsplit(self.url).path
 
-    @property
+    @cached_property
     def endpoints(self) -> str:
         """What the paths of our own endpoints begin with."""
         return self.path_prefix + "oauth2/"
 
-    @property
+    @cached_property
     def origin(self) -> str:
         return origin(self.url)
 
-    @property
+    @cached_property
     def host(self) -> str:
         host = urlsplit(self.url).hostname or ""
         return f"[{host}]" if ":" in host else host
 
-    @property
+    @cached_property
     def cookies(self) -> CookieNames:
         # the scheme of url, not of the connection, decides (TLS may end before Envoy)
         return CookieNames(self.name, self.url.startswith("https://"))
 
-    @property
+    @cached_property
     def assertions(self) -> AssertionProfile:
         return AssertionProfile(self.url, self.name, self.assertion_lifetime)
 
@@ -57,8 +61,9 @@ class Application:
         values = ((header, header_value(claims.get(claim))) for header, claim in self.identity)
         return tuple((header, value) for header, value in values if value)
 
-    def assertion_cookie(self, claims: Claims, now: int, not_after: int) -> Cookie | None:
-        token = mint(self.ring, self.assertions, self.identity_headers(claims), now, not_after)
+    def assertion_cookie(self, headers: tuple[Header, ...], now: int, not_after: int) -> Cookie | None:
+        """The browser's assertion with these identity headers; None where none may be issued."""
+        token = mint(self.ring, self.assertions, headers, now, not_after)
         if token is None:
             return None
         return Cookie(self.cookies.assertion, token, self.cookies.secure, assertion_max_age(self.assertions))

@@ -9,7 +9,8 @@ import hmac
 import json
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode
+from functools import cached_property
+from urllib.parse import parse_qsl
 
 from extproc.oidc.application import Application
 from extproc.oidc.errors import InvalidCallback, StateMismatch
@@ -27,7 +28,7 @@ MAX_RETURN_TO = 1024
 ATTEMPT_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PendingAuthorization:
     """What the callback needs to know of the request that started it; travels in a sealed cookie of its own."""
 
@@ -37,22 +38,27 @@ class PendingAuthorization:
     return_to: str
     traceparent: str = ""
 
+    @cached_property
+    def _derived(self) -> bytes:
+        # HKDF's output blocks tell nothing of each other: one expansion serves all four
+        return expand(self.secret, b"attempt, state, nonce, code_verifier", 80)
+
     @property
     def attempt(self) -> str:
         """Names the cookie; also the head of state, by which the callback finds it."""
-        return expand(self.secret, b"attempt", 4).hex()
+        return self._derived[:4].hex()
 
     @property
     def state(self) -> str:
-        return self.attempt + b64encode(expand(self.secret, b"state", 20))
+        return self.attempt + b64encode(self._derived[4:24])
 
     @property
     def nonce(self) -> str:
-        return b64encode(expand(self.secret, b"nonce", 24))
+        return b64encode(self._derived[24:48])
 
     @property
     def code_verifier(self) -> str:
-        return b64encode(expand(self.secret, b"code_verifier", 32))
+        return b64encode(self._derived[48:80])
 
     @property
     def store_key(self) -> bytes:
@@ -83,22 +89,12 @@ def return_target(application: Application, target: str) -> str:
 
 
 def authorization_url(application: Application, metadata: ProviderMetadata, pending: PendingAuthorization) -> str:
-    """Where the browser is sent (OpenID Connect Core section 3.1.2.1), with PKCE S256 always."""
+    """Where the browser is sent."""
     challenge = b64encode(hashlib.sha256(pending.code_verifier.encode()).digest())
-    client = application.client
-    query = urlencode(
-        {
-            "response_type": "code",
-            "client_id": client.client_id,
-            "redirect_uri": client.redirect_uri,
-            "scope": client.scope,
-            "state": pending.state,
-            "nonce": pending.nonce,
-            "code_challenge": challenge,
-            "code_challenge_method": "S256",
-        }
-    )
-    return f"{metadata.authorization_endpoint}{'&' if '?' in metadata.authorization_endpoint else '?'}{query}"
+    mark = "&" if "?" in metadata.authorization_endpoint else "?"
+    # these three are base64url, so they stand in a query as they are
+    own = f"&state={pending.state}&nonce={pending.nonce}&code_challenge={challenge}"
+    return f"{metadata.authorization_endpoint}{mark}{application.client.authorization_query}{own}"
 
 
 def label(application: Application, cookie_name: str) -> Label:

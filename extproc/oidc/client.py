@@ -2,12 +2,13 @@
 
 import base64
 from dataclasses import dataclass, field
-from urllib.parse import quote_plus
+from functools import cached_property
+from urllib.parse import quote_plus, urlencode
 
 Parameters = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Client:
     """A client registration. `auth_method`: client_secret_basic, client_secret_post or none."""
 
@@ -19,6 +20,19 @@ class Client:
     scope: str = "openid"
     id_token_signed_response_alg: str = "RS256"
     clock_skew: float = 60
+
+    @cached_property
+    def authorization_query(self) -> str:
+        """What every authorization request of this client says alike (OpenID Connect Core section 3.1.2.1), with PKCE S256 always."""
+        return urlencode(
+            {
+                "response_type": "code",
+                "client_id": self.client_id,
+                "redirect_uri": self.redirect_uri,
+                "scope": self.scope,
+                "code_challenge_method": "S256",
+            }
+        )
 
     def authenticated(self, parameters: Parameters) -> "FormRequest":
         """A request to the token or revocation endpoint with our credentials in it."""

@@ -79,7 +79,7 @@ def endpoint(application: Application, request: Request, session: Session | None
 def admit(application: Application, session: Session, now: int) -> Continue:
     """A signed-in request goes on, and the browser gets an assertion, so that the next ones need not come here."""
     headers = application.identity_headers(session.claims)
-    renewed = application.assertion_cookie(session.claims, now, session.not_after(application, now))
+    renewed = application.assertion_cookie(headers, now, session.not_after(application, now))
     present = {name for name, _ in headers}
     return Continue(
         "session" if renewed else "session_unasserted",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 # Everything the core reads of a request: Envoy forwards these headers and no others, so that an application's secrets
@@ -73,27 +74,27 @@ class Cookie:
         return f"{self.name}={self.value}; Path=/; HttpOnly; SameSite=Lax{age}{'; Secure' if self.secure else ''}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CookieNames:
     """The names of one application's cookies. On https they begin with __Host-, which browsers hold to one host, https and Path=/."""
 
     application: str
     secure: bool
 
-    @property
+    @cached_property
     def prefix(self) -> str:
         """What the cookies of every application begin with."""
         return "__Host-extproc-" if self.secure else "extproc-"
 
-    @property
+    @cached_property
     def session(self) -> str:
         return f"{self.prefix}session-{self.application}"
 
-    @property
+    @cached_property
     def assertion(self) -> str:
         return f"{self.prefix}assertion-{self.application}"
 
-    @property
+    @cached_property
     def logins(self) -> str:
         """What every login cookie of every application begins with."""
         return f"{self.prefix}login-"

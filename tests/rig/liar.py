@@ -234,7 +234,7 @@ class Liar:
             "aud": "gateway",
             "exp": now + 300,
             "iat": now,
-            "nonce": started["nonce"],
+            "nonce": started.get("nonce"),
             "groups": ["dev"],
             **self.claims,
         }

@@ -1,0 +1,131 @@
+"""Measuring: CPU of processes from /proc, load from wrk, and ratios of subjects that took turns."""
+
+import os
+import re
+import statistics
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something under load: an address to ask, what to send along, the status that is right, and whose CPU counts."""
+
+    name: str
+    url: str
+    pids: tuple[int, ...]
+    headers: Mapping[str, str]
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Sample:
+    requests: int
+    lost: int
+    cpu: float  # seconds of all pids
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table and of the JSON: a metric of a subject, and its ratio to the row's reference, round by round."""
+
+    row: str
+    subject: str
+    reference: str
+    metric: str
+    unit: str
+    min: float
+    median: float
+    max: float
+    ratio_min: float
+    ratio_median: float
+    ratio_max: float
+    lost: int
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used so far, in user and kernel mode."""
+    with open(f"/proc/{pid}/stat") as stat:
+        return sum(map(int, stat.read().rsplit(")", 1)[1].split()[11:13])) / TICKS
+
+
+# wrk counts 4xx and 5xx as errors; this counts whatever is not the status that is right
+SCRIPT = """
+local wanted, threads = tonumber(os.getenv("WANTED")), {}
+function setup(thread) table.insert(threads, thread) end
+function init() wrong = 0 end
+function response(status) if status ~= wanted then wrong = wrong + 1 end end
+function done(summary) local n = 0; for _, t in ipairs(threads) do n = n + t:get("wrong") end; print("WRONG " .. n) end
+"""
+
+
+def load(subject: Subject, seconds: float, connections: int, script: str) -> Sample:
+    """wrk against a subject. RuntimeError when the generator itself fails."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script]
+    for name, value in subject.headers.items():
+        command += ["-H", f"{name}: {value}"]
+    before = sum(map(cpu, subject.pids))
+    done = subprocess.run(
+        [*command, subject.url],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "WANTED": str(subject.status)},
+    )
+    used = sum(map(cpu, subject.pids)) - before
+    counted, wrong = re.search(r"(\d+) requests in ([\d.]+)s", done.stdout), re.search(r"WRONG (\d+)", done.stdout)
+    if done.returncode or counted is None or wrong is None:
+        raise RuntimeError(f"wrk failed for {subject.name}: {done.stdout[-500:]} {done.stderr[-500:]}")
+    sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", done.stdout)
+    lost = int(wrong[1]) + (sum(map(int, sockets.groups())) if sockets else 0)
+    return Sample(int(counted[1]), lost, used, float(counted[2]))
+
+
+def compare(
+    row: str,
+    subjects: Sequence[Subject],
+    rounds: int,
+    seconds: float,
+    connections: int,
+    script: str,
+    say: Callable[[str], None],
+) -> list[Result]:
+    """The subjects take turns; the first is the reference. CPU per request (microseconds) and requests per second."""
+    samples: dict[str, list[Sample]] = {subject.name: [] for subject in subjects}
+    for subject in subjects:
+        load(subject, min(1.0, seconds), connections, script)  # warm
+    for turn in range(rounds):
+        say(f"{row}: round {turn + 1} of {rounds}")
+        for subject in subjects:
+            samples[subject.name].append(load(subject, seconds, connections, script))
+    results = []
+    for metric, unit, of in (
+        ("cpu", "us", lambda s: s.cpu / s.requests * 1e6),
+        ("rps", "1/s", lambda s: s.requests / s.seconds),
+    ):
+        base = [of(sample) for sample in samples[subjects[0].name]]
+        for subject in subjects:
+            values = [of(sample) for sample in samples[subject.name]]
+            ratios = [value / other for value, other in zip(values, base, strict=True)]
+            lost = sum(sample.lost for sample in samples[subject.name])
+            results.append(
+                Result(
+                    row,
+                    subject.name,
+                    subjects[0].name,
+                    metric,
+                    unit,
+                    min(values),
+                    statistics.median(values),
+                    max(values),
+                    min(ratios),
+                    statistics.median(ratios),
+                    max(ratios),
+                    lost,
+                )
+            )
+    return results
