@@ -27,12 +27,14 @@ from envoy_data_plane.envoy.config.route.v3 import (
     RouteConfiguration,
     RouteMatch,
     RouteMatchConnectMatcher,
+    Tracing,
     VirtualHost,
 )
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import ExtProcOverrides, ExtProcPerRoute
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import PerRouteConfig
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import RbacPerRoute
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
+from envoy_data_plane.envoy.type.v3 import FractionalPercent
 from envoy_data_plane.google.protobuf import Any
 
 from extproc.contract import APPLICATION, CACHE_CONTROL, ENDPOINTS, NAMESPACE, PUBLIC, SET_COOKIE
@@ -113,6 +115,8 @@ def _own(settings: Settings, name: str) -> Route:
     match = RouteMatch(prefix=settings.applications[name].path_prefix + ENDPOINTS)
     route = _direct(f"{name}:own", match, 404, "There is nothing here.")
     route.typed_per_filter_config = {DECIDE: _decide(name)}
+    # logins, callbacks and logouts are few, and the ones that somebody asks about: each has its trace
+    route.tracing = Tracing(random_sampling=FractionalPercent(numerator=100))
     return route
 
 

@@ -177,6 +177,7 @@ def _settings(layout: Layout) -> dict[str, Any]:
             }
         },
         "store": {"path": str(folder / "sessions.sqlite3")},
+        "tracing": {"sample": 1},  # to look at; a gateway in use traces its own endpoints and a small share of the rest
         "timeouts": {"drain": "2s"},
     }
 

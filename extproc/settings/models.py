@@ -263,7 +263,12 @@ class Tracing(Model):
         None,
         description="OTLP/HTTP base address for Envoy's spans and ours, such as http://collector:4318; default: our admin (and OTEL_*)",
     )
-    sample: float = Field(1.0, ge=0, le=1, description="share of requests that Envoy starts a trace for")
+    sample: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="share of requests that Envoy starts a trace for; our own endpoints, so every login and logout, always have one",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -82,7 +82,7 @@ class Gateway(Stack):
         extra = {
             "applications": {"app": {"upstream": upstream}},
             "gateway": {"access_log": "/dev/null"},
-            "tracing": {"sample": 0.0},
+            "tracing": None,
             "log": {"level": "WARNING"},
             **settings,
         }

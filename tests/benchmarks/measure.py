@@ -65,7 +65,7 @@ function done(summary) local n = 0; for _, t in ipairs(threads) do n = n + t:get
 
 def load(subject: Subject, seconds: float, connections: int, script: str) -> Sample:
     """wrk against a subject. RuntimeError when the generator itself fails."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", script]
     for name, value in subject.headers.items():
         command += ["-H", f"{name}: {value}"]
     before = sum(map(cpu, subject.pids))

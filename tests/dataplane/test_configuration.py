@@ -189,3 +189,11 @@ def test_envoy_finds_the_examples_good(name: str, envoy: Path, tmp_path: Path, w
         "/etc/extproc/tls/tls.key", str(world.key)
     )
     assert validate(text.replace("/var/log/envoy/", f"{tmp_path}/"), envoy) == []
+
+
+def test_our_own_endpoints_always_have_a_trace_and_other_requests_a_share() -> None:
+    (manager,) = typed(simple(), "HttpConnectionManager")
+    assert manager["tracing"]["random_sampling"] == {"value": 1.0}
+    routes = [route for host in manager["route_config"]["virtual_hosts"] for route in host["routes"]]
+    own = {route["name"] for route in routes if route["name"].endswith(":own")}
+    assert own == {route["name"] for route in routes if route.get("tracing")} != set()

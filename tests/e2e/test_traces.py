@@ -66,6 +66,15 @@ def test_the_callback_s_spans_and_envoy_s_are_one_tree():
         assert [link["trace_id"] for link in stream["links"]] == [started.headers["x-trace-id"]]
 
 
+def test_a_login_has_its_trace_even_where_other_requests_have_none():
+    with Stack(Liar(), settings={"tracing": {"sample": 0}}) as stack, stack.user() as user:
+        started, callback = to_callback(stack, user)
+        answer = user.navigate(callback)
+        found = spans(stack, answer.headers["x-trace-id"], lambda s: {"envoy", "extproc"} <= services(s))
+        assert any(span["name"] == "POST /token" for span in found)
+        assert trace(stack, started.headers["x-trace-id"]).status_code == 404
+
+
 def test_userinfo_and_the_key_set_are_asked_for_side_by_side():
     with Stack(Liar()) as stack, stack.user() as user:
         # the key set is not there yet: its fetch waits with UserInfo's

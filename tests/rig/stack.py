@@ -210,6 +210,7 @@ class Stack:
             "providers": providers,
             "applications": applications,
             "store": {"path": str(self.directory / "extproc.sqlite3")},
+            "tracing": {"sample": 1},
         }
         return merged(base, self._overrides(self) if callable(self._overrides) else self._overrides)
 
