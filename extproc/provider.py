@@ -63,7 +63,9 @@ class Provider:
     @property
     def missing(self) -> str | None:
         """What is not ready, or None."""
-        return None if self._metadata.peek() is not None else "its metadata was not fetched yet"
+        if self._metadata.peek() is None:
+            return "its metadata was not fetched yet"
+        return "its key set was not fetched yet" if self._keys.peek() is None else None
 
     # -- calls ----------------------------------------------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class Provider:
         """For ever: fetches what is missing with back-off, and refreshes what is due, so that no login waits for it."""
         while True:
             for cache in (self._metadata, self._keys):
-                if cache is self._keys and self.missing:
+                if cache is self._keys and self._metadata.peek() is None:
                     break  # the keys' address is in the metadata: failing for want of it is no failure of the keys
                 if cache.due and not cache.waiting:
                     try:
