@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 
 import trio
@@ -139,24 +138,13 @@ async def _start_admin(
 ) -> None:
     """The admin listener, in trio. Raises CannotListen."""
 
-    def readiness() -> tuple[tuple[str, str], ...]:
-        return tuple(
-            (f"provider {name}", missing)
-            for name, provider in providers.items()
-            if (missing := provider.missing) is not None
-        )
-
-    def gauges() -> tuple[tuple[str, int], ...]:
-        tasks = trio.lowlevel.current_statistics().tasks_living
-        return (
-            *server.lanes.gauges(),
-            ("work", bridge.busy),
-            ("trio.tasks", tasks),
-            ("asyncio.tasks", len(asyncio.all_tasks(loop))),
-        )
-
     loop = asyncio.get_running_loop()
-    app = admin.application(readiness=readiness, jwks=keys, traces=traces, gauges=gauges)
+    app = admin.application(
+        readiness=partial(_readiness, providers),
+        jwks=keys,
+        traces=traces,
+        gauges=partial(_gauges, server, bridge, loop),
+    )
     ready: asyncio.Future[None] = loop.create_future()
 
     def bound(_: Address) -> None:
@@ -179,9 +167,21 @@ async def _start_admin(
     await ready
 
 
+def _readiness(providers: Mapping[str, Provider]) -> tuple[tuple[str, str], ...]:
+    """What is not ready, as (part, reason)."""
+    missing = ((f"provider {name}", provider.missing) for name, provider in providers.items())
+    return tuple((part, reason) for part, reason in missing if reason is not None)
+
+
+def _gauges(server: Server, bridge: Bridge, loop: asyncio.AbstractEventLoop) -> tuple[tuple[str, int], ...]:
+    """What is in hand, in both lanes and on both sides. Asked in trio."""
+    tasks = trio.lowlevel.current_statistics().tasks_living
+    both = (("trio.tasks", tasks), ("asyncio.tasks", len(asyncio.all_tasks(loop))))
+    return (*server.lanes.gauges(), ("work", bridge.busy), *both)
+
+
 async def _signalled() -> None:
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        with suppress(NotImplementedError):
-            loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, told.set)
     await told.wait()
