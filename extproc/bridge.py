@@ -23,7 +23,7 @@ import trio
 
 T = TypeVar("T")
 Serve = Callable[["Bridge"], Awaitable[None]]
-TESTED_TRIO_ASYNCIO = ("0.15", "0.16")
+TESTED_TRIO_ASYNCIO = ("0.16",)
 
 
 class Bridge(Protocol):
