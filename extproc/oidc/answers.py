@@ -37,7 +37,7 @@ class Respond:
 
     status: int
     reason: str
-    location: str | None = None
+    location: str | None = field(default=None, repr=False)  # holds a state, or an ID token as a hint
     cookies: tuple[Cookie, ...] = ()
     json: str | None = field(default=None, repr=False)
     page: Page | None = None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import urlsplit
 
@@ -21,9 +21,9 @@ class Request:
     application: str
     public: bool
     method: str
-    target: str  # the path with its query, as Envoy chose the route by
+    target: str = field(repr=False)  # the path with its query, as Envoy chose the route by
     authority: str
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def path(self) -> str:
@@ -65,7 +65,7 @@ class Cookie:
     """A cookie to set; an empty value with max_age 0 expires it, with the same attributes (or browsers would keep it)."""
 
     name: str
-    value: str
+    value: str = field(repr=False)
     secure: bool
     max_age: int | None = None
 

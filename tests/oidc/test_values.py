@@ -7,6 +7,7 @@ import pytest
 from rig.rows import rows
 from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, SECRET, application, client, pending, request
 
+from extproc.oidc.answers import Respond
 from extproc.oidc.assertion import AssertionProfile, jwks, max_age, mint
 from extproc.oidc.claims import Claims, header_value, parse_object
 from extproc.oidc.errors import ClientRefused, CodeRefused, InvalidMetadata, InvalidTokenResponse
@@ -133,6 +134,9 @@ def test_cook_03_every_byte_and_every_part_of_the_label_is_authenticated():
 def test_secrets_are_not_printed():
     from extproc.oidc.session import SessionId
 
+    asked = request("/oauth2/callback?code=the-code", cookie="c=the-cookie")
+    answer = Respond(303, "x", location="/?id_token_hint=the-token", cookies=(Cookie("c", "the-cookie", True),))
+    assert not any(secret in repr([asked, answer]) for secret in ("the-code", "the-cookie", "the-token"))
     shown = repr(
         [RING, client(), pending(), SessionId.of(b"s" * 32), code_grant(client(), "the-code", pending()), application()]
     )
