@@ -246,7 +246,9 @@ def test_check_names_what_to_register(tmp_path):
 
 
 def test_the_schema_is_json_and_describes_every_key(tmp_path):
-    schema = json.loads(run("schema", cwd=tmp_path).stdout)
+    done = run("schema", cwd=tmp_path)
+    assert done.stderr == ""
+    schema = json.loads(done.stdout)
     assert {"secret", "gateway", "providers", "applications", "identity", "timeouts"} <= set(schema["properties"])
 
 

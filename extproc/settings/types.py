@@ -4,7 +4,7 @@ import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from extproc.addresses import Address, parse_address
 
@@ -30,6 +30,7 @@ Duration = Annotated[
 Listen = Annotated[
     Address,
     PlainValidator(parse_address),
+    PlainSerializer(str, return_type=str),  # as it is written in the file
     WithJsonSchema({"type": "string", "examples": ["127.0.0.1:9500", "unix:/run/extproc.sock"]}),
 ]
 Name = Annotated[str, Field(pattern=NAME)]
