@@ -12,6 +12,9 @@ SET_COOKIE = "set_cookie"
 CACHE_CONTROL = "cache_control"
 REASON = "reason"
 
+# our cookies, as the head of Envoy's filter chain hands them on; nobody else gets them
+COOKIES = "x-extproc-cookies"
+
 # our own endpoints, below an application's path_prefix
 ENDPOINTS = "oauth2/"
 

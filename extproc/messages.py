@@ -7,11 +7,22 @@ from typing import assert_never
 
 from extproc import pages
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.contract import APPLICATION, CACHE_CONTROL, CONTINUE, DECISION, NAMESPACE, PUBLIC, REASON, SET_COOKIE
+from extproc.contract import (
+    APPLICATION,
+    CACHE_CONTROL,
+    CONTINUE,
+    COOKIES,
+    DECISION,
+    NAMESPACE,
+    PUBLIC,
+    REASON,
+    SET_COOKIE,
+)
 from extproc.oidc.answers import Answer, Continue, Respond
 from extproc.oidc.http import READ_HEADERS, Request
 
-_READ = frozenset(READ_HEADERS)
+# what Envoy forwards, and what the core calls it: of the cookies, ours only
+FORWARDED = {COOKIES if name == "cookie" else name: name for name in READ_HEADERS}
 GRPC_UNAUTHENTICATED, GRPC_UNAVAILABLE = 16, 14
 
 
@@ -46,7 +57,9 @@ def _head(head: wire.HttpHeaders, metadata: Mapping[str, str]) -> RequestHead:
             f"the route does not name its application in {APPLICATION}: is the configuration from `extproc envoy`?"
         )
     # Envoy fills raw_value only; latin-1 gives every byte a character, so nothing is lost and nothing can fail
-    headers = tuple((h.key, h.raw_value.decode("latin-1")) for h in head.headers.headers if h.key in _READ)
+    headers = tuple(
+        (FORWARDED[h.key], h.raw_value.decode("latin-1")) for h in head.headers.headers if h.key in FORWARDED
+    )
     pseudo = {key: value for key, value in headers if key.startswith(":")}
     plain = tuple((key, value) for key, value in headers if not key.startswith(":"))
     request = Request(

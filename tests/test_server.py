@@ -12,7 +12,7 @@ from rig.tokens import METADATA, NOW, application
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
-from extproc.contract import APPLICATION, CONTINUE, DECISION, NAMESPACE, SERVICE
+from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, SERVICE
 from extproc.messages import GRPC_UNAUTHENTICATED
 from extproc.oidc.errors import ProviderUnavailable
 from extproc.relying_party import RelyingParty
@@ -258,7 +258,7 @@ def test_a_provider_that_is_away_is_503_with_retry_after(serving):
     serving(test, provider=FakeProvider(None))
 
 
-COOKIE = {"cookie": "__Host-extproc-session-app=" + "A" * 43}
+COOKIE = {COOKIES: "__Host-extproc-session-app=" + "A" * 43}
 
 
 def test_a_busy_store_is_asked_again_in_the_held_lane(serving):

@@ -91,6 +91,14 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
             ": applications.app.provider: there is no provider 'other'; there are: main",
         ),
         ({"applications": {"app": {"provider": None}}}, ": applications.app: provider is missing"),
+        (
+            {
+                "applications": {
+                    "extproc-assertion-a": {"hosts": ["a"], "upstream": "http://127.0.0.1:1", "exclude": True}
+                }
+            },
+            "looks like a cookie of ours",
+        ),
         ({"applications": {"app": {"hosts": "localhost"}}}, ": applications.app.hosts: input should be a valid array"),
         ({"applications": {"app": {"hosts": []}}}, ": applications.app.hosts: "),
         ({"applications": {"app": {"hosts": ["localhost:80"]}}}, "is no host name in lower case without a port"),

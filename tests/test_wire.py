@@ -15,7 +15,7 @@ from rig.tokens import application, request
 
 from extproc import messages
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.contract import APPLICATION, NAMESPACE, PUBLIC
+from extproc.contract import APPLICATION, COOKIES, NAMESPACE, PUBLIC
 from extproc.oidc.answers import Continue, Page, Respond
 from extproc.oidc.http import READ_HEADERS, Cookie
 
@@ -28,6 +28,7 @@ def test_what_envoy_sends_is_read_and_what_we_do_not_know_is_skipped():
         HeaderValue(key=":method", raw_value=b"GET"),
         HeaderValue(key="authorization", raw_value=b"Bearer x"),
         HeaderValue(key="cookie", raw_value=b"a=1"),
+        HeaderValue(key=COOKIES, raw_value=b"b=2"),
     ]
     theirs = ProcessingRequest(
         request_headers=HttpHeaders(headers=HeaderMap(headers=headers), end_of_stream=True),
@@ -39,7 +40,7 @@ def test_what_envoy_sends_is_read_and_what_we_do_not_know_is_skipped():
     ours = wire.ProcessingRequest.FromString(bytes(theirs) + b"\xfa\x3f\x03new")
     head = messages.read(ours, {APPLICATION: "app", PUBLIC: "1"})
     assert head.request.target == "/a?b=\xff" and head.request.public and head.end_of_stream
-    assert head.request.headers == (("cookie", "a=1"),)  # only what we read of it is kept
+    assert head.request.headers == (("cookie", "b=2"),)  # only what we read of it is kept
 
 
 def theirs_of(answer) -> ProcessingResponse:

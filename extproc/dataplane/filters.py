@@ -1,11 +1,11 @@
 """The HTTP filters, in order; their names are the keys of per-route configuration.
 
-1. clean: nothing that a client sent is identity.
+0. clean, before any of them and before the route is chosen: nothing that a client sent is identity.
+1. cookies: ours leave the Cookie header for one of their own; the others stay as they were, byte for byte.
 2. assertion: a valid assertion cookie becomes identity headers, without us.
 3. decide: the processor, skipped when 2 wrote the subject header.
 4. gate: passes a verified assertion or the processor's word, and nothing else: a stream that ended in silence, a filter
    that an operator loosened, a matcher that got lost all end here.
-5. strip: our cookies leave the Cookie header, the others stay as they were, byte for byte.
 """
 
 import betterproto2
@@ -17,6 +17,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     GrpcServiceEnvoyGrpc,
     RetryPolicy,
     RetryPolicyRetryHostPredicate,
+    TypedExtensionConfig,
 )
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ExternalProcessor,
@@ -26,39 +27,42 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ProcessingMode,
     ProcessingModeHeaderSendMode,
 )
-from envoy_data_plane.envoy.extensions.filters.http.header_mutation.v3 import HeaderMutation, Mutations
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import HeaderMutation
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
 from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher
 from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 
+from extproc.contract import COOKIES as HANDED_ON
 from extproc.contract import NAMESPACE
 from extproc.dataplane import patterns
 from extproc.dataplane.clusters import PROCESSOR
-from extproc.dataplane.cookies import strip
+from extproc.dataplane.cookies import cookies
 from extproc.dataplane.signed_in import assertion, fast_path, gate, unless_signed_in
-from extproc.dataplane.typed import exact, pack, regex, seconds
-from extproc.oidc.http import READ_HEADERS
+from extproc.dataplane.typed import exact, extension, pack, regex, seconds
+from extproc.messages import FORWARDED
 from extproc.settings import Settings
 
-CLEAN, ASSERTION, DECIDE, GATE, STRIP, ROUTER = "clean", "assertion", "decide", "gate", "strip", "router"
+COOKIES, ASSERTION, DECIDE, GATE, ROUTER = "cookies", "assertion", "decide", "gate", "router"
 _SLACK = 10  # seconds between our own deadline and Envoy's: ours must come first, it has an answer
 
 
 def filters(settings: Settings) -> list[HttpFilter]:
-    chain: list[tuple[str, betterproto2.Message]] = [(CLEAN, clean(settings.identity.header_prefix))]
+    chain: list[tuple[str, betterproto2.Message]] = [(COOKIES, cookies())]
     if fast_path(settings):
         chain += [(ASSERTION, assertion(settings)), (DECIDE, unless_signed_in(settings, processor(settings)))]
     else:
         chain += [(DECIDE, processor(settings))]
-    chain += [(GATE, gate(settings)), (STRIP, strip()), (ROUTER, Router(suppress_envoy_headers=True))]
+    chain += [(GATE, gate(settings)), (ROUTER, Router(suppress_envoy_headers=True))]
     return [HttpFilter(name=name, typed_config=pack(message)) for name, message in chain]
 
 
-def clean(header_prefix: str) -> HeaderMutation:
-    forgeable = HeaderMutationRemoveOnMatch(key_matcher=regex(patterns.forgeable(header_prefix)))
-    return HeaderMutation(mutations=Mutations(request_mutations=[Mutation(remove_on_match=forgeable)]))
+def clean(settings: Settings) -> list[TypedExtensionConfig]:
+    """What a client may not send: identity headers in any spelling, and the header of `cookies`."""
+    forgeable = HeaderMutationRemoveOnMatch(key_matcher=regex(patterns.forgeable(settings.identity.header_prefix)))
+    mutations = [Mutation(remove_on_match=forgeable), Mutation(remove=HANDED_ON)]
+    return [extension("clean", HeaderMutation(mutations=mutations))]
 
 
 def processor(settings: Settings) -> ExternalProcessor:
@@ -78,9 +82,7 @@ def processor(settings: Settings) -> ExternalProcessor:
         max_message_timeout=seconds(max(timeouts.longest_held, timeouts.message) + _SLACK),
         # the route was chosen by the path: nobody changes that afterwards
         mutation_rules=HeaderMutationRules(disallow_system=True, disallow_is_error=True),
-        forward_rules=HeaderForwardingRules(
-            allowed_headers=ListStringMatcher(patterns=[exact(h) for h in READ_HEADERS])
-        ),
+        forward_rules=HeaderForwardingRules(allowed_headers=ListStringMatcher(patterns=[exact(h) for h in FORWARDED])),
         metadata_options=MetadataOptions(receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[NAMESPACE])),
         status_on_error=HttpStatus(code=StatusCode.ServiceUnavailable),
     )

@@ -30,7 +30,7 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
 
 from extproc.addresses import Address as Where
 from extproc.dataplane.clusters import address
-from extproc.dataplane.filters import filters
+from extproc.dataplane.filters import clean, filters
 from extproc.dataplane.observe import access_log, local_replies, tracing
 from extproc.dataplane.routes import hosts, keeps_escaped_slashes, route_configuration
 from extproc.dataplane.typed import file, pack, seconds
@@ -98,6 +98,7 @@ def _gateway(settings: Settings) -> HttpConnectionManager:
     manager.tracing = tracing(settings)
     manager.local_reply_config = local_replies(settings)
     manager.route_config = route_configuration(settings)
+    manager.early_header_mutation_extensions = clean(settings)
     manager.http_filters = filters(settings)
     return manager
 

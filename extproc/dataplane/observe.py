@@ -80,14 +80,14 @@ def _log(name: str, message: FileAccessLog | StdoutAccessLog | StderrAccessLog) 
 
 
 def tracing(settings: Settings) -> HttpConnectionManagerTracing:
-    """OpenTelemetry; a client's traceparent goes on. Each hop upstream is a span, the provider's hop included."""
+    """OpenTelemetry; a client's traceparent goes on. One span a request: a second one for the hop upstream says little more
+    and costs every request, sampled or not."""
     receiver = HttpService(http_uri=HttpUri(uri=traces_url(settings), cluster=TRACING, timeout=seconds(1)))
     provider = extension(
         "envoy.tracers.opentelemetry", OpenTelemetryConfig(http_service=receiver, service_name="envoy")
     )
     return HttpConnectionManagerTracing(
         random_sampling=Percent(value=settings.tracing.sample * 100),
-        spawn_upstream_span=True,
         max_path_tag_length=0,  # the url tag would have the query
         custom_tags=[_reason_tag()],
         provider=TracingHttp(name=provider.name, typed_config=provider.typed_config),

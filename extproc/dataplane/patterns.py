@@ -4,7 +4,6 @@ Envoy matches a path without its query, and a whole value. All of it is made fro
 """
 
 import re
-from collections.abc import Sequence
 
 _PLAIN = r"[A-Za-z0-9._~!$&'()*+,=:@/-]"
 _MORE = r"%[89ABab][0-9A-Fa-f]"
@@ -40,12 +39,3 @@ def forgeable(header_prefix: str) -> str:
     CGI, WSGI and PHP turn `-` and, some of them, every other character that is no letter or digit into `_`.
     """
     return "".join(c if c.isalnum() else "[^a-z0-9]" for c in header_prefix) + ".*"
-
-
-def repeated(names: Sequence[str]) -> str:
-    """A Cookie header in which one of these cookies comes more than once: somebody may have planted one.
-
-    A browser sends two of a name when a neighbouring host or a longer path set another; jwt_authn would take the first.
-    """
-    each = "|".join(f"{re.escape(name)}=.*[;,][ \t]*{re.escape(name)}=" for name in names)
-    return rf"(?:.*[;,])?[ \t]*(?:{each}).*"

@@ -38,9 +38,11 @@ from envoy_data_plane.envoy.type.v3 import FractionalPercent
 from envoy_data_plane.google.protobuf import Any
 
 from extproc.contract import APPLICATION, CACHE_CONTROL, ENDPOINTS, NAMESPACE, PUBLIC, SET_COOKIE
+from extproc.contract import COOKIES as OURS
 from extproc.dataplane import patterns
 from extproc.dataplane.clusters import application_cluster
-from extproc.dataplane.filters import ASSERTION, DECIDE, GATE
+from extproc.dataplane.cookies import keeping
+from extproc.dataplane.filters import ASSERTION, COOKIES, DECIDE, GATE
 from extproc.dataplane.signed_in import fast_path
 from extproc.dataplane.typed import ADD, header, pack, seconds, text
 from extproc.settings import Settings
@@ -58,6 +60,7 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
         name="gateway",
         virtual_hosts=list(_virtual_hosts(settings)),
         ignore_port_in_host_matching=True,  # and the Host header goes on as it came
+        request_headers_to_remove=[OURS],
         response_headers_to_add=hsts(settings),
     )
 
@@ -135,6 +138,10 @@ def _application(settings: Settings, name: str) -> Iterator[Route]:
 
 
 def _pages(settings: Settings, route: str, name: str, match: RouteMatch, *, public: bool = False) -> Route:
+    application = settings.applications[name]
+    config = _unasked() if application.exclude else _asked(settings, name, public=public)
+    if not application.strip_cookies:
+        config[COOKIES] = pack(keeping())
     return Route(
         name=route,
         match=match,
@@ -142,10 +149,8 @@ def _pages(settings: Settings, route: str, name: str, match: RouteMatch, *, publ
         route=RouteAction(
             cluster=application_cluster(name), timeout=seconds(0), idle_timeout=seconds(_IDLE), retry_policy=_AGAIN
         ),
-        typed_per_filter_config=_unasked()
-        if settings.applications[name].exclude
-        else _asked(settings, name, public=public),
-        response_headers_to_add=[] if settings.applications[name].exclude else _renewal(),
+        typed_per_filter_config=config,
+        response_headers_to_add=[] if application.exclude else _renewal(),
         decorator=Decorator(operation=route, propagate=False),
     )
 

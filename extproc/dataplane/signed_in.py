@@ -1,7 +1,7 @@
 """Who is signed in: `assertion` (Envoy verifies by itself), what skips `decide`, and `gate` (the second lock)."""
 
 import betterproto2
-from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, PrincipalSet, SourcedMetadata
+from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, SourcedMetadata
 from envoy_data_plane.envoy.config.rbac.v3 import Rbac as Rules
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
 from envoy_data_plane.envoy.extensions.common.matching.v3 import ExtensionWithMatcher
@@ -11,6 +11,7 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
     JwtAuthentication,
     JwtCacheConfig,
     JwtClaimToHeader,
+    JwtHeader,
     JwtProvider,
     JwtRequirement,
     JwtRequirementOrList,
@@ -30,7 +31,6 @@ from envoy_data_plane.xds.type.matcher.v3 import (
     MatcherMatcherList,
     MatcherMatcherListFieldMatcher,
     MatcherMatcherListPredicate,
-    MatcherMatcherListPredicatePredicateList,
     MatcherMatcherListPredicateSinglePredicate,
     MatcherOnMatch,
 )
@@ -38,9 +38,8 @@ from envoy_data_plane.xds.type.matcher.v3 import RegexMatcher as XdsRegexMatcher
 from envoy_data_plane.xds.type.matcher.v3 import RegexMatcherGoogleRe2 as XdsGoogleRe2
 from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatcher
 
-from extproc.contract import CONTINUE, DECISION, NAMESPACE
-from extproc.dataplane import patterns
-from extproc.dataplane.typed import exact, extension, pack, regex, text
+from extproc.contract import CONTINUE, COOKIES, DECISION, NAMESPACE
+from extproc.dataplane.typed import exact, extension, pack, text
 from extproc.oidc.assertion import jwks
 from extproc.oidc.http import CookieNames
 from extproc.oidc.seal import KeyRing
@@ -85,7 +84,9 @@ def _provider(settings: Settings, name: str, keys: str) -> JwtProvider:
         require_expiration=True,
         clock_skew_seconds=1,  # 0 would mean 60
         local_jwks=text(keys),
-        from_cookies=[assertion_cookie(settings, name)],  # and nowhere else: a bearer token is never an assertion
+        # out of our cookies and nowhere else: a bearer token is never an assertion
+        from_headers=[JwtHeader(name=COOKIES, value_prefix=f"{assertion_cookie(settings, name)}=")],
+        forward=True,  # the other cookies in it are the processor's, should an assertion turn out to name nobody
         jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_ASSERTIONS),
         claim_to_headers=[JwtClaimToHeader(header_name=h, claim_name=h) for h in settings.identity.headers],
     )
@@ -93,14 +94,7 @@ def _provider(settings: Settings, name: str, keys: str) -> JwtProvider:
 
 def unless_signed_in(settings: Settings, processor: ExternalProcessor) -> ExtensionWithMatcher:
     """The processor, but for requests with a verified assertion. Without its matcher Envoy would skip it every time."""
-    signed_in = MatcherMatcherListPredicate(
-        and_matcher=MatcherMatcherListPredicatePredicateList(
-            predicate=[
-                _header_is(settings.identity.subject_header, ".+"),
-                MatcherMatcherListPredicate(not_matcher=_header_is("cookie", _planted(settings))),
-            ]
-        )
-    )
+    signed_in = _header_is(settings.identity.subject_header, ".+")
     skip = MatcherMatcherListFieldMatcher(
         predicate=signed_in, on_match=MatcherOnMatch(action=_xds("skip", SkipFilter()))
     )
@@ -108,10 +102,6 @@ def unless_signed_in(settings: Settings, processor: ExternalProcessor) -> Extens
         extension_config=extension("envoy.filters.http.ext_proc", processor),
         xds_matcher=Matcher(matcher_list=MatcherMatcherList(matchers=[skip])),
     )
-
-
-def _planted(settings: Settings) -> str:
-    return patterns.repeated([assertion_cookie(settings, name) for name in protected(settings)])
 
 
 def _header_is(name: str, pattern: str) -> MatcherMatcherListPredicate:
@@ -132,9 +122,8 @@ def gate(settings: Settings) -> Rbac:
     said = SourcedMetadata(metadata_matcher=metadata(DECISION, exact(CONTINUE)))
     decided = [Principal(sourced_metadata=said)]
     if fast_path(settings):
-        signed_in = Principal(header=HeaderMatcher(name=settings.identity.subject_header, present_match=True))
-        planted = Principal(header=HeaderMatcher(name="cookie", string_match=regex(_planted(settings))))
-        decided.append(Principal(and_ids=PrincipalSet(ids=[signed_in, Principal(not_id=planted)])))
+        # the first that holds ends the search, and this one nearly always does
+        decided.insert(0, Principal(header=HeaderMatcher(name=settings.identity.subject_header, present_match=True)))
     return Rbac(rules=Rules(policies={"decided": Policy(permissions=[Permission(any=True)], principals=decided)}))
 
 

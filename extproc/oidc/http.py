@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import urlsplit
 
-# Everything the core reads of a request: Envoy forwards these headers and no others, so that an application's secrets
-# (Authorization, say) never reach this process. Adding one here adds it to the generated configuration.
+# Everything the core reads of a request: Envoy forwards these headers and no others (of the cookies, ours), so that an
+# application's secrets never reach this process. Adding one here adds it to the generated configuration.
 READ_HEADERS = (
     ":authority", ":method", ":path", ":scheme", "accept", "access-control-request-method", "content-type", "cookie", "origin",
     "purpose", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-purpose", "upgrade", "x-requested-with",
@@ -106,8 +106,8 @@ class CookieNames:
         return Cookie(name, "", self.secure, 0)
 
 
-# The Cookie header as Envoy passes it on: ours, of every application, on http and https. Used in the generated configuration.
-OUR_COOKIES = r"(?:__Host-)?extproc-(?:session|assertion|login)-"
+# What follows `extproc-` or `__Host-extproc-` in a name of ours; the generated configuration tells our cookies by it.
+COOKIE_KINDS = ("session-", "assertion-", "login-")
 
 
 def same_origin_target(target: str) -> str | None:

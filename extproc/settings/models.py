@@ -146,6 +146,10 @@ class ApplicationSettings(Model):
     escaped_slashes: Literal["reject", "keep"] = Field(
         "reject", description="%2F and %5C in paths: 400, or passed on as they came"
     )
+    strip_cookies: bool = Field(
+        True,
+        description="our cookies never reach the application; false: they do, and it can act as its users; Envoy saves little by it",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -323,6 +327,10 @@ class Settings(Model):
                 known = ", ".join(self.providers) or "none"
                 raise ValueError(
                     f"applications.{name}.provider: there is no provider {application.provider!r}; there are: {known}"
+                )
+            if "extproc-assertion-" in name:
+                raise ValueError(
+                    f"applications.{name}: a name with extproc-assertion- in it looks like a cookie of ours"
                 )
             if not application.exclude:
                 host = urlsplit(self.url(name)).hostname or ""

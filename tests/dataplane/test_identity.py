@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dataplane.conftest import Gateway, World
 from dataplane.parts import RING, SECRET, Asked, assertion
 
+from extproc.contract import COOKIES
 from extproc.oidc.assertion import key_id
 from extproc.oidc.seal import KeyRing, b64encode
 
@@ -144,6 +145,7 @@ def _no_assertions(gateway: Gateway) -> dict[str, str]:
         "another secret": assertion(gateway.settings, "main", ring=KeyRing.of([b"z" * 32]), x_auth_sub="EVIL"),
         "alg none": f"{none}.{part[1]}.",
         "alg none with a signature": f"{none}.{part[1]}.{part[2]}",
+        "a critical header put in": f"{b64encode(json.dumps({**head, 'crit': ['x'], 'x': 1}).encode())}.{part[1]}.{part[2]}",
         "no subject header": _signed(head, {k: v for k, v in claims.items() if k != "x-auth-sub"}),
         "empty subject header": _signed(head, {**claims, "x-auth-sub": ""}),
         "empty": "",
@@ -162,12 +164,60 @@ def test_what_is_no_assertion_goes_to_the_processor(plain: Gateway, world: World
 
 def test_a_cookie_that_comes_twice_goes_to_the_processor(plain: Gateway, world: World, asked: list[Asked]) -> None:
     one, two = plain.cookie("main", x_auth_sub="alice"), plain.cookie("main", x_auth_sub="mallory")
-    for cookie in (f"{one}; {two}", f"{one};{one}", f"x=1; {two}; y=2,{one}", f"{one}; extproc-assertion-main="):
+    planted = one.partition("=")[2]
+    for cookie in (
+        f"{one}; {two}",
+        f"{one};{one}",
+        f"x=1; {two}; y=2,{one}",
+        f"{one}; extproc-assertion-main=",
+        f"extproc-session-main={two}; {one}",  # jwt_authn looks for the name anywhere in what it reads
+        f"{one}; extproc-session-main= x={two}",
+        f"extproc-assertion-extproc-assertion-main={planted}; {one}",
+        f"{one}; extproc-session-extproc-assertion-main={planted}",
+        f"__Host-{two}; {one}",
+    ):
         asked.clear()
         assert plain.client.get("/", cookie=cookie).status == 303, cookie
         assert len(asked) == 1
     assert plain.client.get("/", f"cookie: {one}", f"cookie: {two}").status == 303
     assert world.upstream.received == []
+
+
+def test_the_name_in_a_cookie_of_the_applications_plants_nothing(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
+    evil, good = plain.cookie("main", x_auth_sub="mallory"), plain.cookie("main", x_auth_sub="alice")
+    for cookie in (f"x={evil}; {good}", f"{good}; extproc-theme={evil}", f"x{evil}; {good}; a= {evil}"):
+        assert plain.client.get("/", cookie=cookie).status == 200, cookie
+    assert [received.values("x-auth-sub") for received in world.upstream.received] == [["alice"]] * 3
+
+
+@pytest.mark.parametrize("path", ["/x", "/public/", "/assets/"])
+def test_nobody_but_envoy_hands_cookies_on(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
+    """The header in which they travel is taken from a client's request, and the application never sees it."""
+    forged = f"{COOKIES}: {plain.cookie('main', x_auth_sub='mallory')}; extproc-session-main=s"
+    plain.client.get(path, forged)
+    plain.client.get(path, forged, cookie="extproc-session-main=own")
+    assert [stream.headers.get(COOKIES) for stream in asked] == ([None, b"extproc-session-main=own"] if asked else [])
+    assert len(asked) == {"/x": 2, "/public/": 2, "/assets/": 0}[path]
+    assert all(received.values(COOKIES) == [] for received in world.upstream.received)
+    assert len(world.upstream.received) == {"/x": 0, "/public/": 2, "/assets/": 2}[path]
+
+
+def test_strip_cookies_false_leaves_the_cookie_header_as_it_came(world: World, asked: list[Asked]) -> None:
+    url = world.upstream.url
+    applications: dict[str, object] = {
+        "kept": {"hosts": ["app.test"], "upstream": url, "provider": "main", "strip_cookies": False},
+        "other": {"hosts": ["app.test"], "path_prefix": "/other/", "upstream": url, "provider": "main"},
+    }
+    with world.gateway(f"keeping-{time.monotonic_ns()}", applications) as gateway:
+        sent = f"a=1; {gateway.cookie('kept')}; {gateway.cookie('other')}; b=2"
+        assert gateway.client.get("/", cookie=sent).status == 200
+        assert gateway.client.get("/other/", cookie=sent).status == 200
+        both = f"{gateway.cookie('kept')}; {gateway.cookie('kept', x_auth_sub='mallory')}"
+        assert gateway.client.get("/", cookie=both).status == 303, "planted ones are found all the same"
+    assert [received.values("cookie") for received in world.upstream.received] == [[sent], ["a=1; b=2"]]
+    assert all(received.values(COOKIES) == [] for received in world.upstream.received)
 
 
 def test_a_cookie_that_comes_twice_does_not_open_the_gate(plain: Gateway, world: World, asked: list[Asked]) -> None:

@@ -11,8 +11,9 @@ from rig.envoy import EnvoyProcess
 from rig.ports import free_port
 from rig.processes import wait_until
 
+from extproc.contract import COOKIES
 from extproc.dataplane import to_yaml
-from extproc.oidc.http import READ_HEADERS
+from extproc.messages import FORWARDED
 
 
 def test_a_stream_that_ends_in_silence_meets_the_gate(plain: Gateway, world: World, asked: list[Asked]) -> None:
@@ -105,12 +106,12 @@ def test_a_request_is_held_once_for_as_long_as_the_processor_needs(
 
 def test_the_processor_gets_what_it_reads_and_nothing_else(plain: Gateway, asked: list[Asked]) -> None:
     sent = ("authorization: Bearer canary", "x-api-key: canary", "accept: text/html", "sec-fetch-mode: navigate")
-    plain.client.get("/x?a=b", *sent, cookie="a=1")
+    plain.client.get("/x?a=b", *sent, cookie="a=canary; extproc-session-main=s;b=canary,extproc-login-main-1=l")
     (stream,) = asked
-    assert set(stream.headers) <= set(READ_HEADERS)
+    assert set(stream.headers) <= set(FORWARDED)
     assert stream.headers[":path"] == b"/x?a=b"
     assert stream.headers["accept"] == b"text/html"
-    assert stream.headers["cookie"] == b"a=1"
+    assert stream.headers[COOKIES] == b"extproc-session-main=s; extproc-login-main-1=l"
     assert b"canary" not in b"".join(stream.headers.values())
 
 
