@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.measure import SCRIPT, Result
-from benchmarks.rows import ROWS, Plan
+from benchmarks.logins import counts
+from benchmarks.measure import SCRIPT, Plan, Result
+from benchmarks.rows import ROWS
 
 
 def table(results: Sequence[Result]) -> str:
@@ -31,6 +32,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of load for each subject in each round")
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--logins", type=int, default=100, help="whole logins in each round of the row login")
+    for name, default, what in (
+        ("held", "1000,10000", "logins held at once, in the row held"),
+        ("stored", "10,10000,1000000", "sessions in the store, in the row growth"),
+        ("applications", "1,500", "applications, in the row growth"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=counts, default=default, metavar="N,N", help=f"{what} (default: {default})"
+        )
     parsed = parser.parse_args()
     unknown = [name for name in parsed.rows if name not in ROWS]
     if unknown:
@@ -44,6 +54,10 @@ def main() -> int:
             parsed.connections,
             script.name,
             lambda line: print(line, file=sys.stderr, flush=True),
+            parsed.logins,
+            parsed.held,
+            parsed.stored,
+            parsed.applications,
         )
         results = [result for name in parsed.rows or ROWS for result in ROWS[name](plan)]
     print(table(results))

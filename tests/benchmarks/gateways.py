@@ -12,7 +12,9 @@ from rig.envoy import EnvoyProcess, newest
 from rig.liar import Liar
 from rig.ports import answers, free_port
 from rig.processes import Process
+from rig.providers import Provider
 from rig.stack import ROOT, Stack
+from rig.webuser import WebUser
 
 T = "type.googleapis.com/envoy."
 ROUTER = {"name": "router", "typed_config": {"@type": T + "extensions.filters.http.router.v3.Router"}}
@@ -74,20 +76,51 @@ def upstream() -> Iterator[int]:
         yield port
 
 
+BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}
+SCRIPT_CALL = {
+    "Accept": "application/json",
+    "Sec-Fetch-Mode": "cors",
+    "Sec-Fetch-Dest": "empty",
+    "Sec-Fetch-Site": "same-origin",
+}
+
+
 class Gateway(Stack):
     """Our gateway before the bench's upstream; with `reference`, the stock server is in the processor's place."""
 
-    def __init__(self, port: int, *, reference: bool = False, **settings: Any) -> None:
+    def __init__(
+        self,
+        port: int,
+        provider: Provider | None = None,
+        *,
+        reference: bool = False,
+        applications: int = 1,
+        **settings: Any,
+    ) -> None:
         upstream = f"http://127.0.0.1:{port}"
+        more = {
+            f"app-{index}": {
+                "hosts": ["localhost"],
+                "path_prefix": f"/app-{index}/",
+                "upstream": upstream,
+                "provider": "main",
+            }
+            for index in range(1, applications)
+        }
         extra = {
-            "applications": {"app": {"upstream": upstream}},
+            "applications": {"app": {"upstream": upstream}, **more},
             "gateway": {"access_log": "/dev/null"},
             "tracing": None,
             "log": {"level": "WARNING"},
             **settings,
         }
-        super().__init__(Liar(behind=False), settings=extra)
+        super().__init__(provider or Liar(behind=False), settings=extra)
         self._reference = reference
+
+    def processor_pids(self) -> tuple[int, ...]:
+        """`extproc serve` and its workers."""
+        pid = self.extproc.pid
+        return (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
     def start_extproc(self) -> Process:
         if not self._reference:
@@ -102,6 +135,13 @@ class Gateway(Stack):
             cwd=self.directory,
         )
         return self.extproc.wait_ready(lambda: answers(int(listen.rpartition(":")[2])))
+
+
+@contextmanager
+def signed_in(gateway: Gateway) -> Iterator[WebUser]:
+    with gateway.user() as user:
+        assert user.go(gateway.url("/")).status_code == 200, user.journey()
+        yield user
 
 
 def jwt_authn(jwks: str, cookie: str, issuer: str) -> dict[str, Any]:

@@ -110,22 +110,41 @@ def compare(
         base = [of(sample) for sample in samples[subjects[0].name]]
         for subject in subjects:
             values = [of(sample) for sample in samples[subject.name]]
-            ratios = [value / other for value, other in zip(values, base, strict=True)]
             lost = sum(sample.lost for sample in samples[subject.name])
-            results.append(
-                Result(
-                    row,
-                    subject.name,
-                    subjects[0].name,
-                    metric,
-                    unit,
-                    min(values),
-                    statistics.median(values),
-                    max(values),
-                    min(ratios),
-                    statistics.median(ratios),
-                    max(ratios),
-                    lost,
-                )
-            )
+            results.append(ratios(row, subject.name, subjects[0].name, metric, unit, values, base, lost))
     return results
+
+
+def ratios(
+    row: str,
+    subject: str,
+    reference: str,
+    metric: str,
+    unit: str,
+    values: Sequence[float],
+    base: Sequence[float],
+    lost: int = 0,
+) -> Result:
+    """Values of a subject beside those of its reference, round by round."""
+    pairs = [value / other for value, other in zip(values, base, strict=True)]
+    middle = statistics.median
+    of_values, of_pairs = (min(values), middle(values), max(values)), (min(pairs), middle(pairs), max(pairs))
+    return Result(row, subject, reference, metric, unit, *of_values, *of_pairs, lost)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often. script: wrk's, a path; held, stored, applications: the sizes that rows of those names try."""
+
+    rounds: int
+    seconds: float
+    connections: int
+    script: str
+    say: Callable[[str], None]
+    logins: int
+    held: Sequence[int]
+    stored: Sequence[int]
+    applications: Sequence[int]
+
+    def compare(self, row: str, *subjects: Subject) -> list[Result]:
+        return compare(row, subjects, self.rounds, self.seconds, self.connections, self.script, self.say)

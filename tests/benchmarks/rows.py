@@ -1,43 +1,27 @@
 """The rows of the table. Each sets its subjects up, has them take turns, and gives its results."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
 
 from rig.ports import free_port
 from rig.webuser import WebUser
 
-from benchmarks.gateways import Gateway, cluster, envoy, jwt_authn, oauth2, plain, public_keys, upstream
-from benchmarks.measure import Result, Subject, compare
-
-BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}
-SCRIPT_CALL = {
-    "Accept": "application/json",
-    "Sec-Fetch-Mode": "cors",
-    "Sec-Fetch-Dest": "empty",
-    "Sec-Fetch-Site": "same-origin",
-}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how often; `wrk` is the path of its script."""
-
-    rounds: int
-    seconds: float
-    connections: int
-    script: str
-    say: Callable[[str], None]
-
-    def compare(self, row: str, *subjects: Subject) -> list[Result]:
-        return compare(row, subjects, self.rounds, self.seconds, self.connections, self.script, self.say)
-
-
-@contextmanager
-def signed_in(gateway: Gateway) -> Iterator[WebUser]:
-    with gateway.user() as user:
-        assert user.go(gateway.url("/")).status_code == 200, user.journey()
-        yield user
+from benchmarks.gateways import (
+    BROWSER,
+    SCRIPT_CALL,
+    Gateway,
+    cluster,
+    envoy,
+    jwt_authn,
+    oauth2,
+    plain,
+    public_keys,
+    signed_in,
+    upstream,
+)
+from benchmarks.growth import row_growth, row_workers
+from benchmarks.logins import row_held, row_login
+from benchmarks.measure import Plan, Result, Subject
 
 
 def row_signed_in(plan: Plan) -> list[Result]:
@@ -96,4 +80,11 @@ def row_processed(plan: Plan) -> list[Result]:
         )
 
 
-ROWS: dict[str, Callable[[Plan], list[Result]]] = {"signed-in": row_signed_in, "processed": row_processed}
+ROWS: dict[str, Callable[[Plan], list[Result]]] = {
+    "signed-in": row_signed_in,
+    "processed": row_processed,
+    "login": row_login,
+    "held": row_held,
+    "workers": row_workers,
+    "growth": row_growth,
+}

@@ -44,7 +44,9 @@ def test_the_processor_is_skipped_by_a_matcher_or_not_at_all(lifetime: int) -> N
     for wrapper in wrappers:
         (only,) = wrapper["xds_matcher"]["matcher_list"]["matchers"]
         assert only["predicate"]
-        assert "on_no_match" not in wrapper["xds_matcher"]
+        made = wrapper["xds_matcher"]["on_no_match"]["action"]["typed_config"]
+        assert made["typed_config"]["typed_config"]["@type"].endswith(".ExternalProcessor")
+        assert wrapper["extension_config"]["typed_config"]["@type"].endswith(".Composite")
 
 
 def test_extp_16_nothing_opens_the_processor() -> None:
