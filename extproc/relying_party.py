@@ -33,6 +33,7 @@ from extproc.oidc.errors import (
     UnknownKey,
 )
 from extproc.oidc.http import Cookie, Request
+from extproc.oidc.index import Device
 from extproc.oidc.jose import KeySet
 from extproc.oidc.logout import end_session_url, signed_out_url
 from extproc.oidc.metadata import ProviderMetadata
@@ -176,7 +177,9 @@ class RelyingParty:
             session = await self._establish(provider, application, step, tokens)
             with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
                 replaced = step.signed_in.id.key if step.signed_in is not None else None
-                await self._store.put(to_record(application, session, secrets.token_bytes(ENTROPY)), replaced)
+                await self._store.put(
+                    to_record(application, session, Device(), secrets.token_bytes(2 * ENTROPY)), replaced
+                )
         except BaseException:
             await self._revoke(provider, application, tokens)
             raise

@@ -23,6 +23,7 @@ from extproc.oidc.errors import (
     StateMismatch,
 )
 from extproc.oidc.http import Request
+from extproc.oidc.index import Device
 from extproc.oidc.logout import end_session_url
 from extproc.oidc.refusals import respond
 from extproc.oidc.session import Session, SessionId, from_record, to_record
@@ -442,7 +443,7 @@ def test_web_09_userinfo_shows_the_claims_and_no_token():
 
 
 def test_a_record_opens_for_its_session_alone():
-    record = to_record(APP, SESSION, ENTROPY_BYTES)
+    record = to_record(APP, SESSION, Device("Firefox", "192.0.2.7"), ENTROPY_BYTES * 2)
     assert from_record(APP, SESSION.id, record) == SESSION
     assert b"alice" not in record.sealed and SESSION.id.value.encode() not in record.sealed + record.key
     assert from_record(APP, SessionId.of(b"x" * 32), record) is None
