@@ -22,7 +22,7 @@ from extproc.provider import Provider
 from extproc.relying_party import RelyingParty
 from extproc.server import CannotListen, Listener, Server
 from extproc.sessions import SessionStore
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.opening import open_store
 from extproc.settings import Settings
 from extproc.traces import Recorder, TraceStore
 
@@ -75,7 +75,7 @@ def run(settings: Settings) -> None:
         os.environ.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     )
     tracing = telemetry.set_up_tracing([Recorder(traces)], settings.tracing.endpoint, standard=standard)
-    store = SQLiteStore(settings.store.path)
+    store = open_store(settings.store)
     try:
         guest(partial(_serve, settings, store, traces))
     finally:

@@ -120,7 +120,7 @@ def establish(
 class Record:
     """A session as a store keeps it: opaque bytes under a key, with the times by which it ends and the tags by which it is found.
 
-    index is empty and there are no tags in a record that a version before them wrote.
+    A tag has 32 bytes. A record that a version before them wrote has no index and no tags.
     """
 
     key: bytes
