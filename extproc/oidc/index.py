@@ -8,19 +8,10 @@ import hmac
 import json
 from dataclasses import dataclass
 
+from extproc.oidc.device import Device
 from extproc.oidc.seal import KeyRing, Label
 
 TAG_BYTES = 32
-MAX_AGENT = 120
-MAX_ADDRESS = 45  # an IPv6 address in its longest form
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """What a session's own user recognises it by: display only, no decision goes by it."""
-
-    agent: str = ""
-    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +54,7 @@ def _label(key: bytes) -> Label:
 def seal_entry(ring: KeyRing, key: bytes, entry: IndexEntry, entropy: bytes) -> bytes:
     """key: the record's, to which the entry is bound. entropy: 44 random bytes."""
     e, d = entry, entry.device
-    fields = [1, e.application, e.issuer, e.subject, e.sid, e.created, d.agent[:MAX_AGENT], d.address[:MAX_ADDRESS]]
+    fields = [1, e.application, e.issuer, e.subject, e.sid, e.created, d.agent, d.address]
     return ring.seal(json.dumps(fields, separators=(",", ":")).encode(), _label(key), entropy).encode()
 
 

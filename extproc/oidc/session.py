@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import PendingAuthorization
 from extproc.oidc.claims import Claims
+from extproc.oidc.device import Device
 from extproc.oidc.errors import SessionTooLarge
 from extproc.oidc.id_token import UserInfo, claims_of, verify_id_token
-from extproc.oidc.index import Device, IndexEntry, seal_entry, written_tags
+from extproc.oidc.index import IndexEntry, seal_entry, sid_tags, subject_tags, written_tags
 from extproc.oidc.jose import KeySet
-from extproc.oidc.seal import ENTROPY, Label, b64encode
+from extproc.oidc.seal import ENTROPY, KeyRing, Label, b64encode
 from extproc.oidc.token import TokenResponse
 
 ID_BYTES = 32
@@ -77,6 +78,11 @@ class Session:
 
     def stale_touch(self, now: int) -> bool:
         return now >= self.touched + TOUCH_AFTER
+
+    def keys(self, ring: KeyRing) -> tuple[bytes, ...]:
+        """All that it may be buried by: itself, its user, the provider's session."""
+        by_sid = sid_tags(ring, self.issuer, self.sid) if self.sid is not None else ()
+        return (self.id.key, *subject_tags(ring, self.issuer, self.subject), *by_sid)
 
     def not_after(self, application: Application, now: int) -> int:
         """No assertion outlives this."""
@@ -140,14 +146,15 @@ def to_record(application: Application, session: Session, device: Device, entrop
     """entropy: 88 random bytes, 44 for each layer. Raises SessionTooLarge."""
     ring, s = application.ring, session
     entry = IndexEntry(application.name, s.issuer, s.subject, s.sid, s.created, device)
-    sealed = ring.seal(_dump(session), _label(application, s.id), entropy[:ENTROPY]).encode()
+    sealed = ring.seal(dump(session), _label(application, s.id), entropy[:ENTROPY]).encode()
     if len(sealed) > MAX_SEALED:
         raise SessionTooLarge(f"the session would take {len(sealed)} bytes of the store; {MAX_SEALED} are allowed")
     index = seal_entry(ring, s.id.key, entry, entropy[ENTROPY:])
     return Record(s.id.key, sealed, s.expires, s.touched, index, written_tags(ring, entry))
 
 
-def _dump(session: Session) -> bytes:
+def dump(session: Session) -> bytes:
+    """The session but for its id and its last use, which each kind of store keeps in its own way."""
     s = session
     fields = [
         FORMAT,
@@ -172,10 +179,10 @@ def from_record(application: Application, session_id: SessionId, record: Record)
     opened = application.ring.open(
         record.sealed.decode("ascii", "replace"), _label(application, session_id), limit=2_000_000
     )
-    return _load(opened, session_id, record.touched) if opened is not None else None
+    return load(opened, session_id, record.touched) if opened is not None else None
 
 
-def _load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
+def load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
     """Only for bytes that were sealed by us. None: a format that this version does not know."""
     version, *fields = json.loads(data)
     if version != FORMAT:

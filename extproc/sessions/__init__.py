@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from extproc.oidc.session import Record
+from extproc.oidc.application import Application
+from extproc.oidc.device import Device
+from extproc.oidc.http import Cookie, Request
+from extproc.oidc.session import Record, Session, SessionId
 
 
 class StoreBusy(Exception):
@@ -84,3 +87,39 @@ class SessionStore(Tombstones, Protocol):
 
         So a logout during a refresh is never undone. The later of both `touched` stays. The lock stays too.
         """
+
+
+class Sessions(Protocol):
+    """How a browser's session is found, kept and ended: in a store under an id, or whole in its cookies."""
+
+    def peek(self, application: Application, request: Request, now: int) -> Session | None:
+        """The session of this browser, without waiting, on the event loop. Raises StoreBusy. Its limits are not looked at."""
+
+    async def find(self, application: Application, request: Request, now: int) -> Session | None:
+        """The same, with waiting."""
+
+    async def begin(
+        self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
+    ) -> tuple[Cookie, ...]:
+        """Keeps a new session in place of another of the same browser; the cookies that it is to have. Raises SessionTooLarge."""
+
+    def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+        """The cookies that write down a session's last use; none where touch() does."""
+
+    async def touch(self, session_id: SessionId, now: int) -> None:
+        """Writes down a session's last use; nothing where the cookies of used() do."""
+
+    async def end(self, session: Session, now: int) -> None:
+        """Ends it, whoever has its cookies."""
+
+    async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
+        """Ends every session that carries one of the tags. until: when the last of them would end by itself.
+
+        How many there were; None where nobody can know.
+        """
+
+    async def claim(self, key: bytes, expires: int, now: int) -> bool:
+        """See Tombstones."""
+
+    async def aclose(self) -> None:
+        """Closes what is open."""

@@ -12,6 +12,7 @@ from extproc.oidc.answers import Authenticate, Continue, EndSession, Exchange, P
 from extproc.oidc.authorization import LIFE, MAX_COOKIE_BYTES, MAX_COOKIES, authorization_url, crowded_out, login_cookie
 from extproc.oidc.claims import Claims
 from extproc.oidc.decisions import decide
+from extproc.oidc.device import Device
 from extproc.oidc.errors import (
     CrossSiteLogout,
     InvalidCallback,
@@ -23,7 +24,6 @@ from extproc.oidc.errors import (
     StateMismatch,
 )
 from extproc.oidc.http import Request
-from extproc.oidc.index import Device
 from extproc.oidc.logout import end_session_url
 from extproc.oidc.refusals import respond
 from extproc.oidc.session import Session, SessionId, from_record, to_record
