@@ -76,6 +76,10 @@ def run(settings: Settings) -> None:
     )
     tracing = telemetry.set_up_tracing([Recorder(traces)], settings.tracing.endpoint, standard=standard)
     sessions = open_sessions(settings.store)
+    if not settings.store.shares_tombstones:
+        telemetry.log(
+            logging.WARNING, "tombstones_not_shared", detail="store.tombstones is not set, see docs/sessions.md"
+        )
     try:
         guest(partial(_serve, settings, sessions, traces))
     finally:

@@ -34,7 +34,7 @@ What is in the headers comes from the ID token, with UserInfo's claims over it (
 
 ## Sessions and cookies
 
-A session is a record in `store.path`, sealed with a key of which the browser holds a half. It ends after `session.lifetime`, or after
+Where sessions are kept, what is in them and how to choose: [sessions](sessions.md). A session ends after `session.lifetime`, or after
 `session.idle` without a request. Envoy lets a signed-in browser through by itself for `identity.assertion_lifetime` at most: a session
 that ended is noticed within that time. `0` has every request decided by the processor. A token of more than 3,800 bytes (many groups) is
 not issued; such users are decided by the processor each time.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from extproc.oidc.device import Device
 from extproc.oidc.seal import KeyRing, Label
 
+FORMAT = 1
 TAG_BYTES = 32
 
 
@@ -54,7 +55,7 @@ def _label(key: bytes) -> Label:
 def seal_entry(ring: KeyRing, key: bytes, entry: IndexEntry, entropy: bytes) -> bytes:
     """key: the record's, to which the entry is bound. entropy: 44 random bytes."""
     e, d = entry, entry.device
-    fields = [1, e.application, e.issuer, e.subject, e.sid, e.created, d.agent, d.address]
+    fields = [FORMAT, e.application, e.issuer, e.subject, e.sid, e.created, d.agent, d.address]
     return ring.seal(json.dumps(fields, separators=(",", ":")).encode(), _label(key), entropy).encode()
 
 
@@ -63,5 +64,8 @@ def open_entry(ring: KeyRing, key: bytes, sealed: bytes) -> IndexEntry | None:
     opened = ring.open(sealed.decode("ascii", "replace"), _label(key))
     if opened is None:
         return None
-    version, application, issuer, subject, sid, created, agent, address = json.loads(opened)
-    return IndexEntry(application, issuer, subject, sid, created, Device(agent, address)) if version == 1 else None
+    version, *fields = json.loads(opened)
+    if version != FORMAT:
+        return None
+    application, issuer, subject, sid, created, agent, address = fields
+    return IndexEntry(application, issuer, subject, sid, created, Device(agent, address))

@@ -10,7 +10,14 @@ from extproc.settings.types import Model
 DEFAULT_KIND = "sqlite"
 
 
-class SQLiteSettings(Model):
+class _Store(Model):
+    @property
+    def shares_tombstones(self) -> bool:
+        """Whether every process learns what is over: what a logout that the provider starts needs."""
+        return True
+
+
+class SQLiteSettings(_Store):
     """One file, for the processes of one machine."""
 
     kind: Literal["sqlite"] = Field("sqlite", description="`sqlite`, where no kind is said")
@@ -26,7 +33,7 @@ def _kind(value: Any) -> Any:
 TombstoneSettings = Annotated[Annotated[SQLiteSettings, Tag("sqlite")], Discriminator(_kind)]
 
 
-class CookieSettings(Model):
+class CookieSettings(_Store):
     """No store: the whole session is in the browser, sealed."""
 
     kind: Literal["cookie"] = Field(description="`cookie`")
@@ -34,6 +41,10 @@ class CookieSettings(Model):
         None,
         description="a store that remembers what is over: ended sessions, used logins. Without it every process knows its own only",
     )
+
+    @property
+    def shares_tombstones(self) -> bool:
+        return self.tombstones is not None
 
 
 StoreSettings = Annotated[

@@ -8,12 +8,14 @@ from rig.rows import rows
 from rig.tokens import ISSUER, NOW, RING, application, request
 from rig.webuser import read_set_cookie
 
+from extproc.oidc.answers import Authenticate, Lookup
 from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
-from extproc.oidc.errors import SessionTooLarge
+from extproc.oidc.errors import LoginRequired, SessionTooLarge
 from extproc.oidc.index import IndexEntry, open_entry, sid_tags, subject_tags
 from extproc.oidc.seal import KeyRing
 from extproc.oidc.session import MAX_SEALED, Session, SessionId
+from extproc.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryTombstones
 from extproc.sessions.stored import StoredSessions
@@ -82,8 +84,7 @@ async def test_a_session_is_found_by_its_browser_and_no_other(sessions, jar):
     )
 
 
-@rows("sess_01")
-async def test_a_login_takes_the_place_of_the_session_before_and_ends_it(sessions, jar):
+async def test_flow_24_a_login_takes_the_place_of_the_session_before_and_ends_it(sessions, jar):
     await begin(sessions, jar, session(b"1"))
     thief = Jar()
     thief.held = dict(jar.held)
@@ -91,7 +92,7 @@ async def test_a_login_takes_the_place_of_the_session_before_and_ends_it(session
     assert (await find(sessions, jar)).subject == "bob" and await find(sessions, thief) is None
 
 
-@rows("logo_01")
+@rows("logo_23")
 async def test_what_ended_is_over_for_every_copy_of_its_cookies_and_a_late_set_cookie_revives_nothing(sessions, jar):
     await begin(sessions, jar, session())
     late = sessions.used(APP, jar.request(), session(), NOW + 60)
@@ -122,7 +123,7 @@ async def test_all_sessions_of_a_user_end_and_they_may_sign_in_again(sessions, j
     assert await find(sessions, jar, NOW + 1) == again
 
 
-async def test_a_session_at_the_provider_ends_alone(sessions):
+async def test_logo_16_a_session_at_the_provider_ends_alone(sessions):
     one, two = Jar(), Jar()
     await begin(sessions, one, session(b"1"))
     await begin(sessions, two, session(b"2", sid="another"))
@@ -130,6 +131,7 @@ async def test_a_session_at_the_provider_ends_alone(sessions):
     assert await find(sessions, one) is not None and await find(sessions, two) is None
 
 
+@rows("cook_19")
 async def test_it_ends_with_an_older_tag_after_the_key_ring_turned(sessions, jar):
     await begin(sessions, jar, session())
     rotated = KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys))
@@ -148,6 +150,45 @@ async def test_one_that_is_too_large_is_refused_and_the_one_before_stays(session
 
 async def test_a_login_is_used_once(sessions):
     assert [await sessions.claim(b"attempt", NOW + 1800, NOW) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize("kind", [StoredSessions, CookieSessions])
+async def test_rel_36_any_process_goes_on_with_what_another_began(kind, opener, jar):
+    one, two, three = (kind(opener()) for _ in range(3))
+    assert await one.claim(b"attempt", NOW + 1800, NOW) and not await two.claim(b"attempt", NOW + 1800, NOW)
+    await begin(one, jar, session())
+    assert await find(two, jar) == session()
+    await three.end(session(), NOW)
+    assert await find(one, jar) is None
+    for each in (one, two, three):
+        await each.aclose()
+
+
+async def test_cook_17_a_session_in_use_lives_on_and_is_written_down_at_most_once_a_minute(sessions, jar):
+    """Through the relying party: a store is touched after the answer, cookies come with it."""
+    now = [NOW]
+    party = RelyingParty({"app": APP}, {}, sessions, lambda: now[0])
+    await begin(sessions, jar, session())
+
+    async def ask() -> str:
+        try:
+            decision = party.decide(jar.request())
+            if isinstance(decision, Lookup):
+                decision = await party.perform(jar.request(), decision)
+        except LoginRequired:
+            return "nobody"
+        if isinstance(decision, Authenticate):
+            return "nobody"
+        jar.take(cookie for cookie in decision.set_cookies if "session" in cookie.name)
+        if decision.touch is not None:
+            await party.touch(decision.touch)
+        return "written" if decision.touch or len(decision.set_cookies) > 1 else "in use"
+
+    said = []
+    for after in (10, 49, 60, 70, 119, 120, 3719, 3720 + 3600):
+        now[0] = NOW + after
+        said.append(await ask())
+    assert said == ["in use", "in use", "written", "in use", "in use", "written", "written", "nobody"]
 
 
 # -- what is in a store ---------------------------------------------------------------------------------------------
