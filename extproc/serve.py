@@ -24,6 +24,7 @@ from extproc.server import CannotListen, Listener, Server
 from extproc.sessions import Sessions
 from extproc.sessions.opening import open_sessions
 from extproc.settings import Settings
+from extproc.settings.store import shares_tombstones
 from extproc.traces import Recorder, TraceStore
 
 __all__ = ["CannotListen", "run"]
@@ -76,7 +77,7 @@ def run(settings: Settings) -> None:
     )
     tracing = telemetry.set_up_tracing([Recorder(traces)], settings.tracing.endpoint, standard=standard)
     sessions = open_sessions(settings.store)
-    if not settings.store.shares_tombstones:
+    if not shares_tombstones(settings.store):
         telemetry.log(
             logging.WARNING, "tombstones_not_shared", detail="store.tombstones is not set, see docs/sessions.md"
         )

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from extproc.settings import CookieSettings, Settings, SettingsError, SQLiteSettings, load
+from extproc.settings.store import shares_tombstones
 
 RIGHT = {
     "secret": "x" * 32,
@@ -173,7 +174,8 @@ def test_hdr_16_what_is_wrong_is_said_in_one_line(tmp_path, change, said):
 def test_the_kind_of_store_may_be_left_out(tmp_path):
     assert read(tmp_path, RIGHT).store == SQLiteSettings()
     assert read(tmp_path, {**RIGHT, "store": {"path": "x"}}).store == SQLiteSettings(path=Path("x"))
-    assert not read(tmp_path, {**RIGHT, "store": {"kind": "cookie"}}).store.shares_tombstones
+    assert shares_tombstones(read(tmp_path, RIGHT).store)
+    assert not shares_tombstones(read(tmp_path, {**RIGHT, "store": {"kind": "cookie"}}).store)
     cookie = {**RIGHT, "store": {"kind": "cookie", "tombstones": {"path": "t"}}}
     assert read(tmp_path, cookie).store == CookieSettings(kind="cookie", tombstones=SQLiteSettings(path=Path("t")))
 

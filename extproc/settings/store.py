@@ -10,14 +10,7 @@ from extproc.settings.types import Model
 DEFAULT_KIND = "sqlite"
 
 
-class _Store(Model):
-    @property
-    def shares_tombstones(self) -> bool:
-        """Whether every process learns what is over: what a logout that the provider starts needs."""
-        return True
-
-
-class SQLiteSettings(_Store):
+class SQLiteSettings(Model):
     """One file, for the processes of one machine."""
 
     kind: Literal["sqlite"] = Field("sqlite", description="`sqlite`, where no kind is said")
@@ -33,7 +26,7 @@ def _kind(value: Any) -> Any:
 TombstoneSettings = Annotated[Annotated[SQLiteSettings, Tag("sqlite")], Discriminator(_kind)]
 
 
-class CookieSettings(_Store):
+class CookieSettings(Model):
     """No store: the whole session is in the browser, sealed."""
 
     kind: Literal["cookie"] = Field(description="`cookie`")
@@ -42,13 +35,14 @@ class CookieSettings(_Store):
         description="a store that remembers what is over: ended sessions, used logins. Without it every process knows its own only",
     )
 
-    @property
-    def shares_tombstones(self) -> bool:
-        return self.tombstones is not None
-
 
 StoreSettings = Annotated[
     Annotated[SQLiteSettings, Tag("sqlite")] | Annotated[CookieSettings, Tag("cookie")], Discriminator(_kind)
 ]
 KINDS = ("sqlite", "cookie")
 KIND_KEYS = ("store", "tombstones")  # the keys that have one
+
+
+def shares_tombstones(store: StoreSettings) -> bool:
+    """Whether every process learns what is over; a logout that the provider starts needs it."""
+    return not isinstance(store, CookieSettings) or store.tombstones is not None

@@ -152,3 +152,13 @@ def test_cook_15_a_browser_whose_jar_is_full_gets_an_answer_and_a_way_out(stack)
     planted = {f"extproc-session-app.{number}": "A" * 300 for number in range(150)}
     answer = asks(stack, planted | {"extproc-session-app": "4." + "A" * 3000}, accept="text/html")
     assert answer.status_code in (303, 431) and not stack.app.requests
+
+
+def test_without_a_store_for_tombstones_a_logout_holds_at_this_process_and_the_start_says_what_is_missing():
+    with Stack(Liar(), settings={"store": {"kind": "cookie", "path": None}}) as stack, stack.user() as user:
+        assert "tombstones_not_shared" in stack.extproc.output()
+        page = user.go(stack.url("/private"))
+        copy = jar(user)
+        assert asks(stack, copy).status_code == 200
+        user.navigate(stack.url("/oauth2/logout"), "POST", page=page, content=b"")
+        assert asks(stack, copy).status_code == 401

@@ -88,6 +88,7 @@ LONG = cookies(session(13_000), entropy=b"l" * 44)
     ids=["the rest missing", "the first missing", "a piece of another", "another's first", "swapped", "a piece twice",
          "the first twice", "an empty piece", "one piece too few", "one piece too many"],
 )  # fmt: skip
+@rows("cook_12")
 def test_cook_08_pieces_that_do_not_belong_together_open_nothing(jar):
     assert len(ONE) == 3 and len(LONG) == 4
     assert read(header(*ONE)) is not None
