@@ -9,6 +9,7 @@ NAMESPACE = "envoy.filters.http.ext_proc"
 DECISION = "decision"
 CONTINUE = "continue"
 SET_COOKIE = "set_cookie"
+MORE_COOKIES = ("set_cookie_2", "set_cookie_3", "set_cookie_4", "set_cookie_5")  # where sessions are in cookies
 CACHE_CONTROL = "cache_control"
 REASON = "reason"
 

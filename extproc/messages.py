@@ -13,6 +13,7 @@ from extproc.contract import (
     CONTINUE,
     COOKIES,
     DECISION,
+    MORE_COOKIES,
     NAMESPACE,
     PUBLIC,
     REASON,
@@ -101,9 +102,10 @@ def _continue(answer: Continue) -> wire.ProcessingResponse:
     said[DECISION].string_value = CONTINUE
     said[REASON].string_value = answer.reason
     if answer.set_cookies:
-        # the route has one Set-Cookie for us, and the answer must not be kept for others
-        (cookie,) = answer.set_cookies
-        said[SET_COOKIE].string_value = str(cookie)
+        # the route has so many Set-Cookie for us, and the answer must not be kept for others
+        keys = (SET_COOKIE, *MORE_COOKIES)[: len(answer.set_cookies)]
+        for key, cookie in zip(keys, answer.set_cookies, strict=True):
+            said[key].string_value = str(cookie)
         said[CACHE_CONTROL].string_value = "private"
     return response
 

@@ -7,12 +7,13 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import assert_never
 
 import trio
 
 from extproc import telemetry
-from extproc.oidc.answers import Answer, Authenticate, Decision, EndSession, Exchange, Lookup, Respond, Step
+from extproc.oidc.answers import Answer, Authenticate, Continue, Decision, EndSession, Exchange, Lookup, Respond, Step
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import (
     ATTEMPT_BYTES,
@@ -23,12 +24,14 @@ from extproc.oidc.authorization import (
     login_cookie,
 )
 from extproc.oidc.decisions import decide
+from extproc.oidc.device import Device
 from extproc.oidc.errors import (
     IssuerMismatch,
     LoginReused,
     Misdirected,
     OIDCError,
     ProviderRefused,
+    StoreUnavailable,
     Unavailable,
     UnknownKey,
 )
@@ -38,10 +41,10 @@ from extproc.oidc.logout import end_session_url, signed_out_url
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.refusals import respond, retry_callback, retry_login
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import ID_BYTES, Session, SessionId, establish, from_record, to_record
+from extproc.oidc.session import ID_BYTES, Session, SessionId, establish
 from extproc.oidc.token import TokenResponse, code_grant, revocation
 from extproc.provider import Provider
-from extproc.sessions import SessionStore, StoreBusy
+from extproc.sessions import Sessions, StoreBusy
 from extproc.together import Together
 
 Clock = Callable[[], float]
@@ -49,19 +52,21 @@ REVOCATION_TIMEOUT = 3.0  # seconds, best effort
 
 
 class RelyingParty:
-    """The relying party of every application. `providers` by application name."""
+    """The relying party of every application. `providers` by application name; trusted_hops: see Device."""
 
     def __init__(
         self,
         applications: Mapping[str, Application],
         providers: Mapping[str, Provider],
-        store: SessionStore,
+        sessions: Sessions,
         clock: Clock = time.time,
+        trusted_hops: int = 0,
     ) -> None:
         self._applications = applications
         self._providers = providers
-        self._store = store
+        self._sessions = sessions
         self._clock = clock
+        self._trusted_hops = trusted_hops
 
     def now(self) -> int:
         return int(self._clock())
@@ -80,16 +85,12 @@ class RelyingParty:
 
     def decide(self, request: Request) -> Decision:
         """Raises OIDCError. A session that the store cannot give at once is a Lookup."""
-        application = self.application(request)
-        session_id = SessionId.parse(request.cookie(application.cookies.session))
-        session = None
-        if session_id is not None:
-            try:
-                record = self._store.peek(session_id.key, self.now())
-            except StoreBusy:
-                return Lookup(session_id)
-            session = from_record(application, session_id, record) if record is not None else None
-        return decide(application, request, session, self.now())
+        application, now = self.application(request), self.now()
+        try:
+            session = self._sessions.peek(application, request, now)
+        except StoreBusy:
+            return Lookup()
+        return self._noted(application, request, session, decide(application, request, session, now))
 
     def quick(self, request: Request, step: Step) -> Answer | None:
         """The answer to a step whose inputs are at hand, or None: then `perform`."""
@@ -122,7 +123,7 @@ class RelyingParty:
             case Exchange():
                 return await self._redeem(request, step)
             case Lookup():
-                return await self._look_up(request, step)
+                return await self._look_up(request)
             case EndSession():
                 return await self._end_session(request, step)
             case _:
@@ -132,9 +133,18 @@ class RelyingParty:
         """Writes down that a session is in use; a miss costs nothing but idle time."""
         try:
             with telemetry.span("store touch"):
-                await self._store.touch(session_id.key, self.now())
+                await self._sessions.touch(session_id, self.now())
         except OIDCError as error:
             telemetry.log(logging.WARNING, "touch_failed", reason=error.reason, detail=error.detail)
+
+    def _noted(
+        self, application: Application, request: Request, session: Session | None, decision: Decision
+    ) -> Decision:
+        """The same decision, with the last use written down in the browser, where sessions are kept there."""
+        if session is None or not isinstance(decision, Continue) or decision.touch is None:
+            return decision
+        cookies = self._sessions.used(application, request, session, self.now())
+        return replace(decision, set_cookies=decision.set_cookies + cookies, touch=None) if cookies else decision
 
     def _authenticate(self, request: Request, step: Authenticate, metadata: ProviderMetadata) -> Respond:
         application = self.application(request)
@@ -151,12 +161,17 @@ class RelyingParty:
             cookies=(cookie, *step.expired, *dropped),
         )
 
-    async def _look_up(self, request: Request, step: Lookup) -> Answer:
+    async def _look_up(self, request: Request) -> Answer:
         application = self.application(request)
-        with telemetry.span("store get"):
-            record = await self._store.get(step.session_id.key, self.now())
-        session = from_record(application, step.session_id, record) if record is not None else None
-        decision = decide(application, request, session, self.now())
+        session = None
+        try:
+            with telemetry.span("store get"):
+                session = await self._sessions.find(application, request, self.now())
+        except StoreUnavailable as error:
+            if not request.public:  # what needs no login needs no store either: it goes on, without identity
+                raise
+            telemetry.log(logging.WARNING, "session_unknown", reason=error.reason, detail=error.detail)
+        decision = self._noted(application, request, session, decide(application, request, session, self.now()))
         if isinstance(decision, Authenticate | Exchange | Lookup | EndSession):
             return await self.perform(request, decision)
         return decision
@@ -175,19 +190,19 @@ class RelyingParty:
         try:
             session = await self._establish(provider, application, step, tokens)
             with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
-                replaced = step.signed_in.id.key if step.signed_in is not None else None
-                await self._store.put(to_record(application, session, secrets.token_bytes(ENTROPY)), replaced)
+                device = Device.of(request, self._trusted_hops)
+                kept = await self._sessions.begin(application, request, session, device, step.signed_in)
         except BaseException:
             await self._revoke(provider, application, tokens)
             raise
         telemetry.log(
             logging.INFO, "signed_in", application=application.name, provider=provider.name, reason="signed_in"
         )
-        return self._signed_in(application, session, step)
+        return self._signed_in(application, session, step, kept)
 
     async def _claim(self, application: Application, step: Exchange) -> None:
         with telemetry.span("store claim"):
-            mine = await self._store.claim(step.pending.store_key, step.pending.created + LIFE, self.now())
+            mine = await self._sessions.claim(step.pending.store_key, step.pending.created + LIFE, self.now())
         if not mine:
             raise LoginReused
 
@@ -231,13 +246,15 @@ class RelyingParty:
             except OIDCError as error:
                 telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason=error.reason)
 
-    def _signed_in(self, application: Application, session: Session, step: Exchange) -> Respond:
+    def _signed_in(
+        self, application: Application, session: Session, step: Exchange, kept: tuple[Cookie, ...]
+    ) -> Respond:
         now, names = self.now(), application.cookies
         asserted = application.assertion_cookie(
             application.identity_headers(session.claims), now, session.not_after(application, now)
         )
         cookies = (
-            Cookie(names.session, session.id.value, names.secure, application.session_lifetime),
+            *kept,
             asserted or names.expired(names.assertion),
             names.expired(names.login(step.pending.attempt)),
         )
@@ -248,7 +265,7 @@ class RelyingParty:
         if step.session is None:
             return Respond(303, "signed_out", location=signed_out_url(application), cookies=step.expired)
         with telemetry.span("store delete"):
-            await self._store.delete(step.session.id.key)
+            await self._sessions.end(step.session, self.now())
         onward = None
         try:
             metadata = await self.provider(request).metadata()

@@ -21,9 +21,10 @@ from extproc.oidc.seal import KeyRing
 from extproc.provider import Provider
 from extproc.relying_party import RelyingParty
 from extproc.server import CannotListen, Listener, Server
-from extproc.sessions import SessionStore
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions import Sessions
+from extproc.sessions.opening import open_sessions
 from extproc.settings import Settings
+from extproc.settings.store import shares_tombstones
 from extproc.traces import Recorder, TraceStore
 
 __all__ = ["CannotListen", "run"]
@@ -75,14 +76,18 @@ def run(settings: Settings) -> None:
         os.environ.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
     )
     tracing = telemetry.set_up_tracing([Recorder(traces)], settings.tracing.endpoint, standard=standard)
-    store = SQLiteStore(settings.store.path)
+    sessions = open_sessions(settings.store)
+    if not shares_tombstones(settings.store):
+        telemetry.log(
+            logging.WARNING, "tombstones_not_shared", detail="store.tombstones is not set, see docs/sessions.md"
+        )
     try:
-        guest(partial(_serve, settings, store, traces))
+        guest(partial(_serve, settings, sessions, traces))
     finally:
         tracing.shutdown()
 
 
-async def _serve(settings: Settings, store: SessionStore, traces: TraceStore, bridge: Bridge) -> None:
+async def _serve(settings: Settings, sessions: Sessions, traces: TraceStore, bridge: Bridge) -> None:
     ring = key_ring(settings)
     known = applications(settings, ring)
     providers = {
@@ -90,7 +95,8 @@ async def _serve(settings: Settings, store: SessionStore, traces: TraceStore, br
         for name, provider in settings.providers.items()
     }
     by_application = {name: providers[str(settings.applications[name].provider)] for name in known}
-    server = Server(RelyingParty(known, by_application, store), bridge, settings.timeouts, settings.limits)
+    party = RelyingParty(known, by_application, sessions, trusted_hops=settings.gateway.trusted_hops)
+    server = Server(party, bridge, settings.timeouts, settings.limits)
     listener = Listener(server, settings.listen)
     over = trio.Event()
     await _start_admin(settings, providers, server, jwks(ring), traces, bridge, over)
@@ -116,7 +122,7 @@ async def _serve(settings: Settings, store: SessionStore, traces: TraceStore, br
                 await trio.sleep(0.02)
         for provider in providers.values():
             await provider.aclose()
-        await store.aclose()
+        await sessions.aclose()
 
     await bridge.run(close)
     telemetry.log(logging.INFO, "stopped")

@@ -1,7 +1,7 @@
 """Writes docs/settings.md from the models: `PYTHONPATH=.:tests python tests/reference.py > docs/settings.md`. A test compares the two."""
 
 from collections.abc import Iterator
-from typing import Any, get_args, get_origin
+from typing import get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from extproc.addresses import Address
 from extproc.settings import Settings
+from extproc.settings.loading import models_in
 
 HEAD = """# Settings
 
@@ -33,7 +34,7 @@ What is in the headers comes from the ID token, with UserInfo's claims over it (
 
 ## Sessions and cookies
 
-A session is a record in `store.path`, sealed with a key of which the browser holds a half. It ends after `session.lifetime`, or after
+Where sessions are kept, what is in them and how to choose: [sessions](sessions.md). A session ends after `session.lifetime`, or after
 `session.idle` without a request. Envoy lets a signed-in browser through by itself for `identity.assertion_lifetime` at most: a session
 that ended is noticed within that time. `0` has every request decided by the processor. A token of more than 3,800 bytes (many groups) is
 not issued; such users are decided by the processor each time.
@@ -55,19 +56,20 @@ only Envoy is. `admin` shows traces to whoever reaches it; it is on loopback unl
 
 
 def models(model: type[BaseModel], path: str, seen: set[type]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Each model once, with where it stands; one of several kinds with its kind."""
     yield path, model
     seen.add(model)
     for name, field in model.model_fields.items():
-        inner = model_in(field.annotation)
-        if inner is not None and inner not in seen:
-            many = get_origin(field.annotation) is dict
-            yield from models(inner, f"{path}{'.' if path else ''}{name}{'.NAME' if many else ''}", seen)
+        many = get_origin(field.annotation) is dict
+        for inner in models_in(field.annotation):
+            if inner not in seen:
+                place = f"{path.partition(',')[0]}{'.' if path else ''}{name}{'.NAME' if many else ''}"
+                yield from models(inner, place + kind(inner), seen)
 
 
-def model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for argument in get_args(annotation) if (found := model_in(argument)) is not None), None)
+def kind(model: type[BaseModel]) -> str:
+    found = model.model_fields.get("kind")
+    return f", kind {get_args(found.annotation)[0]}" if found is not None else ""
 
 
 def default(field: FieldInfo) -> str:
@@ -88,7 +90,8 @@ def default(field: FieldInfo) -> str:
 def reference() -> str:
     parts = [HEAD]
     for path, model in models(Settings, "", set()):
-        parts.append(f"## `{path}`\n\n" if path else "## The file\n\n")
+        place, _, of_kind = path.partition(", ")
+        parts.append(f"## `{place}`{f', {of_kind}' if of_kind else ''}\n\n" if path else "## The file\n\n")
         if path and model.__doc__:
             parts.append(" ".join(model.__doc__.split()) + "\n\n")
         parts.append("| key | default | what it is |\n|---|---|---|\n")

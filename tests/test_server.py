@@ -12,12 +12,13 @@ from rig.tokens import METADATA, NOW, application
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
-from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, SERVICE
+from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, PUBLIC, SERVICE
 from extproc.messages import GRPC_UNAUTHENTICATED
-from extproc.oidc.errors import ProviderUnavailable
+from extproc.oidc.errors import ProviderUnavailable, StoreUnavailable
 from extproc.relying_party import RelyingParty
 from extproc.server import CannotListen, Listener, Server
 from extproc.sessions import StoreBusy
+from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
 
 BROWSER = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
@@ -81,7 +82,10 @@ def serving(request):
     def run(test, *, provider=None, store=None, limits=None):
         async def body(bridge):
             party = RelyingParty(
-                {"app": application()}, {"app": provider or FakeProvider()}, store or FakeStore(), lambda: NOW
+                {"app": application()},
+                {"app": provider or FakeProvider()},
+                StoredSessions(store or FakeStore()),
+                lambda: NOW,
             )
             server = Server(party, bridge, Timeouts(), limits or Limits())
             listener = Listener(server, Address(host="127.0.0.1", port=0))
@@ -140,7 +144,8 @@ def test_extp_12_a_navigation_gets_one_redirect(serving):
 def test_it_is_serving_at_once_though_no_provider_can_be_reached():
     async def body(bridge):
         listener = Listener(
-            Server(RelyingParty({}, {}, FakeStore()), bridge, Timeouts(), Limits()), Address(host="127.0.0.1", port=0)
+            Server(RelyingParty({}, {}, StoredSessions(FakeStore())), bridge, Timeouts(), Limits()),
+            Address(host="127.0.0.1", port=0),
         )
         await listener.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
@@ -270,12 +275,21 @@ def test_a_busy_store_is_asked_again_in_the_held_lane(serving):
 
 
 def test_rel_15_a_store_that_cannot_answer_is_never_no_session(serving):
-    from extproc.oidc.errors import StoreUnavailable
-
     async def test(call):
         answer = (await call(headers(**BROWSER, **COOKIE)))[-1].immediate_response
         assert (answer.status.code, answer.details) == (503, "store_unavailable")
         assert not [option for option in answer.headers.set_headers if option.header.key == "set-cookie"]
+
+    serving(test, store=FakeStore(busy=True, error=StoreUnavailable("broken")))
+
+
+def test_rel_16_a_public_path_goes_on_without_the_store_and_without_identity(serving):
+    async def test(call):
+        public = ((APPLICATION, "app"), (PUBLIC, "1"))
+        answer = (await call(headers(**BROWSER, **COOKIE), metadata=public))[-1]
+        mutation = answer.request_headers.response.header_mutation
+        assert answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields["reason"].string_value == "public"
+        assert not mutation.set_headers and "x-auth-sub" in mutation.remove_headers
 
     serving(test, store=FakeStore(busy=True, error=StoreUnavailable("broken")))
 
@@ -359,7 +373,7 @@ def test_an_address_that_is_taken_is_said_clearly():
         import socket
 
         with socket.create_server(("127.0.0.1", 0)) as taken:
-            party = RelyingParty({}, {}, FakeStore())
+            party = RelyingParty({}, {}, StoredSessions(FakeStore()))
             with pytest.raises(CannotListen, match="cannot be bound"):
                 await Listener(
                     Server(party, None, Timeouts(), Limits()), Address(host="127.0.0.1", port=taken.getsockname()[1])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from extproc.settings import Settings, SettingsError, load
+from extproc.settings import CookieSettings, Settings, SettingsError, SQLiteSettings, load
+from extproc.settings.store import shares_tombstones
 
 RIGHT = {
     "secret": "x" * 32,
@@ -152,10 +153,31 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
         ({"gateway": {"redirect_listen": "0.0.0.0:80"}}, "redirect_listen needs a url that begins with https://"),
         ({"admin": "unix:/x"}, ": admin is host:port"),
         ({"limits": {"callback": 0}}, ": limits.callback: "),
+        ({"store": {"kind": "zoo"}}, ": store.kind: there is no kind 'zoo'; there are: 'sqlite'"),
+        ({"store": {"pth": "x"}}, ": store.pth: there is no such key; did you mean path?"),
+        ({"store": {"kind": "cookie", "path": "x"}}, ": store.path: there is no such key"),
+        (
+            {"store": {"kind": "cookie", "tombstones": {"kind": "cookie"}}},
+            ": store.tombstones.kind: there is no kind 'cookie'",
+        ),
+        (
+            {"store": {"kind": "cookie", "tombstones": {"pth": "x"}}},
+            ": store.tombstones.pth: there is no such key; did you mean path?",
+        ),
+        ({"providers": {"store": {"issuer": "https://x"}}}, ": providers.store.client_id: is missing"),
     ],
 )
 def test_hdr_16_what_is_wrong_is_said_in_one_line(tmp_path, change, said):
     assert said in fault(tmp_path, merged(RIGHT, change))
+
+
+def test_the_kind_of_store_may_be_left_out(tmp_path):
+    assert read(tmp_path, RIGHT).store == SQLiteSettings()
+    assert read(tmp_path, {**RIGHT, "store": {"path": "x"}}).store == SQLiteSettings(path=Path("x"))
+    assert shares_tombstones(read(tmp_path, RIGHT).store)
+    assert not shares_tombstones(read(tmp_path, {**RIGHT, "store": {"kind": "cookie"}}).store)
+    cookie = {**RIGHT, "store": {"kind": "cookie", "tombstones": {"path": "t"}}}
+    assert read(tmp_path, cookie).store == CookieSettings(kind="cookie", tombstones=SQLiteSettings(path=Path("t")))
 
 
 @pytest.mark.parametrize(

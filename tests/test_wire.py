@@ -15,7 +15,7 @@ from rig.tokens import application, request
 
 from extproc import messages
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.contract import APPLICATION, COOKIES, NAMESPACE, PUBLIC
+from extproc.contract import APPLICATION, COOKIES, MORE_COOKIES, NAMESPACE, PUBLIC, SET_COOKIE
 from extproc.oidc.answers import Continue, Page, Respond
 from extproc.oidc.http import READ_HEADERS, Cookie
 
@@ -66,6 +66,14 @@ def test_a_continue_is_what_envoy_reads():
         "cache_control": "private",
     }
     assert read.immediate_response is None and read.mode_override is None
+
+
+def test_a_continue_has_as_many_cookies_as_the_route_has_places_for():
+    cookies = tuple(Cookie(f"c{n}", "v", True) for n in range(5))
+    said = theirs_of(Continue("session", (), (), cookies)).dynamic_metadata.to_dict()[NAMESPACE]
+    assert [said[key] for key in (SET_COOKIE, *MORE_COOKIES)] == [str(cookie) for cookie in cookies]
+    with pytest.raises(ValueError, match="zip"):
+        messages.write(Continue("session", (), (), (*cookies, cookies[0])), TRACE)
 
 
 def test_extp_13_every_set_cookie_is_appended():

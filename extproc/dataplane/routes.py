@@ -37,7 +37,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 from envoy_data_plane.envoy.type.v3 import FractionalPercent
 from envoy_data_plane.google.protobuf import Any
 
-from extproc.contract import APPLICATION, CACHE_CONTROL, ENDPOINTS, NAMESPACE, PUBLIC, SET_COOKIE
+from extproc.contract import APPLICATION, CACHE_CONTROL, ENDPOINTS, MORE_COOKIES, NAMESPACE, PUBLIC, SET_COOKIE
 from extproc.contract import COOKIES as OURS
 from extproc.dataplane import patterns
 from extproc.dataplane.clusters import application_cluster
@@ -150,7 +150,7 @@ def _pages(settings: Settings, route: str, name: str, match: RouteMatch, *, publ
             cluster=application_cluster(name), timeout=seconds(0), idle_timeout=seconds(_IDLE), retry_policy=_AGAIN
         ),
         typed_per_filter_config=config,
-        response_headers_to_add=[] if application.exclude else _renewal(),
+        response_headers_to_add=[] if application.exclude else _renewal(settings),
         decorator=Decorator(operation=route, propagate=False),
     )
 
@@ -174,13 +174,15 @@ def _unasked() -> dict[str, Any]:
     return {DECIDE: pack(ExtProcPerRoute(disabled=True)), GATE: pack(RbacPerRoute())}
 
 
-def _renewal() -> list[HeaderValueOption]:
+def _renewal(settings: Settings) -> list[HeaderValueOption]:
     """A renewed assertion comes as metadata of the processor's answer; without any, nothing is added.
 
     The application's own Cache-Control gives way to it, or a shared cache would keep somebody's assertion.
     """
+    # a session that is in cookies comes with it, at most once a minute
+    keys = (SET_COOKIE, *MORE_COOKIES) if settings.store.kind == "cookie" else (SET_COOKIE,)
     return [
-        header("set-cookie", f"%DYNAMIC_METADATA({NAMESPACE}:{SET_COOKIE})%", ADD),
+        *(header("set-cookie", f"%DYNAMIC_METADATA({NAMESPACE}:{key})%", ADD) for key in keys),
         header("cache-control", f"%DYNAMIC_METADATA({NAMESPACE}:{CACHE_CONTROL})%"),
     ]
 

@@ -66,9 +66,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Read a session that the store could not give at once, then decide again."""
-
-    session_id: SessionId
+    """Find a session that the store could not give at once, then decide again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def unauthenticated(application: Application, request: Request) -> Respond | Aut
         raise LoginRequired
     if request.host != application.host:
         return _to_own_host(application, request)
-    return Authenticate(return_target(application, request.target), _dead_cookies(application, request))
+    return Authenticate(return_target(application, request.target), _expired(application, request))
 
 
 def login(application: Application, request: Request, session: Session | None) -> Respond | Authenticate:
@@ -110,7 +110,7 @@ def login(application: Application, request: Request, session: Session | None) -
     target = return_target(application, wanted[0] if len(wanted) == 1 else "")
     if session is not None:
         return Respond(303, "already_signed_in", location=application.origin + target)
-    return Authenticate(target, _dead_cookies(application, request))
+    return Authenticate(target, _expired(application, request))
 
 
 def callback(application: Application, request: Request, session: Session | None, now: int) -> Exchange | Authenticate:
@@ -137,9 +137,7 @@ def logout(application: Application, request: Request, session: Session | None) 
     if request.method == "GET" and not may_get(request):
         page = Page("Sign out?", "Do you want to sign out?", f"{application.endpoints}logout", "Sign out", posts=True)
         return Respond(200, "logout_confirmation", page=page)
-    names = application.cookies
-    present = (name for name in (names.session, names.assertion) if request.has_cookie(name))
-    return EndSession(session, tuple(names.expired(name) for name in present))
+    return EndSession(session, _expired(application, request))
 
 
 def is_navigation(request: Request, *, explicit: bool = False) -> bool:
@@ -185,7 +183,7 @@ def _identity(application: Application) -> tuple[str, ...]:
     return tuple(header for header, _ in application.identity)
 
 
-def _dead_cookies(application: Application, request: Request) -> tuple[Cookie, ...]:
-    """A session cookie that opened no session is expired, or it would be sent for ever."""
+def _expired(application: Application, request: Request) -> tuple[Cookie, ...]:
+    """The cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever."""
     names = application.cookies
-    return tuple(names.expired(name) for name in (names.session, names.assertion) if request.has_cookie(name))
+    return tuple(names.expired(name) for name in (*names.sessions, names.assertion) if request.has_cookie(name))

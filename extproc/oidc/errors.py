@@ -6,6 +6,7 @@
     |- NoSuchEndpoint           404  no_such_endpoint
     |- MethodNotAllowed         405  method_not_allowed
     |- CrossSiteLogout          403  cross_site_logout
+    |- SessionTooLarge          500  session_too_large
     |- CallbackRefused               what came back from the browser
     |  |- InvalidCallback       400  invalid_callback
     |  |- StateMismatch         400  state_mismatch
@@ -92,6 +93,13 @@ class MethodNotAllowed(OIDCError):
 class CrossSiteLogout(OIDCError):
     status, reason, title = 403, "cross_site_logout", "Not signed out"
     text = "Another site asked to sign you out. Nothing was changed."
+
+
+class SessionTooLarge(OIDCError):
+    """What the provider says of a user is more than a session may hold, here or in this kind of store."""
+
+    status, reason, title = 500, "session_too_large", "Sign-in did not complete"
+    text = "Your identity provider says more about you than this service can keep. Its operator has to look at this."
 
 
 class CallbackRefused(OIDCError):

@@ -10,8 +10,12 @@ from urllib.parse import urlsplit
 # application's secrets never reach this process. Adding one here adds it to the generated configuration.
 READ_HEADERS = (
     ":authority", ":method", ":path", ":scheme", "accept", "access-control-request-method", "content-type", "cookie", "origin",
-    "purpose", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-purpose", "upgrade", "x-requested-with",
+    "purpose", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-purpose", "upgrade", "user-agent", "x-forwarded-for",
+    "x-requested-with",
 )  # fmt: skip
+
+
+SESSION_COOKIES = 4  # at most, of one application
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,11 @@ class CookieNames:
     @cached_property
     def session(self) -> str:
         return f"{self.prefix}session-{self.application}"
+
+    @cached_property
+    def sessions(self) -> tuple[str, ...]:
+        """Where a whole session is in cookies: the names of its pieces, the first of them `session`."""
+        return (self.session, *(f"{self.session}.{piece}" for piece in range(1, SESSION_COOKIES)))
 
     @cached_property
     def assertion(self) -> str:

@@ -63,6 +63,11 @@ class Key:
         return expand(self.material, b"extproc sealing")
 
     @cached_property
+    def tagging(self) -> bytes:
+        """What the tags of session records are made with, see index.py."""
+        return expand(self.material, b"extproc tagging")
+
+    @cached_property
     def assertion_seed(self) -> bytes:
         """The seed of the Ed25519 key that signs identity assertions (RFC 8032)."""
         return expand(self.material, b"extproc assertion Ed25519 seed")

@@ -1,19 +1,28 @@
-"""Session: what a login establishes. The browser holds a 256-bit id, the store a sealed record under the id's SHA-256."""
+"""Session: what a login establishes. The browser holds a 256-bit id, the store a record in two layers under the id's SHA-256.
+
+The inner layer, `sealed`, has the tokens and claims, and opens only with the id that the browser holds: a stolen store opens nothing,
+and neither does the server's own key. The outer layer, `index` and `tags`, is the server's, see index.py.
+"""
 
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import PendingAuthorization
 from extproc.oidc.claims import Claims
+from extproc.oidc.device import Device
+from extproc.oidc.errors import SessionTooLarge
 from extproc.oidc.id_token import UserInfo, claims_of, verify_id_token
+from extproc.oidc.index import IndexEntry, seal_entry, sid_tags, subject_tags, written_tags
 from extproc.oidc.jose import KeySet
-from extproc.oidc.seal import Label, b64encode
+from extproc.oidc.seal import ENTROPY, KeyRing, Label, b64encode
 from extproc.oidc.token import TokenResponse
 
 ID_BYTES = 32
+FORMAT = 1  # of the inner layer
+MAX_SEALED = 262_144  # bytes of it
 TOUCH_AFTER = 60  # seconds: last use is written at most this often
 
 
@@ -70,6 +79,11 @@ class Session:
     def stale_touch(self, now: int) -> bool:
         return now >= self.touched + TOUCH_AFTER
 
+    def keys(self, ring: KeyRing) -> tuple[bytes, ...]:
+        """All that it may be buried by: itself, its user, the provider's session."""
+        by_sid = sid_tags(ring, self.issuer, self.sid) if self.sid is not None else ()
+        return (self.id.key, *subject_tags(ring, self.issuer, self.subject), *by_sid)
+
     def not_after(self, application: Application, now: int) -> int:
         """No assertion outlives this."""
         return min(self.expires, max(self.touched, now) + application.session_idle)
@@ -110,12 +124,17 @@ def establish(
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A session as a store keeps it: opaque bytes under a key, with the times by which it ends."""
+    """A session as a store keeps it: opaque bytes under a key, with the times by which it ends and the tags by which it is found.
+
+    A tag has 32 bytes. A record that a version before them wrote has no index and no tags.
+    """
 
     key: bytes
     sealed: bytes = field(repr=False)
     expires: int
     touched: int
+    index: bytes = field(default=b"", repr=False)
+    tags: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 def _label(application: Application, session_id: SessionId) -> Label:
@@ -123,11 +142,22 @@ def _label(application: Application, session_id: SessionId) -> Label:
     return Label("session", application.name, session_id.key.hex(), secret=session_id.value.encode())
 
 
-def to_record(application: Application, session: Session, entropy: bytes) -> Record:
-    """entropy: 44 random bytes."""
+def to_record(application: Application, session: Session, device: Device, entropy: bytes) -> Record:
+    """entropy: 88 random bytes, 44 for each layer. Raises SessionTooLarge."""
+    ring, s = application.ring, session
+    entry = IndexEntry(application.name, s.issuer, s.subject, s.sid, s.created, device)
+    sealed = ring.seal(dump(session), _label(application, s.id), entropy[:ENTROPY]).encode()
+    if len(sealed) > MAX_SEALED:
+        raise SessionTooLarge(f"the session would take {len(sealed)} bytes of the store; {MAX_SEALED} are allowed")
+    index = seal_entry(ring, s.id.key, entry, entropy[ENTROPY:])
+    return Record(s.id.key, sealed, s.expires, s.touched, index, written_tags(ring, entry))
+
+
+def dump(session: Session) -> bytes:
+    """The session but for its id and its last use, which each kind of store keeps in its own way."""
     s = session
     fields = [
-        1,
+        FORMAT,
         s.issuer,
         s.subject,
         s.claims.values,
@@ -141,10 +171,7 @@ def to_record(application: Application, session: Session, entropy: bytes) -> Rec
         s.auth_time,
         s.acr,
     ]
-    sealed = application.ring.seal(
-        json.dumps(fields, separators=(",", ":")).encode(), _label(application, s.id), entropy
-    )
-    return Record(s.id.key, sealed.encode(), s.expires, s.touched)
+    return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def from_record(application: Application, session_id: SessionId, record: Record) -> Session | None:
@@ -152,10 +179,15 @@ def from_record(application: Application, session_id: SessionId, record: Record)
     opened = application.ring.open(
         record.sealed.decode("ascii", "replace"), _label(application, session_id), limit=2_000_000
     )
-    if opened is None:
+    return load(opened, session_id, record.touched) if opened is not None else None
+
+
+def load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
+    """Only for bytes that were sealed by us. None: a format that this version does not know."""
+    version, *fields = json.loads(data)
+    if version != FORMAT:
         return None
     (
-        version,
         issuer,
         subject,
         claims,
@@ -168,10 +200,8 @@ def from_record(application: Application, session_id: SessionId, record: Record)
         sid,
         auth_time,
         acr,
-    ) = json.loads(opened)
-    if version != 1:
-        return None
-    known = Session(
+    ) = fields
+    return Session(
         session_id,
         issuer,
         subject,
@@ -182,9 +212,8 @@ def from_record(application: Application, session_id: SessionId, record: Record)
         access_expires,
         created,
         expires,
-        created,
+        touched,
         sid,
         auth_time,
         acr,
     )
-    return replace(known, touched=record.touched)

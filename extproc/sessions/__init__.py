@@ -1,16 +1,53 @@
-"""Where sessions are kept. A store knows records (opaque bytes under a key), not what is in them."""
+"""Where sessions are kept. A store knows records (opaque bytes under a key, found by tags), not what is in them.
 
+Every method that is awaited is awaited in trio, and raises StoreUnavailable when the store cannot answer in time: that is never
+"no session", "not locked" or "not buried". What is past its end is as if it were not there, and the store removes it by itself.
+Times are seconds since the epoch; `now` is the caller's clock (a store may trust its own instead).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from extproc.oidc.session import Record
+from extproc.oidc.application import Application
+from extproc.oidc.device import Device
+from extproc.oidc.http import Cookie, Request
+from extproc.oidc.session import Record, Session, SessionId
 
 
 class StoreBusy(Exception):
-    """peek cannot answer at once; ask get in the held lane. Never "no session"."""
+    """A peek cannot answer at once; ask again in the held lane. Never "no session"."""
 
 
-class SessionStore(Protocol):
-    """Every method but peek is awaited in trio and raises StoreUnavailable when the store cannot answer in time."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some records, in no order that means anything; `after` asks for those that follow, None: there are none."""
+
+    records: tuple[Record, ...]
+    after: bytes | None
+
+
+class Tombstones(Protocol):
+    """What happens once, and what is over: marks that live until `expires`. Part of every store; shared among processes where it is."""
+
+    async def claim(self, key: bytes, expires: int, now: int) -> bool:
+        """Marks a login attempt, or a logout token's jti, as used. True for exactly one caller, also among several processes."""
+
+    async def bury(self, key: bytes, at: int, expires: int) -> None:
+        """Sessions of this key (a session's own, or a tag) that were created at `at` or before are over. Never moves back."""
+
+    def peek_buried(self, keys: Sequence[bytes], now: int) -> int:
+        """buried() without waiting, on the event loop. Raises StoreBusy when it would wait, always where the store is remote."""
+
+    async def buried(self, keys: Sequence[bytes], now: int) -> int:
+        """The latest `at` of these keys, 0 when none of them is buried."""
+
+    async def aclose(self) -> None:
+        """Closes what is open."""
+
+
+class SessionStore(Tombstones, Protocol):
+    """Sessions as records."""
 
     def peek(self, key: bytes, now: int) -> Record | None:
         """A keyed read without waiting, on the event loop. Raises StoreBusy when it would wait, always where the store is remote."""
@@ -19,16 +56,70 @@ class SessionStore(Protocol):
         """The record, or None when there is none or it is past its end."""
 
     async def put(self, record: Record, replaces: bytes | None = None) -> None:
-        """Writes a record, and deletes another in the same transaction."""
+        """Writes a record, and deletes another in the same transaction (where the store has one: else first writes, then deletes)."""
 
     async def touch(self, key: bytes, now: int) -> None:
-        """Last use of a session."""
+        """Last use of a session. Never moves back; nothing when the session is gone."""
 
     async def delete(self, key: bytes) -> None:
         """Ends a session; no error when it is gone already."""
 
+    async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
+        """The sessions that carry a tag, newest use first."""
+
+    async def end(self, tag: bytes, now: int) -> int:
+        """Ends every session that carries the tag; how many there were."""
+
+    async def page(self, after: bytes | None, limit: int, now: int) -> Page:
+        """Sessions, about `limit` at once: each that is there from the first page to the last comes at least once. None begins."""
+
+    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
+        """The right to change a session, for so long. One holder at a time among all processes; the holder itself renews it.
+
+        key: a session's, or any other. The session need not be there.
+        """
+
+    async def unlock(self, key: bytes, holder: bytes) -> None:
+        """Gives it back; nothing when somebody else has it by now."""
+
+    async def replace(self, record: Record, holder: bytes, now: int) -> bool:
+        """Writes what its holder changed, tags included: only if the session is still there and `holder` still has its lock, in one step.
+
+        So a logout during a refresh is never undone. The later of both `touched` stays. The lock stays too.
+        """
+
+
+class Sessions(Protocol):
+    """How a browser's session is found, kept and ended: in a store under an id, or whole in its cookies."""
+
+    def peek(self, application: Application, request: Request, now: int) -> Session | None:
+        """The session of this browser, without waiting, on the event loop. Raises StoreBusy. Its limits are not looked at."""
+
+    async def find(self, application: Application, request: Request, now: int) -> Session | None:
+        """The same, with waiting."""
+
+    async def begin(
+        self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
+    ) -> tuple[Cookie, ...]:
+        """Keeps a new session in place of another of the same browser; the cookies that it is to have. Raises SessionTooLarge."""
+
+    def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+        """The cookies that write down a session's last use; none where touch() does."""
+
+    async def touch(self, session_id: SessionId, now: int) -> None:
+        """Writes down a session's last use; nothing where the cookies of used() do."""
+
+    async def end(self, session: Session, now: int) -> None:
+        """Ends it, whoever has its cookies."""
+
+    async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
+        """Ends every session that carries one of the tags. until: when the last of them would end by itself.
+
+        How many there were; None where nobody can know.
+        """
+
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
-        """Marks a login attempt as used. True for exactly one caller, also among several processes."""
+        """See Tombstones."""
 
     async def aclose(self) -> None:
         """Closes what is open."""

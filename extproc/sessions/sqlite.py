@@ -6,32 +6,39 @@ the request goes to the held lane. Everything else runs in a worker thread, one 
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import trio
 
 from extproc.oidc.errors import StoreUnavailable
+from extproc.oidc.index import TAG_BYTES
 from extproc.oidc.session import Record
-from extproc.sessions import StoreBusy
+from extproc.sessions import Page, StoreBusy
+from extproc.sessions.sqlite_schema import TABLES, migrate, transaction
 
 T = TypeVar("T")
-SCHEMA = 1
-_TABLES = """
-CREATE TABLE IF NOT EXISTS session
-  (key BLOB PRIMARY KEY, sealed BLOB NOT NULL, expires INTEGER NOT NULL, touched INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS session_expires ON session (expires);
-CREATE TABLE IF NOT EXISTS attempt (key BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS attempt_expires ON attempt (expires);
-"""
-_SWEEPS = (
-    "DELETE FROM session WHERE key IN (SELECT key FROM session WHERE expires <= ? LIMIT ?)",
-    "DELETE FROM attempt WHERE key IN (SELECT key FROM attempt WHERE expires <= ? LIMIT ?)",
-)
+Row = tuple[bytes, bytes, int, int, bytes, bytes]
 SWEEP_EVERY = 60  # seconds between deletions of what is past its end
 SWEEP_ROWS = 1000  # at most so many at once: a sweep must not hold the lock for long
-_SELECT = "SELECT sealed, expires, touched FROM session WHERE key = ? AND expires > ?"
+_SWEEPS = tuple(
+    f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE expires <= ? LIMIT ?)"  # noqa: S608 - our own
+    for table in TABLES
+)
+_SELECT = "SELECT key, sealed, expires, touched, entry, tags FROM session WHERE expires > ?"
+_LOCK = (
+    "INSERT INTO lock (key, holder, expires) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
+    " SET holder = excluded.holder, expires = excluded.expires WHERE holder = excluded.holder OR expires <= ?"
+)
+_REPLACE = (
+    "UPDATE session SET sealed = ?, expires = ?, touched = max(touched, ?), entry = ?, tags = ? WHERE key = ? AND expires > ?"
+    " AND EXISTS (SELECT 1 FROM lock WHERE lock.key = session.key AND holder = ? AND lock.expires > ?)"
+)
+_BURY = (
+    "INSERT INTO grave (key, at, expires) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
+    " SET at = max(at, excluded.at), expires = max(expires, excluded.expires)"
+)
 
 
 class SQLiteStore:
@@ -47,34 +54,33 @@ class SQLiteStore:
             self._writer = sqlite3.connect(path, timeout=deadline, isolation_level=None, check_same_thread=False)
             self._writer.execute("PRAGMA journal_mode = WAL")
             self._writer.execute("PRAGMA synchronous = NORMAL")
-            version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, SCHEMA):
-                raise StoreUnavailable(f"{path} has schema {version}; this program knows {SCHEMA}")
-            self._writer.executescript(_TABLES)
-            self._writer.execute(f"PRAGMA user_version = {SCHEMA}")
+            migrate(self._writer)
             self._reader = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
             self._reader.execute("PRAGMA query_only = 1")
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, StoreUnavailable) as error:
             raise StoreUnavailable(f"store.path {path}: {error}") from error
+
+    # -- sessions ---------------------------------------------------------------------------------------------------
 
     def peek(self, key: bytes, now: int) -> Record | None:
         try:
-            row = self._reader.execute(_SELECT, (key, now)).fetchone()
+            return _one(self._reader, key, now)
         except sqlite3.Error as error:
             raise StoreBusy from error
-        return Record(key, *row) if row is not None else None
 
     async def get(self, key: bytes, now: int) -> Record | None:
-        row = await self._run(lambda db: db.execute(_SELECT, (key, now)).fetchone())
-        return Record(key, *row) if row is not None else None
+        return await self._run(lambda db: _one(db, key, now))
 
     async def put(self, record: Record, replaces: bytes | None = None) -> None:
         def write(db: sqlite3.Connection) -> None:
-            with _transaction(db):
+            with transaction(db):
                 if replaces is not None:
                     db.execute("DELETE FROM session WHERE key = ?", (replaces,))
-                row = (record.key, record.sealed, record.expires, record.touched)
-                db.execute("INSERT OR REPLACE INTO session (key, sealed, expires, touched) VALUES (?, ?, ?, ?)", row)
+                db.execute(
+                    "INSERT OR REPLACE INTO session (key, sealed, expires, touched, entry, tags) VALUES (?, ?, ?, ?, ?, ?)",
+                    (record.key, record.sealed, record.expires, record.touched, record.index, _joined(record)),
+                )
+                _tag(db, record)
 
         await self._run(write)
 
@@ -86,14 +92,62 @@ class SQLiteStore:
     async def delete(self, key: bytes) -> None:
         await self._run(lambda db: db.execute("DELETE FROM session WHERE key = ?", (key,)))
 
+    async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
+        query = f"{_SELECT} AND key IN (SELECT key FROM tag WHERE tag = ?) ORDER BY touched DESC"  # noqa: S608 - our own
+        return await self._run(lambda db: tuple(_record(row) for row in db.execute(query, (now, tag))))
+
+    async def end(self, tag: bytes, now: int) -> int:
+        query = "DELETE FROM session WHERE key IN (SELECT key FROM tag WHERE tag = ?) AND expires > ?"
+        return await self._run(lambda db: db.execute(query, (tag, now)).rowcount)
+
+    async def page(self, after: bytes | None, limit: int, now: int) -> Page:
+        query = f"{_SELECT} AND key > ? ORDER BY key LIMIT ?"
+        rows = await self._run(lambda db: db.execute(query, (now, after or b"", limit)).fetchall())
+        return Page(tuple(_record(row) for row in rows), rows[-1][0] if len(rows) == limit else None)
+
+    # -- one holder at a time ---------------------------------------------------------------------------------------
+
+    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
+        return await self._run(lambda db: db.execute(_LOCK, (key, holder, now + seconds, now)).rowcount == 1)
+
+    async def unlock(self, key: bytes, holder: bytes) -> None:
+        await self._run(lambda db: db.execute("DELETE FROM lock WHERE key = ? AND holder = ?", (key, holder)))
+
+    async def replace(self, record: Record, holder: bytes, now: int) -> bool:
+        values = (record.sealed, record.expires, record.touched, record.index, _joined(record), record.key, now)
+
+        def write(db: sqlite3.Connection) -> bool:
+            with transaction(db):
+                written = db.execute(_REPLACE, (*values, holder, now)).rowcount == 1
+                if written:
+                    _tag(db, record)
+            return written
+
+        return await self._run(write)
+
+    # -- what happens once, what is over ----------------------------------------------------------------------------
+
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         def write(db: sqlite3.Connection) -> bool:
             self._sweep(db, now)
-            return (
-                db.execute("INSERT OR IGNORE INTO attempt (key, expires) VALUES (?, ?)", (key, expires)).rowcount == 1
-            )
+            with transaction(db):
+                db.execute("DELETE FROM attempt WHERE key = ? AND expires <= ?", (key, now))
+                row = (key, expires)
+                return db.execute("INSERT OR IGNORE INTO attempt (key, expires) VALUES (?, ?)", row).rowcount == 1
 
         return await self._run(write)
+
+    async def bury(self, key: bytes, at: int, expires: int) -> None:
+        await self._run(lambda db: db.execute(_BURY, (key, at, expires)))
+
+    def peek_buried(self, keys: Sequence[bytes], now: int) -> int:
+        try:
+            return _latest_burial(self._reader, keys, now)
+        except sqlite3.Error as error:
+            raise StoreBusy from error
+
+    async def buried(self, keys: Sequence[bytes], now: int) -> int:
+        return await self._run(lambda db: _latest_burial(db, keys, now))
 
     async def aclose(self) -> None:
         self._reader.close()
@@ -114,14 +168,29 @@ class SQLiteStore:
             raise StoreUnavailable(f"sqlite: {error or 'no answer in time'}") from error
 
 
-class _transaction:
-    """BEGIN IMMEDIATE ... COMMIT, or ROLLBACK."""
+def _one(db: sqlite3.Connection, key: bytes, now: int) -> Record | None:
+    row = db.execute(f"{_SELECT} AND key = ?", (now, key)).fetchone()
+    return _record(row) if row is not None else None
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
 
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
+def _record(row: Row) -> Record:
+    key, sealed, expires, touched, entry, tags = row
+    split = tuple(tags[start : start + TAG_BYTES] for start in range(0, len(tags), TAG_BYTES))
+    return Record(key, sealed, expires, touched, entry, split)
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+
+def _joined(record: Record) -> bytes:
+    if any(len(tag) != TAG_BYTES for tag in record.tags):
+        raise ValueError(f"a tag has {TAG_BYTES} bytes")
+    return b"".join(record.tags)
+
+
+def _tag(db: sqlite3.Connection, record: Record) -> None:
+    db.execute("DELETE FROM tag WHERE key = ?", (record.key,))
+    db.executemany("INSERT OR IGNORE INTO tag (tag, key) VALUES (?, ?)", [(tag, record.key) for tag in record.tags])
+
+
+def _latest_burial(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> int:
+    marks = ", ".join("?" * len(keys))
+    query = f"SELECT coalesce(max(at), 0) FROM grave WHERE key IN ({marks}) AND expires > ?"  # noqa: S608 - our own
+    return int(db.execute(query, (*keys, now)).fetchone()[0])

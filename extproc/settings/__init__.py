@@ -15,24 +15,27 @@ from extproc.settings.models import (
     ProviderSettings,
     SessionSettings,
     Settings,
-    Store,
     Timeouts,
     Tracing,
 )
+from extproc.settings.store import CookieSettings, SQLiteSettings, StoreSettings, TombstoneSettings
 
 __all__ = [
     "TLS",
     "ApplicationSettings",
+    "CookieSettings",
     "Gateway",
     "Identity",
     "Limits",
     "Log",
     "ProviderSettings",
+    "SQLiteSettings",
     "SessionSettings",
     "Settings",
     "SettingsError",
-    "Store",
+    "StoreSettings",
     "Timeouts",
+    "TombstoneSettings",
     "Tracing",
     "load",
 ]

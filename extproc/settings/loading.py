@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from extproc.settings.models import Settings
+from extproc.settings.store import KIND_KEYS, KINDS
 from extproc.settings.types import NAME
 
 
@@ -100,11 +101,14 @@ def _explain(error: ValidationError) -> Iterator[_Fault]:
     """Pydantic's findings in our words, one for each key."""
     seen: set[str] = set()
     for finding in error.errors(include_input=False, include_url=False):
-        place = [part for part in finding["loc"] if not _is_union_arm(part)]
+        place = list(_place(finding["loc"]))
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
         what = finding["msg"].removeprefix("Value error, ")
         if finding["type"] == "extra_forbidden":
             what = "there is no such key" + _nearest(finding["loc"])
+        elif finding["type"] == "union_tag_invalid":
+            path += ".kind"
+            what = f"there is no kind {str(finding['ctx']['tag'])[:40]!r}; there are: {finding['ctx']['expected_tags']}"
         elif finding["type"] == "missing":
             what = "is missing"
         elif finding["type"] == "string_pattern_mismatch":
@@ -116,24 +120,36 @@ def _explain(error: ValidationError) -> Iterator[_Fault]:
             yield _Fault(path, what[:1].lower() + what[1:] if what.startswith("Input") else what)
 
 
-def _is_union_arm(part: int | str) -> bool:
+def _place(loc: tuple[int | str, ...]) -> Iterator[int | str]:
+    """The keys as they stand in the file: without the names that pydantic gives to the arms of a union."""
+    for before, part in zip((None, *loc), loc, strict=False):
+        if not _is_union_arm(before, part):
+            yield part
+
+
+def _is_union_arm(before: int | str | None, part: int | str) -> bool:
+    if before in KIND_KEYS and part in KINDS:
+        return True
     return isinstance(part, str) and ("[" in part or part in ("str", "SecretStr"))
 
 
 def _nearest(loc: tuple[int | str, ...]) -> str:
-    model: Any = Settings
-    for part in loc[:-1]:
-        field = getattr(model, "model_fields", {}).get(part) if isinstance(part, str) else None
-        model = _model_of(field.annotation) if field is not None else model
-    near = difflib.get_close_matches(str(loc[-1]), getattr(model, "model_fields", {}), 1)
+    models: list[Any] = [Settings]
+    for before, part in zip((None, *loc), loc[:-1], strict=False):
+        if before in KIND_KEYS and part in KINDS:
+            models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
+            continue
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        models = [found for field in fields for found in models_in(field.annotation)] or models
+    known = [name for model in models for name in model.model_fields]
+    near = difflib.get_close_matches(str(loc[-1]), known, 1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _model_of(annotation: Any) -> Any:
-    """The model within an annotation such as dict[Name, ProviderSettings] or TLS | None."""
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models within an annotation such as dict[Name, ProviderSettings], TLS | None, or a union of kinds."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        if (found := _model_of(argument)) is not None:
-            return found
-    return None
+        yield annotation
+        return
+    for argument in get_args(annotation):
+        yield from models_in(argument)

@@ -12,6 +12,7 @@ from pydantic import (
 )
 
 from extproc.addresses import Address, is_loopback
+from extproc.settings.store import SQLiteSettings, StoreSettings
 from extproc.settings.types import Count, Duration, Listen, Model, Name, base_address
 
 MINIMUM_SECRET = 32  # bytes
@@ -222,13 +223,6 @@ class SessionSettings(Model):
     idle: Duration = Field(3600, gt=0, description="a session ends when nothing was asked for so long")
 
 
-class Store(Model):
-    """Where sessions are kept."""
-
-    kind: Literal["sqlite"] = Field("sqlite", description="one file, for the processes of one machine")
-    path: Path = Field(Path("extproc.sqlite3"), description="that file")
-
-
 class Timeouts(Model):
     """Deadlines. The generated Envoy configuration follows them."""
 
@@ -308,7 +302,7 @@ class Settings(Model):
     )
     identity: Identity = Field(Identity(), description="what applications are told")
     session: SessionSettings = Field(SessionSettings(), description="how long people stay signed in")
-    store: Store = Field(Store(), description="where sessions are kept")
+    store: StoreSettings = Field(SQLiteSettings(), description="where sessions are kept")
     timeouts: Timeouts = Field(Timeouts(), description="deadlines")
     limits: Limits = Field(Limits(), description="how much at once")
     tracing: Tracing = Field(Tracing(), description="where spans go")

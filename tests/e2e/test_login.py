@@ -1,8 +1,10 @@
 """A login through a real Envoy with one worker, at a provider behind that same Envoy that lies when it is told to."""
 
 import json
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -12,6 +14,9 @@ from rig.processes import wait_until
 from rig.rows import rows
 from rig.stack import Stack
 from rig.tokens import Signer, public
+
+from extproc.oidc.index import open_entry
+from extproc.oidc.seal import KeyRing
 
 
 @pytest.fixture(scope="module")
@@ -273,6 +278,19 @@ def test_flow_27_the_callback_leaves_no_code_behind(stack):
         logs = stack.extproc.output() + stack.access_log_file.read_text()
         for secret in (code, user.cookies.get("extproc-session-app").value, "at-alice-", "rt-", "gateway-secret"):
             assert secret not in logs
+
+
+def test_an_operator_sees_whose_session_it_is_and_on_what_device_without_its_cookie(stack):
+    with stack.user() as user:
+        user.go(stack.url("/private"))
+    ring = KeyRing.of([stack.settings["secret"].encode()])
+    with sqlite3.connect(stack.settings["store"]["path"]) as db:
+        rows = db.execute("SELECT key, entry FROM session ORDER BY touched DESC").fetchall()
+    db.close()
+    newest = open_entry(ring, *rows[0])
+    assert (newest.application, newest.issuer, newest.subject) == ("app", stack.provider.issuer, "alice")
+    assert newest.device.agent == "Chrome on Linux"
+    assert ip_address(newest.device.address)  # Envoy says the machine's own address where the client is on loopback
 
 
 def test_hdr_13_tokens_are_no_credentials(stack):

@@ -12,6 +12,7 @@ from extproc.oidc.answers import Authenticate, Continue, EndSession, Exchange, P
 from extproc.oidc.authorization import LIFE, MAX_COOKIE_BYTES, MAX_COOKIES, authorization_url, crowded_out, login_cookie
 from extproc.oidc.claims import Claims
 from extproc.oidc.decisions import decide
+from extproc.oidc.device import Device
 from extproc.oidc.errors import (
     CrossSiteLogout,
     InvalidCallback,
@@ -442,7 +443,7 @@ def test_web_09_userinfo_shows_the_claims_and_no_token():
 
 
 def test_a_record_opens_for_its_session_alone():
-    record = to_record(APP, SESSION, ENTROPY_BYTES)
+    record = to_record(APP, SESSION, Device("Firefox", "192.0.2.7"), ENTROPY_BYTES * 2)
     assert from_record(APP, SESSION.id, record) == SESSION
     assert b"alice" not in record.sealed and SESSION.id.value.encode() not in record.sealed + record.key
     assert from_record(APP, SessionId.of(b"x" * 32), record) is None

@@ -1,0 +1,65 @@
+"""Sessions in cookies: the browser has all of it, and only tombstones say here that one is over before its time."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+
+from extproc.oidc.application import Application
+from extproc.oidc.device import Device
+from extproc.oidc.http import Cookie, Request
+from extproc.oidc.seal import ENTROPY
+from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session_cookie import read_session, session_cookies
+from extproc.sessions import Tombstones
+
+
+class CookieSessions:
+    """See Sessions. A late Set-Cookie, or a copy of the cookies, revives nothing that is buried."""
+
+    def __init__(self, tombstones: Tombstones) -> None:
+        self.tombstones = tombstones
+
+    def peek(self, application: Application, request: Request, now: int) -> Session | None:
+        session = read_session(application, request)
+        if session is None:
+            return None
+        return _unless_over(session, self.tombstones.peek_buried(session.keys(application.ring), now))
+
+    async def find(self, application: Application, request: Request, now: int) -> Session | None:
+        session = read_session(application, request)
+        if session is None:
+            return None
+        return _unless_over(session, await self.tombstones.buried(session.keys(application.ring), now))
+
+    async def begin(
+        self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
+    ) -> tuple[Cookie, ...]:
+        cookies = session_cookies(application, request, session, session.created, secrets.token_bytes(ENTROPY))
+        if replaces is not None:
+            await self.end(replaces, session.created)
+        return cookies
+
+    def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+        used = replace(session, touched=now)
+        return session_cookies(application, request, used, now, secrets.token_bytes(ENTROPY))
+
+    async def touch(self, session_id: SessionId, now: int) -> None:
+        """Nothing: the cookies of used() say it."""
+
+    async def end(self, session: Session, now: int) -> None:
+        await self.tombstones.bury(session.id.key, max(now, session.created), session.expires)
+
+    async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
+        for tag in tags:
+            await self.tombstones.bury(tag, now, until)
+        return None
+
+    async def claim(self, key: bytes, expires: int, now: int) -> bool:
+        return await self.tombstones.claim(key, expires, now)
+
+    async def aclose(self) -> None:
+        await self.tombstones.aclose()
+
+
+def _unless_over(session: Session, buried_at: int) -> Session | None:
+    return session if session.created > buried_at else None

@@ -1,0 +1,30 @@
+"""The sessions and the store that the settings ask for."""
+
+from typing import assert_never
+
+from extproc.sessions import Sessions, SessionStore, Tombstones
+from extproc.sessions.cookie import CookieSessions
+from extproc.sessions.memory import MemoryTombstones
+from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.stored import StoredSessions
+from extproc.settings import CookieSettings, StoreSettings, TombstoneSettings
+
+
+def open_sessions(settings: StoreSettings) -> Sessions:
+    """Raises StoreUnavailable where the store cannot be used at all, such as a file that is no database of ours."""
+    if isinstance(settings, CookieSettings):
+        return CookieSessions(_tombstones(settings))
+    return StoredSessions(open_store(settings))
+
+
+def _tombstones(settings: CookieSettings) -> Tombstones:
+    return open_store(settings.tombstones) if settings.tombstones is not None else MemoryTombstones()
+
+
+def open_store(settings: TombstoneSettings) -> SessionStore:
+    """A store proper, whether sessions or tombstones are kept in it."""
+    match settings.kind:
+        case "sqlite":
+            return SQLiteStore(settings.path)
+        case _:
+            assert_never(settings.kind)

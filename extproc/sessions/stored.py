@@ -1,0 +1,62 @@
+"""Sessions in a store: the browser has an id and half of the key, the store has the record."""
+
+import secrets
+from collections.abc import Sequence
+
+from extproc.oidc.application import Application
+from extproc.oidc.device import Device
+from extproc.oidc.http import Cookie, Request
+from extproc.oidc.seal import ENTROPY
+from extproc.oidc.session import Record, Session, SessionId, from_record, to_record
+from extproc.oidc.session_cookie import left_over
+from extproc.sessions import SessionStore
+
+
+class StoredSessions:
+    """See Sessions."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self.store = store
+
+    def peek(self, application: Application, request: Request, now: int) -> Session | None:
+        session_id = _id(application, request)
+        return _opened(application, session_id, self.store.peek(session_id.key, now)) if session_id else None
+
+    async def find(self, application: Application, request: Request, now: int) -> Session | None:
+        session_id = _id(application, request)
+        return _opened(application, session_id, await self.store.get(session_id.key, now)) if session_id else None
+
+    async def begin(
+        self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
+    ) -> tuple[Cookie, ...]:
+        record = to_record(application, session, device, secrets.token_bytes(2 * ENTROPY))
+        await self.store.put(record, replaces.id.key if replaces is not None else None)
+        names = application.cookies
+        cookie = Cookie(names.session, session.id.value, names.secure, session.expires - session.created)
+        return (cookie, *left_over(application, request, 1))
+
+    def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+        return ()
+
+    async def touch(self, session_id: SessionId, now: int) -> None:
+        await self.store.touch(session_id.key, now)
+
+    async def end(self, session: Session, now: int) -> None:
+        await self.store.delete(session.id.key)
+
+    async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
+        return sum([await self.store.end(tag, now) for tag in tags])
+
+    async def claim(self, key: bytes, expires: int, now: int) -> bool:
+        return await self.store.claim(key, expires, now)
+
+    async def aclose(self) -> None:
+        await self.store.aclose()
+
+
+def _id(application: Application, request: Request) -> SessionId | None:
+    return SessionId.parse(request.cookie(application.cookies.session))
+
+
+def _opened(application: Application, session_id: SessionId, record: Record | None) -> Session | None:
+    return from_record(application, session_id, record) if record is not None else None

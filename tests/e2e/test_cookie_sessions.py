@@ -1,0 +1,164 @@
+"""Sessions that are whole in cookies, through a real Envoy: no store but the browser, and tombstones for what is over."""
+
+import random
+import time
+from dataclasses import replace
+
+import httpx
+import pytest
+from rig.liar import Liar
+from rig.rows import rows
+from rig.stack import Stack
+from rig.tokens import ENTROPY_BYTES, application, client, request
+
+from extproc.oidc.claims import Claims
+from extproc.oidc.seal import KeyRing
+from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session_cookie import session_cookies
+
+SESSION = "extproc-session-app"
+
+
+def noise(length: int) -> str:
+    """What does not compress well."""
+    return "".join(random.Random(length).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length))
+
+
+@pytest.fixture(scope="module")
+def running():
+    def settings(stack: Stack):
+        return {
+            "store": {"kind": "cookie", "path": None, "tombstones": {"path": str(stack.directory / "over.sqlite3")}}
+        }
+
+    with Stack(Liar(), settings=settings) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running):
+    for lie in (running.provider.claims, running.provider.userinfo):
+        lie.clear()
+    for seen in (running.provider.asked, running.provider.revoked, running.app.requests):
+        seen.clear()
+    return running
+
+
+def jar(user) -> dict[str, str]:
+    return {cookie.name: cookie.value for cookie in user.cookies.named(SESSION)}
+
+
+def asks(
+    stack: Stack, cookies: dict[str, str], path: str = "/private", accept: str = "application/json"
+) -> httpx.Response:
+    header = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    return httpx.get(stack.url(path), headers={"cookie": header, "accept": accept}, trust_env=False)
+
+
+def made(stack: Stack, hidden: str = "", **changes) -> dict[str, str]:
+    """The cookies of a session that this gateway might have made at another time."""
+    app = application(
+        url=stack.url("/"),
+        client=client(issuer=stack.provider.issuer),
+        ring=KeyRing.of([stack.settings["secret"].encode()]),
+    )
+    now = int(time.time())
+    known = Session(
+        SessionId.of(b"s" * 32), stack.provider.issuer, "alice", Claims({"sub": "alice"}), "idt", "at" + hidden, None,
+        now + 300, now - 600, now + 10_000, now,
+    )  # fmt: skip
+    cookies = session_cookies(app, request(cookie=""), replace(known, **changes), now, ENTROPY_BYTES)
+    return {cookie.name: cookie.value for cookie in cookies}
+
+
+@rows("cook_02")
+def test_a_large_session_is_in_pieces_serves_and_ends_with_all_of_them(stack):
+    stack.provider.claims["noise"] = noise(3500)
+    with stack.user() as user:
+        page = user.go(stack.url("/private?a=1"))
+        assert page.status_code == 200 and ["x-auth-sub", "alice"] in page.json()["headers"]
+        kept = jar(user)
+        assert list(kept) == [SESSION, f"{SESSION}.1", f"{SESSION}.2"] and kept[SESSION].startswith("3.")
+        assert all("extproc" not in value for received in stack.app.requests for _, value in received.headers)
+        assert asks(stack, kept).status_code == 200  # without an assertion
+        out = user.navigate(stack.url("/oauth2/logout"), "POST", page=page, content=b"")
+        assert "id_token_hint=" in out.headers["location"] and not user.cookies.named("extproc-")
+        gone = [line for line in out.headers.get_list("set-cookie") if line.startswith(SESSION)]
+        assert len(gone) == 3 and all("Path=/; HttpOnly; SameSite=Lax; Max-Age=0" in line for line in gone)
+        assert asks(stack, kept).status_code == 401  # a copy is as dead
+
+
+@rows("logo_19", "logo_23")
+def test_what_is_over_stays_over_after_a_restart_and_what_is_not_lives_on(stack):
+    with stack.user() as leaves, stack.user("bob") as stays:
+        page = leaves.go(stack.url("/private"))
+        copy = jar(leaves)
+        leaves.navigate(stack.url("/oauth2/logout"), "POST", page=page, content=b"")
+        stack.provider.user = "bob"
+        try:
+            stays.go(stack.url("/private"))
+        finally:
+            stack.provider.user = "alice"
+        stack.stop_extproc()
+        stack.start_extproc()
+        assert asks(stack, copy).status_code == 401
+        stays.cookies.drop("extproc-assertion-app")
+        assert ["x-auth-sub", "bob"] in stays.navigate(stack.url("/private")).json()["headers"]
+
+
+def test_cook_11_a_session_that_does_not_fit_is_a_page_with_the_remedy_and_no_loop(stack):
+    stack.provider.claims["noise"] = noise(14_000)
+    with stack.user() as user:
+        page = user.go(stack.url("/private"))
+        assert page.status_code == 500 and ">session_too_large<" in page.text and "store.kind" in page.text
+        assert page.headers["x-trace-id"] in page.text
+        assert not user.cookies.named("extproc-") and not stack.app.requests
+        assert len(stack.provider.revoked) == 1  # the tokens that no session took
+    assert "session_too_large" in stack.extproc.output()
+
+
+def test_cook_08_pieces_of_two_sessions_are_nobody_and_are_cleared(stack):
+    one, two = made(stack, noise(6000)), made(stack, noise(6001))
+    assert len(one) == 2 and asks(stack, one).status_code == 200 and asks(stack, two).status_code == 200
+    mixed = one | {f"{SESSION}.1": two[f"{SESSION}.1"]}
+    stack.app.requests.clear()
+    assert asks(stack, mixed).status_code == 401
+    answer = asks(stack, mixed, accept="text/html")
+    cleared = {line.partition("=")[0] for line in answer.headers.get_list("set-cookie") if "Max-Age=0" in line}
+    assert answer.status_code == 303 and cleared == {SESSION, f"{SESSION}.1"} and not stack.app.requests
+
+
+def test_cook_17_both_limits_are_inside_the_seal(stack):
+    now = int(time.time())
+    assert asks(stack, made(stack)).status_code == 200
+    assert asks(stack, made(stack, touched=now - 3601)).status_code == 401
+    assert asks(stack, made(stack, expires=now)).status_code == 401
+
+
+def test_last_use_is_written_with_the_application_s_answer_once_a_minute(stack):
+    cookies = made(stack, noise(14_500), touched=int(time.time()) - 3000)
+    assert len(cookies) == 4
+    answer = asks(stack, cookies, "/private?echo-cookie=own")
+    assert answer.status_code == 200 and answer.headers["cache-control"] == "private"
+    sets = dict(line.partition(";")[0].split("=", 1) for line in answer.headers.get_list("set-cookie"))
+    assert set(sets) == {"own", "extproc-assertion-app", *cookies}
+    renewed = {name: sets[name] for name in cookies}
+    assert renewed != cookies
+    again = asks(stack, renewed)
+    assert [line.partition("=")[0] for line in again.headers.get_list("set-cookie")] == ["extproc-assertion-app"]
+
+
+def test_cook_15_a_browser_whose_jar_is_full_gets_an_answer_and_a_way_out(stack):
+    planted = {f"extproc-session-app.{number}": "A" * 300 for number in range(150)}
+    answer = asks(stack, planted | {"extproc-session-app": "4." + "A" * 3000}, accept="text/html")
+    assert answer.status_code in (303, 431) and not stack.app.requests
+
+
+def test_without_a_store_for_tombstones_a_logout_holds_at_this_process_and_the_start_says_what_is_missing():
+    with Stack(Liar(), settings={"store": {"kind": "cookie", "path": None}}) as stack, stack.user() as user:
+        assert "tombstones_not_shared" in stack.extproc.output()
+        page = user.go(stack.url("/private"))
+        copy = jar(user)
+        assert asks(stack, copy).status_code == 200
+        user.navigate(stack.url("/oauth2/logout"), "POST", page=page, content=b"")
+        assert asks(stack, copy).status_code == 401

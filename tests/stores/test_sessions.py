@@ -1,0 +1,229 @@
+"""How sessions live and end, whether they are in a store or in cookies: the same journeys through each."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from rig.rows import rows
+from rig.tokens import ISSUER, NOW, RING, application, request
+from rig.webuser import read_set_cookie
+
+from extproc.oidc.answers import Lookup
+from extproc.oidc.claims import Claims
+from extproc.oidc.device import Device
+from extproc.oidc.errors import LoginRequired, SessionTooLarge
+from extproc.oidc.index import IndexEntry, open_entry, sid_tags, subject_tags
+from extproc.oidc.seal import KeyRing
+from extproc.oidc.session import MAX_SEALED, Session, SessionId
+from extproc.relying_party import RelyingParty
+from extproc.sessions.cookie import CookieSessions
+from extproc.sessions.memory import MemoryTombstones
+from extproc.sessions.stored import StoredSessions
+
+APP, DEVICE = application(), Device("Firefox on Linux", "192.0.2.7")
+
+
+def session(name: bytes = b"s", **changes) -> Session:
+    known = Session(
+        SessionId.of(name * 32), ISSUER, "alice", Claims({"sub": "alice"}), "idt", "at", "rt", NOW + 300, NOW, NOW + 43_200, NOW,
+        sid="at the provider",
+    )  # fmt: skip
+    return replace(known, **changes)
+
+
+class Jar:
+    """A browser's cookies, as it sends them back."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, str] = {}
+
+    def take(self, cookies) -> None:
+        for cookie in cookies:
+            kept = read_set_cookie(str(cookie), APP.url, NOW)
+            assert kept is not None, "no browser would keep it"
+            self.held.pop(kept.name, None)
+            if kept.expires is None or kept.expires > NOW:
+                self.held[kept.name] = kept.value
+
+    def request(self, **headers: str):
+        return request(cookie="; ".join(f"{name}={value}" for name, value in self.held.items()), **headers)
+
+
+@pytest.fixture
+def jar() -> Jar:
+    return Jar()
+
+
+@pytest.fixture(params=["in a store", "in cookies", "in cookies, tombstones here"])
+async def sessions(request, opener) -> AsyncIterator:
+    made = {
+        "in a store": lambda: StoredSessions(opener()),
+        "in cookies": lambda: CookieSessions(opener()),
+        "in cookies, tombstones here": lambda: CookieSessions(MemoryTombstones()),
+    }[request.param]()
+    yield made
+    await made.aclose()
+
+
+async def begin(sessions, jar, one: Session, replaces: Session | None = None, app=APP) -> None:
+    jar.take(await sessions.begin(app, jar.request(), one, DEVICE, replaces))
+
+
+async def find(sessions, jar: Jar, now: int = NOW, app=APP) -> Session | None:
+    return await sessions.find(app, jar.request(), now)
+
+
+async def test_a_session_is_found_by_its_browser_and_no_other(sessions, jar):
+    assert await find(sessions, jar) is None
+    await begin(sessions, jar, session())
+    assert await find(sessions, jar) == session()
+    assert await find(sessions, Jar()) is None
+    assert (
+        await find(sessions, jar, app=application(ring=KeyRing.of([b"another gateway's secret, not this one's"])))
+        is None
+    )
+
+
+async def test_flow_24_a_login_takes_the_place_of_the_session_before_and_ends_it(sessions, jar):
+    await begin(sessions, jar, session(b"1"))
+    thief = Jar()
+    thief.held = dict(jar.held)
+    await begin(sessions, jar, session(b"2", subject="bob"), replaces=session(b"1"))
+    assert (await find(sessions, jar)).subject == "bob" and await find(sessions, thief) is None
+
+
+@rows("logo_23")
+async def test_what_ended_is_over_for_every_copy_of_its_cookies_and_a_late_set_cookie_revives_nothing(sessions, jar):
+    await begin(sessions, jar, session())
+    late = sessions.used(APP, jar.request(), session(), NOW + 60)
+    copy = Jar()
+    copy.held = dict(jar.held)
+    await sessions.end(session(), NOW + 30)
+    copy.take(late)
+    assert await find(sessions, jar) is None and await find(sessions, copy) is None
+    assert await find(sessions, copy, NOW + 43_199) is None
+
+
+async def test_last_use_is_written_down(sessions, jar):
+    await begin(sessions, jar, session())
+    jar.take(sessions.used(APP, jar.request(), session(), NOW + 60))
+    await sessions.touch(session().id, NOW + 60)
+    assert await find(sessions, jar, NOW + 60) == session(touched=NOW + 60)
+
+
+async def test_all_sessions_of_a_user_end_and_they_may_sign_in_again(sessions, jar):
+    browsers = {name: Jar() for name in (b"1", b"2", b"3")}
+    for name, browser in browsers.items():
+        await begin(sessions, browser, session(name, subject="bob" if name == b"3" else "alice"))
+    count = await sessions.end_tagged(subject_tags(RING, ISSUER, "alice"), NOW, NOW + 43_200)
+    assert count in (2, None)  # cookies cannot be counted
+    assert [await find(sessions, browser) is None for browser in browsers.values()] == [True, True, False]
+    again = session(b"4", created=NOW + 1)
+    await begin(sessions, jar, again)
+    assert await find(sessions, jar, NOW + 1) == again
+
+
+async def test_logo_16_a_session_at_the_provider_ends_alone(sessions):
+    one, two = Jar(), Jar()
+    await begin(sessions, one, session(b"1"))
+    await begin(sessions, two, session(b"2", sid="another"))
+    await sessions.end_tagged(sid_tags(RING, ISSUER, "another"), NOW, NOW + 43_200)
+    assert await find(sessions, one) is not None and await find(sessions, two) is None
+
+
+@rows("cook_19")
+async def test_it_ends_with_an_older_tag_after_the_key_ring_turned(sessions, jar):
+    await begin(sessions, jar, session())
+    rotated = KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys))
+    app = application(ring=rotated)
+    assert await find(sessions, jar, app=app) == session()
+    await sessions.end_tagged(subject_tags(rotated, ISSUER, "alice"), NOW, NOW + 43_200)
+    assert await find(sessions, jar, app=app) is None
+
+
+async def test_one_that_is_too_large_is_refused_and_the_one_before_stays(sessions, jar):
+    await begin(sessions, jar, session(b"1"))
+    with pytest.raises(SessionTooLarge):
+        await begin(sessions, jar, session(b"2", id_token="x" * MAX_SEALED), replaces=session(b"1"))
+    assert await find(sessions, jar) == session(b"1")
+
+
+async def test_a_login_is_used_once(sessions):
+    assert [await sessions.claim(b"attempt", NOW + 1800, NOW) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.parametrize("kind", [StoredSessions, CookieSessions])
+async def test_rel_36_any_process_goes_on_with_what_another_began(kind, opener, jar):
+    one, two, three = (kind(opener()) for _ in range(3))
+    assert await one.claim(b"attempt", NOW + 1800, NOW) and not await two.claim(b"attempt", NOW + 1800, NOW)
+    await begin(one, jar, session())
+    assert await find(two, jar) == session()
+    await three.end(session(), NOW)
+    assert await find(one, jar) is None
+    for each in (one, two, three):
+        await each.aclose()
+
+
+async def test_cook_17_a_session_in_use_lives_on_and_is_written_down_at_most_once_a_minute(sessions, jar):
+    """Through the relying party: a store is touched after the answer, cookies come with it."""
+    now = [NOW]
+    party = RelyingParty({"app": APP}, {}, sessions, lambda: now[0])
+    await begin(sessions, jar, session())
+
+    async def ask() -> str:
+        script = jar.request(sec_fetch_mode="cors", sec_fetch_dest="empty")
+        try:
+            decision = party.decide(script)
+            if isinstance(decision, Lookup):
+                decision = await party.perform(script, decision)
+        except LoginRequired:
+            return "nobody"
+        jar.take(cookie for cookie in decision.set_cookies if "session" in cookie.name)
+        if decision.touch is not None:
+            await party.touch(decision.touch)
+        return "written" if decision.touch or len(decision.set_cookies) > 1 else "in use"
+
+    said = []
+    for after in (10, 49, 60, 70, 119, 120, 3719, 3720 + 3600):
+        now[0] = NOW + after
+        said.append(await ask())
+    assert said == ["in use", "in use", "written", "in use", "in use", "written", "written", "nobody"]
+
+
+# -- what is in a store ---------------------------------------------------------------------------------------------
+
+
+async def test_the_index_of_a_record_opens_without_its_cookie_and_the_rest_does_not(opener, jar):
+    sessions = StoredSessions(opener())
+    await begin(sessions, jar, session())
+    (record,) = await sessions.store.tagged(subject_tags(RING, ISSUER, "alice")[0], NOW)
+    assert await sessions.store.tagged(sid_tags(RING, ISSUER, "at the provider")[0], NOW) == (record,)
+    assert open_entry(RING, record.key, record.index) == IndexEntry(
+        "app", ISSUER, "alice", "at the provider", NOW, DEVICE
+    )
+    assert open_entry(RING, b"another record's key", record.index) is None
+    whole = record.sealed + record.index + b"".join(record.tags)
+    assert b"alice" not in whole and SessionId.of(b"s" * 32).value.encode() not in whole
+    await sessions.aclose()
+
+
+async def test_switching_from_cookies_to_a_store_leaves_no_cookie_behind(opener, jar):
+    cookies, stored = CookieSessions(MemoryTombstones()), StoredSessions(opener())
+    noise = "".join(chr(33 + n * n * n % 89) for n in range(8000)).replace('"', "x").replace("\\", "y")
+    await begin(cookies, jar, session(access_token=noise[::3] + noise[::-1]))
+    assert await find(stored, jar) is None
+    await begin(stored, jar, session(b"2"))
+    assert list(jar.held) == ["__Host-extproc-session-app"] and await find(stored, jar) == session(b"2")
+    await stored.aclose()
+
+
+# -- tombstones of one process --------------------------------------------------------------------------------------
+
+
+async def test_tombstones_in_memory_are_bounded_and_the_oldest_goes_first():
+    marks = MemoryTombstones(most=3)
+    for number in range(4):
+        assert await marks.claim(b"%d" % number, NOW + 60, NOW)
+        await marks.bury(b"%d" % number, NOW, NOW + 60)
+    assert await marks.claim(b"0", NOW + 60, NOW) and not await marks.claim(b"3", NOW + 60, NOW)
+    assert [marks.peek_buried([b"%d" % number], NOW) for number in range(4)] == [0, NOW, NOW, NOW]

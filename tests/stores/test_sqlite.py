@@ -1,0 +1,160 @@
+"""The embedded store: one file, several processes, and never "no session" for "cannot read"."""
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+import trio
+from rig.tokens import NOW, application
+
+from extproc.oidc.errors import StoreUnavailable
+from extproc.oidc.session import Record, SessionId, from_record
+from extproc.sessions import StoreBusy
+from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.sqlite_schema import SCHEMA, TABLES
+
+
+def record(key=b"k" * 32, sealed=b"sealed", expires=NOW + 100, touched=NOW):
+    return Record(key, sealed, expires, touched, b"entry", (b"t" * 32,))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "sessions.sqlite3"
+
+
+@pytest.fixture
+async def store(path):
+    store = SQLiteStore(path, deadline=0.3)
+    yield store
+    await store.aclose()
+
+
+async def test_what_is_past_its_end_is_swept(store, path):
+    await store.put(record())
+    assert store.peek(record().key, NOW + 100) is None and await store.get(record().key, NOW + 100) is None
+    await store.bury(b"a", NOW, NOW + 100)
+    await store.lock(b"a", b"me", 100, NOW)
+    await store.claim(b"a", NOW + 100, NOW)
+    await store.claim(b"b", NOW + 500, NOW + 200)
+    with sqlite3.connect(path) as db:
+        left = {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in (*TABLES, "tag")}
+    db.close()
+    assert left == {"session": 0, "grave": 0, "lock": 0, "attempt": 1, "tag": 0}
+
+
+async def test_it_survives_a_restart_and_is_this_user_s_alone(path):
+    first = SQLiteStore(path)
+    await first.put(record())
+    await first.aclose()
+    second = SQLiteStore(path)
+    assert second.peek(record().key, NOW) == record()
+    await second.aclose()
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+async def test_reads_go_on_while_another_process_writes_and_writes_that_cannot_are_an_error(store, path):
+    await store.put(record())
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    try:
+        assert store.peek(record().key, NOW) == record()
+        with pytest.raises(StoreUnavailable):
+            await store.put(record(b"other"))
+        with pytest.raises(StoreUnavailable):
+            await store.claim(b"a", NOW + 60, NOW)
+    finally:
+        blocker.close()
+    await store.put(record(b"other"))  # and it recovers
+
+
+async def test_a_locked_database_is_busy_and_never_no_session(store, path):
+    await store.put(record())
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("PRAGMA locking_mode = EXCLUSIVE")
+    store._reader.execute("PRAGMA wal_checkpoint")
+    store._reader.close()  # what a reader meets when its file went away under it
+    with pytest.raises(StoreBusy):
+        store.peek(record().key, NOW)
+    blocker.close()
+    store._reader = sqlite3.connect(path)
+
+
+def from_dump(path: Path) -> None:
+    """A file as 0.1.0 left it: its tables, a session, a used login."""
+    with sqlite3.connect(path) as db:
+        db.executescript((Path(__file__).parent / "schema_1.sql").read_text())
+    db.close()
+
+
+async def test_a_file_of_the_first_schema_is_brought_to_today_s_with_its_sessions(path):
+    from_dump(path)
+    store = SQLiteStore(path)
+    session_id = SessionId.of(b"s" * 32)
+    found = store.peek(session_id.key, NOW)
+    session = from_record(application(), session_id, found)
+    assert (session.subject, session.claims.get("groups"), session.refresh_token) == ("alice", ["dev"], "rt")
+    assert (session.sid, session.auth_time, session.acr, session.touched) == ("sid-1", NOW - 5, "loa1", NOW + 120)
+    assert (found.index, found.tags) == (b"", ()) and (await store.page(None, 10, NOW)).records == (found,)
+    assert not await store.claim(b"attempt", NOW + 1800, NOW)
+    await store.aclose()
+
+
+async def test_an_old_file_has_the_same_tables_then_as_a_new_one(path, tmp_path):
+    from_dump(path)
+    tables = []
+    for file in (path, tmp_path / "new.sqlite3"):
+        await SQLiteStore(file).aclose()
+        with sqlite3.connect(file) as db:
+            tables.append(
+                sorted(db.execute("SELECT type, name, replace(sql, 'IF NOT EXISTS ', '') FROM sqlite_master"))
+            )
+            assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
+        db.close()
+    old, new = ([(kind, name) for kind, name, _ in one] for one in tables)
+    assert old == new
+
+
+async def test_a_process_of_the_version_before_goes_on_writing_while_another_migrates(path):
+    from_dump(path)
+    before = sqlite3.connect(path, isolation_level=None)
+    store = SQLiteStore(path)
+    row = (b"k" * 32, b"sealed", NOW + 100, NOW)
+    before.execute("INSERT OR REPLACE INTO session (key, sealed, expires, touched) VALUES (?, ?, ?, ?)", row)
+    before.close()
+    assert store.peek(b"k" * 32, NOW) == Record(*row)
+    await store.aclose()
+
+
+async def test_many_processes_may_start_at_once_on_an_old_file(path):
+    from_dump(path)
+    opened = []
+
+    def start() -> None:
+        opened.append(SQLiteStore(path))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(trio.to_thread.run_sync, start)
+    assert all(store.peek(SessionId.of(b"s" * 32).key, NOW) is not None for store in opened)
+    for store in opened:
+        await store.aclose()
+
+
+@pytest.mark.parametrize("content", [b"not a database, but text of some length " * 200, None])
+def test_a_file_that_is_no_database_of_ours_is_refused_clearly(path, content):
+    if content is None:
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA user_version = 99")
+        db.close()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(StoreUnavailable, match=str(path)):
+        SQLiteStore(path)
+
+
+def test_a_folder_that_is_not_there_is_refused_clearly(tmp_path):
+    with pytest.raises(StoreUnavailable, match="gone"):
+        SQLiteStore(tmp_path / "gone" / "x.sqlite3")

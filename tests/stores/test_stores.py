@@ -1,0 +1,226 @@
+"""What every store does, whichever its kind. Times are real: a store may trust a clock of its own."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import trio
+
+from extproc.oidc.session import Record
+from extproc.sessions import SessionStore, StoreBusy
+
+NOW = int(time.time())
+ALICE, BOB, LAPTOP = b"alice".ljust(32), b"bob".ljust(32), b"laptop".ljust(32)
+
+
+def record(key=b"1", sealed=b"sealed", expires=NOW + 1000, touched=NOW, index=b"entry", tags=(ALICE,)):
+    return Record(key.ljust(32), sealed, expires, touched, index, tags)
+
+
+async def look(store: SessionStore, key: bytes, now: int = NOW) -> Record | None:
+    """What both ways of reading say; a remote store is always busy for the one that does not wait."""
+    got = await store.get(key, now)
+    with contextlib.suppress(StoreBusy):
+        assert store.peek(key, now) == got
+    return got
+
+
+async def keys(store: SessionStore, limit: int, now: int = NOW) -> list[bytes]:
+    found, after = [], None
+    while True:
+        page = await store.page(after, limit, now)
+        found += [one.key for one in page.records]
+        if page.after is None:
+            return found
+        after = page.after
+
+
+async def test_a_record_is_put_read_and_deleted_by_any_process(store, other):
+    assert await look(store, record().key) is None
+    await store.put(record())
+    assert await look(store, record().key) == record() == await look(other, record().key)
+    await other.delete(record().key)
+    await other.delete(record().key)
+    assert await look(store, record().key) is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        record(index=b"", tags=()),
+        record(tags=(ALICE, LAPTOP)),
+        record(sealed=bytes(range(256)) * 1000, index=bytes(range(256)), tags=(bytes(range(32)),)),
+    ],
+    ids=["of a version without an index", "two tags", "any bytes"],
+)
+async def test_a_record_comes_back_as_it_was(store, given):
+    await store.put(given)
+    assert await look(store, given.key) == given
+
+
+async def test_last_use_moves_forward_only_and_brings_nothing_back(store):
+    await store.put(record())
+    await store.touch(record().key, NOW + 60)
+    await store.touch(record().key, NOW + 30)
+    assert await look(store, record().key) == record(touched=NOW + 60)
+    await store.delete(record().key)
+    await store.touch(record().key, NOW + 90)
+    assert await look(store, record().key) is None
+
+
+async def test_cook_17_a_record_past_its_end_is_none_in_every_way(store):
+    await store.put(record())
+    await store.put(record(b"2", expires=NOW - 1))
+    assert await look(store, record(b"2").key) is None
+    assert await look(store, record().key, NOW + 1000) is None
+    assert await store.tagged(ALICE, NOW + 1000) == () and await keys(store, 10, NOW + 1000) == []
+    assert await store.end(ALICE, NOW + 1000) == 0
+    assert await store.lock(record().key, b"me", 5, NOW)
+    assert not await store.replace(record(b"2", sealed=b"new"), b"me", NOW)
+
+
+async def test_a_new_record_takes_the_old_one_s_place(store):
+    await store.put(record(b"old", tags=(ALICE, LAPTOP)))
+    await store.put(record(b"new"), replaces=record(b"old").key)
+    assert await look(store, record(b"old").key) is None and await look(store, record(b"new").key) == record(b"new")
+    assert [one.key for one in await store.tagged(ALICE, NOW)] == [record(b"new").key]
+    assert await store.tagged(LAPTOP, NOW) == ()
+
+
+# -- found and ended without cookies --------------------------------------------------------------------------------
+
+
+async def test_sessions_are_found_by_tag_newest_use_first(store, other):
+    await store.put(record(b"1", touched=NOW - 50, tags=(ALICE, LAPTOP)))
+    await store.put(record(b"2", touched=NOW - 10))
+    await store.put(record(b"3", tags=(BOB,)))
+    assert await other.tagged(ALICE, NOW) == (
+        record(b"2", touched=NOW - 10),
+        record(b"1", touched=NOW - 50, tags=(ALICE, LAPTOP)),
+    )
+    assert [one.key for one in await other.tagged(LAPTOP, NOW)] == [record(b"1").key]
+    assert await other.tagged(b"nobody".ljust(32), NOW) == ()
+
+
+async def test_all_sessions_of_a_tag_end_and_no_others(store, other):
+    for number in range(5):
+        await store.put(record(b"a%d" % number))
+    await store.put(record(b"b", tags=(BOB,)))
+    assert await other.end(ALICE, NOW) == 5 and await other.end(ALICE, NOW) == 0
+    assert await look(store, record(b"a0").key) is None and await look(store, record(b"b").key) is not None
+    assert await store.tagged(ALICE, NOW) == ()
+
+
+async def test_pages_have_every_session_whatever_their_size(store):
+    await store.put(record(b"gone", expires=NOW - 1))
+    for number in range(23):
+        await store.put(record(b"%d" % number))
+    expected = {record(b"%d" % number).key for number in range(23)}
+    assert await keys(store, 5) and set(await keys(store, 5)) == expected == set(await keys(store, 23))
+    assert set(await keys(store, 1000)) == expected
+
+
+async def test_an_empty_store_has_an_empty_page(store):
+    assert await keys(store, 10) == []
+
+
+# -- one holder at a time -------------------------------------------------------------------------------------------
+
+
+async def test_a_lock_has_one_holder_among_all_processes(store, other):
+    won = []
+
+    async def take(by: SessionStore, holder: bytes) -> None:
+        won.append(await by.lock(b"session", holder, 30, NOW))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(20):
+            nursery.start_soon(take, store if number % 2 else other, b"holder %d" % number)
+    assert sorted(won) == [False] * 19 + [True]
+
+
+async def test_its_holder_renews_a_lock_and_gives_it_back(store, other):
+    assert await store.lock(b"session", b"me", 30, NOW) and await store.lock(b"session", b"me", 30, NOW)
+    await other.unlock(b"session", b"you")  # not yours
+    assert not await other.lock(b"session", b"you", 30, NOW)
+    assert await other.lock(b"another", b"you", 30, NOW)
+    await store.unlock(b"session", b"me")
+    await store.unlock(b"session", b"me")
+    assert await other.lock(b"session", b"you", 30, NOW)
+
+
+async def test_a_lock_whose_holder_died_is_taken_over_and_its_holder_writes_nothing_more(store, other):
+    await store.put(record())
+    assert await store.lock(record().key, b"dead", 1, int(time.time()))
+    with trio.fail_after(10):
+        while not await other.lock(record().key, b"heir", 30, int(time.time())):
+            await trio.sleep(0.05)
+    assert not await store.replace(record(sealed=b"late"), b"dead", int(time.time()))
+    assert await other.replace(record(sealed=b"new"), b"heir", int(time.time()))
+    assert (await look(store, record().key)).sealed == b"new"
+
+
+async def test_the_holder_changes_a_session_its_tags_too_and_its_last_use_stays(store, other):
+    await store.put(record(tags=(ALICE, LAPTOP)))
+    assert await store.lock(record().key, b"me", 30, NOW)
+    await other.touch(record().key, NOW + 60)
+    changed = record(sealed=b"new", expires=NOW + 2000, index=b"entry 2", tags=(ALICE, BOB))
+    assert await store.replace(changed, b"me", NOW)
+    assert await look(other, record().key) == replace(changed, touched=NOW + 60)
+    assert await other.tagged(LAPTOP, NOW) == () and len(await other.tagged(BOB, NOW)) == 1
+    assert not await other.lock(record().key, b"you", 30, NOW)  # still held
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda store: store.delete(record().key),
+        lambda store: store.end(ALICE, NOW),
+        lambda store: store.put(record(b"next"), replaces=record().key),
+        lambda store: store.unlock(record().key, b"me"),
+    ],
+    ids=["logout", "ended by tag", "a new login", "the lock given back"],
+)
+async def test_what_ended_during_a_refresh_is_never_brought_back(store, other, happens: Callable):
+    await store.put(record())
+    assert await store.lock(record().key, b"me", 30, NOW)
+    await happens(other)
+    before = await look(store, record().key)
+    assert not await store.replace(record(sealed=b"refreshed"), b"me", NOW)
+    assert await look(store, record().key) == before
+
+
+# -- what happens once, what is over --------------------------------------------------------------------------------
+
+
+async def test_an_attempt_is_claimed_by_exactly_one_of_many(store, other):
+    won = []
+
+    async def claim(by: SessionStore) -> None:
+        won.append(await by.claim(b"attempt", NOW + 60, NOW))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(claim, store)
+            nursery.start_soon(claim, other)
+    assert sorted(won) == [False] * 19 + [True]
+
+
+async def buried(store: SessionStore, *what: bytes, now: int = NOW) -> int:
+    at = await store.buried(what, now)
+    with contextlib.suppress(StoreBusy):
+        assert store.peek_buried(what, now) == at
+    return at
+
+
+async def test_a_tombstone_says_when_and_never_moves_back(store, other):
+    assert await buried(store, b"session") == 0
+    await store.bury(b"session", NOW, NOW + 100)
+    await store.bury(b"session", NOW - 50, NOW + 50)
+    await other.bury(b"user", NOW - 10, NOW + 100)
+    assert await buried(other, b"session") == NOW and await buried(store, b"user") == NOW - 10
+    assert await buried(store, b"user", b"session", b"neither") == NOW
+    assert await buried(store, b"neither") == 0
+    assert await buried(store, b"session", now=NOW + 60) == NOW and await buried(store, b"session", now=NOW + 100) == 0
