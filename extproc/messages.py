@@ -58,18 +58,24 @@ def _head(head: wire.HttpHeaders, metadata: Mapping[str, str]) -> RequestHead:
             f"the route does not name its application in {APPLICATION}: is the configuration from `extproc envoy`?"
         )
     # Envoy fills raw_value only; latin-1 gives every byte a character, so nothing is lost and nothing can fail
-    headers = tuple(
-        (FORWARDED[h.key], h.raw_value.decode("latin-1")) for h in head.headers.headers if h.key in FORWARDED
-    )
-    pseudo = {key: value for key, value in headers if key.startswith(":")}
-    plain = tuple((key, value) for key, value in headers if not key.startswith(":"))
+    pseudo: dict[str, str] = {}
+    plain: list[tuple[str, str]] = []
+    for header in head.headers.headers:
+        name = FORWARDED.get(header.key)
+        if name is None:
+            continue
+        value = header.raw_value.decode("latin-1")
+        if name[0] == ":":
+            pseudo[name] = value
+        else:
+            plain.append((name, value))
     request = Request(
         application,
         metadata.get(PUBLIC) == "1",
         pseudo.get(":method", ""),
         pseudo.get(":path", ""),
         pseudo.get(":authority", ""),
-        plain,
+        tuple(plain),
     )
     return RequestHead(request, head.end_of_stream, request.header("content-type").startswith("application/grpc"))
 

@@ -148,9 +148,12 @@ class RelyingParty:
 
     def _authenticate(self, request: Request, step: Authenticate, metadata: ProviderMetadata) -> Respond:
         application = self.application(request)
-        traceparent = telemetry.traceparent().get("traceparent", "")
         pending = PendingAuthorization(
-            secrets.token_bytes(ATTEMPT_BYTES), application.client.issuer, self.now(), step.return_to, traceparent
+            secrets.token_bytes(ATTEMPT_BYTES),
+            application.client.issuer,
+            self.now(),
+            step.return_to,
+            telemetry.current(),
         )
         cookie = login_cookie(application, pending, secrets.token_bytes(ENTROPY))
         dropped = tuple(old for old in crowded_out(application, request, cookie) if old not in step.expired)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from extproc.oidc.seal import Key, KeyRing, b64encode
+from extproc.oidc.seal import Key, KeyRing, b64encode, to_json
 
 ALG = "EdDSA"
 MAX_BYTES = (
@@ -50,7 +50,7 @@ def mint(ring: KeyRing, profile: AssertionProfile, headers: Sequence[Header], no
         return None
     claims = {"iss": profile.issuer, "aud": profile.audience, "exp": expires, **dict(headers)}
     signer, head = _signer(ring.keys[0])
-    signed = f"{head}.{b64encode(json.dumps(claims, separators=(',', ':')).encode())}"
+    signed = f"{head}.{b64encode(to_json(claims).encode())}"
     token = f"{signed}.{b64encode(signer.sign(signed.encode()))}"
     return token if len(token) <= MAX_BYTES else None
 

@@ -16,7 +16,7 @@ from extproc.oidc.application import Application
 from extproc.oidc.errors import InvalidCallback, StateMismatch
 from extproc.oidc.http import Cookie, Request, same_origin_target
 from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.seal import Label, b64decode, b64encode, expand
+from extproc.oidc.seal import Label, b64decode, b64encode, expand, to_json
 
 LIFE = 1800  # seconds: identity providers' pages live that long
 GRACE = (
@@ -69,9 +69,7 @@ class PendingAuthorization:
         return not self.created - 60 <= now < self.created + LIFE
 
     def to_bytes(self) -> bytes:
-        return json.dumps(
-            [b64encode(self.secret), self.issuer, self.created, self.return_to, self.traceparent], separators=(",", ":")
-        ).encode()
+        return to_json([b64encode(self.secret), self.issuer, self.created, self.return_to, self.traceparent]).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "PendingAuthorization":

@@ -186,4 +186,5 @@ def _identity(application: Application) -> tuple[str, ...]:
 def _expired(application: Application, request: Request) -> tuple[Cookie, ...]:
     """The cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever."""
     names = application.cookies
-    return tuple(names.expired(name) for name in (*names.sessions, names.assertion) if request.has_cookie(name))
+    present = {name for name, _ in request.cookies(names.prefix)}
+    return tuple(names.expired(name) for name in (*names.sessions, names.assertion) if name in present)

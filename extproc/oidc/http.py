@@ -44,7 +44,8 @@ class Request:
 
     def header(self, name: str) -> str:
         """A header's value, several joined by a comma (RFC 9110 section 5.3), or ''."""
-        return ",".join(value for key, value in self.headers if key == name)
+        values = [value for key, value in self.headers if key == name]
+        return values[0] if len(values) == 1 else ",".join(values)
 
     def cookies(self, prefix: str) -> Iterator[tuple[str, str]]:
         """The cookies whose names begin so, in order; several Cookie headers count, whatever they were joined with."""

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 
 from extproc.oidc.device import Device
-from extproc.oidc.seal import KeyRing, Label
+from extproc.oidc.seal import KeyRing, Label, to_json
 
 FORMAT = 1
 TAG_BYTES = 32
@@ -56,7 +56,7 @@ def seal_entry(ring: KeyRing, key: bytes, entry: IndexEntry, entropy: bytes) -> 
     """key: the record's, to which the entry is bound. entropy: 44 random bytes."""
     e, d = entry, entry.device
     fields = [FORMAT, e.application, e.issuer, e.subject, e.sid, e.created, d.agent, d.address]
-    return ring.seal(json.dumps(fields, separators=(",", ":")).encode(), _label(key), entropy).encode()
+    return ring.seal(to_json(fields).encode(), _label(key), entropy).encode()
 
 
 def open_entry(ring: KeyRing, key: bytes, sealed: bytes) -> IndexEntry | None:

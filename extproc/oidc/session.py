@@ -17,7 +17,7 @@ from extproc.oidc.errors import SessionTooLarge
 from extproc.oidc.id_token import UserInfo, claims_of, verify_id_token
 from extproc.oidc.index import IndexEntry, seal_entry, sid_tags, subject_tags, written_tags
 from extproc.oidc.jose import KeySet
-from extproc.oidc.seal import ENTROPY, KeyRing, Label, b64encode
+from extproc.oidc.seal import ENTROPY, KeyRing, Label, b64encode, to_json
 from extproc.oidc.token import TokenResponse
 
 ID_BYTES = 32
@@ -171,7 +171,7 @@ def dump(session: Session) -> bytes:
         s.auth_time,
         s.acr,
     ]
-    return json.dumps(fields, separators=(",", ":")).encode()
+    return to_json(fields).encode()
 
 
 def from_record(application: Application, session_id: SessionId, record: Record) -> Session | None:

@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from rig.rows import rows
 from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, SECRET, application, client, pending, request
 
@@ -13,7 +15,7 @@ from extproc.oidc.claims import Claims, header_value, parse_object
 from extproc.oidc.errors import ClientRefused, CodeRefused, InvalidMetadata, InvalidTokenResponse
 from extproc.oidc.http import Cookie
 from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.seal import KeyRing, Label, b64decode
+from extproc.oidc.seal import KeyRing, Label, b64decode, expand
 from extproc.oidc.token import TokenResponse, code_grant, token_error
 
 
@@ -111,6 +113,11 @@ def test_cook_19_the_first_key_seals_and_all_open():
 
 
 @rows("cook_06")
+@pytest.mark.parametrize("length", [1, 4, 32, 33, 80, 8160])
+def test_expansion_is_that_of_rfc_5869(length):
+    assert expand(SECRET, b"a purpose", length) == HKDFExpand(hashes.SHA256(), length, b"a purpose").derive(SECRET)
+
+
 def test_cook_03_every_byte_and_every_part_of_the_label_is_authenticated():
     label = Label("login", "app", "name")
     sealed = RING.seal(b"token", label, ENTROPY_BYTES)
