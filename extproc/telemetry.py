@@ -87,7 +87,8 @@ def span(
     and what goes on to the provider are the parent's. (A sampler of the operator's own, in OTEL_TRACES_SAMPLER, is asked.)
     """
     outer = trace.get_current_span(parent)
-    if not outer.is_recording() and outer.get_span_context().is_valid and _follows_parent():
+    of_outer = outer.get_span_context()
+    if of_outer.is_valid and not of_outer.trace_flags.sampled and not outer.is_recording() and _follows_parent():
         return _Unrecorded(outer, parent)
     return _recorded(name, kind, attributes, parent)
 
