@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from extproc.addresses import Address, is_loopback
 from extproc.dataplane.clusters import processors
+from extproc.dataplane.rate_limit import limited
 from extproc.settings import ApplicationSettings, Settings
 
 
@@ -67,7 +68,8 @@ def _front(settings: Settings) -> Iterator[str]:
     if https and gateway.tls is None and gateway.trusted_hops == 0:
         yield (
             "gateway.url: begins with https://, but there is neither tls nor trusted_hops; "
-            "applications are told X-Forwarded-Proto: http"
+            "applications are told X-Forwarded-Proto: http, and "
+            + ("all clients share the limit of one address" if limited(settings) else "all clients have one address")
         )
     if gateway.hsts and not https:
         yield "gateway.hsts: is not sent, since gateway.url does not begin with https://"

@@ -40,12 +40,12 @@ def typed(made: Settings, name: str) -> list[dict[str, Any]]:
 def test_the_processor_is_skipped_by_a_matcher_or_not_at_all(lifetime: int) -> None:
     """ExtensionWithMatcher without a matcher is valid, and skips its filter for every request."""
     wrappers = typed(simple(identity={"assertion_lifetime": lifetime}), "ExtensionWithMatcher")
-    assert len(wrappers) == (1 if lifetime else 0)
+    asked = [wrapper["xds_matcher"]["on_no_match"]["action"]["typed_config"]["typed_config"] for wrapper in wrappers]
+    wrapped = [each["typed_config"]["@type"].rpartition(".")[2] for each in asked]
+    assert wrapped == ["LocalRateLimit", *(["ExternalProcessor"] if lifetime else [])]
     for wrapper in wrappers:
         (only,) = wrapper["xds_matcher"]["matcher_list"]["matchers"]
         assert only["predicate"]
-        made = wrapper["xds_matcher"]["on_no_match"]["action"]["typed_config"]
-        assert made["typed_config"]["typed_config"]["@type"].endswith(".ExternalProcessor")
         assert wrapper["extension_config"]["typed_config"]["@type"].endswith(".Composite")
 
 
