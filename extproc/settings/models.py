@@ -263,6 +263,9 @@ class Limits(Model):
     lookup: Count = Field(2_000, description="requests that wait for a busy session store")
     logout: Count = Field(500, description="logouts under way")
     per_provider: Count = Field(1_000, description="callbacks at one provider")
+    connects: Count = Field(
+        50, description="connections to one provider that are being made; more wait, within their deadline"
+    )
     response_bytes: Count = Field(1_000_000, description="of a provider's answer")
 
 
