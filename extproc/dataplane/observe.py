@@ -119,10 +119,16 @@ def local_replies(settings: Settings) -> LocalReplyConfig:
     )
     trouble = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=_UPSTREAM_TROUBLE))
     unsaid = AccessLogFilter(and_filter=AndFilter(filters=[_status(500), _absent(REASON), _absent(DECISION)]))
+    # no processor, or more than Envoy holds for it: in both cases the same request is worth another try
+    away = AccessLogFilter(
+        and_filter=AndFilter(filters=[_status(503, ComparisonFilterOp.EQ), _absent(REASON), _absent(DECISION)])
+    )
+    again = [*headers, header("retry-after", "2", IF_ABSENT)]
     # its flag, RL, comes too late for a mapper
     limited = AccessLogFilter(and_filter=AndFilter(filters=[_status(429, ComparisonFilterOp.EQ), _absent(REASON)]))
     return LocalReplyConfig(
         mappers=[
+            ResponseMapper(filter=away, body_format_override=plain, headers_to_add=again),
             ResponseMapper(filter=trouble, body_format_override=plain, headers_to_add=headers),
             ResponseMapper(filter=unsaid, body_format_override=plain, headers_to_add=headers),
             ResponseMapper(filter=limited, body_format_override=plain, headers_to_add=headers),

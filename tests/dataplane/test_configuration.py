@@ -59,16 +59,27 @@ def test_extp_16_nothing_opens_the_processor() -> None:
 
 
 def test_settings_reach_the_configuration() -> None:
-    made = simple(
-        limits={"streams": 77}, timeouts={"message": 3}, tracing={"sample": 0.25}, gateway={"trusted_hops": 2}
-    )
+    made = simple(timeouts={"message": 3}, tracing={"sample": 0.25}, gateway={"trusted_hops": 2})
     (processor,) = typed(made, "ExternalProcessor")
     (manager,) = typed(made, "HttpConnectionManager")
     assert processor["message_timeout"] == "3s"
     assert manager["xff_num_trusted_hops"] == 2
     assert manager["tracing"]["random_sampling"] == {"value": 25.0}
+
+
+@pytest.mark.parametrize(
+    ("streams", "processors", "requests"),
+    [(77, 1, 1154), (20_000, 1, 41_000), (20_000, 3, 123_000), (1_000_000, 2, 4_002_000)],
+)
+def test_envoy_s_limits_leave_room_for_the_processor_s_own_answer(streams: int, processors: int, requests: int) -> None:
+    places = [f"127.0.0.1:{9500 + n}" for n in range(processors)]
+    made = simple(limits={"streams": streams}, gateway={"processors": places})
     cluster = next(c for c in yaml.safe_load(to_yaml(made))["static_resources"]["clusters"] if c["name"] == "processor")
-    assert cluster["circuit_breakers"]["thresholds"][0]["max_requests"] == 77
+    (limit,) = cluster["circuit_breakers"]["thresholds"]
+    assert (limit["max_requests"], limit["max_pending_requests"]) == (requests, requests)
+    options = cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+    each = options["explicit_http_config"]["http2_protocol_options"]["max_concurrent_streams"]
+    assert limit["max_connections"] * each >= requests
 
 
 def test_the_text_is_the_same_each_time_and_holds_no_secret() -> None:

@@ -63,7 +63,9 @@ def test_extp_01_extp_02_no_processor_is_a_503_and_it_works_again_at_once(world:
     port = free_port()
     applications: dict[str, object] = {"main": application(world.upstream.url)}
     with world.gateway(f"dead-{port}", applications, listen=f"127.0.0.1:{port}") as gateway:
-        assert gateway.client.get("/").status == 503
+        down = gateway.client.get("/")
+        assert down.status == 503
+        assert int(down.get("retry-after") or 0) > 0
         assert gateway.client.get("/", cookie=gateway.cookie("main")).status == 200, "signed-in users go on"
         with Stub(f"127.0.0.1:{port}"):
             assert gateway.client.get("/?stub=continue").status == 200
