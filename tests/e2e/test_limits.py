@@ -1,5 +1,6 @@
 """Beyond each limit: 503 with Retry-After at once, by the processor's own word; and what is stuck starves nobody else."""
 
+import resource
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -62,3 +63,13 @@ def test_a_stuck_provider_starves_neither_logout_nor_new_logins_nor_signed_in_us
             assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
             assert not any(each.done() for each in answers), "the others were held all the while"
         assert {each.result().status_code for each in answers} == {303}
+
+
+def test_the_processor_takes_as_many_file_descriptors_as_it_may_have() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard - 1, hard))
+    try:
+        with Stack(Liar(behind=False)) as stack:
+            assert resource.prlimit(stack.extproc.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
