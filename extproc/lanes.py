@@ -23,16 +23,16 @@ class Lanes:
     """Not thread-safe, and need not be: both lanes run on one thread."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._kinds: Counter[str] = Counter()
         self._callbacks: Counter[str] = Counter()
         self.streams = 0
 
     def enter(self, kind: str, provider: str) -> Slot:
         """A place in the lane. Raises Overloaded. kind: callback, login, lookup or logout."""
-        if self._kinds[kind] >= getattr(self._limits, kind):
+        if self._kinds[kind] >= getattr(self.limits, kind):
             raise Overloaded(f"the lane for {kind} is full (limits.{kind})")
-        if kind == "callback" and self._callbacks[provider] >= self._limits.per_provider:
+        if kind == "callback" and self._callbacks[provider] >= self.limits.per_provider:
             raise Overloaded(f"the callbacks at provider {provider} are at their limit (limits.per_provider)")
         self._kinds[kind] += 1
         if kind == "callback":
@@ -47,7 +47,7 @@ class Lanes:
     @property
     def crowded(self) -> bool:
         """More streams than may be in hand."""
-        return self.streams > self._limits.streams
+        return self.streams > self.limits.streams
 
     def held(self, kind: str) -> int:
         return self._kinds[kind]

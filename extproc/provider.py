@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanKind
 
 from extproc import telemetry
 from extproc.cache import Cache
+from extproc.connects import Connecting
 from extproc.oidc.client import FormRequest
 from extproc.oidc.errors import (
     ClientRefused,
@@ -47,6 +48,7 @@ class Provider:
         self._timeouts = timeouts
         self._limit = limits.response_bytes
         self._pools: list[_Pool] = []
+        self._connects = trio.Semaphore(limits.connects)
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
         self._metadata = Cache(self._fetch_metadata, METADATA_FRESH)
         self._keys = Cache(self._fetch_keys, KEYS_FRESH)
@@ -192,10 +194,12 @@ class Provider:
 
     async def _exchange(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> "_Answer":
         data = dict(form.parameters) if form is not None else None
-        pool = self._pool()
+        pool, connecting = self._pool(), Connecting(self._connects)
         pool.in_flight += 1
         try:
-            async with pool.client.stream(method, url, headers=headers, data=data) as response:
+            async with pool.client.stream(
+                method, url, headers=headers, data=data, extensions={"trace": connecting}
+            ) as response:
                 # compressed bodies were not asked for: what expands a thousandfold is refused before it does
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise InvalidAnswer("the answer has a content encoding that was not asked for")
@@ -215,6 +219,7 @@ class Provider:
             raise ProviderUnreachable(f"provider {self.name}: {type(error).__name__}") from error
         finally:
             pool.in_flight -= 1
+            await connecting.over()
 
     def _pool(self) -> "_Pool":
         for pool in self._pools:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import time
 from collections.abc import Mapping
@@ -71,6 +72,7 @@ def _client(settings: Settings, name: str, url: str) -> Client:
 def run(settings: Settings) -> None:
     """Runs until a signal. Raises OIDCError (the store) and CannotListen, for the command line to print."""
     telemetry.set_up_logging(settings.log.level, settings.log.format)
+    _allow_descriptors()
     traces = TraceStore()
     standard = any(
         os.environ.get(name) for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -85,6 +87,14 @@ def run(settings: Settings) -> None:
         guest(partial(_serve, settings, sessions, traces))
     finally:
         tracing.shutdown()
+
+
+def _allow_descriptors() -> None:
+    """As many file descriptors as this process may have: each held login has a connection, and the usual 1,024 are for
+    programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve(settings: Settings, sessions: Sessions, traces: TraceStore, bridge: Bridge) -> None:

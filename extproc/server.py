@@ -34,13 +34,7 @@ Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingRespon
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
 MAX_TOUCHES = 100
 
-# grpc sheds load above 1,000 waiting requests by dropping streams in silence; our own limits answer instead
-OPTIONS = [
-    ("grpc.server.max_pending_requests", 100_000),
-    ("grpc.server.max_pending_requests_hard_limit", 200_000),
-    ("grpc.so_reuseport", 0),
-    ("grpc.max_receive_message_length", 1_048_576),
-]
+PENDING = 100_000
 
 
 class Server:
@@ -161,6 +155,17 @@ def _pairs(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[str, str]]
     return [(key, value) for key, value in metadata if isinstance(value, str)]
 
 
+def options(limits: Limits) -> list[tuple[str, int]]:
+    """grpc sheds load above 1,000 waiting requests by dropping streams in silence; our own limits answer instead."""
+    pending = max(PENDING, 2 * limits.streams)
+    return [
+        ("grpc.server.max_pending_requests", pending),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", 1_048_576),
+    ]
+
+
 class CannotListen(Exception):
     """The address cannot be bound; its text is for the operator."""
 
@@ -171,7 +176,7 @@ class Listener:
     def __init__(self, server: Server, address: Address) -> None:
         self._server = server
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
-        self._grpc = grpc.aio.server(options=OPTIONS)
+        self._grpc = grpc.aio.server(options=options(server.lanes.limits))
         handler = grpc.stream_stream_rpc_method_handler(
             server.process,
             request_deserializer=wire.ProcessingRequest.FromString,

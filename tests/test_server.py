@@ -16,7 +16,7 @@ from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE
 from extproc.messages import GRPC_UNAUTHENTICATED
 from extproc.oidc.errors import ProviderUnavailable, StoreUnavailable
 from extproc.relying_party import RelyingParty
-from extproc.server import CannotListen, Listener, Server
+from extproc.server import CannotListen, Listener, Server, options
 from extproc.sessions import StoreBusy
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
@@ -328,6 +328,13 @@ def test_rel_35_more_streams_than_may_be_in_hand_are_503_at_once(serving):
         assert (await held)[-1].immediate_response.status.code == 303
 
     serving(test, provider=Slow(), limits=Limits(streams=1))
+
+
+@pytest.mark.parametrize("streams", [1, 20_000, 1_000_000])
+def test_grpc_drops_nothing_before_the_limit_of_streams_answers(streams):
+    said = dict(options(Limits(streams=streams)))
+    assert said["grpc.server.max_pending_requests"] >= 2 * streams
+    assert said["grpc.server.max_pending_requests_hard_limit"] >= 2 * said["grpc.server.max_pending_requests"]
 
 
 def test_a_lane_that_is_full_refuses_at_once_and_the_inline_lane_goes_on(serving):

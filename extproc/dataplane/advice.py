@@ -1,16 +1,29 @@
 """What is allowed but seldom meant: lines for `extproc check`."""
 
+import resource
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from extproc.addresses import Address, is_loopback
-from extproc.dataplane.clusters import processors
+from extproc.dataplane.clusters import STREAMS_PER_CONNECTION, processors
+from extproc.dataplane.rate_limit import limited
 from extproc.settings import ApplicationSettings, Settings
 
+_SPARE = 200  # file descriptors beside those of calls: Envoy's connections, kept ones, the store, the log
 
-def warnings(settings: Settings) -> list[str]:
-    """One line each, beginning with the key that it is about."""
-    return [*_providers(settings), *_addresses(settings), *_front(settings), *_applications(settings)]
+
+def warnings(settings: Settings, descriptors: int | None = None) -> list[str]:
+    """One line each, beginning with the key that it is about. `descriptors` is what a process may open, by default this one."""
+    available = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if descriptors is None else descriptors
+    return [
+        *_providers(settings),
+        *_addresses(settings),
+        *_front(settings),
+        *_applications(settings),
+        *_limits(settings),
+        *_descriptors(settings, available),
+        *_timeouts(settings),
+    ]
 
 
 def _providers(settings: Settings) -> Iterator[str]:
@@ -67,7 +80,8 @@ def _front(settings: Settings) -> Iterator[str]:
     if https and gateway.tls is None and gateway.trusted_hops == 0:
         yield (
             "gateway.url: begins with https://, but there is neither tls nor trusted_hops; "
-            "applications are told X-Forwarded-Proto: http"
+            "applications are told X-Forwarded-Proto: http, and "
+            + ("all clients share the limit of one address" if limited(settings) else "all clients have one address")
         )
     if gateway.hsts and not https:
         yield "gateway.hsts: is not sent, since gateway.url does not begin with https://"
@@ -89,3 +103,59 @@ def _applications(settings: Settings) -> Iterator[str]:
 
 def _same(one: ApplicationSettings, other: ApplicationSettings) -> bool:
     return one.upstream.rstrip("/") == other.upstream.rstrip("/")
+
+
+def _limits(settings: Settings) -> Iterator[str]:
+    limits = settings.limits
+    held = limits.callback + limits.login + limits.lookup + limits.logout
+    if held >= limits.streams:
+        yield (
+            f"limits.streams: {limits.streams} leaves nothing beside callback, login, lookup and logout, {held} together: "
+            f"when those lanes are full, everybody gets 503; raise it above {held}, or lower those"
+        )
+    if limits.per_provider > limits.callback:
+        yield (
+            f"limits.per_provider: {limits.per_provider} is never reached, since limits.callback, {limits.callback}, is for all "
+            f"providers; lower it to {limits.callback} or less"
+        )
+    elif limits.per_provider == limits.callback and len(settings.providers) > 1:
+        yield (
+            f"limits.per_provider: is all of limits.callback, {limits.callback}, so one slow provider stops the logins of "
+            f"the other {len(settings.providers) - 1}; lower it, to {limits.callback // 2} for example"
+        )
+    if limits.connects > limits.per_provider:
+        yield (
+            f"limits.connects: {limits.connects} is more than limits.per_provider, {limits.per_provider}, lets through; "
+            "lower it"
+        )
+
+
+def _descriptors(settings: Settings, available: int) -> Iterator[str]:
+    """A held callback has a connection to its provider, and so has whatever else waits for one."""
+    limits = settings.limits
+    callbacks = min(limits.callback, limits.per_provider * max(len(settings.providers), 1))
+    needed = callbacks + limits.streams // STREAMS_PER_CONNECTION + _SPARE
+    if available != resource.RLIM_INFINITY and needed > available:
+        yield (
+            f"limits.callback: {callbacks} logins at once need about {needed} file descriptors, and this process may have "
+            f"{available}; raise that (ulimit -Hn, LimitNOFILE=), or lower limits.callback or limits.per_provider"
+        )
+
+
+def _timeouts(settings: Settings) -> Iterator[str]:
+    timeouts = settings.timeouts
+    if timeouts.drain < timeouts.longest_held:
+        yield (
+            f"timeouts.drain: {timeouts.drain:g} s is less than a held request may take, {timeouts.longest_held:g} s "
+            f"(timeouts.callback, twice timeouts.call): a restart cuts logins off; raise it to {timeouts.longest_held:g} s"
+        )
+    if timeouts.call > timeouts.callback:
+        yield (
+            f"timeouts.call: {timeouts.call:g} s is more than a whole callback may take, timeouts.callback: "
+            f"{timeouts.callback:g} s; a callback makes two calls one after the other"
+        )
+    if timeouts.connect >= timeouts.call:
+        yield (
+            f"timeouts.connect: {timeouts.connect:g} s leaves nothing of timeouts.call, {timeouts.call:g} s, for an answer; "
+            "lower it"
+        )

@@ -47,7 +47,8 @@ from extproc.settings import ApplicationSettings, Settings
 PROCESSOR = "processor"
 TRACING = "tracing"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_STREAMS_PER_CONNECTION = 1000
+STREAMS_PER_CONNECTION = 1000
+_ROOM = 1000  # streams that are being refused, however low the limit is
 _KEEP = 1.5  # seconds an idle connection to an application is kept
 _APPLICATION_REQUESTS = 50_000  # WebSockets and event streams count as long as they last
 _AUTHORITIES = (
@@ -105,12 +106,14 @@ def _application(name: str, application: ApplicationSettings) -> Cluster:
 def _processor(settings: Settings) -> Cluster:
     cluster = _cluster(PROCESSOR, processors(settings), connect=0.5)
     cluster.lb_policy = ClusterLbPolicy.LEAST_REQUEST
-    streams = settings.limits.streams
-    # the processor answers 503 itself, before it consumes anything: Envoy's limit only bounds what a dead one costs
-    cluster.circuit_breakers = _breakers(requests=streams, connections=1000, retries=100)
+    # the processor answers 503 itself, before it consumes anything, and says when to come again: Envoy's limit, for what is
+    # at all processors or on its way to be refused, only bounds what a dead one costs
+    streams = (2 * settings.limits.streams + _ROOM) * len(processors(settings))
+    connections = max(1000, streams // STREAMS_PER_CONNECTION)
+    cluster.circuit_breakers = _breakers(requests=streams, connections=connections, retries=100)
     # with one or two endpoints the default (50 %) would send to dead ones
     cluster.common_lb_config = ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0))
-    http2 = Http2ProtocolOptions(max_concurrent_streams=_STREAMS_PER_CONNECTION)
+    http2 = Http2ProtocolOptions(max_concurrent_streams=STREAMS_PER_CONNECTION)
     cluster.typed_extension_protocol_options = {
         _HTTP_OPTIONS: pack(
             HttpProtocolOptions(

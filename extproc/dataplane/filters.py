@@ -3,8 +3,9 @@
 0. clean, before any of them and before the route is chosen: nothing that a client sent is identity.
 1. cookies: ours leave the Cookie header for one of their own; the others stay as they were, byte for byte.
 2. assertion: a valid assertion cookie becomes identity headers, without us.
-3. decide: the processor, skipped when 2 wrote the subject header.
-4. gate: passes a verified assertion or the processor's word, and nothing else: a stream that ended in silence, a filter
+3. limit: how often one address may ask what 4 must decide (rate_limit.py).
+4. decide: the processor, skipped when 2 wrote the subject header.
+5. gate: passes a verified assertion or the processor's word, and nothing else: a stream that ended in silence, a filter
    that an operator loosened, a matcher that got lost all end here.
 """
 
@@ -39,21 +40,24 @@ from extproc.contract import NAMESPACE
 from extproc.dataplane import patterns
 from extproc.dataplane.clusters import PROCESSOR
 from extproc.dataplane.cookies import cookies
+from extproc.dataplane.rate_limit import limit, limited
 from extproc.dataplane.signed_in import assertion, fast_path, gate, unless_signed_in
 from extproc.dataplane.typed import exact, extension, pack, regex, seconds
 from extproc.messages import FORWARDED
 from extproc.settings import Settings
 
-COOKIES, ASSERTION, DECIDE, GATE, ROUTER = "cookies", "assertion", "decide", "gate", "router"
+COOKIES, ASSERTION, LIMIT, DECIDE, GATE, ROUTER = "cookies", "assertion", "limit", "decide", "gate", "router"
 _SLACK = 10  # seconds between our own deadline and Envoy's: ours must come first, it has an answer
 
 
 def filters(settings: Settings) -> list[HttpFilter]:
     chain: list[tuple[str, betterproto2.Message]] = [(COOKIES, cookies())]
     if fast_path(settings):
-        chain += [(ASSERTION, assertion(settings)), (DECIDE, unless_signed_in(settings, processor(settings)))]
-    else:
-        chain += [(DECIDE, processor(settings))]
+        chain.append((ASSERTION, assertion(settings)))
+    if limited(settings):
+        chain.append((LIMIT, limit(settings)))
+    decide = processor(settings)
+    chain.append((DECIDE, unless_signed_in(settings, decide) if fast_path(settings) else decide))
     chain += [(GATE, gate(settings)), (ROUTER, Router(suppress_envoy_headers=True))]
     return [HttpFilter(name=name, typed_config=pack(message)) for name, message in chain]
 

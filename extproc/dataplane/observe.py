@@ -119,20 +119,27 @@ def local_replies(settings: Settings) -> LocalReplyConfig:
     )
     trouble = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=_UPSTREAM_TROUBLE))
     unsaid = AccessLogFilter(and_filter=AndFilter(filters=[_status(500), _absent(REASON), _absent(DECISION)]))
+    # no processor, or more than Envoy holds for it: in both cases the same request is worth another try
+    away = AccessLogFilter(
+        and_filter=AndFilter(filters=[_status(503, ComparisonFilterOp.EQ), _absent(REASON), _absent(DECISION)])
+    )
+    again = [*headers, header("retry-after", "2", IF_ABSENT)]
+    # its flag, RL, comes too late for a mapper
+    limited = AccessLogFilter(and_filter=AndFilter(filters=[_status(429, ComparisonFilterOp.EQ), _absent(REASON)]))
     return LocalReplyConfig(
         mappers=[
+            ResponseMapper(filter=away, body_format_override=plain, headers_to_add=again),
             ResponseMapper(filter=trouble, body_format_override=plain, headers_to_add=headers),
             ResponseMapper(filter=unsaid, body_format_override=plain, headers_to_add=headers),
+            ResponseMapper(filter=limited, body_format_override=plain, headers_to_add=headers),
             ResponseMapper(filter=_status(100), headers_to_add=headers),
         ]
     )
 
 
-def _status(least: int) -> AccessLogFilter:
-    value = RuntimeUInt32(default_value=least, runtime_key=f"extproc.status_{least}")
-    return AccessLogFilter(
-        status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=ComparisonFilterOp.GE, value=value))
-    )
+def _status(number: int, op: ComparisonFilterOp = ComparisonFilterOp.GE) -> AccessLogFilter:
+    value = RuntimeUInt32(default_value=number, runtime_key=f"extproc.status_{number}")
+    return AccessLogFilter(status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=op, value=value)))
 
 
 def _absent(key: str) -> AccessLogFilter:

@@ -42,7 +42,8 @@ from extproc.contract import COOKIES as OURS
 from extproc.dataplane import patterns
 from extproc.dataplane.clusters import application_cluster
 from extproc.dataplane.cookies import keeping
-from extproc.dataplane.filters import ASSERTION, COOKIES, DECIDE, GATE
+from extproc.dataplane.filters import ASSERTION, COOKIES, DECIDE, GATE, LIMIT
+from extproc.dataplane.rate_limit import unlimited
 from extproc.dataplane.signed_in import fast_path
 from extproc.dataplane.typed import ADD, header, pack, seconds, text
 from extproc.settings import Settings
@@ -157,6 +158,8 @@ def _pages(settings: Settings, route: str, name: str, match: RouteMatch, *, publ
 
 def _asked(settings: Settings, name: str, *, public: bool) -> dict[str, Any]:
     config = {DECIDE: _decide(name, public=public)}
+    if public:
+        config[LIMIT] = unlimited()
     if fast_path(settings):
         config[ASSERTION] = pack(PerRouteConfig(requirement_name=name))
     return config
@@ -171,7 +174,7 @@ def _decide(name: str, *, public: bool = False) -> Any:
 
 
 def _unasked() -> dict[str, Any]:
-    return {DECIDE: pack(ExtProcPerRoute(disabled=True)), GATE: pack(RbacPerRoute())}
+    return {LIMIT: unlimited(), DECIDE: pack(ExtProcPerRoute(disabled=True)), GATE: pack(RbacPerRoute())}
 
 
 def _renewal(settings: Settings) -> list[HeaderValueOption]:

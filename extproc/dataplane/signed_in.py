@@ -1,6 +1,7 @@
 """Who is signed in: `assertion` (Envoy verifies by itself), what skips `decide`, and `gate` (the second lock)."""
 
 import betterproto2
+from envoy_data_plane.envoy.config.core.v3 import TypedExtensionConfig
 from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, SourcedMetadata
 from envoy_data_plane.envoy.config.rbac.v3 import Rbac as Rules
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
@@ -94,34 +95,40 @@ def _provider(settings: Settings, name: str, keys: str) -> JwtProvider:
 
 
 def unless_signed_in(settings: Settings, processor: ExternalProcessor) -> ExtensionWithMatcher:
-    """The processor, but for requests with a verified assertion. Without its matcher Envoy would skip it every time.
+    """The processor, but for requests with a verified assertion. Whatever the matcher does not know as signed in is asked about."""
+    return unless(signed_in(settings), extension("envoy.filters.http.ext_proc", processor))
 
-    Composite, because an ext_proc filter that is made and then skipped costs Envoy a quarter of a bare request: so none is
-    made. Whatever the matcher does not know as signed in is asked about.
+
+def unless(skipped: MatcherMatcherListPredicate, wrapped: TypedExtensionConfig) -> ExtensionWithMatcher:
+    """A filter, but for requests that match. Without its matcher Envoy would skip it every time.
+
+    Composite, because an ext_proc filter that is made and then skipped costs Envoy a quarter of a bare request: so none is made.
     """
-    signed_in = _header_is(settings.identity.subject_header, ".+")
-    skip = MatcherMatcherListFieldMatcher(
-        predicate=signed_in, on_match=MatcherOnMatch(action=_xds("skip", SkipFilter()))
-    )
-    ask = ExecuteFilterAction(typed_config=extension("envoy.filters.http.ext_proc", processor))
+    skip = MatcherMatcherListFieldMatcher(predicate=skipped, on_match=MatcherOnMatch(action=xds("skip", SkipFilter())))
+    ask = ExecuteFilterAction(typed_config=wrapped)
     return ExtensionWithMatcher(
         extension_config=extension("envoy.filters.http.composite", Composite()),
         xds_matcher=Matcher(
-            matcher_list=MatcherMatcherList(matchers=[skip]), on_no_match=MatcherOnMatch(action=_xds("ask", ask))
+            matcher_list=MatcherMatcherList(matchers=[skip]), on_no_match=MatcherOnMatch(action=xds("ask", ask))
         ),
     )
+
+
+def signed_in(settings: Settings) -> MatcherMatcherListPredicate:
+    """A request with a verified assertion, of which `assertion` made the subject header."""
+    return _header_is(settings.identity.subject_header, ".+")
 
 
 def _header_is(name: str, pattern: str) -> MatcherMatcherListPredicate:
     return MatcherMatcherListPredicate(
         single_predicate=MatcherMatcherListPredicateSinglePredicate(
-            input=_xds(name, HttpRequestHeaderMatchInput(header_name=name)),
+            input=xds(name, HttpRequestHeaderMatchInput(header_name=name)),
             value_match=XdsStringMatcher(safe_regex=XdsRegexMatcher(google_re2=XdsGoogleRe2(), regex=pattern)),
         )
     )
 
 
-def _xds(name: str, message: betterproto2.Message) -> XdsExtension:
+def xds(name: str, message: betterproto2.Message) -> XdsExtension:
     return XdsExtension(name=name, typed_config=pack(message))
 
 

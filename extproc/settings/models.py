@@ -13,7 +13,7 @@ from pydantic import (
 
 from extproc.addresses import Address, is_loopback
 from extproc.settings.store import SQLiteSettings, StoreSettings
-from extproc.settings.types import Count, Duration, Listen, Model, Name, base_address
+from extproc.settings.types import Count, Duration, Listen, Model, Name, Network, base_address
 
 MINIMUM_SECRET = 32  # bytes
 HOW_TO_MAKE_ONE = "make one with: openssl rand -base64 48"
@@ -24,6 +24,17 @@ class TLS(Model):
 
     certificate: Path = Field(description="the chain, its own certificate first")
     key: Path = Field(description="its private key")
+
+
+class RateLimit(Model):
+    """How often one client address may ask what Envoy cannot decide by itself: what needs a login, without an assertion."""
+
+    per_second: int = Field(100, ge=0, le=1_000_000, description="requests a second, in the long run; 0: no limit")
+    burst: Count = Field(1_000, description="requests at once, after a rest")
+    exempt: tuple[Network, ...] = Field(
+        (),
+        description="networks without a limit, such as 10.0.0.0/8; loopback and the processor's addresses always are",
+    )
 
 
 class Gateway(Model):
@@ -46,6 +57,7 @@ class Gateway(Model):
         (), description="where Envoy finds the processor, one address a worker process; default: listen"
     )
     trusted_hops: int = Field(0, ge=0, le=16, description="proxies in front of Envoy whose X-Forwarded-For is believed")
+    rate_limit: RateLimit = Field(RateLimit(), description="per client address, the one after trusted_hops")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -251,6 +263,9 @@ class Limits(Model):
     lookup: Count = Field(2_000, description="requests that wait for a busy session store")
     logout: Count = Field(500, description="logouts under way")
     per_provider: Count = Field(1_000, description="callbacks at one provider")
+    connects: Count = Field(
+        50, description="connections to one provider that are being made; more wait, within their deadline"
+    )
     response_bytes: Count = Field(1_000_000, description="of a provider's answer")
 
 

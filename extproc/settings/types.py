@@ -1,5 +1,6 @@
 """Kinds of values in the settings: durations, addresses, names, secrets; each says what would be right."""
 
+import ipaddress
 import re
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -19,6 +20,15 @@ def _seconds(value: object) -> object:
     return float(value)
 
 
+def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    if isinstance(value, ipaddress.IPv4Network | ipaddress.IPv6Network):
+        return value
+    try:
+        return ipaddress.ip_network(value if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError("a network is an address, or address/bits with nothing behind the bits: 10.0.0.0/8") from None
+
+
 Duration = Annotated[
     float,
     BeforeValidator(_seconds),
@@ -32,6 +42,12 @@ Listen = Annotated[
     PlainValidator(parse_address),
     PlainSerializer(str, return_type=str),  # as it is written in the file
     WithJsonSchema({"type": "string", "examples": ["127.0.0.1:9500", "unix:/run/extproc.sock"]}),
+]
+Network = Annotated[
+    ipaddress.IPv4Network | ipaddress.IPv6Network,
+    PlainValidator(_network),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8", "2001:db8::/32"]}),
 ]
 Name = Annotated[str, Field(pattern=NAME)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

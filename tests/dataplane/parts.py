@@ -272,10 +272,16 @@ class Reply:
 
 
 def exchange(
-    port: int, raw: bytes, *, tls: ssl.SSLContext | None = None, name: str = "app.test", wait: float = 10
+    port: int,
+    raw: bytes,
+    *,
+    tls: ssl.SSLContext | None = None,
+    name: str = "app.test",
+    source: str = "",
+    wait: float = 10,
 ) -> Reply:
     """Sends bytes, reads one answer; a connection closed without any is status 0."""
-    with socket.create_connection(("127.0.0.1", port), timeout=wait) as plain:
+    with socket.create_connection(("127.0.0.1", port), wait, (source, 0) if source else None) as plain:
         stream = tls.wrap_socket(plain, server_hostname=name) if tls else plain
         stream.sendall(raw)
         data = b""
@@ -322,6 +328,7 @@ class Client:
     port: int
     host: str = "app.test"
     tls: ssl.SSLContext | None = None
+    source: str = ""  # the client's address; by default loopback
 
     def get(
         self,
@@ -342,4 +349,5 @@ class Client:
             b"connection: close",
             *encoded,
         ]
-        return exchange(self.port, b"\r\n".join(head) + b"\r\n\r\n", tls=self.tls, name=name.partition(":")[0])
+        raw = b"\r\n".join(head) + b"\r\n\r\n"
+        return exchange(self.port, raw, tls=self.tls, name=name.partition(":")[0], source=self.source)

@@ -1,6 +1,7 @@
 """The configuration as text: static checks, what the real Envoy says to it, and the examples in envoy/."""
 
 import re
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,12 @@ def typed(made: Settings, name: str) -> list[dict[str, Any]]:
 def test_the_processor_is_skipped_by_a_matcher_or_not_at_all(lifetime: int) -> None:
     """ExtensionWithMatcher without a matcher is valid, and skips its filter for every request."""
     wrappers = typed(simple(identity={"assertion_lifetime": lifetime}), "ExtensionWithMatcher")
-    assert len(wrappers) == (1 if lifetime else 0)
+    asked = [wrapper["xds_matcher"]["on_no_match"]["action"]["typed_config"]["typed_config"] for wrapper in wrappers]
+    wrapped = [each["typed_config"]["@type"].rpartition(".")[2] for each in asked]
+    assert wrapped == ["LocalRateLimit", *(["ExternalProcessor"] if lifetime else [])]
     for wrapper in wrappers:
         (only,) = wrapper["xds_matcher"]["matcher_list"]["matchers"]
         assert only["predicate"]
-        made = wrapper["xds_matcher"]["on_no_match"]["action"]["typed_config"]
-        assert made["typed_config"]["typed_config"]["@type"].endswith(".ExternalProcessor")
         assert wrapper["extension_config"]["typed_config"]["@type"].endswith(".Composite")
 
 
@@ -59,16 +60,27 @@ def test_extp_16_nothing_opens_the_processor() -> None:
 
 
 def test_settings_reach_the_configuration() -> None:
-    made = simple(
-        limits={"streams": 77}, timeouts={"message": 3}, tracing={"sample": 0.25}, gateway={"trusted_hops": 2}
-    )
+    made = simple(timeouts={"message": 3}, tracing={"sample": 0.25}, gateway={"trusted_hops": 2})
     (processor,) = typed(made, "ExternalProcessor")
     (manager,) = typed(made, "HttpConnectionManager")
     assert processor["message_timeout"] == "3s"
     assert manager["xff_num_trusted_hops"] == 2
     assert manager["tracing"]["random_sampling"] == {"value": 25.0}
+
+
+@pytest.mark.parametrize(
+    ("streams", "processors", "requests"),
+    [(77, 1, 1154), (20_000, 1, 41_000), (20_000, 3, 123_000), (1_000_000, 2, 4_002_000)],
+)
+def test_envoy_s_limits_leave_room_for_the_processor_s_own_answer(streams: int, processors: int, requests: int) -> None:
+    places = [f"127.0.0.1:{9500 + n}" for n in range(processors)]
+    made = simple(limits={"streams": streams}, gateway={"processors": places})
     cluster = next(c for c in yaml.safe_load(to_yaml(made))["static_resources"]["clusters"] if c["name"] == "processor")
-    assert cluster["circuit_breakers"]["thresholds"][0]["max_requests"] == 77
+    (limit,) = cluster["circuit_breakers"]["thresholds"]
+    assert (limit["max_requests"], limit["max_pending_requests"]) == (requests, requests)
+    options = cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+    each = options["explicit_http_config"]["http2_protocol_options"]["max_concurrent_streams"]
+    assert limit["max_connections"] * each >= requests
 
 
 def test_the_text_is_the_same_each_time_and_holds_no_secret() -> None:
@@ -131,13 +143,19 @@ def test_patterns_match_what_they_say() -> None:
     assert not re.fullmatch(public("/a.b"), "/axb")
 
 
+TWO = {name: {"issuer": f"https://{name}.example", "client_id": "x"} for name in ("main", "other")}
 WARNED = [
     ({}, []),
     ({"listen": "0.0.0.0:9500"}, ["listen: 0.0.0.0:9500 is not on loopback"]),
     ({"admin": "0.0.0.0:9501"}, ["admin: 0.0.0.0:9501 is not on loopback"]),
     ({"gateway": {"admin": "0.0.0.0:9901"}}, ["gateway.admin: 0.0.0.0:9901 is not on loopback"]),
     ({"listen": "unix:extproc.sock"}, ["listen: unix:extproc.sock is a relative path"]),
-    ({"gateway": {"url": "https://localhost"}}, ["gateway.url: begins with https://, but"]),
+    (
+        {"gateway": {"url": "https://localhost"}},
+        [
+            "gateway.url: begins with https://, but there is neither tls nor trusted_hops; applications are told X-Forwarded-Proto: http, and all clients share the limit of one address"
+        ],
+    ),
     ({"gateway": {"url": "https://localhost", "trusted_hops": 1}}, []),
     ({"gateway": {"hsts": 60}}, ["gateway.hsts: is not sent"]),
     (
@@ -145,20 +163,51 @@ WARNED = [
         ["providers.main.issuer: http://localhost:8080/realms/demo is served by this gateway's application app"],
     ),
     ({"providers": {"main": {"issuer": "http://localhost:8180/realms/demo", "client_id": "x"}}}, []),
+    (
+        {"limits": {"streams": 6_500}},
+        ["limits.streams: 6500 leaves nothing beside callback, login, lookup and logout, 6500"],
+    ),
+    ({"limits": {"streams": 6_501}}, []),
+    ({"limits": {"per_provider": 2_001}}, ["limits.per_provider: 2001 is never reached, since limits.callback, 2000,"]),
+    ({"limits": {"per_provider": 2_000}}, []),
+    ({"limits": {"per_provider": 2_000}, "providers": TWO}, ["limits.per_provider: is all of limits.callback, 2000,"]),
+    ({"limits": {"connects": 1_001}}, ["limits.connects: 1001 is more than limits.per_provider, 1000,"]),
+    ({"timeouts": {"drain": 14}}, ["timeouts.drain: 14 s is less than a held request may take, 15 s"]),
+    ({"timeouts": {"drain": 15}}, []),
+    ({"timeouts": {"call": 9}}, []),
+    ({"timeouts": {"call": 11}}, ["timeouts.drain: 20 s is less than a held request may take, 22 s"]),
+    ({"timeouts": {"call": 16, "drain": 60}}, ["timeouts.call: 16 s is more than a whole callback may take"]),
+    ({"timeouts": {"connect": 5}}, ["timeouts.connect: 5 s leaves nothing of timeouts.call, 5 s, for an answer"]),
 ]
 
 
 @pytest.mark.parametrize(("changes", "begin"), WARNED)
 def test_warnings_name_the_key(changes: dict[str, Any], begin: list[str]) -> None:
-    found = warnings(simple(**changes))
+    found = warnings(simple(**changes), descriptors=100_000)
     assert len(found) == len(begin), found
     assert all(line.startswith(start) for line, start in zip(found, begin, strict=True)), found
+
+
+@pytest.mark.parametrize(
+    ("limits", "descriptors", "needed"),
+    [
+        ({}, 1_220, None),  # one provider: limits.per_provider counts
+        ({}, 1_219, 1_220),
+        ({"per_provider": 2_000}, 2_000, 2_220),
+        ({"per_provider": 3_000, "callback": 3_000, "streams": 1_000_000}, 4_100, 4_200),
+        ({"callback": 1_000_000, "per_provider": 1_000_000, "streams": 1_000_000}, resource.RLIM_INFINITY, None),
+    ],
+)
+def test_file_descriptors_must_do_for_the_logins(limits: dict[str, int], descriptors: int, needed: int | None) -> None:
+    found = [line for line in warnings(simple(limits=limits), descriptors) if "descriptors" in line]
+    assert len(found) == (1 if needed else 0)
+    assert all(f"about {needed} file descriptors, and this process may have {descriptors};" in line for line in found)
 
 
 def test_warnings_about_applications_beside_each_other() -> None:
     app = {"hosts": ["localhost"], "provider": "main", **UP}
     door = {"hosts": ["other"], "exclude": True, "escaped_slashes": "keep", **UP}
-    found = warnings(settings(applications={"app": app, "door": door}))
+    found = warnings(settings(applications={"app": app, "door": door}), descriptors=100_000)
     assert [line.split(":")[0] for line in found] == ["applications.door"]
 
 
@@ -166,7 +215,7 @@ def test_a_provider_behind_the_gateway_that_is_excluded_is_fine() -> None:
     idp = {"hosts": ["127.0.0.1"], "exclude": True, "upstream": "http://127.0.0.1:8180"}
     app = {"hosts": ["localhost"], "provider": "main", **UP}
     provider = {"main": {"issuer": "http://127.0.0.1:8080/realms/demo", "client_id": "x"}}
-    assert warnings(settings(applications={"app": app, "idp": idp}, providers=provider)) == []
+    assert warnings(settings(applications={"app": app, "idp": idp}, providers=provider), descriptors=100_000) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
