@@ -1,7 +1,8 @@
 """SQLite: the embedded store. One file, WAL, several processes of one machine; it survives a restart.
 
 Reads of the inline lane use a connection of their own on the event loop that never waits: a locked database is StoreBusy, and
-the request goes to the held lane. Everything else runs in a worker thread, one at a time, under a deadline.
+the request goes to the held lane. Everything else runs in a worker thread, under a deadline: reads one at a time on a connection
+of their own, changes as the writer commits them.
 """
 
 import os
@@ -16,7 +17,8 @@ from extproc.oidc.errors import StoreUnavailable
 from extproc.oidc.index import TAG_BYTES
 from extproc.oidc.session import Record
 from extproc.sessions import Page, StoreBusy
-from extproc.sessions.sqlite_schema import TABLES, migrate, transaction
+from extproc.sessions.sqlite_schema import TABLES, migrate
+from extproc.sessions.sqlite_writer import Writer
 
 T = TypeVar("T")
 Row = tuple[bytes, bytes, int, int, bytes, bytes]
@@ -47,16 +49,18 @@ class SQLiteStore:
     def __init__(self, path: Path, deadline: float = 2.0) -> None:
         """Opens or makes the file, readable by this user only. Raises StoreUnavailable when it is no database of ours."""
         self._deadline = deadline
-        self._turn = trio.CapacityLimiter(1)
+        self._one = trio.CapacityLimiter(1)
         self._swept = 0
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._writer = sqlite3.connect(path, timeout=deadline, isolation_level=None, check_same_thread=False)
-            self._writer.execute("PRAGMA journal_mode = WAL")
-            self._writer.execute("PRAGMA synchronous = NORMAL")
-            migrate(self._writer)
-            self._reader = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
-            self._reader.execute("PRAGMA query_only = 1")
+            self._changed = _open(path, deadline)
+            self._changed.execute("PRAGMA journal_mode = WAL")
+            self._changed.execute("PRAGMA synchronous = NORMAL")
+            migrate(self._changed)
+            self._writer = Writer(self._changed, deadline)
+            self._peeked, self._read = _open(path, 0), _open(path, deadline)
+            for connection in (self._peeked, self._read):
+                connection.execute("PRAGMA query_only = 1")
         except (sqlite3.Error, OSError, StoreUnavailable) as error:
             raise StoreUnavailable(f"store.path {path}: {error}") from error
 
@@ -64,94 +68,91 @@ class SQLiteStore:
 
     def peek(self, key: bytes, now: int) -> Record | None:
         try:
-            return _one(self._reader, key, now)
+            return _one(self._peeked, key, now)
         except sqlite3.Error as error:
             raise StoreBusy from error
 
     async def get(self, key: bytes, now: int) -> Record | None:
-        return await self._run(lambda db: _one(db, key, now))
+        return await self._ask(lambda db: _one(db, key, now))
 
     async def put(self, record: Record, replaces: bytes | None = None) -> None:
         def write(db: sqlite3.Connection) -> None:
-            with transaction(db):
-                if replaces is not None:
-                    db.execute("DELETE FROM session WHERE key = ?", (replaces,))
-                db.execute(
-                    "INSERT OR REPLACE INTO session (key, sealed, expires, touched, entry, tags) VALUES (?, ?, ?, ?, ?, ?)",
-                    (record.key, record.sealed, record.expires, record.touched, record.index, _joined(record)),
-                )
-                _tag(db, record)
+            if replaces is not None:
+                db.execute("DELETE FROM session WHERE key = ?", (replaces,))
+            db.execute(
+                "INSERT OR REPLACE INTO session (key, sealed, expires, touched, entry, tags) VALUES (?, ?, ?, ?, ?, ?)",
+                (record.key, record.sealed, record.expires, record.touched, record.index, _joined(record)),
+            )
+            _tag(db, record)
 
-        await self._run(write)
+        await self._writer.run(write)
 
     async def touch(self, key: bytes, now: int) -> None:
-        await self._run(
+        await self._writer.run(
             lambda db: db.execute("UPDATE session SET touched = ? WHERE key = ? AND touched < ?", (now, key, now))
         )
 
     async def delete(self, key: bytes) -> None:
-        await self._run(lambda db: db.execute("DELETE FROM session WHERE key = ?", (key,)))
+        await self._writer.run(lambda db: db.execute("DELETE FROM session WHERE key = ?", (key,)))
 
     async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
         query = f"{_SELECT} AND key IN (SELECT key FROM tag WHERE tag = ?) ORDER BY touched DESC"  # noqa: S608 - our own
-        return await self._run(lambda db: tuple(_record(row) for row in db.execute(query, (now, tag))))
+        return await self._ask(lambda db: tuple(_record(row) for row in db.execute(query, (now, tag))))
 
     async def end(self, tag: bytes, now: int) -> int:
         query = "DELETE FROM session WHERE key IN (SELECT key FROM tag WHERE tag = ?) AND expires > ?"
-        return await self._run(lambda db: db.execute(query, (tag, now)).rowcount)
+        return await self._writer.run(lambda db: db.execute(query, (tag, now)).rowcount)
 
     async def page(self, after: bytes | None, limit: int, now: int) -> Page:
         query = f"{_SELECT} AND key > ? ORDER BY key LIMIT ?"
-        rows = await self._run(lambda db: db.execute(query, (now, after or b"", limit)).fetchall())
+        rows = await self._ask(lambda db: db.execute(query, (now, after or b"", limit)).fetchall())
         return Page(tuple(_record(row) for row in rows), rows[-1][0] if len(rows) == limit else None)
 
     # -- one holder at a time ---------------------------------------------------------------------------------------
 
     async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
-        return await self._run(lambda db: db.execute(_LOCK, (key, holder, now + seconds, now)).rowcount == 1)
+        return await self._writer.run(lambda db: db.execute(_LOCK, (key, holder, now + seconds, now)).rowcount == 1)
 
     async def unlock(self, key: bytes, holder: bytes) -> None:
-        await self._run(lambda db: db.execute("DELETE FROM lock WHERE key = ? AND holder = ?", (key, holder)))
+        await self._writer.run(lambda db: db.execute("DELETE FROM lock WHERE key = ? AND holder = ?", (key, holder)))
 
     async def replace(self, record: Record, holder: bytes, now: int) -> bool:
         values = (record.sealed, record.expires, record.touched, record.index, _joined(record), record.key, now)
 
         def write(db: sqlite3.Connection) -> bool:
-            with transaction(db):
-                written = db.execute(_REPLACE, (*values, holder, now)).rowcount == 1
-                if written:
-                    _tag(db, record)
+            written = db.execute(_REPLACE, (*values, holder, now)).rowcount == 1
+            if written:
+                _tag(db, record)
             return written
 
-        return await self._run(write)
+        return await self._writer.run(write)
 
     # -- what happens once, what is over ----------------------------------------------------------------------------
 
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         def write(db: sqlite3.Connection) -> bool:
             self._sweep(db, now)
-            with transaction(db):
-                db.execute("DELETE FROM attempt WHERE key = ? AND expires <= ?", (key, now))
-                row = (key, expires)
-                return db.execute("INSERT OR IGNORE INTO attempt (key, expires) VALUES (?, ?)", row).rowcount == 1
+            db.execute("DELETE FROM attempt WHERE key = ? AND expires <= ?", (key, now))
+            row = (key, expires)
+            return db.execute("INSERT OR IGNORE INTO attempt (key, expires) VALUES (?, ?)", row).rowcount == 1
 
-        return await self._run(write)
+        return await self._writer.run(write)
 
     async def bury(self, key: bytes, at: int, expires: int) -> None:
-        await self._run(lambda db: db.execute(_BURY, (key, at, expires)))
+        await self._writer.run(lambda db: db.execute(_BURY, (key, at, expires)))
 
     def peek_buried(self, keys: Sequence[bytes], now: int) -> int:
         try:
-            return _latest_burial(self._reader, keys, now)
+            return _latest_burial(self._peeked, keys, now)
         except sqlite3.Error as error:
             raise StoreBusy from error
 
     async def buried(self, keys: Sequence[bytes], now: int) -> int:
-        return await self._run(lambda db: _latest_burial(db, keys, now))
+        return await self._ask(lambda db: _latest_burial(db, keys, now))
 
     async def aclose(self) -> None:
-        self._reader.close()
-        self._writer.close()
+        for connection in (self._peeked, self._read, self._changed):
+            connection.close()
 
     def _sweep(self, db: sqlite3.Connection, now: int) -> None:
         if now < self._swept + SWEEP_EVERY:
@@ -160,12 +161,17 @@ class SQLiteStore:
         for statement in _SWEEPS:
             db.execute(statement, (now, SWEEP_ROWS))
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         try:
             with trio.fail_after(self._deadline):
-                return await trio.to_thread.run_sync(work, self._writer, limiter=self._turn)
+                return await trio.to_thread.run_sync(question, self._read, limiter=self._one)
         except (sqlite3.Error, trio.TooSlowError) as error:
             raise StoreUnavailable(f"sqlite: {error or 'no answer in time'}") from error
+
+
+def _open(path: Path, patience: float) -> sqlite3.Connection:
+    """patience: seconds that a statement waits for a lock."""
+    return sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
 
 
 def _one(db: sqlite3.Connection, key: bytes, now: int) -> Record | None:

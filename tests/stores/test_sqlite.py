@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from rig.tokens import NOW, application
 
 from extproc.oidc.errors import StoreUnavailable
@@ -14,6 +15,7 @@ from extproc.oidc.session import Record, SessionId, from_record
 from extproc.sessions import StoreBusy
 from extproc.sessions.sqlite import SQLiteStore
 from extproc.sessions.sqlite_schema import SCHEMA, TABLES
+from extproc.sessions.sqlite_writer import Writer
 
 
 def record(key=b"k" * 32, sealed=b"sealed", expires=NOW + 100, touched=NOW):
@@ -74,12 +76,99 @@ async def test_a_locked_database_is_busy_and_never_no_session(store, path):
     await store.put(record())
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("PRAGMA locking_mode = EXCLUSIVE")
-    store._reader.execute("PRAGMA wal_checkpoint")
-    store._reader.close()  # what a reader meets when its file went away under it
+    store._peeked.execute("PRAGMA wal_checkpoint")
+    store._peeked.close()  # what a reader meets when its file went away under it
     with pytest.raises(StoreBusy):
         store.peek(record().key, NOW)
     blocker.close()
-    store._reader = sqlite3.connect(path)
+    store._peeked = sqlite3.connect(path)
+
+
+class Counted:
+    """A connection of which one knows how many transactions it had."""
+
+    def __init__(self, path):
+        self.begun = 0
+        self.database = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+        self.database.execute("CREATE TABLE IF NOT EXISTS t (k INTEGER PRIMARY KEY)")
+        self.database.set_trace_callback(self._seen)
+
+    def _seen(self, statement):
+        self.begun += statement == "BEGIN IMMEDIATE"
+
+    def rows(self):
+        return [key for (key,) in self.database.execute("SELECT k FROM t ORDER BY k")]
+
+
+def insert(key):
+    return lambda db: db.execute("INSERT INTO t (k) VALUES (?)", (key,)).rowcount
+
+
+async def test_changes_that_wait_at_the_same_time_are_committed_together(path):
+    counted = Counted(path)
+    writer = Writer(counted.database, deadline=30)
+    async with trio.open_nursery() as nursery:
+        for key in range(2000):
+            nursery.start_soon(writer.run, insert(key))
+    assert counted.rows() == list(range(2000)) and counted.begun <= 20
+
+
+async def test_a_change_that_fails_takes_no_other_with_it(path):
+    counted, failed = Counted(path), []
+    writer = Writer(counted.database, deadline=30)
+
+    def half(db):
+        insert(100)(db)
+        raise LookupError("a bug")
+
+    async def expect(work, error):
+        with pytest.raises(error):
+            await writer.run(work)
+        failed.append(error)
+
+    async with trio.open_nursery() as nursery:
+        for key in range(5):
+            nursery.start_soon(writer.run, insert(key))
+        nursery.start_soon(expect, half, LookupError)
+        nursery.start_soon(expect, lambda db: db.execute("nonsense"), StoreUnavailable)
+    assert counted.rows() == list(range(5)) and len(failed) == 2
+
+
+async def test_a_change_whose_time_is_over_is_never_made(path):
+    counted = Counted(path)
+    counted.database.execute("PRAGMA busy_timeout = 300")
+    writer = Writer(counted.database, deadline=0.2)
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    refused = []
+
+    async def expect(key):
+        with pytest.raises(StoreUnavailable):
+            await writer.run(insert(key))
+        refused.append(key)
+
+    async with trio.open_nursery() as nursery:
+        for key in range(3):
+            nursery.start_soon(expect, key)
+    blocker.execute("ROLLBACK")
+    assert await writer.run(insert(9)) == 1
+    assert counted.rows() == [9] and sorted(refused) == [0, 1, 2]
+
+
+async def test_whoever_leaves_before_their_turn_changes_nothing_and_holds_nobody_up(path):
+    counted = Counted(path)
+    writer = Writer(counted.database, deadline=30)
+    blocker = sqlite3.connect(path, isolation_level=None)
+    async with trio.open_nursery() as nursery:
+        blocker.execute("BEGIN IMMEDIATE")
+        nursery.start_soon(writer.run, lambda db: insert(1)(db))
+        await trio.testing.wait_all_tasks_blocked()  # it has its turn, in a thread
+        with trio.CancelScope() as left:
+            left.cancel()
+            await writer.run(insert(2))
+        nursery.start_soon(writer.run, insert(3))
+        blocker.execute("ROLLBACK")
+    assert counted.rows() == [1, 3]
 
 
 def from_dump(path: Path) -> None:
