@@ -149,6 +149,13 @@ class SQLiteStore:
     async def buried(self, keys: Sequence[bytes], now: int) -> int:
         return await self._run(lambda db: _latest_burial(db, keys, now))
 
+    @property
+    def missing(self) -> str | None:
+        return None
+
+    async def start(self) -> None:
+        """Nothing: it was opened when it was made."""
+
     async def aclose(self) -> None:
         self._reader.close()
         self._writer.close()
