@@ -14,7 +14,6 @@ import pytest
 import trio
 from rig.proxy import Proxy, proxied
 from rig.redis import Cluster, RedisServer, Replicated, Servers
-from rig.rows import rows
 
 from extproc.addresses import Address
 from extproc.oidc.errors import StoreUnavailable
@@ -73,7 +72,6 @@ def server(tmp_path: Path):
 # -- away, and back -------------------------------------------------------------------------------------------------
 
 
-@rows("rel_18")
 async def test_rel_17_after_a_restart_the_first_request_on_an_idle_connection_is_answered(server):
     async with opened(server) as store:
         await store.put(record())
@@ -334,7 +332,6 @@ async def test_no_session_gets_lost_from_its_tag_whatever_happens_at_the_same_ti
         assert [await store.get(record(key).key, NOW) for key in keys] == [None] * len(keys)
 
 
-@rows("rel_19")
 async def test_rel_19_requests_cancelled_at_random_never_get_another_one_s_answer(redis_servers: Servers):
     users = {b"u%d" % number: b"of u%d" % number for number in range(200)}
     chance, wrong, answers = random.Random(19), [], 0
