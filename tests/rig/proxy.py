@@ -38,6 +38,10 @@ class Proxy:
         self._holding = b""
         self._released.set()
 
+    def stall(self) -> None:
+        """What is held stays so for ever; the rest passes."""
+        self._holding = b""
+
     def reset_after(self, pattern: bytes) -> None:
         self._reset_after = pattern
 

@@ -159,6 +159,13 @@ async def test_rel_16_a_server_that_is_silent_is_given_up_and_then_not_asked_unt
             with trio.fail_after(5), pytest.raises(StoreUnavailable):
                 await store.get(record().key, NOW)
         assert 0 < proxy.seen(b"HMGET") - before <= Limits().failures
+        at_once = False
+        with trio.CancelScope() as over:  # whatever waits is cancelled
+            over.cancel()
+            with pytest.raises(StoreUnavailable):
+                await store.get(record().key, NOW)
+            at_once = True
+        assert at_once
         await until(lambda: store.missing is not None)
         server.process.send(signal.SIGCONT)
         await well(store, 2)
@@ -171,7 +178,7 @@ async def test_rel_16_one_slow_answer_costs_others_nothing_but_their_turn(server
         proxy.hold(b"HMGET")
         with pytest.raises(StoreUnavailable, match="no answer in time"):
             await store.get(record().key, NOW)
-        proxy.release()
+        proxy.stall()
         assert await store.get(record().key, NOW) == record()  # on a new connection: the old one is as good as lost
 
 
@@ -459,9 +466,12 @@ async def test_a_master_that_no_sentinel_knows_is_said(redis_servers: Servers):
 
 
 async def test_a_write_that_no_replica_follows_counts_and_is_logged(server, caplog):
-    async with opened(server, replicas=1, deadline=5) as store:
+    async with proxied(server.port) as proxy, opened(proxy, replicas=1, deadline=5) as store:
         for number in range(20):
             await store.put(record(b"%d" % number))
+        assert (
+            proxy.seen(b"WAIT") <= 2
+        )  # once for the script as it is not known, once for it: then nobody waits for a while
         assert [line.message for line in caplog.records].count("store_not_replicated") == 1
         assert await store.get(record(b"0").key, NOW) is not None
 
