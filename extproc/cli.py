@@ -12,6 +12,8 @@ from typing import NoReturn
 
 from extproc.settings import Settings, SettingsError, load
 
+STORE_PATIENCE = 2.0  # seconds that `check` waits for a remote store
+
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs one command and exits."""
@@ -95,12 +97,40 @@ def _check(parsed: argparse.Namespace) -> int:
             print(f"  post_logout_redirect_uri  {settings.url(name)}oauth2/signed-out")
     for warning in dataplane.warnings(settings):
         print(f"warning: {warning}")
+    if (missing := _store_missing(settings)) is not None:
+        print(f"warning: store: {missing}")
     for fault in faults:
         print(f"error: {fault}")
     if envoy is None:
         print("warning: no envoy binary on PATH; the generated configuration was built, but no Envoy has validated it")
     print(_summary(settings, bool(faults)))
     return 1 if faults else 0
+
+
+def _store_missing(settings: Settings) -> str | None:
+    """Why the store cannot be used from here, or None. A file is left alone: it may be on another machine."""
+    import trio
+
+    from extproc.oidc.errors import StoreUnavailable
+    from extproc.sessions.opening import open_sessions
+
+    if settings.store.kind == "sqlite":
+        return None
+
+    async def look() -> str | None:
+        sessions = open_sessions(settings.store)
+        await sessions.start()
+        with trio.move_on_after(STORE_PATIENCE):
+            while sessions.missing is not None:  # noqa: ASYNC110 - once in a command
+                await trio.sleep(0.05)
+        missing = sessions.missing
+        await sessions.aclose()
+        return missing
+
+    try:
+        return trio.run(look)
+    except StoreUnavailable as error:
+        return error.detail
 
 
 def _summary(settings: Settings, failed: bool) -> str:

@@ -109,7 +109,8 @@ async def _serve(settings: Settings, sessions: Sessions, traces: TraceStore, bri
     server = Server(party, bridge, settings.timeouts, settings.limits)
     listener = Listener(server, settings.listen)
     over = trio.Event()
-    await _start_admin(settings, providers, server, jwks(ring), traces, bridge, over)
+    bridge.spawn(sessions.start)
+    await _start_admin(settings, providers, sessions, server, jwks(ring), traces, bridge, over)
     warm = [trio.CancelScope() for _ in providers]
     for scope, provider in zip(warm, providers.values(), strict=True):
         bridge.spawn(partial(_within, scope, provider))
@@ -146,6 +147,7 @@ async def _within(scope: trio.CancelScope, provider: Provider) -> None:
 async def _start_admin(
     settings: Settings,
     providers: Mapping[str, Provider],
+    sessions: Sessions,
     server: Server,
     keys: str,
     traces: TraceStore,
@@ -156,7 +158,7 @@ async def _start_admin(
 
     loop = asyncio.get_running_loop()
     app = admin.application(
-        readiness=partial(_readiness, providers),
+        readiness=partial(_readiness, providers, sessions),
         jwks=keys,
         traces=traces,
         gauges=partial(_gauges, server, bridge, loop),
@@ -183,9 +185,12 @@ async def _start_admin(
     await ready
 
 
-def _readiness(providers: Mapping[str, Provider]) -> tuple[tuple[str, str], ...]:
+def _readiness(providers: Mapping[str, Provider], sessions: Sessions) -> tuple[tuple[str, str], ...]:
     """What is not ready, as (part, reason)."""
-    missing = ((f"provider {name}", provider.missing) for name, provider in providers.items())
+    missing = (
+        ("store", sessions.missing),
+        *((f"provider {name}", provider.missing) for name, provider in providers.items()),
+    )
     return tuple((part, reason) for part, reason in missing if reason is not None)
 
 

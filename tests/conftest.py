@@ -12,6 +12,7 @@ with warnings.catch_warnings():
     import extproc.dataplane  # noqa: F401
 
 from rig.keycloak import Keycloak
+from rig.redis import Servers
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +20,11 @@ def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
     """A real Keycloak, started once; each Stack with it has its gateway port."""
     with Keycloak(tmp_path_factory.mktemp("keycloak")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def redis_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Real Redis and Valkey servers that tests share: nothing that a test does to them may stay."""
+    servers = Servers(tmp_path_factory.mktemp("redis"))
+    yield servers
+    servers.close()

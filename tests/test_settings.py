@@ -70,6 +70,27 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        *(
+            ({"store": {"kind": "redis", "servers": ["r:6379"], **change}}, f": store{said}")
+            for change, said in (
+                ({"servers": []}, ": servers is empty"),
+                ({"servers": ["r"]}, ".servers[0]: an address is host:port"),
+                ({"servers": ["unix:/run/redis.sock"]}, ": servers are host:port, without unix sockets"),
+                ({"servers": ["a:1", "b:1"]}, ": servers has 2 addresses, and mode single one"),
+                ({"mode": "sentinal"}, ".mode: "),
+                ({"mode": "sentinel"}, ": master is the name that sentinels watch"),
+                ({"master": "m"}, ": master is the name that sentinels watch"),
+                ({"mode": "cluster", "db": 1}, ": db is 0 in mode cluster"),
+                ({"sentinel_username": "u"}, ": sentinel_username and sentinel_password go with mode sentinel"),
+                ({"ca_file": "ca.pem"}, ": ca_file needs tls: true"),
+                ({"password": "a", "password_file": "b"}, ": password or password_file, not both"),
+                ({"username": "u"}, ": username needs password or password_file"),
+                ({"password": ""}, ".password is empty"),
+                ({"key_prefix": "a{b}*"}, ".key_prefix: "),
+                ({"pasword": "a"}, ".pasword: there is no such key; did you mean password?"),
+                ({"deadline": 0}, ".deadline: "),
+            )
+        ),
         ({"secret": None}, ": secret or secret_file is needed"),
         ({"secret": "x" * 31}, ": secret has 31 bytes; 32 or more"),
         ({"secret": ["x" * 32, "short"]}, ": secret has 5 bytes"),
@@ -196,6 +217,17 @@ def test_what_is_no_settings_file_is_said_clearly(tmp_path, text, said):
 def test_a_file_that_is_missing_is_said_clearly(tmp_path):
     with pytest.raises(SettingsError, match="No such file"):
         load(tmp_path / "gone.yaml")
+
+
+def test_a_password_file_that_is_missing_or_empty_is_said_clearly(tmp_path):
+    for content, said in ((None, "No such file"), (" \n", "store.password_file: ")):
+        if content is not None:
+            (tmp_path / "password").write_text(content)
+        with pytest.raises(SettingsError, match=said):
+            read(
+                tmp_path,
+                RIGHT | {"store": {"kind": "redis", "servers": ["r:1"], "password_file": str(tmp_path / "password")}},
+            )
 
 
 def test_several_faults_are_said_at_once(tmp_path):

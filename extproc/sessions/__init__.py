@@ -42,6 +42,13 @@ class Tombstones(Protocol):
     async def buried(self, keys: Sequence[bytes], now: int) -> int:
         """The latest `at` of these keys, 0 when none of them is buried."""
 
+    @property
+    def missing(self) -> str | None:
+        """Why it cannot be used right now, for the operator, or None."""
+
+    async def start(self) -> None:
+        """Begins what goes on in the background, such as connecting. Without it the first that is asked begins it."""
+
     async def aclose(self) -> None:
         """Closes what is open."""
 
@@ -119,6 +126,13 @@ class Sessions(Protocol):
         """
 
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
+        """See Tombstones."""
+
+    @property
+    def missing(self) -> str | None:
+        """See Tombstones."""
+
+    async def start(self) -> None:
         """See Tombstones."""
 
     async def aclose(self) -> None:

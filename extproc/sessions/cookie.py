@@ -57,6 +57,13 @@ class CookieSessions:
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         return await self.tombstones.claim(key, expires, now)
 
+    @property
+    def missing(self) -> str | None:
+        return self.tombstones.missing
+
+    async def start(self) -> None:
+        await self.tombstones.start()
+
     async def aclose(self) -> None:
         await self.tombstones.aclose()
 

@@ -35,6 +35,13 @@ class MemoryTombstones:
     async def buried(self, keys: Sequence[bytes], now: int) -> int:
         return self.peek_buried(keys, now)
 
+    @property
+    def missing(self) -> str | None:
+        return None
+
+    async def start(self) -> None:
+        """Nothing."""
+
     async def aclose(self) -> None:
         self._claimed.clear()
         self._graves.clear()

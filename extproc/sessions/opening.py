@@ -14,17 +14,23 @@ def open_sessions(settings: StoreSettings) -> Sessions:
     """Raises StoreUnavailable where the store cannot be used at all, such as a file that is no database of ours."""
     if isinstance(settings, CookieSettings):
         return CookieSessions(_tombstones(settings))
-    return StoredSessions(open_store(settings))
+    return StoredSessions(open_store(settings, "store"))
 
 
 def _tombstones(settings: CookieSettings) -> Tombstones:
-    return open_store(settings.tombstones) if settings.tombstones is not None else MemoryTombstones()
+    return (
+        open_store(settings.tombstones, "store.tombstones") if settings.tombstones is not None else MemoryTombstones()
+    )
 
 
-def open_store(settings: TombstoneSettings) -> SessionStore:
-    """A store proper, whether sessions or tombstones are kept in it."""
+def open_store(settings: TombstoneSettings, key: str = "store") -> SessionStore:
+    """A store proper, whether sessions or tombstones are kept in it. key: where the settings stand."""
     match settings.kind:
         case "sqlite":
             return SQLiteStore(settings.path)
+        case "redis":
+            from extproc.sessions.redis.opening import redis_store
+
+            return redis_store(settings, key)
         case _:
             assert_never(settings.kind)

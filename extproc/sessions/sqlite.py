@@ -150,6 +150,13 @@ class SQLiteStore:
     async def buried(self, keys: Sequence[bytes], now: int) -> int:
         return await self._ask(lambda db: _latest_burial(db, keys, now))
 
+    @property
+    def missing(self) -> str | None:
+        return None
+
+    async def start(self) -> None:
+        """Nothing: it was opened when it was made."""
+
     async def aclose(self) -> None:
         for connection in (self._peeked, self._read, self._changed):
             connection.close()

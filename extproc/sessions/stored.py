@@ -50,6 +50,13 @@ class StoredSessions:
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         return await self.store.claim(key, expires, now)
 
+    @property
+    def missing(self) -> str | None:
+        return self.store.missing
+
+    async def start(self) -> None:
+        await self.store.start()
+
     async def aclose(self) -> None:
         await self.store.aclose()
 

@@ -18,6 +18,7 @@ from extproc.settings.models import (
     Timeouts,
     Tracing,
 )
+from extproc.settings.redis import RedisSettings
 from extproc.settings.store import CookieSettings, SQLiteSettings, StoreSettings, TombstoneSettings
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Limits",
     "Log",
     "ProviderSettings",
+    "RedisSettings",
     "SQLiteSettings",
     "SessionSettings",
     "Settings",

@@ -13,7 +13,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from extproc.settings.models import Settings
-from extproc.settings.store import KIND_KEYS, KINDS
+from extproc.settings.redis import RedisSettings
+from extproc.settings.store import KIND_KEYS, KINDS, CookieSettings
 from extproc.settings.types import NAME
 
 
@@ -72,6 +73,10 @@ def _with_files(settings: Settings) -> Settings:
                 (secret := provider.secret()) and not secret.get_secret_value()
             ):
                 raise ValueError(f"providers.{name}.client_secret_file: {provider.client_secret_file} is empty")
+        if isinstance(settings.store, RedisSettings):
+            settings.store.check_files("store")
+        if isinstance(settings.store, CookieSettings) and isinstance(settings.store.tombstones, RedisSettings):
+            settings.store.tombstones.check_files("store.tombstones")
     except OSError as error:
         raise ValueError(f"{error.filename}: {error.strerror or 'cannot be read'}") from None
     return settings

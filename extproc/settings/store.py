@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
+from extproc.settings.redis import RedisSettings
 from extproc.settings.types import Model
 
 DEFAULT_KIND = "sqlite"
@@ -23,7 +24,9 @@ def _kind(value: Any) -> Any:
 
 
 # what is over, shared among processes, where the sessions themselves are in cookies
-TombstoneSettings = Annotated[Annotated[SQLiteSettings, Tag("sqlite")], Discriminator(_kind)]
+TombstoneSettings = Annotated[
+    Annotated[SQLiteSettings, Tag("sqlite")] | Annotated[RedisSettings, Tag("redis")], Discriminator(_kind)
+]
 
 
 class CookieSettings(Model):
@@ -37,9 +40,12 @@ class CookieSettings(Model):
 
 
 StoreSettings = Annotated[
-    Annotated[SQLiteSettings, Tag("sqlite")] | Annotated[CookieSettings, Tag("cookie")], Discriminator(_kind)
+    Annotated[SQLiteSettings, Tag("sqlite")]
+    | Annotated[RedisSettings, Tag("redis")]
+    | Annotated[CookieSettings, Tag("cookie")],
+    Discriminator(_kind),
 ]
-KINDS = ("sqlite", "cookie")
+KINDS = ("sqlite", "redis", "cookie")
 KIND_KEYS = ("store", "tombstones")  # the keys that have one
 
 

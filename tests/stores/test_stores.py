@@ -199,7 +199,7 @@ async def test_an_attempt_is_claimed_by_exactly_one_of_many(store, other):
     won = []
 
     async def claim(by: SessionStore) -> None:
-        won.append(await by.claim(b"attempt", NOW + 60, NOW))
+        won.append(await by.claim(b"attempt", NOW + 1000, NOW))
 
     async with trio.open_nursery() as nursery:
         for _ in range(10):
@@ -217,10 +217,12 @@ async def buried(store: SessionStore, *what: bytes, now: int = NOW) -> int:
 
 async def test_a_tombstone_says_when_and_never_moves_back(store, other):
     assert await buried(store, b"session") == 0
-    await store.bury(b"session", NOW, NOW + 100)
-    await store.bury(b"session", NOW - 50, NOW + 50)
-    await other.bury(b"user", NOW - 10, NOW + 100)
+    await store.bury(b"session", NOW, NOW + 1000)
+    await store.bury(b"session", NOW - 50, NOW + 500)
+    await other.bury(b"user", NOW - 10, NOW + 1000)
     assert await buried(other, b"session") == NOW and await buried(store, b"user") == NOW - 10
     assert await buried(store, b"user", b"session", b"neither") == NOW
     assert await buried(store, b"neither") == 0
-    assert await buried(store, b"session", now=NOW + 60) == NOW and await buried(store, b"session", now=NOW + 100) == 0
+    assert (
+        await buried(store, b"session", now=NOW + 600) == NOW and await buried(store, b"session", now=NOW + 1000) == 0
+    )
