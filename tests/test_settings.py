@@ -18,7 +18,7 @@ RIGHT = {
 EXAMPLE = """
 secret: ${EXTPROC_SECRET}
 listen: 127.0.0.1:9500
-admin: 127.0.0.1:9501
+admin: 127.0.0.1:9490
 gateway: {listen: "127.0.0.1:8080", url: "http://localhost:8080"}
 providers:
   main: {issuer: "http://127.0.0.1:8080/realms/demo", client_id: gateway, client_secret: "${CLIENT_SECRET}"}

@@ -4,6 +4,7 @@
 wrong and what would be right; never a secret's value.
 """
 
+from extproc.settings.handover import from_text, to_text, with_secrets
 from extproc.settings.loading import SettingsError, load
 from extproc.settings.models import (
     TLS,
@@ -34,5 +35,8 @@ __all__ = [
     "Store",
     "Timeouts",
     "Tracing",
+    "from_text",
     "load",
+    "to_text",
+    "with_secrets",
 ]

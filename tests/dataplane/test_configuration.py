@@ -134,7 +134,7 @@ def test_patterns_match_what_they_say() -> None:
 WARNED = [
     ({}, []),
     ({"listen": "0.0.0.0:9500"}, ["listen: 0.0.0.0:9500 is not on loopback"]),
-    ({"admin": "0.0.0.0:9501"}, ["admin: 0.0.0.0:9501 is not on loopback"]),
+    ({"admin": "0.0.0.0:9490"}, ["admin: 0.0.0.0:9490 is not on loopback"]),
     ({"gateway": {"admin": "0.0.0.0:9901"}}, ["gateway.admin: 0.0.0.0:9901 is not on loopback"]),
     ({"listen": "unix:extproc.sock"}, ["listen: unix:extproc.sock is a relative path"]),
     ({"gateway": {"url": "https://localhost"}}, ["gateway.url: begins with https://, but"]),
