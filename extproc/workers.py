@@ -37,7 +37,7 @@ class WorkerFailed(Exception):
 
 
 def pause(failures: int) -> float:
-    """Seconds before a worker is started again, after so many ends in a row that came too soon."""
+    """Seconds before a worker is started again, when it was started in vain so many times before."""
     return min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE) if failures else 0.0
 
 
@@ -119,6 +119,7 @@ class Workers:
         self._failures = [0 for _ in self._listens]
         self._turns = [trio.Lock() for _ in self._listens]
         self._alive: set[Worker] = set()
+        self._leaving: set[Worker] = set()
         self._stopping = False
 
     async def start(self) -> None:
@@ -217,9 +218,10 @@ class Workers:
         await worker.ended.wait()
         if self._stopping or self._now[place] is not worker:
             return
-        soon = trio.current_time() - worker.began < STEADY
-        self._failures[place] = self._failures[place] + 1 if soon else 0
+        if trio.current_time() - worker.began >= STEADY:
+            self._failures[place] = 0
         wait = pause(self._failures[place])
+        self._failures[place] += 1
         telemetry.log(logging.ERROR, "worker_ended", worker=worker.number, detail=worker.failure, restart_in=wait)
         await trio.sleep(wait)
         async with self._turns[place]:
@@ -234,7 +236,7 @@ class Workers:
             self._nursery.start_soon(self._watch, place, fresh)
             try:
                 await fresh.prepared()
-                await fresh.listen()
+                await self._listen(place, fresh)
             except WorkerFailed:
                 return  # its own watch sees to it
             telemetry.log(logging.INFO, "worker_restarted", worker=fresh.number)
@@ -254,14 +256,21 @@ class Workers:
             self._now[place] = fresh
             self._failures[place] = 0
             self._nursery.start_soon(self._watch, place, fresh)
+            self._leaving.add(old)
             self._nursery.start_soon(self._see_off, old)
-            if self._listens[place].path is not None:
-                await old.ended.wait()  # its end takes the socket's name away
             try:
-                await fresh.listen(predecessor=True)
+                await self._listen(place, fresh)
             except WorkerFailed as error:
                 raise WorkerFailed(f"worker {fresh.number}: {error}") from None
         await self._found(fresh, report.checkers if report is not None else 0)
+
+    async def _listen(self, place: int, worker: Worker) -> None:
+        """Has it take its address, from a predecessor that is about to leave if there is one. Raises WorkerFailed."""
+        before = [other for other in self._leaving if other.number == worker.number]
+        if self._listens[place].path is not None:
+            for other in before:
+                await other.ended.wait()  # its end takes the socket's name away
+        await worker.listen(predecessor=bool(before))
 
     async def _found(self, worker: Worker, checkers: int) -> None:
         """Waits until as many check its health as checked its predecessor's: until then Envoy sends nothing there."""
@@ -278,4 +287,5 @@ class Workers:
         await worker.handle.send(Drain())
         with trio.move_on_after(self._settings.timeouts.drain + LEAVE):
             await worker.ended.wait()
+        self._leaving.discard(worker)
         worker.handle.kill()

@@ -110,6 +110,8 @@ def _processor(settings: Settings) -> Cluster:
     cluster.common_lb_config = ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0))
     if len(processors(settings)) > 1:
         cluster.health_checks = [_health_check(settings)]
+        # within 1 s of another change Envoy would keep a worker's word to itself, and go on sending to one that is leaving
+        cluster.common_lb_config.update_merge_window = seconds(0)
     http2 = Http2ProtocolOptions(max_concurrent_streams=_STREAMS_PER_CONNECTION)
     cluster.typed_extension_protocol_options = {
         _HTTP_OPTIONS: pack(
