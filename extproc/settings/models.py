@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -13,10 +13,9 @@ from pydantic import (
 )
 
 from extproc.addresses import Address, collide, is_loopback, of_worker
-from extproc.settings.types import Count, Duration, Listen, Model, Name, base_address
+from extproc.settings.types import MAXIMUM_WORKERS, Count, Duration, Listen, Model, Name, Workers, base_address
 
 MINIMUM_SECRET = 32  # bytes
-MAXIMUM_WORKERS = 256
 HOW_TO_MAKE_ONE = "make one with: openssl rand -base64 48"
 
 
@@ -291,9 +290,6 @@ class Log(Model):
         "INFO", description="DEBUG has a line for every request"
     )
     format: Literal["json", "text"] = Field("json", description="json lines, or text for a terminal; both on stderr")
-
-
-Workers = Annotated[int, Field(ge=1, le=MAXIMUM_WORKERS)] | Literal["auto"]
 
 
 class Settings(Model):

@@ -226,7 +226,8 @@ def test_workers_whose_supervisor_is_killed_finish_what_they_hold_and_leave_thei
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
             wait_until(lambda: stack.provider.held == 1, 5)
-            os.kill(stack.extproc.pid, signal.SIGKILL)  # it alone, not its group
+            stack.extproc.send(signal.SIGKILL)  # it alone, not its group
+            stack.extproc.wait()
             wait_until(lambda: sum(alive(pid) for pid in left) == 1, 20)
         assert answer.result(10).status_code == 303
         wait_until(lambda: not any(alive(pid) for pid in left), 20)
