@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,13 +35,9 @@ def lines(stack: Stack, event: str) -> list[dict[str, Any]]:
     return [line for line in every if line["event"] == event]
 
 
-def workers_of(pid: int) -> list[int]:
-    """The process ids of its children."""
-    return [int(pid) for task in Path(f"/proc/{pid}/task").iterdir() for pid in (task / "children").read_text().split()]
-
-
 def workers(stack: Stack) -> list[int]:
-    return workers_of(stack.extproc.pid)
+    """Their process ids."""
+    return stack.extproc.children
 
 
 def alive(pid: int) -> bool:
@@ -74,14 +71,17 @@ def to_callback(stack: Stack, user: WebUser) -> str:
     return user.navigate(started.headers["location"]).headers["location"]
 
 
+@rows("cook_19")
 @pytest.mark.parametrize("settings", [TWO, on_unix_sockets], ids=["tcp", "unix"])
-def test_sighup_rolls_all_workers_to_new_settings_and_fails_no_request(settings) -> None:
+def test_rel_28_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(settings) -> None:
     with Stack(Liar(), settings=settings) as stack, stack.user() as user:
         first, session = workers(stack), session_of(user, stack)
+        old, new = stack.settings["secret"], secrets.token_urlsafe(48)
         with Load(stack, session) as load:
             load.goes_on()
-            change(stack, providers={"main": {"scopes": ["openid", "email", "rolled"]}})
-            for _ in range(2):
+            # in two steps: while workers of both kinds run, each opens what the other has sealed
+            for ring in ([old, new], [new, old]):
+                change(stack, secret=ring, providers={"main": {"scopes": ["openid", "email", "rolled"]}})
                 hang_up(stack, "reloaded")
                 load.goes_on()
         assert not load.failed and {kind for kind, _ in load.answers} == set(KINDS)
@@ -89,10 +89,24 @@ def test_sighup_rolls_all_workers_to_new_settings_and_fails_no_request(settings)
         with stack.user() as other:
             for _ in range(10):  # whichever worker answers
                 assert "rolled" in other.navigate(stack.url("/private")).headers["location"]
+        keys = httpx.get(f"{stack.admin}/.well-known/jwks.json", trust_env=False).json()["keys"]
+        assert len(keys) == 2  # the admin, too, has the new ring
         assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
 
 
-@rows("rel_23")
+def test_rel_24_sigterm_to_one_worker_under_load_fails_no_request() -> None:
+    with Stack(Liar(), settings=TWO) as stack, stack.user() as user:
+        with Load(stack, session_of(user, stack)) as load:
+            load.goes_on()
+            for number, worker in enumerate(workers(stack), 1):
+                os.kill(worker, signal.SIGTERM)
+                wait_until(lambda number=number: len(lines(stack, "worker_restarted")) == number, 60)
+                load.goes_on()
+                wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
+        assert not load.failed
+        assert all("exit status 0" in line["detail"] for line in lines(stack, "worker_ended"))
+
+
 def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else() -> None:
     with Stack(Liar(), settings=TWO) as stack, stack.user() as user:
         session = session_of(user, stack)
@@ -129,7 +143,7 @@ def test_a_login_that_is_held_while_its_worker_is_replaced_is_finished_by_it() -
         assert user.navigate(stack.url("/private")).status_code == 200
 
 
-def test_sess_sessions_logout_and_single_use_hold_across_workers() -> None:
+def test_rel_36_sessions_logout_and_single_use_hold_across_workers() -> None:
     debug = {"workers": 2, "log": {"level": "DEBUG"}}
     with Stack(Liar(), settings=debug) as stack, stack.user() as user:
         callback = to_callback(stack, user)
@@ -170,7 +184,7 @@ def test_sess_sessions_logout_and_single_use_hold_across_workers() -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_line(two, settings, said) -> None:
+def test_rel_28_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_line(two, settings, said) -> None:
     old = workers(two)
     change(two, **settings)
     hang_up(two, "not_reloaded")
