@@ -1,14 +1,34 @@
-"""A worker as a process of its own: started afresh (no fork, nothing inherited), and the socket by which one speaks to it."""
+"""A worker as its supervisor sees it: a process, started afresh (no fork, nothing inherited), and the socket by which one speaks to it."""
 
 import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
 
-from extproc.channel import LONGEST, Message, decode, encode
+from extproc.channel import (
+    LONGEST,
+    Ask,
+    Failed,
+    Listen,
+    Message,
+    Prepared,
+    Report,
+    Serving,
+    Spans,
+    Start,
+    decode,
+    encode,
+)
+
+TakeSpans = Callable[[bytes], None]
+
+START = 60.0  # seconds that a worker has to get prepared, or to have its address
+ANSWER = 5.0  # seconds for a report
+SILENT = 15.0  # seconds that one may go on which says nothing any more
 
 
 class Handle(Protocol):
@@ -83,3 +103,83 @@ class _Process:
 def how(code: int) -> str:
     """An exit status in words."""
     return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+
+class WorkerFailed(Exception):
+    """A worker could not start; its text is for the operator."""
+
+
+class Worker:
+    """The supervisor's view of one process."""
+
+    def __init__(self, number: int, handle: Handle) -> None:
+        self.number, self.handle = number, handle
+        self.began = trio.current_time()
+        self.ended = trio.Event()
+        self.failure = ""
+        self._prepared, self._serving, self._reported = trio.Event(), trio.Event(), trio.Event()
+        self._report: Report | None = None
+        self._asking = trio.Lock()
+
+    async def run(self, start: Start, spans: TakeSpans) -> None:
+        """Hears it until it ends."""
+        await self.handle.send(start)
+        try:
+            while (message := await self.handle.receive()) is not None:
+                self._heard(message, spans)
+        except (ValueError, KeyError, TypeError):
+            self.failure = "it said what no worker says"
+        with trio.move_on_after(SILENT):
+            await self.handle.wait()
+        self.handle.kill()  # whoever says nothing any more cannot be told anything either
+        self.failure = self.failure or f"it ended with {how(await self.handle.wait())}"
+        self.ended.set()
+        for event in (self._prepared, self._serving, self._reported):
+            event.set()
+
+    def _heard(self, message: Message, spans: TakeSpans) -> None:
+        match message:
+            case Prepared():
+                self._prepared.set()
+            case Serving():
+                self._serving.set()
+            case Report():
+                self._report = message
+                self._reported.set()
+            case Spans(otlp):
+                spans(otlp)
+            case Failed(detail):
+                self.failure = detail
+
+    async def prepared(self) -> None:
+        """Raises WorkerFailed."""
+        await self._reaches(self._prepared)
+
+    async def listen(self, *, predecessor: bool = False) -> None:
+        """Has it take its address. Raises WorkerFailed."""
+        await self.handle.send(Listen(predecessor))
+        await self._reaches(self._serving)
+
+    async def _reaches(self, event: trio.Event) -> None:
+        with trio.move_on_after(START) as scope:
+            await event.wait()
+        if scope.cancelled_caught:
+            self.failure = f"it was not ready in {START:g} s"
+            self.handle.kill()
+        if scope.cancelled_caught or self.ended.is_set():
+            raise WorkerFailed(self.failure)
+
+    async def report(self) -> Report | None:
+        """How it is; None when it does not say."""
+        async with self._asking:
+            self._report, self._reported = None, trio.Event()
+            if self.ended.is_set():
+                return None
+            with trio.move_on_after(ANSWER):
+                await self.handle.send(Ask())
+                await self._reported.wait()
+            return self._report
+
+    @property
+    def serving(self) -> bool:
+        return self._serving.is_set() and not self.ended.is_set()

@@ -13,9 +13,9 @@ from extproc.oidc.assertion import jwks
 from extproc.oidc.errors import OIDCError
 from extproc.oidc.seal import KeyRing
 from extproc.settings import Settings, SettingsError, with_secrets
-from extproc.spawn import launch
+from extproc.spawn import WorkerFailed, launch
 from extproc.traces import BadExport, TraceStore
-from extproc.workers import WorkerFailed, Workers
+from extproc.workers import Workers
 
 Load = Callable[[], Settings]
 
@@ -32,21 +32,31 @@ def run(settings: Settings, load: Load) -> None:
 
 async def _run(settings: Settings, load: Load) -> None:
     failed: CannotStart | None = None
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with trio.open_nursery() as nursery:
-            supervisor = Supervisor(settings, load, nursery)
-            try:
-                await supervisor.start()
+    told, starting = trio.Event(), trio.CancelScope()
+    async with trio.open_nursery() as nursery:
+        supervisor = Supervisor(settings, load, nursery)
+
+        async def hear(task_status: trio.TaskStatus[None]) -> None:
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+                task_status.started()
                 async for number in signals:
-                    if number != signal.SIGHUP:
-                        break
-                    supervisor.reload()
-                await supervisor.stop()
-            except CannotStart as error:
-                failed = error
-            finally:
-                supervisor.workers.kill()
-            nursery.cancel_scope.cancel()
+                    if number == signal.SIGHUP:
+                        supervisor.reload()
+                    else:
+                        starting.cancel()
+                        told.set()
+
+        await nursery.start(hear)
+        try:
+            with starting:
+                await supervisor.start()
+            await told.wait()
+            await supervisor.stop()
+        except CannotStart as error:  # out of the nursery it would come in a group
+            failed = error
+        finally:
+            supervisor.workers.kill()
+        nursery.cancel_scope.cancel()
     if failed is not None:
         raise failed
 
@@ -100,8 +110,10 @@ class Supervisor:
             same(self._settings, settings)
             await self.workers.roll(settings)
         except (SettingsError, WorkerFailed) as error:
-            detail = "; ".join(str(error).splitlines())
-            telemetry.log(logging.ERROR, "not_reloaded", detail=detail)
+            telemetry.log(logging.ERROR, "not_reloaded", detail="; ".join(str(error).splitlines()))
+            return
+        except Exception as error:  # a file that went between two looks at it, or a bug: nothing to end all workers for
+            telemetry.log(logging.ERROR, "not_reloaded", exc_info=error, detail=type(error).__name__)
             return
         self._settings = settings
         self._app = self._application(settings)

@@ -14,17 +14,14 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from extproc import telemetry
-from extproc.channel import Ask, Drain, Failed, Listen, Prepared, Report, Serving, Spans, Start
+from extproc.channel import Drain, Report, Start
 from extproc.settings import Settings
-from extproc.spawn import Handle, how
+from extproc.spawn import Handle, TakeSpans, Worker, WorkerFailed
 
 Launch = Callable[[], Awaitable[Handle]]
-TakeSpans = Callable[[bytes], None]
 Pairs = tuple[tuple[str, str], ...]
 
-START = 60.0  # seconds that a worker has to get prepared, or to have its address
 WARM = 10.0  # seconds that a successor waits for providers that its predecessor knew
-ANSWER = 5.0  # seconds for a report
 FOUND = 10.0  # seconds that Envoy has to find a worker
 LEAVE = 15.0  # seconds beyond timeouts.drain that a worker has to end: to be left by Envoy, and to close
 STEADY = 60.0  # seconds after which a worker counts as well
@@ -32,81 +29,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 _EVERY = 0.1
 
 
-class WorkerFailed(Exception):
-    """A worker could not start; its text is for the operator."""
-
-
 def pause(failures: int) -> float:
     """Seconds before a worker is started again, when it was started in vain so many times before."""
     return min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE) if failures else 0.0
-
-
-class Worker:
-    """The supervisor's view of one process."""
-
-    def __init__(self, number: int, handle: Handle) -> None:
-        self.number, self.handle = number, handle
-        self.began = trio.current_time()
-        self.ended = trio.Event()
-        self.failure = ""
-        self._prepared, self._serving, self._reported = trio.Event(), trio.Event(), trio.Event()
-        self._report: Report | None = None
-        self._asking = trio.Lock()
-
-    async def run(self, start: Start, spans: TakeSpans) -> None:
-        """Hears it until it ends."""
-        await self.handle.send(start)
-        while (message := await self.handle.receive()) is not None:
-            match message:
-                case Prepared():
-                    self._prepared.set()
-                case Serving():
-                    self._serving.set()
-                case Report():
-                    self._report = message
-                    self._reported.set()
-                case Spans(otlp):
-                    spans(otlp)
-                case Failed(detail):
-                    self.failure = detail
-        self.failure = self.failure or f"it ended with {how(await self.handle.wait())}"
-        await self.handle.wait()
-        self.ended.set()
-        for event in (self._prepared, self._serving, self._reported):
-            event.set()
-
-    async def prepared(self) -> None:
-        """Raises WorkerFailed."""
-        await self._reaches(self._prepared)
-
-    async def listen(self, *, predecessor: bool = False) -> None:
-        """Has it take its address. Raises WorkerFailed."""
-        await self.handle.send(Listen(predecessor))
-        await self._reaches(self._serving)
-
-    async def _reaches(self, event: trio.Event) -> None:
-        with trio.move_on_after(START) as scope:
-            await event.wait()
-        if scope.cancelled_caught:
-            self.failure = f"it was not ready in {START:g} s"
-            self.handle.kill()
-        if scope.cancelled_caught or self.ended.is_set():
-            raise WorkerFailed(self.failure)
-
-    async def report(self) -> Report | None:
-        """How it is; None when it does not say."""
-        async with self._asking:
-            self._report, self._reported = None, trio.Event()
-            if self.ended.is_set():
-                return None
-            with trio.move_on_after(ANSWER):
-                await self.handle.send(Ask())
-                await self._reported.wait()
-            return self._report
-
-    @property
-    def serving(self) -> bool:
-        return self._serving.is_set() and not self.ended.is_set()
 
 
 class Workers:
@@ -143,8 +68,7 @@ class Workers:
                 await self._warm(worker)
             self._settings = settings
             for place in range(len(self._listens)):
-                await self._replace(place, fresh[0])
-                del fresh[0]
+                await self._replace(place, fresh.pop(0))
         finally:
             for worker in fresh:  # those that are not needed
                 worker.handle.kill()

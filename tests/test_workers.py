@@ -10,7 +10,8 @@ import trio.testing
 from extproc.addresses import Address
 from extproc.channel import Ask, Drain, Failed, Listen, Prepared, Report, Serving, Spans, Start
 from extproc.settings import Settings
-from extproc.workers import FOUND, START, STEADY, WorkerFailed, Workers, pause
+from extproc.spawn import START, WorkerFailed
+from extproc.workers import FOUND, STEADY, Workers, pause
 
 
 class FakeWorker:
@@ -51,9 +52,12 @@ class FakeWorker:
 
     async def receive(self):
         try:
-            return await self._said.receive()
+            said = await self._said.receive()
         except trio.EndOfChannel:
             return None
+        if said is None:
+            raise ValueError("nonsense")
+        return said
 
     async def wait(self):
         await self._gone.wait()
@@ -269,3 +273,11 @@ async def test_spans_of_workers_are_passed_on(house, autojump_clock):
         await house.made[0]._say.send(Spans(b"otlp"))
         await trio.testing.wait_all_tasks_blocked()
         assert house.spans == [b"otlp"]
+
+
+async def test_a_worker_that_talks_nonsense_is_ended_and_replaced(house, autojump_clock):
+    async with house.workers(OLD) as workers:
+        await workers.start()
+        await house.made[0]._say.send(None)
+        await trio.sleep(60)
+        assert house.alive == [1, 2]

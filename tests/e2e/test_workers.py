@@ -107,8 +107,9 @@ def test_rel_24_sigterm_to_one_worker_under_load_fails_no_request() -> None:
         assert all("exit status 0" in line["detail"] for line in lines(stack, "worker_ended"))
 
 
-def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else() -> None:
-    with Stack(Liar(), settings=TWO) as stack, stack.user() as user:
+@pytest.mark.parametrize("settings", [TWO, on_unix_sockets], ids=["tcp", "unix"])
+def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else(settings) -> None:
+    with Stack(Liar(), settings=settings) as stack, stack.user() as user:
         session = session_of(user, stack)
         with Load(stack, session) as load:
             for victim in workers(stack):
