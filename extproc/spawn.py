@@ -27,7 +27,7 @@ from extproc.channel import (
 TakeSpans = Callable[[bytes], None]
 
 START = 60.0  # seconds that a worker has to get prepared, or to have its address
-ANSWER = 5.0  # seconds for a report
+ANSWER = 2.0  # seconds for a report: whoever probes /readyz does not wait for long
 SILENT = 15.0  # seconds that one may go on which says nothing any more
 
 
@@ -112,8 +112,9 @@ class WorkerFailed(Exception):
 class Worker:
     """The supervisor's view of one process."""
 
-    def __init__(self, number: int, handle: Handle) -> None:
-        self.number, self.handle = number, handle
+    def __init__(self, number: int, handle: Handle, patience: float) -> None:
+        """patience: seconds that it may take to end once it was told to."""
+        self.number, self.handle, self.patience = number, handle, patience
         self.began = trio.current_time()
         self.ended = trio.Event()
         self.failure = ""

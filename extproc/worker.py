@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import socket
+import stat
 import sys
 import time
 from collections.abc import Sequence
@@ -51,11 +52,13 @@ PREDECESSOR = 30.0  # seconds that whoever had the address before may take to le
 
 def main() -> None:
     """Runs one worker."""
+    if not stat.S_ISSOCK(os.fstat(0).st_mode):
+        sys.exit("extproc.worker is started by extproc serve, with workers: 2 or more")
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nothing else may read it
     start = decode(_first_line(control))
     if not isinstance(start, Start):
-        sys.exit("extproc.worker: is started by extproc serve, with workers: 2 or more")
+        sys.exit("extproc.worker: its first line says no Start")
     telemetry.set_up_logging(start.settings.log.level, start.settings.log.format, start.number)
     guest(partial(_work, start, control))
 

@@ -66,9 +66,11 @@ class Workers:
                 await fresh[-1].prepared()
             for worker in fresh:
                 await self._warm(worker)
+            reports = [report for _, report in await self._reports() if report is not None]
+            checkers = max((report.checkers for report in reports), default=0)
             self._settings = settings
             for place in range(len(self._listens)):
-                await self._replace(place, fresh.pop(0))
+                await self._replace(place, fresh.pop(0), checkers)
         finally:
             for worker in fresh:  # those that are not needed
                 worker.handle.kill()
@@ -76,7 +78,7 @@ class Workers:
     async def drain(self) -> None:
         """Has all finish what they hold, and returns when they have ended."""
         self._stopping = True
-        with trio.move_on_after(self._settings.timeouts.drain + LEAVE):
+        with trio.move_on_after(max((worker.patience for worker in self._alive), default=0)):
             for worker in list(self._alive):
                 await worker.handle.send(Drain())
             for worker in list(self._alive):
@@ -125,7 +127,7 @@ class Workers:
 
     async def _spawn(self, place: int, settings: Settings) -> Worker:
         try:
-            worker = Worker(place + 1, await self._launch())
+            worker = Worker(place + 1, await self._launch(), settings.timeouts.drain + LEAVE)
         except OSError as error:
             raise WorkerFailed(f"worker {place + 1}: {error.strerror or 'cannot be started'}") from None
         self._alive.add(worker)
@@ -168,16 +170,13 @@ class Workers:
     async def _warm(self, worker: Worker) -> None:
         """Waits for the providers' metadata and keys: what its predecessor knows should not be asked for in a request."""
         with trio.move_on_after(WARM):
-            while (report := await worker.report()) is not None and report.missing:  # noqa: ASYNC110
-                await trio.sleep(_EVERY)
+            await _until(worker, lambda report: not report.missing)
 
-    async def _replace(self, place: int, fresh: Worker) -> None:
+    async def _replace(self, place: int, fresh: Worker, checkers: int) -> None:
         async with self._turns[place]:
-            old = self._now[place]
-            report = await old.report()
             if fresh.ended.is_set():
                 raise WorkerFailed(f"worker {fresh.number}: {fresh.failure}")
-            self._now[place] = fresh
+            old, self._now[place] = self._now[place], fresh
             self._failures[place] = 0
             self._nursery.start_soon(self._watch, place, fresh)
             self._leaving.add(old)
@@ -186,7 +185,7 @@ class Workers:
                 await self._listen(place, fresh)
             except WorkerFailed as error:
                 raise WorkerFailed(f"worker {fresh.number}: {error}") from None
-        await self._found(fresh, report.checkers if report is not None else 0)
+        await self._found(fresh, checkers)
 
     async def _listen(self, place: int, worker: Worker) -> None:
         """Has it take its address, from a predecessor that is about to leave if there is one. Raises WorkerFailed."""
@@ -197,19 +196,27 @@ class Workers:
         await worker.listen(predecessor=bool(before))
 
     async def _found(self, worker: Worker, checkers: int) -> None:
-        """Waits until as many check its health as checked its predecessor's: until then Envoy sends nothing there."""
+        """Waits until so many check its health: until then Envoy sends nothing there."""
         with trio.move_on_after(FOUND):
-            while (report := await worker.report()) is not None:
-                if report.checkers >= checkers:
-                    return
-                await trio.sleep(_EVERY)
+            if await _until(worker, lambda report: report.checkers >= checkers):
+                return
         telemetry.log(
             logging.WARNING, "worker_not_found", worker=worker.number, detail="not all check its health again"
         )
 
     async def _see_off(self, worker: Worker) -> None:
         await worker.handle.send(Drain())
-        with trio.move_on_after(self._settings.timeouts.drain + LEAVE):
+        with trio.move_on_after(worker.patience):
             await worker.ended.wait()
         self._leaving.discard(worker)
         worker.handle.kill()
+
+
+async def _until(worker: Worker, enough: Callable[[Report], bool]) -> bool:
+    """Asks until its report is good enough; False when it ends before."""
+    while not worker.ended.is_set():
+        report = await worker.report()
+        if report is not None and enough(report):
+            return True
+        await trio.sleep(_EVERY)
+    return False

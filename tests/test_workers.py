@@ -281,3 +281,23 @@ async def test_a_worker_that_talks_nonsense_is_ended_and_replaced(house, autojum
         await house.made[0]._say.send(None)
         await trio.sleep(60)
         assert house.alive == [1, 2]
+
+
+async def test_a_roll_that_finds_a_worker_dead_still_waits_until_envoy_has_found_its_successor(house, autojump_clock):
+    """Or the next would leave while Envoy knows of nobody."""
+    found = []
+    house.checkers = lambda worker: 1 if worker.number < 2 or worker.number in found else 0
+    async with house.workers(OLD) as workers:
+        await workers.start()
+        house.on_start = lambda worker: Failed("broken")
+        house.made[0].end(1)
+        await trio.sleep(10)
+        house.on_start = lambda worker: Prepared()
+        new = len(house.made)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(workers.roll, NEW)
+            await trio.sleep(FOUND / 2)
+            assert house.alive == [1, new, new + 1]
+            found += [new, new + 1]
+            await trio.sleep(1)
+            assert house.alive == [new, new + 1]
