@@ -21,6 +21,6 @@ USER 65532:65532
 WORKDIR /var/lib/extproc
 EXPOSE 9500
 HEALTHCHECK --interval=5s --timeout=3s --start-period=15s \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9501/livez', timeout=2)"]
+  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9490/livez', timeout=2)"]
 ENTRYPOINT ["extproc"]
 CMD ["serve", "--config", "/etc/extproc/extproc.yaml"]

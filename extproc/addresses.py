@@ -4,6 +4,8 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+_EVERY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the wildcards, and how one reaches them at home
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -31,6 +33,38 @@ def parse_address(value: object) -> Address:
         ) < 65536:
             return Address(host=match[1] or match[2], port=int(match[3]))
     raise ValueError("an address is host:port, such as 127.0.0.1:9500, or unix:/path/to/socket")
+
+
+def of_worker(listen: Address, number: int) -> Address:
+    """The address of a worker, the first of several being number 1: port, port + 1, ..., or x.1.sock, x.2.sock, ...
+
+    Raises ValueError when there is no such port.
+    """
+    if listen.path is not None:
+        stem, dot, suffix = listen.path.rpartition(".")
+        if not dot or "/" in suffix:
+            return Address(path=f"{listen.path}.{number}")
+        return Address(path=f"{stem}.{number}.{suffix}")
+    port = listen.port + number - 1
+    if listen.port == 0 or port > 65535:
+        raise ValueError(f"{listen} leaves no port for worker {number}")
+    return Address(host=listen.host, port=port)
+
+
+def collide(one: Address, other: Address) -> bool:
+    """Whether two listeners of one machine cannot both be had."""
+    if one.path is not None or other.path is not None:
+        return one.path == other.path
+    if one.port != other.port or one.port == 0:
+        return False
+    hosts = {"127.0.0.1" if host == "localhost" else host for host in (one.host, other.host)}
+    return len(hosts) == 1 or bool(hosts & set(_EVERY))
+
+
+def reachable(listen: Address) -> Address:
+    """Where a listener on every address is reached from its own machine."""
+    loopback = _EVERY.get(listen.host)
+    return Address(host=loopback, port=listen.port) if loopback else listen
 
 
 def is_loopback(host: str) -> bool:

@@ -29,8 +29,8 @@ from extproc.addresses import Address
 from extproc.pages import traces as pages
 from extproc.traces import BadExport, Trace, TraceStore
 
-Readiness = Callable[[], tuple[tuple[str, str], ...]]
-Gauges = Callable[[], tuple[tuple[str, int], ...]]
+Readiness = Callable[[], Awaitable[tuple[tuple[str, str], ...]]]
+Gauges = Callable[[], Awaitable[tuple[tuple[str, int], ...]]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 BODY = 4_000_000  # bytes of one export as it comes
@@ -46,8 +46,12 @@ HEADERS = (
 )
 
 
+async def _no_gauges() -> tuple[tuple[str, int], ...]:
+    return ()
+
+
 def application(
-    *, readiness: Readiness, jwks: str, traces: TraceStore, hosts: tuple[str, ...] = (), gauges: Gauges = tuple
+    *, readiness: Readiness, jwks: str, traces: TraceStore, hosts: tuple[str, ...] = (), gauges: Gauges = _no_gauges
 ) -> Starlette:
     """The admin application.
 
@@ -60,7 +64,7 @@ def application(
         return JSONResponse({"live": True})
 
     async def readyz(_: Request) -> Response:
-        missing = readiness()
+        missing = await readiness()
         if not missing:
             return JSONResponse({"ready": True})
         faults = [{"part": part, "reason": reason} for part, reason in missing]
@@ -70,7 +74,7 @@ def application(
         return Response(jwks, media_type="application/json")
 
     async def in_hand(_: Request) -> Response:
-        return JSONResponse(dict(gauges()))
+        return JSONResponse(dict(await gauges()))
 
     async def root(_: Request) -> Response:
         return RedirectResponse("/traces", 303)
@@ -109,6 +113,11 @@ async def serve(
     await hypercorn_serve(
         cast(ASGIFramework, app), config, shutdown_trigger=shutdown.wait, task_status=_Started(lambda: ready(bound))
     )
+
+
+def cannot_bind(address: Address, error: Exception) -> str:
+    """That the admin address cannot be had, for the operator."""
+    return f"admin: {address} cannot be bound: {getattr(error, 'strerror', None) or error}"
 
 
 class _Started(trio.TaskStatus[list[str]]):

@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -63,10 +64,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
+    settings = load(parsed.config)
+    return _serve_several(settings, parsed.config) if settings.worker_count > 1 else _serve_alone(settings)
+
+
+def _serve_several(settings: Settings, config: Path) -> int:
+    from extproc import supervisor
+
+    try:
+        supervisor.run(settings, partial(load, config))
+    except supervisor.CannotStart as error:
+        sys.exit(f"extproc: {error}")
+    return 0
+
+
+def _serve_alone(settings: Settings) -> int:
     from extproc import serve
     from extproc.oidc.errors import OIDCError
 
-    settings = load(parsed.config)
     try:
         serve.run(settings)
     except OIDCError as error:
@@ -103,6 +118,8 @@ def _check(parsed: argparse.Namespace) -> int:
         print(f"error: {fault}")
     if envoy is None:
         print("warning: no envoy binary on PATH; the generated configuration was built, but no Envoy has validated it")
+    if settings.worker_count > 1:
+        print(f"{settings.worker_count} workers, at {', '.join(str(listen) for listen in settings.listens)}")
     print(_summary(settings, bool(faults)))
     return 1 if faults else 0
 

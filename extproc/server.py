@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import partial
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from opentelemetry.trace import Span, SpanKind
 
 from extproc import messages, telemetry
@@ -21,6 +21,7 @@ from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.bridge import Bridge
 from extproc.contract import SERVICE
+from extproc.health import Health
 from extproc.lanes import Lanes, Slot
 from extproc.oidc.answers import Answer, Continue, Respond, Step, kind
 from extproc.oidc.errors import Overloaded
@@ -175,7 +176,7 @@ class Listener:
 
     def __init__(self, server: Server, address: Address) -> None:
         self._server = server
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self.health = Health()
         self._grpc = grpc.aio.server(options=options(server.lanes.limits))
         handler = grpc.stream_stream_rpc_method_handler(
             server.process,
@@ -183,7 +184,7 @@ class Listener:
             response_serializer=wire.ProcessingResponse.SerializeToString,
         )
         self._grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Process": handler}),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._grpc)
         self._address = address
         self.port = 0
 
@@ -197,11 +198,14 @@ class Listener:
         except RuntimeError:
             await self._grpc.stop(0)
             raise CannotListen(f"listen: {self._address} cannot be bound; is another program using it?") from None
+        await self.health.serving()  # before anybody can ask
         await self._grpc.start()
-        for service in ("", SERVICE):
-            await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def drain(self, grace: float) -> None:
-        """NOT_SERVING, GOAWAY, then what is held may finish within `grace` seconds."""
-        await self._health.enter_graceful_shutdown()
+        """NOT_SERVING, GOAWAY, then what is held may finish within `grace` seconds.
+
+        A stream that crosses the GOAWAY on its way is lost (grpc cancels it), so those who check our health are told
+        before, and have left by then.
+        """
+        await self.health.leave()
         await self._grpc.stop(grace)

@@ -6,6 +6,7 @@ string, a token, a cookie, a code or an exception's text of foreign origin: what
 
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -44,6 +45,11 @@ def set_up_tracing(processors: Sequence[SpanProcessor], endpoint: str | None, *,
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     return provider
+
+
+def standard() -> bool:
+    """Whether the OTEL_* variables say where spans go."""
+    return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
 
 
 def parent_of(metadata: Sequence[tuple[str, str]]) -> otel_context.Context:
@@ -199,9 +205,23 @@ def _short(value: object) -> object:
     return value[:500] if isinstance(value, str) else value
 
 
-def set_up_logging(level: str, form: str) -> None:
+class _OfWorker(logging.Filter):
+    """Each line says which worker of several wrote it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.worker = self._number
+        return True
+
+
+def set_up_logging(level: str, form: str, worker: int | None = None) -> None:
     """All log lines go to stderr; libraries speak from WARNING on, and httpx (whose lines hold whole URLs) never."""
     handler = logging.StreamHandler(sys.stderr)
+    if worker is not None:
+        handler.addFilter(_OfWorker(worker))
     handler.setFormatter(JSONLines() if form == "json" else TextLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     _LOGGER.setLevel(level)

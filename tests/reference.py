@@ -46,7 +46,7 @@ hosts of their own.
 
 The first `secret` seals, all of them open. To change it without signing anybody out: put the new one first and keep the old one second
 until `session.lifetime` is over; print the Envoy configuration anew (it holds the public keys of all of them) before the processor
-restarts.
+restarts. With several workers or machines the new one stands second first, until all of them know it ([scale](scale.md)).
 
 ## Who may speak to the processor
 

@@ -22,6 +22,10 @@ PROTOBUF = {"content-type": "application/x-protobuf"}
 EVIL = "<script>alert(1)</script>&'\""
 
 
+async def nothing_missing():
+    return ()
+
+
 @pytest.fixture
 def store():
     kept = TraceStore()
@@ -31,8 +35,8 @@ def store():
 
 @pytest.fixture
 def client(store):
-    app = application(readiness=lambda: (), jwks='{"keys": []}', traces=store, hosts=("admin.example.com",))
-    with TestClient(app, base_url="http://127.0.0.1:9501", follow_redirects=False) as client:
+    app = application(readiness=nothing_missing, jwks='{"keys": []}', traces=store, hosts=("admin.example.com",))
+    with TestClient(app, base_url="http://127.0.0.1:9490", follow_redirects=False) as client:
         yield client
 
 
@@ -42,7 +46,11 @@ def test_livez_is_always_green(client):
 
 def test_readyz_says_what_is_missing():
     missing = [("provider main", "cannot be reached")]
-    app = application(readiness=lambda: tuple(missing), jwks="{}", traces=TraceStore())
+
+    async def lacking():
+        return tuple(missing)
+
+    app = application(readiness=lacking, jwks="{}", traces=TraceStore())
     with TestClient(app) as client:
         answer = client.get("/readyz")
         assert answer.status_code == 503
@@ -127,7 +135,9 @@ def test_what_is_in_a_span_is_no_markup():
             ),
         )
     )
-    with TestClient(application(readiness=lambda: (), jwks="{}", traces=store), base_url="http://localhost") as client:
+    with TestClient(
+        application(readiness=nothing_missing, jwks="{}", traces=store), base_url="http://localhost"
+    ) as client:
         for path in ("/traces", f"/traces/{spans.TRACE}"):
             answer = client.get(path)
             markup = Markup()
@@ -140,11 +150,11 @@ def test_what_is_in_a_span_is_no_markup():
 @pytest.mark.parametrize(
     ("host", "known"),
     [
-        ("127.0.0.1:9501", True), ("[::1]:9501", True), ("localhost", True), ("app.localhost:1", True),
-        ("10.1.2.3:9501", True),
-        ("extproc:9501", True), ("admin.example.com", True), ("ADMIN.example.com.:9501", True),
+        ("127.0.0.1:9490", True), ("[::1]:9490", True), ("localhost", True), ("app.localhost:1", True),
+        ("10.1.2.3:9490", True),
+        ("extproc:9490", True), ("admin.example.com", True), ("ADMIN.example.com.:9490", True),
         ("evil.example.com", False), ("127.0.0.1.evil.com", False), ("", False), ("a b", False),
-        ("localhost.evil.com:9501", False),
+        ("localhost.evil.com:9490", False),
     ],
 )  # fmt: skip
 def test_a_name_that_a_strangers_dns_may_have_is_not_served_traces(client, host, known):
@@ -179,7 +189,7 @@ def test_what_is_no_export_is_refused(client, headers, body, status):
 
 @contextlib.asynccontextmanager
 async def served(store):
-    app = application(readiness=lambda: (), jwks="{}", traces=store)
+    app = application(readiness=nothing_missing, jwks="{}", traces=store)
     shutdown, ready, addresses = trio.Event(), trio.Event(), []
 
     def bound(address):
@@ -225,7 +235,7 @@ async def test_the_sdks_own_exporter_is_understood(store):
 
 async def test_an_address_that_is_taken_is_an_oserror():
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        app = application(readiness=lambda: (), jwks="{}", traces=TraceStore())
+        app = application(readiness=nothing_missing, jwks="{}", traces=TraceStore())
         with pytest.raises(OSError, match="in use"):
             await serve(app, Address(host="127.0.0.1", port=taken.getsockname()[1]), shutdown=trio.Event())
 

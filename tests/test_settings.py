@@ -1,14 +1,25 @@
 """The settings file: what is right is read, and what is wrong is said in one line with the key's path."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from rig.ports import answers, free_ports
 
-from extproc.settings import CookieSettings, Settings, SettingsError, SQLiteSettings, load
+from extproc.settings import (
+    CookieSettings,
+    Settings,
+    SettingsError,
+    SQLiteSettings,
+    from_text,
+    load,
+    to_text,
+    with_secrets,
+)
 from extproc.settings.store import shares_tombstones
 
 RIGHT = {
@@ -19,7 +30,7 @@ RIGHT = {
 EXAMPLE = """
 secret: ${EXTPROC_SECRET}
 listen: 127.0.0.1:9500
-admin: 127.0.0.1:9501
+admin: 127.0.0.1:9490
 gateway: {listen: "127.0.0.1:8080", url: "http://localhost:8080"}
 providers:
   main: {issuer: "http://127.0.0.1:8080/realms/demo", client_id: gateway, client_secret: "${CLIENT_SECRET}"}
@@ -186,6 +197,24 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
             ": store.tombstones.pth: there is no such key; did you mean path?",
         ),
         ({"providers": {"store": {"issuer": "https://x"}}}, ": providers.store.client_id: is missing"),
+        ({"workers": 0}, ": workers: "),
+        ({"workers": "many"}, ": workers: "),
+        ({"workers": 2, "admin": "127.0.0.1:9501"}, "admin: 127.0.0.1:9501 is the address of worker 2 of workers: 2"),
+        (
+            {"workers": 2, "gateway": {"listen": "0.0.0.0:9501"}},
+            "gateway.listen: 0.0.0.0:9501 is the address of worker 2",
+        ),
+        (
+            {"workers": 3, "gateway": {"admin": "localhost:9502"}},
+            "gateway.admin: localhost:9502 is the address of worker 3",
+        ),
+        ({"admin": "127.0.0.1:9500"}, "admin: 127.0.0.1:9500 is listen, too; choose another port for admin or listen"),
+        ({"workers": 2, "listen": "127.0.0.1:65535"}, "listen: 127.0.0.1:65535 leaves no port for worker 2"),
+        ({"workers": 2, "listen": "127.0.0.1:0"}, "listen: 127.0.0.1:0 leaves no port for worker 1"),
+        (
+            {"workers": 2, "gateway": {"processors": ["127.0.0.1:9500"]}},
+            "gateway.processors lists 1 of the 2 addresses of workers",
+        ),
     ],
 )
 def test_hdr_16_what_is_wrong_is_said_in_one_line(tmp_path, change, said):
@@ -281,6 +310,32 @@ def test_durations_and_literal_dollars(tmp_path):
     assert settings.ring()[0].get_secret_value().startswith("${x}x")
 
 
+def test_workers_auto_is_one_for_each_cpu_that_may_be_used(tmp_path):
+    settings = read(tmp_path, merged(RIGHT, {"workers": "auto"}))
+    assert settings.worker_count == len(settings.listens) == len(os.sched_getaffinity(0))
+
+
+def test_settings_are_handed_over_whole_whatever_becomes_of_their_files(tmp_path):
+    (tmp_path / "ring").write_text("a" * 32 + "\n" + "b" * 32 + "\n")
+    (tmp_path / "client").write_text("s3cret\n")
+    from_files = {"client_secret": None, "client_secret_file": str(tmp_path / "client")}
+    changes = {
+        "secret": None,
+        "secret_file": str(tmp_path / "ring"),
+        "providers": {"main": from_files},
+        "listen": "unix:/run/x.sock",
+        "timeouts": {"connect": "500ms"},
+    }
+    settings = with_secrets(read(tmp_path, merged(RIGHT, changes)))
+    (tmp_path / "ring").unlink()
+    (tmp_path / "client").write_text("other")
+    handed = from_text(to_text(settings))
+    assert handed == settings and "\n" not in to_text(settings)
+    assert [secret.get_secret_value()[0] for secret in handed.ring()] == ["a", "b"]
+    assert handed.providers["main"].secret().get_secret_value() == "s3cret"
+    assert from_text(to_text(read(tmp_path, RIGHT))).providers == read(tmp_path, RIGHT).providers
+
+
 def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "extproc", *arguments],
@@ -329,3 +384,29 @@ def test_serve_says_when_it_cannot_listen(tmp_path):
                 and f"extproc: {key}: 127.0.0.1:{port} cannot be bound" in done.stderr
                 and "Traceback" not in done.stderr
             )
+
+
+def test_check_names_the_addresses_of_several_workers(tmp_path):
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT | {"workers": 2}))
+    assert "2 workers, at 127.0.0.1:9500, 127.0.0.1:9501\n" in run("check", cwd=tmp_path).stdout
+
+
+def test_several_workers_say_when_one_of_them_cannot_listen_and_none_stays(tmp_path):
+    import socket
+
+    first = free_ports(3)
+    said = {"workers": 2, "listen": f"127.0.0.1:{first}", "admin": f"127.0.0.1:{first + 2}"}
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT | said))
+    for key, port in (("listen", first + 1), ("admin", first + 2)):
+        with socket.create_server(("127.0.0.1", port)):
+            done = run("serve", cwd=tmp_path)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert f"extproc: {key}: 127.0.0.1:{port} cannot be bound" in done.stderr
+        assert not answers(first)
+
+
+def test_a_store_that_cannot_be_opened_is_said_with_several_workers_too(tmp_path):
+    said = {"workers": 2, "store": {"path": str(tmp_path / "gone" / "x.sqlite3")}}
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT | said | {"admin": f"127.0.0.1:{free_ports(1)}"}))
+    done = run("serve", cwd=tmp_path)
+    assert done.returncode == 1 and "extproc: store.path" in done.stderr and "Traceback" not in done.stderr

@@ -17,6 +17,8 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
 )
 from envoy_data_plane.envoy.config.core.v3 import (
     Address,
+    HealthCheck,
+    HealthCheckGrpcHealthCheck,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
     Pipe,
@@ -41,6 +43,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 from envoy_data_plane.envoy.type.v3 import Percent
 
 from extproc.addresses import Address as Where
+from extproc.addresses import reachable
 from extproc.dataplane.typed import exact, file, pack, seconds
 from extproc.settings import ApplicationSettings, Settings
 
@@ -49,6 +52,7 @@ TRACING = "tracing"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 STREAMS_PER_CONNECTION = 1000
 _ROOM = 1000  # streams that are being refused, however low the limit is
+_CHECK = 1.0  # seconds between health checks
 _KEEP = 1.5  # seconds an idle connection to an application is kept
 _APPLICATION_REQUESTS = 50_000  # WebSockets and event streams count as long as they last
 _AUTHORITIES = (
@@ -73,13 +77,7 @@ def clusters(settings: Settings) -> list[Cluster]:
 
 def processors(settings: Settings) -> tuple[Where, ...]:
     """One endpoint a worker process: SO_REUSEPORT balances connections, of which Envoy opens few, not streams."""
-    return settings.gateway.processors or (reachable(settings.listen),)
-
-
-def reachable(listen: Where) -> Where:
-    """Where a listener on every address is reached from its own machine."""
-    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host)  # noqa: S104
-    return Where(host=loopback, port=listen.port) if loopback else listen
+    return settings.gateway.processors or tuple(reachable(listen) for listen in settings.listens)
 
 
 def traces_url(settings: Settings) -> str:
@@ -113,6 +111,10 @@ def _processor(settings: Settings) -> Cluster:
     cluster.circuit_breakers = _breakers(requests=streams, connections=connections, retries=100)
     # with one or two endpoints the default (50 %) would send to dead ones
     cluster.common_lb_config = ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0))
+    if len(processors(settings)) > 1:
+        cluster.health_checks = [_health_check(settings)]
+        # within 1 s of another change Envoy would keep a worker's word to itself, and go on sending to one that is leaving
+        cluster.common_lb_config.update_merge_window = seconds(0)
     http2 = Http2ProtocolOptions(max_concurrent_streams=STREAMS_PER_CONNECTION)
     cluster.typed_extension_protocol_options = {
         _HTTP_OPTIONS: pack(
@@ -122,6 +124,26 @@ def _processor(settings: Settings) -> Cluster:
         )
     }
     return cluster
+
+
+def _health_check(settings: Settings) -> HealthCheck:
+    """How a worker that is about to go is left in time (server.py, `leave`), and one that is dead is passed over.
+
+    grpc.health.v1: NOT_SERVING counts at once, and so does a refused connection; one that only answers late is not out
+    before it would be too late for its requests as well. With a single processor there is nobody else to call, and
+    without checks it is called again as soon as it is back.
+    """
+    every = seconds(_CHECK)
+    return HealthCheck(
+        timeout=seconds(settings.timeouts.message),
+        interval=every,
+        unhealthy_interval=every,
+        no_traffic_interval=every,  # 60 s otherwise: a gateway may have no traffic when its workers roll
+        no_traffic_healthy_interval=every,
+        unhealthy_threshold=1,
+        healthy_threshold=1,
+        grpc_health_check=HealthCheckGrpcHealthCheck(),
+    )
 
 
 def _tracing(settings: Settings) -> Cluster:

@@ -102,5 +102,6 @@ def _retries() -> RetryPolicy:
         num_retries=2,
         retry_back_off=BackoffStrategy(base_interval=seconds(0.05), max_interval=seconds(0.5)),
         retry_host_predicate=[other],
-        host_selection_retry_max_attempts=3,
+        # the balancer prefers who has least to do, and that is the dead one: of two it is picked three times in four
+        host_selection_retry_max_attempts=50,
     )

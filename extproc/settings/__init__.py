@@ -4,6 +4,7 @@
 wrong and what would be right; never a secret's value.
 """
 
+from extproc.settings.handover import from_text, to_text, with_secrets
 from extproc.settings.loading import SettingsError, load
 from extproc.settings.models import (
     TLS,
@@ -39,5 +40,8 @@ __all__ = [
     "Timeouts",
     "TombstoneSettings",
     "Tracing",
+    "from_text",
     "load",
+    "to_text",
+    "with_secrets",
 ]

@@ -1,5 +1,6 @@
 """Settings as frozen models. Durations are seconds, or text such as 90s, 30m, 12h; paths are relative to the working directory."""
 
+import os
 import re
 from pathlib import Path
 from typing import Literal, Self
@@ -11,9 +12,9 @@ from pydantic import (
     model_validator,
 )
 
-from extproc.addresses import Address, is_loopback
+from extproc.addresses import Address, collide, is_loopback, of_worker
 from extproc.settings.store import SQLiteSettings, StoreSettings
-from extproc.settings.types import Count, Duration, Listen, Model, Name, Network, base_address
+from extproc.settings.types import MAXIMUM_WORKERS, Count, Duration, Listen, Model, Name, Network, Workers, base_address
 
 MINIMUM_SECRET = 32  # bytes
 HOW_TO_MAKE_ONE = "make one with: openssl rand -base64 48"
@@ -54,7 +55,8 @@ class Gateway(Model):
     access_log: str = Field("/dev/stdout", description="where Envoy writes its access log, JSON lines")
     admin: Listen | None = Field(None, description="Envoy's own admin listener; none by default. Keep it on loopback")
     processors: tuple[Listen, ...] = Field(
-        (), description="where Envoy finds the processor, one address a worker process; default: listen"
+        (),
+        description="where Envoy finds the processor, one address a worker, of all machines; default: this machine's workers",
     )
     trusted_hops: int = Field(0, ge=0, le=16, description="proxies in front of Envoy whose X-Forwarded-For is believed")
     rate_limit: RateLimit = Field(RateLimit(), description="per client address, the one after trusted_hops")
@@ -308,7 +310,12 @@ class Settings(Model):
     secret_file: Path | None = Field(None, description="a file with the secret, or one a line")
     listen: Listen = Field(Address(host="127.0.0.1", port=9500), description="where Envoy speaks to the processor")
     admin: Listen = Field(
-        Address(host="127.0.0.1", port=9501), description="probes and traces, http; takes OTLP at /v1/traces"
+        Address(host="127.0.0.1", port=9490),
+        description="probes and traces of all workers, http; takes OTLP at /v1/traces",
+    )
+    workers: Workers = Field(
+        1,
+        description="processes, each with an address of its own: from listen the ports that follow, or x.1.sock, x.2.sock; auto: one a CPU",
     )
     gateway: Gateway = Field(Gateway(), description="Envoy's listener")
     providers: dict[Name, ProviderSettings] = Field({}, description="by name")
@@ -331,6 +338,7 @@ class Settings(Model):
             raise ValueError("admin is host:port")
         if self.secret is not None:
             self.check_ring()
+        self._check_listeners()
         for name, application in self.applications.items():
             if application.provider is not None and application.provider not in self.providers:
                 known = ", ".join(self.providers) or "none"
@@ -357,6 +365,34 @@ class Settings(Model):
             length = len(secret.get_secret_value().encode())
             if length < MINIMUM_SECRET:
                 raise ValueError(f"secret has {length} bytes; {MINIMUM_SECRET} or more are needed ({HOW_TO_MAKE_ONE})")
+
+    def _check_listeners(self) -> None:
+        """A port that two listeners want would be said by whichever came second, in its own words."""
+        try:
+            listens = self.listens
+        except ValueError as error:
+            raise ValueError(f"listen: {error}; choose another port, or fewer workers") from None
+        gateway = self.gateway
+        others = [("admin", self.admin)]
+        if not gateway.processors:  # else Envoy may be on another machine
+            named = {
+                "gateway.listen": gateway.listen,
+                "gateway.redirect_listen": gateway.redirect_listen,
+                "gateway.admin": gateway.admin,
+            }
+            others += [(key, address) for key, address in named.items() if address is not None]
+        for number, listen in enumerate(listens, 1):
+            for key, other in others:
+                if collide(listen, other):
+                    whose = f"the address of worker {number} of workers: {len(listens)}, counted from listen"
+                    raise ValueError(
+                        f"{key}: {other} is {whose if len(listens) > 1 else 'listen, too'}; choose another port for {key} or listen"
+                    )
+        if gateway.processors and len(gateway.processors) < len(listens):
+            raise ValueError(
+                f"gateway.processors lists {len(gateway.processors)} of the {len(listens)} addresses of workers: "
+                f"Envoy would never call the rest; list each worker of every machine, or leave it out"
+            )
 
     def _check_overlaps(self) -> None:
         taken: dict[tuple[str, str], str] = {}
@@ -385,6 +421,23 @@ class Settings(Model):
         if isinstance(self.secret, SecretStr):
             return (self.secret,)
         return self.secret or ()
+
+    @property
+    def worker_count(self) -> int:
+        """How many processes; auto is what this process may run on, so it is asked where they will run."""
+        return min(len(os.sched_getaffinity(0)), MAXIMUM_WORKERS) if self.workers == "auto" else self.workers
+
+    @property
+    def listens(self) -> tuple[Address, ...]:
+        """The address of each worker."""
+        if (count := self.worker_count) == 1:
+            return (self.listen,)
+        return tuple(of_worker(self.listen, number) for number in range(1, count + 1))
+
+    @property
+    def protected(self) -> tuple[str, ...]:
+        """The applications that have a login."""
+        return tuple(name for name, application in self.applications.items() if application.provider is not None)
 
     def url(self, name: str) -> str:
         """An application's public address; it ends with its path_prefix."""

@@ -2,13 +2,14 @@
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from extproc.addresses import Address, parse_address
 
+MAXIMUM_WORKERS = 256
 NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"  # in cookie names, in Envoy cluster names
 
 
@@ -50,6 +51,19 @@ Network = Annotated[
     WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8", "2001:db8::/32"]}),
 ]
 Name = Annotated[str, Field(pattern=NAME)]
+
+
+def _workers(value: object) -> object:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAXIMUM_WORKERS):
+        return value
+    raise ValueError(f"a number of processes, 1 to {MAXIMUM_WORKERS}, or auto")
+
+
+Workers = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_workers),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAXIMUM_WORKERS}, {"const": "auto"}]}),
+]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 

@@ -119,8 +119,7 @@ class Gateway(Stack):
 
     def processor_pids(self) -> tuple[int, ...]:
         """`extproc serve` and its workers."""
-        pid = self.extproc.pid
-        return (pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+        return (self.extproc.pid, *self.extproc.children)
 
     def start_extproc(self) -> Process:
         if not self._reference:

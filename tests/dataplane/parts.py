@@ -24,8 +24,10 @@ from envoy_data_plane.envoy.service.ext_proc.v3 import (
 )
 from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 from envoy_data_plane.google.protobuf import Struct
+from grpc_health.v1 import health_pb2_grpc
 
 from extproc import contract
+from extproc.health import Health
 from extproc.oidc.assertion import AssertionProfile, mint
 from extproc.oidc.seal import KeyRing
 from extproc.settings import Settings
@@ -233,6 +235,9 @@ class Stub:
         server = grpc.aio.server()
         handler = grpc.stream_stream_rpc_method_handler(self._process)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(contract.SERVICE, {"Process": handler}),))
+        health = Health()
+        await health.serving()
+        health_pb2_grpc.add_HealthServicer_to_server(health, server)
         self.port = server.add_insecure_port(self.where or "127.0.0.1:0")
         await server.start()
         self._ready.set()

@@ -83,6 +83,44 @@ def test_envoy_s_limits_leave_room_for_the_processor_s_own_answer(streams: int, 
     assert limit["max_connections"] * each >= requests
 
 
+def processor_cluster(**changes: Any) -> dict[str, Any]:
+    every = yaml.safe_load(to_yaml(simple(**changes)))["static_resources"]["clusters"]
+    return next(cluster for cluster in every if cluster["name"] == "processor")
+
+
+def addresses(cluster: dict[str, Any]) -> list[str]:
+    found = [each["endpoint"]["address"] for each in cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]]
+    return [
+        a["pipe"]["path"] if "pipe" in a else f"{a['socket_address']['address']}:{a['socket_address']['port_value']}"
+        for a in found
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "listed"),
+    [
+        ({}, ["127.0.0.1:9500"]),
+        ({"workers": 1, "listen": "unix:/run/x.sock"}, ["/run/x.sock"]),
+        ({"workers": 3}, ["127.0.0.1:9500", "127.0.0.1:9501", "127.0.0.1:9502"]),
+        ({"workers": 2, "listen": "0.0.0.0:9500"}, ["127.0.0.1:9500", "127.0.0.1:9501"]),
+        ({"workers": 2, "listen": "[::1]:9500"}, ["::1:9500", "::1:9501"]),
+        ({"workers": 2, "listen": "unix:/run/x.sock"}, ["/run/x.1.sock", "/run/x.2.sock"]),
+        ({"workers": 2, "listen": "unix:/run.d/x"}, ["/run.d/x.1", "/run.d/x.2"]),
+        (
+            {"workers": 2, "gateway": {"processors": ["10.0.0.1:9500", "10.0.0.1:9501", "10.0.0.2:9500"]}},
+            ["10.0.0.1:9500", "10.0.0.1:9501", "10.0.0.2:9500"],
+        ),
+    ],
+)
+def test_envoy_knows_every_worker_and_checks_the_health_of_several(changes: Any, listed: list[str]) -> None:
+    """With one there is nobody else to call, and it is called again as soon as it is back."""
+    cluster = processor_cluster(**changes)
+    assert addresses(cluster) == listed
+    assert ("health_checks" in cluster) == (len(listed) > 1)
+    # Envoy merges what its checks find within 1 s by default: a worker's NOT_SERVING would come too late
+    assert (cluster["common_lb_config"].get("update_merge_window") == "0s") == (len(listed) > 1)
+
+
 def test_the_text_is_the_same_each_time_and_holds_no_secret() -> None:
     made = simple()
     assert to_yaml(made) == to_yaml(made)
@@ -147,7 +185,7 @@ TWO = {name: {"issuer": f"https://{name}.example", "client_id": "x"} for name in
 WARNED = [
     ({}, []),
     ({"listen": "0.0.0.0:9500"}, ["listen: 0.0.0.0:9500 is not on loopback"]),
-    ({"admin": "0.0.0.0:9501"}, ["admin: 0.0.0.0:9501 is not on loopback"]),
+    ({"admin": "0.0.0.0:9490"}, ["admin: 0.0.0.0:9490 is not on loopback"]),
     ({"gateway": {"admin": "0.0.0.0:9901"}}, ["gateway.admin: 0.0.0.0:9901 is not on loopback"]),
     ({"listen": "unix:extproc.sock"}, ["listen: unix:extproc.sock is a relative path"]),
     (

@@ -8,7 +8,7 @@ from rig.engine import Engine
 from rig.ports import free_port
 from rig.processes import wait_until
 
-TRACES = "import urllib.request as u; print(u.urlopen('http://extproc:9501/traces').read().decode())"
+TRACES = "import urllib.request as u; print(u.urlopen('http://extproc:9490/traces').read().decode())"
 
 
 @pytest.fixture(scope="module")

@@ -65,6 +65,12 @@ class Process:
         """None while it runs; minus the signal's number when one ended it."""
         return self._popen.poll()
 
+    @property
+    def children(self) -> list[int]:
+        """The processes that it started, by whichever of its threads."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 

@@ -43,7 +43,7 @@ from extproc.settings import load
 from rig.certificates import Authority
 from rig.echo import Echo
 from rig.envoy import EnvoyProcess, newest
-from rig.ports import free_port
+from rig.ports import free_port, free_ports
 from rig.processes import Process
 from rig.providers import Place, Provider
 from rig.webuser import WebUser
@@ -123,7 +123,16 @@ class Stack:
         argv = [sys.executable, "-m", "extproc", "serve", "--config", self.config]
         env = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **self._env}
         self.extproc = Process("extproc", argv, log=self.directory / "extproc.log", env=env, cwd=self.directory)
-        return self.extproc.wait_ready(lambda: _answers(f"{self.admin}/livez"), 30)
+        self.extproc.wait_ready(lambda: _answers(f"{self.admin}/livez"), 30)
+        if (workers := self.workers) > 1:  # Envoy checks the health of several, and sends nothing before
+            known = "cluster.processor.membership_healthy"
+            self.extproc.wait_ready(lambda: '"serving"' in self.extproc.output() and self.stat(known) == workers, 30)
+        return self.extproc
+
+    @property
+    def workers(self) -> int:
+        """How many worker processes `extproc serve` has."""
+        return load(self.config).worker_count
 
     def stop_extproc(self, grace: float = 30) -> int:
         """SIGTERM; gives the exit code."""
@@ -198,7 +207,7 @@ class Stack:
         tls = {"tls": {"certificate": str(self.directory / "tls.pem"), "key": str(self.directory / "tls.key")}}
         base = {
             "secret": self.settings.get("secret") or secrets.token_urlsafe(48),
-            "listen": self.settings.get("listen") or f"127.0.0.1:{free_port()}",
+            "listen": self.settings.get("listen") or f"127.0.0.1:{free_ports(4)}",
             "admin": self.admin.removeprefix("http://"),
             "gateway": {
                 "listen": f"127.0.0.1:{self.port}",

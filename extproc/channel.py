@@ -1,0 +1,104 @@
+"""What a supervisor and its workers say to each other: one JSON object a line, on a socket that is the worker's standard input.
+
+The first line to a worker is its Start, settings with secrets included: nothing of that stands in arguments or environment.
+Whoever reads the end of the stream has lost the other side.
+"""
+
+import base64
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from extproc.addresses import Address, parse_address
+from extproc.settings import Settings, from_text, to_text
+
+LONGEST = 16_000_000  # bytes of a line: settings, or a batch of spans
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """To a worker: who it is. It gets everything ready, says Prepared, and waits for Listen."""
+
+    number: int
+    listen: Address
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """To a worker: take the address, as soon as its predecessor has left it, if there is one; the answer is Serving or Failed."""
+
+    predecessor: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """To a worker: leave, finish what is held, end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """To a worker: how are you? The answer is a Report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """It has built everything, opened the store, and looks for its providers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """It has its address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It cannot do what it was asked for, and ends; detail is for the operator."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """missing: (part, reason) of what is not ready; gauges: (name, count); checkers: how many check its health."""
+
+    missing: tuple[tuple[str, str], ...]
+    gauges: tuple[tuple[str, int], ...]
+    checkers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Finished spans, as OTLP has them (ExportTraceServiceRequest)."""
+
+    otlp: bytes
+
+
+Message = Start | Listen | Drain | Ask | Prepared | Serving | Failed | Report | Spans
+_KINDS = {kind.__name__: kind for kind in (Listen, Drain, Ask, Prepared, Serving, Failed)}
+
+
+def encode(message: Message) -> bytes:
+    match message:
+        case Start(number, listen, settings):
+            said: dict[str, object] = {"number": number, "listen": str(listen), "settings": to_text(settings)}
+        case Spans(otlp):
+            said = {"otlp": base64.b64encode(otlp).decode()}
+        case _:
+            said = dataclasses.asdict(message)
+    return json.dumps({"kind": type(message).__name__, **said}).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Raises ValueError, KeyError and the like on what no side of ours has written."""
+    said = json.loads(line)
+    match kind := said.pop("kind"):
+        case "Start":
+            return Start(said["number"], parse_address(said["listen"]), from_text(said["settings"]))
+        case "Spans":
+            return Spans(base64.b64decode(said["otlp"]))
+        case "Report":
+            missing = tuple((str(part), str(reason)) for part, reason in said["missing"])
+            return Report(missing, tuple((str(name), int(n)) for name, n in said["gauges"]), said["checkers"])
+    message: Message = _KINDS[kind](**said)
+    return message

@@ -1,0 +1,144 @@
+"""The processor with all that it needs, on one address: the same whether it is alone (serve.py) or one of several (worker.py)."""
+
+import asyncio
+import logging
+import resource
+import time
+from functools import partial
+
+import trio
+
+from extproc import telemetry
+from extproc.addresses import Address
+from extproc.bridge import Bridge
+from extproc.oidc.application import Application
+from extproc.oidc.assertion import jwks
+from extproc.oidc.client import Client
+from extproc.oidc.seal import KeyRing
+from extproc.provider import Provider
+from extproc.relying_party import RelyingParty
+from extproc.server import Listener, Server
+from extproc.sessions import Sessions
+from extproc.settings import Settings
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    return KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()])
+
+
+def public_keys(settings: Settings) -> str:
+    """The assertion's key set as JSON."""
+    return jwks(key_ring(settings))
+
+
+def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
+    """The applications that have a login, as the core knows them."""
+    return {
+        name: Application(
+            name=name,
+            url=settings.url(name),
+            hosts=application.hosts,
+            client=_client(settings, application.provider, settings.url(name)),
+            ring=ring,
+            identity=tuple(settings.identity.headers.items()),
+            assertion_lifetime=int(settings.identity.assertion_lifetime),
+            session_lifetime=int(settings.session.lifetime),
+            session_idle=int(settings.session.idle),
+        )
+        for name, application in settings.applications.items()
+        if application.provider is not None
+    }
+
+
+def _client(settings: Settings, name: str, url: str) -> Client:
+    provider = settings.providers[name]
+    secret = provider.secret()
+    return Client(
+        issuer=provider.issuer,
+        client_id=provider.client_id,
+        redirect_uri=f"{url}oauth2/callback",
+        auth_method=provider.auth_method,
+        client_secret=secret.get_secret_value() if secret is not None else None,
+        scope=" ".join(provider.scopes),
+        id_token_signed_response_alg=provider.id_token_signed_response_alg,
+        clock_skew=settings.timeouts.clock_skew,
+    )
+
+
+def allow_descriptors() -> None:
+    """As many file descriptors as this process may have: each held login has a connection, and the usual 1,024 are for
+    programs that use select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Service:
+    """Built whole, then warmed, then listening, then drained. On the asyncio side of the bridge."""
+
+    def __init__(self, settings: Settings, listen: Address, sessions: Sessions, bridge: Bridge) -> None:
+        known = applications(settings, key_ring(settings))
+        self._providers = {
+            name: Provider(name, provider, settings.timeouts, settings.limits)
+            for name, provider in settings.providers.items()
+        }
+        by_application = {name: self._providers[str(settings.applications[name].provider)] for name in known}
+        party = RelyingParty(known, by_application, sessions, trusted_hops=settings.gateway.trusted_hops)
+        self._server = Server(party, bridge, settings.timeouts, settings.limits)
+        self._listener = Listener(self._server, listen)
+        self._warm = [trio.CancelScope() for _ in self._providers]
+        self._drain, self._sessions, self._bridge = settings.timeouts.drain, sessions, bridge
+        self._loop = asyncio.get_running_loop()
+
+    def warm(self) -> None:
+        """From now on the store is looked for, and metadata and keys are fetched and kept fresh."""
+        self._bridge.spawn(self._sessions.start)
+        for scope, provider in zip(self._warm, self._providers.values(), strict=True):
+            self._bridge.spawn(partial(_within, scope, provider))
+
+    async def listen(self) -> None:
+        """Raises CannotListen."""
+        await self._listener.start()
+
+    async def drain(self) -> None:
+        """Leaves the address, finishes what is held within timeouts.drain, closes everything."""
+        telemetry.log(logging.INFO, "draining", seconds=self._drain)
+        started = time.monotonic()
+        await self._listener.drain(self._drain)
+        await self._bridge.run(partial(self._close, started + self._drain))
+
+    async def _close(self, deadline: float) -> None:
+        """In trio."""
+        for scope in self._warm:
+            scope.cancel()
+        # what goes on after its client has left, a code exchange, may finish as well
+        with trio.move_on_after(max(0.5, deadline - time.monotonic())):
+            while any(self._server.lanes.held(kind) for kind in ("callback", "logout")):  # noqa: ASYNC110 - once in a life
+                await trio.sleep(0.02)
+        for provider in self._providers.values():
+            await provider.aclose()
+        await self._sessions.aclose()
+
+    def missing(self) -> tuple[tuple[str, str], ...]:
+        """What is not ready, as (part, reason)."""
+        found = (
+            ("store", self._sessions.missing),
+            *((f"provider {name}", provider.missing) for name, provider in self._providers.items()),
+        )
+        return tuple((part, reason) for part, reason in found if reason is not None)
+
+    def gauges(self) -> tuple[tuple[str, int], ...]:
+        """What is in hand, in both lanes and on both sides. Asked in trio."""
+        tasks = trio.lowlevel.current_statistics().tasks_living
+        both = (("trio.tasks", tasks), ("asyncio.tasks", len(asyncio.all_tasks(self._loop))))
+        return (*self._server.lanes.gauges(), ("work", self._bridge.busy), *both)
+
+    @property
+    def checkers(self) -> int:
+        """How many check this address's health."""
+        return self._listener.health.checkers
+
+
+async def _within(scope: trio.CancelScope, provider: Provider) -> None:
+    with scope:
+        await provider.keep_warm()

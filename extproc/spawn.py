@@ -1,0 +1,186 @@
+"""A worker as its supervisor sees it: a process, started afresh (no fork, nothing inherited), and the socket by which one speaks to it."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Protocol
+
+import trio
+
+from extproc.channel import (
+    LONGEST,
+    Ask,
+    Failed,
+    Listen,
+    Message,
+    Prepared,
+    Report,
+    Serving,
+    Spans,
+    Start,
+    decode,
+    encode,
+)
+
+TakeSpans = Callable[[bytes], None]
+
+START = 60.0  # seconds that a worker has to get prepared, or to have its address
+ANSWER = 2.0  # seconds for a report: whoever probes /readyz does not wait for long
+SILENT = 15.0  # seconds that one may go on which says nothing any more
+
+
+class Handle(Protocol):
+    """A worker that runs, and the supervisor's end of the channel. In trio."""
+
+    pid: int
+
+    async def send(self, message: Message) -> None:
+        """Says something; nothing happens when nobody listens any more."""
+
+    async def receive(self) -> Message | None:
+        """What it says next; None when it will say nothing any more."""
+
+    async def wait(self) -> int:
+        """Its exit status, minus the signal's number when one ended it."""
+
+    def kill(self) -> None:
+        """Ends it now."""
+
+
+async def launch() -> Handle:
+    """Starts `python -m extproc.worker`, with this program's own module path. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        command = [sys.executable, "-P", "-m", "extproc.worker"]
+        try:
+            process = await trio.lowlevel.open_process(command, stdin=theirs.fileno(), env=environment)
+        except BaseException:
+            ours.close()
+            raise
+    return _Process(process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+
+
+class _Process:
+    def __init__(self, process: trio.Process, stream: trio.SocketStream) -> None:
+        self.pid = process.pid
+        self._process, self._stream = process, stream
+        self._sending = trio.Lock()
+        self._read = bytearray()
+
+    async def send(self, message: Message) -> None:
+        try:
+            async with self._sending:
+                await self._stream.send_all(encode(message))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # its end is seen elsewhere
+
+    async def receive(self) -> Message | None:
+        while (end := self._read.find(b"\n")) < 0:
+            try:
+                some = await self._stream.receive_some(65536)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return None
+            if not some or len(self._read) > LONGEST:
+                return None
+            self._read += some
+        line = bytes(self._read[:end])
+        del self._read[: end + 1]
+        return decode(line)
+
+    async def wait(self) -> int:
+        code = await self._process.wait()
+        await self._stream.aclose()
+        return code
+
+    def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+
+
+def how(code: int) -> str:
+    """An exit status in words."""
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+
+class WorkerFailed(Exception):
+    """A worker could not start; its text is for the operator."""
+
+
+class Worker:
+    """The supervisor's view of one process."""
+
+    def __init__(self, number: int, handle: Handle, patience: float) -> None:
+        """patience: seconds that it may take to end once it was told to."""
+        self.number, self.handle, self.patience = number, handle, patience
+        self.began = trio.current_time()
+        self.ended = trio.Event()
+        self.failure = ""
+        self._prepared, self._serving, self._reported = trio.Event(), trio.Event(), trio.Event()
+        self._report: Report | None = None
+        self._asking = trio.Lock()
+
+    async def run(self, start: Start, spans: TakeSpans) -> None:
+        """Hears it until it ends."""
+        await self.handle.send(start)
+        try:
+            while (message := await self.handle.receive()) is not None:
+                self._heard(message, spans)
+        except (ValueError, KeyError, TypeError):
+            self.failure = "it said what no worker says"
+        with trio.move_on_after(SILENT):
+            await self.handle.wait()
+        self.handle.kill()  # whoever says nothing any more cannot be told anything either
+        self.failure = self.failure or f"it ended with {how(await self.handle.wait())}"
+        self.ended.set()
+        for event in (self._prepared, self._serving, self._reported):
+            event.set()
+
+    def _heard(self, message: Message, spans: TakeSpans) -> None:
+        match message:
+            case Prepared():
+                self._prepared.set()
+            case Serving():
+                self._serving.set()
+            case Report():
+                self._report = message
+                self._reported.set()
+            case Spans(otlp):
+                spans(otlp)
+            case Failed(detail):
+                self.failure = detail
+
+    async def prepared(self) -> None:
+        """Raises WorkerFailed."""
+        await self._reaches(self._prepared)
+
+    async def listen(self, *, predecessor: bool = False) -> None:
+        """Has it take its address. Raises WorkerFailed."""
+        await self.handle.send(Listen(predecessor))
+        await self._reaches(self._serving)
+
+    async def _reaches(self, event: trio.Event) -> None:
+        with trio.move_on_after(START) as scope:
+            await event.wait()
+        if scope.cancelled_caught:
+            self.failure = f"it was not ready in {START:g} s"
+            self.handle.kill()
+        if scope.cancelled_caught or self.ended.is_set():
+            raise WorkerFailed(self.failure)
+
+    async def report(self) -> Report | None:
+        """How it is; None when it does not say."""
+        async with self._asking:
+            self._report, self._reported = None, trio.Event()
+            if self.ended.is_set():
+                return None
+            with trio.move_on_after(ANSWER):
+                await self.handle.send(Ask())
+                await self._reported.wait()
+            return self._report
+
+    @property
+    def serving(self) -> bool:
+        return self._serving.is_set() and not self.ended.is_set()

@@ -1,0 +1,272 @@
+"""Several workers behind a real Envoy: rolled under load, killed, left alone, and one gateway to whoever looks."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from rig.liar import Liar
+from rig.load import KINDS, Load
+from rig.ports import answers
+from rig.processes import wait_until
+from rig.rows import rows
+from rig.stack import Stack, merged
+from rig.webuser import WebUser
+
+TWO = {"workers": 2}
+
+
+def on_unix_sockets(stack: Stack) -> dict[str, Any]:
+    return {"workers": 2, "listen": f"unix:{stack.directory}/x.sock"}
+
+
+def lines(stack: Stack, event: str) -> list[dict[str, Any]]:
+    """The log lines of an event."""
+    text = stack.extproc.output()
+    every = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return [line for line in every if line["event"] == event]
+
+
+def workers(stack: Stack) -> list[int]:
+    """Their process ids."""
+    return stack.extproc.children
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    return False
+
+
+def session_of(user: WebUser, stack: Stack) -> str:
+    """Signs in; gives what a browser whose assertion has gone sends."""
+    assert user.go(stack.url("/private")).status_code == 200
+    user.cookies.drop("extproc-assertion-app")
+    return user.cookies.header(stack.url("/private"))
+
+
+def change(stack: Stack, **settings: Any) -> None:
+    """Writes other settings into the file."""
+    stack.config.write_text(yaml.safe_dump(merged(stack.settings, settings), sort_keys=False))
+
+
+def hang_up(stack: Stack, then: str) -> None:
+    """SIGHUP, and waits for the event that says how it went."""
+    before = len(lines(stack, then))
+    stack.extproc.send(signal.SIGHUP)
+    wait_until(lambda: len(lines(stack, then)) > before, 60, then)
+
+
+def to_callback(stack: Stack, user: WebUser) -> str:
+    started = user.navigate(stack.url("/private"))
+    assert started.status_code == 303, started.text
+    return user.navigate(started.headers["location"]).headers["location"]
+
+
+@rows("cook_19")
+@pytest.mark.parametrize("settings", [TWO, on_unix_sockets], ids=["tcp", "unix"])
+def test_rel_28_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(settings) -> None:
+    with Stack(Liar(), settings=settings) as stack, stack.user() as user:
+        first, session = workers(stack), session_of(user, stack)
+        old, new = stack.settings["secret"], secrets.token_urlsafe(48)
+        with Load(stack, session) as load:
+            load.goes_on()
+            # in two steps: while workers of both kinds run, each opens what the other has sealed
+            for ring in ([old, new], [new, old]):
+                change(stack, secret=ring, providers={"main": {"scopes": ["openid", "email", "rolled"]}})
+                hang_up(stack, "reloaded")
+                load.goes_on()
+        assert not load.failed and {kind for kind, _ in load.answers} == set(KINDS)
+        assert len(workers(stack)) == 2 and not set(workers(stack)) & set(first)
+        with stack.user() as other:
+            for _ in range(10):  # whichever worker answers
+                assert "rolled" in other.navigate(stack.url("/private")).headers["location"]
+        keys = httpx.get(f"{stack.admin}/.well-known/jwks.json", trust_env=False).json()["keys"]
+        assert len(keys) == 2  # the admin, too, has the new ring
+        assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
+
+
+def test_rel_24_sigterm_to_one_worker_under_load_fails_no_request() -> None:
+    with Stack(Liar(), settings=TWO) as stack, stack.user() as user:
+        with Load(stack, session_of(user, stack)) as load:
+            load.goes_on()
+            for number, worker in enumerate(workers(stack), 1):
+                os.kill(worker, signal.SIGTERM)
+                wait_until(lambda number=number: len(lines(stack, "worker_restarted")) == number, 60)
+                load.goes_on()
+                wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
+        assert not load.failed
+        assert all("exit status 0" in line["detail"] for line in lines(stack, "worker_ended"))
+
+
+@pytest.mark.parametrize("settings", [TWO, on_unix_sockets], ids=["tcp", "unix"])
+def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else(settings) -> None:
+    with Stack(Liar(), settings=settings) as stack, stack.user() as user:
+        session = session_of(user, stack)
+        with Load(stack, session) as load:
+            for victim in workers(stack):
+                load.goes_on()
+                failed = len(load.failed)
+                os.kill(victim, signal.SIGKILL)
+                wait_until(lambda victim=victim: victim not in workers(stack) and len(workers(stack)) == 2, 30)
+                load.goes_on()
+                # each client has one request in hand: what it asks for afterwards is answered
+                assert len(load.failed) - failed <= load.clients
+                wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
+            load.goes_on()
+        assert all(status == 503 for _, status, _ in load.failed)
+        assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
+        restarted = lines(stack, "worker_restarted")
+        assert sorted(line["worker"] for line in restarted) == [1, 2]
+        assert all("signal SIGKILL" in line["detail"] for line in lines(stack, "worker_ended"))
+
+
+def test_a_login_that_is_held_while_its_worker_is_replaced_is_finished_by_it() -> None:
+    patient = {"workers": 2, "timeouts": {"call": 60, "callback": 60, "drain": 60}}
+    with Stack(Liar(), settings=patient) as stack, stack.user() as user, ThreadPoolExecutor(1) as pool:
+        callback = to_callback(stack, user)
+        with stack.provider.holding("/token"):
+            answer = pool.submit(user.navigate, callback)
+            wait_until(lambda: stack.provider.held == 1, 5)
+            old = workers(stack)
+            hang_up(stack, "reloaded")  # TCP: the successor need not wait for what is held
+            assert len(workers(stack)) == 3 and len(set(workers(stack)) & set(old)) == 1
+        assert answer.result(10).status_code == 303
+        wait_until(lambda: len(workers(stack)) == 2, 30)
+        assert user.navigate(stack.url("/private")).status_code == 200
+
+
+def test_rel_36_sessions_logout_and_single_use_hold_across_workers() -> None:
+    debug = {"workers": 2, "log": {"level": "DEBUG"}}
+    with Stack(Liar(), settings=debug) as stack, stack.user() as user:
+        callback = to_callback(stack, user)
+        attempt = user.cookies.header(callback)
+        assert user.navigate(callback).status_code == 303
+        user.cookies.drop("extproc-assertion-app")
+        session = user.cookies.header(stack.url("/private"))
+        ask = lambda: user.request("GET", stack.url("/private"), headers={"accept": "*/*"}, cookies=session)  # noqa: E731
+
+        def everywhere(reason: str, check: Any) -> None:
+            """Asks until both workers have answered for that reason, and expects the same of both."""
+            for _ in range(100):
+                assert check()
+                by = {line["worker"] for line in lines(stack, "answer") if line["reason"] == reason}
+                if by == {1, 2}:
+                    return
+            raise AssertionError(f"one worker never answered {reason}: {by}")
+
+        everywhere("session", lambda: ask().status_code == 200)
+        # the code and the attempt are used up, whichever worker is asked
+        replay = lambda: user.request("GET", callback, headers={"accept": "text/html"}, cookies=attempt)  # noqa: E731
+        everywhere("login_already_used", lambda: replay().status_code == 400)
+        assert len(stack.provider.seen("/token")) == 1
+        assert user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/")).status_code == 303
+        everywhere("login_required", lambda: ask().status_code == 401)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"sesion": {}}, "sesion: there is no such key; did you mean session?"),
+        ({"secret": "short"}, "secret has 5 bytes"),
+        ({"providers": {"main": {"ca_file": "/nowhere/ca.pem"}}}, "No such file"),
+        ({"workers": 3}, "workers: cannot be changed by SIGHUP"),
+        ({"listen": "127.0.0.1:19"}, "listen: cannot be changed by SIGHUP"),
+        ({"admin": "127.0.0.1:19"}, "admin: cannot be changed by SIGHUP"),
+        ({"store": {"path": "elsewhere.sqlite3"}}, "store: cannot be changed by SIGHUP"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_rel_28_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_line(two, settings, said) -> None:
+    old = workers(two)
+    change(two, **settings)
+    hang_up(two, "not_reloaded")
+    last = lines(two, "not_reloaded")[-1]
+    assert said in last["detail"] and last["level"] == "error"
+    wait_until(lambda: workers(two) == old, 10)
+    assert httpx.get(two.url("/api"), trust_env=False).status_code == 401
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Stack]:
+    with Stack(Liar(), settings=TWO) as stack:
+        yield stack
+
+
+def test_no_secret_is_in_a_worker_s_arguments_or_environment(two) -> None:
+    for pid in workers(two):
+        seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
+        assert b"extproc.worker" in seen
+        for secret in (two.settings["secret"], two.settings["providers"]["main"]["client_secret"]):
+            assert secret.encode() not in seen
+
+
+def test_the_admin_shows_all_workers_as_one(two) -> None:
+    def ready() -> httpx.Response:
+        return httpx.get(f"{two.admin}/readyz", trust_env=False)
+
+    wait_until(lambda: ready().status_code == 200, 10)
+    gauges = httpx.get(f"{two.admin}/gauges", trust_env=False).json()
+    assert gauges["workers"] == 2 and gauges["streams"] == 0
+    with two.user() as user:
+        assert user.go(two.url("/private")).status_code == 200
+
+    def services() -> set[str]:
+        traces = httpx.get(f"{two.admin}/traces.json", trust_env=False).json()["traces"]
+        return {service for trace in traces for service in trace["services"]}
+
+    wait_until(lambda: {"envoy", "extproc"} <= services(), 15)
+    victim = workers(two)[0]
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        answer = ready()
+        assert answer.status_code == 503 and "it does not answer" in answer.text
+    finally:
+        os.kill(victim, signal.SIGCONT)
+    wait_until(lambda: ready().status_code == 200, 10)
+
+
+def test_workers_whose_supervisor_is_killed_finish_what_they_hold_and_leave_their_addresses() -> None:
+    with Stack(Liar(), settings=TWO) as stack, stack.user() as user, ThreadPoolExecutor(1) as pool:
+        left = workers(stack)
+        callback = to_callback(stack, user)
+        with stack.provider.holding("/token"):
+            answer = pool.submit(user.navigate, callback)
+            wait_until(lambda: stack.provider.held == 1, 5)
+            stack.extproc.send(signal.SIGKILL)  # it alone, not its group
+            stack.extproc.wait()
+            wait_until(lambda: sum(alive(pid) for pid in left) == 1, 20)
+        assert answer.result(10).status_code == 303
+        wait_until(lambda: not any(alive(pid) for pid in left), 20)
+        port = int(stack.settings["listen"].rpartition(":")[2])
+        assert not answers(port) and not answers(port + 1)
+        stack.start_extproc()
+        assert user.navigate(stack.url("/private")).status_code == 200
+
+
+def test_sigterm_drains_all_workers() -> None:
+    with Stack(Liar(), settings=TWO) as stack, stack.user() as user, ThreadPoolExecutor(2) as pool:
+        left = workers(stack)
+        callback = to_callback(stack, user)
+        with stack.provider.holding("/token"):
+            answer = pool.submit(user.navigate, callback)
+            wait_until(lambda: stack.provider.held == 1, 5)
+            stack.extproc.send(signal.SIGTERM)  # to the supervisor alone
+            wait_until(lambda: len(lines(stack, "draining")) == 3, 10)
+        assert answer.result(10).status_code == 303 and stack.extproc.wait(30) == 0
+        assert not any(alive(pid) for pid in left) and lines(stack, "stopped")[-1].get("worker") is None
+
+
+def test_one_worker_says_that_it_does_not_reload_and_goes_on() -> None:
+    with Stack(Liar()) as stack:
+        hang_up(stack, "not_reloaded")
+        assert len(lines(stack, "not_reloaded")) == 1
+        assert httpx.get(stack.url("/api"), trust_env=False).status_code == 401
