@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+ROWS = {"signed-in", "processed", "renewed", "login", "held", "workers", "stored", "applications", "cookies"}
 FIELDS = {
     "row",
     "subject",
@@ -37,6 +38,14 @@ def test_the_bench_runs_and_loses_nothing(tmp_path):
         "1",
         "--connections",
         "4",
+        "--logins",
+        "5",
+        "--held",
+        "40",
+        "--stored",
+        "10,1000",
+        "--applications",
+        "1,3",
         "--json",
         tmp_path / "out.json",
     ]
@@ -47,7 +56,7 @@ def test_the_bench_runs_and_loses_nothing(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=env, timeout=180)
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((tmp_path / "out.json").read_text())
-    assert {result["row"] for result in results} == {"signed-in", "processed", "renewed"}
+    assert {result["row"] for result in results} == ROWS
     assert all(set(result) == FIELDS and result["lost"] == 0 and result["median"] > 0 for result in results)
 
 

@@ -198,6 +198,7 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
         ),
         ({"providers": {"store": {"issuer": "https://x"}}}, ": providers.store.client_id: is missing"),
         ({"workers": 0}, ": workers: "),
+        ({"workers": 2, "store": {"kind": "cookie"}}, "workers: with store.kind cookie, several need store.tombstones"),
         ({"workers": "many"}, ": workers: "),
         ({"workers": 2, "admin": "127.0.0.1:9501"}, "admin: 127.0.0.1:9501 is the address of worker 2 of workers: 2"),
         (

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from extproc.addresses import Address, collide, is_loopback, of_worker
-from extproc.settings.store import SQLiteSettings, StoreSettings
+from extproc.settings.store import SQLiteSettings, StoreSettings, shares_tombstones
 from extproc.settings.types import MAXIMUM_WORKERS, Count, Duration, Listen, Model, Name, Network, Workers, base_address
 
 MINIMUM_SECRET = 32  # bytes
@@ -356,6 +356,10 @@ class Settings(Model):
                     raise ValueError(
                         f"applications.{name}: its url {self.url(name)} is on {host}, which is not among its hosts; set url or add the host"
                     )
+        if self.worker_count > 1 and not shares_tombstones(self.store):
+            raise ValueError(
+                "workers: with store.kind cookie, several need store.tombstones; each would know alone which logins and sessions are over"
+            )
         self._check_overlaps()
         self._check_endpoints()
         return self

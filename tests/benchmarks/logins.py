@@ -27,7 +27,7 @@ from benchmarks.measure import Plan, Result, cpu, ratios
 ENV = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
 ARRIVALS = 150.0  # people a second
 WATCHED = 0.04  # seconds between the questions on another route
-CALM = 8.0  # seconds of them before anybody comes
+CALM = 3.0  # seconds of them before anybody comes, for each second of a round
 SETTLED = 10.0  # seconds that what is held needs to be all in hand, beyond the last arrival
 
 
@@ -109,7 +109,7 @@ def _held(plan: Plan, count: int) -> list[Result]:
         ours = stack.enter_context(Gateway(up, provider.provider, **settings))
         asyncio.run(one_by_one(ours.port, 20))
         watch = stack.enter_context(_watching(f"localhost:{ours.port}", 401))
-        time.sleep(CALM)
+        time.sleep(CALM * plan.seconds)
         pids = {"processor": ours.extproc.pid, "Envoy": ours.envoy.pid}
         idle, base = time.time(), {name: _memory(pid) for name, pid in pids.items()}
         provider.tell("hold")

@@ -126,7 +126,7 @@ class Stack:
         self.extproc.wait_ready(lambda: _answers(f"{self.admin}/livez"), 30)
         if (workers := self.workers) > 1:  # Envoy checks the health of several, and sends nothing before
             known = "cluster.processor.membership_healthy"
-            self.extproc.wait_ready(lambda: '"serving"' in self.extproc.output() and self.stat(known) == workers, 30)
+            self.extproc.wait_ready(lambda: _answers(f"{self.admin}/readyz") and self.stat(known) == workers, 30)
         return self.extproc
 
     @property
