@@ -26,6 +26,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import ssl
 import sys
 import tempfile
@@ -38,6 +39,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
+from extproc.addresses import Address
 from extproc.dataplane import to_yaml
 from extproc.settings import load
 from rig.certificates import Authority
@@ -124,15 +126,12 @@ class Stack:
         env = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **self._env}
         self.extproc = Process("extproc", argv, log=self.directory / "extproc.log", env=env, cwd=self.directory)
         self.extproc.wait_ready(lambda: _answers(f"{self.admin}/livez"), 30)
-        if (workers := self.workers) > 1:  # Envoy checks the health of several, and sends nothing before
+        if (
+            len(listens := load(self.config).listens) > 1
+        ):  # Envoy checks the health of several, and sends nothing before
             known = "cluster.processor.membership_healthy"
-            self.extproc.wait_ready(lambda: _answers(f"{self.admin}/readyz") and self.stat(known) == workers, 30)
+            self.extproc.wait_ready(lambda: all(map(_listens, listens)) and self.stat(known) == len(listens), 60)
         return self.extproc
-
-    @property
-    def workers(self) -> int:
-        """How many worker processes `extproc serve` has."""
-        return load(self.config).worker_count
 
     def stop_extproc(self, grace: float = 30) -> int:
         """SIGTERM; gives the exit code."""
@@ -264,6 +263,11 @@ def envoy_program() -> Path:
     """The newest Envoy's own program, not the Python script that the wheel starts it with."""
     script = newest()
     return next(script.parent.parent.glob("lib/python3*/site-packages/envoy/_bin/envoy"), script)
+
+
+def _listens(address: Address) -> bool:
+    with socket.socket(socket.AF_UNIX if address.path else socket.AF_INET) as probe:
+        return probe.connect_ex(address.path or (address.host, address.port)) == 0
 
 
 def _answers(url: str) -> bool:
