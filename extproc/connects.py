@@ -9,17 +9,20 @@ from typing import cast
 
 import trio
 
+from extproc.turnstile import Turnstile
+
 
 class Connecting:
     """httpcore's `trace` of one request: from its connect, if it makes one, until it sends its head, it holds a place.
 
     Places are a provider's own, so that waiting for one provider starves no other. Call `over` when the request ends, however.
+    An answer passes the turnstile before anything is done with it.
     """
 
-    __slots__ = ("_holds", "_places", "_stream")
+    __slots__ = ("_holds", "_places", "_stream", "_turnstile")
 
-    def __init__(self, places: trio.Semaphore) -> None:
-        self._places = places
+    def __init__(self, places: trio.Semaphore, turnstile: Turnstile) -> None:
+        self._places, self._turnstile = places, turnstile
         self._holds = False
         self._stream: trio.abc.AsyncResource | None = None
 
@@ -31,6 +34,8 @@ class Connecting:
             self._stream = cast(trio.abc.AsyncResource, info["return_value"])
         elif event.endswith(".send_request_headers.started"):
             self._connected()
+        elif event.endswith(".receive_response_headers.complete"):
+            await self._turnstile()
 
     def _connected(self) -> None:
         self._stream = None

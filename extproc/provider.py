@@ -33,6 +33,7 @@ from extproc.oidc.jose import KeySet
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.token import TokenResponse, token_error
 from extproc.settings import Limits, ProviderSettings, Timeouts
+from extproc.turnstile import Turnstile
 
 METADATA_FRESH, KEYS_FRESH = 3600.0, 600.0
 COOL_DOWN = 10.0  # seconds between key set fetches that an unknown kid asks for
@@ -42,13 +43,21 @@ SHARD = 100  # calls in flight in one httpx pool: its bookkeeping is quadratic
 class Provider:
     """One provider of the settings. Every method raises OIDCError and nothing else."""
 
-    def __init__(self, name: str, settings: ProviderSettings, timeouts: Timeouts, limits: Limits) -> None:
+    def __init__(
+        self,
+        name: str,
+        settings: ProviderSettings,
+        timeouts: Timeouts,
+        limits: Limits,
+        turnstile: Turnstile | None = None,
+    ) -> None:
+        """turnstile: one for all providers of a process."""
         self.name = name
         self._settings = settings
         self._timeouts = timeouts
         self._limit = limits.response_bytes
         self._pools: list[_Pool] = []
-        self._connects = trio.Semaphore(limits.connects)
+        self._connects, self._turnstile = trio.Semaphore(limits.connects), turnstile or Turnstile()
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
         self._metadata = Cache(self._fetch_metadata, METADATA_FRESH)
         self._keys = Cache(self._fetch_keys, KEYS_FRESH)
@@ -194,7 +203,8 @@ class Provider:
 
     async def _exchange(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> "_Answer":
         data = dict(form.parameters) if form is not None else None
-        pool, connecting = self._pool(), Connecting(self._connects)
+        await self._turnstile()
+        pool, connecting = self._pool(), Connecting(self._connects, self._turnstile)
         pool.in_flight += 1
         try:
             async with pool.client.stream(

@@ -69,6 +69,7 @@ class Server:
             await context.abort(grpc.StatusCode.ABORTED, "the stream ended before its first message")
         try:
             head = messages.read(message, metadata)
+            del message  # what waits for a provider does so in thousands
         except messages.UnexpectedMessage as error:
             telemetry.log(logging.ERROR, "unexpected_message", detail=str(error))
             telemetry.failed(span, "unexpected_message")

@@ -20,6 +20,7 @@ from extproc.relying_party import RelyingParty
 from extproc.server import Listener, Server
 from extproc.sessions import Sessions
 from extproc.settings import Settings
+from extproc.turnstile import Turnstile
 
 
 def key_ring(settings: Settings) -> KeyRing:
@@ -78,8 +79,9 @@ class Service:
 
     def __init__(self, settings: Settings, listen: Address, sessions: Sessions, bridge: Bridge) -> None:
         known = applications(settings, key_ring(settings))
+        turnstile = Turnstile()
         self._providers = {
-            name: Provider(name, provider, settings.timeouts, settings.limits)
+            name: Provider(name, provider, settings.timeouts, settings.limits, turnstile)
             for name, provider in settings.providers.items()
         }
         by_application = {name: self._providers[str(settings.applications[name].provider)] for name in known}

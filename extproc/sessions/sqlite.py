@@ -44,7 +44,7 @@ _BURY = (
 
 
 class SQLiteStore:
-    """See SessionStore. deadline: seconds for one operation, waiting for its turn and for locks included."""
+    """See SessionStore. deadline: seconds that one operation waits for locks, and a question for its turn."""
 
     def __init__(self, path: Path, deadline: float = 2.0) -> None:
         """Opens or makes the file, readable by this user only. Raises StoreUnavailable when it is no database of ours."""
@@ -57,7 +57,7 @@ class SQLiteStore:
             self._changed.execute("PRAGMA journal_mode = WAL")
             self._changed.execute("PRAGMA synchronous = NORMAL")
             migrate(self._changed)
-            self._writer = Writer(self._changed, deadline)
+            self._writer = Writer(self._changed)
             self._peeked, self._read = _open(path, 0), _open(path, deadline)
             for connection in (self._peeked, self._read):
                 connection.execute("PRAGMA query_only = 1")

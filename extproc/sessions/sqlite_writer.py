@@ -31,10 +31,11 @@ class _Change(Generic[T]):
 
 
 class Writer:
-    """deadline: seconds for one change, waiting for its turn and for locks included."""
+    """The connection's own timeout bounds how long a lock is waited for; a turn is waited for as long as the caller's deadline
+    lets it: a busy process is no broken store."""
 
-    def __init__(self, database: sqlite3.Connection, deadline: float) -> None:
-        self._database, self._deadline = database, deadline
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
         self._turn = trio.Lock()
         self._waiting: deque[_Change[Any]] = deque()
 
@@ -43,11 +44,10 @@ class Writer:
         change = _Change(work)
         self._waiting.append(change)
         try:
-            with trio.move_on_after(self._deadline):
-                while not change.done:
-                    async with self._turn:  # first come, first served: whoever has it works for those behind it too
-                        if not change.done:
-                            await self._commit()
+            while not change.done:
+                async with self._turn:  # first come, first served: whoever has it works for those behind it too
+                    if not change.done:
+                        await self._commit()
         finally:
             if change.begun and not change.done:
                 with trio.CancelScope(shield=True):
@@ -55,8 +55,6 @@ class Writer:
                         pass
             elif not change.done:
                 self._waiting.remove(change)
-        if not change.done:
-            raise StoreUnavailable("sqlite: no answer in time")
         if isinstance(change.error, sqlite3.Error):
             raise StoreUnavailable(f"sqlite: {change.error}") from change.error
         if change.error is not None:

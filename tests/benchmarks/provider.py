@@ -2,8 +2,8 @@
 
 python -m benchmarks.provider HOST:PORT
 
-It knows nothing of users: the code of a callback is the login's nonce, chosen by whoever plays the browser. While it holds,
-token requests wait; GET /bench/hold and /bench/release say so, GET /bench/state tells how many wait and how long it took.
+It knows nothing of users: the code of a callback is the login's nonce, chosen by whoever plays the browser. GET /bench/hold/SECONDS
+has every token request wait so long; GET /bench/state tells how many wait, and how long it took for the others.
 """
 
 import asyncio
@@ -23,8 +23,7 @@ class Provider:
     def __init__(self, issuer: str) -> None:
         self.issuer, self.signer, self.held = issuer, Signer(ALG), 0
         self.spent: list[float] = []
-        self.go = asyncio.Event()
-        self.go.set()
+        self.seconds = 0.0
 
     async def answer(self, path: str, body: bytes) -> object:
         match path:
@@ -38,19 +37,18 @@ class Provider:
                 return await self._token(parse_qs(body.decode())["code"][0])
             case "/me":
                 return {"sub": "alice", "email": "alice@example.com", "name": "Alice"}
-            case "/bench/hold":
-                self.go.clear()
-            case "/bench/release":
-                self.go.set()
             case "/bench/state":
                 spent, self.spent = self.spent, []
                 return {"held": self.held, "spent": sum(spent)}
+        if path.startswith("/bench/hold/"):
+            self.seconds = float(path.rpartition("/")[2])
         return {}
 
     async def _token(self, code: str) -> object:
         self.held += 1
         try:
-            await self.go.wait()
+            if self.seconds:
+                await asyncio.sleep(self.seconds)
         finally:
             self.held -= 1
         now = int(time.time())

@@ -106,7 +106,7 @@ def insert(key):
 
 async def test_changes_that_wait_at_the_same_time_are_committed_together(path):
     counted = Counted(path)
-    writer = Writer(counted.database, deadline=30)
+    writer = Writer(counted.database)
     async with trio.open_nursery() as nursery:
         for key in range(2000):
             nursery.start_soon(writer.run, insert(key))
@@ -115,7 +115,7 @@ async def test_changes_that_wait_at_the_same_time_are_committed_together(path):
 
 async def test_a_change_that_fails_takes_no_other_with_it(path):
     counted, failed = Counted(path), []
-    writer = Writer(counted.database, deadline=30)
+    writer = Writer(counted.database)
 
     def half(db):
         insert(100)(db)
@@ -137,7 +137,7 @@ async def test_a_change_that_fails_takes_no_other_with_it(path):
 async def test_a_change_whose_time_is_over_is_never_made(path):
     counted = Counted(path)
     counted.database.execute("PRAGMA busy_timeout = 300")
-    writer = Writer(counted.database, deadline=0.2)
+    writer = Writer(counted.database)
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     refused = []
@@ -157,7 +157,7 @@ async def test_a_change_whose_time_is_over_is_never_made(path):
 
 async def test_whoever_leaves_before_their_turn_changes_nothing_and_holds_nobody_up(path):
     counted = Counted(path)
-    writer = Writer(counted.database, deadline=30)
+    writer = Writer(counted.database)
     blocker = sqlite3.connect(path, isolation_level=None)
     async with trio.open_nursery() as nursery:
         blocker.execute("BEGIN IMMEDIATE")

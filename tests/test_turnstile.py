@@ -1,0 +1,66 @@
+"""A few in a turn of the scheduler, first come first served, and nobody is forgotten."""
+
+import trio
+import trio.testing
+
+from extproc.turnstile import Turnstile
+
+
+class Turns(trio.abc.Instrument):
+    """Counts the scheduler's turns."""
+
+    def __init__(self):
+        self.count = 0
+
+    def before_io_wait(self, timeout):
+        self.count += 1
+
+
+async def crowd(turnstile, people):
+    turns, passed = Turns(), []
+    trio.lowlevel.add_instrument(turns)
+
+    async def person(number):
+        await turnstile()
+        passed.append((turns.count, number))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(people):
+            nursery.start_soon(person, number)
+            await trio.testing.wait_all_tasks_blocked() if number % 50 == 49 else None
+    trio.lowlevel.remove_instrument(turns)
+    return passed
+
+
+async def test_only_so_many_pass_in_a_turn():
+    passed = await crowd(Turnstile(3), 100)
+    per_turn = {turn: sum(at == turn for at, _ in passed) for turn, _ in passed}
+    assert len(passed) == 100 and max(per_turn.values()) <= 3
+
+
+async def test_whoever_is_alone_waits_for_nothing():
+    turnstile, turns = Turnstile(2), Turns()
+    trio.lowlevel.add_instrument(turns)
+    before = turns.count
+    await turnstile()
+    await turnstile()
+    assert turns.count == before
+    trio.lowlevel.remove_instrument(turns)
+
+
+async def test_first_come_first_served_and_those_who_leave_hold_nobody_up():
+    turnstile, passed = Turnstile(1), []
+
+    async def person(number, scope):
+        with scope:
+            await turnstile()
+            passed.append(number)
+
+    scopes = [trio.CancelScope() for _ in range(9)]
+    async with trio.open_nursery() as nursery:
+        await turnstile()
+        for number, scope in enumerate(scopes):
+            nursery.start_soon(person, number, scope)
+            if number % 3 == 1:
+                scope.cancel()
+    assert sorted(passed) == [0, 2, 3, 5, 6, 8]
