@@ -337,6 +337,19 @@ def test_settings_are_handed_over_whole_whatever_becomes_of_their_files(tmp_path
     assert from_text(to_text(read(tmp_path, RIGHT))).providers == read(tmp_path, RIGHT).providers
 
 
+REDIS = {"kind": "redis", "servers": ["127.0.0.1:6379"], "username": "u", "password_file": "word"}
+
+
+@pytest.mark.parametrize("store", [REDIS, {"kind": "cookie", "tombstones": REDIS}], ids=["store", "tombstones"])
+def test_a_worker_needs_no_file_of_the_store_s_password(tmp_path, monkeypatch, store):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "word").write_text("s3cret\n")
+    settings = with_secrets(read(tmp_path, merged(RIGHT, {"store": store})))
+    (tmp_path / "word").unlink()
+    handed = from_text(to_text(settings)).store
+    assert (handed.tombstones if store["kind"] == "cookie" else handed).secret().get_secret_value() == "s3cret"
+
+
 def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "extproc", *arguments],

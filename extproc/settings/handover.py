@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from extproc.settings.models import Settings
+from extproc.settings.store import store_with_secrets
 
 
 def to_text(settings: Settings) -> str:
@@ -23,7 +24,10 @@ def with_secrets(settings: Settings) -> Settings:
         name: provider.model_copy(update={"client_secret": provider.secret(), "client_secret_file": None})
         for name, provider in settings.providers.items()
     }
-    return settings.model_copy(update={"secret": settings.ring(), "secret_file": None, "providers": providers})
+    store = store_with_secrets(settings.store)
+    return settings.model_copy(
+        update={"secret": settings.ring(), "secret_file": None, "providers": providers, "store": store}
+    )
 
 
 def _plain(value: Any) -> str:

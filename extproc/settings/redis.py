@@ -85,6 +85,11 @@ class RedisSettings(Model):
     def sentinel_secret(self) -> SecretStr | None:
         return _secret(self.sentinel_password, self.sentinel_password_file)
 
+    def with_secrets(self) -> "RedisSettings":
+        """The same, with the passwords in place of the names of their files."""
+        found = {"password": self.secret(), "sentinel_password": self.sentinel_secret()}
+        return self.model_copy(update={**found, "password_file": None, "sentinel_password_file": None})
+
     def check_files(self, key: str) -> None:
         """Raises ValueError or OSError for a secret's file that is not there or empty, with the key's name below `key`."""
         for name, file, secret in (

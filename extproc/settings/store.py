@@ -49,6 +49,17 @@ KINDS = ("sqlite", "redis", "cookie")
 KIND_KEYS = ("store", "tombstones")  # the keys that have one
 
 
+def store_with_secrets(store: StoreSettings) -> StoreSettings:
+    """The same, with the secrets themselves in place of the names of their files."""
+    match store:
+        case RedisSettings():
+            return store.with_secrets()
+        case CookieSettings(tombstones=RedisSettings() as tombstones):
+            return store.model_copy(update={"tombstones": tombstones.with_secrets()})
+        case _:
+            return store
+
+
 def shares_tombstones(store: StoreSettings) -> bool:
     """Whether every process learns what is over; a logout that the provider starts needs it."""
     return not isinstance(store, CookieSettings) or store.tombstones is not None
