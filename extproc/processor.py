@@ -6,7 +6,7 @@ import trio
 
 from extproc import telemetry
 from extproc.messages import RequestHead
-from extproc.oidc.answers import Answer, Authenticate, EndSession, Exchange, Lookup, Respond, Step
+from extproc.oidc.answers import Answer, Continue, Refresh, Respond, Step
 from extproc.oidc.errors import OIDCError, ProviderTimeout
 from extproc.oidc.http import Request
 from extproc.relying_party import RelyingParty
@@ -28,12 +28,21 @@ class Processor:
         with telemetry.span("decide") as span:
             try:
                 decision = self._relying_party.decide(request)
-                if isinstance(decision, Authenticate | Exchange | Lookup | EndSession):
+                if not isinstance(decision, Continue | Respond):
                     decision = self._relying_party.quick(request, decision) or decision
             except Exception as error:  # the boundary
                 return self.refuse(request, error)
             span.set_attribute("extproc.decision", type(decision).__name__)
             return decision
+
+    def crowded_out(self, request: Request, step: Step, error: OIDCError) -> Answer:
+        """No room in the lane: a refusal, but for tokens that are renewed another time where they are good for now."""
+        if isinstance(step, Refresh):
+            try:
+                return self._relying_party.unrefreshed(request, step)
+            except Exception as other:  # the boundary
+                return self.refuse(request, other)
+        return self.refuse(request, error, step)
 
     async def perform(self, request: Request, step: Step, seconds: float) -> Answer:
         """The held lane, in trio, under one deadline: always an answer, unless the client has left (trio.Cancelled)."""

@@ -94,7 +94,7 @@ class Server:
         try:
             slot = self.lanes.enter(lane, self._relying_party.provider(request).name)
         except Overloaded as error:
-            return self._processor.refuse(request, error, step)
+            return self._processor.crowded_out(request, step, error)
         stream, started, seconds = next(self._ids), time.monotonic(), self._timeouts.held(lane)
         try:
             # before the hop: in a burst the override must not wait behind the work of others

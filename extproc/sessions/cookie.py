@@ -12,12 +12,16 @@ from extproc.oidc.session import Session, SessionId
 from extproc.oidc.session_cookie import read_session, session_cookies
 from extproc.sessions import Tombstones
 
+GRACE = 60  # seconds in which cookies of before a refresh are good for its result
+SUCCESSORS = 5_000  # at most; beyond it the oldest goes
+
 
 class CookieSessions:
     """See Sessions. A late Set-Cookie, or a copy of the cookies, revives nothing that is buried."""
 
     def __init__(self, tombstones: Tombstones) -> None:
         self.tombstones = tombstones
+        self._successors: dict[bytes, Session] = {}
 
     def peek(self, application: Application, request: Request, now: int) -> Session | None:
         session = read_session(application, request)
@@ -45,6 +49,33 @@ class CookieSessions:
 
     async def touch(self, session_id: SessionId, now: int) -> None:
         """Nothing: the cookies of used() say it."""
+
+    async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
+        return True
+
+    async def unlock(self, session: Session, holder: bytes) -> None:
+        """Nothing: lock() takes none."""
+
+    async def reload(self, application: Application, session: Session, now: int) -> Session | None:
+        """What this process made of it in the last minute: a request may still come with the cookies of before."""
+        known = self._successors.get(session.id.key, session)
+        if known.access_issued + GRACE < now or known.access_issued < session.access_issued:
+            known = session
+        return _unless_over(known, await self.tombstones.buried(known.keys(application.ring), now))
+
+    async def replace(
+        self, application: Application, request: Request, session: Session, holder: bytes, now: int
+    ) -> bool:
+        session_cookies(
+            application, request, session, now, secrets.token_bytes(ENTROPY)
+        )  # whether it fits; nobody gets these
+        if await self.reload(application, session, now) is None:
+            return False
+        self._successors.pop(session.id.key, None)
+        self._successors[session.id.key] = session
+        if len(self._successors) > SUCCESSORS:
+            del self._successors[next(iter(self._successors))]
+        return True
 
     async def end(self, session: Session, now: int) -> None:
         await self.tombstones.bury(session.id.key, max(now, session.created), session.expires)
