@@ -117,7 +117,7 @@ class Sessions(Protocol):
         """Writes down a session's last use; nothing where the cookies of used() do."""
 
     async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
-        """The right to change it, see SessionStore. Given to all where nothing is shared: cookies."""
+        """The right to change it, see SessionStore; always given where nothing is shared among processes."""
 
     async def unlock(self, session: Session, holder: bytes) -> None:
         """Gives it back."""

@@ -11,17 +11,15 @@ from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Session, SessionId
 from extproc.oidc.session_cookie import read_session, session_cookies
 from extproc.sessions import Tombstones
-
-GRACE = 60  # seconds in which cookies of before a refresh are good for its result
-SUCCESSORS = 5_000  # at most; beyond it the oldest goes
+from extproc.sessions.successors import OwnSuccessors, Successors
 
 
 class CookieSessions:
     """See Sessions. A late Set-Cookie, or a copy of the cookies, revives nothing that is buried."""
 
-    def __init__(self, tombstones: Tombstones) -> None:
+    def __init__(self, tombstones: Tombstones, successors: Successors | None = None) -> None:
         self.tombstones = tombstones
-        self._successors: dict[bytes, Session] = {}
+        self._successors = successors or OwnSuccessors()
 
     def peek(self, application: Application, request: Request, now: int) -> Session | None:
         session = read_session(application, request)
@@ -51,30 +49,24 @@ class CookieSessions:
         """Nothing: the cookies of used() say it."""
 
     async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
-        return True
+        return await self._successors.lock(session.id.key, holder, seconds, now)
 
     async def unlock(self, session: Session, holder: bytes) -> None:
-        """Nothing: lock() takes none."""
+        await self._successors.unlock(session.id.key, holder)
 
     async def reload(self, application: Application, session: Session, now: int) -> Session | None:
-        """What this process made of it in the last minute: a request may still come with the cookies of before."""
-        known = self._successors.get(session.id.key, session)
-        if known.access_issued + GRACE < now or known.access_issued < session.access_issued:
-            known = session
+        successor = await self._successors.get(application, session, now)
+        newer = successor is not None and successor.access_issued >= session.access_issued
+        known = successor if successor is not None and newer else session
         return _unless_over(known, await self.tombstones.buried(known.keys(application.ring), now))
 
     async def replace(
         self, application: Application, request: Request, session: Session, holder: bytes, now: int
     ) -> bool:
-        session_cookies(
-            application, request, session, now, secrets.token_bytes(ENTROPY)
-        )  # whether it fits; nobody gets these
+        session_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))  # whether it fits
         if await self.reload(application, session, now) is None:
             return False
-        self._successors.pop(session.id.key, None)
-        self._successors[session.id.key] = session
-        if len(self._successors) > SUCCESSORS:
-            del self._successors[next(iter(self._successors))]
+        await self._successors.put(application, session, now)
         return True
 
     async def end(self, session: Session, now: int) -> None:

@@ -29,6 +29,7 @@ from extproc.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryTombstones
 from extproc.sessions.stored import StoredSessions
+from extproc.sessions.successors import GRACE, MOST, OwnSuccessors, SharedSuccessors
 
 APP = application(refresh_margin=30)
 FORWARDS = application(refresh_margin=30, forward_access_token=True, assertion_lifetime=0)
@@ -383,27 +384,41 @@ async def test_a_rotated_token_that_could_not_be_written_is_written_at_the_next_
 # -- in cookies -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("processes", [0, 1, 2])
 async def test_refr_05_in_cookies_requests_that_still_have_the_old_ones_are_served_with_the_new(
-    provider, opener, shared
+    provider, opener, processes
 ):
+    """0: one, whose tombstones are in its memory."""
     gateway = Gateway(opener, provider)
-    party = gateway.process(CookieSessions(opener() if shared else MemoryTombstones()))
+    stores = [opener() for _ in range(processes)]
+    shared = [CookieSessions(store, SharedSuccessors(store)) for store in stores]
+    parties = [gateway.process(sessions) for sessions in shared or [CookieSessions(MemoryTombstones())]]
     cookie = await gateway.signs_in()
     answers = []
 
-    async def one() -> None:
+    async def one(party: RelyingParty) -> None:
         answers.append(await gateway.ask(party, cookie))
 
     async with trio.open_nursery() as nursery:
-        for _ in range(20):
-            nursery.start_soon(one)
-    answers += [await gateway.ask(party, cookie)]
-    assert provider.grants == ["rt1"] and [subject(answer) for answer in answers] == ["alice"] * 21
-    for answer in answers:  # each browser's answer has them, whichever comes last
+        for _ in range(10):
+            for party in parties:
+                nursery.start_soon(one, party)
+    for party in parties:
+        await one(party)
+    assert provider.grants == ["rt1"] and {subject(answer) for answer in answers} == {"alice"}
+    for answer in answers:  # each answer has them, whichever the browser sees last
         new = "; ".join(f"{c.name}={c.value}" for c in answer.set_cookies if "session" in c.name)
         assert (await gateway.session(new)).refresh_token == "rt2"
     await gateway.aclose()
+
+
+async def test_what_became_of_old_cookies_is_known_for_a_minute_and_of_not_too_many():
+    own = OwnSuccessors()
+    for number in range(MOST + 2):
+        await own.put(APP, replace(SESSION, id=SessionId.of(number.to_bytes(32, "big"))), NOW)
+    newest, oldest = (replace(SESSION, id=SessionId.of(n.to_bytes(32, "big"))) for n in (MOST + 1, 1))
+    assert await own.get(APP, oldest, NOW) is None and await own.get(APP, newest, NOW + GRACE - 1) == newest
+    assert await own.get(APP, newest, NOW + GRACE) is None
 
 
 async def test_in_cookies_a_refused_refresh_token_ends_the_session_for_every_copy(provider, opener):
