@@ -150,7 +150,8 @@ class RelyingParty:
             case Exchange():
                 return await self._redeem(request, step)
             case Lookup():
-                return await self._look_up(request)
+                found = await self.look_up(request)
+                return found if isinstance(found, Continue | Respond) else await self.perform(request, found)
             case Refresh():
                 return await self._refresh(request, step)
             case EndSession():
@@ -196,7 +197,8 @@ class RelyingParty:
             cookies=(cookie, *step.expired, *dropped),
         )
 
-    async def _look_up(self, request: Request) -> Answer:
+    async def look_up(self, request: Request) -> Decision:
+        """What decide() says of the session that the store could not give at once. Raises OIDCError."""
         application = self.application(request)
         session = None
         try:
@@ -206,8 +208,7 @@ class RelyingParty:
             if not request.public:  # what needs no login needs no store either: it goes on, without identity
                 raise
             telemetry.log(logging.WARNING, "session_unknown", reason=error.reason, detail=error.detail)
-        decision = self._decided(application, request, session)
-        return decision if isinstance(decision, Continue | Respond) else await self.perform(request, decision)
+        return self._decided(application, request, session)
 
     async def _refresh(self, request: Request, step: Refresh) -> Answer:
         application = self.application(request)

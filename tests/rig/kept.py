@@ -8,7 +8,6 @@ kept.session(user)              # a Session, or None
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 import trio
@@ -16,7 +15,9 @@ import trio
 from extproc.oidc.device import Device
 from extproc.oidc.seal import ENTROPY, KeyRing
 from extproc.oidc.session import Session, SessionId, from_record, to_record
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions import SessionStore
+from extproc.sessions.opening import open_store
+from extproc.settings import CookieSettings, load
 from rig.stack import Stack
 from rig.tokens import application, client
 from rig.webuser import WebUser
@@ -25,10 +26,12 @@ T = TypeVar("T")
 
 
 class Kept:
-    """Of the application `app`, in the SQLite file of the settings."""
+    """Of the application `app`, in the store of the settings."""
 
     def __init__(self, stack: Stack) -> None:
-        self._path = Path(stack.settings["store"]["path"])
+        store = load(stack.config).store
+        assert not isinstance(store, CookieSettings)
+        self._store = store
         self._application = application(
             url=stack.url("/"),
             client=client(issuer=stack.settings["providers"]["main"]["issuer"]),
@@ -38,7 +41,7 @@ class Kept:
     def session(self, user: WebUser) -> Session | None:
         session_id = self._id(user)
 
-        async def read(store: SQLiteStore) -> Session | None:
+        async def read(store: SessionStore) -> Session | None:
             record = await store.get(session_id.key, int(time.time()))
             return from_record(self._application, session_id, record) if record is not None else None
 
@@ -57,9 +60,9 @@ class Kept:
         (cookie,) = (cookie for cookie in user.cookies if cookie.name.endswith("extproc-session-app"))
         return SessionId(cookie.value)
 
-    def _with_store(self, work: Callable[[SQLiteStore], Awaitable[T]]) -> T:
+    def _with_store(self, work: Callable[[SessionStore], Awaitable[T]]) -> T:
         async def run() -> T:
-            store = SQLiteStore(self._path)
+            store = open_store(self._store)
             try:
                 return await work(store)
             finally:
