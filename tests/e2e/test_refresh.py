@@ -129,6 +129,7 @@ def two_machines(server: RedisServer) -> Iterator[tuple[Stack, Process]]:
         )
         try:
             second.wait_ready(lambda: "serving" in second.output(), 30)
+            wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
             yield stack, second
         finally:
             second.stop(5)
