@@ -34,7 +34,7 @@ from extproc.oidc.authorization import (
     crowded_out,
     login_cookie,
 )
-from extproc.oidc.decisions import decide, expired
+from extproc.oidc.decisions import decide
 from extproc.oidc.device import Device
 from extproc.oidc.errors import (
     IssuerMismatch,
@@ -51,7 +51,7 @@ from extproc.oidc.errors import (
 )
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.jose import KeySet
-from extproc.oidc.logout import end_session_url, signed_out_url
+from extproc.oidc.logout import end_session_url, expired, signed_out_url
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.refusals import respond, retry_callback, retry_login
 from extproc.oidc.seal import ENTROPY
@@ -222,7 +222,7 @@ class RelyingParty:
         if not isinstance(decision, Continue | Respond):
             return await self.perform(request, decision)
         if session is None or session == step.session or not isinstance(decision, Continue):
-            return decision
+            return self._noted(application, request, session, decision)
         cookies = self._sessions.used(application, request, session, self.now())
         return replace(decision, set_cookies=decision.set_cookies + cookies)
 

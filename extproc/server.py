@@ -129,7 +129,8 @@ class Server:
                 found = await self._processor.look_up(request, step, seconds)
                 if isinstance(found, Continue | Respond):
                     return found
-                step, place = found, self.lanes.enter(kind(found), slot.provider)
+                step = found
+                place = self.lanes.enter(kind(step), slot.provider)
                 self.lanes.leave(slot)
                 slot = place
             return await self._processor.perform(request, step, deadline - trio.current_time())

@@ -31,8 +31,8 @@ from extproc.oidc.errors import (
     Misdirected,
     NoSuchEndpoint,
 )
-from extproc.oidc.http import Cookie, Request
-from extproc.oidc.logout import may_get, may_post
+from extproc.oidc.http import Request
+from extproc.oidc.logout import expired, may_get, may_post
 from extproc.oidc.refresh import AUTHORIZATION, bearer, due, renewable
 from extproc.oidc.session import Session
 
@@ -199,10 +199,3 @@ def _ours(application: Application) -> tuple[str, ...]:
     """The headers that say who is signed in: where one has no value of ours, it has none."""
     identity = tuple(header for header, _ in application.identity)
     return (*identity, AUTHORIZATION) if application.forward_access_token else identity
-
-
-def expired(application: Application, request: Request) -> tuple[Cookie, ...]:
-    """The cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever."""
-    names = application.cookies
-    present = {name for name, _ in request.cookies(names.prefix)}
-    return tuple(names.expired(name) for name in (*names.sessions, names.assertion) if name in present)
