@@ -1,15 +1,19 @@
 """One ext_proc stream as a pure machine, and the one exception boundary: whatever happens becomes an Answer or a Step."""
 
 import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import trio
 
 from extproc import telemetry
 from extproc.messages import RequestHead
-from extproc.oidc.answers import Answer, Authenticate, EndSession, Exchange, Lookup, Respond, Step
+from extproc.oidc.answers import Answer, Continue, Lookup, Refresh, Respond, Step
 from extproc.oidc.errors import OIDCError, ProviderTimeout
 from extproc.oidc.http import Request
 from extproc.relying_party import RelyingParty
+
+T = TypeVar("T")
 
 
 class InternalError(OIDCError):
@@ -28,19 +32,44 @@ class Processor:
         with telemetry.span("decide") as span:
             try:
                 decision = self._relying_party.decide(request)
-                if isinstance(decision, Authenticate | Exchange | Lookup | EndSession):
+                if not isinstance(decision, Continue | Respond):
                     decision = self._relying_party.quick(request, decision) or decision
             except Exception as error:  # the boundary
                 return self.refuse(request, error)
             span.set_attribute("extproc.decision", type(decision).__name__)
             return decision
 
+    def crowded_out(self, request: Request, step: Step, error: OIDCError) -> Answer:
+        """No room in the lane: a refusal, but for tokens that are renewed another time where they are good for now."""
+        if isinstance(step, Refresh):
+            try:
+                return self._relying_party.unrefreshed(request, step)
+            except Exception as other:  # the boundary
+                return self.refuse(request, other)
+        return self.refuse(request, error, step)
+
     async def perform(self, request: Request, step: Step, seconds: float) -> Answer:
         """The held lane, in trio, under one deadline: always an answer, unless the client has left (trio.Cancelled)."""
+        return await self._within(seconds, request, step, lambda: self._relying_party.perform(request, step))
+
+    async def look_up(self, request: Request, step: Lookup, seconds: float) -> Answer | Step:
+        """The same for a lookup, which may find that there is more to do: in a lane of its own."""
+
+        async def found() -> Answer | Step:
+            decision = await self._relying_party.look_up(request)
+            if isinstance(decision, Continue | Respond):
+                return decision
+            return self._relying_party.quick(request, decision) or decision
+
+        return await self._within(seconds, request, step, found)
+
+    async def _within(
+        self, seconds: float, request: Request, step: Step, work: Callable[[], Awaitable[T]]
+    ) -> T | Respond:
         try:
             # fail_after, never move_on_after: silence would let the request through
             with trio.fail_after(seconds):
-                return await self._relying_party.perform(request, step)
+                return await work()
         except trio.TooSlowError:
             return self.refuse(request, ProviderTimeout(f"no answer within {seconds:g} s"), step)
         except Exception as error:  # the boundary

@@ -31,7 +31,7 @@ from extproc.oidc.errors import (
 from extproc.oidc.id_token import UserInfo
 from extproc.oidc.jose import KeySet
 from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.token import TokenResponse, token_error
+from extproc.oidc.token import RefreshResponse, TokenResponse, token_error
 from extproc.settings import Limits, ProviderSettings, Timeouts
 from extproc.turnstile import Turnstile
 
@@ -97,6 +97,13 @@ class Provider:
 
     async def token(self, request: FormRequest) -> TokenResponse:
         """The token endpoint (RFC 6749 section 3.2). Never repeated: a code is used once."""
+        return TokenResponse.parse(await self._grant(request))
+
+    async def refresh(self, request: FormRequest) -> RefreshResponse:
+        """The same for a refresh grant. Never repeated: a refresh token may be used once as well. Raises CodeRefused for invalid_grant."""
+        return RefreshResponse.parse(await self._grant(request))
+
+    async def _grant(self, request: FormRequest) -> bytes:
         metadata = await self.metadata()
         answer = await self._post(metadata.token_endpoint, request)
         if answer.status == 401 and not answer.body:
@@ -104,7 +111,7 @@ class Provider:
         if 400 <= answer.status < 500 and answer.status != 429:
             raise token_error(answer.body)
         answer.expect_success()
-        return TokenResponse.parse(answer.body)
+        return answer.body
 
     async def userinfo(self, access_token: str) -> UserInfo | None:
         """UserInfo (OpenID Connect Core section 5.3); None where the provider has none."""

@@ -8,12 +8,23 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import trio
 
 from extproc import telemetry
-from extproc.oidc.answers import Answer, Authenticate, Continue, Decision, EndSession, Exchange, Lookup, Respond, Step
+from extproc.oidc.answers import (
+    Answer,
+    Authenticate,
+    Continue,
+    Decision,
+    EndSession,
+    Exchange,
+    Lookup,
+    Refresh,
+    Respond,
+    Step,
+)
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import (
     ATTEMPT_BYTES,
@@ -27,28 +38,33 @@ from extproc.oidc.decisions import decide
 from extproc.oidc.device import Device
 from extproc.oidc.errors import (
     IssuerMismatch,
+    LoginRequired,
     LoginReused,
     Misdirected,
     OIDCError,
+    Overloaded,
     ProviderRefused,
+    SessionEnded,
     StoreUnavailable,
     Unavailable,
     UnknownKey,
 )
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.jose import KeySet
-from extproc.oidc.logout import end_session_url, signed_out_url
+from extproc.oidc.logout import end_session_url, expired, signed_out_url
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.refusals import respond, retry_callback, retry_login
 from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import ID_BYTES, Session, SessionId, establish
-from extproc.oidc.token import TokenResponse, code_grant, revocation
+from extproc.oidc.token import TokenResponse, code_grant
 from extproc.provider import Provider
+from extproc.refreshing import Refreshing
+from extproc.revoking import give_back
 from extproc.sessions import Sessions, StoreBusy
 from extproc.together import Together
 
 Clock = Callable[[], float]
-REVOCATION_TIMEOUT = 3.0  # seconds, best effort
+D = TypeVar("D", bound=Decision)
 
 
 class RelyingParty:
@@ -67,6 +83,7 @@ class RelyingParty:
         self._sessions = sessions
         self._clock = clock
         self._trusted_hops = trusted_hops
+        self._refreshing = Refreshing(sessions, self.now)
 
     def now(self) -> int:
         return int(self._clock())
@@ -90,7 +107,15 @@ class RelyingParty:
             session = self._sessions.peek(application, request, now)
         except StoreBusy:
             return Lookup()
-        return self._noted(application, request, session, decide(application, request, session, now))
+        return self._decided(application, request, session)
+
+    def unrefreshed(self, request: Request, step: Refresh) -> Answer:
+        """The answer where there is no room for a refresh. Raises OIDCError."""
+        application = self.application(request)
+        decision = decide(application, request, step.session, self.now(), may_refresh=False)
+        if not isinstance(decision, Continue | Respond):
+            raise Overloaded
+        return self._noted(application, request, step.session, decision)
 
     def quick(self, request: Request, step: Step) -> Answer | None:
         """The answer to a step whose inputs are at hand, or None: then `perform`."""
@@ -101,6 +126,8 @@ class RelyingParty:
     def refuse(self, request: Request | None, error: OIDCError, step: Step | None = None) -> Respond:
         """The answer to a refusal: the login cookie of a callback that is over is expired; one that can be tried again keeps it."""
         application = self._applications.get(request.application) if request is not None else None
+        if application is not None and request is not None and isinstance(error, SessionEnded):
+            return respond(error, application, request, expired(application, request))
         if application is None or not isinstance(step, Exchange):
             return respond(error, application, request)
         spent: tuple[Cookie, ...] = ()
@@ -123,7 +150,10 @@ class RelyingParty:
             case Exchange():
                 return await self._redeem(request, step)
             case Lookup():
-                return await self._look_up(request)
+                found = await self.look_up(request)
+                return found if isinstance(found, Continue | Respond) else await self.perform(request, found)
+            case Refresh():
+                return await self._refresh(request, step)
             case EndSession():
                 return await self._end_session(request, step)
             case _:
@@ -137,9 +167,12 @@ class RelyingParty:
         except OIDCError as error:
             telemetry.log(logging.WARNING, "touch_failed", reason=error.reason, detail=error.detail)
 
-    def _noted(
-        self, application: Application, request: Request, session: Session | None, decision: Decision
-    ) -> Decision:
+    def _decided(self, application: Application, request: Request, session: Session | None) -> Decision:
+        may_refresh = session is None or not self._refreshing.resting(session)
+        decision = decide(application, request, session, self.now(), may_refresh=may_refresh)
+        return self._noted(application, request, session, decision)
+
+    def _noted(self, application: Application, request: Request, session: Session | None, decision: D) -> D | Continue:
         """The same decision, with the last use written down in the browser, where sessions are kept there."""
         if session is None or not isinstance(decision, Continue) or decision.touch is None:
             return decision
@@ -164,7 +197,8 @@ class RelyingParty:
             cookies=(cookie, *step.expired, *dropped),
         )
 
-    async def _look_up(self, request: Request) -> Answer:
+    async def look_up(self, request: Request) -> Decision:
+        """What decide() says of the session that the store could not give at once. Raises OIDCError."""
         application = self.application(request)
         session = None
         try:
@@ -174,10 +208,23 @@ class RelyingParty:
             if not request.public:  # what needs no login needs no store either: it goes on, without identity
                 raise
             telemetry.log(logging.WARNING, "session_unknown", reason=error.reason, detail=error.detail)
-        decision = self._noted(application, request, session, decide(application, request, session, self.now()))
-        if isinstance(decision, Authenticate | Exchange | Lookup | EndSession):
+        return self._decided(application, request, session)
+
+    async def _refresh(self, request: Request, step: Refresh) -> Answer:
+        application = self.application(request)
+        session = await self._refreshing.refresh(application, self.provider(request), request, step.session)
+        try:
+            decision = decide(application, request, session, self.now(), may_refresh=False)
+        except LoginRequired:
+            if session is None:
+                raise SessionEnded from None
+            raise
+        if not isinstance(decision, Continue | Respond):
             return await self.perform(request, decision)
-        return decision
+        if session is None or session == step.session or not isinstance(decision, Continue):
+            return self._noted(application, request, session, decision)
+        cookies = self._sessions.used(application, request, session, self.now())
+        return replace(decision, set_cookies=decision.set_cookies + cookies)
 
     async def _redeem(self, request: Request, step: Exchange) -> Respond:
         """Trade the authorization code for a session (OpenID Connect Core section 3.1.3)."""
@@ -196,7 +243,7 @@ class RelyingParty:
                 device = Device.of(request, self._trusted_hops)
                 kept = await self._sessions.begin(application, request, session, device, step.signed_in)
         except BaseException:
-            await self._revoke(provider, application, tokens)
+            await give_back(provider, application.client, tokens)
             raise
         telemetry.log(
             logging.INFO, "signed_in", application=application.name, provider=provider.name, reason="signed_in"
@@ -236,18 +283,6 @@ class RelyingParty:
             return checked(keys.value)
         except UnknownKey:
             return checked(await provider.newer_keys())
-
-    async def _revoke(self, provider: Provider, application: Application, tokens: TokenResponse) -> None:
-        """Tokens that no session took are given back (RFC 7009), best effort and bounded, whoever has left."""
-        token, hint = (
-            (tokens.refresh_token, "refresh_token") if tokens.refresh_token else (tokens.access_token, "access_token")
-        )
-        with trio.move_on_after(REVOCATION_TIMEOUT) as scope:
-            scope.shield = True
-            try:
-                await provider.revoke(revocation(application.client, token, hint))
-            except OIDCError as error:
-                telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason=error.reason)
 
     def _signed_in(
         self, application: Application, session: Session, step: Exchange, kept: tuple[Cookie, ...]

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from functools import partial
 
 import grpc
+import trio
 from grpc_health.v1 import health_pb2_grpc
 from opentelemetry.trace import Span, SpanKind
 
@@ -23,7 +24,7 @@ from extproc.bridge import Bridge
 from extproc.contract import SERVICE
 from extproc.health import Health
 from extproc.lanes import Lanes, Slot
-from extproc.oidc.answers import Answer, Continue, Respond, Step, kind
+from extproc.oidc.answers import Answer, Continue, Lookup, Respond, Step, kind
 from extproc.oidc.errors import Overloaded
 from extproc.oidc.http import Request
 from extproc.oidc.session import SessionId
@@ -94,7 +95,7 @@ class Server:
         try:
             slot = self.lanes.enter(lane, self._relying_party.provider(request).name)
         except Overloaded as error:
-            return self._processor.refuse(request, error, step)
+            return self._processor.crowded_out(request, step, error)
         stream, started, seconds = next(self._ids), time.monotonic(), self._timeouts.held(lane)
         try:
             # before the hop: in a burst the override must not wait behind the work of others
@@ -121,9 +122,20 @@ class Server:
         return answer
 
     async def _work(self, slot: Slot, request: Request, step: Step, seconds: float) -> Answer:
-        """In trio."""
+        """In trio. What a lookup finds to be done has a lane of its own, within the time that Envoy was asked for."""
+        deadline = trio.current_time() + seconds
         try:
-            return await self._processor.perform(request, step, seconds)
+            if isinstance(step, Lookup):
+                found = await self._processor.look_up(request, step, seconds)
+                if isinstance(found, Continue | Respond):
+                    return found
+                step = found
+                place = self.lanes.enter(kind(step), slot.provider)
+                self.lanes.leave(slot)
+                slot = place
+            return await self._processor.perform(request, step, deadline - trio.current_time())
+        except Overloaded as error:
+            return self._processor.crowded_out(request, step, error)
         finally:
             self.lanes.leave(slot)
 

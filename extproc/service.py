@@ -42,9 +42,12 @@ def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
             client=_client(settings, application.provider, settings.url(name)),
             ring=ring,
             identity=tuple(settings.identity.headers.items()),
-            assertion_lifetime=int(settings.identity.assertion_lifetime),
+            # Envoy's own lane has no access token: such an application has no assertion
+            assertion_lifetime=0 if application.forward_access_token else int(settings.identity.assertion_lifetime),
             session_lifetime=int(settings.session.lifetime),
             session_idle=int(settings.session.idle),
+            refresh_margin=int(settings.session.refresh_margin) if settings.session.refresh == "auto" else None,
+            forward_access_token=application.forward_access_token,
         )
         for name, application in settings.applications.items()
         if application.provider is not None
@@ -115,7 +118,7 @@ class Service:
             scope.cancel()
         # what goes on after its client has left, a code exchange, may finish as well
         with trio.move_on_after(max(0.5, deadline - time.monotonic())):
-            while any(self._server.lanes.held(kind) for kind in ("callback", "logout")):  # noqa: ASYNC110 - once in a life
+            while any(self._server.lanes.held(kind) for kind in ("callback", "refresh", "logout")):  # noqa: ASYNC110 - once in a life
                 await trio.sleep(0.02)
         for provider in self._providers.values():
             await provider.aclose()

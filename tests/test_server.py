@@ -8,13 +8,18 @@ import pytest
 import trio
 from bridges import BRIDGES
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rig.tokens import METADATA, NOW, application
+from rig.tokens import ISSUER, METADATA, NOW, application, key_set
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, PUBLIC, SERVICE
 from extproc.messages import GRPC_UNAUTHENTICATED
+from extproc.oidc.claims import Claims
+from extproc.oidc.device import Device
 from extproc.oidc.errors import ProviderUnavailable, StoreUnavailable
+from extproc.oidc.seal import ENTROPY
+from extproc.oidc.session import Session, SessionId, to_record
+from extproc.oidc.token import RefreshResponse
 from extproc.relying_party import RelyingParty
 from extproc.server import CannotListen, Listener, Server, options
 from extproc.sessions import StoreBusy
@@ -79,10 +84,10 @@ def headers(path="/private", method="GET", authority="app.example", **more):
 def serving(request):
     """serving(test, ...): runs `await test(call)` beside a server; call(*messages) gives the answers of one stream."""
 
-    def run(test, *, provider=None, store=None, limits=None):
+    def run(test, *, provider=None, store=None, limits=None, app=None):
         async def body(bridge):
             party = RelyingParty(
-                {"app": application()},
+                {"app": app or application()},
                 {"app": provider or FakeProvider()},
                 StoredSessions(store or FakeStore()),
                 lambda: NOW,
@@ -264,6 +269,7 @@ def test_a_provider_that_is_away_is_503_with_retry_after(serving):
 
 
 COOKIE = {COOKIES: "__Host-extproc-session-app=" + "A" * 43}
+SIGNED_IN = {COOKIES: f"__Host-extproc-session-app={SessionId.of(b's' * 32).value}"}
 
 
 def test_a_busy_store_is_asked_again_in_the_held_lane(serving):
@@ -360,6 +366,83 @@ def test_a_lane_that_is_full_refuses_at_once_and_the_inline_lane_goes_on(serving
         assert [answers[-1].immediate_response.status.code for answers in await asyncio.gather(*held)] == [303, 303]
 
     serving(test, provider=Slow(), limits=Limits(login=2))
+
+
+class OneSession(FakeStore):
+    """A session whose tokens are due, in a store without other processes; `written` is what became of it."""
+
+    def __init__(self, app, busy=False):
+        super().__init__(busy)
+        known = Session(
+            SessionId.of(b"s" * 32), ISSUER, "alice", Claims({"sub": "alice"}), "idt", "at", "rt", NOW - 1, NOW - 400, NOW + 9_000, NOW
+        )  # fmt: skip
+        self.record = to_record(app, known, Device(), bytes(2 * ENTROPY))
+        self.written = []
+
+    def peek(self, key, now):
+        super().peek(key, now)
+        return self.record
+
+    async def get(self, key, now):
+        return self.record
+
+    async def lock(self, key, holder, seconds, now):
+        return True
+
+    async def unlock(self, key, holder): ...
+
+    async def replace(self, record, holder, now):
+        self.written.append(record)
+        self.record = record
+        return True
+
+
+class Renewing(FakeProvider):
+    """Answers a refresh when `gate` is not empty."""
+
+    def __init__(self, gate):
+        super().__init__()
+        self.gate = gate
+
+    async def keys(self):
+        return key_set()
+
+    async def refresh(self, form):
+        while not self.gate:
+            await trio.sleep(0.005)
+        return RefreshResponse("at2", None, "rt2", 300)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_refresh_is_held_and_the_request_goes_on_with_its_identity(serving, busy):
+    app = application(refresh_margin=30)
+    store = OneSession(app, busy)
+
+    async def test(call):
+        more, answer = await call(headers(**SIGNED_IN))
+        assert more.HasField("override_message_timeout")
+        assert answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value == CONTINUE
+        mutation = answer.request_headers.response.header_mutation
+        assert {each.header.key: each.header.raw_value for each in mutation.set_headers}["x-auth-sub"] == b"alice"
+        assert len(store.written) == 1
+
+    serving(test, app=app, store=store, provider=Renewing([1]))
+
+
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("forwards", [False, True])
+def test_a_full_lane_for_refreshes_lets_through_whoever_needs_no_new_token(serving, busy, forwards):
+    app, gate = application(refresh_margin=30, forward_access_token=forwards), []
+
+    async def test(call):
+        held = asyncio.ensure_future(call(headers(**SIGNED_IN)))
+        await asyncio.sleep(0.1)
+        answer = (await call(headers(**SIGNED_IN)))[-1]
+        assert answer.immediate_response.details == ("access_token_expired" if forwards else "")
+        gate.append(1)
+        assert (await held)[-1].HasField("request_headers")
+
+    serving(test, app=app, store=OneSession(app, busy), provider=Renewing(gate), limits=Limits(refresh=1))
 
 
 def test_a_client_that_leaves_is_no_error(serving, caplog):

@@ -173,6 +173,12 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
         ({"listen": "9500"}, ": listen: an address is host:port"),
         ({"listen": "127.0.0.1:99999"}, ": listen: an address is host:port"),
         ({"session": {"idle": "soon"}}, ": session.idle: a duration is a number of seconds"),
+        ({"session": {"refresh": "always"}}, ": session.refresh: "),
+        ({"session": {"refresh_margin": "2h"}}, ": session.refresh_margin: "),
+        (
+            {"applications": {"app": {"exclude": True, "provider": None, "forward_access_token": True}}},
+            "exclude: true goes with neither provider nor public_paths nor forward_access_token",
+        ),
         ({"session": {"idle": 0}}, ": session.idle: input should be greater than 0"),
         ({"timeouts": {"call": True}}, ": timeouts.call: a duration is"),
         ({"timeouts": {"clock_skew": 61}}, ": timeouts.clock_skew: "),

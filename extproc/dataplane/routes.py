@@ -44,7 +44,7 @@ from extproc.dataplane.clusters import application_cluster
 from extproc.dataplane.cookies import keeping
 from extproc.dataplane.filters import ASSERTION, COOKIES, DECIDE, GATE, LIMIT
 from extproc.dataplane.rate_limit import unlimited
-from extproc.dataplane.signed_in import fast_path
+from extproc.dataplane.signed_in import asserted
 from extproc.dataplane.typed import ADD, header, pack, seconds, text
 from extproc.settings import Settings
 
@@ -160,7 +160,7 @@ def _asked(settings: Settings, name: str, *, public: bool) -> dict[str, Any]:
     config = {DECIDE: _decide(name, public=public)}
     if public:
         config[LIMIT] = unlimited()
-    if fast_path(settings):
+    if name in asserted(settings):
         config[ASSERTION] = pack(PerRouteConfig(requirement_name=name))
     return config
 

@@ -55,9 +55,16 @@ def protected(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name, application in settings.applications.items() if not application.exclude)
 
 
+def asserted(settings: Settings) -> tuple[str, ...]:
+    """Those of them whose assertions Envoy verifies itself. An access token is in no assertion: who wants it asks the processor."""
+    if settings.identity.assertion_lifetime == 0:
+        return ()
+    return tuple(name for name in protected(settings) if not settings.applications[name].forward_access_token)
+
+
 def fast_path(settings: Settings) -> bool:
-    """Whether Envoy verifies assertions itself."""
-    return settings.identity.assertion_lifetime > 0 and bool(protected(settings))
+    """Whether Envoy verifies any assertion itself."""
+    return bool(asserted(settings))
 
 
 def assertion(settings: Settings) -> JwtAuthentication:
@@ -65,12 +72,12 @@ def assertion(settings: Settings) -> JwtAuthentication:
     keys = jwks(KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()]))
     anything = JwtRequirement(allow_missing_or_failed=Empty())
     return JwtAuthentication(
-        providers={name: _provider(settings, name, keys) for name in protected(settings)},
+        providers={name: _provider(settings, name, keys) for name in asserted(settings)},
         requirement_map={
             name: JwtRequirement(
                 requires_any=JwtRequirementOrList(requirements=[JwtRequirement(provider_name=name), anything])
             )
-            for name in protected(settings)
+            for name in asserted(settings)
         },
     )
 

@@ -14,7 +14,7 @@ class Continue:
     """Let the request go on to the application. set_cookies reach the browser with the application's response."""
 
     reason: str
-    set_headers: tuple[Header, ...] = ()
+    set_headers: tuple[Header, ...] = field(default=(), repr=False)  # may hold an access token
     remove_headers: tuple[str, ...] = ()
     set_cookies: tuple[Cookie, ...] = ()
     touch: SessionId | None = None  # write down that this session is in use
@@ -70,6 +70,13 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class Refresh:
+    """Renew the tokens of a session, then decide again."""
+
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
 class EndSession:
     """End the session here, then at the provider."""
 
@@ -78,7 +85,7 @@ class EndSession:
 
 
 Answer = Continue | Respond
-Step = Authenticate | Exchange | Lookup | EndSession
+Step = Authenticate | Exchange | Lookup | Refresh | EndSession
 Decision = Answer | Step
 
 
@@ -91,6 +98,8 @@ def kind(step: Step) -> str:
             return "callback"
         case Lookup():
             return "lookup"
+        case Refresh():
+            return "refresh"
         case EndSession():
             return "logout"
         case _:

@@ -28,6 +28,8 @@ class Application:
     assertion_lifetime: int = 60
     session_lifetime: int = 43_200
     session_idle: int = 3600
+    refresh_margin: int | None = None  # renew tokens so long before the access token ends; None: never
+    forward_access_token: bool = False
 
     @cached_property
     def path_prefix(self) -> str:

@@ -7,7 +7,8 @@ The rules, in the order in which they are looked at:
 2. Our own endpoints are below `{path_prefix}oauth2/`, on the host of the application's `url` only: login, callback, logout,
    signed-out, userinfo. Everything else below it is 404; none of it ever reaches the application.
 3. A public path goes on, with identity headers when somebody is signed in and without them when nobody is.
-4. A session that is fresh goes on, with its identity headers and a new identity assertion for the browser.
+4. A session that is fresh goes on, with its identity headers and a new identity assertion for the browser; when its tokens are due
+   they are renewed first. An application that wants the access token gets it, and no request without a valid one.
 5. Without a session, a top-level navigation starts a login and everything else gets 401 and no cookie: a redirect would only
    confuse a script, and twenty of them would start twenty logins. A navigation on another host that the application lists goes
    to its `url` first, or the session would end up on the wrong host.
@@ -18,10 +19,11 @@ Refusals are raised as OIDCError and become an Answer in one place, refusals.py.
 
 from urllib.parse import parse_qs
 
-from extproc.oidc.answers import Authenticate, Continue, Decision, EndSession, Exchange, Page, Respond
+from extproc.oidc.answers import Authenticate, Continue, Decision, EndSession, Exchange, Page, Refresh, Respond
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import AuthorizationResponse, pending_of, return_target
 from extproc.oidc.errors import (
+    AccessTokenExpired,
     CrossSiteLogout,
     InvalidCallback,
     LoginRequired,
@@ -29,23 +31,36 @@ from extproc.oidc.errors import (
     Misdirected,
     NoSuchEndpoint,
 )
-from extproc.oidc.http import Cookie, Request
-from extproc.oidc.logout import may_get, may_post
+from extproc.oidc.http import Request
+from extproc.oidc.logout import expired, may_get, may_post
+from extproc.oidc.refresh import AUTHORIZATION, bearer, due, renewable
 from extproc.oidc.session import Session
 
 
-def decide(application: Application, request: Request, session: Session | None, now: int) -> Decision:
-    """What the relying party does with one request, given what the store knows. now: seconds since the epoch. Raises OIDCError."""
+def decide(
+    application: Application, request: Request, session: Session | None, now: int, *, may_refresh: bool = True
+) -> Decision:
+    """What the relying party does with one request, given what the store knows. Raises OIDCError.
+
+    now: seconds since the epoch. may_refresh: False when that was tried just now.
+    """
     if "*" not in application.hosts and request.host not in application.hosts:
         raise Misdirected
     if session is not None and not session.fresh(application, now):
         session = None
     if request.path.startswith(application.endpoints):
         return endpoint(application, request, session, now)
+    if session is not None and not request.public:
+        if may_refresh and due(application, session, now):
+            return Refresh(session)
+        if application.forward_access_token and now >= session.access_expires:
+            if renewable(application, session):
+                raise AccessTokenExpired
+            session = None
     if session is not None:
         return admit(application, session, now)
     if request.public:
-        return Continue("public", remove_headers=_identity(application))
+        return Continue("public", remove_headers=_ours(application))
     return unauthenticated(application, request)
 
 
@@ -78,13 +93,14 @@ def endpoint(application: Application, request: Request, session: Session | None
 
 def admit(application: Application, session: Session, now: int) -> Continue:
     """A signed-in request goes on, and the browser gets an assertion, so that the next ones need not come here."""
-    headers = application.identity_headers(session.claims)
-    renewed = application.assertion_cookie(headers, now, session.not_after(application, now))
+    identity = application.identity_headers(session.claims)
+    renewed = application.assertion_cookie(identity, now, session.not_after(application, now))
+    headers = identity + bearer(application, session, now)
     present = {name for name, _ in headers}
     return Continue(
         "session" if renewed else "session_unasserted",
         headers,
-        tuple(name for name in _identity(application) if name not in present),
+        tuple(name for name in _ours(application) if name not in present),
         (renewed,) if renewed else (),
         session.id if session.stale_touch(now) else None,
     )
@@ -96,7 +112,7 @@ def unauthenticated(application: Application, request: Request) -> Respond | Aut
         raise LoginRequired
     if request.host != application.host:
         return _to_own_host(application, request)
-    return Authenticate(return_target(application, request.target), _expired(application, request))
+    return Authenticate(return_target(application, request.target), expired(application, request))
 
 
 def login(application: Application, request: Request, session: Session | None) -> Respond | Authenticate:
@@ -110,7 +126,7 @@ def login(application: Application, request: Request, session: Session | None) -
     target = return_target(application, wanted[0] if len(wanted) == 1 else "")
     if session is not None:
         return Respond(303, "already_signed_in", location=application.origin + target)
-    return Authenticate(target, _expired(application, request))
+    return Authenticate(target, expired(application, request))
 
 
 def callback(application: Application, request: Request, session: Session | None, now: int) -> Exchange | Authenticate:
@@ -137,7 +153,7 @@ def logout(application: Application, request: Request, session: Session | None) 
     if request.method == "GET" and not may_get(request):
         page = Page("Sign out?", "Do you want to sign out?", f"{application.endpoints}logout", "Sign out", posts=True)
         return Respond(200, "logout_confirmation", page=page)
-    return EndSession(session, _expired(application, request))
+    return EndSession(session, expired(application, request))
 
 
 def is_navigation(request: Request, *, explicit: bool = False) -> bool:
@@ -179,12 +195,7 @@ def return_target_or_endpoint(application: Application, request: Request) -> str
     return return_target(application, request.target)
 
 
-def _identity(application: Application) -> tuple[str, ...]:
-    return tuple(header for header, _ in application.identity)
-
-
-def _expired(application: Application, request: Request) -> tuple[Cookie, ...]:
-    """The cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever."""
-    names = application.cookies
-    present = {name for name, _ in request.cookies(names.prefix)}
-    return tuple(names.expired(name) for name in (*names.sessions, names.assertion) if name in present)
+def _ours(application: Application) -> tuple[str, ...]:
+    """The headers that say who is signed in: where one has no value of ours, it has none."""
+    identity = tuple(header for header, _ in application.identity)
+    return (*identity, AUTHORIZATION) if application.forward_access_token else identity

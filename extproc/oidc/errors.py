@@ -2,6 +2,7 @@
 
     OIDCError
     |- LoginRequired            401  login_required
+    |  `- SessionEnded          401  session_ended
     |- Misdirected              421  misdirected_request
     |- NoSuchEndpoint           404  no_such_endpoint
     |- MethodNotAllowed         405  method_not_allowed
@@ -25,6 +26,7 @@
     |  |- ProviderUnavailable   503  provider_unavailable
     |  |- InvalidMetadata       503  invalid_provider_metadata
     |  |- StoreUnavailable      503  store_unavailable
+    |  |- AccessTokenExpired    503  access_token_expired
     |  `- Overloaded            503  overloaded
     (the provider was asked, and it was no use: ProviderFault as well)
        |- ProviderUnreachable   502  provider_unreachable
@@ -73,6 +75,13 @@ class OIDCError(Exception):
 class LoginRequired(OIDCError):
     status, reason, title = 401, "login_required", "Sign in first"
     text = "This needs a signed-in user."
+
+
+class SessionEnded(LoginRequired):
+    """The provider does not renew it: its cookies are expired with the answer."""
+
+    reason = "session_ended"
+    text = "Your session has ended. Please sign in again."
 
 
 class Misdirected(OIDCError):
@@ -205,6 +214,13 @@ class InvalidMetadata(Unavailable):
 class StoreUnavailable(Unavailable):
     reason = "store_unavailable"
     text = "Sessions cannot be read right now. You are still signed in; please try again in a moment."
+
+
+class AccessTokenExpired(Unavailable):
+    """The application needs a fresh access token, and none can be had now."""
+
+    reason = "access_token_expired"
+    text = "The identity provider cannot be reached right now. You are still signed in; please try again in a moment."
 
 
 class Overloaded(Unavailable):

@@ -55,6 +55,13 @@ class IDToken:
 
 def verify_id_token(client: Client, token: str, access_token: str, nonce: str, keys: KeySet, now: int) -> IDToken:
     """Raises UnknownKey when a newer key set may help, InvalidIDToken with the failed check's name for all else."""
+    id_token = verify_without_nonce(client, token, access_token, keys, now)
+    check_nonce(id_token, nonce)
+    return id_token
+
+
+def verify_without_nonce(client: Client, token: str, access_token: str, keys: KeySet, now: int) -> IDToken:
+    """All but the nonce, for the ID token of a refresh, which need not have it. Raises as verify_id_token does."""
     signed = SignedToken.parse(token, client.id_token_signed_response_alg)
     claims = signed.verified(keys)
     if claims.get("iss") != client.issuer:
@@ -62,10 +69,6 @@ def verify_id_token(client: Client, token: str, access_token: str, nonce: str, k
     subject = _subject(claims.get("sub"))
     _check_audience(client, claims)
     _check_times(claims, now, client.clock_skew)
-    if not isinstance(claims.get("nonce"), str) or not hmac.compare_digest(
-        claims["nonce"].encode("utf-8", "replace"), nonce.encode()
-    ):
-        raise InvalidIDToken("nonce", "nonce is not the one that was sent")
     _check_at_hash(claims, access_token, client.id_token_signed_response_alg)
     auth_time = number(claims["auth_time"]) if "auth_time" in claims else None
     if "auth_time" in claims and auth_time is None:
@@ -78,6 +81,13 @@ def verify_id_token(client: Client, token: str, access_token: str, nonce: str, k
         acr if isinstance(acr, str) else None,
         claims,
     )
+
+
+def check_nonce(id_token: IDToken, nonce: str) -> None:
+    """Raises InvalidIDToken."""
+    said = id_token.claims.get("nonce")
+    if not isinstance(said, str) or not hmac.compare_digest(said.encode("utf-8", "replace"), nonce.encode()):
+        raise InvalidIDToken("nonce", "nonce is not the one that was sent")
 
 
 def _subject(value: object) -> str:
@@ -125,13 +135,18 @@ class UserInfo:
 
 def claims_of(client: Client, id_token: IDToken, userinfo: UserInfo | None, keys: KeySet) -> Claims:
     """What is known of the user: the ID token's claims and UserInfo's over them. Raises InvalidUserInfo, SubjectMismatch."""
-    known = {name: value for name, value in id_token.claims.items() if name not in _PROTOCOL}
+    known = {**user_claims(id_token)}
     if userinfo is not None:
         said = _read_userinfo(client, userinfo, keys)
         if said.get("sub") != id_token.subject:
             raise SubjectMismatch("sub of UserInfo is not sub of the ID token")
         known.update({name: value for name, value in said.items() if name not in _PROTOCOL})
     return Claims(known)
+
+
+def user_claims(id_token: IDToken) -> Mapping[str, Any]:
+    """What an ID token says of the user, without what it says of itself."""
+    return {name: value for name, value in id_token.claims.items() if name not in _PROTOCOL}
 
 
 def _read_userinfo(client: Client, userinfo: UserInfo, keys: KeySet) -> Mapping[str, Any]:

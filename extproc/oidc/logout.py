@@ -3,7 +3,7 @@
 from urllib.parse import urlencode
 
 from extproc.oidc.application import Application
-from extproc.oidc.http import Request
+from extproc.oidc.http import Cookie, Request
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.session import Session
 
@@ -37,3 +37,10 @@ def may_post(application: Application, request: Request) -> bool:
 def may_get(request: Request) -> bool:
     """A logout by GET: a link on our own pages, or an address typed by the user. Everything else is asked first."""
     return request.header("sec-fetch-site") in ("same-origin", "none")
+
+
+def expired(application: Application, request: Request) -> tuple[Cookie, ...]:
+    """The cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever."""
+    names = application.cookies
+    present = {name for name, _ in request.cookies(names.prefix)}
+    return tuple(names.expired(name) for name in (*names.sessions, names.assertion) if name in present)

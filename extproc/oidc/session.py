@@ -21,7 +21,7 @@ from extproc.oidc.seal import ENTROPY, KeyRing, Label, b64encode, to_json
 from extproc.oidc.token import TokenResponse
 
 ID_BYTES = 32
-FORMAT = 1  # of the inner layer
+FORMAT = 2  # of the inner layer; 1 has no access_issued
 MAX_SEALED = 262_144  # bytes of it
 TOUCH_AFTER = 60  # seconds: last use is written at most this often
 
@@ -67,6 +67,7 @@ class Session:
     sid: str | None = None
     auth_time: int | None = None
     acr: str | None = None
+    access_issued: int = 0  # when the access token came
 
     def fresh(self, application: Application, now: int) -> bool:
         """Within its absolute and its idle life, and of this application's provider."""
@@ -119,6 +120,7 @@ def establish(
         sid=id_token.sid,
         auth_time=id_token.auth_time,
         acr=id_token.acr,
+        access_issued=now,
     )
 
 
@@ -170,6 +172,7 @@ def dump(session: Session) -> bytes:
         s.sid,
         s.auth_time,
         s.acr,
+        s.access_issued,
     ]
     return to_json(fields).encode()
 
@@ -185,8 +188,10 @@ def from_record(application: Application, session_id: SessionId, record: Record)
 def load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
     """Only for bytes that were sealed by us. None: a format that this version does not know."""
     version, *fields = json.loads(data)
-    if version != FORMAT:
+    if version not in (1, FORMAT):
         return None
+    if version == 1:
+        fields.append(fields[7])  # created: its tokens are those of the login
     (
         issuer,
         subject,
@@ -200,6 +205,7 @@ def load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
         sid,
         auth_time,
         acr,
+        access_issued,
     ) = fields
     return Session(
         session_id,
@@ -216,4 +222,5 @@ def load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
         sid,
         auth_time,
         acr,
+        access_issued,
     )

@@ -1,6 +1,8 @@
 """The token endpoint: grants as requests, answers read strictly (RFC 6749 sections 4.1.3, 5 and RFC 7009)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from extproc.oidc.authorization import PendingAuthorization
 from extproc.oidc.claims import number, parse_object
@@ -22,6 +24,24 @@ class TokenResponse:
     @classmethod
     def parse(cls, body: bytes) -> "TokenResponse":
         """Raises InvalidTokenResponse."""
+        answer = RefreshResponse.parse(body)
+        if answer.id_token is None:
+            raise InvalidTokenResponse("id_token is missing or no token")
+        return cls(answer.access_token, answer.id_token, answer.refresh_token, answer.expires_in)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshResponse:
+    """The answer to a refresh grant, which may leave out what stays as it was. expires_in: seconds."""
+
+    access_token: str = field(repr=False)
+    id_token: str | None = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    expires_in: int
+
+    @classmethod
+    def parse(cls, body: bytes) -> "RefreshResponse":
+        """Raises InvalidTokenResponse."""
         try:
             answer = parse_object(body)
         except ValueError as error:
@@ -29,25 +49,22 @@ class TokenResponse:
         token_type = answer.get("token_type")
         if not isinstance(token_type, str) or token_type.lower() != "bearer":
             raise InvalidTokenResponse("token_type is not Bearer")
-        tokens = {name: answer.get(name) for name in ("access_token", "id_token", "refresh_token")}
-        for name, token in tokens.items():
-            if token is None and name == "refresh_token":
-                continue
-            if (
-                not isinstance(token, str)
-                or not token
-                or not token.isascii()
-                or not token.isprintable()
-                or " " in token
-            ):
-                raise InvalidTokenResponse(f"{name} is missing or no token")
-        expires_in = answer.get("expires_in", DEFAULT_LIFE)
-        life = number(expires_in)
+        access, id_token, refresh = (_token(answer, name) for name in ("access_token", "id_token", "refresh_token"))
+        if access is None:
+            raise InvalidTokenResponse("access_token is missing or no token")
+        life = number(answer.get("expires_in", DEFAULT_LIFE))
         if life is None or life < 0:
             raise InvalidTokenResponse("expires_in is no number of seconds")
-        return cls(
-            str(tokens["access_token"]), str(tokens["id_token"]), tokens["refresh_token"], int(min(life, 31_536_000))
-        )
+        return cls(access, id_token, refresh, int(min(life, 31_536_000)))
+
+
+def _token(answer: Mapping[str, Any], name: str) -> str | None:
+    token = answer.get(name)
+    if token is None:
+        return None
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise InvalidTokenResponse(f"{name} is missing or no token")
+    return token
 
 
 def code_grant(client: Client, code: str, pending: PendingAuthorization) -> FormRequest:
@@ -60,6 +77,11 @@ def code_grant(client: Client, code: str, pending: PendingAuthorization) -> Form
             ("code_verifier", pending.code_verifier),
         )
     )
+
+
+def refresh_grant(client: Client, refresh_token: str) -> FormRequest:
+    """RFC 6749 section 6; without a scope: what was granted stays granted."""
+    return client.authenticated((("grant_type", "refresh_token"), ("refresh_token", refresh_token)))
 
 
 def revocation(client: Client, token: str, hint: str) -> FormRequest:

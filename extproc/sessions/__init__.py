@@ -116,6 +116,23 @@ class Sessions(Protocol):
     async def touch(self, session_id: SessionId, now: int) -> None:
         """Writes down a session's last use; nothing where the cookies of used() do."""
 
+    async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
+        """The right to change it, see SessionStore; always given where nothing is shared among processes."""
+
+    async def unlock(self, session: Session, holder: bytes) -> None:
+        """Gives it back."""
+
+    async def reload(self, application: Application, session: Session, now: int) -> Session | None:
+        """The session as it is by now; None: it is over."""
+
+    async def replace(
+        self, application: Application, request: Request, session: Session, holder: bytes, now: int
+    ) -> bool:
+        """Keeps what the holder of its lock changed. False: it is over, which stays so. Raises SessionTooLarge.
+
+        Where sessions are in cookies, those of used() are to follow.
+        """
+
     async def end(self, session: Session, now: int) -> None:
         """Ends it, whoever has its cookies."""
 

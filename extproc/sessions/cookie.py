@@ -11,13 +11,15 @@ from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Session, SessionId
 from extproc.oidc.session_cookie import read_session, session_cookies
 from extproc.sessions import Tombstones
+from extproc.sessions.successors import OwnSuccessors, Successors
 
 
 class CookieSessions:
     """See Sessions. A late Set-Cookie, or a copy of the cookies, revives nothing that is buried."""
 
-    def __init__(self, tombstones: Tombstones) -> None:
+    def __init__(self, tombstones: Tombstones, successors: Successors | None = None) -> None:
         self.tombstones = tombstones
+        self._successors = successors or OwnSuccessors()
 
     def peek(self, application: Application, request: Request, now: int) -> Session | None:
         session = read_session(application, request)
@@ -45,6 +47,27 @@ class CookieSessions:
 
     async def touch(self, session_id: SessionId, now: int) -> None:
         """Nothing: the cookies of used() say it."""
+
+    async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
+        return await self._successors.lock(session.id.key, holder, seconds, now)
+
+    async def unlock(self, session: Session, holder: bytes) -> None:
+        await self._successors.unlock(session.id.key, holder)
+
+    async def reload(self, application: Application, session: Session, now: int) -> Session | None:
+        successor = await self._successors.get(application, session, now)
+        newer = successor is not None and successor.access_issued >= session.access_issued
+        known = successor if successor is not None and newer else session
+        return _unless_over(known, await self.tombstones.buried(known.keys(application.ring), now))
+
+    async def replace(
+        self, application: Application, request: Request, session: Session, holder: bytes, now: int
+    ) -> bool:
+        session_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))  # whether it fits
+        if await self.reload(application, session, now) is None:
+            return False
+        await self._successors.put(application, session, now)
+        return True
 
     async def end(self, session: Session, now: int) -> None:
         await self.tombstones.bury(session.id.key, max(now, session.created), session.expires)

@@ -2,25 +2,23 @@
 
 from typing import assert_never
 
-from extproc.sessions import Sessions, SessionStore, Tombstones
+from extproc.sessions import Sessions, SessionStore
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryTombstones
 from extproc.sessions.sqlite import SQLiteStore
 from extproc.sessions.stored import StoredSessions
+from extproc.sessions.successors import SharedSuccessors
 from extproc.settings import CookieSettings, StoreSettings, TombstoneSettings
 
 
 def open_sessions(settings: StoreSettings) -> Sessions:
     """Raises StoreUnavailable where the store cannot be used at all, such as a file that is no database of ours."""
     if isinstance(settings, CookieSettings):
-        return CookieSessions(_tombstones(settings))
+        if settings.tombstones is None:
+            return CookieSessions(MemoryTombstones())
+        shared = open_store(settings.tombstones, "store.tombstones")
+        return CookieSessions(shared, SharedSuccessors(shared))
     return StoredSessions(open_store(settings, "store"))
-
-
-def _tombstones(settings: CookieSettings) -> Tombstones:
-    return (
-        open_store(settings.tombstones, "store.tombstones") if settings.tombstones is not None else MemoryTombstones()
-    )
 
 
 def open_store(settings: TombstoneSettings, key: str = "store") -> SessionStore:

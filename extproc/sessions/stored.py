@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
 from extproc.oidc.http import Cookie, Request
+from extproc.oidc.index import open_entry
 from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Record, Session, SessionId, from_record, to_record
 from extproc.oidc.session_cookie import left_over
@@ -40,6 +41,27 @@ class StoredSessions:
 
     async def touch(self, session_id: SessionId, now: int) -> None:
         await self.store.touch(session_id.key, now)
+
+    async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
+        return await self.store.lock(session.id.key, holder, seconds, now)
+
+    async def unlock(self, session: Session, holder: bytes) -> None:
+        await self.store.unlock(session.id.key, holder)
+
+    async def reload(self, application: Application, session: Session, now: int) -> Session | None:
+        return _opened(application, session.id, await self.store.get(session.id.key, now))
+
+    async def replace(
+        self, application: Application, request: Request, session: Session, holder: bytes, now: int
+    ) -> bool:
+        before = await self.store.get(session.id.key, now)
+        if before is None:
+            return False
+        entry = open_entry(application.ring, before.key, before.index)
+        device = entry.device if entry is not None else Device()
+        return await self.store.replace(
+            to_record(application, session, device, secrets.token_bytes(2 * ENTROPY)), holder, now
+        )
 
     async def end(self, session: Session, now: int) -> None:
         await self.store.delete(session.id.key)

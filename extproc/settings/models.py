@@ -161,6 +161,10 @@ class ApplicationSettings(Model):
     escaped_slashes: Literal["reject", "keep"] = Field(
         "reject", description="%2F and %5C in paths: 400, or passed on as they came"
     )
+    forward_access_token: bool = Field(
+        False,
+        description="authorization: Bearer ACCESS_TOKEN to the application, always valid; each of its requests then asks the processor",
+    )
     strip_cookies: bool = Field(
         True,
         description="our cookies never reach the application; false: they do, and it can act as its users; Envoy saves little by it",
@@ -174,8 +178,8 @@ class ApplicationSettings(Model):
         if not re.fullmatch(r"/(?:[A-Za-z0-9._~-]+/)*", self.path_prefix):
             raise ValueError("path_prefix begins and ends with / and has plain segments, such as / or /wiki/")
         base_address(self.upstream, "upstream")
-        if self.exclude and (self.provider or self.public_paths):
-            raise ValueError("exclude: true goes with neither provider nor public_paths")
+        if self.exclude and (self.provider or self.public_paths or self.forward_access_token):
+            raise ValueError("exclude: true goes with neither provider nor public_paths nor forward_access_token")
         if not self.exclude and not self.provider:
             raise ValueError("provider is missing (or exclude: true, for no login at all)")
         for path in self.public_paths:
@@ -235,6 +239,15 @@ class SessionSettings(Model):
 
     lifetime: Duration = Field(43_200, gt=0, description="absolute life of a session")
     idle: Duration = Field(3600, gt=0, description="a session ends when nothing was asked for so long")
+    refresh: Literal["auto", "never"] = Field(
+        "auto",
+        description="auto: tokens are renewed where the provider gave a refresh token; a user whom it refuses is signed out",
+    )
+    refresh_margin: Duration = Field(
+        30,
+        le=3600,
+        description="renew so long before the access token ends; at most half its life, and earlier by a jitter",
+    )
 
 
 class Timeouts(Model):
@@ -263,6 +276,7 @@ class Limits(Model):
     callback: Count = Field(2_000, description="logins that are being finished, whichever the provider")
     login: Count = Field(2_000, description="login starts that wait for a provider's metadata")
     lookup: Count = Field(2_000, description="requests that wait for a busy session store")
+    refresh: Count = Field(2_000, description="requests that wait for their session's tokens to be renewed")
     logout: Count = Field(500, description="logouts under way")
     per_provider: Count = Field(1_000, description="callbacks at one provider")
     connects: Count = Field(

@@ -121,6 +121,16 @@ def test_envoy_knows_every_worker_and_checks_the_health_of_several(changes: Any,
     assert (cluster["common_lb_config"].get("update_merge_window") == "0s") == (len(listed) > 1)
 
 
+def test_an_application_that_wants_the_access_token_always_asks_the_processor() -> None:
+    app = {"hosts": ["localhost"], "provider": "main", "upstream": "http://127.0.0.1:1"}
+    api = {**app, "path_prefix": "/api/", "forward_access_token": True}
+    (verified,) = typed(settings(applications={"app": app, "api": api}), "JwtAuthentication")
+    assert (list(verified["providers"]), list(verified["requirement_map"])) == (["app"], ["app"])
+    routes = typed(settings(applications={"app": app, "api": api}), "jwt_authn.v3.PerRouteConfig")
+    assert {route["requirement_name"] for route in routes} == {"app"}
+    assert typed(settings(applications={"api": api}), "JwtAuthentication") == []
+
+
 def test_the_text_is_the_same_each_time_and_holds_no_secret() -> None:
     made = simple()
     assert to_yaml(made) == to_yaml(made)

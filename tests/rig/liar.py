@@ -5,6 +5,9 @@
         stack.provider.answers["/token"] = lambda asked: (500, {}, b"")  # or bytes: exactly these go on the wire, then it closes
         with stack.provider.holding("/token"): ...                  # requests wait there; stack.provider.held says how many
 
+Refresh tokens are good once: the second use of one ends all that came of its login, as careful providers do. `grants` has the
+refresh tokens that came, in order; `refreshed` is laid over the answer to them, `expires_in` is an access token's life.
+
 It asks nobody for a password: /auth answers with the redirect at once. It serves in a thread of its own on loopback.
 """
 
@@ -57,6 +60,9 @@ class Liar:
     asked: list[Asked] = field(default_factory=list)
     redeemed: list[str] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)
+    expires_in: int = 300
+    refreshed: dict[str, Any] = field(default_factory=dict)
+    grants: list[str] = field(default_factory=list)
     held: int = 0
 
     def __post_init__(self) -> None:
@@ -65,6 +71,8 @@ class Liar:
         self.upstream: str | None = self.url if self.behind else None
         self.issuer = self.url
         self._codes: dict[str, dict[str, str]] = {}
+        self._logins: dict[str, str] = {}  # refresh token: the first one of its login
+        self._newest: dict[str, str] = {}  # that one: the one that is good now
         self._held_paths: set[str] = set()
         self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
         self._go, self._over = asyncio.Event(), asyncio.Event()
@@ -213,7 +221,19 @@ class Liar:
         query = urlencode({name: value for name, value in back.items() if value is not None})
         return 303, {"location": f"{asked.query['redirect_uri']}?{query}"}, b""
 
+    def _refresh(self, asked: Asked) -> Reply:
+        token = asked.form.get("refresh_token", "")
+        self.grants.append(token)
+        login = self._logins.get(token, "")
+        if self._newest.get(login) != token:
+            self._newest.pop(login, None)  # it was used before: whoever has the newer one is out as well
+            return _json({"error": "invalid_grant"}, 400)
+        said = {**self._tokens(None, login), **self.refreshed}
+        return _json({name: value for name, value in said.items() if value is not None})
+
     def _redeem(self, asked: Asked) -> Reply:
+        if asked.form.get("grant_type") == "refresh_token":
+            return self._refresh(asked)
         started = self._codes.pop(asked.form.get("code", ""), None)
         challenge = (
             base64.urlsafe_b64encode(hashlib.sha256(asked.form.get("code_verifier", "").encode()).digest())
@@ -227,6 +247,10 @@ class Liar:
         ):
             return _json({"error": "invalid_grant"}, 400)
         self.redeemed.append(asked.form["code"])
+        return _json(self._tokens(started.get("nonce"), None))
+
+    def _tokens(self, nonce: str | None, login: str | None) -> dict[str, Any]:
+        """nonce: of a login. login: the first refresh token of the one that is refreshed."""
         now = int(time.time())
         claims = {
             "iss": self.issuer,
@@ -234,20 +258,21 @@ class Liar:
             "aud": "gateway",
             "exp": now + 300,
             "iat": now,
-            "nonce": started.get("nonce"),
+            "nonce": nonce,
             "groups": ["dev"],
             **self.claims,
         }
         token = self.signer.sign({name: value for name, value in claims.items() if value is not None}, **self.header)
-        return _json(
-            {
-                "access_token": f"at-{self.user}-{secrets.token_hex(8)}",
-                "refresh_token": f"rt-{secrets.token_hex(8)}",
-                "token_type": "Bearer",
-                "expires_in": 300,
-                "id_token": token,
-            }
-        )
+        refresh_token = f"rt-{secrets.token_hex(8)}"
+        self._logins[refresh_token] = login or refresh_token
+        self._newest[login or refresh_token] = refresh_token
+        return {
+            "access_token": f"at-{self.user}-{secrets.token_hex(8)}",
+            "refresh_token": refresh_token,
+            "token_type": "Bearer",
+            "expires_in": self.expires_in,
+            "id_token": token,
+        }
 
 
 def _json(value: object, status: int = 200) -> Reply:

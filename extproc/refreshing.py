@@ -1,0 +1,229 @@
+"""Refreshing: the tokens of a session are renewed once, whoever asks, and everybody who asks is served with the result.
+
+One flight per session in this process; among processes the lock of the store. In a flight: lock, reload, decide again, call, write,
+answer. It is shielded from its client's leaving, and what was written counts even when nobody is there to hear of it: a refresh
+token that was used may be worth nothing any more.
+
+Only the provider's clear refusal ends a session. Whatever else goes wrong leaves it as it is, for a while without another try.
+"""
+
+import logging
+import math
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from extproc import telemetry
+from extproc.oidc.application import Application
+from extproc.oidc.errors import (
+    CodeRefused,
+    InvalidIDToken,
+    OIDCError,
+    ProviderTimeout,
+    SessionTooLarge,
+    StoreUnavailable,
+    UnknownKey,
+)
+from extproc.oidc.http import Request
+from extproc.oidc.refresh import carried_over, due, renewed
+from extproc.oidc.session import Session
+from extproc.oidc.token import RefreshResponse, refresh_grant
+from extproc.provider import Provider
+from extproc.revoking import give_back
+from extproc.sessions import Sessions
+
+LONGEST = 60.0  # seconds of a flight, where its client has no deadline
+WRITE = 4.0  # seconds for the write, the deadline or not
+FIRST_PAUSE, LAST_PAUSE = 0.05, 0.5  # seconds between two looks at what another process makes of it
+FIRST_REST, LAST_REST = 10, 60  # seconds without another try after a failure, doubled each time
+RESTING = 10_000  # sessions of which that is remembered
+
+
+class Ended(Exception):
+    """The session is over; reason is for the log."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One refresh under way. session: as far as it is known to be kept; None when it is over."""
+
+    application: Application
+    provider: Provider
+    request: Request
+    session: Session | None
+    holder: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
+    landed: trio.Event = field(default_factory=trio.Event)
+    broken: bool = True  # until it has landed without a bug
+
+
+class Refreshing:
+    """now: seconds since the epoch."""
+
+    def __init__(self, sessions: Sessions, now: Callable[[], int]) -> None:
+        self._sessions = sessions
+        self._now = now
+        self._flights: dict[bytes, Flight] = {}
+        self._resting: dict[bytes, tuple[int, int]] = {}  # until when, and how long
+        self._unwritten: dict[bytes, Session] = {}
+
+    def resting(self, session: Session) -> bool:
+        """Whether a refresh failed a moment ago: then no other is tried yet."""
+        return self._resting.get(session.id.key, (0, 0))[0] > self._now()
+
+    async def refresh(
+        self, application: Application, provider: Provider, request: Request, session: Session
+    ) -> Session | None:
+        """The session with new tokens, or as it was where none can be had now, or None when it is over."""
+        key = session.id.key
+        flight = self._flights.get(key)
+        if flight is not None:
+            await flight.landed.wait()
+            if flight.broken:
+                raise RuntimeError("the refresh that was waited for met a bug")
+            return flight.session
+        flight = self._flights[key] = Flight(application, provider, request, session)
+        try:
+            with telemetry.span("refresh"):
+                await self._fly(flight, session)
+            flight.broken = False
+        finally:
+            del self._flights[key]
+            flight.landed.set()
+        return flight.session
+
+    async def _fly(self, flight: Flight, session: Session) -> None:
+        """Never raises but for a bug: trouble is logged, and leaves the session as it is."""
+        deadline = min(trio.current_effective_deadline(), trio.current_time() + LONGEST)
+        try:
+            with trio.fail_at(deadline, shield=True):
+                await self._in_turn(flight, session, math.ceil(deadline - trio.current_time() + WRITE) + 1)
+            self._resting.pop(session.id.key, None)
+        except Ended as over:
+            flight.session = None
+            await self._end(flight, session, over)
+        except trio.TooSlowError:
+            self._rest(flight, session, ProviderTimeout("the tokens could not be renewed in time"))
+        except OIDCError as error:
+            self._rest(flight, session, error)
+
+    async def _in_turn(self, flight: Flight, session: Session, seconds: int) -> None:
+        """With the session's lock; without it as soon as another process has renewed it. seconds: the life of the lock."""
+        pause = FIRST_PAUSE
+        while not await self._sessions.lock(session, flight.holder, seconds, self._now()):
+            await trio.sleep(pause)
+            pause = min(pause * 1.5, LAST_PAUSE)
+            if await self._due_now(flight, session) is None:
+                return
+        try:
+            if (current := await self._due_now(flight, session)) is not None:
+                await self._renew(flight, current)
+        finally:
+            await self._unlock(flight, session)
+
+    async def _due_now(self, flight: Flight, session: Session) -> Session | None:
+        """Reloads and decides again. What could not be written at the last try is written first."""
+        with telemetry.span("store get"):
+            current = await self._sessions.reload(flight.application, session, self._now())
+        if current is not None and (unwritten := self._unwritten.get(session.id.key)) is not None:
+            if unwritten.access_issued > current.access_issued and await self._write(flight, unwritten):
+                current = unwritten
+            self._unwritten.pop(session.id.key, None)
+        flight.session = current
+        return current if current is not None and due(flight.application, current, self._now()) else None
+
+    async def _renew(self, flight: Flight, session: Session) -> None:
+        """The call and the write. Raises Ended, OIDCError."""
+        application, provider = flight.application, flight.provider
+        keys = await provider.keys()  # before anything is used up: an answer that cannot be checked would be lost
+        try:
+            answer = await provider.refresh(refresh_grant(application.client, session.refresh_token or ""))
+        except CodeRefused as error:
+            raise Ended("refresh_refused", error.detail) from error
+        trouble = None
+        try:
+            try:
+                new = renewed(application, session, answer, keys, self._now())
+            except UnknownKey:
+                new = renewed(application, session, answer, await provider.newer_keys(), self._now())
+        except OIDCError as error:
+            if isinstance(error, InvalidIDToken) and not isinstance(error, UnknownKey):
+                await give_back(provider, application.client, answer)
+                raise Ended(error.reason, error.detail) from error
+            new, trouble = carried_over(session, answer), error
+        await self._keep(flight, new, answer)
+        if trouble is not None:
+            raise trouble
+        telemetry.log(logging.INFO, "refreshed", application=application.name, provider=provider.name)
+
+    async def _keep(self, flight: Flight, new: Session, answer: RefreshResponse) -> None:
+        try:
+            kept = await self._write(flight, new)
+        except SessionTooLarge as error:
+            await give_back(flight.provider, flight.application.client, answer)
+            raise Ended(error.reason, error.detail) from error
+        except StoreUnavailable:
+            self._unwritten[new.id.key] = flight.session = new
+            raise
+        if not kept:  # a logout came meanwhile, and stays
+            await give_back(flight.provider, flight.application.client, answer)
+            raise Ended("ended_meanwhile")
+        flight.session = new
+
+    async def _write(self, flight: Flight, new: Session) -> bool:
+        """Tried again while there is time: what is written here exists nowhere else. Raises StoreUnavailable, SessionTooLarge."""
+        failed: StoreUnavailable | None = None
+        with trio.move_on_after(WRITE, shield=True), telemetry.span("store replace"):
+            while True:
+                try:
+                    return await self._sessions.replace(
+                        flight.application, flight.request, new, flight.holder, self._now()
+                    )
+                except StoreUnavailable as error:
+                    failed = error
+                await trio.sleep(FIRST_PAUSE)
+        raise failed or StoreUnavailable("the renewed tokens could not be written in time")
+
+    async def _unlock(self, flight: Flight, session: Session) -> None:
+        with trio.move_on_after(WRITE, shield=True):
+            try:
+                await self._sessions.unlock(session, flight.holder)
+            except StoreUnavailable as error:  # it ends by itself
+                telemetry.log(logging.WARNING, "not_unlocked", reason=error.reason, detail=error.detail)
+
+    async def _end(self, flight: Flight, session: Session, over: Ended) -> None:
+        telemetry.log(
+            logging.INFO,
+            "session_ended",
+            application=flight.application.name,
+            provider=flight.provider.name,
+            reason=over.reason,
+            detail=over.detail or None,
+        )
+        with trio.move_on_after(WRITE, shield=True):
+            try:
+                await self._sessions.end(session, self._now())
+            except StoreUnavailable as error:  # the next request comes to the same end
+                telemetry.log(logging.WARNING, "not_ended", reason=error.reason, detail=error.detail)
+
+    def _rest(self, flight: Flight, session: Session, error: OIDCError) -> None:
+        before = self._resting.pop(session.id.key, (0, FIRST_REST // 2))[1]
+        seconds = min(before * 2, LAST_REST)
+        self._resting[session.id.key] = (self._now() + seconds, seconds)
+        for remembered in (self._resting, self._unwritten):
+            if len(remembered) > RESTING:
+                remembered.pop(next(iter(remembered)))
+        telemetry.log(
+            logging.WARNING,
+            "not_refreshed",
+            application=flight.application.name,
+            provider=flight.provider.name,
+            reason=error.reason,
+            detail=error.detail or None,
+            again_after=seconds,
+        )

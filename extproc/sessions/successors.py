@@ -1,0 +1,77 @@
+"""What cookies of before a refresh are good for, where whole sessions are in cookies: for a minute, the result of that refresh.
+
+Browsers send several requests at once, and only the first answer brings the new cookies. Their old refresh token must not be used
+again: careful providers take that for a theft. So the result is kept for those that come late: in the store of the tombstones, for
+all processes, or in the memory of this one.
+"""
+
+import secrets
+from dataclasses import replace
+from typing import Protocol
+
+from extproc.oidc.application import Application
+from extproc.oidc.device import Device
+from extproc.oidc.seal import ENTROPY
+from extproc.oidc.session import Session, from_record, to_record
+from extproc.sessions import SessionStore
+
+GRACE = 60  # seconds
+MOST = 5_000  # in memory; beyond it the oldest goes
+
+
+class Successors(Protocol):
+    """lock and unlock as a SessionStore has them."""
+
+    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool: ...
+
+    async def unlock(self, key: bytes, holder: bytes) -> None: ...
+
+    async def get(self, application: Application, session: Session, now: int) -> Session | None:
+        """What became of this session in the last minute, if anything did."""
+
+    async def put(self, application: Application, session: Session, now: int) -> None:
+        """Keeps it for a minute."""
+
+
+class SharedSuccessors:
+    """In a store, sealed like any record, without an index: nobody finds it but by the session's id."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
+
+    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
+        return await self._store.lock(key, holder, seconds, now)
+
+    async def unlock(self, key: bytes, holder: bytes) -> None:
+        await self._store.unlock(key, holder)
+
+    async def get(self, application: Application, session: Session, now: int) -> Session | None:
+        record = await self._store.get(session.id.key, now)
+        return from_record(application, session.id, record) if record is not None else None
+
+    async def put(self, application: Application, session: Session, now: int) -> None:
+        record = to_record(application, session, Device(), secrets.token_bytes(2 * ENTROPY))
+        await self._store.put(replace(record, expires=min(now + GRACE, session.expires), index=b"", tags=()))
+
+
+class OwnSuccessors:
+    """In memory: another process knows nothing of them."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[int, Session]] = {}
+
+    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
+        return True  # within a process there is one refresh of a session at a time
+
+    async def unlock(self, key: bytes, holder: bytes) -> None:
+        """Nothing: lock() takes none."""
+
+    async def get(self, application: Application, session: Session, now: int) -> Session | None:
+        until, known = self._known.get(session.id.key, (0, session))
+        return known if until > now else None
+
+    async def put(self, application: Application, session: Session, now: int) -> None:
+        self._known.pop(session.id.key, None)
+        self._known[session.id.key] = (now + GRACE, session)
+        while len(self._known) > MOST or next(iter(self._known.values()))[0] <= now:
+            del self._known[next(iter(self._known))]

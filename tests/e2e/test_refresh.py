@@ -1,0 +1,276 @@
+"""Tokens that are renewed, through a real Envoy, at a provider that rotates refresh tokens and takes a second use for a theft."""
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from rig.kept import Kept
+from rig.liar import Liar
+from rig.ports import free_port
+from rig.processes import Process, wait_until
+from rig.redis import RedisServer
+from rig.rows import rows
+from rig.stack import ROOT, Stack
+from rig.tokens import ENTROPY_BYTES, application, client, request
+from rig.webuser import WebUser
+
+from extproc.oidc.seal import KeyRing
+from extproc.oidc.session_cookie import read_session, session_cookies
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stack]:
+    def settings(stack: Stack):
+        api = {"hosts": ["localhost"], "path_prefix": "/api/", "upstream": stack.app.url, "provider": "main"}
+        return {
+            "applications": {"api": {**api, "forward_access_token": True, "public_paths": ["/api/public/"]}},
+            "timeouts": {"call": 10},
+        }
+
+    with Stack(Liar(), settings=settings) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running: Stack) -> Stack:
+    provider = running.provider
+    for lie in (provider.claims, provider.refreshed, provider.answers):
+        lie.clear()
+    for seen in (provider.asked, provider.revoked, provider.grants, running.app.requests):
+        seen.clear()
+    provider.expires_in = 300
+    return running
+
+
+def signs_in(stack: Stack, user: WebUser) -> Kept:
+    """A session whose access token has ended, in a browser without an assertion."""
+    assert user.go(stack.url("/private")).status_code == 200
+    user.cookies.drop("extproc-assertion-app")
+    kept = Kept(stack)
+    kept.age(user)
+    return kept
+
+
+def at_once(stack: Stack, user: WebUser, count: int = 50) -> list[httpx.Response]:
+    """So many requests side by side, all with the cookies that this browser has now; the refresh waits until all are under way."""
+    headers = {"cookie": user.cookies.header(stack.url("/")), "accept": "application/json"}
+    with httpx.Client(headers=headers, trust_env=False, timeout=30) as http, ThreadPoolExecutor(count) as pool:
+        with stack.provider.holding("/token"):
+            before = stack.streams()
+            asks = [pool.submit(http.get, stack.url(f"/private/{n}")) for n in range(count)]
+            wait_until(lambda: stack.streams() - before == count and stack.provider.held > 0, 15)
+            assert not any(ask.done() for ask in asks)
+        return [ask.result() for ask in asks]
+
+
+def test_refr_01_fifty_requests_with_an_expired_token_make_one_grant_and_get_fifty_answers(stack):
+    with stack.user() as user:
+        kept = signs_in(stack, user)
+        old = kept.session(user)
+        answers = at_once(stack, user)
+        assert [answer.status_code for answer in answers] == [200] * 50
+        assert all(["x-auth-sub", "alice"] in answer.json()["headers"] for answer in answers)
+        assert stack.provider.grants == [old.refresh_token]
+        new = kept.session(user)
+        assert new.refresh_token != old.refresh_token and new.access_expires > time.time() + 200
+
+
+def events(part: Process, name: str) -> list[dict[str, Any]]:
+    """The log lines of an event."""
+    return [line for line in map(json.loads, part.output().splitlines()) if line["event"] == name]
+
+
+def grants_for_fifty(stack: Stack) -> int:
+    """Fifty at once, of which all are served, how many grants the provider saw."""
+    with stack.user() as user:
+        kept = signs_in(stack, user)
+        answers = at_once(stack, user)
+        assert [answer.status_code for answer in answers] == [200] * 50
+        assert kept.session(user).access_expires > time.time() + 200
+        return len(stack.provider.grants)
+
+
+def test_two_workers_make_one_grant_as_well() -> None:
+    with Stack(Liar(), settings={"workers": 2}) as stack:
+        assert grants_for_fifty(stack) == 1
+        taken = {line["worker"] for line in events(stack.extproc, "answered") if line["lane"] == "refresh"}
+        assert len(taken) == 2
+
+
+@contextmanager
+def two_machines(server: RedisServer) -> Iterator[tuple[Stack, Process]]:
+    """Two processors that share nothing but the secret and Redis."""
+    listens = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+    settings = {
+        "listen": listens[0],
+        "gateway": {"processors": listens},
+        "store": {"path": None, "kind": "redis", "servers": [server.address]},
+    }
+    with Stack(Liar(), settings=settings) as stack:
+        config = stack.directory / "second.yaml"
+        admin = f"127.0.0.1:{free_port()}"
+        config.write_text(yaml.safe_dump({**stack.settings, "listen": listens[1], "admin": admin}))
+        second = Process(
+            "second",
+            [sys.executable, "-m", "extproc", "serve", "--config", config],
+            log=stack.directory / "second.log",
+            env={"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+            cwd=stack.directory,
+        )
+        try:
+            second.wait_ready(lambda: "serving" in second.output(), 30)
+            wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
+            yield stack, second
+        finally:
+            second.stop(5)
+
+
+def test_refr_02_two_machines_that_share_redis_make_one_grant_as_well(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server, two_machines(server) as (stack, second):
+        assert grants_for_fifty(stack) == 1
+        for part in (stack.extproc, second):
+            assert "session" in [line["reason"] for line in events(part, "answered")]
+
+
+def test_refr_12_a_client_that_leaves_in_mid_refresh_loses_no_token(stack):
+    with stack.user() as user:
+        kept = signs_in(stack, user)
+        old = kept.session(user)
+        head = f"GET /private HTTP/1.1\r\nhost: localhost\r\ncookie: {user.cookies.header(stack.url('/'))}\r\n\r\n"
+        left = stack.extproc.output().count('"cancelled"')
+        with stack.provider.holding("/token"):
+            with socket.create_connection(("127.0.0.1", stack.port)) as leaves:
+                leaves.sendall(head.encode())
+                wait_until(lambda: stack.provider.held == 1, 10)
+            wait_until(lambda: stack.extproc.output().count('"cancelled"') == left + 1, 10)
+        wait_until(lambda: kept.session(user).refresh_token != old.refresh_token, 10)
+        assert user.navigate(stack.url("/private")).status_code == 200
+        assert len(stack.provider.grants) == 1 and not stack.provider.revoked
+
+
+def test_refr_06_a_refused_refresh_token_signs_out_a_script_gets_401_and_a_page_the_login(stack):
+    with stack.user() as user:
+        kept = signs_in(stack, user)
+        kept.age(user, refresh_token="stolen and used")
+        answer = user.fetch(stack.url("/private"), page=stack.url("/"))
+        assert answer.status_code == 401 and "session_ended" in answer.text
+        assert stack.provider.grants == ["stolen and used"] and not user.cookies.named("extproc-session")
+    with stack.user() as user:
+        signs_in(stack, user).age(user, refresh_token="stolen and used")
+        started = user.navigate(stack.url("/private?b=2"))
+        assert started.status_code == 303 and "/auth?" in started.headers["location"]
+        assert not user.cookies.named("extproc-session")
+        assert user.follow(started).url == stack.url("/private?b=2")
+
+
+@pytest.mark.parametrize("trouble", [(500, {}, b""), (429, {}, b""), b"HTTP/1.1 200 OK\r\n"])
+def test_refr_07_a_provider_in_trouble_costs_no_session(stack, trouble):
+    with stack.user() as user:
+        kept = signs_in(stack, user)
+        stack.provider.answers["/token"] = lambda _: trouble
+        for _ in range(3):
+            user.cookies.drop("extproc-assertion-app")
+            assert user.navigate(stack.url("/private")).status_code == 200
+        assert len(stack.provider.seen("/token")) == 2  # one of them the login's
+        assert kept.session(user).refresh_token and not user.fetch(stack.url("/x"), page=stack.url("/")).is_error
+
+
+def test_conf_25_another_subject_is_signed_out_and_its_tokens_are_given_back(stack):
+    with stack.user() as user:
+        signs_in(stack, user)
+        stack.provider.claims["sub"] = "mallory"
+        assert user.fetch(stack.url("/private"), page=stack.url("/")).status_code == 401
+        assert not user.cookies.named("extproc-session")
+        assert len(stack.provider.revoked) == 1
+        assert not any("mallory" in value for received in stack.app.requests for _, value in received.headers)
+
+
+def test_a_logout_in_mid_refresh_is_not_undone(stack):
+    with stack.user() as user, ThreadPoolExecutor(1) as pool:
+        signs_in(stack, user)
+        cookie = {"cookie": user.cookies.header(stack.url("/"))}
+        with stack.provider.holding("/token"):
+            late = pool.submit(httpx.get, stack.url("/private"), headers=cookie, trust_env=False)
+            wait_until(lambda: stack.provider.held == 1, 10)
+            out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+            assert out.status_code == 303
+        assert late.result().status_code == 401
+        assert httpx.get(stack.url("/private"), headers=cookie, trust_env=False).status_code == 401
+        assert len(stack.provider.revoked) == 1
+
+
+def test_refr_05_sessions_in_cookies_make_one_grant_and_the_browser_gets_the_new_ones() -> None:
+    def settings(stack: Stack):
+        over = str(stack.directory / "over.sqlite3")
+        return {"store": {"kind": "cookie", "path": None, "tombstones": {"path": over}}}
+
+    with Stack(Liar(), settings=settings) as stack, stack.user() as user:
+        user.go(stack.url("/private"))
+        user.cookies.drop("extproc-assertion-app")
+        app = application(
+            url=stack.url("/"),
+            client=client(issuer=stack.provider.issuer),
+            ring=KeyRing.of([stack.settings["secret"].encode()]),
+        )
+        now = int(time.time())
+        login = read_session(app, request(cookie=user.cookies.header(stack.url("/"))))
+        assert login is not None
+        older = replace(login, access_issued=now - 301, access_expires=now - 1)
+        user.cookies.receive(stack.url("/"), map(str, session_cookies(app, request(), older, now, ENTROPY_BYTES)))
+        answers = at_once(stack, user, 20)
+        assert [answer.status_code for answer in answers] == [200] * 20
+        assert stack.provider.grants == [login.refresh_token]
+        for answer in answers:
+            user.cookies.receive(stack.url("/"), answer.headers.get_list("set-cookie"))
+        new = read_session(app, request(cookie=user.cookies.header(stack.url("/"))))
+        assert new is not None and new.refresh_token != login.refresh_token and new.access_expires > now + 200
+
+
+# -- the access token for the application -----------------------------------------------------------------------------
+
+
+def bearer(answer: httpx.Response) -> list[str]:
+    return [value for name, value in answer.json()["headers"] if name == "authorization"]
+
+
+@rows("conf_24")
+def test_fapi_10_the_application_gets_the_newest_access_token_and_nothing_a_client_sent_in_its_place(stack):
+    stack.provider.expires_in = 5  # due at once again, but for the five seconds that are always between two
+    with stack.user() as user:
+        page = user.go(stack.url("/api/x"))
+        first = bearer(page)
+        assert len(first) == 1 and first[0].startswith("Bearer at-alice-")
+        assert not user.cookies.named("extproc-assertion-api")
+        spoofed = user.navigate(stack.url("/api/x"), headers={"authorization": "Bearer evil"})
+        assert bearer(spoofed) == first
+        evil = {"authorization": "Bearer evil"}
+        assert bearer(httpx.get(stack.url("/api/public/x"), headers=evil, trust_env=False)) == []
+        assert bearer(httpx.get(stack.url("/public/x"), headers=evil, trust_env=False)) == ["Bearer evil"]
+        wait_until(lambda: bearer(user.navigate(stack.url("/api/x"))) not in (first, []), 15)
+        assert len(stack.provider.grants) == 1
+
+
+def test_without_a_valid_token_it_is_503_and_the_session_stays(stack):
+    stack.provider.expires_in = 1
+    with stack.user() as user:
+        assert user.go(stack.url("/api/x")).status_code == 200
+        stack.provider.answers["/token"] = lambda _: (503, {}, b"")
+
+        def refused() -> bool:
+            answer = user.fetch(stack.url("/api/x"), page=stack.url("/"))
+            return (
+                answer.status_code == 503 and "access_token_expired" in answer.text and "retry-after" in answer.headers
+            )
+
+        wait_until(refused, 10)
+        assert user.cookies.named("extproc-session-api")

@@ -1,0 +1,71 @@
+"""The sessions of a Stack as they are kept: read, and made older, so that no test waits for a token to expire.
+
+kept = Kept(stack)
+kept.age(user)                  # the access token of this browser's session ended a second ago
+kept.session(user)              # a Session, or None
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import trio
+
+from extproc.oidc.device import Device
+from extproc.oidc.seal import ENTROPY, KeyRing
+from extproc.oidc.session import Session, SessionId, from_record, to_record
+from extproc.sessions import SessionStore
+from extproc.sessions.opening import open_store
+from extproc.settings import CookieSettings, load
+from rig.stack import Stack
+from rig.tokens import application, client
+from rig.webuser import WebUser
+
+T = TypeVar("T")
+
+
+class Kept:
+    """Of the application `app`, in the store of the settings."""
+
+    def __init__(self, stack: Stack) -> None:
+        store = load(stack.config).store
+        assert not isinstance(store, CookieSettings)
+        self._store = store
+        self._application = application(
+            url=stack.url("/"),
+            client=client(issuer=stack.settings["providers"]["main"]["issuer"]),
+            ring=KeyRing.of([stack.settings["secret"].encode()]),
+        )
+
+    def session(self, user: WebUser) -> Session | None:
+        session_id = self._id(user)
+
+        async def read(store: SessionStore) -> Session | None:
+            record = await store.get(session_id.key, int(time.time()))
+            return from_record(self._application, session_id, record) if record is not None else None
+
+        return self._with_store(read)
+
+    def age(self, user: WebUser, **changes: object) -> None:
+        """changes: of the Session, over an access token that has ended."""
+        now = int(time.time())
+        session = self.session(user)
+        assert session is not None
+        older = replace(session, **{"access_issued": now - 301, "access_expires": now - 1, **changes})
+        record = to_record(self._application, older, Device(), bytes(range(2 * ENTROPY)))
+        self._with_store(lambda store: store.put(record))
+
+    def _id(self, user: WebUser) -> SessionId:
+        (cookie,) = (cookie for cookie in user.cookies if cookie.name.endswith("extproc-session-app"))
+        return SessionId(cookie.value)
+
+    def _with_store(self, work: Callable[[SessionStore], Awaitable[T]]) -> T:
+        async def run() -> T:
+            store = open_store(self._store)
+            try:
+                return await work(store)
+            finally:
+                await store.aclose()
+
+        return trio.run(run)

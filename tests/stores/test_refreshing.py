@@ -1,0 +1,453 @@
+"""One refresh at a time for a session: among the requests of a process, among processes, and against all that may come between."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import trio
+from rig.rows import rows
+from rig.tokens import ISSUER, METADATA, NOW, Signer, application, id_token_claims, key_set, request
+
+from extproc.oidc.answers import Continue, Lookup, Refresh, Respond
+from extproc.oidc.claims import Claims
+from extproc.oidc.device import Device
+from extproc.oidc.errors import (
+    AccessTokenExpired,
+    ClientRefused,
+    CodeRefused,
+    ProviderFailed,
+    ProviderTimeout,
+    ProviderUnreachable,
+    SessionEnded,
+    StoreUnavailable,
+)
+from extproc.oidc.index import open_entry
+from extproc.oidc.session import Session, SessionId
+from extproc.oidc.token import RefreshResponse
+from extproc.relying_party import RelyingParty
+from extproc.sessions.cookie import CookieSessions
+from extproc.sessions.memory import MemoryTombstones
+from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.stored import StoredSessions
+from extproc.sessions.successors import GRACE, MOST, OwnSuccessors, SharedSuccessors
+
+APP = application(refresh_margin=30)
+FORWARDS = application(refresh_margin=30, forward_access_token=True, assertion_lifetime=0)
+DEVICE = Device("Firefox on Linux", "192.0.2.7")
+LATER = NOW + 290
+SESSION = Session(
+    SessionId.of(b"s" * 32), ISSUER, "alice", Claims({"sub": "alice"}), Signer().sign(id_token_claims()), "at", "rt1",
+    NOW + 300, NOW, NOW + 43_200, NOW, sid="at the provider", access_issued=NOW,
+)  # fmt: skip
+
+
+class FakeProvider:
+    """A provider that rotates: each refresh token is good once; `fault` is raised in place of an answer, `said` laid over it."""
+
+    name = "main"
+
+    def __init__(self) -> None:
+        self.current = "rt1"
+        self.grants: list[str] = []
+        self.revoked: list[str] = []
+        self.fault: Exception | None = None
+        self.said: dict[str, object] = {}
+        self.key_set, self.newer = key_set(), key_set()
+        self.go = trio.Event()
+        self.go.set()
+        self.waiting = 0
+
+    def peek_metadata(self):
+        return METADATA
+
+    async def metadata(self):
+        return METADATA
+
+    async def keys(self):
+        return self.key_set
+
+    async def newer_keys(self):
+        if isinstance(self.newer, Exception):
+            raise self.newer
+        return self.newer
+
+    async def refresh(self, form):
+        token = dict(form.parameters)["refresh_token"]
+        self.grants.append(token)
+        self.waiting += 1
+        await self.go.wait()
+        self.waiting -= 1
+        if self.fault is not None:
+            raise self.fault
+        if token != self.current:
+            raise CodeRefused("invalid_grant")
+        self.current = f"rt{int(self.current[2:]) + 1}"
+        id_token = Signer().sign(id_token_claims(nonce=None, iat=LATER, exp=LATER + 300))
+        said = {"access_token": f"a{self.current}", "token_type": "Bearer", "expires_in": 300, "id_token": id_token}
+        return RefreshResponse.parse(json.dumps({**said, "refresh_token": self.current, **self.said}).encode())
+
+    async def revoke(self, form):
+        self.revoked.append(dict(form.parameters)["token"])
+
+
+@pytest.fixture
+def provider() -> FakeProvider:
+    return FakeProvider()
+
+
+class Gateway:
+    """Processes that share a store, each a relying party; a browser's cookies; a clock."""
+
+    def __init__(self, opener, provider, app=APP) -> None:
+        self.app, self.provider, self.now = app, provider, LATER
+        self._opener = opener
+        self.all: list[StoredSessions] = []
+        self.headers = {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty", "accept": "application/json"}
+
+    def process(self, sessions=None) -> RelyingParty:
+        sessions = sessions or StoredSessions(self._opener())
+        self.all.append(sessions)
+        return RelyingParty({"app": self.app}, {"app": self.provider}, sessions, lambda: self.now)
+
+    async def signs_in(self, session: Session = SESSION) -> str:
+        """The browser's Cookie header."""
+        cookies = await self.all[0].begin(self.app, request(), session, DEVICE, None)
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in cookies)
+
+    async def session(self, cookie: str) -> Session | None:
+        return await self.all[0].find(self.app, request(cookie=cookie), self.now)
+
+    async def ask(self, party: RelyingParty, cookie: str, **headers: str):
+        asked = request(cookie=cookie, **{**self.headers, **headers})
+        decision = party.decide(asked)
+        return decision if isinstance(decision, Continue | Respond) else await party.perform(asked, decision)
+
+    async def aclose(self) -> None:
+        for sessions in self.all:
+            await sessions.aclose()
+
+
+@pytest.fixture
+async def gateway(opener, provider) -> AsyncIterator[Gateway]:
+    made = Gateway(opener, provider)
+    yield made
+    await made.aclose()
+
+
+async def until(check) -> None:
+    with trio.fail_after(10):
+        while not check():
+            await trio.sleep(0.005)
+
+
+def subject(answer) -> str | None:
+    return dict(answer.set_headers).get("x-auth-sub") if isinstance(answer, Continue) else None
+
+
+@rows("refr_02")
+@pytest.mark.parametrize("processes", [1, 2, 3])
+async def test_refr_01_fifty_requests_with_expired_tokens_make_one_grant_and_are_all_served(
+    gateway, provider, processes
+):
+    parties = [gateway.process() for _ in range(processes)]
+    cookie = await gateway.signs_in()
+    provider.go = trio.Event()
+    answers: list[object] = []
+
+    async def one(number: int) -> None:
+        answers.append(await gateway.ask(parties[number % processes], cookie))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(50):
+            nursery.start_soon(one, number)
+        await until(lambda: provider.waiting == 1)
+        for _ in range(20):
+            await trio.sleep(0.005)
+        assert not answers
+        provider.go.set()
+    assert provider.grants == ["rt1"]
+    assert [subject(answer) for answer in answers] == ["alice"] * 50
+    kept = await gateway.session(cookie)
+    assert (kept.access_token, kept.refresh_token, kept.access_expires, kept.touched) == (
+        "art2",
+        "rt2",
+        LATER + 300,
+        LATER,
+    )
+
+
+@rows("fapi_10")
+async def test_conf_24_each_rotation_is_stored_and_the_newest_tokens_are_used(gateway, provider):
+    gateway.app = FORWARDS
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    sent = []
+    for _ in range(3):
+        answer = await gateway.ask(party, cookie)
+        sent.append(dict(answer.set_headers)["authorization"])
+        gateway.now += 290
+        provider.said = {"id_token": None}
+    assert provider.grants == ["rt1", "rt2", "rt3"] and sent == ["Bearer art2", "Bearer art3", "Bearer art4"]
+
+
+async def test_the_device_and_the_tags_of_a_session_stay(gateway, provider):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    await gateway.ask(party, cookie)
+    record = await gateway.all[0].store.get(SESSION.id.key, LATER)
+    entry = open_entry(APP.ring, record.key, record.index)
+    assert (entry.device, entry.sid, len(record.tags)) == (DEVICE, "at the provider", 2)
+
+
+async def test_refr_12_a_client_that_leaves_in_mid_refresh_loses_no_token(gateway, provider):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.go = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gateway.ask, party, cookie)
+        await until(lambda: provider.waiting == 1)
+        nursery.cancel_scope.cancel()
+        provider.go.set()
+    assert (await gateway.session(cookie)).refresh_token == "rt2" and provider.revoked == []
+
+
+async def test_waiters_are_served_when_the_client_that_came_first_leaves(gateway, provider):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.go = trio.Event()
+    first, answers = trio.CancelScope(), []
+
+    async def leaves() -> None:
+        with first:
+            await gateway.ask(party, cookie)
+
+    async def waits() -> None:
+        answers.append(await gateway.ask(party, cookie))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(leaves)
+        await until(lambda: provider.waiting == 1)
+        nursery.start_soon(waits)
+        await trio.testing.wait_all_tasks_blocked()
+        first.cancel()
+        provider.go.set()
+    assert len(answers) == 1 and subject(answers[0]) == "alice" and provider.grants == ["rt1"]
+
+
+async def test_refr_06_a_refused_refresh_token_ends_the_session_once_and_for_all(gateway, provider):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.fault = CodeRefused("invalid_grant")
+    with pytest.raises(SessionEnded) as refusal:
+        await gateway.ask(party, cookie)
+    assert await gateway.session(cookie) is None
+    answer = party.refuse(request(cookie=cookie, **gateway.headers), refusal.value)
+    assert (answer.status, answer.reason, [(c.name, c.max_age) for c in answer.cookies]) == (
+        401, "session_ended", [("__Host-extproc-session-app", 0)],
+    )  # fmt: skip
+    with pytest.raises(Exception, match="login_required"):
+        await gateway.ask(party, cookie)
+    assert provider.grants == ["rt1"] and provider.revoked == []
+
+
+async def test_a_navigation_whose_session_ended_so_goes_to_the_login(gateway, provider):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.fault = CodeRefused("invalid_grant")
+    page = request(cookie=cookie)
+    answer = await party.perform(page, Lookup())
+    assert (answer.status, answer.reason) == (303, "login_started")
+    assert ("__Host-extproc-session-app", 0) in [(cookie.name, cookie.max_age) for cookie in answer.cookies]
+    assert (await gateway.ask(party, cookie, sec_fetch_mode="navigate", sec_fetch_dest="document")).status == 303
+
+
+@pytest.mark.parametrize("fault", [ProviderFailed, ProviderTimeout, ProviderUnreachable, ClientRefused])
+async def test_refr_07_while_the_provider_is_away_people_stay_signed_in_and_it_is_asked_ever_less(
+    gateway, provider, fault
+):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.fault = fault()
+    asked = []
+    for after in range(0, 200, 5):
+        gateway.now = LATER + after
+        assert subject(await gateway.ask(party, cookie)) == "alice"
+        if len(provider.grants) > len(asked):
+            asked.append(after)
+    assert asked == [0, 10, 30, 70, 130, 190]
+    provider.fault = None
+    gateway.now += 60
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    assert (await gateway.session(cookie)).refresh_token == "rt2"
+
+
+async def test_an_application_that_needs_the_token_gets_503_meanwhile_and_the_session_stays(gateway, provider):
+    gateway.app = FORWARDS
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.fault = ProviderFailed()
+    assert dict((await gateway.ask(party, cookie)).set_headers)["authorization"] == "Bearer at"  # still good
+    gateway.now = NOW + 300
+    for _ in range(2):
+        with pytest.raises(AccessTokenExpired) as refusal:
+            await gateway.ask(party, cookie)
+        assert party.refuse(request(cookie=cookie), refusal.value).cookies == ()
+    provider.fault = None
+    gateway.now += 30
+    assert dict((await gateway.ask(party, cookie)).set_headers)["authorization"] == "Bearer art2"
+
+
+@pytest.mark.parametrize("claims", [{"sub": "mallory"}, {"iss": "https://evil.example"}, {"aud": "another"}])
+@rows("conf_25")
+async def test_another_subject_is_never_taken_over(gateway, provider, claims):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.said = {"id_token": Signer().sign(id_token_claims(**{"nonce": None, "iat": LATER, **claims}))}
+    with pytest.raises(SessionEnded):
+        await gateway.ask(party, cookie)
+    assert await gateway.session(cookie) is None and provider.revoked == ["rt2"]
+
+
+async def test_a_key_that_is_not_known_yet_is_fetched_and_where_it_cannot_be_the_rotated_token_is_kept(
+    gateway, provider
+):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.key_set = key_set({"kty": "oct"})
+    provider.newer = ProviderFailed("no key set")
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    kept = await gateway.session(cookie)
+    assert (kept.access_token, kept.refresh_token) == ("at", "rt2")
+    provider.newer = key_set()
+    gateway.now += 10
+    await gateway.ask(party, cookie)
+    assert (await gateway.session(cookie)).access_token == "art3"
+
+
+async def test_a_logout_in_mid_refresh_is_not_undone_and_the_new_tokens_are_given_back(gateway, provider):
+    party, other = gateway.process(), gateway.process()
+    cookie = await gateway.signs_in()
+    provider.go = trio.Event()
+    caught = []
+
+    async def asks() -> None:
+        with pytest.raises(SessionEnded) as refusal:
+            await gateway.ask(party, cookie)
+        caught.append(refusal)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asks)
+        await until(lambda: provider.waiting == 1)
+        out = request("/oauth2/logout", method="POST", cookie=cookie, sec_fetch_site="same-origin")
+        assert (await other.perform(out, other.decide(out))).reason == "signed_out"
+        provider.go.set()
+    assert caught and await gateway.session(cookie) is None and provider.revoked == ["rt2"]
+
+
+async def test_another_process_that_has_the_lock_and_dies_is_waited_for_and_then_replaced(gateway, provider):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    assert await gateway.all[0].store.lock(SESSION.id.key, b"dead", 2, LATER)
+    with trio.move_on_after(0.3):  # the deadline of the request that waits
+        await gateway.ask(party, cookie)
+    assert provider.grants == []
+    gateway.now += 20
+    assert subject(await gateway.ask(party, cookie)) == "alice" and provider.grants == ["rt1"]
+
+
+class Ailing(StoredSessions):
+    """A store that cannot write for a while."""
+
+    failing = False
+
+    async def replace(self, *args) -> bool:
+        if self.failing:
+            raise StoreUnavailable("read-only")
+        return await super().replace(*args)
+
+
+async def test_a_rotated_token_that_could_not_be_written_is_written_at_the_next_request(provider, tmp_path):
+    gateway = Gateway(None, provider)
+    ailing = Ailing(SQLiteStore(tmp_path / "sessions.sqlite3"))
+    party = gateway.process(ailing)
+    cookie = await gateway.signs_in()
+    ailing.failing = True
+    with trio.fail_after(20):
+        assert subject(await gateway.ask(party, cookie)) == "alice"
+    ailing.failing = False
+    gateway.now += 10
+    await gateway.ask(party, cookie)
+    assert provider.grants == ["rt1"] and (await gateway.session(cookie)).refresh_token == "rt2"
+    await gateway.aclose()
+
+
+# -- in cookies -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("processes", [0, 1, 2])
+async def test_refr_05_in_cookies_requests_that_still_have_the_old_ones_are_served_with_the_new(
+    provider, opener, processes
+):
+    """0: one, whose tombstones are in its memory."""
+    gateway = Gateway(opener, provider)
+    stores = [opener() for _ in range(processes)]
+    shared = [CookieSessions(store, SharedSuccessors(store)) for store in stores]
+    parties = [gateway.process(sessions) for sessions in shared or [CookieSessions(MemoryTombstones())]]
+    cookie = await gateway.signs_in()
+    answers = []
+
+    async def one(party: RelyingParty) -> None:
+        answers.append(await gateway.ask(party, cookie))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            for party in parties:
+                nursery.start_soon(one, party)
+    for party in parties:
+        await one(party)
+    assert provider.grants == ["rt1"] and {subject(answer) for answer in answers} == {"alice"}
+    for answer in answers:  # each answer has them, whichever the browser sees last
+        new = "; ".join(f"{c.name}={c.value}" for c in answer.set_cookies if "session" in c.name)
+        assert (await gateway.session(new)).refresh_token == "rt2"
+    await gateway.aclose()
+
+
+async def test_what_became_of_old_cookies_is_known_for_a_minute_and_of_not_too_many():
+    own = OwnSuccessors()
+    for number in range(MOST + 2):
+        await own.put(APP, replace(SESSION, id=SessionId.of(number.to_bytes(32, "big"))), NOW)
+    newest, oldest = (replace(SESSION, id=SessionId.of(n.to_bytes(32, "big"))) for n in (MOST + 1, 1))
+    assert await own.get(APP, oldest, NOW) is None and await own.get(APP, newest, NOW + GRACE - 1) == newest
+    assert await own.get(APP, newest, NOW + GRACE) is None
+
+
+async def test_in_cookies_a_refused_refresh_token_ends_the_session_for_every_copy(provider, opener):
+    gateway = Gateway(opener, provider)
+    party = gateway.process(CookieSessions(opener()))
+    cookie = await gateway.signs_in()
+    provider.fault = CodeRefused("invalid_grant")
+    with pytest.raises(SessionEnded):
+        await gateway.ask(party, cookie)
+    assert await gateway.session(cookie) is None
+    await gateway.aclose()
+
+
+async def test_a_store_that_is_busy_comes_to_the_same(gateway, provider):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    asked = request(cookie=cookie, **gateway.headers)
+    assert subject(await party.perform(asked, Lookup())) == "alice" and provider.grants == ["rt1"]
+
+
+async def test_no_room_for_a_refresh_is_no_refusal_while_the_tokens_are_not_needed(gateway, provider):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    asked = request(cookie=cookie, **gateway.headers)
+    assert subject(party.unrefreshed(asked, Refresh(SESSION))) == "alice"
+    gateway.app = FORWARDS
+    needs = gateway.process()
+    gateway.now = NOW + 301
+    with pytest.raises(AccessTokenExpired):
+        needs.unrefreshed(asked, Refresh(SESSION))
+    assert provider.grants == []
