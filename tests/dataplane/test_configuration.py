@@ -212,10 +212,10 @@ WARNED = [
     ),
     ({"providers": {"main": {"issuer": "http://localhost:8180/realms/demo", "client_id": "x"}}}, []),
     (
-        {"limits": {"streams": 6_500}},
-        ["limits.streams: 6500 leaves nothing beside callback, login, lookup and logout, 6500"],
+        {"limits": {"streams": 8_500}},
+        ["limits.streams: 8500 leaves nothing beside callback, login, lookup, refresh and logout, 8500"],
     ),
-    ({"limits": {"streams": 6_501}}, []),
+    ({"limits": {"streams": 8_501}}, []),
     ({"limits": {"per_provider": 2_001}}, ["limits.per_provider: 2001 is never reached, since limits.callback, 2000,"]),
     ({"limits": {"per_provider": 2_000}}, []),
     ({"limits": {"per_provider": 2_000}, "providers": TWO}, ["limits.per_provider: is all of limits.callback, 2000,"]),
