@@ -1,8 +1,8 @@
-"""The admin listener: probes, the public keys of the assertion, and the last traces. Loopback by default.
+"""The admin listener: probes, the public keys of the assertion, sessions, and the last traces. Loopback by default.
 
-Nothing here changes anything but the spans that `POST /v1/traces` takes, and no answer may be kept or guessed at. The
-traces are readable by whoever reaches the port, so a page of another origin must not: a name that its owner can point
-at 127.0.0.1 (DNS rebinding) is refused as Host on the trace pages, and spans are not taken from a browser at all.
+Nothing here changes anything but the spans that `POST /v1/traces` takes and `/sessions` (admin_sessions.py), and no answer may
+be kept or guessed at. The traces are readable by whoever reaches the port, so a page of another origin must not: a name that its
+owner can point at 127.0.0.1 (DNS rebinding) is refused as Host on the trace pages, and spans are not taken from a browser at all.
 """
 
 import ipaddress
@@ -26,6 +26,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from extproc.addresses import Address
+from extproc.admin_sessions import sessions
+from extproc.operators import Operators
 from extproc.pages import traces as pages
 from extproc.traces import BadExport, Trace, TraceStore
 
@@ -51,7 +53,13 @@ async def _no_gauges() -> tuple[tuple[str, int], ...]:
 
 
 def application(
-    *, readiness: Readiness, jwks: str, traces: TraceStore, hosts: tuple[str, ...] = (), gauges: Gauges = _no_gauges
+    *,
+    readiness: Readiness,
+    jwks: str,
+    traces: TraceStore,
+    hosts: tuple[str, ...] = (),
+    gauges: Gauges = _no_gauges,
+    operators: Operators | None = None,
 ) -> Starlette:
     """The admin application.
 
@@ -89,6 +97,7 @@ def application(
         Route("/traces.json", _known_hosts(_list(traces), hosts)),
         Route("/traces/{trace_id}", _known_hosts(_one(traces), hosts)),
         Route("/v1/traces", _export(traces), methods=["POST"]),
+        Route("/sessions", _known_hosts(sessions(operators), hosts), methods=["GET", "DELETE"]),
     ]
     return Starlette(routes=routes, middleware=[Middleware(_Headers)])
 

@@ -1,4 +1,4 @@
-"""The command line: serve, envoy, check, schema, demo. The only place that reads settings and prints.
+"""The command line: serve, envoy, check, sessions, schema, demo. The only place that reads settings and prints.
 
 Exit codes: 0 all right, 1 something is wrong with what was asked for, 2 the command line itself.
 """
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
             help="the settings (default: %(default)s)",
         )
         command.set_defaults(run=run)
+    _add_sessions(commands.add_parser("sessions", help="list or end sessions, on the machine of a running processor"))
     schema = commands.add_parser("schema", help="print the JSON schema of the settings")
     schema.set_defaults(run=_schema)
     demo = commands.add_parser(
@@ -61,6 +62,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _add_sessions(command: argparse.ArgumentParser) -> None:
+    command.add_argument("what", choices=("list", "end"))
+    command.add_argument("--config", type=Path, default=Path("extproc.yaml"), metavar="FILE", help="the settings")
+    which = command.add_mutually_exclusive_group(required=True)
+    which.add_argument("--user", metavar="SUB", help="all of this user (the provider's sub)")
+    which.add_argument("--sid", help="those of a session at the provider")
+    which.add_argument("--all", action="store_true", help="everybody's")
+    command.set_defaults(run=_sessions)
+
+
+def _sessions(parsed: argparse.Namespace) -> int:
+    from extproc import sessions_command
+
+    return sessions_command.run(load(parsed.config), parsed)
 
 
 def _serve(parsed: argparse.Namespace) -> int:
@@ -110,6 +127,9 @@ def _check(parsed: argparse.Namespace) -> int:
             print(f"register at provider {application.provider}, for application {name}:")
             print(f"  redirect_uri              {settings.url(name)}oauth2/callback")
             print(f"  post_logout_redirect_uri  {settings.url(name)}oauth2/signed-out")
+            if settings.providers[str(application.provider)].backchannel_logout:
+                print(f"  backchannel_logout_uri    {settings.url(name)}oauth2/backchannel-logout")
+            print(f"  frontchannel_logout_uri   {settings.url(name)}oauth2/frontchannel-logout")
     for warning in dataplane.warnings(settings):
         print(f"warning: {warning}")
     if (missing := _store_missing(settings)) is not None:

@@ -18,5 +18,6 @@ COOKIES = "x-extproc-cookies"
 
 # our own endpoints, below an application's path_prefix
 ENDPOINTS = "oauth2/"
+BACKCHANNEL_LOGOUT = "backchannel-logout"  # the one whose body is read
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from extproc.oidc.errors import Overloaded
 from extproc.settings import Limits
 
-KINDS = ("callback", "login", "lookup", "refresh", "logout")
+KINDS = ("callback", "login", "lookup", "refresh", "logout", "provider_logout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Lanes:
         self.streams = 0
 
     def enter(self, kind: str, provider: str) -> Slot:
-        """A place in the lane. Raises Overloaded. kind: callback, login, lookup, refresh or logout."""
+        """A place in the lane. Raises Overloaded. kind: one of KINDS."""
         if self._kinds[kind] >= getattr(self.limits, kind):
             raise Overloaded(f"the lane for {kind} is full (limits.{kind})")
         if kind == "callback" and self._callbacks[provider] >= self.limits.per_provider:

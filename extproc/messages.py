@@ -80,6 +80,21 @@ def _head(head: wire.HttpHeaders, metadata: Mapping[str, str]) -> RequestHead:
     return RequestHead(request, head.end_of_stream, request.header("content-type").startswith("application/grpc"))
 
 
+def read_body(message: wire.ProcessingRequest) -> bytes:
+    """The whole body, as its route has it buffered. Raises UnexpectedMessage."""
+    phase = message.WhichOneof("request")
+    if phase != "request_body":
+        raise UnexpectedMessage(f"a message of the phase {phase} in place of the body")
+    return message.request_body.body
+
+
+def ask_for_body() -> wire.ProcessingResponse:
+    """Answers the headers where the body is needed. It says no `decision`: without a second answer the gate lets nothing through."""
+    response = wire.ProcessingResponse()
+    response.request_headers.response.SetInParent()
+    return response
+
+
 def override_message_timeout(seconds: float) -> wire.ProcessingResponse:
     """Asks Envoy to wait longer for this phase: once, and before anything else is written."""
     response = wire.ProcessingResponse()
@@ -88,7 +103,7 @@ def override_message_timeout(seconds: float) -> wire.ProcessingResponse:
 
 
 def write(answer: Answer, trace_id: str, *, grpc: bool = False) -> wire.ProcessingResponse:
-    """The one message that answers the request's headers."""
+    """The one message that answers the request's headers, or its body where that was asked for."""
     match answer:
         case Continue():
             return _continue(answer)
@@ -153,7 +168,7 @@ def _headers(answer: Respond, trace_id: str) -> list[tuple[str, str]]:
     elif answer.page is not None:
         headers.append(("content-type", "text/html; charset=utf-8" if answer.html else "application/problem+json"))
     if answer.page is not None and answer.html:
-        headers.append(("content-security-policy", pages.CSP))
+        headers.append(("content-security-policy", pages.csp(answer.framed_by)))
     if answer.retry_after is not None:
         headers.append(("retry-after", str(answer.retry_after)))
     if answer.allow is not None:

@@ -8,9 +8,10 @@ import trio
 
 from extproc import telemetry
 from extproc.messages import RequestHead
-from extproc.oidc.answers import Answer, Continue, Lookup, Refresh, Respond, Step
+from extproc.oidc.answers import Answer, Continue, Lookup, ReadBody, Refresh, Respond, Step
 from extproc.oidc.errors import OIDCError, ProviderTimeout
 from extproc.oidc.http import Request
+from extproc.oidc.provider_logout import posted
 from extproc.relying_party import RelyingParty
 
 T = TypeVar("T")
@@ -26,18 +27,25 @@ class Processor:
     def __init__(self, relying_party: RelyingParty) -> None:
         self._relying_party = relying_party
 
-    def step(self, head: RequestHead) -> Answer | Step:
-        """The inline lane: an answer, or the step that the held lane has to take."""
+    def step(self, head: RequestHead) -> Answer | Step | ReadBody:
+        """The inline lane: an answer, the step that the held lane has to take, or the wish for the body: then read()."""
         request = head.request
         with telemetry.span("decide") as span:
             try:
                 decision = self._relying_party.decide(request)
-                if not isinstance(decision, Continue | Respond):
+                if isinstance(decision, Step):
                     decision = self._relying_party.quick(request, decision) or decision
             except Exception as error:  # the boundary
                 return self.refuse(request, error)
             span.set_attribute("extproc.decision", type(decision).__name__)
             return decision
+
+    def read(self, head: RequestHead, body: bytes) -> Answer | Step:
+        """The same once the body is there."""
+        try:
+            return posted(body)
+        except Exception as error:  # the boundary
+            return self.refuse(head.request, error)
 
     def crowded_out(self, request: Request, step: Step, error: OIDCError) -> Answer:
         """No room in the lane: a refusal, but for tokens that are renewed another time where they are good for now."""

@@ -13,14 +13,18 @@ from typing import TypeVar, assert_never
 import trio
 
 from extproc import telemetry
+from extproc.ending import Ending
 from extproc.oidc.answers import (
     Answer,
     Authenticate,
+    BackChannelLogout,
     Continue,
     Decision,
     EndSession,
     Exchange,
+    FrontChannelLogout,
     Lookup,
+    ReadBody,
     Refresh,
     Respond,
     Step,
@@ -51,9 +55,10 @@ from extproc.oidc.errors import (
 )
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.jose import KeySet
-from extproc.oidc.logout import end_session_url, expired, signed_out_url
+from extproc.oidc.logout import expired
 from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.refusals import respond, retry_callback, retry_login
+from extproc.oidc.provider_logout import back_channel, is_back_channel
+from extproc.oidc.refusals import respond, respond_to_provider, retry_callback, retry_login
 from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import ID_BYTES, Session, SessionId, establish
 from extproc.oidc.token import TokenResponse, code_grant
@@ -84,6 +89,7 @@ class RelyingParty:
         self._clock = clock
         self._trusted_hops = trusted_hops
         self._refreshing = Refreshing(sessions, self.now)
+        self._ending = Ending(applications, providers, sessions, self.now)
 
     def now(self) -> int:
         return int(self._clock())
@@ -100,9 +106,11 @@ class RelyingParty:
 
     # -- the inline lane: on the event loop, without waiting -------------------------------------------------------
 
-    def decide(self, request: Request) -> Decision:
+    def decide(self, request: Request) -> Decision | ReadBody:
         """Raises OIDCError. A session that the store cannot give at once is a Lookup."""
         application, now = self.application(request), self.now()
+        if is_back_channel(application, request):
+            return back_channel(application, request)
         try:
             session = self._sessions.peek(application, request, now)
         except StoreBusy:
@@ -128,6 +136,8 @@ class RelyingParty:
         application = self._applications.get(request.application) if request is not None else None
         if application is not None and request is not None and isinstance(error, SessionEnded):
             return respond(error, application, request, expired(application, request))
+        if application is not None and request is not None and is_back_channel(application, request):
+            return respond_to_provider(error)
         if application is None or not isinstance(step, Exchange):
             return respond(error, application, request)
         spent: tuple[Cookie, ...] = ()
@@ -154,8 +164,8 @@ class RelyingParty:
                 return found if isinstance(found, Continue | Respond) else await self.perform(request, found)
             case Refresh():
                 return await self._refresh(request, step)
-            case EndSession():
-                return await self._end_session(request, step)
+            case EndSession() | BackChannelLogout() | FrontChannelLogout():
+                return await self._ending.perform(self.application(request), request, step)
             case _:
                 assert_never(step)
 
@@ -233,12 +243,14 @@ class RelyingParty:
         metadata = await provider.metadata()  # before anything is consumed: an absent provider costs no login
         await self._claim(application, step)
         self._check_response(application, metadata, step)
+        asked = self.now()
         # from here on a code may be spent: what was sent is finished, whoever leaves, and its tokens are kept or revoked;
         # shielded from the client's leaving, not from the deadline that is in force
         with trio.fail_at(trio.current_effective_deadline(), shield=True):
             tokens = await provider.token(code_grant(application.client, step.response.code or "", step.pending))
         try:
-            session = await self._establish(provider, application, step, tokens)
+            # dated by the question, so that a logout by the provider since then ends it as well
+            session = replace(await self._establish(provider, application, step, tokens), created=asked)
             with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
                 device = Device.of(request, self._trusted_hops)
                 kept = await self._sessions.begin(application, request, session, device, step.signed_in)
@@ -297,18 +309,3 @@ class RelyingParty:
             names.expired(names.login(step.pending.attempt)),
         )
         return Respond(303, "signed_in", location=application.origin + step.pending.return_to, cookies=cookies)
-
-    async def _end_session(self, request: Request, step: EndSession) -> Respond:
-        application = self.application(request)
-        if step.session is None:
-            return Respond(303, "signed_out", location=signed_out_url(application), cookies=step.expired)
-        with telemetry.span("store delete"):
-            await self._sessions.end(step.session, self.now())
-        onward = None
-        try:
-            metadata = await self.provider(request).metadata()
-            onward = end_session_url(application, metadata, step.session, secrets.token_urlsafe(16))
-        except OIDCError as error:
-            # ended here in any case; the provider's session then ends by its own limits
-            telemetry.log(logging.WARNING, "provider_logout_skipped", application=application.name, reason=error.reason)
-        return Respond(303, "signed_out", location=onward or signed_out_url(application), cookies=step.expired)

@@ -11,6 +11,7 @@ from extproc import admin, telemetry
 from extproc.addresses import Address
 from extproc.bridge import Bridge, guest
 from extproc.oidc.errors import OIDCError
+from extproc.operators import Operators
 from extproc.server import CannotListen
 from extproc.service import Service, allow_descriptors, public_keys
 from extproc.sessions import Sessions
@@ -70,7 +71,9 @@ async def _start_admin(
     async def gauges() -> tuple[tuple[str, int], ...]:
         return service.gauges()
 
-    app = admin.application(readiness=missing, jwks=public_keys(settings), traces=traces, gauges=gauges)
+    app = admin.application(
+        readiness=missing, jwks=public_keys(settings), traces=traces, gauges=gauges, operators=Operators(settings)
+    )
     ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def bound(_: Address) -> None:

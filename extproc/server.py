@@ -24,7 +24,7 @@ from extproc.bridge import Bridge
 from extproc.contract import SERVICE
 from extproc.health import Health
 from extproc.lanes import Lanes, Slot
-from extproc.oidc.answers import Answer, Continue, Lookup, Respond, Step, kind
+from extproc.oidc.answers import Answer, Continue, Lookup, ReadBody, Respond, Step, kind
 from extproc.oidc.errors import Overloaded
 from extproc.oidc.http import Request
 from extproc.oidc.session import SessionId
@@ -34,6 +34,7 @@ from extproc.settings import Limits, Timeouts
 
 Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
+BODY_TIMEOUT = 20.0  # seconds for a body of 64 kB
 MAX_TOUCHES = 100
 
 PENDING = 100_000
@@ -85,9 +86,31 @@ class Server:
         if self.lanes.crowded:
             return self._processor.refuse(head.request, Overloaded("too many streams (limits.streams)"))
         decision = self._processor.step(head)
+        if isinstance(decision, ReadBody):
+            decision = self._processor.read(head, await self._body(context, head, span))
         if isinstance(decision, Continue | Respond):
             return decision
         return await self._hold(context, head, decision, span)
+
+    async def _body(self, context: Context, head: messages.RequestHead, span: Span) -> bytes:
+        """Answers the headers and waits for the body, which is a phase of its own. What comes in its place aborts the stream."""
+        if head.end_of_stream:
+            return b""
+        await context.write(messages.ask_for_body())
+        span.add_event("body asked for")
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                message = await context.read()
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the body did not come")
+        if not isinstance(message, wire.ProcessingRequest):
+            await context.abort(grpc.StatusCode.ABORTED, "the stream ended before the body")
+        try:
+            return messages.read_body(message)
+        except messages.UnexpectedMessage as error:
+            telemetry.log(logging.ERROR, "unexpected_message", detail=str(error))
+            telemetry.failed(span, "unexpected_message")
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
 
     async def _hold(self, context: Context, head: messages.RequestHead, step: Step, span: Span) -> Answer:
         """The held lane: a place in it, more time from Envoy, then the work in trio under one deadline."""
@@ -176,7 +199,8 @@ def options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.server.max_pending_requests", pending),
         ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", 1_048_576),
+        # more than Envoy buffers of a body: what is too large gets our 413
+        ("grpc.max_receive_message_length", 4_194_304),
     ]
 
 

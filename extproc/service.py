@@ -22,6 +22,8 @@ from extproc.sessions import Sessions
 from extproc.settings import Settings
 from extproc.turnstile import Turnstile
 
+FINISHED = ("callback", "refresh", "logout", "provider_logout")  # what goes on after its client has left
+
 
 def key_ring(settings: Settings) -> KeyRing:
     return KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()])
@@ -48,6 +50,8 @@ def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
             session_idle=int(settings.session.idle),
             refresh_margin=int(settings.session.refresh_margin) if settings.session.refresh == "auto" else None,
             forward_access_token=application.forward_access_token,
+            backchannel_logout=settings.providers[application.provider].backchannel_logout,
+            logout_everywhere=settings.session.logout == "all",
         )
         for name, application in settings.applications.items()
         if application.provider is not None
@@ -118,7 +122,7 @@ class Service:
             scope.cancel()
         # what goes on after its client has left, a code exchange, may finish as well
         with trio.move_on_after(max(0.5, deadline - time.monotonic())):
-            while any(self._server.lanes.held(kind) for kind in ("callback", "refresh", "logout")):  # noqa: ASYNC110 - once in a life
+            while any(self._server.lanes.held(kind) for kind in FINISHED):  # noqa: ASYNC110 - once in a life
                 await trio.sleep(0.02)
         for provider in self._providers.values():
             await provider.aclose()

@@ -12,6 +12,7 @@ from extproc import admin, telemetry
 from extproc.oidc.assertion import jwks
 from extproc.oidc.errors import OIDCError
 from extproc.oidc.seal import KeyRing
+from extproc.operators import Operators
 from extproc.settings import Settings, SettingsError, with_secrets
 from extproc.spawn import WorkerFailed, launch
 from extproc.traces import BadExport, TraceStore
@@ -136,7 +137,11 @@ class Supervisor:
     def _application(self, settings: Settings) -> Starlette:
         ring = KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()])
         return admin.application(
-            readiness=self.workers.missing, jwks=jwks(ring), traces=self._traces, gauges=self.workers.gauges
+            readiness=self.workers.missing,
+            jwks=jwks(ring),
+            traces=self._traces,
+            gauges=self.workers.gauges,
+            operators=Operators(settings),
         )
 
     async def _serve_admin(self, task_status: trio.TaskStatus[None]) -> None:

@@ -45,6 +45,10 @@ class FakeProvider:
             raise ProviderUnavailable("away")
         return self.known
 
+    async def keys(self):
+        await self.metadata()
+        return key_set()
+
 
 class FakeStore:
     """A SessionStore without sessions; `busy` and `broken` are what a store can be."""
@@ -456,6 +460,76 @@ def test_a_client_that_leaves_is_no_error(serving, caplog):
 
     serving(test)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR and record.name == "extproc"]
+
+
+def logout_request(**more):
+    return headers("/oauth2/backchannel-logout", "POST", content_type="application/x-www-form-urlencoded", **more)
+
+
+def body(content: bytes = b"logout_token=x", **said):
+    return wire.ProcessingRequest(request_body=wire.HttpBody(body=content, end_of_stream=True, **said))
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "reason"),
+    [
+        (b"logout_token=x", 503, "provider_unavailable"),
+        (b"other=x", 400, "invalid_logout_request"),
+        (b"logout_token=" + b"x" * 100_000, 413, "body_too_large"),
+        (b"logout_token=" + b"x" * 2_000_000, 413, "body_too_large"),
+    ],
+)
+def test_logo_05_the_body_is_a_phase_of_its_own_with_one_answer(serving, content, status, reason):
+    async def test(call):
+        asked, *more = await call(logout_request(), body(content), half_close=False)
+        # nothing is decided yet: without a word of ours the gate would let nothing through
+        assert asked.WhichOneof("response") == "request_headers" and not asked.dynamic_metadata.fields
+        assert not asked.request_headers.response.HasField("header_mutation")
+        answer = more[-1].immediate_response
+        assert (answer.status.code, answer.details) == (status, reason)
+        assert [m.HasField("override_message_timeout") for m in more] == ([True, False] if status == 503 else [False])
+
+    serving(test, provider=FakeProvider(None))
+
+
+def test_a_request_without_a_body_is_answered_at_once(serving):
+    message = logout_request()
+    message.request_headers.end_of_stream = True
+
+    async def test(call):
+        (answer,) = await call(message, half_close=False)
+        assert answer.immediate_response.status.code == 400
+        sent = {o.header.key: o.header.raw_value for o in answer.immediate_response.headers.set_headers}
+        assert sent["cache-control"] == b"no-store" and sent["content-type"] == b"application/json"
+
+    serving(test)
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        [],
+        [wire.ProcessingRequest()],
+        [logout_request()],
+        [wire.ProcessingRequest(request_trailers=wire.HttpTrailers())],
+        [wire.ProcessingRequest(response_body=wire.HttpBody(body=b"logout_token=x"))],
+        [b"\xff\xff\xff"],
+    ],
+)
+def test_extp_07_what_comes_in_place_of_the_body_aborts_the_stream(serving, instead):
+    async def test(call):
+        await aborted(call, logout_request(), *instead)
+        assert len(await call(headers())) == 1
+
+    serving(test)
+
+
+def test_a_body_that_nobody_asked_for_changes_nothing(serving):
+    async def test(call):
+        (answer,) = await call(headers(method="POST"), body())
+        assert answer.immediate_response.status.code == 401
+
+    serving(test)
 
 
 def test_an_address_that_is_taken_is_said_clearly():

@@ -222,6 +222,12 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
             {"workers": 2, "gateway": {"processors": ["127.0.0.1:9500"]}},
             "gateway.processors lists 1 of the 2 addresses of workers",
         ),
+        (
+            {"store": {"kind": "cookie"}},  # row LOGO-19
+            "providers.main.backchannel_logout: sessions are in cookies, so a provider can end them only where a store"
+            " remembers it: set store.tombstones, or backchannel_logout: false",
+        ),
+        ({"session": {"logout": "everything"}}, ": session.logout: "),
     ],
 )
 def test_hdr_16_what_is_wrong_is_said_in_one_line(tmp_path, change, said):
@@ -232,7 +238,8 @@ def test_the_kind_of_store_may_be_left_out(tmp_path):
     assert read(tmp_path, RIGHT).store == SQLiteSettings()
     assert read(tmp_path, {**RIGHT, "store": {"path": "x"}}).store == SQLiteSettings(path=Path("x"))
     assert shares_tombstones(read(tmp_path, RIGHT).store)
-    assert not shares_tombstones(read(tmp_path, {**RIGHT, "store": {"kind": "cookie"}}).store)
+    alone = merged(RIGHT, {"store": {"kind": "cookie"}, "providers": {"main": {"backchannel_logout": False}}})
+    assert not shares_tombstones(read(tmp_path, alone).store)
     cookie = {**RIGHT, "store": {"kind": "cookie", "tombstones": {"path": "t"}}}
     assert read(tmp_path, cookie).store == CookieSettings(kind="cookie", tombstones=SQLiteSettings(path=Path("t")))
 

@@ -107,10 +107,11 @@ def _same(one: ApplicationSettings, other: ApplicationSettings) -> bool:
 
 def _limits(settings: Settings) -> Iterator[str]:
     limits = settings.limits
-    held = limits.callback + limits.login + limits.lookup + limits.refresh + limits.logout
+    lanes = (limits.callback, limits.login, limits.lookup, limits.refresh, limits.logout, limits.provider_logout)
+    held = sum(lanes)
     if held >= limits.streams:
         yield (
-            f"limits.streams: {limits.streams} leaves nothing beside callback, login, lookup, refresh and logout, {held} together: "
+            f"limits.streams: {limits.streams} leaves nothing beside callback, login, lookup, refresh and both logouts, {held} together: "
             f"when those lanes are full, everybody gets 503; raise it above {held}, or lower those"
         )
     if limits.per_provider > limits.callback:

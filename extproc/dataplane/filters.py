@@ -26,6 +26,7 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     MetadataOptions,
     MetadataOptionsMetadataNamespaces,
     ProcessingMode,
+    ProcessingModeBodySendMode,
     ProcessingModeHeaderSendMode,
 )
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
@@ -77,11 +78,7 @@ def processor(settings: Settings) -> ExternalProcessor:
         grpc_service=GrpcService(envoy_grpc=service, retry_policy=_retries()),
         failure_mode_allow=False,
         allow_mode_override=False,
-        # no response phase: a download or a WebSocket holds no stream
-        processing_mode=ProcessingMode(
-            request_header_mode=ProcessingModeHeaderSendMode.SEND,
-            response_header_mode=ProcessingModeHeaderSendMode.SKIP,
-        ),
+        processing_mode=processing_mode(),
         message_timeout=seconds(timeouts.message),
         max_message_timeout=seconds(max(timeouts.longest_held, timeouts.message) + _SLACK),
         # the route was chosen by the path: nobody changes that afterwards
@@ -89,6 +86,15 @@ def processor(settings: Settings) -> ExternalProcessor:
         forward_rules=HeaderForwardingRules(allowed_headers=ListStringMatcher(patterns=[exact(h) for h in FORWARDED])),
         metadata_options=MetadataOptions(receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[NAMESPACE])),
         status_on_error=HttpStatus(code=StatusCode.ServiceUnavailable),
+    )
+
+
+def processing_mode(body: ProcessingModeBodySendMode = ProcessingModeBodySendMode.NONE) -> ProcessingMode:
+    """No response phase: a download or a WebSocket holds no stream."""
+    return ProcessingMode(
+        request_header_mode=ProcessingModeHeaderSendMode.SEND,
+        response_header_mode=ProcessingModeHeaderSendMode.SKIP,
+        request_body_mode=body,
     )
 
 

@@ -30,19 +30,32 @@ from envoy_data_plane.envoy.config.route.v3 import (
     Tracing,
     VirtualHost,
 )
-from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import ExtProcOverrides, ExtProcPerRoute
+from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
+    ExtProcOverrides,
+    ExtProcPerRoute,
+    ProcessingModeBodySendMode,
+)
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import PerRouteConfig
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import RbacPerRoute
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 from envoy_data_plane.envoy.type.v3 import FractionalPercent
 from envoy_data_plane.google.protobuf import Any
 
-from extproc.contract import APPLICATION, CACHE_CONTROL, ENDPOINTS, MORE_COOKIES, NAMESPACE, PUBLIC, SET_COOKIE
+from extproc.contract import (
+    APPLICATION,
+    BACKCHANNEL_LOGOUT,
+    CACHE_CONTROL,
+    ENDPOINTS,
+    MORE_COOKIES,
+    NAMESPACE,
+    PUBLIC,
+    SET_COOKIE,
+)
 from extproc.contract import COOKIES as OURS
 from extproc.dataplane import patterns
 from extproc.dataplane.clusters import application_cluster
 from extproc.dataplane.cookies import keeping
-from extproc.dataplane.filters import ASSERTION, COOKIES, DECIDE, GATE, LIMIT
+from extproc.dataplane.filters import ASSERTION, COOKIES, DECIDE, GATE, LIMIT, processing_mode
 from extproc.dataplane.rate_limit import unlimited
 from extproc.dataplane.signed_in import asserted
 from extproc.dataplane.typed import ADD, header, pack, seconds, text
@@ -109,16 +122,25 @@ def _applications(settings: Settings, host: str) -> tuple[str, ...]:
 
 
 def _routes(settings: Settings, names: Sequence[str]) -> list[Route]:
-    own = [_own(settings, name) for name in names if not settings.applications[name].exclude]
+    own = [route for name in names if not settings.applications[name].exclude for route in _own(settings, name)]
     pages = [route for name in names for route in _application(settings, name)]
     nothing = _direct("none", EVERYTHING, 404, "There is nothing here.")
     return [*own, *pages, _direct("connect", CONNECT, 403, "There are no tunnels here."), nothing]
 
 
-def _own(settings: Settings, name: str) -> Route:
-    match = RouteMatch(prefix=settings.applications[name].path_prefix + ENDPOINTS)
-    route = _direct(f"{name}:own", match, 404, "There is nothing here.")
-    route.typed_per_filter_config = {DECIDE: _decide(name)}
+def _own(settings: Settings, name: str) -> Iterator[Route]:
+    """Our own endpoints. Of one of them the body is read, and of no other request."""
+    application = settings.applications[name]
+    prefix = application.path_prefix + ENDPOINTS
+    if settings.providers[str(application.provider)].backchannel_logout:
+        path = RouteMatch(path=prefix + BACKCHANNEL_LOGOUT)
+        yield _endpoint(f"{name}:{BACKCHANNEL_LOGOUT}", path, _decide(name, body=True))
+    yield _endpoint(f"{name}:own", RouteMatch(prefix=prefix), _decide(name))
+
+
+def _endpoint(name: str, match: RouteMatch, decide: Any) -> Route:
+    route = _direct(name, match, 404, "There is nothing here.")
+    route.typed_per_filter_config = {DECIDE: decide}
     # logins, callbacks and logouts are few, and the ones that somebody asks about: each has its trace
     route.tracing = Tracing(random_sampling=FractionalPercent(numerator=100))
     return route
@@ -165,12 +187,13 @@ def _asked(settings: Settings, name: str, *, public: bool) -> dict[str, Any]:
     return config
 
 
-def _decide(name: str, *, public: bool = False) -> Any:
-    """What the route says to the processor, in gRPC metadata, which no client can write."""
+def _decide(name: str, *, public: bool = False, body: bool = False) -> Any:
+    """What the route says to the processor, in gRPC metadata, which no client can write. body: it gets the body, too."""
     say = [HeaderValue(key=APPLICATION, value=name)]
     if public:
         say.append(HeaderValue(key=PUBLIC, value="1"))
-    return pack(ExtProcPerRoute(overrides=ExtProcOverrides(grpc_initial_metadata=say)))
+    mode = processing_mode(ProcessingModeBodySendMode.BUFFERED) if body else None
+    return pack(ExtProcPerRoute(overrides=ExtProcOverrides(grpc_initial_metadata=say, processing_mode=mode)))
 
 
 def _unasked() -> dict[str, Any]:

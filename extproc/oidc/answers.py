@@ -45,6 +45,7 @@ class Respond:
     login_url: str | None = None
     html: bool = True  # the page as HTML, not as a problem document
     allow: str | None = None  # for 405
+    framed_by: tuple[str, ...] = ()  # origins that may show the page in a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,29 @@ class EndSession:
     expired: tuple[Cookie, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class BackChannelLogout:
+    """End the sessions that a logout token names, once it is verified."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FrontChannelLogout:
+    """End the sessions that are of this one at the provider; `session`: this browser's, when it is one of them."""
+
+    sid: str = field(repr=False)
+    session: Session | None = None
+    expired: tuple[Cookie, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBody:
+    """Nothing can be said before the request's body is there; its route hands the body on, no other does."""
+
+
 Answer = Continue | Respond
-Step = Authenticate | Exchange | Lookup | Refresh | EndSession
+Step = Authenticate | Exchange | Lookup | Refresh | EndSession | BackChannelLogout | FrontChannelLogout
 Decision = Answer | Step
 
 
@@ -102,5 +124,7 @@ def kind(step: Step) -> str:
             return "refresh"
         case EndSession():
             return "logout"
+        case BackChannelLogout() | FrontChannelLogout():
+            return "provider_logout"
         case _:
             assert_never(step)

@@ -30,6 +30,8 @@ class Application:
     session_idle: int = 3600
     refresh_margin: int | None = None  # renew tokens so long before the access token ends; None: never
     forward_access_token: bool = False
+    backchannel_logout: bool = True
+    logout_everywhere: bool = True  # of this browser's sessions with the same provider
 
     @cached_property
     def path_prefix(self) -> str:

@@ -5,7 +5,8 @@ The rules, in the order in which they are looked at:
 1. The route that Envoy chose says which application a request is for and whether its path is public. Nothing that a client can
    write says so.
 2. Our own endpoints are below `{path_prefix}oauth2/`, on the host of the application's `url` only: login, callback, logout,
-   signed-out, userinfo. Everything else below it is 404; none of it ever reaches the application.
+   signed-out, userinfo, frontchannel-logout. Everything else below it is 404; none of it ever reaches the application.
+   backchannel-logout is no browser's, see provider_logout.py.
 3. A public path goes on, with identity headers when somebody is signed in and without them when nobody is.
 4. A session that is fresh goes on, with its identity headers and a new identity assertion for the browser; when its tokens are due
    they are renewed first. An application that wants the access token gets it, and no request without a valid one.
@@ -33,6 +34,7 @@ from extproc.oidc.errors import (
 )
 from extproc.oidc.http import Request
 from extproc.oidc.logout import expired, may_get, may_post
+from extproc.oidc.provider_logout import front_channel
 from extproc.oidc.refresh import AUTHORIZATION, bearer, due, renewable
 from extproc.oidc.session import Session
 
@@ -78,17 +80,23 @@ def endpoint(application: Application, request: Request, session: Session | None
             return login(application, request, session)
         case "logout":
             return logout(application, request, session)
-        case "signed-out":
-            return Respond(
-                200, "signed_out", page=Page("Signed out", "You are signed out.", application.url, "Sign in again")
-            )
-        case "userinfo":
-            _only(request, "GET", "HEAD")
-            if session is None:
-                raise LoginRequired
-            return Respond(200, "userinfo", json=session.claims.json())
+        case "frontchannel-logout":
+            return front_channel(application, request, session)
+        case "signed-out" | "userinfo":
+            return _told(application, request, session)
         case _:
             raise NoSuchEndpoint
+
+
+def _told(application: Application, request: Request, session: Session | None) -> Respond:
+    """What needs no more than what is known: the page after a logout, and who is signed in."""
+    if request.path == application.endpoints + "signed-out":
+        page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
+        return Respond(200, "signed_out", page=page)
+    _only(request, "GET", "HEAD")
+    if session is None:
+        raise LoginRequired
+    return Respond(200, "userinfo", json=session.claims.json())
 
 
 def admit(application: Application, session: Session, now: int) -> Continue:

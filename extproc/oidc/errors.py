@@ -7,11 +7,15 @@
     |- NoSuchEndpoint           404  no_such_endpoint
     |- MethodNotAllowed         405  method_not_allowed
     |- CrossSiteLogout          403  cross_site_logout
+    |- BodyTooLarge             413  body_too_large
+    |- InvalidLogout            400  invalid_logout_request
+    |- InvalidLogoutToken       400  logout_token_<check>
     |- SessionTooLarge          500  session_too_large
     |- CallbackRefused               what came back from the browser
     |  |- InvalidCallback       400  invalid_callback
     |  |- StateMismatch         400  state_mismatch
     |  |- LoginReused           400  login_already_used
+    |  |- SignedOutMeanwhile    400  signed_out_meanwhile
     |  |- IssuerMismatch        400  issuer_mismatch
     |  `- ProviderRefused       403, 502, 503  provider_<error>
     |- ProviderFault                 what the provider answered
@@ -104,6 +108,30 @@ class CrossSiteLogout(OIDCError):
     text = "Another site asked to sign you out. Nothing was changed."
 
 
+class BodyTooLarge(OIDCError):
+    status, reason, title = 413, "body_too_large", "Too large"
+    text = "This request is larger than a logout can be."
+
+
+class InvalidLogout(OIDCError):
+    """A request of the provider's that cannot be one for a logout."""
+
+    status, reason, title = 400, "invalid_logout_request", "Not signed out"
+    text = "This is no complete logout request of the identity provider. Nothing was changed."
+
+
+class InvalidLogoutToken(OIDCError):
+    """`check` names the check of Back-Channel Logout section 2.6 that failed, such as signature or events."""
+
+    status, title = 400, "Not signed out"
+    text = "This is no logout token of the identity provider for this service. Nothing was changed."
+
+    def __init__(self, check: str, detail: str = "") -> None:
+        self.check = check
+        self.reason = f"logout_token_{check}"
+        super().__init__(detail)
+
+
 class SessionTooLarge(OIDCError):
     """What the provider says of a user is more than a session may hold, here or in this kind of store."""
 
@@ -128,6 +156,13 @@ class StateMismatch(CallbackRefused):
 class LoginReused(CallbackRefused):
     reason = "login_already_used"
     text = "This sign-in was used already. Please start again."
+
+
+class SignedOutMeanwhile(CallbackRefused):
+    """The provider ended the user's sessions while this one began."""
+
+    reason = "signed_out_meanwhile"
+    text = "Your identity provider signed you out while this sign-in was under way. Please start again."
 
 
 class IssuerMismatch(CallbackRefused):

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 # Everything the core reads of a request: Envoy forwards these headers and no others (of the cookies, ours), so that an
 # application's secrets never reach this process. Adding one here adds it to the generated configuration.
 READ_HEADERS = (
-    ":authority", ":method", ":path", ":scheme", "accept", "access-control-request-method", "content-type", "cookie", "origin",
-    "purpose", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-purpose", "upgrade", "user-agent", "x-forwarded-for",
+    ":authority", ":method", ":path", ":scheme", "accept", "access-control-request-method", "content-length", "content-type", "cookie",
+    "origin", "purpose", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-purpose", "upgrade", "user-agent", "x-forwarded-for",
     "x-requested-with",
 )  # fmt: skip
 

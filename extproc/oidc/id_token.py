@@ -66,9 +66,9 @@ def verify_without_nonce(client: Client, token: str, access_token: str, keys: Ke
     claims = signed.verified(keys)
     if claims.get("iss") != client.issuer:
         raise InvalidIDToken("issuer", "iss is not the issuer of the settings")
-    subject = _subject(claims.get("sub"))
-    _check_audience(client, claims)
-    _check_times(claims, now, client.clock_skew)
+    subject = subject_of(claims.get("sub"))
+    check_audience(client, claims)
+    check_times(claims, now, client.clock_skew)
     _check_at_hash(claims, access_token, client.id_token_signed_response_alg)
     auth_time = number(claims["auth_time"]) if "auth_time" in claims else None
     if "auth_time" in claims and auth_time is None:
@@ -90,13 +90,15 @@ def check_nonce(id_token: IDToken, nonce: str) -> None:
         raise InvalidIDToken("nonce", "nonce is not the one that was sent")
 
 
-def _subject(value: object) -> str:
+def subject_of(value: object) -> str:
+    """A sub claim as text. Raises InvalidIDToken."""
     if not isinstance(value, str) or not 0 < len(value) <= 255 or not value.isprintable() or value.isspace():
         raise InvalidIDToken("subject", "sub is missing, too long or no printable text")
     return value
 
 
-def _check_audience(client: Client, claims: Mapping[str, Any]) -> None:
+def check_audience(client: Client, claims: Mapping[str, Any]) -> None:
+    """aud and azp. Raises InvalidIDToken."""
     audience = claims.get("aud")
     # a list is fine when we are the only one in it: other audiences are not trusted (section 3.1.3.7 step 3)
     if audience not in (client.client_id, [client.client_id]):
@@ -105,7 +107,8 @@ def _check_audience(client: Client, claims: Mapping[str, Any]) -> None:
         raise InvalidIDToken("audience", "azp is another client")
 
 
-def _check_times(claims: Mapping[str, Any], now: int, leeway: float) -> None:
+def check_times(claims: Mapping[str, Any], now: int, leeway: float) -> None:
+    """exp and iat, both demanded, and nbf. Raises InvalidIDToken."""
     expires, issued = number(claims.get("exp")), number(claims.get("iat"))
     if expires is None or now >= expires + leeway:
         raise InvalidIDToken("expired", "exp is missing or past")

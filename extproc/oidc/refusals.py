@@ -1,5 +1,6 @@
 """The one place where a refusal becomes an answer, and the links by which its page leads on."""
 
+import json
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -33,6 +34,16 @@ def respond(
         html=request is None or "text/html" in request.header("accept").lower(),
         allow=error.detail if error.status == 405 else None,
     )
+
+
+def respond_to_provider(error: OIDCError) -> Respond:
+    """The same to a provider that asked by itself (Back-Channel Logout section 2.8): JSON, and no cookie."""
+    said = {
+        "error": "invalid_request" if error.status < 500 else "temporarily_unavailable",
+        "error_description": error.reason,
+    }
+    allow = error.detail if error.status == 405 else None
+    return Respond(error.status, error.reason, json=json.dumps(said), retry_after=error.retry_after, allow=allow)
 
 
 def _retry(application: Application | None, request: Request | None) -> str | None:

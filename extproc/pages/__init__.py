@@ -7,6 +7,7 @@ is escaped all the same.
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from html import escape
 
 from extproc.oidc.answers import Page
@@ -31,7 +32,12 @@ dd{margin:0;font-family:ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:
 """.strip()
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 # form-action is left out where a form is: the logout's redirect to the provider would be held against it
-CSP = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+_CSP = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-ancestors "
+
+
+def csp(framed_by: Sequence[str] = ()) -> str:
+    """The page's Content-Security-Policy. framed_by: origins that may show it in a frame."""
+    return _CSP + (" ".join(framed_by) or "'none'")
 
 
 def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:

@@ -108,7 +108,10 @@ class Sessions(Protocol):
     async def begin(
         self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
     ) -> tuple[Cookie, ...]:
-        """Keeps a new session in place of another of the same browser; the cookies that it is to have. Raises SessionTooLarge."""
+        """Keeps a new session in place of another of the same browser; the cookies that it is to have.
+
+        Raises SessionTooLarge, and SignedOutMeanwhile when end_tagged() was faster.
+        """
 
     def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
         """The cookies that write down a session's last use; none where touch() does."""
@@ -137,10 +140,19 @@ class Sessions(Protocol):
         """Ends it, whoever has its cookies."""
 
     async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
-        """Ends every session that carries one of the tags. until: when the last of them would end by itself.
+        """Ends every session that carries one of the tags, and those that are about to begin with one.
 
-        How many there were; None where nobody can know.
+        until: when the last of them would end by itself. How many there were; None where nobody can know.
         """
+
+    async def end_known(self, tags: Sequence[bytes], now: int) -> int | None:
+        """Ends those that the store has, and leaves no mark: anybody may ask for it without filling the store."""
+
+    async def over(self, key: bytes, now: int) -> bool:
+        """Whether bury() has it."""
+
+    async def bury(self, key: bytes, at: int, expires: int) -> None:
+        """See Tombstones."""
 
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         """See Tombstones."""

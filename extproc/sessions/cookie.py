@@ -77,6 +77,16 @@ class CookieSessions:
             await self.tombstones.bury(tag, now, until)
         return None
 
+    async def end_known(self, tags: Sequence[bytes], now: int) -> int | None:
+        """Nothing: what a store does not have can be ended by a mark only."""
+        return None
+
+    async def over(self, key: bytes, now: int) -> bool:
+        return await self.tombstones.buried((key,), now) > 0
+
+    async def bury(self, key: bytes, at: int, expires: int) -> None:
+        await self.tombstones.bury(key, at, expires)
+
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         return await self.tombstones.claim(key, expires, now)
 

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
+from extproc.oidc.errors import SignedOutMeanwhile
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.index import open_entry
 from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Record, Session, SessionId, from_record, to_record
 from extproc.oidc.session_cookie import left_over
 from extproc.sessions import SessionStore
+
+BEGINNING = 3600  # seconds: no login takes longer from the provider's answer to its session
 
 
 class StoredSessions:
@@ -32,6 +35,10 @@ class StoredSessions:
     ) -> tuple[Cookie, ...]:
         record = to_record(application, session, device, secrets.token_bytes(2 * ENTROPY))
         await self.store.put(record, replaces.id.key if replaces is not None else None)
+        # its user may have been signed out between the provider's answer and this
+        if await self.store.buried(session.keys(application.ring), session.created) >= session.created:
+            await self.store.delete(session.id.key)
+            raise SignedOutMeanwhile
         names = application.cookies
         cookie = Cookie(names.session, session.id.value, names.secure, session.expires - session.created)
         return (cookie, *left_over(application, request, 1))
@@ -67,7 +74,18 @@ class StoredSessions:
         await self.store.delete(session.id.key)
 
     async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
+        for tag in tags:
+            await self.store.bury(tag, now, min(until, now + BEGINNING))
+        return await self.end_known(tags, now)
+
+    async def end_known(self, tags: Sequence[bytes], now: int) -> int | None:
         return sum([await self.store.end(tag, now) for tag in tags])
+
+    async def over(self, key: bytes, now: int) -> bool:
+        return await self.store.buried((key,), now) > 0
+
+    async def bury(self, key: bytes, at: int, expires: int) -> None:
+        await self.store.bury(key, at, expires)
 
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         return await self.store.claim(key, expires, now)

@@ -101,6 +101,10 @@ class ProviderSettings(Model):
     ca_file: Path | None = Field(
         None, description="what the provider's certificate is verified with; default: the system's authorities"
     )
+    backchannel_logout: bool = Field(
+        True,
+        description="the provider may end sessions (OpenID Connect Back-Channel Logout); needs store.tombstones where they are in cookies",
+    )
     trust_env: bool = Field(
         False, description="use HTTP(S)_PROXY and NO_PROXY of the environment for calls to this provider"
     )
@@ -248,6 +252,10 @@ class SessionSettings(Model):
         le=3600,
         description="renew so long before the access token ends; at most half its life, and earlier by a jitter",
     )
+    logout: Literal["all", "application"] = Field(
+        "all",
+        description="what a logout ends: this browser's sessions of all applications with that provider, or the one",
+    )
 
 
 class Timeouts(Model):
@@ -278,6 +286,9 @@ class Limits(Model):
     lookup: Count = Field(2_000, description="requests that wait for a busy session store")
     refresh: Count = Field(2_000, description="requests that wait for their session's tokens to be renewed")
     logout: Count = Field(500, description="logouts under way")
+    provider_logout: Count = Field(
+        200, description="logouts under way that a provider started, by itself or in a frame"
+    )
     per_provider: Count = Field(1_000, description="callbacks at one provider")
     connects: Count = Field(
         50, description="connections to one provider that are being made; more wait, within their deadline"
@@ -374,6 +385,7 @@ class Settings(Model):
             raise ValueError(
                 "workers: with store.kind cookie, several need store.tombstones; each would know alone which logins and sessions are over"
             )
+        self._check_backchannel_logout()
         self._check_overlaps()
         self._check_endpoints()
         return self
@@ -411,6 +423,14 @@ class Settings(Model):
                 f"gateway.processors lists {len(gateway.processors)} of the {len(listens)} addresses of workers: "
                 f"Envoy would never call the rest; list each worker of every machine, or leave it out"
             )
+
+    def _check_backchannel_logout(self) -> None:
+        for name in dict.fromkeys(application.provider for application in self.applications.values()):
+            if name is not None and self.providers[name].backchannel_logout and not shares_tombstones(self.store):
+                raise ValueError(
+                    f"providers.{name}.backchannel_logout: sessions are in cookies, so a provider can end them only"
+                    " where a store remembers it: set store.tombstones, or backchannel_logout: false"
+                )
 
     def _check_overlaps(self) -> None:
         taken: dict[tuple[str, str], str] = {}

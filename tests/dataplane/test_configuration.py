@@ -212,10 +212,10 @@ WARNED = [
     ),
     ({"providers": {"main": {"issuer": "http://localhost:8180/realms/demo", "client_id": "x"}}}, []),
     (
-        {"limits": {"streams": 8_500}},
-        ["limits.streams: 8500 leaves nothing beside callback, login, lookup, refresh and logout, 8500"],
+        {"limits": {"streams": 8_700}},
+        ["limits.streams: 8700 leaves nothing beside callback, login, lookup, refresh and both logouts, 8700"],
     ),
-    ({"limits": {"streams": 8_501}}, []),
+    ({"limits": {"streams": 8_701}}, []),
     ({"limits": {"per_provider": 2_001}}, ["limits.per_provider: 2001 is never reached, since limits.callback, 2000,"]),
     ({"limits": {"per_provider": 2_000}}, []),
     ({"limits": {"per_provider": 2_000}, "providers": TWO}, ["limits.per_provider: is all of limits.callback, 2000,"]),
@@ -291,5 +291,24 @@ def test_our_own_endpoints_always_have_a_trace_and_other_requests_a_share() -> N
     (manager,) = typed(simple(), "HttpConnectionManager")
     assert manager["tracing"]["random_sampling"] == {"value": 1.0}
     routes = [route for host in manager["route_config"]["virtual_hosts"] for route in host["routes"]]
-    own = {route["name"] for route in routes if route["name"].endswith(":own")}
+    own = {route["name"] for route in routes if route["name"].endswith((":own", ":backchannel-logout"))}
     assert own == {route["name"] for route in routes if route.get("tracing")} != set()
+
+
+def test_the_body_of_a_logout_by_the_provider_is_read_and_of_no_other_request() -> None:
+    def routes(made: Settings) -> dict[str, dict[str, Any]]:
+        (manager,) = typed(made, "HttpConnectionManager")
+        return {r["name"]: r for host in manager["route_config"]["virtual_hosts"] for r in host["routes"]}
+
+    found = routes(simple())
+    modes = {
+        name: mode
+        for name, route in found.items()
+        if (mode := route["typed_per_filter_config"].get("decide", {}).get("overrides", {}).get("processing_mode"))
+    }
+    head = {"request_header_mode": "SEND", "response_header_mode": "SKIP"}
+    assert modes == {"app:backchannel-logout": {**head, "request_body_mode": "BUFFERED"}}
+    assert found["app:backchannel-logout"]["match"] == {"path": "/oauth2/backchannel-logout"}
+    assert list(found).index("app:backchannel-logout") < list(found).index("app:own")
+    off = {"main": {"issuer": "https://idp.example", "client_id": "gateway", "backchannel_logout": False}}
+    assert "app:backchannel-logout" not in routes(simple(providers=off))

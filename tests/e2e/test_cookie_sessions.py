@@ -155,7 +155,8 @@ def test_cook_15_a_browser_whose_jar_is_full_gets_an_answer_and_a_way_out(stack)
 
 
 def test_without_a_store_for_tombstones_a_logout_holds_at_this_process_and_the_start_says_what_is_missing():
-    with Stack(Liar(), settings={"store": {"kind": "cookie", "path": None}}) as stack, stack.user() as user:
+    settings = {"store": {"kind": "cookie", "path": None}, "providers": {"main": {"backchannel_logout": False}}}
+    with Stack(Liar(), settings=settings) as stack, stack.user() as user:
         assert "tombstones_not_shared" in stack.extproc.output()
         page = user.go(stack.url("/private"))
         copy = jar(user)

@@ -1,5 +1,7 @@
 """npm oidc-provider, a certified provider, behind the same Envoy with one worker."""
 
+from typing import Any
+
 import pytest
 from rig.downloads import found
 from rig.journey import whole_journey
@@ -30,9 +32,32 @@ def test_signs_in_and_out_at_a_provider_that_is_not_behind_this_envoy() -> None:
         assert user.go(stack.url("/private")).json()["target"] == "/private"
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "cookie"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_logout_at_the_provider_itself_ends_the_session_here(kind: str, tls: bool) -> None:
+    def settings(stack: Stack) -> dict[str, Any]:
+        over = {"tombstones": {"path": str(stack.directory / "over.sqlite3")}}
+        return {"store": {"kind": "cookie", "path": None, **over} if kind == "cookie" else {}}
+
+    with Stack(OidcProvider(), settings=settings, tls=tls) as stack, stack.user() as user, stack.user() as other:
+        for browser in (user, other):
+            assert browser.go(stack.url("/private")).status_code == 200
+        user.go(f"{stack.place.origin}/session/end")
+        (line,) = stack.access_log(lambda line: line["path"] == "/oauth2/backchannel-logout")
+        assert (line["status"], line["route"], line["reason"]) == (200, "app:backchannel-logout", "backchannel_logout")
+        for browser, status in ((user, 303), (other, 200)):  # by sid: the other browser's session is another
+            for cookie in browser.cookies.named("__Host-extproc-assertion-") + browser.cookies.named(
+                "extproc-assertion-"
+            ):
+                browser.cookies.drop(cookie.name)
+            assert browser.navigate(stack.url("/private")).status_code == status
+
+
 def test_signs_in_and_out_on_the_oldest_envoy() -> None:
     with Stack(OidcProvider(), envoy=found("EXTPROC_ENVOY_OLDEST", "the oldest Envoy")) as stack:
         whole_journey(stack, GROUPS)
+        (line,) = stack.access_log(lambda line: line["path"] == "/oauth2/backchannel-logout")
+        assert line["status"] == 200  # the provider tells every client, the one that began it too
 
 
 def test_calls_the_provider_through_the_same_envoy() -> None:

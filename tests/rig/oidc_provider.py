@@ -38,6 +38,8 @@ class OidcProvider:
             ISSUER=self.address if self.direct else place.origin,
             REDIRECTS=",".join(f"{url}oauth2/callback" for url in place.applications),
             POST_LOGOUT=",".join(url + path for url in place.applications for path in POST_LOGOUT_PATHS),
+            BACKCHANNEL=f"{place.applications[0]}oauth2/backchannel-logout",
+            **({"NODE_EXTRA_CA_CERTS": str(place.ca_file)} if place.ca_file else {}),
         )
 
     def run(self, directory: Path, **environment: str) -> Self:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from rig.webuser import read_set_cookie
 from extproc.oidc.answers import Lookup
 from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
-from extproc.oidc.errors import LoginRequired, SessionTooLarge
+from extproc.oidc.errors import LoginRequired, SessionTooLarge, SignedOutMeanwhile
 from extproc.oidc.index import IndexEntry, open_entry, sid_tags, subject_tags
 from extproc.oidc.seal import KeyRing
 from extproc.oidc.session import MAX_SEALED, Session, SessionId
@@ -131,6 +132,30 @@ async def test_logo_16_a_session_at_the_provider_ends_alone(sessions):
     await begin(sessions, two, session(b"2", sid="another"))
     await sessions.end_tagged(sid_tags(RING, ISSUER, "another"), NOW, NOW + 43_200)
     assert await find(sessions, one) is not None and await find(sessions, two) is None
+
+
+async def test_a_login_that_the_provider_ended_before_it_was_kept_is_no_session(sessions, jar):
+    await sessions.end_tagged(sid_tags(RING, ISSUER, "at the provider"), NOW, NOW + 43_200)
+    with suppress(SignedOutMeanwhile):  # cookies say it at their first use
+        await begin(sessions, jar, session())
+    assert await find(sessions, jar) is None
+    await begin(sessions, jar, session(b"2", created=NOW + 1))
+    assert await find(sessions, jar) is not None
+
+
+async def test_what_anybody_may_ask_for_leaves_no_mark(sessions, jar):
+    """A frame may name any sid: in cookies it ends nothing, in a store what is there, and a login goes on afterwards."""
+    await begin(sessions, jar, session(b"1"))
+    count = await sessions.end_known(sid_tags(RING, ISSUER, "at the provider"), NOW)
+    assert (await find(sessions, jar) is None) == (count == 1) and count in (1, None)
+    await begin(sessions, jar, session(b"2"))
+    assert await find(sessions, jar) is not None
+
+
+async def test_what_was_done_is_marked_for_as_long_as_it_could_be_asked_again(sessions):
+    assert not await sessions.over(b"k" * 32, NOW)
+    await sessions.bury(b"k" * 32, NOW, NOW + 60)
+    assert await sessions.over(b"k" * 32, NOW + 59)
 
 
 @rows("cook_19")

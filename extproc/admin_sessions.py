@@ -1,0 +1,76 @@
+"""`/sessions` of the admin listener: what `extproc sessions` asks for. Every request of it is in the log, with who asked.
+
+It changes something, so more is wanted than for a page to look at: the asker is on this machine, whatever address the listener
+has, and sends a header that no page of a browser can send here (no CORS answer of ours would let it).
+"""
+
+import ipaddress
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from extproc import telemetry
+from extproc.oidc.errors import StoreUnavailable
+from extproc.operators import NotPossible, Operators, Wanted
+
+HEADER = "x-extproc-operator"
+
+
+def sessions(operators: Operators | None) -> Callable[[Request], Awaitable[Response]]:
+    """GET lists, DELETE ends: ?user=SUB, ?sid=SID, or for all ?all=1."""
+
+    async def endpoint(request: Request) -> Response:
+        if operators is None:
+            return _error(404, "sessions are not managed here")
+        if not _of_this_machine(request) or request.headers.get(HEADER) != "1":
+            return _error(403, f"only for processes of this machine, with the header {HEADER}: 1")
+        query = request.query_params
+        wanted = Wanted(query.get("user") or None, query.get("sid") or None)
+        if (wanted == Wanted()) != (query.get("all") == "1"):
+            return _error(400, "say user, sid, or all=1")
+        try:
+            return await (_end if request.method == "DELETE" else _list)(operators, wanted, request)
+        except NotPossible as error:
+            return _error(409, str(error))
+        except StoreUnavailable as error:
+            telemetry.log(logging.WARNING, "refused", reason=error.reason, detail=error.detail)
+            return _error(503, "the store does not answer; its log line says why")
+
+    return endpoint
+
+
+async def _list(operators: Operators, wanted: Wanted, request: Request) -> Response:
+    found = await operators.listed(wanted)
+    _audit("sessions_listed", request, wanted, len(found))
+    return JSONResponse({"sessions": [asdict(entry) for entry in found]})
+
+
+async def _end(operators: Operators, wanted: Wanted, request: Request) -> Response:
+    ended = await operators.end(wanted)
+    _audit("sessions_ended", request, wanted, ended)
+    return JSONResponse({"ended": ended})
+
+
+def _audit(event: str, request: Request, wanted: Wanted, count: int | None) -> None:
+    telemetry.log(logging.INFO, event, by=_address(request), wanted=str(wanted)[:400], count=count)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client is not None else ""
+
+
+def _of_this_machine(request: Request) -> bool:
+    """Not through a proxy either: then its address is the proxy's."""
+    if any(name in request.headers for name in ("x-forwarded-for", "forwarded", "origin")):
+        return False
+    try:
+        return ipaddress.ip_address(_address(request)).is_loopback
+    except ValueError:
+        return False
+
+
+def _error(status: int, text: str) -> Response:
+    return JSONResponse({"error": text}, status)

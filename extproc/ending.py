@@ -1,0 +1,179 @@
+"""Ending: how sessions end before their time, started here (logout) or by the provider (back-channel, front-channel).
+
+What ends here ends first, and whatever the provider does afterwards, or does not do, changes nothing about it.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import assert_never
+
+import trio
+
+from extproc import telemetry
+from extproc.oidc.answers import BackChannelLogout, EndSession, FrontChannelLogout, Page, Respond
+from extproc.oidc.application import Application
+from extproc.oidc.errors import InvalidLogoutToken, OIDCError, ProviderUnavailable, UnknownKey
+from extproc.oidc.http import Request, origin
+from extproc.oidc.index import sid_tags
+from extproc.oidc.logout import end_session_url, expired, signed_out_url
+from extproc.oidc.provider_logout import LogoutToken, verify_logout_token
+from extproc.oidc.session import Session
+from extproc.oidc.token import revocation
+from extproc.provider import Provider
+from extproc.sessions import Sessions
+
+REVOCATION_TIMEOUT = 3.0  # seconds, best effort
+Ends = EndSession | BackChannelLogout | FrontChannelLogout
+
+
+class Ending:
+    """Every way in which sessions end at somebody's word. `providers` by application name; `now`: seconds since the epoch."""
+
+    def __init__(
+        self,
+        applications: Mapping[str, Application],
+        providers: Mapping[str, Provider],
+        sessions: Sessions,
+        now: Callable[[], int],
+    ) -> None:
+        self._applications = applications
+        self._providers = providers
+        self._sessions = sessions
+        self._now = now
+
+    async def perform(self, application: Application, request: Request, step: Ends) -> Respond:
+        """Carries out a step. Raises OIDCError."""
+        # shielded from the client's leaving, not from the deadline that is in force: who asked for an end gets it
+        with trio.fail_at(trio.current_effective_deadline(), shield=True):
+            match step:
+                case EndSession():
+                    return await self._log_out(application, request, step)
+                case BackChannelLogout():
+                    return await self._back_channel(application, step)
+                case FrontChannelLogout():
+                    return await self._front_channel(application, step)
+                case _:
+                    assert_never(step)
+
+    async def revoke(self, application: Application, access_token: str, refresh_token: str | None) -> None:
+        """Gives tokens back (RFC 7009; a refresh token takes its access tokens with it), best effort and bounded, whoever has left."""
+        token, hint = (refresh_token, "refresh_token") if refresh_token else (access_token, "access_token")
+        provider = self._providers[application.name]
+        with trio.move_on_after(REVOCATION_TIMEOUT) as scope:
+            scope.shield = True
+            try:
+                await provider.revoke(revocation(application.client, token, hint))
+            except OIDCError as error:
+                telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason=error.reason)
+        if scope.cancelled_caught:
+            telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason="too_slow")
+
+    # -- by the user ------------------------------------------------------------------------------------------------
+
+    async def _log_out(self, application: Application, request: Request, step: EndSession) -> Respond:
+        """This browser's sessions here, then the one at the provider (OpenID Connect RP-Initiated Logout 1.0)."""
+        cookies = step.expired
+        ended = [(application, step.session)] if step.session is not None else []
+        for other in self._siblings(application):
+            cookies += expired(other, request)
+            session = await self._sessions.find(other, request, self._now())
+            if session is not None and session.fresh(other, self._now()):
+                ended.append((other, session))
+        for owner, session in ended:
+            await self._end(owner, session)
+        onward = await self._give_back(application, ended) if ended else None
+        return Respond(303, "signed_out", location=onward or signed_out_url(application), cookies=cookies)
+
+    def _siblings(self, application: Application) -> Iterator[Application]:
+        """The other applications of the same provider, where a logout is for all."""
+        provider = self._providers[application.name]
+        for other in self._applications.values() if application.logout_everywhere else ():
+            if other is not application and self._providers[other.name] is provider:
+                yield other
+
+    async def _end(self, application: Application, session: Session) -> None:
+        now = self._now()
+        with telemetry.span("store delete"):
+            await self._sessions.end(session, now)
+            if session.sid is not None and application.logout_everywhere:
+                # on other hosts, whose cookies are not in this request
+                tags = sid_tags(application.ring, session.issuer, session.sid)
+                await self._sessions.end_tagged(tags, now, now + application.session_lifetime)
+
+    async def _give_back(self, application: Application, ended: Sequence[tuple[Application, Session]]) -> str | None:
+        """Tokens to the provider, beside the search for the address at which its own session ends; None: there is none."""
+        onward = None
+        # what is ended stays ended: at the deadline the browser simply goes to our own page
+        with trio.move_on_at(trio.current_effective_deadline(), shield=True):
+            async with trio.open_nursery() as nursery:
+                for owner, session in ended:
+                    nursery.start_soon(self.revoke, owner, session.access_token, session.refresh_token)
+                onward = await self._onward(application, ended[0][1])
+        return onward
+
+    async def _onward(self, application: Application, session: Session) -> str | None:
+        try:
+            metadata = await self._providers[application.name].metadata()
+        except OIDCError as error:
+            # ended here in any case; the provider's session then ends by its own limits
+            telemetry.log(logging.WARNING, "provider_logout_skipped", application=application.name, reason=error.reason)
+            return None
+        return end_session_url(application, metadata, session, secrets.token_urlsafe(16))
+
+    # -- by the provider --------------------------------------------------------------------------------------------
+
+    async def _back_channel(self, application: Application, step: BackChannelLogout) -> Respond:
+        """OpenID Connect Back-Channel Logout 1.0 section 2.7: the sessions of every application with this provider."""
+        token = await self._verified(application, step.token)
+        now = self._now()
+        with telemetry.span("store delete"):
+            if await self._sessions.over(token.key, now):
+                raise InvalidLogoutToken("replayed", "its jti was seen before")
+            ended = await self._sessions.end_tagged(
+                token.tags(application.ring), now, now + application.session_lifetime
+            )
+            # only now: a token that the store kept from being carried out may come again
+            await self._sessions.bury(token.key, now, token.expires)
+        self._ended("backchannel_logout", application, ended, by="sid" if token.sid is not None else "sub")
+        return Respond(200, "backchannel_logout")
+
+    async def _verified(self, application: Application, token: str) -> LogoutToken:
+        provider = self._providers[application.name]
+        keys = await provider.keys()
+        with telemetry.span("verify"):
+            try:
+                return verify_logout_token(application.client, token, keys, self._now())
+            except UnknownKey:
+                newer = await provider.newer_keys()
+            try:
+                return verify_logout_token(application.client, token, newer, self._now())
+            except UnknownKey as error:
+                raise InvalidLogoutToken(error.check, error.detail) from None
+
+    async def _front_channel(self, application: Application, step: FrontChannelLogout) -> Respond:
+        """OpenID Connect Front-Channel Logout 1.0 section 2."""
+        with telemetry.span("store delete"):
+            if step.session is not None:
+                await self._end(application, step.session)
+            # no mark is left for a sid that nobody has: anybody can ask
+            tags = sid_tags(application.ring, application.client.issuer, step.sid)
+            ended = await self._sessions.end_known(tags, self._now())
+        self._ended("frontchannel_logout", application, ended, by="sid")
+        page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
+        return Respond(200, "signed_out", cookies=step.expired, page=page, framed_by=self._frames(application))
+
+    def _frames(self, application: Application) -> tuple[str, ...]:
+        """Where the provider's page with our frame in it may be."""
+        found = [origin(application.client.issuer)]
+        try:
+            metadata = self._providers[application.name].peek_metadata()
+        except ProviderUnavailable:
+            metadata = None
+        if metadata is not None and metadata.end_session_endpoint is not None:
+            found.append(origin(metadata.end_session_endpoint))
+        return tuple(dict.fromkeys(found))
+
+    def _ended(self, what: str, application: Application, ended: int | None, by: str) -> None:
+        provider = self._providers[application.name].name
+        telemetry.log(logging.INFO, what, application=application.name, provider=provider, ended=ended, by=by)

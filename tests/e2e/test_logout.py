@@ -1,0 +1,366 @@
+"""How sessions end, through a real Envoy: by the user for all applications, by the provider's own request, by its frame.
+
+Each in a store and in cookies. What is asked of a session afterwards is asked without its assertion, by which Envoy would let
+it through for the rest of its life, one minute at most.
+"""
+
+import itertools
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx
+import pytest
+from rig.liar import Liar
+from rig.processes import wait_until
+from rig.rows import rows
+from rig.stack import Stack
+from rig.tokens import Signer, public
+from rig.webuser import WebUser
+
+from extproc.oidc.provider_logout import EVENT, MAX_BODY
+
+BACK, FORM = "/oauth2/backchannel-logout", "application/x-www-form-urlencoded"
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "cookie"])
+def running(request):
+    def settings(stack: Stack):
+        cookie = {"kind": "cookie", "path": None, "tombstones": {"path": str(stack.directory / "over.sqlite3")}}
+        app = {"upstream": stack.app.url, "provider": "main"}
+        other = f"http://other.localhost:{stack.port}/"
+        return {
+            "store": cookie if request.param == "cookie" else {},
+            "timeouts": {"call": 3},
+            "applications": {
+                "wiki": {"hosts": ["localhost"], "path_prefix": "/wiki/", **app},
+                "other": {"hosts": ["other.localhost"], "url": other, **app},
+            },
+        }
+
+    with Stack(Liar(), settings=settings) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running):
+    """Its provider honest again, and with a user and a session that no other test has."""
+    liar = running.provider
+    for lie in (liar.claims, liar.metadata, liar.answers):
+        lie.clear()
+    liar.keys[:], liar.signer = [public("RS256")], Signer()
+    for seen in (liar.asked, liar.revoked, running.app.requests):
+        seen.clear()
+    number = next(NUMBERS)
+    liar.user, liar.claims["sid"] = f"user-{number}", f"sid-{number}"
+    return running
+
+
+@pytest.fixture
+def user(stack):
+    with stack.user() as user:
+        yield user
+
+
+def signs_in(stack: Stack, user: WebUser, *paths: str) -> None:
+    for path in paths or ("/private",):
+        page = user.go(path if path.startswith("http:") else stack.url(path))
+        assert page.status_code == 200 and ["x-auth-sub", stack.provider.user] in page.json()["headers"], user.journey()
+
+
+def lives(stack: Stack, user: WebUser, path: str = "/private") -> bool:
+    """Whether the session serves, were its assertion used up; a navigation without one starts a login."""
+    for cookie in user.cookies.named("extproc-assertion-"):
+        user.cookies.drop(cookie.name)
+    answer = user.navigate(path if path.startswith("http:") else stack.url(path))
+    assert answer.status_code in (200, 303), answer.text
+    assert answer.status_code == 200 or answer.headers["location"].startswith(f"{stack.provider.issuer}/auth?")
+    return answer.status_code == 200
+
+
+def logout_token(stack: Stack, header: dict | None = None, **changes) -> str:
+    now, liar = int(time.time()), stack.provider
+    claims = {
+        "iss": liar.issuer,
+        "aud": "gateway",
+        "iat": now,
+        "exp": now + 120,
+        "jti": f"jti-{next(NUMBERS)}",
+        "events": {EVENT: {}},
+        "sub": liar.user,
+        "sid": liar.claims["sid"],
+        **changes,
+    }
+    said = {name: value for name, value in claims.items() if value is not None}
+    return liar.signer.sign(said, **{"typ": "logout+jwt", **(header or {})})
+
+
+def posts(stack: Stack, token: str, *, path: str = BACK, **more) -> httpx.Response:
+    return httpx.post(stack.url(path), data={"logout_token": token, "other": "1"}, trust_env=False, **more)
+
+
+def is_refused(answer: httpx.Response, status: int, reason: str) -> bool:
+    said = {"error": "invalid_request" if status < 500 else "temporarily_unavailable", "error_description": reason}
+    assert (answer.status_code, answer.json()) == (status, said)
+    assert answer.headers["cache-control"] == "no-store" and "set-cookie" not in answer.headers
+    return True
+
+
+@pytest.mark.parametrize("by", ["sid", "sub"])
+@rows("logo_05", "logo_16", "logo_19")
+def test_the_provider_ends_the_sessions_of_every_application_at_once(stack, user, by):
+    other = f"http://other.localhost:{stack.port}/"
+    paths = ("/private", "/wiki/", other)
+    signs_in(stack, user, *paths)
+    with stack.user() as elsewhere, stack.user() as stranger:
+        mine, stack.provider.claims["sid"] = stack.provider.claims["sid"], "at another device"
+        signs_in(stack, elsewhere)
+        name, stack.provider.user = stack.provider.user, f"{stack.provider.user}-not"
+        signs_in(stack, stranger)
+        stack.provider.user = name
+        answer = posts(stack, logout_token(stack, sid=mine if by == "sid" else None))
+        assert (answer.status_code, answer.content) == (200, b"") and answer.headers["cache-control"] == "no-store"
+        assert "set-cookie" not in answer.headers
+        assert [lives(stack, user, path) for path in paths] == [False, False, False]
+        assert lives(stack, elsewhere) == (by == "sid") and lives(stack, stranger)
+
+
+def test_the_fast_path_ends_with_the_assertion_which_lives_a_minute(stack, user):
+    signs_in(stack, user)
+    assertion = user.cookies.get("extproc-assertion-app")
+    assert 0 < assertion.expires - time.time() <= 45  # the browser drops it before Envoy would refuse it
+    assert posts(stack, logout_token(stack)).status_code == 200
+    before = stack.streams()
+    assert user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == before
+    assert not lives(stack, user)
+
+
+@rows("logo_17")
+def test_what_is_over_or_was_never_there_is_a_success(stack):
+    for _ in range(2):
+        assert posts(stack, logout_token(stack, sid="nobody's")).status_code == 200
+
+
+def test_a_token_is_carried_out_once(stack, user):
+    token = logout_token(stack)
+    assert posts(stack, token).status_code == 200
+    assert is_refused(posts(stack, token), 400, "logout_token_replayed")
+    assert is_refused(posts(stack, token, path="/wiki" + BACK), 400, "logout_token_replayed")
+    assert posts(stack, logout_token(stack), path="/wiki" + BACK).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("row", "token", "reason"),
+    [
+        ("logo_06", lambda stack: logout_token(stack, {"alg": "none"}), "logout_token_algorithm"),
+        ("logo_07", lambda stack: Signer("ES256").sign({"iss": "x"}), "logout_token_algorithm"),
+        ("logo_08", lambda stack: logout_token(stack, iss="https://evil.example"), "logout_token_issuer"),
+        ("logo_08", lambda stack: logout_token(stack, aud="another"), "logout_token_audience"),
+        ("logo_10", lambda stack: logout_token(stack, nonce="n"), "logout_token_nonce"),
+        ("logo_12", lambda stack: logout_token(stack, events=None), "logout_token_events"),
+        ("logo_12", lambda stack: logout_token(stack, events={EVENT: "yes"}), "logout_token_events"),
+        ("logo_12", lambda stack: logout_token(stack, sub=None, sid=None), "logout_token_subject"),
+        ("logo_12", lambda stack: logout_token(stack, {"typ": "at+jwt"}), "logout_token_type"),
+        ("logo_13", lambda stack: logout_token(stack, jti=None), "logout_token_jti"),
+        ("logo_13", lambda stack: logout_token(stack, exp=int(time.time()) - 61), "logout_token_expired"),
+        ("logo_13", lambda stack: logout_token(stack, iat=int(time.time()) - 4000), "logout_token_issued_at"),
+    ],
+)
+def test_a_token_that_is_not_right_ends_nothing(stack, user, row, token, reason):
+    signs_in(stack, user)
+    assert is_refused(posts(stack, token(stack)), 400, reason)
+    assert lives(stack, user)
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "reason"),
+    [
+        ({"method": "GET"}, 405, "method_not_allowed"),
+        ({"json": {"logout_token": "a.b.c"}}, 400, "invalid_logout_request"),
+        ({"content": b"logout_token=a.b.c"}, 400, "invalid_logout_request"),
+        ({"headers": {"content-type": FORM}}, 400, "invalid_logout_request"),
+        ({"data": {"token": "a.b.c"}}, 400, "invalid_logout_request"),
+        ({"data": {"logout_token": ["a", "b"]}}, 400, "invalid_logout_request"),
+        ({"data": {"logout_token": "a.b.c"}}, 400, "logout_token_malformed"),
+        ({"data": {"logout_token": "a" * MAX_BODY}}, 413, "body_too_large"),
+    ],
+)
+def test_logo_05_a_request_that_is_no_logout_is_told_so_in_json(stack, how, status, reason):
+    answer = httpx.request(**{"method": "POST", "url": stack.url(BACK), "trust_env": False, **how})
+    assert is_refused(answer, status, reason) and not stack.app.requests
+
+
+@pytest.mark.parametrize("pieces", [2, 48])
+def test_a_body_whose_length_nobody_said_is_read_up_to_a_limit_and_reaches_nobody(stack, pieces):
+    """48: more than Envoy buffers, so its own answer."""
+
+    def much():
+        for _ in range(pieces):
+            yield b"a" * 65_536
+
+    answer = httpx.post(stack.url(BACK), content=much(), headers={"content-type": FORM}, trust_env=False)
+    assert answer.status_code == 413 and not stack.app.requests
+    assert posts(stack, logout_token(stack)).status_code == 200
+
+
+def test_a_body_in_pieces_is_read_whole(stack, user):
+    signs_in(stack, user)
+    form = urlencode({"logout_token": logout_token(stack)}).encode()
+
+    def pieces():
+        for start in range(0, len(form), 100):
+            yield form[start : start + 100]
+
+    answer = httpx.post(stack.url(BACK), content=pieces(), headers={"content-type": FORM}, trust_env=False)
+    assert answer.status_code == 200 and not lives(stack, user)
+
+
+def test_a_browser_s_cookies_and_pages_change_nothing_about_it(stack, user):
+    signs_in(stack, user)
+    answer = user.navigate(stack.url(BACK), "POST", page=stack.url("/"), content=b"logout_token=a.b.c")
+    assert is_refused(answer, 400, "logout_token_malformed") and lives(stack, user)
+    assert is_refused(user.navigate(stack.url(BACK)), 405, "method_not_allowed")
+
+
+@rows("logo_22")
+def test_a_key_that_is_new_is_fetched_once_and_random_ones_are_not_looked_for_each_time(stack, user):
+    signs_in(stack, user)
+    liar = stack.provider
+    liar.signer = Signer(name="2")
+    assert len(liar.seen("/jwks")) == 0
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda kid: posts(stack, logout_token(stack, {"kid": kid})), map(str, range(40))))
+    assert all(is_refused(answer, 400, "logout_token_key") for answer in answers)
+    assert len(liar.seen("/jwks")) <= 1 and lives(stack, user)
+
+
+def test_rel_15_a_store_that_cannot_answer_is_503_and_the_same_token_may_come_again(stack, user):
+    import sqlite3
+
+    signs_in(stack, user)
+    token = logout_token(stack)
+    name = "over.sqlite3" if "kind" in stack.settings["store"] else "extproc.sqlite3"
+    with sqlite3.connect(stack.directory / name, isolation_level=None) as locked:
+        locked.execute("BEGIN EXCLUSIVE")
+        answer = posts(stack, token)
+        locked.execute("ROLLBACK")
+    locked.close()
+    assert is_refused(answer, 503, "store_unavailable") and int(answer.headers["retry-after"]) > 0
+    assert posts(stack, token).status_code == 200 and not lives(stack, user)
+
+
+def test_a_login_that_is_under_way_when_its_user_is_signed_out_ends_too(stack, user):
+    """The code is exchanged, then the provider ends the user's sessions, then the new one would be kept."""
+    started = user.navigate(stack.url("/private"))
+    callback = user.navigate(started.headers["location"]).headers["location"]
+    with ThreadPoolExecutor(1) as pool:
+        with stack.provider.holding("/me"):
+            login = pool.submit(lambda: user.navigate(callback))
+            wait_until(lambda: stack.provider.held, what="the callback")
+            assert posts(stack, logout_token(stack, sid=None)).status_code == 200
+        answer = login.result(20)
+    if "kind" in stack.settings["store"]:  # cookies say it at their first use
+        assert answer.status_code == 303
+    else:
+        assert answer.status_code == 400 and ">signed_out_meanwhile<" in answer.text and stack.provider.revoked
+        assert "/oauth2/login?return_to=/private" in answer.text
+    assert not lives(stack, user)
+
+
+# -- by the user
+
+
+@rows("logo_01", "logo_21")
+def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, user):
+    paths = ("/private", "/wiki/", f"http://other.localhost:{stack.port}/")
+    signs_in(stack, user, *paths)
+    copies = {cookie.name: cookie.value for cookie in user.cookies.named("extproc-session-")}
+    with stack.user() as elsewhere:
+        mine, stack.provider.claims["sid"] = stack.provider.claims["sid"], "elsewhere"
+        signs_in(stack, elsewhere)
+        stack.provider.claims["sid"] = mine
+        out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+        query = dict(parse_qsl(urlsplit(out.headers["location"]).query))
+        assert set(query) == {"id_token_hint", "client_id", "post_logout_redirect_uri", "state"}
+        assert query["post_logout_redirect_uri"] == stack.url("/oauth2/signed-out") and len(query["state"]) >= 16
+        left = {(cookie.host, cookie.name) for cookie in user.cookies.named("extproc-session-")}
+        assert left == {("other.localhost", "extproc-session-other")}  # its cookie was not in the request
+        assert [lives(stack, user, path) for path in paths] == [False, False, False]
+        assert lives(stack, elsewhere)
+    for name, value in copies.items():
+        path = {"app": "/private", "wiki": "/wiki/"}.get(name.rpartition("-")[2])
+        if path is not None:
+            headers = {"cookie": f"{name}={value}", "accept": "application/json"}
+            assert httpx.get(stack.url(path), headers=headers, trust_env=False).status_code == 401
+    # of the two sessions whose cookies were there, the refresh tokens
+    assert len(stack.provider.revoked) == 2 and all(token.startswith("rt-") for token in stack.provider.revoked)
+    (first, _) = stack.provider.seen("/revoke")
+    assert first.form["token_type_hint"] == "refresh_token" and first.headers["authorization"].startswith("Basic ")
+
+
+def test_logo_21_a_provider_that_does_not_revoke_stops_no_logout(stack, user):
+    signs_in(stack, user)
+    stack.provider.answers["/revoke"] = lambda asked: (500, {}, b"")
+    out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+    assert out.headers["location"].startswith(f"{stack.provider.issuer}/logout?") and not lives(stack, user)
+    assert len(stack.provider.seen("/revoke")) == 1
+
+
+def test_logo_21_a_revocation_that_hangs_is_given_up_and_the_session_ended_before_it(stack, user):
+    signs_in(stack, user)
+    with stack.user() as copy, stack.provider.holding("/revoke"):
+        for cookie in user.cookies.named("extproc-session-"):
+            copy.cookies.put(cookie)
+        with ThreadPoolExecutor(1) as pool:
+            out = pool.submit(
+                lambda: user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+            )
+            wait_until(lambda: stack.provider.held, what="the revocation")
+            assert not out.done() and not lives(stack, copy)
+            answer = out.result(20)  # while the provider still holds the other call
+        assert answer.headers["location"].startswith(f"{stack.provider.issuer}/logout?")
+
+
+# -- in a frame
+
+
+def framed(stack: Stack, user: WebUser, cross: bool = True, **query: str) -> httpx.Response:
+    """What a page of the provider's with our frame in it makes a browser send."""
+    url = stack.url(f"/oauth2/frontchannel-logout?{urlencode(query)}")
+    sent = {
+        "accept": "text/html",
+        "sec-fetch-dest": "iframe",
+        "sec-fetch-mode": "navigate",
+        "sec-fetch-site": "cross-site" if cross else "same-site",
+    }
+    return user.request(
+        "GET", url, headers=sent, cookies=user.cookies.header(url, same_site=not cross, top_level_get=False)
+    )
+
+
+@pytest.mark.parametrize("cross", [True, False])
+@rows("logo_03")
+def test_a_frame_ends_the_session_it_names(stack, user, cross):
+    signs_in(stack, user, "/private", "/wiki/")
+    for _ in range(2):  # the second time there is nothing left, and that is as good
+        answer = framed(stack, user, cross, iss=stack.provider.issuer, sid=stack.provider.claims["sid"])
+        assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
+        assert f"frame-ancestors {stack.provider.issuer}" in answer.headers["content-security-policy"]
+        assert "x-frame-options" not in answer.headers
+    in_store = "kind" not in stack.settings["store"]
+    # a browser keeps our cookies from a frame of another site, and a session in cookies is known by them alone
+    over = in_store or not cross
+    assert [lives(stack, user), lives(stack, user, "/wiki/")] == [not over, not over]
+
+
+def test_logo_03_a_frame_of_anybody_s_ends_nothing(stack, user):
+    signs_in(stack, user)
+    issuer, sid = stack.provider.issuer, stack.provider.claims["sid"]
+    for query in ({}, {"iss": issuer}, {"sid": sid}, {"iss": "https://evil.example", "sid": sid}):
+        for cross in (True, False):
+            answer = framed(stack, user, cross, **query)
+            assert answer.status_code == 400 and ">invalid_logout_request<" in answer.text
+            assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert framed(stack, user, iss=issuer, sid="a guess").status_code == 200
+    assert lives(stack, user)
