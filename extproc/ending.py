@@ -19,11 +19,10 @@ from extproc.oidc.index import sid_tags
 from extproc.oidc.logout import end_session_url, expired, signed_out_url
 from extproc.oidc.provider_logout import LogoutToken, verify_logout_token
 from extproc.oidc.session import Session
-from extproc.oidc.token import revocation
 from extproc.provider import Provider
+from extproc.revoking import give_back
 from extproc.sessions import Sessions
 
-REVOCATION_TIMEOUT = 3.0  # seconds, best effort
 Ends = EndSession | BackChannelLogout | FrontChannelLogout
 
 
@@ -55,19 +54,6 @@ class Ending:
                     return await self._front_channel(application, step)
                 case _:
                     assert_never(step)
-
-    async def revoke(self, application: Application, access_token: str, refresh_token: str | None) -> None:
-        """Gives tokens back (RFC 7009; a refresh token takes its access tokens with it), best effort and bounded, whoever has left."""
-        token, hint = (refresh_token, "refresh_token") if refresh_token else (access_token, "access_token")
-        provider = self._providers[application.name]
-        with trio.move_on_after(REVOCATION_TIMEOUT) as scope:
-            scope.shield = True
-            try:
-                await provider.revoke(revocation(application.client, token, hint))
-            except OIDCError as error:
-                telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason=error.reason)
-        if scope.cancelled_caught:
-            telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason="too_slow")
 
     # -- by the user ------------------------------------------------------------------------------------------------
 
@@ -108,7 +94,7 @@ class Ending:
         with trio.move_on_at(trio.current_effective_deadline(), shield=True):
             async with trio.open_nursery() as nursery:
                 for owner, session in ended:
-                    nursery.start_soon(self.revoke, owner, session.access_token, session.refresh_token)
+                    nursery.start_soon(give_back, self._providers[owner.name], owner.client, session)
                 onward = await self._onward(application, ended[0][1])
         return onward
 

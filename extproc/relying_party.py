@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar, assert_never
 
-import trio
-
 from extproc import telemetry
 from extproc.ending import Ending
 from extproc.oidc.answers import (
@@ -32,41 +30,32 @@ from extproc.oidc.answers import (
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import (
     ATTEMPT_BYTES,
-    LIFE,
     PendingAuthorization,
     authorization_url,
     crowded_out,
     login_cookie,
 )
 from extproc.oidc.decisions import decide
-from extproc.oidc.device import Device
 from extproc.oidc.errors import (
-    IssuerMismatch,
     LoginRequired,
-    LoginReused,
     Misdirected,
     OIDCError,
     Overloaded,
-    ProviderRefused,
     SessionEnded,
     StoreUnavailable,
     Unavailable,
-    UnknownKey,
 )
 from extproc.oidc.http import Cookie, Request
-from extproc.oidc.jose import KeySet
 from extproc.oidc.logout import expired
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.provider_logout import back_channel, is_back_channel
 from extproc.oidc.refusals import respond, respond_to_provider, retry_callback, retry_login
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import ID_BYTES, Session, SessionId, establish
-from extproc.oidc.token import TokenResponse, code_grant
+from extproc.oidc.session import Session, SessionId
 from extproc.provider import Provider
+from extproc.redeeming import Redeeming
 from extproc.refreshing import Refreshing
-from extproc.revoking import give_back
 from extproc.sessions import Sessions, StoreBusy
-from extproc.together import Together
 
 Clock = Callable[[], float]
 D = TypeVar("D", bound=Decision)
@@ -87,7 +76,7 @@ class RelyingParty:
         self._providers = providers
         self._sessions = sessions
         self._clock = clock
-        self._trusted_hops = trusted_hops
+        self._redeeming = Redeeming(sessions, self.now, trusted_hops)
         self._refreshing = Refreshing(sessions, self.now)
         self._ending = Ending(applications, providers, sessions, self.now)
 
@@ -158,7 +147,7 @@ class RelyingParty:
             case Authenticate():
                 return self._authenticate(request, step, await self.provider(request).metadata())
             case Exchange():
-                return await self._redeem(request, step)
+                return await self._redeeming.redeem(self.application(request), self.provider(request), request, step)
             case Lookup():
                 found = await self.look_up(request)
                 return found if isinstance(found, Continue | Respond) else await self.perform(request, found)
@@ -235,77 +224,3 @@ class RelyingParty:
             return self._noted(application, request, session, decision)
         cookies = self._sessions.used(application, request, session, self.now())
         return replace(decision, set_cookies=decision.set_cookies + cookies)
-
-    async def _redeem(self, request: Request, step: Exchange) -> Respond:
-        """Trade the authorization code for a session (OpenID Connect Core section 3.1.3)."""
-        application, provider = self.application(request), self.provider(request)
-        telemetry.link(step.pending.traceparent)
-        metadata = await provider.metadata()  # before anything is consumed: an absent provider costs no login
-        await self._claim(application, step)
-        self._check_response(application, metadata, step)
-        asked = self.now()
-        # from here on a code may be spent: what was sent is finished, whoever leaves, and its tokens are kept or revoked;
-        # shielded from the client's leaving, not from the deadline that is in force
-        with trio.fail_at(trio.current_effective_deadline(), shield=True):
-            tokens = await provider.token(code_grant(application.client, step.response.code or "", step.pending))
-        try:
-            # dated by the question, so that a logout by the provider since then ends it as well
-            session = replace(await self._establish(provider, application, step, tokens), created=asked)
-            with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
-                device = Device.of(request, self._trusted_hops)
-                kept = await self._sessions.begin(application, request, session, device, step.signed_in)
-        except BaseException:
-            await give_back(provider, application.client, tokens)
-            raise
-        telemetry.log(
-            logging.INFO, "signed_in", application=application.name, provider=provider.name, reason="signed_in"
-        )
-        return self._signed_in(application, session, step, kept)
-
-    async def _claim(self, application: Application, step: Exchange) -> None:
-        with telemetry.span("store claim"):
-            mine = await self._sessions.claim(step.pending.store_key, step.pending.created + LIFE, self.now())
-        if not mine:
-            raise LoginReused
-
-    def _check_response(self, application: Application, metadata: ProviderMetadata, step: Exchange) -> None:
-        iss = step.response.iss
-        if (iss is None and metadata.iss_parameter_supported) or (iss is not None and iss != application.client.issuer):
-            raise IssuerMismatch(
-                "iss of the callback is missing although announced"
-                if iss is None
-                else "iss of the callback is another issuer"
-            )
-        if step.response.error is not None:
-            raise ProviderRefused(step.response.error)
-
-    async def _establish(
-        self, provider: Provider, application: Application, step: Exchange, tokens: TokenResponse
-    ) -> Session:
-        async with Together() as together:
-            userinfo = together.start(lambda: provider.userinfo(tokens.access_token))
-            keys = together.start(provider.keys)
-        session_id = SessionId.of(secrets.token_bytes(ID_BYTES))
-
-        def checked(key_set: KeySet) -> Session:
-            with telemetry.span("verify"):
-                return establish(application, step.pending, tokens, userinfo.value, key_set, session_id, self.now())
-
-        try:
-            return checked(keys.value)
-        except UnknownKey:
-            return checked(await provider.newer_keys())
-
-    def _signed_in(
-        self, application: Application, session: Session, step: Exchange, kept: tuple[Cookie, ...]
-    ) -> Respond:
-        now, names = self.now(), application.cookies
-        asserted = application.assertion_cookie(
-            application.identity_headers(session.claims), now, session.not_after(application, now)
-        )
-        cookies = (
-            *kept,
-            asserted or names.expired(names.assertion),
-            names.expired(names.login(step.pending.attempt)),
-        )
-        return Respond(303, "signed_in", location=application.origin + step.pending.return_to, cookies=cookies)

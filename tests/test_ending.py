@@ -7,13 +7,15 @@ import pytest
 import trio
 from rig.tokens import ISSUER, METADATA, NOW, Signer, application, client, key_set, public, request
 
-from extproc.ending import REVOCATION_TIMEOUT, Ending
+from extproc.ending import Ending
 from extproc.oidc.answers import BackChannelLogout, EndSession
 from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
 from extproc.oidc.errors import InvalidLogoutToken, ProviderUnavailable
 from extproc.oidc.provider_logout import EVENT
 from extproc.oidc.session import Session, SessionId
+from extproc.oidc.token import TokenResponse
+from extproc.revoking import REVOCATION_TIMEOUT, give_back
 from extproc.sessions.sqlite import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
@@ -141,7 +143,7 @@ async def test_logo_21_a_provider_that_is_away_or_hangs_stops_no_logout(tmp_path
 
 async def test_without_a_refresh_token_the_access_token_is_given_back(tmp_path):
     async with House(tmp_path, FakeProvider()) as house:
-        await house.ending.revoke(house.apps["one"], "at", None)
+        await give_back(house.main, house.apps["one"].client, TokenResponse("at", "id", None, 60))
         assert house.main.revoked == [{"token": "at", "token_type_hint": "access_token"}]
 
 

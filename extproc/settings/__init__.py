@@ -4,21 +4,13 @@
 wrong and what would be right; never a secret's value.
 """
 
+from extproc.settings.applications import ApplicationSettings, Identity
+from extproc.settings.gateway import TLS, Gateway
 from extproc.settings.handover import from_text, to_text, with_secrets
+from extproc.settings.limits import Limits, Log, SessionSettings, Timeouts, Tracing
 from extproc.settings.loading import SettingsError, load
-from extproc.settings.models import (
-    TLS,
-    ApplicationSettings,
-    Gateway,
-    Identity,
-    Limits,
-    Log,
-    ProviderSettings,
-    SessionSettings,
-    Settings,
-    Timeouts,
-    Tracing,
-)
+from extproc.settings.models import Settings
+from extproc.settings.providers import ProviderSettings
 from extproc.settings.redis import RedisSettings
 from extproc.settings.store import CookieSettings, SQLiteSettings, StoreSettings, TombstoneSettings
 

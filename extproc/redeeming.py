@@ -1,0 +1,105 @@
+"""Redeeming: the end of a login, from the provider's answer in the callback to a session that is kept."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+import trio
+
+from extproc import telemetry
+from extproc.oidc.answers import Exchange, Respond
+from extproc.oidc.application import Application
+from extproc.oidc.authorization import LIFE
+from extproc.oidc.device import Device
+from extproc.oidc.errors import IssuerMismatch, LoginReused, ProviderRefused, UnknownKey
+from extproc.oidc.http import Cookie, Request
+from extproc.oidc.jose import KeySet
+from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.session import ID_BYTES, Session, SessionId, establish
+from extproc.oidc.token import TokenResponse, code_grant
+from extproc.provider import Provider
+from extproc.revoking import give_back
+from extproc.sessions import Sessions
+from extproc.together import Together
+
+
+class Redeeming:
+    """now: seconds since the epoch; trusted_hops: see Device."""
+
+    def __init__(self, sessions: Sessions, now: Callable[[], int], trusted_hops: int) -> None:
+        self._sessions, self._now, self._trusted_hops = sessions, now, trusted_hops
+
+    async def redeem(self, application: Application, provider: Provider, request: Request, step: Exchange) -> Respond:
+        """Trade the authorization code for a session (OpenID Connect Core section 3.1.3)."""
+        telemetry.link(step.pending.traceparent)
+        metadata = await provider.metadata()  # before anything is consumed: an absent provider costs no login
+        await self._claim(application, step)
+        _check_response(application, metadata, step)
+        asked = self._now()
+        # from here on a code may be spent: what was sent is finished, whoever leaves, and its tokens are kept or revoked;
+        # shielded from the client's leaving, not from the deadline that is in force
+        with trio.fail_at(trio.current_effective_deadline(), shield=True):
+            tokens = await provider.token(code_grant(application.client, step.response.code or "", step.pending))
+        try:
+            # dated by the question, so that a logout by the provider since then ends it as well
+            session = replace(await self._establish(provider, application, step, tokens), created=asked)
+            with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
+                device = Device.of(request, self._trusted_hops)
+                kept = await self._sessions.begin(application, request, session, device, step.signed_in)
+        except BaseException:
+            await give_back(provider, application.client, tokens)
+            raise
+        telemetry.log(
+            logging.INFO, "signed_in", application=application.name, provider=provider.name, reason="signed_in"
+        )
+        return self._signed_in(application, session, step, kept)
+
+    async def _claim(self, application: Application, step: Exchange) -> None:
+        with telemetry.span("store claim"):
+            mine = await self._sessions.claim(step.pending.store_key, step.pending.created + LIFE, self._now())
+        if not mine:
+            raise LoginReused
+
+    async def _establish(
+        self, provider: Provider, application: Application, step: Exchange, tokens: TokenResponse
+    ) -> Session:
+        async with Together() as together:
+            userinfo = together.start(lambda: provider.userinfo(tokens.access_token))
+            keys = together.start(provider.keys)
+        session_id = SessionId.of(secrets.token_bytes(ID_BYTES))
+
+        def checked(key_set: KeySet) -> Session:
+            with telemetry.span("verify"):
+                return establish(application, step.pending, tokens, userinfo.value, key_set, session_id, self._now())
+
+        try:
+            return checked(keys.value)
+        except UnknownKey:
+            return checked(await provider.newer_keys())
+
+    def _signed_in(
+        self, application: Application, session: Session, step: Exchange, kept: tuple[Cookie, ...]
+    ) -> Respond:
+        now, names = self._now(), application.cookies
+        asserted = application.assertion_cookie(
+            application.identity_headers(session.claims), now, session.not_after(application, now)
+        )
+        cookies = (
+            *kept,
+            asserted or names.expired(names.assertion),
+            names.expired(names.login(step.pending.attempt)),
+        )
+        return Respond(303, "signed_in", location=application.origin + step.pending.return_to, cookies=cookies)
+
+
+def _check_response(application: Application, metadata: ProviderMetadata, step: Exchange) -> None:
+    iss = step.response.iss
+    if (iss is None and metadata.iss_parameter_supported) or (iss is not None and iss != application.client.issuer):
+        raise IssuerMismatch(
+            "iss of the callback is missing although announced"
+            if iss is None
+            else "iss of the callback is another issuer"
+        )
+    if step.response.error is not None:
+        raise ProviderRefused(step.response.error)

@@ -1,0 +1,101 @@
+"""An application behind the gateway, and what applications are told of a user."""
+
+import re
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from extproc.settings.types import Duration, Model, base_address
+
+
+class ApplicationSettings(Model):
+    """An application behind the gateway: who may address it, where it is, who signs its users in."""
+
+    hosts: tuple[str, ...] = Field(min_length=1, description='host names without ports; "*" is every host')
+    path_prefix: str = Field("/", description="where it is on its hosts; begins and ends with /")
+    url: str | None = Field(None, description="its public address; default: gateway.url and path_prefix")
+    upstream: str = Field(description="http://host:port or https://host:port")
+    upstream_ca_file: Path | None = Field(
+        None, description="what an https upstream is verified with; default: the system's authorities"
+    )
+    provider: str | None = Field(None, description="who signs its users in: a name in providers")
+    public_paths: tuple[str, ...] = Field(
+        (),
+        description="paths that need no login, whole segments: /public/ is all below it, /robots.txt that one and what is below it",
+    )
+    exclude: bool = Field(False, description="never reaches the processor: no login, and no header of ours")
+    escaped_slashes: Literal["reject", "keep"] = Field(
+        "reject", description="%2F and %5C in paths: 400, or passed on as they came"
+    )
+    forward_access_token: bool = Field(
+        False,
+        description="authorization: Bearer ACCESS_TOKEN to the application, always valid; each of its requests then asks the processor",
+    )
+    strip_cookies: bool = Field(
+        True,
+        description="our cookies never reach the application; false: they do, and it can act as its users; Envoy saves little by it",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for host in self.hosts:
+            if host != "*" and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", host):
+                raise ValueError(f'hosts: {host[:80]!r} is no host name in lower case without a port (or "*")')
+        if not re.fullmatch(r"/(?:[A-Za-z0-9._~-]+/)*", self.path_prefix):
+            raise ValueError("path_prefix begins and ends with / and has plain segments, such as / or /wiki/")
+        base_address(self.upstream, "upstream")
+        if self.exclude and (self.provider or self.public_paths or self.forward_access_token):
+            raise ValueError("exclude: true goes with neither provider nor public_paths nor forward_access_token")
+        if not self.exclude and not self.provider:
+            raise ValueError("provider is missing (or exclude: true, for no login at all)")
+        for path in self.public_paths:
+            if (
+                not path.startswith(self.path_prefix)
+                or not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+/?|/", path)
+                or any(s in (".", "..") for s in path.split("/"))
+            ):
+                raise ValueError(f"public_paths: {path[:80]!r} is no plain path below path_prefix {self.path_prefix}")
+            if path.startswith(self.path_prefix + "oauth2"):
+                raise ValueError(f"public_paths: {path[:80]!r} is where our own endpoints are")
+        if self.url is not None:
+            base_address(self.url, "url", path=True)
+            if not self.url.endswith(self.path_prefix):
+                raise ValueError(f"url ends with path_prefix {self.path_prefix}")
+        return self
+
+
+class Identity(Model):
+    """Which claims reach the application in which headers, and how long Envoy may believe an assertion."""
+
+    header_prefix: str = Field(
+        "x-auth-", pattern=r"^x-[a-z0-9-]*-$", description="every client header with this prefix is removed"
+    )
+    headers: dict[str, str] = Field(
+        {"x-auth-sub": "sub", "x-auth-email": "email", "x-auth-name": "name", "x-auth-groups": "groups"},
+        description="header: claim; a dot in a claim goes into an object, such as realm_access.roles",
+    )
+    assertion_lifetime: Duration = Field(
+        60, description="how long Envoy lets a user through without asking us; 0: it always asks"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for header, claim in self.headers.items():
+            if not re.fullmatch(r"[a-z0-9-]+", header) or not header.startswith(self.header_prefix):
+                raise ValueError(
+                    f"headers: {header[:80]!r} is no lower-case header name that begins with header_prefix {self.header_prefix}"
+                )
+            if not claim:
+                raise ValueError(f"headers.{header}: the claim's name is missing")
+        if self.headers.get(self.subject_header) != "sub":
+            raise ValueError(
+                f"headers must have {self.subject_header}: sub, by which Envoy knows that somebody is signed in"
+            )
+        if 0 < self.assertion_lifetime < 8 or self.assertion_lifetime > 3600:
+            raise ValueError("assertion_lifetime is 0, or 8 s to 1 h")
+        return self
+
+    @property
+    def subject_header(self) -> str:
+        return self.header_prefix + "sub"
