@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROWS = {"signed-in", "processed", "renewed", "login", "held", "workers", "stored", "applications", "cookies"}
+ROWS = {"signed-in", "processed", "renewed", "login", "held", "flood", "workers", "stored", "applications", "cookies"}
 FIELDS = {
     "row",
     "subject",
@@ -42,6 +42,8 @@ def test_the_bench_runs_and_loses_nothing(tmp_path):
         "5",
         "--held",
         "40",
+        "--flood",
+        "2000",
         "--stored",
         "10,1000",
         "--applications",

@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="of load for each subject in each round")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--logins", type=int, default=100, help="whole logins in each round of the row login")
+    parser.add_argument("--flood", type=int, default=100_000, help="anonymous navigations in the row flood")
     for name, default, what in (
         ("held", "1000,10000", "logins held at once, in the row held"),
         ("stored", "10,10000,1000000", "sessions in the store, in the row growth"),
@@ -56,6 +57,7 @@ def main() -> int:
             lambda line: print(line, file=sys.stderr, flush=True),
             parsed.logins,
             parsed.held,
+            parsed.flood,
             parsed.stored,
             parsed.applications,
         )

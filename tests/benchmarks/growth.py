@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 
 from benchmarks.gateways import BROWSER, Gateway, signed_in, upstream
-from benchmarks.measure import Plan, Result, Subject
+from benchmarks.measure import Plan, Result, Subject, load, memory, ratios
 
 SEALED = 1200  # bytes of a record with an ID token, an access token and a few claims
 
@@ -23,6 +23,24 @@ def row_workers(plan: Plan) -> list[Result]:
 
 def _redirects(name: str, gateway: Gateway) -> Subject:
     return Subject(name, gateway.url("/page"), gateway.processor_pids(), BROWSER, 303)
+
+
+def row_flood(plan: Plan) -> list[Result]:
+    """The processor's memory after so many anonymous navigations, of which it keeps nothing, beside a tenth of them."""
+    with ExitStack() as stack:
+        gateway = stack.enter_context(Gateway(stack.enter_context(upstream())))
+        stack.enter_context(signed_in(gateway))
+        subject, seconds = _redirects("flood", gateway), max(1.0, plan.seconds)
+        asked = lost = 0
+        sizes: list[float] = []
+        for until in (plan.flood // 10, plan.flood):
+            while asked < until:
+                sample = load(subject, seconds, plan.connections, plan.script)
+                asked, lost = asked + sample.requests, lost + sample.lost
+            plan.say(f"flood: {asked} navigations")
+            sizes.append(memory(gateway.extproc.pid) / 1e6)
+        name = f"extproc, after {plan.flood} anonymous navigations"
+        return [ratios("flood", name, "after a tenth of them", "memory", "MB", sizes[1:], sizes[:1], lost)]
 
 
 def row_growth(plan: Plan) -> list[Result]:

@@ -22,7 +22,7 @@ from rig.stack import ROOT
 
 from benchmarks.crowd import Visitor, arrive, one_by_one
 from benchmarks.gateways import Gateway, upstream
-from benchmarks.measure import Plan, Result, cpu, ratios
+from benchmarks.measure import Plan, Result, cpu, memory, ratios
 
 ENV = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
 ARRIVALS = 150.0  # people a second, at most
@@ -112,7 +112,7 @@ def _held(plan: Plan, count: int) -> list[Result]:
         watch = stack.enter_context(_watching(f"localhost:{ours.port}", 401))
         time.sleep(CALM * plan.seconds)
         pids = {"processor": ours.extproc.pid, "Envoy": ours.envoy.pid}
-        idle, base = time.time(), {name: _memory(pid) for name, pid in pids.items()}
+        idle, base = time.time(), {name: memory(pid) for name, pid in pids.items()}
         provider.tell(f"hold/{count / rate + SLACK}")
         plan.say(f"held: {count} people come, {rate:.0f} a second")
         peak: dict[str, float] = {}
@@ -148,7 +148,7 @@ async def _crowd(
     most = 0
     while (held := (await asyncio.to_thread(provider.tell, "state"))["held"]) > most:
         most = held
-        peak |= {name: _memory(pid) for name, pid in pids.items()}
+        peak |= {name: memory(pid) for name, pid in pids.items()}
         await asyncio.sleep(0.25)
     ended = sum(result is True for result in await asyncio.gather(*tasks, return_exceptions=True))
     return min(ended, most)
@@ -180,12 +180,6 @@ def _watching(address: str, status: int) -> Iterator[Any]:
 
 def _p99(values: Sequence[float]) -> float:
     return statistics.quantiles(values, n=100)[98]
-
-
-def _memory(pid: int) -> int:
-    """Resident bytes of a process."""
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")) * 1024
 
 
 def _gauge(ours: Gateway, name: str) -> int:

@@ -53,6 +53,12 @@ def cpu(pid: int) -> float:
         return sum(map(int, stat.read().rsplit(")", 1)[1].split()[11:13])) / TICKS
 
 
+def memory(pid: int) -> int:
+    """Resident bytes of a process."""
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")) * 1024
+
+
 # wrk counts 4xx and 5xx as errors; this counts whatever is not the status that is right
 SCRIPT = """
 local wanted, threads = tonumber(os.getenv("WANTED")), {}
@@ -134,7 +140,7 @@ def ratios(
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how often. script: wrk's, a path; held, stored, applications: the sizes that rows of those names try."""
+    """How long and how often. script: wrk's, a path; flood: requests; held, stored, applications: sizes that rows of those names try."""
 
     rounds: int
     seconds: float
@@ -143,6 +149,7 @@ class Plan:
     say: Callable[[str], None]
     logins: int
     held: Sequence[int]
+    flood: int
     stored: Sequence[int]
     applications: Sequence[int]
 

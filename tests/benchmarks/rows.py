@@ -19,7 +19,7 @@ from benchmarks.gateways import (
     signed_in,
     upstream,
 )
-from benchmarks.growth import row_growth, row_workers
+from benchmarks.growth import row_flood, row_growth, row_workers
 from benchmarks.logins import row_held, row_login
 from benchmarks.measure import Plan, Result, Subject
 
@@ -85,6 +85,7 @@ ROWS: dict[str, Callable[[Plan], list[Result]]] = {
     "processed": row_processed,
     "login": row_login,
     "held": row_held,
+    "flood": row_flood,
     "workers": row_workers,
     "growth": row_growth,
 }
