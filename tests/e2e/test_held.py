@@ -316,6 +316,7 @@ def test_two_processors_share_logins_and_sessions() -> None:
         )
         undo.callback(second.stop)
         second.wait_ready(lambda: '"serving"' in second.output(), 20)
+        wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 20, "Envoy to find both")
         for _ in range(10):  # row REL-36: redirect, callback, page and logout fall on whichever is next
             with stack.user() as user:
                 assert user.go(stack.url("/private")).status_code == 200

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlsplit
 
@@ -281,13 +282,15 @@ def test_flow_27_the_callback_leaves_no_code_behind(stack):
 
 
 def test_an_operator_sees_whose_session_it_is_and_on_what_device_without_its_cookie(stack):
+    def stored():
+        with closing(sqlite3.connect(stack.settings["store"]["path"])) as db:
+            return set(db.execute("SELECT key, entry FROM session"))
+
+    before = stored()
     with stack.user() as user:
         user.go(stack.url("/private"))
-    ring = KeyRing.of([stack.settings["secret"].encode()])
-    with sqlite3.connect(stack.settings["store"]["path"]) as db:
-        rows = db.execute("SELECT key, entry FROM session ORDER BY touched DESC").fetchall()
-    db.close()
-    newest = open_entry(ring, *rows[0])
+    (row,) = stored() - before
+    newest = open_entry(KeyRing.of([stack.settings["secret"].encode()]), *row)
     assert (newest.application, newest.issuer, newest.subject) == ("app", stack.provider.issuer, "alice")
     assert newest.device.agent == "Chrome on Linux"
     assert ip_address(newest.device.address)  # Envoy says the machine's own address where the client is on loopback

@@ -157,6 +157,8 @@ def processors(stack: Stack, number: int, undo: ExitStack) -> list[Process]:
         one = Process(f"processor {place}", argv, log=config.with_suffix(".log"), env=env, cwd=stack.directory)
         undo.callback(one.stop)
         more.append(one.wait_ready(lambda one=one: '"serving"' in one.output(), 20))
+    known = "cluster.processor.membership_healthy"
+    wait_until(lambda: stack.stat(known) == len(more) + 1, 20, "Envoy to find them all")
     return more
 
 
