@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,10 @@ from typing import Any
 
 import yaml
 from rig.envoy import EnvoyProcess, newest
-from rig.liar import Liar
+from rig.liar import Asked, Liar
 from rig.ports import answers, free_port
 from rig.processes import Process
-from rig.providers import Provider
+from rig.providers import Place, Provider
 from rig.stack import ROOT, Stack
 from rig.webuser import WebUser
 
@@ -161,6 +162,22 @@ def jwt_authn(jwks: str, cookie: str, issuer: str) -> dict[str, Any]:
             "rules": rules,
         },
     }
+
+
+class Signed(Liar):
+    """A provider whose tokens are all signed, of the size that Keycloak's have for a user with a few roles."""
+
+    def open(self, place: Place) -> None:
+        super().open(place)
+        self.answers["/token"] = self._signed
+
+    def _signed(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        status, headers, body = self._truth(asked)
+        tokens = json.loads(body)
+        for name, size in (("access_token", 500), ("refresh_token", 120), ("id_token", 300)):
+            claims = {"iss": self.issuer, "sub": self.user, "aud": "gateway", "exp": int(time.time()) + 36_000}
+            tokens[name] = self.signer.sign({**claims, "rest": "x" * size})
+        return status, headers, json.dumps({**tokens, "expires_in": 36_000}).encode()
 
 
 def oauth2(issuer: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -1,15 +1,20 @@
 """The rows of the table. Each sets its subjects up, has them take turns, and gives its results."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 
+from rig.liar import Liar
 from rig.ports import free_port
+from rig.providers import Place
 from rig.webuser import WebUser
 
 from benchmarks.gateways import (
     BROWSER,
     SCRIPT_CALL,
     Gateway,
+    Signed,
     cluster,
     envoy,
     jwt_authn,
@@ -32,29 +37,43 @@ def row_signed_in(plan: Plan) -> list[Result]:
         user = stack.enter_context(signed_in(ours))
         streams = ours.streams()
         cookies = user.cookies.header(ours.url("/"))
-        ports = {name: free_port() for name in ("bare", "jwt", "oauth2")}
         assertion = jwt_authn(public_keys(ours), "extproc-assertion-app", ours.url("/"))
-        filter_, secrets = oauth2(ours.provider.issuer)
-        idp = cluster("idp", int(ours.provider.url.rpartition(":")[2]))
-        running = {
-            "bare": stack.enter_context(envoy(plain(ports["bare"], up), ports["bare"])),
-            "jwt": stack.enter_context(envoy(plain(ports["jwt"], up, [assertion]), ports["jwt"])),
-            "oauth2": stack.enter_context(
-                envoy(plain(ports["oauth2"], up, [filter_], [idp], secrets), ports["oauth2"])
-            ),
-        }
-        peer = stack.enter_context(WebUser())
-        theirs = f"http://localhost:{ports['oauth2']}/"
-        assert peer.go(theirs).status_code == 200, peer.journey()
+        mine = {"Cookie": cookies}
+
+        def peer(name: str, *filters: dict[str, Any]) -> Subject:
+            port = free_port()
+            running = stack.enter_context(envoy(plain(port, up, filters), port))
+            return Subject(name, f"http://localhost:{port}/", (running.pid,), mine)
+
         results = plan.compare(
             "signed-in",
-            Subject("bare Envoy", f"http://localhost:{ports['bare']}/", (running["bare"].pid,), {"Cookie": cookies}),
-            Subject("jwt_authn alone", f"http://localhost:{ports['jwt']}/", (running["jwt"].pid,), {"Cookie": cookies}),
-            Subject("extproc, fast path", ours.url("/"), (ours.envoy.pid, ours.extproc.pid), {"Cookie": cookies}),
-            Subject("Envoy's oauth2 filter", theirs, (running["oauth2"].pid,), {"Cookie": peer.cookies.header(theirs)}),
+            peer("bare Envoy"),
+            peer("jwt_authn alone", assertion),
+            Subject("extproc, fast path", ours.url("/"), (ours.envoy.pid, ours.extproc.pid), mine),
+            _filter("Envoy's oauth2 filter, short opaque tokens", ours.provider, up, stack),
+            _filter(
+                "Envoy's oauth2 filter, signed tokens", stack.enter_context(_opened(Signed(behind=False))), up, stack
+            ),
         )
         assert ours.streams() == streams, "the fast path was not taken"
         return results
+
+
+@contextmanager
+def _opened(provider: Liar) -> Iterator[Liar]:
+    provider.open(Place("", (), Path(), None))
+    yield provider
+    provider.close()
+
+
+def _filter(name: str, provider: Liar, up: int, stack: ExitStack) -> Subject:
+    """Envoy's own oauth2 filter, somebody signed in."""
+    port, (filter_, secrets) = free_port(), oauth2(provider.issuer)
+    idp = cluster("idp", int(provider.url.rpartition(":")[2]))
+    running = stack.enter_context(envoy(plain(port, up, [filter_], [idp], secrets), port))
+    user, url = stack.enter_context(WebUser()), f"http://localhost:{port}/"
+    assert user.go(url).status_code == 200, user.journey()
+    return Subject(name, url, (running.pid,), {"Cookie": user.cookies.header(url)})
 
 
 def row_processed(plan: Plan) -> list[Result]:
