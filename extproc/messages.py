@@ -175,7 +175,8 @@ def _headers(answer: Respond, trace_id: str) -> list[tuple[str, str]]:
         headers.append(("allow", answer.allow))
     if answer.status == 401:
         # a 401 says how to do better (RFC 9110 section 15.5.2); no browser opens a password box for this scheme
-        headers.append(("www-authenticate", f'OIDC login_url="{answer.login_url}"' if answer.login_url else "OIDC"))
+        said = (f'login_url="{answer.login_url}"' if answer.login_url else "", answer.challenge or "")
+        headers.append(("www-authenticate", f"OIDC {', '.join(filter(None, said))}".rstrip()))
     return headers
 
 

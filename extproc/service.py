@@ -15,11 +15,12 @@ from extproc.oidc.application import Application
 from extproc.oidc.assertion import jwks
 from extproc.oidc.client import Client
 from extproc.oidc.seal import KeyRing
+from extproc.oidc.step_up import Demand
 from extproc.provider import Provider
 from extproc.relying_party import RelyingParty
 from extproc.server import Listener, Server
 from extproc.sessions import Sessions
-from extproc.settings import Settings
+from extproc.settings import ApplicationSettings, Settings
 from extproc.turnstile import Turnstile
 
 FINISHED = ("callback", "refresh", "logout", "provider_logout")  # what goes on after its client has left
@@ -52,10 +53,20 @@ def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
             forward_access_token=application.forward_access_token,
             backchannel_logout=settings.providers[application.provider].backchannel_logout,
             logout_everywhere=settings.session.logout == "all",
+            demand=_demand(application),
         )
         for name, application in settings.applications.items()
         if application.provider is not None
     }
+
+
+def _demand(application: ApplicationSettings) -> Demand:
+    return Demand(
+        application.acr_values,
+        int(application.max_age) if application.max_age is not None else None,
+        application.prompt,
+        tuple(application.authorization_params.items()),
+    )
 
 
 def _client(settings: Settings, name: str, url: str) -> Client:

@@ -179,6 +179,57 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
             {"applications": {"app": {"exclude": True, "provider": None, "forward_access_token": True}}},
             "exclude: true goes with neither provider nor public_paths nor forward_access_token",
         ),
+        *(
+            ({"applications": {"app": change}}, f": applications.app{said}")
+            for change, said in (
+                ({"acr_values": "gold"}, ".acr_values: input should be a valid array"),
+                ({"acr_values": ["gold silver"]}, ": acr_values: 'gold silver' is no acr value"),
+                ({"acr_values": ['"']}, ": acr_values: '\"' is no acr value"),
+                ({"acr_values": [""]}, ": acr_values: '' is no acr value"),
+                ({"max_age": "soon"}, ".max_age: a duration is a number of seconds"),
+                (
+                    {"max_age": 0},
+                    ": max_age is whole seconds, 1m or more; to have users sign in anew at each login set",
+                ),
+                ({"max_age": 90.5}, ": max_age is whole seconds, 1m or more"),
+                ({"prompt": "none"}, ": prompt: none asks nothing, so nobody could sign in"),
+                ({"prompt": "login none"}, ": prompt: none asks nothing"),
+                ({"prompt": "logn"}, ": prompt: 'logn' is not one or several"),
+                ({"prompt": ""}, ": prompt: '' is not one or several"),
+                *(
+                    ({"authorization_params": {name: "x"}}, f": authorization_params: {name} is for the gateway to say")
+                    for name in (
+                        "client_id",
+                        "redirect_uri",
+                        "state",
+                        "nonce",
+                        "code_challenge",
+                        "code_challenge_method",
+                        "response_type",
+                        "response_mode",
+                        "scope",
+                        "request",
+                        "request_uri",
+                        "acr_values",
+                        "max_age",
+                        "prompt",
+                        "State",
+                    )
+                ),
+                (
+                    {"authorization_params": {"max_age": "5"}},
+                    ": authorization_params: max_age is for the gateway to say (it has",
+                ),
+                ({"authorization_params": {"a b": "x"}}, ": authorization_params: 'a b' is no name of a parameter"),
+                ({"authorization_params": {"a": ""}}, ": authorization_params.a is printable text"),
+                ({"authorization_params": {"a": "x\r\ny"}}, ": authorization_params.a is printable text"),
+                ({"authorization_params": {"a": 5}}, ".authorization_params.a: input should be a valid string"),
+                (
+                    {"exclude": True, "provider": None, "max_age": "1h"},
+                    ": exclude: true goes with none of acr_values, max_age, prompt, authorization_params",
+                ),
+            )
+        ),
         ({"session": {"idle": 0}}, ": session.idle: input should be greater than 0"),
         ({"timeouts": {"call": True}}, ": timeouts.call: a duration is"),
         ({"timeouts": {"clock_skew": 61}}, ": timeouts.clock_skew: "),

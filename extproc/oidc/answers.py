@@ -43,6 +43,7 @@ class Respond:
     page: Page | None = None
     retry_after: int | None = None
     login_url: str | None = None
+    challenge: str | None = None  # more parameters of WWW-Authenticate
     html: bool = True  # the page as HTML, not as a problem document
     allow: str | None = None  # for 405
     framed_by: tuple[str, ...] = ()  # origins that may show the page in a frame

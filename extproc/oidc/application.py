@@ -10,6 +10,7 @@ from extproc.oidc.claims import Claims, header_value
 from extproc.oidc.client import Client
 from extproc.oidc.http import Cookie, CookieNames, origin
 from extproc.oidc.seal import KeyRing
+from extproc.oidc.step_up import NOTHING, Demand
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Application:
     forward_access_token: bool = False
     backchannel_logout: bool = True
     logout_everywhere: bool = True  # of this browser's sessions with the same provider
+    demand: Demand = NOTHING
 
     @cached_property
     def path_prefix(self) -> str:
@@ -55,6 +57,11 @@ class Application:
     def cookies(self) -> CookieNames:
         # the scheme of url, not of the connection, decides (TLS may end before Envoy)
         return CookieNames(self.name, self.url.startswith("https://"))
+
+    @cached_property
+    def authorization_query(self) -> str:
+        """What every authorization request for this application says alike."""
+        return self.client.authorization_query + self.demand.query
 
     @cached_property
     def assertions(self) -> AssertionProfile:

@@ -92,7 +92,7 @@ def authorization_url(application: Application, metadata: ProviderMetadata, pend
     mark = "&" if "?" in metadata.authorization_endpoint else "?"
     # these three are base64url, so they stand in a query as they are
     own = f"&state={pending.state}&nonce={pending.nonce}&code_challenge={challenge}"
-    return f"{metadata.authorization_endpoint}{mark}{application.client.authorization_query}{own}"
+    return f"{metadata.authorization_endpoint}{mark}{application.authorization_query}{own}"
 
 
 def label(application: Application, cookie_name: str) -> Label:

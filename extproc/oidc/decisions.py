@@ -13,6 +13,8 @@ The rules, in the order in which they are looked at:
 5. Without a session, a top-level navigation starts a login and everything else gets 401 and no cookie: a redirect would only
    confuse a script, and twenty of them would start twenty logins. A navigation on another host that the application lists goes
    to its `url` first, or the session would end up on the wrong host.
+6. A session of a login that is not enough for the application (step_up.py) is none on a public path. Elsewhere a navigation goes back
+   to the provider, with the session kept until the new one replaces it, and everything else is told what is missing.
 
 A decision is an Answer, or a Step: something that needs IO, which relying_party.py carries out and which ends in an Answer.
 Refusals are raised as OIDCError and become an Answer in one place, refusals.py.
@@ -52,6 +54,10 @@ def decide(
         session = None
     if request.path.startswith(application.endpoints):
         return endpoint(application, request, session, now)
+    if session is not None and not session.sufficient(application, now):
+        if not request.public:
+            return step_up(application, request)
+        session = None
     if session is not None and not request.public:
         if may_refresh and due(application, session, now):
             return Refresh(session)
@@ -77,18 +83,18 @@ def endpoint(application: Application, request: Request, session: Session | None
         case "callback":
             return callback(application, request, session, now)
         case "login":
-            return login(application, request, session)
+            return login(application, request, session, now)
         case "logout":
             return logout(application, request, session)
         case "frontchannel-logout":
             return front_channel(application, request, session)
         case "signed-out" | "userinfo":
-            return _told(application, request, session)
+            return _told(application, request, session, now)
         case _:
             raise NoSuchEndpoint
 
 
-def _told(application: Application, request: Request, session: Session | None) -> Respond:
+def _told(application: Application, request: Request, session: Session | None, now: int) -> Respond:
     """What needs no more than what is known: the page after a logout, and who is signed in."""
     if request.path == application.endpoints + "signed-out":
         page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
@@ -96,6 +102,8 @@ def _told(application: Application, request: Request, session: Session | None) -
     _only(request, "GET", "HEAD")
     if session is None:
         raise LoginRequired
+    if not session.sufficient(application, now):
+        raise application.demand.insufficient()
     return Respond(200, "userinfo", json=session.claims.json())
 
 
@@ -123,7 +131,16 @@ def unauthenticated(application: Application, request: Request) -> Respond | Aut
     return Authenticate(return_target(application, request.target), expired(application, request))
 
 
-def login(application: Application, request: Request, session: Session | None) -> Respond | Authenticate:
+def step_up(application: Application, request: Request) -> Respond | Authenticate:
+    """Somebody is signed in, and not well enough: the same as for nobody, but that the session stays as it is."""
+    if not is_navigation(request):
+        raise application.demand.insufficient()
+    if request.host != application.host:
+        return _to_own_host(application, request)
+    return Authenticate(return_target(application, request.target))
+
+
+def login(application: Application, request: Request, session: Session | None, now: int) -> Respond | Authenticate:
     """GET /oauth2/login?return_to=PATH."""
     _only(request, "GET", "HEAD")
     if not is_navigation(request, explicit=True):
@@ -132,9 +149,11 @@ def login(application: Application, request: Request, session: Session | None) -
         "return_to", [""]
     )
     target = return_target(application, wanted[0] if len(wanted) == 1 else "")
-    if session is not None:
-        return Respond(303, "already_signed_in", location=application.origin + target)
-    return Authenticate(target, expired(application, request))
+    if session is None:
+        return Authenticate(target, expired(application, request))
+    if not session.sufficient(application, now):
+        return Authenticate(target)
+    return Respond(303, "already_signed_in", location=application.origin + target)
 
 
 def callback(application: Application, request: Request, session: Session | None, now: int) -> Exchange | Authenticate:

@@ -2,7 +2,8 @@
 
     OIDCError
     |- LoginRequired            401  login_required
-    |  `- SessionEnded          401  session_ended
+    |  |- SessionEnded          401  session_ended
+    |  `- InsufficientAuthentication  401  insufficient_user_authentication
     |- Misdirected              421  misdirected_request
     |- NoSuchEndpoint           404  no_such_endpoint
     |- MethodNotAllowed         405  method_not_allowed
@@ -17,6 +18,8 @@
     |  |- LoginReused           400  login_already_used
     |  |- SignedOutMeanwhile    400  signed_out_meanwhile
     |  |- IssuerMismatch        400  issuer_mismatch
+    |  |- AcrNotSatisfied       403  acr_not_satisfied
+    |  |- AuthTimeTooOld        403  auth_time_too_old
     |  `- ProviderRefused       403, 502, 503  provider_<error>
     |- ProviderFault                 what the provider answered
     |  |- CodeRefused           400  code_refused
@@ -41,7 +44,7 @@
 500 internal_error.
 """
 
-# RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6: with the status of our page
+# RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6, its Unmet Authentication Requirements: with the status of our page
 PROVIDER_ERRORS = {
     "access_denied": 403,
     "account_selection_required": 403,
@@ -58,6 +61,7 @@ PROVIDER_ERRORS = {
     "server_error": 502,
     "temporarily_unavailable": 503,
     "unauthorized_client": 502,
+    "unmet_authentication_requirements": 403,
     "unsupported_response_type": 502,
 }
 
@@ -86,6 +90,17 @@ class SessionEnded(LoginRequired):
 
     reason = "session_ended"
     text = "Your session has ended. Please sign in again."
+
+
+class InsufficientAuthentication(LoginRequired):
+    """Somebody is signed in, and the application demands more (RFC 9470). challenge: what, as WWW-Authenticate says it."""
+
+    reason, title = "insufficient_user_authentication", "Sign in again"
+    text = "This needs a stronger or a more recent sign-in than yours."
+
+    def __init__(self, challenge: str) -> None:
+        super().__init__()
+        self.challenge = challenge
 
 
 class Misdirected(OIDCError):
@@ -168,6 +183,26 @@ class SignedOutMeanwhile(CallbackRefused):
 class IssuerMismatch(CallbackRefused):
     reason = "issuer_mismatch"
     text = "The answer came from another identity provider than the one that was asked."
+
+
+class AcrNotSatisfied(CallbackRefused):
+    """The ID token's acr is none of those that the application demands."""
+
+    status, reason = 403, "acr_not_satisfied"
+    text = (
+        "You signed in at your identity provider, but not in the way that this application demands, such as with a second factor."
+        " Try again and choose that way; if there is none to choose, the application's operator has to look at this."
+    )
+
+
+class AuthTimeTooOld(CallbackRefused):
+    """The provider was told max_age and did not ask the user again."""
+
+    status, reason = 403, "auth_time_too_old"
+    text = (
+        "This application demands that you signed in a short while ago, and your identity provider did not ask you to sign in again."
+        " Sign out there, then try again."
+    )
 
 
 class ProviderRefused(CallbackRefused):

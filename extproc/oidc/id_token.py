@@ -50,6 +50,7 @@ class IDToken:
     sid: str | None
     auth_time: int | None
     acr: str | None
+    amr: tuple[str, ...]
     claims: Mapping[str, Any] = field(repr=False)
 
 
@@ -73,12 +74,13 @@ def verify_without_nonce(client: Client, token: str, access_token: str, keys: Ke
     auth_time = number(claims["auth_time"]) if "auth_time" in claims else None
     if "auth_time" in claims and auth_time is None:
         raise InvalidIDToken("malformed", "auth_time is no number")
-    sid, acr = claims.get("sid"), claims.get("acr")
+    sid, acr, amr = claims.get("sid"), claims.get("acr"), claims.get("amr")
     return IDToken(
         subject,
         sid if isinstance(sid, str) and 0 < len(sid) <= 255 else None,
         int(auth_time) if auth_time is not None else None,
         acr if isinstance(acr, str) else None,
+        tuple(method for method in amr if isinstance(method, str)) if isinstance(amr, list) else (),
         claims,
     )
 

@@ -72,6 +72,7 @@ def renewed(application: Application, session: Session, answer: RefreshResponse,
         sid=said.sid or session.sid,
         auth_time=said.auth_time if said.auth_time is not None else session.auth_time,
         acr=said.acr or session.acr,
+        amr=said.amr or session.amr,
     )
 
 

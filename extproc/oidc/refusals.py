@@ -7,7 +7,7 @@ from urllib.parse import quote
 from extproc.oidc.answers import Page, Respond
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import return_target
-from extproc.oidc.errors import LoginRequired, OIDCError
+from extproc.oidc.errors import InsufficientAuthentication, LoginRequired, OIDCError
 from extproc.oidc.http import Cookie, Request
 
 
@@ -31,6 +31,7 @@ def respond(
         ),
         retry_after=error.retry_after,
         login_url=login_url,
+        challenge=error.challenge if isinstance(error, InsufficientAuthentication) else None,
         html=request is None or "text/html" in request.header("accept").lower(),
         allow=error.detail if error.status == 405 else None,
     )

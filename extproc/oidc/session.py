@@ -21,7 +21,7 @@ from extproc.oidc.seal import ENTROPY, KeyRing, Label, b64encode, to_json
 from extproc.oidc.token import TokenResponse
 
 ID_BYTES = 32
-FORMAT = 2  # of the inner layer; 1 has no access_issued
+FORMAT = 3  # of the inner layer; 2 has no amr, 1 no access_issued either
 MAX_SEALED = 262_144  # bytes of it
 TOUCH_AFTER = 60  # seconds: last use is written at most this often
 
@@ -68,6 +68,7 @@ class Session:
     auth_time: int | None = None
     acr: str | None = None
     access_issued: int = 0  # when the access token came
+    amr: tuple[str, ...] = ()
 
     def fresh(self, application: Application, now: int) -> bool:
         """Within its absolute and its idle life, and of this application's provider."""
@@ -76,6 +77,10 @@ class Session:
             and now < self.touched + application.session_idle
             and self.issuer == application.client.issuer
         )
+
+    def sufficient(self, application: Application, now: int) -> bool:
+        """Whether the login that it came of is enough for the application."""
+        return application.demand.met(self.acr, self.auth_time, now, application.client.clock_skew)
 
     def stale_touch(self, now: int) -> bool:
         return now >= self.touched + TOUCH_AFTER
@@ -87,7 +92,9 @@ class Session:
 
     def not_after(self, application: Application, now: int) -> int:
         """No assertion outlives this."""
-        return min(self.expires, max(self.touched, now) + application.session_idle)
+        ends = min(self.expires, max(self.touched, now) + application.session_idle)
+        too_old = application.demand.not_after(self.auth_time)
+        return ends if too_old is None else min(ends, too_old)
 
 
 def establish(
@@ -101,10 +108,11 @@ def establish(
 ) -> Session:
     """Checks everything the provider said and makes a session of it.
 
-    Raises UnknownKey, InvalidIDToken, InvalidUserInfo, SubjectMismatch.
+    Raises UnknownKey, InvalidIDToken, InvalidUserInfo, SubjectMismatch, AcrNotSatisfied, AuthTimeTooOld.
     """
     client = application.client
     id_token = verify_id_token(client, tokens.id_token, tokens.access_token, pending.nonce, keys, now)
+    application.demand.check(id_token.acr, id_token.auth_time, now, client.clock_skew)
     return Session(
         id=session_id,
         issuer=client.issuer,
@@ -121,6 +129,7 @@ def establish(
         auth_time=id_token.auth_time,
         acr=id_token.acr,
         access_issued=now,
+        amr=id_token.amr,
     )
 
 
@@ -173,6 +182,7 @@ def dump(session: Session) -> bytes:
         s.auth_time,
         s.acr,
         s.access_issued,
+        s.amr,
     ]
     return to_json(fields).encode()
 
@@ -188,10 +198,12 @@ def from_record(application: Application, session_id: SessionId, record: Record)
 def load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
     """Only for bytes that were sealed by us. None: a format that this version does not know."""
     version, *fields = json.loads(data)
-    if version not in (1, FORMAT):
+    if version not in (1, 2, FORMAT):
         return None
     if version == 1:
         fields.append(fields[7])  # created: its tokens are those of the login
+    if version < FORMAT:
+        fields.append(())
     (
         issuer,
         subject,
@@ -206,6 +218,7 @@ def load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
         auth_time,
         acr,
         access_issued,
+        amr,
     ) = fields
     return Session(
         session_id,
@@ -223,4 +236,5 @@ def load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
         auth_time,
         acr,
         access_issued,
+        tuple(amr),
     )

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from extproc.oidc.step_up import OURS, PROMPTS
 from extproc.settings.types import Duration, Model, base_address
 
 
@@ -32,6 +33,20 @@ class ApplicationSettings(Model):
         False,
         description="authorization: Bearer ACCESS_TOKEN to the application, always valid; each of its requests then asks the processor",
     )
+    acr_values: tuple[str, ...] = Field(
+        (),
+        description="how its users must have signed in: one of these acr values of the provider, the best first; none: any will do",
+    )
+    max_age: Duration | None = Field(
+        None,
+        description="how long ago its users may have signed in at the provider, 1m or more; default: it does not matter",
+    )
+    prompt: str | None = Field(
+        None, description="what the provider asks at each login: login, consent, select_account, create, or several"
+    )
+    authorization_params: dict[str, str] = Field(
+        {}, description="more parameters of the authorization request, such as kc_idp_hint or ui_locales"
+    )
     strip_cookies: bool = Field(
         True,
         description="our cookies never reach the application; false: they do, and it can act as its users; Envoy saves little by it",
@@ -49,6 +64,7 @@ class ApplicationSettings(Model):
             raise ValueError("exclude: true goes with neither provider nor public_paths nor forward_access_token")
         if not self.exclude and not self.provider:
             raise ValueError("provider is missing (or exclude: true, for no login at all)")
+        self._check_demand()
         for path in self.public_paths:
             if (
                 not path.startswith(self.path_prefix)
@@ -63,6 +79,44 @@ class ApplicationSettings(Model):
             if not self.url.endswith(self.path_prefix):
                 raise ValueError(f"url ends with path_prefix {self.path_prefix}")
         return self
+
+    def _check_demand(self) -> None:
+        """What is demanded of logins; it becomes part of a URL and of a header."""
+        if self.exclude and (self.acr_values or self.max_age is not None or self.prompt or self.authorization_params):
+            raise ValueError("exclude: true goes with none of acr_values, max_age, prompt, authorization_params")
+        for value in self.acr_values:
+            if not re.fullmatch(r"[!#-\[\]-~]{1,255}", value):
+                raise ValueError(
+                    f"acr_values: {value[:80]!r} is no acr value: printable ASCII without blanks, quotes and backslashes"
+                )
+        if self.max_age is not None and (self.max_age < 60 or self.max_age != int(self.max_age)):
+            raise ValueError(
+                "max_age is whole seconds, 1m or more; to have users sign in anew at each login set prompt: login"
+            )
+        if self.prompt is not None:
+            _check_prompt(self.prompt)
+        for name, value in self.authorization_params.items():
+            if name.lower() in OURS:
+                own = " (it has a key of its own)" if name in ("acr_values", "max_age", "prompt") else ""
+                raise ValueError(f"authorization_params: {name} is for the gateway to say{own}")
+            if not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", name):
+                raise ValueError(
+                    f"authorization_params: {name[:80]!r} is no name of a parameter: letters, digits and . _ : -"
+                )
+            if not 0 < len(value) <= 2000 or not value.isprintable():
+                raise ValueError(f"authorization_params.{name} is printable text of 1 to 2000 characters")
+
+
+def _check_prompt(prompt: str) -> None:
+    asked = prompt.split(" ")
+    if "none" in asked:
+        raise ValueError(
+            "prompt: none asks nothing, so nobody could sign in; leave it out, or choose among " + ", ".join(PROMPTS)
+        )
+    if not set(asked) <= set(PROMPTS) or len(set(asked)) != len(asked):
+        raise ValueError(
+            f"prompt: {prompt[:80]!r} is not one or several, with one blank between them, of {', '.join(PROMPTS)}"
+        )
 
 
 class Identity(Model):
