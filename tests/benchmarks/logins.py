@@ -22,7 +22,7 @@ from rig.stack import ROOT
 
 from benchmarks.crowd import Visitor, arrive, one_by_one
 from benchmarks.gateways import Gateway, upstream
-from benchmarks.measure import Plan, Result, cpu, memory, ratios
+from benchmarks.measure import Plan, Result, cpu, memory, ratios, used
 
 ENV = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
 ARRIVALS = 150.0  # people a second, at most
@@ -72,13 +72,13 @@ def row_login(plan: Plan) -> list[Result]:
             plan.say(f"login: round {turn + 1} of {plan.rounds}")
             before = cpu(ours.extproc.pid)
             replies, wrong = asyncio.run(one_by_one(ours.port, plan.logins))
-            spent["ours"].append((cpu(ours.extproc.pid) - before) / plan.logins * 1e6)
+            spent["ours"].append(used(ours.extproc.pid, before) / plan.logins * 1e6)
             lost += wrong
             spent["callback"].append(statistics.mean(reply.seconds for reply in replies) * 1e3)
             spent["provider"].append(provider.tell("state")["spent"] / plan.logins * 1e3)
             before = cpu(stock.extproc.pid)
             asyncio.run(_answers(stock.port, plan.logins * 2))
-            spent["stock"].append((cpu(stock.extproc.pid) - before) / plan.logins * 1e6)
+            spent["stock"].append(used(stock.extproc.pid, before) / plan.logins * 1e6)
     name = "extproc, a whole login"
     return [
         ratios("login", name, "stock grpc.aio, two answers", "cpu", "us", spent["ours"], spent["stock"], lost),
@@ -124,7 +124,7 @@ def _held(plan: Plan, count: int) -> list[Result]:
     watched = [(took, word) for at, took, word in answered if idle < at < over]
     calm = [took for at, took, _ in answered if at <= idle]
     lost += sum(word != "ok" for _, word in watched)
-    each = [(peak[name] - base[name]) / count / 1024 for name in ("processor", "Envoy")]
+    each = [max(4096, peak[name] - base[name]) / count / 1024 for name in ("processor", "Envoy")]  # a page at least
     subject = f"{count} held at once"
     quiet, busy = _p99(calm), _p99([took for took, _ in watched])
     return [
@@ -137,7 +137,7 @@ def _rate(ours: Gateway) -> float:
     """People a second: half of what the processor could do, on whatever machine this is."""
     before, logins = cpu(ours.extproc.pid), 40
     asyncio.run(one_by_one(ours.port, logins))
-    return min(ARRIVALS, SHARE * logins / max(0.01, cpu(ours.extproc.pid) - before))
+    return min(ARRIVALS, SHARE * logins / used(ours.extproc.pid, before))
 
 
 async def _crowd(

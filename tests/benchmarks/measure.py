@@ -53,6 +53,11 @@ def cpu(pid: int) -> float:
         return sum(map(int, stat.read().rsplit(")", 1)[1].split()[11:13])) / TICKS
 
 
+def used(pid: int, before: float) -> float:
+    """Seconds of CPU since then, one tick at least: what is shorter cannot be told from nothing."""
+    return max(1 / TICKS, cpu(pid) - before)
+
+
 def memory(pid: int) -> int:
     """Resident bytes of a process."""
     with open(f"/proc/{pid}/status") as status:
@@ -82,13 +87,13 @@ def load(subject: Subject, seconds: float, connections: int, script: str) -> Sam
         check=False,
         env={**os.environ, "WANTED": str(subject.status)},
     )
-    used = sum(map(cpu, subject.pids)) - before
+    spent = max(1 / TICKS, sum(map(cpu, subject.pids)) - before)
     counted, wrong = re.search(r"(\d+) requests in ([\d.]+)s", done.stdout), re.search(r"WRONG (\d+)", done.stdout)
     if done.returncode or counted is None or wrong is None:
         raise RuntimeError(f"wrk failed for {subject.name}: {done.stdout[-500:]} {done.stderr[-500:]}")
     sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", done.stdout)
     lost = int(wrong[1]) + (sum(map(int, sockets.groups())) if sockets else 0)
-    return Sample(int(counted[1]), lost, used, float(counted[2]))
+    return Sample(int(counted[1]), lost, spent, float(counted[2]))
 
 
 def compare(
