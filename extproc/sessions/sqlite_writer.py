@@ -79,7 +79,9 @@ def _together(database: sqlite3.Connection, batch: Sequence[_Change[Any]]) -> No
         for change in batch:
             _apart(database, change)
         database.execute("COMMIT")
-    except sqlite3.Error as error:
+    except (
+        Exception
+    ) as error:  # whatever it is (no memory, say): nobody is left without an answer, and none is made twice
         if database.in_transaction:
             database.execute("ROLLBACK")
         for change in batch:
