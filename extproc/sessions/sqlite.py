@@ -7,6 +7,7 @@ of their own, changes as the writer commits them.
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -54,7 +55,7 @@ class SQLiteStore:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._changed = _open(path, deadline)
-            self._changed.execute("PRAGMA journal_mode = WAL")
+            _write_ahead(self._changed, deadline)
             self._changed.execute("PRAGMA synchronous = NORMAL")
             migrate(self._changed)
             self._writer = Writer(self._changed)
@@ -179,6 +180,19 @@ class SQLiteStore:
 def _open(path: Path, patience: float) -> sqlite3.Connection:
     """patience: seconds that a statement waits for a lock."""
     return sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+
+
+def _write_ahead(db: sqlite3.Connection, patience: float) -> None:
+    """Turns the file to WAL. Here SQLite does not wait for a lock by itself, and workers that start together meet at a new file."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.005)
 
 
 def _one(db: sqlite3.Connection, key: bytes, now: int) -> Record | None:

@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,35 @@ async def test_it_survives_a_restart_and_is_this_user_s_alone(path):
     assert second.peek(record().key, NOW) == record()
     await second.aclose()
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+_OPENS = """
+import sys
+from pathlib import Path
+from extproc.sessions.sqlite import SQLiteStore
+print("ready", flush=True)
+sys.stdin.readline()
+SQLiteStore(Path(sys.argv[1]))
+"""
+
+
+def test_processes_that_open_a_new_file_at_the_same_time_all_get_it(tmp_path):
+    for turn in range(5):  # without the wait a third of them fails
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", _OPENS, str(tmp_path / f"{turn}.sqlite3")],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            for _ in range(4)
+        ]  # fmt: skip
+        for process in started:
+            assert process.stdout.readline() == "ready\n"
+        for process in started:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in started:
+            said = process.communicate()[1]
+            assert process.returncode == 0, said
 
 
 async def test_reads_go_on_while_another_process_writes_and_writes_that_cannot_are_an_error(store, path):
