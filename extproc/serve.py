@@ -10,9 +10,9 @@ import trio
 from extproc import admin, telemetry
 from extproc.addresses import Address
 from extproc.bridge import Bridge, guest
+from extproc.doors import CannotListen
 from extproc.oidc.errors import OIDCError
 from extproc.operators import Operators
-from extproc.server import CannotListen
 from extproc.service import Service, allow_descriptors, public_keys
 from extproc.sessions import Sessions
 from extproc.sessions.opening import open_sessions

@@ -19,9 +19,9 @@ from opentelemetry.trace import Span, SpanKind
 
 from extproc import messages, telemetry
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.addresses import Address
 from extproc.bridge import Bridge
 from extproc.contract import SERVICE
+from extproc.doors import CannotListen, Door
 from extproc.health import Health
 from extproc.lanes import Lanes, Slot
 from extproc.oidc.answers import Answer, Continue, Lookup, ReadBody, Respond, Step, kind
@@ -204,25 +204,29 @@ def options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-class CannotListen(Exception):
-    """The address cannot be bound; its text is for the operator."""
+async def _admitted(server: Server, door: Door, request: object, context: Context) -> None:
+    """A stream of somebody whose certificate is Envoy's."""
+    if not door.admits(context):
+        telemetry.log(logging.WARNING, "peer_refused", peer=context.peer()[:80])
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the certificate is not Envoy's (listen_tls.envoy_name)")
+    await server.process(request, context)
 
 
 class Listener:
     """grpc.aio's server with our servicer and grpc.health.v1 on one address."""
 
-    def __init__(self, server: Server, address: Address) -> None:
+    def __init__(self, server: Server, door: Door) -> None:
         self._server = server
         self.health = Health()
         self._grpc = grpc.aio.server(options=options(server.lanes.limits))
         handler = grpc.stream_stream_rpc_method_handler(
-            server.process,
+            server.process if door.tls is None else partial(_admitted, server, door),
             request_deserializer=wire.ProcessingRequest.FromString,
             response_serializer=wire.ProcessingResponse.SerializeToString,
         )
         self._grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Process": handler}),))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._grpc)
-        self._address = address
+        self._door = door
         self.port = 0
 
     async def start(self) -> None:
@@ -231,10 +235,10 @@ class Listener:
         Raises CannotListen.
         """
         try:
-            self.port = self._grpc.add_insecure_port(str(self._address))
-        except RuntimeError:
+            self.port = self._door.bind(self._grpc)
+        except CannotListen:
             await self._grpc.stop(0)
-            raise CannotListen(f"listen: {self._address} cannot be bound; is another program using it?") from None
+            raise
         await self.health.serving()  # before anybody can ask
         await self._grpc.start()
 

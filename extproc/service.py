@@ -11,6 +11,7 @@ import trio
 from extproc import telemetry
 from extproc.addresses import Address
 from extproc.bridge import Bridge
+from extproc.doors import Door
 from extproc.oidc.application import Application
 from extproc.oidc.assertion import jwks
 from extproc.oidc.client import Client
@@ -105,7 +106,7 @@ class Service:
         by_application = {name: self._providers[str(settings.applications[name].provider)] for name in known}
         party = RelyingParty(known, by_application, sessions, trusted_hops=settings.gateway.trusted_hops)
         self._server = Server(party, bridge, settings.timeouts, settings.limits)
-        self._listener = Listener(self._server, listen)
+        self._listener = Listener(self._server, Door(listen, settings.listen_tls, settings.listen_mode))
         self._warm = [trio.CancelScope() for _ in self._providers]
         self._drain, self._sessions, self._bridge = settings.timeouts.drain, sessions, bridge
         self._loop = asyncio.get_running_loop()

@@ -40,8 +40,8 @@ from extproc.channel import (
     decode,
     encode,
 )
+from extproc.doors import CannotListen
 from extproc.oidc.errors import OIDCError
-from extproc.server import CannotListen
 from extproc.service import Service, allow_descriptors
 from extproc.sessions.opening import open_sessions
 

@@ -50,8 +50,17 @@ restarts. With several workers or machines the new one stands second first, unti
 
 ## Who may speak to the processor
 
-Whoever reaches `listen` can ask for decisions, and gets no more than a browser would; but keep it on loopback or a unix socket, where
-only Envoy is. `admin` shows traces to whoever reaches it; it is on loopback unless you say otherwise.
+Whoever reaches `listen` can say which application a request is for and which address it comes from, so it is Envoy's alone:
+
+- on loopback, the default;
+- a unix socket, which its owner and its group may open and nobody else (`listen_mode`), whatever the umask says: Envoy runs as the same
+  user or in the same group;
+- or mutual TLS, `listen_tls`: Envoy verifies the processor by `ca` and `name`, the processor verifies Envoy by `ca` and `envoy_name`, so that
+  another certificate of the same authority does not open the door. The processor reads its own certificate and `ca` again when they
+  change; Envoy reads its own when it starts, so give Envoy's a longer life, or start Envoy again (hot restart keeps connections).
+
+Plain TCP off loopback is refused unless `allow_plaintext` says that it is meant. The same holds for `admin`, which shows traces and ends
+sessions, and for `gateway.admin`, which can stop Envoy.
 """
 
 

@@ -1,6 +1,7 @@
 """The gRPC edge: whatever a peer does, each phase gets exactly one answer or the stream ends with an error. On both bridges."""
 
 import asyncio
+import contextlib
 import logging
 
 import grpc
@@ -13,6 +14,7 @@ from rig.tokens import ISSUER, METADATA, NOW, application, key_set
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, PUBLIC, SERVICE
+from extproc.doors import CannotListen, Door
 from extproc.messages import GRPC_UNAUTHENTICATED
 from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
@@ -21,7 +23,7 @@ from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Session, SessionId, to_record
 from extproc.oidc.token import RefreshResponse
 from extproc.relying_party import RelyingParty
-from extproc.server import CannotListen, Listener, Server, options
+from extproc.server import Listener, Server, options
 from extproc.sessions import StoreBusy
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
@@ -97,7 +99,7 @@ def serving(request):
                 lambda: NOW,
             )
             server = Server(party, bridge, Timeouts(), limits or Limits())
-            listener = Listener(server, Address(host="127.0.0.1", port=0))
+            listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
             await listener.start()
             async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
                 method = channel.stream_stream(
@@ -108,10 +110,11 @@ def serving(request):
 
                 async def call(*messages, metadata=((APPLICATION, "app"),), half_close=True):
                     stream = method(metadata=metadata)
-                    for message in messages:
-                        await stream.write(message)
-                    if half_close:
-                        await stream.done_writing()
+                    with contextlib.suppress(asyncio.InvalidStateError):  # aborted already: its code says so below
+                        for message in messages:
+                            await stream.write(message)
+                        if half_close:
+                            await stream.done_writing()
                     answers = []
                     while (answer := await stream.read()) is not grpc.aio.EOF:
                         answers.append(answer)
@@ -154,7 +157,7 @@ def test_it_is_serving_at_once_though_no_provider_can_be_reached():
     async def body(bridge):
         listener = Listener(
             Server(RelyingParty({}, {}, StoredSessions(FakeStore())), bridge, Timeouts(), Limits()),
-            Address(host="127.0.0.1", port=0),
+            Door(Address(host="127.0.0.1", port=0)),
         )
         await listener.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
@@ -540,7 +543,8 @@ def test_an_address_that_is_taken_is_said_clearly():
             party = RelyingParty({}, {}, StoredSessions(FakeStore()))
             with pytest.raises(CannotListen, match="cannot be bound"):
                 await Listener(
-                    Server(party, None, Timeouts(), Limits()), Address(host="127.0.0.1", port=taken.getsockname()[1])
+                    Server(party, None, Timeouts(), Limits()),
+                    Door(Address(host="127.0.0.1", port=taken.getsockname()[1])),
                 ).start()
 
     asyncio.run(main())

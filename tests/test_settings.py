@@ -27,6 +27,7 @@ RIGHT = {
     "providers": {"main": {"issuer": "https://idp.example", "client_id": "gateway", "client_secret": "s"}},
     "applications": {"app": {"hosts": ["localhost"], "upstream": "http://127.0.0.1:9600", "provider": "main"}},
 }
+TLS = dict.fromkeys(("ca", "certificate", "key", "envoy_certificate", "envoy_key"), "x.pem")
 EXAMPLE = """
 secret: ${EXTPROC_SECRET}
 listen: 127.0.0.1:9500
@@ -265,6 +266,22 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
         (
             {"workers": 3, "gateway": {"admin": "localhost:9502"}},
             "gateway.admin: localhost:9502 is the address of worker 3",
+        ),
+        (
+            {"listen": "0.0.0.0:9500"},
+            "listen: 0.0.0.0:9500 is not on loopback, and nothing there asks who is calling; set listen_tls",
+        ),
+        ({"admin": "extproc:9490", "allow_plaintext": ["listen"]}, "admin: extproc:9490 is not on loopback"),
+        ({"gateway": {"admin": "[::]:9901"}}, "gateway.admin: [::]:9901 is not on loopback"),
+        ({"allow_plaintext": ["all"]}, "allow_plaintext"),
+        (
+            {"listen": "unix:/x.sock", "listen_mode": 660},
+            'listen_mode: access rights are octal digits in quotes, such as "0660"',
+        ),
+        ({"listen": "unix:/x.sock", "listen_mode": "0680"}, "listen_mode: access rights"),
+        (
+            {"listen": "unix:/x.sock", "listen_tls": TLS},
+            "listen_tls: listen is a unix socket; who may open it is said by listen_mode",
         ),
         ({"admin": "127.0.0.1:9500"}, "admin: 127.0.0.1:9500 is listen, too; choose another port for admin or listen"),
         ({"workers": 2, "listen": "127.0.0.1:65535"}, "listen: 127.0.0.1:65535 leaves no port for worker 2"),

@@ -1,9 +1,6 @@
 """Where Envoy sends requests: the applications, the processor, the receiver of spans."""
 
-import ipaddress
-import ssl
 from collections.abc import Sequence
-from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
@@ -23,19 +20,9 @@ from envoy_data_plane.envoy.config.core.v3 import (
     Http2ProtocolOptions,
     Pipe,
     SocketAddress,
-    TransportSocket,
 )
 from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as HttpOptions
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
-from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
-    CertificateValidationContext,
-    CommonTlsContext,
-    SubjectAltNameMatcher,
-    SubjectAltNameMatcherSanType,
-    TlsParameters,
-    TlsParametersTlsProtocol,
-    UpstreamTlsContext,
-)
 from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
     HttpProtocolOptions,
     HttpProtocolOptionsExplicitHttpConfig,
@@ -44,7 +31,8 @@ from envoy_data_plane.envoy.type.v3 import Percent
 
 from extproc.addresses import Address as Where
 from extproc.addresses import reachable
-from extproc.dataplane.typed import exact, file, pack, seconds
+from extproc.dataplane.transport import is_ip, processor_tls, upstream_tls
+from extproc.dataplane.typed import pack, seconds
 from extproc.settings import ApplicationSettings, Settings
 
 PROCESSOR = "processor"
@@ -55,12 +43,6 @@ _ROOM = 1000  # streams that are being refused, however low the limit is
 _CHECK = 1.0  # seconds between health checks
 _KEEP = 1.5  # seconds an idle connection to an application is kept
 _APPLICATION_REQUESTS = 50_000  # WebSockets and event streams count as long as they last
-_AUTHORITIES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-    "/etc/ssl/ca-bundle.pem",
-)
 
 
 def application_cluster(name: str) -> str:
@@ -97,7 +79,7 @@ def _application(name: str, application: ApplicationSettings) -> Cluster:
         explicit_http_config=http1, common_http_protocol_options=HttpOptions(idle_timeout=seconds(_KEEP))
     )
     cluster.typed_extension_protocol_options = {_HTTP_OPTIONS: pack(options)}
-    cluster.transport_socket = _tls(url, application.upstream_ca_file) if https else None
+    cluster.transport_socket = upstream_tls(url, application.upstream_ca_file) if https else None
     return cluster
 
 
@@ -115,6 +97,7 @@ def _processor(settings: Settings) -> Cluster:
         cluster.health_checks = [_health_check(settings)]
         # within 1 s of another change Envoy would keep a worker's word to itself, and go on sending to one that is leaving
         cluster.common_lb_config.update_merge_window = seconds(0)
+    cluster.transport_socket = processor_tls(settings.listen_tls) if settings.listen_tls else None
     http2 = Http2ProtocolOptions(max_concurrent_streams=STREAMS_PER_CONNECTION)
     cluster.typed_extension_protocol_options = {
         _HTTP_OPTIONS: pack(
@@ -149,7 +132,7 @@ def _health_check(settings: Settings) -> HealthCheck:
 def _tracing(settings: Settings) -> Cluster:
     url = urlsplit(traces_url(settings))
     cluster = _cluster(TRACING, (_place(url),), connect=1)
-    cluster.transport_socket = _tls(url, None) if url.scheme == "https" else None
+    cluster.transport_socket = upstream_tls(url, None) if url.scheme == "https" else None
     return cluster
 
 
@@ -167,7 +150,7 @@ def _cluster(name: str, places: Sequence[Where], *, connect: float) -> Cluster:
             cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=endpoints)]
         ),
     )
-    if any(place.path is None and not _is_ip(_host(place)) for place in places):
+    if any(place.path is None and not is_ip(_host(place)) for place in places):
         cluster.type = ClusterDiscoveryType.STRICT_DNS
         cluster.dns_lookup_family = ClusterDnsLookupFamily.V4_PREFERRED
     return cluster
@@ -184,39 +167,8 @@ def _host(place: Where) -> str:
     return "127.0.0.1" if place.host == "localhost" or place.host.endswith(".localhost") else place.host
 
 
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 def _breakers(*, requests: int, connections: int, retries: int = 3) -> CircuitBreakers:
     limits = CircuitBreakersThresholds(
         max_connections=connections, max_pending_requests=requests, max_requests=requests, max_retries=retries
     )
     return CircuitBreakers(thresholds=[limits])
-
-
-def _tls(url: SplitResult, ca_file: Path | None) -> TransportSocket:
-    """TLS to an upstream, its certificate and name verified; Envoy verifies nothing unless it is told what with."""
-    host = url.hostname or ""
-    kind = SubjectAltNameMatcherSanType.IP_ADDRESS if _is_ip(host) else SubjectAltNameMatcherSanType.DNS
-    validation = CertificateValidationContext(
-        trusted_ca=file(ca_file or _system_authorities()),
-        match_typed_subject_alt_names=[SubjectAltNameMatcher(san_type=kind, matcher=exact(host))],
-    )
-    context = CommonTlsContext(
-        tls_params=TlsParameters(tls_minimum_protocol_version=TlsParametersTlsProtocol.TLSv1_2),
-        alpn_protocols=["http/1.1"],
-        validation_context=validation,
-    )
-    tls = UpstreamTlsContext(common_tls_context=context, sni="" if _is_ip(host) else host)
-    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(tls))
-
-
-def _system_authorities() -> str:
-    """The bundle of this machine; where none is found, Debian's, so that Envoy says that it is missing."""
-    found = (path for path in (ssl.get_default_verify_paths().cafile, *_AUTHORITIES) if path and Path(path).is_file())
-    return next(found, _AUTHORITIES[0])

@@ -8,6 +8,7 @@ from extproc.settings.applications import ApplicationSettings, Identity
 from extproc.settings.gateway import TLS, Gateway
 from extproc.settings.handover import from_text, to_text, with_secrets
 from extproc.settings.limits import Limits, Log, SessionSettings, Timeouts, Tracing
+from extproc.settings.listening import ListenTLS
 from extproc.settings.loading import SettingsError, load
 from extproc.settings.models import Settings
 from extproc.settings.providers import ProviderSettings
@@ -21,6 +22,7 @@ __all__ = [
     "Gateway",
     "Identity",
     "Limits",
+    "ListenTLS",
     "Log",
     "ProviderSettings",
     "RedisSettings",

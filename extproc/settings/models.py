@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from extproc.addresses import Address, collide, of_worker
+from extproc.addresses import Address, collide, is_loopback, of_worker
 from extproc.settings.applications import ApplicationSettings, Identity
 from extproc.settings.gateway import Gateway
 from extproc.settings.limits import Limits, Log, SessionSettings, Timeouts, Tracing
+from extproc.settings.listening import ListenTLS, Mode, Plaintext
 from extproc.settings.providers import ProviderSettings
 from extproc.settings.store import SQLiteSettings, StoreSettings, shares_tombstones
 from extproc.settings.types import MAXIMUM_WORKERS, Listen, Model, Name, Workers
@@ -27,9 +28,15 @@ class Settings(Model):
     )
     secret_file: Path | None = Field(None, description="a file with the secret, or one a line")
     listen: Listen = Field(Address(host="127.0.0.1", port=9500), description="where Envoy speaks to the processor")
+    listen_tls: ListenTLS | None = Field(None, description="mutual TLS on listen")
+    listen_mode: Mode = Field(0o660, description="access rights of listen where it is a unix socket, octal in quotes")
     admin: Listen = Field(
         Address(host="127.0.0.1", port=9490),
         description="probes and traces of all workers, http; takes OTLP at /v1/traces",
+    )
+    allow_plaintext: tuple[Plaintext, ...] = Field(
+        (),
+        description="which of listen, admin and gateway.admin may speak without TLS off loopback, such as on a network of containers alone",
     )
     workers: Workers = Field(
         1,
@@ -57,6 +64,7 @@ class Settings(Model):
         if self.secret is not None:
             self.check_ring()
         self._check_listeners()
+        self._check_doors()
         for name, application in self.applications.items():
             if application.provider is not None and application.provider not in self.providers:
                 known = ", ".join(self.providers) or "none"
@@ -115,6 +123,23 @@ class Settings(Model):
             raise ValueError(
                 f"gateway.processors lists {len(gateway.processors)} of the {len(listens)} addresses of workers: "
                 f"Envoy would never call the rest; list each worker of every machine, or leave it out"
+            )
+
+    def _check_doors(self) -> None:
+        """Plain TCP is for loopback, or for those who say that they mean it."""
+        if self.listen_tls is not None and self.listen.path is not None:
+            raise ValueError("listen_tls: listen is a unix socket; who may open it is said by listen_mode")
+        doors: list[tuple[Plaintext, Address | None, str]] = [
+            ("listen", None if self.listen_tls else self.listen, "set listen_tls, use a unix socket"),
+            ("admin", self.admin, "use a loopback address"),
+            ("gateway.admin", self.gateway.admin, "use a loopback address"),
+        ]
+        for key, address, remedy in doors:
+            if address is None or address.path is not None or is_loopback(address.host) or key in self.allow_plaintext:
+                continue
+            raise ValueError(
+                f"{key}: {address} is not on loopback, and nothing there asks who is calling; "
+                f"{remedy}, or say allow_plaintext: [{key}] where only your own machines reach it"
             )
 
     def _check_backchannel_logout(self) -> None:

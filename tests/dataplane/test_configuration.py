@@ -102,7 +102,7 @@ def addresses(cluster: dict[str, Any]) -> list[str]:
         ({}, ["127.0.0.1:9500"]),
         ({"workers": 1, "listen": "unix:/run/x.sock"}, ["/run/x.sock"]),
         ({"workers": 3}, ["127.0.0.1:9500", "127.0.0.1:9501", "127.0.0.1:9502"]),
-        ({"workers": 2, "listen": "0.0.0.0:9500"}, ["127.0.0.1:9500", "127.0.0.1:9501"]),
+        ({"workers": 2, "listen": "0.0.0.0:9500", "allow_plaintext": ["listen"]}, ["127.0.0.1:9500", "127.0.0.1:9501"]),
         ({"workers": 2, "listen": "[::1]:9500"}, ["::1:9500", "::1:9501"]),
         ({"workers": 2, "listen": "unix:/run/x.sock"}, ["/run/x.1.sock", "/run/x.2.sock"]),
         ({"workers": 2, "listen": "unix:/run.d/x"}, ["/run.d/x.1", "/run.d/x.2"]),
@@ -194,9 +194,12 @@ def test_patterns_match_what_they_say() -> None:
 TWO = {name: {"issuer": f"https://{name}.example", "client_id": "x"} for name in ("main", "other")}
 WARNED = [
     ({}, []),
-    ({"listen": "0.0.0.0:9500"}, ["listen: 0.0.0.0:9500 is not on loopback"]),
-    ({"admin": "0.0.0.0:9490"}, ["admin: 0.0.0.0:9490 is not on loopback"]),
-    ({"gateway": {"admin": "0.0.0.0:9901"}}, ["gateway.admin: 0.0.0.0:9901 is not on loopback"]),
+    ({"listen": "0.0.0.0:9500", "allow_plaintext": ["listen"]}, ["listen: 0.0.0.0:9500 is not on loopback"]),
+    ({"admin": "0.0.0.0:9490", "allow_plaintext": ["admin"]}, ["admin: 0.0.0.0:9490 is not on loopback"]),
+    (
+        {"gateway": {"admin": "0.0.0.0:9901"}, "allow_plaintext": ["gateway.admin"]},
+        ["gateway.admin: 0.0.0.0:9901 is not on loopback"],
+    ),
     ({"listen": "unix:extproc.sock"}, ["listen: unix:extproc.sock is a relative path"]),
     (
         {"gateway": {"url": "https://localhost"}},

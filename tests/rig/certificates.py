@@ -26,11 +26,12 @@ class Authority:
         self._certificate = builder.add_extension(identifier, critical=False).sign(self._key, hashes.SHA256())
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(self, *names: str, certificate: Path, key: Path) -> str:
-        """A certificate for these host names and addresses, with its key, as PEM files.
+    def issue(self, *names: str, certificate: Path, key: Path, client: bool = False) -> str:
+        """A certificate for these host names and addresses, with its key, as PEM files; client: a client may show it, too.
 
         Gives the SHA-256 of its public key, in base64: what Chromium's --ignore-certificate-errors-spki-list takes.
         """
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if client else [])]
         own = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -38,7 +39,7 @@ class Authority:
             self._builder(subject, own.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
             .add_extension(authority, critical=False)
         )

@@ -1,0 +1,81 @@
+"""TLS from Envoy to what is behind it: Envoy verifies nothing unless it is told what with."""
+
+import ipaddress
+import ssl
+from pathlib import Path
+from urllib.parse import SplitResult
+
+from envoy_data_plane.envoy.config.core.v3 import TransportSocket
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
+    CertificateValidationContext,
+    CommonTlsContext,
+    SubjectAltNameMatcher,
+    SubjectAltNameMatcherSanType,
+    TlsCertificate,
+    TlsParameters,
+    TlsParametersTlsProtocol,
+    UpstreamTlsContext,
+)
+
+from extproc.dataplane.typed import exact, file, pack
+from extproc.settings import ListenTLS
+
+_AUTHORITIES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
+)
+
+
+def upstream_tls(url: SplitResult, ca_file: Path | None) -> TransportSocket:
+    """TLS to an upstream, its certificate and name verified."""
+    host = url.hostname or ""
+    kind = SubjectAltNameMatcherSanType.IP_ADDRESS if is_ip(host) else SubjectAltNameMatcherSanType.DNS
+    validation = CertificateValidationContext(
+        trusted_ca=file(ca_file or _system_authorities()),
+        match_typed_subject_alt_names=[SubjectAltNameMatcher(san_type=kind, matcher=exact(host))],
+    )
+    context = CommonTlsContext(
+        tls_params=TlsParameters(tls_minimum_protocol_version=TlsParametersTlsProtocol.TLSv1_2),
+        alpn_protocols=["http/1.1"],
+        validation_context=validation,
+    )
+    tls = UpstreamTlsContext(common_tls_context=context, sni="" if is_ip(host) else host)
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(tls))
+
+
+def processor_tls(tls: ListenTLS) -> TransportSocket:
+    """TLS to the processor: its certificate and name verified, ours shown."""
+    validation = CertificateValidationContext(
+        trusted_ca=file(tls.ca),
+        match_typed_subject_alt_names=[
+            SubjectAltNameMatcher(san_type=SubjectAltNameMatcherSanType.DNS, matcher=exact(tls.name))
+        ],
+    )
+    context = CommonTlsContext(
+        tls_params=TlsParameters(tls_minimum_protocol_version=TlsParametersTlsProtocol.TLSv1_2),
+        alpn_protocols=["h2"],
+        tls_certificates=[
+            TlsCertificate(certificate_chain=file(tls.envoy_certificate), private_key=file(tls.envoy_key))
+        ],
+        validation_context=validation,
+    )
+    return TransportSocket(
+        name="envoy.transport_sockets.tls",
+        typed_config=pack(UpstreamTlsContext(common_tls_context=context, sni=tls.name)),
+    )
+
+
+def _system_authorities() -> str:
+    """The bundle of this machine; where none is found, Debian's, so that Envoy says that it is missing."""
+    found = (path for path in (ssl.get_default_verify_paths().cafile, *_AUTHORITIES) if path and Path(path).is_file())
+    return next(found, _AUTHORITIES[0])
+
+
+def is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
