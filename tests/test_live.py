@@ -11,6 +11,7 @@ from rig.tokens import ISSUER, METADATA, NOW, application
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, LIVE, NAMESPACE, REASON, SERVICE
+from extproc.doors import Door
 from extproc.live import LEAVING, OVER
 from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
@@ -77,7 +78,7 @@ def serving(request):
             provider = SimpleNamespace(name="main", peek_metadata=lambda: METADATA)
             party = RelyingParty({"app": APP}, {"app": provider}, StoredSessions(store), lambda: NOW)
             server = Server(party, bridge, Timeouts(), limits or Limits())
-            listener = Listener(server, Address(host="127.0.0.1", port=0))
+            listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
             await listener.start()
             async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
                 method = channel.stream_stream(
