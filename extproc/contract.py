@@ -3,6 +3,7 @@
 # gRPC metadata of the stream, written by the route (grpc_initial_metadata), which no client can write
 APPLICATION = "x-extproc-application"
 PUBLIC = "x-extproc-public"  # "1" on public paths
+LIVE = "x-extproc-live"  # "1" where the request ends with its session: its stream to us stays open
 
 # dynamic metadata of the processor's answer: the gate reads `decision`, the response gets the cookies, the access log the reason
 NAMESPACE = "envoy.filters.http.ext_proc"
@@ -15,6 +16,9 @@ REASON = "reason"
 
 # our cookies, as the head of Envoy's filter chain hands them on; nobody else gets them
 COOKIES = "x-extproc-cookies"
+
+# how many milliseconds a request may take in all, a WebSocket included: Envoy's router obeys it and takes it off, and a client's is dropped
+STREAM_DURATION = "x-envoy-upstream-stream-duration-ms"
 
 # our own endpoints, below an application's path_prefix
 ENDPOINTS = "oauth2/"

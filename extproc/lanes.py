@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from extproc.oidc.errors import Overloaded
 from extproc.settings import Limits
 
-KINDS = ("callback", "login", "lookup", "refresh", "logout", "provider_logout")
+KINDS = ("callback", "login", "lookup", "refresh", "logout", "provider_logout", "live")
 
 
 @dataclass(frozen=True, slots=True)

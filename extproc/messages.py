@@ -13,11 +13,13 @@ from extproc.contract import (
     CONTINUE,
     COOKIES,
     DECISION,
+    LIVE,
     MORE_COOKIES,
     NAMESPACE,
     PUBLIC,
     REASON,
     SET_COOKIE,
+    STREAM_DURATION,
 )
 from extproc.oidc.answers import Answer, Continue, Respond
 from extproc.oidc.http import READ_HEADERS, Request
@@ -29,11 +31,12 @@ GRPC_UNAUTHENTICATED, GRPC_UNAVAILABLE = 16, 14
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """The first message of a stream. grpc: the client speaks gRPC, so a refusal needs a grpc-status."""
+    """The first message of a stream. grpc: the client speaks gRPC, so a refusal needs a grpc-status. live: see live.py."""
 
     request: Request
     end_of_stream: bool
     grpc: bool
+    live: bool
 
 
 class UnexpectedMessage(Exception):
@@ -77,7 +80,8 @@ def _head(head: wire.HttpHeaders, metadata: Mapping[str, str]) -> RequestHead:
         pseudo.get(":authority", ""),
         tuple(plain),
     )
-    return RequestHead(request, head.end_of_stream, request.header("content-type").startswith("application/grpc"))
+    grpc = request.header("content-type").startswith("application/grpc")
+    return RequestHead(request, head.end_of_stream, grpc, metadata.get(LIVE) == "1")
 
 
 def read_body(message: wire.ProcessingRequest) -> bytes:
@@ -92,6 +96,29 @@ def ask_for_body() -> wire.ProcessingResponse:
     """Answers the headers where the body is needed. It says no `decision`: without a second answer the gate lets nothing through."""
     response = wire.ProcessingResponse()
     response.request_headers.response.SetInParent()
+    return response
+
+
+def unchanged(message: wire.ProcessingRequest) -> wire.ProcessingResponse:
+    """Answers a phase of the response of a live stream. Raises UnexpectedMessage."""
+    response = wire.ProcessingResponse()
+    match message.WhichOneof("request"):
+        case "response_headers":
+            response.response_headers.SetInParent()
+        case "response_trailers":
+            response.response_trailers.SetInParent()
+        case phase:
+            raise UnexpectedMessage(f"a message of the phase {phase} in a live stream")
+    return response
+
+
+def end_stream(reason: str) -> wire.ProcessingResponse:
+    """Ends a live stream: once a response has begun, Envoy makes a reset of it, and before, this answer."""
+    response = wire.ProcessingResponse()
+    response.immediate_response.status.code = 401
+    response.immediate_response.details = reason
+    said = response.dynamic_metadata.fields[NAMESPACE].struct_value.fields
+    said[REASON].string_value = reason
     return response
 
 
@@ -118,6 +145,8 @@ def _continue(answer: Continue) -> wire.ProcessingResponse:
     mutation = response.request_headers.response.header_mutation
     for name, value in answer.set_headers:
         _set(mutation, name, value)
+    if answer.lasts is not None:
+        _set(mutation, STREAM_DURATION, str(answer.lasts * 1000))
     mutation.remove_headers.extend(answer.remove_headers)
     said = response.dynamic_metadata.fields[NAMESPACE].struct_value.fields
     said[DECISION].string_value = CONTINUE

@@ -83,7 +83,10 @@ class Redeeming:
     ) -> Respond:
         now, names = self._now(), application.cookies
         asserted = application.assertion_cookie(
-            application.identity_headers(session.claims), now, session.not_after(application, now)
+            application.identity_headers(session.claims),
+            now,
+            session.not_after(application, now),
+            session.lasts(application, now),
         )
         cookies = (
             *kept,

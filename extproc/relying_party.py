@@ -166,6 +166,13 @@ class RelyingParty:
         except OIDCError as error:
             telemetry.log(logging.WARNING, "touch_failed", reason=error.reason, detail=error.detail)
 
+    async def lives(self, name: str, session: Session) -> bool:
+        """Whether a session would still serve a request of that application. Raises OIDCError."""
+        application = self._applications[name]
+        found = await self._sessions.reload(application, session, self.now())
+        now = self.now()
+        return found is not None and found.fresh(application, now) and found.sufficient(application, now)
+
     def _decided(self, application: Application, request: Request, session: Session | None) -> Decision:
         may_refresh = session is None or not self._refreshing.resting(session)
         decision = decide(application, request, session, self.now(), may_refresh=may_refresh)

@@ -24,14 +24,16 @@ from extproc.contract import SERVICE
 from extproc.doors import CannotListen, Door
 from extproc.health import Health
 from extproc.lanes import Lanes, Slot
+from extproc.live import Live
 from extproc.oidc.answers import Answer, Continue, Lookup, ReadBody, Respond, Step, kind
 from extproc.oidc.errors import Overloaded
 from extproc.oidc.http import Request
-from extproc.oidc.session import SessionId
+from extproc.oidc.session import Session, SessionId
 from extproc.processor import Processor
 from extproc.relying_party import RelyingParty
 from extproc.settings import Limits, Timeouts
 
+Held = tuple[str, Session, Slot]  # a live stream: its application's name, its session, its place
 Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
 BODY_TIMEOUT = 20.0  # seconds for a body of 64 kB
@@ -49,6 +51,7 @@ class Server:
         self._bridge = bridge
         self._timeouts = timeouts
         self.lanes = Lanes(limits)
+        self.live = Live(relying_party)
         self._ids = itertools.count(1)
         self._touching = 0
 
@@ -61,11 +64,18 @@ class Server:
             with telemetry.span(
                 f"{SERVICE}/Process", SpanKind.SERVER, attributes, telemetry.parent_of(metadata)
             ) as span:
-                await self._process(context, dict(metadata), span)
+                held = await self._process(context, dict(metadata), span)
         finally:
             self.lanes.streams -= 1
+        if held is not None:
+            application, session, slot = held
+            try:
+                await self.live.hold(context, application, session)
+            finally:
+                self.lanes.leave(slot)
 
-    async def _process(self, context: Context, metadata: dict[str, str], span: Span) -> None:
+    async def _process(self, context: Context, metadata: dict[str, str], span: Span) -> Held | None:
+        """The request's phases. What it gives is to be held on: a live stream."""
         message = await context.read()
         if not isinstance(message, wire.ProcessingRequest):
             await context.abort(grpc.StatusCode.ABORTED, "the stream ended before its first message")
@@ -77,10 +87,30 @@ class Server:
             telemetry.failed(span, "unexpected_message")
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
         answer = await self._answer(context, head, span)
+        held = None
+        if head.live:
+            answer, held = self._take(answer, head)
         self._note(answer, head, span)
-        # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
-        await context.write(self._encode(answer, head))
+        try:
+            # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
+            await context.write(self._encode(answer, head))
+        except BaseException:
+            if held is not None:
+                self.lanes.leave(held[2])
+            raise
         span.add_event("answered")
+        return held
+
+    def _take(self, answer: Answer, head: messages.RequestHead) -> tuple[Answer, Held | None]:
+        """A place for a live stream. One that nobody would end is not let through."""
+        if not isinstance(answer, Continue) or answer.session is None:
+            return answer, None
+        request = head.request
+        try:
+            slot = self.lanes.enter("live", self._relying_party.provider(request).name)
+        except Overloaded as error:
+            return self._processor.refuse(request, error), None
+        return answer, (request.application, answer.session, slot)
 
     async def _answer(self, context: Context, head: messages.RequestHead, span: Span) -> Answer:
         if self.lanes.crowded:
@@ -249,4 +279,5 @@ class Listener:
         before, and have left by then.
         """
         await self.health.leave()
+        self._server.live.leave()
         await self._grpc.stop(grace)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import resource
 import time
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import trio
@@ -52,6 +53,7 @@ def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
             session_idle=int(settings.session.idle),
             refresh_margin=int(settings.session.refresh_margin) if settings.session.refresh == "auto" else None,
             forward_access_token=application.forward_access_token,
+            stream_lifetime=int(application.stream_lifetime) if application.stream_lifetime is not None else None,
             backchannel_logout=settings.providers[application.provider].backchannel_logout,
             logout_everywhere=settings.session.logout == "all",
             demand=_demand(application),
@@ -108,6 +110,7 @@ class Service:
         self._server = Server(party, bridge, settings.timeouts, settings.limits)
         self._listener = Listener(self._server, Door(listen, settings.listen_tls, settings.listen_mode))
         self._warm = [trio.CancelScope() for _ in self._providers]
+        self._watch = trio.CancelScope()
         self._drain, self._sessions, self._bridge = settings.timeouts.drain, sessions, bridge
         self._loop = asyncio.get_running_loop()
 
@@ -115,7 +118,8 @@ class Service:
         """From now on the store is looked for, and metadata and keys are fetched and kept fresh."""
         self._bridge.spawn(self._sessions.start)
         for scope, provider in zip(self._warm, self._providers.values(), strict=True):
-            self._bridge.spawn(partial(_within, scope, provider))
+            self._bridge.spawn(partial(_within, scope, provider.keep_warm))
+        self._bridge.spawn(partial(_within, self._watch, self._server.live.watch))
 
     async def listen(self) -> None:
         """Raises CannotListen."""
@@ -130,7 +134,7 @@ class Service:
 
     async def _close(self, deadline: float) -> None:
         """In trio."""
-        for scope in self._warm:
+        for scope in (*self._warm, self._watch):
             scope.cancel()
         # what goes on after its client has left, a code exchange, may finish as well
         with trio.move_on_after(max(0.5, deadline - time.monotonic())):
@@ -160,6 +164,6 @@ class Service:
         return self._listener.health.checkers
 
 
-async def _within(scope: trio.CancelScope, provider: Provider) -> None:
+async def _within(scope: trio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
     with scope:
-        await provider.keep_warm()
+        await work()

@@ -226,6 +226,23 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
                 ({"authorization_params": {"a": "x\r\ny"}}, ": authorization_params.a is printable text"),
                 ({"authorization_params": {"a": 5}}, ".authorization_params.a: input should be a valid string"),
                 (
+                    {"exclude": True, "provider": None, "stream_lifetime": "1h"},
+                    ": exclude: true has no sessions, so neither stream_lifetime nor end_streams can go with it",
+                ),
+                (
+                    {"exclude": True, "provider": None, "end_streams": ["websocket"]},
+                    ": exclude: true has no sessions, so neither stream_lifetime nor end_streams can go with it",
+                ),
+                ({"stream_lifetime": 0}, ".stream_lifetime: input should be greater than or equal to 1"),
+                (
+                    {"end_streams": ["sockets"]},
+                    ".end_streams[0]: input should be 'websocket', 'event_stream' or 'grpc'",
+                ),
+                (
+                    {"end_streams": ["websocket"], "upstream_http2": True},
+                    ": end_streams: a WebSocket needs HTTP/1.1 to the application; leave out websocket or upstream_http2",
+                ),
+                (
                     {"exclude": True, "provider": None, "max_age": "1h"},
                     ": exclude: true goes with none of acr_values, max_age, prompt, authorization_params",
                 ),

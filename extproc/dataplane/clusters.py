@@ -73,13 +73,17 @@ def _application(name: str, application: ApplicationSettings) -> Cluster:
     https = url.scheme == "https"
     cluster = _cluster(application_cluster(name), (_place(url),), connect=5)
     cluster.circuit_breakers = _breakers(requests=_APPLICATION_REQUESTS, connections=_APPLICATION_REQUESTS)
-    http1 = HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions())
+    spoken = HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions())
+    if application.upstream_http2:
+        spoken = HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=Http2ProtocolOptions())
     # Node, uvicorn and gunicorn close an idle connection after 2 to 5 s: a request on its way then would be lost
     options = HttpProtocolOptions(
-        explicit_http_config=http1, common_http_protocol_options=HttpOptions(idle_timeout=seconds(_KEEP))
+        explicit_http_config=spoken, common_http_protocol_options=HttpOptions(idle_timeout=seconds(_KEEP))
     )
     cluster.typed_extension_protocol_options = {_HTTP_OPTIONS: pack(options)}
-    cluster.transport_socket = upstream_tls(url, application.upstream_ca_file) if https else None
+    cluster.transport_socket = (
+        upstream_tls(url, application.upstream_ca_file, http2=application.upstream_http2) if https else None
+    )
     return cluster
 
 
@@ -88,7 +92,9 @@ def _processor(settings: Settings) -> Cluster:
     cluster.lb_policy = ClusterLbPolicy.LEAST_REQUEST
     # the processor answers 503 itself, before it consumes anything, and says when to come again: Envoy's limit, for what is
     # at all processors or on its way to be refused, only bounds what a dead one costs
-    streams = (2 * settings.limits.streams + _ROOM) * len(processors(settings))
+    # (live streams, which are held for hours, are on top)
+    live = settings.limits.live if any(a.end_streams for a in settings.applications.values()) else 0
+    streams = (2 * settings.limits.streams + live + _ROOM) * len(processors(settings))
     connections = max(1000, streams // STREAMS_PER_CONNECTION)
     cluster.circuit_breakers = _breakers(requests=streams, connections=connections, retries=100)
     # with one or two endpoints the default (50 %) would send to dead ones

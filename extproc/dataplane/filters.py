@@ -33,11 +33,11 @@ from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import HeaderMutation
 from envoy_data_plane.envoy.extensions.retry.host.previous_hosts.v3 import PreviousHostsPredicate
-from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher
+from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher, RegexMatcher
 from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 
 from extproc.contract import COOKIES as HANDED_ON
-from extproc.contract import NAMESPACE
+from extproc.contract import NAMESPACE, STREAM_DURATION
 from extproc.dataplane import patterns
 from extproc.dataplane.clusters import PROCESSOR
 from extproc.dataplane.cookies import cookies
@@ -82,7 +82,9 @@ def processor(settings: Settings) -> ExternalProcessor:
         message_timeout=seconds(timeouts.message),
         max_message_timeout=seconds(max(timeouts.longest_held, timeouts.message) + _SLACK),
         # the route was chosen by the path: nobody changes that afterwards
-        mutation_rules=HeaderMutationRules(disallow_system=True, disallow_is_error=True),
+        mutation_rules=HeaderMutationRules(
+            disallow_system=True, disallow_is_error=True, allow_expression=RegexMatcher(regex=STREAM_DURATION)
+        ),
         forward_rules=HeaderForwardingRules(allowed_headers=ListStringMatcher(patterns=[exact(h) for h in FORWARDED])),
         metadata_options=MetadataOptions(receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[NAMESPACE])),
         status_on_error=HttpStatus(code=StatusCode.ServiceUnavailable),

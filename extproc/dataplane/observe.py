@@ -61,7 +61,7 @@ FIELDS = {
     "trace_id": "%TRACE_ID%",
 }
 # upstream trouble: Envoy's own text for it names addresses and library errors
-_UPSTREAM_TROUBLE = ["LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NC", "URX", "UPE", "DF"]
+_UPSTREAM_TROUBLE = ["LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NC", "URX", "UPE", "DF", "UMSDR"]
 
 
 def access_log(path: str) -> AccessLog:

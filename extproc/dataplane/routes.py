@@ -8,6 +8,7 @@ A virtual host has, in this order:
    - the redirect from /wiki to /wiki/,
    - 400 for escaped slashes, where another application keeps them,
    - its public paths, one route each,
+   - its live streams that end with their session: no assertion is looked at, so the processor is always asked,
    - its pages;
 3. a 403 for CONNECT and a 404, so that no request is without a route.
 Unlisted hosts get 421.
@@ -20,6 +21,7 @@ from envoy_data_plane.envoy.config.core.v3 import HeaderValue, HeaderValueOption
 from envoy_data_plane.envoy.config.route.v3 import (
     Decorator,
     DirectResponseAction,
+    HeaderMatcher,
     RedirectAction,
     RetryPolicy,
     Route,
@@ -33,11 +35,13 @@ from envoy_data_plane.envoy.config.route.v3 import (
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ExtProcOverrides,
     ExtProcPerRoute,
+    ProcessingMode,
     ProcessingModeBodySendMode,
+    ProcessingModeHeaderSendMode,
 )
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import PerRouteConfig
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import RbacPerRoute
-from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
+from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 from envoy_data_plane.envoy.type.v3 import FractionalPercent
 from envoy_data_plane.google.protobuf import Any
 
@@ -46,6 +50,7 @@ from extproc.contract import (
     BACKCHANNEL_LOGOUT,
     CACHE_CONTROL,
     ENDPOINTS,
+    LIVE,
     MORE_COOKIES,
     NAMESPACE,
     PUBLIC,
@@ -58,7 +63,7 @@ from extproc.dataplane.cookies import keeping
 from extproc.dataplane.filters import ASSERTION, COOKIES, DECIDE, GATE, LIMIT, processing_mode
 from extproc.dataplane.rate_limit import unlimited
 from extproc.dataplane.signed_in import asserted
-from extproc.dataplane.typed import ADD, header, pack, seconds, text
+from extproc.dataplane.typed import ADD, header, pack, regex, seconds, text
 from extproc.settings import Settings
 
 _IDLE = 3600  # seconds without a byte either way: a WebSocket without pings, a stream of rare events
@@ -66,6 +71,11 @@ EVERYTHING = RouteMatch(safe_regex=RegexMatcher(regex=".*"))  # "*" of OPTIONS t
 CONNECT = RouteMatch(connect_matcher=RouteMatchConnectMatcher())  # the one thing that EVERYTHING is not
 
 
+_LIVE = {
+    "websocket": HeaderMatcher(name="upgrade", present_match=True),
+    "event_stream": HeaderMatcher(name="accept", string_match=regex("(?i).*text/event-stream.*")),
+    "grpc": HeaderMatcher(name="content-type", string_match=StringMatcher(prefix="application/grpc")),
+}
 _AGAIN = RetryPolicy(retry_on="connect-failure,refused-stream,reset-before-request", num_retries=1)  # none was sent
 
 
@@ -157,12 +167,24 @@ def _application(settings: Settings, name: str) -> Iterator[Route]:
     for path in application.public_paths:
         match = RouteMatch(safe_regex=RegexMatcher(regex=patterns.public(path)))
         yield _pages(settings, f"{name}:public:{path}", name, match, public=True)
+    for kind in application.end_streams:
+        match = RouteMatch(prefix=prefix, headers=[_LIVE[kind]])
+        yield _pages(settings, f"{name}:live:{kind}", name, match, {DECIDE: _decide(name, live=True)})
     yield _pages(settings, name, name, RouteMatch(prefix=prefix))
 
 
-def _pages(settings: Settings, route: str, name: str, match: RouteMatch, *, public: bool = False) -> Route:
+def _pages(
+    settings: Settings,
+    route: str,
+    name: str,
+    match: RouteMatch,
+    config: dict[str, Any] | None = None,
+    *,
+    public: bool = False,
+) -> Route:
     application = settings.applications[name]
-    config = _unasked() if application.exclude else _asked(settings, name, public=public)
+    if config is None:
+        config = _unasked() if application.exclude else _asked(settings, name, public=public)
     if not application.strip_cookies:
         config[COOKIES] = pack(keeping())
     return Route(
@@ -187,12 +209,19 @@ def _asked(settings: Settings, name: str, *, public: bool) -> dict[str, Any]:
     return config
 
 
-def _decide(name: str, *, public: bool = False, body: bool = False) -> Any:
-    """What the route says to the processor, in gRPC metadata, which no client can write. body: it gets the body, too."""
+def _decide(name: str, *, public: bool = False, body: bool = False, live: bool = False) -> Any:
+    """What the route says to the processor, in gRPC metadata, which no client can write. body: it gets the body, too.
+
+    live: its stream stays open as long as the response does, since that has its trailers yet to come.
+    """
     say = [HeaderValue(key=APPLICATION, value=name)]
     if public:
         say.append(HeaderValue(key=PUBLIC, value="1"))
     mode = processing_mode(ProcessingModeBodySendMode.BUFFERED) if body else None
+    if live:
+        say.append(HeaderValue(key=LIVE, value="1"))
+        send = ProcessingModeHeaderSendMode.SEND
+        mode = ProcessingMode(request_header_mode=send, response_header_mode=send, response_trailer_mode=send)
     return pack(ExtProcPerRoute(overrides=ExtProcOverrides(grpc_initial_metadata=say, processing_mode=mode)))
 
 

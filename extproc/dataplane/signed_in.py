@@ -40,9 +40,9 @@ from envoy_data_plane.xds.type.matcher.v3 import RegexMatcher as XdsRegexMatcher
 from envoy_data_plane.xds.type.matcher.v3 import RegexMatcherGoogleRe2 as XdsGoogleRe2
 from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatcher
 
-from extproc.contract import CONTINUE, COOKIES, DECISION, NAMESPACE
+from extproc.contract import CONTINUE, COOKIES, DECISION, NAMESPACE, STREAM_DURATION
 from extproc.dataplane.typed import exact, extension, pack, text
-from extproc.oidc.assertion import jwks
+from extproc.oidc.assertion import LASTS, jwks
 from extproc.oidc.http import CookieNames
 from extproc.oidc.seal import KeyRing
 from extproc.settings import Settings
@@ -97,7 +97,10 @@ def _provider(settings: Settings, name: str, keys: str) -> JwtProvider:
         from_headers=[JwtHeader(name=COOKIES, value_prefix=f"{assertion_cookie(settings, name)}=")],
         forward=True,  # the other cookies in it are the processor's, should an assertion turn out to name nobody
         jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_ASSERTIONS),
-        claim_to_headers=[JwtClaimToHeader(header_name=h, claim_name=h) for h in settings.identity.headers],
+        claim_to_headers=[
+            *(JwtClaimToHeader(header_name=h, claim_name=h) for h in settings.identity.headers),
+            JwtClaimToHeader(header_name=STREAM_DURATION, claim_name=LASTS),
+        ],
     )
 
 

@@ -28,7 +28,7 @@ _AUTHORITIES = (
 )
 
 
-def upstream_tls(url: SplitResult, ca_file: Path | None) -> TransportSocket:
+def upstream_tls(url: SplitResult, ca_file: Path | None, *, http2: bool = False) -> TransportSocket:
     """TLS to an upstream, its certificate and name verified."""
     host = url.hostname or ""
     kind = SubjectAltNameMatcherSanType.IP_ADDRESS if is_ip(host) else SubjectAltNameMatcherSanType.DNS
@@ -38,7 +38,7 @@ def upstream_tls(url: SplitResult, ca_file: Path | None) -> TransportSocket:
     )
     context = CommonTlsContext(
         tls_params=TlsParameters(tls_minimum_protocol_version=TlsParametersTlsProtocol.TLSv1_2),
-        alpn_protocols=["http/1.1"],
+        alpn_protocols=["h2" if http2 else "http/1.1"],
         validation_context=validation,
     )
     tls = UpstreamTlsContext(common_tls_context=context, sni="" if is_ip(host) else host)

@@ -18,6 +18,8 @@ class Continue:
     remove_headers: tuple[str, ...] = ()
     set_cookies: tuple[Cookie, ...] = ()
     touch: SessionId | None = None  # write down that this session is in use
+    lasts: int | None = None  # seconds that the request may take in all
+    session: Session | None = field(default=None, repr=False)  # whose request it is
 
 
 @dataclass(frozen=True, slots=True)

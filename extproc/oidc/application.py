@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import urlsplit
 
-from extproc.oidc.assertion import AssertionProfile, Header, mint
+from extproc.oidc.assertion import LASTS, AssertionProfile, Header, mint
 from extproc.oidc.assertion import max_age as assertion_max_age
 from extproc.oidc.claims import Claims, header_value
 from extproc.oidc.client import Client
@@ -31,6 +31,7 @@ class Application:
     session_idle: int = 3600
     refresh_margin: int | None = None  # renew tokens so long before the access token ends; None: never
     forward_access_token: bool = False
+    stream_lifetime: int | None = None  # of one request at most; None: as long as its session
     backchannel_logout: bool = True
     logout_everywhere: bool = True  # of this browser's sessions with the same provider
     demand: Demand = NOTHING
@@ -72,9 +73,9 @@ class Application:
         values = ((header, header_value(claims.get(claim))) for header, claim in self.identity)
         return tuple((header, value) for header, value in values if value)
 
-    def assertion_cookie(self, headers: tuple[Header, ...], now: int, not_after: int) -> Cookie | None:
-        """The browser's assertion with these identity headers; None where none may be issued."""
-        token = mint(self.ring, self.assertions, headers, now, not_after)
+    def assertion_cookie(self, headers: tuple[Header, ...], now: int, not_after: int, lasts: int) -> Cookie | None:
+        """The browser's assertion with these identity headers; None where none may be issued. lasts: seconds for a request."""
+        token = mint(self.ring, self.assertions, (*headers, (LASTS, str(lasts * 1000))), now, not_after)
         if token is None:
             return None
         return Cookie(self.cookies.assertion, token, self.cookies.secure, assertion_max_age(self.assertions))

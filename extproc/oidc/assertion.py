@@ -18,6 +18,7 @@ ALG = "EdDSA"
 MAX_BYTES = (
     3800  # of the cookie's value; jwt_authn caches tokens up to 4096, browsers keep 4096 with name and attributes
 )
+LASTS = "lasts"  # the claim that bounds a request, in milliseconds from then on; no identity header is called so
 Header = tuple[str, str]
 
 

@@ -110,7 +110,8 @@ def _told(application: Application, request: Request, session: Session | None, n
 def admit(application: Application, session: Session, now: int) -> Continue:
     """A signed-in request goes on, and the browser gets an assertion, so that the next ones need not come here."""
     identity = application.identity_headers(session.claims)
-    renewed = application.assertion_cookie(identity, now, session.not_after(application, now))
+    lasts = session.lasts(application, now)
+    renewed = application.assertion_cookie(identity, now, session.not_after(application, now), lasts)
     headers = identity + bearer(application, session, now)
     present = {name for name, _ in headers}
     return Continue(
@@ -119,6 +120,8 @@ def admit(application: Application, session: Session, now: int) -> Continue:
         tuple(name for name in _ours(application) if name not in present),
         (renewed,) if renewed else (),
         session.id if session.stale_touch(now) else None,
+        lasts,
+        session,
     )
 
 

@@ -96,6 +96,17 @@ class Session:
         too_old = application.demand.not_after(self.auth_time)
         return ends if too_old is None else min(ends, too_old)
 
+    def lasts(self, application: Application, now: int) -> int:
+        """Seconds that a request of it may take, whatever comes of it: a download, an event stream, a WebSocket. At least 1.
+
+        Until a limit that no later request can move: so the idle life is none of them.
+        """
+        ends = [self.expires, application.demand.not_after(self.auth_time)]
+        longest = min(end - now for end in ends if end is not None)
+        if application.stream_lifetime is not None:
+            longest = min(longest, application.stream_lifetime)
+        return max(1, longest)
+
 
 def establish(
     application: Application,

@@ -33,6 +33,18 @@ class ApplicationSettings(Model):
         False,
         description="authorization: Bearer ACCESS_TOKEN to the application, always valid; each of its requests then asks the processor",
     )
+    stream_lifetime: Duration | None = Field(
+        None,
+        ge=1,
+        description="how long one request may take in all, downloads, event streams and WebSockets included; none outlasts its session",
+    )
+    end_streams: tuple[Literal["websocket", "event_stream", "grpc"], ...] = Field(
+        (),
+        description="which of its live streams end within seconds of their session; to open one asks the processor, each gRPC call too",
+    )
+    upstream_http2: bool = Field(
+        False, description="HTTP/2 to the application, as gRPC needs it; without TLS by prior knowledge"
+    )
     acr_values: tuple[str, ...] = Field(
         (),
         description="how its users must have signed in: one of these acr values of the provider, the best first; none: any will do",
@@ -62,6 +74,12 @@ class ApplicationSettings(Model):
         base_address(self.upstream, "upstream")
         if self.exclude and (self.provider or self.public_paths or self.forward_access_token):
             raise ValueError("exclude: true goes with neither provider nor public_paths nor forward_access_token")
+        if self.exclude and (self.stream_lifetime is not None or self.end_streams):
+            raise ValueError("exclude: true has no sessions, so neither stream_lifetime nor end_streams can go with it")
+        if self.upstream_http2 and "websocket" in self.end_streams:
+            raise ValueError(
+                "end_streams: a WebSocket needs HTTP/1.1 to the application; leave out websocket or upstream_http2"
+            )
         if not self.exclude and not self.provider:
             raise ValueError("provider is missing (or exclude: true, for no login at all)")
         self._check_demand()

@@ -58,6 +58,7 @@ class Limits(Model):
     provider_logout: Count = Field(
         200, description="logouts under way that a provider started, by itself or in a frame"
     )
+    live: Count = Field(10_000, description="live streams that end with their session (applications.NAME.end_streams)")
     per_provider: Count = Field(1_000, description="callbacks at one provider")
     connects: Count = Field(
         50, description="connections to one provider that are being made; more wait, within their deadline"

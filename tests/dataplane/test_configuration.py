@@ -11,6 +11,7 @@ import yaml
 from dataplane.examples import EXAMPLES, NAMES, SECRET, example
 from dataplane.parts import settings
 
+from extproc.contract import LIVE
 from extproc.dataplane import bootstrap, find_envoy, to_yaml, validate, warnings
 from extproc.dataplane.patterns import public
 from extproc.oidc.http import COOKIE_KINDS, CookieNames
@@ -81,6 +82,31 @@ def test_envoy_s_limits_leave_room_for_the_processor_s_own_answer(streams: int, 
     options = cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
     each = options["explicit_http_config"]["http2_protocol_options"]["max_concurrent_streams"]
     assert limit["max_connections"] * each >= requests
+
+
+def test_live_streams_have_routes_of_their_own_where_they_end_with_their_session() -> None:
+    def made(**more: Any) -> Settings:
+        app = {"hosts": ["localhost"], "provider": "main", **UP}
+        return simple(applications={"app": {**app, **more}, "other": {**app, "path_prefix": "/other/"}})
+
+    ended = made(end_streams=["websocket", "event_stream", "grpc"])
+    routes = {r["name"]: r for r in messages(yaml.safe_load(to_yaml(ended))) if "match" in r and "route" in r}
+    assert list(routes) == ["other", "app:live:websocket", "app:live:event_stream", "app:live:grpc", "app"]
+    for name, route in routes.items():
+        config = route["typed_per_filter_config"]
+        said = config["decide"]["overrides"]
+        live = {"key": LIVE, "value": "1"} in said["grpc_initial_metadata"]
+        assert live == (":live:" in name)
+        assert ("assertion" in config) == (not live)  # so that the processor is asked
+        assert said.get("processing_mode", {}).get("response_trailer_mode") == ("SEND" if live else None)
+    plain, more = (processor_breaker(each)["max_requests"] for each in (made(), ended))
+    assert more - plain == ended.limits.live
+
+
+def processor_breaker(made: Settings) -> dict[str, Any]:
+    cluster = next(c for c in yaml.safe_load(to_yaml(made))["static_resources"]["clusters"] if c["name"] == "processor")
+    (limit,) = cluster["circuit_breakers"]["thresholds"]
+    return dict(limit)
 
 
 def processor_cluster(**changes: Any) -> dict[str, Any]:

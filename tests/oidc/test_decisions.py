@@ -9,6 +9,7 @@ from rig.rows import rows
 from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, application, client, cookie_header, pending, request
 
 from extproc.oidc.answers import Authenticate, Continue, EndSession, Exchange, Page, Respond
+from extproc.oidc.assertion import LASTS
 from extproc.oidc.authorization import LIFE, MAX_COOKIE_BYTES, MAX_COOKIES, authorization_url, crowded_out, login_cookie
 from extproc.oidc.claims import Claims
 from extproc.oidc.decisions import decide
@@ -26,7 +27,9 @@ from extproc.oidc.errors import (
 from extproc.oidc.http import Request
 from extproc.oidc.logout import end_session_url
 from extproc.oidc.refusals import respond
+from extproc.oidc.seal import b64decode
 from extproc.oidc.session import Session, SessionId, from_record, to_record
+from extproc.oidc.step_up import Demand
 
 APP = application()
 SESSION = Session(
@@ -71,6 +74,30 @@ def test_a_fresh_session_goes_on_with_identity_and_a_new_assertion():
 )
 def test_cook_17_a_session_past_its_limits_is_none(session):
     assert decide(APP, request(), session, NOW) == Authenticate("/wanted?a=1", ())
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes", "lasts"),
+    [
+        ({}, {}, 43_200),
+        ({}, {"expires": NOW + 100}, 100),
+        ({}, {"touched": NOW - 3599}, 43_200),  # a later request would move the idle limit
+        ({"stream_lifetime": 60}, {}, 60),
+        ({"stream_lifetime": 60}, {"expires": NOW + 59}, 59),
+        ({"demand": Demand(max_age=600)}, {"auth_time": NOW - 500}, 100),
+        (
+            {"demand": Demand(max_age=600)},
+            {"auth_time": NOW - 620},
+            1,
+        ),  # within the leeway; 0 would mean no limit to Envoy
+    ],
+)
+@pytest.mark.parametrize("public", [False, True])
+def test_no_request_outlasts_its_session_on_either_lane(settings, changes, lasts, public):
+    decision = decide(application(**settings), request(public=public), replace(SESSION, **changes), NOW)
+    assert decision.lasts == lasts
+    for cookie in decision.set_cookies:  # where an assertion is issued
+        assert json.loads(b64decode(cookie.value.split(".")[1]))[LASTS] == str(lasts * 1000)
 
 
 def test_an_application_without_assertions_is_asked_each_time():

@@ -6,7 +6,8 @@
         app.seen("/private")    # those whose path is that
 
 Its query tells it how to answer: echo-status=503, echo-delay=SECONDS, echo-cache=SECONDS (Cache-Control: public),
-echo-cookie=NAME (a cookie of its own), echo-size=BYTES (so much text instead). It speaks WebSocket and sends every text
+echo-cookie=NAME (a cookie of its own), echo-size=BYTES (so much text instead), echo-events=1 (an event stream that never
+ends). It speaks WebSocket and sends every text
 back.
 """
 
@@ -127,6 +128,9 @@ class Echo:
             await self._websocket(request, reader, writer)
             return False
         query = dict(parse_qsl(urlsplit(target).query))
+        if "echo-events" in query:
+            await self._events(writer)
+            return False
         await asyncio.sleep(float(query.get("echo-delay", 0)))
         text = json.dumps(request.as_json()).encode()
         if size := int(query.get("echo-size", 0)):
@@ -140,6 +144,15 @@ class Echo:
         writer.write("\r\n".join([*lines, "", ""]).encode() + (text if method != "HEAD" else b""))
         await writer.drain()
         return True
+
+    @staticmethod
+    async def _events(writer: asyncio.StreamWriter) -> None:
+        head = ["HTTP/1.1 200 OK", "content-type: text/event-stream", "transfer-encoding: chunked", "", ""]
+        writer.write("\r\n".join(head).encode())
+        while True:
+            writer.write(b"b\r\ndata: tick\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.05)
 
     @staticmethod
     async def _body(reader: asyncio.StreamReader, fields: dict[str, str]) -> bytes:
