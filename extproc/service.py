@@ -57,6 +57,7 @@ def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
             backchannel_logout=settings.providers[application.provider].backchannel_logout,
             logout_everywhere=settings.session.logout == "all",
             demand=_demand(application),
+            sessions_per_user=settings.session.per_user,
         )
         for name, application in settings.applications.items()
         if application.provider is not None
