@@ -49,7 +49,7 @@ class Redeeming:
             with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
                 device = Device.of(request, self._trusted_hops)
                 kept = await self._sessions.begin(application, request, session, device, step.signed_in)
-                await self._end_surplus(application, session)
+                await end_surplus(self._sessions, application, session, self._now())
         except BaseException:
             await give_back(provider, application.client, tokens)
             raise
@@ -81,21 +81,6 @@ class Redeeming:
         except UnknownKey:
             return checked(await provider.newer_keys())
 
-    async def _end_surplus(self, application: Application, session: Session) -> None:
-        """The user's oldest sessions, where there are more than may be. It is the next login's to make good what fails here."""
-        if application.sessions_per_user is None:
-            return
-        now = self._now()
-        try:
-            tags = subject_tags(application.ring, session.issuer, session.subject)
-            over = surplus(application, await self._sessions.tagged(tags, now) or (), now)
-            await self._sessions.end_keys(over)
-        except StoreUnavailable as error:
-            telemetry.log(logging.WARNING, "surplus_not_ended", reason=error.reason, detail=error.detail)
-            return
-        if over:
-            telemetry.log(logging.INFO, "surplus_ended", application=application.name, ended=len(over))
-
     def _signed_in(
         self, application: Application, session: Session, step: Exchange, kept: tuple[Cookie, ...]
     ) -> Respond:
@@ -112,6 +97,21 @@ class Redeeming:
             names.expired(names.login(step.pending.attempt)),
         )
         return Respond(303, "signed_in", location=application.origin + step.pending.return_to, cookies=cookies)
+
+
+async def end_surplus(sessions: Sessions, application: Application, session: Session, now: int) -> None:
+    """The user's oldest sessions, where there are more than may be. It is the next login's to make good what fails here."""
+    if application.sessions_per_user is None:
+        return
+    try:
+        tags = subject_tags(application.ring, session.issuer, session.subject)
+        over = surplus(application, await sessions.tagged(tags, now) or (), now)
+        await sessions.end_keys(over)
+    except StoreUnavailable as error:
+        telemetry.log(logging.WARNING, "surplus_not_ended", reason=error.reason, detail=error.detail)
+        return
+    if over:
+        telemetry.log(logging.INFO, "surplus_ended", application=application.name, ended=len(over))
 
 
 def _check_response(application: Application, metadata: ProviderMetadata, step: Exchange) -> None:

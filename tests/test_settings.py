@@ -313,6 +313,11 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
             " remembers it: set store.tombstones, or backchannel_logout: false",
         ),
         ({"session": {"logout": "everything"}}, ": session.logout: "),
+        ({"session": {"per_user": 0}}, ": session.per_user: "),
+        (
+            {"session": {"per_user": 2}, "store": {"kind": "cookie", "tombstones": {"path": "over"}}},
+            "session.per_user: with store.kind cookie nobody can count sessions; leave it out, or choose store.kind sqlite or redis",
+        ),
     ],
 )
 def test_hdr_16_what_is_wrong_is_said_in_one_line(tmp_path, change, said):

@@ -210,7 +210,7 @@ def _card(application: Application, one: SignIn, token: str, now: int) -> Card:
         ("Signed in", _date(one.created)),
         ("Last seen", "now" if one.this else _ago(one.used, now)),
         ("Ends", _date(one.expires)),
-        ("For", ", ".join(one.applications)),
+        ("Applications", ", ".join(one.applications)),
     )
     title = one.device.agent or "A device that is not known"
     if one.this:

@@ -29,7 +29,7 @@ dl{display:grid;grid-template-columns:auto 1fr;gap:.15rem .9rem;margin:2rem 0 0;
 font-size:.8125rem;color:var(--dim)}
 main.wide{max-width:44rem}
 main.wide>form{display:inline-block;margin:0 1rem .5rem 0}
-a.back{color:var(--accent)}
+a.back{display:inline-block;padding:.6rem 0;color:var(--accent)}
 ul{list-style:none;margin:0 0 1.5rem;padding:0}
 li{display:flex;flex-wrap:wrap;gap:.75rem 1rem;align-items:center;justify-content:space-between;
 padding:1rem 0;border-top:1px solid var(--line)}
@@ -57,7 +57,7 @@ def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:
     action = _button(page.link, page.link_text) if page.posts else _link(page.link, page.link_text, "go")
     action += _link(page.back, "Back to the application", "back") if page.back else ""
     facts = [("Reason", reason)] if error else []
-    facts += [("Trace", trace_id)] if trace_id and (error or page.posts) else []
+    facts += [("Trace", trace_id)] if trace_id and (error or (page.posts and not page.cards)) else []
     cards = f"<ul>{''.join(map(_card, page.cards))}</ul>" if page.cards else ""
     attributes = (' class="wide"' if page.cards else "") + (" role=alert" if error else "")
     return (
