@@ -6,6 +6,7 @@ has, and sends a header that no page of a browser can send here (no CORS answer 
 
 import ipaddress
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
@@ -17,10 +18,11 @@ from extproc.oidc.errors import StoreUnavailable
 from extproc.operators import NotPossible, Operators, Wanted
 
 HEADER = "x-extproc-operator"
+ID = r"[0-9a-f]{16,64}"
 
 
 def sessions(operators: Operators | None) -> Callable[[Request], Awaitable[Response]]:
-    """GET lists, DELETE ends: ?user=SUB, ?sid=SID, or for all ?all=1."""
+    """GET lists, DELETE ends: ?user=SUB, ?sid=SID, ?id=ID, or for all ?all=1."""
 
     async def endpoint(request: Request) -> Response:
         if operators is None:
@@ -28,9 +30,9 @@ def sessions(operators: Operators | None) -> Callable[[Request], Awaitable[Respo
         if not _of_this_machine(request) or request.headers.get(HEADER) != "1":
             return _error(403, f"only for processes of this machine, with the header {HEADER}: 1")
         query = request.query_params
-        wanted = Wanted(query.get("user") or None, query.get("sid") or None)
-        if (wanted == Wanted()) != (query.get("all") == "1"):
-            return _error(400, "say user, sid, or all=1")
+        wanted = Wanted(query.get("user") or None, query.get("sid") or None, query.get("id") or None)
+        if (fault := _fault(wanted, everybody=query.get("all") == "1")) is not None:
+            return _error(400, fault)
         try:
             return await (_end if request.method == "DELETE" else _list)(operators, wanted, request)
         except NotPossible as error:
@@ -40,6 +42,14 @@ def sessions(operators: Operators | None) -> Callable[[Request], Awaitable[Respo
             return _error(503, "the store does not answer; its log line says why")
 
     return endpoint
+
+
+def _fault(wanted: Wanted, *, everybody: bool) -> str | None:
+    if (wanted == Wanted()) != everybody or (wanted.id is not None and wanted != Wanted(id=wanted.id)):
+        return "say user, sid, id, or all=1"
+    if wanted.id is not None and not re.fullmatch(ID, wanted.id):
+        return "an id is what `extproc sessions list` begins its lines with, or more of it, in hex"
+    return None
 
 
 async def _list(operators: Operators, wanted: Wanted, request: Request) -> Response:

@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
             help="the settings (default: %(default)s)",
         )
         command.set_defaults(run=run)
-    _add_sessions(commands.add_parser("sessions", help="list or end sessions, on the machine of a running processor"))
+    _add_sessions(
+        commands.add_parser("sessions", help="list, show or end sessions, on the machine of a running processor")
+    )
     schema = commands.add_parser("schema", help="print the JSON schema of the settings")
     schema.set_defaults(run=_schema)
     demo = commands.add_parser(
@@ -65,12 +67,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_sessions(command: argparse.ArgumentParser) -> None:
-    command.add_argument("what", choices=("list", "end"))
+    command.add_argument("what", choices=("list", "show", "end"))
     command.add_argument("--config", type=Path, default=Path("extproc.yaml"), metavar="FILE", help="the settings")
     which = command.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?", help="one session, by what `list` begins its line with")
     which.add_argument("--user", metavar="SUB", help="all of this user (the provider's sub)")
     which.add_argument("--sid", help="those of a session at the provider")
     which.add_argument("--all", action="store_true", help="everybody's")
+    command.add_argument("--json", action="store_true", help="all that is known, for programs")
     command.set_defaults(run=_sessions)
 
 

@@ -1,4 +1,4 @@
-"""What operators do with sessions without having their cookies: list them, and end them by user, by the provider's sid, or all.
+"""What operators do with sessions without having their cookies: list them, and end them by id, by user, by the provider's sid, or all.
 
 The store is opened for each request, so that it is the same where the admin is the processor's and where it is the supervisor's.
 """
@@ -21,6 +21,7 @@ from extproc.settings.store import shares_tombstones
 
 MOST = 1000  # sessions in one answer
 PATIENCE = 2.0  # seconds for a remote store to be there
+KEY_BYTES = 32  # of a record's key
 _PAGE = 200
 
 
@@ -30,14 +31,16 @@ class Wanted:
 
     user: str | None = None
     sid: str | None = None
+    id: str | None = None  # as it is listed, or more of it: the record's key in hex
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={value}" for name, value in (("user", self.user), ("sid", self.sid)) if value) or "all"
+        said = (("user", self.user), ("sid", self.sid), ("id", self.id))
+        return " ".join(f"{name}={value}" for name, value in said if value) or "all"
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One session as its index has it. id: for the eye only. Times are seconds since the epoch."""
+    """One session as its index has it. idle: when it ends if nobody uses it. Times are seconds since the epoch."""
 
     id: str
     application: str
@@ -47,8 +50,10 @@ class Listed:
     created: int
     used: int
     expires: int
+    idle: int
     agent: str
     address: str
+    provider: str  # its name in the settings; '' where the application is not in them any more
 
 
 class NotPossible(Exception):
@@ -62,6 +67,7 @@ class Operators:
         self._settings = settings
         self._ring = KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()])
         self._issuers = sorted({provider.issuer for provider in settings.providers.values()})
+        self._providers = {name: each.provider or "" for name, each in settings.applications.items()}
         self._clock = clock
 
     async def listed(self, wanted: Wanted) -> tuple[Listed, ...]:
@@ -77,6 +83,8 @@ class Operators:
         """How many ended; None where nobody can know."""
         now = int(self._clock())
         async with self._sessions() as sessions:
+            if wanted.id is not None:
+                return await self._end_one(sessions, wanted, now)
             if wanted != Wanted():
                 if not shares_tombstones(self._settings.store):
                     raise NotPossible(
@@ -87,22 +95,36 @@ class Operators:
                 raise NotPossible("sessions are in cookies: a new secret in place of the old ends them all")
             ended = 0
             while page := await sessions.store.page(None, _PAGE, now):
-                for record in page.records:
-                    await sessions.store.delete(record.key)
+                await sessions.end_keys([record.key for record in page.records])
                 ended += len(page.records)
                 if page.after is None:
                     break
             return ended
 
+    async def _end_one(self, sessions: Sessions, wanted: Wanted, now: int) -> int:
+        if not isinstance(sessions, StoredSessions):
+            raise NotPossible(
+                "sessions are in cookies: none can be found by its id; end those of its user, or of its sid"
+            )
+        found = await self._records(sessions, wanted)
+        if len(found) > 1:
+            raise NotPossible(
+                f"{len(found)} sessions have an id that begins so; say more of it (list --json has it whole)"
+            )
+        await sessions.end_keys([record.key for record in found])
+        return len(found)
+
     async def _records(self, sessions: StoredSessions, wanted: Wanted) -> list[Record]:
-        now, found, after = int(self._clock()), {}, None
-        if wanted != Wanted():
-            for tag in self._tags(wanted):
-                found.update({record.key: record for record in await sessions.store.tagged(tag, now)})
-            return list(found.values())
+        now, found, after = int(self._clock()), dict[bytes, Record](), None
+        if wanted.user is not None or wanted.sid is not None:
+            return list(await sessions.tagged(self._tags(wanted), now) or ())
+        if wanted.id is not None and len(wanted.id) == 2 * KEY_BYTES:
+            one = await sessions.store.get(bytes.fromhex(wanted.id), now)
+            return [one] if one is not None else []
         while len(found) < MOST:
             page = await sessions.store.page(after, _PAGE, now)
-            found.update({record.key: record for record in page.records})
+            # by its beginning one is found by looking at all: no store knows sessions by half a key
+            found.update({each.key: each for each in page.records if each.key.hex().startswith(wanted.id or "")})
             after = page.after
             if after is None:
                 break
@@ -121,9 +143,10 @@ class Operators:
         if entry is None:
             return None
         e, device = entry, entry.device
+        idle = min(record.expires, record.touched + int(self._settings.session.idle))
         return Listed(
-            record.key.hex()[:16], e.application, e.issuer, e.subject, e.sid, e.created, record.touched, record.expires,
-            device.agent, device.address,
+            record.key.hex(), e.application, e.issuer, e.subject, e.sid, e.created, record.touched, record.expires, idle,
+            device.agent, device.address, self._providers.get(e.application, ""),
         )  # fmt: skip
 
     @asynccontextmanager

@@ -12,10 +12,12 @@ from extproc.oidc.answers import Exchange, Respond
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import LIFE
 from extproc.oidc.device import Device
-from extproc.oidc.errors import IssuerMismatch, LoginReused, ProviderRefused, UnknownKey
+from extproc.oidc.errors import IssuerMismatch, LoginReused, ProviderRefused, StoreUnavailable, UnknownKey
 from extproc.oidc.http import Cookie, Request
+from extproc.oidc.index import subject_tags
 from extproc.oidc.jose import KeySet
 from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.own_sessions import surplus
 from extproc.oidc.session import ID_BYTES, Session, SessionId, establish
 from extproc.oidc.token import TokenResponse, code_grant
 from extproc.provider import Provider
@@ -47,6 +49,7 @@ class Redeeming:
             with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
                 device = Device.of(request, self._trusted_hops)
                 kept = await self._sessions.begin(application, request, session, device, step.signed_in)
+                await end_surplus(self._sessions, application, session, self._now())
         except BaseException:
             await give_back(provider, application.client, tokens)
             raise
@@ -94,6 +97,21 @@ class Redeeming:
             names.expired(names.login(step.pending.attempt)),
         )
         return Respond(303, "signed_in", location=application.origin + step.pending.return_to, cookies=cookies)
+
+
+async def end_surplus(sessions: Sessions, application: Application, session: Session, now: int) -> None:
+    """The user's oldest sessions, where there are more than may be. It is the next login's to make good what fails here."""
+    if application.sessions_per_user is None:
+        return
+    try:
+        tags = subject_tags(application.ring, session.issuer, session.subject)
+        over = surplus(application, await sessions.tagged(tags, now) or (), now)
+        await sessions.end_keys(over)
+    except StoreUnavailable as error:
+        telemetry.log(logging.WARNING, "surplus_not_ended", reason=error.reason, detail=error.detail)
+        return
+    if over:
+        telemetry.log(logging.INFO, "surplus_ended", application=application.name, ended=len(over))
 
 
 def _check_response(application: Application, metadata: ProviderMetadata, step: Exchange) -> None:

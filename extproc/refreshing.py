@@ -24,10 +24,12 @@ from extproc.oidc.errors import (
     ProviderTimeout,
     SessionTooLarge,
     StoreUnavailable,
+    SubjectMismatch,
     UnknownKey,
 )
 from extproc.oidc.http import Request
-from extproc.oidc.refresh import carried_over, due, renewed
+from extproc.oidc.jose import KeySet
+from extproc.oidc.refresh import carried_over, due, looked_up, renewed
 from extproc.oidc.session import Session
 from extproc.oidc.token import RefreshResponse, refresh_grant
 from extproc.provider import Provider
@@ -159,7 +161,30 @@ class Refreshing:
         await self._keep(flight, new, answer)
         if trouble is not None:
             raise trouble
+        if application.userinfo_at_refresh:
+            await self._look_up(flight, new, answer, keys)
         telemetry.log(logging.INFO, "refreshed", application=application.name, provider=provider.name)
+
+    async def _look_up(self, flight: Flight, new: Session, answer: RefreshResponse, keys: KeySet) -> None:
+        """UserInfo again, once the tokens are kept. Another user's ends the session; trouble changes nothing. Raises Ended."""
+        application, provider = flight.application, flight.provider
+        try:
+            userinfo = await provider.userinfo(answer.access_token)
+            known = looked_up(application, new, userinfo, keys) if userinfo is not None else new
+        except SubjectMismatch as error:
+            await give_back(provider, application.client, answer)
+            raise Ended(error.reason, error.detail) from error
+        except OIDCError as error:
+            telemetry.log(
+                logging.WARNING,
+                "userinfo_failed",
+                application=application.name,
+                reason=error.reason,
+                detail=error.detail,
+            )
+            return
+        if known != new:
+            await self._keep(flight, known, answer)
 
     async def _keep(self, flight: Flight, new: Session, answer: RefreshResponse) -> None:
         try:

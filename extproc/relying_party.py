@@ -18,6 +18,7 @@ from extproc.oidc.answers import (
     BackChannelLogout,
     Continue,
     Decision,
+    EndOwn,
     EndSession,
     Exchange,
     FrontChannelLogout,
@@ -25,6 +26,7 @@ from extproc.oidc.answers import (
     ReadBody,
     Refresh,
     Respond,
+    ShowOwn,
     Step,
 )
 from extproc.oidc.application import Application
@@ -55,6 +57,7 @@ from extproc.oidc.session import Session, SessionId
 from extproc.provider import Provider
 from extproc.redeeming import Redeeming
 from extproc.refreshing import Refreshing
+from extproc.self_service import SelfService
 from extproc.sessions import Sessions, StoreBusy
 
 Clock = Callable[[], float]
@@ -78,6 +81,7 @@ class RelyingParty:
         self._clock = clock
         self._redeeming = Redeeming(sessions, self.now, trusted_hops)
         self._refreshing = Refreshing(sessions, self.now)
+        self._self_service = SelfService(sessions, self.now, trusted_hops)
         self._ending = Ending(applications, providers, sessions, self.now)
 
     def now(self) -> int:
@@ -155,6 +159,8 @@ class RelyingParty:
                 return await self._refresh(request, step)
             case EndSession() | BackChannelLogout() | FrontChannelLogout():
                 return await self._ending.perform(self.application(request), request, step)
+            case ShowOwn() | EndOwn():
+                return await self._self_service.perform(self.application(request), request, step)
             case _:
                 assert_never(step)
 

@@ -57,6 +57,8 @@ def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
             backchannel_logout=settings.providers[application.provider].backchannel_logout,
             logout_everywhere=settings.session.logout == "all",
             demand=_demand(application),
+            userinfo_at_refresh=settings.providers[application.provider].userinfo == "refresh",
+            sessions_per_user=settings.session.per_user,
         )
         for name, application in settings.applications.items()
         if application.provider is not None

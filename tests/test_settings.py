@@ -10,6 +10,7 @@ import pytest
 import yaml
 from rig.ports import answers, free_ports
 
+from extproc.service import applications, key_ring
 from extproc.settings import (
     CookieSettings,
     Settings,
@@ -313,10 +314,26 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
             " remembers it: set store.tombstones, or backchannel_logout: false",
         ),
         ({"session": {"logout": "everything"}}, ": session.logout: "),
+        ({"session": {"per_user": 0}}, ": session.per_user: "),
+        ({"providers": {"main": {"userinfo": "often"}}}, ": providers.main.userinfo: "),
+        (
+            {"session": {"per_user": 2}, "store": {"kind": "cookie", "tombstones": {"path": "over"}}},
+            "session.per_user: with store.kind cookie nobody can count sessions; leave it out, or choose store.kind sqlite or redis",
+        ),
     ],
 )
 def test_hdr_16_what_is_wrong_is_said_in_one_line(tmp_path, change, said):
     assert said in fault(tmp_path, merged(RIGHT, change))
+
+
+@pytest.mark.parametrize(
+    ("change", "per_user", "again"),
+    [({}, None, False), ({"session": {"per_user": 3}, "providers": {"main": {"userinfo": "refresh"}}}, 3, True)],
+)
+def test_what_is_said_of_sessions_and_userinfo_reaches_the_core(tmp_path, change, per_user, again):
+    settings = read(tmp_path, merged(RIGHT, change))
+    core = applications(settings, key_ring(settings))["app"]
+    assert (core.sessions_per_user, core.userinfo_at_refresh) == (per_user, again)
 
 
 def test_the_kind_of_store_may_be_left_out(tmp_path):

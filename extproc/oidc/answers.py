@@ -23,6 +23,17 @@ class Continue:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """One thing of several on a page, with what is known of it, and a button that POSTs."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    link: str = field(repr=False)  # holds what proves that the page was ours
+    link_text: str
+    badge: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """What a page of ours says; rendered at the edge, as HTML or, where HTML is not asked for, as a problem document (RFC 9457)."""
 
@@ -31,6 +42,8 @@ class Page:
     link: str
     link_text: str
     posts: bool = False  # the link is a form's button that POSTs
+    cards: tuple[Card, ...] = ()
+    back: str = ""  # where a second, plain link leads: the application
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +118,30 @@ class FrontChannelLogout:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowOwn:
+    """Show a user the sessions that are theirs. stale: what they asked to end was of a page that counts no more."""
+
+    session: Session
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndOwn:
+    """End what a user chose among their own: a sign-in by its handle, or own_sessions.OTHERS or EVERYWHERE."""
+
+    session: Session
+    which: str
+    expired: tuple[Cookie, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReadBody:
     """Nothing can be said before the request's body is there; its route hands the body on, no other does."""
 
 
 Answer = Continue | Respond
-Step = Authenticate | Exchange | Lookup | Refresh | EndSession | BackChannelLogout | FrontChannelLogout
+Own = ShowOwn | EndOwn
+Step = Authenticate | Exchange | Lookup | Refresh | EndSession | BackChannelLogout | FrontChannelLogout | Own
 Decision = Answer | Step
 
 
@@ -121,11 +152,11 @@ def kind(step: Step) -> str:
             return "login"
         case Exchange():
             return "callback"
-        case Lookup():
+        case Lookup() | ShowOwn():
             return "lookup"
         case Refresh():
             return "refresh"
-        case EndSession():
+        case EndSession() | EndOwn():
             return "logout"
         case BackChannelLogout() | FrontChannelLogout():
             return "provider_logout"

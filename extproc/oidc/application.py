@@ -35,6 +35,8 @@ class Application:
     backchannel_logout: bool = True
     logout_everywhere: bool = True  # of this browser's sessions with the same provider
     demand: Demand = NOTHING
+    userinfo_at_refresh: bool = False
+    sessions_per_user: int | None = None  # at this application; the oldest ends when there are more
 
     @cached_property
     def path_prefix(self) -> str:

@@ -5,7 +5,7 @@ The rules, in the order in which they are looked at:
 1. The route that Envoy chose says which application a request is for and whether its path is public. Nothing that a client can
    write says so.
 2. Our own endpoints are below `{path_prefix}oauth2/`, on the host of the application's `url` only: login, callback, logout,
-   signed-out, userinfo, frontchannel-logout. Everything else below it is 404; none of it ever reaches the application.
+   signed-out, userinfo, sessions, frontchannel-logout. Everything else below it is 404; none of it ever reaches the application.
    backchannel-logout is no browser's, see provider_logout.py.
 3. A public path goes on, with identity headers when somebody is signed in and without them when nobody is.
 4. A session that is fresh goes on, with its identity headers and a new identity assertion for the browser; when its tokens are due
@@ -22,7 +22,8 @@ Refusals are raised as OIDCError and become an Answer in one place, refusals.py.
 
 from urllib.parse import parse_qs
 
-from extproc.oidc.answers import Authenticate, Continue, Decision, EndSession, Exchange, Page, Refresh, Respond
+from extproc.oidc import own_sessions
+from extproc.oidc.answers import Authenticate, Continue, Decision, EndSession, Exchange, Own, Page, Refresh, Respond
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import AuthorizationResponse, pending_of, return_target
 from extproc.oidc.errors import (
@@ -72,7 +73,9 @@ def decide(
     return unauthenticated(application, request)
 
 
-def endpoint(application: Application, request: Request, session: Session | None, now: int) -> Decision:
+def endpoint(  # noqa: PLR0911 - one for each endpoint
+    application: Application, request: Request, session: Session | None, now: int
+) -> Decision:
     """Our own endpoints."""
     name = request.path.removeprefix(application.endpoints)
     if request.host != application.host:
@@ -88,6 +91,8 @@ def endpoint(application: Application, request: Request, session: Session | None
             return logout(application, request, session)
         case "frontchannel-logout":
             return front_channel(application, request, session)
+        case own_sessions.PATH:
+            return own(application, request, session, now)
         case "signed-out" | "userinfo":
             return _told(application, request, session, now)
         case _:
@@ -184,6 +189,22 @@ def logout(application: Application, request: Request, session: Session | None) 
         page = Page("Sign out?", "Do you want to sign out?", f"{application.endpoints}logout", "Sign out", posts=True)
         return Respond(200, "logout_confirmation", page=page)
     return EndSession(session, expired(application, request))
+
+
+def own(application: Application, request: Request, session: Session | None, now: int) -> Respond | Authenticate | Own:
+    """What users see of their own sessions, and end: by POST from our own origin with what our page said."""
+    _only(request, "GET", "HEAD", "POST")
+    if request.method == "POST" and not may_post(application, request):
+        raise CrossSiteLogout
+    if session is None or not session.sufficient(application, now):
+        if request.method != "POST" and is_navigation(request):
+            gone = expired(application, request) if session is None else ()
+            return Authenticate(application.endpoints + own_sessions.PATH, gone)
+        raise LoginRequired if session is None else application.demand.insufficient()
+    if request.method != "POST":
+        return own_sessions.shown(session, request)
+    chosen = own_sessions.chosen(application, request, session, now)
+    return chosen or Respond(303, "own_sessions_stale", location=own_sessions.address(application, stale=True))
 
 
 def is_navigation(request: Request, *, explicit: bool = False) -> bool:

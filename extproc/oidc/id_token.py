@@ -140,13 +140,18 @@ class UserInfo:
 
 def claims_of(client: Client, id_token: IDToken, userinfo: UserInfo | None, keys: KeySet) -> Claims:
     """What is known of the user: the ID token's claims and UserInfo's over them. Raises InvalidUserInfo, SubjectMismatch."""
-    known = {**user_claims(id_token)}
+    known = user_claims(id_token)
     if userinfo is not None:
-        said = _read_userinfo(client, userinfo, keys)
-        if said.get("sub") != id_token.subject:
-            raise SubjectMismatch("sub of UserInfo is not sub of the ID token")
-        known.update({name: value for name, value in said.items() if name not in _PROTOCOL})
+        known = {**known, **claims_of_userinfo(client, userinfo, id_token.subject, keys)}
     return Claims(known)
+
+
+def claims_of_userinfo(client: Client, userinfo: UserInfo, subject: str, keys: KeySet) -> Mapping[str, Any]:
+    """What UserInfo says of this user (OpenID Connect Core section 5.3.2). Raises InvalidUserInfo, SubjectMismatch."""
+    said = _read_userinfo(client, userinfo, keys)
+    if said.get("sub") != subject:
+        raise SubjectMismatch("sub of UserInfo is not sub of the ID token")
+    return {name: value for name, value in said.items() if name not in _PROTOCOL}
 
 
 def user_claims(id_token: IDToken) -> Mapping[str, Any]:

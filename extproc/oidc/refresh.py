@@ -11,7 +11,7 @@ from extproc.oidc.application import Application
 from extproc.oidc.assertion import Header
 from extproc.oidc.claims import Claims, parse_object
 from extproc.oidc.errors import InvalidIDToken
-from extproc.oidc.id_token import IDToken, check_nonce, user_claims, verify_without_nonce
+from extproc.oidc.id_token import IDToken, UserInfo, check_nonce, claims_of_userinfo, user_claims, verify_without_nonce
 from extproc.oidc.jose import KeySet
 from extproc.oidc.seal import b64decode
 from extproc.oidc.session import Session
@@ -74,6 +74,12 @@ def renewed(application: Application, session: Session, answer: RefreshResponse,
         acr=said.acr or session.acr,
         amr=said.amr or session.amr,
     )
+
+
+def looked_up(application: Application, session: Session, userinfo: UserInfo, keys: KeySet) -> Session:
+    """What UserInfo says over what was known; what it leaves out stays. Raises InvalidUserInfo, SubjectMismatch."""
+    said = claims_of_userinfo(application.client, userinfo, session.subject, keys)
+    return replace(session, claims=Claims({**session.claims.values, **said}))
 
 
 def _check_same_login(session: Session, said: IDToken) -> None:

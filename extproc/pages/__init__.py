@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-from extproc.oidc.answers import Page
+from extproc.oidc.answers import Card, Page
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d2430;--dim:#5b6472;--paper:#f6f7f9;--card:#fff;--line:#dfe3e8;--accent:#1f5fbf;--on:#fff}
@@ -27,6 +27,18 @@ a.go:focus-visible,button:focus-visible{outline:3px solid var(--accent);outline-
 form{margin:0}
 dl{display:grid;grid-template-columns:auto 1fr;gap:.15rem .9rem;margin:2rem 0 0;padding-top:1rem;border-top:1px solid var(--line);
 font-size:.8125rem;color:var(--dim)}
+main.wide{max-width:44rem}
+main.wide>form{display:inline-block;margin:0 1rem .5rem 0}
+a.back{display:inline-block;padding:.6rem 0;color:var(--accent)}
+ul{list-style:none;margin:0 0 1.5rem;padding:0}
+li{display:flex;flex-wrap:wrap;gap:.75rem 1rem;align-items:center;justify-content:space-between;
+padding:1rem 0;border-top:1px solid var(--line)}
+li div{flex:1 1 16rem;min-width:0}
+li dl{margin:.35rem 0 0;padding:0;border:0}
+h2{margin:0;font-size:1rem;overflow-wrap:anywhere}
+h2 span{margin-left:.5rem;padding:.1rem .5rem;border:1px solid var(--accent);border-radius:1rem;font-size:.75rem;font-weight:600;
+color:var(--accent);white-space:nowrap}
+li button{background:none;color:var(--accent);border:1px solid var(--accent);padding:.4rem .9rem}
 dt{margin:0}
 dd{margin:0;font-family:ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 """.strip()
@@ -42,21 +54,40 @@ def csp(framed_by: Sequence[str] = ()) -> str:
 
 def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:
     """The page as HTML. trace_id "" leaves the line out."""
-    link, text = escape(page.link, quote=True), escape(page.link_text)
-    action = (
-        f'<form method="post" action="{link}"><button type="submit">{text}</button></form>'
-        if page.posts
-        else f'<a class="go" href="{link}">{text}</a>'
-    )
+    action = _button(page.link, page.link_text) if page.posts else _link(page.link, page.link_text, "go")
+    action += _link(page.back, "Back to the application", "back") if page.back else ""
     facts = [("Reason", reason)] if error else []
-    facts += [("Trace", trace_id)] if trace_id and (error or page.posts) else []
-    details = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    facts += [("Trace", trace_id)] if trace_id and (error or (page.posts and not page.cards)) else []
+    cards = f"<ul>{''.join(map(_card, page.cards))}</ul>" if page.cards else ""
+    attributes = (' class="wide"' if page.cards else "") + (" role=alert" if error else "")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(page.title)}</title><style>{_STYLE}</style></head>"
-        f"<body><main{' role=alert' if error else ''}><h1>{escape(page.title)}</h1>"
-        f"<p>{escape(page.text)}</p>{action}{f'<dl>{details}</dl>' if details else ''}</main></body></html>"
+        f"<body><main{attributes}><h1>{escape(page.title)}</h1>"
+        f"<p>{escape(page.text)}</p>{cards}{action}{_facts(facts)}</main></body></html>"
     ).encode()
+
+
+def _card(card: Card) -> str:
+    badge = f"<span>{escape(card.badge)}</span>" if card.badge else ""
+    title = f"<h2>{escape(card.title)}{badge}</h2>"
+    return f"<li><div>{title}{_facts(card.facts)}</div>{_button(card.link, card.link_text, card.title)}</li>"
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    details = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    return f"<dl>{details}</dl>" if details else ""
+
+
+def _button(link: str, text: str, of: str = "") -> str:
+    """of: what it is about, for those who hear the page instead of seeing it."""
+    label = f' aria-label="{escape(text)}: {escape(of)}"' if of else ""
+    form = f'<form method="post" action="{escape(link, quote=True)}">'
+    return f'{form}<button type="submit"{label}>{escape(text)}</button></form>'
+
+
+def _link(link: str, text: str, kind: str) -> str:
+    return f'<a class="{kind}" href="{escape(link, quote=True)}">{escape(text)}</a>'
 
 
 def problem(page: Page, status: int, reason: str, trace_id: str, login_url: str | None) -> bytes:

@@ -148,6 +148,12 @@ class Sessions(Protocol):
     async def end_known(self, tags: Sequence[bytes], now: int) -> int | None:
         """Ends those that the store has, and leaves no mark: anybody may ask for it without filling the store."""
 
+    async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
+        """The sessions that carry one of the tags, each once; None where nobody can list them: that is not "there are none"."""
+
+    async def end_keys(self, keys: Sequence[bytes]) -> None:
+        """Ends the sessions of these records, which tagged() gave."""
+
     async def over(self, key: bytes, now: int) -> bool:
         """Whether bury() has it."""
 
@@ -156,6 +162,10 @@ class Sessions(Protocol):
 
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         """See Tombstones."""
+
+    @property
+    def reaches_all(self) -> bool:
+        """Whether what ends here has ended for every process, also after a restart."""
 
     @property
     def missing(self) -> str | None:

@@ -8,9 +8,10 @@ from extproc.oidc.application import Application
 from extproc.oidc.device import Device
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session import Record, Session, SessionId
 from extproc.oidc.session_cookie import read_session, session_cookies
 from extproc.sessions import Tombstones
+from extproc.sessions.memory import MemoryTombstones
 from extproc.sessions.successors import OwnSuccessors, Successors
 
 
@@ -81,6 +82,12 @@ class CookieSessions:
         """Nothing: what a store does not have can be ended by a mark only."""
         return None
 
+    async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
+        return None
+
+    async def end_keys(self, keys: Sequence[bytes]) -> None:
+        """Nothing: there are no records."""
+
     async def over(self, key: bytes, now: int) -> bool:
         return await self.tombstones.buried((key,), now) > 0
 
@@ -89,6 +96,10 @@ class CookieSessions:
 
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         return await self.tombstones.claim(key, expires, now)
+
+    @property
+    def reaches_all(self) -> bool:
+        return not isinstance(self.tombstones, MemoryTombstones)
 
     @property
     def missing(self) -> str | None:

@@ -81,6 +81,14 @@ class StoredSessions:
     async def end_known(self, tags: Sequence[bytes], now: int) -> int | None:
         return sum([await self.store.end(tag, now) for tag in tags])
 
+    async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
+        found = {record.key: record for tag in tags for record in await self.store.tagged(tag, now)}
+        return tuple(found.values())
+
+    async def end_keys(self, keys: Sequence[bytes]) -> None:
+        for key in keys:
+            await self.store.delete(key)
+
     async def over(self, key: bytes, now: int) -> bool:
         return await self.store.buried((key,), now) > 0
 
@@ -89,6 +97,10 @@ class StoredSessions:
 
     async def claim(self, key: bytes, expires: int, now: int) -> bool:
         return await self.store.claim(key, expires, now)
+
+    @property
+    def reaches_all(self) -> bool:
+        return True
 
     @property
     def missing(self) -> str | None:

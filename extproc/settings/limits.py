@@ -12,6 +12,10 @@ class SessionSettings(Model):
 
     lifetime: Duration = Field(43_200, gt=0, description="absolute life of a session")
     idle: Duration = Field(3600, gt=0, description="a session ends when nothing was asked for so long")
+    per_user: Count | None = Field(
+        None,
+        description="sessions of one user at one application; one more login ends the oldest; needs a store. Default: any number",
+    )
     refresh: Literal["auto", "never"] = Field(
         "auto",
         description="auto: tokens are renewed where the provider gave a refresh token; a user whom it refuses is signed out",

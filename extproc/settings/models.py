@@ -13,7 +13,7 @@ from extproc.settings.gateway import Gateway
 from extproc.settings.limits import Limits, Log, SessionSettings, Timeouts, Tracing
 from extproc.settings.listening import ListenTLS, Mode, Plaintext
 from extproc.settings.providers import ProviderSettings
-from extproc.settings.store import SQLiteSettings, StoreSettings, shares_tombstones
+from extproc.settings.store import CookieSettings, SQLiteSettings, StoreSettings, shares_tombstones
 from extproc.settings.types import MAXIMUM_WORKERS, Listen, Model, Name, Workers
 
 MINIMUM_SECRET = 32  # bytes
@@ -85,6 +85,10 @@ class Settings(Model):
         if self.worker_count > 1 and not shares_tombstones(self.store):
             raise ValueError(
                 "workers: with store.kind cookie, several need store.tombstones; each would know alone which logins and sessions are over"
+            )
+        if self.session.per_user is not None and isinstance(self.store, CookieSettings):
+            raise ValueError(
+                "session.per_user: with store.kind cookie nobody can count sessions; leave it out, or choose store.kind sqlite or redis"
             )
         self._check_backchannel_logout()
         self._check_overlaps()

@@ -38,6 +38,10 @@ class ProviderSettings(Model):
     ca_file: Path | None = Field(
         None, description="what the provider's certificate is verified with; default: the system's authorities"
     )
+    userinfo: Literal["login", "refresh"] = Field(
+        "login",
+        description="when UserInfo is asked; refresh: at the login, and again each time that a session's tokens are renewed",
+    )
     backchannel_logout: bool = Field(
         True,
         description="the provider may end sessions (OpenID Connect Back-Channel Logout); needs store.tombstones where they are in cookies",

@@ -1,5 +1,6 @@
 """`extproc sessions`, against the admin of a running processor: one, and several workers with one admin."""
 
+import json
 import subprocess
 import sys
 
@@ -58,10 +59,42 @@ def test_an_operator_lists_sessions_and_ends_them_by_user_by_sid_and_all(workers
         assert command(stack, "end", "--all") == (0, "2 ended")
         assert [lives(stack, user) for user in users] == [False] * 4 and command(stack, "list", "--all") == (0, "")
         log = stack.extproc.output()
-        for said in ('"sessions_listed"', '"sessions_ended"', '"user=bob"', '"sid=s1"', '"all"', '"127.0.0.1"'):
+        for said in (
+            '"sessions_listed"',
+            '"sessions_ended"',
+            '"user=bob"',
+            '"sid=s1"',
+            '"all"',
+            '"127.0.0.1"',
+        ):
             assert said in log
+        if workers == 1:
+            shows_and_ends_one(stack, users[0], users[1])
         for user in users:
             user.close()
+
+
+def shows_and_ends_one(stack: Stack, user, other) -> None:
+    """By what the list calls it, and by all of its id."""
+    signs_in(stack, user, "dora", "s5")
+    signs_in(stack, other, "dora", "s6")
+    listed = command(stack, "list", "--sid", "s5")[1]
+    code, text = command(stack, "show", listed[:16])
+    said = {fact[:12].strip(): fact[13:] for fact in text.splitlines()}
+    assert code == 0 and list(said) == [
+        "id", "application", "provider", "issuer", "user", "sid", "device", "address", "since", "last seen", "expires", "or unused",
+    ]  # fmt: skip
+    assert said["id"].startswith(listed[:16]) and (said["user"], said["sid"]) == ("dora", "s5")
+    assert (said["application"], said["provider"], said["device"]) == ("app", "main", "Chrome on Linux")
+    assert said["since"] in listed and said["since"] < said["or unused"] < said["expires"]
+    code, text = command(stack, "show", said["id"], "--json")
+    (each,) = json.loads(text)["sessions"]
+    assert code == 0 and each["id"] == said["id"] and each["address"] == said["address"]
+    assert not {"access_token", "id_token", "claims"} & set(each)
+    assert command(stack, "end", listed[:16]) == (0, "1 ended") and not lives(stack, user) and lives(stack, other)
+    assert command(stack, "show", said["id"]) == (1, "extproc: there is no such session, or it is over")
+    assert command(stack, "end", said["id"]) == (0, "0 ended")
+    assert f'"id={listed[:16]}"' in stack.extproc.output()
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +114,10 @@ def test_of_sessions_in_cookies_those_of_a_user_can_be_ended_and_none_listed(run
         assert code == 1 and text == "extproc: sessions are in cookies: nobody can list them"
         code, text = command(running, "end", "--all")
         assert code == 1 and "a new secret in place of the old ends them all" in text
+        assert (
+            command(running, "show", "0123456789abcdef")[1] == "extproc: sessions are in cookies: nobody can list them"
+        )
+        assert "end those of its user" in command(running, "end", "0123456789abcdef")[1]
         assert lives(running, user)
         assert command(running, "end", "--user", "alice") == (0, "ended")
         assert not lives(running, user)
@@ -97,6 +134,9 @@ def test_of_sessions_in_cookies_those_of_a_user_can_be_ended_and_none_listed(run
         ({"params": {}}, 400),
         ({"params": {"user": ""}}, 400),
         ({"params": {"user": "alice", "all": "1"}}, 400),
+        ({"params": {"user": "dora", "id": "0123456789abcdef"}}, 400),
+        ({"params": {"id": "0123"}}, 400),
+        ({"params": {"id": "0123456789ABCDEF"}}, 400),
         ({"method": "POST"}, 405),
     ],
 )

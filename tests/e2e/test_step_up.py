@@ -112,6 +112,20 @@ def test_idt_27_a_session_that_has_grown_too_old_is_signed_in_anew_once(stack):
         assert kept.session(user) is None  # replaced, not left behind
 
 
+def test_flow_24_a_stepped_up_session_has_a_new_id_and_the_old_one_is_worth_nothing(stack):
+    with stack.user() as user, stack.user() as thief:
+        assert user.go(stack.url("/private")).status_code == 200
+        kept = ages(stack, user, acr="bronze")
+        old = user.cookies.get("extproc-session-app")
+        assert old is not None
+        thief.cookies.put(old)
+        assert user.go(stack.url("/private")).status_code == 200
+        new = kept.session(user)
+        assert new is not None and new.acr == "gold" and session_cookie(user) != old.value
+        assert kept.session(thief) is None
+        assert thief.fetch(stack.url("/private"), page=stack.url("/")).json()["reason"] == "login_required"
+
+
 def test_a_step_up_that_fails_leaves_the_session_as_it_was(stack):
     with stack.user() as user:
         assert user.go(stack.url("/private")).status_code == 200

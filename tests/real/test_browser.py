@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
 from rig.downloads import found
 from rig.keycloak import Keycloak
+from rig.liar import Liar
 from rig.oidc_provider import OidcProvider
 from rig.stack import Stack
 
@@ -97,6 +98,31 @@ def test_a_browser_signs_in_and_out(tls: bool) -> None:
         page.get_by_role("link").click()
         page.wait_for_selector("input[name=password]")
         assert heard == []
+
+
+def test_web_11_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> None:
+    with Stack(Liar()) as stack, stack.user() as phone, browser(stack) as context:
+        stack.provider.claims["sid"] = "phone"
+        assert phone.go(stack.url("/private")).status_code == 200
+        stack.provider.claims["sid"] = "here"
+        assert context.browser is not None
+        for width, scheme in ((400, "light"), (400, "dark"), (1600, "light"), (1600, "dark")):
+            plain = context.browser.new_context(
+                viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=False
+            )
+            page = plain.new_page()
+            heard = complaints(page)
+            page.goto(stack.url("/oauth2/sessions"))
+            assert page.url == stack.url("/oauth2/sessions")
+            wide = page.locator("main").bounding_box()
+            assert wide is not None and wide["x"] >= 0 and wide["x"] + wide["width"] <= width
+            if (width, scheme) == (1600, "dark"):
+                page.get_by_role("button", name="End: Chrome on Linux").click()
+                assert page.url == stack.url("/oauth2/sessions") and "nowhere else" in page.inner_text("main")
+            assert heard == []
+            plain.close()
+        phone.cookies.drop("extproc-assertion-app")
+        assert phone.navigate(stack.url("/private")).status_code == 303
 
 
 def test_a_script_without_a_session_is_refused_and_not_redirected() -> None:

@@ -16,12 +16,14 @@ from extproc.oidc.errors import (
     AccessTokenExpired,
     ClientRefused,
     CodeRefused,
+    InvalidUserInfo,
     ProviderFailed,
     ProviderTimeout,
     ProviderUnreachable,
     SessionEnded,
     StoreUnavailable,
 )
+from extproc.oidc.id_token import UserInfo
 from extproc.oidc.index import open_entry
 from extproc.oidc.session import Session, SessionId
 from extproc.oidc.token import RefreshResponse
@@ -57,6 +59,8 @@ class FakeProvider:
         self.go = trio.Event()
         self.go.set()
         self.waiting = 0
+        self.looked_up: list[str] = []
+        self.userinfo_says: object = {}
 
     def peek_metadata(self):
         return METADATA
@@ -86,6 +90,12 @@ class FakeProvider:
         id_token = Signer().sign(id_token_claims(nonce=None, iat=LATER, exp=LATER + 300))
         said = {"access_token": f"a{self.current}", "token_type": "Bearer", "expires_in": 300, "id_token": id_token}
         return RefreshResponse.parse(json.dumps({**said, "refresh_token": self.current, **self.said}).encode())
+
+    async def userinfo(self, access_token):
+        self.looked_up.append(access_token)
+        if isinstance(self.userinfo_says, Exception):
+            raise self.userinfo_says
+        return UserInfo("application/json", json.dumps(self.userinfo_says).encode())
 
     async def revoke(self, form):
         self.revoked.append(dict(form.parameters)["token"])
@@ -452,3 +462,44 @@ async def test_no_room_for_a_refresh_is_no_refusal_while_the_tokens_are_not_need
     with pytest.raises(AccessTokenExpired):
         needs.unrefreshed(asked, Refresh(SESSION))
     assert provider.grants == []
+
+
+# -- UserInfo again
+
+
+@pytest.mark.parametrize(
+    ("says", "name"),
+    [
+        ({"sub": "alice", "name": "New", "iss": "https://evil.example"}, "New"),
+        ({"sub": "alice"}, "Old"),
+        (ProviderUnreachable("away"), "Old"),
+        (ProviderTimeout("slow"), "Old"),
+        (InvalidUserInfo("UserInfo answers 403"), "Old"),
+        ("no object", "Old"),
+        ({"sub": "mallory", "name": "Evil"}, None),
+        ({"name": "Evil"}, None),
+    ],
+)
+async def test_userinfo_is_asked_again_where_that_is_wanted_and_only_another_user_ends_the_session(
+    opener, provider, says, name
+):
+    gateway = Gateway(opener, provider, replace(APP, userinfo_at_refresh=True))
+    party, provider.userinfo_says = gateway.process(), says
+    cookie = await gateway.signs_in(replace(SESSION, claims=Claims({"sub": "alice", "name": "Old"})))
+    if name is None:
+        with pytest.raises(SessionEnded):
+            await gateway.ask(party, cookie)
+        assert await gateway.session(cookie) is None and provider.revoked == ["rt2"]
+    else:
+        assert dict((await gateway.ask(party, cookie)).set_headers)["x-auth-name"] == name
+        kept = await gateway.session(cookie)
+        assert kept.claims.values["name"] == name and kept.refresh_token == "rt2" and "iss" not in kept.claims.values
+    assert provider.looked_up == ["art2"]
+    await gateway.aclose()
+
+
+async def test_userinfo_is_not_asked_again_where_nobody_wants_it(opener, provider):
+    gateway = Gateway(opener, provider)
+    assert subject(await gateway.ask(gateway.process(), await gateway.signs_in())) == "alice"
+    assert provider.grants == ["rt1"] and not provider.looked_up
+    await gateway.aclose()

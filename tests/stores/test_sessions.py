@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+import trio
 from rig.rows import rows
 from rig.tokens import ISSUER, RING, application, request
 from rig.webuser import read_set_cookie
@@ -17,6 +18,7 @@ from extproc.oidc.errors import LoginRequired, SessionTooLarge, SignedOutMeanwhi
 from extproc.oidc.index import IndexEntry, open_entry, sid_tags, subject_tags
 from extproc.oidc.seal import KeyRing
 from extproc.oidc.session import MAX_SEALED, Session, SessionId
+from extproc.redeeming import end_surplus
 from extproc.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryTombstones
@@ -151,6 +153,40 @@ async def test_what_anybody_may_ask_for_leaves_no_mark(sessions, jar):
     assert (await find(sessions, jar) is None) == (count == 1) and count in (1, None)
     await begin(sessions, jar, session(b"2"))
     assert await find(sessions, jar) is not None
+
+
+async def test_the_sessions_of_a_user_are_listed_once_each_and_end_one_by_one(sessions, jar):
+    turned = KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys))
+    await begin(sessions, jar, session(b"1"))
+    await begin(sessions, Jar(), session(b"2"), app=application(ring=turned))
+    await begin(sessions, Jar(), session(b"3", subject="bob"))
+    found = await sessions.tagged((*subject_tags(turned, ISSUER, "alice"), *subject_tags(RING, ISSUER, "alice")), NOW)
+    if found is None:  # in cookies nobody can know, which is not "none"
+        return
+    keys = [SessionId.of(name * 32).key for name in (b"1", b"2")]
+    assert sorted(record.key for record in found) == sorted(keys)
+    await sessions.end_keys(keys[:1])
+    assert await find(sessions, jar) is None
+    assert [record.key for record in await sessions.tagged(subject_tags(turned, ISSUER, "alice"), NOW)] == keys[1:]
+
+
+async def test_more_sessions_than_a_user_may_have_end_the_oldest(opener):
+    limited = application(sessions_per_user=2)
+    one, two = StoredSessions(opener()), StoredSessions(opener())
+    made = [session(bytes([65 + n]), created=NOW + n, sid=None) for n in range(4)]
+    browsers = [Jar() for _ in made]
+    for each, browser in zip(made[:2], browsers, strict=False):
+        await begin(one, browser, each, app=limited)
+        await end_surplus(one, limited, each, NOW + 3)
+    # two logins at once, at two processes: both are kept before either looks
+    await begin(one, browsers[2], made[2], app=limited)
+    await begin(two, browsers[3], made[3], app=limited)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_surplus, one, limited, made[2], NOW + 3)
+        nursery.start_soon(end_surplus, two, limited, made[3], NOW + 3)
+    assert [await find(one, browser, app=limited) is None for browser in browsers] == [True, True, False, False]
+    for each in (one, two):
+        await each.aclose()
 
 
 async def test_what_was_done_is_marked_for_as_long_as_it_could_be_asked_again(sessions):

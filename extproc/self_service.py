@@ -1,0 +1,91 @@
+"""Self-service: the page on which users see their own sessions, and what they end there."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from typing import assert_never
+
+import trio
+
+from extproc import telemetry
+from extproc.oidc import own_sessions
+from extproc.oidc.answers import EndOwn, Own, Respond, ShowOwn
+from extproc.oidc.application import Application
+from extproc.oidc.device import Device
+from extproc.oidc.http import Request
+from extproc.oidc.index import sid_tags, subject_tags
+from extproc.oidc.logout import signed_out_url
+from extproc.oidc.own_sessions import EVERYWHERE, OTHERS, SignIn
+from extproc.oidc.seal import ENTROPY
+from extproc.oidc.session import Session
+from extproc.sessions import Sessions
+from extproc.sessions.stored import BEGINNING
+
+
+class SelfService:
+    """now: seconds since the epoch; trusted_hops: see Device."""
+
+    def __init__(self, sessions: Sessions, now: Callable[[], int], trusted_hops: int) -> None:
+        self._sessions, self._now, self._trusted_hops = sessions, now, trusted_hops
+
+    async def perform(self, application: Application, request: Request, step: Own) -> Respond:
+        """Raises StoreUnavailable: what cannot be read is never "no sessions"."""
+        match step:
+            case ShowOwn():
+                return await self._show(application, request, step)
+            case EndOwn():
+                # shielded from the client's leaving, as every end is
+                with trio.fail_at(trio.current_effective_deadline(), shield=True):
+                    return await self._end(application, step)
+            case _:
+                assert_never(step)
+
+    async def _show(self, application: Application, request: Request, step: ShowOwn) -> Respond:
+        found, now = await self._found(application, step.session), self._now()
+        token = own_sessions.form_token(application, step.session, now, secrets.token_bytes(ENTROPY))
+        if found is not None:
+            page = own_sessions.page(application, found, token, now, stale=step.stale)
+        else:
+            device = Device.of(request, self._trusted_hops)
+            reach = token if self._sessions.reaches_all else None
+            page = own_sessions.page_of_one(application, step.session, device, reach, now, stale=step.stale)
+        return Respond(200, "own_sessions", page=page)
+
+    async def _end(self, application: Application, step: EndOwn) -> Respond:
+        if step.which == EVERYWHERE and self._sessions.reaches_all:
+            ended = await self._end_tagged(application, self._subject(application, step.session))
+            self._audit(application, EVERYWHERE, ended)
+            return Respond(303, "signed_out", location=signed_out_url(application), cookies=step.expired)
+        found = await self._found(application, step.session) or ()
+        others = [each for each in found if not each.this and step.which in (OTHERS, each.handle)]
+        if step.which == OTHERS and found:
+            # a login of this user's that is under way is one of the others
+            first, now = self._subject(application, step.session)[0], self._now()
+            await self._sessions.bury(first, now, now + BEGINNING)
+        for each in others:
+            await self._end_one(application, step.session.issuer, each)
+        self._audit(application, OTHERS if step.which == OTHERS else "one", len(others))
+        return Respond(303, "own_sessions_ended", location=own_sessions.address(application))
+
+    async def _end_one(self, application: Application, issuer: str, one: SignIn) -> None:
+        with telemetry.span("store delete"):
+            await self._sessions.end_keys(one.keys)
+        if one.sid is not None:
+            await self._end_tagged(application, sid_tags(application.ring, issuer, one.sid))
+
+    async def _end_tagged(self, application: Application, tags: tuple[bytes, ...]) -> int | None:
+        now = self._now()
+        with telemetry.span("store delete"):
+            return await self._sessions.end_tagged(tags, now, now + application.session_lifetime)
+
+    async def _found(self, application: Application, session: Session) -> tuple[SignIn, ...] | None:
+        now = self._now()
+        with telemetry.span("store get"):
+            records = await self._sessions.tagged(self._subject(application, session), now)
+        return own_sessions.sign_ins(application, session, records, now) if records is not None else None
+
+    def _subject(self, application: Application, session: Session) -> tuple[bytes, ...]:
+        return subject_tags(application.ring, session.issuer, session.subject)
+
+    def _audit(self, application: Application, which: str, ended: int | None) -> None:
+        telemetry.log(logging.INFO, "own_sessions_ended", application=application.name, wanted=which, ended=ended)
