@@ -7,11 +7,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from extproc.settings import Settings, SettingsError, load
+from extproc.settings import Settings, SettingsError, Source, load
 
 STORE_PATIENCE = 2.0  # seconds that `check` waits for a remote store
 
@@ -81,26 +80,27 @@ def _sessions(parsed: argparse.Namespace) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    settings = load(parsed.config)
-    return _serve_several(settings, parsed.config) if settings.worker_count > 1 else _serve_alone(settings)
+    source = Source(parsed.config)
+    settings = source.load()
+    return _serve_several(settings, source) if settings.worker_count > 1 else _serve_alone(settings, source)
 
 
-def _serve_several(settings: Settings, config: Path) -> int:
+def _serve_several(settings: Settings, source: Source) -> int:
     from extproc import supervisor
 
     try:
-        supervisor.run(settings, partial(load, config))
+        supervisor.run(settings, source)
     except supervisor.CannotStart as error:
         sys.exit(f"extproc: {error}")
     return 0
 
 
-def _serve_alone(settings: Settings) -> int:
+def _serve_alone(settings: Settings, source: Source) -> int:
     from extproc import serve
     from extproc.oidc.errors import OIDCError
 
     try:
-        serve.run(settings)
+        serve.run(settings, source)
     except OIDCError as error:
         sys.exit(f"extproc: {error.detail}")
     except serve.CannotListen as error:

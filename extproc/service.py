@@ -99,7 +99,7 @@ class Service:
     """Built whole, then warmed, then listening, then drained. On the asyncio side of the bridge."""
 
     def __init__(self, settings: Settings, listen: Address, sessions: Sessions, bridge: Bridge) -> None:
-        known = applications(settings, key_ring(settings))
+        known = self._applications = applications(settings, key_ring(settings))
         turnstile = Turnstile()
         self._providers = {
             name: Provider(name, provider, settings.timeouts, settings.limits, turnstile)
@@ -120,6 +120,10 @@ class Service:
         for scope, provider in zip(self._warm, self._providers.values(), strict=True):
             self._bridge.spawn(partial(_within, scope, provider.keep_warm))
         self._bridge.spawn(partial(_within, self._watch, self._server.live.watch))
+
+    def take(self, settings: Settings) -> None:
+        """From now on with the key ring and the client secrets of other settings; what is in hand goes on as it began."""
+        self._applications.update(applications(settings, key_ring(settings)))
 
     async def listen(self) -> None:
         """Raises CannotListen."""

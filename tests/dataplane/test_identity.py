@@ -238,12 +238,15 @@ def test_two_applications_on_one_host_take_only_their_own(plain: Gateway, world:
     assert [each.application for each in asked] == ["wiki", "main"]
 
 
-def test_every_key_of_the_ring_verifies(world: World, asked: list[Asked]) -> None:
+def test_where_nobody_said_where_the_keys_are_every_key_of_the_ring_stands_in_the_configuration(
+    world: World, asked: list[Asked]
+) -> None:
     applications: dict[str, object] = {
         "main": {"hosts": ["app.test"], "upstream": world.upstream.url, "provider": "main"}
     }
     secret = ["n" * 40, SECRET]
-    with world.gateway(f"ring-{time.monotonic_ns()}", applications, secret=secret) as gateway:
+    inside = {"keys": [], "processors": [f"127.0.0.1:{world.stub.port}"]}
+    with world.gateway(f"ring-{time.monotonic_ns()}", applications, secret=secret, gateway=inside) as gateway:
         for each in secret:
             token = assertion(gateway.settings, "main", ring=KeyRing.of([each.encode()]))
             assert gateway.client.get("/", cookie=f"extproc-assertion-main={token}").status == 200

@@ -111,7 +111,7 @@ async def test_what_ended_is_over_for_every_copy_of_its_cookies_and_a_late_set_c
 async def test_last_use_is_written_down(sessions, jar):
     await begin(sessions, jar, session())
     jar.take(sessions.used(APP, jar.request(), session(), NOW + 60))
-    await sessions.touch(session().id, NOW + 60)
+    await sessions.touch(APP, session(), NOW + 60)
     assert await find(sessions, jar, NOW + 60) == session(touched=NOW + 60)
 
 
@@ -208,7 +208,7 @@ async def test_cook_17_a_session_in_use_lives_on_and_is_written_down_at_most_onc
             return "nobody"
         jar.take(cookie for cookie in decision.set_cookies if "session" in cookie.name)
         if decision.touch is not None:
-            await party.touch(decision.touch)
+            await party.touch(script, decision.touch)
         return "written" if decision.touch or len(decision.set_cookies) > 1 else "in use"
 
     said = []
