@@ -25,7 +25,8 @@ class Source:
         self._taken = self._marks()  # before: what is written meanwhile is another change
         settings = load(self._path)
         if (files := (self._path, *secret_files(settings))) != self._files:
-            self._files, self._taken = files, self._marks()
+            self._files = files
+            self._taken = self._marks()
         self._seen = self._taken
         return settings
 
