@@ -130,6 +130,7 @@ def _check(parsed: argparse.Namespace) -> int:
             if settings.providers[str(application.provider)].backchannel_logout:
                 print(f"  backchannel_logout_uri    {settings.url(name)}oauth2/backchannel-logout")
             print(f"  frontchannel_logout_uri   {settings.url(name)}oauth2/frontchannel-logout")
+    print(_ring(settings))
     for warning in dataplane.warnings(settings):
         print(f"warning: {warning}")
     if (missing := _store_missing(settings)) is not None:
@@ -142,6 +143,14 @@ def _check(parsed: argparse.Namespace) -> int:
         print(f"{settings.worker_count} workers, at {', '.join(str(listen) for listen in settings.listens)}")
     print(_summary(settings, bool(faults)))
     return 1 if faults else 0
+
+
+def _ring(settings: Settings) -> str:
+    """The names of the keys, as the assertions and the key set have them."""
+    from extproc.oidc.assertion import key_id
+
+    first, *others = (key_id(key) for key in settings.key_ring().keys)
+    return f"key ring: {first} seals and signs{', '.join(('', *others))}{' only opens' if others else ''}"
 
 
 def _store_missing(settings: Settings) -> str | None:

@@ -10,7 +10,6 @@ from starlette.types import Receive, Scope, Send
 from extproc import admin, telemetry
 from extproc.oidc.assertion import jwks
 from extproc.oidc.errors import OIDCError
-from extproc.oidc.seal import KeyRing
 from extproc.operators import Operators
 from extproc.reloading import NotTaken, Reloading
 from extproc.settings import Settings, SettingsError, Source, with_secrets
@@ -129,10 +128,9 @@ class Supervisor:
     # -- admin ----------------------------------------------------------------------------------------------------
 
     def _application(self, settings: Settings) -> Starlette:
-        ring = KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()])
         return admin.application(
             readiness=self.workers.missing,
-            jwks=jwks(ring),
+            jwks=jwks(settings.key_ring()),
             traces=self._traces,
             gauges=self.workers.gauges,
             operators=Operators(settings),

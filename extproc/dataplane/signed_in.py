@@ -47,12 +47,12 @@ from extproc.contract import CONTINUE, COOKIES, DECISION, NAMESPACE, STREAM_DURA
 from extproc.dataplane.typed import exact, extension, pack, seconds, text
 from extproc.oidc.assertion import LASTS, jwks
 from extproc.oidc.http import CookieNames
-from extproc.oidc.seal import KeyRing
 from extproc.settings import Settings
 
 KEYS = "keys"  # the cluster that they come from
 _CACHED_ASSERTIONS = 10_000
 _FETCH = 1.0  # seconds for one fetch of the keys
+_CLOCKS = 5.0  # seconds that Envoy's clock may be behind
 _AHEAD = 5.0  # seconds before the end of cache_duration Envoy fetches again
 
 
@@ -118,9 +118,11 @@ def _provider(settings: Settings, name: str) -> JwtProvider:
         issuer=settings.url(name),
         audiences=[name],
         require_expiration=True,
+        # what was made with a stolen key, and verified while that was in the ring, ends as soon as what we make
+        max_lifetime=seconds(settings.identity.assertion_lifetime + _CLOCKS),
         clock_skew_seconds=1,  # 0 would mean 60
         remote_jwks=remote,
-        local_jwks=text(_keys(settings)) if remote is None else None,
+        local_jwks=text(jwks(settings.key_ring())) if remote is None else None,
         # out of our cookies and nowhere else: a bearer token is never an assertion
         from_headers=[JwtHeader(name=COOKIES, value_prefix=f"{assertion_cookie(settings, name)}=")],
         forward=True,  # the other cookies in it are the processor's, should an assertion turn out to name nobody
@@ -130,10 +132,6 @@ def _provider(settings: Settings, name: str) -> JwtProvider:
             JwtClaimToHeader(header_name=STREAM_DURATION, claim_name=LASTS),
         ],
     )
-
-
-def _keys(settings: Settings) -> str:
-    return jwks(KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()]))
 
 
 def unless_signed_in(settings: Settings, processor: ExternalProcessor) -> ExtensionWithMatcher:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from extproc.addresses import Address, collide, is_loopback, of_worker
+from extproc.oidc.seal import KeyRing
 from extproc.settings.applications import ApplicationSettings, Identity
 from extproc.settings.gateway import Gateway
 from extproc.settings.limits import Limits, Log, SessionSettings, Timeouts, Tracing
@@ -177,6 +178,10 @@ class Settings(Model):
         if isinstance(self.secret, SecretStr):
             return (self.secret,)
         return self.secret or ()
+
+    def key_ring(self) -> KeyRing:
+        """The same, ready for use. Reads the secret's file where one is named."""
+        return KeyRing.of([secret.get_secret_value().encode() for secret in self.ring()])
 
     @property
     def worker_count(self) -> int:

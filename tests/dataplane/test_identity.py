@@ -136,6 +136,7 @@ def _no_assertions(gateway: Gateway) -> dict[str, str]:
         "another audience": _signed(head, {**claims, "aud": "wiki"}),
         "another issuer": _signed(head, {**claims, "iss": "https://evil.example/"}),
         "expired": _signed(head, {**claims, "exp": now - 5}),
+        "good for longer than we make them": _signed(head, {**claims, "exp": now + 3600}),
         "without expiry": _signed(head, {k: v for k, v in claims.items() if k != "exp"}),
         "without audience": _signed(head, {k: v for k, v in claims.items() if k != "aud"}),
         "not yet valid": _signed(head, {**claims, "nbf": now + 600}),

@@ -5,10 +5,12 @@ import secrets
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from rig.envoy import oldest
 from rig.liar import Liar
 from rig.processes import wait_until
 from rig.rows import rows
@@ -183,9 +185,9 @@ def kid(secret: str) -> str:
     return key_id(KeyRing.of([secret.encode()]).keys[0])
 
 
-def forged(stack: Stack, secret: str) -> str:
-    """The Cookie header of somebody who has a key: an assertion that no processor made."""
-    profile = AssertionProfile(stack.url("/"), "app", 3000)
+def forged(stack: Stack, secret: str, life: int = 20) -> str:
+    """The Cookie header of somebody who has a key: an assertion that no processor made. life: seconds."""
+    profile = AssertionProfile(stack.url("/"), "app", life)
     token = mint(KeyRing.of([secret.encode()]), profile, [("x-auth-sub", "mallory")], int(time.time()), 1 << 40)
     return f"extproc-assertion-app={token}"
 
@@ -194,12 +196,17 @@ def asks(stack: Stack, cookie: str) -> int:
     return httpx.get(stack.url("/api"), headers={"cookie": cookie}, trust_env=False).status_code
 
 
-@pytest.mark.parametrize("more", [{}, {"workers": 2}], ids=["one worker", "two"])
-def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(more: dict[str, object]) -> None:
+@rows("cook_19")
+@pytest.mark.parametrize(
+    ("more", "envoy"), [({}, None), ({"workers": 2}, oldest())], ids=["one worker", "two, oldest Envoy"]
+)
+def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
+    more: dict[str, object], envoy: Path | None
+) -> None:
     def settings(stack: Stack) -> dict[str, object]:
         return IN_FILES | more | {"secret": None, "secret_file": Mounted(stack).path}
 
-    with Stack(Liar(), settings=settings) as stack, stack.user() as user, stack.user() as idle:
+    with Stack(Liar(), settings=settings, envoy=envoy) as stack, stack.user() as user, stack.user() as idle:
         mounted = Mounted(stack)
         assert user.go(stack.url("/private")).status_code == idle.go(stack.url("/private")).status_code == 200
         envoy, config, processes = (
@@ -220,6 +227,7 @@ def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(mo
         streams = stack.streams()
         assert user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == streams  # Envoy knows B
         assert asks(stack, forged(stack, KEY_A)) == 200  # whoever has a key of the ring can do this
+        assert asks(stack, forged(stack, KEY_A, 3000)) == 401  # and no more than this, once the key is out
 
         wait_until(lambda: sealed_with(stack, KEY_B) == 1, 15, "the session that was used to be sealed anew")
         rotate(mounted, KEY_B)
