@@ -256,6 +256,7 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
         ({"identity": {"headers": {"x-auth-sub": "sub", "X-Auth-Mail": "email"}}}, "is no lower-case header name"),
         ({"identity": {"assertion_lifetime": 2}}, "assertion_lifetime is 0, or 8 s to 1 h"),
         ({"identity": {"keys_refresh": 0}}, "keys_refresh is 1 s to 1 h"),
+        ({"gateway": {"keys": ["10.0.0.1:9490"]}}, "gateway.keys: 10.0.0.1:9490 is not on loopback"),
         ({"gateway": {"keys": ["unix:/run/x.sock"]}}, "keys: unix:/run/x.sock is no host:port"),
         ({"gateway": {"tls": {"certificate": "a", "key": "b"}}}, "tls is set, so url begins with https://"),
         ({"gateway": {"url": "http://localhost/x"}}, "url has no path"),

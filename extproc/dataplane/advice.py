@@ -68,6 +68,7 @@ def _addresses(settings: Settings) -> Iterator[str]:
         ("listen", settings.listen, "whoever reaches it can speak to the processor as Envoy does"),
         ("admin", settings.admin, "whoever reaches it sees traces and state"),
         ("gateway.admin", settings.gateway.admin, "whoever reaches it can stop Envoy and read its configuration"),
+        *[("gateway.keys", place, "whoever answers in its place signs anybody in") for place in settings.gateway.keys],
     ]
     for key, address, why in listeners:
         if address is not None and address.path is None and not is_loopback(address.host):

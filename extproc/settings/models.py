@@ -37,7 +37,7 @@ class Settings(Model):
     )
     allow_plaintext: tuple[Plaintext, ...] = Field(
         (),
-        description="which of listen, admin and gateway.admin may speak without TLS off loopback, such as on a network of containers alone",
+        description="which of listen, admin, gateway.admin, gateway.keys may be without TLS off loopback, as on a network of containers",
     )
     workers: Workers = Field(
         1,
@@ -134,6 +134,7 @@ class Settings(Model):
             ("listen", None if self.listen_tls else self.listen, "set listen_tls, use a unix socket"),
             ("admin", self.admin, "use a loopback address"),
             ("gateway.admin", self.gateway.admin, "use a loopback address"),
+            *[("gateway.keys", address, "leave it out") for address in self.gateway.keys],
         ]
         for key, address, remedy in doors:
             if address is None or address.path is not None or is_loopback(address.host) or key in self.allow_plaintext:

@@ -205,7 +205,7 @@ def test_names_are_resolved_and_addresses_are_not() -> None:
 
 def test_envoy_gets_the_keys_from_every_admin_ahead_of_their_end() -> None:
     keys = ["10.0.0.1:9490", "10.0.0.2:9490"]
-    text = to_yaml(simple(gateway={"keys": keys}, identity={"keys_refresh": 20}))
+    text = to_yaml(simple(gateway={"keys": keys}, identity={"keys_refresh": 20}, allow_plaintext=["gateway.keys"]))
     (cluster,) = [each for each in yaml.safe_load(text)["static_resources"]["clusters"] if each["name"] == "keys"]
     places = [
         each["endpoint"]["address"]["socket_address"]
@@ -247,6 +247,10 @@ WARNED = [
     ({"gateway": {"processors": ["127.0.0.1:9500"]}}, ["gateway.keys: is not set, and gateway.processors is"]),
     ({"gateway": {"processors": ["127.0.0.1:9500"], "keys": ["127.0.0.1:9490"]}}, []),
     ({"gateway": {"processors": ["127.0.0.1:9500"]}, "identity": {"assertion_lifetime": 0}}, []),
+    (
+        {"gateway": {"keys": ["10.0.0.1:9490"]}, "allow_plaintext": ["gateway.keys"]},
+        ["gateway.keys: 10.0.0.1:9490 is not on loopback"],
+    ),
     ({"secret": [letter * 40 for letter in "abcd"]}, ["secret: the ring has 4 keys"]),
     ({"listen": "unix:extproc.sock"}, ["listen: unix:extproc.sock is a relative path"]),
     (
