@@ -32,6 +32,13 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
+class Take:
+    """To a worker: from now on with the key ring and the client secrets of these settings. The answer is Taken."""
+
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
 class Drain:
     """To a worker: leave, finish what is held, end."""
 
@@ -49,6 +56,11 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class Serving:
     """It has its address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """It has what it was told to take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +86,16 @@ class Spans:
     otlp: bytes
 
 
-Message = Start | Listen | Drain | Ask | Prepared | Serving | Failed | Report | Spans
-_KINDS = {kind.__name__: kind for kind in (Listen, Drain, Ask, Prepared, Serving, Failed)}
+Message = Start | Listen | Take | Taken | Drain | Ask | Prepared | Serving | Failed | Report | Spans
+_KINDS = {kind.__name__: kind for kind in (Listen, Taken, Drain, Ask, Prepared, Serving, Failed)}
 
 
 def encode(message: Message) -> bytes:
     match message:
         case Start(number, listen, settings):
             said: dict[str, object] = {"number": number, "listen": str(listen), "settings": to_text(settings)}
+        case Take(settings):
+            said = {"settings": to_text(settings)}
         case Spans(otlp):
             said = {"otlp": base64.b64encode(otlp).decode()}
         case _:
@@ -95,6 +109,8 @@ def decode(line: bytes) -> Message:
     match kind := said.pop("kind"):
         case "Start":
             return Start(said["number"], parse_address(said["listen"]), from_text(said["settings"]))
+        case "Take":
+            return Take(from_text(said["settings"]))
         case "Spans":
             return Spans(base64.b64decode(said["otlp"]))
         case "Report":

@@ -7,11 +7,10 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from extproc.settings import Settings, SettingsError, load
+from extproc.settings import Settings, SettingsError, Source, load
 
 STORE_PATIENCE = 2.0  # seconds that `check` waits for a remote store
 
@@ -85,26 +84,27 @@ def _sessions(parsed: argparse.Namespace) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    settings = load(parsed.config)
-    return _serve_several(settings, parsed.config) if settings.worker_count > 1 else _serve_alone(settings)
+    source = Source(parsed.config)
+    settings = source.load()
+    return _serve_several(settings, source) if settings.worker_count > 1 else _serve_alone(settings, source)
 
 
-def _serve_several(settings: Settings, config: Path) -> int:
+def _serve_several(settings: Settings, source: Source) -> int:
     from extproc import supervisor
 
     try:
-        supervisor.run(settings, partial(load, config))
+        supervisor.run(settings, source)
     except supervisor.CannotStart as error:
         sys.exit(f"extproc: {error}")
     return 0
 
 
-def _serve_alone(settings: Settings) -> int:
+def _serve_alone(settings: Settings, source: Source) -> int:
     from extproc import serve
     from extproc.oidc.errors import OIDCError
 
     try:
-        serve.run(settings)
+        serve.run(settings, source)
     except OIDCError as error:
         sys.exit(f"extproc: {error.detail}")
     except serve.CannotListen as error:
@@ -134,6 +134,7 @@ def _check(parsed: argparse.Namespace) -> int:
             if settings.providers[str(application.provider)].backchannel_logout:
                 print(f"  backchannel_logout_uri    {settings.url(name)}oauth2/backchannel-logout")
             print(f"  frontchannel_logout_uri   {settings.url(name)}oauth2/frontchannel-logout")
+    print(_ring(settings))
     for warning in dataplane.warnings(settings):
         print(f"warning: {warning}")
     if (missing := _store_missing(settings)) is not None:
@@ -146,6 +147,14 @@ def _check(parsed: argparse.Namespace) -> int:
         print(f"{settings.worker_count} workers, at {', '.join(str(listen) for listen in settings.listens)}")
     print(_summary(settings, bool(faults)))
     return 1 if faults else 0
+
+
+def _ring(settings: Settings) -> str:
+    """The names of the keys, as the assertions and the key set have them."""
+    from extproc.oidc.assertion import key_id
+
+    first, *others = (key_id(key) for key in settings.key_ring().keys)
+    return f"key ring: {first} seals and signs{', '.join(('', *others))}{' only opens' if others else ''}"
 
 
 def _store_missing(settings: Settings) -> str | None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import trio
 
 from extproc.oidc.index import open_entry, sid_tags, subject_tags
-from extproc.oidc.seal import KeyRing
 from extproc.oidc.session import Record
 from extproc.sessions import Sessions
 from extproc.sessions.opening import open_sessions
@@ -65,7 +64,7 @@ class Operators:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
-        self._ring = KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()])
+        self._ring = settings.key_ring()
         self._issuers = sorted({provider.issuer for provider in settings.providers.values()})
         self._providers = {name: each.provider or "" for name, each in settings.applications.items()}
         self._clock = clock

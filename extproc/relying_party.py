@@ -53,7 +53,7 @@ from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.provider_logout import back_channel, is_back_channel
 from extproc.oidc.refusals import respond, respond_to_provider, retry_callback, retry_login
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session import Session
 from extproc.provider import Provider
 from extproc.redeeming import Redeeming
 from extproc.refreshing import Refreshing
@@ -164,11 +164,11 @@ class RelyingParty:
             case _:
                 assert_never(step)
 
-    async def touch(self, session_id: SessionId) -> None:
+    async def touch(self, request: Request, session: Session) -> None:
         """Writes down that a session is in use; a miss costs nothing but idle time."""
         try:
             with telemetry.span("store touch"):
-                await self._sessions.touch(session_id, self.now())
+                await self._sessions.touch(self.application(request), session, self.now())
         except OIDCError as error:
             telemetry.log(logging.WARNING, "touch_failed", reason=error.reason, detail=error.detail)
 

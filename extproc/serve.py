@@ -3,9 +3,12 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Callable
 from functools import partial
 
 import trio
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
 
 from extproc import admin, telemetry
 from extproc.addresses import Address
@@ -13,18 +16,20 @@ from extproc.bridge import Bridge, guest
 from extproc.doors import CannotListen
 from extproc.oidc.errors import OIDCError
 from extproc.operators import Operators
+from extproc.reloading import Reloading
 from extproc.service import Service, allow_descriptors, public_keys
 from extproc.sessions import Sessions
 from extproc.sessions.opening import open_sessions
-from extproc.settings import Settings
+from extproc.settings import Settings, Source, differences, with_secrets, with_secrets_of
 from extproc.settings.store import shares_tombstones
 from extproc.traces import Recorder, TraceStore
 
 __all__ = ["CannotListen", "run"]
 
 
-def run(settings: Settings) -> None:
-    """Runs until a signal. Raises OIDCError (the store) and CannotListen, for the command line to print."""
+def run(settings: Settings, source: Source) -> None:
+    """Runs until a signal; `source` has the settings when they change. Raises OIDCError (the store) and CannotListen."""
+    settings = with_secrets(settings)
     telemetry.set_up_logging(settings.log.level, settings.log.format)
     allow_descriptors()
     traces = TraceStore()
@@ -35,16 +40,18 @@ def run(settings: Settings) -> None:
             logging.WARNING, "tombstones_not_shared", detail="store.tombstones is not set, see docs/sessions.md"
         )
     try:
-        guest(partial(_serve, settings, sessions, traces))
+        guest(partial(_serve, settings, source, sessions, traces))
     finally:
         tracing.shutdown()
 
 
-async def _serve(settings: Settings, sessions: Sessions, traces: TraceStore, bridge: Bridge) -> None:
-    told = _signals()
+async def _serve(settings: Settings, source: Source, sessions: Sessions, traces: TraceStore, bridge: Bridge) -> None:
     service = Service(settings, settings.listen, sessions, bridge)
+    alone = Alone(settings, service, traces)
+    reloading = Reloading(source, settings, alone)
+    told = _signals(lambda: bridge.spawn(reloading.ask))
     over = trio.Event()
-    await _start_admin(settings, service, traces, bridge, over)
+    await _start_admin(settings.admin, alone, bridge, over)
     service.warm()
     await service.listen()
     telemetry.log(
@@ -54,26 +61,62 @@ async def _serve(settings: Settings, sessions: Sessions, traces: TraceStore, bri
         admin=str(settings.admin),
         applications=", ".join(settings.protected),
     )
+    watching = trio.CancelScope()
+    bridge.spawn(partial(_within, watching, reloading))
     await told.wait()
+    watching.cancel()
     await service.drain()
     over.set()
     telemetry.log(logging.INFO, "stopped")
 
 
-async def _start_admin(
-    settings: Settings, service: Service, traces: TraceStore, bridge: Bridge, over: trio.Event
-) -> None:
+async def _within(scope: trio.CancelScope, reloading: Reloading) -> None:
+    with scope:
+        await reloading.run()
+
+
+class Alone:
+    """The one worker with its admin. In trio. See Running."""
+
+    def __init__(self, settings: Settings, service: Service, traces: TraceStore) -> None:
+        self._service, self._traces = service, traces
+        self._app = self._application(settings)
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The admin's, whichever is there now."""
+        await self._app(scope, receive, send)
+
+    def _application(self, settings: Settings) -> Starlette:
+        async def missing() -> tuple[tuple[str, str], ...]:
+            return self._service.missing()
+
+        async def gauges() -> tuple[tuple[str, int], ...]:
+            return self._service.gauges()
+
+        jwks, operators = public_keys(settings), Operators(settings)
+        return admin.application(readiness=missing, jwks=jwks, traces=self._traces, gauges=gauges, operators=operators)
+
+    def check(self, old: Settings, new: Settings) -> None:
+        """Nothing: what cannot be taken stays as it is."""
+
+    async def take(self, settings: Settings) -> None:
+        self._app = self._application(settings)
+        self._service.take(settings)
+
+    async def replace(self, old: Settings, new: Settings) -> Settings:
+        """The secrets alone: one process cannot take its own address over from itself without a gap, in which requests would fail."""
+        taken = with_secrets_of(old, new)
+        await self.take(taken)
+        if differing := differences(old, new):
+            said = f"{', '.join(differing)}: with workers: 1 only the secret and client secrets are taken while it runs"
+            telemetry.log(logging.ERROR, "not_reloaded", detail=f"{said}; restart it, or have workers: 2 or more")
+        else:
+            telemetry.log(logging.INFO, "reloaded", detail="keys and client secrets")
+        return taken
+
+
+async def _start_admin(address: Address, alone: Alone, bridge: Bridge, over: trio.Event) -> None:
     """The admin listener, in trio. Raises CannotListen."""
-
-    async def missing() -> tuple[tuple[str, str], ...]:
-        return service.missing()
-
-    async def gauges() -> tuple[tuple[str, int], ...]:
-        return service.gauges()
-
-    app = admin.application(
-        readiness=missing, jwks=public_keys(settings), traces=traces, gauges=gauges, operators=Operators(settings)
-    )
     ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def bound(_: Address) -> None:
@@ -81,10 +124,10 @@ async def _start_admin(
 
     async def work() -> None:
         try:
-            await admin.serve(app, settings.admin, ready=bound, shutdown=over)
+            await admin.serve(alone.app, address, ready=bound, shutdown=over)
         except (OSError, OIDCError) as error:
             if not ready.done():
-                ready.set_exception(CannotListen(admin.cannot_bind(settings.admin, error)))
+                ready.set_exception(CannotListen(admin.cannot_bind(address, error)))
             else:
                 telemetry.log(logging.ERROR, "admin_failed", detail=type(error).__name__)
 
@@ -92,16 +135,10 @@ async def _start_admin(
     await ready
 
 
-def _signals() -> asyncio.Event:
-    """Set by SIGTERM and SIGINT. SIGHUP would end a process that does not know it."""
+def _signals(hang_up: Callable[[], None]) -> asyncio.Event:
+    """Set by SIGTERM and SIGINT; SIGHUP calls `hang_up`."""
     loop, told = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    loop.add_signal_handler(signal.SIGHUP, _not_reloaded)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     return told
-
-
-def _not_reloaded() -> None:
-    # one process cannot take its own address over from itself without a gap, in which requests would fail
-    detail = "with workers: 1 the settings are read at the start only; restart it, or have workers: 2 or more"
-    telemetry.log(logging.WARNING, "not_reloaded", detail=detail)

@@ -28,7 +28,7 @@ from extproc.live import Live
 from extproc.oidc.answers import Answer, Continue, Lookup, ReadBody, Respond, Step, kind
 from extproc.oidc.errors import Overloaded
 from extproc.oidc.http import Request
-from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session import Session
 from extproc.processor import Processor
 from extproc.relying_party import RelyingParty
 from extproc.settings import Limits, Timeouts
@@ -208,12 +208,12 @@ class Server:
                 telemetry.failed(span, answer.reason)
         elif answer.touch is not None and self._touching < MAX_TOUCHES:
             self._touching += 1
-            self._bridge.spawn(partial(self._touch, answer.touch))
+            self._bridge.spawn(partial(self._touch, head.request, answer.touch))
         telemetry.log(logging.DEBUG, "answer", application=head.request.application[:80], reason=answer.reason)
 
-    async def _touch(self, session_id: SessionId) -> None:
+    async def _touch(self, request: Request, session: Session) -> None:
         try:
-            await self._relying_party.touch(session_id)
+            await self._relying_party.touch(request, session)
         finally:
             self._touching -= 1
 

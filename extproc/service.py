@@ -28,13 +28,9 @@ from extproc.turnstile import Turnstile
 FINISHED = ("callback", "refresh", "logout", "provider_logout")  # what goes on after its client has left
 
 
-def key_ring(settings: Settings) -> KeyRing:
-    return KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()])
-
-
 def public_keys(settings: Settings) -> str:
     """The assertion's key set as JSON."""
-    return jwks(key_ring(settings))
+    return jwks(settings.key_ring())
 
 
 def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
@@ -101,7 +97,7 @@ class Service:
     """Built whole, then warmed, then listening, then drained. On the asyncio side of the bridge."""
 
     def __init__(self, settings: Settings, listen: Address, sessions: Sessions, bridge: Bridge) -> None:
-        known = applications(settings, key_ring(settings))
+        known = self._applications = applications(settings, settings.key_ring())
         turnstile = Turnstile()
         self._providers = {
             name: Provider(name, provider, settings.timeouts, settings.limits, turnstile)
@@ -122,6 +118,10 @@ class Service:
         for scope, provider in zip(self._warm, self._providers.values(), strict=True):
             self._bridge.spawn(partial(_within, scope, provider.keep_warm))
         self._bridge.spawn(partial(_within, self._watch, self._server.live.watch))
+
+    def take(self, settings: Settings) -> None:
+        """From now on with the key ring and the client secrets of other settings; what is in hand goes on as it began."""
+        self._applications.update(applications(settings, settings.key_ring()))
 
     async def listen(self) -> None:
         """Raises CannotListen."""

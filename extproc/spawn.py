@@ -20,9 +20,12 @@ from extproc.channel import (
     Serving,
     Spans,
     Start,
+    Take,
+    Taken,
     decode,
     encode,
 )
+from extproc.settings import Settings
 
 TakeSpans = Callable[[bytes], None]
 
@@ -120,7 +123,8 @@ class Worker:
         self.failure = ""
         self._prepared, self._serving, self._reported = trio.Event(), trio.Event(), trio.Event()
         self._report: Report | None = None
-        self._asking = trio.Lock()
+        self._taken = trio.Event()
+        self._asking, self._taking = trio.Lock(), trio.Lock()
 
     async def run(self, start: Start, spans: TakeSpans) -> None:
         """Hears it until it ends."""
@@ -135,7 +139,7 @@ class Worker:
         self.handle.kill()  # whoever says nothing any more cannot be told anything either
         self.failure = self.failure or f"it ended with {how(await self.handle.wait())}"
         self.ended.set()
-        for event in (self._prepared, self._serving, self._reported):
+        for event in (self._prepared, self._serving, self._reported, self._taken):
             event.set()
 
     def _heard(self, message: Message, spans: TakeSpans) -> None:
@@ -144,6 +148,8 @@ class Worker:
                 self._prepared.set()
             case Serving():
                 self._serving.set()
+            case Taken():
+                self._taken.set()
             case Report():
                 self._report = message
                 self._reported.set()
@@ -169,6 +175,20 @@ class Worker:
             self.handle.kill()
         if scope.cancelled_caught or self.ended.is_set():
             raise WorkerFailed(self.failure)
+
+    async def take(self, settings: Settings) -> None:
+        """Has it take the key ring and the client secrets of other settings. One that does not do so in time is ended."""
+        async with self._taking:
+            self._taken = trio.Event()
+            with trio.move_on_after(START) as scope:
+                await self._prepared.wait()  # its first line is Start
+                if self.ended.is_set():
+                    return
+                await self.handle.send(Take(settings))
+                await self._taken.wait()
+            if scope.cancelled_caught:
+                self.failure = f"it did not take other keys in {START:g} s"
+                self.handle.kill()
 
     async def report(self) -> Report | None:
         """How it is; None when it does not say."""

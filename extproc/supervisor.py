@@ -2,7 +2,6 @@
 
 import logging
 import signal
-from collections.abc import Callable
 
 import trio
 from starlette.applications import Starlette
@@ -11,38 +10,36 @@ from starlette.types import Receive, Scope, Send
 from extproc import admin, telemetry
 from extproc.oidc.assertion import jwks
 from extproc.oidc.errors import OIDCError
-from extproc.oidc.seal import KeyRing
 from extproc.operators import Operators
-from extproc.settings import Settings, SettingsError, with_secrets
+from extproc.reloading import NotTaken, Reloading
+from extproc.settings import Settings, SettingsError, Source, with_secrets
 from extproc.spawn import WorkerFailed, launch
 from extproc.traces import BadExport, TraceStore
 from extproc.workers import Workers
-
-Load = Callable[[], Settings]
 
 
 class CannotStart(Exception):
     """Its text is for the operator."""
 
 
-def run(settings: Settings, load: Load) -> None:
-    """Runs until SIGTERM or SIGINT; `load` reads the settings again. Raises CannotStart."""
+def run(settings: Settings, source: Source) -> None:
+    """Runs until SIGTERM or SIGINT; `source` has the settings when they change. Raises CannotStart."""
     telemetry.set_up_logging(settings.log.level, settings.log.format)
-    trio.run(_run, with_secrets(settings), load)
+    trio.run(_run, with_secrets(settings), source)
 
 
-async def _run(settings: Settings, load: Load) -> None:
+async def _run(settings: Settings, source: Source) -> None:
     failed: CannotStart | None = None
     told, starting = trio.Event(), trio.CancelScope()
     async with trio.open_nursery() as nursery:
-        supervisor = Supervisor(settings, load, nursery)
+        supervisor = Supervisor(settings, source, nursery)
 
         async def hear(task_status: trio.TaskStatus[None]) -> None:
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
                 task_status.started()
                 async for number in signals:
                     if number == signal.SIGHUP:
-                        supervisor.reload()
+                        await supervisor.reloading.ask()
                     else:
                         starting.cancel()
                         told.set()
@@ -63,15 +60,15 @@ async def _run(settings: Settings, load: Load) -> None:
 
 
 class Supervisor:
-    """In trio."""
+    """In trio. See Running."""
 
-    def __init__(self, settings: Settings, load: Load, nursery: trio.Nursery) -> None:
-        self._settings, self._load, self._nursery = settings, load, nursery
+    def __init__(self, settings: Settings, source: Source, nursery: trio.Nursery) -> None:
+        self._settings, self._nursery = settings, nursery
         self._traces = TraceStore()
         self.workers = Workers(settings, launch, self._take_spans, nursery)
+        self.reloading = Reloading(source, settings, self)
         self._app = self._application(settings)
-        self._asked = trio.Event()
-        self._reloading = trio.CancelScope()
+        self._watching = trio.CancelScope()
         self._over = trio.Event()
 
     async def start(self) -> None:
@@ -82,44 +79,40 @@ class Supervisor:
         except (WorkerFailed, OSError, OIDCError) as error:
             text = str(error) if isinstance(error, WorkerFailed) else admin.cannot_bind(self._settings.admin, error)
             raise CannotStart(text) from None
-        self._nursery.start_soon(self._reload_when_asked)
+        self._nursery.start_soon(self._watch)
         self._log("serving")
 
     async def stop(self) -> None:
         telemetry.log(logging.INFO, "draining", seconds=self._settings.timeouts.drain)
-        self._reloading.cancel()
+        self._watching.cancel()
         await self.workers.drain()
         self._over.set()
         telemetry.log(logging.INFO, "stopped")
 
-    def reload(self) -> None:
-        """Again, while it is under way: once more afterwards."""
-        self._asked.set()
+    async def _watch(self) -> None:
+        with self._watching:
+            await self.reloading.run()
 
-    async def _reload_when_asked(self) -> None:
-        with self._reloading:
-            while True:
-                await self._asked.wait()
-                self._asked = trio.Event()
-                await self._reload()
+    def check(self, old: Settings, new: Settings) -> None:
+        """Raises SettingsError where new settings need more than other workers: what Envoy knows us by, and what workers share."""
+        same(old, new)
 
-    async def _reload(self) -> None:
-        """All or nothing, as far as anything can be known before: else the old ones stay, and the log says why."""
-        telemetry.log(logging.INFO, "reloading")
-        try:
-            settings = with_secrets(self._load())
-            same(self._settings, settings)
-            await self.workers.roll(settings)
-        except (SettingsError, WorkerFailed) as error:
-            telemetry.log(logging.ERROR, "not_reloaded", detail="; ".join(str(error).splitlines()))
-            return
-        except Exception as error:  # a file that went between two looks at it, or a bug: nothing to end all workers for
-            telemetry.log(logging.ERROR, "not_reloaded", exc_info=error, detail=type(error).__name__)
-            return
+    async def take(self, settings: Settings) -> None:
+        self._app = self._application(settings)  # before: Envoy may know a key that nobody uses yet, not the reverse
+        await self.workers.take(settings)
         self._settings = settings
-        self._app = self._application(settings)
-        telemetry.set_up_logging(settings.log.level, settings.log.format)
+
+    async def replace(self, old: Settings, new: Settings) -> Settings:
+        """All or nothing, as far as anything can be known before: else the old ones stay."""
+        try:
+            await self.workers.roll(new)
+        except WorkerFailed as error:
+            raise NotTaken(str(error)) from None
+        self._settings = new
+        self._app = self._application(new)
+        telemetry.set_up_logging(new.log.level, new.log.format)
         self._log("reloaded")
+        return new
 
     def _log(self, event: str) -> None:
         settings = self._settings
@@ -135,10 +128,9 @@ class Supervisor:
     # -- admin ----------------------------------------------------------------------------------------------------
 
     def _application(self, settings: Settings) -> Starlette:
-        ring = KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()])
         return admin.application(
             readiness=self.workers.missing,
-            jwks=jwks(ring),
+            jwks=jwks(settings.key_ring()),
             traces=self._traces,
             gauges=self.workers.gauges,
             operators=Operators(settings),

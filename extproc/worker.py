@@ -37,6 +37,8 @@ from extproc.channel import (
     Serving,
     Spans,
     Start,
+    Take,
+    Taken,
     decode,
     encode,
 )
@@ -130,6 +132,9 @@ class Worker:
                         await self._service.listen()
                         telemetry.log(logging.INFO, "listening", listen=str(self._start.listen))
                         self._say(Serving())
+                    case Take(settings):
+                        self._service.take(settings)
+                        self._say(Taken())
                     case Ask():
                         self._say(await self._bridge.run(self._report))
                     case Drain():

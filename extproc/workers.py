@@ -75,6 +75,13 @@ class Workers:
             for worker in fresh:  # those that are not needed
                 worker.handle.kill()
 
+    async def take(self, settings: Settings) -> None:
+        """Has all take the key ring and the client secrets of these settings, which differ in nothing else. When it returns, all have."""
+        self._settings = settings  # for those that are started from now on
+        async with trio.open_nursery() as nursery:
+            for worker in tuple(self._now):
+                nursery.start_soon(worker.take, settings)
+
     async def drain(self) -> None:
         """Has all finish what they hold, and returns when they have ended."""
         self._stopping = True

@@ -44,9 +44,8 @@ hosts of their own.
 
 ## The key ring
 
-The first `secret` seals, all of them open. To change it without signing anybody out: put the new one first and keep the old one second
-until `session.lifetime` is over; print the Envoy configuration anew (it holds the public keys of all of them) before the processor
-restarts. With several workers or machines the new one stands second first, until all of them know it ([scale](scale.md)).
+The first `secret` seals and signs, all of them open. To change it without signing anybody out, put the new one first and keep the old one
+second for a while: step by step, for one machine and for several, in [keys](keys.md). Nothing is restarted for it.
 
 ## Who may speak to the processor
 

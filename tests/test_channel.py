@@ -15,6 +15,8 @@ from extproc.channel import (
     Serving,
     Spans,
     Start,
+    Take,
+    Taken,
     decode,
     encode,
 )
@@ -42,6 +44,8 @@ SETTINGS = with_secrets(
         Start(1, Address(host="::1", port=9500), SETTINGS),
         Listen(),
         Listen(predecessor=True),
+        Take(SETTINGS),
+        Taken(),
         Drain(),
         Ask(),
         Prepared(),

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from extproc.addresses import Address
-from extproc.channel import Ask, Drain, Failed, Listen, Prepared, Report, Serving, Spans, Start
+from extproc.channel import Ask, Drain, Failed, Listen, Prepared, Report, Serving, Spans, Start, Take, Taken
 from extproc.settings import Settings
 from extproc.spawn import START, WorkerFailed
 from extproc.workers import FOUND, STEADY, Workers, pause
@@ -46,6 +46,10 @@ class FakeWorker:
                 if not house.silent:
                     missing = tuple(house.missing.pop() if house.missing else ())
                     await self._say.send(Report(missing, (("streams", self.number),), house.checkers(self)))
+            case Take():
+                self.taken = message.settings
+                if not house.stubborn:
+                    await self._say.send(Taken())
             case Drain():
                 if not house.stubborn:
                     self.end()
@@ -173,6 +177,27 @@ async def test_a_worker_that_was_steady_is_replaced_at_once_again(house, autojum
             before = trio.current_time()
             await trio.testing.wait_all_tasks_blocked()
             assert house.started[-1][0] == before and len(house.alive) == 2
+
+
+async def test_all_workers_take_other_keys_in_place_and_so_does_whoever_is_started_afterwards(house, autojump_clock):
+    async with house.workers(OLD) as workers:
+        await workers.start()
+        await workers.take(NEW)
+        assert [worker.taken for worker in house.made] == [NEW, NEW] and house.alive == [0, 1]
+        house.made[0].end(1)
+        await trio.sleep(1)
+        assert house.made[2].start.settings == NEW
+
+
+async def test_a_worker_that_does_not_take_other_keys_is_replaced_by_one_that_has_them(house, autojump_clock):
+    async with house.workers(OLD) as workers:
+        await workers.start()
+        house.stubborn = True
+        await workers.take(NEW)
+        assert house.alive == []
+        house.stubborn = False
+        await trio.sleep(1)
+        assert [worker.start.settings for worker in house.made[2:]] == [NEW, NEW]
 
 
 async def test_a_roll_takes_nothing_away_before_everything_new_is_prepared_and_goes_one_by_one(house, autojump_clock):

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 from extproc.addresses import Address, is_loopback
 from extproc.dataplane.clusters import STREAMS_PER_CONNECTION, processors
 from extproc.dataplane.rate_limit import limited
+from extproc.dataplane.signed_in import fast_path, key_servers
 from extproc.settings import ApplicationSettings, Settings
 
+_RING = 3  # keys: the one before, the one now, the one to come
 _SPARE = 200  # file descriptors beside those of calls: Envoy's connections, kept ones, the store, the log
 
 
@@ -18,6 +20,7 @@ def warnings(settings: Settings, descriptors: int | None = None) -> list[str]:
     return [
         *_providers(settings),
         *_addresses(settings),
+        *_keys(settings),
         *_front(settings),
         *_applications(settings),
         *_limits(settings),
@@ -65,6 +68,7 @@ def _addresses(settings: Settings) -> Iterator[str]:
         ("listen", settings.listen, "whoever reaches it can speak to the processor as Envoy does"),
         ("admin", settings.admin, "whoever reaches it sees traces and state"),
         ("gateway.admin", settings.gateway.admin, "whoever reaches it can stop Envoy and read its configuration"),
+        *[("gateway.keys", place, "whoever answers in its place signs anybody in") for place in settings.gateway.keys],
     ]
     for key, address, why in listeners:
         if address is not None and address.path is None and not is_loopback(address.host):
@@ -72,6 +76,19 @@ def _addresses(settings: Settings) -> Iterator[str]:
     for place in processors(settings):
         if place.path is not None and not place.path.startswith("/"):
             yield f"listen: {place} is a relative path, which Envoy takes from its own working directory"
+
+
+def _keys(settings: Settings) -> Iterator[str]:
+    if fast_path(settings) and not key_servers(settings):
+        yield (
+            "gateway.keys: is not set, and gateway.processors is, so the keys of assertions stand in Envoy's configuration and a new "
+            "secret needs a new one; list the admin address of each machine"
+        )
+    if len(settings.ring()) > _RING:
+        yield (
+            f"secret: the ring has {len(settings.ring())} keys; one that has not been the first for session.idle, and 2 h at "
+            "least, can be left out"
+        )
 
 
 def _front(settings: Settings) -> Iterator[str]:

@@ -31,6 +31,7 @@ from envoy_data_plane.envoy.type.v3 import Percent
 
 from extproc.addresses import Address as Where
 from extproc.addresses import reachable
+from extproc.dataplane.signed_in import KEYS, key_servers
 from extproc.dataplane.transport import is_ip, processor_tls, upstream_tls
 from extproc.dataplane.typed import pack, seconds
 from extproc.settings import ApplicationSettings, Settings
@@ -54,6 +55,8 @@ def clusters(settings: Settings) -> list[Cluster]:
     made = [_application(name, application) for name, application in settings.applications.items()]
     made.append(_processor(settings))
     made.append(_tracing(settings))
+    if servers := key_servers(settings):
+        made.append(_cluster(KEYS, servers, connect=0.5))
     return made
 
 

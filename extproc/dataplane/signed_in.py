@@ -1,7 +1,7 @@
 """Who is signed in: `assertion` (Envoy verifies by itself), what skips `decide`, and `gate` (the second lock)."""
 
 import betterproto2
-from envoy_data_plane.envoy.config.core.v3 import TypedExtensionConfig
+from envoy_data_plane.envoy.config.core.v3 import HttpUri, TypedExtensionConfig
 from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, SourcedMetadata
 from envoy_data_plane.envoy.config.rbac.v3 import Rbac as Rules
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
@@ -10,6 +10,7 @@ from envoy_data_plane.envoy.extensions.filters.common.matcher.action.v3 import S
 from envoy_data_plane.envoy.extensions.filters.http.composite.v3 import Composite, ExecuteFilterAction
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import ExternalProcessor
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
+    JwksAsyncFetch,
     JwtAuthentication,
     JwtCacheConfig,
     JwtClaimToHeader,
@@ -17,6 +18,7 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
     JwtProvider,
     JwtRequirement,
     JwtRequirementOrList,
+    RemoteJwks,
 )
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac
 from envoy_data_plane.envoy.type.matcher.v3 import (
@@ -40,14 +42,18 @@ from envoy_data_plane.xds.type.matcher.v3 import RegexMatcher as XdsRegexMatcher
 from envoy_data_plane.xds.type.matcher.v3 import RegexMatcherGoogleRe2 as XdsGoogleRe2
 from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatcher
 
+from extproc.addresses import Address, reachable
 from extproc.contract import CONTINUE, COOKIES, DECISION, NAMESPACE, STREAM_DURATION
-from extproc.dataplane.typed import exact, extension, pack, text
+from extproc.dataplane.typed import exact, extension, pack, seconds, text
 from extproc.oidc.assertion import LASTS, jwks
 from extproc.oidc.http import CookieNames
-from extproc.oidc.seal import KeyRing
 from extproc.settings import Settings
 
+KEYS = "keys"  # the cluster that they come from
 _CACHED_ASSERTIONS = 10_000
+_FETCH = 1.0  # seconds for one fetch of the keys
+_CLOCKS = 5.0  # seconds that Envoy's clock may be behind
+_AHEAD = 5.0  # seconds before the end of cache_duration Envoy fetches again
 
 
 def protected(settings: Settings) -> tuple[str, ...]:
@@ -69,10 +75,9 @@ def fast_path(settings: Settings) -> bool:
 
 def assertion(settings: Settings) -> JwtAuthentication:
     """One provider and one requirement per application; a route names its own. Nothing is refused here."""
-    keys = jwks(KeyRing.of([secret.get_secret_value().encode() for secret in settings.ring()]))
     anything = JwtRequirement(allow_missing_or_failed=Empty())
     return JwtAuthentication(
-        providers={name: _provider(settings, name, keys) for name in asserted(settings)},
+        providers={name: _provider(settings, name) for name in asserted(settings)},
         requirement_map={
             name: JwtRequirement(
                 requires_any=JwtRequirementOrList(requirements=[JwtRequirement(provider_name=name), anything])
@@ -86,13 +91,38 @@ def assertion_cookie(settings: Settings, name: str) -> str:
     return CookieNames(name, settings.url(name).startswith("https://")).assertion
 
 
-def _provider(settings: Settings, name: str, keys: str) -> JwtProvider:
+def key_servers(settings: Settings) -> tuple[Address, ...]:
+    """Where Envoy gets the keys; none: they stand in its configuration, since nobody said where it would reach them."""
+    if not fast_path(settings):
+        return ()
+    return settings.gateway.keys or (() if settings.gateway.processors else (reachable(settings.admin),))
+
+
+def _remote(settings: Settings) -> RemoteJwks | None:
+    """Fetched ahead, in no request's time, every keys_refresh; what is known stays when a fetch fails, which is tried again in 1 s.
+
+    Envoy listens when its first fetch has ended, well or not: what it cannot verify then is the processor's to decide.
+    """
+    if not (servers := key_servers(settings)):
+        return None
+    return RemoteJwks(
+        http_uri=HttpUri(uri=f"http://{servers[0]}/.well-known/jwks.json", cluster=KEYS, timeout=seconds(_FETCH)),
+        cache_duration=seconds(settings.identity.keys_refresh + _AHEAD),
+        async_fetch=JwksAsyncFetch(),
+    )
+
+
+def _provider(settings: Settings, name: str) -> JwtProvider:
+    remote = _remote(settings)
     return JwtProvider(
         issuer=settings.url(name),
         audiences=[name],
         require_expiration=True,
+        # what was made with a stolen key, and verified while that was in the ring, ends as soon as what we make
+        max_lifetime=seconds(settings.identity.assertion_lifetime + _CLOCKS),
         clock_skew_seconds=1,  # 0 would mean 60
-        local_jwks=text(keys),
+        remote_jwks=remote,
+        local_jwks=text(jwks(settings.key_ring())) if remote is None else None,
         # out of our cookies and nowhere else: a bearer token is never an assertion
         from_headers=[JwtHeader(name=COOKIES, value_prefix=f"{assertion_cookie(settings, name)}=")],
         forward=True,  # the other cookies in it are the processor's, should an assertion turn out to name nobody

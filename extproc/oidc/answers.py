@@ -6,7 +6,7 @@ from typing import assert_never
 from extproc.oidc.assertion import Header
 from extproc.oidc.authorization import AuthorizationResponse, PendingAuthorization
 from extproc.oidc.http import Cookie
-from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Continue:
     set_headers: tuple[Header, ...] = field(default=(), repr=False)  # may hold an access token
     remove_headers: tuple[str, ...] = ()
     set_cookies: tuple[Cookie, ...] = ()
-    touch: SessionId | None = None  # write down that this session is in use
+    touch: Session | None = None  # write down that it is in use
     lasts: int | None = None  # seconds that the request may take in all
     session: Session | None = field(default=None, repr=False)  # whose request it is
 

@@ -17,7 +17,7 @@ from extproc.oidc.step_up import NOTHING, Demand
 class Application:
     """url ends with the path prefix. identity: (header, claim) in order. Times are seconds.
 
-    There is one for the life of the process, so what is derived from it is derived once.
+    There is one for as long as the settings stay, so what is derived from it is derived once.
     """
 
     name: str

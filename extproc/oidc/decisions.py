@@ -124,7 +124,7 @@ def admit(application: Application, session: Session, now: int) -> Continue:
         headers,
         tuple(name for name in _ours(application) if name not in present),
         (renewed,) if renewed else (),
-        session.id if session.stale_touch(now) else None,
+        session if session.stale_touch(now) else None,
         lasts,
         session,
     )

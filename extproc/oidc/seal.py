@@ -103,6 +103,10 @@ class KeyRing:
         box = AESGCM(hmac.digest(key.sealing + label.secret, salt, "sha256"))
         return b64encode(VERSION + key.id + entropy + box.encrypt(nonce, plaintext, label.associated_data))
 
+    def newest(self, sealed: str) -> bool:
+        """Whether the first key sealed it, for what open() opened. What an older one sealed is to be sealed again when it is used."""
+        return base64.urlsafe_b64decode(sealed[:8])[1:5] == self.keys[0].id
+
     def open(self, sealed: str, label: "Label", limit: int = 16_384) -> bytes | None:
         """What was sealed, or None: tampered, another key's, another label's, too long, or no sealed value at all."""
         if len(sealed) > limit:

@@ -51,7 +51,7 @@ class SessionId:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Times are seconds since the epoch. touched: last use, as the store knows it, to the minute."""
+    """Times are seconds since the epoch. touched: last use, as the store knows it, to the minute. outdated: an older key sealed it."""
 
     id: SessionId
     issuer: str
@@ -69,6 +69,7 @@ class Session:
     acr: str | None = None
     access_issued: int = 0  # when the access token came
     amr: tuple[str, ...] = ()
+    outdated: bool = field(default=False, compare=False)
 
     def fresh(self, application: Application, now: int) -> bool:
         """Within its absolute and its idle life, and of this application's provider."""
@@ -83,7 +84,7 @@ class Session:
         return application.demand.met(self.acr, self.auth_time, now, application.client.clock_skew)
 
     def stale_touch(self, now: int) -> bool:
-        return now >= self.touched + TOUCH_AFTER
+        return self.outdated or now >= self.touched + TOUCH_AFTER
 
     def keys(self, ring: KeyRing) -> tuple[bytes, ...]:
         """All that it may be buried by: itself, its user, the provider's session."""
@@ -200,13 +201,14 @@ def dump(session: Session) -> bytes:
 
 def from_record(application: Application, session_id: SessionId, record: Record) -> Session | None:
     """None: another key's, another application's or a damaged record, which is as if there were none."""
-    opened = application.ring.open(
-        record.sealed.decode("ascii", "replace"), _label(application, session_id), limit=2_000_000
-    )
-    return load(opened, session_id, record.touched) if opened is not None else None
+    sealed = record.sealed.decode("ascii", "replace")
+    opened = application.ring.open(sealed, _label(application, session_id), limit=2_000_000)
+    if opened is None:
+        return None
+    return load(opened, session_id, record.touched, outdated=not application.ring.newest(sealed))
 
 
-def load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
+def load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool = False) -> Session | None:
     """Only for bytes that were sealed by us. None: a format that this version does not know."""
     version, *fields = json.loads(data)
     if version not in (1, 2, FORMAT):
@@ -248,4 +250,5 @@ def load(data: bytes, session_id: SessionId, touched: int) -> Session | None:
         acr,
         access_issued,
         tuple(amr),
+        outdated,
     )

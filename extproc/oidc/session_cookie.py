@@ -80,7 +80,8 @@ def read_session(application: Application, request: Request) -> Session | None:
     plain = _inflate(opened[_TOUCHED:]) if opened is not None else None
     if opened is None or plain is None or (session_id := SessionId.parse(plain[:_ID].decode("latin-1"))) is None:
         return None
-    return load(plain[_ID:], session_id, int.from_bytes(opened[:_TOUCHED], "big"))
+    touched = int.from_bytes(opened[:_TOUCHED], "big")
+    return load(plain[_ID:], session_id, touched, outdated=not application.ring.newest(sealed))
 
 
 def _inflate(data: bytes) -> bytes | None:

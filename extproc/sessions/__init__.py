@@ -12,7 +12,7 @@ from typing import Protocol
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
 from extproc.oidc.http import Cookie, Request
-from extproc.oidc.session import Record, Session, SessionId
+from extproc.oidc.session import Record, Session
 
 
 class StoreBusy(Exception):
@@ -116,8 +116,8 @@ class Sessions(Protocol):
     def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
         """The cookies that write down a session's last use; none where touch() does."""
 
-    async def touch(self, session_id: SessionId, now: int) -> None:
-        """Writes down a session's last use; nothing where the cookies of used() do."""
+    async def touch(self, application: Application, session: Session, now: int) -> None:
+        """Writes down a session's last use, and seals anew what an older key sealed; nothing where the cookies of used() do."""
 
     async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
         """The right to change it, see SessionStore; always given where nothing is shared among processes."""

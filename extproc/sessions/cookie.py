@@ -8,7 +8,7 @@ from extproc.oidc.application import Application
 from extproc.oidc.device import Device
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Record, Session, SessionId
+from extproc.oidc.session import Record, Session
 from extproc.oidc.session_cookie import read_session, session_cookies
 from extproc.sessions import Tombstones
 from extproc.sessions.memory import MemoryTombstones
@@ -46,7 +46,7 @@ class CookieSessions:
         used = replace(session, touched=now)
         return session_cookies(application, request, used, now, secrets.token_bytes(ENTROPY))
 
-    async def touch(self, session_id: SessionId, now: int) -> None:
+    async def touch(self, application: Application, session: Session, now: int) -> None:
         """Nothing: the cookies of used() say it."""
 
     async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:

@@ -13,6 +13,7 @@ from extproc.oidc.session import Record, Session, SessionId, from_record, to_rec
 from extproc.oidc.session_cookie import left_over
 from extproc.sessions import SessionStore
 
+SEALING = 5  # seconds for writing a session with the first key
 BEGINNING = 3600  # seconds: no login takes longer from the provider's answer to its session
 
 
@@ -46,8 +47,22 @@ class StoredSessions:
     def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
         return ()
 
-    async def touch(self, session_id: SessionId, now: int) -> None:
-        await self.store.touch(session_id.key, now)
+    async def touch(self, application: Application, session: Session, now: int) -> None:
+        await self.store.touch(session.id.key, now)
+        if session.outdated:
+            await self._seal_again(application, session, now)
+
+    async def _seal_again(self, application: Application, session: Session, now: int) -> None:
+        """Only by the holder of its lock: who renews its tokens meanwhile seals it anew as well."""
+        key, holder = session.id.key, secrets.token_bytes(16)
+        if not await self.store.lock(key, holder, SEALING, now):
+            return
+        try:
+            known = await self.reload(application, session, now)
+            if known is not None and known.outdated:
+                await self._replace(application, known, holder, now)
+        finally:
+            await self.store.unlock(key, holder)
 
     async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
         return await self.store.lock(session.id.key, holder, seconds, now)
@@ -61,6 +76,9 @@ class StoredSessions:
     async def replace(
         self, application: Application, request: Request, session: Session, holder: bytes, now: int
     ) -> bool:
+        return await self._replace(application, session, holder, now)
+
+    async def _replace(self, application: Application, session: Session, holder: bytes, now: int) -> bool:
         before = await self.store.get(session.id.key, now)
         if before is None:
             return False
@@ -79,7 +97,8 @@ class StoredSessions:
         return await self.end_known(tags, now)
 
     async def end_known(self, tags: Sequence[bytes], now: int) -> int | None:
-        return sum([await self.store.end(tag, now) for tag in tags])
+        # the tags of older keys first: a session that is just sealed anew loses them, after it got those of the first
+        return sum([await self.store.end(tag, now) for tag in reversed(tags)])
 
     async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
         found = {record.key: record for tag in tags for record in await self.store.tagged(tag, now)}

@@ -13,6 +13,8 @@ from extproc.settings.loading import SettingsError, load
 from extproc.settings.models import Settings
 from extproc.settings.providers import ProviderSettings
 from extproc.settings.redis import RedisSettings
+from extproc.settings.renewal import differences, introduced, with_secrets_of
+from extproc.settings.source import Source
 from extproc.settings.store import CookieSettings, SQLiteSettings, StoreSettings, TombstoneSettings
 
 __all__ = [
@@ -30,12 +32,16 @@ __all__ = [
     "SessionSettings",
     "Settings",
     "SettingsError",
+    "Source",
     "StoreSettings",
     "Timeouts",
     "TombstoneSettings",
     "Tracing",
+    "differences",
     "from_text",
+    "introduced",
     "load",
     "to_text",
     "with_secrets",
+    "with_secrets_of",
 ]

@@ -150,6 +150,10 @@ class Identity(Model):
     assertion_lifetime: Duration = Field(
         60, description="how long Envoy lets a user through without asking us; 0: it always asks"
     )
+    keys_refresh: Duration = Field(
+        10,
+        description="how often Envoy gets the keys of assertions; a new key of the ring is published for so long before it seals and signs",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -166,6 +170,8 @@ class Identity(Model):
             )
         if 0 < self.assertion_lifetime < 8 or self.assertion_lifetime > 3600:
             raise ValueError("assertion_lifetime is 0, or 8 s to 1 h")
+        if not 1 <= self.keys_refresh <= 3600:
+            raise ValueError("keys_refresh is 1 s to 1 h")
         return self
 
     @property

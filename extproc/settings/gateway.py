@@ -47,6 +47,11 @@ class Gateway(Model):
         (),
         description="where Envoy finds the processor, one address a worker, of all machines; default: this machine's workers",
     )
+    keys: tuple[Listen, ...] = Field(
+        (),
+        description="where Envoy gets the keys of assertions: the admin of each machine; default: this one's, or, with processors,"
+        " none, and they stand in Envoy's configuration",
+    )
     trusted_hops: int = Field(0, ge=0, le=16, description="proxies in front of Envoy whose X-Forwarded-For is believed")
     rate_limit: RateLimit = Field(RateLimit(), description="per client address, the one after trusted_hops")
 
@@ -57,6 +62,9 @@ class Gateway(Model):
             raise ValueError("tls is set, so url begins with https://")
         if self.redirect_listen and not self.url.startswith("https://"):
             raise ValueError("redirect_listen needs a url that begins with https://")
+        for address in self.keys:
+            if address.path is not None:
+                raise ValueError(f"keys: {address} is no host:port, as an admin address is")
         if self.listen.path is not None:
             raise ValueError("listen is host:port: Envoy's listener cannot be a unix socket here")
         return self

@@ -7,7 +7,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from extproc.settings.types import Model
 
-Plaintext = Literal["listen", "admin", "gateway.admin"]
+Plaintext = Literal["listen", "admin", "gateway.admin", "gateway.keys"]
 
 
 class ListenTLS(Model):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from extproc.addresses import Address, collide, is_loopback, of_worker
+from extproc.oidc.seal import KeyRing
 from extproc.settings.applications import ApplicationSettings, Identity
 from extproc.settings.gateway import Gateway
 from extproc.settings.limits import Limits, Log, SessionSettings, Timeouts, Tracing
@@ -36,7 +37,7 @@ class Settings(Model):
     )
     allow_plaintext: tuple[Plaintext, ...] = Field(
         (),
-        description="which of listen, admin and gateway.admin may speak without TLS off loopback, such as on a network of containers alone",
+        description="which of listen, admin, gateway.admin, gateway.keys may be without TLS off loopback, as on a network of containers",
     )
     workers: Workers = Field(
         1,
@@ -137,6 +138,7 @@ class Settings(Model):
             ("listen", None if self.listen_tls else self.listen, "set listen_tls, use a unix socket"),
             ("admin", self.admin, "use a loopback address"),
             ("gateway.admin", self.gateway.admin, "use a loopback address"),
+            *[("gateway.keys", address, "leave it out") for address in self.gateway.keys],
         ]
         for key, address, remedy in doors:
             if address is None or address.path is not None or is_loopback(address.host) or key in self.allow_plaintext:
@@ -181,6 +183,10 @@ class Settings(Model):
         if isinstance(self.secret, SecretStr):
             return (self.secret,)
         return self.secret or ()
+
+    def key_ring(self) -> KeyRing:
+        """The same, ready for use. Reads the secret's file where one is named."""
+        return KeyRing.of([secret.get_secret_value().encode() for secret in self.ring()])
 
     @property
     def worker_count(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dataplane.parts import Asked, Client, Stub, Upstream, assertion, settings
+from dataplane.parts import Asked, Client, Keys, Stub, Upstream, assertion, settings
 from rig.certificates import Authority
 from rig.envoy import EnvoyProcess, envoys
 from rig.ports import free_port
@@ -39,6 +39,7 @@ class World:
     directory: Path
     upstream: Upstream
     stub: Stub
+    keys: Keys
     authority: Authority
     certificate: Path
     key: Path
@@ -55,6 +56,7 @@ class World:
             "listen": f"127.0.0.1:{port}",
             "url": f"{'https' if tls else 'http'}://app.test:{port}",
             "access_log": str(directory / "access.log"),
+            "keys": [f"127.0.0.1:{self.keys.port}"],
         }
         gateway |= {"tls": {"certificate": str(self.certificate), "key": str(self.key)}} if tls else {}
         gateway |= changes.pop("gateway", {})  # type: ignore[call-overload]
@@ -77,8 +79,8 @@ def world(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
     authority = Authority()
     certificate, key = directory / "cert.pem", directory / "key.pem"
     authority.issue("app.test", "other.test", "127.0.0.1", certificate=certificate, key=key)
-    with Upstream() as upstream, Stub() as stub:
-        yield World(envoy, directory, upstream, stub, authority, certificate, key)
+    with Upstream() as upstream, Stub() as stub, Keys() as keys:
+        yield World(envoy, directory, upstream, stub, keys, authority, certificate, key)
 
 
 def application(upstream: str, host: str = "app.test", **more: object) -> dict[str, object]:

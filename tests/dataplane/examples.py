@@ -1,4 +1,4 @@
-"""The examples in envoy/: each NAME.yaml is generated from NAME.extproc.yaml, with a secret that everybody knows.
+"""The examples in envoy/: each NAME.yaml is generated from NAME.extproc.yaml.
 
 PYTHONPATH=.:tests python tests/dataplane/examples.py     writes them again; a test says when that is due
 """
@@ -14,7 +14,6 @@ NAMES = sorted(path.name.removesuffix(".extproc.yaml") for path in EXAMPLES.glob
 SECRET = "this-is-the-secret-of-the-examples-never-use-it"
 HEAD = """\
 # An example: what `extproc envoy --config envoy/{name}.extproc.yaml` prints.
-# The keys of the filter `assertion` belong to a secret that everybody knows: generate it again with your own secret.
 """
 
 

@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,7 +29,7 @@ from grpc_health.v1 import health_pb2_grpc
 
 from extproc import contract
 from extproc.health import Health
-from extproc.oidc.assertion import AssertionProfile, mint
+from extproc.oidc.assertion import AssertionProfile, jwks, mint
 from extproc.oidc.seal import KeyRing
 from extproc.settings import Settings
 
@@ -72,6 +73,34 @@ class Received:
 
     def names(self) -> list[str]:
         return [line.partition(":")[0].lower() for line in self.raw.decode("latin-1").split("\r\n")[1:] if line]
+
+
+class Keys:
+    """Where Envoy gets the keys of assertions, as the processor's admin has them."""
+
+    def __init__(self) -> None:
+        body = jwks(RING).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200 if self.path == "/.well-known/jwks.json" else 404)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class Upstream:

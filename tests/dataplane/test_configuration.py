@@ -203,6 +203,24 @@ def test_names_are_resolved_and_addresses_are_not() -> None:
     }
 
 
+def test_envoy_gets_the_keys_from_every_admin_ahead_of_their_end() -> None:
+    keys = ["10.0.0.1:9490", "10.0.0.2:9490"]
+    text = to_yaml(simple(gateway={"keys": keys}, identity={"keys_refresh": 20}, allow_plaintext=["gateway.keys"]))
+    (cluster,) = [each for each in yaml.safe_load(text)["static_resources"]["clusters"] if each["name"] == "keys"]
+    places = [
+        each["endpoint"]["address"]["socket_address"]
+        for each in cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    ]
+    assert [f"{place['address']}:{place['port_value']}" for place in places] == keys
+    assert "uri: http://10.0.0.1:9490/.well-known/jwks.json" in text and "cache_duration: 25s" in text
+    assert "local_jwks" not in text
+
+
+def test_without_assertions_envoy_asks_for_no_keys() -> None:
+    text = to_yaml(simple(identity={"assertion_lifetime": 0}))
+    assert "jwks" not in text
+
+
 def test_our_cookies_are_those_of_the_core() -> None:
     for names in (CookieNames("app", True), CookieNames("app", False)):
         for name, kind in zip((names.session, names.assertion, names.login("1")), COOKIE_KINDS, strict=True):
@@ -226,6 +244,14 @@ WARNED = [
         {"gateway": {"admin": "0.0.0.0:9901"}, "allow_plaintext": ["gateway.admin"]},
         ["gateway.admin: 0.0.0.0:9901 is not on loopback"],
     ),
+    ({"gateway": {"processors": ["127.0.0.1:9500"]}}, ["gateway.keys: is not set, and gateway.processors is"]),
+    ({"gateway": {"processors": ["127.0.0.1:9500"], "keys": ["127.0.0.1:9490"]}}, []),
+    ({"gateway": {"processors": ["127.0.0.1:9500"]}, "identity": {"assertion_lifetime": 0}}, []),
+    (
+        {"gateway": {"keys": ["10.0.0.1:9490"]}, "allow_plaintext": ["gateway.keys"]},
+        ["gateway.keys: 10.0.0.1:9490 is not on loopback"],
+    ),
+    ({"secret": [letter * 40 for letter in "abcd"]}, ["secret: the ring has 4 keys"]),
     ({"listen": "unix:extproc.sock"}, ["listen: unix:extproc.sock is a relative path"]),
     (
         {"gateway": {"url": "https://localhost"}},

@@ -136,6 +136,7 @@ def _no_assertions(gateway: Gateway) -> dict[str, str]:
         "another audience": _signed(head, {**claims, "aud": "wiki"}),
         "another issuer": _signed(head, {**claims, "iss": "https://evil.example/"}),
         "expired": _signed(head, {**claims, "exp": now - 5}),
+        "good for longer than we make them": _signed(head, {**claims, "exp": now + 3600}),
         "without expiry": _signed(head, {k: v for k, v in claims.items() if k != "exp"}),
         "without audience": _signed(head, {k: v for k, v in claims.items() if k != "aud"}),
         "not yet valid": _signed(head, {**claims, "nbf": now + 600}),
@@ -238,12 +239,15 @@ def test_two_applications_on_one_host_take_only_their_own(plain: Gateway, world:
     assert [each.application for each in asked] == ["wiki", "main"]
 
 
-def test_every_key_of_the_ring_verifies(world: World, asked: list[Asked]) -> None:
+def test_where_nobody_said_where_the_keys_are_every_key_of_the_ring_stands_in_the_configuration(
+    world: World, asked: list[Asked]
+) -> None:
     applications: dict[str, object] = {
         "main": {"hosts": ["app.test"], "upstream": world.upstream.url, "provider": "main"}
     }
     secret = ["n" * 40, SECRET]
-    with world.gateway(f"ring-{time.monotonic_ns()}", applications, secret=secret) as gateway:
+    inside = {"keys": [], "processors": [f"127.0.0.1:{world.stub.port}"]}
+    with world.gateway(f"ring-{time.monotonic_ns()}", applications, secret=secret, gateway=inside) as gateway:
         for each in secret:
             token = assertion(gateway.settings, "main", ring=KeyRing.of([each.encode()]))
             assert gateway.client.get("/", cookie=f"extproc-assertion-main={token}").status == 200

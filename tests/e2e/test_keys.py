@@ -1,12 +1,27 @@
-"""Keys and metadata of a provider that change, lie or are away, behind the real Envoy."""
+"""Keys and metadata of a provider that change, lie or are away, and our own keys, rotated, behind the real Envoy."""
+
+import json
+import secrets
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from rig.envoy import oldest
 from rig.liar import Liar
 from rig.processes import wait_until
 from rig.rows import rows
 from rig.stack import Stack
 from rig.tokens import Signer, public
+from rig.webuser import WebUser
+
+from extproc.oidc.assertion import AssertionProfile, key_id, mint
+from extproc.oidc.seal import KeyRing, b64decode
+
+KEY_A, KEY_B = "A" * 40, "B" * 40
 
 
 def signs_in(stack: Stack) -> bool:
@@ -108,3 +123,120 @@ def test_keys_16_a_provider_that_goes_away_harms_no_session() -> None:
         with stack.user() as other:
             answer = other.go(stack.url("/private"))
             assert answer.status_code in (502, 504) and "provider_" in answer.text
+
+
+# -- our own keys: rotated in place, behind an Envoy that stays as it is ------------------------------------------------
+
+IN_FILES = {"identity": {"keys_refresh": "1s", "assertion_lifetime": "20s"}}
+
+
+class Mounted:
+    """The secret in a file, as Kubernetes mounts one: a name that leads through ..data, which is swapped."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack, self._folder, self._number = stack, stack.directory / "mounted", 0
+        if not self._folder.exists():
+            self._folder.mkdir()
+            self.write(KEY_A)
+            (self._folder / "ring").symlink_to("..data/ring")
+
+    @property
+    def path(self) -> str:
+        return str(self._folder / "ring")
+
+    def write(self, *ring: str) -> None:
+        self._number += 1
+        made = self._folder / f"..{self._number}-{secrets.token_hex(4)}"
+        made.mkdir()
+        (made / "ring").write_text("".join(f"{key}\n" for key in ring))
+        swapped = self._folder / "..data_tmp"
+        swapped.symlink_to(made.name)
+        swapped.replace(self._folder / "..data")
+
+
+def log(stack: Stack, event: str) -> list[dict[str, Any]]:
+    text = stack.extproc.output()
+    every = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return [line for line in every if line["event"] == event]
+
+
+def rotate(mounted: Mounted, *ring: str) -> None:
+    """Writes the file and nothing else, and waits until it was taken."""
+    before = len(log(mounted.stack, "reloaded"))
+    mounted.write(*ring)
+    wait_until(lambda: len(log(mounted.stack, "reloaded")) > before, 60, "the ring to be taken")
+
+
+def signed_by(user: WebUser) -> str:
+    """The key of the browser's assertion."""
+    cookie = user.cookies.get("extproc-assertion-app")
+    assert cookie is not None
+    return str(json.loads(b64decode(cookie.value.partition(".")[0]))["kid"])
+
+
+def sealed_with(stack: Stack, secret: str) -> int:
+    """How many sessions in the store are."""
+    ring = KeyRing.of([secret.encode()])
+    with closing(sqlite3.connect(stack.settings["store"]["path"])) as db:
+        return sum(ring.newest(sealed.decode()) for (sealed,) in db.execute("SELECT sealed FROM session"))
+
+
+def kid(secret: str) -> str:
+    return key_id(KeyRing.of([secret.encode()]).keys[0])
+
+
+def forged(stack: Stack, secret: str, life: int = 20) -> str:
+    """The Cookie header of somebody who has a key: an assertion that no processor made. life: seconds."""
+    profile = AssertionProfile(stack.url("/"), "app", life)
+    token = mint(KeyRing.of([secret.encode()]), profile, [("x-auth-sub", "mallory")], int(time.time()), 1 << 40)
+    return f"extproc-assertion-app={token}"
+
+
+def asks(stack: Stack, cookie: str) -> int:
+    return httpx.get(stack.url("/api"), headers={"cookie": cookie}, trust_env=False).status_code
+
+
+@rows("cook_19")
+@pytest.mark.parametrize(
+    ("more", "envoy"), [({}, None), ({"workers": 2}, oldest())], ids=["one worker", "two, oldest Envoy"]
+)
+def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
+    more: dict[str, object], envoy: Path | None
+) -> None:
+    def settings(stack: Stack) -> dict[str, object]:
+        return IN_FILES | more | {"secret": None, "secret_file": Mounted(stack).path}
+
+    with Stack(Liar(), settings=settings, envoy=envoy) as stack, stack.user() as user, stack.user() as idle:
+        mounted = Mounted(stack)
+        assert user.go(stack.url("/private")).status_code == idle.go(stack.url("/private")).status_code == 200
+        envoy, config, processes = (
+            stack.envoy.pid,
+            stack.envoy.path.read_text(),
+            [stack.extproc.pid, *stack.extproc.children],
+        )
+        assert KEY_A not in config and kid(KEY_A) not in config
+        assert signed_by(user) == kid(KEY_A)
+        first = user.cookies.header(stack.url("/private"))
+
+        rotate(mounted, KEY_B, KEY_A)
+        assert log(stack, "key_published")
+        assert asks(stack, first) == 200  # its assertion is of the older key
+        user.cookies.drop("extproc-assertion-app")
+        assert user.navigate(stack.url("/private")).status_code == 200
+        assert signed_by(user) == kid(KEY_B)
+        streams = stack.streams()
+        assert user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == streams  # Envoy knows B
+        assert asks(stack, forged(stack, KEY_A)) == 200  # whoever has a key of the ring can do this
+        assert asks(stack, forged(stack, KEY_A, 3000)) == 401  # and no more than this, once the key is out
+
+        wait_until(lambda: sealed_with(stack, KEY_B) == 1, 15, "the session that was used to be sealed anew")
+        rotate(mounted, KEY_B)
+        wait_until(lambda: asks(stack, forged(stack, KEY_A)) == 401, 10, "Envoy to forget the key")
+        user.cookies.drop("extproc-assertion-app")
+        assert user.navigate(stack.url("/private")).status_code == 200  # no redirect in all that time
+        idle.cookies.drop("extproc-assertion-app")
+        answer = idle.navigate(stack.url("/private"))
+        assert answer.status_code == 303 and "client_id=" in answer.headers["location"]  # no session, and no error
+        assert not log(stack, "not_reloaded") and not log(stack, "internal_error")
+        assert (stack.envoy.pid, stack.envoy.path.read_text()) == (envoy, config)
+        assert [stack.extproc.pid, *stack.extproc.children] == processes

@@ -265,8 +265,14 @@ def test_sigterm_drains_all_workers() -> None:
         assert not any(alive(pid) for pid in left) and lines(stack, "stopped")[-1].get("worker") is None
 
 
-def test_one_worker_says_that_it_does_not_reload_and_goes_on() -> None:
+def test_one_worker_takes_keys_and_says_what_else_it_cannot_take_and_goes_on() -> None:
     with Stack(Liar()) as stack:
+        hang_up(stack, "reloaded")
+        assert not lines(stack, "not_reloaded")
+        ring = [stack.settings["secret"], "n" * 40]
+        change(stack, secret=ring, session={"idle": 120})
         hang_up(stack, "not_reloaded")
-        assert len(lines(stack, "not_reloaded")) == 1
-        assert httpx.get(stack.url("/api"), trust_env=False).status_code == 401
+        said = lines(stack, "not_reloaded")[-1]
+        assert said["detail"].startswith("session: ") and said["level"] == "error"
+        keys = httpx.get(f"{stack.admin}/.well-known/jwks.json", trust_env=False).json()["keys"]
+        assert len(keys) == 2 and httpx.get(stack.url("/api"), trust_env=False).status_code == 401

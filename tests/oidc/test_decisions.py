@@ -60,7 +60,7 @@ def test_a_fresh_session_goes_on_with_identity_and_a_new_assertion():
         "x-auth-name",
     )  # row HDR-08: a claim that is absent has no header, whatever the client sent
     assert [cookie.name for cookie in decision.set_cookies] == ["__Host-extproc-assertion-app"]
-    assert decision.touch is None and decide(APP, request(), SESSION, NOW + 60).touch == SESSION.id
+    assert decision.touch is None and decide(APP, request(), SESSION, NOW + 60).touch == SESSION
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ import yaml
 
 from extproc.addresses import Address
 from extproc.dataplane import to_yaml
+from extproc.dataplane.signed_in import key_servers
 from extproc.settings import load
 from rig.certificates import Authority
 from rig.echo import Echo
@@ -131,6 +132,8 @@ class Stack:
         ):  # Envoy checks the health of several, and sends nothing before
             known = "cluster.processor.membership_healthy"
             self.extproc.wait_ready(lambda: all(map(_listens, listens)) and self.stat(known) == len(listens), 60)
+        if key_servers(load(self.config)):  # until Envoy has the keys it asks the processor about everybody
+            self.extproc.wait_ready(lambda: self.stat(r"http\..*jwks_fetch_success") > 0, 30)
         return self.extproc
 
     def stop_extproc(self, grace: float = 30) -> int:

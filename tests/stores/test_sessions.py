@@ -22,6 +22,7 @@ from extproc.redeeming import end_surplus
 from extproc.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryTombstones
+from extproc.sessions.sqlite import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
 # Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an hour ahead
@@ -113,7 +114,7 @@ async def test_what_ended_is_over_for_every_copy_of_its_cookies_and_a_late_set_c
 async def test_last_use_is_written_down(sessions, jar):
     await begin(sessions, jar, session())
     jar.take(sessions.used(APP, jar.request(), session(), NOW + 60))
-    await sessions.touch(session().id, NOW + 60)
+    await sessions.touch(APP, session(), NOW + 60)
     assert await find(sessions, jar, NOW + 60) == session(touched=NOW + 60)
 
 
@@ -244,7 +245,7 @@ async def test_cook_17_a_session_in_use_lives_on_and_is_written_down_at_most_onc
             return "nobody"
         jar.take(cookie for cookie in decision.set_cookies if "session" in cookie.name)
         if decision.touch is not None:
-            await party.touch(decision.touch)
+            await party.touch(script, decision.touch)
         return "written" if decision.touch or len(decision.set_cookies) > 1 else "in use"
 
     said = []
@@ -252,6 +253,75 @@ async def test_cook_17_a_session_in_use_lives_on_and_is_written_down_at_most_onc
         now[0] = NOW + after
         said.append(await ask())
     assert said == ["in use", "in use", "written", "in use", "in use", "written", "written", "nobody"]
+
+
+# -- the key ring turns ---------------------------------------------------------------------------------------------
+
+BEFORE, BETWEEN, AFTER = (
+    replace(APP, ring=KeyRing.of([letter * 40 for letter in ring])) for ring in ((b"a",), (b"b", b"a"), (b"b",))
+)
+
+
+async def use(sessions, app, jar: Jar, now: int) -> None:
+    """A request that goes on, with what follows its answer."""
+    party, asked = RelyingParty({"app": app}, {}, sessions, lambda: now), jar.request()
+    decision = party.decide(asked)
+    if isinstance(decision, Lookup):
+        decision = await party.perform(asked, decision)
+    jar.take(cookie for cookie in decision.set_cookies if "session" in cookie.name)
+    if decision.touch is not None:
+        await party.touch(asked, decision.touch)
+
+
+@rows("cook_19")
+async def test_what_is_used_while_the_ring_turns_outlives_the_old_key_and_the_rest_is_no_session(sessions, jar):
+    idle = Jar()
+    await begin(sessions, jar, session(b"1"), app=BEFORE)
+    await begin(sessions, idle, session(b"2"), app=BEFORE)
+    assert (await find(sessions, jar, app=BETWEEN)).outdated
+    await use(sessions, BETWEEN, jar, NOW + 1)
+    found = await find(sessions, jar, NOW + 2, AFTER)
+    assert found == session(b"1", touched=NOW + 1) and not found.outdated
+    assert await find(sessions, idle, NOW + 2, AFTER) is None
+    # it is found by its user as ever
+    assert await sessions.end_tagged(subject_tags(AFTER.ring, ISSUER, "alice"), NOW + 2, NOW + 43_200) in (1, None)
+    assert await find(sessions, jar, NOW + 2, AFTER) is None
+
+
+async def test_a_session_whose_lock_another_has_is_sealed_anew_at_its_next_use(opener, jar):
+    sessions = StoredSessions(opener())
+    await begin(sessions, jar, session(), app=BEFORE)
+    assert await sessions.lock(session(), b"refreshing", 60, NOW)
+    await use(sessions, BETWEEN, jar, NOW + 1)
+    assert (await find(sessions, jar, NOW + 1, BETWEEN)).outdated and await find(sessions, jar, NOW + 1, AFTER) is None
+    await sessions.unlock(session(), b"refreshing")
+    await use(sessions, BETWEEN, jar, NOW + 2)
+    assert await find(sessions, jar, NOW + 2, AFTER) == session(touched=NOW + 2)
+    record = await sessions.store.get(session().id.key, NOW + 2)
+    assert open_entry(AFTER.ring, record.key, record.index).device == DEVICE
+    await sessions.aclose()
+
+
+async def test_a_session_that_is_sealed_anew_while_its_user_s_sessions_are_ended_is_ended(tmp_path, jar):
+    class Interrupted(SQLiteStore):
+        """After its first search for a tag, the session is used."""
+
+        searched = 0
+
+        async def end(self, tag: bytes, now: int) -> int:
+            ended = await super().end(tag, now)
+            self.searched += 1
+            if self.searched == 1 and (known := await find(other, jar, NOW, BETWEEN)) is not None:
+                await other.touch(BETWEEN, known, NOW + 1)
+            return ended
+
+    path = tmp_path / "sessions.sqlite3"
+    sessions, other = StoredSessions(Interrupted(path)), StoredSessions(SQLiteStore(path))
+    await begin(other, jar, session(), app=BEFORE)
+    assert await sessions.end_known(subject_tags(BETWEEN.ring, ISSUER, "alice"), NOW) == 1
+    assert await find(other, jar, NOW, BETWEEN) is None
+    for each in (sessions, other):
+        await each.aclose()
 
 
 # -- what is in a store ---------------------------------------------------------------------------------------------
