@@ -10,7 +10,7 @@ import pytest
 import yaml
 from rig.ports import answers, free_ports
 
-from extproc.service import applications, key_ring
+from extproc.service import applications
 from extproc.settings import (
     CookieSettings,
     Settings,
@@ -335,7 +335,7 @@ def test_hdr_16_what_is_wrong_is_said_in_one_line(tmp_path, change, said):
 )
 def test_what_is_said_of_sessions_and_userinfo_reaches_the_core(tmp_path, change, per_user, again):
     settings = read(tmp_path, merged(RIGHT, change))
-    core = applications(settings, key_ring(settings))["app"]
+    core = applications(settings, settings.key_ring())["app"]
     assert (core.sessions_per_user, core.userinfo_at_refresh) == (per_user, again)
 
 
