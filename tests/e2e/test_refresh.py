@@ -183,7 +183,16 @@ def test_refr_06_a_refused_refresh_token_signs_out_a_script_gets_401_and_a_page_
         assert user.follow(started).url == stack.url("/private?b=2")
 
 
-@pytest.mark.parametrize("trouble", [(500, {}, b""), (429, {}, b""), b"HTTP/1.1 200 OK\r\n"])
+def test_refr_06_so_does_a_refusal_without_a_word(stack):
+    """glewlwyd's, of a session that was ended there."""
+    with stack.user() as user:
+        signs_in(stack, user)
+        stack.provider.answers["/token"] = lambda _: (400, {}, b"")
+        assert user.fetch(stack.url("/private"), page=stack.url("/")).status_code == 401
+        assert not user.cookies.named("extproc-session")
+
+
+@pytest.mark.parametrize("trouble", [(400, {}, b"Bad Request"), (500, {}, b""), (429, {}, b""), b"HTTP/1.1 200 OK\r\n"])
 def test_refr_07_a_provider_in_trouble_costs_no_session(stack, trouble):
     with stack.user() as user:
         kept = signs_in(stack, user)
