@@ -104,8 +104,8 @@ def ends_at_its_refresh(stack: Stack, user: WebUser, path: str = "/private") -> 
 
 
 @rows("logo_05")
-def test_an_operator_of_keycloak_signs_a_user_out_everywhere_or_ends_one_session(
-    stack: Stack, operator: Operator
+def test_an_operator_of_keycloak_or_the_user_there_ends_sessions_at_once(
+    stack: Stack, operator: Operator, keycloak: Keycloak
 ) -> None:
     with stack.user() as laptop, stack.user() as phone, stack.user("bob") as bob:
         for user in (laptop, phone, bob):
@@ -119,6 +119,8 @@ def test_an_operator_of_keycloak_signs_a_user_out_everywhere_or_ends_one_session
         for cookie in copies:
             phone.cookies.put(cookie)
         assert not lives(stack, phone)
+        bob.go(f"{keycloak.issuer}/protocol/openid-connect/logout")
+        assert not lives(stack, bob)
         told = stack.access_log(lambda line: line["path"] == "/oauth2/backchannel-logout")
         assert {line["status"] for line in told} == {200}
 
