@@ -20,6 +20,7 @@ from extproc.connects import Connecting
 from extproc.oidc.client import FormRequest
 from extproc.oidc.errors import (
     ClientRefused,
+    CodeRefused,
     InvalidAnswer,
     InvalidUserInfo,
     OIDCError,
@@ -100,7 +101,10 @@ class Provider:
         return TokenResponse.parse(await self._grant(request))
 
     async def refresh(self, request: FormRequest) -> RefreshResponse:
-        """The same for a refresh grant. Never repeated: a refresh token may be used once as well. Raises CodeRefused for invalid_grant."""
+        """The same for a refresh grant. Never repeated: a refresh token may be used once as well.
+
+        Raises CodeRefused for invalid_grant, and for 400 without a word.
+        """
         return RefreshResponse.parse(await self._grant(request))
 
     async def _grant(self, request: FormRequest) -> bytes:
@@ -108,6 +112,8 @@ class Provider:
         answer = await self._post(metadata.token_endpoint, request)
         if answer.status == 401 and not answer.body:
             raise ClientRefused("401 from the token endpoint")
+        if answer.status == 400 and not answer.body:  # all that glewlwyd says of a refresh token that is over
+            raise CodeRefused("400 from the token endpoint")
         if 400 <= answer.status < 500 and answer.status != 429:
             raise token_error(answer.body)
         answer.expect_success()

@@ -70,7 +70,8 @@ def renewed(application: Application, session: Session, answer: RefreshResponse,
         id_token=answer.id_token,
         claims=Claims({**session.claims.values, **user_claims(said)}),
         sid=said.sid or session.sid,
-        auth_time=said.auth_time if said.auth_time is not None else session.auth_time,
+        # a later sign-in in the same session of the provider, for another application, is not this session's
+        auth_time=session.auth_time if session.auth_time is not None else said.auth_time,
         acr=said.acr or session.acr,
         amr=said.amr or session.amr,
     )
@@ -83,11 +84,15 @@ def looked_up(application: Application, session: Session, userinfo: UserInfo, ke
 
 
 def _check_same_login(session: Session, said: IDToken) -> None:
-    """Section 12.2: the same user, signed in by the same login. Raises InvalidIDToken."""
+    """Section 12.2: the same user, signed in by the same login. Raises InvalidIDToken.
+
+    auth_time MUST be that of the original login. Keycloak gives the last one of its own session: it moves when the user signs in again
+    there for any application (max_age, prompt=login). That is no reason to sign anybody out; an earlier one is no login of this session.
+    """
     if said.subject != session.subject:
         raise InvalidIDToken("subject", "sub is not the user who signed in")
-    if said.auth_time is not None and session.auth_time is not None and said.auth_time != session.auth_time:
-        raise InvalidIDToken("auth_time", "auth_time is not that of the login")
+    if said.auth_time is not None and session.auth_time is not None and said.auth_time < session.auth_time:
+        raise InvalidIDToken("auth_time", "auth_time is before the login")
     before = _payload(session.id_token).get("nonce")
     if "nonce" in said.claims and isinstance(before, str):
         check_nonce(said, before)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,12 @@ import pytest
 import yaml
 from rig.kept import Kept
 from rig.liar import Liar
-from rig.ports import free_port
+from rig.ports import free_port, free_ports
 from rig.processes import Process, wait_until
 from rig.redis import RedisServer
 from rig.rows import rows
 from rig.stack import ROOT, Stack
-from rig.tokens import ENTROPY_BYTES, application, client, request
 from rig.webuser import WebUser
-
-from extproc.oidc.seal import KeyRing
-from extproc.oidc.session_cookie import read_session, session_cookies
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +91,8 @@ def grants_for_fifty(stack: Stack) -> int:
         kept = signs_in(stack, user)
         answers = at_once(stack, user)
         assert [answer.status_code for answer in answers] == [200] * 50
+        for answer in answers:
+            user.cookies.receive(stack.url("/"), answer.headers.get_list("set-cookie"))
         assert kept.session(user).access_expires > time.time() + 200
         return len(stack.provider.grants)
 
@@ -108,13 +105,16 @@ def test_two_workers_make_one_grant_as_well() -> None:
 
 
 @contextmanager
-def two_machines(server: RedisServer) -> Iterator[tuple[Stack, Process]]:
-    """Two processors that share nothing but the secret and Redis."""
-    listens = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+def two_machines(store: dict[str, Any], workers: int) -> Iterator[tuple[Stack, Process]]:
+    """Two groups of processors that share nothing but the secret and Redis."""
+    ports = [free_ports(workers) for _ in range(2)]
+    listens = [f"127.0.0.1:{port}" for port in ports]
+    every = [f"127.0.0.1:{port + n}" for port in ports for n in range(workers)]
     settings = {
+        "workers": workers,
         "listen": listens[0],
-        "gateway": {"processors": listens},
-        "store": {"path": None, "kind": "redis", "servers": [server.address]},
+        "gateway": {"processors": every},
+        "store": {"path": None, **store},
     }
     with Stack(Liar(), settings=settings) as stack:
         config = stack.directory / "second.yaml"
@@ -129,17 +129,27 @@ def two_machines(server: RedisServer) -> Iterator[tuple[Stack, Process]]:
         )
         try:
             second.wait_ready(lambda: "serving" in second.output(), 30)
-            wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
+            wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == len(every), 30)
             yield stack, second
         finally:
             second.stop(5)
 
 
-def test_refr_02_two_machines_that_share_redis_make_one_grant_as_well(tmp_path: Path) -> None:
-    with RedisServer(tmp_path) as server, two_machines(server) as (stack, second):
+def in_redis(server: RedisServer) -> dict[str, Any]:
+    return {"kind": "redis", "servers": [server.address]}
+
+
+def in_cookies(server: RedisServer) -> dict[str, Any]:
+    return {"kind": "cookie", "tombstones": in_redis(server)}
+
+
+@pytest.mark.parametrize(("store", "workers"), [(in_redis, 2), (in_cookies, 1)])
+def test_refr_02_two_machines_that_share_redis_make_one_grant_as_well(tmp_path: Path, store: Any, workers: int) -> None:
+    with RedisServer(tmp_path) as server, two_machines(store(server), workers) as (stack, second):
         assert grants_for_fifty(stack) == 1
         for part in (stack.extproc, second):
-            assert "session" in [line["reason"] for line in events(part, "answered")]
+            lines = [line for line in events(part, "answered") if line["reason"] == "session"]
+            assert len({line.get("worker") for line in lines}) == workers
 
 
 def test_refr_12_a_client_that_leaves_in_mid_refresh_loses_no_token(stack):
@@ -173,7 +183,16 @@ def test_refr_06_a_refused_refresh_token_signs_out_a_script_gets_401_and_a_page_
         assert user.follow(started).url == stack.url("/private?b=2")
 
 
-@pytest.mark.parametrize("trouble", [(500, {}, b""), (429, {}, b""), b"HTTP/1.1 200 OK\r\n"])
+def test_refr_06_so_does_a_refusal_without_a_word(stack):
+    """glewlwyd's, of a session that was ended there."""
+    with stack.user() as user:
+        signs_in(stack, user)
+        stack.provider.answers["/token"] = lambda _: (400, {}, b"")
+        assert user.fetch(stack.url("/private"), page=stack.url("/")).status_code == 401
+        assert not user.cookies.named("extproc-session")
+
+
+@pytest.mark.parametrize("trouble", [(400, {}, b"Bad Request"), (500, {}, b""), (429, {}, b""), b"HTTP/1.1 200 OK\r\n"])
 def test_refr_07_a_provider_in_trouble_costs_no_session(stack, trouble):
     with stack.user() as user:
         kept = signs_in(stack, user)
@@ -217,23 +236,17 @@ def test_refr_05_sessions_in_cookies_make_one_grant_and_the_browser_gets_the_new
     with Stack(Liar(), settings=settings) as stack, stack.user() as user:
         user.go(stack.url("/private"))
         user.cookies.drop("extproc-assertion-app")
-        app = application(
-            url=stack.url("/"),
-            client=client(issuer=stack.provider.issuer),
-            ring=KeyRing.of([stack.settings["secret"].encode()]),
-        )
-        now = int(time.time())
-        login = read_session(app, request(cookie=user.cookies.header(stack.url("/"))))
+        kept = Kept(stack)
+        kept.age(user)
+        login = kept.session(user)
         assert login is not None
-        older = replace(login, access_issued=now - 301, access_expires=now - 1)
-        user.cookies.receive(stack.url("/"), map(str, session_cookies(app, request(), older, now, ENTROPY_BYTES)))
         answers = at_once(stack, user, 20)
         assert [answer.status_code for answer in answers] == [200] * 20
         assert stack.provider.grants == [login.refresh_token]
         for answer in answers:
             user.cookies.receive(stack.url("/"), answer.headers.get_list("set-cookie"))
-        new = read_session(app, request(cookie=user.cookies.header(stack.url("/"))))
-        assert new is not None and new.refresh_token != login.refresh_token and new.access_expires > now + 200
+        new = kept.session(user)
+        assert new is not None and new.refresh_token != login.refresh_token and new.access_expires > time.time() + 200
 
 
 # -- the access token for the application -----------------------------------------------------------------------------

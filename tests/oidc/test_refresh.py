@@ -138,7 +138,7 @@ def test_refr_09_what_the_provider_leaves_out_stays_as_it_was():
         ({"azp": "another"}, "audience"),
         ({"exp": LATER - 61}, "expired"),
         ({"iat": LATER + 61}, "issued_at"),
-        ({"auth_time": LATER}, "auth_time"),
+        ({"auth_time": NOW - 1}, "auth_time"),
         ({"nonce": "another"}, "nonce"),
         ({"at_hash": "another"}, "at_hash"),
     ],
@@ -150,6 +150,15 @@ def test_the_id_token_of_a_refresh_is_checked_like_the_first(changes, check):
     with pytest.raises(InvalidIDToken) as refusal:
         renewed(APP, SESSION, answer(id_token=refreshed_token(**said | changes)), key_set(), LATER)
     assert refusal.value.check == check
+
+
+def test_a_later_sign_in_at_the_provider_ends_no_session_and_makes_none_younger():
+    new = renewed(APP, SESSION, answer(id_token=refreshed_token(auth_time=NOW + 200)), key_set(), LATER)
+    assert (new.access_token, new.auth_time) == ("at2", NOW)
+    unknown = renewed(
+        APP, replace(SESSION, auth_time=None), answer(id_token=refreshed_token(auth_time=NOW)), key_set(), LATER
+    )
+    assert unknown.auth_time == NOW
 
 
 @pytest.mark.parametrize(("signer", "error"), [(Signer("RS256", "2"), UnknownKey), (Signer("ES256"), InvalidIDToken)])

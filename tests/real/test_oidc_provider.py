@@ -6,6 +6,7 @@ import pytest
 from rig.downloads import found
 from rig.journey import whole_journey
 from rig.oidc_provider import OidcProvider
+from rig.redis import Servers
 from rig.stack import Stack
 
 GROUPS = {"admins", "dev"}
@@ -32,12 +33,15 @@ def test_signs_in_and_out_at_a_provider_that_is_not_behind_this_envoy() -> None:
         assert user.go(stack.url("/private")).json()["target"] == "/private"
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "cookie"])
-@pytest.mark.parametrize("tls", [False, True])
-def test_a_logout_at_the_provider_itself_ends_the_session_here(kind: str, tls: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "tls"), [("sqlite", True), ("redis", False), ("cookie, sqlite", False), ("cookie, redis", True)]
+)
+def test_a_logout_at_the_provider_itself_ends_the_session_here(kind: str, tls: bool, redis_servers: Servers) -> None:
     def settings(stack: Stack) -> dict[str, Any]:
-        over = {"tombstones": {"path": str(stack.directory / "over.sqlite3")}}
-        return {"store": {"kind": "cookie", "path": None, **over} if kind == "cookie" else {}}
+        redis = {"kind": "redis", "servers": [redis_servers.redis.address], "key_prefix": f"{stack.port}:"}
+        over = redis if "redis" in kind else {"path": str(stack.directory / "over.sqlite3")}
+        cookie = {"kind": "cookie", "path": None, "tombstones": over}
+        return {"store": {"sqlite": {}, "redis": {"path": None, **redis}}.get(kind, cookie)}
 
     with Stack(OidcProvider(), settings=settings, tls=tls) as stack, stack.user() as user, stack.user() as other:
         for browser in (user, other):

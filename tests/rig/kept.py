@@ -15,23 +15,23 @@ import trio
 from extproc.oidc.device import Device
 from extproc.oidc.seal import ENTROPY, KeyRing
 from extproc.oidc.session import Session, SessionId, from_record, to_record
+from extproc.oidc.session_cookie import read_session, session_cookies
 from extproc.sessions import SessionStore
 from extproc.sessions.opening import open_store
 from extproc.settings import CookieSettings, load
 from rig.stack import Stack
-from rig.tokens import application, client
+from rig.tokens import ENTROPY_BYTES, application, client, request
 from rig.webuser import WebUser
 
 T = TypeVar("T")
 
 
 class Kept:
-    """Of the application `app`, in the store of the settings."""
+    """Of the application `app`, in the store of the settings or in the browser's cookies."""
 
     def __init__(self, stack: Stack) -> None:
-        store = load(stack.config).store
-        assert not isinstance(store, CookieSettings)
-        self._store = store
+        self._store = load(stack.config).store
+        self._url = stack.url("/")
         self._application = application(
             url=stack.url("/"),
             client=client(issuer=stack.settings["providers"]["main"]["issuer"]),
@@ -39,6 +39,8 @@ class Kept:
         )
 
     def session(self, user: WebUser) -> Session | None:
+        if isinstance(self._store, CookieSettings):
+            return read_session(self._application, request(cookie=user.cookies.header(self._url)))
         session_id = self._id(user)
 
         async def read(store: SessionStore) -> Session | None:
@@ -53,6 +55,10 @@ class Kept:
         session = self.session(user)
         assert session is not None
         older = replace(session, **{"access_issued": now - 301, "access_expires": now - 1, **changes})
+        if isinstance(self._store, CookieSettings):
+            cookies = session_cookies(self._application, request(), older, now, ENTROPY_BYTES)
+            user.cookies.receive(self._url, map(str, cookies))
+            return
         record = to_record(self._application, older, Device(), bytes(range(2 * ENTROPY)))
         self._with_store(lambda store: store.put(record))
 
@@ -61,8 +67,11 @@ class Kept:
         return SessionId(cookie.value)
 
     def _with_store(self, work: Callable[[SessionStore], Awaitable[T]]) -> T:
+        settings = self._store
+        assert not isinstance(settings, CookieSettings)
+
         async def run() -> T:
-            store = open_store(self._store)
+            store = open_store(settings)
             try:
                 return await work(store)
             finally:
