@@ -46,6 +46,7 @@ class Redeeming:
         try:
             # dated by the question, so that a logout by the provider since then ends it as well
             session = replace(await self._establish(provider, application, step, tokens), created=asked)
+            telemetry.user(session.subject)
             with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
                 device = Device.of(request, self._trusted_hops)
                 kept = await self._sessions.begin(application, request, session, device, step.signed_in)

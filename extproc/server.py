@@ -38,7 +38,8 @@ Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingRespon
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
 BODY_TIMEOUT = 20.0  # seconds for a body of 64 kB
 MAX_TOUCHES = 100
-
+PROCESS = f"{SERVICE}/Process"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
 PENDING = 100_000
 
 
@@ -61,9 +62,7 @@ class Server:
         attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
         self.lanes.streams += 1
         try:
-            with telemetry.span(
-                f"{SERVICE}/Process", SpanKind.SERVER, attributes, telemetry.parent_of(metadata)
-            ) as span:
+            with telemetry.span(PROCESS, SpanKind.SERVER, attributes, telemetry.parent_of(metadata)) as span:
                 held = await self._process(context, dict(metadata), span)
         finally:
             self.lanes.streams -= 1
@@ -77,6 +76,7 @@ class Server:
     async def _process(self, context: Context, metadata: dict[str, str], span: Span) -> Held | None:
         """The request's phases. What it gives is to be held on: a live stream."""
         message = await context.read()
+        started = time.time_ns()
         if not isinstance(message, wire.ProcessingRequest):
             await context.abort(grpc.StatusCode.ABORTED, "the stream ended before its first message")
         try:
@@ -90,7 +90,7 @@ class Server:
         held = None
         if head.live:
             answer, held = self._take(answer, head)
-        self._note(answer, head, span)
+        self._note(answer, head, span, started)
         try:
             # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
             await context.write(self._encode(answer, head))
@@ -156,6 +156,7 @@ class Server:
         except BaseException:
             self.lanes.leave(slot)
             raise
+        span.add_event("override sent", {"extproc.seconds": seconds + ANSWER_SLACK})
         span.add_event("held", {"extproc.lane": lane})
         telemetry.log(logging.DEBUG, "held", stream=stream, lane=lane, application=request.application)
         try:
@@ -198,24 +199,41 @@ class Server:
         except Exception as error:  # a value that no header may hold: still an answer
             return messages.write(self._processor.refuse(head.request, error), telemetry.trace_id(), grpc=head.grpc)
 
-    def _note(self, answer: Answer, head: messages.RequestHead, span: Span) -> None:
-        span.set_attribute("extproc.application", head.request.application[:80])
-        span.set_attribute("url.path", head.request.path[:500])
-        span.set_attribute("extproc.reason", answer.reason)
-        if isinstance(answer, Respond):
-            span.set_attribute("http.response.status_code", answer.status)
-            if answer.status >= 500:
-                telemetry.failed(span, answer.reason)
-        elif answer.touch is not None and self._touching < MAX_TOUCHES:
+    def _note(self, answer: Answer, head: messages.RequestHead, span: Span, started: int) -> None:
+        self._record(answer, head.request, span, started)
+        if isinstance(answer, Continue) and answer.touch is not None and self._touching < MAX_TOUCHES:
             self._touching += 1
             self._bridge.spawn(partial(self._touch, head.request, answer.touch))
         telemetry.log(logging.DEBUG, "answer", application=head.request.application[:80], reason=answer.reason)
+
+    def _record(self, answer: Answer, request: Request, span: Span, started: int) -> None:
+        """The answer in the stream's span; of a failure that nobody samples, a span for the trace page."""
+        status = answer.status if isinstance(answer, Respond) else 0
+        if not span.is_recording():
+            if status >= 400 and status != 401:
+                telemetry.keep_failure(PROCESS, started, answer.reason, _attributes(request, answer.reason, status))
+            return
+        span.set_attributes(_attributes(request, answer.reason, status))
+        if status >= 500:
+            telemetry.failed(span, answer.reason)
 
     async def _touch(self, request: Request, session: Session) -> None:
         try:
             await self._relying_party.touch(request, session)
         finally:
             self._touching -= 1
+
+
+def _attributes(request: Request, reason: str, status: int) -> dict[str, telemetry.Attribute]:
+    """What a span says of a request (OpenTelemetry's HTTP conventions). The path has no query; the method is one of the known."""
+    said: dict[str, telemetry.Attribute] = {
+        "http.request.method": request.method if request.method in METHODS else "_OTHER",
+        "url.path": request.path[:500],
+        "server.address": request.authority.rpartition("@")[2][:255],
+        "extproc.application": request.application[:80],
+        "extproc.reason": reason,
+    }
+    return {**said, "http.response.status_code": status} if status else said
 
 
 def _pairs(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[str, str]]:

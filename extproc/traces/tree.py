@@ -112,6 +112,12 @@ def failed(span: Span) -> bool:
     )
 
 
+def wrong(span: Span) -> bool:
+    """Whether it is worth a look: an error, or a refusal of ours. That somebody is not signed in is neither."""
+    status = span.attribute(*STATUS_CODE)
+    return failed(span) or (status >= "400" and status != "401" and bool(span.attribute("extproc.reason")))
+
+
 def outcome(span: Span) -> str:
     """The HTTP status and the reason code or error of a span, as far as it has any."""
     parts = [span.attribute(*STATUS_CODE), span.attribute(*REASON)]
