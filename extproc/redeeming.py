@@ -70,7 +70,7 @@ class Redeeming:
     ) -> Session:
         async with Together() as together:
             userinfo = together.start(lambda: provider.userinfo(tokens.access_token))
-            keys = together.start(provider.keys)
+            keys = together.start(lambda: _keys(provider))
         session_id = SessionId.of(secrets.token_bytes(ID_BYTES))
 
         def checked(key_set: KeySet) -> Session:
@@ -113,6 +113,12 @@ async def end_surplus(sessions: Sessions, application: Application, session: Ses
         return
     if over:
         telemetry.log(logging.INFO, "surplus_ended", application=application.name, ended=len(over))
+
+
+async def _keys(provider: Provider) -> KeySet:
+    """With a span of its own: the fetch itself may be one that others wait for as well, in a trace of its own."""
+    with telemetry.span("keys"):
+        return await provider.keys()
 
 
 def _check_response(application: Application, metadata: ProviderMetadata, step: Exchange) -> None:
