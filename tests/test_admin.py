@@ -1,7 +1,6 @@
 """The admin listener: through Starlette's test client, and on a real port."""
 
 import asyncio
-import contextlib
 import socket
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,6 +12,7 @@ import trio
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from rig.admin import served
 from starlette.testclient import TestClient
 
 from extproc.addresses import Address
@@ -187,25 +187,6 @@ def test_spans_are_taken(client, store):
 )
 def test_what_is_no_export_is_refused(client, headers, body, status):
     assert client.post("/v1/traces", content=body, headers=headers).status_code == status
-
-
-@contextlib.asynccontextmanager
-async def served(store):
-    app = application(readiness=nothing_missing, jwks="{}", traces=store)
-    shutdown, ready, addresses = trio.Event(), trio.Event(), []
-
-    def bound(address):
-        addresses.append(address)
-        ready.set()
-
-    async def work():
-        await serve(app, Address(host="127.0.0.1", port=0), ready=bound, shutdown=shutdown)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(work)
-        await ready.wait()
-        yield f"http://{addresses[0]}"
-        shutdown.set()
 
 
 async def test_on_a_real_port_a_chunked_export_is_taken(store):

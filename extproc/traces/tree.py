@@ -129,7 +129,9 @@ def outcome(span: Span) -> str:
 def short_name(span: Span) -> str:
     """Envoy names a call by the whole gRPC service, and what goes upstream by its cluster and `egress`."""
     name = span.name.removeprefix("async ").removesuffix(" egress")
-    return ".".join(name.split(".")[-2:]) if name.startswith("envoy.service.") else name
+    if not name.startswith("envoy.service."):
+        return name
+    return name.rpartition(".")[2] if "/" in name else ".".join(name.split(".")[-2:])
 
 
 def _label(span: Span) -> str:
