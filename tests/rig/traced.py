@@ -71,7 +71,7 @@ class Receiver:
     What comes is decoded twice: here with the services, and by oteltap, which prints spans without them.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, port: int = 0) -> None:
         self.store = TraceStore(max_traces=1000)
         self._log = directory / "oteltap.ndjson"
         self._port = free_port()
@@ -91,7 +91,7 @@ class Receiver:
 
             def log_message(self, *_: object) -> None: ...
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> "Receiver":
