@@ -1,8 +1,10 @@
 """One login, one story: at an OTLP receiver and on the trace page, with a real application; and no secret in any of its spans."""
 
+import http.client
 import json
 import re
 import threading
+import uuid
 
 import httpx
 import pytest
@@ -135,6 +137,26 @@ def test_userinfo_and_the_key_set_overlap_in_the_trace(stack):
         assert max(me["end_ns"], keys["end_ns"]) <= verify["start_ns"]
 
 
+def test_a_browser_that_leaves_is_a_span_that_was_cancelled(stack):
+    with stack.user() as user, stack.provider.holding("/me"):
+        started = user.navigate(stack.url("/private"))
+        back = user.navigate(started.headers["location"]).headers["location"]
+        before, trace_id = stack.provider.held, uuid.uuid4().hex
+        leaving = http.client.HTTPConnection("127.0.0.1", stack.port)
+        headers = {
+            "host": f"localhost:{stack.port}",
+            "cookie": user.cookies.header(stack.url("/")),
+            "traceparent": f"00-{trace_id}-00f067aa0ba902b7-01",
+        }
+        leaving.request("GET", back.removeprefix(stack.url("")), headers=headers)
+        wait_until(lambda: stack.provider.held == before + 1, 15, "UserInfo asked for")
+        leaving.close()
+        stream = lambda f: [span for span in f["spans"] if span["name"].endswith("/Process")]  # noqa: E731
+        (span,) = stream(trace(stack, trace_id, stream))
+        assert [event["name"] for event in span["events"]] == ["override sent", "held", "cancelled"]
+        assert span["status"] == "unset"  # that somebody leaves is no error
+
+
 def answer(status, body):
     return lambda _: (status, {"content-type": "application/json"}, body)
 
@@ -177,9 +199,9 @@ def secrets_of(user, provider):
     yield from (cookie.value for cookie in user.cookies)
 
 
-def test_no_span_and_no_log_line_has_a_secret_whatever_goes_wrong():
+def test_web_05_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
     with traced(Liar(), {"log": {"level": "DEBUG"}}) as stack, stack.user() as user:
-        secrets, start = set(), stack.url("/private?q=CANARY-query&access_token=CANARY-access")
+        secrets, texts, start = set(), [], stack.url("/private?q=CANARY-query&access_token=CANARY-access")
 
         def login():
             started = user.navigate(start)
@@ -187,6 +209,8 @@ def test_no_span_and_no_log_line_has_a_secret_whatever_goes_wrong():
             secrets.update(secrets_of(user, stack.provider))
             answers = [user.navigate(back), user.navigate(back)]  # the second is a code that was used
             secrets.update(secrets_of(user, stack.provider))
+            # where the retry goes is the user's own affair
+            texts.extend(re.sub(r"CANARY-(query|access)", "", each.text) for each in answers)
             user.cookies.drop("extproc-session-app", "extproc-assertion-app")
             return [each.headers.get("x-trace-id") for each in answers]
 
@@ -207,7 +231,6 @@ def test_no_span_and_no_log_line_has_a_secret_whatever_goes_wrong():
         )
         known = [trace_id for trace_id in ids if trace_id]
         assert len(known) > 20
-        texts = []
         for trace_id in known:
             found = trace(stack, trace_id, lambda f: {"envoy", "extproc"} <= services(f["spans"]))
             texts.append(json.dumps(found))
