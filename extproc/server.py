@@ -30,6 +30,7 @@ from extproc.oidc.errors import Overloaded
 from extproc.oidc.http import Request
 from extproc.oidc.session import Session
 from extproc.processor import Processor
+from extproc.recording import PROCESS, record
 from extproc.relying_party import RelyingParty
 from extproc.settings import Limits, Timeouts
 
@@ -38,8 +39,6 @@ Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingRespon
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
 BODY_TIMEOUT = 20.0  # seconds for a body of 64 kB
 MAX_TOUCHES = 100
-PROCESS = f"{SERVICE}/Process"
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
 PENDING = 100_000
 
 
@@ -200,40 +199,17 @@ class Server:
             return messages.write(self._processor.refuse(head.request, error), telemetry.trace_id(), grpc=head.grpc)
 
     def _note(self, answer: Answer, head: messages.RequestHead, span: Span, started: int) -> None:
-        self._record(answer, head.request, span, started)
+        record(answer, head.request, span, started)
         if isinstance(answer, Continue) and answer.touch is not None and self._touching < MAX_TOUCHES:
             self._touching += 1
             self._bridge.spawn(partial(self._touch, head.request, answer.touch))
         telemetry.log(logging.DEBUG, "answer", application=head.request.application[:80], reason=answer.reason)
-
-    def _record(self, answer: Answer, request: Request, span: Span, started: int) -> None:
-        """The answer in the stream's span; of a failure that nobody samples, a span for the trace page."""
-        status = answer.status if isinstance(answer, Respond) else 0
-        if not span.is_recording():
-            if status >= 400 and status != 401:
-                telemetry.keep_failure(PROCESS, started, answer.reason, _attributes(request, answer.reason, status))
-            return
-        span.set_attributes(_attributes(request, answer.reason, status))
-        if status >= 500:
-            telemetry.failed(span, answer.reason)
 
     async def _touch(self, request: Request, session: Session) -> None:
         try:
             await self._relying_party.touch(request, session)
         finally:
             self._touching -= 1
-
-
-def _attributes(request: Request, reason: str, status: int) -> dict[str, telemetry.Attribute]:
-    """What a span says of a request (OpenTelemetry's HTTP conventions). The path has no query; the method is one of the known."""
-    said: dict[str, telemetry.Attribute] = {
-        "http.request.method": request.method if request.method in METHODS else "_OTHER",
-        "url.path": request.path[:500],
-        "server.address": request.authority.rpartition("@")[2][:255],
-        "extproc.application": request.application[:80],
-        "extproc.reason": reason,
-    }
-    return {**said, "http.response.status_code": status} if status else said
 
 
 def _pairs(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
