@@ -92,12 +92,12 @@ class Server:
         self._note(answer, head, span, started)
         try:
             # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
+            span.add_event("answered")
             await context.write(self._encode(answer, head))
         except BaseException:
             if held is not None:
                 self.lanes.leave(held[2])
             raise
-        span.add_event("answered")
         return held
 
     def _take(self, answer: Answer, head: messages.RequestHead) -> tuple[Answer, Held | None]:

@@ -145,7 +145,10 @@ def _recorded(
             failed(current, getattr(error, "reason", type(error).__qualname__))
             raise
         except BaseException:  # cancelled, by asyncio or by trio
-            current.add_event("cancelled")
+            if not any(
+                event.name == "answered" for event in getattr(current, "events", ())
+            ):  # Envoy resets what it has
+                current.add_event("cancelled")
             raise
 
 
