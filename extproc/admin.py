@@ -1,17 +1,16 @@
 """The admin listener: probes, the public keys of the assertion, sessions, and the last traces. Loopback by default.
 
-Nothing here changes anything but the spans that `POST /v1/traces` takes and `/sessions` (admin_sessions.py), and no answer may
-be kept or guessed at. The traces are readable by whoever reaches the port, so a page of another origin must not: a name that its
-owner can point at 127.0.0.1 (DNS rebinding) is refused as Host on the trace pages, and spans are not taken from a browser at all.
+Nothing here changes anything but the spans that `POST /v1/traces` takes (admin_traces.py) and `/sessions` (admin_sessions.py),
+and no answer may be kept or guessed at. The traces are readable by whoever reaches the port, so a page of another origin must
+not: a name that its owner can point at 127.0.0.1 (DNS rebinding) is refused as Host on the trace pages, and spans are not taken
+from a browser at all.
 """
 
 import ipaddress
-import json
 import logging
 import re
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from typing import cast
 
 import trio
@@ -21,25 +20,21 @@ from hypercorn.typing import ASGIFramework
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from extproc.addresses import Address
 from extproc.admin_sessions import sessions
+from extproc.admin_traces import export_to, list_of, one_of
 from extproc.operators import Operators
-from extproc.pages import traces as pages
-from extproc.traces import BadExport, Trace, TraceStore
+from extproc.traces import TraceStore
 
 Readiness = Callable[[], Awaitable[tuple[tuple[str, str], ...]]]
 Gauges = Callable[[], Awaitable[tuple[tuple[str, int], ...]]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-BODY = 4_000_000  # bytes of one export as it comes
-UNPACKED = 16_000_000
 GRACE = 1.0  # seconds that an answer under way has at the end
-ABSENT = "It may have been long ago, or its spans are still under way: then reload in a few seconds."
-PROTOBUF = "application/x-protobuf"
 HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -93,10 +88,10 @@ def application(
         Route("/readyz", readyz),
         Route("/gauges", in_hand),
         Route("/.well-known/jwks.json", keys),
-        Route("/traces", _known_hosts(_list(traces), hosts)),
-        Route("/traces.json", _known_hosts(_list(traces), hosts)),
-        Route("/traces/{trace_id}", _known_hosts(_one(traces), hosts)),
-        Route("/v1/traces", _export(traces), methods=["POST"]),
+        Route("/traces", _known_hosts(list_of(traces), hosts)),
+        Route("/traces.json", _known_hosts(list_of(traces), hosts)),
+        Route("/traces/{trace_id}", _known_hosts(one_of(traces), hosts)),
+        Route("/v1/traces", export_to(traces), methods=["POST"]),
         Route("/sessions", _known_hosts(sessions(operators), hosts), methods=["GET", "DELETE"]),
     ]
     return Starlette(routes=routes, middleware=[Middleware(_Headers)])
@@ -171,79 +166,6 @@ def _known_hosts(endpoint: Endpoint, hosts: tuple[str, ...]) -> Endpoint:
         return await endpoint(request)
 
     return checked
-
-
-def _list(traces: TraceStore) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        recent = traces.recent()
-        if _wants_json(request):
-            return JSONResponse({"traces": [_summary(trace) for trace in recent]})
-        return _html(pages.trace_list(recent))
-
-    return endpoint
-
-
-def _one(traces: TraceStore) -> Endpoint:
-    async def endpoint(request: Request) -> Response:
-        trace_id = request.path_params["trace_id"].removesuffix(".json").lower()
-        trace = traces.trace(trace_id) if re.fullmatch(r"[0-9a-f]{32}", trace_id) else None
-        if _wants_json(request):
-            if trace is None:
-                return JSONResponse({"error": "there is no such trace"}, 404)
-            return JSONResponse({**_summary(trace), "spans": [_span(trace, i) for i in range(len(trace.spans))]})
-        if trace is None:
-            return _html(pages.message_page("No such trace", ABSENT), 404)
-        return _html(pages.trace_page(trace))
-
-    return endpoint
-
-
-def _export(traces: TraceStore) -> Endpoint:
-    """OTLP/HTTP in protobuf, as Envoy and the SDKs send it (opentelemetry-proto, OTLP/HTTP request)."""
-
-    async def endpoint(request: Request) -> Response:
-        if "origin" in request.headers or request.headers.get("sec-fetch-site", "none") != "none":
-            return PlainTextResponse("Spans are not taken from a browser.\n", 403)
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != PROTOBUF:
-            return PlainTextResponse(f"The content type is {PROTOBUF}.\n", 415)
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY:
-                return PlainTextResponse("The body is too large.\n", 413)
-        try:
-            traces.add_otlp(bytes(body), request.headers.get("content-encoding", ""), limit=UNPACKED)
-        except BadExport as error:
-            return PlainTextResponse(f"Not taken: {error}.\n", 400)
-        return Response(b"", media_type=PROTOBUF)  # an empty ExportTraceServiceResponse: all was taken
-
-    return endpoint
-
-
-def _wants_json(request: Request) -> bool:
-    accept = request.headers.get("accept", "")
-    return request.url.path.endswith(".json") or ("application/json" in accept and "text/html" not in accept)
-
-
-def _html(page: str, status: int = 200) -> Response:
-    return HTMLResponse(page, status, {"content-security-policy": pages.CONTENT_SECURITY_POLICY})
-
-
-def _summary(trace: Trace) -> dict[str, object]:
-    return {
-        "trace_id": trace.trace_id,
-        "services": sorted({span.service for span in trace.spans}),
-        "start_ns": min(span.start_ns for span in trace.spans),
-        "duration_ns": max(s.end_ns for s in trace.spans) - min(s.start_ns for s in trace.spans),
-        "span_count": len(trace.spans),
-        "dropped": trace.dropped,
-    }
-
-
-def _span(trace: Trace, index: int) -> dict[str, object]:
-    span = trace.spans[index]
-    events = [{**asdict(event), "attributes": dict(event.attributes)} for event in span.events]
-    return {**asdict(span), "attributes": dict(span.attributes), "events": json.loads(json.dumps(events))}
 
 
 class _Headers:

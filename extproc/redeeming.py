@@ -46,6 +46,7 @@ class Redeeming:
         try:
             # dated by the question, so that a logout by the provider since then ends it as well
             session = replace(await self._establish(provider, application, step, tokens), created=asked)
+            telemetry.user(session.subject)
             with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
                 device = Device.of(request, self._trusted_hops)
                 kept = await self._sessions.begin(application, request, session, device, step.signed_in)
@@ -69,7 +70,7 @@ class Redeeming:
     ) -> Session:
         async with Together() as together:
             userinfo = together.start(lambda: provider.userinfo(tokens.access_token))
-            keys = together.start(provider.keys)
+            keys = together.start(lambda: _keys(provider))
         session_id = SessionId.of(secrets.token_bytes(ID_BYTES))
 
         def checked(key_set: KeySet) -> Session:
@@ -112,6 +113,12 @@ async def end_surplus(sessions: Sessions, application: Application, session: Ses
         return
     if over:
         telemetry.log(logging.INFO, "surplus_ended", application=application.name, ended=len(over))
+
+
+async def _keys(provider: Provider) -> KeySet:
+    """With a span of its own: the fetch itself may be one that others wait for as well, in a trace of its own."""
+    with telemetry.span("keys"):
+        return await provider.keys()
 
 
 def _check_response(application: Application, metadata: ProviderMetadata, step: Exchange) -> None:

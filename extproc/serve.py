@@ -32,8 +32,10 @@ def run(settings: Settings, source: Source) -> None:
     settings = with_secrets(settings)
     telemetry.set_up_logging(settings.log.level, settings.log.format)
     allow_descriptors()
-    traces = TraceStore()
-    tracing = telemetry.set_up_tracing([Recorder(traces)], settings.tracing.endpoint, standard=telemetry.standard())
+    traces = TraceStore(settings.tracing.kept, slow=settings.tracing.slow)
+    tracing = telemetry.set_up_tracing(
+        [Recorder(traces)], settings.tracing.endpoint, standard=telemetry.standard(), users=settings.tracing.users
+    )
     sessions = open_sessions(settings.store)
     if not shares_tombstones(settings.store):
         telemetry.log(

@@ -30,6 +30,7 @@ from extproc.oidc.errors import Overloaded
 from extproc.oidc.http import Request
 from extproc.oidc.session import Session
 from extproc.processor import Processor
+from extproc.recording import PROCESS, record
 from extproc.relying_party import RelyingParty
 from extproc.settings import Limits, Timeouts
 
@@ -38,7 +39,6 @@ Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingRespon
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
 BODY_TIMEOUT = 20.0  # seconds for a body of 64 kB
 MAX_TOUCHES = 100
-
 PENDING = 100_000
 
 
@@ -61,9 +61,7 @@ class Server:
         attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
         self.lanes.streams += 1
         try:
-            with telemetry.span(
-                f"{SERVICE}/Process", SpanKind.SERVER, attributes, telemetry.parent_of(metadata)
-            ) as span:
+            with telemetry.span(PROCESS, SpanKind.SERVER, attributes, telemetry.parent_of(metadata)) as span:
                 held = await self._process(context, dict(metadata), span)
         finally:
             self.lanes.streams -= 1
@@ -77,6 +75,7 @@ class Server:
     async def _process(self, context: Context, metadata: dict[str, str], span: Span) -> Held | None:
         """The request's phases. What it gives is to be held on: a live stream."""
         message = await context.read()
+        started = time.time_ns()
         if not isinstance(message, wire.ProcessingRequest):
             await context.abort(grpc.StatusCode.ABORTED, "the stream ended before its first message")
         try:
@@ -90,15 +89,15 @@ class Server:
         held = None
         if head.live:
             answer, held = self._take(answer, head)
-        self._note(answer, head, span)
+        self._note(answer, head, span, started)
         try:
             # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
+            span.add_event("answered")
             await context.write(self._encode(answer, head))
         except BaseException:
             if held is not None:
                 self.lanes.leave(held[2])
             raise
-        span.add_event("answered")
         return held
 
     def _take(self, answer: Answer, head: messages.RequestHead) -> tuple[Answer, Held | None]:
@@ -156,6 +155,7 @@ class Server:
         except BaseException:
             self.lanes.leave(slot)
             raise
+        span.add_event("override sent", {"extproc.seconds": seconds + ANSWER_SLACK})
         span.add_event("held", {"extproc.lane": lane})
         telemetry.log(logging.DEBUG, "held", stream=stream, lane=lane, application=request.application)
         try:
@@ -198,15 +198,9 @@ class Server:
         except Exception as error:  # a value that no header may hold: still an answer
             return messages.write(self._processor.refuse(head.request, error), telemetry.trace_id(), grpc=head.grpc)
 
-    def _note(self, answer: Answer, head: messages.RequestHead, span: Span) -> None:
-        span.set_attribute("extproc.application", head.request.application[:80])
-        span.set_attribute("url.path", head.request.path[:500])
-        span.set_attribute("extproc.reason", answer.reason)
-        if isinstance(answer, Respond):
-            span.set_attribute("http.response.status_code", answer.status)
-            if answer.status >= 500:
-                telemetry.failed(span, answer.reason)
-        elif answer.touch is not None and self._touching < MAX_TOUCHES:
+    def _note(self, answer: Answer, head: messages.RequestHead, span: Span, started: int) -> None:
+        record(answer, head.request, span, started)
+        if isinstance(answer, Continue) and answer.touch is not None and self._touching < MAX_TOUCHES:
             self._touching += 1
             self._bridge.spawn(partial(self._touch, head.request, answer.touch))
         telemetry.log(logging.DEBUG, "answer", application=head.request.application[:80], reason=answer.reason)

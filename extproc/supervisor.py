@@ -64,7 +64,7 @@ class Supervisor:
 
     def __init__(self, settings: Settings, source: Source, nursery: trio.Nursery) -> None:
         self._settings, self._nursery = settings, nursery
-        self._traces = TraceStore()
+        self._traces = TraceStore(settings.tracing.kept, slow=settings.tracing.slow)
         self.workers = Workers(settings, launch, self._take_spans, nursery)
         self.reloading = Reloading(source, settings, self)
         self._app = self._application(settings)

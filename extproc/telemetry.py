@@ -19,8 +19,8 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 Attribute = str | int | float | bool
@@ -29,16 +29,26 @@ Attributes = Mapping[str, Attribute]
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACER = trace.get_tracer("extproc")  # once: it finds the provider that is set later
 # a parent that nobody keeps (W3C Trace Context section 3.2.2.5): what Envoy says of nearly every request
+ASIDE = 20  # failures kept in one second that nobody samples
 _UNSAMPLED = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f][02468ace]")
 _LOGGER = logging.getLogger("extproc")
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
-def set_up_tracing(processors: Sequence[SpanProcessor], endpoint: str | None, *, standard: bool) -> TracerProvider:
-    """The process's tracer provider. endpoint: OTLP/HTTP base address; standard: export by the OTEL_* variables instead."""
-    provider = TracerProvider(resource=Resource.create({"service.name": "extproc"}))
+def set_up_tracing(
+    processors: Sequence[SpanProcessor], endpoint: str | None, *, standard: bool, users: bool = False
+) -> TracerProvider:
+    """The process's tracer provider. endpoint: OTLP/HTTP base address; standard: export by the OTEL_* variables instead.
+
+    processors: for the trace page, which gets the failures that nobody samples as well; users: spans may name the user.
+    """
+    resource = Resource.create({"service.name": "extproc"})
+    provider = TracerProvider(resource=resource)
+    aside = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
     for processor in processors:
         provider.add_span_processor(processor)
+        aside.add_span_processor(processor)
+    _Aside.tracer, _Aside.users = aside.get_tracer("extproc"), users
     if endpoint is not None:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces")))
     elif standard:
@@ -135,7 +145,10 @@ def _recorded(
             failed(current, getattr(error, "reason", type(error).__qualname__))
             raise
         except BaseException:  # cancelled, by asyncio or by trio
-            current.add_event("cancelled")
+            if not any(
+                event.name == "answered" for event in getattr(current, "events", ())
+            ):  # Envoy resets what it has
+                current.add_event("cancelled")
             raise
 
 
@@ -144,6 +157,34 @@ def link(traceparent: str) -> None:
     other = trace.get_current_span(_PROPAGATOR.extract({"traceparent": traceparent})).get_span_context()
     if traceparent and other.is_valid:
         trace.get_current_span().add_link(other, {"extproc.link": "login_started"})
+
+
+class _Aside:
+    """What is set once for the process."""
+
+    tracer: Tracer | None = None
+    users = False
+    second, kept = 0, 0
+
+
+def keep_failure(name: str, started_ns: int, error_type: str, attributes: Attributes) -> None:
+    """A failure below a parent that nobody samples, as one span for the trace page alone: whoever has the id of an error
+    page finds the reason there. A few in each second: under a flood of failures the rest would cost what is scarce."""
+    now = time.time_ns()
+    if now // 1_000_000_000 != _Aside.second:
+        _Aside.second, _Aside.kept = now // 1_000_000_000, 0
+    _Aside.kept += 1
+    if _Aside.tracer is not None and _Aside.kept <= ASIDE:
+        of = _Aside.tracer.start_span(name, None, SpanKind.SERVER, attributes, start_time=started_ns)
+        of.set_attribute("extproc.sampled", False)
+        failed(of, error_type)
+        of.end(now)
+
+
+def user(subject: str) -> None:
+    """Whose request this is, where the settings let spans say so (tracing.users)."""
+    if _Aside.users:
+        trace.get_current_span().set_attribute("enduser.id", subject[:200])
 
 
 def failed(current: Span, error_type: str) -> None:

@@ -111,7 +111,9 @@ class Worker:
         except OSError as error:  # a provider's ca_file
             return self._say(Failed(f"{error.filename or 'ca_file'}: {error.strerror or 'cannot be read'}"))
         exporter = BatchSpanProcessor(_ToSupervisor(self._loop, self._writer), schedule_delay_millis=SOON)
-        tracing = telemetry.set_up_tracing([exporter], settings.tracing.endpoint, standard=telemetry.standard())
+        tracing = telemetry.set_up_tracing(
+            [exporter], settings.tracing.endpoint, standard=telemetry.standard(), users=settings.tracing.users
+        )
         self._service.warm()
         self._say(Prepared())
         obeying = asyncio.create_task(self._obey())

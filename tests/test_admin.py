@@ -1,8 +1,8 @@
 """The admin listener: through Starlette's test client, and on a real port."""
 
 import asyncio
-import contextlib
 import socket
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import httpx
@@ -12,11 +12,13 @@ import trio
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from rig.admin import served
 from starlette.testclient import TestClient
 
 from extproc.addresses import Address
-from extproc.admin import BODY, application, known_host, serve
-from extproc.traces import TraceStore
+from extproc.admin import application, known_host, serve
+from extproc.admin_traces import BODY
+from extproc.traces import Link, TraceStore
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 EVIL = "<script>alert(1)</script>&'\""
@@ -187,25 +189,6 @@ def test_what_is_no_export_is_refused(client, headers, body, status):
     assert client.post("/v1/traces", content=body, headers=headers).status_code == status
 
 
-@contextlib.asynccontextmanager
-async def served(store):
-    app = application(readiness=nothing_missing, jwks="{}", traces=store)
-    shutdown, ready, addresses = trio.Event(), trio.Event(), []
-
-    def bound(address):
-        addresses.append(address)
-        ready.set()
-
-    async def work():
-        await serve(app, Address(host="127.0.0.1", port=0), ready=bound, shutdown=shutdown)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(work)
-        await ready.wait()
-        yield f"http://{addresses[0]}"
-        shutdown.set()
-
-
 async def test_on_a_real_port_a_chunked_export_is_taken(store):
     async def chunks():
         whole = spans.export((spans.span(1, 0, "envoy", "ingress", 0, 1, trace_id="b" * 32),))
@@ -255,3 +238,64 @@ def test_it_serves_in_a_trio_that_is_a_guest_of_asyncio(store):
 
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # by name: see bridge.guest
         assert runner.run(host()) == 200
+
+
+@pytest.mark.parametrize(
+    ("pasted", "found"),
+    [
+        (spans.TRACE, True),
+        (spans.TRACE.upper(), True),
+        (f"  Trace id: {spans.TRACE}.\n", True),
+        (" ".join(spans.TRACE[i : i + 4] for i in range(0, 32, 4)), True),
+        ("-".join(spans.TRACE[i : i + 8] for i in range(0, 32, 8)), True),
+        ("trace " + "\u2011".join((spans.TRACE[:16], spans.TRACE[16:])), True),
+        (f"00-{spans.TRACE}-00f067aa0ba902b7-01", True),
+        (spans.TRACE[:31], False),
+        (spans.TRACE + "0", False),
+        ("cafe", False),
+    ],
+)
+def test_a_trace_is_found_by_its_id_however_it_is_pasted(client, pasted, found):
+    answer = client.get("/traces", params={"id": pasted})
+    assert answer.status_code == 303
+    assert (answer.headers["location"] == f"/traces/{spans.TRACE}") is found
+    assert client.get(answer.headers["location"]).status_code == (200 if found else 404)
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("", [3, 14]),
+        ("reason=signed_in", [14]),
+        ("reason=nothing", []),
+        ("application=app", [14]),
+        ("application=other", []),
+        ("errors=1", [14]),
+        ("errors=1&reason=signed_in&application=app", [14]),
+    ],
+)
+def test_the_list_can_be_narrowed(client, query, shown):
+    assert [trace["span_count"] for trace in client.get(f"/traces.json?{query}").json()["traces"]] == shown
+    page = client.get(f"/traces?{query}").text
+    assert page.count("<th scope=row>") == len(shown)
+    assert "<option value='signed_in'" in page
+
+
+def test_what_is_chosen_is_no_markup(client):
+    markup = Markup()
+    markup.feed(client.get("/traces", params={"reason": EVIL, "application": EVIL}).text)
+    assert "script" not in markup.tags
+
+
+def test_a_login_is_shown_as_one_story(client, store):
+    first = spans.span(1, 0, "envoy", "app", -900, -890, kind="server", trace_id="1" * 32)
+    linked = replace(spans.callback()[2], links=(Link("1" * 32, first.span_id),))
+    store.add((first, linked))
+    for trace_id in (spans.TRACE, "1" * 32):
+        page = client.get(f"/traces/{trace_id}").text
+        assert "This login" in page
+        assert page.index("Redirect to the provider") < page.index("Callback")
+        steps = client.get(f"/traces/{trace_id}.json").json()["story"]
+        assert [(step["role"], step["here"]) for step in steps] == [("redirect", True), ("callback", True)]
+        assert steps[1]["reason"] == "signed_in"
+    assert "This login" not in client.get("/traces/5bf92f3577b34da6a3ce929d0e0e4737").text

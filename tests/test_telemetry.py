@@ -58,3 +58,45 @@ def test_without_a_parent_a_trace_begins_here(broken):
 def test_a_sampler_of_the_operators_own_is_asked():
     _, spans, _ = run(f"00-{TRACE}-{SPAN}-00", OTEL_TRACES_SAMPLER="always_on")
     assert sorted(spans) == ["inner", "outer"]
+
+
+FAILURES = """
+import json, sys
+from extproc import telemetry
+from extproc.traces import Recorder, TraceStore
+
+store = TraceStore()
+telemetry.set_up_tracing([Recorder(store)], None, standard=False, users=sys.argv[2] == "users")
+parent = telemetry.parent_of([("traceparent", sys.argv[1])])
+with telemetry.span("outer", parent=parent):
+    for _ in range(100):
+        telemetry.keep_failure("Process", 1, "overloaded", {"url.path": "/x"})
+with telemetry.span("login", parent=telemetry.parent_of([])):
+    telemetry.user("alice")
+print(json.dumps([
+    [each.trace_id, each.parent_id, each.status, dict(each.attributes), each.start_ns]
+    for trace in store.recent() for each in trace.spans
+]))
+"""
+
+
+@pytest.mark.parametrize("users", ["users", ""])
+def test_a_failure_that_nobody_samples_is_kept_for_the_trace_page_a_few_in_a_second(users):
+    done = subprocess.run(
+        [sys.executable, "-c", FAILURES, f"00-{TRACE}-{SPAN}-00", users],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    told = json.loads(done.stdout)
+    failures = [each for each in told if each[0] == TRACE]
+    assert 1 <= len(failures) <= 60  # 20 in a second, and the loop may see the next one begin
+    assert failures[0][1:] == [
+        SPAN,
+        "error",
+        {"url.path": "/x", "extproc.sampled": "false", "error.type": "overloaded"},
+        1,
+    ]
+    (login,) = [each for each in told if each[0] != TRACE]
+    assert login[3] == ({"enduser.id": "alice"} if users else {})

@@ -36,7 +36,7 @@ class PendingAuthorization:
     issuer: str
     created: int  # seconds since the epoch
     return_to: str
-    traceparent: str = ""
+    traceparent: str = ""  # of the request that started it, for a link: never a secret, never trusted
 
     @cached_property
     def _derived(self) -> bytes:
@@ -69,13 +69,26 @@ class PendingAuthorization:
         return not self.created - 60 <= now < self.created + LIFE
 
     def to_bytes(self) -> bytes:
-        return to_json([b64encode(self.secret), self.issuer, self.created, self.return_to, self.traceparent]).encode()
+        trace = packed(self.traceparent)
+        return to_json([b64encode(self.secret), self.issuer, self.created, self.return_to, trace]).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "PendingAuthorization":
         """Only for bytes that were sealed by us."""
-        secret, issuer, created, return_to, traceparent = json.loads(data)
-        return cls(b64decode(secret), issuer, created, return_to, traceparent)
+        secret, issuer, created, return_to, trace = json.loads(data)
+        return cls(b64decode(secret), issuer, created, return_to, unpacked(trace))
+
+
+def packed(traceparent: str) -> str:
+    """The ids of a traceparent (W3C Trace Context section 3.2) as 32 characters: 16 and 8 bytes. '' for what is none."""
+    parts = re.fullmatch(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", traceparent)
+    return b64encode(bytes.fromhex(parts[1] + parts[2])) if parts else ""
+
+
+def unpacked(trace: str) -> str:
+    """The traceparent again, without its flags: a link needs none."""
+    ids = b64decode(trace).hex() if len(trace) == 32 else ""  # another length: a cookie of an older release
+    return f"00-{ids[:32]}-{ids[32:]}-00" if ids else ""
 
 
 def return_target(application: Application, target: str) -> str:

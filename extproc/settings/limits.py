@@ -84,6 +84,21 @@ class Tracing(Model):
         description="share of requests that Envoy starts a trace for; our own endpoints, so every login and logout, always have one",
     )
 
+    kept: int = Field(
+        200,
+        ge=10,
+        le=5000,
+        description="traces in memory for the trace page; when there are more, the oldest good one goes first",
+    )
+    slow: Duration = Field(
+        1,
+        gt=0,
+        description="traces with an error, or with a span that lasts so long, outlive the others there (up to half of `kept`)",
+    )
+    users: bool = Field(
+        False, description="the user's `sub` as enduser.id of the spans of a login; off: no span names a user"
+    )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.endpoint is not None:

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import Span as SDKSpan
 from opentelemetry.trace import SpanContext, format_span_id, format_trace_id
 
 from extproc.traces.otlp import decode, unpack
+from extproc.traces.tree import wrong
 from extproc.traces.values import ATTRIBUTES, EVENTS, KINDS, STATUSES, TEXT, Attributes, Event, Link, Span, Trace
 
 OVERHEAD = 400  # bytes of a span besides its text, roughly
@@ -26,16 +27,33 @@ class _Kept:
     spans: dict[str, Span] = field(default_factory=dict)
     size: int = 0
     dropped: int = 0
+    turn: int = 0  # when it got a span last
 
 
 class TraceStore:
-    """The last traces. A trace that got a span last goes last; a span that comes again replaces the one before."""
+    """The last traces. A trace that got a span last goes last; a span that comes again replaces the one before.
 
-    def __init__(self, max_traces: int = 200, max_spans_per_trace: int = 500, max_bytes: int = 16_000_000) -> None:
-        self._max_traces, self._max_spans, self._max_bytes = max_traces, max_spans_per_trace, max_bytes
+    Traces worth a look outlive the others: those with a failure or a refusal, or one that lasts `slow` seconds, and what they are
+    linked to (the redirect of a failed callback). They may fill half of the room, so that the newest are seen too.
+    """
+
+    def __init__(
+        self,
+        max_traces: int = 200,
+        max_spans_per_trace: int = 500,
+        max_bytes: int = 16_000_000,
+        slow: float = float("inf"),
+    ) -> None:
+        self._max_traces, self._max_spans, self._max_bytes, self._slow = (
+            max_traces,
+            max_spans_per_trace,
+            max_bytes,
+            slow,
+        )
         self._lock = threading.Lock()
-        self._traces: OrderedDict[str, _Kept] = OrderedDict()
-        self._bytes = 0
+        self._plain: OrderedDict[str, _Kept] = OrderedDict()
+        self._telling: OrderedDict[str, _Kept] = OrderedDict()
+        self._turn = self._bytes = self._telling_bytes = 0
 
     def add(self, spans: Iterable[Span]) -> None:
         with self._lock:
@@ -53,19 +71,22 @@ class TraceStore:
 
     def trace(self, trace_id: str) -> Trace | None:
         with self._lock:
-            kept = self._traces.get(trace_id)
+            kept = self._plain.get(trace_id) or self._telling.get(trace_id)
             return None if kept is None else _frozen(trace_id, kept)
 
-    def recent(self, count: int = 100) -> tuple[Trace, ...]:
+    def recent(self, count: int | None = None) -> tuple[Trace, ...]:
         """The last traces, the latest start first: spans of an older one may come later."""
         with self._lock:
-            newest = list(reversed(self._traces.items()))[:count]
+            every = [*self._plain.items(), *self._telling.items()]
+            newest = sorted(every, key=lambda item: -item[1].turn)[:count]
             traces = [_frozen(trace_id, kept) for trace_id, kept in newest]
         return tuple(sorted(traces, key=lambda trace: -trace.spans[0].start_ns))
 
     def _add(self, span: Span) -> None:
-        kept = self._traces.setdefault(span.trace_id, _Kept())
-        self._traces.move_to_end(span.trace_id)
+        kept = self._group(span.trace_id).setdefault(span.trace_id, _Kept())
+        self._group(span.trace_id).move_to_end(span.trace_id)
+        self._turn += 1
+        kept.turn = self._turn
         before = kept.spans.get(span.span_id)
         if before is None and len(kept.spans) >= self._max_spans:
             kept.dropped += 1
@@ -74,9 +95,29 @@ class TraceStore:
         kept.spans[span.span_id] = span
         kept.size += growth
         self._bytes += growth
-        while self._traces and (len(self._traces) > self._max_traces or self._bytes > self._max_bytes):
-            _, gone = self._traces.popitem(last=False)
+        known = span.trace_id in self._telling
+        self._telling_bytes += growth if known else 0
+        if known or wrong(span) or span.duration_ns >= self._slow * 1e9:
+            linked = (link.trace_id for of in ((span,) if known else kept.spans.values()) for link in of.links)
+            for trace_id in (span.trace_id, *linked):
+                self._tells(trace_id)
+        self._make_room()
+
+    def _tells(self, trace_id: str) -> None:
+        if (kept := self._plain.pop(trace_id, None)) is not None:
+            self._telling[trace_id] = kept
+            self._telling_bytes += kept.size
+
+    def _group(self, trace_id: str) -> OrderedDict[str, _Kept]:
+        return self._telling if trace_id in self._telling else self._plain
+
+    def _make_room(self) -> None:
+        while len(self._plain) + len(self._telling) > self._max_traces or self._bytes > self._max_bytes:
+            most = len(self._telling) > self._max_traces / 2 or self._telling_bytes > self._max_bytes / 2
+            of_telling = most or not self._plain
+            _, gone = (self._telling if of_telling else self._plain).popitem(last=False)
             self._bytes -= gone.size
+            self._telling_bytes -= gone.size if of_telling else 0
 
 
 class Recorder(SpanProcessor):

@@ -112,6 +112,12 @@ def failed(span: Span) -> bool:
     )
 
 
+def wrong(span: Span) -> bool:
+    """Whether it is worth a look: an error, or a refusal of ours. That somebody is not signed in is neither."""
+    status = span.attribute(*STATUS_CODE)
+    return failed(span) or (status >= "400" and status != "401" and bool(span.attribute("extproc.reason")))
+
+
 def outcome(span: Span) -> str:
     """The HTTP status and the reason code or error of a span, as far as it has any."""
     parts = [span.attribute(*STATUS_CODE), span.attribute(*REASON)]
@@ -123,7 +129,9 @@ def outcome(span: Span) -> str:
 def short_name(span: Span) -> str:
     """Envoy names a call by the whole gRPC service, and what goes upstream by its cluster and `egress`."""
     name = span.name.removeprefix("async ").removesuffix(" egress")
-    return ".".join(name.split(".")[-2:]) if name.startswith("envoy.service.") else name
+    if not name.startswith("envoy.service."):
+        return name
+    return name.rpartition(".")[2] if "/" in name else ".".join(name.split(".")[-2:])
 
 
 def _label(span: Span) -> str:

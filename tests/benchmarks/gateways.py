@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -96,6 +96,7 @@ class Gateway(Stack):
         *,
         reference: bool = False,
         applications: int = 1,
+        env: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
         upstream = f"http://127.0.0.1:{port}"
@@ -115,7 +116,7 @@ class Gateway(Stack):
             "log": {"level": "WARNING"},
             **settings,
         }
-        super().__init__(provider or Liar(behind=False), settings=extra)
+        super().__init__(provider or Liar(behind=False), settings=extra, env=env)
         self._reference = reference
 
     def processor_pids(self) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """The rows of the table. Each sets its subjects up, has them take turns, and gives its results."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,9 +99,36 @@ def row_processed(plan: Plan) -> list[Result]:
         )
 
 
+def row_tracing(plan: Plan) -> list[Result]:
+    """The processor's CPU for one redirect, and one 401: without the SDK, below a parent that is not sampled, and sampled, its spans
+    sent to a collector (a sink), or kept here, Envoy's among them."""
+    with ExitStack() as stack:
+        up = stack.enter_context(upstream())
+        sink = f"http://127.0.0.1:{up}"
+        gateways = {
+            "no SDK": Gateway(up, env={"OTEL_SDK_DISABLED": "true"}, tracing={"sample": 0}),
+            "not sampled": Gateway(up, tracing={"sample": 0}),
+            "sampled, to a collector": Gateway(up, tracing={"sample": 1, "endpoint": sink}),
+            "sampled, kept here": Gateway(up, tracing={"sample": 1}),
+        }
+        for gateway in gateways.values():
+            stack.enter_context(gateway)
+
+        def subjects(path: str, headers: Mapping[str, str], status: int) -> list[Subject]:
+            return [
+                Subject(f"{name}, {status}", gateway.url(path), (gateway.extproc.pid,), headers, status)
+                for name, gateway in gateways.items()
+            ]
+
+        return plan.compare("tracing", *subjects("/page", BROWSER, 303)) + plan.compare(
+            "tracing", *subjects("/api", SCRIPT_CALL, 401)
+        )
+
+
 ROWS: dict[str, Callable[[Plan], list[Result]]] = {
     "signed-in": row_signed_in,
     "processed": row_processed,
+    "tracing": row_tracing,
     "login": row_login,
     "held": row_held,
     "flood": row_flood,

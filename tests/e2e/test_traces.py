@@ -54,7 +54,7 @@ def test_the_callback_s_spans_and_envoy_s_are_one_tree():
             and attributes["extproc.application"] == "app"
         )
         children = {span["name"]: span for span in found if span["parent_id"] == stream["span_id"]}
-        assert {"decide", "POST /token", "GET /me", "store claim", "store put", "verify"} <= set(children)
+        assert {"decide", "POST /token", "GET /me", "keys", "store claim", "store put", "verify"} <= set(children)
         token = children["POST /token"]
         assert (
             dict(token["attributes"])["http.request.method"] == "POST"
@@ -73,21 +73,6 @@ def test_a_login_has_its_trace_even_where_other_requests_have_none():
         found = spans(stack, answer.headers["x-trace-id"], lambda s: {"envoy", "extproc"} <= services(s))
         assert any(span["name"] == "POST /token" for span in found)
         assert trace(stack, started.headers["x-trace-id"]).status_code == 404
-
-
-def test_userinfo_and_the_key_set_are_asked_for_side_by_side():
-    with Stack(Liar()) as stack, stack.user() as user:
-        # the key set is not there yet: its fetch waits with UserInfo's
-        stack.stop_extproc()
-        with stack.provider.holding("/jwks"):
-            stack.start_extproc()
-            wait_until(lambda: stack.provider.held == 1, 5)
-            _, callback = to_callback(stack, user)
-            with_me = threading.Thread(target=lambda: user.navigate(callback))
-            with_me.start()
-            wait_until(lambda: stack.provider.seen("/me"), 5)  # answered while the key set was held
-        with_me.join(10)
-        assert user.cookies.get("extproc-session-app")
 
 
 def test_a_refused_login_s_span_says_why_and_the_log_has_its_trace():

@@ -33,6 +33,7 @@ class Keycloak:
         self.upstream: str | None = f"http://127.0.0.1:{self.port}"
         self.public = f"http://127.0.0.1:{self.gateway_port}"
         self.issuer = self.public + ISSUER
+        self.otlp_port = free_port()
         self.process: Process | None = None
 
     def start(self) -> Self:
@@ -49,6 +50,11 @@ class Keycloak:
             "--health-enabled=true",
             "--db=dev-mem",
             "--import-realm",
+            # spans below those of the gateway, to whoever listens there: nobody, but for tests of traces
+            "--tracing-enabled=true",
+            f"--tracing-endpoint=http://127.0.0.1:{self.otlp_port}",
+            "--tracing-protocol=http/protobuf",
+            "--tracing-sampler-type=parentbased_always_off",
         ]
         environment = {
             "JAVA_OPTS_KC_HEAP": "-Xms128m -Xmx512m",
