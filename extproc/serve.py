@@ -11,9 +11,12 @@ from extproc import admin, telemetry
 from extproc.addresses import Address
 from extproc.bridge import Bridge, guest
 from extproc.doors import CannotListen
+from extproc.metrics import Metrics
+from extproc.metrics.exposition import Page, merged, page
+from extproc.metrics.loaded import Loaded
 from extproc.oidc.errors import OIDCError
 from extproc.operators import Operators
-from extproc.service import Service, allow_descriptors, public_keys
+from extproc.service import Service, allow_descriptors, metrics_of, public_keys
 from extproc.sessions import Sessions
 from extproc.sessions.opening import open_sessions
 from extproc.settings import Settings
@@ -29,22 +32,24 @@ def run(settings: Settings) -> None:
     allow_descriptors()
     traces = TraceStore()
     tracing = telemetry.set_up_tracing([Recorder(traces)], settings.tracing.endpoint, standard=telemetry.standard())
-    sessions = open_sessions(settings.store)
+    metrics = metrics_of(settings)
+    sessions = open_sessions(settings.store, metrics)
     if not shares_tombstones(settings.store):
         telemetry.log(
             logging.WARNING, "tombstones_not_shared", detail="store.tombstones is not set, see docs/sessions.md"
         )
     try:
-        guest(partial(_serve, settings, sessions, traces))
+        guest(partial(_serve, settings, sessions, traces, metrics))
     finally:
         tracing.shutdown()
 
 
-async def _serve(settings: Settings, sessions: Sessions, traces: TraceStore, bridge: Bridge) -> None:
+async def _serve(settings: Settings, sessions: Sessions, traces: TraceStore, metrics: Metrics, bridge: Bridge) -> None:
     told = _signals()
-    service = Service(settings, settings.listen, sessions, bridge)
+    service = Service(settings, settings.listen, sessions, bridge, metrics)
+    metrics.watch(Loaded().readings)
     over = trio.Event()
-    await _start_admin(settings, service, traces, bridge, over)
+    await _start_admin(settings, service, traces, metrics, bridge, over)
     service.warm()
     await service.listen()
     telemetry.log(
@@ -61,7 +66,12 @@ async def _serve(settings: Settings, sessions: Sessions, traces: TraceStore, bri
 
 
 async def _start_admin(
-    settings: Settings, service: Service, traces: TraceStore, bridge: Bridge, over: trio.Event
+    settings: Settings,
+    service: Service,
+    traces: TraceStore,
+    metrics: Metrics,
+    bridge: Bridge,
+    over: trio.Event,
 ) -> None:
     """The admin listener, in trio. Raises CannotListen."""
 
@@ -71,8 +81,16 @@ async def _start_admin(
     async def gauges() -> tuple[tuple[str, int], ...]:
         return service.gauges()
 
+    async def exposition(accept: str) -> Page:
+        return page(merged([("1", metrics.families())]), accept)
+
     app = admin.application(
-        readiness=missing, jwks=public_keys(settings), traces=traces, gauges=gauges, operators=Operators(settings)
+        readiness=missing,
+        jwks=public_keys(settings),
+        traces=traces,
+        gauges=gauges,
+        metrics=exposition,
+        operators=Operators(settings),
     )
     ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -2,13 +2,17 @@
 
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import trio
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from extproc import admin, telemetry
+from extproc.metrics import Reading, otlp
+from extproc.metrics import catalogue as the
+from extproc.metrics.exposition import Page, from_text, merged, page
+from extproc.metrics.loaded import SupervisorMetrics
 from extproc.oidc.assertion import jwks
 from extproc.oidc.errors import OIDCError
 from extproc.oidc.seal import KeyRing
@@ -19,6 +23,7 @@ from extproc.traces import BadExport, TraceStore
 from extproc.workers import Workers
 
 Load = Callable[[], Settings]
+SUPERVISOR = "supervisor"  # in metrics, the worker that is none
 
 
 class CannotStart(Exception):
@@ -68,6 +73,8 @@ class Supervisor:
     def __init__(self, settings: Settings, load: Load, nursery: trio.Nursery) -> None:
         self._settings, self._load, self._nursery = settings, load, nursery
         self._traces = TraceStore()
+        self._metrics = SupervisorMetrics()
+        self._metrics.watch(self._counted)
         self.workers = Workers(settings, launch, self._take_spans, nursery)
         self._app = self._application(settings)
         self._asked = trio.Event()
@@ -83,6 +90,8 @@ class Supervisor:
             text = str(error) if isinstance(error, WorkerFailed) else admin.cannot_bind(self._settings.admin, error)
             raise CannotStart(text) from None
         self._nursery.start_soon(self._reload_when_asked)
+        if (exporter := otlp.exporter(self._settings.metrics.endpoint)) is not None:
+            self._nursery.start_soon(otlp.export, self._metrics, exporter, SUPERVISOR)
         self._log("serving")
 
     async def stop(self) -> None:
@@ -112,10 +121,13 @@ class Supervisor:
             await self.workers.roll(settings)
         except (SettingsError, WorkerFailed) as error:
             telemetry.log(logging.ERROR, "not_reloaded", detail="; ".join(str(error).splitlines()))
+            self._metrics.not_reloaded()
             return
         except Exception as error:  # a file that went between two looks at it, or a bug: nothing to end all workers for
             telemetry.log(logging.ERROR, "not_reloaded", exc_info=error, detail=type(error).__name__)
+            self._metrics.not_reloaded()
             return
+        self._metrics.reloaded()
         self._settings = settings
         self._app = self._application(settings)
         telemetry.set_up_logging(settings.log.level, settings.log.format)
@@ -141,6 +153,7 @@ class Supervisor:
             jwks=jwks(ring),
             traces=self._traces,
             gauges=self.workers.gauges,
+            metrics=self._exposition,
             operators=Operators(settings),
         )
 
@@ -149,6 +162,16 @@ class Supervisor:
             await self._app(scope, receive, send)  # whichever is there now
 
         await admin.serve(app, self._settings.admin, ready=lambda _: task_status.started(), shutdown=self._over)
+
+    async def _exposition(self, accept: str) -> Page:
+        """All workers' and this process's own, which is the worker SUPERVISOR."""
+        said = await self.workers.metrics()
+        ours = [(SUPERVISOR, self._metrics.families())]
+        return page(merged(ours + [(str(number), from_text(text)) for number, text in said]), accept)
+
+    def _counted(self) -> Iterable[Reading]:
+        yield Reading(the.WORKERS, self.workers.well)
+        yield Reading(the.WORKERS_WANTED, self._settings.worker_count)
 
     def _take_spans(self, otlp: bytes) -> None:
         try:

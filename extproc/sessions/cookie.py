@@ -81,6 +81,9 @@ class CookieSessions:
         """Nothing: what a store does not have can be ended by a mark only."""
         return None
 
+    async def count(self, now: int) -> int | None:
+        return None
+
     async def over(self, key: bytes, now: int) -> bool:
         return await self.tombstones.buried((key,), now) > 0
 

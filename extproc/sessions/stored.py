@@ -81,6 +81,9 @@ class StoredSessions:
     async def end_known(self, tags: Sequence[bytes], now: int) -> int | None:
         return sum([await self.store.end(tag, now) for tag in tags])
 
+    async def count(self, now: int) -> int | None:
+        return await self.store.count(now)
+
     async def over(self, key: bytes, now: int) -> bool:
         return await self.store.buried((key,), now) > 0
 
