@@ -14,6 +14,7 @@ from functools import partial
 
 import grpc
 import trio
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2_grpc
 from opentelemetry.trace import Span, SpanKind
 
@@ -87,7 +88,7 @@ class Server:
         except asyncio.CancelledError:
             outcome = "answered" if outcome == "answered" else "cancelled"
             raise
-        except grpc.aio.AbortError:
+        except (grpc.aio.AbortError, DecodeError):
             outcome = "aborted"
             raise
         except BaseException:
