@@ -1,4 +1,4 @@
-"""The reasons of answers that are in use, until the table of reasons takes their place."""
+"""The reasons of answers that are in use. The table of reasons (the package of this name) takes the place of this file."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,20 @@ _ANSWERS = (
     "logout_confirmation",
     "public",
 )
-_SESSIONS = ("session", "session_unasserted", "signed_in", "signed_out", "signed_out_frontchannel", "userinfo")
+_SESSIONS = ("session", "session_unasserted", "signed_in", "signed_out", "userinfo")
+_OF_BOTH = (
+    "algorithm",
+    "audience",
+    "expired",
+    "header",
+    "issued_at",
+    "issuer",
+    "key",
+    "malformed",
+    "nonce",
+    "not_before",
+)
+_CHECKS = (*_OF_BOTH, "at_hash", "auth_time", "events", "jti", "replayed", "sid", "signature", "subject", "type")
 
 
 def _refusals(of: type[OIDCError]) -> Iterator[str]:
@@ -21,4 +34,12 @@ def _refusals(of: type[OIDCError]) -> Iterator[str]:
         yield from _refusals(more)
 
 
-REASONS = frozenset((*_ANSWERS, *_SESSIONS, *_refusals(OIDCError), *(f"provider_{error}" for error in PROVIDER_ERRORS)))
+REASONS = frozenset(
+    (
+        *_ANSWERS,
+        *_SESSIONS,
+        *_refusals(OIDCError),
+        *(f"provider_{error}" for error in (*PROVIDER_ERRORS, "error")),
+        *(f"{token}_{check}" for token in ("id_token", "logout_token") for check in _CHECKS),
+    )
+)
