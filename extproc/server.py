@@ -107,7 +107,7 @@ class Server:
     async def _process(
         self, context: Context, metadata: dict[str, str], span: Span, started: float
     ) -> tuple[wire.ProcessingResponse, Held | None]:
-        """The answer, as it is to be written, and what is to be held on: a live stream. Aborts the stream when its peer breaks the protocol."""
+        """The answer, to be written, and what is to be held on: a live stream. Aborts when its peer breaks the protocol."""
         message = await context.read()
         if not isinstance(message, wire.ProcessingRequest):
             await context.abort(grpc.StatusCode.ABORTED, "the stream ended before its first message")
@@ -124,7 +124,12 @@ class Server:
             answer, held = self._take(answer, head)
         self._note(answer, head, span)
         self._metrics.answered(lane, head.request.application, answer.reason, time.perf_counter() - started, span)
-        return self._encode(answer, head), held
+        try:
+            return self._encode(answer, head), held
+        except BaseException:
+            if held is not None:
+                self.lanes.leave(held[2])
+            raise
 
     def _take(self, answer: Answer, head: messages.RequestHead) -> tuple[Answer, Held | None]:
         """A place for a live stream. One that nobody would end is not let through."""
