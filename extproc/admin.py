@@ -1,4 +1,4 @@
-"""The admin listener: probes, the public keys of the assertion, sessions, and the last traces. Loopback by default.
+"""The admin listener: probes, metrics, the public keys of the assertion, sessions, and the last traces. Loopback by default.
 
 Nothing here changes anything but the spans that `POST /v1/traces` takes (admin_traces.py) and `/sessions` (admin_sessions.py),
 and no answer may be kept or guessed at. The traces are readable by whoever reaches the port, so a page of another origin must
@@ -27,11 +27,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from extproc.addresses import Address
 from extproc.admin_sessions import sessions
 from extproc.admin_traces import export_to, list_of, one_of
+from extproc.metrics.exposition import Page, page
 from extproc.operators import Operators
 from extproc.traces import TraceStore
 
 Readiness = Callable[[], Awaitable[tuple[tuple[str, str], ...]]]
 Gauges = Callable[[], Awaitable[tuple[tuple[str, int], ...]]]
+Exposition = Callable[[str], Awaitable[Page]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 GRACE = 1.0  # seconds that an answer under way has at the end
@@ -47,6 +49,10 @@ async def _no_gauges() -> tuple[tuple[str, int], ...]:
     return ()
 
 
+async def _no_metrics(accept: str) -> Page:
+    return page((), accept)
+
+
 def application(
     *,
     readiness: Readiness,
@@ -54,12 +60,13 @@ def application(
     traces: TraceStore,
     hosts: tuple[str, ...] = (),
     gauges: Gauges = _no_gauges,
+    metrics: Exposition = _no_metrics,
     operators: Operators | None = None,
 ) -> Starlette:
     """The admin application.
 
     `readiness` gives what is not ready, as (part, reason), and is asked at each probe; `jwks` is the key set as JSON;
-    `gauges` gives what is in hand now, as (name, count);
+    `gauges` gives what is in hand now, as (name, count); `metrics` gives what Prometheus reads, by the Accept header;
     `hosts` are names, besides addresses and names that no stranger's DNS can have, by which people reach the traces.
     """
 
@@ -79,6 +86,10 @@ def application(
     async def in_hand(_: Request) -> Response:
         return JSONResponse(dict(await gauges()))
 
+    async def measured(request: Request) -> Response:
+        found = await metrics(request.headers.get("accept", ""))
+        return Response(found.body, headers={"content-type": found.content_type})
+
     async def root(_: Request) -> Response:
         return RedirectResponse("/traces", 303)
 
@@ -87,6 +98,7 @@ def application(
         Route("/livez", livez),
         Route("/readyz", readyz),
         Route("/gauges", in_hand),
+        Route("/metrics", measured),
         Route("/.well-known/jwks.json", keys),
         Route("/traces", _known_hosts(list_of(traces), hosts)),
         Route("/traces.json", _known_hosts(list_of(traces), hosts)),

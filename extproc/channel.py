@@ -49,6 +49,11 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """To a worker: what are your metrics? The answer is a Measured."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """It has built everything, opened the store, and looks for its providers."""
 
@@ -86,8 +91,17 @@ class Spans:
     otlp: bytes
 
 
-Message = Start | Listen | Take | Taken | Drain | Ask | Prepared | Serving | Failed | Report | Spans
-_KINDS = {kind.__name__: kind for kind in (Listen, Taken, Drain, Ask, Prepared, Serving, Failed)}
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The worker's metrics, as OpenMetrics text."""
+
+    openmetrics: str
+
+
+Message = (
+    Start | Listen | Take | Taken | Drain | Ask | Measure | Prepared | Serving | Failed | Report | Measured | Spans
+)
+_KINDS = {kind.__name__: kind for kind in (Listen, Taken, Drain, Ask, Measure, Prepared, Serving, Failed, Measured)}
 
 
 def encode(message: Message) -> bytes:

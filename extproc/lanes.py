@@ -4,7 +4,9 @@ A lane that is full refuses at once, before anything is consumed. Slots are give
 its client has left.
 """
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from extproc.oidc.errors import Overloaded
@@ -13,34 +15,38 @@ from extproc.settings import Limits
 KINDS = ("callback", "login", "lookup", "refresh", "logout", "provider_logout", "live")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Slot:
+    """A place that somebody has; since: seconds on the clock of Lanes."""
+
     kind: str
     provider: str
+    since: float
 
 
 class Lanes:
     """Not thread-safe, and need not be: both lanes run on one thread."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self._kinds: Counter[str] = Counter()
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limits, self._clock = limits, clock
+        self._taken: dict[str, dict[Slot, None]] = {kind: {} for kind in KINDS}  # the oldest first
         self._callbacks: Counter[str] = Counter()
         self.streams = 0
 
     def enter(self, kind: str, provider: str) -> Slot:
         """A place in the lane. Raises Overloaded. kind: one of KINDS."""
-        if self._kinds[kind] >= getattr(self.limits, kind):
+        if len(self._taken[kind]) >= getattr(self.limits, kind):
             raise Overloaded(f"the lane for {kind} is full (limits.{kind})")
         if kind == "callback" and self._callbacks[provider] >= self.limits.per_provider:
             raise Overloaded(f"the callbacks at provider {provider} are at their limit (limits.per_provider)")
-        self._kinds[kind] += 1
+        slot = Slot(kind, provider, self._clock())
+        self._taken[kind][slot] = None
         if kind == "callback":
             self._callbacks[provider] += 1
-        return Slot(kind, provider)
+        return slot
 
     def leave(self, slot: Slot) -> None:
-        self._kinds[slot.kind] -= 1
+        del self._taken[slot.kind][slot]
         if slot.kind == "callback":
             self._callbacks[slot.provider] -= 1
 
@@ -50,8 +56,13 @@ class Lanes:
         return self.streams > self.limits.streams
 
     def held(self, kind: str) -> int:
-        return self._kinds[kind]
+        return len(self._taken[kind])
+
+    def oldest(self, kind: str) -> float:
+        """Seconds that the oldest of a kind has its place; 0 where nobody has one."""
+        slot = next(iter(self._taken[kind]), None)
+        return self._clock() - slot.since if slot is not None else 0.0
 
     def gauges(self) -> tuple[tuple[str, int], ...]:
         """What is in hand now: streams, and the places taken of each kind."""
-        return (("streams", self.streams), *((f"held.{kind}", self._kinds[kind]) for kind in KINDS))
+        return (("streams", self.streams), *((f"held.{kind}", self.held(kind)) for kind in KINDS))

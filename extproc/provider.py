@@ -7,6 +7,7 @@ refreshed in the background when they are not, kept for a day while the provider
 
 import logging
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,7 +17,10 @@ from opentelemetry.trace import SpanKind
 
 from extproc import telemetry
 from extproc.cache import Cache
+from extproc.calls import Call
 from extproc.connects import Connecting
+from extproc.metrics import Metrics, Reading
+from extproc.metrics import catalogue as the
 from extproc.oidc.client import FormRequest
 from extproc.oidc.errors import (
     ClientRefused,
@@ -51,12 +55,14 @@ class Provider:
         timeouts: Timeouts,
         limits: Limits,
         turnstile: Turnstile | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        """turnstile: one for all providers of a process."""
+        """turnstile, metrics: one for all providers of a process."""
         self.name = name
         self._settings = settings
         self._timeouts = timeouts
         self._limit = limits.response_bytes
+        self._metrics = metrics or Metrics()
         self._pools: list[_Pool] = []
         self._connects, self._turnstile = trio.Semaphore(limits.connects), turnstile or Turnstile()
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
@@ -78,6 +84,17 @@ class Provider:
         if self._metadata.peek() is None:
             return "its metadata was not fetched yet"
         return "its key set was not fetched yet" if self._keys.peek() is None else None
+
+    def readings(self) -> Iterable[Reading]:
+        """Its gauges. In trio."""
+        of = (self.name,)
+        yield Reading(the.PROVIDER_READY, self.missing is None, of)
+        yield Reading(the.BREAKER, self._metadata.waiting, of)
+        yield Reading(the.CALLS_IN_FLIGHT, sum(pool.in_flight for pool in self._pools), of)
+        yield Reading(the.CONNECTS_WAITING, self._connects.statistics().tasks_waiting, of)
+        for gauge, cached in ((the.METADATA_AGE, self._metadata.age), (the.KEYS_AGE, self._keys.age)):
+            if cached is not None:
+                yield Reading(gauge, cached, of)
 
     # -- calls ----------------------------------------------------------------------------------------------------
 
@@ -109,7 +126,7 @@ class Provider:
 
     async def _grant(self, request: FormRequest) -> bytes:
         metadata = await self.metadata()
-        answer = await self._post(metadata.token_endpoint, request)
+        answer = await self._post("token", metadata.token_endpoint, request)
         if answer.status == 401 and not answer.body:
             raise ClientRefused("401 from the token endpoint")
         if answer.status == 400 and not answer.body:  # all that glewlwyd says of a refresh token that is over
@@ -125,7 +142,7 @@ class Provider:
         if metadata.userinfo_endpoint is None:
             return None
         headers = {"authorization": f"Bearer {access_token}", "accept": "application/json, application/jwt"}
-        answer = await self._call("GET", metadata.userinfo_endpoint, headers)
+        answer = await self._call("userinfo", "GET", metadata.userinfo_endpoint, headers)
         if 400 <= answer.status < 500 and answer.status != 429:
             raise InvalidUserInfo(f"UserInfo answers {answer.status}")
         answer.expect_success()
@@ -135,7 +152,7 @@ class Provider:
         """RFC 7009; nothing where the provider has no such endpoint."""
         metadata = await self.metadata()
         if metadata.revocation_endpoint is not None:
-            (await self._post(metadata.revocation_endpoint, request)).expect_success()
+            (await self._post("revocation", metadata.revocation_endpoint, request)).expect_success()
 
     async def keep_warm(self) -> None:
         """For ever: fetches what is missing with back-off, and refreshes what is due, so that no login waits for it."""
@@ -175,24 +192,27 @@ class Provider:
     async def _fetch_metadata(self) -> ProviderMetadata:
         base = self._settings.backchannel_url or self._settings.issuer
         answer = await self._call(
-            "GET", base.rstrip("/") + "/.well-known/openid-configuration", {"accept": "application/json"}
+            "metadata", "GET", base.rstrip("/") + "/.well-known/openid-configuration", {"accept": "application/json"}
         )
         answer.expect_success()
         return ProviderMetadata.parse(answer.body, self._settings.issuer, self._settings.backchannel_url)
 
     async def _fetch_keys(self) -> KeySet:
         metadata = await self.metadata()
-        answer = await self._call("GET", metadata.jwks_uri, {"accept": "application/jwk-set+json, application/json"})
+        headers = {"accept": "application/jwk-set+json, application/json"}
+        answer = await self._call("jwks", "GET", metadata.jwks_uri, headers)
         answer.expect_success()
         return KeySet.parse(answer.body)
 
-    async def _post(self, url: str, request: FormRequest) -> "_Answer":
+    async def _post(self, endpoint: str, url: str, request: FormRequest) -> "_Answer":
         headers = {"accept": "application/json"}
         if request.authorization is not None:
             headers["authorization"] = request.authorization
-        return await self._call("POST", url, headers, request)
+        return await self._call(endpoint, "POST", url, headers, request)
 
-    async def _call(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None = None) -> "_Answer":
+    async def _call(
+        self, endpoint: str, method: str, url: str, headers: dict[str, str], form: FormRequest | None = None
+    ) -> "_Answer":
         parts = urlsplit(url)
         attributes: dict[str, telemetry.Attribute] = {
             "http.request.method": method,
@@ -201,7 +221,10 @@ class Provider:
             "server.port": parts.port or (443 if parts.scheme == "https" else 80),
             "extproc.provider": self.name,
         }
-        with telemetry.span(f"{method} {parts.path}", SpanKind.CLIENT, attributes) as span:
+        with (
+            telemetry.span(f"{method} {parts.path}", SpanKind.CLIENT, attributes) as span,
+            Call(self._metrics, self.name, endpoint, span) as call,
+        ):
             try:
                 with trio.fail_after(self._timeouts.call):
                     answer = await self._exchange(method, url, {**headers, **telemetry.traceparent()}, form)
@@ -210,6 +233,7 @@ class Provider:
                     f"{method} {parts.path}: no whole answer within {self._timeouts.call:g} s"
                 ) from None
             span.set_attribute("http.response.status_code", answer.status)
+            call.answered(answer.status)
             if answer.status >= 400:
                 telemetry.failed(span, str(answer.status))
             return answer

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import trio
 
 from extproc import telemetry
+from extproc.metrics import Metrics
 from extproc.oidc.application import Application
 from extproc.oidc.errors import (
     CodeRefused,
@@ -67,9 +68,10 @@ class Flight:
 class Refreshing:
     """now: seconds since the epoch."""
 
-    def __init__(self, sessions: Sessions, now: Callable[[], int]) -> None:
+    def __init__(self, sessions: Sessions, now: Callable[[], int], metrics: Metrics | None = None) -> None:
         self._sessions = sessions
         self._now = now
+        self._metrics = metrics or Metrics()
         self._flights: dict[bytes, Flight] = {}
         self._resting: dict[bytes, tuple[int, int]] = {}  # until when, and how long
         self._unwritten: dict[bytes, Session] = {}
@@ -163,6 +165,7 @@ class Refreshing:
             raise trouble
         if application.userinfo_at_refresh:
             await self._look_up(flight, new, answer, keys)
+        self._metrics.refreshed(provider.name, "renewed")
         telemetry.log(logging.INFO, "refreshed", application=application.name, provider=provider.name)
 
     async def _look_up(self, flight: Flight, new: Session, answer: RefreshResponse, keys: KeySet) -> None:
@@ -222,6 +225,7 @@ class Refreshing:
                 telemetry.log(logging.WARNING, "not_unlocked", reason=error.reason, detail=error.detail)
 
     async def _end(self, flight: Flight, session: Session, over: Ended) -> None:
+        self._metrics.refreshed(flight.provider.name, "ended")
         telemetry.log(
             logging.INFO,
             "session_ended",
@@ -237,6 +241,7 @@ class Refreshing:
                 telemetry.log(logging.WARNING, "not_ended", reason=error.reason, detail=error.detail)
 
     def _rest(self, flight: Flight, session: Session, error: OIDCError) -> None:
+        self._metrics.refreshed(flight.provider.name, "failed")
         before = self._resting.pop(session.id.key, (0, FIRST_REST // 2))[1]
         seconds = min(before * 2, LAST_REST)
         self._resting[session.id.key] = (self._now() + seconds, seconds)

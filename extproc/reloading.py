@@ -13,6 +13,7 @@ from typing import Protocol
 import trio
 
 from extproc import telemetry
+from extproc.metrics.loaded import Reloads
 from extproc.settings import Settings, SettingsError, Source, differences, introduced, with_secrets
 
 EVERY = 1.0  # seconds between two looks at the files
@@ -25,6 +26,8 @@ class NotTaken(Exception):
 
 class Running(Protocol):
     """What runs with the settings. In trio."""
+
+    reloads: Reloads
 
     def check(self, old: Settings, new: Settings) -> None:
         """Raises SettingsError where nothing of the new ones can be used."""
@@ -67,8 +70,10 @@ class Reloading:
             await self._take(new, asked)
         except (SettingsError, NotTaken) as error:
             telemetry.log(logging.ERROR, "not_reloaded", detail="; ".join(str(error).splitlines()))
+            self._running.reloads.failed()
         except Exception as error:  # a file that went between two looks at it, or a bug: nothing to end anything for
             telemetry.log(logging.ERROR, "not_reloaded", exc_info=error, detail=type(error).__name__)
+            self._running.reloads.failed()
 
     async def _take(self, new: Settings, asked: bool) -> None:
         self._running.check(self.settings, new)
@@ -84,3 +89,4 @@ class Reloading:
             await self._running.take(new)
             self.settings = new
             telemetry.log(logging.INFO, "reloaded", detail="keys and client secrets")
+            self._running.reloads.done()

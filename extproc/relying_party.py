@@ -12,6 +12,7 @@ from typing import TypeVar, assert_never
 
 from extproc import telemetry
 from extproc.ending import Ending
+from extproc.metrics import Metrics
 from extproc.oidc.answers import (
     Answer,
     Authenticate,
@@ -74,13 +75,14 @@ class RelyingParty:
         sessions: Sessions,
         clock: Clock = time.time,
         trusted_hops: int = 0,
+        metrics: Metrics | None = None,
     ) -> None:
         self._applications = applications
         self._providers = providers
         self._sessions = sessions
         self._clock = clock
         self._redeeming = Redeeming(sessions, self.now, trusted_hops)
-        self._refreshing = Refreshing(sessions, self.now)
+        self._refreshing = Refreshing(sessions, self.now, metrics)
         self._self_service = SelfService(sessions, self.now, trusted_hops)
         self._ending = Ending(applications, providers, sessions, self.now)
 

@@ -14,10 +14,13 @@ from extproc import admin, telemetry
 from extproc.addresses import Address
 from extproc.bridge import Bridge, guest
 from extproc.doors import CannotListen
+from extproc.metrics import Metrics
+from extproc.metrics.exposition import Page, merged, page
+from extproc.metrics.loaded import Reloads
 from extproc.oidc.errors import OIDCError
 from extproc.operators import Operators
 from extproc.reloading import Reloading
-from extproc.service import Service, allow_descriptors, public_keys
+from extproc.service import Service, allow_descriptors, metrics_of, public_keys
 from extproc.sessions import Sessions
 from extproc.sessions.opening import open_sessions
 from extproc.settings import Settings, Source, differences, with_secrets, with_secrets_of
@@ -36,20 +39,23 @@ def run(settings: Settings, source: Source) -> None:
     tracing = telemetry.set_up_tracing(
         [Recorder(traces)], settings.tracing.endpoint, standard=telemetry.standard(), users=settings.tracing.users
     )
-    sessions = open_sessions(settings.store)
+    metrics = metrics_of(settings)
+    sessions = open_sessions(settings.store, metrics)
     if not shares_tombstones(settings.store):
         telemetry.log(
             logging.WARNING, "tombstones_not_shared", detail="store.tombstones is not set, see docs/sessions.md"
         )
     try:
-        guest(partial(_serve, settings, source, sessions, traces))
+        guest(partial(_serve, settings, source, sessions, traces, metrics))
     finally:
         tracing.shutdown()
 
 
-async def _serve(settings: Settings, source: Source, sessions: Sessions, traces: TraceStore, bridge: Bridge) -> None:
-    service = Service(settings, settings.listen, sessions, bridge)
-    alone = Alone(settings, service, traces)
+async def _serve(
+    settings: Settings, source: Source, sessions: Sessions, traces: TraceStore, metrics: Metrics, bridge: Bridge
+) -> None:
+    service = Service(settings, settings.listen, sessions, bridge, metrics)
+    alone = Alone(settings, service, traces, metrics)
     reloading = Reloading(source, settings, alone)
     told = _signals(lambda: bridge.spawn(reloading.ask))
     over = trio.Event()
@@ -80,8 +86,9 @@ async def _within(scope: trio.CancelScope, reloading: Reloading) -> None:
 class Alone:
     """The one worker with its admin. In trio. See Running."""
 
-    def __init__(self, settings: Settings, service: Service, traces: TraceStore) -> None:
-        self._service, self._traces = service, traces
+    def __init__(self, settings: Settings, service: Service, traces: TraceStore, metrics: Metrics) -> None:
+        self._service, self._traces, self._metrics = service, traces, metrics
+        self.reloads = Reloads(metrics)
         self._app = self._application(settings)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,8 +102,17 @@ class Alone:
         async def gauges() -> tuple[tuple[str, int], ...]:
             return self._service.gauges()
 
-        jwks, operators = public_keys(settings), Operators(settings)
-        return admin.application(readiness=missing, jwks=jwks, traces=self._traces, gauges=gauges, operators=operators)
+        async def exposition(accept: str) -> Page:
+            return page(merged([("1", self._metrics.families())]), accept)
+
+        return admin.application(
+            readiness=missing,
+            jwks=public_keys(settings),
+            traces=self._traces,
+            gauges=gauges,
+            metrics=exposition,
+            operators=Operators(settings),
+        )
 
     def check(self, old: Settings, new: Settings) -> None:
         """Nothing: what cannot be taken stays as it is."""
@@ -112,8 +128,10 @@ class Alone:
         if differing := differences(old, new):
             said = f"{', '.join(differing)}: with workers: 1 only the secret and client secrets are taken while it runs"
             telemetry.log(logging.ERROR, "not_reloaded", detail=f"{said}; restart it, or have workers: 2 or more")
+            self.reloads.failed()
         else:
             telemetry.log(logging.INFO, "reloaded", detail="keys and client secrets")
+            self.reloads.done()
         return taken
 
 

@@ -1,7 +1,7 @@
 """The asyncio edge: the ext_proc servicer on grpc.aio, health, bind and drain. Reads, writes, and hops into trio for a Step.
 
 The contract with Envoy, of which every line below is a consequence: each phase gets exactly one answer, or the stream is aborted
-with an error. A stream that ends cleanly without an answer lets the request through, so there is one way out of `_process` that
+with an error. A stream that ends cleanly without an answer lets the request through, so there is one way out of `process` that
 returns, and it is behind the write of an answer.
 """
 
@@ -14,6 +14,7 @@ from functools import partial
 
 import grpc
 import trio
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2_grpc
 from opentelemetry.trace import Span, SpanKind
 
@@ -25,6 +26,7 @@ from extproc.doors import CannotListen, Door
 from extproc.health import Health
 from extproc.lanes import Lanes, Slot
 from extproc.live import Live
+from extproc.metrics import INLINE, Metrics
 from extproc.oidc.answers import Answer, Continue, Lookup, ReadBody, Respond, Step, kind
 from extproc.oidc.errors import Overloaded
 from extproc.oidc.http import Request
@@ -45,11 +47,19 @@ PENDING = 100_000
 class Server:
     """The servicer. Everything it holds is a counter: no state of a request outlives its stream."""
 
-    def __init__(self, relying_party: RelyingParty, bridge: Bridge, timeouts: Timeouts, limits: Limits) -> None:
+    def __init__(
+        self,
+        relying_party: RelyingParty,
+        bridge: Bridge,
+        timeouts: Timeouts,
+        limits: Limits,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._relying_party = relying_party
         self._processor = Processor(relying_party)
         self._bridge = bridge
         self._timeouts = timeouts
+        self._metrics = metrics or Metrics()
         self.lanes = Lanes(limits)
         self.live = Live(relying_party)
         self._ids = itertools.count(1)
@@ -60,11 +70,31 @@ class Server:
         metadata = _pairs(context.invocation_metadata() or ())
         attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
         self.lanes.streams += 1
+        outcome, started = "unanswered", time.perf_counter()
         try:
             with telemetry.span(PROCESS, SpanKind.SERVER, attributes, telemetry.parent_of(metadata)) as span:
-                held = await self._process(context, dict(metadata), span)
+                response, held = await self._process(context, dict(metadata), span, started)
+                outcome = "answered"
+                # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
+                span.add_event("answered")
+                try:
+                    await context.write(response)
+                except BaseException:
+                    if held is not None:
+                        self.lanes.leave(held[2])
+                    raise
+        except asyncio.CancelledError:
+            outcome = "answered" if outcome == "answered" else "cancelled"
+            raise
+        except (grpc.aio.AbortError, DecodeError):
+            outcome = "aborted"
+            raise
+        except BaseException:
+            outcome = "unanswered"
+            raise
         finally:
             self.lanes.streams -= 1
+            self._metrics.ended(outcome)
         if held is not None:
             application, session, slot = held
             try:
@@ -72,10 +102,12 @@ class Server:
             finally:
                 self.lanes.leave(slot)
 
-    async def _process(self, context: Context, metadata: dict[str, str], span: Span) -> Held | None:
-        """The request's phases. What it gives is to be held on: a live stream."""
+    async def _process(
+        self, context: Context, metadata: dict[str, str], span: Span, started: float
+    ) -> tuple[wire.ProcessingResponse, Held | None]:
+        """The answer, to be written, and what is to be held on: a live stream. Aborts when its peer breaks the protocol."""
         message = await context.read()
-        started = time.time_ns()
+        began = time.time_ns()
         if not isinstance(message, wire.ProcessingRequest):
             await context.abort(grpc.StatusCode.ABORTED, "the stream ended before its first message")
         try:
@@ -85,20 +117,18 @@ class Server:
             telemetry.log(logging.ERROR, "unexpected_message", detail=str(error))
             telemetry.failed(span, "unexpected_message")
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
-        answer = await self._answer(context, head, span)
+        lane, answer = await self._answer(context, head, span)
         held = None
         if head.live:
             answer, held = self._take(answer, head)
-        self._note(answer, head, span, started)
+        self._note(answer, head, span, began)
+        self._metrics.answered(lane, head.request.application, answer.reason, time.perf_counter() - started, span)
         try:
-            # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
-            span.add_event("answered")
-            await context.write(self._encode(answer, head))
+            return self._encode(answer, head), held
         except BaseException:
             if held is not None:
                 self.lanes.leave(held[2])
             raise
-        return held
 
     def _take(self, answer: Answer, head: messages.RequestHead) -> tuple[Answer, Held | None]:
         """A place for a live stream. One that nobody would end is not let through."""
@@ -111,15 +141,16 @@ class Server:
             return self._processor.refuse(request, error), None
         return answer, (request.application, answer.session, slot)
 
-    async def _answer(self, context: Context, head: messages.RequestHead, span: Span) -> Answer:
+    async def _answer(self, context: Context, head: messages.RequestHead, span: Span) -> tuple[str, Answer]:
+        """The answer, and the lane in which it was found."""
         if self.lanes.crowded:
-            return self._processor.refuse(head.request, Overloaded("too many streams (limits.streams)"))
+            return INLINE, self._processor.refuse(head.request, Overloaded("too many streams (limits.streams)"))
         decision = self._processor.step(head)
         if isinstance(decision, ReadBody):
             decision = self._processor.read(head, await self._body(context, head, span))
         if isinstance(decision, Continue | Respond):
-            return decision
-        return await self._hold(context, head, decision, span)
+            return INLINE, decision
+        return kind(decision), await self._hold(context, head, decision, span)
 
     async def _body(self, context: Context, head: messages.RequestHead, span: Span) -> bytes:
         """Answers the headers and waits for the body, which is a phase of its own. What comes in its place aborts the stream."""

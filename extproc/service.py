@@ -4,7 +4,7 @@ import asyncio
 import logging
 import resource
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 import trio
@@ -13,9 +13,14 @@ from extproc import telemetry
 from extproc.addresses import Address
 from extproc.bridge import Bridge
 from extproc.doors import Door
+from extproc.lanes import KINDS
+from extproc.metrics import Metrics, Reading, lag, otlp
+from extproc.metrics import catalogue as the
 from extproc.oidc.application import Application
-from extproc.oidc.assertion import jwks
+from extproc.oidc.assertion import jwks, key_id
 from extproc.oidc.client import Client
+from extproc.oidc.errors import StoreUnavailable
+from extproc.oidc.reasons import REASONS
 from extproc.oidc.seal import KeyRing
 from extproc.oidc.step_up import Demand
 from extproc.provider import Provider
@@ -25,12 +30,18 @@ from extproc.sessions import Sessions
 from extproc.settings import ApplicationSettings, Settings
 from extproc.turnstile import Turnstile
 
+COUNT_EVERY = 60.0  # seconds between two counts of the sessions
 FINISHED = ("callback", "refresh", "logout", "provider_logout")  # what goes on after its client has left
 
 
 def public_keys(settings: Settings) -> str:
     """The assertion's key set as JSON."""
     return jwks(settings.key_ring())
+
+
+def metrics_of(settings: Settings) -> Metrics:
+    """The metrics of a process that decides: what their labels may say comes from the settings and the table of reasons."""
+    return Metrics(settings.applications, REASONS)
 
 
 def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
@@ -96,21 +107,30 @@ def allow_descriptors() -> None:
 class Service:
     """Built whole, then warmed, then listening, then drained. On the asyncio side of the bridge."""
 
-    def __init__(self, settings: Settings, listen: Address, sessions: Sessions, bridge: Bridge) -> None:
-        known = self._applications = applications(settings, settings.key_ring())
-        turnstile = Turnstile()
+    def __init__(
+        self, settings: Settings, listen: Address, sessions: Sessions, bridge: Bridge, metrics: Metrics, worker: int = 1
+    ) -> None:
+        self._ring = settings.key_ring()
+        known = self._applications = applications(settings, self._ring)
+        self._turnstile = Turnstile()
+        self._metrics, self._worker = metrics, str(worker)
         self._providers = {
-            name: Provider(name, provider, settings.timeouts, settings.limits, turnstile)
+            name: Provider(name, provider, settings.timeouts, settings.limits, self._turnstile, metrics)
             for name, provider in settings.providers.items()
         }
         by_application = {name: self._providers[str(settings.applications[name].provider)] for name in known}
-        party = RelyingParty(known, by_application, sessions, trusted_hops=settings.gateway.trusted_hops)
-        self._server = Server(party, bridge, settings.timeouts, settings.limits)
+        hops = settings.gateway.trusted_hops
+        party = RelyingParty(known, by_application, sessions, trusted_hops=hops, metrics=metrics)
+        self._server = Server(party, bridge, settings.timeouts, settings.limits, metrics)
         self._listener = Listener(self._server, Door(listen, settings.listen_tls, settings.listen_mode))
         self._warm = [trio.CancelScope() for _ in self._providers]
         self._watch = trio.CancelScope()
         self._drain, self._sessions, self._bridge = settings.timeouts.drain, sessions, bridge
         self._loop = asyncio.get_running_loop()
+        self._store, self._endpoint = settings.store.kind, settings.metrics.endpoint
+        self._count: int | None = None
+        self._background, self._looked_after = trio.CancelScope(), trio.Event()
+        metrics.watch(self._readings)
 
     def warm(self) -> None:
         """From now on the store is looked for, and metadata and keys are fetched and kept fresh."""
@@ -118,10 +138,13 @@ class Service:
         for scope, provider in zip(self._warm, self._providers.values(), strict=True):
             self._bridge.spawn(partial(_within, scope, provider.keep_warm))
         self._bridge.spawn(partial(_within, self._watch, self._server.live.watch))
+        self._lagging = asyncio.create_task(lag.of_asyncio(self._metrics))
+        self._bridge.spawn(self._look_after)
 
     def take(self, settings: Settings) -> None:
         """From now on with the key ring and the client secrets of other settings; what is in hand goes on as it began."""
-        self._applications.update(applications(settings, settings.key_ring()))
+        self._ring = settings.key_ring()
+        self._applications.update(applications(settings, self._ring))
 
     async def listen(self) -> None:
         """Raises CannotListen."""
@@ -131,17 +154,19 @@ class Service:
         """Leaves the address, finishes what is held within timeouts.drain, closes everything."""
         telemetry.log(logging.INFO, "draining", seconds=self._drain)
         started = time.monotonic()
+        self._lagging.cancel()
         await self._listener.drain(self._drain)
         await self._bridge.run(partial(self._close, started + self._drain))
 
     async def _close(self, deadline: float) -> None:
         """In trio."""
-        for scope in (*self._warm, self._watch):
+        for scope in (*self._warm, self._watch, self._background):
             scope.cancel()
         # what goes on after its client has left, a code exchange, may finish as well
         with trio.move_on_after(max(0.5, deadline - time.monotonic())):
             while any(self._server.lanes.held(kind) for kind in FINISHED):  # noqa: ASYNC110 - once in a life
                 await trio.sleep(0.02)
+        await self._looked_after.wait()  # a count of the sessions, the last export
         for provider in self._providers.values():
             await provider.aclose()
         await self._sessions.aclose()
@@ -159,6 +184,45 @@ class Service:
         tasks = trio.lowlevel.current_statistics().tasks_living
         both = (("trio.tasks", tasks), ("asyncio.tasks", len(asyncio.all_tasks(self._loop))))
         return (*self._server.lanes.gauges(), ("work", self._bridge.busy), *both)
+
+    def _readings(self) -> Iterable[Reading]:
+        """In trio."""
+        lanes = self._server.lanes
+        yield Reading(the.IN_FLIGHT, lanes.streams)
+        yield Reading(the.STREAMS_LIMIT, lanes.limits.streams)
+        for kind in KINDS:
+            yield Reading(the.HELD, lanes.held(kind), (kind,))
+            yield Reading(the.HELD_LIMIT, getattr(lanes.limits, kind), (kind,))
+            yield Reading(the.HELD_OLDEST, lanes.oldest(kind), (kind,))
+        yield Reading(the.RING, len(self._ring.keys))
+        yield from (Reading(the.KEY, 1, (key_id(key),)) for key in self._ring.keys)
+        yield Reading(the.WORK, self._bridge.busy)
+        yield Reading(the.WAITING, self._turnstile.waiting)
+        for provider in self._providers.values():
+            yield from provider.readings()
+        yield Reading(the.STORE_READY, self._sessions.missing is None, (self._store,))
+        if self._count is not None:
+            yield Reading(the.SESSIONS, self._count, (self._store,))
+        yield Reading(the.TRIO_TASKS, trio.lowlevel.current_statistics().tasks_living)
+        yield Reading(the.ASYNCIO_TASKS, len(asyncio.all_tasks(self._loop)))
+
+    async def _look_after(self) -> None:
+        """What is measured in trio by the clock, and exported by it."""
+        with self._background:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lag.of_trio, self._metrics)
+                nursery.start_soon(self._count_sessions)
+                if (exporter := otlp.exporter(self._endpoint)) is not None:
+                    nursery.start_soon(otlp.export, self._metrics, exporter, self._worker)
+        self._looked_after.set()
+
+    async def _count_sessions(self) -> None:
+        while True:
+            try:
+                self._count = await self._sessions.count(int(time.time()))
+            except StoreUnavailable:
+                self._count = None
+            await trio.sleep(COUNT_EVERY)
 
     @property
     def checkers(self) -> int:

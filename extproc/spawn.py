@@ -14,6 +14,8 @@ from extproc.channel import (
     Ask,
     Failed,
     Listen,
+    Measure,
+    Measured,
     Message,
     Prepared,
     Report,
@@ -121,10 +123,10 @@ class Worker:
         self.began = trio.current_time()
         self.ended = trio.Event()
         self.failure = ""
-        self._prepared, self._serving, self._reported = trio.Event(), trio.Event(), trio.Event()
-        self._report: Report | None = None
-        self._taken = trio.Event()
+        self._prepared, self._serving, self._answered, self._taken = (trio.Event() for _ in range(4))
+        self._answer: Report | Measured | None = None
         self._asking, self._taking = trio.Lock(), trio.Lock()
+        self._silent = False
 
     async def run(self, start: Start, spans: TakeSpans) -> None:
         """Hears it until it ends."""
@@ -139,7 +141,7 @@ class Worker:
         self.handle.kill()  # whoever says nothing any more cannot be told anything either
         self.failure = self.failure or f"it ended with {how(await self.handle.wait())}"
         self.ended.set()
-        for event in (self._prepared, self._serving, self._reported, self._taken):
+        for event in (self._prepared, self._serving, self._answered, self._taken):
             event.set()
 
     def _heard(self, message: Message, spans: TakeSpans) -> None:
@@ -150,9 +152,9 @@ class Worker:
                 self._serving.set()
             case Taken():
                 self._taken.set()
-            case Report():
-                self._report = message
-                self._reported.set()
+            case Report() | Measured():
+                self._answer = message
+                self._answered.set()
             case Spans(otlp):
                 spans(otlp)
             case Failed(detail):
@@ -192,14 +194,29 @@ class Worker:
 
     async def report(self) -> Report | None:
         """How it is; None when it does not say."""
+        answer = await self._asked(Ask())
+        return answer if isinstance(answer, Report) else None
+
+    async def metrics(self) -> str | None:
+        """Its metrics as OpenMetrics text; None when it does not say."""
+        answer = await self._asked(Measure())
+        return answer.openmetrics if isinstance(answer, Measured) else None
+
+    async def _asked(self, question: Ask | Measure) -> Report | Measured | None:
         async with self._asking:
-            self._report, self._reported = None, trio.Event()
+            self._answer, self._answered = None, trio.Event()
             if self.ended.is_set():
                 return None
             with trio.move_on_after(ANSWER):
-                await self.handle.send(Ask())
-                await self._reported.wait()
-            return self._report
+                await self.handle.send(question)
+                await self._answered.wait()
+            self._silent = self._answer is None
+            return self._answer
+
+    @property
+    def well(self) -> bool:
+        """Whether it serves, and answered when it was asked last."""
+        return self.serving and not self._silent
 
     @property
     def serving(self) -> bool:

@@ -2,12 +2,17 @@
 
 import logging
 import signal
+from collections.abc import Iterable
 
 import trio
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
 from extproc import admin, telemetry
+from extproc.metrics import ProcessMetrics, Reading, otlp
+from extproc.metrics import catalogue as the
+from extproc.metrics.exposition import Page, from_text, merged, page
+from extproc.metrics.loaded import Reloads
 from extproc.oidc.assertion import jwks
 from extproc.oidc.errors import OIDCError
 from extproc.operators import Operators
@@ -16,6 +21,8 @@ from extproc.settings import Settings, SettingsError, Source, with_secrets
 from extproc.spawn import WorkerFailed, launch
 from extproc.traces import BadExport, TraceStore
 from extproc.workers import Workers
+
+SUPERVISOR = "supervisor"  # in metrics, the worker that is none
 
 
 class CannotStart(Exception):
@@ -65,6 +72,9 @@ class Supervisor:
     def __init__(self, settings: Settings, source: Source, nursery: trio.Nursery) -> None:
         self._settings, self._nursery = settings, nursery
         self._traces = TraceStore(settings.tracing.kept, slow=settings.tracing.slow)
+        self._metrics = ProcessMetrics()
+        self._metrics.watch(self._counted)
+        self.reloads = Reloads(self._metrics)
         self.workers = Workers(settings, launch, self._take_spans, nursery)
         self.reloading = Reloading(source, settings, self)
         self._app = self._application(settings)
@@ -80,6 +90,8 @@ class Supervisor:
             text = str(error) if isinstance(error, WorkerFailed) else admin.cannot_bind(self._settings.admin, error)
             raise CannotStart(text) from None
         self._nursery.start_soon(self._watch)
+        if (exporter := otlp.exporter(self._settings.metrics.endpoint)) is not None:
+            self._nursery.start_soon(otlp.export, self._metrics, exporter, SUPERVISOR)
         self._log("serving")
 
     async def stop(self) -> None:
@@ -112,6 +124,7 @@ class Supervisor:
         self._app = self._application(new)
         telemetry.set_up_logging(new.log.level, new.log.format)
         self._log("reloaded")
+        self.reloads.done()
         return new
 
     def _log(self, event: str) -> None:
@@ -133,6 +146,7 @@ class Supervisor:
             jwks=jwks(settings.key_ring()),
             traces=self._traces,
             gauges=self.workers.gauges,
+            metrics=self._exposition,
             operators=Operators(settings),
         )
 
@@ -141,6 +155,16 @@ class Supervisor:
             await self._app(scope, receive, send)  # whichever is there now
 
         await admin.serve(app, self._settings.admin, ready=lambda _: task_status.started(), shutdown=self._over)
+
+    async def _exposition(self, accept: str) -> Page:
+        """All workers' and this process's own, which is the worker SUPERVISOR."""
+        said = await self.workers.metrics()
+        ours = [(SUPERVISOR, self._metrics.families())]
+        return page(merged(ours + [(str(number), from_text(text)) for number, text in said]), accept)
+
+    def _counted(self) -> Iterable[Reading]:
+        yield Reading(the.WORKERS, self.workers.well)
+        yield Reading(the.WORKERS_WANTED, self._settings.worker_count)
 
     def _take_spans(self, otlp: bytes) -> None:
         try:

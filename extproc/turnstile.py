@@ -18,6 +18,11 @@ class Turnstile:
         self._waiting = trio.lowlevel.ParkingLot()
         self._turning = False
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a turn."""
+        return len(self._waiting)
+
     async def __call__(self) -> None:
         """Returns in this turn while it has room, else in one that has. Cancelled as any wait is."""
         if self._free > 0 and not self._waiting:

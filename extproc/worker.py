@@ -31,6 +31,8 @@ from extproc.channel import (
     Drain,
     Failed,
     Listen,
+    Measure,
+    Measured,
     Message,
     Prepared,
     Report,
@@ -43,8 +45,9 @@ from extproc.channel import (
     encode,
 )
 from extproc.doors import CannotListen
+from extproc.metrics.exposition import to_text
 from extproc.oidc.errors import OIDCError
-from extproc.service import Service, allow_descriptors
+from extproc.service import Service, allow_descriptors, metrics_of
 from extproc.sessions.opening import open_sessions
 
 SOON = 500  # milliseconds until a finished span is on its way
@@ -104,8 +107,11 @@ class Worker:
     async def run(self) -> None:
         settings = self._start.settings
         try:
-            sessions = open_sessions(settings.store)
-            self._service = Service(settings, self._start.listen, sessions, self._bridge)
+            self._metrics = metrics_of(settings)
+            sessions = open_sessions(settings.store, self._metrics)
+            self._service = Service(
+                settings, self._start.listen, sessions, self._bridge, self._metrics, self._start.number
+            )
         except OIDCError as error:
             return self._say(Failed(error.detail))
         except OSError as error:  # a provider's ca_file
@@ -139,6 +145,8 @@ class Worker:
                         self._say(Taken())
                     case Ask():
                         self._say(await self._bridge.run(self._report))
+                    case Measure():
+                        self._say(await self._bridge.run(self._measured))
                     case Drain():
                         break
         except CannotListen as error:
@@ -150,6 +158,9 @@ class Worker:
 
     async def _report(self) -> Report:
         return Report(self._service.missing(), self._service.gauges(), self._service.checkers)
+
+    async def _measured(self) -> Measured:
+        return Measured(to_text(self._metrics.families()))
 
     def _say(self, message: Message) -> None:
         if not self._writer.is_closing():

@@ -10,6 +10,7 @@ The rules:
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import trio
 
@@ -18,6 +19,7 @@ from extproc.channel import Drain, Report, Start
 from extproc.settings import Settings
 from extproc.spawn import Handle, TakeSpans, Worker, WorkerFailed
 
+T = TypeVar("T")
 Launch = Callable[[], Awaitable[Handle]]
 Pairs = tuple[tuple[str, str], ...]
 
@@ -120,17 +122,30 @@ class Workers:
                 sums[name] += number
         return (("workers", len(reports)), *sums.items())
 
+    @property
+    def well(self) -> int:
+        """How many serve, and answered when they were asked last."""
+        return sum(worker.well for worker in self._now)
+
+    async def metrics(self) -> tuple[tuple[int, str], ...]:
+        """Those that the workers say, as (worker, OpenMetrics text); without who does not answer."""
+        texts = await self._of_all(Worker.metrics)
+        return tuple((worker.number, text) for worker, text in texts if text is not None)
+
     async def _reports(self) -> list[tuple[Worker, Report | None]]:
+        return await self._of_all(Worker.report)
+
+    async def _of_all(self, question: Callable[[Worker], Awaitable[T]]) -> list[tuple[Worker, T]]:
         workers = list(self._now)
-        reports: dict[Worker, Report | None] = {}
+        answers: dict[Worker, T] = {}
 
         async def ask(worker: Worker) -> None:
-            reports[worker] = await worker.report()
+            answers[worker] = await question(worker)
 
         async with trio.open_nursery() as nursery:
             for worker in workers:
                 nursery.start_soon(ask, worker)
-        return [(worker, reports[worker]) for worker in workers]
+        return [(worker, answers[worker]) for worker in workers]
 
     async def _spawn(self, place: int, settings: Settings) -> Worker:
         try:

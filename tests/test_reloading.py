@@ -8,6 +8,8 @@ import pytest
 import trio
 import trio.testing
 
+from extproc.metrics import ProcessMetrics
+from extproc.metrics.loaded import Reloads
 from extproc.reloading import EVERY, FETCH, NotTaken, Reloading
 from extproc.settings import Settings, SettingsError, Source, with_secrets
 from extproc.settings.source import secret_files
@@ -132,6 +134,7 @@ class FakeRunning:
     """What runs, with a diary: (seconds since the start, what, ring)."""
 
     def __init__(self):
+        self.reloads = Reloads(ProcessMetrics())
         self.diary, self.refuse, self.began = [], None, trio.current_time()
 
     def _note(self, what, settings):

@@ -16,6 +16,7 @@ from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, PUBLIC, SERVICE
 from extproc.doors import CannotListen, Door
 from extproc.messages import GRPC_UNAUTHENTICATED
+from extproc.metrics import Metrics
 from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
 from extproc.oidc.errors import ProviderUnavailable, StoreUnavailable
@@ -90,7 +91,7 @@ def headers(path="/private", method="GET", authority="app.example", **more):
 def serving(request):
     """serving(test, ...): runs `await test(call)` beside a server; call(*messages) gives the answers of one stream."""
 
-    def run(test, *, provider=None, store=None, limits=None, app=None):
+    def run(test, *, provider=None, store=None, limits=None, app=None, metrics=None):
         async def body(bridge):
             party = RelyingParty(
                 {"app": app or application()},
@@ -98,7 +99,7 @@ def serving(request):
                 StoredSessions(store or FakeStore()),
                 lambda: NOW,
             )
-            server = Server(party, bridge, Timeouts(), limits or Limits())
+            server = Server(party, bridge, Timeouts(), limits or Limits(), metrics)
             listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
             await listener.start()
             async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
@@ -175,6 +176,73 @@ def test_a_stream_that_ends_without_a_message_is_aborted(serving):
         assert (await aborted(call)).code() == grpc.StatusCode.ABORTED
 
     serving(test)
+
+
+class Away(FakeProvider):
+    """Its metadata cannot be had."""
+
+    def __init__(self):
+        super().__init__(None)
+
+
+class Nameless(Away):
+    """A bug outside the boundary."""
+
+    @property
+    def name(self):
+        raise ValueError
+
+
+class Stuck(Away):
+    """Says nothing until its client leaves."""
+
+    asked = False
+
+    async def metadata(self):
+        self.asked = True
+        await trio.sleep_forever()
+
+
+async def leaves(call, provider):
+    asking = asyncio.create_task(call(headers(**BROWSER)))
+    while not provider.asked:
+        await asyncio.sleep(0.01)
+    asking.cancel()
+    await asyncio.wait([asking])
+
+
+@pytest.mark.parametrize(
+    ("provider", "happens", "outcome"),
+    [
+        (FakeProvider, lambda call, _: call(headers(**BROWSER)), "answered"),
+        (Away, lambda call, _: call(headers(**BROWSER)), "answered"),
+        (FakeProvider, lambda call, _: aborted(call), "aborted"),
+        (FakeProvider, lambda call, _: aborted(call, wire.ProcessingRequest()), "aborted"),
+        (FakeProvider, lambda call, _: aborted(call, b"\xff\xff\xff"), "aborted"),
+        (Stuck, leaves, "cancelled"),
+        (Nameless, lambda call, _: aborted(call, headers(**BROWSER)), "unanswered"),
+    ],
+    ids=["answered", "refused", "no message", "another message", "no protobuf", "left", "bug"],
+)
+def test_each_stream_is_counted_by_how_it_ended(serving, provider, happens, outcome):
+    metrics, provider = Metrics(), provider()
+
+    def outcomes():
+        return {
+            sample.labels["outcome"]: sample.value
+            for family in metrics.families()
+            if family.name == "extproc_streams"
+            for sample in family.samples
+            if sample.name.endswith("_total") and sample.value
+        }
+
+    async def test(call):
+        await happens(call, provider)
+        while not outcomes():
+            await asyncio.sleep(0.01)
+
+    serving(test, provider=provider, metrics=metrics)
+    assert outcomes() == {outcome: 1}
 
 
 @pytest.mark.parametrize(

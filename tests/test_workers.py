@@ -8,7 +8,21 @@ import trio
 import trio.testing
 
 from extproc.addresses import Address
-from extproc.channel import Ask, Drain, Failed, Listen, Prepared, Report, Serving, Spans, Start, Take, Taken
+from extproc.channel import (
+    Ask,
+    Drain,
+    Failed,
+    Listen,
+    Measure,
+    Measured,
+    Prepared,
+    Report,
+    Serving,
+    Spans,
+    Start,
+    Take,
+    Taken,
+)
 from extproc.settings import Settings
 from extproc.spawn import START, WorkerFailed
 from extproc.workers import FOUND, STEADY, Workers, pause
@@ -50,6 +64,9 @@ class FakeWorker:
                 self.taken = message.settings
                 if not house.stubborn:
                     await self._say.send(Taken())
+            case Measure():
+                if not house.silent:
+                    await self._say.send(Measured(f"of {self.number}"))
             case Drain():
                 if not house.stubborn:
                     self.end()
@@ -289,6 +306,16 @@ async def test_what_is_missing_and_what_is_in_hand_is_said_of_all(house, autojum
         house.silent = True
         assert await workers.missing() == (("worker 1", "it does not answer"), ("worker 2", "it does not answer"))
         assert dict(await workers.gauges()) == {"workers": 0}
+
+
+async def test_metrics_are_those_of_the_workers_that_answer(house, autojump_clock):
+    async with house.workers(OLD) as workers:
+        await workers.start()
+        assert await workers.metrics() == ((1, "of 0"), (2, "of 1")) and workers.well == 2
+        house.silent = True
+        assert await workers.metrics() == () and workers.well == 0
+        house.silent = False
+        assert len(await workers.metrics()) == 2 and workers.well == 2
 
 
 async def test_spans_of_workers_are_passed_on(house, autojump_clock):

@@ -80,6 +80,9 @@ class SessionStore(Tombstones, Protocol):
     async def page(self, after: bytes | None, limit: int, now: int) -> Page:
         """Sessions, about `limit` at once: each that is there from the first page to the last comes at least once. None begins."""
 
+    async def count(self, now: int) -> int | None:
+        """How many sessions there are, roughly; None where that could not be known cheaply."""
+
     async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
         """The right to change a session, for so long. One holder at a time among all processes; the holder itself renews it.
 
@@ -153,6 +156,9 @@ class Sessions(Protocol):
 
     async def end_keys(self, keys: Sequence[bytes]) -> None:
         """Ends the sessions of these records, which tagged() gave."""
+
+    async def count(self, now: int) -> int | None:
+        """See SessionStore; None where they are in cookies."""
 
     async def over(self, key: bytes, now: int) -> bool:
         """Whether bury() has it."""

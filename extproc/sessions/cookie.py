@@ -88,6 +88,9 @@ class CookieSessions:
     async def end_keys(self, keys: Sequence[bytes]) -> None:
         """Nothing: there are no records."""
 
+    async def count(self, now: int) -> int | None:
+        return None
+
     async def over(self, key: bytes, now: int) -> bool:
         return await self.tombstones.buried((key,), now) > 0
 

@@ -2,8 +2,10 @@
 
 from typing import assert_never
 
+from extproc.metrics import Metrics
 from extproc.sessions import Sessions, SessionStore
 from extproc.sessions.cookie import CookieSessions
+from extproc.sessions.measured import MeasuredStore
 from extproc.sessions.memory import MemoryTombstones
 from extproc.sessions.sqlite import SQLiteStore
 from extproc.sessions.stored import StoredSessions
@@ -11,14 +13,18 @@ from extproc.sessions.successors import SharedSuccessors
 from extproc.settings import CookieSettings, StoreSettings, TombstoneSettings
 
 
-def open_sessions(settings: StoreSettings) -> Sessions:
-    """Raises StoreUnavailable where the store cannot be used at all, such as a file that is no database of ours."""
+def open_sessions(settings: StoreSettings, metrics: Metrics | None = None) -> Sessions:
+    """With metrics: measured. Raises StoreUnavailable where the store cannot be used at all, such as a file that is no database of ours."""
     if isinstance(settings, CookieSettings):
         if settings.tombstones is None:
             return CookieSessions(MemoryTombstones())
-        shared = open_store(settings.tombstones, "store.tombstones")
+        shared = _measured(open_store(settings.tombstones, "store.tombstones"), settings.tombstones, metrics)
         return CookieSessions(shared, SharedSuccessors(shared))
-    return StoredSessions(open_store(settings, "store"))
+    return StoredSessions(_measured(open_store(settings, "store"), settings, metrics))
+
+
+def _measured(store: SessionStore, settings: TombstoneSettings, metrics: Metrics | None) -> SessionStore:
+    return MeasuredStore(store, settings.kind, metrics) if metrics is not None else store
 
 
 def open_store(settings: TombstoneSettings, key: str = "store") -> SessionStore:

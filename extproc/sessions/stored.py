@@ -108,6 +108,9 @@ class StoredSessions:
         for key in keys:
             await self.store.delete(key)
 
+    async def count(self, now: int) -> int | None:
+        return await self.store.count(now)
+
     async def over(self, key: bytes, now: int) -> bool:
         return await self.store.buried((key,), now) > 0
 

@@ -106,6 +106,21 @@ class Tracing(Model):
         return self
 
 
+class Metrics(Model):
+    """Where metrics go besides `/metrics` of the admin, which Prometheus reads. OTEL_* variables of the OpenTelemetry SDK count as well."""
+
+    endpoint: str | None = Field(
+        None,
+        description="OTLP/HTTP base address for metrics, such as http://collector:4318; default: nowhere (and OTEL_*)",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.endpoint is not None:
+            base_address(self.endpoint, "endpoint", path=True)
+        return self
+
+
 class Log(Model):
     """The processor's log, on stderr."""
 

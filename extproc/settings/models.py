@@ -11,7 +11,7 @@ from extproc.addresses import Address, collide, is_loopback, of_worker
 from extproc.oidc.seal import KeyRing
 from extproc.settings.applications import ApplicationSettings, Identity
 from extproc.settings.gateway import Gateway
-from extproc.settings.limits import Limits, Log, SessionSettings, Timeouts, Tracing
+from extproc.settings.limits import Limits, Log, Metrics, SessionSettings, Timeouts, Tracing
 from extproc.settings.listening import ListenTLS, Mode, Plaintext
 from extproc.settings.providers import ProviderSettings
 from extproc.settings.store import CookieSettings, SQLiteSettings, StoreSettings, shares_tombstones
@@ -33,7 +33,7 @@ class Settings(Model):
     listen_mode: Mode = Field(0o660, description="access rights of listen where it is a unix socket, octal in quotes")
     admin: Listen = Field(
         Address(host="127.0.0.1", port=9490),
-        description="probes and traces of all workers, http; takes OTLP at /v1/traces",
+        description="probes, metrics and traces of all workers, http; takes OTLP at /v1/traces",
     )
     allow_plaintext: tuple[Plaintext, ...] = Field(
         (),
@@ -54,6 +54,7 @@ class Settings(Model):
     timeouts: Timeouts = Field(Timeouts(), description="deadlines")
     limits: Limits = Field(Limits(), description="how much at once")
     tracing: Tracing = Field(Tracing(), description="where spans go")
+    metrics: Metrics = Field(Metrics(), description="where metrics go")
     log: Log = Field(Log(), description="the processor's log")
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from rig.liar import Liar
 from rig.load import KINDS, Load
 from rig.ports import answers
@@ -91,6 +93,9 @@ def test_rel_28_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_reque
                 assert "rolled" in other.navigate(stack.url("/private")).headers["location"]
         keys = httpx.get(f"{stack.admin}/.well-known/jwks.json", trust_env=False).json()["keys"]
         assert len(keys) == 2  # the admin, too, has the new ring
+        assert metrics(stack, "extproc_settings_generation", "worker") == {"supervisor": 3}
+        assert metrics(stack, "extproc_sealing_keys", "worker") == {"1": 2, "2": 2}
+        assert metrics(stack, "extproc_streams_total", "outcome")["unanswered"] == 0
         assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
 
 
@@ -188,11 +193,25 @@ def test_rel_36_sessions_logout_and_single_use_hold_across_workers() -> None:
 def test_rel_28_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_line(two, settings, said) -> None:
     old = workers(two)
     change(two, **settings)
+    before = metrics(two, "extproc_settings_reloads_total", "outcome")
     hang_up(two, "not_reloaded")
+    after = metrics(two, "extproc_settings_reloads_total", "outcome")
+    assert (after["failure"], after["success"]) == (before["failure"] + 1, before["success"])
     last = lines(two, "not_reloaded")[-1]
     assert said in last["detail"] and last["level"] == "error"
     wait_until(lambda: workers(two) == old, 10)
     assert httpx.get(two.url("/api"), trust_env=False).status_code == 401
+
+
+def metrics(stack: Stack, name: str, label: str) -> dict[str, float]:
+    """What a metric says, summed up by one of its labels."""
+    text = httpx.get(f"{stack.admin}/metrics", trust_env=False).text
+    found: Counter[str] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == name:
+                found[sample.labels[label]] += sample.value
+    return dict(found)
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +237,9 @@ def test_the_admin_shows_all_workers_as_one(two) -> None:
     assert gauges["workers"] == 2 and gauges["streams"] == 0
     with two.user() as user:
         assert user.go(two.url("/private")).status_code == 200
+    assert {"1", "2", "supervisor"} == metrics(two, "extproc_build_info", "worker").keys()
+    assert sum(metrics(two, "extproc_streams_total", "outcome").values()) > 0
+    assert metrics(two, "extproc_workers", "worker") == metrics(two, "extproc_workers_wanted", "worker")
 
     def services() -> set[str]:
         traces = httpx.get(f"{two.admin}/traces.json", trust_env=False).json()["traces"]
@@ -229,6 +251,8 @@ def test_the_admin_shows_all_workers_as_one(two) -> None:
     try:
         answer = ready()
         assert answer.status_code == 503 and "it does not answer" in answer.text
+        assert metrics(two, "extproc_workers", "worker") == {"supervisor": 1}
+        assert len(metrics(two, "extproc_build_info", "worker")) == 2, "the others are on the page all the same"
     finally:
         os.kill(victim, signal.SIGCONT)
     wait_until(lambda: ready().status_code == 200, 10)

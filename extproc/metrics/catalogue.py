@@ -1,0 +1,122 @@
+"""Every metric there is: its name, kind, unit, labels and meaning. docs/metrics.md is made from this.
+
+Names are OpenTelemetry's way (dots, a unit beside the name); Prometheus' names follow from them by the common rule for that:
+`extproc.decision.duration` in `s` is `extproc_decision_duration_seconds`, a counter ends in `_total`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["counter", "gauge", "histogram"]
+_UNITS = {"": "", "s": "_seconds", "By": "_bytes"}
+
+QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+CALLS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+LAGS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """name: OpenTelemetry's; unit: UCUM, "" for a count; buckets: upper bounds of a histogram, in its unit."""
+
+    name: str
+    kind: Kind
+    text: str
+    labels: tuple[str, ...] = ()
+    unit: str = ""
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """Prometheus' name, without the `_total` of a counter."""
+        return self.name.replace(".", "_") + _UNITS[self.unit]
+
+    @property
+    def exposed(self) -> str:
+        """Prometheus' name."""
+        return self.family + ("_total" if self.kind == "counter" else "")
+
+
+def _counter(name: str, text: str, *labels: str) -> Instrument:
+    return Instrument(name, "counter", text, labels)
+
+
+def _gauge(name: str, text: str, *labels: str, unit: str = "") -> Instrument:
+    return Instrument(name, "gauge", text, labels, unit)
+
+
+def _seconds(name: str, buckets: tuple[float, ...], text: str, *labels: str) -> Instrument:
+    return Instrument(name, "histogram", text, labels, "s", buckets)
+
+
+REQUESTS = _counter(
+    "extproc.requests", "Requests that were answered, by the reason of the answer.", "lane", "application", "reason"
+)
+DECISIONS = _seconds(
+    "extproc.decision.duration", QUICK, "From a stream's begin to its answer; in the held lanes, with the wait.", "lane"
+)
+STREAMS = _counter(
+    "extproc.streams",
+    "Streams by how they ended: answered; cancelled by Envoy, whose client left; aborted, since their peer broke the protocol;"
+    " unanswered by a fault of ours, which must be 0.",
+    "outcome",
+)
+CALLED = _counter("extproc.provider.calls", "Calls to a provider.", "provider", "endpoint", "outcome")
+CALL_SECONDS = _seconds("extproc.provider.call.duration", CALLS, "A call to a provider.", "provider", "endpoint")
+REFRESHES = _counter(
+    "extproc.refreshes",
+    "Sessions whose tokens were to be renewed: renewed; failed, tried again later; ended, since the provider refuses.",
+    "provider",
+    "outcome",
+)
+STORE_SECONDS = _seconds(
+    "extproc.store.operation.duration",
+    STORE,
+    "An operation of the session store, failed ones too.",
+    "store",
+    "operation",
+)
+STORE_ERRORS = _counter("extproc.store.errors", "Operations of the session store that failed.", "store", "operation")
+LAG = _seconds("extproc.loop.lag", LAGS, "How much later than due a timer fires, measured twice a second.", "loop")
+RELOADS = _counter(
+    "extproc.settings.reloads", "Settings read again: success, or failure and the old ones stay.", "outcome"
+)
+
+IN_FLIGHT = _gauge("extproc.streams.in_flight", "Streams in hand.")
+STREAMS_LIMIT = _gauge("extproc.streams.limit", "As many may be in hand (limits.streams).")
+HELD = _gauge("extproc.held", "Requests that are held now.", "lane")
+HELD_LIMIT = _gauge("extproc.held.limit", "As many may be held.", "lane")
+HELD_OLDEST = _gauge(
+    "extproc.held.oldest_age", "How long the oldest that is held has been; 0: none is.", "lane", unit="s"
+)
+WORK = _gauge("extproc.work", "Pieces of work in trio, those included whose client has left.")
+WAITING = _gauge("extproc.turnstile.waiting", "Answers of providers that wait for their turn on the CPU.")
+CONNECTS_WAITING = _gauge("extproc.provider.connects.waiting", "Calls that wait for their turn to connect.", "provider")
+CALLS_IN_FLIGHT = _gauge("extproc.provider.calls.in_flight", "Calls under way.", "provider")
+BREAKER = _gauge(
+    "extproc.provider.breaker.open",
+    "1 while no call for metadata is tried, because one failed a moment ago.",
+    "provider",
+)
+PROVIDER_READY = _gauge("extproc.provider.ready", "1 when metadata and key set are there.", "provider")
+METADATA_AGE = _gauge("extproc.provider.metadata.age", "Since the metadata was fetched.", "provider", unit="s")
+KEYS_AGE = _gauge("extproc.provider.keys.age", "Since the provider's key set was fetched.", "provider", unit="s")
+STORE_READY = _gauge("extproc.store.ready", "1 when the store can be used; 0 also while its breaker is open.", "store")
+SESSIONS = _gauge(
+    "extproc.sessions",
+    "Sessions in the store, counted once a minute; each worker says the same of a store that they share. None for Redis and"
+    " cookies, where it could not be known cheaply.",
+    "store",
+)
+TRIO_TASKS = _gauge("extproc.trio.tasks", "Tasks of trio.")
+ASYNCIO_TASKS = _gauge("extproc.asyncio.tasks", "Tasks of asyncio.")
+RING = _gauge("extproc.sealing_keys", "Secrets in the key ring; more than 1 while they are being changed.")
+KEY = _gauge("extproc.assertion_key.info", "Always 1: the key ids of the identity assertion that are published.", "kid")
+BUILD = _gauge("extproc.build.info", "Always 1: what runs.", "version", "python", "grpc", "trio")
+GENERATION = _gauge("extproc.settings.generation", "1 at the start, one more at each reload.")
+LOADED = _gauge("extproc.settings.loaded.timestamp", "When the settings in use were read, in Unix time.", unit="s")
+WORKERS = _gauge("extproc.workers", "Workers that serve, and answer the supervisor.")
+WORKERS_WANTED = _gauge("extproc.workers.wanted", "Workers that there should be.")
+
+CATALOGUE = tuple(value for value in globals().values() if isinstance(value, Instrument))

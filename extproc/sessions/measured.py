@@ -1,0 +1,87 @@
+"""A store whose operations are measured: how long each took, and whether it failed. A peek, on the event loop, is not."""
+
+import time
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from extproc.metrics import Metrics
+from extproc.oidc.errors import StoreUnavailable
+from extproc.oidc.session import Record
+from extproc.sessions import Page, SessionStore
+
+T = TypeVar("T")
+
+
+class MeasuredStore:
+    """See SessionStore. kind: the store's, as the settings call it."""
+
+    def __init__(self, store: SessionStore, kind: str, metrics: Metrics) -> None:
+        self._store, self._kind, self._metrics = store, kind, metrics
+
+    async def _measured(self, operation: str, work: Awaitable[T]) -> T:
+        started, failed = time.perf_counter(), False
+        try:
+            return await work
+        except StoreUnavailable:
+            failed = True
+            raise
+        finally:
+            self._metrics.stored(self._kind, operation, time.perf_counter() - started, failed=failed)
+
+    def peek(self, key: bytes, now: int) -> Record | None:
+        return self._store.peek(key, now)
+
+    def peek_buried(self, keys: Sequence[bytes], now: int) -> int:
+        return self._store.peek_buried(keys, now)
+
+    async def get(self, key: bytes, now: int) -> Record | None:
+        return await self._measured("get", self._store.get(key, now))
+
+    async def put(self, record: Record, replaces: bytes | None = None) -> None:
+        await self._measured("put", self._store.put(record, replaces))
+
+    async def touch(self, key: bytes, now: int) -> None:
+        await self._measured("touch", self._store.touch(key, now))
+
+    async def delete(self, key: bytes) -> None:
+        await self._measured("delete", self._store.delete(key))
+
+    async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
+        return await self._measured("tagged", self._store.tagged(tag, now))
+
+    async def end(self, tag: bytes, now: int) -> int:
+        return await self._measured("end", self._store.end(tag, now))
+
+    async def page(self, after: bytes | None, limit: int, now: int) -> Page:
+        return await self._measured("page", self._store.page(after, limit, now))
+
+    async def count(self, now: int) -> int | None:
+        return await self._measured("count", self._store.count(now))
+
+    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
+        return await self._measured("lock", self._store.lock(key, holder, seconds, now))
+
+    async def unlock(self, key: bytes, holder: bytes) -> None:
+        await self._measured("unlock", self._store.unlock(key, holder))
+
+    async def replace(self, record: Record, holder: bytes, now: int) -> bool:
+        return await self._measured("replace", self._store.replace(record, holder, now))
+
+    async def claim(self, key: bytes, expires: int, now: int) -> bool:
+        return await self._measured("claim", self._store.claim(key, expires, now))
+
+    async def bury(self, key: bytes, at: int, expires: int) -> None:
+        await self._measured("bury", self._store.bury(key, at, expires))
+
+    async def buried(self, keys: Sequence[bytes], now: int) -> int:
+        return await self._measured("buried", self._store.buried(keys, now))
+
+    @property
+    def missing(self) -> str | None:
+        return self._store.missing
+
+    async def start(self) -> None:
+        await self._store.start()
+
+    async def aclose(self) -> None:
+        await self._store.aclose()
