@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterable
 from functools import partial
+from typing import NoReturn
 
 import grpc
 import trio
@@ -33,6 +34,7 @@ from extproc.processor import Processor
 from extproc.recording import PROCESS, record
 from extproc.relying_party import RelyingParty
 from extproc.settings import Limits, Timeouts
+from extproc.stream_log import Damper, StreamLog
 
 Held = tuple[str, Session, Slot]  # a live stream: its application's name, its session, its place
 Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
@@ -53,6 +55,7 @@ class Server:
         self.lanes = Lanes(limits)
         self.live = Live(relying_party)
         self._ids = itertools.count(1)
+        self._damper = Damper()
         self._touching = 0
 
     async def process(self, _: object, context: Context) -> None:
@@ -60,9 +63,10 @@ class Server:
         metadata = _pairs(context.invocation_metadata() or ())
         attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
         self.lanes.streams += 1
+        log = StreamLog(next(self._ids), self._damper)
         try:
             with telemetry.span(PROCESS, SpanKind.SERVER, attributes, telemetry.parent_of(metadata)) as span:
-                held = await self._process(context, dict(metadata), span)
+                held = await self._process(context, dict(metadata), span, log)
         finally:
             self.lanes.streams -= 1
         if held is not None:
@@ -72,7 +76,7 @@ class Server:
             finally:
                 self.lanes.leave(slot)
 
-    async def _process(self, context: Context, metadata: dict[str, str], span: Span) -> Held | None:
+    async def _process(self, context: Context, metadata: dict[str, str], span: Span, log: StreamLog) -> Held | None:
         """The request's phases. What it gives is to be held on: a live stream."""
         message = await context.read()
         started = time.time_ns()
@@ -82,18 +86,23 @@ class Server:
             head = messages.read(message, metadata)
             del message  # what waits for a provider does so in thousands
         except messages.UnexpectedMessage as error:
-            telemetry.log(logging.ERROR, "unexpected_message", detail=str(error))
-            telemetry.failed(span, "unexpected_message")
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
-        answer = await self._answer(context, head, span)
+            await _unexpected(context, error, span, log)
+        log.application = head.request.application[:80]
+        try:
+            answer = await self._answer(context, head, span, log)
+        except asyncio.CancelledError:
+            span.set_attribute("extproc.reason", "cancelled")
+            log.ended("cancelled", "cancelled")
+            raise
         held = None
         if head.live:
             answer, held = self._take(answer, head)
-        self._note(answer, head, span, started)
         try:
+            answer, response = self._encode(answer, head)
+            self._note(answer, head, span, log, started)
             # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
             span.add_event("answered")
-            await context.write(self._encode(answer, head))
+            await context.write(response)
         except BaseException:
             if held is not None:
                 self.lanes.leave(held[2])
@@ -111,17 +120,17 @@ class Server:
             return self._processor.refuse(request, error), None
         return answer, (request.application, answer.session, slot)
 
-    async def _answer(self, context: Context, head: messages.RequestHead, span: Span) -> Answer:
+    async def _answer(self, context: Context, head: messages.RequestHead, span: Span, log: StreamLog) -> Answer:
         if self.lanes.crowded:
             return self._processor.refuse(head.request, Overloaded("too many streams (limits.streams)"))
         decision = self._processor.step(head)
         if isinstance(decision, ReadBody):
-            decision = self._processor.read(head, await self._body(context, head, span))
+            decision = self._processor.read(head, await self._body(context, head, span, log))
         if isinstance(decision, Continue | Respond):
             return decision
-        return await self._hold(context, head, decision, span)
+        return await self._hold(context, head, decision, span, log)
 
-    async def _body(self, context: Context, head: messages.RequestHead, span: Span) -> bytes:
+    async def _body(self, context: Context, head: messages.RequestHead, span: Span, log: StreamLog) -> bytes:
         """Answers the headers and waits for the body, which is a phase of its own. What comes in its place aborts the stream."""
         if head.end_of_stream:
             return b""
@@ -131,24 +140,27 @@ class Server:
             async with asyncio.timeout(BODY_TIMEOUT):
                 message = await context.read()
         except TimeoutError:
+            _aborted(span, log, "body_missing", f"not there within {BODY_TIMEOUT:g} s")
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the body did not come")
         if not isinstance(message, wire.ProcessingRequest):
+            _aborted(span, log, "body_missing", "the stream ended before it")
             await context.abort(grpc.StatusCode.ABORTED, "the stream ended before the body")
         try:
             return messages.read_body(message)
         except messages.UnexpectedMessage as error:
-            telemetry.log(logging.ERROR, "unexpected_message", detail=str(error))
-            telemetry.failed(span, "unexpected_message")
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
+            await _unexpected(context, error, span, log)
 
-    async def _hold(self, context: Context, head: messages.RequestHead, step: Step, span: Span) -> Answer:
+    async def _hold(
+        self, context: Context, head: messages.RequestHead, step: Step, span: Span, log: StreamLog
+    ) -> Answer:
         """The held lane: a place in it, more time from Envoy, then the work in trio under one deadline."""
         lane, request = kind(step), head.request
+        provider = self._relying_party.provider(request).name
         try:
-            slot = self.lanes.enter(lane, self._relying_party.provider(request).name)
+            slot = self.lanes.enter(lane, provider)
         except Overloaded as error:
             return self._processor.crowded_out(request, step, error)
-        stream, started, seconds = next(self._ids), time.monotonic(), self._timeouts.held(lane)
+        seconds = self._timeouts.held(lane)
         try:
             # before the hop: in a burst the override must not wait behind the work of others
             await context.write(messages.override_message_timeout(seconds + ANSWER_SLACK))
@@ -157,22 +169,8 @@ class Server:
             raise
         span.add_event("override sent", {"extproc.seconds": seconds + ANSWER_SLACK})
         span.add_event("held", {"extproc.lane": lane})
-        telemetry.log(logging.DEBUG, "held", stream=stream, lane=lane, application=request.application)
-        try:
-            answer = await self._bridge.run(partial(self._work, slot, request, step, seconds))
-        except asyncio.CancelledError:
-            telemetry.log(logging.INFO, "cancelled", stream=stream, lane=lane, application=request.application)
-            raise
-        telemetry.log(
-            logging.INFO,
-            "answered",
-            stream=stream,
-            lane=lane,
-            application=request.application,
-            reason=answer.reason,
-            seconds=round(time.monotonic() - started, 4),
-        )
-        return answer
+        log.held(lane, provider)
+        return await self._bridge.run(partial(self._work, slot, request, step, seconds))
 
     async def _work(self, slot: Slot, request: Request, step: Step, seconds: float) -> Answer:
         """In trio. What a lookup finds to be done has a lane of its own, within the time that Envoy was asked for."""
@@ -192,24 +190,38 @@ class Server:
         finally:
             self.lanes.leave(slot)
 
-    def _encode(self, answer: Answer, head: messages.RequestHead) -> wire.ProcessingResponse:
+    def _encode(self, answer: Answer, head: messages.RequestHead) -> tuple[Answer, wire.ProcessingResponse]:
+        """The answer that goes out, and its message."""
         try:
-            return messages.write(answer, telemetry.trace_id(), grpc=head.grpc)
+            return answer, messages.write(answer, telemetry.trace_id(), grpc=head.grpc)
         except Exception as error:  # a value that no header may hold: still an answer
-            return messages.write(self._processor.refuse(head.request, error), telemetry.trace_id(), grpc=head.grpc)
+            answer = self._processor.refuse(head.request, error)
+            return answer, messages.write(answer, telemetry.trace_id(), grpc=head.grpc)
 
-    def _note(self, answer: Answer, head: messages.RequestHead, span: Span, started: int) -> None:
+    def _note(self, answer: Answer, head: messages.RequestHead, span: Span, log: StreamLog, started: int) -> None:
         record(answer, head.request, span, started)
         if isinstance(answer, Continue) and answer.touch is not None and self._touching < MAX_TOUCHES:
             self._touching += 1
             self._bridge.spawn(partial(self._touch, head.request, answer.touch))
-        telemetry.log(logging.DEBUG, "answer", application=head.request.application[:80], reason=answer.reason)
+        log.answered(answer)
 
     async def _touch(self, request: Request, session: Session) -> None:
         try:
             await self._relying_party.touch(request, session)
         finally:
             self._touching -= 1
+
+
+async def _unexpected(context: Context, error: messages.UnexpectedMessage, span: Span, log: StreamLog) -> NoReturn:
+    _aborted(span, log, "unexpected_message", str(error))
+    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
+
+
+def _aborted(span: Span, log: StreamLog, reason: str, detail: str) -> None:
+    """Before the abort, by which the request fails at Envoy."""
+    log.ended("aborted", reason, detail)
+    span.set_attribute("extproc.reason", reason)
+    telemetry.failed(span, reason)
 
 
 def _pairs(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[str, str]]:

@@ -318,6 +318,8 @@ def test_a_bug_is_a_500_with_a_trace_id_and_its_text_stays_in_the_log(serving, b
 
     serving(test, store=FakeStore(busy=busy, error=LookupError("SECRET")))
     assert any(record.exc_info for record in caplog.records)
+    (line,) = [record for record in caplog.records if record.getMessage() == "answered"]
+    assert (line.reason, line.levelname, line.detail) == ("internal_error", "ERROR", "LookupError")
 
 
 def test_rel_35_more_streams_than_may_be_in_hand_are_503_at_once(serving):
