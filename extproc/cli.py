@@ -1,4 +1,4 @@
-"""The command line: serve, envoy, check, sessions, schema, demo. The only place that reads settings and prints.
+"""The command line: serve, envoy, check, sessions, reasons, schema, demo. The only place that reads settings and prints.
 
 Exit codes: 0 all right, 1 something is wrong with what was asked for, 2 the command line itself.
 """
@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -45,9 +46,22 @@ def _parser() -> argparse.ArgumentParser:
             help="the settings (default: %(default)s)",
         )
         command.set_defaults(run=run)
+        if name == "serve":
+            command.add_argument(
+                "--log-level",
+                choices=("DEBUG", "INFO", "WARNING", "ERROR"),
+                type=str.upper,
+                help="in place of log.level",
+            )
+            command.add_argument("--log-format", choices=("auto", "json", "text"), help="in place of log.format")
     _add_sessions(
         commands.add_parser("sessions", help="list, show or end sessions, on the machine of a running processor")
     )
+    reasons = commands.add_parser("reasons", help="print what reason codes mean and what to do about them")
+    reasons.add_argument(
+        "reason", nargs="?", metavar="REASON", help="one of them, such as state_mismatch (default: all)"
+    )
+    reasons.set_defaults(run=_reasons)
     schema = commands.add_parser("schema", help="print the JSON schema of the settings")
     schema.set_defaults(run=_schema)
     demo = commands.add_parser(
@@ -83,10 +97,23 @@ def _sessions(parsed: argparse.Namespace) -> int:
     return sessions_command.run(load(parsed.config), parsed)
 
 
+def _reasons(parsed: argparse.Namespace) -> int:
+    from extproc import reasons_command
+
+    return reasons_command.run(parsed)
+
+
 def _serve(parsed: argparse.Namespace) -> int:
-    source = Source(parsed.config)
+    source = Source(parsed.config, partial(_over, parsed))
     settings = source.load()
     return _serve_several(settings, source) if settings.worker_count > 1 else _serve_alone(settings, source)
+
+
+def _over(parsed: argparse.Namespace, settings: Settings) -> Settings:
+    """What the command line says over the settings."""
+    said = {"level": parsed.log_level, "format": parsed.log_format}
+    log = settings.log.model_copy(update={key: value for key, value in said.items() if value is not None})
+    return settings.model_copy(update={"log": log})
 
 
 def _serve_several(settings: Settings, source: Source) -> int:

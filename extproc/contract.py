@@ -13,6 +13,8 @@ SET_COOKIE = "set_cookie"
 MORE_COOKIES = ("set_cookie_2", "set_cookie_3", "set_cookie_4", "set_cookie_5")  # where sessions are in cookies
 CACHE_CONTROL = "cache_control"
 REASON = "reason"
+# metadata of the routes, for the access log
+APPLICATION_KEY = "application"
 
 # our cookies, as the head of Envoy's filter chain hands them on; nobody else gets them
 COOKIES = "x-extproc-cookies"

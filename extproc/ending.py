@@ -147,7 +147,7 @@ class Ending:
             ended = await self._sessions.end_known(tags, self._now())
         self._ended("frontchannel_logout", application, ended, by="sid")
         page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
-        return Respond(200, "signed_out", cookies=step.expired, page=page, framed_by=self._frames(application))
+        return Respond(200, "frontchannel_logout", cookies=step.expired, page=page, framed_by=self._frames(application))
 
     def _frames(self, application: Application) -> tuple[str, ...]:
         """Where the provider's page with our frame in it may be."""

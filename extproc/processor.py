@@ -87,10 +87,7 @@ class Processor:
         """A refusal as an answer; a bug as 500, with its traceback in the log and nowhere else."""
         if not isinstance(error, OIDCError):
             telemetry.log(logging.ERROR, "internal_error", exc_info=error)
-            error = InternalError()
-        else:
-            level = logging.WARNING if error.status >= 500 else logging.INFO
-            telemetry.log(level, "refused", reason=error.reason, status=error.status, detail=error.detail or None)
+            error = InternalError(type(error).__qualname__)
         try:
             return self._relying_party.refuse(request, error, step)
         except Exception as bug:

@@ -54,9 +54,6 @@ class Redeeming:
         except BaseException:
             await give_back(provider, application.client, tokens)
             raise
-        telemetry.log(
-            logging.INFO, "signed_in", application=application.name, provider=provider.name, reason="signed_in"
-        )
         return self._signed_in(application, session, step, kept)
 
     async def _claim(self, application: Application, step: Exchange) -> None:

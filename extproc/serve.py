@@ -10,7 +10,7 @@ import trio
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from extproc import admin, telemetry
+from extproc import admin, log_lines, telemetry
 from extproc.addresses import Address
 from extproc.bridge import Bridge, guest
 from extproc.doors import CannotListen
@@ -33,7 +33,7 @@ __all__ = ["CannotListen", "run"]
 def run(settings: Settings, source: Source) -> None:
     """Runs until a signal; `source` has the settings when they change. Raises OIDCError (the store) and CannotListen."""
     settings = with_secrets(settings)
-    telemetry.set_up_logging(settings.log.level, settings.log.format)
+    log_lines.set_up(settings.log.level, settings.log.format)
     allow_descriptors()
     traces = TraceStore(settings.tracing.kept, slow=settings.tracing.slow)
     tracing = telemetry.set_up_tracing(

@@ -1,4 +1,4 @@
-"""The asyncio edge: the ext_proc servicer on grpc.aio, health, bind and drain. Reads, writes, and hops into trio for a Step.
+"""The asyncio edge: the ext_proc servicer on grpc.aio. Reads, writes, and hops into trio for a Step.
 
 The contract with Envoy, of which every line below is a consequence: each phase gets exactly one answer, or the stream is aborted
 with an error. A stream that ends cleanly without an answer lets the request through, so there is one way out of `process` that
@@ -7,23 +7,20 @@ returns, and it is behind the write of an answer.
 
 import asyncio
 import itertools
-import logging
 import time
 from collections.abc import Iterable
 from functools import partial
+from typing import NoReturn
 
 import grpc
 import trio
 from google.protobuf.message import DecodeError
-from grpc_health.v1 import health_pb2_grpc
 from opentelemetry.trace import Span, SpanKind
 
 from extproc import messages, telemetry
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.bridge import Bridge
 from extproc.contract import SERVICE
-from extproc.doors import CannotListen, Door
-from extproc.health import Health
 from extproc.lanes import Lanes, Slot
 from extproc.live import Live
 from extproc.metrics import INLINE, Metrics
@@ -35,13 +32,13 @@ from extproc.processor import Processor
 from extproc.recording import PROCESS, record
 from extproc.relying_party import RelyingParty
 from extproc.settings import Limits, Timeouts
+from extproc.stream_log import Damper, StreamLog
 
 Held = tuple[str, Session, Slot]  # a live stream: its application's name, its session, its place
 Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
 BODY_TIMEOUT = 20.0  # seconds for a body of 64 kB
 MAX_TOUCHES = 100
-PENDING = 100_000
 
 
 class Server:
@@ -63,6 +60,7 @@ class Server:
         self.lanes = Lanes(limits)
         self.live = Live(relying_party)
         self._ids = itertools.count(1)
+        self._damper = Damper()
         self._touching = 0
 
     async def process(self, _: object, context: Context) -> None:
@@ -70,10 +68,11 @@ class Server:
         metadata = _pairs(context.invocation_metadata() or ())
         attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
         self.lanes.streams += 1
+        log = StreamLog(next(self._ids), self._damper)
         outcome, started = "unanswered", time.perf_counter()
         try:
             with telemetry.span(PROCESS, SpanKind.SERVER, attributes, telemetry.parent_of(metadata)) as span:
-                response, held = await self._process(context, dict(metadata), span, started)
+                response, held = await self._process(context, dict(metadata), span, log, started)
                 outcome = "answered"
                 # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
                 span.add_event("answered")
@@ -103,7 +102,7 @@ class Server:
                 self.lanes.leave(slot)
 
     async def _process(
-        self, context: Context, metadata: dict[str, str], span: Span, started: float
+        self, context: Context, metadata: dict[str, str], span: Span, log: StreamLog, started: float
     ) -> tuple[wire.ProcessingResponse, Held | None]:
         """The answer, to be written, and what is to be held on: a live stream. Aborts when its peer breaks the protocol."""
         message = await context.read()
@@ -114,17 +113,22 @@ class Server:
             head = messages.read(message, metadata)
             del message  # what waits for a provider does so in thousands
         except messages.UnexpectedMessage as error:
-            telemetry.log(logging.ERROR, "unexpected_message", detail=str(error))
-            telemetry.failed(span, "unexpected_message")
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
-        lane, answer = await self._answer(context, head, span)
+            await _unexpected(context, error, span, log)
+        log.application = head.request.application[:80]
+        try:
+            lane, answer = await self._answer(context, head, span, log)
+        except asyncio.CancelledError:
+            span.set_attribute("extproc.reason", "cancelled")
+            log.ended("cancelled", "cancelled")
+            raise
         held = None
         if head.live:
             answer, held = self._take(answer, head)
-        self._note(answer, head, span, began)
-        self._metrics.answered(lane, head.request.application, answer.reason, time.perf_counter() - started, span)
         try:
-            return self._encode(answer, head), held
+            answer, response = self._encode(answer, head)
+            self._note(answer, head, span, log, began)
+            self._metrics.answered(lane, head.request.application, answer.reason, time.perf_counter() - started, span)
+            return response, held
         except BaseException:
             if held is not None:
                 self.lanes.leave(held[2])
@@ -141,18 +145,20 @@ class Server:
             return self._processor.refuse(request, error), None
         return answer, (request.application, answer.session, slot)
 
-    async def _answer(self, context: Context, head: messages.RequestHead, span: Span) -> tuple[str, Answer]:
+    async def _answer(
+        self, context: Context, head: messages.RequestHead, span: Span, log: StreamLog
+    ) -> tuple[str, Answer]:
         """The answer, and the lane in which it was found."""
         if self.lanes.crowded:
             return INLINE, self._processor.refuse(head.request, Overloaded("too many streams (limits.streams)"))
         decision = self._processor.step(head)
         if isinstance(decision, ReadBody):
-            decision = self._processor.read(head, await self._body(context, head, span))
+            decision = self._processor.read(head, await self._body(context, head, span, log))
         if isinstance(decision, Continue | Respond):
             return INLINE, decision
-        return kind(decision), await self._hold(context, head, decision, span)
+        return kind(decision), await self._hold(context, head, decision, span, log)
 
-    async def _body(self, context: Context, head: messages.RequestHead, span: Span) -> bytes:
+    async def _body(self, context: Context, head: messages.RequestHead, span: Span, log: StreamLog) -> bytes:
         """Answers the headers and waits for the body, which is a phase of its own. What comes in its place aborts the stream."""
         if head.end_of_stream:
             return b""
@@ -162,24 +168,27 @@ class Server:
             async with asyncio.timeout(BODY_TIMEOUT):
                 message = await context.read()
         except TimeoutError:
+            _aborted(span, log, "body_missing", f"not there within {BODY_TIMEOUT:g} s")
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the body did not come")
         if not isinstance(message, wire.ProcessingRequest):
+            _aborted(span, log, "body_missing", "the stream ended before it")
             await context.abort(grpc.StatusCode.ABORTED, "the stream ended before the body")
         try:
             return messages.read_body(message)
         except messages.UnexpectedMessage as error:
-            telemetry.log(logging.ERROR, "unexpected_message", detail=str(error))
-            telemetry.failed(span, "unexpected_message")
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
+            await _unexpected(context, error, span, log)
 
-    async def _hold(self, context: Context, head: messages.RequestHead, step: Step, span: Span) -> Answer:
+    async def _hold(
+        self, context: Context, head: messages.RequestHead, step: Step, span: Span, log: StreamLog
+    ) -> Answer:
         """The held lane: a place in it, more time from Envoy, then the work in trio under one deadline."""
         lane, request = kind(step), head.request
+        provider = self._relying_party.provider(request).name
         try:
-            slot = self.lanes.enter(lane, self._relying_party.provider(request).name)
+            slot = self.lanes.enter(lane, provider)
         except Overloaded as error:
             return self._processor.crowded_out(request, step, error)
-        stream, started, seconds = next(self._ids), time.monotonic(), self._timeouts.held(lane)
+        seconds = self._timeouts.held(lane)
         try:
             # before the hop: in a burst the override must not wait behind the work of others
             await context.write(messages.override_message_timeout(seconds + ANSWER_SLACK))
@@ -188,22 +197,8 @@ class Server:
             raise
         span.add_event("override sent", {"extproc.seconds": seconds + ANSWER_SLACK})
         span.add_event("held", {"extproc.lane": lane})
-        telemetry.log(logging.DEBUG, "held", stream=stream, lane=lane, application=request.application)
-        try:
-            answer = await self._bridge.run(partial(self._work, slot, request, step, seconds))
-        except asyncio.CancelledError:
-            telemetry.log(logging.INFO, "cancelled", stream=stream, lane=lane, application=request.application)
-            raise
-        telemetry.log(
-            logging.INFO,
-            "answered",
-            stream=stream,
-            lane=lane,
-            application=request.application,
-            reason=answer.reason,
-            seconds=round(time.monotonic() - started, 4),
-        )
-        return answer
+        log.held(lane, provider)
+        return await self._bridge.run(partial(self._work, slot, request, step, seconds))
 
     async def _work(self, slot: Slot, request: Request, step: Step, seconds: float) -> Answer:
         """In trio. What a lookup finds to be done has a lane of its own, within the time that Envoy was asked for."""
@@ -223,18 +218,20 @@ class Server:
         finally:
             self.lanes.leave(slot)
 
-    def _encode(self, answer: Answer, head: messages.RequestHead) -> wire.ProcessingResponse:
+    def _encode(self, answer: Answer, head: messages.RequestHead) -> tuple[Answer, wire.ProcessingResponse]:
+        """The answer that goes out, and its message."""
         try:
-            return messages.write(answer, telemetry.trace_id(), grpc=head.grpc)
+            return answer, messages.write(answer, telemetry.trace_id(), grpc=head.grpc)
         except Exception as error:  # a value that no header may hold: still an answer
-            return messages.write(self._processor.refuse(head.request, error), telemetry.trace_id(), grpc=head.grpc)
+            answer = self._processor.refuse(head.request, error)
+            return answer, messages.write(answer, telemetry.trace_id(), grpc=head.grpc)
 
-    def _note(self, answer: Answer, head: messages.RequestHead, span: Span, started: int) -> None:
+    def _note(self, answer: Answer, head: messages.RequestHead, span: Span, log: StreamLog, started: int) -> None:
         record(answer, head.request, span, started)
         if isinstance(answer, Continue) and answer.touch is not None and self._touching < MAX_TOUCHES:
             self._touching += 1
             self._bridge.spawn(partial(self._touch, head.request, answer.touch))
-        telemetry.log(logging.DEBUG, "answer", application=head.request.application[:80], reason=answer.reason)
+        log.answered(answer)
 
     async def _touch(self, request: Request, session: Session) -> None:
         try:
@@ -243,66 +240,17 @@ class Server:
             self._touching -= 1
 
 
+async def _unexpected(context: Context, error: messages.UnexpectedMessage, span: Span, log: StreamLog) -> NoReturn:
+    _aborted(span, log, "unexpected_message", str(error))
+    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
+
+
+def _aborted(span: Span, log: StreamLog, reason: str, detail: str) -> None:
+    """Before the abort, by which the request fails at Envoy."""
+    log.ended("aborted", reason, detail)
+    span.set_attribute("extproc.reason", reason)
+    telemetry.failed(span, reason)
+
+
 def _pairs(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
     return [(key, value) for key, value in metadata if isinstance(value, str)]
-
-
-def options(limits: Limits) -> list[tuple[str, int]]:
-    """grpc sheds load above 1,000 waiting requests by dropping streams in silence; our own limits answer instead."""
-    pending = max(PENDING, 2 * limits.streams)
-    return [
-        ("grpc.server.max_pending_requests", pending),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
-        ("grpc.so_reuseport", 0),
-        # more than Envoy buffers of a body: what is too large gets our 413
-        ("grpc.max_receive_message_length", 4_194_304),
-    ]
-
-
-async def _admitted(server: Server, door: Door, request: object, context: Context) -> None:
-    """A stream of somebody whose certificate is Envoy's."""
-    if not door.admits(context):
-        telemetry.log(logging.WARNING, "peer_refused", peer=context.peer()[:80])
-        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the certificate is not Envoy's (listen_tls.envoy_name)")
-    await server.process(request, context)
-
-
-class Listener:
-    """grpc.aio's server with our servicer and grpc.health.v1 on one address."""
-
-    def __init__(self, server: Server, door: Door) -> None:
-        self._server = server
-        self.health = Health()
-        self._grpc = grpc.aio.server(options=options(server.lanes.limits))
-        handler = grpc.stream_stream_rpc_method_handler(
-            server.process if door.tls is None else partial(_admitted, server, door),
-            request_deserializer=wire.ProcessingRequest.FromString,
-            response_serializer=wire.ProcessingResponse.SerializeToString,
-        )
-        self._grpc.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Process": handler}),))
-        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._grpc)
-        self._door = door
-        self.port = 0
-
-    async def start(self) -> None:
-        """SERVING at once, without any provider: an identity provider behind this very Envoy would wait for us otherwise.
-
-        Raises CannotListen.
-        """
-        try:
-            self.port = self._door.bind(self._grpc)
-        except CannotListen:
-            await self._grpc.stop(0)
-            raise
-        await self.health.serving()  # before anybody can ask
-        await self._grpc.start()
-
-    async def drain(self, grace: float) -> None:
-        """NOT_SERVING, GOAWAY, then what is held may finish within `grace` seconds.
-
-        A stream that crosses the GOAWAY on its way is lost (grpc cancels it), so those who check our health are told
-        before, and have left by then.
-        """
-        await self.health.leave()
-        self._server.live.leave()
-        await self._grpc.stop(grace)

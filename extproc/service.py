@@ -14,6 +14,7 @@ from extproc.addresses import Address
 from extproc.bridge import Bridge
 from extproc.doors import Door
 from extproc.lanes import KINDS
+from extproc.listener import Listener
 from extproc.metrics import Metrics, Reading, lag, otlp
 from extproc.metrics import catalogue as the
 from extproc.oidc.application import Application
@@ -25,7 +26,7 @@ from extproc.oidc.seal import KeyRing
 from extproc.oidc.step_up import Demand
 from extproc.provider import Provider
 from extproc.relying_party import RelyingParty
-from extproc.server import Listener, Server
+from extproc.server import Server
 from extproc.sessions import Sessions
 from extproc.settings import ApplicationSettings, Settings
 from extproc.turnstile import Turnstile

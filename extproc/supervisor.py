@@ -8,7 +8,7 @@ import trio
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from extproc import admin, telemetry
+from extproc import admin, log_lines, telemetry
 from extproc.metrics import ProcessMetrics, Reading, otlp
 from extproc.metrics import catalogue as the
 from extproc.metrics.exposition import Page, from_text, merged, page
@@ -31,7 +31,7 @@ class CannotStart(Exception):
 
 def run(settings: Settings, source: Source) -> None:
     """Runs until SIGTERM or SIGINT; `source` has the settings when they change. Raises CannotStart."""
-    telemetry.set_up_logging(settings.log.level, settings.log.format)
+    log_lines.set_up(settings.log.level, settings.log.format)
     trio.run(_run, with_secrets(settings), source)
 
 
@@ -122,7 +122,7 @@ class Supervisor:
             raise NotTaken(str(error)) from None
         self._settings = new
         self._app = self._application(new)
-        telemetry.set_up_logging(new.log.level, new.log.format)
+        log_lines.set_up(new.log.level, new.log.format)
         self._log("reloaded")
         self.reloads.done()
         return new

@@ -1,23 +1,22 @@
-"""Traces and logs: one tracer, propagation, JSON lines with the trace's id. Imports nothing of ours.
+"""Traces and logs: one tracer, propagation, lines with the trace's id (log_lines.py: how they look). Imports nothing of ours.
 
 Spans follow the OpenTelemetry semantic conventions (http, rpc, url, error.type). No span, event or log line holds a query
 string, a token, a cookie, a code or an exception's text of foreign origin: what is written here is written by name.
 """
 
-import json
 import logging
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
@@ -32,7 +31,7 @@ _TRACER = trace.get_tracer("extproc")  # once: it finds the provider that is set
 ASIDE = 20  # failures kept in one second that nobody samples
 _UNSAMPLED = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f][02468ace]")
 _LOGGER = logging.getLogger("extproc")
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+STREAM: ContextVar[int] = ContextVar("stream")  # which stream of this process is served: each of its lines says so
 
 
 def set_up_tracing(
@@ -142,7 +141,8 @@ def _recorded(
         try:
             yield current
         except Exception as error:
-            failed(current, getattr(error, "reason", type(error).__qualname__))
+            if not _has_failed(current):  # what was said by name counts
+                failed(current, getattr(error, "reason", type(error).__qualname__))
             raise
         except BaseException:  # cancelled, by asyncio or by trio
             if not any(
@@ -150,6 +150,10 @@ def _recorded(
             ):  # Envoy resets what it has
                 current.add_event("cancelled")
             raise
+
+
+def _has_failed(current: Span) -> bool:
+    return isinstance(current, ReadableSpan) and current.status.status_code is StatusCode.ERROR
 
 
 def link(traceparent: str) -> None:
@@ -193,78 +197,12 @@ def failed(current: Span, error_type: str) -> None:
     current.set_status(Status(StatusCode.ERROR))
 
 
+def is_logged(level: int) -> bool:
+    return _LOGGER.isEnabledFor(level)
+
+
 def log(level: int, event: str, /, exc_info: BaseException | None = None, **fields: Attribute | None) -> None:
     """One structured line; fields are named by us and hold no secrets. exc_info: for bugs only, its traceback is kept."""
     if _LOGGER.isEnabledFor(level):
         extra = {key: value for key, value in fields.items() if value is not None}
         _LOGGER.log(level, event, exc_info=exc_info, extra=extra)
-
-
-class JSONLines(logging.Formatter):
-    """One valid JSON line a record, whatever is in it; long values are cut."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "event": record.getMessage()[:2000],
-        }
-        if record.name != "extproc":
-            line["logger"] = record.name
-        line.update(_context())
-        line.update({key: _short(value) for key, value in record.__dict__.items() if key not in _STANDARD})
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)[-8000:]
-        return json.dumps(line, default=str, ensure_ascii=True)
-
-
-class TextLines(logging.Formatter):
-    """The same for a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        fields = {
-            **{key: _short(value) for key, value in record.__dict__.items() if key not in _STANDARD},
-            **_context(),
-        }
-        tail = " ".join(
-            f"{key}={json.dumps(value) if isinstance(value, str) and not value.isalnum() else value}"
-            for key, value in fields.items()
-        )
-        at = time.strftime("%H:%M:%S", time.localtime(record.created))
-        text = f"{at} {record.levelname.lower():7} {json.dumps(record.getMessage())[1:-1]} {tail}".rstrip()
-        return text + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
-
-
-def _context() -> dict[str, str]:
-    current = trace.get_current_span().get_span_context()
-    if not current.is_valid:
-        return {}
-    return {"trace_id": trace.format_trace_id(current.trace_id), "span_id": trace.format_span_id(current.span_id)}
-
-
-def _short(value: object) -> object:
-    return value[:500] if isinstance(value, str) else value
-
-
-class _OfWorker(logging.Filter):
-    """Each line says which worker of several wrote it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self._number = number
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.worker = self._number
-        return True
-
-
-def set_up_logging(level: str, form: str, worker: int | None = None) -> None:
-    """All log lines go to stderr; libraries speak from WARNING on, and httpx (whose lines hold whole URLs) never."""
-    handler = logging.StreamHandler(sys.stderr)
-    if worker is not None:
-        handler.addFilter(_OfWorker(worker))
-    handler.setFormatter(JSONLines() if form == "json" else TextLines())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    _LOGGER.setLevel(level)
-    for name in ("httpx", "httpcore", "hypercorn.access"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)

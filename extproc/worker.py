@@ -22,7 +22,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from extproc import telemetry
+from extproc import log_lines, telemetry
 from extproc.addresses import Address
 from extproc.bridge import Bridge, guest
 from extproc.channel import (
@@ -64,7 +64,7 @@ def main() -> None:
     start = decode(_first_line(control))
     if not isinstance(start, Start):
         sys.exit("extproc.worker: its first line says no Start")
-    telemetry.set_up_logging(start.settings.log.level, start.settings.log.format, start.number)
+    log_lines.set_up(start.settings.log.level, start.settings.log.format, start.number)
     allow_descriptors()
     guest(partial(_work, start, control))
 

@@ -1,5 +1,7 @@
-"""Writes docs/settings.md from the models: `PYTHONPATH=.:tests python tests/reference.py > docs/settings.md`. A test compares the two."""
+"""Writes docs/settings.md from the models: `PYTHONPATH=.:tests python tests/reference.py > docs/settings.md`; docs/reasons.md from the
+table of reasons: `... tests/reference.py reasons > docs/reasons.md`. A test compares them."""
 
+import sys
 from collections.abc import Iterator
 from typing import get_args, get_origin
 
@@ -8,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from extproc.addresses import Address
+from extproc.oidc.reasons import Reason, admitted, provider, refused, tokens
 from extproc.settings import Settings
 from extproc.settings.loading import models_in
 
@@ -61,6 +64,58 @@ Whoever reaches `listen` can say which application a request is for and which ad
 Plain TCP off loopback is refused unless `allow_plaintext` says that it is meant. The same holds for `admin`, which shows traces and ends
 sessions, and for `gateway.admin`, which can stop Envoy.
 """
+REASONS_HEAD = """# Reasons
+
+Every way a request can end has a reason code. It is on the page beside the trace id, in the problem document (`reason`), in Envoy's
+`%RESPONSE_CODE_DETAILS%` and access log (`reason`), in the spans (`extproc.reason`, and `error.type` of errors), in the log
+([logs](logs.md)) and in the metrics. `extproc reasons CODE` prints a row of this page, which is made from the table in
+`extproc/oidc/reasons/` (`tests/reference.py reasons`); a test provokes each.
+
+Start from what the user has: the reason and the trace id of the page, the line `answered` of that trace id in the log, whose `detail`
+says more than a page may.
+"""
+REASONS_PARTS = (
+    ("The request goes on to the application", admitted.ADMITTED),
+    ("Answers that are no refusal", admitted.ANSWERED),
+    ("Refused: the request", refused.REQUESTS),
+    ("Refused: what came back from the provider by way of the browser", refused.CALLBACKS),
+    ("Refused: the provider's error in the callback", provider.ERRORS),
+    ("Refused: what the provider answered to us", provider.FAULTS),
+    ("Refused: the provider is away; nothing was consumed, a reload completes a login", provider.AWAY),
+    ("Refused: checks of the ID token", tokens.ID_TOKEN),
+    ("Refused: checks of a logout token", tokens.LOGOUT_TOKEN),
+    ("Refused: this service", refused.OURS),
+    ("No answer of ours: the stream ends with an error, and Envoy answers if anybody is there", refused.ABORTED),
+)
+REASONS_FEET = """
+## Envoy's own
+
+Without a `reason` in the access log the processor was not asked, or could not be: the field `details` then has Envoy's word.
+
+| details | status | what it is |
+|---|---|---|
+| `via_upstream` | any | the application's answer to a request that Envoy let through by its assertion |
+| `local_rate_limited` | 429 | too many undecided requests from one address: `gateway.rate_limit` |
+| `rbac_access_denied_matched_policy[none]` | 403 | the gate: neither an assertion nor a decision; the configuration is not as `extproc envoy` prints it |
+| `ext_proc_error_*` | 500, 503 | the processor ended the stream, or is away |
+| `ext_proc_error_*timeout*` | 504 | the processor did not answer within `timeouts.message` |
+| `route_not_found`, `direct_response` | 404 | no application has this host and path |
+"""
+
+
+def reasons() -> str:
+    parts = [REASONS_HEAD]
+    for title, rows in REASONS_PARTS:
+        parts.append(
+            f"\n## {title}\n\n| reason | status | level | what users read | what it is, and what to do |\n|---|---|---|---|---|\n"
+        )
+        parts += [reason_row(row) for row in rows]
+    return "".join(parts) + REASONS_FEET
+
+
+def reason_row(row: Reason) -> str:
+    cells = (f"`{row.code}`", str(row.status or ""), row.level.name.lower(), row.text, row.remedy)
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |\n"
 
 
 def models(model: type[BaseModel], path: str, seen: set[type]) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -110,4 +165,4 @@ def reference() -> str:
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    print(reasons() if "reasons" in sys.argv[1:] else reference(), end="")

@@ -12,6 +12,7 @@ from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, LIVE, NAMESPACE, REASON, SERVICE
 from extproc.doors import Door
+from extproc.listener import Listener
 from extproc.live import LEAVING, OVER
 from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
@@ -19,7 +20,7 @@ from extproc.oidc.errors import StoreUnavailable
 from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Session, SessionId, to_record
 from extproc.relying_party import RelyingParty
-from extproc.server import Listener, Server
+from extproc.server import Server
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
 

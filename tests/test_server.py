@@ -15,6 +15,7 @@ from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, PUBLIC, SERVICE
 from extproc.doors import CannotListen, Door
+from extproc.listener import Listener, options
 from extproc.messages import GRPC_UNAUTHENTICATED
 from extproc.metrics import Metrics
 from extproc.oidc.claims import Claims
@@ -24,7 +25,7 @@ from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Session, SessionId, to_record
 from extproc.oidc.token import RefreshResponse
 from extproc.relying_party import RelyingParty
-from extproc.server import Listener, Server, options
+from extproc.server import Server
 from extproc.sessions import StoreBusy
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
@@ -386,6 +387,8 @@ def test_a_bug_is_a_500_with_a_trace_id_and_its_text_stays_in_the_log(serving, b
 
     serving(test, store=FakeStore(busy=busy, error=LookupError("SECRET")))
     assert any(record.exc_info for record in caplog.records)
+    (line,) = [record for record in caplog.records if record.getMessage() == "answered"]
+    assert (line.reason, line.levelname, line.detail) == ("internal_error", "ERROR", "LookupError")
 
 
 def test_rel_35_more_streams_than_may_be_in_hand_are_503_at_once(serving):

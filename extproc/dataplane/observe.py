@@ -32,7 +32,7 @@ from envoy_data_plane.envoy.type.tracing.v3 import CustomTag, CustomTagMetadata
 from envoy_data_plane.envoy.type.v3 import Percent
 from envoy_data_plane.google.protobuf import Struct
 
-from extproc.contract import DECISION, NAMESPACE, REASON
+from extproc.contract import APPLICATION_KEY, DECISION, NAMESPACE, REASON
 from extproc.dataplane.clusters import TRACING, traces_url
 from extproc.dataplane.routes import hsts
 from extproc.dataplane.signed_in import metadata
@@ -40,8 +40,11 @@ from extproc.dataplane.typed import IF_ABSENT, exact, extension, header, seconds
 from extproc.settings import Settings
 
 _REASON = f"%DYNAMIC_METADATA({NAMESPACE}:{REASON})%"
+# named as in the processor's own log, where both say the same (docs/logs.md)
 FIELDS = {
     "time": "%START_TIME%",
+    "event": "access",
+    "application": f"%METADATA(ROUTE:{NAMESPACE}:{APPLICATION_KEY})%",
     "method": "%REQ(:METHOD)%",
     "authority": "%REQ(:AUTHORITY)%",
     "path": "%PATH(NQ)%",

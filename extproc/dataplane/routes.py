@@ -17,7 +17,7 @@ Unlisted hosts get 421.
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
-from envoy_data_plane.envoy.config.core.v3 import HeaderValue, HeaderValueOption
+from envoy_data_plane.envoy.config.core.v3 import HeaderValue, HeaderValueOption, Metadata
 from envoy_data_plane.envoy.config.route.v3 import (
     Decorator,
     DirectResponseAction,
@@ -43,10 +43,11 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import PerRoute
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import RbacPerRoute
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 from envoy_data_plane.envoy.type.v3 import FractionalPercent
-from envoy_data_plane.google.protobuf import Any
+from envoy_data_plane.google.protobuf import Any, Struct
 
 from extproc.contract import (
     APPLICATION,
+    APPLICATION_KEY,
     BACKCHANNEL_LOGOUT,
     CACHE_CONTROL,
     ENDPOINTS,
@@ -144,12 +145,13 @@ def _own(settings: Settings, name: str) -> Iterator[Route]:
     prefix = application.path_prefix + ENDPOINTS
     if settings.providers[str(application.provider)].backchannel_logout:
         path = RouteMatch(path=prefix + BACKCHANNEL_LOGOUT)
-        yield _endpoint(f"{name}:{BACKCHANNEL_LOGOUT}", path, _decide(name, body=True))
-    yield _endpoint(f"{name}:own", RouteMatch(prefix=prefix), _decide(name))
+        yield _endpoint(f"{name}:{BACKCHANNEL_LOGOUT}", name, path, _decide(name, body=True))
+    yield _endpoint(f"{name}:own", name, RouteMatch(prefix=prefix), _decide(name))
 
 
-def _endpoint(name: str, match: RouteMatch, decide: Any) -> Route:
-    route = _direct(name, match, 404, "There is nothing here.")
+def _endpoint(route_name: str, name: str, match: RouteMatch, decide: Any) -> Route:
+    route = _direct(route_name, match, 404, "There is nothing here.")
+    route.metadata = _of(name)
     route.typed_per_filter_config = {DECIDE: decide}
     # logins, callbacks and logouts are few, and the ones that somebody asks about: each has its trace
     route.tracing = Tracing(random_sampling=FractionalPercent(numerator=100))
@@ -190,6 +192,7 @@ def _pages(
     return Route(
         name=route,
         match=match,
+        metadata=_of(name),
         # no deadline for an answer that has begun: downloads, event streams, WebSockets
         route=RouteAction(
             cluster=application_cluster(name), timeout=seconds(0), idle_timeout=seconds(_IDLE), retry_policy=_AGAIN
@@ -198,6 +201,11 @@ def _pages(
         response_headers_to_add=[] if application.exclude else _renewal(settings),
         decorator=Decorator(operation=route, propagate=False),
     )
+
+
+def _of(name: str) -> Metadata:
+    """For the access log: which application a route is of."""
+    return Metadata(filter_metadata={NAMESPACE: Struct.from_dict({APPLICATION_KEY: name})})
 
 
 def _asked(settings: Settings, name: str, *, public: bool) -> dict[str, Any]:

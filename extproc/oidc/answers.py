@@ -62,6 +62,7 @@ class Respond:
     html: bool = True  # the page as HTML, not as a problem document
     allow: str | None = None  # for 405
     framed_by: tuple[str, ...] = ()  # origins that may show the page in a frame
+    detail: str = ""  # for the operator's log, and for nobody else
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ def _told(application: Application, request: Request, session: Session | None, n
     """What needs no more than what is known: the page after a logout, and who is signed in."""
     if request.path == application.endpoints + "signed-out":
         page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
-        return Respond(200, "signed_out", page=page)
+        return Respond(200, "signed_out_page", page=page)
     _only(request, "GET", "HEAD")
     if session is None:
         raise LoginRequired

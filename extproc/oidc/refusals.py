@@ -24,16 +24,17 @@ def respond(
         error.reason,
         cookies=cookies,
         page=Page(
-            error.title,
-            error.text,
-            login_url or _retry(application, request) or home,
+            error.said.title,
+            error.said.text,
+            (login_url + _back(application, request) if login_url else None) or _retry(application, request) or home,
             "Sign in" if login_url else "Try again",
         ),
-        retry_after=error.retry_after,
+        retry_after=error.said.retry_after,
         login_url=login_url,
         challenge=error.challenge if isinstance(error, InsufficientAuthentication) else None,
         html=request is None or "text/html" in request.header("accept").lower(),
         allow=error.detail if error.status == 405 else None,
+        detail=error.detail,
     )
 
 
@@ -44,7 +45,14 @@ def respond_to_provider(error: OIDCError) -> Respond:
         "error_description": error.reason,
     }
     allow = error.detail if error.status == 405 else None
-    return Respond(error.status, error.reason, json=json.dumps(said), retry_after=error.retry_after, allow=allow)
+    return Respond(
+        error.status,
+        error.reason,
+        json=json.dumps(said),
+        retry_after=error.said.retry_after,
+        allow=allow,
+        detail=error.detail,
+    )
 
 
 def _retry(application: Application | None, request: Request | None) -> str | None:
@@ -57,11 +65,24 @@ def _retry(application: Application | None, request: Request | None) -> str | No
     return None
 
 
+def _back(application: Application | None, request: Request | None) -> str:
+    """What the login's link says of the page that was wanted, where there is one."""
+    if application is None or request is None or request.method not in ("GET", "HEAD"):
+        return ""
+    if request.path.startswith(application.endpoints):
+        return ""
+    return _returning(return_target(application, request.target))
+
+
+def _returning(target: str) -> str:
+    return f"?return_to={quote(target, safe='/')}"
+
+
 def retry_login(application: Application, respond: Respond, return_to: str) -> Respond:
     """The same answer with a link that starts the login again for the page that was wanted."""
     if respond.page is None:
         return respond
-    link = f"{application.url}oauth2/login?return_to={quote(return_to, safe='/')}"
+    link = f"{application.url}oauth2/login{_returning(return_to)}"
     return replace(respond, page=replace(respond.page, link=link, link_text="Try again"))
 
 

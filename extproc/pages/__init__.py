@@ -41,10 +41,27 @@ color:var(--accent);white-space:nowrap}
 li button{background:none;color:var(--accent);border:1px solid var(--accent);padding:.4rem .9rem}
 dt{margin:0}
 dd{margin:0;font-family:ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
+#trace{display:block;user-select:all}
+#copy{margin-top:.4rem;padding:.15rem .6rem;border:1px solid var(--line);border-radius:.35rem;background:none;color:var(--ink);
+font:.8125rem/1.4 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
+#copy:focus-visible{outline-width:2px;outline-offset:1px}
+#copy[hidden]{display:none}
+@media(max-width:27rem){body{padding:1rem}main{padding:1.5rem 1.25rem}}
 """.strip()
-_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+# the button is for those with a script and a clipboard (which browsers keep from pages without https); others select the text
+_SCRIPT = """
+(()=>{const b=document.getElementById("copy"),t=document.getElementById("trace");if(!b||!navigator.clipboard)return;b.hidden=false;
+b.onclick=()=>navigator.clipboard.writeText(t.textContent).then(()=>{b.textContent="Copied"},()=>{getSelection().selectAllChildren(t)})})()
+""".strip()
+
+
+def _hash(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+
 # form-action is left out where a form is: the logout's redirect to the provider would be held against it
-_CSP = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; frame-ancestors "
+_CSP = f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; base-uri 'none'; frame-ancestors "
+_COPY = '<button type="button" id="copy" aria-describedby="trace" aria-live="polite" hidden>Copy</button>'
 
 
 def csp(framed_by: Sequence[str] = ()) -> str:
@@ -58,13 +75,14 @@ def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:
     action += _link(page.back, "Back to the application", "back") if page.back else ""
     facts = [("Reason", reason)] if error else []
     facts += [("Trace", trace_id)] if trace_id and (error or (page.posts and not page.cards)) else []
+    script = f"<script>{_SCRIPT}</script>" if facts and facts[-1][0] == "Trace" else ""
     cards = f"<ul>{''.join(map(_card, page.cards))}</ul>" if page.cards else ""
     attributes = (' class="wide"' if page.cards else "") + (" role=alert" if error else "")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{escape(page.title)}</title><style>{_STYLE}</style></head>"
         f"<body><main{attributes}><h1>{escape(page.title)}</h1>"
-        f"<p>{escape(page.text)}</p>{cards}{action}{_facts(facts)}</main></body></html>"
+        f"<p>{escape(page.text)}</p>{cards}{action}{_facts(facts)}</main>{script}</body></html>"
     ).encode()
 
 
@@ -75,8 +93,12 @@ def _card(card: Card) -> str:
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    details = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    details = "".join(f"<dt>{escape(name)}</dt><dd>{_fact(name, value)}</dd>" for name, value in facts)
     return f"<dl>{details}</dl>" if details else ""
+
+
+def _fact(name: str, value: str) -> str:
+    return f'<span id="trace">{escape(value)}</span>{_COPY}' if name == "Trace" else escape(value)
 
 
 def _button(link: str, text: str, of: str = "") -> str:

@@ -127,4 +127,6 @@ class Log(Model):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG has a line for every request"
     )
-    format: Literal["json", "text"] = Field("json", description="json lines, or text for a terminal; both on stderr")
+    format: Literal["auto", "json", "text"] = Field(
+        "auto", description="json lines, or text for people, both on stderr; auto: text where that is a terminal"
+    )

@@ -1,6 +1,6 @@
 """Where the settings come from, and whether there are others by now: the file, and the files of secrets that it names."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from extproc.settings.loading import load
@@ -14,8 +14,9 @@ Mark = tuple[int, int, int, int]
 class Source:
     """One settings file. Looked at again and again: a change is told once, when it has come to rest."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, over: Callable[[Settings], Settings] = lambda settings: settings) -> None:
+        """over: what is said elsewhere than in the file, laid over it each time."""
+        self._path, self._over = path, over
         self._files: tuple[Path, ...] = (path,)
         self._taken: tuple[Mark | None, ...] = ()
         self._seen: tuple[Mark | None, ...] = ()
@@ -23,7 +24,7 @@ class Source:
     def load(self) -> Settings:
         """Reads it. Raises SettingsError."""
         self._taken = self._marks()  # before: what is written meanwhile is another change
-        settings = load(self._path)
+        settings = self._over(load(self._path))
         if (files := (self._path, *secret_files(settings))) != self._files:
             self._files = files
             self._taken = self._marks()

@@ -98,9 +98,9 @@ def grants_for_fifty(stack: Stack) -> int:
 
 
 def test_two_workers_make_one_grant_as_well() -> None:
-    with Stack(Liar(), settings={"workers": 2}) as stack:
+    with Stack(Liar(), settings={"workers": 2, "log": {"level": "DEBUG"}}) as stack:
         assert grants_for_fifty(stack) == 1
-        taken = {line["worker"] for line in events(stack.extproc, "answered") if line["lane"] == "refresh"}
+        taken = {line["worker"] for line in events(stack.extproc, "answered") if line.get("step") == "refresh"}
         assert len(taken) == 2
 
 
@@ -113,6 +113,7 @@ def two_machines(store: dict[str, Any], workers: int) -> Iterator[tuple[Stack, P
     settings = {
         "workers": workers,
         "listen": listens[0],
+        "log": {"level": "DEBUG"},
         "gateway": {"processors": every},
         "store": {"path": None, **store},
     }
@@ -157,12 +158,12 @@ def test_refr_12_a_client_that_leaves_in_mid_refresh_loses_no_token(stack):
         kept = signs_in(stack, user)
         old = kept.session(user)
         head = f"GET /private HTTP/1.1\r\nhost: localhost\r\ncookie: {user.cookies.header(stack.url('/'))}\r\n\r\n"
-        left = stack.extproc.output().count('"cancelled"')
+        left = stack.extproc.output().count('"event": "cancelled"')
         with stack.provider.holding("/token"):
             with socket.create_connection(("127.0.0.1", stack.port)) as leaves:
                 leaves.sendall(head.encode())
                 wait_until(lambda: stack.provider.held == 1, 10)
-            wait_until(lambda: stack.extproc.output().count('"cancelled"') == left + 1, 10)
+            wait_until(lambda: stack.extproc.output().count('"event": "cancelled"') == left + 1, 10)
         wait_until(lambda: kept.session(user).refresh_token != old.refresh_token, 10)
         assert user.navigate(stack.url("/private")).status_code == 200
         assert len(stack.provider.grants) == 1 and not stack.provider.revoked

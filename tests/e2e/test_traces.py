@@ -85,7 +85,7 @@ def test_a_refused_login_s_span_says_why_and_the_log_has_its_trace():
             dict(stream["attributes"])["extproc.reason"] == "id_token_nonce"
             and dict(stream["attributes"])["error.type"] == "id_token_nonce"
         )
-        (line,) = [line for line in stack.extproc.output().splitlines() if '"refused"' in line]
+        (line,) = [line for line in stack.extproc.output().splitlines() if "id_token_nonce" in line]
         assert trace_id in line and "id_token_nonce" in line
         (entry,) = stack.access_log(lambda line: line["path"] == "/oauth2/callback")
         assert "id_token_nonce" in str(entry)

@@ -484,3 +484,18 @@ def test_a_record_opens_for_its_session_alone():
 )
 def test_cook_22_what_cannot_be_an_id_is_never_looked_up(cookie):
     assert SessionId.parse(cookie) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "link"),
+    [
+        ({"target": "/a?b=1&c=%2F"}, "https://app.example/oauth2/login?return_to=/a%3Fb%3D1%26c%3D%252F"),
+        ({"target": "//evil.example/x"}, "https://app.example/oauth2/login?return_to=/"),
+        ({"target": "/a", "method": "POST"}, "https://app.example/oauth2/login"),
+        ({"target": "/oauth2/userinfo"}, "https://app.example/oauth2/login"),
+    ],
+)
+def test_the_page_that_asks_to_sign_in_leads_back_to_what_was_wanted(asked, link):
+    app = application()
+    answer = respond(LoginRequired(), app, request(**asked, sec_fetch_mode="cors"))
+    assert answer.page.link == link and answer.login_url == "https://app.example/oauth2/login"

@@ -67,6 +67,24 @@ def sign_in(page: Page, stack: Stack) -> None:
     page.wait_for_url(stack.url(START))
 
 
+def test_the_trace_of_a_page_that_refuses_can_be_copied_and_it_leads_back_to_what_was_wanted() -> None:
+    with Stack(Liar(claims={"nonce": "another"})) as stack, browser(stack) as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.goto(stack.url(START))
+        assert "id_token_nonce" in page.inner_text("main")
+        trace_id = page.inner_text("#trace")
+        assert any(
+            line["trace_id"] == trace_id for line in stack.access_log(lambda line: line["reason"] == "id_token_nonce")
+        )
+        page.click("#copy")
+        page.wait_for_selector("#copy:has-text('Copied')")
+        assert page.evaluate("navigator.clipboard.readText()") == trace_id
+        stack.provider.claims.clear()
+        page.click("text=Try again")
+        page.wait_for_url(stack.url(START))
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "tls"])
 def test_a_browser_signs_in_and_out(tls: bool) -> None:
     with Stack(OidcProvider(), tls=tls) as stack, browser(stack) as context:
