@@ -213,6 +213,7 @@ class ProviderRefused(CallbackRefused):
     def __init__(self, error: str) -> None:
         known = error in PROVIDER_ERRORS
         self.status = PROVIDER_ERRORS[error] if known else 502
+        self.retry_after = Unavailable.retry_after if self.status == 503 else None
         self.reason = f"provider_{error}" if known else "provider_error"
         super().__init__("" if known else "an error code that is not registered")
         if error == "access_denied":
