@@ -19,6 +19,7 @@ from rig.tokens import METADATA, NOW, application, key_set
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, DECISION, NAMESPACE, PUBLIC
+from extproc.doors import Door
 from extproc.relying_party import RelyingParty
 from extproc.server import Listener, Server
 from extproc.sessions.stored import StoredSessions
@@ -229,7 +230,7 @@ def test_extp_11_a_socket_lets_in_its_owner_and_group_alone(tmp_path: Path) -> N
     where = tmp_path / "extproc.sock"
 
     async def body(bridge) -> None:
-        listener = Listener(Server(party(), bridge, Timeouts(), Limits()), Address(path=str(where)))
+        listener = Listener(Server(party(), bridge, Timeouts(), Limits()), Door(Address(path=str(where))))
         before = os.umask(0)
         try:
             await listener.start()

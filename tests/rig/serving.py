@@ -17,6 +17,7 @@ from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.bridge import Bridge
 from extproc.contract import APPLICATION, SERVICE
+from extproc.doors import Door
 from extproc.relying_party import RelyingParty
 from extproc.server import Listener, Server
 from extproc.settings import Limits, Timeouts
@@ -69,7 +70,7 @@ class Edge:
 @asynccontextmanager
 async def listening(bridge: Bridge, party: RelyingParty, limits: Limits | None = None) -> AsyncIterator[Edge]:
     server = Server(party, bridge, Timeouts(), limits or Limits())
-    listener = Listener(server, Address(host="127.0.0.1", port=0))
+    listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
     await listener.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
