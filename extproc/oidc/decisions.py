@@ -153,15 +153,23 @@ def login(application: Application, request: Request, session: Session | None, n
     _only(request, "GET", "HEAD")
     if not is_navigation(request, explicit=True):
         raise LoginRequired
-    wanted = parse_qs(request.query, keep_blank_values=True, max_num_fields=64, errors="surrogateescape").get(
-        "return_to", [""]
-    )
-    target = return_target(application, wanted[0] if len(wanted) == 1 else "")
+    target = return_target(application, _return_to(request.query))
     if session is None:
         return Authenticate(target, expired(application, request))
     if not session.sufficient(application, now):
         return Authenticate(target)
     return Respond(303, "already_signed_in", location=application.origin + target)
+
+
+def _return_to(query: str) -> str:
+    """The one return_to of a query; "" where there is none, or several, or more parameters than anybody needs."""
+    try:
+        wanted = parse_qs(query, keep_blank_values=True, max_num_fields=64, errors="surrogateescape").get(
+            "return_to", []
+        )
+    except ValueError:
+        return ""
+    return wanted[0] if len(wanted) == 1 else ""
 
 
 def callback(application: Application, request: Request, session: Session | None, now: int) -> Exchange | Authenticate:

@@ -39,6 +39,11 @@ def load(path: Path) -> Settings:
         raise SettingsError(f"{path}: {error.strerror or 'cannot be read'}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: is not UTF-8 text") from None
+    return parse(text, path)
+
+
+def parse(text: str, path: Path | str = "settings") -> Settings:
+    """The same for the text of a file of that name."""
     try:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -46,10 +51,15 @@ def load(path: Path) -> Settings:
         raise SettingsError(
             f"{path}{f':{mark.line + 1}' if mark else ''}: is not YAML: {getattr(error, 'problem', None) or 'cannot be parsed'}"
         ) from None
+    except (ValueError, RecursionError):  # a date such as 2020-13-45; brackets without end
+        raise SettingsError(f"{path}: is not YAML: a value cannot be parsed") from None
     if not isinstance(raw, dict):
         raise SettingsError(f"{path}: is a {type(raw).__name__}; a mapping of settings is needed") from None
     faults: list[_Fault] = []
-    filled = _fill(raw, "", os.environ.get, faults)
+    try:
+        filled = _fill(raw, "", os.environ.get, faults)
+    except RecursionError:  # an alias within its own anchor, too
+        raise SettingsError(f"{path}: is nested too deeply, or in itself") from None
     if not faults:
         try:
             settings = Settings.model_validate_json(json.dumps(filled, default=str))

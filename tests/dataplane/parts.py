@@ -230,6 +230,18 @@ def answer(asked: Asked) -> ProcessingResponse | None:
             return continued(x_auth_sub=b"stub", x_other=b"1")
         case "path":
             return continued(**{"x_auth_sub": b"stub", ":path": b"/elsewhere"})
+        case "reroute":  # chosen anew, and with another host for it
+            response = continued(x_auth_sub=b"stub", **{":authority": b"idp.test"})
+            assert response.request_headers
+            assert response.request_headers.response
+            response.request_headers.response.clear_route_cache = True
+            return response
+        case "clear":
+            response = continued(x_auth_sub=b"stub", x_auth_name=b"idp.test")
+            assert response.request_headers
+            assert response.request_headers.response
+            response.request_headers.response.clear_route_cache = True
+            return response
         case "page":
             return immediate(StatusCode.ServiceUnavailable, b"<p>our page</p>", content_type=b"text/html")
         case "spurious":

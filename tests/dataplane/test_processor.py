@@ -48,6 +48,19 @@ def test_extp_15_an_answer_that_cannot_be_carried_out_whole_is_an_error(
     assert world.upstream.received == []
 
 
+def test_path_15_nothing_that_the_processor_says_leads_to_another_route(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
+    assert plain.client.get("/wiki/x?stub=reroute").status == 503
+    assert world.upstream.received == []
+    for path in ("/wiki/x?stub=clear", "/wiki/pub/x?stub=clear"):
+        line = "x-envoy-original-path: /assets/x"
+        assert plain.client.get(path, line, "x-forwarded-host: idp.test").status == 200
+    assert [received.target for received in world.upstream.received] == ["/wiki/x?stub=clear", "/wiki/pub/x?stub=clear"]
+    # the word of the route that was chosen, each time
+    assert [(stream.application, stream.public) for stream in asked] == [("wiki", False)] * 2 + [("wiki", True)]
+
+
 def test_errors_of_ours_keep_their_page_and_errors_of_envoy_say_only_a_request_id(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:

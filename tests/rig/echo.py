@@ -132,9 +132,8 @@ class Echo:
             await self._events(writer)
             return False
         await asyncio.sleep(float(query.get("echo-delay", 0)))
-        text = json.dumps(request.as_json()).encode()
-        if size := int(query.get("echo-size", 0)):
-            text = b"x" * size
+        size = int(query.get("echo-size", 0))
+        text = b"x" * size if size else json.dumps(request.as_json()).encode()
         lines = [f"HTTP/1.1 {query.get('echo-status', '200')} Said", f"content-length: {len(text)}"]
         lines += ["content-type: application/json", "x-app: echo"]
         if "echo-cache" in query:

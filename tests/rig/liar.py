@@ -2,13 +2,14 @@
 
     with Stack(Liar()) as stack, stack.user() as user:
         stack.provider.claims["iss"] = "https://evil.example"       # laid over the right ID token; None takes one away
-        stack.provider.answers["/token"] = lambda asked: (500, {}, b"")  # or bytes: exactly these go on the wire, then it closes
+        stack.provider.answers["/token"] = lambda asked: (500, {}, b"")  # or bytes: exactly these go on the wire, then it closes;
+                                                                          # or a list of rig.lies: bytes, waits, resets
         with stack.provider.holding("/token"): ...                  # requests wait there; stack.provider.held says how many
 
 Refresh tokens are good once: the second use of one ends all that came of its login, as careful providers do. `grants` has the
 refresh tokens that came, in order; `refreshed` is laid over the answer to them, `expires_in` is an access token's life.
 
-It asks nobody for a password: /auth answers with the redirect at once. It serves in a thread of its own on loopback.
+It asks nobody for a password: /auth answers with the redirect at once, for `user` or whom the header x-user names. It serves in a thread of its own on loopback.
 """
 
 import asyncio
@@ -25,11 +26,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from rig.lies import Script, play
 from rig.providers import SECRET, Place
 from rig.tokens import Signer, public
 
 Reply = tuple[int, dict[str, str], bytes]
-Answer = Callable[["Asked"], "Reply | bytes"]
+Answer = Callable[["Asked"], "Reply | bytes | Script"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Liar:
         self._codes: dict[str, dict[str, str]] = {}
         self._logins: dict[str, str] = {}  # refresh token: the first one of its login
         self._newest: dict[str, str] = {}  # that one: the one that is good now
+        self._whose: dict[str, str] = {}  # access token: whom x-user named
         self._held_paths: set[str] = set()
         self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
         self._go, self._over = asyncio.Event(), asyncio.Event()
@@ -156,9 +159,8 @@ class Liar:
             finally:
                 self.held -= 1
         answer = (self.answers.get(asked.path) or self._truth)(asked)
-        if isinstance(answer, bytes):
-            writer.write(answer)
-            await writer.drain()
+        if isinstance(answer, bytes | list):
+            await play([answer] if isinstance(answer, bytes) else answer, writer)
             return False
         status, said, content = answer
         lines = [
@@ -183,12 +185,8 @@ class Liar:
             case "/token":
                 return self._redeem(asked)
             case "/me":
-                said = {
-                    "sub": self.user,
-                    "email": f"{self.user}@example.com",
-                    "name": self.user.title(),
-                    **self.userinfo,
-                }
+                user = self._whose.get(asked.headers.get("authorization", "").removeprefix("Bearer "), self.user)
+                said = {"sub": user, "email": f"{user}@example.com", "name": user.title(), **self.userinfo}
                 return _json({name: value for name, value in said.items() if value is not None})
             case "/revoke":
                 self.revoked.append(asked.form.get("token", ""))
@@ -216,7 +214,7 @@ class Liar:
 
     def _authorize(self, asked: Asked) -> Reply:
         code = secrets.token_urlsafe(16)
-        self._codes[code] = asked.query
+        self._codes[code] = asked.query | {"user": asked.headers.get("x-user", "")}
         back = {"code": code, "state": asked.query["state"], **self.callback}
         query = urlencode({name: value for name, value in back.items() if value is not None})
         return 303, {"location": f"{asked.query['redirect_uri']}?{query}"}, b""
@@ -247,14 +245,14 @@ class Liar:
         ):
             return _json({"error": "invalid_grant"}, 400)
         self.redeemed.append(asked.form["code"])
-        return _json(self._tokens(started.get("nonce"), None))
+        return _json(self._tokens(started.get("nonce"), None, started["user"]))
 
-    def _tokens(self, nonce: str | None, login: str | None) -> dict[str, Any]:
-        """nonce: of a login. login: the first refresh token of the one that is refreshed."""
-        now = int(time.time())
+    def _tokens(self, nonce: str | None, login: str | None, named: str = "") -> dict[str, Any]:
+        """nonce: of a login. login: the first refresh token of the one that is refreshed. named: by x-user."""
+        now, user = int(time.time()), named or self.user
         claims = {
             "iss": self.issuer,
-            "sub": self.user,
+            "sub": user,
             "aud": "gateway",
             "exp": now + 300,
             "iat": now,
@@ -266,8 +264,11 @@ class Liar:
         refresh_token = f"rt-{secrets.token_hex(8)}"
         self._logins[refresh_token] = login or refresh_token
         self._newest[login or refresh_token] = refresh_token
+        access_token = f"at-{user}-{secrets.token_hex(8)}"
+        if named:
+            self._whose[access_token] = named
         return {
-            "access_token": f"at-{self.user}-{secrets.token_hex(8)}",
+            "access_token": access_token,
             "refresh_token": refresh_token,
             "token_type": "Bearer",
             "expires_in": self.expires_in,

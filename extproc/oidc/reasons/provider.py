@@ -40,7 +40,7 @@ REGISTERED = (
     *(Reason(f"provider_{error}", 502, WARNING, _NOT_IN, _NOT_COMPLETED, remedy) for error, remedy in _SETTINGS.items()),
     Reason(
         "provider_temporarily_unavailable", 503, WARNING, _NOT_IN, _NOT_COMPLETED,
-        "The provider says that it is overloaded or in maintenance: look there.",
+        "The provider says that it is overloaded or in maintenance: look there.", retry_after=5,
     ),
 )  # fmt: skip
 ERRORS = (

@@ -1,0 +1,215 @@
+"""What is fuzzed: one target for each parser of foreign bytes. A target takes bytes and raises nothing but a bug.
+
+Each says, beyond that, what must be true of whatever was read.
+"""
+
+import json
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from google.protobuf.message import DecodeError
+from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, key_set, public
+
+from extproc import messages
+from extproc._wire import ext_proc_pb2 as wire
+from extproc.contract import APPLICATION
+from extproc.oidc.answers import Continue, Respond
+from extproc.oidc.authorization import AuthorizationResponse, pending_of
+from extproc.oidc.claims import Claims, header_value, parse_object
+from extproc.oidc.decisions import decide
+from extproc.oidc.errors import OIDCError
+from extproc.oidc.http import Request, same_origin_target
+from extproc.oidc.id_token import verify_without_nonce
+from extproc.oidc.jose import KeySet, SignedToken
+from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.provider_logout import posted
+from extproc.oidc.refusals import respond
+from extproc.oidc.seal import Label, b64decode, b64encode
+from extproc.oidc.session import SessionId
+from extproc.oidc.session_cookie import read_session
+from extproc.oidc.token import RefreshResponse, token_error
+from extproc.settings.loading import SettingsError, parse
+from extproc.traces.otlp import BadExport, decode, unpack
+
+APP = application()
+KEYS = key_set(public("RS256"), public("ES256"))
+
+
+def cookies(data: bytes) -> None:
+    """A Cookie header: every cookie of ours that is in it is looked at."""
+    asked = Request("app", False, "GET", "/", "app.example", (("cookie", data.decode("latin-1")),))
+    for name, value in asked.cookies(APP.cookies.prefix):
+        assert name.startswith(APP.cookies.prefix) and ";" not in name + value
+    SessionId.parse(asked.cookie(APP.cookies.session) or "")
+
+
+def session_cookie(data: bytes) -> None:
+    """The pieces of a session in cookies; none was made by our key."""
+    pieces = data.decode("latin-1").split(";")
+    header = "; ".join(f"{name}={piece}" for name, piece in zip(APP.cookies.sessions, pieces, strict=False))
+    asked = Request("app", False, "GET", "/", "app.example", (("cookie", header),))
+    assert read_session(APP, asked) is None
+
+
+def sealed(data: bytes) -> None:
+    """Neither foreign bytes nor a changed value of ours opens; what we sealed does."""
+    label = Label("login", "app", "name")
+    text = data.decode("latin-1")
+    assert RING.open(text, label) is None
+    ours = RING.seal(data[:1000], label, ENTROPY_BYTES)
+    assert RING.open(ours, label) == data[:1000]
+    changed = bytearray(b64decode(ours))
+    for place in data[:4]:
+        changed[place % len(changed)] ^= 1 + place // 2
+    if bytes(changed) != b64decode(ours):
+        assert RING.open(b64encode(bytes(changed)), label) is None
+
+
+def request_head(data: bytes) -> None:
+    """A message as it comes from the wire, and what is decided about it by somebody who is not signed in."""
+    try:
+        message = wire.ProcessingRequest.FromString(data)
+        head = messages.read(message, {APPLICATION: "app"})
+    except (DecodeError, messages.UnexpectedMessage):
+        return
+    request = head.request
+    try:
+        decision = decide(APP, request, None, NOW)
+    except OIDCError as error:
+        decision = respond(error, APP, request)
+    assert not isinstance(decision, Continue)
+    if isinstance(decision, Respond):
+        messages.write(decision, "0" * 32, grpc=head.grpc)
+
+
+def url(data: bytes) -> None:
+    """A request's target, by every way in which one becomes a Location; it stays on our origin."""
+    target = data.decode("latin-1")
+    accepted = same_origin_target(target)
+    if accepted is not None:
+        parts = urlsplit(APP.origin + accepted)
+        assert (
+            (parts.scheme, parts.netloc) == ("https", "app.example") and accepted.isascii() and accepted.isprintable()
+        )
+    browser = (("accept", "text/html"), ("sec-fetch-mode", "navigate"))
+    for path in (f"/{target}", f"/oauth2/login?return_to={target}", f"/oauth2/callback?{target}"):
+        request = Request("app", False, "GET", path, "app.example", browser)
+        try:
+            decision = decide(APP, request, None, NOW)
+        except OIDCError as error:
+            decision = respond(error, APP, request)
+        if isinstance(decision, Respond):
+            messages.write(decision, "0" * 32)
+            assert decision.location is None or decision.location.startswith("https://app.example/")
+
+
+def callback(data: bytes) -> None:
+    """A callback's query."""
+    try:
+        response = AuthorizationResponse.parse(data.decode("latin-1"))
+    except (OIDCError, UnicodeDecodeError):
+        return
+    assert (response.code is None) != (response.error is None)
+    try:
+        pending_of(APP, Request("app", False, "GET", "/", "app.example", (("cookie", "a=b"),)), response.state)
+    except OIDCError:
+        return
+    raise AssertionError("an attempt that nobody made")
+
+
+def form(data: bytes) -> None:
+    """The body of a back-channel logout."""
+    try:
+        posted(data)
+    except OIDCError:
+        return
+
+
+def token(data: bytes) -> None:
+    """A compact JWS; whatever it is, our keys did not sign it."""
+    for alg in ("RS256", "ES256"):
+        try:
+            SignedToken.parse(data.decode("latin-1"), alg).verified(KEYS)
+        except OIDCError:
+            continue
+        raise AssertionError("a signature that nobody made")
+
+
+def claims(data: bytes) -> None:
+    """The claims of a token whose signature is right: checked, and encoded in headers."""
+    try:
+        values = parse_object(data)
+    except ValueError:
+        return
+    for name, value in Claims(values).values.items():
+        text = header_value(value)
+        assert text.isascii() and (not text or text.isprintable()) and text == text.strip(), name
+    signed = b64encode(b'{"alg":"RS256"}') + "." + b64encode(data) + ".AAAA"
+    try:
+        verify_without_nonce(APP.client, signed, "at", KEYS, NOW)
+    except OIDCError:
+        return
+    raise AssertionError("a signature that nobody made")
+
+
+def provider(data: bytes) -> None:
+    """What a provider answers with: metadata, keys, tokens, errors."""
+    for read in (KeySet.parse, RefreshResponse.parse, token_error):
+        try:
+            read(data)
+        except OIDCError:
+            continue
+    try:
+        metadata = ProviderMetadata.parse(data, ISSUER)
+    except OIDCError:
+        return
+    for endpoint in (metadata.token_endpoint, metadata.jwks_uri, metadata.authorization_endpoint):
+        assert urlsplit(endpoint).scheme in ("https", "http") and "@" not in urlsplit(endpoint).netloc
+
+
+def otlp(data: bytes) -> None:
+    """Spans that somebody exports to us."""
+    for encoding in ("identity", "gzip"):
+        try:
+            decode(unpack(data, encoding, 100_000))
+        except BadExport:
+            continue
+
+
+def settings(data: bytes) -> None:
+    """A settings file: its operator is trusted, and gets a clear error in place of a traceback."""
+    try:
+        parse(data.decode("utf-8", "replace"))
+    except SettingsError as error:
+        said = str(error)
+    else:
+        return
+    assert said
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target
+    for target in (
+        cookies,
+        session_cookie,
+        sealed,
+        request_head,
+        url,
+        callback,
+        form,
+        token,
+        claims,
+        provider,
+        otlp,
+        settings,
+    )
+}
+
+
+def corpus(name: str) -> list[bytes]:
+    """Inputs to begin with, of tests/hostile/corpus: JSON texts, one character a byte."""
+    from pathlib import Path
+
+    return [
+        text.encode("latin-1") for text in json.loads((Path(__file__).parent / "corpus" / f"{name}.json").read_text())
+    ]

@@ -1,0 +1,83 @@
+"""The processor at its gRPC edge, with a real listener and a fake provider and store: for peers that do what Envoy never does.
+
+async with listening(bridge, party) as edge:      # on the asyncio side, see bridges.py
+    await edge.call(headers("/private"))          # the answers of one stream
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from extproc._wire import ext_proc_pb2 as wire
+from extproc.addresses import Address
+from extproc.bridge import Bridge
+from extproc.contract import APPLICATION, SERVICE
+from extproc.doors import Door
+from extproc.listener import Listener
+from extproc.relying_party import RelyingParty
+from extproc.server import Server
+from extproc.settings import Limits, Timeouts
+
+ROUTE = ((APPLICATION, "app"),)
+
+
+def encoded(message: wire.ProcessingRequest | bytes) -> bytes:
+    return message if isinstance(message, bytes) else message.SerializeToString()
+
+
+def head(path: str | bytes = "/private", method: str = "GET", **more: str | bytes) -> wire.ProcessingRequest:
+    """The first message of a stream, underscores for hyphens."""
+    said = {":method": method, ":path": path, ":authority": "app.example", ":scheme": "https"}
+    said |= {name.replace("_", "-"): value for name, value in more.items()}  # type: ignore[arg-type]
+    message = wire.ProcessingRequest()
+    for name, value in said.items():
+        header = message.request_headers.headers.headers.add()
+        header.key, header.raw_value = name, value if isinstance(value, bytes) else value.encode()
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    server: Server
+    port: int
+    method: Any
+
+    def stream(self, metadata: tuple[tuple[str, str | bytes], ...] = ROUTE) -> Any:
+        return self.method(metadata=metadata)
+
+    async def call(
+        self, *messages: wire.ProcessingRequest | bytes, metadata: Any = ROUTE
+    ) -> list[wire.ProcessingResponse]:
+        """The answers of a stream that said these. Raises grpc.aio.AioRpcError when it was aborted."""
+        stream = self.stream(metadata)
+        # it may be over before all was said, which grpc.aio calls an internal error: what counts is what came back
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            for message in messages:
+                await stream.write(message)
+            await stream.done_writing()
+        answers = []
+        while (answer := await stream.read()) is not grpc.aio.EOF:
+            answers.append(answer)
+        if (code := await stream.code()) is not grpc.StatusCode.OK:
+            raise AssertionError(f"ended with {code}")
+        return answers
+
+
+@asynccontextmanager
+async def listening(bridge: Bridge, party: RelyingParty, limits: Limits | None = None) -> AsyncIterator[Edge]:
+    server = Server(party, bridge, Timeouts(), limits or Limits())
+    listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
+    await listener.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
+            method = channel.stream_stream(f"/{SERVICE}/Process", encoded, wire.ProcessingResponse.FromString)
+            async with asyncio.timeout(60):
+                yield Edge(server, listener.port, method)
+    finally:
+        await listener.drain(0)
+    assert server.lanes.streams == 0
