@@ -71,10 +71,11 @@ def refusals() -> list[OIDCError]:
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
     made: list[OIDCError] = [ProviderRefused(error) for error in (*PROVIDER_ERRORS, "unregistered")]
-    named = [kind for kind in kinds if kind.__module__ == errors.__name__ and kind is not ProviderRefused]
+    raised = [OIDCError, *(kind for kind in kinds if kind.reason != OIDCError.reason or "reason" in vars(kind))]
+    checked = [errors.InvalidIDToken, errors.InvalidLogoutToken]  # their reason is made of a check's name
+    named = [kind for kind in (*raised, *checked) if kind.__module__ == errors.__name__]
     inside = "host.internal: Traceback"
-    checks = (errors.InvalidIDToken, errors.InvalidLogoutToken)
-    return made + [kind("signature", inside) if kind in checks else kind(inside) for kind in named]
+    return made + [kind("signature", inside) if kind in checked else kind(inside) for kind in named]
 
 
 def test_web_15_a_status_says_whose_fault_it_is_and_the_page_nothing_of_the_inside() -> None:
