@@ -62,20 +62,28 @@ def compared(wanted: Front, seen: Front, source: str) -> Iterator[Finding]:
 def _said(judged: Judged, part: str) -> Finding:
     rule, first = judged.rule, judged.differences[0]
     where = " ".join(judged.about[1:] if judged.about[:1] in (("manager",), ("routing",)) else judged.about)
-    where = {"filters": "filter", "routes": "route on", "clusters": "cluster"}.get(judged.about[0], "") + where.removeprefix(judged.about[0])
+    where = {"filters": "filter", "routes": "route on", "clusters": "cluster"}.get(
+        judged.about[0], ""
+    ) + where.removeprefix(judged.about[0])
     what = rule.missing if judged.gone and rule.missing else rule.what
     detail = ""
     if not judged.gone:
         below = ".".join(first.path[len(judged.about) :])
-        detail = f" ({f'{below}: ' if below else ''}generated {first.wanted or 'nothing'}, here {first.found or 'nothing'}"
+        detail = (
+            f" ({f'{below}: ' if below else ''}generated {first.wanted or 'nothing'}, here {first.found or 'nothing'}"
+        )
         detail += f"; {len(judged.differences) - 1} more)" if len(judged.differences) > 1 else ")"
-    return Finding(rule.level, f"{part}, {where.strip()}", what + detail, AGAIN)
+    return Finding(judged.level, f"{part}, {where.strip()}", what + detail, AGAIN)
 
 
 def _anatomy(front: Front, only: Front | None = None) -> Tree:
     """What the rules speak of. only: leave out filters, hosts and routes that this one has not: ways_around looks at those."""
     names = [str(each.get("name")) for each in (only or front).filters]
-    manager = {key: value for key, value in front.manager.items() if key not in ("http_filters", "route_config", "rds", "@type")}
+    manager = {
+        key: value
+        for key, value in front.manager.items()
+        if key not in ("http_filters", "route_config", "rds", "@type")
+    }
     routing = {key: value for key, value in front.routes.items() if key not in ("virtual_hosts", "name", "@type")}
     filters = {name: _filter(found) for name in names if (found := front.filter(name)) is not None}
     return {"filters": filters, "manager": manager, "routing": routing, "routes": _routes(front, only)}
@@ -106,7 +114,9 @@ def _routes(front: Front, only: Front | None) -> Tree:
     for host in front.hosts:
         for domain in host.get("domains", []):
             if domain in known:
-                routes = {name: each for each in items(host, "routes") if (name := str(each.get("name", ""))) in known[domain]}
+                routes = {
+                    name: each for each in items(host, "routes") if (name := str(each.get("name", ""))) in known[domain]
+                }
                 found[domain] = routes
     return found
 
@@ -119,11 +129,15 @@ def _order(wanted: Front, seen: Front, part: str) -> Iterator[Finding]:
     """What comes first decides: of filters, and of routes."""
     mine, theirs = ([str(each.get("name")) for each in front.filters] for front in (wanted, seen))
     if (order := [name for name in theirs if name in mine]) != [name for name in mine if name in order]:
-        yield error(part, f"its filters stand in another order: {', '.join(order)}", f"the order is {', '.join(mine)}; {AGAIN}")
+        yield error(
+            part, f"its filters stand in another order: {', '.join(order)}", f"the order is {', '.join(mine)}; {AGAIN}"
+        )
     for name in theirs:
         if name not in mine and GATE in theirs and theirs.index(name) < theirs.index(GATE):
             what = f"the filter {name} stands before the gate: it sees every request with our cookies, and may write identity headers"
-            yield warning(f"{part}, filter {name}", what, "put it between gate and router, if it is meant to be there at all")
+            yield warning(
+                f"{part}, filter {name}", what, "put it between gate and router, if it is meant to be there at all"
+            )
     hosts = {domain: host for host in seen.hosts for domain in host.get("domains", [])}
     for host in wanted.hosts:
         domain = host.get("domains", ["?"])[0]
@@ -136,7 +150,13 @@ def _order(wanted: Front, seen: Front, part: str) -> Iterator[Finding]:
 def ways_around(settings: Settings, wanted: Seen, seen: Seen, matched: list[Front], source: str) -> Iterator[Finding]:
     """Routes that the generated configuration has not, and where they lead."""
     protected = _leading_to(settings, wanted, seen)
-    generated = {(domain, name) for front in wanted.fronts for host in front.hosts for domain in host.get("domains", []) for name in _names(host)}
+    generated = {
+        (domain, name)
+        for front in wanted.fronts
+        for host in front.hosts
+        for domain in host.get("domains", [])
+        for name in _names(host)
+    }
     for listener, cluster in seen.tunnels:
         if cluster in protected:
             what = f"passes connections on to the application {protected[cluster]}, and nobody has to sign in"
@@ -169,11 +189,21 @@ def _foreign(front: Front, host: Tree, route: Tree, protected: dict[str, str], p
     asks = front.filter(DECIDE) is not None and not at(config, DECIDE, "disabled")
     gated = front.filter(GATE) is not None and GATE not in config
     if leads is not None and not (asks and gated):
-        yield error(part, f"leads to the application {leads}, and nobody has to sign in", f"remove the route, or make the application's settings say what it is for; {AGAIN}")
+        yield error(
+            part,
+            f"leads to the application {leads}, and nobody has to sign in",
+            f"remove the route, or make the application's settings say what it is for; {AGAIN}",
+        )
     elif asks and "route" in route and not _names_application(config):
-        yield error(part, "does not name its application to the processor: its requests end in a 503", f"give it the typed_per_filter_config of a generated route; {AGAIN}")
+        yield error(
+            part,
+            "does not name its application to the processor: its requests end in a 503",
+            f"give it the typed_per_filter_config of a generated route; {AGAIN}",
+        )
     else:
-        yield warning(part, "is not one of the generated routes", f"see that it stands behind them and is meant; or {AGAIN}")
+        yield warning(
+            part, "is not one of the generated routes", f"see that it stands behind them and is meant; or {AGAIN}"
+        )
 
 
 def _names_application(config: Tree) -> bool:
@@ -184,7 +214,9 @@ def _names_application(config: Tree) -> bool:
 def _leading_to(settings: Settings, wanted: Seen, seen: Seen) -> dict[str, str]:
     """The clusters, whatever they are called, that reach an application whose users sign in."""
     places = {_endpoints(wanted.clusters[application_cluster(name)]): name for name in settings.protected}
-    open_to_all = {_endpoints(wanted.clusters[application_cluster(n)]) for n, a in settings.applications.items() if a.exclude}
+    open_to_all = {
+        _endpoints(wanted.clusters[application_cluster(n)]) for n, a in settings.applications.items() if a.exclude
+    }
     found = {application_cluster(name): name for name in settings.protected}
     for cluster, tree in seen.clusters.items():
         place = _endpoints(tree)

@@ -100,4 +100,6 @@ def _fronts(listener: Tree, routes: dict[str, Tree]) -> Iterator[Front]:
             manager = branch(each, "typed_config")
             if kind(manager) == HCM:
                 by_name = routes.get(str(at(manager, "rds", "route_config_name")), {})
-                yield Front(str(listener.get("name", place)), place, manager, branch(manager, "route_config") or by_name)
+                yield Front(
+                    str(listener.get("name", place)), place, manager, branch(manager, "route_config") or by_name
+                )

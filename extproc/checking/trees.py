@@ -117,6 +117,8 @@ def _short(value: Any, key: str = "") -> str:
     if key in _HIDDEN and value is not None:
         return "another text"
     if isinstance(value, dict | list):
-        return f"a {kind(value)}" if kind(value) else f"{len(value)} {'entries' if isinstance(value, list) else 'fields'}"
+        return (
+            f"a {kind(value)}" if kind(value) else f"{len(value)} {'entries' if isinstance(value, list) else 'fields'}"
+        )
     text = "" if value is None else str(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -32,7 +32,7 @@ def warnings(settings: Settings, descriptors: int | None = None) -> list[str]:
 def _providers(settings: Settings) -> Iterator[str]:
     """A provider behind the gateway that the gateway asks to sign in first: nobody could ever sign in."""
     for name, provider in settings.providers.items():
-        served_by = _serving(settings, provider.issuer)
+        served_by = serving(settings, provider.issuer)
         if served_by and not settings.applications[served_by].exclude:
             yield (
                 f"providers.{name}.issuer: {provider.issuer} is served by this gateway's application {served_by}, "
@@ -40,7 +40,7 @@ def _providers(settings: Settings) -> Iterator[str]:
             )
 
 
-def _serving(settings: Settings, url: str) -> str | None:
+def serving(settings: Settings, url: str) -> str | None:
     """The application that a URL reaches on this gateway: same port, one of its hosts, the longest path_prefix."""
     asked, gateway = urlsplit(url), urlsplit(settings.gateway.url)
     if _port(asked.scheme, asked.port) != _port(gateway.scheme, gateway.port):
