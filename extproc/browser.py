@@ -8,6 +8,7 @@ request says by Sec-Fetch-* where it comes from. Forms are filled in and sent.
 import ssl
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import Self
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import httpx
@@ -76,6 +77,12 @@ class Browser:
         self._user, self._password = user, password
         self._http = httpx.Client(follow_redirects=False, timeout=20, trust_env=False, headers=extra, verify=verify)
         self.cookies: dict[str, dict[str, str]] = {}  # by host, then name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def open(self, url: str, *, follow: bool = True) -> Landing:
         """What a typed address leads to: redirects followed, login forms sent."""

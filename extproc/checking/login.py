@@ -30,19 +30,23 @@ def walk(settings: Settings, name: str, ca: Path | None = None) -> Iterator[Hop 
     """name: the application. ca: what else certificates are verified with, such as the gateway's own."""
     part = f"login of {name}"
     try:
-        browser = Browser(verify=_trust(settings, ca))
-        location = None
-        for each in _begin(settings, name, browser, part):
-            if isinstance(each, str):
-                location = each
-            else:
-                yield each
-        if location is not None:
-            yield from _at_provider(settings, name, browser, location, part)
+        with Browser(verify=_trust(settings, ca)) as browser:
+            yield from _walk(settings, name, browser, part)
     except httpx.HTTPError as problem:
         yield _failed(problem, part)
     except OSError as problem:
         yield error(part, f"a certificate file cannot be used: {problem.strerror or problem}", "see ca_file, and --ca")
+
+
+def _walk(settings: Settings, name: str, browser: Browser, part: str) -> Iterator[Hop | Finding]:
+    location = None
+    for each in _begin(settings, name, browser, part):
+        if isinstance(each, str):
+            location = each
+        else:
+            yield each
+    if location is not None:
+        yield from _at_provider(settings, name, browser, location, part)
 
 
 def _trust(settings: Settings, ca: Path | None) -> ssl.SSLContext:

@@ -132,7 +132,7 @@ def test_an_envoy_of_other_settings_is_found(stack: Stack) -> None:
 def test_parts_that_do_not_run_are_named(stack: Stack, tmp_path: Path) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     gateway = {**stack.settings["gateway"], "admin": nobody}
-    code, said = check(stack, config=other(stack, admin=f"127.0.0.1:{free_port()}", gateway=gateway))
+    _, said = check(stack, config=other(stack, admin=f"127.0.0.1:{free_port()}", gateway=gateway))
     warned = "\n".join(lines(said, "warning"))
     assert f"gateway.admin: http://{nobody} does not answer" in warned and "start it with `extproc serve`" in warned, (
         said
