@@ -1,4 +1,4 @@
-"""The command line: serve, envoy, check, sessions, reasons, schema, demo. The only place that reads settings and prints.
+"""The command line: serve, envoy, check, explain, sessions, reasons, schema, demo. The only place that reads settings and prints.
 
 Exit codes: 0 all right, 1 something is wrong with what was asked for, 2 the command line itself.
 """
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "reason", nargs="?", metavar="REASON", help="one of them, such as state_mismatch (default: all)"
     )
     reasons.set_defaults(run=_reasons)
+    _add_explain(commands.add_parser("explain", help="tell the story of a trace, or what would become of a request"))
     schema = commands.add_parser("schema", help="print the JSON schema of the settings")
     schema.set_defaults(run=_schema)
     demo = commands.add_parser(
@@ -96,6 +97,22 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     command.add_argument("--ca", type=Path, metavar="FILE", help="what --login verifies certificates with as well")
 
 
+def _add_explain(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what", nargs="+", metavar="TRACE_ID|URL", help="a trace id as it was pasted, or a URL or path"
+    )
+    command.add_argument("--config", type=Path, default=Path("extproc.yaml"), metavar="FILE", help="the settings")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--admin", metavar="URL", help="the processor's admin address (default: admin)")
+    where.add_argument("--jaeger", metavar="URL", help="Jaeger's query address, in place of the processor's admin")
+    command.add_argument("--method", default="GET", help="of the request (default: %(default)s)")
+    command.add_argument(
+        "--header", action="append", default=[], metavar="'NAME: VALUE'", help="of the request; repeat"
+    )
+    command.add_argument("--cookie", action="append", default=[], metavar="NAME=VALUE", help="of the request; repeat")
+    command.set_defaults(run=_explain)
+
+
 def _add_sessions(command: argparse.ArgumentParser) -> None:
     command.add_argument("what", choices=("list", "show", "end"))
     command.add_argument("--config", type=Path, default=Path("extproc.yaml"), metavar="FILE", help="the settings")
@@ -118,6 +135,12 @@ def _reasons(parsed: argparse.Namespace) -> int:
     from extproc import reasons_command
 
     return reasons_command.run(parsed)
+
+
+def _explain(parsed: argparse.Namespace) -> int:
+    from extproc import explain_command
+
+    return explain_command.run(load(parsed.config), parsed)
 
 
 def _serve(parsed: argparse.Namespace) -> int:
