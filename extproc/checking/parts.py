@@ -1,6 +1,7 @@
 """The parts that run: the store, the processor."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -8,12 +9,14 @@ import trio
 
 from extproc.addresses import reachable
 from extproc.checking.findings import Finding, error, ok, warning
+from extproc.metrics.process import package_version
 from extproc.oidc.assertion import jwks
 from extproc.oidc.errors import StoreUnavailable
 from extproc.sessions.opening import open_sessions
 from extproc.settings import Settings
 
 STORE_PATIENCE = 2.0  # seconds for a remote store
+_VERSION = re.compile(r'^extproc_build_info\{[^}]*version="([^"]*)"', re.MULTILINE)
 _PATIENCE = 5.0  # seconds for an answer of the processor's admin
 
 
@@ -57,6 +60,7 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
             ready, keys = client.get("/readyz"), client.get("/.well-known/jwks.json")
             missing = ready.json().get("missing", [])
             theirs = keys.json()
+            version = _VERSION.search(client.get("/metrics").text)
     except (httpx.HTTPError, ValueError, AttributeError) as problem:
         what = f"{settings.admin} does not answer as the processor's admin does ({type(problem).__name__})"
         yield warning("admin", what, "start it with `extproc serve`, or look at its log")
@@ -67,5 +71,12 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
     if theirs != json.loads(jwks(settings.key_ring())):
         what = "the running processor has another secret than these settings"
         yield error("secret", what, "restart it, or send it SIGHUP, so that it reads the settings again")
+    ours = package_version("extproc-oidc")
+    if version is not None and version[1] != ours:
+        yield warning(
+            "admin",
+            f"the running processor is version {version[1]}, and this is {ours}",
+            "restart it, or use its own version",
+        )
     if ready.status_code == 200:
         yield ok("admin", "the processor is ready")

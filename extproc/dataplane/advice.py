@@ -108,13 +108,23 @@ def _front(settings: Settings) -> Iterator[str]:
 
 def _applications(settings: Settings) -> Iterator[str]:
     for name, application in settings.applications.items():
+        if application.path_prefix in application.public_paths:
+            yield (
+                f"applications.{name}.public_paths: {application.path_prefix} is all of it, so nobody ever has to sign in; "
+                "leave it out, or say exclude: true where that is meant"
+            )
         for other, another in settings.applications.items():
-            if name == other or another.exclude:
+            if name == other or another.exclude or not application.exclude or not _same(application, another):
                 continue
-            if application.exclude and application.escaped_slashes == "keep" and _same(application, another):
+            if application.escaped_slashes == "keep":
                 yield (
                     f"applications.{name}: is the upstream of {other} without its login, and keeps escaped slashes; "
                     f"a path with ..%2F may reach what {other} protects"
+                )
+            elif application.path_prefix == "/":
+                yield (
+                    f"applications.{name}: is all of the upstream of {other} without its login; "
+                    f"give it an upstream of its own, or say the public_paths of {other}"
                 )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 from extproc.checking.gateway import generated
 from extproc.explaining.looking import Found, asserted, find
-from extproc.explaining.routing import Chosen, choose, normalized
+from extproc.explaining.routing import Chosen, choose, normalized, refused
 from extproc.messages import FORWARDED
 from extproc.oidc.answers import (
     Authenticate,
@@ -71,12 +71,16 @@ def explain(settings: Settings, asked: Asked) -> Iterator[Step]:
         )
     yield from _cleaned(settings, headers)
     parts = urlsplit(url)
+    front = generated(settings).fronts[0]
+    if why := refused(front, parts.path, headers):
+        yield Step(f"400 by Envoy: {why}", verdict=True)
+        return
     path = normalized(parts.path or "/")
     if path != (parts.path or "/"):
         yield Step(f"Envoy reads the path as {path}")
     target = path + (f"?{parts.query}" if parts.query else "")
     request = Request("", False, asked.method, target, parts.netloc.rpartition("@")[2], _forwarded(headers))
-    chosen = choose(generated(settings).fronts[0], request)
+    chosen = choose(front, request)
     if chosen is None:
         yield Step("Envoy has no route for it: 404", verdict=True)
         return
@@ -91,7 +95,7 @@ def explain(settings: Settings, asked: Asked) -> Iterator[Step]:
 
 def _cleaned(settings: Settings, headers: tuple[tuple[str, str], ...]) -> Iterator[Step]:
     for name, _ in headers:
-        if name.replace("_", "-").startswith(settings.identity.header_prefix):
+        if name.startswith(settings.identity.header_prefix):
             yield Step(f"the header {name} is removed: what a client says of its identity counts for nothing")
         elif name not in FORWARDED.values() and not name.startswith(":"):
             yield Step(f"the header {name} has no say: the processor does not get it")

@@ -8,6 +8,7 @@ from extproc.checking.fronts import Front
 from extproc.checking.trees import Tree, at, branch, items
 from extproc.contract import APPLICATION, PUBLIC
 from extproc.dataplane.filters import ASSERTION, DECIDE
+from extproc.dataplane.patterns import ESCAPED_SLASH
 from extproc.oidc.http import Request
 
 
@@ -24,6 +25,18 @@ class Chosen:
     answer: tuple[int, str] | None
 
 
+def refused(front: Front, path: str, headers: tuple[tuple[str, str], ...]) -> str | None:
+    """Why Envoy takes no such request at all."""
+    options = branch(front.manager, "common_http_protocol_options")
+    if options.get("headers_with_underscores_action") == "REJECT_REQUEST":
+        for name, _ in headers:
+            if "_" in name:
+                return f"a header with an underscore, {name}: applications would read it as another"
+    if front.manager.get("path_with_escaped_slashes_action") == "REJECT_REQUEST" and re.search(ESCAPED_SLASH, path):
+        return "an escaped slash in the path (applications.NAME.escaped_slashes: keep lets them through)"
+    return None
+
+
 def choose(front: Front, request: Request) -> Chosen | None:
     """None where no route fits, which the generated configuration does not let happen."""
     for domain in (request.host, "*"):
@@ -35,7 +48,7 @@ def choose(front: Front, request: Request) -> Chosen | None:
 
 
 def normalized(path: str) -> str:
-    """As Envoy does it before it chooses (RFC 3986 section 6.2.2, merge_slashes): unreserved characters and dot segments, one slash for many."""
+    """As Envoy does it before it chooses: RFC 3986 section 6.2.2, and merge_slashes."""
     path = re.sub(
         r"%[0-9A-Fa-f]{2}", lambda m: c if re.fullmatch(r"[A-Za-z0-9._~-]", c := unquote(m[0])) else m[0], path
     )

@@ -1,11 +1,11 @@
-"""`extproc check` beside a real Envoy, a running processor and a provider that can lie."""
+"""`extproc check` and `extproc explain` beside a real Envoy, a running processor and a provider that can lie."""
 
 import contextlib
 import copy
+import http.client
 import io
 import json
-import subprocess
-import sys
+import re
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
@@ -16,12 +16,14 @@ import yaml
 from rig.envoy import EnvoyProcess
 from rig.liar import Asked, Liar, Reply
 from rig.ports import free_port
+from rig.processes import wait_until
 from rig.providers import SECRET
-from rig.stack import ROOT, Stack, envoy_program
+from rig.stack import Stack, envoy_program
 from rig.tokens import public
 
 from extproc.cli import main
 from extproc.dataplane import to_yaml
+from extproc.explaining.request import NAVIGATION
 from extproc.settings import load
 
 Tree = dict[str, Any]
@@ -43,13 +45,23 @@ def liar(stack: Stack) -> Iterator[Liar]:
     stack.provider.keys[:] = [public("RS256")]
 
 
-def check(stack: Stack, *arguments: str, config: Path | None = None) -> tuple[int, str]:
-    """Exit code and output, in which no secret may be."""
+def command(stack: Stack, *arguments: str) -> tuple[int, str]:
+    """Exit code, or what it says in place of one, and output, in which no secret may be."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as done:
-        main(["check", "--config", str(config or stack.config), *arguments])  # in this process: imports take seconds
-    assert SECRET not in said.getvalue() and stack.settings["secret"] not in said.getvalue()
-    return int(done.value.code or 0), said.getvalue()
+        main(list(arguments))  # in this process: imports take seconds
+    code = done.value.code
+    output = said.getvalue() + (code if isinstance(code, str) else "")
+    assert SECRET not in output and stack.settings["secret"] not in output
+    return 1 if isinstance(code, str) else int(code or 0), output
+
+
+def check(stack: Stack, *arguments: str, config: Path | None = None) -> tuple[int, str]:
+    return command(stack, "check", "--config", str(config or stack.config), *arguments)
+
+
+def explain(stack: Stack, *arguments: str) -> tuple[int, str]:
+    return command(stack, "explain", "--config", str(stack.config), *arguments)
 
 
 def lines(output: str, level: str) -> list[str]:
@@ -234,7 +246,131 @@ def test_what_the_provider_refuses_is_said_with_what_to_register(stack: Stack, l
 
 
 def test_a_login_of_no_application_is_a_clear_error(stack: Stack) -> None:
-    argv = [sys.executable, "-m", "extproc", "check", "--config", str(stack.config), "--login", "gone"]
-    env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
-    assert done.returncode == 1 and done.stderr == "extproc: no application 'gone' with a login; there are: app\n"
+    code, said = check(stack, "--login", "gone")
+    assert (code, said) == (1, "extproc: no application 'gone' with a login; there are: app")
+
+
+REQUESTS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "page": ("GET", "/private?a=CANARY", {}),
+    "script": ("GET", "/api", {"sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}),
+    "post": ("POST", "/private", {"accept": "*/*"}),
+    "public": ("GET", "/public/x", {}),
+    "nearly_public": ("GET", "/publicx", {}),
+    "dots": ("GET", "/private/../public/%41", {}),
+    "slashes": ("GET", "//public//x", {}),
+    "escaped": ("GET", "/public/..%2Fprivate", {}),
+    "semicolon": ("GET", "/public/..;/x", {}),
+    "callback": ("GET", "/oauth2/callback?code=CANARY&state=CANARY", {}),
+    "signed_out": ("GET", "/oauth2/signed-out", {}),
+    "nothing": ("GET", "/oauth2/nothing", {}),
+    "userinfo": ("GET", "/oauth2/userinfo", {"accept": "application/json"}),
+    "other_host": ("GET", "/x", {"host": "evil.example"}),
+    "provider": ("GET", "/jwks", {"host": "127.0.0.1"}),
+    "underscore": ("GET", "/public/x", {"x_auth_sub": "CANARY"}),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_what_explain_says_of_a_request_is_what_envoy_and_the_processor_do(stack: Stack, name: str) -> None:
+    method, path, headers = REQUESTS[name]
+    host = headers.get("host", "localhost")
+    sent = {name: value for name, value in headers.items() if name != "host"}
+    header = [word for name, value in sent.items() for word in ("--header", f"{name}: {value}")]
+    code, said = explain(stack, f"http://{host}:{stack.port}{path}", "--method", method, *header)
+    if not sent.keys() & {"accept", "sec-fetch-mode"}:
+        sent |= dict(NAVIGATION)
+    answer = asked(stack.port, method, path, {"host": f"{host}:{stack.port}", "user-agent": name, **sent})
+    verdict = next(line for line in said.splitlines() if line.startswith("→"))
+    assert code == 0 and "CANARY" not in said
+    if answer == 200 and "signed_out" not in name:
+        assert "→ goes on to" in verdict, said
+    else:
+        assert re.search(rf"\b{answer}\b", verdict), said
+
+
+def asked(port: int, method: str, path: str, headers: dict[str, str]) -> int:
+    """The path goes out as it is: an HTTP library would tidy it up."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.putheader("content-length", "0")
+        connection.endheaders()
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_a_session_is_looked_up_and_left_as_it_is(stack: Stack) -> None:
+    with stack.user() as user:
+        assert user.go(stack.url("/private")).status_code == 200
+        cookies = {cookie.name: cookie.value for cookie in user.cookies}
+    session = f"extproc-session-app={cookies['extproc-session-app']}"
+    code, said = explain(stack, "/private", "--cookie", session)
+    assert code == 0 and "a session, begun" in said and "→ goes on to" in said and "with x-auth-sub" in said, said
+    assertion = f"extproc-assertion-app={cookies['extproc-assertion-app']}"
+    _, fast = explain(stack, "/private", "--cookie", session, "--cookie", assertion)
+    assert "by Envoy alone: its assertion is good for" in fast
+    _, forged = explain(stack, "/private", "--cookie", session[:-4] + "AAAA", "--cookie", assertion[:-4] + "AAAA")
+    assert "303 to the login page of main" in forged
+    assert not any(value in said + fast + forged for value in cookies.values())
+
+
+def test_a_pasted_trace_id_tells_the_whole_login(stack: Stack) -> None:
+    with stack.user() as user:
+        started = user.navigate(stack.url("/private?a=CANARY"))
+        callback = user.navigate(started.headers["location"]).headers["location"]
+        trace_id = user.navigate(callback).headers["x-trace-id"]
+    pasted = "-".join(trace_id[at : at + 4] for at in range(0, 32, 4)).upper()
+    told: list[str] = []
+
+    def whole() -> bool:
+        told[:] = [explain(stack, *pasted.split("-"))[1]]
+        return "2. callback" in told[0] and "envoy" in told[0] and "POST /token" in told[0]
+
+    wait_until(whole, 30)
+    (said,) = told
+    assert "1. redirect to the provider" in said and f"trace {trace_id}" in said and "(asked for)" in said
+    assert (
+        "signed_in: You are signed in." in said and "A login is complete and a session is kept." in said and "━" in said
+    )
+    assert "CANARY" not in said and "code=" not in said
+
+
+def test_a_trace_that_is_nowhere_or_no_trace_is_a_clear_error(stack: Stack) -> None:
+    code, said = explain(stack, "0" * 31 + "1")
+    assert code == 1 and "it has no such trace: it was not sampled" in said
+    code, said = explain(stack, "what-is-this")
+    assert code == 1 and "neither a trace id (32 hexadecimal digits) nor a URL or path" in said
+    code, said = explain(stack, "--admin", f"127.0.0.1:{free_port()}", "a" * 32)
+    assert code == 1 and "does not answer (ConnectError)" in said
+
+
+def test_jaeger_is_asked_in_place_of_the_admin(stack: Stack, liar: Liar) -> None:
+    asked_for, linked = "a" * 32, "b" * 32
+
+    def span(trace: str, name: str, service: str, **more: Any) -> Tree:
+        tags = [
+            {"key": "span.kind", "type": "string", "value": "server"},
+            {"key": "extproc.reason", "value": more.pop("reason", "")},
+        ]
+        return {"traceID": trace, "spanID": name.rjust(16, "0"), "operationName": name, "processID": service, "startTime": 1_700_000_000_000_000, "duration": 1500, "tags": tags, **more}  # fmt: skip
+
+    def answer(*spans: Tree) -> Reply:
+        processes = {each["processID"]: {"serviceName": each["processID"]} for each in spans}
+        return (
+            200,
+            {"content-type": "application/json"},
+            json.dumps({"data": [{"spans": spans, "processes": processes}]}).encode(),
+        )
+
+    back = {"refType": "FOLLOWS_FROM", "traceID": linked, "spanID": "1".rjust(16, "0")}
+    first = answer(span(asked_for, "call\x1b[31mback", "extproc", reason="state_mismatch", references=[back]))
+    liar.answers[f"/api/traces/{asked_for}"] = lambda _: first
+    liar.answers[f"/api/traces/{linked}"] = lambda _: answer(span(linked, "start", "extproc", reason="login_started"))
+    code, said = explain(stack, asked_for, "--jaeger", liar.url)
+    assert code == 0 and "2 requests" in said and "by a span link" in said and "1.5 ms" in said, said
+    assert "state_mismatch: This sign-in was not started in this browser" in said and "\x1b" not in said
+    liar.answers[f"/api/traces/{asked_for}"] = lambda _: (200, {}, b"{}")
+    assert explain(stack, asked_for, "--jaeger", liar.url)[0] == 1
