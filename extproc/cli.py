@@ -109,7 +109,9 @@ def _add_explain(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--header", action="append", default=[], metavar="'NAME: VALUE'", help="of the request; repeat"
     )
-    command.add_argument("--cookie", action="append", default=[], metavar="NAME=VALUE", help="of the request; repeat")
+    command.add_argument(
+        "--cookie", action="append", default=[], metavar="NAME=VALUE|@FILE", help="of the request; repeat"
+    )
     command.set_defaults(run=_explain)
 
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from datetime import UTC, datetime
+from pathlib import Path
 
 from extproc.addresses import reachable
 from extproc.admin_traces import trace_id_in
@@ -44,13 +45,23 @@ def _request(settings: Settings, parsed: argparse.Namespace, url: str) -> int:
     headers = [
         (name.strip().lower(), value.strip()) for name, _, value in (each.partition(":") for each in parsed.header)
     ]
-    if parsed.cookie:
-        headers.append(("cookie", "; ".join(parsed.cookie)))
+    if cookies := [_cookie(each) for each in parsed.cookie]:
+        headers.append(("cookie", "; ".join(cookies)))
     for step in explain(settings, Asked(parsed.method.upper(), url, tuple(headers))):
         print(_plain(f"{'→' if step.verdict else '·'} {step.what}"))
         if step.remedy:
             print(_folded(step.remedy))
     return 0
+
+
+def _cookie(said: str) -> str:
+    """@FILE keeps it out of the shell's history and the list of processes."""
+    if not said.startswith("@"):
+        return said
+    try:
+        return Path(said[1:]).read_text(encoding="latin-1").strip().removeprefix("Cookie:").strip()
+    except OSError as problem:
+        sys.exit(f"extproc: {said[1:]}: {problem.strerror or 'cannot be read'}")
 
 
 def _tell(chapters: tuple[Chapter, ...], trace_id: str) -> None:

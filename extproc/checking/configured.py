@@ -15,7 +15,7 @@ def configured(settings: Settings) -> Iterator[Finding]:
     for line in dataplane.warnings(settings):
         part, _, what = line.partition(": ")
         what, _, remedy = what.rpartition("; ")
-        yield warning(part, what or remedy, remedy if what else "")
+        yield warning(part, what, remedy)
     if settings.worker_count > 1:
         yield ok(
             "workers", f"{settings.worker_count} workers, at {', '.join(str(listen) for listen in settings.listens)}"

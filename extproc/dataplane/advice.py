@@ -15,7 +15,7 @@ _SPARE = 200  # file descriptors beside those of calls: Envoy's connections, kep
 
 
 def warnings(settings: Settings, descriptors: int | None = None) -> list[str]:
-    """One line each, beginning with the key that it is about. `descriptors` is what a process may open, by default this one."""
+    """One line each: the key that it is about and a colon first, what to do behind the last semicolon. `descriptors` is what a process may open, by default this one."""
     available = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if descriptors is None else descriptors
     return [
         *_providers(settings),
@@ -72,10 +72,10 @@ def _addresses(settings: Settings) -> Iterator[str]:
     ]
     for key, address, why in listeners:
         if address is not None and address.path is None and not is_loopback(address.host):
-            yield f"{key}: {address} is not on loopback; {why}"
+            yield f"{key}: {address} is not on loopback, and {why}; let only your own machines reach it"
     for place in processors(settings):
         if place.path is not None and not place.path.startswith("/"):
-            yield f"listen: {place} is a relative path, which Envoy takes from its own working directory"
+            yield f"listen: {place} is a relative path, which Envoy takes from its own working directory; begin it with /"
 
 
 def _keys(settings: Settings) -> Iterator[str]:
@@ -86,8 +86,8 @@ def _keys(settings: Settings) -> Iterator[str]:
         )
     if len(settings.ring()) > _RING:
         yield (
-            f"secret: the ring has {len(settings.ring())} keys; one that has not been the first for session.idle, and 2 h at "
-            "least, can be left out"
+            f"secret: the ring has {len(settings.ring())} keys; leave out those that have not been the first for session.idle, and 2 h at "
+            "least"
         )
 
 
@@ -99,11 +99,12 @@ def _front(settings: Settings) -> Iterator[str]:
             "gateway.url: begins with https://, but there is neither tls nor trusted_hops; "
             "applications are told X-Forwarded-Proto: http, and "
             + ("all clients share the limit of one address" if limited(settings) else "all clients have one address")
+            + "; set tls, or trusted_hops to the number of proxies in front"
         )
     if gateway.hsts and not https:
-        yield "gateway.hsts: is not sent, since gateway.url does not begin with https://"
+        yield "gateway.hsts: is not sent, since gateway.url does not begin with https://; leave it out, or have TLS"
     if not https and not is_loopback(urlsplit(gateway.url).hostname or ""):
-        yield f"gateway.url: {gateway.url} is plain http off loopback; sessions can be read, cookies planted on the way"
+        yield f"gateway.url: {gateway.url} is plain http off loopback: sessions can be read, cookies planted on the way; use https"
 
 
 def _applications(settings: Settings) -> Iterator[str]:
@@ -118,8 +119,8 @@ def _applications(settings: Settings) -> Iterator[str]:
                 continue
             if application.escaped_slashes == "keep":
                 yield (
-                    f"applications.{name}: is the upstream of {other} without its login, and keeps escaped slashes; "
-                    f"a path with ..%2F may reach what {other} protects"
+                    f"applications.{name}: is the upstream of {other} without its login, and keeps escaped slashes: "
+                    f"a path with ..%2F may reach what {other} protects; leave escaped_slashes out"
                 )
             elif application.path_prefix == "/":
                 yield (
@@ -180,7 +181,7 @@ def _timeouts(settings: Settings) -> Iterator[str]:
     if timeouts.call > timeouts.callback:
         yield (
             f"timeouts.call: {timeouts.call:g} s is more than a whole callback may take, timeouts.callback: "
-            f"{timeouts.callback:g} s; a callback makes two calls one after the other"
+            f"{timeouts.callback:g} s; a callback makes two calls one after the other; lower it"
         )
     if timeouts.connect >= timeouts.call:
         yield (

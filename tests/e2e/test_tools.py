@@ -307,7 +307,8 @@ def test_a_session_is_looked_up_and_left_as_it_is(stack: Stack) -> None:
         assert user.go(stack.url("/private")).status_code == 200
         cookies = {cookie.name: cookie.value for cookie in user.cookies}
     session = f"extproc-session-app={cookies['extproc-session-app']}"
-    code, said = explain(stack, "/private", "--cookie", session)
+    (kept := stack.directory / "cookie").write_text(f"Cookie: {session}\n")
+    code, said = explain(stack, "/private", "--cookie", f"@{kept}")
     assert code == 0 and "a session, begun" in said and "→ goes on to" in said and "with x-auth-sub" in said, said
     assertion = f"extproc-assertion-app={cookies['extproc-assertion-app']}"
     _, fast = explain(stack, "/private", "--cookie", session, "--cookie", assertion)
