@@ -15,7 +15,10 @@ _SPARE = 200  # file descriptors beside those of calls: Envoy's connections, kep
 
 
 def warnings(settings: Settings, descriptors: int | None = None) -> list[str]:
-    """One line each: the key that it is about and a colon first, what to do behind the last semicolon. `descriptors` is what a process may open, by default this one."""
+    """One line each: the key that it is about and a colon first, what to do behind the last semicolon.
+
+    `descriptors` is what a process may open, by default this one.
+    """
     available = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if descriptors is None else descriptors
     return [
         *_providers(settings),
