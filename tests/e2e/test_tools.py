@@ -24,6 +24,7 @@ from rig.tokens import public
 from extproc.cli import main
 from extproc.dataplane import to_yaml
 from extproc.explaining.request import NAVIGATION
+from extproc.oidc.assertion import jwks
 from extproc.settings import load
 
 Tree = dict[str, Any]
@@ -150,6 +151,19 @@ def test_parts_that_do_not_run_are_named(stack: Stack, tmp_path: Path) -> None:
         said
     )
     assert check(stack, "--envoy-admin", nobody)[0] == 1
+
+
+def test_a_processor_that_is_not_ready_or_of_another_version_is_said(stack: Stack, liar: Liar) -> None:
+    from extproc.checking.parts import check_processor
+
+    settings = load(other(stack, admin=liar.url.removeprefix("http://")))
+    missing = {"ready": False, "missing": [{"part": "store", "reason": "it is away"}]}
+    liar.answers["/readyz"] = lambda asked: (503, {}, json.dumps(missing).encode())
+    liar.answers["/.well-known/jwks.json"] = lambda asked: (200, {}, jwks(settings.key_ring()).encode())
+    liar.answers["/metrics"] = lambda asked: (200, {}, b'x 1\nextproc_build_info{python="3",version="0.0.0"} 1.0\n')
+    found = [(each.level, each.what) for each in check_processor(settings)]
+    assert found[0] == ("error", "the running processor is not ready: store: it is away")
+    assert [level for level, what in found[1:] if "version 0.0.0" in what] == ["warning"] and len(found) == 2
 
 
 LIES: dict[str, tuple[dict[str, Any], str]] = {
