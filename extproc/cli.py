@@ -1,4 +1,4 @@
-"""The command line: serve, envoy, check, sessions, reasons, schema, demo. The only place that reads settings and prints.
+"""The command line: serve, envoy, check, explain, sessions, reasons, schema, demo. The only place that reads settings and prints.
 
 Exit codes: 0 all right, 1 something is wrong with what was asked for, 2 the command line itself.
 """
@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from extproc.settings import Settings, SettingsError, Source, load
-
-STORE_PATIENCE = 2.0  # seconds that `check` waits for a remote store
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -35,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("serve", _serve, "run the processor"),
         ("envoy", _envoy, "print the Envoy configuration for the settings"),
-        ("check", _check, "validate the settings, and the Envoy configuration where an envoy binary is there"),
+        ("check", _check, "say what is wrong, and what to do about it: settings, providers, store, processor, Envoy"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument(
@@ -54,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
                 help="in place of log.level",
             )
             command.add_argument("--log-format", choices=("auto", "json", "text"), help="in place of log.format")
+        if name == "check":
+            _add_check(command)
     _add_sessions(
         commands.add_parser("sessions", help="list, show or end sessions, on the machine of a running processor")
     )
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "reason", nargs="?", metavar="REASON", help="one of them, such as state_mismatch (default: all)"
     )
     reasons.set_defaults(run=_reasons)
+    _add_explain(commands.add_parser("explain", help="tell the story of a trace, or what would become of a request"))
     schema = commands.add_parser("schema", help="print the JSON schema of the settings")
     schema.set_defaults(run=_schema)
     demo = commands.add_parser(
@@ -77,6 +78,41 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.set_defaults(run=_demo)
     return parser
+
+
+def _add_check(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--offline", action="store_true", help="leave out whatever needs the network")
+    command.add_argument("--json", action="store_true", help="print one JSON document")
+    command.add_argument(
+        "--envoy-admin", metavar="URL", help="compare a running Envoy, by its admin address (default: gateway.admin)"
+    )
+    command.add_argument("--envoy-config", type=Path, metavar="FILE", help="compare a file with Envoy's configuration")
+    command.add_argument(
+        "--login",
+        nargs="?",
+        const="",
+        metavar="APPLICATION",
+        help="begin a login as a browser would, up to the provider's page (default: the first application)",
+    )
+    command.add_argument("--ca", type=Path, metavar="FILE", help="what --login verifies certificates with as well")
+
+
+def _add_explain(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what", nargs="+", metavar="TRACE_ID|URL", help="a trace id as it was pasted, or a URL or path"
+    )
+    command.add_argument("--config", type=Path, default=Path("extproc.yaml"), metavar="FILE", help="the settings")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--admin", metavar="URL", help="the processor's admin address (default: admin)")
+    where.add_argument("--jaeger", metavar="URL", help="Jaeger's query address, in place of the processor's admin")
+    command.add_argument("--method", default="GET", help="of the request (default: %(default)s)")
+    command.add_argument(
+        "--header", action="append", default=[], metavar="'NAME: VALUE'", help="of the request; repeat"
+    )
+    command.add_argument(
+        "--cookie", action="append", default=[], metavar="NAME=VALUE|@FILE", help="of the request; repeat"
+    )
+    command.set_defaults(run=_explain)
 
 
 def _add_sessions(command: argparse.ArgumentParser) -> None:
@@ -101,6 +137,12 @@ def _reasons(parsed: argparse.Namespace) -> int:
     from extproc import reasons_command
 
     return reasons_command.run(parsed)
+
+
+def _explain(parsed: argparse.Namespace) -> int:
+    from extproc import explain_command
+
+    return explain_command.run(load(parsed.config), parsed)
 
 
 def _serve(parsed: argparse.Namespace) -> int:
@@ -147,75 +189,9 @@ def _envoy(parsed: argparse.Namespace) -> int:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    from extproc import dataplane
+    from extproc import check_command
 
-    settings = load(parsed.config)
-    text = dataplane.to_yaml(settings)
-    envoy = dataplane.find_envoy()
-    faults = dataplane.validate(text, envoy) if envoy is not None else []
-    for name, application in settings.applications.items():
-        if not application.exclude:
-            print(f"register at provider {application.provider}, for application {name}:")
-            print(f"  redirect_uri              {settings.url(name)}oauth2/callback")
-            print(f"  post_logout_redirect_uri  {settings.url(name)}oauth2/signed-out")
-            if settings.providers[str(application.provider)].backchannel_logout:
-                print(f"  backchannel_logout_uri    {settings.url(name)}oauth2/backchannel-logout")
-            print(f"  frontchannel_logout_uri   {settings.url(name)}oauth2/frontchannel-logout")
-    print(_ring(settings))
-    for warning in dataplane.warnings(settings):
-        print(f"warning: {warning}")
-    if (missing := _store_missing(settings)) is not None:
-        print(f"warning: store: {missing}")
-    for fault in faults:
-        print(f"error: {fault}")
-    if envoy is None:
-        print("warning: no envoy binary on PATH; the generated configuration was built, but no Envoy has validated it")
-    if settings.worker_count > 1:
-        print(f"{settings.worker_count} workers, at {', '.join(str(listen) for listen in settings.listens)}")
-    print(_summary(settings, bool(faults)))
-    return 1 if faults else 0
-
-
-def _ring(settings: Settings) -> str:
-    """The names of the keys, as the assertions and the key set have them."""
-    from extproc.oidc.assertion import key_id
-
-    first, *others = (key_id(key) for key in settings.key_ring().keys)
-    return f"key ring: {first} seals and signs{', '.join(('', *others))}{' only opens' if others else ''}"
-
-
-def _store_missing(settings: Settings) -> str | None:
-    """Why the store cannot be used from here, or None. A file is left alone: it may be on another machine."""
-    import trio
-
-    from extproc.oidc.errors import StoreUnavailable
-    from extproc.sessions.opening import open_sessions
-
-    if settings.store.kind == "sqlite":
-        return None
-
-    async def look() -> str | None:
-        sessions = open_sessions(settings.store)
-        await sessions.start()
-        with trio.move_on_after(STORE_PATIENCE):
-            while sessions.missing is not None:  # noqa: ASYNC110 - once in a command
-                await trio.sleep(0.05)
-        missing = sessions.missing
-        await sessions.aclose()
-        return missing
-
-    try:
-        return trio.run(look)
-    except StoreUnavailable as error:
-        return error.detail
-
-
-def _summary(settings: Settings, failed: bool) -> str:
-    return (
-        "not all right"
-        if failed
-        else f"all right: {len(settings.applications)} applications, {len(settings.providers)} providers"
-    )
+    return check_command.run(load(parsed.config), parsed)
 
 
 def _schema(_: argparse.Namespace) -> int:

@@ -488,7 +488,7 @@ def test_the_command_line_says_what_is_wrong_and_exits_1(tmp_path):
 
 def test_check_names_what_to_register(tmp_path):
     (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT))
-    done = run("check", cwd=tmp_path)
+    done = run("check", "--offline", cwd=tmp_path)
     assert (
         done.returncode == 0 and "http://localhost:8080/oauth2/callback" in done.stdout and "all right" in done.stdout
     )
@@ -520,7 +520,7 @@ def test_serve_says_when_it_cannot_listen(tmp_path):
 
 def test_check_names_the_addresses_of_several_workers(tmp_path):
     (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT | {"workers": 2}))
-    assert "2 workers, at 127.0.0.1:9500, 127.0.0.1:9501\n" in run("check", cwd=tmp_path).stdout
+    assert "2 workers, at 127.0.0.1:9500, 127.0.0.1:9501\n" in run("check", "--offline", cwd=tmp_path).stdout
 
 
 def test_several_workers_say_when_one_of_them_cannot_listen_and_none_stays(tmp_path):

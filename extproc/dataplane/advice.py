@@ -15,7 +15,10 @@ _SPARE = 200  # file descriptors beside those of calls: Envoy's connections, kep
 
 
 def warnings(settings: Settings, descriptors: int | None = None) -> list[str]:
-    """One line each, beginning with the key that it is about. `descriptors` is what a process may open, by default this one."""
+    """One line each: the key that it is about and a colon first, what to do behind the last semicolon.
+
+    `descriptors` is what a process may open, by default this one.
+    """
     available = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if descriptors is None else descriptors
     return [
         *_providers(settings),
@@ -32,7 +35,7 @@ def warnings(settings: Settings, descriptors: int | None = None) -> list[str]:
 def _providers(settings: Settings) -> Iterator[str]:
     """A provider behind the gateway that the gateway asks to sign in first: nobody could ever sign in."""
     for name, provider in settings.providers.items():
-        served_by = _serving(settings, provider.issuer)
+        served_by = serving(settings, provider.issuer)
         if served_by and not settings.applications[served_by].exclude:
             yield (
                 f"providers.{name}.issuer: {provider.issuer} is served by this gateway's application {served_by}, "
@@ -40,7 +43,7 @@ def _providers(settings: Settings) -> Iterator[str]:
             )
 
 
-def _serving(settings: Settings, url: str) -> str | None:
+def serving(settings: Settings, url: str) -> str | None:
     """The application that a URL reaches on this gateway: same port, one of its hosts, the longest path_prefix."""
     asked, gateway = urlsplit(url), urlsplit(settings.gateway.url)
     if _port(asked.scheme, asked.port) != _port(gateway.scheme, gateway.port):
@@ -72,10 +75,10 @@ def _addresses(settings: Settings) -> Iterator[str]:
     ]
     for key, address, why in listeners:
         if address is not None and address.path is None and not is_loopback(address.host):
-            yield f"{key}: {address} is not on loopback; {why}"
+            yield f"{key}: {address} is not on loopback, and {why}; let only your own machines reach it"
     for place in processors(settings):
         if place.path is not None and not place.path.startswith("/"):
-            yield f"listen: {place} is a relative path, which Envoy takes from its own working directory"
+            yield f"listen: {place} is a relative path, which Envoy takes from its own working directory; begin it with /"
 
 
 def _keys(settings: Settings) -> Iterator[str]:
@@ -86,8 +89,8 @@ def _keys(settings: Settings) -> Iterator[str]:
         )
     if len(settings.ring()) > _RING:
         yield (
-            f"secret: the ring has {len(settings.ring())} keys; one that has not been the first for session.idle, and 2 h at "
-            "least, can be left out"
+            f"secret: the ring has {len(settings.ring())} keys; leave out those that have not been the first for session.idle, and 2 h at "
+            "least"
         )
 
 
@@ -99,22 +102,33 @@ def _front(settings: Settings) -> Iterator[str]:
             "gateway.url: begins with https://, but there is neither tls nor trusted_hops; "
             "applications are told X-Forwarded-Proto: http, and "
             + ("all clients share the limit of one address" if limited(settings) else "all clients have one address")
+            + "; set tls, or trusted_hops to the number of proxies in front"
         )
     if gateway.hsts and not https:
-        yield "gateway.hsts: is not sent, since gateway.url does not begin with https://"
+        yield "gateway.hsts: is not sent, since gateway.url does not begin with https://; leave it out, or have TLS"
     if not https and not is_loopback(urlsplit(gateway.url).hostname or ""):
-        yield f"gateway.url: {gateway.url} is plain http off loopback; sessions can be read, cookies planted on the way"
+        yield f"gateway.url: {gateway.url} is plain http off loopback: sessions can be read, cookies planted on the way; use https"
 
 
 def _applications(settings: Settings) -> Iterator[str]:
     for name, application in settings.applications.items():
+        if application.path_prefix in application.public_paths:
+            yield (
+                f"applications.{name}.public_paths: {application.path_prefix} is all of it, so nobody ever has to sign in; "
+                "leave it out, or say exclude: true where that is meant"
+            )
         for other, another in settings.applications.items():
-            if name == other or another.exclude:
+            if name == other or another.exclude or not application.exclude or not _same(application, another):
                 continue
-            if application.exclude and application.escaped_slashes == "keep" and _same(application, another):
+            if application.escaped_slashes == "keep":
                 yield (
-                    f"applications.{name}: is the upstream of {other} without its login, and keeps escaped slashes; "
-                    f"a path with ..%2F may reach what {other} protects"
+                    f"applications.{name}: is the upstream of {other} without its login, and keeps escaped slashes: "
+                    f"a path with ..%2F may reach what {other} protects; leave escaped_slashes out"
+                )
+            elif application.path_prefix == "/":
+                yield (
+                    f"applications.{name}: is all of the upstream of {other} without its login; "
+                    f"give it an upstream of its own, or say the public_paths of {other}"
                 )
 
 
@@ -170,7 +184,7 @@ def _timeouts(settings: Settings) -> Iterator[str]:
     if timeouts.call > timeouts.callback:
         yield (
             f"timeouts.call: {timeouts.call:g} s is more than a whole callback may take, timeouts.callback: "
-            f"{timeouts.callback:g} s; a callback makes two calls one after the other"
+            f"{timeouts.callback:g} s; a callback makes two calls one after the other; lower it"
         )
     if timeouts.connect >= timeouts.call:
         yield (

@@ -71,11 +71,16 @@ class _Gauges:
 
 
 def _build() -> Iterable[Reading]:
-    versions = (_version("extproc-oidc"), platform.python_version(), _version("grpcio"), _version("trio"))
+    versions = (
+        package_version("extproc-oidc"),
+        platform.python_version(),
+        package_version("grpcio"),
+        package_version("trio"),
+    )
     yield Reading(the.BUILD, 1, versions)
 
 
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:  # it runs from its sources

@@ -200,6 +200,18 @@ def _write_ahead(db: sqlite3.Connection, patience: float) -> None:
             time.sleep(0.005)
 
 
+def read_only(path: Path, key: bytes, now: int) -> Record | None:
+    """One session, for a look from outside: nothing is made, and nothing changed. Raises StoreUnavailable."""
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
+        try:
+            return _one(db, key, now)
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"store.path {path}: {error}") from error
+
+
 def _one(db: sqlite3.Connection, key: bytes, now: int) -> Record | None:
     row = db.execute(f"{_SELECT} AND key = ?", (now, key)).fetchone()
     return _record(row) if row is not None else None

@@ -289,6 +289,7 @@ def test_warnings_name_the_key(changes: dict[str, Any], begin: list[str]) -> Non
     found = warnings(simple(**changes), descriptors=100_000)
     assert len(found) == len(begin), found
     assert all(line.startswith(start) for line, start in zip(found, begin, strict=True)), found
+    assert all("; " in line for line in found)  # and behind it what to do
 
 
 @pytest.mark.parametrize(
@@ -312,6 +313,12 @@ def test_warnings_about_applications_beside_each_other() -> None:
     door = {"hosts": ["other"], "exclude": True, "escaped_slashes": "keep", **UP}
     found = warnings(settings(applications={"app": app, "door": door}), descriptors=100_000)
     assert [line.split(":")[0] for line in found] == ["applications.door"]
+    open_ = {"hosts": ["other"], "exclude": True, **UP}
+    found = warnings(settings(applications={"app": app, "door": open_}), descriptors=100_000)
+    assert [line[:60] for line in found] == ["applications.door: is all of the upstream of app without its"]
+    public = {**app, "public_paths": ["/"]}
+    found = warnings(settings(applications={"app": public}), descriptors=100_000)
+    assert [line.split(":")[0] for line in found] == ["applications.app.public_paths"]
 
 
 def test_a_provider_behind_the_gateway_that_is_excluded_is_fine() -> None:

@@ -141,7 +141,7 @@ def test_a_wrong_password_keeps_the_processor_serving_and_is_said_where_an_opera
         assert any(line["event"] == "store_not_ready" and "store.password" in line["detail"] for line in lines)
         argv = [sys.executable, "-m", "extproc", "check", "--config", stack.config]
         check = Process("check", argv, log=stack.directory / "check.log", env={"PYTHONPATH": str(ROOT)})
-        assert check.wait(20) == 0 and "warning: store: " in check.output() and "store.password" in check.output()
+        assert check.wait(60) == 1 and "error: store: " in check.output() and "store.password" in check.output()
         server.config("requirepass", "wrong-password")
         server.password = "wrong-password"
         wait_until(lambda: user.navigate(callback).status_code == 303, 5, every=0.2)

@@ -1,11 +1,14 @@
-"""A browser small enough to read: what it sends is what a browser sends, as far as a gateway can tell.
+"""A browser small enough to read, for `extproc demo --check` and `extproc check --login`: what it sends is what a browser sends,
+as far as a gateway can tell.
 
 Cookies belong to a host, not a port; a Secure one goes back over http to a loopback host, as browsers do; and each
 request says by Sec-Fetch-* where it comes from. Forms are filled in and sent.
 """
 
+import ssl
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from typing import Self
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import httpx
@@ -63,11 +66,23 @@ class _Ask:
 
 
 class Browser:
-    def __init__(self, user: str = "", password: str = "", extra: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(
+        self,
+        user: str = "",
+        password: str = "",
+        extra: tuple[tuple[str, str], ...] = (),
+        verify: ssl.SSLContext | bool = True,
+    ) -> None:
         """`user` and `password` go into login forms; `extra` are headers of every request, such as an attacker's."""
         self._user, self._password = user, password
-        self._http = httpx.Client(follow_redirects=False, timeout=20, trust_env=False, headers=extra)
+        self._http = httpx.Client(follow_redirects=False, timeout=20, trust_env=False, headers=extra, verify=verify)
         self.cookies: dict[str, dict[str, str]] = {}  # by host, then name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def open(self, url: str, *, follow: bool = True) -> Landing:
         """What a typed address leads to: redirects followed, login forms sent."""
@@ -125,9 +140,14 @@ def shown(url: str) -> str:
     """An address for a terminal: of a login's requests only the parameters' names, since their values are secret."""
     parts = urlsplit(url)
     ours = parts.path.startswith("/oauth2/") or parts.hostname != "localhost"
+    return without_values(url) if ours else parts._replace(fragment="").geturl()
+
+
+def without_values(url: str) -> str:
+    """An address with the names of its query's parameters, and nothing of what they are."""
+    parts = urlsplit(url)
     names = "&".join(f"{name}=…" for name, _ in parse_qsl(parts.query, keep_blank_values=True))
-    query = names if ours else parts.query
-    return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{query}" if query else "")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{names}" if names else "")
 
 
 def _fetch_metadata(site: str, mode: str, dest: str) -> dict[str, str]:

@@ -1,0 +1,82 @@
+"""The parts that run: the store, the processor."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import httpx
+import trio
+
+from extproc.addresses import reachable
+from extproc.checking.findings import Finding, error, ok, warning
+from extproc.metrics.process import package_version
+from extproc.oidc.assertion import jwks
+from extproc.oidc.errors import StoreUnavailable
+from extproc.sessions.opening import open_sessions
+from extproc.settings import Settings
+
+STORE_PATIENCE = 2.0  # seconds for a remote store
+_VERSION = re.compile(r'^extproc_build_info\{[^}]*version="([^"]*)"', re.MULTILINE)
+_PATIENCE = 5.0  # seconds for an answer of the processor's admin
+
+
+def check_store(settings: Settings) -> Iterator[Finding]:
+    """A file is left alone: it may be on another machine."""
+    if settings.store.kind == "sqlite":
+        return
+    missing = _store_missing(settings)
+    if missing is None:
+        yield ok("store", "reachable")
+    else:
+        yield error(
+            "store",
+            missing,
+            "see that it runs, and that this machine may connect to it: while it is away, requests get 503",
+        )
+
+
+def _store_missing(settings: Settings) -> str | None:
+    async def look() -> str | None:
+        sessions = open_sessions(settings.store)
+        await sessions.start()
+        with trio.move_on_after(STORE_PATIENCE):
+            while sessions.missing is not None:  # noqa: ASYNC110 - once in a command
+                await trio.sleep(0.05)
+        missing = sessions.missing
+        await sessions.aclose()
+        return missing
+
+    try:
+        return trio.run(look)
+    except StoreUnavailable as problem:
+        return problem.detail
+
+
+def check_processor(settings: Settings) -> Iterator[Finding]:
+    """By its admin listener, as the settings have it."""
+    admin = f"http://{reachable(settings.admin)}"
+    try:
+        with httpx.Client(base_url=admin, trust_env=False, timeout=_PATIENCE) as client:
+            ready, keys = client.get("/readyz"), client.get("/.well-known/jwks.json")
+            missing = ready.json().get("missing", [])
+            theirs = keys.json()
+            version = _VERSION.search(client.get("/metrics").text)
+    except (httpx.HTTPError, ValueError, AttributeError) as problem:
+        what = f"{settings.admin} does not answer as the processor's admin does ({type(problem).__name__})"
+        yield warning("admin", what, "start it with `extproc serve`, or look at its log")
+        return
+    for each in missing if isinstance(missing, list) else []:
+        what = f"the running processor is not ready: {each.get('part')}: {each.get('reason')}"
+        yield error("admin", what, "what it says of its providers and its store above is why, or see its log")
+    if theirs != json.loads(jwks(settings.key_ring())):
+        what = "the running processor has another secret than these settings"
+        yield error("secret", what, "restart it, or send it SIGHUP, so that it reads the settings again")
+    ours = package_version("extproc-oidc")
+    if version is not None and version[1] != ours:
+        yield warning(
+            "admin",
+            f"the running processor is version {version[1]}, and this is {ours}",
+            "restart it, or use its own version",
+        )
+    if ready.status_code == 200:
+        yield ok("admin", "the processor is ready")
