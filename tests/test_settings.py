@@ -353,13 +353,15 @@ def test_the_kind_of_store_may_be_left_out(tmp_path):
     ("text", "said"),
     [
         ("a: [", "is not YAML"),
+        ("secret: *a-secret\n", ":1: is not YAML: a value that begins with *, & or ! needs quotes"),
+        ("secret: !a-secret\n", ":1: is not YAML: a value that begins with *, & or ! needs quotes"),
         ("- a", ": is a list; a mapping"),
         ("", ": is a NoneType; a mapping"),
         ("secret: ${NOT_SET_ANYWHERE}\n", ": secret: the environment variable NOT_SET_ANYWHERE is not set"),
     ],
 )
 def test_what_is_no_settings_file_is_said_clearly(tmp_path, text, said):
-    assert said in fault(tmp_path, text)
+    assert said in fault(tmp_path, text) and "a-secret" not in fault(tmp_path, text)
 
 
 def test_a_file_that_is_missing_is_said_clearly(tmp_path):
