@@ -488,6 +488,20 @@ def test_the_command_line_says_what_is_wrong_and_exits_1(tmp_path):
     assert run(cwd=tmp_path).returncode == 2
 
 
+def test_envoy_writes_its_file_whole_and_without_a_shell(tmp_path):
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT))
+    (tmp_path / "envoy.yaml").write_text("old")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    assert run("envoy", "--config", "bad.yaml", "--output", "envoy.yaml", cwd=tmp_path).returncode == 1
+    assert (tmp_path / "envoy.yaml").read_text() == "old"
+    done = run("envoy", "--output", "envoy.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "envoy.yaml").read_text() == run("envoy", cwd=tmp_path).stdout != ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml", "envoy.yaml", "extproc.yaml"]
+    done = run("envoy", "--output", "gone/envoy.yaml", cwd=tmp_path)
+    assert done.returncode == 1 and "gone/envoy.yaml: No such file or directory" in done.stderr
+
+
 def test_check_names_what_to_register(tmp_path):
     (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT))
     done = run("check", cwd=tmp_path)
