@@ -1,6 +1,7 @@
 """What a refusal's answer says, where its page's link leads, and what else the core answers without a login."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from rig.tokens import (
@@ -22,6 +23,7 @@ from rig.tokens import (
 from extproc.oidc import answers
 from extproc.oidc.claims import Claims, number
 from extproc.oidc.decisions import decide
+from extproc.oidc.device import Device
 from extproc.oidc.errors import (
     CodeRefused,
     InsufficientAuthentication,
@@ -40,11 +42,12 @@ from extproc.oidc.errors import (
 from extproc.oidc.id_token import UserInfo
 from extproc.oidc.jose import KeySet
 from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.own_sessions import form_token
 from extproc.oidc.refresh import looked_up, renewed
 from extproc.oidc.refusals import respond, respond_to_provider, retry_callback, retry_login
 from extproc.oidc.seal import KeyRing, Label
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.token import RefreshResponse, revocation
+from extproc.oidc.session import Session, SessionId, to_record
+from extproc.oidc.token import RefreshResponse, code_grant, refresh_grant, revocation
 
 APP = application()
 SESSION = Session(
@@ -197,8 +200,6 @@ def test_secrets_and_randomness_of_the_wrong_size_are_no_key():
 
 
 def test_a_session_is_buried_by_itself_its_user_and_its_session_at_the_provider():
-    from dataclasses import replace
-
     plain, with_sid = SESSION.keys(RING), replace(SESSION, sid="sid").keys(RING)
     assert plain[0] == SESSION.id.key and with_sid[: len(plain)] == plain
     assert len(with_sid) > len(plain) == len(set(plain))
@@ -223,8 +224,45 @@ def test_userinfo_asked_for_at_a_refresh_says_what_is_new_and_is_of_the_same_use
 @pytest.mark.parametrize("kept", ["none", "a.!.c", "a.bm8.c", "a.W10.c"])
 def test_a_kept_id_token_that_cannot_be_read_has_no_nonce_to_compare(kept):
     """It was verified when it came; the new one is checked in full."""
-    from dataclasses import replace
-
     again = Signer().sign(id_token_claims(nonce="of another login", iat=NOW, exp=NOW + 300))
     answer = RefreshResponse("at2", again, "rt2", 300)
     assert renewed(APP, replace(SESSION, id_token=kept), answer, key_set(), NOW).id_token == again
+
+
+# -- what mutations found nobody looking at ------------------------------------------------------------------------
+
+
+def test_rfc_6749_and_7636_the_token_request_is_exact():
+    assert code_grant(client(), "the-code", pending()).parameters == (
+        ("grant_type", "authorization_code"),
+        ("code", "the-code"),
+        ("redirect_uri", "https://app.example/oauth2/callback"),
+        ("code_verifier", pending().code_verifier),
+    )
+
+
+def test_a_refresh_token_request_is_exact():
+    assert refresh_grant(client(), "rt").parameters == (("grant_type", "refresh_token"), ("refresh_token", "rt"))
+
+
+def test_a_page_after_a_logout_says_so():
+    assert decide(APP, request("/oauth2/signed-out"), None, NOW).page.text == "You are signed out."
+
+
+def test_a_header_that_stands_several_times_is_joined():
+    asked = request("/a")
+    several = replace(asked, headers=(("x", "1"), ("y", "0"), ("x", "2")))
+    assert [several.header(name) for name in ("x", "y", "z")] == ["1,2", "0", ""]
+
+
+def test_a_record_under_another_session_s_key_does_not_open():
+    record = to_record(APP, SESSION, Device("Firefox", "192.0.2.7"), ENTROPY_BYTES * 2)
+    label = Label("session", APP.name, SESSION.id.key.hex(), secret=SESSION.id.value.encode())
+    assert RING.open(record.sealed.decode(), label) is not None
+    assert RING.open(record.sealed.decode(), replace(label, name="")) is None
+
+
+def test_a_form_token_knows_when_its_page_was_made():
+    token = form_token(APP, SESSION, NOW, ENTROPY_BYTES)
+    label = Label("own sessions", APP.name, SESSION.id.key.hex(), secret=SESSION.id.value.encode())
+    assert RING.open(token, label) == str(NOW).encode()
