@@ -106,6 +106,9 @@ def _reasons(parsed: argparse.Namespace) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
+    from extproc.service import forbid_core_files
+
+    forbid_core_files()
     source = Source(parsed.config, partial(_over, parsed))
     settings = source.load()
     return _serve_several(settings, source) if settings.worker_count > 1 else _serve_alone(settings, source)
