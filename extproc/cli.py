@@ -44,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
             help="the settings (default: %(default)s)",
         )
         command.set_defaults(run=run)
+        if run is _envoy:
+            command.add_argument("--output", type=Path, metavar="FILE", help="write it there, whole or not at all")
         if name == "serve":
             command.add_argument(
                 "--log-level",
@@ -146,6 +148,9 @@ def _explain(parsed: argparse.Namespace) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
+    from extproc.service import forbid_core_files
+
+    forbid_core_files()
     source = Source(parsed.config, partial(_over, parsed))
     settings = source.load()
     return _serve_several(settings, source) if settings.worker_count > 1 else _serve_alone(settings, source)
@@ -184,8 +189,22 @@ def _serve_alone(settings: Settings, source: Source) -> int:
 def _envoy(parsed: argparse.Namespace) -> int:
     from extproc import dataplane
 
-    print(dataplane.to_yaml(load(parsed.config)), end="")
+    text = dataplane.to_yaml(load(parsed.config))
+    if parsed.output is None:
+        print(text, end="")
+        return 0
+    try:
+        _write_whole(parsed.output, text)
+    except OSError as error:
+        sys.exit(f"extproc: {parsed.output}: {error.strerror or 'cannot be written'}")
     return 0
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Whoever reads the file sees the old one or the new one. Raises OSError."""
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
 
 
 def _check(parsed: argparse.Namespace) -> int:

@@ -155,7 +155,7 @@ def _continue(answer: Continue) -> wire.ProcessingResponse:
         # the route has so many Set-Cookie for us, and the answer must not be kept for others
         keys = (SET_COOKIE, *MORE_COOKIES)[: len(answer.set_cookies)]
         for key, cookie in zip(keys, answer.set_cookies, strict=True):
-            said[key].string_value = str(cookie)
+            said[key].string_value = cookie.header()
         said[CACHE_CONTROL].string_value = "private"
     return response
 
@@ -170,7 +170,7 @@ def _respond(answer: Respond, trace_id: str, *, grpc: bool) -> wire.ProcessingRe
     for name, value in _headers(answer, trace_id):
         _set(reply.headers, name, value)
     for cookie in answer.cookies:
-        _set(reply.headers, "set-cookie", str(cookie), append=True)
+        _set(reply.headers, "set-cookie", cookie.header(), append=True)
     error = answer.status >= 400
     if answer.json is not None:
         reply.body = answer.json.encode()

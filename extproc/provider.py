@@ -8,7 +8,7 @@ refreshed in the background when they are not, kept for a day while the provider
 import logging
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import httpx
@@ -297,7 +297,7 @@ class _Pool:
 class _Answer:
     status: int
     content_type: str
-    body: bytes
+    body: bytes = field(repr=False)  # of the token endpoint: tokens
 
     def expect_success(self) -> None:
         """Raises for everything but 200 (and 204 of a revocation): 3xx is not followed, 5xx and 429 are the provider's trouble."""

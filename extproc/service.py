@@ -105,6 +105,11 @@ def allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def forbid_core_files() -> None:
+    """Memory holds keys and tokens: a crash writes none of it to disk, in this process and in those that it starts."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 class Service:
     """Built whole, then warmed, then listening, then drained. On the asyncio side of the bridge."""
 

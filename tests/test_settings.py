@@ -353,13 +353,15 @@ def test_the_kind_of_store_may_be_left_out(tmp_path):
     ("text", "said"),
     [
         ("a: [", "is not YAML"),
+        ("secret: *a-secret\n", ":1: is not YAML: a value that begins with *, & or ! needs quotes"),
+        ("secret: !a-secret\n", ":1: is not YAML: a value that begins with *, & or ! needs quotes"),
         ("- a", ": is a list; a mapping"),
         ("", ": is a NoneType; a mapping"),
         ("secret: ${NOT_SET_ANYWHERE}\n", ": secret: the environment variable NOT_SET_ANYWHERE is not set"),
     ],
 )
 def test_what_is_no_settings_file_is_said_clearly(tmp_path, text, said):
-    assert said in fault(tmp_path, text)
+    assert said in fault(tmp_path, text) and "a-secret" not in fault(tmp_path, text)
 
 
 def test_a_file_that_is_missing_is_said_clearly(tmp_path):
@@ -484,6 +486,20 @@ def test_the_command_line_says_what_is_wrong_and_exits_1(tmp_path):
         done = run(command, "--config", "gone.yaml", cwd=tmp_path)
         assert (done.returncode, done.stdout) == (1, "") and done.stderr == "gone.yaml: No such file or directory\n"
     assert run(cwd=tmp_path).returncode == 2
+
+
+def test_envoy_writes_its_file_whole_and_without_a_shell(tmp_path):
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT))
+    (tmp_path / "envoy.yaml").write_text("old")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    assert run("envoy", "--config", "bad.yaml", "--output", "envoy.yaml", cwd=tmp_path).returncode == 1
+    assert (tmp_path / "envoy.yaml").read_text() == "old"
+    done = run("envoy", "--output", "envoy.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "envoy.yaml").read_text() == run("envoy", cwd=tmp_path).stdout != ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml", "envoy.yaml", "extproc.yaml"]
+    done = run("envoy", "--output", "gone/envoy.yaml", cwd=tmp_path)
+    assert done.returncode == 1 and "gone/envoy.yaml: No such file or directory" in done.stderr
 
 
 def test_check_names_what_to_register(tmp_path):

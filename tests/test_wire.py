@@ -62,7 +62,7 @@ def test_a_continue_is_what_envoy_reads():
     assert read.dynamic_metadata.to_dict()[NAMESPACE] == {
         "decision": "continue",
         "reason": "session",
-        "set_cookie": str(cookie),
+        "set_cookie": cookie.header(),
         "cache_control": "private",
     }
     assert read.immediate_response is None and read.mode_override is None
@@ -71,7 +71,7 @@ def test_a_continue_is_what_envoy_reads():
 def test_a_continue_has_as_many_cookies_as_the_route_has_places_for():
     cookies = tuple(Cookie(f"c{n}", "v", True) for n in range(5))
     said = theirs_of(Continue("session", (), (), cookies)).dynamic_metadata.to_dict()[NAMESPACE]
-    assert [said[key] for key in (SET_COOKIE, *MORE_COOKIES)] == [str(cookie) for cookie in cookies]
+    assert [said[key] for key in (SET_COOKIE, *MORE_COOKIES)] == [cookie.header() for cookie in cookies]
     with pytest.raises(ValueError, match="zip"):
         messages.write(Continue("session", (), (), (*cookies, cookies[0])), TRACE)
 

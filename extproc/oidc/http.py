@@ -74,7 +74,8 @@ class Cookie:
     secure: bool
     max_age: int | None = None
 
-    def __str__(self) -> str:
+    def header(self) -> str:
+        """The value of its Set-Cookie. Not __str__: nothing prints it by accident."""
         age = f"; Max-Age={self.max_age}" if self.max_age is not None else ""
         return f"{self.name}={self.value}; Path=/; HttpOnly; SameSite=Lax{age}{'; Secure' if self.secure else ''}"
 

@@ -11,6 +11,8 @@ from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
 
 from extproc.settings.models import Settings
 from extproc.settings.redis import RedisSettings
@@ -48,9 +50,7 @@ def parse(text: str, path: Path | str = "settings") -> Settings:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise SettingsError(
-            f"{path}{f':{mark.line + 1}' if mark else ''}: is not YAML: {getattr(error, 'problem', None) or 'cannot be parsed'}"
-        ) from None
+        raise SettingsError(f"{path}{f':{mark.line + 1}' if mark else ''}: is not YAML: {_problem(error)}") from None
     except (ValueError, RecursionError):  # a date such as 2020-13-45; brackets without end
         raise SettingsError(f"{path}: is not YAML: a value cannot be parsed") from None
     if not isinstance(raw, dict):
@@ -69,6 +69,13 @@ def parse(text: str, path: Path | str = "settings") -> Settings:
         except ValueError as error:
             faults = [_Fault("", str(error))]
     raise SettingsError("\n".join(f"{path}: {fault}" for fault in faults))
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    """What is wrong, without what stands there: a secret that begins with * or ! is an alias or a tag to YAML, and named by it."""
+    if isinstance(error, ComposerError | ConstructorError):
+        return "a value that begins with *, & or ! needs quotes"
+    return getattr(error, "problem", None) or "cannot be parsed"
 
 
 def _with_files(settings: Settings) -> Settings:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 from collections import Counter
@@ -226,6 +227,8 @@ def test_no_secret_is_in_a_worker_s_arguments_or_environment(two) -> None:
         assert b"extproc.worker" in seen
         for secret in (two.settings["secret"], two.settings["providers"]["main"]["client_secret"]):
             assert secret.encode() not in seen
+        # nor does a crash write it down
+        assert re.search(r"^Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text(), re.M)
 
 
 def test_the_admin_shows_all_workers_as_one(two) -> None:

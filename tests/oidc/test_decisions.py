@@ -160,7 +160,7 @@ def test_a_dead_session_cookie_is_expired_on_the_way_to_the_login():
     decision = decide(
         APP, request(cookie="__Host-extproc-session-app=gone; a=b; __Host-extproc-assertion-app=x"), None, NOW
     )
-    assert [str(cookie) for cookie in decision.expired] == [
+    assert [cookie.header() for cookie in decision.expired] == [
         f"__Host-extproc-{kind}-app=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure"
         for kind in ("session", "assertion")
     ]

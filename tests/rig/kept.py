@@ -57,7 +57,7 @@ class Kept:
         older = replace(session, **{"access_issued": now - 301, "access_expires": now - 1, **changes})
         if isinstance(self._store, CookieSettings):
             cookies = session_cookies(self._application, request(), older, now, ENTROPY_BYTES)
-            user.cookies.receive(self._url, map(str, cookies))
+            user.cookies.receive(self._url, (cookie.header() for cookie in cookies))
             return
         record = to_record(self._application, older, Device(), bytes(range(2 * ENTROPY)))
         self._with_store(lambda store: store.put(record))

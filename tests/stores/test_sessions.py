@@ -46,7 +46,7 @@ class Jar:
 
     def take(self, cookies) -> None:
         for cookie in cookies:
-            kept = read_set_cookie(str(cookie), APP.url, NOW)
+            kept = read_set_cookie(cookie.header(), APP.url, NOW)
             assert kept is not None, "no browser would keep it"
             self.held.pop(kept.name, None)
             if kept.expires is None or kept.expires > NOW:
