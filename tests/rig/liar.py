@@ -66,6 +66,7 @@ class Liar:
     refreshed: dict[str, Any] = field(default_factory=dict)
     grants: list[str] = field(default_factory=list)
     held: int = 0
+    pause: Callable[[Asked], float] = lambda asked: 0.0  # seconds before an answer
 
     def __post_init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
@@ -158,6 +159,8 @@ class Liar:
                 await self._go.wait()
             finally:
                 self.held -= 1
+        if (seconds := self.pause(asked)) > 0:
+            await asyncio.sleep(seconds)
         answer = (self.answers.get(asked.path) or self._truth)(asked)
         if isinstance(answer, bytes | list):
             await play([answer] if isinstance(answer, bytes) else answer, writer)
