@@ -72,7 +72,7 @@ class Crowd(Liar):
         self.user = self._who.pop(used, "nobody")
         return super()._redeem(asked)
 
-    def _tokens(self, nonce: str | None, login: str | None) -> dict[str, Any]:
+    def _tokens(self, nonce: str | None, login: str | None, named: str = "") -> dict[str, Any]:
         tokens = super()._tokens(nonce, login)
         self._who[tokens["refresh_token"]] = self.user
         return tokens
