@@ -100,6 +100,37 @@ def test_rel_28_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_reque
         assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
 
 
+def test_rel_28_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is_lost() -> None:
+    other = Liar(behind=False, user="bob")
+    other.start()
+
+    def second(stack: Stack, provider: str, providers: dict[str, Any]) -> dict[str, Any]:
+        two = {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": provider}
+        return {"applications": {"two": two}, "providers": providers}
+
+    added = {"other": {"issuer": other.url, "client_id": "gateway", "client_secret": "x"}}
+    try:
+        with (
+            Stack(Liar(), settings=lambda stack: {**TWO, **second(stack, "main", {})}) as stack,
+            stack.user() as user,
+            stack.user() as visitor,
+        ):
+            with Load(stack, session_of(user, stack)) as load:
+                for provider, providers, sub in (("other", added, "bob"), ("main", {}, "alice")):
+                    change(stack, **second(stack, provider, providers))
+                    hang_up(stack, "reloaded")
+                    load.goes_on()
+                    # whoever was signed in by a provider that the application no longer has signs in anew, when he asks us
+                    visitor.cookies.drop("extproc-assertion-two")
+                    assert visitor.go(stack.url("/two/x")).status_code == 200
+                    assert stack.app.seen("/two/x")[-1].get("x-auth-sub") == sub
+            assert not load.failed and not lines(stack, "not_reloaded")
+            assert user.navigate(stack.url("/private")).status_code == 200
+            wait_until(lambda: httpx.get(f"{stack.admin}/readyz", trust_env=False).status_code == 200, 10)
+    finally:
+        other.close()
+
+
 def test_rel_24_sigterm_to_one_worker_under_load_fails_no_request() -> None:
     with Stack(Liar(), settings=TWO) as stack, stack.user() as user:
         with Load(stack, session_of(user, stack)) as load:

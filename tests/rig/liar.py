@@ -19,9 +19,10 @@ import hashlib
 import json
 import secrets
 import socket
+import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -30,6 +31,7 @@ from rig.lies import Script, play
 from rig.providers import SECRET, Place
 from rig.tokens import Signer, public
 
+RESET = struct.pack("ii", 1, 0)  # close is a reset
 Reply = tuple[int, dict[str, str], bytes]
 Answer = Callable[["Asked"], "Reply | bytes | Script"]
 
@@ -66,6 +68,7 @@ class Liar:
     refreshed: dict[str, Any] = field(default_factory=dict)
     grants: list[str] = field(default_factory=list)
     held: int = 0
+    pause: Callable[[Asked], float] = lambda asked: 0.0  # seconds before an answer
 
     def __post_init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
@@ -77,6 +80,7 @@ class Liar:
         self._newest: dict[str, str] = {}  # that one: the one that is good now
         self._whose: dict[str, str] = {}  # access token: whom x-user named
         self._held_paths: set[str] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
         self._go, self._over = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(
@@ -87,6 +91,10 @@ class Liar:
 
     def open(self, place: Place) -> None:
         self.issuer = place.origin if self.behind else self.url
+        self.start()
+
+    def start(self) -> None:
+        """Alone, as another provider than the stack's own."""
         self._thread.start()
 
     def settings(self, place: Place) -> dict[str, Any]:
@@ -115,34 +123,59 @@ class Liar:
             self._held_paths = set()
             self._loop.call_soon_threadsafe(self._go.set)
 
+    def kill(self) -> None:
+        """As if its process were killed: nothing listens any more, and every connection is reset. What it knows it still knows."""
+        self._in_its_thread(self._cut)
+
+    def restart(self) -> None:
+        """On the same port."""
+        port = int(self.url.rpartition(":")[2])
+        self._listening = socket.create_server(("127.0.0.1", port), backlog=4096)
+        self._in_its_thread(self._listen)
+
     def seen(self, path: str) -> list[Asked]:
         return [asked for asked in self.asked if asked.path == path]
 
     # the wire
 
+    def _in_its_thread(self, work: Callable[[], Awaitable[None]]) -> None:
+        async def run() -> None:
+            await work()
+
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+
     async def _serve(self) -> None:
-        tasks: set[asyncio.Task[None]] = set()
-
-        async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            tasks.add(task)
-            try:
-                with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                    while await self._exchange(reader, writer):
-                        pass
-            finally:
-                writer.close()
-                with contextlib.suppress(OSError, asyncio.CancelledError):
-                    await writer.wait_closed()
-                tasks.discard(task)
-
-        server = await asyncio.start_server(connection, sock=self._listening, limit=1 << 20)
+        await self._listen()
         await self._over.wait()
-        server.close()
-        for task in list(tasks):
+        self._server.close()
+        for task in list(self._connections):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._connected, sock=self._listening, limit=1 << 20)
+
+    async def _cut(self) -> None:
+        self._server.close()
+        for task, writer in list(self._connections.items()):
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            writer.transport.abort()
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = writer
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                while await self._exchange(reader, writer):
+                    pass
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+            del self._connections[task]
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -158,6 +191,8 @@ class Liar:
                 await self._go.wait()
             finally:
                 self.held -= 1
+        if (seconds := self.pause(asked)) > 0:
+            await asyncio.sleep(seconds)
         answer = (self.answers.get(asked.path) or self._truth)(asked)
         if isinstance(answer, bytes | list):
             await play([answer] if isinstance(answer, bytes) else answer, writer)

@@ -90,7 +90,11 @@ class Paced:
     async def _client(self, waiting: "asyncio.Queue[int | None]") -> None:
         connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         while (session := await waiting.get()) is not None:
-            connection = connection or await asyncio.open_connection("127.0.0.1", self._port)
+            try:
+                connection = connection or await asyncio.open_connection("127.0.0.1", self._port)
+            except OSError as error:  # nobody listens
+                self.answers.append(Answer(time.monotonic(), session, 0, repr(error), ""))
+                continue
             status, head, body = await _exchange(*connection, self._requests[session])
             self.answers.append(Answer(time.monotonic(), session, status, head, body))
             if status == 0 or "connection: close" in head:
