@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROWS = {"signed-in", "processed", "renewed", "login", "held", "flood", "workers", "stored", "applications", "cookies"}
+ROWS = {
+    "signed-in",
+    "processed",
+    "renewed",
+    "login",
+    "held",
+    "flood",
+    "workers",
+    "tracing",
+    "stored",
+    "applications",
+    "cookies",
+}
 FIELDS = {
     "row",
     "subject",

@@ -24,15 +24,6 @@ _TOUCHED = 8  # bytes
 _PIECE = CHUNK - 2
 
 
-class CookiesTooLarge(SessionTooLarge):
-    """The session does not fit into cookies; a store has room for it."""
-
-    text = (
-        "Your identity provider says more about you than fits into this service's cookies."
-        " Its operator can set store.kind to sqlite or redis, which have room for it."
-    )
-
-
 def _label(application: Application) -> Label:
     return Label("session cookie", application.name)
 
@@ -51,7 +42,7 @@ def session_cookies(
     pieces = [sealed[start : start + _PIECE] for start in range(0, len(sealed), _PIECE)]
     if len(pieces) > SESSION_COOKIES:
         allowed = f"{SESSION_COOKIES} cookies of {CHUNK}; set store.kind to sqlite or redis"
-        raise CookiesTooLarge(f"the session has {len(sealed)} bytes sealed, more than {allowed}")
+        raise SessionTooLarge(f"the session has {len(sealed)} bytes sealed, more than {allowed}")
     pieces[0] = f"{len(pieces)}.{pieces[0]}"
     set_now = tuple(
         Cookie(name, piece, names.secure, session.expires - now)

@@ -195,7 +195,7 @@ def test_rel_36_sessions_logout_and_single_use_hold_across_workers() -> None:
             """Asks until both workers have answered for that reason, and expects the same of both."""
             for _ in range(100):
                 assert check()
-                by = {line["worker"] for line in lines(stack, "answer") if line["reason"] == reason}
+                by = {line["worker"] for line in lines(stack, "answered") if line["reason"] == reason}
                 if by == {1, 2}:
                     return
             raise AssertionError(f"one worker never answered {reason}: {by}")

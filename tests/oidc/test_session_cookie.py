@@ -17,7 +17,7 @@ from extproc.oidc.errors import SessionTooLarge
 from extproc.oidc.http import Cookie
 from extproc.oidc.seal import KeyRing
 from extproc.oidc.session import MAX_SEALED, Session, SessionId, to_record
-from extproc.oidc.session_cookie import CHUNK, CookiesTooLarge, _label, read_session, session_cookies
+from extproc.oidc.session_cookie import CHUNK, _label, read_session, session_cookies
 
 APP = application()
 NAME = "__Host-extproc-session-app"
@@ -154,7 +154,7 @@ def test_cook_24_nothing_is_inflated_beyond_the_bound_nor_before_it_is_authentic
 
 
 def test_cook_11_a_session_that_fits_into_no_cookies_is_a_visible_error_with_its_remedy():
-    with pytest.raises(CookiesTooLarge) as caught:
+    with pytest.raises(SessionTooLarge) as caught:
         cookies(session(16_000))
     assert (
         caught.value.reason == "session_too_large"

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from rig.chromium import playwright
 from rig.downloads import found
 from rig.keycloak import Keycloak
 from rig.liar import Liar
@@ -28,8 +29,8 @@ def browser(stack: Stack) -> Iterator[BrowserContext]:
     """A fresh profile, which trusts the stack's certificate beside those that are signed."""
     trust = [f"--ignore-certificate-errors-spki-list={stack.fingerprint}"] if stack.tls else []
     chromium = found("EXTPROC_CHROMIUM", "Chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS, *trust])
+    with playwright() as started:
+        running = started.chromium.launch(executable_path=chromium, args=[*FLAGS, *trust])
         context = running.new_context()
         context.set_default_timeout(20_000)
         yield context
@@ -180,6 +181,6 @@ def test_another_site_can_neither_sign_a_browser_out_nor_use_its_session() -> No
         page.wait_for_url("**/oauth2/logout")
         assert ours(context, stack) == before
         assert len(stack.app.requests) == seen
-        page.get_by_role("button").click()  # our page asks, and the user says yes
+        page.get_by_role("button", name="Sign out").click()  # our page asks, and the user says yes
         page.wait_for_url("**/session/end*")
         assert not ours(context, stack)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import spans
 import trio
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from rig.admin import served
+from rig.chromium import playwright
 from rig.downloads import found
 
 from extproc.traces import Link, TraceStore
@@ -39,8 +40,8 @@ def store():
 
 
 def look(base: str, width: int, scheme: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found("EXTPROC_CHROMIUM", "Chromium"), args=FLAGS)
+    with playwright() as started:
+        browser = started.chromium.launch(executable_path=found("EXTPROC_CHROMIUM", "Chromium"), args=FLAGS)
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
         heard: list[str] = []
         page.on("console", lambda message: heard.append(message.text))

@@ -89,7 +89,8 @@ CALLBACKS = (
 OURS = (
     Reason(
         "session_too_large", 500, WARNING, _NOT_IN,
-        "Your identity provider says more about you than this service can keep. Its operator has to look at this.",
+        "Your identity provider says more about you than this service can keep. Its operator can ask for less, or set store.kind to "
+        "sqlite or redis where it is cookie.",
         "The detail says how large. Have the provider give fewer claims (mostly groups), ask for fewer scopes, or use a store of kind "
         "sqlite or redis in place of cookie.",
     ),
