@@ -158,7 +158,7 @@ def test_cook_11_a_session_that_fits_into_no_cookies_is_a_visible_error_with_its
         cookies(session(16_000))
     assert (
         caught.value.reason == "session_too_large"
-        and "store.kind" in caught.value.text
+        and "store.kind" in caught.value.said.text
         and "bytes" in caught.value.detail
     )
 
