@@ -1,6 +1,7 @@
 """compose.yaml, run for real: built, up, signed in from outside and from inside, down."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,6 @@ import pytest
 from compose.login import sign_in_and_out, wait_for
 from rig.engine import Engine
 from rig.ports import free_port
-from rig.processes import wait_until
 
 READ = "import sys, urllib.request as u; print(u.urlopen('http://extproc:9490' + sys.argv[1]).read().decode())"
 
@@ -26,11 +26,12 @@ def told(engine: Engine, env: dict[str, str]) -> dict[str, set[str]]:
     def read(path: str) -> Any:
         return json.loads(engine.compose("exec", "-T", "extproc", "python", "-c", READ, path, env=env))
 
-    services = {trace["trace_id"]: set(trace["services"]) for trace in read("/traces.json")["traces"]}
-    callbacks = [trace_id for trace_id, of in services.items() if "keycloak" in of and "extproc" in of]
-    if not callbacks:
+    traces = read("/traces.json")["traces"]
+    services = {trace["trace_id"]: set(trace["services"]) for trace in traces}
+    logins = [trace["trace_id"] for trace in traces if trace["reason"] == "signed_in"]
+    if not logins:
         return {}
-    story = read(f"/traces/{callbacks[0]}.json")["story"]
+    story = read(f"/traces/{logins[0]}.json")["story"]
     return {step["role"]: services.get(step["trace_id"], set()) for step in story}
 
 
@@ -69,7 +70,10 @@ def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(engine: Engine)
         assert "signed in and out" in engine.compose("run", "--rm", "tests", env=ports)
         user = engine.compose("exec", "-T", "extproc", "python", "-c", "import os; print(os.getuid())", env=ports)
         assert user.strip() == "65532"
-        wait_until(lambda: told(engine, ports) == STORY, 30, "one login's story", every=2)
+        end = time.monotonic() + 30
+        while (found := told(engine, ports)) != STORY and time.monotonic() < end:
+            time.sleep(2)
+        assert found == STORY
     except BaseException:
         print(engine.compose("ps", "-a", check=False, env=ports))
         print(engine.compose("logs", "--no-color", "--tail", "60", check=False, env=ports))
