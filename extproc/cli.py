@@ -46,15 +46,9 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         if run is _envoy:
             command.add_argument("--output", type=Path, metavar="FILE", help="write it there, whole or not at all")
-        if name == "serve":
-            command.add_argument(
-                "--log-level",
-                choices=("DEBUG", "INFO", "WARNING", "ERROR"),
-                type=str.upper,
-                help="in place of log.level",
-            )
-            command.add_argument("--log-format", choices=("auto", "json", "text"), help="in place of log.format")
-        if name == "check":
+        if run is _serve:
+            _add_serve(command)
+        if run is _check:
             _add_check(command)
     _add_sessions(
         commands.add_parser("sessions", help="list, show or end sessions, on the machine of a running processor")
@@ -67,19 +61,32 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands.add_parser("explain", help="tell the story of a trace, or what would become of a request"))
     schema = commands.add_parser("schema", help="print the JSON schema of the settings")
     schema.set_defaults(run=_schema)
-    demo = commands.add_parser(
-        "demo", help="run the whole stack on loopback: Envoy, the processor, a provider and an application"
+    _add_demo(
+        commands.add_parser(
+            "demo", help="run the whole stack on loopback: Envoy, the processor, a provider and an application"
+        )
     )
-    demo.add_argument("--port", type=int, metavar="N", help="the gateway's port (default: 8080, or a free one)")
-    demo.add_argument("--check", action="store_true", help="do one login as a browser would, print each step, and end")
-    demo.add_argument(
+    return parser
+
+
+def _add_serve(command: argparse.ArgumentParser) -> None:
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR")
+    command.add_argument("--log-level", choices=levels, type=str.upper, help="in place of log.level")
+    command.add_argument("--log-format", choices=("auto", "json", "text"), help="in place of log.format")
+
+
+def _add_demo(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--port", type=int, metavar="N", help="the gateway's port (default: 8080, or a free one)")
+    command.add_argument(
+        "--check", action="store_true", help="do one login as a browser would, print each step, and end"
+    )
+    command.add_argument(
         "--describe",
         type=Path,
         metavar="FILE",
         help="write the addresses and process ids to a JSON file once all is up",
     )
-    demo.set_defaults(run=_demo)
-    return parser
+    command.set_defaults(run=_demo)
 
 
 def _add_check(command: argparse.ArgumentParser) -> None:

@@ -174,7 +174,7 @@ def _supported(settings: Settings, name: str, document: dict[str, Any]) -> Itera
         yield warning(
             f"{part}.scopes",
             "it lists no refresh_token grant: tokens cannot be renewed",
-            "sessions end as session.lifetime says; set session.refresh to off if that is meant",
+            "sessions end as session.lifetime says; set session.refresh to never if that is meant",
         )
     for application in settings.protected:
         wanted = settings.applications[application]
