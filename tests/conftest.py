@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 with warnings.catch_warnings():
     # classes that envoy-data-plane generates use a pydantic decorator in a way that pydantic 2.12 deprecates; imported
@@ -13,6 +14,26 @@ with warnings.catch_warnings():
 
 from rig.keycloak import Keycloak
 from rig.redis import Servers
+
+LONGEST = "tests/real", "tests/e2e"
+
+
+class ByFile(LoadScopeScheduling):
+    """A file's tests stay together, for the stacks that they share; so do all of tests/real, for one Keycloak and one engine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/real" if nodeid.startswith("tests/real/") else nodeid.split("::", 1)[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    config.option.loadscopereorder = False  # it would put the files with many small tests first
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that two processes end together."""
+    order = [*LONGEST, ""]
+    items.sort(key=lambda item: next(n for n, folder in enumerate(order) if item.nodeid.startswith(folder)))
 
 
 @pytest.fixture(scope="session")

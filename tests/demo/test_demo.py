@@ -71,7 +71,7 @@ class Demo:
             ]
             environment = {**os.environ, "TMPDIR": str(folder)}
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=environment)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not described.exists():
             assert self.process.poll() is None, self.output.read_text()
             assert time.monotonic() < deadline, self.output.read_text()
@@ -81,7 +81,7 @@ class Demo:
 
     def left(self):
         """The roles whose processes are still there after a moment."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while there := [role for role, pid in self.pids.items() if alive(pid)]:
             if time.monotonic() > deadline:
                 break
