@@ -9,6 +9,7 @@ import logging
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 
 import httpx
@@ -281,6 +282,7 @@ class Provider:
             verify=self._tls,
             trust_env=self._settings.trust_env,
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # one user's would go with the next one's call
             timeout=httpx.Timeout(self._timeouts.call, connect=self._timeouts.connect),
             limits=httpx.Limits(max_connections=SHARD, max_keepalive_connections=20, keepalive_expiry=15),
             headers={"user-agent": "extproc", "accept-encoding": "identity"},

@@ -29,6 +29,7 @@ class SlowHandshake:
     accepted: int = 0
     shaken: int = 0
     most: int = 0
+    heads: list[bytes] = field(default_factory=list)
     open: trio.Event = field(default_factory=trio.Event)
     one: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(0))
 
@@ -54,6 +55,7 @@ class SlowHandshake:
             while more := await stream.receive_some(65536):
                 data += more
                 if b"\r\n\r\n" in data and (data.startswith(b"GET") or data.endswith(b"token=t")):
+                    self.heads.append(data.split(b"\r\n\r\n")[0].lower())
                     await stream.send_all(self._answer(data))
                     data = b""
         except trio.BrokenResourceError:
@@ -65,7 +67,8 @@ class SlowHandshake:
             names = ("authorization", "token", "revocation")
             ends = {f"{name}_endpoint": f"{self.url}/{name}" for name in names}
             body = json.dumps({"issuer": self.url, "jwks_uri": f"{self.url}/jwks", **ends}).encode()
-        return b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+        head = b"HTTP/1.1 200 OK\r\nconnection: close\r\nset-cookie: PHPSESSID%d=u; path=/\r\n" % len(self.heads)
+        return head + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
 @pytest.fixture
@@ -161,3 +164,13 @@ async def test_a_provider_without_places_takes_none_of_another(certified) -> Non
                 await revoke(other, done)
             nursery.cancel_scope.cancel()
     assert done == ["answered"] * CALLS
+
+
+async def test_a_providers_cookies_are_not_kept_nor_do_those_of_one_users_call_come_with_anothers(certified) -> None:
+    done: list[str] = []
+    async with provider(certified) as (made, server):
+        server.open.set()
+        for _ in range(3):
+            await revoke(made, done)
+        assert done == ["answered"] * 3 and len(server.heads) == 4
+        assert not [head for head in server.heads if b"\r\ncookie:" in head]
