@@ -82,8 +82,12 @@ class Cache(Generic[T]):
                 self._held.at >= asked or now < self._asked_again + cool_down or self.waiting
             ):
                 return self._held.value
-            self._asked_again = now
-            return await self._fetch_now()
+            before, self._asked_again = self._asked_again, now
+            try:
+                return await self._fetch_now()
+            except trio.Cancelled:  # nobody knows what it would have brought: the next one asks
+                self._asked_again = before
+                raise
 
     async def _fetch_now(self) -> T:
         try:

@@ -11,6 +11,7 @@ from typing import assert_never
 import trio
 
 from extproc import telemetry
+from extproc.finishing import finished
 from extproc.oidc.answers import BackChannelLogout, EndSession, FrontChannelLogout, Page, Respond
 from extproc.oidc.application import Application
 from extproc.oidc.errors import InvalidLogoutToken, OIDCError, ProviderUnavailable, UnknownKey
@@ -43,8 +44,7 @@ class Ending:
 
     async def perform(self, application: Application, request: Request, step: Ends) -> Respond:
         """Carries out a step. Raises OIDCError."""
-        # shielded from the client's leaving, not from the deadline that is in force: who asked for an end gets it
-        with trio.fail_at(trio.current_effective_deadline(), shield=True):
+        with finished():  # who asked for an end gets it
             match step:
                 case EndSession():
                     return await self._log_out(application, request, step)

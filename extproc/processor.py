@@ -76,7 +76,7 @@ class Processor:
     ) -> T | Respond:
         try:
             # fail_after, never move_on_after: silence would let the request through
-            with trio.fail_after(seconds):
+            with trio.fail_after(max(seconds, 0)):  # a lookup may have used up all there was
                 return await work()
         except trio.TooSlowError:
             return self.refuse(request, ProviderTimeout(f"no answer within {seconds:g} s"), step)

@@ -39,21 +39,24 @@ class Redeeming:
         await self._claim(application, step)
         _check_response(application, metadata, step)
         asked = self._now()
+        await trio.lowlevel.checkpoint_if_cancelled()
         # from here on a code may be spent: what was sent is finished, whoever leaves, and its tokens are kept or revoked;
         # shielded from the client's leaving, not from the deadline that is in force
-        with trio.fail_at(trio.current_effective_deadline(), shield=True):
+        deadline = trio.current_effective_deadline()
+        with trio.fail_at(deadline, shield=True):
             tokens = await provider.token(code_grant(application.client, step.response.code or "", step.pending))
         try:
             # dated by the question, so that a logout by the provider since then ends it as well
             session = replace(await self._establish(provider, application, step, tokens), created=asked)
             telemetry.user(session.subject)
-            with trio.fail_at(trio.current_effective_deadline(), shield=True), telemetry.span("store put"):
+            with trio.fail_at(deadline, shield=True), telemetry.span("store put"):
                 device = Device.of(request, self._trusted_hops)
                 kept = await self._sessions.begin(application, request, session, device, step.signed_in)
-                await end_surplus(self._sessions, application, session, self._now())
         except BaseException:
             await give_back(provider, application.client, tokens)
             raise
+        with trio.move_on_at(deadline, shield=True):
+            await end_surplus(self._sessions, application, session, self._now())
         return self._signed_in(application, session, step, kept)
 
     async def _claim(self, application: Application, step: Exchange) -> None:

@@ -85,6 +85,7 @@ class Refreshing:
     ) -> Session | None:
         """The session with new tokens, or as it was where none can be had now, or None when it is over."""
         key = session.id.key
+        await trio.lowlevel.checkpoint_if_cancelled()  # whose client has left begins none
         flight = self._flights.get(key)
         if flight is not None:
             await flight.landed.wait()
@@ -118,17 +119,21 @@ class Refreshing:
 
     async def _in_turn(self, flight: Flight, session: Session, seconds: int) -> None:
         """With the session's lock; without it as soon as another process has renewed it. seconds: the life of the lock."""
+        try:
+            if (current := await self._locked(flight, session, seconds)) is not None:
+                await self._renew(flight, current)
+        finally:  # also where nobody knows whether it was given
+            await self._unlock(flight, session)
+
+    async def _locked(self, flight: Flight, session: Session, seconds: int) -> Session | None:
+        """Waits for the lock; the session as it is then, if its tokens are still due."""
         pause = FIRST_PAUSE
         while not await self._sessions.lock(session, flight.holder, seconds, self._now()):
             await trio.sleep(pause)
             pause = min(pause * 1.5, LAST_PAUSE)
             if await self._due_now(flight, session) is None:
-                return
-        try:
-            if (current := await self._due_now(flight, session)) is not None:
-                await self._renew(flight, current)
-        finally:
-            await self._unlock(flight, session)
+                return None
+        return await self._due_now(flight, session)
 
     async def _due_now(self, flight: Flight, session: Session) -> Session | None:
         """Reloads and decides again. What could not be written at the last try is written first."""
@@ -151,15 +156,15 @@ class Refreshing:
             raise Ended("refresh_refused", error.detail) from error
         trouble = None
         try:
-            try:
-                new = renewed(application, session, answer, keys, self._now())
-            except UnknownKey:
-                new = renewed(application, session, answer, await provider.newer_keys(), self._now())
+            new = await self._checked(flight, session, answer, keys)
         except OIDCError as error:
             if isinstance(error, InvalidIDToken) and not isinstance(error, UnknownKey):
                 await give_back(provider, application.client, answer)
                 raise Ended(error.reason, error.detail) from error
             new, trouble = carried_over(session, answer), error
+        except trio.Cancelled:  # too late to check it; the refresh token is new all the same
+            await self._keep(flight, carried_over(session, answer), answer)
+            raise
         await self._keep(flight, new, answer)
         if trouble is not None:
             raise trouble
@@ -167,6 +172,14 @@ class Refreshing:
             await self._look_up(flight, new, answer, keys)
         self._metrics.refreshed(provider.name, "renewed")
         telemetry.log(logging.INFO, "refreshed", application=application.name, provider=provider.name)
+
+    async def _checked(self, flight: Flight, session: Session, answer: RefreshResponse, keys: KeySet) -> Session:
+        """The session with what the answer says. Raises OIDCError."""
+        try:
+            return renewed(flight.application, session, answer, keys, self._now())
+        except UnknownKey:
+            newer = await flight.provider.newer_keys()
+        return renewed(flight.application, session, answer, newer, self._now())
 
     async def _look_up(self, flight: Flight, new: Session, answer: RefreshResponse, keys: KeySet) -> None:
         """UserInfo again, once the tokens are kept. Another user's ends the session; trouble changes nothing. Raises Ended."""

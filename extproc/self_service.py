@@ -5,9 +5,8 @@ import secrets
 from collections.abc import Callable
 from typing import assert_never
 
-import trio
-
 from extproc import telemetry
+from extproc.finishing import finished
 from extproc.oidc import own_sessions
 from extproc.oidc.answers import EndOwn, Own, Respond, ShowOwn
 from extproc.oidc.application import Application
@@ -34,8 +33,7 @@ class SelfService:
             case ShowOwn():
                 return await self._show(application, request, step)
             case EndOwn():
-                # shielded from the client's leaving, as every end is
-                with trio.fail_at(trio.current_effective_deadline(), shield=True):
+                with finished():  # as every end is
                     return await self._end(application, step)
             case _:
                 assert_never(step)

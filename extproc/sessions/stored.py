@@ -2,10 +2,13 @@
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
+
+import trio
 
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
-from extproc.oidc.errors import SignedOutMeanwhile
+from extproc.oidc.errors import SignedOutMeanwhile, StoreUnavailable
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.index import open_entry
 from extproc.oidc.seal import ENTROPY
@@ -14,6 +17,7 @@ from extproc.oidc.session_cookie import left_over
 from extproc.sessions import SessionStore
 
 SEALING = 5  # seconds for writing a session with the first key
+FORGETTING = 2.0  # seconds for deleting what could not begin
 BEGINNING = 3600  # seconds: no login takes longer from the provider's answer to its session
 
 
@@ -35,14 +39,21 @@ class StoredSessions:
         self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
     ) -> tuple[Cookie, ...]:
         record = to_record(application, session, device, secrets.token_bytes(2 * ENTROPY))
-        await self.store.put(record, replaces.id.key if replaces is not None else None)
-        # its user may have been signed out between the provider's answer and this
-        if await self.store.buried(session.keys(application.ring), session.created) >= session.created:
-            await self.store.delete(session.id.key)
-            raise SignedOutMeanwhile
+        try:
+            await self.store.put(record, replaces.id.key if replaces is not None else None)
+            # its user may have been signed out between the provider's answer and this
+            if await self.store.buried(session.keys(application.ring), session.created) >= session.created:
+                raise SignedOutMeanwhile
+        except BaseException:  # it may be there all the same: no browser has its id, so nobody would ever end it
+            await self._forget(session)
+            raise
         names = application.cookies
         cookie = Cookie(names.session, session.id.value, names.secure, session.expires - session.created)
         return (cookie, *left_over(application, request, 1))
+
+    async def _forget(self, session: Session) -> None:
+        with trio.move_on_after(FORGETTING, shield=True), suppress(StoreUnavailable):
+            await self.store.delete(session.id.key)
 
     def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
         return ()
