@@ -21,6 +21,8 @@ from typing import Any, Protocol, TypeVar
 
 import trio
 
+from extproc.names import Names
+
 T = TypeVar("T")
 Serve = Callable[["Bridge"], Awaitable[None]]
 TESTED_TRIO_ASYNCIO = ("0.16",)
@@ -97,6 +99,7 @@ def guest(serve: Serve) -> None:
         over: asyncio.Future[None] = loop.create_future()
 
         async def trio_main() -> None:
+            trio.socket.set_custom_hostname_resolver(Names())
             async with trio.open_nursery() as nursery:
                 ready.set_result((_Nursery(nursery), nursery.cancel_scope))
                 await trio.sleep_forever()

@@ -78,7 +78,8 @@ class Refreshing:
 
     def resting(self, session: Session) -> bool:
         """Whether a refresh failed a moment ago: then no other is tried yet."""
-        return self._resting.get(session.id.key, (0, 0))[0] > self._now()
+        left = self._resting.get(session.id.key, (0, 0))[0] - self._now()
+        return 0 < left <= LAST_REST  # a clock that was set back makes no rest longer
 
     async def refresh(
         self, application: Application, provider: Provider, request: Request, session: Session

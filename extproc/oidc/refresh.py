@@ -20,6 +20,7 @@ from extproc.oidc.token import RefreshResponse
 AUTHORIZATION = "authorization"
 SPREAD = 300  # seconds at most, a tenth of the token's life: sessions that began together are not renewed together
 LEAST = 5  # seconds between two refreshes, whatever the provider calls an expiry
+AHEAD = 60  # seconds by which the clocks of two processes may differ
 
 
 def renewable(application: Application, session: Session) -> bool:
@@ -28,9 +29,14 @@ def renewable(application: Application, session: Session) -> bool:
 
 
 def due(application: Application, session: Session, now: int) -> bool:
-    """Ahead of the access token's end: by the margin (at most half its life), and by a jitter that each session has for itself."""
+    """Ahead of the access token's end: by the margin (at most half its life), and by a jitter that each session has for itself.
+
+    Also when the clock was set back since the tokens came: nobody knows then how long they are good.
+    """
     if application.refresh_margin is None or session.refresh_token is None:
         return False
+    if now + AHEAD < session.access_issued:
+        return True
     life = session.access_expires - session.access_issued
     margin = min(application.refresh_margin, life // 2)
     jitter = min(life // 10, SPREAD) * int.from_bytes(session.id.key[:2], "big") // 0xFFFF

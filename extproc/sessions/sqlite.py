@@ -3,6 +3,9 @@
 Reads of the inline lane use a connection of their own on the event loop that never waits: a locked database is StoreBusy, and
 the request goes to the held lane. Everything else runs in a worker thread, under a deadline: reads one at a time on a connection
 of their own, changes as the writer commits them.
+
+A clock that is set changes nothing about a lock: all processes that share the file share a machine, whose monotonic clock they go
+by. And what is over for good outlives its end by LATE, or it would not be known any more when a clock that was ahead is set back.
 """
 
 import os
@@ -25,14 +28,16 @@ T = TypeVar("T")
 Row = tuple[bytes, bytes, int, int, bytes, bytes]
 SWEEP_EVERY = 60  # seconds between deletions of what is past its end
 SWEEP_ROWS = 1000  # at most so many at once: a sweep must not hold the lock for long
-_SWEEPS = tuple(
-    f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE expires <= ? LIMIT ?)"  # noqa: S608 - our own
+LATE = 7200  # seconds that an attempt and a grave stay after their end
+LONGEST_LOCK = 600  # seconds: one that ends later than that from now is from before the machine started
+_SWEEPS = {
+    table: f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE expires <= ? LIMIT ?)"  # noqa: S608 - our own
     for table in TABLES
-)
+}
 _SELECT = "SELECT key, sealed, expires, touched, entry, tags FROM session WHERE expires > ?"
 _LOCK = (
     "INSERT INTO lock (key, holder, expires) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
-    " SET holder = excluded.holder, expires = excluded.expires WHERE holder = excluded.holder OR expires <= ?"
+    " SET holder = excluded.holder, expires = excluded.expires WHERE holder = excluded.holder OR expires <= ? OR expires > ?"
 )
 _REPLACE = (
     "UPDATE session SET sealed = ?, expires = ?, touched = max(touched, ?), entry = ?, tags = ? WHERE key = ? AND expires > ?"
@@ -45,11 +50,14 @@ _BURY = (
 
 
 class SQLiteStore:
-    """See SessionStore. deadline: seconds that one operation waits for locks, and a question for its turn."""
+    """See SessionStore. deadline: seconds that one operation waits for locks, and a question for its turn.
 
-    def __init__(self, path: Path, deadline: float = 2.0) -> None:
+    clock: for locks; seconds since the machine started.
+    """
+
+    def __init__(self, path: Path, deadline: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
         """Opens or makes the file, readable by this user only. Raises StoreUnavailable when it is no database of ours."""
-        self._deadline = deadline
+        self._deadline, self._clock = deadline, clock
         self._one = trio.CapacityLimiter(1)
         self._swept = 0
         try:
@@ -117,7 +125,11 @@ class SQLiteStore:
     # -- one holder at a time ---------------------------------------------------------------------------------------
 
     async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
-        return await self._writer.run(lambda db: db.execute(_LOCK, (key, holder, now + seconds, now)).rowcount == 1)
+        def write(db: sqlite3.Connection) -> bool:
+            at = int(self._clock())
+            return db.execute(_LOCK, (key, holder, at + seconds, at, at + LONGEST_LOCK)).rowcount == 1
+
+        return await self._writer.run(write)
 
     async def unlock(self, key: bytes, holder: bytes) -> None:
         await self._writer.run(lambda db: db.execute("DELETE FROM lock WHERE key = ? AND holder = ?", (key, holder)))
@@ -126,7 +138,7 @@ class SQLiteStore:
         values = (record.sealed, record.expires, record.touched, record.index, _joined(record), record.key, now)
 
         def write(db: sqlite3.Connection) -> bool:
-            written = db.execute(_REPLACE, (*values, holder, now)).rowcount == 1
+            written = db.execute(_REPLACE, (*values, holder, int(self._clock()))).rowcount == 1
             if written:
                 _tag(db, record)
             return written
@@ -168,11 +180,12 @@ class SQLiteStore:
             connection.close()
 
     def _sweep(self, db: sqlite3.Connection, now: int) -> None:
-        if now < self._swept + SWEEP_EVERY:
+        if self._swept <= now < self._swept + SWEEP_EVERY:
             return
         self._swept = now
-        for statement in _SWEEPS:
-            db.execute(statement, (now, SWEEP_ROWS))
+        ends = {"session": now, "attempt": now - LATE, "grave": now - LATE, "lock": int(self._clock())}
+        for table, statement in _SWEEPS.items():
+            db.execute(statement, (ends[table], SWEEP_ROWS))
 
     async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         try:

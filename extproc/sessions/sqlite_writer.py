@@ -37,6 +37,7 @@ class Writer:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._turn = trio.Lock()
+        self._thread = trio.CapacityLimiter(1)  # its own: threads that all share may all be waiting for a name server
         self._waiting: deque[_Change[Any]] = deque()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -64,7 +65,7 @@ class Writer:
     async def _commit(self) -> None:
         batch = list(islice(self._waiting, MOST))
         try:
-            await trio.to_thread.run_sync(_together, self._database, batch)
+            await trio.to_thread.run_sync(_together, self._database, batch, limiter=self._thread)
         finally:
             while self._waiting and self._waiting[0].done:
                 self._waiting.popleft()

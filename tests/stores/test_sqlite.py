@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from rig.tokens import NOW, application
 from extproc.oidc.errors import StoreUnavailable
 from extproc.oidc.session import Record, SessionId, from_record
 from extproc.sessions import StoreBusy
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.sqlite import LATE, SQLiteStore
 from extproc.sessions.sqlite_schema import SCHEMA, TABLES
 from extproc.sessions.sqlite_writer import Writer
 
@@ -36,17 +37,57 @@ async def store(path):
     await store.aclose()
 
 
-async def test_what_is_past_its_end_is_swept(store, path):
+async def test_what_is_past_its_end_is_swept_and_what_is_over_for_good_two_hours_later(path):
+    clock = [5.0]
+    store = SQLiteStore(path, clock=lambda: clock[0])
     await store.put(record())
     assert store.peek(record().key, NOW + 100) is None and await store.get(record().key, NOW + 100) is None
     await store.bury(b"a", NOW, NOW + 100)
     await store.lock(b"a", b"me", 100, NOW)
     await store.claim(b"a", NOW + 100, NOW)
+    clock[0] += 100
     await store.claim(b"b", NOW + 500, NOW + 200)
-    with sqlite3.connect(path) as db:
-        left = {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in (*TABLES, "tag")}
-    db.close()
-    assert left == {"session": 0, "grave": 0, "lock": 0, "attempt": 1, "tag": 0}
+    assert await store.claim(b"a", NOW + 100, NOW) is False, "a clock that was ahead is set back"
+    assert await store.buried([b"a"], NOW) == NOW
+    assert _rows(path) == {"session": 0, "grave": 1, "lock": 0, "attempt": 2, "tag": 0}
+    await store.claim(b"c", NOW + 100 + 2 * LATE, NOW + 100 + LATE)
+    assert _rows(path) == {"session": 0, "grave": 0, "lock": 0, "attempt": 2, "tag": 0}
+    await store.put(record())
+    await store.claim(b"d", NOW + 100 + 2 * LATE, NOW + 100)  # the sweep before this one is in the future now
+    assert _rows(path)["session"] == 0
+    await store.aclose()
+
+
+def _rows(path):
+    with closing(sqlite3.connect(path)) as db:
+        return {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in (*TABLES, "tag")}
+
+
+async def test_a_clock_that_is_set_changes_nothing_about_a_lock(path):
+    clock = [5000.0]
+    store = SQLiteStore(path, clock=lambda: clock[0])
+    await store.put(record(expires=NOW + 10_000))
+    for now in (NOW + 3600, NOW - 3600):  # an hour ahead or back, while its holder asks the provider
+        assert await store.lock(record().key, b"me", 30, NOW)
+        assert not await store.lock(record().key, b"you", 30, now)
+        assert await store.replace(record(expires=NOW + 10_000), b"me", now)
+    clock[0] = 10.0  # the machine was started anew, and nobody is left who would give it back
+    assert await store.lock(record().key, b"you", 30, NOW)
+    await store.aclose()
+
+
+async def test_threads_that_all_wait_for_a_name_server_hold_up_no_store(store):
+    threads = trio.to_thread.current_default_thread_limiter()
+    everybody = [object() for _ in range(int(threads.total_tokens))]
+    for one in everybody:
+        threads.acquire_on_behalf_of_nowait(one)
+    try:
+        with trio.fail_after(5):
+            await store.put(record())
+            assert await store.get(record().key, NOW) == record()
+    finally:
+        for one in everybody:
+            threads.release_on_behalf_of(one)
 
 
 async def test_it_survives_a_restart_and_is_this_user_s_alone(path):

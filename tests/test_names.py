@@ -1,0 +1,59 @@
+"""Names: a name server that does not answer for one name holds up nobody who asks for another."""
+
+import socket
+import threading
+
+import trio
+
+from extproc.names import AT_ONCE, NAMES, Names
+
+WELL = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))
+
+
+class Hanging:
+    """A lookup that does not come back for one name until it is let go."""
+
+    def __init__(self) -> None:
+        self.go, self.asked = threading.Event(), 0
+
+    def __call__(self, host, *_):
+        if host == b"hangs.example":
+            self.asked += 1
+            self.go.wait(60)
+        return [WELL]
+
+
+async def test_a_name_that_hangs_takes_threads_of_its_own_only_and_is_given_up_at_its_caller_s_deadline():
+    hanging = Hanging()
+    names = Names(hanging)
+    given_up = []
+
+    async def asks() -> None:
+        with trio.move_on_after(0.05) as scope:
+            await names.getaddrinfo(b"hangs.example", 443)
+        given_up.append(scope.cancelled_caught)
+
+    try:
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                for _ in range(100):
+                    nursery.start_soon(asks)
+            assert given_up == [True] * 100 and hanging.asked == AT_ONCE
+            assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
+            assert await names.getaddrinfo(b"well.example", 443) == [WELL]
+    finally:
+        hanging.go.set()
+    with trio.fail_after(20):
+        assert await names.getaddrinfo(b"hangs.example", 443) == [WELL]
+
+
+async def test_names_that_nobody_looks_up_any_more_are_forgotten():
+    names = Names(Hanging())
+    for number in range(3 * NAMES):
+        await names.getaddrinfo(b"%d.example" % number, 443)
+    assert len(names._threads) <= NAMES
+
+
+async def test_a_lookup_is_the_system_s():
+    assert ("127.0.0.1", 80) in [found[4] for found in await Names().getaddrinfo(b"localhost", 80, socket.AF_INET)]
+    assert (await Names().getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV))[1] == "80"
