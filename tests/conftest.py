@@ -1,19 +1,14 @@
-"""Fixtures that every test may ask for."""
+"""Fixtures that every test may ask for. Imported for tests/oidc as well, which has to start at once: so what is slow to import is imported late."""
 
-import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-with warnings.catch_warnings():
-    # classes that envoy-data-plane generates use a pydantic decorator in a way that pydantic 2.12 deprecates; imported
-    # here once, before "error" (pyproject.toml) applies, which stays on for everything that a test does
-    warnings.simplefilter("ignore")
-    import extproc.dataplane  # noqa: F401
-
-from rig.keycloak import Keycloak
-from rig.redis import Servers
+if TYPE_CHECKING:
+    from rig.keycloak import Keycloak
+    from rig.redis import Servers
 
 LONGEST = "tests/real", "tests/e2e"
 
@@ -37,15 +32,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Keycloak]":
     """A real Keycloak, started once; each Stack with it has its gateway port."""
+    from rig.keycloak import Keycloak
+
     with Keycloak(tmp_path_factory.mktemp("keycloak")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def redis_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def redis_servers(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Servers]":
     """Real Redis and Valkey servers that tests share: nothing that a test does to them may stay."""
+    from rig.redis import Servers
+
     servers = Servers(tmp_path_factory.mktemp("redis"))
     yield servers
     servers.close()

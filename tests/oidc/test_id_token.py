@@ -237,7 +237,7 @@ def test_idt_21_a_strange_kid_finds_no_key(kid):
 
 
 def test_idt_22_an_oversized_token_is_refused_before_anything_is_decoded():
-    assert refused("A" * 50_000_000 + ".e30.x") == "malformed"
+    assert refused("A" * 5_000_000 + ".e30.x") == "malformed"
 
 
 def test_idt_23_an_encrypted_token_is_refused():

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,11 +11,13 @@ from joserfc import jwk, jws
 
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import PendingAuthorization, login_cookie
+from extproc.oidc.claims import Claims
 from extproc.oidc.client import Client
 from extproc.oidc.http import Request
 from extproc.oidc.jose import KeySet
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.seal import ENTROPY, KeyRing, b64encode
+from extproc.oidc.session import Session, SessionId
 
 ISSUER = "https://idp.example"
 NOW = 1_800_000_000
@@ -95,6 +98,30 @@ def request(
     return Request(
         "app", public, method, target, authority, tuple((name, value) for name, value in said.items() if value)
     )
+
+
+@cache
+def _noise(length: int) -> str:
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+    return "".join(random.Random(length).choices(letters, k=length))
+
+
+def session(noise: int = 0, **changes: Any) -> Session:
+    """One whose access token has so many characters that no compression makes smaller than three quarters."""
+    values: dict[str, Any] = {
+        "id": SessionId.of(b"s" * 32),
+        "issuer": ISSUER,
+        "subject": "alice",
+        "claims": Claims({"sub": "alice"}),
+        "id_token": "idt",
+        "access_token": "at" + _noise(noise),
+        "refresh_token": "rt",
+        "access_expires": NOW + 300,
+        "created": NOW,
+        "expires": NOW + 43_200,
+        "touched": NOW,
+    }
+    return Session(**(values | changes))
 
 
 @cache
