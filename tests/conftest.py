@@ -4,23 +4,25 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
     from rig.keycloak import Keycloak
     from rig.redis import Servers
 
 LONGEST = "tests/real", "tests/e2e"
 
 
-class ByFile(LoadScopeScheduling):
-    """A file's tests stay together, for the stacks that they share; so do all of tests/real, for one Keycloak and one engine."""
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadScopeScheduling":
+    from xdist.scheduler import LoadScopeScheduling
 
-    def _split_scope(self, nodeid: str) -> str:
-        return "tests/real" if nodeid.startswith("tests/real/") else nodeid.split("::", 1)[0]
+    class ByFile(LoadScopeScheduling):
+        """A file's tests stay together, for the stacks that they share; so do all of tests/real, for one Keycloak and one engine."""
 
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/real" if nodeid.startswith("tests/real/") else nodeid.split("::", 1)[0]
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
     config.option.loadscopereorder = False  # it would put the files with many small tests first
     return ByFile(config, log)
 
