@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from xdist.scheduler import LoadScopeScheduling
-
     from rig.keycloak import Keycloak
     from rig.redis import Servers
+    from xdist.scheduler import LoadScopeScheduling
 
 LONGEST = "tests/real", "tests/e2e"
 
