@@ -18,6 +18,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     HealthCheckGrpcHealthCheck,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
+    KeepaliveSettings,
     Pipe,
     SocketAddress,
 )
@@ -42,6 +43,7 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 STREAMS_PER_CONNECTION = 1000
 _ROOM = 1000  # streams that are being refused, however low the limit is
 _CHECK = 1.0  # seconds between health checks
+_PAUSE = 1.0  # seconds without a word from a processor, after which a request is sent with a ping
 _KEEP = 1.5  # seconds an idle connection to an application is kept
 _APPLICATION_REQUESTS = 50_000  # WebSockets and event streams count as long as they last
 
@@ -107,7 +109,10 @@ def _processor(settings: Settings) -> Cluster:
         # within 1 s of another change Envoy would keep a worker's word to itself, and go on sending to one that is leaving
         cluster.common_lb_config.update_merge_window = seconds(0)
     cluster.transport_socket = processor_tls(settings.listen_tls) if settings.listen_tls else None
-    http2 = Http2ProtocolOptions(max_concurrent_streams=STREAMS_PER_CONNECTION)
+    # a connection that something on the way forgot stays silent for a quarter of an hour, and every request goes to it: so whoever
+    # asks after a pause sends a ping as well, and what answers nothing for as long as it may be waited for is given up
+    alive = KeepaliveSettings(connection_idle_interval=seconds(_PAUSE), timeout=seconds(settings.timeouts.message))
+    http2 = Http2ProtocolOptions(max_concurrent_streams=STREAMS_PER_CONNECTION, connection_keepalive=alive)
     cluster.typed_extension_protocol_options = {
         _HTTP_OPTIONS: pack(
             HttpProtocolOptions(
