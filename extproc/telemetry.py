@@ -157,10 +157,14 @@ def _has_failed(current: Span) -> bool:
 
 
 def link(traceparent: str) -> None:
-    """Links the current span to another trace: the redirect that started a login, for its callback."""
+    """Links the current span to another trace: the redirect that started a login, for its callback.
+
+    Nothing where it has ended: a code exchange goes on when its client has left, and the SDK would write a warning for each.
+    """
     other = trace.get_current_span(_PROPAGATOR.extract({"traceparent": traceparent})).get_span_context()
-    if traceparent and other.is_valid:
-        trace.get_current_span().add_link(other, {"extproc.link": "login_started"})
+    current = trace.get_current_span()
+    if traceparent and other.is_valid and current.is_recording():
+        current.add_link(other, {"extproc.link": "login_started"})
 
 
 class _Aside:
@@ -187,8 +191,8 @@ def keep_failure(name: str, started_ns: int, error_type: str, attributes: Attrib
 
 def user(subject: str) -> None:
     """Whose request this is, where the settings let spans say so (tracing.users)."""
-    if _Aside.users:
-        trace.get_current_span().set_attribute("enduser.id", subject[:200])
+    if _Aside.users and (current := trace.get_current_span()).is_recording():
+        current.set_attribute("enduser.id", subject[:200])
 
 
 def failed(current: Span, error_type: str) -> None:

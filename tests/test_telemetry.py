@@ -61,7 +61,7 @@ def test_a_sampler_of_the_operators_own_is_asked():
 
 
 FAILURES = """
-import json, sys
+import contextvars, json, sys
 from extproc import telemetry
 from extproc.traces import Recorder, TraceStore
 
@@ -73,6 +73,9 @@ with telemetry.span("outer", parent=parent):
         telemetry.keep_failure("Process", 1, "overloaded", {"url.path": "/x"})
 with telemetry.span("login", parent=telemetry.parent_of([])):
     telemetry.user("alice")
+    left = contextvars.copy_context()
+left.run(telemetry.user, "alice")  # a code exchange goes on when its stream has ended
+left.run(telemetry.link, sys.argv[1][:-1] + "1")
 print(json.dumps([
     [each.trace_id, each.parent_id, each.status, dict(each.attributes), each.start_ns]
     for trace in store.recent() for each in trace.spans
@@ -89,6 +92,7 @@ def test_a_failure_that_nobody_samples_is_kept_for_the_trace_page_a_few_in_a_sec
         check=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )
+    assert not done.stderr  # the SDK warns of whatever is said of a span that has ended
     told = json.loads(done.stdout)
     failures = [each for each in told if each[0] == TRACE]
     assert 1 <= len(failures) <= 60  # 20 in a second, and the loop may see the next one begin
