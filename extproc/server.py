@@ -39,6 +39,7 @@ Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingRespon
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
 BODY_TIMEOUT = 20.0  # seconds for a body of 64 kB
 MAX_TOUCHES = 100
+_RPC = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
 
 
 class Server:
@@ -66,12 +67,11 @@ class Server:
     async def process(self, _: object, context: Context) -> None:
         """One stream. Every way out is an answer that was written, or an abort."""
         metadata = _pairs(context.invocation_metadata() or ())
-        attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
         self.lanes.streams += 1
         log = StreamLog(next(self._ids), self._damper)
         outcome, started = "unanswered", time.perf_counter()
         try:
-            with telemetry.span(PROCESS, SpanKind.SERVER, attributes, telemetry.parent_of(metadata)) as span:
+            with telemetry.span(PROCESS, SpanKind.SERVER, _RPC, telemetry.parent_of(metadata)) as span:
                 response, held = await self._process(context, dict(metadata), span, log, started)
                 outcome = "answered"
                 # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered

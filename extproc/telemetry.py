@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from types import TracebackType
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -19,17 +20,18 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from extproc.spans import LightSpan, LightTracer
 
 Attribute = str | int | float | bool
 Attributes = Mapping[str, Attribute]
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACER = trace.get_tracer("extproc")  # once: it finds the provider that is set later
-# a parent that nobody keeps (W3C Trace Context section 3.2.2.5): what Envoy says of nearly every request
 ASIDE = 20  # failures kept in one second that nobody samples
-_UNSAMPLED = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f][02468ace]")
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")  # W3C Trace Context section 3.2
 _LOGGER = logging.getLogger("extproc")
 STREAM: ContextVar[int] = ContextVar("stream")  # which stream of this process is served: each of its lines says so
 
@@ -45,15 +47,31 @@ def set_up_tracing(
     provider = TracerProvider(resource=resource)
     aside = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
     for processor in processors:
-        provider.add_span_processor(processor)
         aside.add_span_processor(processor)
-    _Aside.tracer, _Aside.users = aside.get_tracer("extproc"), users
+    exporters = []
     if endpoint is not None:
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces")))
+        exporters = [BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces"))]
     elif standard:
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        exporters = [BatchSpanProcessor(OTLPSpanExporter())]
+    for processor in (*processors, *exporters):
+        provider.add_span_processor(processor)
     trace.set_tracer_provider(provider)
+    _Set.aside, _Set.users = aside.get_tracer("extproc"), users
+    _Set.off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if isinstance(
+        provider.sampler, ParentBased
+    ):  # its answer is known below a parent; another, by OTEL_TRACES_SAMPLER, is asked
+        _Set.light = LightTracer("extproc", provider, (*processors, *exporters))
     return provider
+
+
+class _Set:
+    """What is set once for the process. off: by OTEL_SDK_DISABLED; light: where spans follow their parent."""
+
+    light: LightTracer | None = None
+    aside: Tracer | None = None  # of failures that nobody samples
+    off = users = False
+    second, kept = 0, 0
 
 
 def standard() -> bool:
@@ -63,12 +81,13 @@ def standard() -> bool:
 
 def parent_of(metadata: Sequence[tuple[str, str]]) -> otel_context.Context:
     """The caller's context from a stream's gRPC metadata: there Envoy writes its own span, as nowhere else."""
-    for key, value in metadata:
-        if key == "traceparent" and (unsampled := _UNSAMPLED.fullmatch(value)):
-            of_parent = SpanContext(int(unsampled[1], 16), int(unsampled[2], 16), is_remote=True)
+    carrier = {key: value for key, value in metadata if key in ("traceparent", "tracestate")}
+    if (found := _TRACEPARENT.fullmatch(carrier.get("traceparent", ""))) is not None:
+        flags = TraceFlags(int(found[3], 16))
+        if not flags.sampled or "tracestate" not in carrier:  # whose state nobody keeps, or without one
+            of_parent = SpanContext(int(found[1], 16), int(found[2], 16), True, flags)
             if of_parent.is_valid:
                 return trace.set_span_in_context(NonRecordingSpan(of_parent), otel_context.Context())
-    carrier = {key: value for key, value in metadata if key in ("traceparent", "tracestate")}
     return _PROPAGATOR.extract(carrier, context=otel_context.Context())
 
 
@@ -98,19 +117,30 @@ def span(
 ) -> AbstractContextManager[Span]:
     """A span around a block. An exception marks it with error.type, never with its text or its traceback; being cancelled is no error.
 
-    Below a parent that is not sampled none is made: two for every request are a third of what a 401 costs. The trace's id
-    and what goes on to the provider are the parent's. (A sampler of the operator's own, in OTEL_TRACES_SAMPLER, is asked.)
+    Below a parent that is not sampled none is made. The trace's id and what goes on to the provider are the parent's.
     """
     outer = trace.get_current_span(parent)
     of_outer = outer.get_span_context()
-    if of_outer.is_valid and not of_outer.trace_flags.sampled and not outer.is_recording() and _follows_parent():
+    if _Set.off:
         return _Unrecorded(outer, parent)
+    if _Set.light is not None and of_outer.is_valid:
+        if of_outer.trace_flags.sampled:
+            return _Light(_Set.light.start(name, of_outer, kind, attributes), parent)
+        if not outer.is_recording():
+            return _Unrecorded(outer, parent)
     return _recorded(name, kind, attributes, parent)
 
 
-def _follows_parent() -> bool:
-    provider = trace.get_tracer_provider()
-    return isinstance(provider, TracerProvider) and isinstance(provider.sampler, ParentBased)
+def past(name: str, started_ns: int, attributes: Attributes) -> None:
+    """A span of what is over, from then until now, below the current one, if that is recorded."""
+    outer = trace.get_current_span()
+    if not outer.is_recording():
+        return
+    if _Set.light is not None:
+        done: Span = _Set.light.start(name, outer.get_span_context(), SpanKind.INTERNAL, attributes, started_ns)
+    else:
+        done = _TRACER.start_span(name, attributes=attributes, start_time=started_ns)
+    done.end()
 
 
 class _Unrecorded(AbstractContextManager[Span]):
@@ -131,6 +161,25 @@ class _Unrecorded(AbstractContextManager[Span]):
             otel_context.detach(self._token)
 
 
+class _Light(AbstractContextManager[Span]):
+    """A span of our own as the current one of the block; what `_recorded` is for the SDK's."""
+
+    __slots__ = ("_parent", "_span", "_token")
+
+    def __init__(self, current: LightSpan, parent: otel_context.Context | None) -> None:
+        self._span, self._parent = current, parent
+
+    def __enter__(self) -> Span:
+        self._token = otel_context.attach(trace.set_span_in_context(self._span, self._parent))
+        return self._span
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        otel_context.detach(self._token)
+        if error is not None:
+            _ended_by(error, self._span)
+        self._span.end()
+
+
 @contextmanager
 def _recorded(
     name: str, kind: SpanKind, attributes: Attributes | None, parent: otel_context.Context | None
@@ -140,20 +189,18 @@ def _recorded(
     ) as current:
         try:
             yield current
-        except Exception as error:
-            if not _has_failed(current):  # what was said by name counts
-                failed(current, getattr(error, "reason", type(error).__qualname__))
-            raise
-        except BaseException:  # cancelled, by asyncio or by trio
-            if not any(
-                event.name == "answered" for event in getattr(current, "events", ())
-            ):  # Envoy resets what it has
-                current.add_event("cancelled")
+        except BaseException as error:
+            _ended_by(error, current)
             raise
 
 
-def _has_failed(current: Span) -> bool:
-    return isinstance(current, ReadableSpan) and current.status.status_code is StatusCode.ERROR
+def _ended_by(error: BaseException, current: Span) -> None:
+    if isinstance(error, Exception):
+        status = current.status if isinstance(current, LightSpan | ReadableSpan) else None
+        if status is None or status.status_code is not StatusCode.ERROR:  # what was said by name counts
+            failed(current, getattr(error, "reason", type(error).__qualname__))
+    elif not any(event.name == "answered" for event in getattr(current, "events", ())):  # Envoy resets what it has
+        current.add_event("cancelled")  # by asyncio or by trio
 
 
 def link(traceparent: str) -> None:
@@ -167,23 +214,15 @@ def link(traceparent: str) -> None:
         current.add_link(other, {"extproc.link": "login_started"})
 
 
-class _Aside:
-    """What is set once for the process."""
-
-    tracer: Tracer | None = None
-    users = False
-    second, kept = 0, 0
-
-
 def keep_failure(name: str, started_ns: int, error_type: str, attributes: Attributes) -> None:
     """A failure below a parent that nobody samples, as one span for the trace page alone: whoever has the id of an error
     page finds the reason there. A few in each second: under a flood of failures the rest would cost what is scarce."""
     now = time.time_ns()
-    if now // 1_000_000_000 != _Aside.second:
-        _Aside.second, _Aside.kept = now // 1_000_000_000, 0
-    _Aside.kept += 1
-    if _Aside.tracer is not None and _Aside.kept <= ASIDE:
-        of = _Aside.tracer.start_span(name, None, SpanKind.SERVER, attributes, start_time=started_ns)
+    if now // 1_000_000_000 != _Set.second:
+        _Set.second, _Set.kept = now // 1_000_000_000, 0
+    _Set.kept += 1
+    if _Set.aside is not None and _Set.kept <= ASIDE:
+        of = _Set.aside.start_span(name, None, SpanKind.SERVER, attributes, start_time=started_ns)
         of.set_attribute("extproc.sampled", False)
         failed(of, error_type)
         of.end(now)
@@ -191,7 +230,7 @@ def keep_failure(name: str, started_ns: int, error_type: str, attributes: Attrib
 
 def user(subject: str) -> None:
     """Whose request this is, where the settings let spans say so (tracing.users)."""
-    if _Aside.users and (current := trace.get_current_span()).is_recording():
+    if _Set.users and (current := trace.get_current_span()).is_recording():
         current.set_attribute("enduser.id", subject[:200])
 
 

@@ -140,6 +140,8 @@ def export(spans: tuple[Span, ...]) -> bytes:
             sent.status.message = one.status_text
             for key, value in one.attributes:
                 sent.attributes.add(key=key).value.string_value = value
+            for link in one.links:
+                sent.links.add(trace_id=bytes.fromhex(link.trace_id), span_id=bytes.fromhex(link.span_id))
             for event in one.events:
                 there = sent.events.add(name=event.name, time_unix_nano=event.time_ns)
                 for key, value in event.attributes:

@@ -10,8 +10,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from extproc.traces import BadExport, Recorder, TraceStore, duration, render, rows
-from extproc.traces.values import TEXT
+from extproc.traces import BadExport, Link, Recorder, TraceStore, duration, render, rows
+from extproc.traces.otlp import decode
+from extproc.traces.tree import wrong
+from extproc.traces.values import TEXT, Unread
 
 
 def shape(given):
@@ -90,9 +92,7 @@ def test_all_traces_together_keep_so_many_bytes():
 
 def test_our_own_spans_are_recorded_as_they_end():
     store = TraceStore()
-    provider = TracerProvider(resource=Resource.create({"service.name": "extproc"}))
-    provider.add_span_processor(Recorder(store))
-    tracer = provider.get_tracer("test")
+    tracer = sdk(store)
     with tracer.start_as_current_span("stream", kind=SpanKind.SERVER):
         with tracer.start_as_current_span("decide", attributes={"a": True, "b": ["x", "y"], "c": 1.5}) as inner:
             inner.set_status(Status(StatusCode.ERROR, "bad"))
@@ -105,6 +105,69 @@ def test_our_own_spans_are_recorded_as_they_end():
     assert (inner_span.parent_id, inner_span.status, inner_span.status_text) == (outer.span_id, "error", "bad")
     assert inner_span.attributes == (("a", "true"), ("b", "x, y"), ("c", "1.5"))
     assert [(event.name, event.attributes) for event in inner_span.events] == [("held", (("kind", "callback"),))]
+
+
+ENVOYS = "async envoy.service.ext_proc.v3.ExternalProcessor.Process egress"
+
+
+@pytest.mark.parametrize(
+    ("more", "telling"),
+    [
+        ({}, False),
+        ({"status": "error"}, True),
+        ({"status": "error", "name": ENVOYS, "attributes": (("status", "canceled"),)}, False),
+        ({"status": "error", "name": ENVOYS, "attributes": (("status", "unavailable"),)}, True),
+        ({"attributes": (("http.status_code", "400"), ("extproc.reason", "state_mismatch"))}, True),
+        ({"attributes": (("http.response.status_code", "502"), ("extproc.reason", "provider_timeout"))}, True),
+        ({"attributes": (("http.status_code", "401"), ("extproc.reason", "login_required"))}, False),
+        ({"attributes": (("http.status_code", "404"),)}, False),  # the application's own
+        ({"links": (Link("a" * 32, "b" * 16), Link("c" * 32, "d" * 16))}, False),
+    ],
+)
+def test_what_the_store_goes_by_is_known_before_a_span_is_read(more, telling):
+    span = spans.span(1, 2, "a", more.pop("name", "x"), 3, 7.5, **more)
+    (unread,) = decode(spans.export((span,)))
+    assert (unread.span(), unread.wrong, wrong(span)) == (span, telling, telling)
+    assert (unread.duration_ns, unread.links) == (4_500_000, tuple(link.trace_id for link in span.links))
+
+
+def test_a_span_is_read_once_and_only_when_somebody_looks():
+    read = []
+
+    def way():
+        read.append(1)
+        return spans.span(1, 0, "a", "x", 0, 1)
+
+    store = TraceStore()
+    store.take([Unread(spans.TRACE, f"{1:016x}", 1_000_000, False, (), 100, way)])
+    assert read == []
+    assert [store.recent(), store.recent()] == [(store.trace(spans.TRACE),)] * 2 and read == [1]
+
+
+def sdk(store):
+    provider = TracerProvider(resource=Resource.create({"service.name": "extproc"}))
+    provider.add_span_processor(Recorder(store))
+    return provider.get_tracer("test")
+
+
+def test_our_own_refusals_and_slow_ones_outlive_others_before_they_are_read():
+    store = TraceStore(max_traces=6, slow=1)
+    tracer = sdk(store)
+    refused = {"http.response.status_code": 403, "extproc.reason": "forbidden"}
+    for name, attributes, lasts in (("refused", refused, 5), ("slow", {}, 1_000_000_000), ("quick", {}, 999_999_999)):
+        tracer.start_span(name, attributes=attributes, start_time=100).end(100 + lasts)
+    for _ in range(20):
+        tracer.start_span("good").end()
+    names = [trace.spans[0].name for trace in store.recent()]
+    assert sorted(names) == ["good"] * 4 + ["refused", "slow"]
+
+
+def test_what_our_own_spans_say_counts_against_the_limit_in_bytes():
+    store = TraceStore(max_bytes=50_000)
+    tracer = sdk(store)
+    for _ in range(50):
+        tracer.start_span("x", attributes={"url.path": "/" * 5000}).end()
+    assert 4 <= len(store.recent()) <= 9
 
 
 def test_long_values_are_cut():
@@ -194,7 +257,6 @@ def test_the_tree_as_text():
 
 
 def test_a_stream_that_envoy_resets_after_its_answer_is_no_error():
-    name = "async envoy.service.ext_proc.v3.ExternalProcessor.Process egress"
-    for status, wrong in (("canceled", False), ("unavailable", True)):
-        span = spans.span(1, 0, "envoy", name, 0, 1, status="error", attributes=(("status", status),))
-        assert ("[error]" in render((span,))) is wrong
+    for status, shown in (("canceled", False), ("unavailable", True)):
+        span = spans.span(1, 0, "envoy", ENVOYS, 0, 1, status="error", attributes=(("status", status),))
+        assert ("[error]" in render((span,))) is shown

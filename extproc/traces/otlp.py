@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 
 from google.protobuf.message import DecodeError
@@ -9,8 +10,22 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from extproc.traces.values import ATTRIBUTES, EVENTS, KINDS, STATUSES, TEXT, Attributes, Event, Link, Span
+from extproc.traces.tree import TELLING, is_wrong
+from extproc.traces.values import (
+    ATTRIBUTES,
+    EVENTS,
+    KINDS,
+    STATUSES,
+    TEXT,
+    Attributes,
+    Event,
+    Link,
+    Span,
+    Status,
+    Unread,
+)
 
+OVERHEAD = 700  # bytes of a span besides its message, roughly
 QUERIES = ("http.url", "url.full", "http.target", "url.path", "http.path")  # attributes that may hold a query
 
 
@@ -38,20 +53,43 @@ def unpack(body: bytes, content_encoding: str, limit: int) -> bytes:
     return unpacked
 
 
-def decode(body: bytes) -> tuple[Span, ...]:
+def decode(body: bytes) -> tuple[Unread, ...]:
     """The spans of an ExportTraceServiceRequest; those without valid ids are left out. Raises BadExport."""
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError:
         raise BadExport("the body is no ExportTraceServiceRequest") from None
     return tuple(
-        _of_otlp(span, service)
+        _unread(span, service)
         for resource in request.resource_spans
         for service in [dict(_pairs(resource.resource.attributes)).get("service.name", "")]
         for scope in resource.scope_spans
         for span in scope.spans
         if len(span.trace_id) == 16 and len(span.span_id) == 8
     )
+
+
+def _unread(span: trace_pb2.Span, service: str) -> Unread:
+    """Kept as bytes of its own: a message would keep the whole export alive."""
+    said = {pair.key: _any(pair.value) for pair in islice(span.attributes, ATTRIBUTES) if pair.key in TELLING}
+    kept = span.SerializeToString()
+    return Unread(
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        max(span.end_time_unix_nano - span.start_time_unix_nano, 0),
+        is_wrong(span.name, _status(span), said),
+        tuple(link.trace_id.hex() for link in islice(span.links, EVENTS)),
+        OVERHEAD + len(kept),
+        partial(_read, kept, service),
+    )
+
+
+def _read(kept: bytes, service: str) -> Span:
+    return _of_otlp(trace_pb2.Span.FromString(kept), service)
+
+
+def _status(span: trace_pb2.Span) -> Status:
+    return STATUSES[span.status.code] if 0 <= span.status.code < len(STATUSES) else "unset"
 
 
 def _of_otlp(span: trace_pb2.Span, service: str) -> Span:
@@ -64,7 +102,7 @@ def _of_otlp(span: trace_pb2.Span, service: str) -> Span:
         service=service,
         start_ns=span.start_time_unix_nano,
         end_ns=span.end_time_unix_nano,
-        status=STATUSES[span.status.code] if 0 <= span.status.code < len(STATUSES) else "unset",
+        status=_status(span),
         status_text=span.status.message[:TEXT],
         attributes=_pairs(span.attributes),
         events=tuple(Event(e.name[:TEXT], e.time_unix_nano, _pairs(e.attributes)) for e in span.events[:EVENTS]),

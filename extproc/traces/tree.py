@@ -1,12 +1,13 @@
 """A trace as a tree: which span hangs under which, and the tree as text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from extproc.traces.values import Span
+from extproc.traces.values import Span, Status
 
 REASON = ("extproc.reason", "reason", "error.type")
 STATUS_CODE = ("http.response.status_code", "http.status_code")
+TELLING = frozenset((*STATUS_CODE, "extproc.reason", "status"))  # by which is_wrong() goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +108,25 @@ def render(spans: Iterable[Span], *, width: int = 78) -> str:
 
 def failed(span: Span) -> bool:
     """Whether a span is an error. Envoy resets our stream after its last answer; the canceled span of that is none."""
-    return span.status == "error" and not (
-        span.name.startswith("async envoy.service.ext_proc.") and span.attribute("status") == "canceled"
-    )
+    return _has_failed(span.name, span.status, span.attribute("status"))
 
 
 def wrong(span: Span) -> bool:
     """Whether it is worth a look: an error, or a refusal of ours. That somebody is not signed in is neither."""
-    status = span.attribute(*STATUS_CODE)
-    return failed(span) or (status >= "400" and status != "401" and bool(span.attribute("extproc.reason")))
+    return is_wrong(span.name, span.status, dict(span.attributes))
+
+
+def is_wrong(name: str, status: Status, said: Mapping[str, str]) -> bool:
+    """The same by what is said of a span: of its attributes, those named in TELLING count."""
+    if _has_failed(name, status, said.get("status", "")):
+        return True
+    code = next((said[key] for key in STATUS_CODE if key in said), "")
+    return code >= "400" and code != "401" and bool(said.get("extproc.reason"))
+
+
+def _has_failed(name: str, status: Status, envoys: str) -> bool:
+    """envoys: what Envoy says of a call in its attribute `status`."""
+    return status == "error" and not (name.startswith("async envoy.service.ext_proc.") and envoys == "canceled")
 
 
 def outcome(span: Span) -> str:

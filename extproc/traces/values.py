@@ -1,5 +1,6 @@
 """What a trace is made of: plain values, the same for our own spans and for those that others send us."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,6 +54,27 @@ class Span:
         """The first of these attributes that is there, else an empty text."""
         there = dict(self.attributes)
         return next((there[name] for name in names if name in there), "")
+
+
+@dataclass(slots=True)
+class Unread:
+    """A span as it came. What the store goes by is here; the rest is read when somebody looks, which is seldom.
+
+    wrong: see tree.py; links: ids of other traces; size: bytes that it takes, roughly; way: to the span, or the span.
+    """
+
+    trace_id: str
+    span_id: str
+    duration_ns: int
+    wrong: bool
+    links: tuple[str, ...]
+    size: int
+    way: "Callable[[], Span] | Span"
+
+    def span(self) -> Span:
+        if not isinstance(self.way, Span):
+            self.way = self.way()
+        return self.way
 
 
 @dataclass(frozen=True, slots=True)

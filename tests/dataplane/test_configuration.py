@@ -69,6 +69,13 @@ def test_settings_reach_the_configuration() -> None:
     assert manager["tracing"]["random_sampling"] == {"value": 25.0}
 
 
+def test_envoy_sends_spans_by_the_hundreds_and_before_it_drops_any() -> None:
+    (layer,) = yaml.safe_load(to_yaml(simple()))["layered_runtime"]["layers"]
+    runtime = layer["static_layer"]
+    assert 100 <= runtime["tracing.opentelemetry.min_flush_spans"] < 1024  # max_cache_size, as it comes
+    assert runtime["tracing.opentelemetry.flush_interval_ms"] <= 1000
+
+
 @pytest.mark.parametrize(
     ("streams", "processors", "requests"),
     [(77, 1, 1154), (20_000, 1, 41_000), (20_000, 3, 123_000), (1_000_000, 2, 4_002_000)],

@@ -171,7 +171,7 @@ def otlp(data: bytes) -> None:
     """Spans that somebody exports to us."""
     for encoding in ("identity", "gzip"):
         try:
-            decode(unpack(data, encoding, 100_000))
+            [each.span() for each in decode(unpack(data, encoding, 100_000))]
         except BadExport:
             continue
 
