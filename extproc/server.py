@@ -62,12 +62,14 @@ class Server:
         self._ids = itertools.count(1)
         self._damper = Damper()
         self._touching = 0
+        self.latest = float("-inf")  # when the last stream came, on the monotonic clock
 
     async def process(self, _: object, context: Context) -> None:
         """One stream. Every way out is an answer that was written, or an abort."""
         metadata = _pairs(context.invocation_metadata() or ())
         attributes = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
         self.lanes.streams += 1
+        self.latest = time.monotonic()
         log = StreamLog(next(self._ids), self._damper)
         outcome, started = "unanswered", time.perf_counter()
         try:
