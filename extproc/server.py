@@ -51,13 +51,15 @@ class Server:
         timeouts: Timeouts,
         limits: Limits,
         metrics: Metrics | None = None,
+        descriptors: int | None = None,
     ) -> None:
+        """descriptors: see Lanes."""
         self._relying_party = relying_party
         self._processor = Processor(relying_party)
         self._bridge = bridge
         self._timeouts = timeouts
         self._metrics = metrics or Metrics()
-        self.lanes = Lanes(limits)
+        self.lanes = Lanes(limits, descriptors=descriptors)
         self.live = Live(relying_party)
         self._ids = itertools.count(1)
         self._damper = Damper()
