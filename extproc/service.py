@@ -11,6 +11,7 @@ import trio
 
 from extproc import telemetry
 from extproc.addresses import Address
+from extproc.bodies import Bodies
 from extproc.bridge import Bridge
 from extproc.doors import Door
 from extproc.lanes import KINDS
@@ -125,9 +126,9 @@ class Service:
         self._ring = settings.key_ring()
         known = self._applications = applications(settings, self._ring)
         self._turnstile = Turnstile()
-        self._metrics, self._worker = metrics, str(worker)
+        self._metrics, self._worker, bodies = metrics, str(worker), Bodies()
         self._providers = {
-            name: Provider(name, provider, settings.timeouts, settings.limits, self._turnstile, metrics)
+            name: Provider(name, provider, settings.timeouts, settings.limits, self._turnstile, metrics, bodies)
             for name, provider in settings.providers.items()
         }
         by_application = {name: self._providers[str(settings.applications[name].provider)] for name in known}

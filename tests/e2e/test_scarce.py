@@ -2,15 +2,22 @@
 
 import os
 import re
+import resource
+import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import trio
+from rig.kept import Kept
 from rig.liar import Liar
+from rig.lies import HANG, head
 from rig.processes import wait_until
 from rig.stack import Stack
+from rig.webuser import WebUser
 
 FEW, MANY = 256, 240  # descriptors in all; logins at once, each of which needs one
 ROOM = 160  # of them that there is room for (lanes.py)
@@ -22,10 +29,10 @@ async def ask(port: int, path: str, *lines: str) -> str:
     """The head of an answer of somebody on localhost, empty when there is none."""
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         await stream.send_all("\r\n".join([f"GET {path} HTTP/1.1", f"host: localhost:{port}", *lines, "", ""]).encode())
-        head = b""
-        while b"\r\n\r\n" not in head and (more := await stream.receive_some(65536)):
-            head += more
-        return head.decode("latin-1")
+        said = b""
+        while b"\r\n\r\n" not in said and (more := await stream.receive_some(65536)):
+            said += more
+        return said.decode("latin-1")
 
 
 class Crowd:
@@ -33,13 +40,13 @@ class Crowd:
 
     def __init__(self, stack: Stack, size: int, *more: str) -> None:
         self._stack, self._more = stack, more
-        self._places: dict[int, tuple[str, str]] = {}
+        self.places: dict[int, tuple[str, str]] = {}
         self.answers: dict[int, str] = {}
         trio.run(self._all, self._begin, list(range(size)), 30)
 
     def come(self, who: list[int] | None = None) -> None:
         """Returns when all have their answers."""
-        chosen = list(self._places) if who is None else who
+        chosen = list(self.places) if who is None else who
         self.answers = {}
         trio.run(self._all, self._return, chosen, len(chosen))
 
@@ -69,10 +76,10 @@ class Crowd:
         cookies = re.findall(r"^set-cookie: ([^;]+)", started, re.M)
         (to,) = re.findall(r"^location: http://127\.0\.0\.1:(\d+)(\S+)", started, re.M)
         (back,) = re.findall(r"^location: http://[^/]+(\S+)", await ask(int(to[0]), to[1]), re.M)
-        self._places[number] = (back, "; ".join(cookies))
+        self.places[number] = (back, "; ".join(cookies))
 
     async def _return(self, number: int) -> None:
-        back, cookies = self._places[number]
+        back, cookies = self.places[number]
         self.answers[number] = await ask(self._stack.port, back, f"cookie: {cookies}", "accept: text/html", *self._more)
 
 
@@ -113,3 +120,104 @@ def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consum
         crowd.come(refused)
         assert crowd.statuses() == {303: len(refused)}, "nothing was consumed: a reload signs in"
         wait_until(lambda: descriptors(stack) <= before + REST, 60, "its connections to be closed")
+
+
+# -- memory --------------------------------------------------------------------------------------------------------
+
+
+def test_huge_answers_for_many_logins_with_large_headers_are_shed_within_256_mb_and_it_recovers() -> None:
+    with Stack(Liar(behind=False), settings=PATIENT) as stack, stack.user() as user, the_same_process(stack):
+        large = "x" * 8000  # a cookie as large as Envoy takes it, and one that looks like ours
+        crowd = Crowd(stack, 240, f"cookie: own={large}; extproc-login-app-{'0' * 8}={large}")
+        # as much as one answer may have, and no end
+        answer = [head(990_000), b"{" + b" " * 980_000, HANG]
+        stack.provider.answers["/token"] = lambda asked: answer
+        with ThreadPoolExecutor(1) as pool:
+            flood = pool.submit(crowd.come)
+            wait_until(lambda: len(crowd.answers) >= len(crowd.places) - 40, 90, "most to be refused")
+            assert crowd.statuses().keys() == {503} and peak(stack) < 256_000_000, peak(stack)
+            assert user.navigate(stack.url("/api")).status_code == 303, "others are answered meanwhile"
+            stack.provider.kill()
+            stack.provider.restart()
+            flood.result(60)
+        stack.provider.answers.clear()
+        wait_until(lambda: user.go(stack.url("/private")).status_code == 200, 60, every=0.2)
+
+
+def peak(stack: Stack) -> int:
+    """The most memory that the processor has had, in bytes."""
+    (line,) = re.findall(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{stack.extproc.pid}/status").read_text(), re.M)
+    return 1024 * int(line)
+
+
+# -- room for the store --------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_stops_logins_and_no_session_and_loses_no_refresh_token() -> None:
+    with (
+        Stack(Liar(behind=False)) as stack,
+        stack.user() as user,
+        stack.user("late") as late,
+        the_same_process(stack),
+    ):
+        assert user.go(stack.url("/private")).status_code == 200
+        callback = late.navigate(late.navigate(stack.url("/x")).headers["location"]).headers["location"]
+        kept = Kept(stack)
+        kept.age(user)
+        user.cookies.drop("extproc-assertion-app")
+        with no_room(stack):
+            assert user.navigate(stack.url("/private")).status_code == 200, "sessions are read"
+            assert stack.provider.grants == [], "nothing is asked for that could not be kept"
+            for _ in range(2):
+                page = late.navigate(callback)
+                assert (page.status_code, ">store_unavailable<" in page.text) == (503, True)
+                assert int(page.headers["retry-after"]) > 0 and stack.provider.redeemed[1:] == []
+            out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+            assert (out.status_code, ">store_unavailable<" in out.text) == (503, True), "not signed out, and told so"
+        assert late.navigate(callback).status_code == 303, "the same login"
+        assert renewed(stack, kept, user)
+
+        # it is full from the provider's answer on: what came is kept in memory until it can be written
+        kept.age(user)
+        user.cookies.drop("extproc-assertion-app")
+        before = kept.session(user)
+        with ThreadPoolExecutor(1) as pool:
+            with stack.provider.holding("/token"):
+                asked = pool.submit(user.navigate, stack.url("/private"))
+                wait_until(lambda: stack.provider.held == 1, 30)
+                full = no_room(stack)
+                full.__enter__()
+            assert asked.result(60).status_code == 200
+        assert kept.session(user) == before and len(stack.provider.grants) == 2
+        full.__exit__(None, None, None)
+        assert renewed(stack, kept, user) and len(stack.provider.grants) == 2, (
+            "the token that came is not asked for again"
+        )
+        with closing(sqlite3.connect(stack.settings["store"]["path"])) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@contextmanager
+def no_room(stack: Stack) -> Iterator[None]:
+    """None of the processor's files grows: as on a full disk, without a disk."""
+    path = stack.settings["store"]["path"]
+    size = max(os.stat(f"{path}{end}").st_size for end in ("", "-wal"))
+    resource.prlimit(stack.extproc.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.prlimit(stack.extproc.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def renewed(stack: Stack, kept: Kept, user: WebUser) -> bool:
+    """Waits until a request has the session's tokens renewed."""
+
+    def looks() -> bool:
+        user.cookies.drop("extproc-assertion-app")
+        assert user.navigate(stack.url("/private")).status_code == 200
+        session = kept.session(user)
+        assert session is not None
+        return session.access_expires > time.time()
+
+    wait_until(looks, 60, "renewed tokens", every=0.5)
+    return True
