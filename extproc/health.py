@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from grpc_health.v1 import health, health_pb2
 
@@ -10,6 +11,7 @@ from extproc.contract import SERVICE
 RECENT = 5.0  # seconds: who asked within them is somebody who checks, and will ask again
 PATIENCE = 5.0  # seconds that one who checks has to ask again; it may be gone itself
 SETTLE = 1.25  # seconds at least: behind one unix socket there may be several who check every second, all of one name
+QUIET = 0.5  # seconds without a stream, and at most PATIENCE more for it: Envoy's threads hear of us after the one that checks
 _EVERY = 0.05
 
 
@@ -39,8 +41,11 @@ class Health(health.aio.HealthServicer):  # type: ignore[name-defined,misc]
         for service in ("", SERVICE):
             await self.set(service, health_pb2.HealthCheckResponse.SERVING)
 
-    async def leave(self) -> None:
-        """NOT_SERVING, and back when everybody who checks has heard it; at once where nobody does."""
+    async def leave(self, latest: Callable[[], float]) -> None:
+        """NOT_SERVING, and back when everybody who checks has heard it and sends nothing any more; at once where nobody does.
+
+        latest: when the last stream came, on the monotonic clock.
+        """
         await self.enter_graceful_shutdown()
         left = time.monotonic()
         expected = self._since(left - RECENT)
@@ -49,3 +54,6 @@ class Health(health.aio.HealthServicer):  # type: ignore[name-defined,misc]
         while not expected <= self._since(left) and time.monotonic() < left + PATIENCE:  # noqa: ASYNC110
             await asyncio.sleep(_EVERY)
         await asyncio.sleep(max(_EVERY, left + SETTLE - time.monotonic()))
+        heard = time.monotonic()
+        while (now := time.monotonic()) < min(latest() + QUIET, heard + PATIENCE):  # noqa: ASYNC110
+            await asyncio.sleep(max(_EVERY, latest() + QUIET - now))

@@ -74,8 +74,8 @@ class Listener:
         """NOT_SERVING, GOAWAY, then what is held may finish within `grace` seconds.
 
         A stream that crosses the GOAWAY on its way is lost (grpc cancels it), so those who check our health are told
-        before, and have left by then.
+        before, and have left by then: no stream comes any more.
         """
-        await self.health.leave()
+        await self.health.leave(lambda: self._server.latest)
         self._server.live.leave()
         await self._grpc.stop(grace)

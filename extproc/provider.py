@@ -17,6 +17,7 @@ import trio
 from opentelemetry.trace import SpanKind
 
 from extproc import telemetry
+from extproc.bodies import Bodies, Body
 from extproc.cache import Cache
 from extproc.calls import Call
 from extproc.connects import Connecting
@@ -57,13 +58,15 @@ class Provider:
         limits: Limits,
         turnstile: Turnstile | None = None,
         metrics: Metrics | None = None,
+        bodies: Bodies | None = None,
     ) -> None:
-        """turnstile, metrics: one for all providers of a process."""
+        """turnstile, metrics, bodies: one for all providers of a process."""
         self.name = name
         self._settings = settings
         self._timeouts = timeouts
         self._limit = limits.response_bytes
         self._metrics = metrics or Metrics()
+        self._bodies = bodies or Bodies()
         self._pools: list[_Pool] = []
         self._connects, self._turnstile = trio.Semaphore(limits.connects), turnstile or Turnstile()
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
@@ -251,12 +254,14 @@ class Provider:
                 # compressed bodies were not asked for: what expands a thousandfold is refused before it does
                 if response.headers.get("content-encoding", "identity") != "identity":
                     raise InvalidAnswer("the answer has a content encoding that was not asked for")
-                body = bytearray()
-                async for chunk in response.aiter_raw():
-                    body += chunk
-                    if len(body) > self._limit:
-                        raise InvalidAnswer(f"the answer is longer than {self._limit} bytes (limits.response_bytes)")
-                return _Answer(response.status_code, response.headers.get("content-type", ""), bytes(body))
+                with Body(self._bodies) as body:
+                    async for chunk in response.aiter_raw():
+                        body.add(chunk)
+                        if len(body.data) > self._limit:
+                            raise InvalidAnswer(
+                                f"the answer is longer than {self._limit} bytes (limits.response_bytes)"
+                            )
+                    return _Answer(response.status_code, response.headers.get("content-type", ""), bytes(body.data))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise ProviderUnreachable(
                 f"provider {self.name} at {urlsplit(url).netloc}: {type(error).__name__}"

@@ -42,6 +42,11 @@ WRITE = 4.0  # seconds for the write, the deadline or not
 FIRST_PAUSE, LAST_PAUSE = 0.05, 0.5  # seconds between two looks at what another process makes of it
 FIRST_REST, LAST_REST = 10, 60  # seconds without another try after a failure, doubled each time
 RESTING = 10_000  # sessions of which that is remembered
+BY_CLOCK = (
+    "expired",
+    "issued_at",
+    "not_before",
+)  # checks that fail for everybody while a clock is wrong, ours or the provider's
 
 
 class Ended(Exception):
@@ -159,7 +164,7 @@ class Refreshing:
         try:
             new = await self._checked(flight, session, answer, keys)
         except OIDCError as error:
-            if isinstance(error, InvalidIDToken) and not isinstance(error, UnknownKey):
+            if isinstance(error, InvalidIDToken) and not isinstance(error, UnknownKey) and error.check not in BY_CLOCK:
                 await give_back(provider, application.client, answer)
                 raise Ended(error.reason, error.detail) from error
             new, trouble = carried_over(session, answer), error

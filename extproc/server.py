@@ -52,22 +52,26 @@ class Server:
         timeouts: Timeouts,
         limits: Limits,
         metrics: Metrics | None = None,
+        descriptors: int | None = None,
     ) -> None:
+        """descriptors: see Lanes."""
         self._relying_party = relying_party
         self._processor = Processor(relying_party)
         self._bridge = bridge
         self._timeouts = timeouts
         self._metrics = metrics or Metrics()
-        self.lanes = Lanes(limits)
+        self.lanes = Lanes(limits, descriptors=descriptors)
         self.live = Live(relying_party)
         self._ids = itertools.count(1)
         self._damper = Damper()
         self._touching = 0
+        self.latest = float("-inf")  # when the last stream came, on the monotonic clock
 
     async def process(self, _: object, context: Context) -> None:
         """One stream. Every way out is an answer that was written, or an abort."""
         metadata = _pairs(context.invocation_metadata() or ())
         self.lanes.streams += 1
+        self.latest = time.monotonic()
         log = StreamLog(next(self._ids), self._damper)
         outcome, started = "unanswered", time.perf_counter()
         try:

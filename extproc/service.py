@@ -11,6 +11,7 @@ import trio
 
 from extproc import telemetry
 from extproc.addresses import Address
+from extproc.bodies import Bodies
 from extproc.bridge import Bridge
 from extproc.doors import Door
 from extproc.lanes import KINDS
@@ -105,6 +106,12 @@ def allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def descriptors() -> int | None:
+    """How many file descriptors this process may have; None: any number."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else None
+
+
 def forbid_core_files() -> None:
     """Memory holds keys and tokens: a crash writes none of it to disk, in this process and in those that it starts."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -119,15 +126,15 @@ class Service:
         self._ring = settings.key_ring()
         known = self._applications = applications(settings, self._ring)
         self._turnstile = Turnstile()
-        self._metrics, self._worker = metrics, str(worker)
+        self._metrics, self._worker, bodies = metrics, str(worker), Bodies()
         self._providers = {
-            name: Provider(name, provider, settings.timeouts, settings.limits, self._turnstile, metrics)
+            name: Provider(name, provider, settings.timeouts, settings.limits, self._turnstile, metrics, bodies)
             for name, provider in settings.providers.items()
         }
         by_application = {name: self._providers[str(settings.applications[name].provider)] for name in known}
         hops = settings.gateway.trusted_hops
         party = RelyingParty(known, by_application, sessions, trusted_hops=hops, metrics=metrics)
-        self._server = Server(party, bridge, settings.timeouts, settings.limits, metrics)
+        self._server = Server(party, bridge, settings.timeouts, settings.limits, metrics, descriptors())
         self._listener = Listener(self._server, Door(listen, settings.listen_tls, settings.listen_mode))
         self._warm = [trio.CancelScope() for _ in self._providers]
         self._watch = trio.CancelScope()

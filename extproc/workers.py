@@ -24,7 +24,7 @@ Launch = Callable[[], Awaitable[Handle]]
 Pairs = tuple[tuple[str, str], ...]
 
 WARM = 10.0  # seconds that a successor waits for providers that its predecessor knew
-FOUND = 10.0  # seconds that Envoy has to find a worker
+FOUND = 30.0  # seconds that Envoy has to find a worker
 LEAVE = 15.0  # seconds beyond timeouts.drain that a worker has to end: to be left by Envoy, and to close
 STEADY = 60.0  # seconds after which a worker counts as well
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0

@@ -1,6 +1,7 @@
 """grpc.health.v1: a server that leaves waits for those who check it, and for nobody else."""
 
 import asyncio
+import time
 
 from grpc_health.v1 import health_pb2
 
@@ -47,24 +48,28 @@ def test_leaving_is_over_at_once_when_nobody_checks():
     async def main():
         health = Health()
         await health.serving()
-        await health.leave()
+        await health.leave(time.monotonic)
         assert await ask(health, "a") == NOT_SERVING
 
     asyncio.run(main())
 
 
-def test_leaving_is_over_when_everybody_who_checks_has_heard_it():
+def test_leaving_is_over_when_everybody_who_checks_has_heard_it_and_no_stream_comes_any_more():
     async def main():
         health = Health()
         await health.serving()
         for peer in ("a", "b"):
             await ask(health, peer)
-        leaving = asyncio.create_task(health.leave())
+        latest = [0.0]
+        leaving = asyncio.create_task(health.leave(lambda: latest[0] or time.monotonic()))
         assert not await steps(leaving)
         assert await ask(health, "a") == NOT_SERVING
         await asyncio.sleep(2)  # longer than it stays for those who have heard
         assert not leaving.done()
         assert await ask(health, "b") == NOT_SERVING
+        await asyncio.sleep(0.3)  # longer than it stays when all have
+        assert not leaving.done(), "they still come"
+        latest[0] = time.monotonic()
         await leaving
 
     asyncio.run(main())

@@ -1,46 +1,223 @@
-"""A processor that has too few file descriptors: it sheds, says so, and goes on."""
+"""A processor that has too little of something: it sheds, says so, and goes on as the same process when there is enough again."""
 
+import os
+import re
 import resource
+import sqlite3
+import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import trio
+from rig.kept import Kept
 from rig.liar import Liar
+from rig.lies import HANG, head
 from rig.processes import wait_until
 from rig.stack import Stack
+from rig.webuser import WebUser
 
-FEW, MANY = 64, 120  # descriptors in all; logins at once, each of which needs one
-
-
-async def statuses(callbacks: list[tuple[str, str]], seen: list[int]) -> None:
-    async def one(callback: str, cookies: str) -> None:
-        host, _, path = callback.removeprefix("http://").partition("/")
-        async with await trio.open_tcp_stream("127.0.0.1", int(host.rpartition(":")[2])) as stream:
-            await stream.send_all(f"GET /{path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookies}\r\n\r\n".encode())
-            seen.append(int((await stream.receive_some(12))[9:12] or 0))
-
-    async with trio.open_nursery() as nursery:
-        for callback, cookies in callbacks:
-            nursery.start_soon(one, callback, cookies)
+FEW, MANY = 256, 240  # descriptors in all; logins at once, each of which needs one
+ROOM = 160  # of them that there is room for (lanes.py)
+PATIENT = {"timeouts": {"call": 60, "callback": 90}}
+REST = 60  # descriptors that may be open afterwards beyond those before: connections that are kept alive
 
 
-def test_a_processor_without_descriptors_sheds_logins_and_recovers() -> None:
-    with Stack(Liar(behind=False), settings={"timeouts": {"call": 4, "callback": 8}}) as stack, stack.user() as user:
+async def ask(port: int, path: str, *lines: str) -> str:
+    """The head of an answer of somebody on localhost, empty when there is none."""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all("\r\n".join([f"GET {path} HTTP/1.1", f"host: localhost:{port}", *lines, "", ""]).encode())
+        said = b""
+        while b"\r\n\r\n" not in said and (more := await stream.receive_some(65536)):
+            said += more
+        return said.decode("latin-1")
+
+
+class Crowd:
+    """Browsers that come back from the provider, all at once as often as one likes. more: header lines of each, besides."""
+
+    def __init__(self, stack: Stack, size: int, *more: str) -> None:
+        self._stack, self._more = stack, more
+        self.places: dict[int, tuple[str, str]] = {}
+        self.answers: dict[int, str] = {}
+        trio.run(self._all, self._begin, list(range(size)), 30)
+
+    def come(self, who: list[int] | None = None) -> None:
+        """Returns when all have their answers."""
+        chosen = list(self.places) if who is None else who
+        self.answers = {}
+        trio.run(self._all, self._return, chosen, len(chosen))
+
+    def statuses(self) -> Counter[int]:
+        return Counter(self._status(answer) for answer in list(self.answers.values()))
+
+    def who(self, status: int) -> list[int]:
+        return [number for number, answer in self.answers.items() if self._status(answer) == status]
+
+    @staticmethod
+    def _status(answer: str) -> int:
+        return int(answer[9:12] or 0)
+
+    async def _all(self, work, who: list[int], at_once: int) -> None:
+        limit = trio.CapacityLimiter(at_once)
+
+        async def one(number: int) -> None:
+            async with limit:
+                await work(number)
+
+        async with trio.open_nursery() as nursery:
+            for number in who:
+                nursery.start_soon(one, number)
+
+    async def _begin(self, number: int) -> None:
+        started = await ask(self._stack.port, f"/page/{number}", "accept: text/html")
+        cookies = re.findall(r"^set-cookie: ([^;]+)", started, re.M)
+        (to,) = re.findall(r"^location: http://127\.0\.0\.1:(\d+)(\S+)", started, re.M)
+        (back,) = re.findall(r"^location: http://[^/]+(\S+)", await ask(int(to[0]), to[1]), re.M)
+        self.places[number] = (back, "; ".join(cookies))
+
+    async def _return(self, number: int) -> None:
+        back, cookies = self.places[number]
+        self.answers[number] = await ask(self._stack.port, back, f"cookie: {cookies}", "accept: text/html", *self._more)
+
+
+def descriptors(stack: Stack) -> int:
+    return len(os.listdir(f"/proc/{stack.extproc.pid}/fd"))
+
+
+@contextmanager
+def the_same_process(stack: Stack) -> Iterator[None]:
+    """And it met no bug."""
+    pid = stack.extproc.pid
+    yield
+    assert stack.extproc.pid == pid and stack.extproc.exit_code is None
+    assert "internal_error" not in stack.extproc.output() and "Traceback" not in stack.extproc.output()
+
+
+def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consumed_and_recovers() -> None:
+    limits = ("prlimit", f"--nofile={FEW}:{FEW}", "--")
+    with (
+        Stack(Liar(behind=False), within=limits, settings=PATIENT) as stack,
+        stack.user() as user,
+        the_same_process(stack),
+    ):
         assert user.go(stack.url("/private")).status_code == 200
-        callbacks = []
-        for _ in range(MANY):
-            with stack.user() as other:
-                callback = other.navigate(other.navigate(stack.url("/x")).headers["location"]).headers["location"]
-                callbacks.append((callback, other.cookies.header(callback)))
-        resource.prlimit(stack.extproc.pid, resource.RLIMIT_NOFILE, (FEW, FEW))
-        seen: list[int] = []
-        stack.provider.pause = lambda asked: 1.0 if asked.path == "/token" else 0.0
-        trio.run(statuses, callbacks, seen)
-        stack.provider.pause = lambda asked: 0.0
-        counted = Counter(seen)
-        assert len(seen) == MANY and set(counted) <= {303, 502, 503, 504} and counted[303] > 0, counted
-        assert counted[303] < MANY, "it was never short"
-        assert "internal_error" not in stack.extproc.output()
+        before = descriptors(stack)
+        crowd = Crowd(stack, MANY)
+        with ThreadPoolExecutor(1) as pool:
+            with stack.provider.holding("/token"):
+                flood = pool.submit(crowd.come)
+                wait_until(lambda: len(crowd.answers) == MANY - ROOM and stack.provider.held == ROOM, 60, "the flood")
+                assert crowd.statuses() == {503: MANY - ROOM} and descriptors(stack) <= FEW
+                assert all("\r\nretry-after: " in answer for answer in crowd.answers.values())
+                user.cookies.drop("extproc-assertion-app")
+                assert user.navigate(stack.url("/private")).status_code == 200, "whoever is signed in notices nothing"
+            flood.result(60)
+        assert crowd.statuses() == {503: MANY - ROOM, 303: ROOM}
+        refused = crowd.who(503)
+        crowd.come(refused)
+        assert crowd.statuses() == {303: len(refused)}, "nothing was consumed: a reload signs in"
+        wait_until(lambda: descriptors(stack) <= before + REST, 60, "its connections to be closed")
+
+
+# -- memory --------------------------------------------------------------------------------------------------------
+
+
+def test_huge_answers_for_many_logins_with_large_headers_are_shed_within_256_mb_and_it_recovers() -> None:
+    with Stack(Liar(behind=False), settings=PATIENT) as stack, stack.user() as user, the_same_process(stack):
+        large = "x" * 8000  # a cookie as large as Envoy takes it, and one that looks like ours
+        crowd = Crowd(stack, 240, f"cookie: own={large}; extproc-login-app-{'0' * 8}={large}")
+        # as much as one answer may have, and no end
+        answer = [head(990_000), b"{" + b" " * 980_000, HANG]
+        stack.provider.answers["/token"] = lambda asked: answer
+        with ThreadPoolExecutor(1) as pool:
+            flood = pool.submit(crowd.come)
+            wait_until(lambda: len(crowd.answers) >= len(crowd.places) - 40, 90, "most to be refused")
+            assert crowd.statuses().keys() == {503} and peak(stack) < 256_000_000, peak(stack)
+            assert user.navigate(stack.url("/api")).status_code == 303, "others are answered meanwhile"
+            stack.provider.kill()
+            stack.provider.restart()
+            flood.result(60)
+        stack.provider.answers.clear()
+        wait_until(lambda: user.go(stack.url("/private")).status_code == 200, 60, every=0.2)
+
+
+def peak(stack: Stack) -> int:
+    """The most memory that the processor has had, in bytes."""
+    (line,) = re.findall(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{stack.extproc.pid}/status").read_text(), re.M)
+    return 1024 * int(line)
+
+
+# -- room for the store --------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_stops_logins_and_no_session_and_loses_no_refresh_token() -> None:
+    with (
+        Stack(Liar(behind=False)) as stack,
+        stack.user() as user,
+        stack.user("late") as late,
+        the_same_process(stack),
+    ):
+        assert user.go(stack.url("/private")).status_code == 200
+        callback = late.navigate(late.navigate(stack.url("/x")).headers["location"]).headers["location"]
+        kept = Kept(stack)
+        kept.age(user)
         user.cookies.drop("extproc-assertion-app")
-        wait_until(lambda: user.navigate(stack.url("/private")).status_code == 200, 15)
-        with stack.user() as other:
-            wait_until(lambda: other.go(stack.url("/private")).status_code == 200, 15, every=0.2)
+        with no_room(stack):
+            assert user.navigate(stack.url("/private")).status_code == 200, "sessions are read"
+            assert stack.provider.grants == [], "nothing is asked for that could not be kept"
+            for _ in range(2):
+                page = late.navigate(callback)
+                assert (page.status_code, ">store_unavailable<" in page.text) == (503, True)
+                assert int(page.headers["retry-after"]) > 0 and stack.provider.redeemed[1:] == []
+            out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+            assert (out.status_code, ">store_unavailable<" in out.text) == (503, True), "not signed out, and told so"
+        assert late.navigate(callback).status_code == 303, "the same login"
+        assert renewed(stack, kept, user)
+
+        # it is full from the provider's answer on: what came is kept in memory until it can be written
+        kept.age(user)
+        user.cookies.drop("extproc-assertion-app")
+        before = kept.session(user)
+        with ThreadPoolExecutor(1) as pool:
+            with stack.provider.holding("/token"):
+                asked = pool.submit(user.navigate, stack.url("/private"))
+                wait_until(lambda: stack.provider.held == 1, 30)
+                full = no_room(stack)
+                full.__enter__()
+            assert asked.result(60).status_code == 200
+        assert kept.session(user) == before and len(stack.provider.grants) == 2
+        full.__exit__(None, None, None)
+        assert renewed(stack, kept, user) and len(stack.provider.grants) == 2, (
+            "the token that came is not asked for again"
+        )
+        with closing(sqlite3.connect(stack.settings["store"]["path"])) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+@contextmanager
+def no_room(stack: Stack) -> Iterator[None]:
+    """None of the processor's files grows: as on a full disk, without a disk."""
+    path = stack.settings["store"]["path"]
+    size = max(os.stat(f"{path}{end}").st_size for end in ("", "-wal"))
+    resource.prlimit(stack.extproc.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.prlimit(stack.extproc.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+def renewed(stack: Stack, kept: Kept, user: WebUser) -> bool:
+    """Waits until a request has the session's tokens renewed."""
+
+    def looks() -> bool:
+        user.cookies.drop("extproc-assertion-app")
+        assert user.navigate(stack.url("/private")).status_code == 200
+        session = kept.session(user)
+        assert session is not None
+        return session.access_expires > time.time()
+
+    wait_until(looks, 60, "renewed tokens", every=0.5)
+    return True

@@ -65,7 +65,7 @@ def hang_up(stack: Stack, then: str) -> None:
     """SIGHUP, and waits for the event that says how it went."""
     before = len(lines(stack, then))
     stack.extproc.send(signal.SIGHUP)
-    wait_until(lambda: len(lines(stack, then)) > before, 60, then)
+    wait_until(lambda: len(lines(stack, then)) > before, 180, then)
 
 
 def to_callback(stack: Stack, user: WebUser) -> str:

@@ -31,7 +31,7 @@ import ssl
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -67,7 +67,9 @@ class Stack:
         port: int | None = None,
         envoy: Path | None = None,
         env: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
     ) -> None:
+        """within: words before the processor's command, such as prlimit's."""
         self.provider = provider
         self.port = port or (provider.gateway_port if provider else None) or free_port()
         self.scheme = "https" if tls else "http"
@@ -76,7 +78,7 @@ class Stack:
         self.admin = f"http://127.0.0.1:{free_port()}"
         self.envoy_admin = f"http://127.0.0.1:{free_port()}"
         self.tls, self.authority = tls, Authority() if tls else None
-        self._overrides, self._binary, self._env = settings or {}, envoy, dict(env or {})
+        self._overrides, self._binary, self._env, self._within = settings or {}, envoy, dict(env or {}), within
         self.fingerprint = ""  # of the certificate's public key
         self._exit = ExitStack()
         self.settings: dict[str, Any] = {}
@@ -123,7 +125,7 @@ class Stack:
     # parts
 
     def start_extproc(self) -> Process:
-        argv = [sys.executable, "-m", "extproc", "serve", "--config", self.config]
+        argv = [*self._within, sys.executable, "-m", "extproc", "serve", "--config", self.config]
         env = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **self._env}
         self.extproc = Process("extproc", argv, log=self.directory / "extproc.log", env=env, cwd=self.directory)
         self.extproc.wait_ready(lambda: _answers(f"{self.admin}/livez"), 30)

@@ -367,6 +367,25 @@ async def test_another_process_that_has_the_lock_and_dies_is_waited_for_and_then
     assert subject(await gateway.ask(party, cookie)) == "alice" and provider.grants == ["rt1"]
 
 
+@pytest.mark.parametrize("step", [3600, -3600], ids=["ahead", "back"])
+async def test_while_our_clock_is_wrong_by_an_hour_nobody_is_signed_out_and_no_token_is_lost(provider, tmp_path, step):
+    app = application(refresh_margin=30, session_idle=7200)
+    gateway = Gateway(lambda: SQLiteStore(tmp_path / "sessions.sqlite3"), provider, app)
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    gateway.now = NOW + 100 + step
+    for _ in range(
+        2
+    ):  # of the tokens nobody knows how long they are good, and those that come have times that cannot be
+        assert subject(await gateway.ask(party, cookie)) == "alice"
+    assert provider.grants == ["rt1"] and provider.revoked == []
+    assert (await gateway.session(cookie)).refresh_token == "rt2"
+    gateway.now = LATER  # it is set right
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    assert provider.grants == ["rt1", "rt2"] and (await gateway.session(cookie)).access_token == "art3"
+    await gateway.aclose()
+
+
 class Ailing(StoredSessions):
     """A store that cannot write for a while."""
 

@@ -111,6 +111,14 @@ async def test_what_ended_is_over_for_every_copy_of_its_cookies_and_a_late_set_c
     assert await find(sessions, copy, NOW + 43_199) is None
 
 
+async def test_what_ended_is_over_also_when_a_clock_that_was_an_hour_ahead_is_set_back(sessions, jar):
+    short = session(expires=NOW + 600)
+    await begin(sessions, jar, short)
+    await sessions.end(short, NOW + 30)
+    await sessions.claim(b"what is past its end is swept", NOW + 5400, NOW + 3630)
+    assert await find(sessions, jar, NOW + 60) is None
+
+
 async def test_last_use_is_written_down(sessions, jar):
     await begin(sessions, jar, session())
     jar.take(sessions.used(APP, jar.request(), session(), NOW + 60))
