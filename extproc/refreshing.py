@@ -79,7 +79,9 @@ class Refreshing:
         self._metrics = metrics or Metrics()
         self._flights: dict[bytes, Flight] = {}
         self._resting: dict[bytes, tuple[int, int]] = {}  # until when, and how long
-        self._unwritten: dict[bytes, Session] = {}
+        self._unwritten: dict[
+            bytes, tuple[Session, bytes]
+        ] = {}  # with the holder of its lock, which could not be given back
 
     def resting(self, session: Session) -> bool:
         """Whether a refresh failed a moment ago: then no other is tried yet."""
@@ -99,6 +101,8 @@ class Refreshing:
                 raise RuntimeError("the refresh that was waited for met a bug")
             return flight.session
         flight = self._flights[key] = Flight(application, provider, request, session)
+        if key in self._unwritten:
+            flight.holder = self._unwritten[key][1]
         try:
             with telemetry.span("refresh"):
                 await self._fly(flight, session)
@@ -139,18 +143,26 @@ class Refreshing:
             pause = min(pause * 1.5, LAST_PAUSE)
             if await self._due_now(flight, session) is None:
                 return None
+        await self._write_late(flight, session)
         return await self._due_now(flight, session)
 
     async def _due_now(self, flight: Flight, session: Session) -> Session | None:
-        """Reloads and decides again. What could not be written at the last try is written first."""
+        """Reloads and decides again."""
         with telemetry.span("store get"):
             current = await self._sessions.reload(flight.application, session, self._now())
-        if current is not None and (unwritten := self._unwritten.get(session.id.key)) is not None:
-            if unwritten.access_issued > current.access_issued and await self._write(flight, unwritten):
-                current = unwritten
-            self._unwritten.pop(session.id.key, None)
         flight.session = current
         return current if current is not None and due(flight.application, current, self._now()) else None
+
+    async def _write_late(self, flight: Flight, session: Session) -> None:
+        """With the lock: what could not be written at the last try, unless there is something newer by now. Raises StoreUnavailable."""
+        key = session.id.key
+        if key not in self._unwritten:
+            return
+        unwritten, _ = self._unwritten[key]
+        current = await self._sessions.reload(flight.application, session, self._now())
+        if current is not None and unwritten.access_issued >= current.access_issued:
+            await self._write(flight, unwritten)
+        del self._unwritten[key]
 
     async def _renew(self, flight: Flight, session: Session) -> None:
         """The call and the write. Raises Ended, OIDCError."""
@@ -215,7 +227,8 @@ class Refreshing:
             await give_back(flight.provider, flight.application.client, answer)
             raise Ended(error.reason, error.detail) from error
         except StoreUnavailable:
-            self._unwritten[new.id.key] = flight.session = new
+            flight.session = new
+            self._unwritten[new.id.key] = new, flight.holder
             raise
         if not kept:  # a logout came meanwhile, and stays
             await give_back(flight.provider, flight.application.client, answer)

@@ -393,8 +393,13 @@ class Ailing(StoredSessions):
 
     async def replace(self, *args) -> bool:
         if self.failing:
-            raise StoreUnavailable("read-only")
+            raise StoreUnavailable("a full disk")
         return await super().replace(*args)
+
+    async def unlock(self, *args) -> None:
+        if self.failing:
+            raise StoreUnavailable("a full disk")
+        await super().unlock(*args)
 
 
 async def test_a_rotated_token_that_could_not_be_written_is_written_at_the_next_request(provider, tmp_path):
