@@ -32,6 +32,7 @@ from soaking.watch import Watch, fit, look
 WARM = 0.3  # of the run, before memory counts
 GROWTH = 10.0  # MB that the rest may add: what allocators keep, caches that fill; for a run of any length
 HOURLY = 1.0  # MB an hour beyond that
+LEFT = 100e-6  # MB of each stream: grpcio leaves an array of 80 bytes when Envoy resets one (github.com/grpc/grpc/issues/43360)
 TASKS, DESCRIPTORS = 3, 60  # more than before, at rest: connections that are kept alive, bounded by their pools
 EACH = 12  # tasks, streams and such for each of the people
 PERIOD = 20.0  # seconds of calm and trouble in turn, as a third of it
@@ -138,6 +139,7 @@ def run(asked: argparse.Namespace) -> Soak:
                 person.join()
         faulty = list(findings.wrong)
         after = quiet(stack, before, faulty)
+        streams = int(stack.streams() * (1 - WARM))
         faulty += kept_promises(stack, killing=asked.kill)
         warm = took * WARM
         line = fit([(sample.at, sample.rss) for sample in watch.samples if sample.at >= warm])
@@ -151,6 +153,7 @@ def run(asked: argparse.Namespace) -> Soak:
             watch.samples,
             warm,
             line,
+            streams,
             findings,
             dict(crowd.faults),
             dict(weather.done),
@@ -158,8 +161,9 @@ def run(asked: argparse.Namespace) -> Soak:
             faulty,
         )
         # with several workers each SIGHUP makes new processes, as a killed one is made anew: their memory says nothing
-        if asked.workers == 1 and soak.growth > asked.growth + HOURLY * took / 3600:
-            faulty.append(f"memory grew by {soak.growth:.1f} MB in {took * (1 - WARM):.0f} s")
+        room = asked.growth + HOURLY * took / 3600 + LEFT * streams
+        if asked.workers == 1 and soak.growth > room:
+            faulty.append(f"memory grew by {soak.growth:.1f} MB in {took * (1 - WARM):.0f} s; {room:.1f} MB may be")
         return soak
 
 

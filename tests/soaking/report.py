@@ -32,6 +32,7 @@ class Soak:
     samples: Sequence[Sample]
     warm: float
     line: Line
+    streams: int  # of Envoy to the processor, after the warm-up, roughly
     findings: Findings
     faults: dict[str, int]
     done: dict[str, int]
@@ -68,7 +69,8 @@ def text(soak: Soak) -> str:
         lines.append(f"{title.removesuffix(', MB'):30}"[:30].ljust(22) + shown)
     lines += [
         "",
-        f"memory after the first {soak.warm:.0f} s: {soak.line.slope * 3600:+.1f} MB an hour, {soak.growth:+.1f} MB in all",
+        f"memory after the first {soak.warm:.0f} s: {soak.line.slope * 3600:+.1f} MB an hour, {soak.growth:+.1f} MB in all, "
+        f"{soak.growth * 1e6 / max(1, soak.streams):+.0f} bytes a stream",
         "at rest, before and after: " + ", ".join(f"{name} {a} and {b}" for name, (a, b) in soak.rest.items()),
         "",
         *(["in order"] if not soak.faulty else ["NOT IN ORDER:", *soak.faulty]),
