@@ -29,7 +29,6 @@ from extproc.oidc.authorization import AuthorizationResponse, pending_of, return
 from extproc.oidc.errors import (
     AccessTokenExpired,
     CrossSiteLogout,
-    InvalidCallback,
     LoginRequired,
     MethodNotAllowed,
     Misdirected,
@@ -175,10 +174,7 @@ def _return_to(query: str) -> str:
 def callback(application: Application, request: Request, session: Session | None, now: int) -> Exchange | Authenticate:
     """The provider's answer, brought by the browser: bound to this browser before anything else is done with it."""
     _only(request, "GET")
-    try:
-        response = AuthorizationResponse.parse(request.query)
-    except UnicodeDecodeError:
-        raise InvalidCallback("the query is no UTF-8") from None
+    response = AuthorizationResponse.parse(request.query)
     pending = pending_of(application, request, response.state)
     if pending.expired(now):
         # the user left the provider's page open for long: start again instead of an error, the target is kept
