@@ -1,41 +1,17 @@
 """Chromium signs in and out: what a real browser makes of our redirects, cookies and pages."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import base64
 
 import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page
-from rig.chromium import playwright
-from rig.downloads import found
+from rig import pictures
+from rig.chromium import browser
 from rig.keycloak import Keycloak
 from rig.liar import Liar
 from rig.oidc_provider import OidcProvider
 from rig.stack import Stack
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 START = "/private?a=1&b=%2F&c=d+e"
-
-
-@contextmanager
-def browser(stack: Stack) -> Iterator[BrowserContext]:
-    """A fresh profile, which trusts the stack's certificate beside those that are signed."""
-    trust = [f"--ignore-certificate-errors-spki-list={stack.fingerprint}"] if stack.tls else []
-    chromium = found("EXTPROC_CHROMIUM", "Chromium")
-    with playwright() as started:
-        running = started.chromium.launch(executable_path=chromium, args=[*FLAGS, *trust])
-        context = running.new_context()
-        context.set_default_timeout(20_000)
-        yield context
-        context.close()
-        running.close()
 
 
 def ours(context: BrowserContext, stack: Stack) -> dict[str, dict[str, object]]:
@@ -68,22 +44,44 @@ def sign_in(page: Page, stack: Stack) -> None:
     page.wait_for_url(stack.url(START))
 
 
-def test_the_trace_of_a_page_that_refuses_can_be_copied_and_it_leads_back_to_what_was_wanted() -> None:
-    with Stack(Liar(claims={"nonce": "another"})) as stack, browser(stack) as context:
+def test_the_trace_of_a_page_that_refuses_leads_an_operator_to_the_cause_and_the_user_back_to_what_was_wanted() -> None:
+    """And the pictures of it in docs/pictures are what is there today: tests/pictures makes them again."""
+    with Stack(Liar()) as stack, browser(stack) as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page = context.new_page()
-        page.goto(stack.url(START))
-        assert "id_token_nonce" in page.inner_text("main")
-        trace_id = page.inner_text("#trace")
-        assert any(
-            line["trace_id"] == trace_id for line in stack.access_log(lambda line: line["reason"] == "id_token_nonce")
-        )
-        page.click("#copy")
-        page.wait_for_selector("#copy:has-text('Copied')")
-        assert page.evaluate("navigator.clipboard.readText()") == trace_id
+        for name, page in pictures.story(stack, context, START):
+            picture = pictures.drawn(page)
+            kept = (pictures.FOLDER / f"{name}.svg").read_text()
+            assert pictures.skeleton(picture) == pictures.skeleton(kept), f"{name}: tests/pictures"
+            shows_something(context, picture)
+            if name == "error":
+                user, trace_id = page, page.inner_text("#trace")
+                assert "id_token_nonce" in page.inner_text("main")
+                page.click("#copy")
+                page.wait_for_selector("#copy:has-text('Copied')")
+                assert page.evaluate("navigator.clipboard.readText()") == trace_id
+        assert page.url.endswith(trace_id)
+        assert {"id_token_nonce", trace_id} <= set(page.inner_text("header").split())
+        line = lambda line: line["trace_id"] == trace_id and line["reason"] == "id_token_nonce"  # noqa: E731
+        assert stack.access_log(line)
         stack.provider.claims.clear()
-        page.click("text=Try again")
-        page.wait_for_url(stack.url(START))
+        user.click("text=Try again")
+        user.wait_for_url(stack.url(START))
+
+
+def shows_something(context: BrowserContext, picture: str) -> None:
+    """In an <img>, where no script runs and nothing is loaded, small and large, light and dark."""
+    data = base64.b64encode(picture.encode()).decode()
+    page = context.new_page()
+    for width, scheme in ((400, "light"), (1600, "dark")):
+        page.set_viewport_size({"width": width, "height": 300})
+        page.emulate_media(color_scheme=scheme)
+        page.set_content(f'<img src="data:image/svg+xml;base64,{data}" width={width}>')
+        page.wait_for_function("document.images[0].complete")
+        assert page.evaluate("document.images[0].naturalWidth") in pictures.WIDTHS.values()
+        shown = page.screenshot()
+        page.set_content("<img width=1 height=1>")
+        assert len(shown) > 4 * len(page.screenshot()), f"at {width} there is nothing to see"
+    page.close()
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "tls"])

@@ -1,10 +1,37 @@
-"""Playwright beside trio-asyncio."""
+"""Chromium, and Playwright beside trio-asyncio."""
 
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Playwright, sync_playwright
+from playwright.sync_api import BrowserContext, Playwright, sync_playwright
+
+from rig.downloads import found
+from rig.stack import Stack
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def browser(stack: Stack) -> Iterator[BrowserContext]:
+    """A fresh profile, which trusts the stack's certificate beside those that are signed."""
+    trust = [f"--ignore-certificate-errors-spki-list={stack.fingerprint}"] if stack.tls else []
+    chromium = found("EXTPROC_CHROMIUM", "Chromium")
+    with playwright() as started:
+        running = started.chromium.launch(executable_path=chromium, args=[*FLAGS, *trust])
+        context = running.new_context()
+        context.set_default_timeout(20_000)
+        yield context
+        context.close()
+        running.close()
 
 
 @contextmanager
