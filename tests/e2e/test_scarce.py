@@ -12,12 +12,16 @@ from contextlib import closing, contextmanager
 import trio
 from rig.kept import Kept
 from rig.liar import Liar
+from rig.memory import limited
 from rig.processes import wait_until
 from rig.stack import Stack
+
+from extproc.settings import Limits
 
 FEW, MANY = 256, 200  # descriptors in all; logins at once, each of which needs one
 ROOM = 160  # of them that there is room for (lanes.py)
 PATIENT = {"timeouts": {"call": 60, "callback": 90}}
+MEMORY, SURPLUS = 256 << 20, 40  # bytes; logins beyond what may be held
 REST = 60  # descriptors that may be open afterwards beyond those before: connections that are kept alive
 
 
@@ -116,6 +120,31 @@ def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consum
         crowd.come(refused)
         assert crowd.statuses() == {303: len(refused)}, "nothing was consumed: a reload signs in"
         wait_until(lambda: descriptors(stack) <= before + REST, 60, "its connections to be closed")
+
+
+def test_a_processor_in_256_mb_sheds_logins_with_large_headers_and_recovers() -> None:
+    large = "x" * 8000  # bytes, of a cookie of the application's own
+    with (
+        limited(MEMORY) as group,
+        Stack(Liar(behind=False), within=group.within, settings=PATIENT) as stack,
+        stack.user() as user,
+        the_same_process(stack),
+    ):
+        assert user.go(stack.url("/private")).status_code == 200
+        most = Limits().per_provider
+        crowd = Crowd(stack, most + SURPLUS, f"cookie: own={large}")
+        with ThreadPoolExecutor(1) as pool, stack.provider.holding("/token"):
+            flood = pool.submit(crowd.come)
+            wait_until(lambda: len(crowd.answers) == SURPLUS and stack.provider.held == most, 120, "the flood")
+            assert crowd.statuses() == {503: SURPLUS}
+            user.cookies.drop("extproc-assertion-app")
+            assert user.navigate(stack.url("/private")).status_code == 200, "whoever is signed in notices nothing"
+            stack.provider.kill()  # done with them, without a thousand exchanges
+            flood.result(60)
+        stack.provider.restart()
+        assert crowd.statuses().keys() <= {502, 503}, crowd.statuses()
+        wait_until(lambda: user.go(stack.url("/oauth2/login?return_to=/private")).status_code == 200, 60, every=0.2)
+        assert group.peak <= MEMORY
 
 
 # -- room for the store --------------------------------------------------------------------------------------------
