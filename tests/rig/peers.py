@@ -2,6 +2,7 @@
 
 Each operation has its effect between two checkpoints, as one across a network has: who is cancelled at the second does not learn
 of it. `met` is called at both, with the operation's name and "before" or "after", and may raise what the operation then raises.
+Before its effect an operation waits for `open`.
 """
 
 import json
@@ -28,11 +29,18 @@ def nothing(operation: str, when: str) -> None:
     """No trouble."""
 
 
+def opened() -> trio.Event:
+    event = trio.Event()
+    event.set()
+    return event
+
+
 class MemoryStore:
     """See SessionStore. `remote`: no peek is answered, as with Redis."""
 
     def __init__(self) -> None:
         self.met: Met = nothing
+        self.open = opened()
         self.remote = False
         self.records: dict[bytes, Record] = {}
         self.locks: dict[bytes, tuple[bytes, int]] = {}
@@ -41,7 +49,7 @@ class MemoryStore:
         self.missing: str | None = None
 
     async def _do(self, operation: str, effect: Callable[[], T]) -> T:
-        await trio.lowlevel.checkpoint()
+        await self.open.wait()
         self.met(operation, "before")
         result = effect()
         await trio.lowlevel.checkpoint()
@@ -152,6 +160,7 @@ class MemoryProvider:
 
     def __init__(self) -> None:
         self.met: Met = nothing
+        self.open = opened()
         self.known = True  # its metadata, without asking
         self.signer = Signer()
         self.held_keys, self.newer = key_set(), key_set()
@@ -166,7 +175,7 @@ class MemoryProvider:
         return METADATA if self.known else None
 
     async def _do(self, operation: str, effect: Callable[[], T]) -> T:
-        await trio.lowlevel.checkpoint()
+        await self.open.wait()
         self.met(operation, "before")
         before = set(self.good)
         result = effect()
