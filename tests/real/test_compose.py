@@ -12,7 +12,31 @@ from rig.ports import free_port
 
 READ = "import sys, urllib.request as u; print(u.urlopen('http://extproc:9490' + sys.argv[1]).read().decode())"
 
-
+# within the container: who it is, what it could write to, which programs would run as another user
+LOOK = """
+import json, os, stat
+def files(top):
+    for folder, inside, names in os.walk(top):
+        inside[:] = [name for name in inside if os.path.join(folder, name) not in ("/proc", "/sys", "/dev")]
+        yield folder
+        yield from (os.path.join(folder, name) for name in names)
+every = [path for path in files("/") if not os.path.islink(path)]
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(json.dumps({
+    "user": os.getuid(),
+    "writable": sorted(path for path in every if os.path.isdir(path) and os.access(path, os.W_OK)),
+    "setuid": [path for path in every if os.path.isfile(path) and os.stat(path).st_mode & (stat.S_ISUID | stat.S_ISGID)],
+    "capabilities": int(status["CapBnd"], 16),
+    "no new privileges": int(status["NoNewPrivs"]),
+}))
+"""
+BARE = {
+    "user": 65532,
+    "writable": ["/tmp", "/var/lib/extproc"],
+    "setuid": [],
+    "capabilities": 0,
+    "no new privileges": 1,
+}
 STORY = {
     "redirect": {"envoy", "extproc"},
     "callback": {"envoy", "extproc", "keycloak"},
@@ -68,8 +92,10 @@ def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(engine: Engine)
         wait_for(gateway)
         sign_in_and_out(gateway)
         assert "signed in and out" in engine.compose("run", "--rm", "tests", env=ports)
-        user = engine.compose("exec", "-T", "extproc", "python", "-c", "import os; print(os.getuid())", env=ports)
-        assert user.strip() == "65532"
+        assert json.loads(engine.compose("exec", "-T", "extproc", "python", "-c", LOOK, env=ports)) == BARE
+        for program in ("sh", "bash", "pip", "apt-get", "dpkg", "perl"):
+            said = engine.compose("exec", "-T", "extproc", program, "--version", check=False, env=ports)
+            assert "not found" in said, f"{program}: {said}"
         end = time.monotonic() + 30
         while (found := told(engine, ports)) != STORY and time.monotonic() < end:
             time.sleep(2)
