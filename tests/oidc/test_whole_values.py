@@ -363,3 +363,22 @@ def test_a_stale_form_is_answered_by_its_reason():
     assert decide(APP, sent, session(), NOW) == Respond(
         303, "own_sessions_stale", location="https://app.example/oauth2/sessions?stale"
     )
+
+
+@pytest.mark.parametrize(
+    ("method", "mine"),
+    [
+        ("client_secret_post", {"client_id": "gateway", "client_secret": "s3cret"}),
+        ("none", {"client_id": "gateway"}),
+        ("client_secret_basic", {}),
+    ],
+)
+def test_how_a_client_says_who_it_is(method, mine):
+    asked = client(auth_method=method).authenticated((("grant_type", "x"),))
+    assert dict(asked.parameters) == {"grant_type": "x", **mine}
+    assert (asked.authorization is not None) is (method == "client_secret_basic")
+
+
+@pytest.mark.parametrize(("after", "expired"), [(-61, True), (-60, False), (0, False), (1799, False), (1800, True)])
+def test_an_attempt_lasts_half_an_hour_and_a_clock_may_be_a_minute_off(after, expired):
+    assert pending().expired(NOW + after) is expired
