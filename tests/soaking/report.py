@@ -69,7 +69,9 @@ def text(soak: Soak) -> str:
         lines.append(f"{title.removesuffix(', MB'):30}"[:30].ljust(22) + shown)
     lines += [
         "",
-        f"memory after the first {soak.warm:.0f} s: {soak.line.slope * 3600:+.1f} MB an hour, {soak.growth:+.1f} MB in all, "
+        f"with {soak.workers} workers, whose rolls come and go, a line through their memory says nothing"
+        if soak.workers > 1
+        else f"memory after the first {soak.warm:.0f} s: {soak.line.slope * 3600:+.1f} MB an hour, {soak.growth:+.1f} MB in all, "
         f"{soak.growth * 1e6 / max(1, soak.streams):+.0f} bytes a stream",
         "at rest, before and after: " + ", ".join(f"{name} {a} and {b}" for name, (a, b) in soak.rest.items()),
         "",
@@ -93,7 +95,7 @@ def svg(soak: Soak) -> str:
     ]
     for number, (title, name) in enumerate(PANELS):
         points = [(sample.at, float(getattr(sample, name))) for sample in soak.samples]
-        fitted = soak.line if name == "rss" else None
+        fitted = soak.line if name == "rss" and soak.workers == 1 else None
         parts += _panel(title, points, TOP + number * (HEIGHT + GAP), fitted, soak.warm)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
