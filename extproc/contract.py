@@ -5,7 +5,7 @@ APPLICATION = "x-extproc-application"
 PUBLIC = "x-extproc-public"  # "1" on public paths
 LIVE = "x-extproc-live"  # "1" where the request ends with its session: its stream to us stays open
 
-# dynamic metadata of the processor's answer: the gate reads `decision`, the response gets the cookies, the access log the reason
+# dynamic metadata of the answer: the gate reads `decision`, the response gets the cookies, the access log the reason and the lane
 NAMESPACE = "envoy.filters.http.ext_proc"
 DECISION = "decision"
 CONTINUE = "continue"
@@ -13,6 +13,7 @@ SET_COOKIE = "set_cookie"
 MORE_COOKIES = ("set_cookie_2", "set_cookie_3", "set_cookie_4", "set_cookie_5")  # where sessions are in cookies
 CACHE_CONTROL = "cache_control"
 REASON = "reason"
+LANE = "lane"
 # metadata of the routes, for the access log
 APPLICATION_KEY = "application"
 

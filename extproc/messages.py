@@ -13,6 +13,7 @@ from extproc.contract import (
     CONTINUE,
     COOKIES,
     DECISION,
+    LANE,
     LIVE,
     MORE_COOKIES,
     NAMESPACE,
@@ -129,15 +130,19 @@ def override_message_timeout(seconds: float) -> wire.ProcessingResponse:
     return response
 
 
-def write(answer: Answer, trace_id: str, *, grpc: bool = False) -> wire.ProcessingResponse:
-    """The one message that answers the request's headers, or its body where that was asked for."""
+def write(answer: Answer, trace_id: str, lane: str, *, grpc: bool = False) -> wire.ProcessingResponse:
+    """The one message that answers the request's headers, or its body where that was asked for. lane: for the access log."""
     match answer:
         case Continue():
-            return _continue(answer)
+            response = _continue(answer)
         case Respond():
-            return _respond(answer, trace_id, grpc=grpc)
+            response = _respond(answer, trace_id, grpc=grpc)
         case _:
             assert_never(answer)
+    said = response.dynamic_metadata.fields[NAMESPACE].struct_value.fields
+    said[REASON].string_value = answer.reason
+    said[LANE].string_value = lane
+    return response
 
 
 def _continue(answer: Continue) -> wire.ProcessingResponse:
@@ -150,7 +155,6 @@ def _continue(answer: Continue) -> wire.ProcessingResponse:
     mutation.remove_headers.extend(answer.remove_headers)
     said = response.dynamic_metadata.fields[NAMESPACE].struct_value.fields
     said[DECISION].string_value = CONTINUE
-    said[REASON].string_value = answer.reason
     if answer.set_cookies:
         # the route has so many Set-Cookie for us, and the answer must not be kept for others
         keys = (SET_COOKIE, *MORE_COOKIES)[: len(answer.set_cookies)]
@@ -178,8 +182,6 @@ def _respond(answer: Respond, trace_id: str, *, grpc: bool) -> wire.ProcessingRe
         reply.body = pages.html(answer.page, answer.reason, trace_id, error=error)
     elif answer.page is not None:
         reply.body = pages.problem(answer.page, answer.status, answer.reason, trace_id, answer.login_url)
-    said = response.dynamic_metadata.fields[NAMESPACE].struct_value.fields
-    said[REASON].string_value = answer.reason
     return response
 
 

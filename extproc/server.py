@@ -129,7 +129,7 @@ class Server:
         if head.live:
             answer, held = self._take(answer, head)
         try:
-            answer, response = self._encode(answer, head)
+            answer, response = self._encode(answer, head, log.lane)
             self._note(answer, head, span, log, began)
             self._metrics.answered(lane, head.request.application, answer.reason, time.perf_counter() - started, span)
             return response, held
@@ -222,13 +222,13 @@ class Server:
         finally:
             self.lanes.leave(slot)
 
-    def _encode(self, answer: Answer, head: messages.RequestHead) -> tuple[Answer, wire.ProcessingResponse]:
+    def _encode(self, answer: Answer, head: messages.RequestHead, lane: str) -> tuple[Answer, wire.ProcessingResponse]:
         """The answer that goes out, and its message."""
         try:
-            return answer, messages.write(answer, telemetry.trace_id(), grpc=head.grpc)
+            return answer, messages.write(answer, telemetry.trace_id(), lane, grpc=head.grpc)
         except Exception as error:  # a value that no header may hold: still an answer
             answer = self._processor.refuse(head.request, error)
-            return answer, messages.write(answer, telemetry.trace_id(), grpc=head.grpc)
+            return answer, messages.write(answer, telemetry.trace_id(), lane, grpc=head.grpc)
 
     def _note(self, answer: Answer, head: messages.RequestHead, span: Span, log: StreamLog, started: int) -> None:
         record(answer, head.request, span, started)

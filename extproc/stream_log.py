@@ -37,18 +37,18 @@ class Damper:
 class StreamLog:
     """Of one stream; every line in it has its number, see telemetry.STREAM."""
 
-    __slots__ = ("_damper", "_lane", "_provider", "_started", "_step", "application")
+    __slots__ = ("_damper", "_provider", "_started", "_step", "application", "lane")
 
     def __init__(self, number: int, damper: Damper) -> None:
         telemetry.STREAM.set(number)
         self._damper = damper
         self._started = time.monotonic()
         self.application: str | None = None  # None: not known yet
-        self._lane, self._step, self._provider = "inline", None, None  # type: str, str | None, str | None
+        self.lane, self._step, self._provider = "inline", None, None  # type: str, str | None, str | None
 
     def held(self, step: str, provider: str) -> None:
         """step: the kind of held work."""
-        self._lane, self._step, self._provider = "held", step, provider
+        self.lane, self._step, self._provider = "held", step, provider
         self._write(Level.DEBUG, "held")
 
     def answered(self, answer: Answer) -> None:
@@ -83,7 +83,7 @@ class StreamLog:
             application=self.application,
             reason=reason,
             status=status,
-            lane=self._lane,
+            lane=self.lane,
             step=self._step,
             provider=self._provider,
             duration_ms=None if event == "held" else round((time.monotonic() - self._started) * 1000, 2),

@@ -48,7 +48,7 @@ def theirs_of(answer) -> ProcessingResponse:
         warnings.simplefilter(
             "ignore", DeprecationWarning
         )  # `append` is deprecated, and the only thing that Envoy honours here
-        return ProcessingResponse.parse(messages.write(answer, TRACE).SerializeToString())
+        return ProcessingResponse.parse(messages.write(answer, TRACE, "inline").SerializeToString())
 
 
 def test_a_continue_is_what_envoy_reads():
@@ -62,6 +62,7 @@ def test_a_continue_is_what_envoy_reads():
     assert read.dynamic_metadata.to_dict()[NAMESPACE] == {
         "decision": "continue",
         "reason": "session",
+        "lane": "inline",
         "set_cookie": cookie.header(),
         "cache_control": "private",
     }
@@ -73,7 +74,7 @@ def test_a_continue_has_as_many_cookies_as_the_route_has_places_for():
     said = theirs_of(Continue("session", (), (), cookies)).dynamic_metadata.to_dict()[NAMESPACE]
     assert [said[key] for key in (SET_COOKIE, *MORE_COOKIES)] == [cookie.header() for cookie in cookies]
     with pytest.raises(ValueError, match="zip"):
-        messages.write(Continue("session", (), (), (*cookies, cookies[0])), TRACE)
+        messages.write(Continue("session", (), (), (*cookies, cookies[0])), TRACE, "inline")
 
 
 def test_extp_13_every_set_cookie_is_appended():
@@ -116,7 +117,7 @@ def test_web_03_every_answer_of_ours_is_no_store_and_carries_the_trace():
 @pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\x00", "é", "\x7f"])
 def test_extp_15_a_value_that_no_header_may_hold_is_never_written(value):
     with pytest.raises(ValueError, match="no header may"):
-        messages.write(Continue("x", (("x-auth-sub", value),)), TRACE)
+        messages.write(Continue("x", (("x-auth-sub", value),)), TRACE, "inline")
 
 
 def test_everything_the_core_reads_is_forwarded():

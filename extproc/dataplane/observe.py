@@ -32,7 +32,7 @@ from envoy_data_plane.envoy.type.tracing.v3 import CustomTag, CustomTagMetadata
 from envoy_data_plane.envoy.type.v3 import Percent
 from envoy_data_plane.google.protobuf import Struct
 
-from extproc.contract import APPLICATION_KEY, DECISION, NAMESPACE, REASON
+from extproc.contract import APPLICATION_KEY, DECISION, LANE, NAMESPACE, REASON
 from extproc.dataplane.clusters import TRACING, traces_url
 from extproc.dataplane.routes import hsts
 from extproc.dataplane.signed_in import metadata
@@ -53,6 +53,7 @@ FIELDS = {
     "details": "%RESPONSE_CODE_DETAILS%",
     "flags": "%RESPONSE_FLAGS%",
     "reason": _REASON,
+    "lane": f"%DYNAMIC_METADATA({NAMESPACE}:{LANE})%",
     "route": "%ROUTE_NAME%",
     "cluster": "%UPSTREAM_CLUSTER%",
     "upstream": "%UPSTREAM_HOST%",

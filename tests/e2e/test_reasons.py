@@ -623,6 +623,7 @@ def test_it_is_said_in_every_place(stack, user, code):
         on_the_page(answer, code)
     line = logged(stack, code, entry["trace_id"])
     assert line["application"] == entry["application"] and entry["event"] == "access"
+    assert line["lane"] == entry["lane"]
     assert entry["duration_ms"] + 2 >= line["duration_ms"]
     spanned(stack, code, entry["trace_id"])
 

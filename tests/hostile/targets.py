@@ -79,7 +79,7 @@ def request_head(data: bytes) -> None:
         decision = respond(error, APP, request)
     assert not isinstance(decision, Continue)
     if isinstance(decision, Respond):
-        messages.write(decision, "0" * 32, grpc=head.grpc)
+        messages.write(decision, "0" * 32, "inline", grpc=head.grpc)
 
 
 def url(data: bytes) -> None:
@@ -99,7 +99,7 @@ def url(data: bytes) -> None:
         except OIDCError as error:
             decision = respond(error, APP, request)
         if isinstance(decision, Respond):
-            messages.write(decision, "0" * 32)
+            messages.write(decision, "0" * 32, "inline")
             assert decision.location is None or decision.location.startswith("https://app.example/")
 
 

@@ -85,7 +85,7 @@ def test_identity_goes_on_only_with_a_session_that_is_good_there(app, asked, ses
         if decision.location is not None:
             assert urlsplit(decision.location)[:2] == ("https", "app.example")
         assert decision.json is None or good
-        messages.write(decision, "0" * 32)  # every value is one that a header may hold
+        messages.write(decision, "0" * 32, "inline")  # every value is one that a header may hold
 
 
 @given(st.sampled_from(APPS[:2]), SESSIONS)
