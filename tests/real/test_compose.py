@@ -88,7 +88,7 @@ def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(engine: Engine)
     gateway = f"http://localhost:{port}"
     try:
         engine.compose("--progress", "plain", "build", env=ports)
-        engine.compose("--progress", "plain", "up", "-d", "--wait", "--wait-timeout", "300", env=ports)
+        engine.compose("--progress", "plain", "up", "-d", "--wait", "--wait-timeout", "600", env=ports)
         wait_for(gateway)
         sign_in_and_out(gateway)
         assert "signed in and out" in engine.compose("run", "--rm", "tests", env=ports)
