@@ -1,26 +1,21 @@
-"""Provider: every call to one OpenID Provider, its caches, and the edge where httpx's errors become ours. Runs in trio.
+"""Provider: every call to one OpenID Provider, and its caches. Runs in trio.
 
-Each call has a connect, a read and a total deadline; redirects are never followed (a provider's endpoint is where its metadata
-says, and a redirect could lead inside); a body has a limit. Metadata and keys are cached: used at once while they are young,
+Each call has a connect, a read and a total deadline. Metadata and keys are cached: used at once while they are young,
 refreshed in the background when they are not, kept for a day while the provider is away.
 """
 
 import logging
-import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
 
-import httpx
 import trio
 from opentelemetry.trace import SpanKind
 
 from extproc import telemetry
-from extproc.bodies import Bodies, Body
+from extproc.bodies import Bodies
 from extproc.cache import Cache
 from extproc.calls import Call
-from extproc.connects import Connecting
+from extproc.exchanges import Answer, Exchanges
 from extproc.metrics import Metrics, Reading
 from extproc.metrics import catalogue as the
 from extproc.oidc.client import FormRequest
@@ -44,7 +39,6 @@ from extproc.turnstile import Turnstile
 
 METADATA_FRESH, KEYS_FRESH = 3600.0, 600.0
 COOL_DOWN = 10.0  # seconds between key set fetches that an unknown kid asks for
-SHARD = 100  # calls in flight in one httpx pool: its bookkeeping is quadratic
 
 
 class Provider:
@@ -64,12 +58,8 @@ class Provider:
         self.name = name
         self._settings = settings
         self._timeouts = timeouts
-        self._limit = limits.response_bytes
         self._metrics = metrics or Metrics()
-        self._bodies = bodies or Bodies()
-        self._pools: list[_Pool] = []
-        self._connects, self._turnstile = trio.Semaphore(limits.connects), turnstile or Turnstile()
-        self._tls = ssl.create_default_context(cafile=settings.ca_file)
+        self._http = Exchanges(name, settings, timeouts, limits, turnstile or Turnstile(), bodies or Bodies())
         self._metadata = Cache(self._fetch_metadata, METADATA_FRESH)
         self._keys = Cache(self._fetch_keys, KEYS_FRESH)
 
@@ -94,8 +84,8 @@ class Provider:
         of = (self.name,)
         yield Reading(the.PROVIDER_READY, self.missing is None, of)
         yield Reading(the.BREAKER, self._metadata.waiting, of)
-        yield Reading(the.CALLS_IN_FLIGHT, sum(pool.in_flight for pool in self._pools), of)
-        yield Reading(the.CONNECTS_WAITING, self._connects.statistics().tasks_waiting, of)
+        yield Reading(the.CALLS_IN_FLIGHT, self._http.in_flight, of)
+        yield Reading(the.CONNECTS_WAITING, self._http.waiting, of)
         for gauge, cached in ((the.METADATA_AGE, self._metadata.age), (the.KEYS_AGE, self._keys.age)):
             if cached is not None:
                 yield Reading(gauge, cached, of)
@@ -176,22 +166,13 @@ class Provider:
                             detail=error.detail,
                         )
                         break
-            await self._close_idle_pools()
+            await self._http.close_idle()
             await trio.sleep(0.5 if self.missing else 5)
 
-    async def _close_idle_pools(self) -> None:
-        """A burst's extra pools go when it is over: httpx itself closes what is idle only when it is used again."""
-        idle = [pool for pool in self._pools[1:] if pool.in_flight == 0]
-        self._pools = [pool for pool in self._pools if pool not in idle]
-        for pool in idle:
-            await pool.client.aclose()
-
     async def aclose(self) -> None:
-        with trio.CancelScope(shield=True):
-            for pool in self._pools:
-                await pool.client.aclose()
+        await self._http.aclose()
 
-    # -- the edge -------------------------------------------------------------------------------------------------
+    # -- each call ------------------------------------------------------------------------------------------------
 
     async def _fetch_metadata(self) -> ProviderMetadata:
         base = self._settings.backchannel_url or self._settings.issuer
@@ -208,7 +189,7 @@ class Provider:
         answer.expect_success()
         return KeySet.parse(answer.body)
 
-    async def _post(self, endpoint: str, url: str, request: FormRequest) -> "_Answer":
+    async def _post(self, endpoint: str, url: str, request: FormRequest) -> Answer:
         headers = {"accept": "application/json"}
         if request.authorization is not None:
             headers["authorization"] = request.authorization
@@ -216,7 +197,7 @@ class Provider:
 
     async def _call(
         self, endpoint: str, method: str, url: str, headers: dict[str, str], form: FormRequest | None = None
-    ) -> "_Answer":
+    ) -> Answer:
         parts = urlsplit(url)
         attributes: dict[str, telemetry.Attribute] = {
             "http.request.method": method,
@@ -231,7 +212,7 @@ class Provider:
         ):
             try:
                 with trio.fail_after(self._timeouts.call):
-                    answer = await self._exchange(method, url, {**headers, **telemetry.traceparent()}, form)
+                    answer = await self._http.exchange(method, url, {**headers, **telemetry.traceparent()}, form)
             except trio.TooSlowError:
                 raise ProviderTimeout(
                     f"{method} {parts.path}: no whole answer within {self._timeouts.call:g} s"
@@ -241,74 +222,3 @@ class Provider:
             if answer.status >= 400:
                 telemetry.failed(span, str(answer.status))
             return answer
-
-    async def _exchange(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> "_Answer":
-        data = dict(form.parameters) if form is not None else None
-        await self._turnstile()
-        pool, connecting = self._pool(), Connecting(self._connects, self._turnstile)
-        pool.in_flight += 1
-        try:
-            async with pool.client.stream(
-                method, url, headers=headers, data=data, extensions={"trace": connecting}
-            ) as response:
-                # compressed bodies were not asked for: what expands a thousandfold is refused before it does
-                if response.headers.get("content-encoding", "identity") != "identity":
-                    raise InvalidAnswer("the answer has a content encoding that was not asked for")
-                with Body(self._bodies) as body:
-                    async for chunk in response.aiter_raw():
-                        body.add(chunk)
-                        if len(body.data) > self._limit:
-                            raise InvalidAnswer(
-                                f"the answer is longer than {self._limit} bytes (limits.response_bytes)"
-                            )
-                    return _Answer(response.status_code, response.headers.get("content-type", ""), bytes(body.data))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            raise ProviderUnreachable(
-                f"provider {self.name} at {urlsplit(url).netloc}: {type(error).__name__}"
-            ) from error
-        except httpx.TimeoutException as error:
-            raise ProviderTimeout(f"provider {self.name}: {type(error).__name__}") from error
-        except httpx.TransportError as error:
-            raise ProviderUnreachable(f"provider {self.name}: {type(error).__name__}") from error
-        finally:
-            pool.in_flight -= 1
-            await connecting.over()
-
-    def _pool(self) -> "_Pool":
-        for pool in self._pools:
-            if pool.in_flight < SHARD:
-                return pool
-        pool = _Pool(self._client())
-        self._pools.append(pool)
-        return pool
-
-    def _client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            verify=self._tls,
-            trust_env=self._settings.trust_env,
-            follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # one user's would go with the next one's call
-            timeout=httpx.Timeout(self._timeouts.call, connect=self._timeouts.connect),
-            limits=httpx.Limits(max_connections=SHARD, max_keepalive_connections=20, keepalive_expiry=15),
-            headers={"user-agent": "extproc", "accept-encoding": "identity"},
-        )
-
-
-@dataclass(slots=True, eq=False)
-class _Pool:
-    client: httpx.AsyncClient
-    in_flight: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    content_type: str
-    body: bytes = field(repr=False)  # of the token endpoint: tokens
-
-    def expect_success(self) -> None:
-        """Raises for everything but 200 (and 204 of a revocation): 3xx is not followed, 5xx and 429 are the provider's trouble."""
-        if self.status >= 500 or self.status == 429:
-            raise ProviderFailed(f"the provider answers {self.status}")
-        if self.status not in (200, 204):
-            raise InvalidAnswer(f"the provider answers {self.status}")

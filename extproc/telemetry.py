@@ -84,7 +84,9 @@ def parent_of(metadata: Sequence[tuple[str, str]]) -> otel_context.Context:
     carrier = {key: value for key, value in metadata if key in ("traceparent", "tracestate")}
     if (found := _TRACEPARENT.fullmatch(carrier.get("traceparent", ""))) is not None:
         flags = TraceFlags(int(found[3], 16))
-        if not flags.sampled or not carrier.get("tracestate"):  # whose state nobody keeps, or without one (Envoy writes it empty)
+        if not flags.sampled or not carrier.get(
+            "tracestate"
+        ):  # whose state nobody keeps, or without one (Envoy writes it empty)
             of_parent = SpanContext(int(found[1], 16), int(found[2], 16), True, flags)
             if of_parent.is_valid:
                 return trace.set_span_in_context(NonRecordingSpan(of_parent), otel_context.Context())

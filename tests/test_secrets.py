@@ -15,6 +15,7 @@ from rig.tokens import ENTROPY_BYTES, NOW, RING, Signer, application, client, id
 import extproc
 from extproc.addresses import Address
 from extproc.channel import Start
+from extproc.exchanges import Answer
 from extproc.oidc.answers import BackChannelLogout, Continue, EndOwn, EndSession, Exchange, FrontChannelLogout, Refresh
 from extproc.oidc.authorization import AuthorizationResponse
 from extproc.oidc.claims import Claims
@@ -24,7 +25,6 @@ from extproc.oidc.id_token import UserInfo
 from extproc.oidc.jose import SignedToken
 from extproc.oidc.session import Session, SessionId, to_record
 from extproc.oidc.token import RefreshResponse, TokenResponse, code_grant
-from extproc.provider import _Answer
 from extproc.refreshing import Flight
 from extproc.sessions.redis.server import Login
 from extproc.settings import Settings, from_text
@@ -112,7 +112,7 @@ def values() -> list[object]:
         code_grant(app.client, canary("code"), pending()),
         UserInfo("application/json", canary("userinfo").encode()),
         SignedToken.parse(Signer().sign(id_token_claims(email=canary("claim"))), "RS256"),
-        _Answer(200, "application/json", canary("body").encode()),
+        Answer(200, "application/json", canary("body").encode()),
         Cookie("c", canary("cookie"), True),
         request(f"/oauth2/callback?code={canary('code')}", cookie=f"c={canary('cookie')}", authorization=canary("bearer")),
         Login("u", kept.store.password), Start(1, Address("127.0.0.1", 1), kept),
