@@ -73,8 +73,9 @@ class Demo:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=environment)
         deadline = time.monotonic() + 180
         while not described.exists():
-            assert self.process.poll() is None, self.output.read_text()
-            assert time.monotonic() < deadline, self.output.read_text()
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.terminate()  # or its parts would go on when the test has failed
+                raise AssertionError(self.output.read_text())
             time.sleep(0.05)
         self.described = json.loads(described.read_text())
         self.pids = self.described["pids"]

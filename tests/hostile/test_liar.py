@@ -99,7 +99,10 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(lie: 
     liar = Liar(behind=False)
     liar.open(Place(liar.url, (), tmp_path, None))
     settings = ProviderSettings(issuer=liar.url, client_id="gateway")
-    timeouts, limits = Timeouts(call=2, connect=2), Limits(response_bytes=LIMIT)  # for honest calls on a busy machine too
+    timeouts, limits = (
+        Timeouts(call=2, connect=2),
+        Limits(response_bytes=LIMIT),
+    )  # for honest calls on a busy machine too
     told: dict[str, str] = {}
 
     async def asks(path: str, provider: Provider) -> None:
