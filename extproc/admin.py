@@ -53,22 +53,12 @@ async def _no_metrics(accept: str) -> Page:
     return page((), accept)
 
 
-def application(
-    *,
-    readiness: Readiness,
-    jwks: str,
-    traces: TraceStore,
-    hosts: tuple[str, ...] = (),
-    gauges: Gauges = _no_gauges,
-    metrics: Exposition = _no_metrics,
-    operators: Operators | None = None,
-) -> Starlette:
-    """The admin application.
+async def _to_traces(_: Request) -> Response:
+    return RedirectResponse("/traces", 303)
 
-    `readiness` gives what is not ready, as (part, reason), and is asked at each probe; `jwks` is the key set as JSON;
-    `gauges` gives what is in hand now, as (name, count); `metrics` gives what Prometheus reads, by the Accept header;
-    `hosts` are names, besides addresses and names that no stranger's DNS can have, by which people reach the traces.
-    """
+
+def _for_machines(readiness: Readiness, jwks: str, gauges: Gauges, metrics: Exposition) -> list[Route]:
+    """What probes, Envoy and Prometheus ask for, whatever name they ask by."""
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"live": True})
@@ -90,16 +80,35 @@ def application(
         found = await metrics(request.headers.get("accept", ""))
         return Response(found.body, headers={"content-type": found.content_type})
 
-    async def root(_: Request) -> Response:
-        return RedirectResponse("/traces", 303)
-
-    routes = [
-        Route("/", _known_hosts(root, hosts)),
+    return [
         Route("/livez", livez),
         Route("/readyz", readyz),
         Route("/gauges", in_hand),
         Route("/metrics", measured),
         Route("/.well-known/jwks.json", keys),
+    ]
+
+
+def application(
+    *,
+    readiness: Readiness,
+    jwks: str,
+    traces: TraceStore,
+    hosts: tuple[str, ...] = (),
+    gauges: Gauges = _no_gauges,
+    metrics: Exposition = _no_metrics,
+    operators: Operators | None = None,
+) -> Starlette:
+    """The admin application.
+
+    `readiness` gives what is not ready, as (part, reason), and is asked at each probe; `jwks` is the key set as JSON;
+    `gauges` gives what is in hand now, as (name, count); `metrics` gives what Prometheus reads, by the Accept header;
+    `hosts` are names, besides addresses and names that no stranger's DNS can have, by which people reach the traces.
+    """
+
+    routes = [
+        *_for_machines(readiness, jwks, gauges, metrics),
+        Route("/", _known_hosts(_to_traces, hosts)),
         Route("/traces", _known_hosts(list_of(traces), hosts)),
         Route("/traces.json", _known_hosts(list_of(traces), hosts)),
         Route("/traces/{trace_id}", _known_hosts(one_of(traces), hosts)),

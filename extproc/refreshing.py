@@ -79,9 +79,8 @@ class Refreshing:
         self._metrics = metrics or Metrics()
         self._flights: dict[bytes, Flight] = {}
         self._resting: dict[bytes, tuple[int, int]] = {}  # until when, and how long
-        self._unwritten: dict[
-            bytes, tuple[Session, bytes]
-        ] = {}  # with the holder of its lock, which could not be given back
+        # what could not be written, with the holder of its lock, which could not be given back
+        self._unwritten: dict[bytes, tuple[Session, bytes]] = {}
 
     def resting(self, session: Session) -> bool:
         """Whether a refresh failed a moment ago: then no other is tried yet."""

@@ -133,44 +133,54 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _supported(settings: Settings, name: str, document: dict[str, Any]) -> Iterator[Finding]:
-    """Lists of the metadata (Discovery section 3) that lack what the settings ask for. A list that is absent says nothing."""
-    provider, part = settings.providers[name], f"providers.{name}"
+class _Lists:
+    """Lists of the metadata. One that is absent says nothing."""
 
-    def lacking(key: str, wanted: Sequence[str]) -> list[str]:
-        listed = document.get(key)
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+
+    def lacking(self, key: str, wanted: Sequence[str]) -> list[str]:
+        listed = self._document.get(key)
         return [each for each in wanted if each not in listed] if isinstance(listed, list) else []
 
-    def listed(key: str) -> str:
-        return ", ".join(map(str, document.get(key, [])[:12]))
+    def said(self, key: str) -> str:
+        return ", ".join(map(str, self._document.get(key, [])[:12]))
 
-    if lacking("response_types_supported", ["code"]):
+
+def _supported(settings: Settings, name: str, document: dict[str, Any]) -> Iterator[Finding]:
+    """Lists of the metadata (Discovery section 3) that lack what the settings ask for."""
+    lists = _Lists(document)
+    yield from _protocol(settings.providers[name], f"providers.{name}", lists)
+    if not isinstance(document.get("code_challenge_methods_supported"), list):
+        what = "it does not say that it supports PKCE with S256; we send it, and it may be ignored"
+        yield warning(f"providers.{name}", what, "see at the provider whether PKCE can be required of this client")
+    yield from _asked_for(settings, name, lists)
+
+
+def _protocol(provider: ProviderSettings, part: str, lists: _Lists) -> Iterator[Finding]:
+    if lists.lacking("response_types_supported", ["code"]):
         yield error(
             part,
             "it does not support the response type code",
             "choose a client and flow with authorization codes at the provider",
         )
-    if lacking(key := "id_token_signing_alg_values_supported", [provider.id_token_signed_response_alg]):
+    if lists.lacking(key := "id_token_signing_alg_values_supported", [provider.id_token_signed_response_alg]):
         what = f"it does not sign ID tokens with {provider.id_token_signed_response_alg}"
-        yield error(
-            f"{part}.id_token_signed_response_alg",
-            what,
-            f"it signs with {listed(key)}: set one of these, as registered",
-        )
-    if provider.auth_method != "none" and lacking(
-        key := "token_endpoint_auth_methods_supported", [provider.auth_method]
-    ):
-        what = f"its token endpoint does not take {provider.auth_method}"
-        yield error(
-            f"{part}.token_endpoint_auth_method", what, f"it takes {listed(key)}: set one of these, as registered"
-        )
-    for scope in lacking("scopes_supported", provider.scopes):
+        remedy = f"it signs with {lists.said(key)}: set one of these, as registered"
+        yield error(f"{part}.id_token_signed_response_alg", what, remedy)
+    key, method = "token_endpoint_auth_methods_supported", provider.auth_method
+    if method != "none" and lists.lacking(key, [method]):
+        remedy = f"it takes {lists.said(key)}: set one of these, as registered"
+        yield error(f"{part}.token_endpoint_auth_method", f"its token endpoint does not take {method}", remedy)
+
+
+def _asked_for(settings: Settings, name: str, lists: _Lists) -> Iterator[Finding]:
+    """Scopes, refresh tokens, acr: of these, some providers list not all."""
+    part = f"providers.{name}"
+    for scope in lists.lacking("scopes_supported", settings.providers[name].scopes):
         what = f"it does not list the scope {scope}; some providers list not all"
         yield warning(f"{part}.scopes", what, "leave it out, or see at the provider that this client may have it")
-    if not isinstance(document.get("code_challenge_methods_supported"), list):
-        what = "it does not say that it supports PKCE with S256; we send it, and it may be ignored"
-        yield warning(part, what, "see at the provider whether PKCE can be required of this client")
-    if settings.session.refresh == "auto" and lacking("grant_types_supported", ["refresh_token"]):
+    if settings.session.refresh == "auto" and lists.lacking("grant_types_supported", ["refresh_token"]):
         yield warning(
             f"{part}.scopes",
             "it lists no refresh_token grant: tokens cannot be renewed",
@@ -178,9 +188,9 @@ def _supported(settings: Settings, name: str, document: dict[str, Any]) -> Itera
         )
     for application in settings.protected:
         wanted = settings.applications[application]
-        if wanted.provider == name and (gone := lacking("acr_values_supported", wanted.acr_values)):
+        if wanted.provider == name and (gone := lists.lacking(key := "acr_values_supported", wanted.acr_values)):
             what = f"the provider does not list {', '.join(gone)}"
-            yield warning(f"applications.{application}.acr_values", what, f"it lists {listed('acr_values_supported')}")
+            yield warning(f"applications.{application}.acr_values", what, f"it lists {lists.said(key)}")
 
 
 def _logout(

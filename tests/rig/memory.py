@@ -45,10 +45,13 @@ def limited(size: int) -> Iterator[Group]:
             folder.mkdir()
         except OSError:
             continue
+        if not (folder / limit).exists():  # a folder like any other, or memory is not counted there
+            folder.rmdir()
+            continue
         try:
             with suppress(OSError):
                 (folder / limit).write_text(str(size))
-            if not (folder / limit).exists() or int((folder / limit).read_text()) != size:
+            if int((folder / limit).read_text()) != size:
                 continue
             yield Group(folder, peak)
             return
