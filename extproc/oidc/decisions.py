@@ -115,7 +115,7 @@ def admit(application: Application, session: Session, now: int) -> Continue:
     """A signed-in request goes on, and the browser gets an assertion, so that the next ones need not come here."""
     identity = application.identity_headers(session.claims)
     lasts = session.lasts(application, now)
-    renewed = application.assertion_cookie(identity, now, session.not_after(application, now), lasts)
+    renewed = application.assertion_cookie(session.id.handle, identity, now, session.not_after(application, now), lasts)
     headers = identity + bearer(application, session, now)
     present = {name for name, _ in headers}
     return Continue(

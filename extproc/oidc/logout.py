@@ -6,6 +6,7 @@ from extproc.oidc.application import Application
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.session import Session
+from extproc.oidc.session_cookie import data_names
 
 
 def end_session_url(application: Application, metadata: ProviderMetadata, session: Session, state: str) -> str | None:
@@ -40,7 +41,10 @@ def may_get(request: Request) -> bool:
 
 
 def expired(application: Application, request: Request) -> tuple[Cookie, ...]:
-    """The cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever."""
+    """Expires the cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever.
+
+    A cookie that came with several values stays: somebody planted one of that name, and the other may be the browser's own session.
+    """
     names = application.cookies
-    present = {name for name, _ in request.cookies(names.prefix)}
-    return tuple(names.expired(name) for name in (*names.sessions, names.assertion) if name in present)
+    single = (name for name in (names.session, names.assertion) if request.cookie(name) is not None)
+    return tuple(names.expired(name) for name in (*single, *data_names(application, request)))

@@ -31,6 +31,7 @@ from extproc import contract
 from extproc.health import Health
 from extproc.oidc.assertion import AssertionProfile, jwks, mint
 from extproc.oidc.seal import KeyRing
+from extproc.oidc.session import SessionId
 from extproc.settings import Settings
 
 SECRET = "not-a-secret-but-32-bytes-or-more-of-text"
@@ -44,10 +45,15 @@ def settings(**changes: Any) -> Settings:
     return Settings.model_validate_json(json.dumps(base))
 
 
-def assertion(made: Settings, name: str, *, ring: KeyRing = RING, life: int = 60, **headers: str) -> str:
+SESSION = SessionId.of(b"s" * 32)
+
+
+def assertion(
+    made: Settings, name: str, *, ring: KeyRing = RING, life: int = 60, session: SessionId = SESSION, **headers: str
+) -> str:
     """A good assertion of an application, as the processor mints it."""
     values = [(key.replace("_", "-"), value) for key, value in headers.items()] or [("x-auth-sub", "alice")]
-    token = mint(ring, AssertionProfile(made.url(name), name, life), values, int(time.time()), 1 << 40)
+    token = mint(ring, AssertionProfile(made.url(name), name, life), session.handle, values, int(time.time()), 1 << 40)
     assert token is not None
     return token
 

@@ -254,7 +254,10 @@ COOKIES = [
     ("a=1;OURS;b=2", "a=1;b=2"),
     ("a=1;  OURS ;  b=2", "a=1;  b=2"),
     ("OURS;OURS;a=1;OURS", "a=1"),
-    ("a=1,OURS,b=2", "a=1,b=2"),
+    # a comma separates nothing; what looks like ours behind one goes to nobody, in case the application lets it separate
+    ("a=1,OURS,b=2", "a=1"),
+    ("a=1, OURS; b=2,3", "a=1; b=2,3"),
+    ("a=1,2; OURS; b=3", "a=1,2; b=3"),
     ("a=OURS", "a=OURS"),
     ("a=xOURS; b=extproc-session-main", "a=xOURS; b=extproc-session-main"),
     ("xOURS; a=1", "xOURS; a=1"),
@@ -274,6 +277,8 @@ COOKIES = [
         "__Host-extproc-session-wiki=abc",
         "extproc-login-main-1f=x.y",
         "__Host-extproc-assertion-z=a=b",
+        "extproc-data-main.00ff.12.0=4.abc",
+        "extproc-used-wiki.00ff=abc",
     ],
 )
 @pytest.mark.parametrize("path", ["/public/", "/assets/"])
@@ -293,4 +298,4 @@ def test_hdr_18_extp_19_long_and_split_cookies_stay_whole(plain: Gateway, world:
     whole, split = world.upstream.received
     assert whole.values("cookie") == [long]
     assert "extproc" not in split.raw.decode()
-    assert split.values("cookie")[0].replace(",", ";").replace(" ", "") == "a=1;b=2"
+    assert split.values("cookie") == ["a=1; b=2"]

@@ -40,10 +40,10 @@ from extproc.oidc.id_token import UserInfo, verify_id_token
 from extproc.oidc.index import IndexEntry, written_tags
 from extproc.oidc.logout import end_session_url
 from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.own_sessions import EVERYWHERE, address, handle, page, page_of_one
+from extproc.oidc.own_sessions import EVERYWHERE, address, page, page_of_one
 from extproc.oidc.refresh import looked_up, renewed
 from extproc.oidc.seal import KeyRing, b64encode
-from extproc.oidc.session import Session, SessionId, establish, from_record, to_record
+from extproc.oidc.session import Session, SessionId, establish, from_record, handle_of, to_record
 from extproc.oidc.session_cookie import read_session, session_cookies
 from extproc.oidc.step_up import Demand
 from extproc.oidc.token import RefreshResponse, TokenResponse
@@ -355,7 +355,7 @@ def test_the_page_of_the_one_session_that_is_known():
 
 def test_the_page_s_address_and_how_a_session_is_called_there():
     assert address(APP) == "https://app.example/oauth2/sessions" and address(APP, stale=True).endswith("?stale")
-    assert handle(bytes(range(32))) == "0001020304050607"
+    assert handle_of(bytes(range(32))) == "0001020304050607"
 
 
 def test_a_stale_form_is_answered_by_its_reason():
