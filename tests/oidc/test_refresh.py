@@ -128,7 +128,9 @@ def test_conf_24_the_grant_has_the_refresh_token_and_the_new_tokens_take_the_pla
 
 def test_refr_09_what_the_provider_leaves_out_stays_as_it_was():
     new = renewed(APP, SESSION, answer(refresh_token=None, id_token=None, expires_in=None), key_set(), LATER)
-    assert new == replace(SESSION, access_token="at2", access_issued=LATER, access_expires=LATER + 300, touched=LATER, generation=1)
+    assert new == replace(
+        SESSION, access_token="at2", access_issued=LATER, access_expires=LATER + 300, touched=LATER, generation=1
+    )
 
 
 @pytest.mark.parametrize(
