@@ -34,11 +34,6 @@ def may_post(application: Application, request: Request) -> bool:
     return site == "same-origin" if site else request.header("origin") == application.origin
 
 
-def may_get(request: Request) -> bool:
-    """A logout by GET: a link on our own pages, or an address typed by the user. Everything else is asked first."""
-    return request.header("sec-fetch-site") in ("same-origin", "none")
-
-
 def expired(application: Application, request: Request) -> tuple[Cookie, ...]:
     """The cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever."""
     names = application.cookies
