@@ -58,7 +58,16 @@ def is_framed(request: Request) -> bool:
     if is_prefetch(request):
         return False
     mode, dest = request.header("sec-fetch-mode"), request.header("sec-fetch-dest")
-    return mode in ("navigate", "") and dest in _FRAMES
+    if mode or dest:
+        return mode == "navigate" and dest in _FRAMES
+    return _looks_like_one(request, explicit=True)
+
+
+def is_report(request: Request) -> bool:
+    """Whether a browser POSTs it by itself beside something else: the ping of a link that leads elsewhere, a report on a page."""
+    return (
+        request.header("content-type").lower().startswith("text/ping") or request.header("sec-fetch-dest") == "report"
+    )
 
 
 def _looks_like_one(request: Request, *, explicit: bool) -> bool:
