@@ -386,7 +386,7 @@ def by_nobody(head: dict[str, str]) -> dict[str, str]:
     return {f"sec-fetch-{name}" if name in ("site", "mode", "dest") else name: value for name, value in said.items()}
 
 
-def test_web_11_a_get_that_no_person_made_ends_nothing_and_sets_nothing(stack, user):
+def test_web_19_a_get_that_no_person_made_ends_nothing_and_sets_nothing(stack, user):
     signs_in(stack, user, "/private", "/wiki/")
     for way, head in BY_NOBODY.items():
         answer = user.request("GET", stack.url("/oauth2/logout"), headers=by_nobody(head))
@@ -399,7 +399,7 @@ def test_web_11_a_get_that_no_person_made_ends_nothing_and_sets_nothing(stack, u
     assert out.headers["location"].startswith(f"{stack.provider.issuer}/logout?") and not lives(stack, user)
 
 
-def test_flow_12_a_callback_that_no_person_brought_spends_nothing_and_the_person_s_own_signs_in(stack, user):
+def test_web_19_a_callback_that_no_person_brought_spends_nothing_and_the_person_s_own_signs_in(stack, user):
     answer = user.navigate(stack.url("/private?a=1"))
     callback = user.navigate(answer.headers["location"]).headers["location"]
     for way, head in BY_NOBODY.items():
@@ -407,6 +407,7 @@ def test_flow_12_a_callback_that_no_person_brought_spends_nothing_and_the_person
             continue  # looks like the page itself, and knows state and code
         answer = user.request("GET", callback, headers=by_nobody(head))
         assert (answer.status_code, "set-cookie" in answer.headers) == (403, False), (way, answer.text)
+        assert answer.headers["referrer-policy"] == "no-referrer"  # its address has a code, which is good still
     assert stack.provider.seen("/token") == []
     assert user.navigate(callback).headers["location"] == stack.url("/private?a=1") and lives(stack, user)
 

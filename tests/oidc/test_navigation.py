@@ -156,8 +156,8 @@ def test_every_endpoint_has_its_rows() -> None:
 
 
 @pytest.mark.parametrize(("endpoint", "signed_in"), ROWS)
-@rows("web_11", "redi_10")
-def test_a_get_that_no_person_made_changes_nothing(endpoint: str, signed_in: bool) -> None:
+@rows("redi_10", "flow_12")
+def test_web_19_a_get_that_no_person_made_changes_nothing(endpoint: str, signed_in: bool) -> None:
     row, wrong = ROWS[endpoint, signed_in], []
     for way in WAYS:
         ours, _, theirs = row.get(way, row["else"]).partition("|")
@@ -169,6 +169,7 @@ def test_a_get_that_no_person_made_changes_nothing(endpoint: str, signed_in: boo
 
 
 @pytest.mark.parametrize(("endpoint", "signed_in"), ROWS)
+@rows("web_19")
 def test_a_head_changes_nothing_whoever_sends_it(endpoint: str, signed_in: bool) -> None:
     """No browser's navigation is a HEAD, and a client that has no body has no page for its user either."""
     expected = BY_HEAD.get(endpoint, "method_not_allowed")
@@ -180,7 +181,7 @@ def test_a_head_changes_nothing_whoever_sends_it(endpoint: str, signed_in: bool)
 
 
 @pytest.mark.parametrize(("endpoint", "signed_in"), ROWS)
-def test_a_post_changes_something_from_our_own_origin_alone(endpoint: str, signed_in: bool) -> None:
+def test_web_11_a_post_changes_something_from_our_own_origin_alone(endpoint: str, signed_in: bool) -> None:
     """Whatever made it: a prefetch or a picture cannot, and a script of our own origin is the application itself."""
     changes = {"logout": "end", "sessions": "end own" if signed_in else "login_required"}
     for way in ("document", "worker", "old", "frame", "script"):

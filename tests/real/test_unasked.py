@@ -144,7 +144,7 @@ def signed_out(context: BrowserContext, stack: Stack) -> bool:
 
 
 @pytest.mark.parametrize("way", PAGES)
-@rows("web_11", "redi_10", "flow_04")
+@rows("web_19", "redi_10")
 def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
     stack: Stack, context: BrowserContext, way: str
 ) -> None:
@@ -172,7 +172,7 @@ def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
     assert signed_out(context, stack) and reasons.end_with("signed_out")
 
 
-@rows("web_11")
+@rows("web_19")
 def test_a_typed_address_signs_out_and_a_ping_does_not(stack: Stack, context: BrowserContext) -> None:
     """A ping is what a browser POSTs beside following a link that leads elsewhere."""
     page, reasons = context.new_page(), Reasons(stack, LOGOUT)
