@@ -195,6 +195,10 @@ def test_web_11_a_post_changes_something_from_our_own_origin_alone(endpoint: str
                 elif endpoint == "signed-out":
                     expected = "signed_out_page"
                 assert got == expected, (head, site, origin)
+            for kind in ({"content_type": "text/ping"}, {"content_type": "Text/PING;x"}, {"sec_fetch_dest": "report"}):
+                if endpoint in changes:  # what a browser posts by itself beside something else
+                    said = asked(endpoint, "POST", head | kind, site, origin="https://app.example")
+                    assert answered(said, signed_in) == "cross_site_logout", (head, site, kind)
 
 
 PAGES = dict.fromkeys(("document", "worker", "undirected", "old"), "login")
