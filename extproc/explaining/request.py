@@ -25,9 +25,10 @@ from extproc.oidc.answers import (
     ShowOwn,
 )
 from extproc.oidc.application import Application
-from extproc.oidc.decisions import decide, is_navigation
+from extproc.oidc.decisions import decide
 from extproc.oidc.errors import OIDCError
 from extproc.oidc.http import Request
+from extproc.oidc.navigation import is_prefetch, is_user_navigation
 from extproc.oidc.provider_logout import is_back_channel
 from extproc.oidc.reasons import REASONS
 from extproc.service import applications
@@ -145,14 +146,16 @@ def _decided(settings: Settings, application: Application, request: Request, cho
 
 
 def navigation(request: Request) -> str:
-    """Why it is a navigation, or none. See is_navigation."""
-    yes = is_navigation(request)
+    """Why it is a navigation, or none. See is_user_navigation."""
+    yes = is_user_navigation(request)
     mode, so = (
         request.header("sec-fetch-mode"),
         "so a person looks at it" if yes else "so it is no page that a person looks at",
     )
     if request.header("upgrade"):
         return "it is an upgrade, " + so
+    if is_prefetch(request):
+        return "the browser asks ahead of time (Sec-Purpose or Purpose), " + so
     if mode:
         return f"{request.method} with Sec-Fetch-Mode {mode}, Sec-Fetch-Dest {request.header('sec-fetch-dest') or 'none'}: {so}"
     html = "accepts HTML" if "text/html" in request.header("accept").lower() else "does not ask for HTML"

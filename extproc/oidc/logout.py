@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 from extproc.oidc.application import Application
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.navigation import is_report
 from extproc.oidc.session import Session
 from extproc.oidc.session_cookie import data_names
 
@@ -31,13 +32,10 @@ def signed_out_url(application: Application) -> str:
 
 def may_post(application: Application, request: Request) -> bool:
     """A logout by POST comes from our own origin. Browsers always write Sec-Fetch-Site on trustworthy origins; Origin is for the rest."""
+    if is_report(request):
+        return False
     site = request.header("sec-fetch-site")
     return site == "same-origin" if site else request.header("origin") == application.origin
-
-
-def may_get(request: Request) -> bool:
-    """A logout by GET: a link on our own pages, or an address typed by the user. Everything else is asked first."""
-    return request.header("sec-fetch-site") in ("same-origin", "none")
 
 
 def expired(application: Application, request: Request) -> tuple[Cookie, ...]:

@@ -251,7 +251,8 @@ def _(stack, user, code):
 @case("frontchannel_logout")
 def _(stack, user, code):
     query = urlencode({"iss": stack.provider.issuer, "sid": stack.provider.claims["sid"]})
-    return user.navigate(stack.url(f"/oauth2/frontchannel-logout?{query}"))
+    frame = {"sec-fetch-dest": "iframe", "sec-fetch-user": ""}
+    return user.navigate(stack.url(f"/oauth2/frontchannel-logout?{query}"), headers=frame)
 
 
 @case("backchannel_logout")
@@ -298,6 +299,11 @@ def _(stack, user, code):
 @case("cross_site_logout")
 def _(stack, user, code):
     return user.navigate(stack.url("/oauth2/logout"), "POST", page="http://evil.localhost/", content=b"")
+
+
+@case("user_navigation_required")
+def _(stack, user, code):
+    return user.navigate(stack.url("/oauth2/logout"), headers={"sec-purpose": "prefetch;prerender"})
 
 
 @case("body_too_large")

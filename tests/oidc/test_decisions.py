@@ -127,6 +127,7 @@ def test_a_public_path_goes_on_without_identity():
         {"sec_fetch_mode": "", "method": "OPTIONS", "access_control_request_method": "GET"},
         {"method": "OPTIONS"},
         {"method": "PUT"},
+        {"method": "HEAD"},
         {
             "sec_fetch_mode": "",
             "sec_fetch_dest": "",
@@ -150,7 +151,8 @@ def test_redi_10_what_is_no_navigation_gets_401_and_no_cookie(headers):
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"method": "HEAD"}, {"sec_fetch_mode": "", "sec_fetch_dest": ""}, {"method": "POST"}]
+    "headers",
+    [{}, {"sec_fetch_dest": "empty"}, {"sec_fetch_mode": "", "sec_fetch_dest": ""}, {"method": "POST"}],
 )
 def test_redi_09_a_navigation_starts_a_login(headers):
     assert decide(APP, request(**headers), None, NOW) == Authenticate("/wanted?a=1", ())

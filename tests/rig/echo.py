@@ -4,6 +4,7 @@
         app.url                 # http://127.0.0.1:PORT
         app.requests            # every Received so far, in order
         app.seen("/private")    # those whose path is that
+        app.pages["/wiki"] = "text/html", "<img src=/x>"     # a page of its own at that path, by any query
 
 Its query tells it how to answer: echo-status=503, echo-delay=SECONDS, echo-cache=SECONDS (Cache-Control: public),
 echo-cookie=NAME (a cookie of its own), echo-size=BYTES (so much text instead), echo-events=1 (an event stream that never
@@ -59,6 +60,7 @@ class Echo:
 
     def __init__(self, port: int = 0) -> None:
         self.requests: list[Received] = []
+        self.pages: dict[str, tuple[str, str]] = {}
         self._listening = socket.create_server(("127.0.0.1", port), backlog=1024)
         self.port: int = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -133,9 +135,10 @@ class Echo:
             return False
         await asyncio.sleep(float(query.get("echo-delay", 0)))
         size = int(query.get("echo-size", 0))
-        text = b"x" * size if size else json.dumps(request.as_json()).encode()
+        kind, page = self.pages.get(request.path, ("application/json", json.dumps(request.as_json())))
+        text = b"x" * size if size else page.encode()
         lines = [f"HTTP/1.1 {query.get('echo-status', '200')} Said", f"content-length: {len(text)}"]
-        lines += ["content-type: application/json", "x-app: echo"]
+        lines += [f"content-type: {kind}", "x-app: echo"]
         if "echo-cache" in query:
             lines.append(f"cache-control: public, max-age={query['echo-cache']}")
         if "echo-cookie" in query:
