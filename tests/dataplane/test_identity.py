@@ -184,7 +184,7 @@ def test_a_cookie_that_comes_twice_goes_to_the_processor(plain: Gateway, world: 
     assert world.upstream.received == []
 
 
-def test_an_assertion_counts_beside_the_session_that_it_was_made_for_alone(
+def test_cook_27_an_assertion_counts_beside_the_session_that_it_was_made_for_alone(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
     """Findings 30 and its kind: an answer that comes late sets the assertion of who has signed out."""
@@ -238,7 +238,7 @@ PLANTED = [
 
 
 @pytest.mark.parametrize("what", ["session", "assertion", "both", "login"])
-def test_env_23_what_a_neighbouring_host_plants_is_nobody_s(
+def test_cook_26_what_a_neighbouring_host_plants_is_nobody_s(
     plain: Gateway, world: World, asked: list[Asked], what: str
 ) -> None:
     """Finding 1: to the processor it is as if nothing of ours had come, and Envoy believes none of it."""
@@ -258,7 +258,7 @@ def test_env_23_what_a_neighbouring_host_plants_is_nobody_s(
     assert world.upstream.received == []
 
 
-def test_env_23_what_is_planted_takes_nothing_from_who_is_signed_in(
+def test_cook_26_what_is_planted_takes_nothing_from_who_is_signed_in(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
     mallory = SessionId.of(b"m" * 32)

@@ -58,6 +58,8 @@ Line = dict[str, Any]
 class Stack:
     """Nothing runs before `with`; nothing after."""
 
+    names: tuple[str, ...] = ("localhost", "127.0.0.1")  # in the certificate
+
     def __init__(
         self,
         provider: Provider | None = None,
@@ -239,7 +241,7 @@ class Stack:
         if self.authority is None:
             return None
         self.fingerprint = self.authority.issue(
-            "localhost", "127.0.0.1", certificate=self.directory / "tls.pem", key=self.directory / "tls.key"
+            *self.names, certificate=self.directory / "tls.pem", key=self.directory / "tls.key"
         )
         ca_file = self.directory / "ca.pem"
         ca_file.write_bytes(self.authority.pem)
