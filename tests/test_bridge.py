@@ -16,7 +16,7 @@ def run(request):
 
 
 async def until(check) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not check():
             await asyncio.sleep(0.005)
 

@@ -123,7 +123,7 @@ def serving(request):
                     assert await stream.code() == grpc.StatusCode.OK
                     return answers
 
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     try:
                         await test(call)
                     finally:

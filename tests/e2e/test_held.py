@@ -41,7 +41,7 @@ def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds
         callbacks = [to_callback(stack, user, f"/page/{n}") for n, user in enumerate(users)]
         with stack.provider.holding("/token"):
             answers = [pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)]
-            wait_until(lambda: sum(answer.done() for answer in answers) == 7 and stack.provider.held == 5, 10)
+            wait_until(lambda: sum(answer.done() for answer in answers) == 7 and stack.provider.held == 5, 60)
             refused = [n for n, answer in enumerate(answers) if answer.done()]
             for n in refused:
                 answer = answers[n].result()
@@ -61,7 +61,7 @@ def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds
         ]
         for n in refused:  # a reload of the very same address
             assert users[n].navigate(callbacks[n]).headers["location"] == stack.url(f"/page/{n}")
-        wait_until(lambda: gauges(stack)["held.callback"] == 0, 5)
+        wait_until(lambda: gauges(stack)["held.callback"] == 0, 60)
         for user in users:
             user.close()
 
@@ -84,7 +84,7 @@ def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
                 answers = [
                     pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)
                 ]
-                wait_until(lambda: sum(answer.done() for answer in answers) == 2 and stuck.held == 2, 10)
+                wait_until(lambda: sum(answer.done() for answer in answers) == 2 and stuck.held == 2, 60)
                 with stack.user() as free:
                     assert free.go(stack.url("/two/x")).status_code == 200
             assert sorted(answer.result().status_code for answer in answers) == [303, 303, 503, 503]
@@ -104,10 +104,10 @@ def test_extp_04_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_hel
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
-            wait_until(lambda: stack.provider.held == 1, 5)
+            wait_until(lambda: stack.provider.held == 1, 60)
             time.sleep(2)  # twice what Envoy waits without the override
             assert not answer.done()
-        assert answer.result(10).status_code == 303
+        assert answer.result(60).status_code == 303
 
 
 @rows("extp_05", "rel_29")
@@ -120,16 +120,16 @@ def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None
         with stack.provider.holding(where):
             with socket.create_connection(("127.0.0.1", stack.port)) as connection:
                 connection.sendall(head.encode())
-                wait_until(lambda: stack.provider.held == 1, 10)
+                wait_until(lambda: stack.provider.held == 1, 60)
             if where == "/me":
-                wait_until(lambda: stack.provider.revoked, 10)  # what can be cancelled is, at once
+                wait_until(lambda: stack.provider.revoked, 60)  # what can be cancelled is, at once
             else:
                 time.sleep(0.3)
                 assert stack.provider.held == 1  # the exchange that was sent is finished
         # and its tokens are given back
-        wait_until(lambda: len(stack.provider.revoked) == 1, 10)
+        wait_until(lambda: len(stack.provider.revoked) == 1, 60)
         assert len(stack.provider.redeemed) == 1
-        wait_until(lambda: gauges(stack)["held.callback"] == 0, 10, every=0.2)
+        wait_until(lambda: gauges(stack)["held.callback"] == 0, 60, every=0.2)
 
 
 async def abandon(callbacks: list[tuple[str, str]]) -> None:
@@ -160,16 +160,16 @@ def test_rel_29_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind
                     callbacks.append((callback, user.cookies.header(callback)))
             with stack.provider.holding("/token"):
                 trio.run(abandon, callbacks)
-        wait_until(lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 15)
+        wait_until(lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 60)
         wait_until(
             lambda: (
                 gauges(stack)["trio.tasks"] <= base["trio.tasks"] + 2
                 and gauges(stack)["asyncio.tasks"] <= base["asyncio.tasks"] + 2
             ),
-            15,
+            60,
             every=1,
         )
-        wait_until(lambda: descriptors(stack) <= fds + 40, 25)  # kept-alive connections, bounded by the pool
+        wait_until(lambda: descriptors(stack) <= fds + 40, 60)  # kept-alive connections, bounded by the pool
         assert stack.stat("cluster.processor.upstream_rq_active") == 0
         assert stack.stat("http.in.ext_proc.failure_mode_allowed") == 0
         assert "internal_error" not in stack.extproc.output()
@@ -186,7 +186,7 @@ def test_rel_22_a_processor_killed_between_redirect_and_callback_completes_the_l
         assert signed_in.navigate(stack.url("/private")).status_code >= 500  # down is an error, never a way in
         stack.app.requests.clear()
         stack.start_extproc()
-        wait_until(lambda: user.navigate(callback).headers.get("location") == stack.url("/wanted?a=1"), 10, every=0.3)
+        wait_until(lambda: user.navigate(callback).headers.get("location") == stack.url("/wanted?a=1"), 60, every=0.3)
         assert signed_in.navigate(stack.url("/private")).status_code == 200  # and sessions are still there
 
 
@@ -195,9 +195,9 @@ def test_rel_23_a_processor_killed_in_mid_exchange_leaves_no_half_session() -> N
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
-            wait_until(lambda: stack.provider.held == 1, 5)
+            wait_until(lambda: stack.provider.held == 1, 60)
             stack.kill_extproc()
-            assert answer.result(10).status_code >= 500
+            assert answer.result(60).status_code >= 500
         stack.start_extproc()
         assert user.navigate(callback).status_code == 400 and len(stack.provider.seen("/token")) == 1
         assert user.go(stack.url("/private")).status_code == 200
@@ -208,10 +208,10 @@ def test_rel_24_sigterm_lets_a_held_login_finish() -> None:
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
-            wait_until(lambda: stack.provider.held == 1, 5)
+            wait_until(lambda: stack.provider.held == 1, 60)
             stopped = pool.submit(stack.stop_extproc)
-            wait_until(lambda: '"draining"' in stack.extproc.output(), 5)
-        assert answer.result(10).status_code == 303 and stopped.result(20) == 0
+            wait_until(lambda: '"draining"' in stack.extproc.output(), 60)
+        assert answer.result(60).status_code == 303 and stopped.result(60) == 0
         lines = [json.loads(line) for line in stack.extproc.output().splitlines()]
         assert lines[-1]["event"] == "stopped"
         stack.start_extproc()
@@ -315,8 +315,8 @@ def test_two_processors_share_logins_and_sessions() -> None:
             "second", argv, log=stack.directory / "second.log", env={"PYTHONPATH": str(ROOT)}, cwd=stack.directory
         )
         undo.callback(second.stop)
-        second.wait_ready(lambda: '"serving"' in second.output(), 20)
-        wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 20, "Envoy to find both")
+        second.wait_ready(lambda: '"serving"' in second.output(), 60)
+        wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 60, "Envoy to find both")
         for _ in range(10):  # row REL-36: redirect, callback, page and logout fall on whichever is next
             with stack.user() as user:
                 assert user.go(stack.url("/private")).status_code == 200

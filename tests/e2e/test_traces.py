@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from rig.liar import Liar
 from rig.processes import wait_until
 from rig.stack import Stack
+from rig.traced import one_tree
 
 
 def to_callback(stack, user):
@@ -21,15 +22,17 @@ def trace(stack, trace_id):
 
 
 def spans(stack, trace_id, wanted):
-    """The trace's spans, once those that are wanted have arrived: Envoy's come a little later."""
+    """The trace's spans, once they are one tree and those that are wanted have arrived: Envoy's come a little later."""
     found = {}
 
     def there():
         answer = trace(stack, trace_id)
         found.update(answer.json() if answer.status_code == 200 else {})
-        return answer.status_code == 200 and wanted(found["spans"])
+        if answer.status_code != 200:
+            return False
+        return one_tree((span["span_id"], span["parent_id"]) for span in found["spans"]) and wanted(found["spans"])
 
-    wait_until(there, 15, "the spans", every=0.3)
+    wait_until(there, 60, "the spans", every=0.3)
     return found["spans"]
 
 
@@ -134,7 +137,7 @@ def test_spans_are_exported_where_the_standard_variables_say(collector):
             ]
             return [span for span in every if span.trace_id.hex() == trace_id and span.name == "POST /token"]
 
-        wait_until(exported, 10)
+        wait_until(exported, 60)
         path, export = received[0]
         assert path == "/v1/traces"
         attributes = {a.key: a.value.string_value for a in export.resource_spans[0].resource.attributes}

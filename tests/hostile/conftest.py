@@ -35,7 +35,7 @@ def stack(running: Stack) -> Iterator[Stack]:
     yield running
     liar.answers.clear()
     assert running.extproc.pid == pid and running.extproc.exit_code is None
-    wait_until(lambda: not any(held(running).values()), 15, "what is in hand to end", every=0.1)
+    wait_until(lambda: not any(held(running).values()), 60, "what is in hand to end", every=0.1)
     assert '"internal_error"' not in running.extproc.output()[written:]
     assert running.stat("http.in.ext_proc.failure_mode_allowed") == 0
 

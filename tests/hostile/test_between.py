@@ -182,7 +182,7 @@ def test_what_a_network_does_is_a_page_and_over_when_it_is_over(gateway: Gateway
     stack = gateway.stack
     for received in stack.app.requests:
         assert received.values("x-auth-sub") == [received.path.removeprefix("/of/")]
-    wait_until(lambda: not any(held(stack).values()), 15, "what is in hand to end")
+    wait_until(lambda: not any(held(stack).values()), 60, "what is in hand to end")
     assert stack.extproc.exit_code is None and ended_without_an_answer(stack) == 0
     assert '"internal_error"' not in stack.extproc.output()
 

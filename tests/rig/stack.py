@@ -99,7 +99,7 @@ class Stack:
 
     # what it says
 
-    def access_log(self, wanted: Callable[[Line], object] | None = None, timeout: float = 15) -> list[Line]:
+    def access_log(self, wanted: Callable[[Line], object] | None = None, timeout: float = 60) -> list[Line]:
         """Envoy's access log. With `wanted`: waits for such a line, and gives those alone."""
         end = time.monotonic() + timeout
         while True:

@@ -248,7 +248,7 @@ class WebUser:
         password: str = "secret",
         *,
         verify: ssl.SSLContext | bool = True,
-        timeout: float = 20,
+        timeout: float = 60,
     ) -> None:
         self.user, self.password = user, password
         self.cookies = CookieJar()
