@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from rig.patience import LEAST, PATIENCE
+from rig.clients import LEAST, PATIENCE
 
 
 class ProcessFailed(AssertionError):

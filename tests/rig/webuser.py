@@ -22,6 +22,8 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
 
+from rig.clients import PATIENCE, TRUST
+
 USER_FIELDS = ("login", "username", "user", "email")
 PASSWORD_FIELDS = ("password", "passwd")
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -247,8 +249,8 @@ class WebUser:
         user: str = "alice",
         password: str = "secret",
         *,
-        verify: ssl.SSLContext | bool = True,
-        timeout: float = 60,
+        verify: ssl.SSLContext | bool = TRUST,
+        timeout: float = PATIENCE,
     ) -> None:
         self.user, self.password = user, password
         self.cookies = CookieJar()
