@@ -82,7 +82,7 @@ class Demo:
 
     def left(self):
         """The roles whose processes are still there after a moment."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while there := [role for role, pid in self.pids.items() if alive(pid)]:
             if time.monotonic() > deadline:
                 break
@@ -126,12 +126,14 @@ def test_a_signal_ends_all_of_it_and_leaves_nothing(demo, tmp_path, number):
     assert folders(tmp_path) == []
 
 
+@pytest.mark.heavy
 def test_nothing_is_left_even_when_the_demo_is_killed(demo):
     demo.process.kill()
     demo.process.wait()
     assert demo.left() == []
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("role", ["envoy", "extproc", "app", "idp"])
 def test_a_part_that_dies_ends_the_demo_and_is_named(demo, role):
     os.kill(demo.pids[role], signal.SIGKILL)

@@ -98,6 +98,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield Gateway(stack, server, load)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("victim", "step"), [(victim, step) for victim, steps in LISTED.items() for step in steps], ids=lambda value: value
 )
