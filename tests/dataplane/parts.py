@@ -297,9 +297,9 @@ class Stub:
         asked = Asked(metadata, headers)
         self.asked.append(asked)
         if "stub=hang" in asked.path:
-            await asyncio.sleep(60)  # until Envoy resets the stream
+            await asyncio.sleep(60)  # by time: until Envoy resets the stream
         if "stub=hold" in asked.path:
-            await asyncio.sleep(2)
+            await asyncio.sleep(2)  # by time: longer than Envoy tells the processor
         if (response := answer(asked)) is not None:
             await context.write(bytes(response))
 

@@ -106,7 +106,7 @@ def test_extp_04_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_hel
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
             wait_until(lambda: stack.provider.held == 1, 60)
-            time.sleep(2)  # twice what Envoy waits without the override
+            time.sleep(2)  # by time: twice what Envoy waits without the override
             assert not answer.done()
         assert answer.result(60).status_code == 303
 
@@ -125,7 +125,7 @@ def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None
             if where == "/me":
                 wait_until(lambda: stack.provider.revoked, 60)  # what can be cancelled is, at once
             else:
-                time.sleep(0.3)
+                time.sleep(0.3)  # by time: a call that is cancelled would have ended
                 assert stack.provider.held == 1  # the exchange that was sent is finished
         # and its tokens are given back
         wait_until(lambda: len(stack.provider.revoked) == 1, 60)
@@ -163,6 +163,7 @@ def abandoned(stack: Stack, logins: int) -> None:
     wait_until(lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 60, every=0.2)
 
 
+@pytest.mark.heavy
 def test_rel_29_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> None:
     with Stack(Liar(), settings={"timeouts": {"call": 60, "callback": 90}}) as stack:
         with stack.user() as user:
@@ -287,7 +288,7 @@ def test_web_05_no_secret_is_in_the_log_at_debug() -> None:
         )
         with stack.user() as other:
             other.go(stack.url("/private"))
-        time.sleep(0.3)
+        time.sleep(0.3)  # by time: a line that comes late is looked at as well
         log = stack.extproc.output()
         traces = httpx.get(f"{stack.admin}/traces.json", trust_env=False).text
         for secret in (

@@ -22,7 +22,7 @@ from extproc.oidc.seal import KeyRing
 
 @pytest.fixture(scope="module")
 def running():
-    with Stack(Liar(), settings={"timeouts": {"callback": 6, "call": 3}}) as stack:
+    with Stack(Liar(), settings={"timeouts": {"callback": 12, "call": 6}}) as stack:
         yield stack
 
 

@@ -32,7 +32,7 @@ def running(request):
         other = f"http://other.localhost:{stack.port}/"
         return {
             "store": cookie if request.param == "cookie" else {},
-            "timeouts": {"call": 3},
+            "timeouts": {"call": 6},
             "applications": {
                 "wiki": {"hosts": ["localhost"], "path_prefix": "/wiki/", **app},
                 "other": {"hosts": ["other.localhost"], "url": other, **app},

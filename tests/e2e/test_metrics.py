@@ -75,7 +75,7 @@ def requests_of(exports: Exports) -> dict[tuple[str, str], float]:
 
 def test_after_logins_refusals_and_a_provider_s_timeout_the_numbers_are_what_happened() -> None:
     """From the first request to SIGTERM, on both ways out; and nothing that a client wrote is in them."""
-    settings = {"timeouts": {"call": 2, "callback": 3}}
+    settings = {"timeouts": {"call": 5, "callback": 8}}
     with receiver() as (address, exports):
         settings["metrics"] = {"endpoint": address}  # type: ignore[assignment]
         env = {"OTEL_METRIC_EXPORT_INTERVAL": "300"}

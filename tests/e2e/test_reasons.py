@@ -60,7 +60,7 @@ def running() -> Iterator[Stack]:
 
         return {
             "log": {"level": "DEBUG"},
-            "timeouts": {"call": 2, "callback": 8},
+            "timeouts": {"call": 5, "callback": 12},
             "limits": {"callback": 1},
             "providers": {
                 "away": of(f"http://127.0.0.1:{free_port()}"),

@@ -165,6 +165,7 @@ def processors(stack: Stack, number: int, undo: ExitStack) -> list[Process]:
     return more
 
 
+@pytest.mark.heavy
 def test_rel_36_a_login_begins_at_one_processor_is_finished_at_another_and_ends_at_a_third(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster, ExitStack() as undo:
 
@@ -195,6 +196,7 @@ def sharded(folder: Path) -> tuple[Cluster, Callable[[Cluster], dict[str, object
     return Cluster(folder), lambda it: {"mode": "cluster", "servers": it.addresses}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("servers", [watched, sharded])
 def test_a_failover_under_200_requests_a_second_costs_no_session_and_answers_200_or_503_alone(
     tmp_path: Path, servers: Callable[[Path], Any]

@@ -74,6 +74,7 @@ def to_callback(stack: Stack, user: WebUser) -> str:
     return user.navigate(started.headers["location"]).headers["location"]
 
 
+@pytest.mark.heavy
 @rows("cook_19")
 @pytest.mark.parametrize("settings", [TWO, on_unix_sockets], ids=["tcp", "unix"])
 def test_rel_28_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(settings) -> None:
@@ -100,6 +101,7 @@ def test_rel_28_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_reque
         assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
 
 
+@pytest.mark.heavy
 def test_rel_28_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is_lost() -> None:
     other = Liar(behind=False, user="bob")
     other.start()
@@ -131,6 +133,7 @@ def test_rel_28_a_provider_is_added_and_removed_under_load_and_no_session_of_ano
         other.close()
 
 
+@pytest.mark.heavy
 def test_rel_24_sigterm_to_one_worker_under_load_fails_no_request() -> None:
     with Stack(Liar(), settings=TWO) as stack, stack.user() as user:
         with Load(stack, session_of(user, stack)) as load:
@@ -144,6 +147,7 @@ def test_rel_24_sigterm_to_one_worker_under_load_fails_no_request() -> None:
         assert all("exit status 0" in line["detail"] for line in lines(stack, "worker_ended"))
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("settings", [TWO, on_unix_sockets], ids=["tcp", "unix"])
 def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else(settings) -> None:
     with Stack(Liar(), settings=settings) as stack, stack.user() as user:
@@ -297,6 +301,7 @@ def test_the_admin_shows_all_workers_as_one(two) -> None:
     wait_until(lambda: ready().status_code == 200, 60)
 
 
+@pytest.mark.heavy
 def test_workers_whose_supervisor_is_killed_finish_what_they_hold_and_leave_their_addresses() -> None:
     with Stack(Liar(), settings=TWO) as stack, stack.user() as user, ThreadPoolExecutor(1) as pool:
         left = workers(stack)

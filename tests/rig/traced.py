@@ -1,6 +1,7 @@
 """A gateway whose application sends spans of its own, and an OTLP receiver: for tests of whole traces."""
 
 import json
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,12 +20,21 @@ from rig.providers import Provider
 from rig.stack import ROOT, Stack, merged
 
 
+class Traced(Stack):
+    """Of whose Envoy no span gets lost: it gives up those that a receiver has not taken within a second, and a busy one takes longer."""
+
+    def envoy_config(self) -> str:
+        config, patient = re.subn(r"(cluster: tracing\s+timeout: )1s", r"\g<1>30s", super().envoy_config())
+        assert patient, "Envoy's configuration names no such second any more"
+        return config
+
+
 @contextmanager
 def traced(provider: Provider, settings: Mapping[str, Any] | None = None, spans: str = "") -> Iterator[Stack]:
     """A Stack whose application is the demo's. spans: where that sends them, an OTLP/HTTP address; the admin by default."""
     port = free_port()
     over = merged({"applications": {"app": {"upstream": f"http://127.0.0.1:{port}"}}}, settings or {})
-    with Stack(provider, settings=over) as stack:
+    with Traced(provider, settings=over) as stack:
         admin = f"{stack.admin}/"
         argv = ["-m", "extproc.demo.app", str(port), f"{stack.origin}/", f"{admin}traces", spans or f"{admin}v1/traces"]
         app = Process(

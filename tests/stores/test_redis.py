@@ -37,6 +37,7 @@ def record(key: bytes = b"1", sealed: bytes = b"sealed", tags: tuple[bytes, ...]
 async def opened(*servers: RedisServer | Proxy | str, **settings: object) -> AsyncIterator[RedisStore]:
     """A store that has looked for its servers once."""
     addresses = [str(getattr(server, "address", server)) for server in servers]
+    settings.setdefault("deadline", 1)  # four times the default: a busy machine is no silent server
     store = redis_store(RedisSettings(kind="redis", servers=tuple(map(address, addresses)), **settings), "store")  # type: ignore[arg-type]
     await store.start()
     with trio.fail_after(60):
@@ -405,14 +406,14 @@ class Load:
             with contextlib.suppress(StoreUnavailable):
                 await self.store.put(mine)
                 self.kept.append(mine)
-            await trio.sleep(0.02)
+            await trio.sleep(0.02)  # by time: at about that rate
             chosen = random.choice(self.kept) if self.kept else mine
             try:
                 assert await self.store.get(chosen.key, NOW) == chosen or chosen not in self.kept
                 self.after += 1
             except StoreUnavailable:
                 self.refused += 1
-            await trio.sleep(0.02)
+            await trio.sleep(0.02)  # by time: at about that rate
 
     @asynccontextmanager
     async def under(self) -> AsyncIterator[None]:
@@ -439,6 +440,7 @@ class Load:
                     await trio.sleep(0.1)
 
 
+@pytest.mark.heavy
 async def test_a_failover_by_sentinel_under_load_loses_no_session_and_sentinels_that_are_away_take_no_master_away(
     tmp_path,
 ):
@@ -477,6 +479,7 @@ async def test_a_write_that_no_replica_follows_counts_and_is_logged(server, capl
         assert await store.get(record(b"0").key, NOW) is not None
 
 
+@pytest.mark.heavy
 async def test_a_failover_in_a_cluster_under_load_loses_no_session(tmp_path):
     with Cluster(tmp_path) as cluster:
         async with opened(*cluster.addresses[:3], mode="cluster") as store:
@@ -487,7 +490,6 @@ async def test_a_failover_in_a_cluster_under_load_loses_no_session(tmp_path):
                 old.kill()
                 await until(lambda: load.refused > 0)
                 await until(lambda: cluster.owner(slot) is not old, 60)
-                await trio.sleep(1)
                 await well(store, 60)
             await load.check()
 

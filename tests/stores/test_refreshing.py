@@ -173,7 +173,7 @@ async def test_refr_01_fifty_requests_with_expired_tokens_make_one_grant_and_are
             nursery.start_soon(one, number)
         await until(lambda: provider.waiting == 1)
         for _ in range(20):
-            await trio.sleep(0.005)
+            await trio.sleep(0.005)  # by time: nobody is answered meanwhile
         assert not answers
         provider.go.set()
     assert provider.grants == ["rt1"]
@@ -360,7 +360,7 @@ async def test_another_process_that_has_the_lock_and_dies_is_waited_for_and_then
     party = gateway.process()
     cookie = await gateway.signs_in()
     assert await gateway.all[0].store.lock(SESSION.id.key, b"dead", 2, LATER)
-    with trio.move_on_after(0.3):  # the deadline of the request that waits
+    with trio.move_on_after(0.3):  # by time: the deadline of the request that waits
         await gateway.ask(party, cookie)
     assert provider.grants == []
     gateway.now += 20

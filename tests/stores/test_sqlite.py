@@ -161,7 +161,7 @@ class Counted:
 
     def __init__(self, path):
         self.begun = 0
-        self.database = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+        self.database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         self.database.execute("CREATE TABLE IF NOT EXISTS t (k INTEGER PRIMARY KEY)")
         self.database.set_trace_callback(self._seen)
 
