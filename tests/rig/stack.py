@@ -159,6 +159,7 @@ class Stack:
         return self._envoy.__enter__()
 
     def envoy_config(self) -> str:
+        """The generated configuration; a test may have it otherwise."""
         return to_yaml(load(self.config))
 
     def stop_envoy(self) -> None:
