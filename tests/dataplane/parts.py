@@ -270,12 +270,12 @@ class Stub:
         self._ready, self._end = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     async def _serve(self) -> None:
@@ -303,9 +303,9 @@ class Stub:
         asked = Asked(metadata, headers)
         self.asked.append(asked)
         if "stub=hang" in asked.path:
-            await asyncio.sleep(60)  # until Envoy resets the stream
+            await asyncio.sleep(60)  # by time: until Envoy resets the stream
         if "stub=hold" in asked.path:
-            await asyncio.sleep(2)
+            await asyncio.sleep(2)  # by time: longer than Envoy tells the processor
         if (response := answer(asked)) is not None:
             await context.write(bytes(response))
 

@@ -214,7 +214,7 @@ def test_path_17_a_websocket_needs_a_session(plain: Gateway, world: World, asked
     upgrade = ("Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
 
     def open_socket(path: str, cookie: str = "") -> bytes:
-        with socket.create_connection(("127.0.0.1", plain.client.port), timeout=10) as stream:
+        with socket.create_connection(("127.0.0.1", plain.client.port), timeout=60) as stream:
             lines = [f"GET {path} HTTP/1.1", "Host: app.test", "Connection: Upgrade", *upgrade]
             lines += [f"Cookie: {cookie}"] if cookie else []
             stream.sendall("\r\n".join([*lines, "", ""]).encode())

@@ -44,7 +44,7 @@ def test_http_2_is_spoken_and_its_cookie_crumbs_are_one_header(tls: Gateway, wor
     context = world.authority.context()
     context.set_alpn_protocols(["h2"])
     with (
-        socket.create_connection(("127.0.0.1", tls.client.port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", tls.client.port), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname="app.test") as stream,
     ):
         assert stream.selected_alpn_protocol() == "h2"

@@ -32,7 +32,7 @@ def running(request):
         other = f"http://other.localhost:{stack.port}/"
         return {
             "store": cookie if request.param == "cookie" else {},
-            "timeouts": {"call": 3},
+            "timeouts": {"call": 6},
             "applications": {
                 "wiki": {"hosts": ["localhost"], "path_prefix": "/wiki/", **app},
                 "other": {"hosts": ["other.localhost"], "url": other, **app},
@@ -259,7 +259,7 @@ def test_a_login_that_is_under_way_when_its_user_is_signed_out_ends_too(stack, u
             login = pool.submit(lambda: user.navigate(callback))
             wait_until(lambda: stack.provider.held, what="the callback")
             assert posts(stack, logout_token(stack, sid=None)).status_code == 200
-        answer = login.result(20)
+        answer = login.result(60)
     if "kind" in stack.settings["store"]:  # cookies say it at their first use
         assert answer.status_code == 303
     else:
@@ -318,7 +318,7 @@ def test_logo_21_a_revocation_that_hangs_is_given_up_and_the_session_ended_befor
             )
             wait_until(lambda: stack.provider.held, what="the revocation")
             assert not out.done() and not lives(stack, copy)
-            answer = out.result(20)  # while the provider still holds the other call
+            answer = out.result(60)  # while the provider still holds the other call
         assert answer.headers["location"].startswith(f"{stack.provider.issuer}/logout?")
 
 

@@ -28,7 +28,7 @@ def browser(stack: Stack, *flags: str) -> Iterator[BrowserContext]:
     with playwright() as started:
         running = started.chromium.launch(executable_path=chromium, args=[*FLAGS, *trust, *flags])
         context = running.new_context()
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         yield context
         context.close()
         running.close()

@@ -85,7 +85,7 @@ class Echo:
     def close(self) -> None:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._ends.set)
-            self._thread.join(10)
+            self._thread.join(60)
         self._listening.close()
         self._loop.close()
 

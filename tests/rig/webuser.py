@@ -23,6 +23,8 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
 
+from rig.clients import PATIENCE, TRUST
+
 USER_FIELDS = ("login", "username", "user", "email")
 PASSWORD_FIELDS = ("password", "passwd")
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -258,8 +260,8 @@ class WebUser:
         user: str = "alice",
         password: str = "secret",
         *,
-        verify: ssl.SSLContext | bool = True,
-        timeout: float = 20,
+        verify: ssl.SSLContext | bool = TRUST,
+        timeout: float = PATIENCE,
         fetch_metadata: bool = True,
     ) -> None:
         """fetch_metadata: False is a browser that sends no Sec-Fetch-* anywhere, as Safari before 16.4."""
