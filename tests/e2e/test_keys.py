@@ -20,6 +20,7 @@ from rig.webuser import WebUser
 
 from extproc.oidc.assertion import AssertionProfile, key_id, mint
 from extproc.oidc.seal import KeyRing, b64decode
+from extproc.oidc.session import SessionId
 
 KEY_A, KEY_B = "A" * 40, "B" * 40
 

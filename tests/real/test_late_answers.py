@@ -68,7 +68,7 @@ class Person:
         """A request of a page of the application's that is held there. Its name."""
         name = next(_NAMES)
         before = len(self.stack.app.requests)
-        tab.evaluate(f"window.{name} = fetch('{path}?echo-hold={name}').then(r => r.status)")
+        tab.evaluate(f"() => {{ window.{name} = fetch('{path}?echo-hold={name}').then(r => r.status) }}")
         wait_until(lambda: any(name in r.target for r in self.stack.app.requests[before:]), 60)
         return name
 
