@@ -5,7 +5,7 @@ Envoy matches a path without its query, and a whole value. All of it is made fro
 
 import re
 
-_PLAIN = r"[A-Za-z0-9._~!$&'()*+,=:@/-]"
+_LETTER = r"[A-Za-z0-9_~!$&'()*+,=:@-]"
 _MORE = r"%[89ABab][0-9A-Fa-f]"
 # well-formed UTF-8 (RFC 3629 section 4), percent-encoded: an overlong slash (%C0%AF) is none
 _UTF8 = "|".join(
@@ -15,7 +15,9 @@ _UTF8 = "|".join(
         rf"%[Ff](?:0%[9ABab][0-9A-Fa-f]|[1-3]{_MORE}|4%8[0-9A-Fa-f]){_MORE}{_MORE}",
     )
 )
-_ANY = rf"(?:{_PLAIN}|%20|{_UTF8})*"
+# dots beside nothing but blanks and the like are no public segment: some servers drop those
+_SEGMENT = rf"(?:(?:\.|%20|{_UTF8})*{_LETTER}(?:{_LETTER}|\.|%20|{_UTF8})*|(?:%20|{_UTF8})*|\.+)"
+_ANY = rf"{_SEGMENT}(?:/{_SEGMENT})*"
 ESCAPED_SLASH = r"%(?:2[Ff]|5[Cc])"
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 from extproc.checking.gateway import generated
 from extproc.explaining.looking import Found, asserted, find
-from extproc.explaining.routing import Chosen, choose, normalized, refused
+from extproc.explaining.routing import Chosen, choose, normalized, refused, remedy
 from extproc.messages import FORWARDED
 from extproc.oidc.answers import (
     Authenticate,
@@ -108,7 +108,7 @@ def _forwarded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], .
 def _unasked(settings: Settings, chosen: Chosen) -> Step:
     if chosen.answer is not None:
         status, said = chosen.answer
-        return Step(f"Envoy answers {status} by itself: {said}", verdict=True)
+        return Step(f"Envoy answers {status} by itself: {said}", verdict=True, remedy=remedy(chosen.name))
     name = chosen.cluster.removeprefix("application-")
     upstream = settings.applications[name].upstream if name in settings.applications else chosen.cluster
     return Step(
