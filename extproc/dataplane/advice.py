@@ -150,8 +150,8 @@ def _overlapping(settings: Settings, found: Overlap) -> str:
     if not found.segments:
         return (
             f"applications.{found.outer}.path_prefix: an upstream that folds reads {outer.path_prefix} as {inner.path_prefix} of "
-            f"{found.inner}, which asks {' and '.join(found.asks)} more, and no refusal keeps the two apart; give one of them another path or an "
-            "upstream of its own, or set upstream_paths: exact where it does not fold"
+            f"{found.inner}, which asks {' and '.join(found.asks)} more, and no refusal keeps the two apart; give one of them another path "
+            "or an upstream of its own, or set upstream_paths: exact where it does not fold"
         )
     what = "is all of the upstream" if outer.path_prefix == "/" else f"has, from {outer.path_prefix} on, the upstream"
     without = "without its login" if outer.exclude else f"and {found.inner} asks {' and '.join(found.asks)} more"

@@ -62,7 +62,6 @@ _SEPARATOR = _any(
     _unicode("ff0f|ff3c|2044|2215"),
 )
 _BLANK = _any(
-    r"[\t ]",
     _ascii("0[1-9a-f]|1[0-9a-f]|20|7f|85|a0|ad"),
     _bytes("c2", "85|a0|ad"),
     _bytes("e2") + _any(_bytes("80", "8[0-9a-f]|a[89f]"), _bytes("81", "9f|a0")),
