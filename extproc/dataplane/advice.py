@@ -150,22 +150,20 @@ def _overlapping(settings: Settings, found: Overlap) -> str:
     if not found.segments:
         return (
             f"applications.{found.outer}.path_prefix: an upstream that folds reads {outer.path_prefix} as {inner.path_prefix} of "
-            f"{found.inner}, which asks {' and '.join(found.asks)} more, and no refusal keeps the two apart; give one of them another path "
-            "or an upstream of its own, or set upstream_paths: exact where it does not fold"
+            f"{found.inner}, which also asks for {' and '.join(found.asks)}, and no refusal keeps the two apart; give one of them another "
+            "path or an upstream of its own, or set upstream_paths: exact where it does not fold"
         )
     what = "is all of the upstream" if outer.path_prefix == "/" else f"has, from {outer.path_prefix} on, the upstream"
-    without = "without its login" if outer.exclude else f"and {found.inner} asks {' and '.join(found.asks)} more"
+    without = " without its login" if outer.exclude else f", which also asks for {' and '.join(found.asks)}"
     refused = (
-        f"so whatever that upstream, {inner.upstream}, may read as {inner.path_prefix} is 400 there (another case, ;parameters, encoded, "
-        "dots or blanks behind a name, doubled slashes)"
+        f"so whatever that upstream, {inner.upstream}, may read as {inner.path_prefix} is 400 on its routes (another case, ;parameters, "
+        "encoded, dots or blanks behind a name, doubled slashes)"
     )
-    end = "set upstream_paths: exact where it reads paths as they are written"
+    remedy = f"give {found.inner} an upstream of its own, or set upstream_paths: exact where it reads paths as they are written"
     if outer.exclude:
-        end = (
-            "this split is as good as that list, so give it an upstream of its own, or say the public_paths of "
-            f"{found.inner}; where the upstream reads paths as they are written, set upstream_paths: exact"
-        )
-    return f"applications.{found.outer}: {what} of {found.inner} {without}, {refused}; {end}"
+        refused += ", and the split is as good as that list"
+        remedy = remedy.replace(", or", f", say its public_paths instead of {found.outer}, or")
+    return f"applications.{found.outer}: {what} of {found.inner}{without}, {refused}; {remedy}"
 
 
 def _limits(settings: Settings) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """What would become of a request, step by step. The settings and decide() say it; nothing is sent, and nothing changed."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,6 +79,10 @@ def explain(settings: Settings, asked: Asked) -> Iterator[Step]:
     path = normalized(parts.path or "/")
     if path != (parts.path or "/"):
         yield Step(f"Envoy reads the path as {path}")
+    if re.search(r"/\.\.?;", path):
+        yield Step(
+            "Envoy 1.40 resolves ..; as it does .., and Envoy 1.36 leaves it; what follows is for the one that leaves it"
+        )
     target = path + (f"?{parts.query}" if parts.query else "")
     request = Request("", False, asked.method, target, parts.netloc.rpartition("@")[2], _forwarded(headers))
     chosen = choose(front, request)
