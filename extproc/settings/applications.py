@@ -35,7 +35,7 @@ class ApplicationSettings(Model):
     )
     upstream_paths: Literal["folds", "exact"] = Field(
         "folds",
-        description="exact: it reads paths as they are written; folds: what it may read as another application's path is 400 (SECURITY.md)",
+        description="exact: it reads paths as written; folds: what it may read as another application's path is 400 (docs/topologies.md)",
     )
     forward_access_token: bool = Field(
         False,
