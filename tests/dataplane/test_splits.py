@@ -119,6 +119,7 @@ MORE_STATIC = [
     "/static/%20../private",
     "/static/.%09./private",
     "/static/..%2500/private",
+    "/static/%2500../private",
     "/static/..%c2%a0/private",
     "/static/%c0%ae%c0%ae/private",
     "/static/%25c0%25ae%c0%ae/private",
