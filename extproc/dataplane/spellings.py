@@ -40,8 +40,8 @@ def _any(*alternatives: str) -> str:
     return "(?:" + "|".join(alternatives) + ")"
 
 
-# What an overlong form of an ASCII character in three or four bytes begins with.
-_LONG = _any(_bytes("e0"), _bytes("f0", "80"))
+# What an overlong form of an ASCII character in three to six bytes begins with.
+_LONG = _any(_bytes("e0"), _bytes("f0", "80"), _bytes("f8", "80", "80"), _bytes("fc", "80", "80", "80"))
 
 _HIDDEN_DOT = _any(
     _ascii("2e"),
@@ -74,10 +74,11 @@ _NUL = _ascii("00")
 # What a server may cut off a segment, or the path, with all that follows.
 _CUT = _any("[;?#]", _ascii("3b|3f|23|00"), _bytes("c0", "[37bf]b"), _bytes("ef", "bc", "9b"), _unicode("ff1b"))
 _STREAM = _any(":", _ascii("3a")) + _any("[:$]", _ascii("3a|24"))
+_AHEAD = rf"(?:{_BLANK}|{_NUL})*"
 _REST = rf"(?:(?:{_SEPARATOR}|{_CUT}|{_STREAM}).*)?"
 _FILLING = rf"(?:\.|{_HIDDEN_DOT}|{_BLANK})"
 # /.../ is a name like any other, unless a dot of it is hidden, or a blank is to be dropped.
-_DOTS = rf"(?:{_BLANK}|{_NUL})*(?:\.{{1,2}}|(?:\.+{_BLANK}|\.*{_HIDDEN_DOT}){_FILLING}*)"
+_DOTS = rf"{_AHEAD}(?:\.{{1,2}}|(?:\.+{_BLANK}|\.*{_HIDDEN_DOT}){_FILLING}*)"
 # A percent sign whose own digits are encoded: no program encodes so, and who decodes often enough reads anything out of it.
 _PIECES = rf"{_PERCENT}(?:[0-9a-f]?|u[0-9a-f]{{0,3}}){_PERCENT}(?:u00)?(?:3[0-9]|[46][1-6]|[57]5)"
 
@@ -102,7 +103,7 @@ def readings(path_prefix: str, segments: Sequence[str]) -> str:
     payroll: yes: /PAYROLL/x  /payroll;a=b/x  /payroll%3b/x  /payroll%2e/x  /payroll%20/x  /%2570ayroll/x  /;/payroll  /payroll
              no:  /payrolls/x  /my/payroll/x  /payroll-2/x  /payroll.json  /pay/roll
     """
-    lead = rf"(?:{_FILLING}*(?:{_SEPARATOR}|{_CUT}[^/]*/))*(?:{_FILLING}*{_CUT}[^/]*{_SEPARATOR})?{_BLANK}*"
+    lead = rf"(?:{_FILLING}*(?:{_SEPARATOR}|{_CUT}[^/]*/))*(?:{_FILLING}*{_CUT}[^/]*{_SEPARATOR})?{_AHEAD}"
     tail = rf"(?:\+|{_FILLING})*"
     between = rf"{tail}(?:(?:{_CUT}|{_STREAM})[^/]*)?{_SEPARATOR}{lead}"
     return rf"{re.escape(path_prefix)}(?i:{lead}{between.join(map(_name, segments))}{tail}{_REST})"
