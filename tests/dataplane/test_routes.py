@@ -85,7 +85,7 @@ def test_path_01_the_application_gets_the_path_that_was_decided_on(
 
 
 @pytest.mark.parametrize(
-    "path", ["/public;/../admin", "/admin;x=y", "/public/..%3b/admin", "/public/..%3B/admin", "/;/admin", "/public;a/x"]
+    "path", ["/public;/../admin", "/admin;x=y", "/public/a%3b/admin", "/public/a%3B/admin", "/;/admin", "/public;a/x"]
 )
 def test_path_02_path_parameters_are_never_public(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
     assert plain.client.get(path).status == 303
