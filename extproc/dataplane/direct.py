@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from envoy_data_plane.envoy.config.route.v3 import (
     Decorator,
     DirectResponseAction,
+    HeaderMatcher,
     RedirectAction,
     Route,
     RouteMatch,
@@ -20,7 +21,7 @@ from extproc.dataplane import patterns, spellings
 from extproc.dataplane.filters import DECIDE, GATE, LIMIT
 from extproc.dataplane.rate_limit import unlimited
 from extproc.dataplane.sharing import overlaps
-from extproc.dataplane.typed import pack, text
+from extproc.dataplane.typed import pack, regex, text
 from extproc.settings import Settings
 
 EVERYTHING = RouteMatch(safe_regex=RegexMatcher(regex=".*"))  # "*" of OPTIONS too, which the prefix / does not match
@@ -40,6 +41,13 @@ def direct(name: str, match: RouteMatch, status: int, body: str) -> Route:
         typed_per_filter_config=unasked(),
         decorator=Decorator(operation=name, propagate=False),
     )
+
+
+def odd_host() -> Route:
+    """400 for a Host that is no host with a port: Envoy chooses by what stands before a colon, and the application gets all of it."""
+    header = HeaderMatcher(name=":authority", string_match=regex(patterns.AUTHORITY), invert_match=True)
+    match = RouteMatch(safe_regex=EVERYTHING.safe_regex, headers=[header])
+    return direct("odd-host", match, 400, "This is no host name with a port.")
 
 
 def unlisted() -> Iterator[Route]:

@@ -17,6 +17,8 @@ _UTF8 = "|".join(
 )
 # A dot that leads a segment is followed by a letter sooner or later: some servers drop blanks, and ..%20 is .. to them.
 _SEGMENT = rf"(?:(?:\.*{_LETTER}|{_UTF8})(?:{_LETTER}|\.|%20|{_UTF8})*|\.*)"
+# uri-host and port (RFC 9110 section 7.2), names as DNS has them
+AUTHORITY = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})?"
 ESCAPED_SLASH = r"%(?:2[Ff]|5[Cc])"
 
 

@@ -1,6 +1,7 @@
 """Virtual hosts and routes: the policy of every request is the route that Envoy chose, so nobody guesses a path twice.
 
 A virtual host has, in this order:
+0. 400 for a Host that is no host with a port;
 1. our own endpoints, of every application, the longest first: no assertion is looked at, so the processor is never
    skipped, and they end in a 404 of Envoy's own, so a code or a logout reaches no application, whatever prefixes
    there are;
@@ -64,6 +65,7 @@ from extproc.dataplane.direct import (
     direct,
     dot_segments,
     escaped_slashes,
+    odd_host,
     readings,
     rejects_dot_segments,
     slash,
@@ -138,7 +140,7 @@ def _routes(settings: Settings, names: Sequence[str]) -> list[Route]:
     own = [route for name in names if not settings.applications[name].exclude for route in _own(settings, name)]
     pages = [route for name in names for route in _application(settings, name, names)]
     nothing = direct("none", EVERYTHING, 404, "There is nothing here.")
-    return [*own, *refused, *pages, direct("connect", CONNECT, 403, "There are no tunnels here."), nothing]
+    return [odd_host(), *own, *refused, *pages, direct("connect", CONNECT, 403, "There are no tunnels here."), nothing]
 
 
 def _own(settings: Settings, name: str) -> Iterator[Route]:

@@ -94,7 +94,12 @@ def _fits(match: Tree, request: Request) -> bool:
 
 
 def _has(wanted: Tree, request: Request) -> bool:
-    value = request.header(str(wanted.get("name")))
+    name = str(wanted.get("name"))
+    value = request.authority if name == ":authority" else request.header(name)
+    return _matches(wanted, value) != bool(wanted.get("invert_match"))
+
+
+def _matches(wanted: Tree, value: str) -> bool:
     if wanted.get("present_match"):
         return bool(value)
     said = branch(wanted, "string_match")

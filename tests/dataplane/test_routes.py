@@ -183,6 +183,21 @@ def test_path_11_path_12_headers_about_paths_and_addresses_decide_nothing(
     assert received.values("x-forwarded-proto") == ["http"]
 
 
+@pytest.mark.parametrize(
+    "odd", [":evil.example", ":1@evil.example", ":,x", ":%2e", ":@app.test", ":80_x", ":123456", ":-1"]
+)
+def test_path_08_what_is_no_host_with_a_port_is_refused_on_every_route(
+    plain: Gateway, world: World, asked: list[Asked], odd: str
+) -> None:
+    """Envoy chooses by what stands before the colon, and an application writes all of it into its links."""
+    cookie = plain.cookie("main")
+    for path in ("/x", "/public/", "/assets/", "/oauth2/login"):
+        assert plain.client.get(path, host=f"app.test{odd}", cookie=cookie).status in (400, 421), path
+    assert world.upstream.received == [] and asked == []
+    for right in ("app.test", "APP.test", "app.test:1", "app.test:65535"):
+        assert plain.client.get("/x", host=right, cookie=cookie).status == 200
+
+
 def test_an_unlisted_host_gets_421_and_nobody_is_asked(plain: Gateway, world: World, asked: list[Asked]) -> None:
     for host in ("nope.test", "app.test.evil.test", "127.0.0.1", "xapp.test"):
         assert plain.client.get("/public/", host=host, cookie=plain.cookie("main")).status == 421, host
