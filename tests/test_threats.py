@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hostile.promises import NO_PROMISE, Promises, attacks, clauses, promises, named_tests
+from hostile.promises import NO_PROMISE, Promises, attacks, clauses, named_tests, promises
 
 ROOT = Path(__file__).parents[1]
 SECURITY = """# Security
@@ -68,7 +68,9 @@ def test_a_clause_that_is_new_or_says_something_else_has_to_be_mapped_again(chan
 
 
 def test_a_test_that_is_gone_a_clause_without_any_and_a_sentence_that_nobody_says_are_faults():
-    said = attacks("# a comment\na\n    test_a\n    test_gone\nb\nin the page\n    no promise: it says why\nnowhere\n    test_a\n")
+    said = attacks(
+        "# a comment\na\n    test_a\n    test_gone\nb\nin the page\n    no promise: it says why\nnowhere\n    test_a\n"
+    )
     assert said["in the page"] == [f"{NO_PROMISE} it says why"]
     assert Promises(["a", "b"], "what is in the page", said, {"test_a"}).faults == [
         "nobody attacks: b",

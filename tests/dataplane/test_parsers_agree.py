@@ -49,7 +49,9 @@ def _one(stream: socket.socket, data: bytes) -> tuple[bytes, bytes]:
     """One answer, and what came behind it."""
     while True:
         head, end, body = data.partition(b"\r\n\r\n")
-        length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+        length = next(
+            (int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
+        )
         if end and len(body) >= length:
             return head + end + body[:length], body[length:]
         try:
@@ -86,7 +88,13 @@ class Signs:
         for user in ("alice", "mallory"):
             session = SessionId.of(user[:1].encode() * 32)
             users[user] = session.cookie, _assertion(gateway, session, user), (user * 10)[:30]
-        return cls(f"{prefix}session-main", f"{prefix}assertion-main", f"{prefix}login-main-{LOGIN}", users, time.time() + LIFE - 20)
+        return cls(
+            f"{prefix}session-main",
+            f"{prefix}assertion-main",
+            f"{prefix}login-main-{LOGIN}",
+            users,
+            time.time() + LIFE - 20,
+        )
 
     @property
     def jar(self) -> Jar:
@@ -160,7 +168,9 @@ class Seen:
             if taken != whole and (whole is not None or taken not in (None, of_good)):
                 yield f"the processor takes {name} for {taken or 'nobody'}'s, and it is {whole or 'nobody'}'s"
         names = {name for name, _ in cookies}
-        yield from (f"the processor sees a cookie {name}, and there is none" for name, _ in core.cookies if name not in names)
+        yield from (
+            f"the processor sees a cookie {name}, and there is none" for name, _ in core.cookies if name not in names
+        )
 
     def _application(self, cookies: list[tuple[str, str]]) -> Iterator[str]:
         lines = (line.partition(":") for line in self.application.raw.decode("latin-1").split("\r\n")[1:])
@@ -180,7 +190,10 @@ def seen(gateway: Gateway, world: World, cases: Sequence[tuple[str, ...]]) -> li
     """Each case asked for as a public page: it always reaches the application, and the processor unless somebody is signed in."""
     world.stub.asked.clear()
     world.upstream.received.clear()
-    requests = [get(f"/public/{number}", "app.test", *(f"cookie: {line}" for line in lines)) for number, lines in enumerate(cases)]
+    requests = [
+        get(f"/public/{number}", "app.test", *(f"cookie: {line}" for line in lines))
+        for number, lines in enumerate(cases)
+    ]
     statuses = [reply.status for reply in many(gateway.client, requests)]
     assert set(statuses) == {200}, statuses
     applications = {received.target: received for received in world.upstream.received}
@@ -199,10 +212,21 @@ def rows(signs: Signs) -> list[tuple[str, ...]]:
             found += [(line,), (f"{line}; {mine}",), (f"{mine}; {line}",), (line, mine), (mine, line)]
     found += [(f"{planted}; {mine}",) for planted in mallory] + [(mine, planted) for planted in mallory]
     for other in ("a=b,c=d", "a=b, c=d", "a=,", ","):
-        found += [(f"{other}; {mine}",), (f"{mine}; {other}",), (other, mine), (mine, other), (f"{mine}; {other}", "e=f")]
+        found += [
+            (f"{other}; {mine}",),
+            (f"{mine}; {other}",),
+            (other, mine),
+            (mine, other),
+            (f"{mine}; {other}", "e=f"),
+        ]
     for one in alice:
         found += [(f"{one},x=y",), (f"{one},", "a=b"), (f"a=b;{one},{one}",), (one,)]
-    found += [("; ".join(alice[:2]),), (f"a=b; {alice[1]}; {alice[0]}; c=d",), (f"{alice[1]}; a=b", alice[0]), (f"a=b,c; {alice[1]}", alice[0])]
+    found += [
+        ("; ".join(alice[:2]),),
+        (f"a=b; {alice[1]}; {alice[0]}; c=d",),
+        (f"{alice[1]}; a=b", alice[0]),
+        (f"a=b,c; {alice[1]}", alice[0]),
+    ]
     # an assertion beside the session of somebody else, or of nobody
     found += [(f"{alice[0]}; {mallory[1]}",), (f"{mallory[0]}; {alice[1]}",), (alice[1],), (f"{alice[1]}; a=b",)]
     return found
@@ -268,7 +292,9 @@ def test_path_01_envoy_and_the_processor_take_a_path_for_the_same(plain: Gateway
         ours = path.startswith(prefix + "oauth2/")
         status = replies[number].status
         if ours != (status == 404):
-            faults.append(f"{cases[number]!r}: {status} of Envoy's, and the core takes {path!r} for {'an endpoint' if ours else 'a page'}")
+            faults.append(
+                f"{cases[number]!r}: {status} of Envoy's, and the core takes {path!r} for {'an endpoint' if ours else 'a page'}"
+            )
         if asked.public and _folded(path) not in ("/public", "/robots.txt", "/wiki/pub"):
             faults.append(f"{cases[number]!r} is public as {path!r}, which a server may read as {_folded(path)!r}")
         if (asked.application == "wiki") != path.startswith("/wiki/"):

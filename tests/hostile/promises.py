@@ -89,12 +89,12 @@ def _parts(text: str, marks: str = r"; |\. ") -> list[str]:
 def attacks(text: str) -> dict[str, list[str]]:
     """By clause. A line of `#` is a comment."""
     found: dict[str, list[str]] = {}
+    tests: list[str] = []
     for line in text.splitlines():
         if line.startswith("    "):
-            found[clause].append(line.strip())
+            tests.append(line.strip())
         elif line and not line.startswith("#"):
-            clause = line
-            found[clause] = []
+            tests = found[line] = []
     return found
 
 

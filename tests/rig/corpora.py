@@ -54,7 +54,10 @@ class Jar:
         """The Cookie header of a browser that has all of ours, beside what a neighbouring host planted."""
         chance = random.Random(seed)
         for _ in range(count):
-            said = [self._planted(chance) + chance.choice(("", "", ",x=y", "; Path=/a")) for _ in range(chance.randint(1, 4))]
+            said = [
+                self._planted(chance) + chance.choice(("", "", ",x=y", "; Path=/a"))
+                for _ in range(chance.randint(1, 4))
+            ]
             kept = [one for line in said if (one := stored(line, secure=chance.random() < 0.5)) is not None]
             cookies = [*("=".join(pair) for pair in self.ours), *kept]
             chance.shuffle(cookies)  # a longer path comes first, then the older
@@ -82,7 +85,20 @@ class Jar:
 
 _BETWEEN = ("; ", ";", " ;", ";;", "; ; ", ",", ", ", ";\t", " ", "&", "|", ";,", ",;")
 _OFTEN = (20, 6, 1, 1, 1, 3, 3, 1, 1, 1, 1, 1, 1)
-_FOREIGN = ("a=1", "prefs=dark", "b=", "c", "=d", "", "e=f=g", 'q="x, y"', "u=\xe9\x85\xa0", "t=1\t2", "j={1:2}", "ab=x,y,z")
+_FOREIGN = (
+    "a=1",
+    "prefs=dark",
+    "b=",
+    "c",
+    "=d",
+    "",
+    "e=f=g",
+    'q="x, y"',
+    "u=\xe9\x85\xa0",
+    "t=1\t2",
+    "j={1:2}",
+    "ab=x,y,z",
+)
 _DISGUISES = (
     "prefs=dark,{name}={value}", "prefs=dark, {name}={value}", "prefs={name}={value}", "prefs=x {name}={value}", 'p="{name}={value}"',
     "x{name}={value}", "{name}x={value}", "{upper}={value}", "__Host-{name}={value}", "__Secure-{other}={value}", "{other}={value}",
@@ -97,7 +113,30 @@ def authorities(seed: int, count: int, host: str, port: int) -> Iterator[str]:
     """What may stand in Host: this host, in what might be a spelling of it."""
     chance = random.Random(seed)
     others = ("evil.example", "localhost", "1", "", "other.test", host)
-    marks = (":", "@", ".", "/", "\\", "#", "?", "%", "%2e", "%00", " ", "\t", ",", ";", "[", "]", "::", ":@", "..", "-", "_", "\xe9")
+    marks = (
+        ":",
+        "@",
+        ".",
+        "/",
+        "\\",
+        "#",
+        "?",
+        "%",
+        "%2e",
+        "%00",
+        " ",
+        "\t",
+        ",",
+        ";",
+        "[",
+        "]",
+        "::",
+        ":@",
+        "..",
+        "-",
+        "_",
+        "\xe9",
+    )
     for _ in range(count):
         text = chance.choice((host, host.upper(), host.title(), f"{host}:{port}", f"{host}:", f"{host}."))
         for _ in range(chance.choices((0, 1, 2), (1, 4, 3))[0]):
@@ -109,7 +148,30 @@ def authorities(seed: int, count: int, host: str, port: int) -> Iterator[str]:
 def paths(seed: int, count: int, words: Sequence[str]) -> Iterator[str]:
     """Targets without a fragment, of these segments and of what normalises one of them away."""
     chance = random.Random(seed)
-    odd = (".", "..", "%2e", "%2E%2e", "..;", ";", ";a=b", "%2f", "%5c", "\\", "", "a", "%61", "%", "%zz", "%00", "%252e%252e", "%20", "~", "..%3b", "@", ":")
+    odd = (
+        ".",
+        "..",
+        "%2e",
+        "%2E%2e",
+        "..;",
+        ";",
+        ";a=b",
+        "%2f",
+        "%5c",
+        "\\",
+        "",
+        "a",
+        "%61",
+        "%",
+        "%zz",
+        "%00",
+        "%252e%252e",
+        "%20",
+        "~",
+        "..%3b",
+        "@",
+        ":",
+    )
     for _ in range(count):
         parts = [chance.choice(words if chance.random() < 0.6 else odd) for _ in range(chance.randint(1, 5))]
         if chance.random() < 0.2:
@@ -132,9 +194,37 @@ def targets(seed: int, count: int) -> Iterator[str]:
 def urls(seed: int, count: int, host: str) -> Iterator[str]:
     """Absolute URLs of this host, or what might be."""
     chance = random.Random(seed)
-    heads = ("https://", "https:/", "https:", "https:///", "HTTPS://", "http://", "https:\\\\", "//", "https://user@", "https://user:p@", "https://@", "wss://")
+    heads = (
+        "https://",
+        "https:/",
+        "https:",
+        "https:///",
+        "HTTPS://",
+        "http://",
+        "https:\\\\",
+        "//",
+        "https://user@",
+        "https://user:p@",
+        "https://@",
+        "wss://",
+    )
     hosts = (host, host.upper(), f"{host}.", f"{host}..", f"a..{host}", f".{host}", f"{host}:443", f"{host}:0443", f"{host}:", f"{host}:99999", f"{host}:a", f"{host}:44 3", "127.0.0.1", "127.1", "0x7f.1", "2130706433", "999.1.1.1", "1.2.3", "1.2.3.4.5", "[::1]", "[::1", "[v1.a]", "[::ffff:127.0.0.1]", "[fe80::1%25eth0]", "xn--", "xn--a", "xn--a-ecp.ru", "xn--bcher-kva.example", "a" * 64 + ".example", "a_b.example", "-a.example", f"{host}%2eevil", f"%65{host}", f"{host}\\@evil.example", f"{host}#@evil.example", f"{host}?@evil.example", f"evil.example@{host}", f"{host};evil", f"{host},evil", f"{host}'", f"{host}<", f"{host}|", f"{host}^", f"{host}*", f"{host}&", f"{host}+", "", "*", "1e3.example", "0.0.0.0", "localhost", "0177.0.0.1")  # fmt: skip
-    tails = ("", "/", "/auth", "/auth?a=b", "/a b", "/\\x", "//x", "/%2e%2e/x", "/a#f", "?a", "\\x", "/;x", "/\xe9", "/a|b")
+    tails = (
+        "",
+        "/",
+        "/auth",
+        "/auth?a=b",
+        "/a b",
+        "/\\x",
+        "//x",
+        "/%2e%2e/x",
+        "/a#f",
+        "?a",
+        "\\x",
+        "/;x",
+        "/\xe9",
+        "/a|b",
+    )
     for _ in range(count):
         yield chance.choices(heads, (20, *[1] * (len(heads) - 1)))[0] + chance.choice(hosts) + chance.choice(tails)
 
@@ -142,8 +232,37 @@ def urls(seed: int, count: int, host: str) -> Iterator[str]:
 def queries(seed: int, count: int, name: str) -> Iterator[str]:
     """Queries in which this parameter stands, once or not, spelt so or otherwise."""
     chance = random.Random(seed)
-    names = (name, name, name.upper(), name.replace("_", "%5F"), name.replace("_", "+"), f" {name}", f"{name}[]", f"{name}%00", f"%72{name[1:]}", "a", "")
-    values = ("/a", "%2Fa", "/a%26b", "/a+b", "", "/a=b", "/%zz", "%", "/%c3%a9", "/%ff", "/a;b", "/a%00", "//evil.example", "/a?b=c", "/a%23", "\xe9")
+    names = (
+        name,
+        name,
+        name.upper(),
+        name.replace("_", "%5F"),
+        name.replace("_", "+"),
+        f" {name}",
+        f"{name}[]",
+        f"{name}%00",
+        f"%72{name[1:]}",
+        "a",
+        "",
+    )
+    values = (
+        "/a",
+        "%2Fa",
+        "/a%26b",
+        "/a+b",
+        "",
+        "/a=b",
+        "/%zz",
+        "%",
+        "/%c3%a9",
+        "/%ff",
+        "/a;b",
+        "/a%00",
+        "//evil.example",
+        "/a?b=c",
+        "/a%23",
+        "\xe9",
+    )
     for _ in range(count):
         pairs = []
         for _ in range(chance.choices((1, 2, 3), (4, 2, 1))[0]):
