@@ -58,10 +58,9 @@ from extproc.settings import Limits
 
 Work = Callable[[], object]
 Case = tuple[str, str, int, Callable[[int], Work]]  # place, shape, the most bytes, and what is counted for so many
-BODY = (
-    Limits().response_bytes // 4
-)  # a quarter of the cap: what is not linear there shows, and callgrind takes its time
-CLAIMS = MAX_SEALED // 16
+# of a provider's answer and of a session an eighth and less of their caps: what is not linear there shows, and callgrind takes its time
+BODY = Limits().response_bytes // 8
+CLAIMS = MAX_SEALED // 64
 APP = application()
 KEYS = key_set(public("RS256"))
 SESSION = session()
