@@ -39,9 +39,17 @@ class EnvoyProcess:
     """Envoy from `with` to its end. It is ready when the listeners accept; several can run at once (no hot restart)."""
 
     def __init__(
-        self, config: str, *, envoy: Path, concurrency: int = 1, port: int | None = None, directory: Path | None = None
+        self,
+        config: str,
+        *,
+        envoy: Path,
+        concurrency: int = 1,
+        port: int | None = None,
+        directory: Path | None = None,
+        patience: float = 20,
     ) -> None:
-        self._config, self._envoy, self._concurrency = config, envoy, concurrency
+        """patience: seconds in which it gets ready."""
+        self._config, self._envoy, self._concurrency, self._patience = config, envoy, concurrency, patience
         self._own = None if directory else tempfile.TemporaryDirectory(prefix="envoy-")
         self.directory = directory or Path(self._own.name if self._own else ".")
         self.port = port if port is not None else _first_port(config)
@@ -62,7 +70,7 @@ class EnvoyProcess:
         self.path.write_text(self._config)
         command = [self._envoy, "-c", self.path, "--concurrency", str(self._concurrency), "--disable-hot-restart"]
         self._process = Process("envoy", [*command, "-l", "warning"], log=self.log)
-        self._process.wait_ready(lambda: answers(self.port))
+        self._process.wait_ready(lambda: answers(self.port), self._patience)
         return self
 
     def __exit__(self, *_: object) -> None:

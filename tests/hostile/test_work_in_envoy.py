@@ -1,0 +1,112 @@
+"""What a stranger's head costs Envoy: linear work in each shape, and never many times what the same bytes cost in a harmless one.
+
+Counted in instructions, of a real Envoy under callgrind: so nothing here depends on how busy the machine is.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from dataplane.parts import Keys, Stub, Upstream, exchange, settings
+from rig.callgrind import Counter, there, under
+from rig.envoy import EnvoyProcess, envoys
+from rig.growth import Growth
+from rig.ports import free_port
+from rig.shapes import COOKIES, HEADS, Head
+
+from extproc.dataplane import to_yaml
+
+pytestmark = pytest.mark.skipif(not there(), reason="valgrind is not installed (Debian: apt-get install valgrind)")
+REST = 2000  # bytes of a head that are no shape's
+LEAST = 1_500_000  # instructions: what a head of nothing costs, and a little more
+# times the work of an unknown header of the same size
+DEAREST = 12
+HARMLESS = "an unknown header"
+PLACES = {"page": "/", "excluded": "/assets/"}
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    port: int
+    counter: Counter
+    cap: int
+    known: dict[tuple[str, str], Growth]
+
+    def work(self, place: str, made: Callable[[int], Head], size: int) -> int:
+        """The instructions of one request."""
+        head = made(size)
+        lines = [
+            f"host: app.test{head.authority}",
+            "connection: close",
+            *(": ".join(header) for header in head.headers),
+        ]
+        raw = "\r\n".join([f"GET {PLACES[place]}{head.path} HTTP/1.1", *lines]) + "\r\n\r\n"
+        reply = exchange(self.port, raw.encode("latin-1"), wait=300)  # the first ones are slow: callgrind compiles
+        # what Envoy refuses to read at all would be cheap for the wrong reason
+        assert reply.status not in (0, 431), f"{size} bytes: {reply.status}"
+        return self.counter.count()
+
+    def growth(self, place: str, shape: str) -> Growth:
+        """Measured again where it looks like a fault: a timer of Envoy's own may have come in between."""
+        found = self.known.get((place, shape))
+        if found is None:
+            nothing = (
+                self.known[place, HARMLESS].none
+                if (place, HARMLESS) in self.known
+                else self.work(place, HEADS[shape], 0)
+            )
+            for _ in range(3):
+                found = Growth(nothing, *(self.work(place, HEADS[shape], size) for size in (self.cap // 2, self.cap)))
+                if not found.faults(LEAST):
+                    break
+            assert found is not None
+            self.known[place, shape] = found
+        return found
+
+
+@pytest.fixture(scope="module")
+def envoy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
+    directory, port = tmp_path_factory.mktemp("counted"), free_port()
+    with Upstream() as upstream, Stub() as stub, Keys() as keys:
+        page = {"hosts": ["app.test"], "upstream": upstream.url}
+        made = settings(
+            listen=f"127.0.0.1:{stub.port}",
+            gateway={
+                "listen": f"127.0.0.1:{port}",
+                "url": f"http://app.test:{port}",
+                "access_log": str(directory / "access.log"),
+                "keys": [f"127.0.0.1:{keys.port}"],
+            },
+            applications={
+                "main": {**page, "provider": "main", "public_paths": ["/public/"]},
+                "assets": {**page, "path_prefix": "/assets/", "exclude": True},
+            },
+        )
+        text = to_yaml(made)
+        cap = re.search(r"max_request_headers_kb: (\d+)", text)
+        assert cap, "the configuration bounds no request head"
+        program = under(envoys()[request.param], directory)
+        with EnvoyProcess(text, envoy=program, port=port, directory=directory, patience=120) as process:
+            counted = Counted(port, Counter(directory, process.pid), int(cap[1]) * 1024 - REST, {})
+            for place in PLACES:  # the first requests compile, connect and fill caches
+                for shape in ("many sessions", "many foreign", HARMLESS):
+                    counted.work(place, HEADS[shape], 2000)
+            yield counted
+
+
+# an older Envoy has older parsers, not other ones; what our Lua costs may differ with its Lua
+CASES = [
+    (version, place, shape)
+    for version in envoys()
+    for place in PLACES
+    for shape in (HEADS if (version, place) == ("newest", "page") else COOKIES)
+    if place == "page" or "many" in shape
+]
+
+
+@pytest.mark.parametrize(("envoy", "place", "shape"), CASES, indirect=["envoy"])
+def test_rel_33_a_head_of_any_shape_is_linear_work_for_envoy(envoy: Counted, place: str, shape: str) -> None:
+    harmless, growth = envoy.growth(place, HARMLESS), envoy.growth(place, shape)
+    assert growth.faults(LEAST) == ""
+    assert growth.whole - growth.none <= LEAST + DEAREST * (harmless.whole - harmless.none)
