@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
+from rig.clients import PATIENCE
 from rig.ports import answers
 from rig.processes import Process
 
@@ -46,7 +47,7 @@ class EnvoyProcess:
         concurrency: int = 1,
         port: int | None = None,
         directory: Path | None = None,
-        patience: float = 20,
+        patience: float = PATIENCE,
     ) -> None:
         """patience: seconds in which it gets ready."""
         self._config, self._envoy, self._concurrency, self._patience = config, envoy, concurrency, patience
