@@ -16,11 +16,13 @@ import contextvars
 import signal
 import warnings
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Protocol, TypeVar
 
 import trio
 
+from extproc import background
 from extproc.names import Names
 
 T = TypeVar("T")
@@ -38,8 +40,8 @@ class Bridge(Protocol):
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Does the work in trio, awaited on the asyncio side. Cancelling the await cancels the work."""
 
-    def spawn(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Starts work in trio that nobody awaits; it answers for its own errors."""
+    def spawn(self, place: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Starts work in trio that nobody awaits, behind the boundary of background.py. place: its name in the log and the metrics."""
 
 
 class _Nursery:
@@ -50,7 +52,11 @@ class _Nursery:
         self._token = trio.lowlevel.current_trio_token()
         self.busy = 0
 
-    def spawn(self, work: Callable[[], Awaitable[object]]) -> None:
+    def spawn(self, place: str, work: Callable[[], Awaitable[object]]) -> None:
+        self._start(partial(background.once, place, work))
+
+    def _start(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Errors of the work end the process: it has its boundary, or an awaiting side that hears of them."""
         self.busy += 1
 
         async def job() -> None:
@@ -82,7 +88,7 @@ class _Nursery:
                 answer.cancel()
                 raise
 
-        self.spawn(job)
+        self._start(job)
         try:
             return await answer
         except asyncio.CancelledError:

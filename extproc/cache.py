@@ -8,7 +8,8 @@ from typing import Generic, TypeVar
 
 import trio
 
-from extproc.oidc.errors import OIDCError
+from extproc import background
+from extproc.oidc.errors import InvalidAnswer, OIDCError
 
 T = TypeVar("T")
 STALE = 86_400.0  # how long an old copy serves while the provider is away
@@ -24,8 +25,9 @@ class _Held(Generic[T]):
 class Cache(Generic[T]):
     """One value that is fetched once for all who wait, and kept."""
 
-    def __init__(self, fetch: Callable[[], Awaitable[T]], fresh: float) -> None:
-        self._fetch = fetch
+    def __init__(self, fetch: Callable[[], Awaitable[T]], fresh: float, provider: str | None = None) -> None:
+        """provider: its name, for the log."""
+        self._fetch, self._provider = fetch, provider
         self._fresh = fresh
         self._held: _Held[T] | None = None
         self._lock = trio.Lock()
@@ -93,10 +95,20 @@ class Cache(Generic[T]):
         try:
             value = await self._fetch()
         except OIDCError as error:
-            self._failed = error
-            self._failures += 1
-            most = min(RETRY_FIRST * 2 ** min(self._failures - 1, 10), RETRY_MOST)
-            self._not_before = time.monotonic() + random.uniform(most / 2, most)  # noqa: S311 - jitter
+            self._fail(error)
             raise
+        except (
+            Exception
+        ) as error:  # a bug: it backs off as any failure does, or all who ask would fetch one after another
+            background.bug("provider_call_failed", error, provider=self._provider)
+            failed = InvalidAnswer(f"what was fetched met an error of ours: {type(error).__qualname__}")
+            self._fail(failed)
+            raise failed from error
         self._held, self._failed, self._failures, self._not_before = _Held(value, time.monotonic()), None, 0, 0.0
         return value
+
+    def _fail(self, error: OIDCError) -> None:
+        self._failed = error
+        self._failures += 1
+        most = min(RETRY_FIRST * 2 ** min(self._failures - 1, 10), RETRY_MOST)
+        self._not_before = time.monotonic() + random.uniform(most / 2, most)  # noqa: S311 - jitter

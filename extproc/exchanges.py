@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
+from extproc import background
 from extproc.bodies import Bodies, Body
 from extproc.connects import Connecting
 from extproc.oidc.client import FormRequest
-from extproc.oidc.errors import InvalidAnswer, ProviderFailed, ProviderTimeout, ProviderUnreachable
+from extproc.oidc.errors import InvalidAnswer, OIDCError, ProviderFailed, ProviderTimeout, ProviderUnreachable
 from extproc.settings import Limits, ProviderSettings, Timeouts
 from extproc.turnstile import Turnstile
 
@@ -33,6 +34,15 @@ class Answer:
             raise ProviderFailed(f"the provider answers {self.status}")
         if self.status not in (200, 204):
             raise InvalidAnswer(f"the provider answers {self.status}")
+
+
+def client_fault(url: str) -> str | None:
+    """What httpx has against a URL; None: it makes a request of it. See extproc.oidc.urls, which names what is wrong."""
+    try:
+        # its host in Unicode is what a transport is chosen by, and a name that IDNA does not know has none
+        return None if httpx.Request("GET", url).url.host else "has no host that can be called"
+    except (httpx.InvalidURL, ValueError) as error:
+        return f"cannot be called ({type(error).__name__})"
 
 
 @dataclass(slots=True, eq=False)
@@ -71,8 +81,27 @@ class Exchanges:
 
     async def exchange(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> Answer:
         """One request and its whole answer. Raises ProviderUnreachable, ProviderTimeout, InvalidAnswer, Overloaded."""
-        data = dict(form.parameters) if form is not None else None
         await self._turnstile()
+        try:
+            return await self._exchange(method, url, headers, form)
+        except OIDCError:
+            raise
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            raise ProviderUnreachable(
+                f"provider {self._name} at {urlsplit(url).netloc}: {type(error).__name__}"
+            ) from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise InvalidAnswer(f"provider {self._name}: its URL cannot be called ({type(error).__name__})") from error
+        except httpx.TimeoutException as error:
+            raise ProviderTimeout(f"provider {self._name}: {type(error).__name__}") from error
+        except httpx.TransportError as error:
+            raise ProviderUnreachable(f"provider {self._name}: {type(error).__name__}") from error
+        except Exception as error:  # a bug, ours or a library's: it is this provider's trouble and nobody else's
+            background.bug("provider_call_failed", error, provider=self._name)
+            raise InvalidAnswer(f"provider {self._name}: the call met {type(error).__qualname__}") from error
+
+    async def _exchange(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> Answer:
+        data = dict(form.parameters) if form is not None else None
         pool, connecting = self._pool(), Connecting(self._connects, self._turnstile)
         pool.in_flight += 1
         try:
@@ -80,14 +109,6 @@ class Exchanges:
                 method, url, headers=headers, data=data, extensions={"trace": connecting}
             ) as response:
                 return await self._read(response)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            raise ProviderUnreachable(
-                f"provider {self._name} at {urlsplit(url).netloc}: {type(error).__name__}"
-            ) from error
-        except httpx.TimeoutException as error:
-            raise ProviderTimeout(f"provider {self._name}: {type(error).__name__}") from error
-        except httpx.TransportError as error:
-            raise ProviderUnreachable(f"provider {self._name}: {type(error).__name__}") from error
         finally:
             pool.in_flight -= 1
             await connecting.over()

@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 import trio
 
-from extproc import messages, telemetry
+from extproc import background, messages, telemetry
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.oidc.errors import OIDCError, Unavailable
 from extproc.oidc.session import Session, SessionId
@@ -104,6 +104,9 @@ class Live:
                 return
             except OIDCError as error:
                 telemetry.log(logging.ERROR, "session_unwatched", reason=error.reason, detail=error.detail)
+                continue
+            except Exception as error:  # of this session's; the others are asked for all the same
+                background.report("live streams", error, application=watched.application)
                 continue
             if not lives:
                 watched.end(OVER)

@@ -1,13 +1,12 @@
 """One ext_proc stream as a pure machine, and the one exception boundary: whatever happens becomes an Answer or a Step."""
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import trio
 
-from extproc import telemetry
+from extproc import background, telemetry
 from extproc.messages import RequestHead
 from extproc.oidc.answers import Answer, Continue, Lookup, ReadBody, Refresh, Respond, Step
 from extproc.oidc.errors import OIDCError, ProviderTimeout
@@ -87,10 +86,10 @@ class Processor:
     def refuse(self, request: Request | None, error: Exception, step: Step | None = None) -> Respond:
         """A refusal as an answer; a bug as 500, with its traceback in the log and nowhere else."""
         if not isinstance(error, OIDCError):
-            telemetry.log(logging.ERROR, "internal_error", exc_info=error)
+            background.bug("internal_error", error)
             error = InternalError(type(error).__qualname__)
         try:
             return self._relying_party.refuse(request, error, step)
         except Exception as bug:
-            telemetry.log(logging.ERROR, "internal_error", exc_info=bug)
+            background.bug("internal_error", bug)
             return Respond(500, InternalError.reason)

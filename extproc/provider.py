@@ -5,17 +5,18 @@ refreshed in the background when they are not, kept for a day while the provider
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import trio
 from opentelemetry.trace import SpanKind
 
-from extproc import telemetry
+from extproc import background, telemetry
 from extproc.bodies import Bodies
 from extproc.cache import Cache
 from extproc.calls import Call
-from extproc.exchanges import Answer, Exchanges
+from extproc.exchanges import Answer, Exchanges, client_fault
 from extproc.metrics import Metrics, Reading
 from extproc.metrics import catalogue as the
 from extproc.oidc.client import FormRequest
@@ -38,6 +39,7 @@ from extproc.settings import Limits, ProviderSettings, Timeouts
 from extproc.turnstile import Turnstile
 
 METADATA_FRESH, KEYS_FRESH = 3600.0, 600.0
+LOOK_EVERY, LOOK_AGAIN = 5.0, 0.5  # seconds between two looks at what is due; while something is missing
 COOL_DOWN = 10.0  # seconds between key set fetches that an unknown kid asks for
 
 
@@ -60,8 +62,8 @@ class Provider:
         self._timeouts = timeouts
         self._metrics = metrics or Metrics()
         self._http = Exchanges(name, settings, timeouts, limits, turnstile or Turnstile(), bodies or Bodies())
-        self._metadata = Cache(self._fetch_metadata, METADATA_FRESH)
-        self._keys = Cache(self._fetch_keys, KEYS_FRESH)
+        self._metadata = Cache(self._fetch_metadata, METADATA_FRESH, name)
+        self._keys = Cache(self._fetch_keys, KEYS_FRESH, name)
 
     # -- what is known without a call -----------------------------------------------------------------------------
 
@@ -95,28 +97,33 @@ class Provider:
     async def metadata(self) -> ProviderMetadata:
         """Raises ProviderUnavailable when there is none to be had, InvalidMetadata when it is not right."""
         try:
-            return await self._metadata.get()
+            with self._refusals():
+                return await self._metadata.get()
         except (ProviderUnreachable, ProviderTimeout, ProviderFailed, InvalidAnswer) as error:
             raise ProviderUnavailable(f"provider {self.name}: {error.detail}") from error
 
     async def keys(self) -> KeySet:
         await self.metadata()
-        return await self._keys.get()
+        with self._refusals():
+            return await self._keys.get()
 
     async def newer_keys(self) -> KeySet:
         """The key set again, because a token names a key that it lacks: one fetch per cool-down, shared by all who ask."""
-        return await self._keys.again(COOL_DOWN)
+        with self._refusals():
+            return await self._keys.again(COOL_DOWN)
 
     async def token(self, request: FormRequest) -> TokenResponse:
         """The token endpoint (RFC 6749 section 3.2). Never repeated: a code is used once."""
-        return TokenResponse.parse(await self._grant(request))
+        with self._refusals():
+            return TokenResponse.parse(await self._grant(request))
 
     async def refresh(self, request: FormRequest) -> RefreshResponse:
         """The same for a refresh grant. Never repeated: a refresh token may be used once as well.
 
         Raises CodeRefused for invalid_grant, and for 400 without a word.
         """
-        return RefreshResponse.parse(await self._grant(request))
+        with self._refusals():
+            return RefreshResponse.parse(await self._grant(request))
 
     async def _grant(self, request: FormRequest) -> bytes:
         metadata = await self.metadata()
@@ -136,17 +143,19 @@ class Provider:
         if metadata.userinfo_endpoint is None:
             return None
         headers = {"authorization": f"Bearer {access_token}", "accept": "application/json, application/jwt"}
-        answer = await self._call("userinfo", "GET", metadata.userinfo_endpoint, headers)
-        if 400 <= answer.status < 500 and answer.status != 429:
-            raise InvalidUserInfo(f"UserInfo answers {answer.status}")
-        answer.expect_success()
-        return UserInfo(answer.content_type, answer.body)
+        with self._refusals():
+            answer = await self._call("userinfo", "GET", metadata.userinfo_endpoint, headers)
+            if 400 <= answer.status < 500 and answer.status != 429:
+                raise InvalidUserInfo(f"UserInfo answers {answer.status}")
+            answer.expect_success()
+            return UserInfo(answer.content_type, answer.body)
 
     async def revoke(self, request: FormRequest) -> None:
         """RFC 7009; nothing where the provider has no such endpoint."""
         metadata = await self.metadata()
         if metadata.revocation_endpoint is not None:
-            (await self._post("revocation", metadata.revocation_endpoint, request)).expect_success()
+            with self._refusals():
+                (await self._post("revocation", metadata.revocation_endpoint, request)).expect_success()
 
     async def keep_warm(self) -> None:
         """For ever: fetches what is missing with back-off, and refreshes what is due, so that no login waits for it."""
@@ -156,7 +165,8 @@ class Provider:
                     break  # the keys' address is in the metadata: failing for want of it is no failure of the keys
                 if cache.due and not cache.waiting:
                     try:
-                        await cache.refresh()
+                        with self._refusals():
+                            await cache.refresh()
                     except OIDCError as error:
                         telemetry.log(
                             logging.WARNING,
@@ -167,10 +177,21 @@ class Provider:
                         )
                         break
             await self._http.close_idle()
-            await trio.sleep(0.5 if self.missing else 5)
+            await trio.sleep(LOOK_AGAIN if self.missing else LOOK_EVERY)
 
     async def aclose(self) -> None:
         await self._http.aclose()
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Whatever a call raises is this provider's refusal: what is no OIDCError is a bug, ours or a library's, and no other's trouble."""
+        try:
+            yield
+        except OIDCError:
+            raise
+        except Exception as error:
+            background.bug("provider_call_failed", error, provider=self.name)
+            raise InvalidAnswer(f"provider {self.name}: the call met {type(error).__qualname__}") from error
 
     # -- each call ------------------------------------------------------------------------------------------------
 
@@ -180,7 +201,7 @@ class Provider:
             "metadata", "GET", base.rstrip("/") + "/.well-known/openid-configuration", {"accept": "application/json"}
         )
         answer.expect_success()
-        return ProviderMetadata.parse(answer.body, self._settings.issuer, self._settings.backchannel_url)
+        return ProviderMetadata.parse(answer.body, self._settings.issuer, self._settings.backchannel_url, client_fault)
 
     async def _fetch_keys(self) -> KeySet:
         metadata = await self.metadata()

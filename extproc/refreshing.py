@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 
 import trio
 
-from extproc import telemetry
+from extproc import background, telemetry
 from extproc.metrics import Metrics
 from extproc.oidc.application import Application
 from extproc.oidc.errors import (
     CodeRefused,
+    InvalidAnswer,
     InvalidIDToken,
     OIDCError,
     ProviderTimeout,
@@ -112,7 +113,14 @@ class Refreshing:
         return flight.session
 
     async def _fly(self, flight: Flight, session: Session) -> None:
-        """Never raises but for a bug: trouble is logged, and leaves the session as it is."""
+        """Never raises: trouble is logged, and leaves the session as it is."""
+        try:
+            await self._fly_once(flight, session)
+        except Exception as error:  # a bug signs nobody out, and fails nobody whose tokens are still good
+            background.bug("refresh_failed", error)
+            self._rest(flight, session, OIDCError(type(error).__qualname__))
+
+    async def _fly_once(self, flight: Flight, session: Session) -> None:
         deadline = min(trio.current_effective_deadline(), trio.current_time() + LONGEST)
         try:
             with trio.fail_at(deadline, shield=True):
@@ -177,7 +185,7 @@ class Refreshing:
             answer = await provider.refresh(refresh_grant(application.client, session.refresh_token or ""))
         except CodeRefused as error:
             raise Ended("refresh_refused", error.detail) from error
-        trouble = None
+        trouble: OIDCError | None = None
         try:
             new = await self._checked(flight, session, answer, keys)
         except OIDCError as error:
@@ -185,6 +193,9 @@ class Refreshing:
                 await give_back(provider, application.client, answer)
                 raise Ended(error.reason, error.detail) from error
             new, trouble = carried_over(session, answer), error
+        except Exception as error:  # a bug; the refresh token is new all the same, and the old one may be worth nothing
+            background.bug("refresh_failed", error)
+            new, trouble = carried_over(session, answer), InvalidAnswer(type(error).__qualname__)
         except trio.Cancelled:  # too late to check it; the refresh token is new all the same
             await self._keep(flight, carried_over(session, answer), answer)
             raise
@@ -231,7 +242,7 @@ class Refreshing:
         except SessionTooLarge as error:
             await give_back(flight.provider, flight.application.client, answer)
             raise Ended(error.reason, error.detail) from error
-        except StoreUnavailable:
+        except Exception:  # a store that is away, or a bug: what could not be written is known here alone
             flight.session = new
             self._unwritten[new.id.key] = new, flight.holder
             raise

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import trio
 
-from extproc import telemetry
+from extproc import background, telemetry
 from extproc.oidc.client import Client
 from extproc.oidc.errors import OIDCError
 from extproc.oidc.token import revocation
@@ -34,5 +34,7 @@ async def give_back(provider: Provider, client: Client, tokens: Tokens) -> None:
             await provider.revoke(revocation(client, token, hint))
         except OIDCError as error:
             telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason=error.reason)
+        except Exception as error:  # a bug; what is done besides goes on
+            background.bug("not_revoked", error, provider=provider.name)
     if scope.cancelled_caught:
         telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason="too_slow")

@@ -10,14 +10,13 @@ import trio
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from extproc import admin, log_lines, telemetry
+from extproc import admin, background, log_lines, telemetry
 from extproc.addresses import Address
 from extproc.bridge import Bridge, guest
 from extproc.doors import CannotListen
 from extproc.metrics import Metrics
 from extproc.metrics.exposition import Page, merged, page
 from extproc.metrics.loaded import Reloads
-from extproc.oidc.errors import OIDCError
 from extproc.operators import Operators
 from extproc.reloading import Reloading
 from extproc.service import Service, allow_descriptors, metrics_of, public_keys
@@ -57,7 +56,7 @@ async def _serve(
     service = Service(settings, settings.listen, sessions, bridge, metrics)
     alone = Alone(settings, service, traces, metrics)
     reloading = Reloading(source, settings, alone)
-    told = _signals(lambda: bridge.spawn(reloading.ask))
+    told = _signals(lambda: bridge.spawn("settings", reloading.ask))
     over = trio.Event()
     await _start_admin(settings.admin, alone, bridge, over)
     service.warm()
@@ -70,7 +69,7 @@ async def _serve(
         applications=", ".join(settings.protected),
     )
     watching = trio.CancelScope()
-    bridge.spawn(partial(_within, watching, reloading))
+    bridge.spawn("settings", partial(_within, watching, reloading))
     await told.wait()
     watching.cancel()
     await service.drain()
@@ -80,7 +79,7 @@ async def _serve(
 
 async def _within(scope: trio.CancelScope, reloading: Reloading) -> None:
     with scope:
-        await reloading.run()
+        await background.keep("settings", reloading.run)
 
 
 class Alone:
@@ -140,18 +139,18 @@ async def _start_admin(address: Address, alone: Alone, bridge: Bridge, over: tri
     ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def bound(_: Address) -> None:
-        ready.set_result(None)
+        if not ready.done():  # else it began again
+            ready.set_result(None)
 
     async def work() -> None:
         try:
             await admin.serve(alone.app, address, ready=bound, shutdown=over)
-        except (OSError, OIDCError) as error:
-            if not ready.done():
-                ready.set_exception(CannotListen(admin.cannot_bind(address, error)))
-            else:
-                telemetry.log(logging.ERROR, "admin_failed", detail=type(error).__name__)
+        except Exception as error:
+            if ready.done():
+                raise
+            ready.set_exception(CannotListen(admin.cannot_bind(address, error)))
 
-    bridge.spawn(work)
+    bridge.spawn("admin", partial(background.keep, "admin", work))
     await ready
 
 

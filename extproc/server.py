@@ -234,7 +234,7 @@ class Server:
         record(answer, head.request, span, started)
         if isinstance(answer, Continue) and answer.touch is not None and self._touching < MAX_TOUCHES:
             self._touching += 1
-            self._bridge.spawn(partial(self._touch, head.request, answer.touch))
+            self._bridge.spawn("touch", partial(self._touch, head.request, answer.touch))
         log.answered(answer)
 
     async def _touch(self, request: Request, session: Session) -> None:

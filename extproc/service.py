@@ -9,7 +9,7 @@ from functools import partial
 
 import trio
 
-from extproc import telemetry
+from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.bodies import Bodies
 from extproc.bridge import Bridge
@@ -144,15 +144,18 @@ class Service:
         self._count: int | None = None
         self._background, self._looked_after = trio.CancelScope(), trio.Event()
         metrics.watch(self._readings)
+        metrics.watch(background.readings)
 
     def warm(self) -> None:
         """From now on the store is looked for, and metadata and keys are fetched and kept fresh."""
-        self._bridge.spawn(self._sessions.start)
+        self._bridge.spawn("store", self._sessions.start)
         for scope, provider in zip(self._warm, self._providers.values(), strict=True):
-            self._bridge.spawn(partial(_within, scope, provider.keep_warm))
-        self._bridge.spawn(partial(_within, self._watch, self._server.live.watch))
-        self._lagging = asyncio.create_task(lag.of_asyncio(self._metrics))
-        self._bridge.spawn(self._look_after)
+            place = f"provider {provider.name}"
+            self._bridge.spawn(place, partial(_within, scope, place, provider.keep_warm))
+        self._bridge.spawn("live streams", partial(_within, self._watch, "live streams", self._server.live.watch))
+        lagging = partial(lag.of_asyncio, self._metrics)
+        self._lagging = asyncio.create_task(background.keep("asyncio lag", lagging, asyncio.sleep))
+        self._bridge.spawn("measuring", self._look_after)
 
     def take(self, settings: Settings) -> None:
         """From now on with the key ring and the client secrets of other settings; what is in hand goes on as it began."""
@@ -221,13 +224,15 @@ class Service:
 
     async def _look_after(self) -> None:
         """What is measured in trio by the clock, and exported by it."""
-        with self._background:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(lag.of_trio, self._metrics)
-                nursery.start_soon(self._count_sessions)
-                if (exporter := otlp.exporter(self._endpoint)) is not None:
-                    nursery.start_soon(otlp.export, self._metrics, exporter, self._worker)
-        self._looked_after.set()
+        try:
+            with self._background:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(background.keep, "trio lag", partial(lag.of_trio, self._metrics))
+                    nursery.start_soon(background.keep, "session count", self._count_sessions)
+                    exporting = partial(otlp.export, self._metrics, self._endpoint, self._worker)
+                    nursery.start_soon(background.keep, "metrics export", exporting)
+        finally:
+            self._looked_after.set()
 
     async def _count_sessions(self) -> None:
         while True:
@@ -243,6 +248,6 @@ class Service:
         return self._listener.health.checkers
 
 
-async def _within(scope: trio.CancelScope, work: Callable[[], Awaitable[None]]) -> None:
+async def _within(scope: trio.CancelScope, place: str, work: Callable[[], Awaitable[None]]) -> None:
     with scope:
-        await work()
+        await background.keep(place, work)

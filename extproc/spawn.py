@@ -9,6 +9,7 @@ from typing import Protocol
 
 import trio
 
+from extproc import background
 from extproc.channel import (
     LONGEST,
     Ask,
@@ -107,7 +108,10 @@ class _Process:
 
 def how(code: int) -> str:
     """An exit status in words."""
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+    if code >= 0:
+        return f"exit status {code}"
+    # of the real-time signals two have names
+    return f"signal {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"signal {-code}"
 
 
 class WorkerFailed(Exception):
@@ -130,19 +134,26 @@ class Worker:
 
     async def run(self, start: Start, spans: TakeSpans) -> None:
         """Hears it until it ends."""
-        await self.handle.send(start)
         try:
+            await self._hear(start, spans)
+        finally:
+            self.handle.kill()  # whoever says nothing any more cannot be told anything either
+            self.ended.set()
+            for event in (self._prepared, self._serving, self._answered, self._taken):
+                event.set()
+
+    async def _hear(self, start: Start, spans: TakeSpans) -> None:
+        try:
+            await self.handle.send(start)
             while (message := await self.handle.receive()) is not None:
                 self._heard(message, spans)
-        except (ValueError, KeyError, TypeError):
+        except Exception as error:  # whatever it said: it is this worker's end, and no other's
+            background.bug("worker_not_understood", error, worker=self.number)
             self.failure = "it said what no worker says"
         with trio.move_on_after(SILENT):
             await self.handle.wait()
-        self.handle.kill()  # whoever says nothing any more cannot be told anything either
+        self.handle.kill()
         self.failure = self.failure or f"it ended with {how(await self.handle.wait())}"
-        self.ended.set()
-        for event in (self._prepared, self._serving, self._answered, self._taken):
-            event.set()
 
     def _heard(self, message: Message, spans: TakeSpans) -> None:
         match message:

@@ -3,12 +3,14 @@
 import logging
 import signal
 from collections.abc import Iterable
+from functools import partial
 
 import trio
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from extproc import admin, log_lines, telemetry
+from extproc import admin, background, log_lines, telemetry
+from extproc.addresses import Address
 from extproc.metrics import ProcessMetrics, Reading, otlp
 from extproc.metrics import catalogue as the
 from extproc.metrics.exposition import Page, from_text, merged, page
@@ -74,6 +76,7 @@ class Supervisor:
         self._traces = TraceStore(settings.tracing.kept, slow=settings.tracing.slow)
         self._metrics = ProcessMetrics()
         self._metrics.watch(self._counted)
+        self._metrics.watch(background.readings)
         self.reloads = Reloads(self._metrics)
         self.workers = Workers(settings, launch, self._take_spans, nursery)
         self.reloading = Reloading(source, settings, self)
@@ -89,9 +92,9 @@ class Supervisor:
         except (WorkerFailed, OSError, OIDCError) as error:
             text = str(error) if isinstance(error, WorkerFailed) else admin.cannot_bind(self._settings.admin, error)
             raise CannotStart(text) from None
-        self._nursery.start_soon(self._watch)
-        if (exporter := otlp.exporter(self._settings.metrics.endpoint)) is not None:
-            self._nursery.start_soon(otlp.export, self._metrics, exporter, SUPERVISOR)
+        self._nursery.start_soon(background.once, "settings", self._watch)
+        exporting = partial(otlp.export, self._metrics, self._settings.metrics.endpoint, SUPERVISOR)
+        self._nursery.start_soon(background.keep, "metrics export", exporting)
         self._log("serving")
 
     async def stop(self) -> None:
@@ -103,7 +106,7 @@ class Supervisor:
 
     async def _watch(self) -> None:
         with self._watching:
-            await self.reloading.run()
+            await background.keep("settings", self.reloading.run)
 
     def check(self, old: Settings, new: Settings) -> None:
         """Raises SettingsError where new settings need more than other workers: what Envoy knows us by, and what workers share."""
@@ -154,13 +157,36 @@ class Supervisor:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await self._app(scope, receive, send)  # whichever is there now
 
-        await admin.serve(app, self._settings.admin, ready=lambda _: task_status.started(), shutdown=self._over)
+        served = trio.Event()
+
+        def ready(_: Address) -> None:
+            if not served.is_set():  # else it began again
+                served.set()
+                task_status.started()
+
+        async def work() -> None:
+            try:
+                await admin.serve(app, self._settings.admin, ready=ready, shutdown=self._over)
+            except Exception as error:
+                if served.is_set():
+                    raise
+                failed.append(error)
+
+        failed: list[Exception] = []
+        await background.keep("admin", work)
+        if failed:
+            raise failed[0]
 
     async def _exposition(self, accept: str) -> Page:
         """All workers' and this process's own, which is the worker SUPERVISOR."""
         said = await self.workers.metrics()
-        ours = [(SUPERVISOR, self._metrics.families())]
-        return page(merged(ours + [(str(number), from_text(text)) for number, text in said]), accept)
+        parts = [(SUPERVISOR, self._metrics.families())]
+        for number, text in said:
+            try:
+                parts.append((str(number), from_text(text)))
+            except Exception as error:  # what one worker says takes no other's numbers away
+                background.report("worker metrics", error, worker=number)
+        return page(merged(parts), accept)
 
     def _counted(self) -> Iterable[Reading]:
         yield Reading(the.WORKERS, self.workers.well)
@@ -171,6 +197,8 @@ class Supervisor:
             self._traces.add_otlp(otlp)
         except BadExport:
             telemetry.log(logging.ERROR, "spans_lost")
+        except Exception as error:  # of a worker's; the page of traces is the only one who misses them
+            background.report("worker spans", error)
 
 
 def same(old: Settings, new: Settings) -> None:

@@ -5,8 +5,6 @@ from typing import Generic, TypeVar
 
 import trio
 
-from extproc.oidc.errors import OIDCError
-
 T = TypeVar("T")
 
 
@@ -18,7 +16,7 @@ class Together:
     """Calls side by side in one nursery; the first that fails cancels the others, and its error comes out as it is."""
 
     def __init__(self) -> None:
-        self._error: OIDCError | None = None
+        self._error: Exception | None = None
         self._manager = trio.open_nursery()
 
     async def __aenter__(self) -> "Together":
@@ -36,7 +34,7 @@ class Together:
         async def child() -> None:
             try:
                 result.value = await call()
-            except OIDCError as error:
+            except Exception as error:  # whatever it is: in a group nobody would know it again
                 self._error = self._error or error
                 self._nursery.cancel_scope.cancel()
 

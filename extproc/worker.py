@@ -15,14 +15,14 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from extproc import log_lines, telemetry
+from extproc import background, log_lines, telemetry
 from extproc.addresses import Address
 from extproc.bridge import Bridge, guest
 from extproc.channel import (
@@ -144,17 +144,24 @@ class Worker:
                         self._service.take(settings)
                         self._say(Taken())
                     case Ask():
-                        self._say(await self._bridge.run(self._report))
+                        await background.once("report", partial(self._tell, self._report))
                     case Measure():
-                        self._say(await self._bridge.run(self._measured))
+                        await background.once("measuring", partial(self._tell, self._measured))
                     case Drain():
                         break
         except CannotListen as error:
             self._say(Failed(str(error)))
         except ConnectionError:
             pass  # killed, with something of ours unread
+        except Exception as error:  # a worker that cannot do as it is told goes, and the supervisor starts another
+            background.report("obeying", error)
+            self._say(Failed(f"it met {type(error).__qualname__}"))
         finally:
             self._over.set()
+
+    async def _tell(self, what: Callable[[], Awaitable[Message]]) -> None:
+        """A question that meets an error of ours is not answered."""
+        self._say(await self._bridge.run(what))
 
     async def _report(self) -> Report:
         return Report(self._service.missing(), self._service.gauges(), self._service.checkers)

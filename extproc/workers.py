@@ -10,11 +10,12 @@ The rules:
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import trio
 
-from extproc import telemetry
+from extproc import background, telemetry
 from extproc.channel import Drain, Report, Start
 from extproc.settings import Settings
 from extproc.spawn import Handle, TakeSpans, Worker, WorkerFailed
@@ -57,7 +58,7 @@ class Workers:
         for worker in self._now:
             await worker.listen()
         for place, worker in enumerate(self._now):
-            self._nursery.start_soon(self._watch, place, worker)
+            self._watch_over(place, worker)
 
     async def roll(self, settings: Settings) -> None:
         """Replaces all by workers with other settings, one by one. Raises WorkerFailed; what was not replaced goes on."""
@@ -152,14 +153,23 @@ class Workers:
             worker = Worker(place + 1, await self._launch(), settings.timeouts.drain + LEAVE)
         except OSError as error:
             raise WorkerFailed(f"worker {place + 1}: {error.strerror or 'cannot be started'}") from None
+        except Exception as error:
+            background.bug("worker_not_started", error, worker=place + 1)
+            raise WorkerFailed(f"worker {place + 1}: cannot be started ({type(error).__qualname__})") from None
         self._alive.add(worker)
         start = Start(worker.number, self._listens[place], settings)
-        self._nursery.start_soon(self._hear, worker, start)
+        self._nursery.start_soon(background.once, "worker", partial(self._hear, worker, start))
         return worker
 
     async def _hear(self, worker: Worker, start: Start) -> None:
-        await worker.run(start, self._spans)
-        self._alive.discard(worker)
+        try:
+            await worker.run(start, self._spans)
+        finally:
+            self._alive.discard(worker)
+
+    def _watch_over(self, place: int, worker: Worker) -> None:
+        watch = partial(self._watch, place, worker)
+        self._nursery.start_soon(background.keep, "worker watch", watch, trio.sleep, FIRST_PAUSE)
 
     async def _watch(self, place: int, worker: Worker) -> None:
         """Replaces a worker that ends while it is the one of its place."""
@@ -179,9 +189,9 @@ class Workers:
                 self._now[place] = fresh = await self._spawn(place, self._settings)
             except WorkerFailed as error:
                 worker.failure = str(error)
-                self._nursery.start_soon(self._watch, place, worker)
+                self._watch_over(place, worker)
                 return
-            self._nursery.start_soon(self._watch, place, fresh)
+            self._watch_over(place, fresh)
             try:
                 await fresh.prepared()
                 await self._listen(place, fresh)
@@ -200,9 +210,9 @@ class Workers:
                 raise WorkerFailed(f"worker {fresh.number}: {fresh.failure}")
             old, self._now[place] = self._now[place], fresh
             self._failures[place] = 0
-            self._nursery.start_soon(self._watch, place, fresh)
+            self._watch_over(place, fresh)
             self._leaving.add(old)
-            self._nursery.start_soon(self._see_off, old)
+            self._nursery.start_soon(background.once, "worker leaving", partial(self._see_off, old))
             try:
                 await self._listen(place, fresh)
             except WorkerFailed as error:
@@ -227,11 +237,13 @@ class Workers:
         )
 
     async def _see_off(self, worker: Worker) -> None:
-        await worker.handle.send(Drain())
-        with trio.move_on_after(worker.patience):
-            await worker.ended.wait()
-        self._leaving.discard(worker)
-        worker.handle.kill()
+        try:
+            await worker.handle.send(Drain())
+            with trio.move_on_after(worker.patience):
+                await worker.ended.wait()
+        finally:
+            self._leaving.discard(worker)
+            worker.handle.kill()
 
 
 async def _until(worker: Worker, enough: Callable[[Report], bool]) -> bool:

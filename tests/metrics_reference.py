@@ -54,6 +54,7 @@ LABELS = """
 | `outcome` of a stream | `answered`, `cancelled`, `aborted`, `unanswered` |
 | `outcome` of a refresh | `renewed`, `failed`, `ended` |
 | `store` | `sqlite`, `redis`, `cookie`; for operations of the tombstones of cookies, the kind of that store |
+| `place` | what runs beside requests: `provider NAME`, `live streams`, `touch`, `session count`, `settings`, `admin`, `metrics export`, `measuring`, `trio lag`, `asyncio lag`, `store`, `redis`; of a worker at its supervisor's word `obeying`, `report`; of a supervisor `worker`, `worker watch`, `worker leaving`, `worker spans`, `worker metrics` |
 | `loop` | `asyncio`, `trio`: two schedulers on one thread |
 """
 

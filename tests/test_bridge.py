@@ -116,7 +116,7 @@ def test_spawned_work_is_awaited_by_nobody(run):
         done.append(trio.current_time())
 
     async def body(bridge):
-        bridge.spawn(work)
+        bridge.spawn("work", work)
         await until(lambda: done)
 
     run(body)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import grpc
 import pytest
 from bridges import BRIDGES
+from rig.rows import rows
 from rig.tokens import ISSUER, METADATA, NOW, application
 
 from extproc._wire import ext_proc_pb2 as wire
@@ -176,6 +177,29 @@ def test_a_store_that_cannot_answer_ends_nothing(serving):
         await here.store.delete(PEOPLE["al"].id.key)
         await here.round()
         await ended(stream, OVER)
+
+    serving(test)
+
+
+@rows("rel_43")
+def test_a_session_that_cannot_be_read_keeps_no_other_s_stream_open(serving):
+    async def test(here):
+        garbled = [(await here.opens("al"))[0] for _ in range(2)]
+        other, _ = await here.opens("bo")
+        right, here.store.get = here.store.get, None
+
+        async def get(key, now):
+            if key == PEOPLE["al"].id.key:
+                raise ExceptionGroup("x", [ValueError("garbage")])
+            return await right(key, now)
+
+        here.store.get = get
+        await here.store.delete(PEOPLE["bo"].id.key)
+        await here.round()
+        await ended(other, OVER)
+        for stream in garbled:  # nobody knows that it is over
+            await stream.write(phase("response_headers"))
+            assert (await stream.read()).WhichOneof("response") == "response_headers"
 
     serving(test)
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
+from rig.rows import rows
 
 from extproc.addresses import Address
 from extproc.channel import (
@@ -353,3 +354,60 @@ async def test_a_roll_that_finds_a_worker_dead_still_waits_until_envoy_has_found
             found += [new, new + 1]
             await trio.sleep(1)
             assert house.alive == [new, new + 1]
+
+
+# -- what nobody foresaw
+
+BUGS = (RuntimeError("x"), KeyError("x"), AttributeError("x"), ExceptionGroup("x", [UnicodeError("x")]))
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
+async def test_whatever_a_worker_says_is_its_own_end_and_no_other_s(house, autojump_clock, bug):
+    async with house.workers(OLD) as workers:
+        await workers.start()
+
+        async def says():
+            raise bug
+
+        house.made[0].receive = says
+        await house.made[0]._say.send(Prepared())  # so that it is heard once more
+        house.made[0].end(-40)
+        await trio.sleep(1)
+        assert house.alive == [1, 2] and house.started[-1][1] == 1
+        house.made[1].end(-64)  # a signal that has no name
+        await trio.sleep(1)
+        assert house.alive == [2, 3]
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
+async def test_spans_that_cannot_be_kept_end_nothing_but_their_worker(house, autojump_clock, bug):
+    def refuses(_):
+        raise bug
+
+    house.spans = type("Spans", (), {"append": staticmethod(refuses)})()
+    async with house.workers(OLD) as workers:
+        await workers.start()
+        await house.made[0]._say.send(Spans(b"x"))
+        await trio.sleep(60)
+        assert len(house.alive) == 2 and 1 in house.alive
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
+async def test_a_worker_that_cannot_be_started_for_any_reason_is_tried_again(house, autojump_clock, bug):
+    async with house.workers(OLD) as workers:
+        await workers.start()
+        right, tried = house.launch, []
+
+        async def launch():
+            tried.append(1)
+            if len(tried) < 4:
+                raise bug
+            return await right()
+
+        workers._launch = launch
+        house.made[0].end(1)
+        await trio.sleep(30)
+        assert len(tried) == 4 and house.alive == [1, 2]

@@ -83,6 +83,13 @@ RELOADS = _counter(
     "extproc.settings.reloads", "Settings read again: success, or failure and the old ones stay.", "outcome"
 )
 
+BACKGROUND_FAILURES = _counter(
+    "extproc.background.failures",
+    "Errors in what runs in the background, which must be 0: each is logged (`background_failed`), and the work begins again after a"
+    " pause.",
+    "place",
+)
+
 IN_FLIGHT = _gauge("extproc.streams.in_flight", "Streams in hand.")
 STREAMS_LIMIT = _gauge("extproc.streams.limit", "As many may be in hand (limits.streams).")
 HELD = _gauge("extproc.held", "Requests that are held now.", "lane")

@@ -53,8 +53,13 @@ def interval() -> float:
     return max(0.1, int(said) / 1000) if said.isdecimal() else EVERY
 
 
-async def export(metrics: ProcessMetrics, to: OTLPMetricExporter, worker: str) -> None:
-    """Until it is cancelled, and then once more. What cannot be delivered is lost, and the exporter's log says so."""
+async def export(metrics: ProcessMetrics, endpoint: str | None, worker: str) -> None:
+    """Until it is cancelled, and then once more. What cannot be delivered is lost, and the exporter's log says so. See exporter()."""
+    if (to := exporter(endpoint)) is not None:
+        await _export(metrics, to, worker)
+
+
+async def _export(metrics: ProcessMetrics, to: OTLPMetricExporter, worker: str) -> None:
     resource = Resource.create({"service.name": "extproc", "service.instance.id": f"{os.uname().nodename}/{worker}"})
 
     async def once() -> None:
@@ -69,9 +74,11 @@ async def export(metrics: ProcessMetrics, to: OTLPMetricExporter, worker: str) -
             await trio.sleep(interval())
             await once()
     finally:
-        with trio.move_on_after(LAST, shield=True):
-            await once()
-        to.shutdown()
+        try:
+            with trio.move_on_after(LAST, shield=True):
+                await once()
+        finally:
+            to.shutdown()
 
 
 def metrics_data(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 
 from extproc.metrics import catalogue as the
@@ -16,7 +16,7 @@ from extproc.metrics.catalogue import Instrument
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a gauge says now; labels: their values, in the order of the catalogue."""
+    """What a gauge says now, or a counter that is kept elsewhere; labels: their values, in the order of the catalogue."""
 
     gauge: Instrument
     value: float
@@ -61,11 +61,12 @@ class _Gauges:
         self._read = read
 
     def collect(self) -> Iterable[Metric]:
-        families: dict[Instrument, GaugeMetricFamily] = {}
+        families: dict[Instrument, GaugeMetricFamily | CounterMetricFamily] = {}
         for reading in self._read():
             what = reading.gauge
             if what not in families:
-                families[what] = GaugeMetricFamily(what.family, what.text, labels=what.labels)
+                kind = CounterMetricFamily if what.kind == "counter" else GaugeMetricFamily
+                families[what] = kind(what.family, what.text, labels=what.labels)
             families[what].add_metric(reading.labels, reading.value)
         return families.values()
 

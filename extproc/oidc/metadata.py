@@ -1,7 +1,6 @@
 """ProviderMetadata (OpenID Connect Discovery 1.0 section 3), checked when it is read, rewritten for a back channel."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +9,9 @@ from extproc.addresses import is_loopback
 from extproc.oidc.claims import parse_object
 from extproc.oidc.errors import InvalidMetadata
 from extproc.oidc.http import origin
+from extproc.oidc.urls import url_fault
+
+UrlFault = Callable[[str], str | None]  # what is wrong with a URL; None: it can be called
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,13 @@ class ProviderMetadata:
     iss_parameter_supported: bool  # RFC 9207
 
     @classmethod
-    def parse(cls, body: bytes, issuer: str, backchannel_url: str | None = None) -> "ProviderMetadata":
-        """Reads a discovery document. Raises InvalidMetadata: other issuer (compared exactly), endpoint missing or not safe."""
+    def parse(
+        cls, body: bytes, issuer: str, backchannel_url: str | None = None, client_fault: UrlFault = url_fault
+    ) -> "ProviderMetadata":
+        """Reads a discovery document. Raises InvalidMetadata: other issuer (compared exactly), endpoint missing or not safe.
+
+        client_fault: the HTTP client's own word on a URL, beside ours.
+        """
         try:
             document = parse_object(body)
         except ValueError as error:
@@ -40,7 +47,7 @@ class ProviderMetadata:
         if isinstance(methods, list) and "S256" not in methods:
             # absent is common and harmless; a list without S256 is a provider that would ignore our challenge (RFC 9700 2.1.1)
             raise InvalidMetadata("code_challenge_methods_supported lacks S256")
-        read = _Reader(document, issuer, backchannel_url)
+        read = _Reader(document, issuer, backchannel_url, client_fault)
         return cls(
             issuer=issuer,
             authorization_endpoint=read.required("authorization_endpoint", browser=True),
@@ -58,6 +65,7 @@ class _Reader:
     document: Mapping[str, Any]
     issuer: str
     backchannel_url: str | None
+    client_fault: UrlFault
 
     def required(self, name: str, *, browser: bool = False) -> str:
         found = self.optional(name, browser=browser)
@@ -69,13 +77,21 @@ class _Reader:
         value = self.document.get(name)
         if value is None:
             return None
-        if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]{1,2048}", value):
+        if not isinstance(value, str):
             raise InvalidMetadata(f"{name} is no URL")
+        self._check(name, value)
         if not browser and self.backchannel_url is not None:
             value = self._rewritten(value, self.backchannel_url)
+            self._check(name, value)
         if not self._safe(value, browser=browser):
             raise InvalidMetadata(f"{name} is neither https nor http on loopback (or below backchannel_url)")
         return value
+
+    def _check(self, name: str, url: str) -> None:
+        """Raises InvalidMetadata for what no HTTP client takes. Nothing else may take the URL apart before."""
+        fault = url_fault(url) or self.client_fault(url)
+        if fault is not None:
+            raise InvalidMetadata(f"{name} {fault}")
 
     def _rewritten(self, endpoint: str, backchannel: str) -> str:
         """A public endpoint as we call it: below issuer -> below backchannel_url; same origin -> its origin; else as it is."""
@@ -88,19 +104,11 @@ class _Reader:
         return endpoint
 
     def _safe(self, url: str, *, browser: bool) -> bool:
-        try:
-            parts = urlsplit(url)
-            _ = parts.port
-        except ValueError:
-            return False
-        if not parts.hostname or "@" in parts.netloc or "\\" in url or parts.fragment:
-            return False
+        parts = urlsplit(url)
         if parts.scheme == "https":
             return True
-        if parts.scheme != "http":
-            return False
         below_backchannel = (
             not browser and self.backchannel_url is not None and origin(url) == origin(self.backchannel_url)
         )
         # a public http issuer is refused by the settings unless it is loopback: its own pages may be where it is
-        return is_loopback(parts.hostname) or below_backchannel
+        return is_loopback(parts.hostname or "") or below_backchannel

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import MAX_PLANTED, PendingAuthorization
-from extproc.oidc.claims import Claims
+from extproc.oidc.claims import Claims, number
 from extproc.oidc.device import Device
 from extproc.oidc.errors import SessionTooLarge
 from extproc.oidc.http import Request
@@ -249,7 +249,29 @@ def from_record(application: Application, session_id: SessionId, record: Record)
 
 
 def load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool = False) -> Session | None:
-    """Only for bytes that were sealed by us. None: a format that this version does not know."""
+    """Only for bytes that were sealed by us. None: a format that this version does not know, or one with other values in it."""
+    try:
+        session = _load(data, session_id, touched, outdated=outdated)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return session if session is not None and _is_one(session) else None
+
+
+def _is_one(s: Session) -> bool:
+    """Whether each value is of its kind: whoever reads one of them later has no boundary of its own."""
+    texts = (s.issuer, s.subject, s.id_token, s.access_token)
+    maybe = (s.refresh_token, s.sid, s.acr)
+    numbers = (s.access_expires, s.created, s.expires, s.access_issued, s.generation)
+    return (
+        all(isinstance(text, str) for text in (*texts, *s.amr))
+        and all(isinstance(text, str | None) for text in maybe)
+        and all(type(each) is int for each in numbers)
+        and (s.auth_time is None or number(s.auth_time) is not None)
+        and isinstance(s.claims.values, dict)
+    )
+
+
+def _load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool) -> Session | None:
     version, *fields = json.loads(data)
     if version not in (1, 2, 3, FORMAT):
         return None

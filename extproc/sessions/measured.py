@@ -1,15 +1,28 @@
 """A store whose operations are measured: how long each took, and whether it failed. A peek, on the event loop, is not."""
 
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
+from extproc import background
 from extproc.metrics import Metrics
 from extproc.oidc.errors import StoreUnavailable
 from extproc.oidc.session import Record
-from extproc.sessions import Page, SessionStore
+from extproc.sessions import Page, SessionStore, StoreBusy
 
 T = TypeVar("T")
+
+
+@contextmanager
+def _or_busy() -> Iterator[None]:
+    """What a peek does not understand is asked for again, in the held lane, which says what is wrong."""
+    try:
+        yield
+    except StoreBusy:
+        raise
+    except Exception as error:
+        raise StoreBusy from error
 
 
 class MeasuredStore:
@@ -25,14 +38,20 @@ class MeasuredStore:
         except StoreUnavailable:
             failed = True
             raise
+        except Exception as error:  # garbage in the store, or a bug: a refusal, and never "no session"
+            failed = True
+            background.bug("store_failed", error, store=self._kind, operation=operation)
+            raise StoreUnavailable(f"{self._kind}: {operation} met {type(error).__qualname__}") from error
         finally:
             self._metrics.stored(self._kind, operation, time.perf_counter() - started, failed=failed)
 
     def peek(self, key: bytes, now: int) -> Record | None:
-        return self._store.peek(key, now)
+        with _or_busy():
+            return self._store.peek(key, now)
 
     def peek_buried(self, keys: Sequence[bytes], now: int) -> int:
-        return self._store.peek_buried(keys, now)
+        with _or_busy():
+            return self._store.peek_buried(keys, now)
 
     async def get(self, key: bytes, now: int) -> Record | None:
         return await self._measured("get", self._store.get(key, now))

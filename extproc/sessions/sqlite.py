@@ -11,7 +11,7 @@ by. And what is over for good outlives its end by LATE, or it would not be known
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -106,7 +106,7 @@ class SQLiteStore:
 
     async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
         query = f"{_SELECT} AND key IN (SELECT key FROM tag WHERE tag = ?) ORDER BY touched DESC"  # noqa: S608 - our own
-        return await self._ask(lambda db: tuple(_record(row) for row in db.execute(query, (now, tag))))
+        return await self._ask(lambda db: _records(db.execute(query, (now, tag))))
 
     async def end(self, tag: bytes, now: int) -> int:
         query = "DELETE FROM session WHERE key IN (SELECT key FROM tag WHERE tag = ?) AND expires > ?"
@@ -115,7 +115,7 @@ class SQLiteStore:
     async def page(self, after: bytes | None, limit: int, now: int) -> Page:
         query = f"{_SELECT} AND key > ? ORDER BY key LIMIT ?"
         rows = await self._ask(lambda db: db.execute(query, (now, after or b"", limit)).fetchall())
-        return Page(tuple(_record(row) for row in rows), rows[-1][0] if len(rows) == limit else None)
+        return Page(_records(rows), rows[-1][0] if len(rows) == limit else None)
 
     async def count(self, now: int) -> int | None:
         query = "SELECT count(*) FROM session WHERE expires > ?"  # an index has it: 10 ms for a hundred thousand
@@ -197,7 +197,9 @@ class SQLiteStore:
 
 def _open(path: Path, patience: float) -> sqlite3.Connection:
     """patience: seconds that a statement waits for a lock."""
-    return sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    db.text_factory = bytes  # nothing of ours is text, and one that is no UTF-8 would take every row of a question away
+    return db
 
 
 def _write_ahead(db: sqlite3.Connection, patience: float) -> None:
@@ -230,8 +232,17 @@ def _one(db: sqlite3.Connection, key: bytes, now: int) -> Record | None:
     return _record(row) if row is not None else None
 
 
-def _record(row: Row) -> Record:
+def _records(rows: Iterable[Row]) -> tuple[Record, ...]:
+    return tuple(record for row in rows if (record := _record(row)) is not None)
+
+
+def _record(row: Row) -> Record | None:
+    """None for what no version of this program wrote: SQLite keeps a value of any type in any column, and nobody has such a session."""
     key, sealed, expires, touched, entry, tags = row
+    if not all(isinstance(value, bytes) for value in (key, sealed, entry, tags)):
+        return None
+    if not (isinstance(expires, int) and isinstance(touched, int)):
+        return None
     split = tuple(tags[start : start + TAG_BYTES] for start in range(0, len(tags), TAG_BYTES))
     return Record(key, sealed, expires, touched, entry, split)
 
@@ -250,4 +261,7 @@ def _tag(db: sqlite3.Connection, record: Record) -> None:
 def _latest_burial(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> int:
     marks = ", ".join("?" * len(keys))
     query = f"SELECT coalesce(max(at), 0) FROM grave WHERE key IN ({marks}) AND expires > ?"  # noqa: S608 - our own
-    return int(db.execute(query, (*keys, now)).fetchone()[0])
+    (at,) = db.execute(query, (*keys, now)).fetchone()
+    if not isinstance(at, int):  # whose sessions are over nobody knows then
+        raise sqlite3.DataError("a tombstone is no number")
+    return at

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from extproc.settings.types import Count, Duration, Model, base_address
+from extproc.settings.types import Count, Duration, Model, called_address
 
 
 class SessionSettings(Model):
@@ -102,7 +102,7 @@ class Tracing(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.endpoint is not None:
-            base_address(self.endpoint, "endpoint", path=True)
+            called_address(self.endpoint, "endpoint")
         return self
 
 
@@ -117,7 +117,7 @@ class Metrics(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.endpoint is not None:
-            base_address(self.endpoint, "endpoint", path=True)
+            called_address(self.endpoint, "endpoint")
         return self
 
 

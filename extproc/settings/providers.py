@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from extproc.addresses import is_loopback
-from extproc.settings.types import Model, base_address
+from extproc.settings.types import Model, called_address
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
 SigningAlg = Literal[
@@ -52,11 +52,11 @@ class ProviderSettings(Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        base_address(self.issuer, "issuer", path=True)
+        called_address(self.issuer, "issuer")
         if self.issuer.startswith("http://") and not is_loopback(urlsplit(self.issuer).hostname or ""):
             raise ValueError("issuer begins with https://; http is for loopback only (backchannel_url may be http)")
         if self.backchannel_url is not None:
-            base_address(self.backchannel_url, "backchannel_url", path=True)
+            called_address(self.backchannel_url, "backchannel_url")
         if self.client_secret is not None and self.client_secret_file is not None:
             raise ValueError("client_secret or client_secret_file, not both")
         if self.client_secret is not None and not self.client_secret.get_secret_value():

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from extproc.addresses import Address, parse_address
+from extproc.oidc.urls import url_fault
 
 MAXIMUM_WORKERS = 256
 NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"  # in cookie names, in Envoy cluster names
@@ -73,7 +74,12 @@ class Model(BaseModel):
 
 def base_address(value: str, what: str, *, path: bool = False) -> str:
     """A base address: scheme and host, optionally a path, nothing else."""
-    parts = urlsplit(value)
+    right = f"{what} is an address such as https://host{'/path' if path else ''}, with no user, query or fragment"
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"{right}; the host or the port of this one is none") from None
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname
@@ -81,10 +87,15 @@ def base_address(value: str, what: str, *, path: bool = False) -> str:
         or parts.query
         or parts.fragment
     ):
-        raise ValueError(
-            f"{what} is an address such as https://host{'/path' if path else ''}, with no user, query or fragment"
-        )
+        raise ValueError(right)
     if not path and parts.path not in ("", "/"):
         raise ValueError(f"{what} has no path")
-    _ = parts.port  # raises ValueError on a port that is none
+    return value
+
+
+def called_address(value: str, what: str) -> str:
+    """A base address, with or without a path, that our HTTP client calls."""
+    base_address(value, what, path=True)
+    if (fault := url_fault(value)) is not None:
+        raise ValueError(f"{what} {fault}; it is an address such as https://host/path")
     return value

@@ -309,7 +309,7 @@ def test_hdr_18_extp_19_long_and_split_cookies_stay_whole(plain: Gateway, world:
     cookie = plain.cookie("main")
     long = "; ".join(f"c{i}={'x' * 1000}" for i in range(40))
     assert plain.client.get("/", cookie=f"{cookie}; {long}").status == 200
-    assert plain.client.get("/", f"cookie: a=1; {cookie}", "cookie: extproc-session-main=s; b=2").status == 200
+    assert plain.client.get("/", f"cookie: a=1; {cookie}", "cookie: extproc-login-main-00000000=s; b=2").status == 200
     whole, split = world.upstream.received
     assert whole.values("cookie") == [long]
     assert "extproc" not in split.raw.decode()

@@ -6,7 +6,7 @@ import pytest
 from dataplane.conftest import Gateway, World, application
 from dataplane.disguises import JUNK, paths
 from dataplane.foldings import readings
-from dataplane.parts import Asked, assertion
+from dataplane.parts import Asked
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rig.raw import H2
@@ -55,7 +55,7 @@ def splits(world: World) -> Iterator[Gateway]:
 
 
 def signed_in(gateway: Gateway, name: str) -> str:
-    return f"extproc-assertion-{name}={assertion(gateway.settings, name)}"
+    return gateway.cookie(name)
 
 
 PAYROLL = [

@@ -8,7 +8,7 @@ import pytest
 import trio
 from hostile.conftest import to_callback
 from rig.liar import Liar, Reply
-from rig.lies import HANG, RESET, Endless, Script, drip, gzip_bomb, head
+from rig.lies import BAD_URLS, HANG, RESET, Endless, Script, drip, gzip_bomb, head
 from rig.providers import Place
 from rig.rows import rows
 from rig.stack import Stack
@@ -137,6 +137,44 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(lie: 
     assert set(told) == {"/jwks", "/token", "/me", "/.well-known/openid-configuration"}
     assert "believed" not in told.values(), told
     assert peak < 20_000_000, f"{peak} bytes"
+
+
+ENDPOINTS = (
+    "jwks_uri",
+    "token_endpoint",
+    "userinfo_endpoint",
+    "revocation_endpoint",
+    "authorization_endpoint",
+    "end_session_endpoint",
+)
+
+
+@rows("rel_41")
+@pytest.mark.parametrize("backchannel", [False, True], ids=["as it is", "rewritten"])
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_endpoint(
+    endpoint: str, backchannel: bool, tmp_path, monkeypatch
+) -> None:
+    """Each of rig.lies, also where it would be rewritten. What was believed is called, and nothing but an error of ours comes of it."""
+    liar = Liar(behind=False)
+    liar.open(Place(liar.url, (), tmp_path, None))
+    issuer = "https://idp.example" if backchannel else liar.url
+    liar.issuer = issuer
+    settings = ProviderSettings(issuer=issuer, client_id="gateway", backchannel_url=liar.url if backchannel else None)
+    form = FormRequest((("token", "t"),))
+    for back_off in ("RETRY_FIRST", "RETRY_MOST"):
+        monkeypatch.setattr(f"extproc.cache.{back_off}", 0)
+    provider = Provider("main", settings, Timeouts(call=5, connect=5), Limits())
+    try:
+        for url in BAD_URLS:
+            liar.metadata[endpoint] = url
+            for call in (provider.metadata, provider.keys, lambda: provider.token(form), lambda: provider.revoke(form)):
+                with pytest.raises(OIDCError) as refused:
+                    await call()
+                assert refused.value.reason in ("invalid_provider_metadata", "provider_unavailable"), url
+    finally:
+        await provider.aclose()
+        liar.close()
 
 
 # through Envoy, as this provider is behind it: some lies never come to us as they are

@@ -289,8 +289,9 @@ def metadata(body: str | None = None, **changes):
         (lambda: metadata(code_challenge_methods_supported=[EVIL]), "code_challenge_methods_supported lacks S256"),
         (lambda: metadata(jwks_uri=None), "the discovery document has no jwks_uri"),
         (lambda: metadata(token_endpoint=[EVIL]), "token_endpoint is no URL"),
-        (lambda: metadata(token_endpoint="https://idp.example/" + "x" * 2048), "token_endpoint is no URL"),
-        (lambda: metadata(authorization_endpoint="javascript:evil"), "authorization_endpoint is neither https nor http on loopback (or below backchannel_url)"),
+        (lambda: metadata(token_endpoint="https://idp.example/" + "x" * 2048), "token_endpoint has no character, or more than 2048"),
+        (lambda: metadata(authorization_endpoint="javascript:evil"), "authorization_endpoint does not begin with https:// or http://"),
+        (lambda: metadata(authorization_endpoint="http://idp.example/"), "authorization_endpoint is neither https nor http on loopback (or below backchannel_url)"),
     ],
 )  # fmt: skip
 def test_of_a_discovery_document(call, detail):

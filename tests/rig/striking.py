@@ -55,7 +55,7 @@ class Direct:
         )  # the hop: who has left by now is heard of at the work's first await
         return await work()
 
-    def spawn(self, work: Callable[[], Awaitable[object]]) -> None:
+    def spawn(self, place: str, work: Callable[[], Awaitable[object]]) -> None:
         self._nursery.start_soon(work)
 
 

@@ -43,6 +43,7 @@ NEVER = (
     "http.in.ext_proc.spurious_msgs_received",
 )
 NEVER_LOGGED = (
+    "background_failed",
     "internal_error",
     "not_reloaded",
     "spans_lost",

@@ -417,6 +417,67 @@ async def test_a_rotated_token_that_could_not_be_written_is_written_at_the_next_
     await gateway.aclose()
 
 
+BUGS = (RuntimeError("x"), KeyError("x"), UnicodeError("x"), MemoryError("x"), ExceptionGroup("x", [ValueError("x")]))
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
+async def test_a_bug_in_a_refresh_signs_nobody_out_and_leaves_no_flight_behind(gateway, provider, bug):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.fault = bug
+    provider.go = trio.Event()
+    answers = []
+
+    async def asks() -> None:
+        answers.append(subject(await gateway.ask(party, cookie)))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(asks)
+        await until(lambda: provider.waiting)
+        provider.go.set()
+    assert answers == ["alice"] * 10 and party._refreshing._flights == {}
+    provider.fault = None
+    gateway.now += 61
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    assert (await gateway.session(cookie)).refresh_token == "rt2", "the lock was given back, and it was tried again"
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
+async def test_a_bug_in_reading_what_a_refresh_brought_keeps_the_new_refresh_token(gateway, provider, bug, monkeypatch):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+
+    def fails(*_):
+        raise bug
+
+    with monkeypatch.context() as patched:
+        patched.setattr("extproc.refreshing.renewed", fails)
+        assert subject(await gateway.ask(party, cookie)) == "alice"
+    assert (await gateway.session(cookie)).refresh_token == "rt2", "the old one may be worth nothing by now"
+    gateway.now += 61
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    assert provider.grants == ["rt1", "rt2"]
+
+
+@rows("rel_42")
+async def test_a_bug_in_writing_what_a_refresh_brought_loses_no_token(gateway, provider, monkeypatch):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+
+    async def fails(*_):
+        raise KeyError("x")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(gateway.all[0], "replace", fails)
+        assert subject(await gateway.ask(party, cookie)) == "alice"
+    gateway.now += 61
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    assert provider.grants == ["rt1"] and (await gateway.session(cookie)).refresh_token == "rt2"
+
+
 # -- in cookies -----------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ session is nobody's: readers skip it, and it goes when the session would have ex
 session that is just being written from its tag.)
 """
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
@@ -36,6 +37,10 @@ REPLACED = bytes(WRITE_BYTES)  # in the entries of a session that was replaced: 
 ENDED_MS = 60_000  # far longer than a write may be on its way
 SIDE_BY_SIDE = 50  # commands at once
 DEFAULTS = Limits()
+_NUMBER = re.compile(rb"[0-9]{1,15}")
+_TAG = re.compile(rb"(?:[0-9a-f]{2})+")
+_SESSION = re.compile(rb"\{((?:[0-9a-f]{2})+)\}$")
+_MARK = re.compile(rb"([0-9]{1,15}) ([0-9]{1,15})")
 
 
 class RedisStore:
@@ -106,10 +111,10 @@ class RedisStore:
         """A step of SCAN. after: the number of the server, and its cursor."""
         where, cursor = (int(part) for part in (after or b"0 0").split())
         keys, server, cursor = await self._client.scan(self._prefix + b"session:*", where, cursor, limit)
-        names = [bytes.fromhex(key[key.rindex(b"{") + 1 : -1].decode()) for key in keys]
+        names = [bytes.fromhex(found[1].decode()) for key in keys if (found := _SESSION.search(key)) is not None]
         records = await _side_by_side(partial(self._read, now), dict.fromkeys(names))
-        found = tuple(record for record in records if record is not None)
-        return Page(found, f"{server} {cursor}".encode() if server is not None else None)
+        there = tuple(record for record in records if record is not None)
+        return Page(there, f"{server} {cursor}".encode() if server is not None else None)
 
     # -- locks and marks --------------------------------------------------------------------------------------------
 
@@ -135,9 +140,13 @@ class RedisStore:
     async def buried(self, keys: Sequence[bytes], now: int) -> int:
         async def one(key: bytes) -> int:
             where = self._key(b"buried", key)
-            found = cast(bytes | None, await self._client.command(where, b"GET", where))
-            at, expires = (int(part) for part in (found or b"0 0").split())
-            return at if expires > now else 0
+            found = await self._client.command(where, b"GET", where)
+            mark = _MARK.fullmatch(found) if isinstance(found, bytes) else None
+            if found is None:
+                return 0
+            if mark is None:  # whose sessions are over nobody knows then
+                raise StoreUnavailable("redis: a tombstone is no two numbers")
+            return int(mark[1]) if int(mark[2]) > now else 0
 
         return max(await _side_by_side(one, keys), default=0)
 
@@ -158,12 +167,8 @@ class RedisStore:
     async def _read(self, now: int, key: bytes) -> Record | None:
         where = self._key(b"session", key)
         fields = (b"sealed", b"expires", b"touched", b"index", b"tags")
-        values = cast(list[bytes | None], await self._client.command(where, b"HMGET", where, *fields))
-        if None in values:
-            return None
-        sealed, expires, touched, index, tags = cast(list[bytes], values)
-        record = Record(key, sealed, int(expires), int(touched), index, _unpacked(tags))
-        return record if record.expires > now else None
+        record = _record(key, await self._client.values(where, b"HMGET", where, *fields))
+        return record if record is not None and record.expires > now else None
 
     async def _tag(self, record: Record, write: bytes, until: float) -> None:
         async def one(tag: bytes) -> None:
@@ -175,7 +180,7 @@ class RedisStore:
     async def _entries(self, tag: bytes) -> list[tuple[bytes, bytes]]:
         """(key, write) of each session that has the tag, or had, or may have it in a moment."""
         where = self._key(b"tag", tag)
-        entries = cast(list[bytes], await self._client.command(where, b"ZRANGE", where, 0, -1))
+        entries = _words(await self._client.command(where, b"ZRANGE", where, 0, -1))
         return [(entry[:-WRITE_BYTES], entry[-WRITE_BYTES:]) for entry in entries]
 
     async def _delete(self, key: bytes, until: float) -> None:
@@ -188,8 +193,8 @@ class RedisStore:
 
     async def _untag(self, key: bytes, known: Reply) -> bool:
         """Takes a session that was deleted out of its tags; whether it was there. What is left there is skipped: best effort."""
-        write, tags = cast(list[bytes | None], known)
-        if write is None or tags is None:
+        write, tags = known if isinstance(known, list) and len(known) == 2 else (None, None)
+        if not isinstance(write, bytes) or not isinstance(tags, bytes):
             return False
 
         async def one(tag: bytes) -> None:
@@ -205,12 +210,35 @@ def _values(record: Record) -> tuple[bytes | int, ...]:
     return record.sealed, record.touched, record.expires, record.index, _packed(record.tags)
 
 
+def _record(key: bytes, values: Reply) -> Record | None:
+    """None where there is no session, and for what no version of this program wrote: of that nobody has a session either."""
+    if not isinstance(values, list) or len(values) != 5:
+        return None
+    sealed, expires, touched, index, tags = values
+    if not (isinstance(sealed, bytes) and isinstance(index, bytes) and isinstance(tags, bytes)):
+        return None
+    if not all(isinstance(number, bytes) and _NUMBER.fullmatch(number) for number in (expires, touched)):
+        return None
+    carried = _unpacked(tags)
+    if len(carried) != len(tags.split()):
+        return None
+    return Record(key, sealed, int(cast(bytes, expires)), int(cast(bytes, touched)), index, carried)
+
+
+def _words(reply: Reply) -> list[bytes]:
+    """Raises StoreUnavailable for what is no list of them."""
+    if not isinstance(reply, list) or not all(isinstance(word, bytes) for word in reply):
+        raise StoreUnavailable("redis: answers what no Redis says")
+    return cast(list[bytes], reply)
+
+
 def _packed(tags: Iterable[bytes]) -> bytes:
     return b" ".join(tag.hex().encode() for tag in tags)
 
 
 def _unpacked(tags: bytes) -> tuple[bytes, ...]:
-    return tuple(bytes.fromhex(tag.decode()) for tag in tags.split())
+    """Those that are tags."""
+    return tuple(bytes.fromhex(tag.decode()) for tag in tags.split() if _TAG.fullmatch(tag))
 
 
 S = TypeVar("S")

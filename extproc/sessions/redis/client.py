@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import trio
-from coredis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError, RedisError
+from coredis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError, RedisError, WrongTypeError
 
-from extproc import telemetry
+from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.oidc.errors import StoreUnavailable
 from extproc.sessions.redis.errors import Unreachable, explain
@@ -35,13 +35,16 @@ class Script:
 
 @contextmanager
 def _unavailable() -> Iterator[None]:
-    """Whatever a store cannot do is StoreUnavailable."""
+    """Whatever a store cannot do is StoreUnavailable, and so is an answer that no Redis gives."""
     try:
         yield
     except Unreachable as error:
         raise StoreUnavailable(f"redis: {error}") from None
     except RedisError as error:
         raise StoreUnavailable(f"redis: {explain(error)}") from None
+    except Exception as error:
+        background.bug("store_failed", error, store="redis")
+        raise StoreUnavailable(f"redis: {type(error).__qualname__}") from error
 
 
 class Client:
@@ -78,21 +81,29 @@ class Client:
         return trio.current_time() + self._limits.operation
 
     async def _keep(self) -> None:
-        """Holds the connections, finds out where the servers are, and whether they are back."""
+        """Until it is closed, after errors too: whatever a system task raises would end the process."""
         try:
             with self._scope:
-                async with trio.open_nursery() as nursery:
-                    topology = self._topology = self._make(nursery)
-                    while True:
-                        self._suspicion = trio.Event()
-                        self._tell(await self._look(topology))
-                        self._looked.set()
-                        with trio.move_on_after(LOOK_EVERY if self.missing is None else LOOK_AGAIN):
-                            await self._suspicion.wait()
-                            await trio.sleep(LOOK_AGAIN / 2)  # others will have something to say too
+                await background.keep("redis", self._keep_up, longest=LOOK_EVERY)
         finally:
-            self._topology, self.missing = None, "it was closed"
+            self.missing = "it was closed"
             self._over.set()
+
+    async def _keep_up(self) -> None:
+        """Holds the connections, finds out where the servers are, and whether they are back."""
+        try:
+            async with trio.open_nursery() as nursery:
+                topology = self._topology = self._make(nursery)
+                while True:
+                    self._suspicion = trio.Event()
+                    self._tell(await self._look(topology))
+                    self._looked.set()
+                    with trio.move_on_after(LOOK_EVERY if self.missing is None else LOOK_AGAIN):
+                        await self._suspicion.wait()
+                        await trio.sleep(LOOK_AGAIN / 2)  # others will have something to say too
+        finally:
+            self._topology, self.missing = None, "it met an error, and is connected to again in a moment"
+            self._looked.set()  # nobody waits for what is not coming
 
     async def _look(self, topology: Topology) -> str | None:
         try:
@@ -103,7 +114,8 @@ class Client:
             return str(error)
         except RedisError as error:
             return explain(error)
-        except (TypeError, ValueError, LookupError):
+        except Exception as error:
+            background.bug("store_failed", error, store="redis")
             return "answers what no Redis says"
         return None
 
@@ -119,6 +131,14 @@ class Client:
         """One command on keys of the key's slot. Raises StoreUnavailable."""
         with _unavailable():
             return await self._send(key, words, until or await self.begin(), replicas)
+
+    async def values(self, key: bytes, *words: Word) -> Reply:
+        """The same; None where the key holds something of another type, which nobody of ours wrote."""
+        with _unavailable():
+            try:
+                return await self._send(key, words, await self.begin())
+            except WrongTypeError:
+                return None
 
     async def script(
         self, script: Script, keys: tuple[bytes, ...], *arguments: Word, until: float | None = None, replicas: int = 0
@@ -140,10 +160,9 @@ class Client:
             words = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", limit)
             if where >= len(masters):  # there are fewer than when this began
                 return [], None, 0
-            found = await masters[where].call(*words, until=until)
-        following, keys = cast(tuple[bytes, list[bytes]], found)
-        if int(following):
-            return keys, where, int(following)
+            following, keys = cast(tuple[bytes, list[bytes]], await masters[where].call(*words, until=until))
+            if int(following):
+                return list(keys), where, int(following)
         return keys, where + 1 if where + 1 < len(masters) else None, 0
 
     async def _send(self, key: bytes, words: tuple[Word, ...], until: float, replicas: int = 0) -> Reply:

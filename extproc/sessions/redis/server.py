@@ -17,7 +17,7 @@ from coredis.connection import TCPConnection, TCPLocation
 from coredis.exceptions import BusyLoadingError, ConnectionError, RedisError
 from pydantic import SecretStr
 
-from extproc import telemetry
+from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.sessions.redis.errors import Unreachable, explain
 
@@ -203,8 +203,24 @@ class _Slot:
             self._connection.invalidate()
 
     async def _open(self, opened: trio.Event) -> None:
+        self._error = "no connection in time"
+        try:
+            connection = self._made()
+            with trio.fail_after(self._timeout):  # the handshake included
+                await self._nursery.start(self._keep, connection)
+            self._connection = connection
+        except (RuntimeError, trio.TooSlowError):  # RuntimeError: it ended before it had started
+            pass
+        except Exception as error:
+            self._error = explain(error, self._login.setting)
+            background.bug("store_failed", error, store="redis")
+        finally:
+            self._opening = None
+            opened.set()
+
+    def _made(self) -> TCPConnection:
         login = self._login
-        connection = TCPConnection(
+        return TCPConnection(
             TCPLocation(self._address.host, self._address.port),
             connect_timeout=self._timeout,
             username=login.username,
@@ -212,16 +228,6 @@ class _Slot:
             db=login.db,
             ssl_context=login.tls,
         )
-        self._error = "no connection in time"
-        try:
-            with trio.fail_after(self._timeout):  # the handshake included
-                await self._nursery.start(self._keep, connection)
-            self._connection = connection
-        except (RuntimeError, trio.TooSlowError):  # RuntimeError: it ended before it had started
-            pass
-        finally:
-            self._opening = None
-            opened.set()
 
     async def _keep(self, connection: TCPConnection, *, task_status: trio.TaskStatus[None]) -> None:
         try:
