@@ -10,7 +10,8 @@ NAMESPACE = "envoy.filters.http.ext_proc"
 DECISION = "decision"
 CONTINUE = "continue"
 SET_COOKIE = "set_cookie"
-MORE_COOKIES = ("set_cookie_2", "set_cookie_3", "set_cookie_4", "set_cookie_5")  # where sessions are in cookies
+# where sessions are in cookies: the four of one generation, and the expiry of as many of the one before
+MORE_COOKIES = tuple(f"set_cookie_{number}" for number in range(2, 10))
 CACHE_CONTROL = "cache_control"
 REASON = "reason"
 LANE = "lane"

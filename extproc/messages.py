@@ -188,7 +188,7 @@ def _respond(answer: Respond, trace_id: str, *, grpc: bool) -> wire.ProcessingRe
 def _headers(answer: Respond, trace_id: str) -> list[tuple[str, str]]:
     headers = [
         ("cache-control", "no-store"),
-        ("referrer-policy", "no-referrer"),
+        ("referrer-policy", _referrer_policy(answer)),
         ("x-content-type-options", "nosniff"),
         ("x-trace-id", trace_id),
     ]
@@ -209,6 +209,14 @@ def _headers(answer: Respond, trace_id: str) -> list[tuple[str, str]]:
         said = (f'login_url="{answer.login_url}"' if answer.login_url else "", answer.challenge or "")
         headers.append(("www-authenticate", f"OIDC {', '.join(filter(None, said))}".rstrip()))
     return headers
+
+
+def _referrer_policy(answer: Respond) -> str:
+    """No address of ours goes anywhere, a callback's above all. A page with a form tells its own origin, and nobody else, where it stood:
+    under no-referrer a browser posts the form with `Origin: null`, which may be anybody's (Fetch, "append a request Origin header").
+    """
+    has_form = answer.page is not None and answer.html and (answer.page.posts or bool(answer.page.cards))
+    return "same-origin" if has_form else "no-referrer"
 
 
 _VALUE = re.compile(r"[\x20-\x7e]*")

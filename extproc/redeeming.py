@@ -87,6 +87,7 @@ class Redeeming:
     ) -> Respond:
         now, names = self._now(), application.cookies
         asserted = application.assertion_cookie(
+            session.id.handle,
             application.identity_headers(session.claims),
             now,
             session.not_after(application, now),

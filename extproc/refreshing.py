@@ -150,7 +150,13 @@ class Refreshing:
         with telemetry.span("store get"):
             current = await self._sessions.reload(flight.application, session, self._now())
         flight.session = current
-        return current if current is not None and due(flight.application, current, self._now()) else None
+        if current is None or not due(flight.application, current, self._now()):
+            return None
+        if await self._sessions.superseded(current, self._now()):
+            telemetry.log(logging.INFO, "session_superseded", application=flight.application.name)
+            flight.session = None  # a newer generation lives on, in another copy of these cookies
+            return None
+        return current
 
     async def _write_late(self, flight: Flight, session: Session) -> None:
         """With the lock: what could not be written at the last try, unless there is something newer by now. Raises StoreUnavailable."""

@@ -237,5 +237,5 @@ class RelyingParty:
             return await self.perform(request, decision)
         if session is None or session == step.session or not isinstance(decision, Continue):
             return self._noted(application, request, session, decision)
-        cookies = self._sessions.used(application, request, session, self.now())
+        cookies = self._sessions.renewed(application, request, session, self.now())
         return replace(decision, set_cookies=decision.set_cookies + cookies)

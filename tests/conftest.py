@@ -26,8 +26,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadScop
     return ByFile(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m heavy` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest begins first, so that two processes end together."""
+    """Whoever needs Keycloak is heavy. What takes longest begins first, so that two processes end together."""
+    for item in items:
+        if "keycloak" in getattr(item, "fixturenames", ()):
+            item.add_marker("heavy")
     order = [*LONGEST, ""]
     items.sort(key=lambda item: next(n for n, folder in enumerate(order) if item.nodeid.startswith(folder)))
 

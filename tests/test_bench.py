@@ -38,6 +38,7 @@ FIELDS = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 def test_the_bench_runs_and_loses_nothing(tmp_path):
     command = [

@@ -64,10 +64,10 @@ def test_leaving_is_over_when_everybody_who_checks_has_heard_it_and_no_stream_co
         leaving = asyncio.create_task(health.leave(lambda: latest[0] or time.monotonic()))
         assert not await steps(leaving)
         assert await ask(health, "a") == NOT_SERVING
-        await asyncio.sleep(2)  # longer than it stays for those who have heard
+        await asyncio.sleep(2)  # by time: longer than it stays for those who have heard
         assert not leaving.done()
         assert await ask(health, "b") == NOT_SERVING
-        await asyncio.sleep(0.3)  # longer than it stays when all have
+        await asyncio.sleep(0.3)  # by time: longer than it stays when all have
         assert not leaving.done(), "they still come"
         latest[0] = time.monotonic()
         await leaving

@@ -100,7 +100,7 @@ def serving(request):
                     leave=lambda: listener.drain(5),
                     round=lambda: bridge.run(server.live.round),
                 )
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     try:
                         await test(here)
                     finally:

@@ -126,7 +126,7 @@ async def test_connects_under_way_are_bounded_and_every_call_is_answered(certifi
 
 async def test_waiting_for_a_place_counts_in_a_calls_deadline_and_what_failed_gives_its_place_back(certified) -> None:
     done: list[str] = []
-    async with provider(certified, call=1) as (made, server):
+    async with provider(certified, call=3) as (made, server):
         async with trio.open_nursery() as nursery:
             for _ in range(CALLS):
                 nursery.start_soon(revoke, made, done)

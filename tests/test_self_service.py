@@ -10,8 +10,8 @@ from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
 from extproc.oidc.errors import SignedOutMeanwhile, StoreUnavailable
 from extproc.oidc.index import subject_tags
-from extproc.oidc.own_sessions import EVERYWHERE, OTHERS, handle
-from extproc.oidc.session import Session, SessionId
+from extproc.oidc.own_sessions import EVERYWHERE, OTHERS
+from extproc.oidc.session import Session, SessionId, handle_of
 from extproc.self_service import SelfService
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryTombstones
@@ -67,12 +67,12 @@ async def test_a_user_sees_their_own_sessions_and_nobody_else_s(tmp_path):
 @pytest.mark.parametrize(
     ("which", "ends"),
     [
-        (handle(SESSIONS["tablet"][1].id.key), {"tablet"}),
+        (handle_of(SESSIONS["tablet"][1].id.key), {"tablet"}),
         (OTHERS, {"phone", "phone at the wiki", "tablet"}),
         (EVERYWHERE, {"mine", "mine at the wiki", "phone", "phone at the wiki", "tablet"}),
         # somebody else's, their own, and none at all
-        (handle(SESSIONS["bob"][1].id.key), set()),
-        (handle(MINE.id.key), set()),
+        (handle_of(SESSIONS["bob"][1].id.key), set()),
+        (handle_of(MINE.id.key), set()),
         ("", set()),
     ],
 )
@@ -87,7 +87,7 @@ async def test_a_user_ends_what_was_chosen_and_nothing_of_anybody_else_s(tmp_pat
 async def test_a_sign_in_ends_at_all_applications_at_once(tmp_path):
     async with House(tmp_path) as house:
         for name in ("phone", "phone at the wiki"):
-            await house.end(handle(SESSIONS[name][1].id.key))
+            await house.end(handle_of(SESSIONS[name][1].id.key))
         assert await house.left() == set(SESSIONS) - {"phone", "phone at the wiki"}
 
 

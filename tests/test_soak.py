@@ -8,6 +8,7 @@ from soaking.people import Findings
 from soaking.watch import Line, fit
 
 
+@pytest.mark.heavy
 @rows("rel_19")
 def test_rel_32_a_short_soak_is_in_order_and_writes_its_report(tmp_path) -> None:
     report = tmp_path / "soak.txt"

@@ -1,6 +1,7 @@
 """Our wire subset is Envoy's protocol: the same bytes as envoy-data-plane writes and reads, in both directions."""
 
 import warnings
+from dataclasses import replace
 
 import pytest
 from envoy_data_plane.envoy.config.core.v3 import HeaderMap, HeaderValue, HeaderValueOption, Metadata
@@ -16,7 +17,7 @@ from rig.tokens import application, request
 from extproc import messages
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, COOKIES, MORE_COOKIES, NAMESPACE, PUBLIC, SET_COOKIE
-from extproc.oidc.answers import Continue, Page, Respond
+from extproc.oidc.answers import Card, Continue, Page, Respond
 from extproc.oidc.http import READ_HEADERS, Cookie
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -112,6 +113,23 @@ def test_web_03_every_answer_of_ours_is_no_store_and_carries_the_trace():
         )
         if "html" in sent.get("content-type", ""):
             assert "<b>" not in read.body.decode() and TRACE in read.body.decode() and "content-security-policy" in sent
+
+
+def test_web_11_a_page_with_a_form_says_its_own_origin_to_itself_and_no_other_page_says_anything():
+    """Under no-referrer its POST would come with `Origin: null`, as anybody's may."""
+    plain = Page("Title", "text", "https://app.example/", "Go")
+    card = Card("Firefox", (), "/oauth2/logout", "Sign out")
+    for page, html, policy in (
+        (replace(plain, posts=True), True, "same-origin"),
+        (replace(plain, cards=(card,)), True, "same-origin"),
+        (replace(plain, posts=True), False, "no-referrer"),  # a problem document
+        (plain, True, "no-referrer"),  # the callback's pages, whose address has a code, among them
+        (None, True, "no-referrer"),
+    ):
+        read = theirs_of(Respond(200, "x", page=page, html=html)).immediate_response
+        sent = {option.header.key: option.header.raw_value.decode() for option in read.headers.set_headers}
+        assert sent["referrer-policy"] == policy
+        assert policy == "no-referrer" or "<form" in read.body.decode()
 
 
 @pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\x00", "é", "\x7f"])

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from extproc.addresses import Address, is_loopback
 from extproc.dataplane.clusters import STREAMS_PER_CONNECTION, processors
 from extproc.dataplane.rate_limit import limited
+from extproc.dataplane.routes import hosts, served
+from extproc.dataplane.sharing import Overlap, demands, overlap, same_upstream
 from extproc.dataplane.signed_in import fast_path, key_servers
 from extproc.settings import ApplicationSettings, Settings
 
@@ -26,6 +28,7 @@ def warnings(settings: Settings, descriptors: int | None = None) -> list[str]:
         *_keys(settings),
         *_front(settings),
         *_applications(settings),
+        *_sharing(settings),
         *_limits(settings),
         *_descriptors(settings, available),
         *_timeouts(settings),
@@ -117,23 +120,50 @@ def _applications(settings: Settings) -> Iterator[str]:
                 f"applications.{name}.public_paths: {application.path_prefix} is all of it, so nobody ever has to sign in; "
                 "leave it out, or say exclude: true where that is meant"
             )
+
+
+def _sharing(settings: Settings) -> Iterator[str]:
+    """An upstream that two applications share may take a path of the one for a path of the other, which asks more of a user."""
+    beside = [served(settings, host) for host in [*hosts(settings), "*"]]
+    for name, one in settings.applications.items():
         for other, another in settings.applications.items():
-            if name == other or another.exclude or not application.exclude or not _same(application, another):
+            asks = demands(one, another)
+            if name == other or not asks or not same_upstream(one, another):
                 continue
-            if application.escaped_slashes == "keep":
+            together = any(name in names and other in names for names in beside)
+            if one.dot_segments == "keep" and (together or one.exclude):
                 yield (
-                    f"applications.{name}: is the upstream of {other} without its login, and keeps escaped slashes: "
-                    f"a path with ..%2F may reach what {other} protects; leave escaped_slashes out"
+                    f"applications.{name}.dot_segments: keeps what the upstream of {other}, {another.upstream}, may read as ..: "
+                    f"such a path may reach what {other} protects, without {' and '.join(asks)}; leave dot_segments out"
                 )
-            elif application.path_prefix == "/":
+            if together and one.upstream_paths == "folds" and (found := overlap(settings, name, other)):
+                yield _overlapping(settings, found)
+            elif not together and one.exclude and one.path_prefix == "/":
                 yield (
-                    f"applications.{name}: is all of the upstream of {other} without its login; "
+                    f"applications.{name}: is all of the upstream of {other} without its login, on another host; "
                     f"give it an upstream of its own, or say the public_paths of {other}"
                 )
 
 
-def _same(one: ApplicationSettings, other: ApplicationSettings) -> bool:
-    return one.upstream.rstrip("/") == other.upstream.rstrip("/")
+def _overlapping(settings: Settings, found: Overlap) -> str:
+    outer, inner = settings.applications[found.outer], settings.applications[found.inner]
+    if not found.segments:
+        return (
+            f"applications.{found.outer}.path_prefix: an upstream that folds reads {outer.path_prefix} as {inner.path_prefix} of "
+            f"{found.inner}, which also asks for {' and '.join(found.asks)}, and no refusal keeps the two apart; give one of them another "
+            "path or an upstream of its own, or set upstream_paths: exact where it does not fold"
+        )
+    what = "is all of the upstream" if outer.path_prefix == "/" else f"has, from {outer.path_prefix} on, the upstream"
+    without = " without its login" if outer.exclude else f", which also asks for {' and '.join(found.asks)}"
+    refused = (
+        f"so whatever that upstream, {inner.upstream}, may read as {inner.path_prefix} is 400 on its routes (another case, ;parameters, "
+        "encoded, dots or blanks behind a name, doubled slashes)"
+    )
+    remedy = f"give {found.inner} an upstream of its own, or set upstream_paths: exact where it reads paths as they are written"
+    if outer.exclude:
+        refused += ", and the split is as good as that list"
+        remedy = remedy.replace(", or", f", say its public_paths instead of {found.outer}, or")
+    return f"applications.{found.outer}: {what} of {found.inner}{without}, {refused}; {remedy}"
 
 
 def _limits(settings: Settings) -> Iterator[str]:

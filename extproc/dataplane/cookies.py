@@ -4,8 +4,20 @@ Our cookies, of all applications, go on in a header of their own: `assertion` re
 instead of Cookie, and the router drops it. Cookie keeps the others, byte for byte, in order. So nothing after this has to
 look at the whole Cookie header again: two regular expressions over it cost Envoy more than this does.
 
-An assertion cookie that stands twice, or whose name stands within another cookie of ours, is handed on to nobody: somebody
-may have planted one, and jwt_authn would find either. The processor then decides by the session.
+The rules:
+
+1. Only `;` separates cookies (RFC 6265 section 5.4), and several Cookie headers are several lists. Browsers allow a comma
+   in a value, and ask for the rules of `__Host-` by the name alone: if a comma separated, a neighbouring host could
+   plant a cookie of ours inside one of its own. What looks like a cookie of ours behind a comma goes to nobody.
+2. A cookie is handed on only if it is exactly one of ours: with the prefix that the scheme of its application's url asks
+   for, of an application of the settings, and with a value that we could have made: base64url and dots. So no value holds
+   a name, and what a neighbouring host plants without `__Host-` counts for nothing on https.
+3. An assertion is handed on only beside the session that it was made for: see MARK in oidc/session.py. An answer that
+   comes late may set the assertion of somebody who has signed out.
+4. An assertion, or a session, that came twice makes no assertion count: somebody may have planted one. The processor then
+   decides by the session.
+5. One pass, and at most so many of each kind: what is beyond goes to nobody. Work is linear in the length of the header, which
+   `gateway.max_request_headers_kb` bounds.
 
 Lua, because header_to_metadata, which can rewrite a header with a regular expression, drops values from 8 kB on, and with
 them every cookie of the application. A fault in it hands on nothing: then nobody is signed in.
@@ -16,94 +28,137 @@ from envoy_data_plane.envoy.extensions.filters.http.lua.v3 import Lua, LuaPerRou
 
 from extproc.contract import COOKIES
 from extproc.dataplane.typed import text
-from extproc.oidc.http import COOKIE_KINDS as KINDS
+from extproc.oidc.assertion import MARK_AT
+from extproc.oidc.session import ID_LENGTH, MARK
+from extproc.settings import Settings
 
 _KEEP = "keep"
 _CODE = """\
-local find, byte, sub, match, gsub = string.find, string.byte, string.sub, string.match, string.gsub
-local kinds = {%s}
+local find, byte, sub, match, gsub, concat = string.find, string.byte, string.sub, string.match, string.gsub, table.concat
 
-local function join(list, mark, more)
-  if list == nil then return more else return list .. mark .. more end
+-- the applications; true: its cookies begin with __Host-
+local applications = {%(applications)s}
+
+-- what follows the kind in a name, and how many are handed on of an application; of logins, which one of all, the last
+local kinds = {
+  session = {"^([^.]+)$", 3},
+  assertion = {"^([^.]+)$", 1},
+  login = {"^([^.]+)%%-%%x%%x%%x%%x%%x%%x%%x%%x$", 24},
+  data = {"^([^.]+)%%.%%x+%%.%%d+%%.%%d$", 12},
+  used = {"^([^.]+)%%.%%x+$", 4},
+}
+
+-- what is known of the cookies of one request
+local function nothing()
+  return {ours = {}, logins = {}, counts = {}, sessions = {}, assertions = {}, asserted = {}}
+end
+
+-- takes a cookie of ours, if it is exactly one
+local function take(known, pair, secure)
+  if #pair > 4300 then return end
+  local name, value = match(pair, "^([%%w_.-]+)=([%%w_.-]+)[ \\t]*$")
+  if name == nil then return end
+  local kind, rest = match(name, "^(%%l+)%%-(.+)$", secure and 16 or 9)
+  if kind == nil then return end
+  local pattern, most = kinds[kind][1], kinds[kind][2]
+  local application = match(rest, pattern)
+  if application == nil or applications[application] ~= secure then return end
+  local cookie = name .. "=" .. value
+  if kind == "login" then
+    known.logins[#known.logins + 1] = cookie
+    return
+  end
+  local counted = kind .. application
+  local count = (known.counts[counted] or 0) + 1
+  known.counts[counted] = count
+  if kind == "assertion" then
+    if count == 1 then known.asserted[#known.asserted + 1] = application end
+    known.assertions[application] = count == 1 and {cookie, value}
+    return
+  end
+  if kind == "session" then known.sessions[application] = count == 1 and value end
+  if count <= most then known.ours[#known.ours + 1] = cookie end
+end
+
+-- whether an assertion is of the session beside it: the mark stands at the head of both
+local function belongs(known, application)
+  local session, assertion = known.sessions[application], known.assertions[application]
+  if not session or not assertion then return false end
+  local payload = find(assertion[2], ".", 1, true)
+  return payload ~= nil and #session == %(length)d and byte(session, %(mark)d + 1) == 46
+    and sub(assertion[2], payload + %(mark_at)d, payload + %(mark_end)d) == sub(session, 1, %(mark)d)
+end
+
+-- jwt_authn takes what follows the name to the end of the value as the token: each assertion is the last in a value
+local function hand_on(headers, known)
+  local logins, ours = known.logins, known.ours
+  for i = #logins > kinds.login[2] and #logins - kinds.login[2] + 1 or 1, #logins do ours[#ours + 1] = logins[i] end
+  local value = concat(ours, "; ")
+  local first = true
+  for _, application in ipairs(known.asserted) do
+    if belongs(known, application) then
+      local assertion = known.assertions[application][1]
+      if first and value ~= "" then assertion = value .. "; " .. assertion end
+      headers:add("%(header)s", assertion)
+      first = false
+    end
+  end
+  if first and value ~= "" then headers:add("%(header)s", value) end
 end
 
 -- adds a piece of Cookie to what is kept of it; the first cookie has no separator before it
 local function keep(kept, cookie, first, last)
-  if last < first then return kept end
+  if last < first then return end
   local piece = sub(cookie, first, last)
-  if kept ~= nil then return kept .. piece end
-  if first > 1 then piece = gsub(piece, "^[;,][ \\t]*", "") end
-  if piece ~= "" then return piece end
+  if #kept == 0 and first > 1 then piece = gsub(piece, "^[;,][ \\t]*", "") end
+  if piece ~= "" then kept[#kept + 1] = piece end
 end
 
--- jwt_authn takes what follows the name to the end of the value as the token: each assertion is the last in a value
-local function hand_on(headers, others, assertions)
-  if assertions == nil then
-    if others ~= nil then headers:replace("%s", others) end
-    return
-  end
-  headers:replace("%s", join(others, "; ", assertions[1]))
-  for i = 2, #assertions do headers:add("%s", assertions[i]) end
-end
-
--- A comma separates too: Envoy joins a second Cookie header of an HTTP/1.1 request with one.
 function envoy_on_request(handle)
   local headers = handle:headers()
-  local cookie = headers:get("cookie")
-  if cookie == nil then return end
+  local lines = headers:getNumValues("cookie")
+  if lines == 0 then return end
+  local cookie = headers:getAtIndex("cookie", 0)
+  if lines > 1 then
+    local all = {cookie}
+    for i = 2, lines do all[i] = headers:getAtIndex("cookie", i - 1) end
+    cookie = concat(all, "; ")
+  end
   local at = find(cookie, "extproc-", 1, true)
   if at == nil then return end
-  local comma = find(cookie, ",", 1, true)
   local from = 1  -- behind the last cookie of ours
-  local kept, others, assertions, names, planted
+  local known, kept = nothing(), {}
   while at do
-    local kind = kinds[match(cookie, "^%%l+%%-", at + 8)]
-    local first = at
-    if byte(cookie, at - 1) == 45 and sub(cookie, at - 7, at - 1) == "__Host-" then first = at - 7 end
+    local first, secure = at, false
+    if byte(cookie, at - 1) == 45 and sub(cookie, at - 7, at - 1) == "__Host-" then first, secure = at - 7, true end
     local before = first - 1
     local mark = byte(cookie, before)
     while mark == 32 or mark == 9 do
       before = before - 1
       mark = byte(cookie, before)
     end
-    if kind ~= nil and (mark == nil or mark == 59 or mark == 44) then
-      local stop = find(cookie, ";", at, true) or #cookie + 1
-      if comma then
-        local other = find(cookie, ",", at, true)
-        if other and other < stop then stop = other end
-      end
-      local pair = sub(cookie, first, stop - 1)
-      if kind == 2 then
-        local name = match(pair, "^[^=]*=?")
-        if names ~= nil and find(names, name, 1, true) then planted = true end
-        names = join(names, ";", name)
-        if assertions == nil then assertions = {pair} else assertions[#assertions + 1] = pair end
-      else
-        others = join(others, "; ", pair)
-      end
-      kept = keep(kept, cookie, from, before - 1)
-      from = stop
-    elseif kind == 2 and at < from then
-      planted = true
+    local next = at + 8
+    if (mark == nil or mark == 59 or mark == 44) and kinds[match(cookie, "^(%%l+)%%-", next)] then
+      next = find(cookie, ";", next, true) or #cookie + 1
+      if mark ~= 44 then take(known, sub(cookie, first, next - 1), secure) end
+      keep(kept, cookie, from, before - 1)
+      from = next
     end
-    at = find(cookie, "extproc-", at + 8, true)
+    at = find(cookie, "extproc-", next, true)
   end
   if from == 1 then return end
-  if planted then
-    assertions = nil
-    if others ~= nil then others = gsub(others, "extproc%%-assertion%%-", "extproc-planted-") end
-  end
-  hand_on(headers, others, assertions)
-%send
+  hand_on(headers, known)
+%(send)s
 """
 _STRIP = """\
-  kept = keep(kept, cookie, from, #cookie)
-  if kept == nil then headers:remove("cookie") else headers:replace("cookie", kept) end
-"""
+  keep(kept, cookie, from, #cookie)
+  headers:remove("cookie")
+  if #kept > 0 then headers:add("cookie", concat(kept)) end
+end"""
 
 
-def cookies() -> Lua:
-    return Lua(default_source_code=text(_code(_STRIP)), source_codes={_KEEP: text(_code(""))})
+def cookies(settings: Settings) -> Lua:
+    return Lua(default_source_code=text(_code(settings, _STRIP)), source_codes={_KEEP: text(_code(settings, "end"))})
 
 
 def keeping() -> betterproto2.Message:
@@ -111,6 +166,18 @@ def keeping() -> betterproto2.Message:
     return LuaPerRoute(name=_KEEP)
 
 
-def _code(end: str) -> str:
-    kinds = ", ".join(f'["{kind}"] = {2 if kind == "assertion-" else 1}' for kind in KINDS)
-    return _CODE % (kinds, COOKIES, COOKIES, COOKIES, end)
+def _code(settings: Settings, send: str) -> str:
+    known = (
+        f'["{name}"] = {"true" if settings.url(name).startswith("https://") else "false"}'
+        for name, application in settings.applications.items()
+        if not application.exclude
+    )
+    return _CODE % {
+        "applications": ", ".join(known),
+        "header": COOKIES,
+        "mark": MARK,
+        "length": MARK + 1 + ID_LENGTH,
+        "mark_at": MARK_AT + 1,
+        "mark_end": MARK_AT + MARK,
+        "send": send,
+    }

@@ -52,7 +52,7 @@ _SLACK = 10  # seconds between our own deadline and Envoy's: ours must come firs
 
 
 def filters(settings: Settings) -> list[HttpFilter]:
-    chain: list[tuple[str, betterproto2.Message]] = [(COOKIES, cookies())]
+    chain: list[tuple[str, betterproto2.Message]] = [(COOKIES, cookies(settings))]
     if fast_path(settings):
         chain.append((ASSERTION, assertion(settings)))
     if limited(settings):

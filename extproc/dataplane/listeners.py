@@ -37,7 +37,6 @@ from extproc.dataplane.typed import file, pack, seconds
 from extproc.settings import TLS, Settings
 
 _BUFFER = 1 << 17  # bytes a connection may hold in memory each way
-_HEADERS_KB = 60
 _HEADERS_COUNT = 100
 
 
@@ -70,7 +69,7 @@ def _hardened(settings: Settings, name: str) -> HttpConnectionManager:
         http2_protocol_options=Http2ProtocolOptions(
             max_concurrent_streams=100, initial_stream_window_size=1 << 18, initial_connection_window_size=1 << 20
         ),
-        max_request_headers_kb=_HEADERS_KB,
+        max_request_headers_kb=settings.gateway.max_request_headers_kb,
         request_headers_timeout=seconds(10),
         stream_idle_timeout=seconds(300),
         server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,

@@ -5,7 +5,7 @@ Envoy matches a path without its query, and a whole value. All of it is made fro
 
 import re
 
-_PLAIN = r"[A-Za-z0-9._~!$&'()*+,=:@/-]"
+_LETTER = r"[A-Za-z0-9_~!$&'()*+,=:@-]"
 _MORE = r"%[89ABab][0-9A-Fa-f]"
 # well-formed UTF-8 (RFC 3629 section 4), percent-encoded: an overlong slash (%C0%AF) is none
 _UTF8 = "|".join(
@@ -15,7 +15,10 @@ _UTF8 = "|".join(
         rf"%[Ff](?:0%[9ABab][0-9A-Fa-f]|[1-3]{_MORE}|4%8[0-9A-Fa-f]){_MORE}{_MORE}",
     )
 )
-_ANY = rf"(?:{_PLAIN}|%20|{_UTF8})*"
+# A dot that leads a segment is followed by a letter sooner or later: some servers drop blanks, and ..%20 is .. to them.
+_SEGMENT = rf"(?:(?:\.*{_LETTER}|{_UTF8})(?:{_LETTER}|\.|%20|{_UTF8})*|\.*)"
+# uri-host and port (RFC 9110 section 7.2), names as DNS has them
+AUTHORITY = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})?"
 ESCAPED_SLASH = r"%(?:2[Ff]|5[Cc])"
 
 
@@ -25,7 +28,8 @@ def public(path: str) -> str:
     Only paths that every upstream reads as Envoy does: no `;` (some servers cut path parameters off before they resolve
     `..;`), no encoded slash, dot, semicolon, percent or control character. Others are not refused: just not public.
     """
-    return re.escape(path) + _ANY if path.endswith("/") else re.escape(path) + f"(?:/{_ANY})?"
+    below = rf"(?:/{_SEGMENT})"
+    return re.escape(path[:-1]) + f"{below}+" if path.endswith("/") else re.escape(path) + f"{below}*"
 
 
 def escaped_slashes(path_prefix: str) -> str:

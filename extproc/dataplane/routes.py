@@ -1,34 +1,33 @@
 """Virtual hosts and routes: the policy of every request is the route that Envoy chose, so nobody guesses a path twice.
 
 A virtual host has, in this order:
+0. 400 for a Host that is no host with a port;
 1. our own endpoints, of every application, the longest first: no assertion is looked at, so the processor is never
    skipped, and they end in a 404 of Envoy's own, so a code or a logout reaches no application, whatever prefixes
    there are;
-2. the applications, the longest path_prefix first, each with
+2. 400 for what a server might read as a dot segment, where every application rejects that;
+3. the applications, the longest path_prefix first, each with
    - the redirect from /wiki to /wiki/,
-   - 400 for escaped slashes, where another application keeps them,
+   - 400 for escaped slashes, where another application keeps them, and likewise for dot segments,
+   - 400 for what its upstream might read as a path of another application that asks more of a user,
    - its public paths, one route each,
    - its live streams that end with their session: no assertion is looked at, so the processor is always asked,
    - its pages;
-3. a 403 for CONNECT and a 404, so that no request is without a route.
+4. a 403 for CONNECT and a 404, so that no request is without a route.
 Unlisted hosts get 421.
 """
 
 from collections.abc import Iterator, Sequence
-from urllib.parse import urlsplit
 
 from envoy_data_plane.envoy.config.core.v3 import HeaderValue, HeaderValueOption, Metadata
 from envoy_data_plane.envoy.config.route.v3 import (
     Decorator,
-    DirectResponseAction,
     HeaderMatcher,
-    RedirectAction,
     RetryPolicy,
     Route,
     RouteAction,
     RouteConfiguration,
     RouteMatch,
-    RouteMatchConnectMatcher,
     Tracing,
     VirtualHost,
 )
@@ -40,7 +39,6 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ProcessingModeHeaderSendMode,
 )
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import PerRouteConfig
-from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import RbacPerRoute
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 from envoy_data_plane.envoy.type.v3 import FractionalPercent
 from envoy_data_plane.google.protobuf import Any, Struct
@@ -61,15 +59,26 @@ from extproc.contract import COOKIES as OURS
 from extproc.dataplane import patterns
 from extproc.dataplane.clusters import application_cluster
 from extproc.dataplane.cookies import keeping
-from extproc.dataplane.filters import ASSERTION, COOKIES, DECIDE, GATE, LIMIT, processing_mode
+from extproc.dataplane.direct import (
+    CONNECT,
+    EVERYTHING,
+    direct,
+    dot_segments,
+    escaped_slashes,
+    odd_host,
+    readings,
+    rejects_dot_segments,
+    slash,
+    unasked,
+    unlisted,
+)
+from extproc.dataplane.filters import ASSERTION, COOKIES, DECIDE, LIMIT, processing_mode
 from extproc.dataplane.rate_limit import unlimited
 from extproc.dataplane.signed_in import asserted
-from extproc.dataplane.typed import ADD, header, pack, regex, seconds, text
+from extproc.dataplane.typed import ADD, header, pack, regex, seconds
 from extproc.settings import Settings
 
 _IDLE = 3600  # seconds without a byte either way: a WebSocket without pings, a stream of rare events
-EVERYTHING = RouteMatch(safe_regex=RegexMatcher(regex=".*"))  # "*" of OPTIONS too, which the prefix / does not match
-CONNECT = RouteMatch(connect_matcher=RouteMatchConnectMatcher())  # the one thing that EVERYTHING is not
 
 
 _LIVE = {
@@ -110,22 +119,16 @@ def _virtual_hosts(settings: Settings) -> Iterator[VirtualHost]:
     """Hosts with the same applications share one. What is on "*" is on every host, but where a host has its own."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for host in [*(h for h in hosts(settings) if h != "*"), "*"]:
-        groups.setdefault(_applications(settings, host), []).append(host)
+        groups.setdefault(served(settings, host), []).append(host)
     for names, domains in groups.items():
         yield VirtualHost(
             name="+".join(names) or "unlisted",
             domains=["*"] if "*" in domains else domains,
-            routes=_routes(settings, names) if names else [*_unlisted()],
+            routes=_routes(settings, names) if names else [*unlisted()],
         )
 
 
-def _unlisted() -> Iterator[Route]:
-    """421 (RFC 9110 section 15.5.20) for hosts that no application lists."""
-    for name, match in (("unlisted", EVERYTHING), ("unlisted:connect", CONNECT)):
-        yield _direct(name, match, 421, "This gateway does not serve that host.")
-
-
-def _applications(settings: Settings, host: str) -> tuple[str, ...]:
+def served(settings: Settings, host: str) -> tuple[str, ...]:
     """Their names, the longest path_prefix first."""
     listed = {a.path_prefix: name for name, a in settings.applications.items() if "*" in a.hosts}
     listed |= {a.path_prefix: name for name, a in settings.applications.items() if host in a.hosts}
@@ -133,10 +136,11 @@ def _applications(settings: Settings, host: str) -> tuple[str, ...]:
 
 
 def _routes(settings: Settings, names: Sequence[str]) -> list[Route]:
+    refused = [dot_segments("dot-segments", "/")] if rejects_dot_segments(settings, names) else []
     own = [route for name in names if not settings.applications[name].exclude for route in _own(settings, name)]
-    pages = [route for name in names for route in _application(settings, name)]
-    nothing = _direct("none", EVERYTHING, 404, "There is nothing here.")
-    return [*own, *pages, _direct("connect", CONNECT, 403, "There are no tunnels here."), nothing]
+    pages = [route for name in names for route in _application(settings, name, names)]
+    nothing = direct("none", EVERYTHING, 404, "There is nothing here.")
+    return [odd_host(), *own, *refused, *pages, direct("connect", CONNECT, 403, "There are no tunnels here."), nothing]
 
 
 def _own(settings: Settings, name: str) -> Iterator[Route]:
@@ -150,7 +154,7 @@ def _own(settings: Settings, name: str) -> Iterator[Route]:
 
 
 def _endpoint(route_name: str, name: str, match: RouteMatch, decide: Any) -> Route:
-    route = _direct(route_name, match, 404, "There is nothing here.")
+    route = direct(route_name, match, 404, "There is nothing here.")
     route.metadata = _of(name)
     route.typed_per_filter_config = {DECIDE: decide}
     # logins, callbacks and logouts are few, and the ones that somebody asks about: each has its trace
@@ -158,14 +162,16 @@ def _endpoint(route_name: str, name: str, match: RouteMatch, decide: Any) -> Rou
     return route
 
 
-def _application(settings: Settings, name: str) -> Iterator[Route]:
+def _application(settings: Settings, name: str, names: Sequence[str]) -> Iterator[Route]:
     application = settings.applications[name]
     prefix = application.path_prefix
     if prefix != "/":
-        yield _slash(settings, name)
+        yield slash(settings, name)
     if application.escaped_slashes == "reject" and keeps_escaped_slashes(settings):
-        match = RouteMatch(safe_regex=RegexMatcher(regex=patterns.escaped_slashes(prefix)))
-        yield _direct(f"{name}:escaped-slash", match, 400, "Escaped slashes are not accepted here.")
+        yield escaped_slashes(f"{name}:escaped-slash", prefix)
+    if application.dot_segments == "reject" and not rejects_dot_segments(settings, names):
+        yield dot_segments(f"{name}:dot-segments", prefix)
+    yield from readings(settings, name, names)
     for path in application.public_paths:
         match = RouteMatch(safe_regex=RegexMatcher(regex=patterns.public(path)))
         yield _pages(settings, f"{name}:public:{path}", name, match, public=True)
@@ -186,7 +192,7 @@ def _pages(
 ) -> Route:
     application = settings.applications[name]
     if config is None:
-        config = _unasked() if application.exclude else _asked(settings, name, public=public)
+        config = unasked() if application.exclude else _asked(settings, name, public=public)
     if not application.strip_cookies:
         config[COOKIES] = pack(keeping())
     return Route(
@@ -233,10 +239,6 @@ def _decide(name: str, *, public: bool = False, body: bool = False, live: bool =
     return pack(ExtProcPerRoute(overrides=ExtProcOverrides(grpc_initial_metadata=say, processing_mode=mode)))
 
 
-def _unasked() -> dict[str, Any]:
-    return {LIMIT: unlimited(), DECIDE: pack(ExtProcPerRoute(disabled=True)), GATE: pack(RbacPerRoute())}
-
-
 def _renewal(settings: Settings) -> list[HeaderValueOption]:
     """A renewed assertion comes as metadata of the processor's answer; without any, nothing is added.
 
@@ -248,33 +250,3 @@ def _renewal(settings: Settings) -> list[HeaderValueOption]:
         *(header("set-cookie", f"%DYNAMIC_METADATA({NAMESPACE}:{key})%", ADD) for key in keys),
         header("cache-control", f"%DYNAMIC_METADATA({NAMESPACE}:{CACHE_CONTROL})%"),
     ]
-
-
-def _direct(name: str, match: RouteMatch, status: int, body: str) -> Route:
-    """An answer of Envoy's own, for which nobody has to sign in."""
-    return Route(
-        name=name,
-        match=match,
-        direct_response=DirectResponseAction(status=status, body=text(body)),
-        typed_per_filter_config=_unasked(),
-        decorator=Decorator(operation=name, propagate=False),
-    )
-
-
-def _slash(settings: Settings, name: str) -> Route:
-    """/wiki to /wiki/, on the application's own url: the connection's scheme may not be the browser's."""
-    application = settings.applications[name]
-    redirect = RedirectAction(path_redirect=application.path_prefix)
-    if not application.exclude:
-        url = urlsplit(settings.url(name))
-        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
-        redirect = RedirectAction(scheme_redirect=url.scheme, host_redirect=host, path_redirect=url.path)
-        if url.port is not None:
-            redirect.port_redirect = url.port
-    return Route(
-        name=f"{name}:slash",
-        match=RouteMatch(path=application.path_prefix.rstrip("/")),
-        redirect=redirect,
-        typed_per_filter_config=_unasked(),
-        decorator=Decorator(operation=f"{name}:slash", propagate=False),
-    )

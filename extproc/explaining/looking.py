@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import trio
 
 from extproc.oidc.application import Application
-from extproc.oidc.assertion import ALG, jwks
+from extproc.oidc.assertion import ALG, SESSION, jwks
 from extproc.oidc.errors import OIDCError, StoreUnavailable
 from extproc.oidc.http import Request
 from extproc.oidc.jose import KeySet, SignedToken
-from extproc.oidc.session import Session, SessionId, from_record
+from extproc.oidc.session import Session, SessionId, from_record, only, session_ids
 from extproc.oidc.session_cookie import read_session
 from extproc.sessions.opening import open_sessions
 from extproc.sessions.sqlite import read_only
@@ -29,7 +29,7 @@ class Found:
 
 def find(settings: Settings, application: Application, request: Request, now: int) -> Found:
     name = application.cookies.session
-    if not request.has_cookie(name):
+    if not request.cookie_values(name):
         return Found(None, f"there is no cookie {name}, so nobody is signed in")
     try:
         match settings.store:
@@ -37,10 +37,9 @@ def find(settings: Settings, application: Application, request: Request, now: in
                 session = read_session(application, request)
                 more = "; whether it was ended before its time is not looked up here"
             case SQLiteSettings() as store:
-                if (session_id := SessionId.parse(request.cookie(name))) is None:
+                if not (known := session_ids(application, request)):
                     return Found(None, f"the cookie {name} is no session's: it counts as absent, and is expired")
-                record = read_only(store.path, session_id.key, now)
-                session, more = from_record(application, session_id, record) if record is not None else None, ""
+                session, more = only([_stored(store, application, each, now) for each in known]), ""
             case _:
                 session, more = trio.run(_remote, settings, application, request, now), ""
     except StoreUnavailable as problem:
@@ -50,6 +49,11 @@ def find(settings: Settings, application: Application, request: Request, now: in
     if session is None:
         return Found(None, f"the cookie {name} is of no session that is kept: it is over, of another secret, or forged")
     return Found(session, _told(application, session, now) + more)
+
+
+def _stored(store: SQLiteSettings, application: Application, session_id: SessionId, now: int) -> Session | None:
+    record = read_only(store.path, session_id.key, now)
+    return from_record(application, session_id, record) if record is not None else None
 
 
 async def _remote(settings: Settings, application: Application, request: Request, now: int) -> Session | None:
@@ -93,6 +97,7 @@ def asserted(settings: Settings, application: Application, request: Request, now
         return None
     expires = claims.get("exp")
     right = claims.get("iss") == application.url and claims.get("aud") == application.name
+    right = right and [known.handle for known in session_ids(application, request)] == [claims.get(SESSION)]
     if not right or not isinstance(expires, int) or expires <= now:
         return None
     return f"its assertion is good for {ago(expires - now)} more"

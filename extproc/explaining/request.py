@@ -1,5 +1,6 @@
 """What would become of a request, step by step. The settings and decide() say it; nothing is sent, and nothing changed."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from extproc.checking.gateway import generated
 from extproc.explaining.looking import Found, asserted, find
-from extproc.explaining.routing import Chosen, choose, normalized, refused
+from extproc.explaining.routing import Chosen, choose, normalized, refused, remedy
 from extproc.messages import FORWARDED
 from extproc.oidc.answers import (
     Authenticate,
@@ -25,9 +26,10 @@ from extproc.oidc.answers import (
     ShowOwn,
 )
 from extproc.oidc.application import Application
-from extproc.oidc.decisions import decide, is_navigation
+from extproc.oidc.decisions import decide
 from extproc.oidc.errors import OIDCError
 from extproc.oidc.http import Request
+from extproc.oidc.navigation import is_prefetch, is_user_navigation
 from extproc.oidc.provider_logout import is_back_channel
 from extproc.oidc.reasons import REASONS
 from extproc.service import applications
@@ -78,6 +80,10 @@ def explain(settings: Settings, asked: Asked) -> Iterator[Step]:
     path = normalized(parts.path or "/")
     if path != (parts.path or "/"):
         yield Step(f"Envoy reads the path as {path}")
+    if re.search(r"/\.\.?;", path):
+        yield Step(
+            "Envoy 1.40 resolves ..; as it does .., and Envoy 1.36 leaves it; what follows is for the one that leaves it"
+        )
     target = path + (f"?{parts.query}" if parts.query else "")
     request = Request("", False, asked.method, target, parts.netloc.rpartition("@")[2], _forwarded(headers))
     chosen = choose(front, request)
@@ -108,7 +114,7 @@ def _forwarded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], .
 def _unasked(settings: Settings, chosen: Chosen) -> Step:
     if chosen.answer is not None:
         status, said = chosen.answer
-        return Step(f"Envoy answers {status} by itself: {said}", verdict=True)
+        return Step(f"Envoy answers {status} by itself: {said}", verdict=True, remedy=remedy(chosen.name))
     name = chosen.cluster.removeprefix("application-")
     upstream = settings.applications[name].upstream if name in settings.applications else chosen.cluster
     return Step(
@@ -145,14 +151,16 @@ def _decided(settings: Settings, application: Application, request: Request, cho
 
 
 def navigation(request: Request) -> str:
-    """Why it is a navigation, or none. See is_navigation."""
-    yes = is_navigation(request)
+    """Why it is a navigation, or none. See is_user_navigation."""
+    yes = is_user_navigation(request)
     mode, so = (
         request.header("sec-fetch-mode"),
         "so a person looks at it" if yes else "so it is no page that a person looks at",
     )
     if request.header("upgrade"):
         return "it is an upgrade, " + so
+    if is_prefetch(request):
+        return "the browser asks ahead of time (Sec-Purpose or Purpose), " + so
     if mode:
         return f"{request.method} with Sec-Fetch-Mode {mode}, Sec-Fetch-Dest {request.header('sec-fetch-dest') or 'none'}: {so}"
     html = "accepts HTML" if "text/html" in request.header("accept").lower() else "does not ask for HTML"

@@ -32,9 +32,24 @@ def refused(front: Front, path: str, headers: tuple[tuple[str, str], ...]) -> st
         for name, _ in headers:
             if "_" in name:
                 return f"a header with an underscore, {name}: applications would read it as another"
+    if "%00" in path:
+        return "an encoded NUL in the path"
     if front.manager.get("path_with_escaped_slashes_action") == "REJECT_REQUEST" and re.search(ESCAPED_SLASH, path):
         return "an escaped slash in the path (applications.NAME.escaped_slashes: keep lets them through)"
     return None
+
+
+def remedy(route: str) -> str:
+    """Which setting lets through what a route of Envoy's own refuses; '' where it refuses nothing, or no setting does."""
+    name, _, rule = route.rpartition(":reads-as:")
+    if name:
+        return (
+            f"an upstream may read it as a path of {rule}, which asks more of a user; where that one reads paths as they "
+            f"are written, set applications.{name}.upstream_paths: exact"
+        )
+    name, _, rule = route.rpartition(":")
+    key = {"dot-segments": "dot_segments", "escaped-slash": "escaped_slashes"}.get(rule)
+    return f"applications.{name or 'NAME'}.{key}: keep lets it through" if key else ""
 
 
 def choose(front: Front, request: Request) -> Chosen | None:
@@ -79,7 +94,12 @@ def _fits(match: Tree, request: Request) -> bool:
 
 
 def _has(wanted: Tree, request: Request) -> bool:
-    value = request.header(str(wanted.get("name")))
+    name = str(wanted.get("name"))
+    value = request.authority if name == ":authority" else request.header(name)
+    return _matches(wanted, value) != bool(wanted.get("invert_match"))
+
+
+def _matches(wanted: Tree, value: str) -> bool:
     if wanted.get("present_match"):
         return bool(value)
     said = branch(wanted, "string_match")

@@ -75,9 +75,14 @@ class Application:
         values = ((header, header_value(claims.get(claim))) for header, claim in self.identity)
         return tuple((header, value) for header, value in values if value)
 
-    def assertion_cookie(self, headers: tuple[Header, ...], now: int, not_after: int, lasts: int) -> Cookie | None:
-        """The browser's assertion with these identity headers; None where none may be issued. lasts: seconds for a request."""
-        token = mint(self.ring, self.assertions, (*headers, (LASTS, str(lasts * 1000))), now, not_after)
+    def assertion_cookie(
+        self, handle: str, headers: tuple[Header, ...], now: int, not_after: int, lasts: int
+    ) -> Cookie | None:
+        """The browser's assertion with these identity headers; None where none may be issued.
+
+        handle: of the session that it is good beside; lasts: seconds for a request.
+        """
+        token = mint(self.ring, self.assertions, handle, (*headers, (LASTS, str(lasts * 1000))), now, not_after)
         if token is None:
             return None
         return Cookie(self.cookies.assertion, token, self.cookies.secure, assertion_max_age(self.assertions))

@@ -3,6 +3,10 @@
 Its claims are the values of the identity headers, ready made: Envoy copies each into its header, and the processor's own lane
 sets the same bytes. Signed with Ed25519 (`alg` EdDSA, RFC 8037): signing costs the same as ES256 here, and the key comes from
 the ring's secret as it is, so that `extproc envoy` can print the public half without asking a running processor.
+
+An assertion counts only beside the cookie of the session that it was made for, because an answer that comes late may set one
+after its user has signed out and another has signed in. Envoy compares the session's handle in both, as text: the payload
+begins with it, and `{"session":"` has twelve bytes, so that in base64url the handle has characters of its own.
 """
 
 import json
@@ -19,6 +23,8 @@ MAX_BYTES = (
     3800  # of the cookie's value; jwt_authn caches tokens up to 4096, browsers keep 4096 with name and attributes
 )
 LASTS = "lasts"  # the claim that bounds a request, in milliseconds from then on; no identity header is called so
+SESSION = "session"  # the first claim: the handle of the session
+MARK_AT = 16  # where the handle begins in the payload's text
 Header = tuple[str, str]
 
 
@@ -41,15 +47,17 @@ def _signer(key: Key) -> tuple[Ed25519PrivateKey, str]:
     return Ed25519PrivateKey.from_private_bytes(key.assertion_seed), b64encode(head)
 
 
-def mint(ring: KeyRing, profile: AssertionProfile, headers: Sequence[Header], now: int, not_after: int) -> str | None:
+def mint(
+    ring: KeyRing, profile: AssertionProfile, handle: str, headers: Sequence[Header], now: int, not_after: int
+) -> str | None:
     """An assertion with these header values, or None where none may be issued: life 0, session about to end, or too big a cookie.
 
-    now, not_after: seconds since the epoch; the assertion never outlives the session.
+    handle: the session's. now, not_after: seconds since the epoch; the assertion never outlives the session.
     """
     expires = min(now + profile.lifetime, not_after)
     if profile.lifetime <= 0 or expires <= now + 2:
         return None
-    claims = {"iss": profile.issuer, "aud": profile.audience, "exp": expires, **dict(headers)}
+    claims = {SESSION: handle, "iss": profile.issuer, "aud": profile.audience, "exp": expires, **dict(headers)}
     signer, head = _signer(ring.keys[0])
     signed = f"{head}.{b64encode(to_json(claims).encode())}"
     token = f"{signed}.{b64encode(signer.sign(signed.encode()))}"

@@ -23,8 +23,10 @@ GRACE = (
     5400  # how much longer the cookie stays: a late answer restarts the login with its return URL, instead of an error
 )
 MAX_COOKIES = 12
+MAX_OPENED = 24  # login cookies of a request that are opened; the rest is expired unread
 MAX_COOKIE_BYTES = 4096  # of all login cookies of a host, names and values
 MAX_RETURN_TO = 1024
+MAX_PLANTED = 3  # cookies of one name that are looked at; a browser itself keeps one
 ATTEMPT_BYTES = 32
 
 
@@ -122,11 +124,13 @@ def login_cookie(application: Application, pending: PendingAuthorization, entrop
 def crowded_out(application: Application, request: Request, new: Cookie) -> tuple[Cookie, ...]:
     """Expires the oldest login cookies of this host, of whichever application, so that with the new one at most 12 and 4 kB remain.
 
-    Those that do not open (another key's, tampered) go first.
+    Those that do not open (another key's, tampered, more than MAX_OPENED) go first.
     """
+    logins = [(name, value) for name, value in request.cookies if name.startswith(application.cookies.logins)]
     found: list[tuple[int, str, int]] = []
-    for name, value in request.cookies(application.cookies.logins):
-        found.append((_created(application, name, value), name, len(name) + len(value) + 3))
+    for number, (name, value) in enumerate(reversed(logins)):  # browsers put the newest last
+        created = _created(application, name, value) if number < MAX_OPENED else 0
+        found.append((created, name, len(name) + len(value) + 3))
     found.sort(reverse=True)
     kept, size = 1, len(new.name) + len(new.value) + 3
     dropped = []
@@ -183,13 +187,16 @@ def pending_of(application: Application, request: Request, state: str) -> Pendin
     if not re.fullmatch(r"[0-9a-f]{8}[A-Za-z0-9_-]{27}", state):
         raise StateMismatch("not a state of ours")
     name = application.cookies.login(state[:8])
-    value = request.cookie(name)
-    opened = (
-        application.ring.open(value, label(application, name), limit=MAX_COOKIE_BYTES) if value is not None else None
-    )
-    if opened is None:
+    found = [_opened(application, name, value) for value in request.cookie_values(name)[:MAX_PLANTED]]
+    known = [pending for pending in found if pending is not None]
+    if not known:
         raise StateMismatch("this browser has no login cookie of that state")
-    pending = PendingAuthorization.from_bytes(opened)
-    if not hmac.compare_digest(pending.state, state) or pending.issuer != application.client.issuer:
-        raise StateMismatch("the login cookie has another state or another issuer")
-    return pending
+    for pending in known:
+        if hmac.compare_digest(pending.state, state) and pending.issuer == application.client.issuer:
+            return pending
+    raise StateMismatch("the login cookie has another state or another issuer")
+
+
+def _opened(application: Application, name: str, value: str) -> PendingAuthorization | None:
+    opened = application.ring.open(value, label(application, name), limit=MAX_COOKIE_BYTES)
+    return PendingAuthorization.from_bytes(opened) if opened is not None else None

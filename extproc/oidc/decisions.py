@@ -10,11 +10,14 @@ The rules, in the order in which they are looked at:
 3. A public path goes on, with identity headers when somebody is signed in and without them when nobody is.
 4. A session that is fresh goes on, with its identity headers and a new identity assertion for the browser; when its tokens are due
    they are renewed first. An application that wants the access token gets it, and no request without a valid one.
-5. Without a session, a top-level navigation starts a login and everything else gets 401 and no cookie: a redirect would only
+5. Without a session, a user navigation starts a login and everything else gets 401 and no cookie: a redirect would only
    confuse a script, and twenty of them would start twenty logins. A navigation on another host that the application lists goes
    to its `url` first, or the session would end up on the wrong host.
 6. A session of a login that is not enough for the application (step_up.py) is none on a public path. Elsewhere a navigation goes back
    to the provider, with the session kept until the new one replaces it, and everything else is told what is missing.
+7. A request that no person made changes nothing (navigation.py has the table): it starts no login, spends no code, ends no session and
+   touches no cookie. Logout asks first, whatever is not certainly the user's own; what a browser asks ahead of time is refused, so that it
+   asks again when the user comes. A provider's front-channel logout is a frame and nothing else.
 
 A decision is an Answer, or a Step: something that needs IO, which relying_party.py carries out and which ends in an Answer.
 Refusals are raised as OIDCError and become an Answer in one place, refusals.py.
@@ -33,9 +36,11 @@ from extproc.oidc.errors import (
     MethodNotAllowed,
     Misdirected,
     NoSuchEndpoint,
+    UserNavigationRequired,
 )
 from extproc.oidc.http import Request
-from extproc.oidc.logout import expired, may_get, may_post
+from extproc.oidc.logout import expired, may_post
+from extproc.oidc.navigation import is_prefetch, is_user_navigation
 from extproc.oidc.provider_logout import front_channel
 from extproc.oidc.refresh import AUTHORIZATION, bearer, due, renewable
 from extproc.oidc.session import Session
@@ -78,7 +83,7 @@ def endpoint(  # noqa: PLR0911 - one for each endpoint
     """Our own endpoints."""
     name = request.path.removeprefix(application.endpoints)
     if request.host != application.host:
-        if name == "login" and is_navigation(request):
+        if name == "login" and is_user_navigation(request, explicit=True):
             return _to_own_host(application, request)
         raise NoSuchEndpoint
     match name:
@@ -115,7 +120,7 @@ def admit(application: Application, session: Session, now: int) -> Continue:
     """A signed-in request goes on, and the browser gets an assertion, so that the next ones need not come here."""
     identity = application.identity_headers(session.claims)
     lasts = session.lasts(application, now)
-    renewed = application.assertion_cookie(identity, now, session.not_after(application, now), lasts)
+    renewed = application.assertion_cookie(session.id.handle, identity, now, session.not_after(application, now), lasts)
     headers = identity + bearer(application, session, now)
     present = {name for name, _ in headers}
     return Continue(
@@ -131,7 +136,7 @@ def admit(application: Application, session: Session, now: int) -> Continue:
 
 def unauthenticated(application: Application, request: Request) -> Respond | Authenticate:
     """Nobody is signed in: a navigation starts a login, everything else is told so."""
-    if not is_navigation(request):
+    if not is_user_navigation(request):
         raise LoginRequired
     if request.host != application.host:
         return _to_own_host(application, request)
@@ -140,7 +145,7 @@ def unauthenticated(application: Application, request: Request) -> Respond | Aut
 
 def step_up(application: Application, request: Request) -> Respond | Authenticate:
     """Somebody is signed in, and not well enough: the same as for nobody, but that the session stays as it is."""
-    if not is_navigation(request):
+    if not is_user_navigation(request):
         raise application.demand.insufficient()
     if request.host != application.host:
         return _to_own_host(application, request)
@@ -150,7 +155,7 @@ def step_up(application: Application, request: Request) -> Respond | Authenticat
 def login(application: Application, request: Request, session: Session | None, now: int) -> Respond | Authenticate:
     """GET /oauth2/login?return_to=PATH."""
     _only(request, "GET", "HEAD")
-    if not is_navigation(request, explicit=True):
+    if not is_user_navigation(request, explicit=True):
         raise LoginRequired
     target = return_target(application, _return_to(request.query))
     if session is None:
@@ -174,6 +179,8 @@ def _return_to(query: str) -> str:
 def callback(application: Application, request: Request, session: Session | None, now: int) -> Exchange | Authenticate:
     """The provider's answer, brought by the browser: bound to this browser before anything else is done with it."""
     _only(request, "GET")
+    if not is_user_navigation(request, explicit=True):
+        raise UserNavigationRequired
     response = AuthorizationResponse.parse(request.query)
     pending = pending_of(application, request, response.state)
     if pending.expired(now):
@@ -185,11 +192,13 @@ def callback(application: Application, request: Request, session: Session | None
 
 
 def logout(application: Application, request: Request, session: Session | None) -> Respond | EndSession:
-    """POST from our own origin, or a GET that the user made; a cross-site GET gets a page that asks, and touches no cookie."""
+    """POST from our own origin, or a GET that is certainly the user's; any other GET gets a page that asks, and touches no cookie."""
     _only(request, "GET", "POST")
     if request.method == "POST" and not may_post(application, request):
         raise CrossSiteLogout
-    if request.method == "GET" and not may_get(request):
+    if is_prefetch(request):
+        raise UserNavigationRequired
+    if request.method == "GET" and not is_user_navigation(request, certain=True):
         page = Page("Sign out?", "Do you want to sign out?", f"{application.endpoints}logout", "Sign out", posts=True)
         return Respond(200, "logout_confirmation", page=page)
     return EndSession(session, expired(application, request))
@@ -201,7 +210,7 @@ def own(application: Application, request: Request, session: Session | None, now
     if request.method == "POST" and not may_post(application, request):
         raise CrossSiteLogout
     if session is None or not session.sufficient(application, now):
-        if request.method != "POST" and is_navigation(request):
+        if request.method != "POST" and is_user_navigation(request):
             gone = expired(application, request) if session is None else ()
             return Authenticate(application.endpoints + own_sessions.PATH, gone)
         raise LoginRequired if session is None else application.demand.insufficient()
@@ -209,29 +218,6 @@ def own(application: Application, request: Request, session: Session | None, now
         return own_sessions.shown(session, request)
     chosen = own_sessions.chosen(application, request, session, now)
     return chosen or Respond(303, "own_sessions_stale", location=own_sessions.address(application, stale=True))
-
-
-def is_navigation(request: Request, *, explicit: bool = False) -> bool:
-    """Whether a person is looking at this very request: a top-level navigation, and no prefetch.
-
-    explicit: the login endpoint was asked for by name, so a client without Sec-Fetch headers need not accept HTML.
-    """
-    if request.header("upgrade") or "prefetch" in request.header("sec-purpose") + request.header("purpose"):
-        return False
-    mode = request.header("sec-fetch-mode")
-    if mode:
-        return (
-            mode == "navigate"
-            and request.header("sec-fetch-dest") in ("document", "")
-            and request.method in ("GET", "HEAD", "POST")
-        )
-    if (
-        request.method not in ("GET", "HEAD")
-        or request.header("x-requested-with")
-        or request.header("access-control-request-method")
-    ):
-        return False
-    return explicit or "text/html" in request.header("accept").lower()
 
 
 def _only(request: Request, *methods: str) -> None:

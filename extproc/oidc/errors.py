@@ -8,6 +8,7 @@
     |- NoSuchEndpoint                 no_such_endpoint
     |- MethodNotAllowed               method_not_allowed
     |- CrossSiteLogout                cross_site_logout
+    |- UserNavigationRequired         user_navigation_required
     |- BodyTooLarge                   body_too_large
     |- InvalidLogout                  invalid_logout_request
     |- InvalidLogoutToken             logout_token_<check>
@@ -103,6 +104,12 @@ class MethodNotAllowed(OIDCError):
 
 class CrossSiteLogout(OIDCError):
     reason = "cross_site_logout"
+
+
+class UserNavigationRequired(OIDCError):
+    """It would change something, and no person asked for it. Nothing was changed."""
+
+    reason = "user_navigation_required"
 
 
 class BodyTooLarge(OIDCError):

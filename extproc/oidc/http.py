@@ -1,7 +1,7 @@
 """HTTP as the core sees it: one request's head, cookies as values, parsing and printing. Nothing here does IO."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import urlsplit
@@ -15,10 +15,24 @@ READ_HEADERS = (
 )  # fmt: skip
 
 
-SESSION_COOKIES = 4  # at most, of one application
+MAX_REQUEST_COOKIES = 256  # of one request that are looked at; Envoy hands on far fewer (dataplane/cookies.py)
+# What a cookie of ours is, name and value: the alphabet of base64url and dots. Nothing in it can begin another cookie.
+_COOKIE = re.compile(r"([A-Za-z0-9_.-]{1,160})=([A-Za-z0-9_.-]{1,4096})")
 
 
-@dataclass(frozen=True, slots=True)
+def parse_cookies(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The cookies of a request that can be ours, as (name, value) in order, each pair as often as it stands there.
+
+    lines: the values of its Cookie headers. Only ";" separates cookies (RFC 6265 section 5.4): browsers allow a comma in a value, so
+    what stands behind one is part of that value. One pass; of more than MAX_REQUEST_COOKIES the last count, since browsers put
+    the newest last.
+    """
+    pairs = "; ".join(lines).split(";")[-MAX_REQUEST_COOKIES:]
+    found = (_COOKIE.fullmatch(pair.strip(" \t")) for pair in pairs)
+    return tuple((match[1], match[2]) for match in found if match is not None)
+
+
+@dataclass(frozen=True)
 class Request:
     """One request's head. Header values are text, one character a byte (latin-1), as HTTP has them."""
 
@@ -47,22 +61,26 @@ class Request:
         values = [value for key, value in self.headers if key == name]
         return values[0] if len(values) == 1 else ",".join(values)
 
-    def cookies(self, prefix: str) -> Iterator[tuple[str, str]]:
-        """The cookies whose names begin so, in order; several Cookie headers count, whatever they were joined with."""
-        for key, value in self.headers:
-            if key == "cookie":
-                for pair in re.split(r"[;,]", value):
-                    name, separator, content = pair.strip(" \t").partition("=")
-                    if separator and name.startswith(prefix):
-                        yield name, content.strip(" \t")
+    @cached_property
+    def cookies(self) -> tuple[tuple[str, str], ...]:
+        """Those that can be ours: see parse_cookies."""
+        return parse_cookies([value for name, value in self.headers if name == "cookie"])
+
+    @cached_property
+    def _cookie_values(self) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, dict[str, None]] = {}
+        for name, value in self.cookies:
+            found.setdefault(name, {})[value] = None
+        return {name: tuple(values) for name, values in found.items()}
+
+    def cookie_values(self, name: str) -> tuple[str, ...]:
+        """The different values of a cookie, in order. More than one: another host or path has planted one of that name."""
+        return self._cookie_values.get(name, ())
 
     def cookie(self, name: str) -> str | None:
-        """The one cookie of this name; none, or several with different values, is None: then somebody planted one."""
-        values = {content for found, content in self.cookies(name) if found == name}
-        return values.pop() if len(values) == 1 else None
-
-    def has_cookie(self, name: str) -> bool:
-        return any(found == name for found, _ in self.cookies(name))
+        """The one value of a cookie; None where there is none, or several."""
+        values = self.cookie_values(name)
+        return values[0] if len(values) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +114,18 @@ class CookieNames:
     def session(self) -> str:
         return f"{self.prefix}session-{self.application}"
 
+    def data(self, handle: str) -> str:
+        """What the names of a whole session's cookies begin with, where sessions are in cookies; a generation and a piece follow."""
+        return f"{self.prefix}data-{self.application}.{handle}."
+
+    def used(self, handle: str) -> str:
+        """Where a browser keeps the last use of a session that is in cookies."""
+        return f"{self.prefix}used-{self.application}.{handle}"
+
     @cached_property
-    def sessions(self) -> tuple[str, ...]:
-        """Where a whole session is in cookies: the names of its pieces, the first of them `session`."""
-        return (self.session, *(f"{self.session}.{piece}" for piece in range(1, SESSION_COOKIES)))
+    def of_sessions(self) -> tuple[str, ...]:
+        """What the names of all cookies begin with that hold a session's data or its last use."""
+        return (f"{self.prefix}data-{self.application}.", f"{self.prefix}used-{self.application}.")
 
     @cached_property
     def assertion(self) -> str:
@@ -117,24 +143,17 @@ class CookieNames:
         return Cookie(name, "", self.secure, 0)
 
 
-# What follows `extproc-` or `__Host-extproc-` in a name of ours; the generated configuration tells our cookies by it.
-COOKIE_KINDS = ("session-", "assertion-", "login-")
-
-
 def same_origin_target(target: str) -> str | None:
     """A return URL as we accept it: an absolute path on our own origin, byte for byte; None for everything else.
 
     One leading slash followed by neither slash nor backslash, printable ASCII only, no backslash at all (browsers read it as a
-    slash), no fragment: what is left cannot leave the origin in any URL parser.
+    slash), no fragment: what is left cannot leave the origin in any URL parser. No dot segment, because a browser resolves it: what
+    the target looks like is where it leads, an endpoint of ours or not. Envoy hands on no such path, so nothing honest is lost.
     """
     if not re.fullmatch(r"/(?!/)[\x21-\x22\x24-\x5b\x5d-\x7e]*", target):
         return None
-    # dot segments could collapse into a leading double slash ("/.//evil")
     path = target.partition("?")[0]
-    if (
-        any(segment.replace("%2e", ".").replace("%2E", ".") in (".", "..") for segment in path.split("/"))
-        and "//" in path
-    ):
+    if any(segment.replace("%2e", ".").replace("%2E", ".") in (".", "..") for segment in path.split("/")):
         return None
     return target
 

@@ -5,7 +5,9 @@ from urllib.parse import urlencode
 from extproc.oidc.application import Application
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.metadata import ProviderMetadata
+from extproc.oidc.navigation import is_report
 from extproc.oidc.session import Session
+from extproc.oidc.session_cookie import data_names
 
 
 def end_session_url(application: Application, metadata: ProviderMetadata, session: Session, state: str) -> str | None:
@@ -30,17 +32,17 @@ def signed_out_url(application: Application) -> str:
 
 def may_post(application: Application, request: Request) -> bool:
     """A logout by POST comes from our own origin. Browsers always write Sec-Fetch-Site on trustworthy origins; Origin is for the rest."""
+    if is_report(request):
+        return False
     site = request.header("sec-fetch-site")
     return site == "same-origin" if site else request.header("origin") == application.origin
 
 
-def may_get(request: Request) -> bool:
-    """A logout by GET: a link on our own pages, or an address typed by the user. Everything else is asked first."""
-    return request.header("sec-fetch-site") in ("same-origin", "none")
-
-
 def expired(application: Application, request: Request) -> tuple[Cookie, ...]:
-    """The cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever."""
+    """Expires the cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever.
+
+    A cookie that came with several values stays: somebody planted one of that name, and the other may be the browser's own session.
+    """
     names = application.cookies
-    present = {name for name, _ in request.cookies(names.prefix)}
-    return tuple(names.expired(name) for name in (*names.sessions, names.assertion) if name in present)
+    single = (name for name in (names.session, names.assertion) if request.cookie(name) is not None)
+    return tuple(names.expired(name) for name in (*single, *data_names(application, request)))

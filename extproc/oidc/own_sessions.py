@@ -20,18 +20,12 @@ from extproc.oidc.http import Request
 from extproc.oidc.index import IndexEntry, open_entry
 from extproc.oidc.logout import expired
 from extproc.oidc.seal import KeyRing, Label, to_json
-from extproc.oidc.session import Record, Session
+from extproc.oidc.session import Record, Session, handle_of
 
 PATH = "sessions"
 OTHERS, EVERYWHERE = "others", "everywhere"
 FORM_LIFE = 3600  # seconds
-HANDLE_BYTES = 8
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def handle(key: bytes) -> str:
-    """What a session is called where people see it; `extproc sessions` calls it the same."""
-    return key.hex()[: 2 * HANDLE_BYTES]
 
 
 # -- what is known --------------------------------------------------------------------------------------------------
@@ -106,7 +100,7 @@ def _sign_in(application: Application, session: Session, group: Sequence[Known])
     oldest_first = sorted(group, key=lambda each: (each.entry.created, each.key))
     latest = max(group, key=lambda each: each.used)
     return SignIn(
-        handle(oldest_first[0].key),
+        handle_of(oldest_first[0].key),
         tuple(each.key for each in oldest_first),
         oldest_first[0].entry.sid if application.logout_everywhere else None,
         tuple(sorted({each.entry.application for each in group})),

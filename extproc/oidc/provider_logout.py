@@ -26,6 +26,7 @@ from extproc.oidc.id_token import MAX_AGE, check_audience, check_times, subject_
 from extproc.oidc.index import sid_tags, subject_tags
 from extproc.oidc.jose import KeySet, SignedToken
 from extproc.oidc.logout import expired
+from extproc.oidc.navigation import is_framed
 from extproc.oidc.seal import KeyRing
 from extproc.oidc.session import Session
 
@@ -144,6 +145,10 @@ def front_channel(application: Application, request: Request, session: Session |
         raise InvalidLogout("one iss and one sid are needed (register frontchannel_logout_session_required)")
     if issuers[0] != application.client.issuer:
         raise InvalidLogout("iss is another issuer")
+    if not is_framed(request):
+        raise InvalidLogout(
+            "the browser asks for something else than a frame (Sec-Fetch-Dest), or ahead of time (Sec-Purpose)"
+        )
     if session is None or session.sid != sids[0]:
         return FrontChannelLogout(sids[0])
     return FrontChannelLogout(sids[0], session, expired(application, request))

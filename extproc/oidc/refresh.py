@@ -51,8 +51,12 @@ def bearer(application: Application, session: Session, now: int) -> tuple[Header
 
 
 def carried_over(session: Session, answer: RefreshResponse) -> Session:
-    """The session with nothing new but the refresh token: the old one may be worth nothing any more, the rest is not checked yet."""
-    return replace(session, refresh_token=answer.refresh_token or session.refresh_token)
+    """The session with nothing new but the refresh token: the old one may be worth nothing any more, the rest is not checked yet.
+
+    It is the next generation: what is of the one before must not be renewed again.
+    """
+    token = answer.refresh_token or session.refresh_token
+    return replace(session, refresh_token=token, generation=session.generation + 1)
 
 
 def renewed(application: Application, session: Session, answer: RefreshResponse, keys: KeySet, now: int) -> Session:

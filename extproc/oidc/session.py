@@ -1,5 +1,8 @@
 """Session: what a login establishes. The browser holds a 256-bit id, the store a record in two layers under the id's SHA-256.
 
+A session also has a handle, the head of that SHA-256. It is public: it stands in the session cookie beside the id, and in each identity
+assertion that is made for the session, which counts beside that cookie alone.
+
 The inner layer, `sealed`, has the tokens and claims, and opens only with the id that the browser holds: a stolen store opens nothing,
 and neither does the server's own key. The outer layer, `index` and `tags`, is the server's, see index.py.
 """
@@ -7,13 +10,15 @@ and neither does the server's own key. The outer layer, `index` and `tags`, is t
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from extproc.oidc.application import Application
-from extproc.oidc.authorization import PendingAuthorization
+from extproc.oidc.authorization import MAX_PLANTED, PendingAuthorization
 from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
 from extproc.oidc.errors import SessionTooLarge
+from extproc.oidc.http import Request
 from extproc.oidc.id_token import UserInfo, claims_of, verify_id_token
 from extproc.oidc.index import IndexEntry, seal_entry, sid_tags, subject_tags, written_tags
 from extproc.oidc.jose import KeySet
@@ -21,14 +26,22 @@ from extproc.oidc.seal import ENTROPY, KeyRing, Label, b64encode, to_json
 from extproc.oidc.token import TokenResponse
 
 ID_BYTES = 32
-FORMAT = 3  # of the inner layer; 2 has no amr, 1 no access_issued either
+ID_LENGTH = 43  # of its text
+HANDLE_BYTES = 8
+MARK = 20  # characters by which Envoy compares a session cookie with an assertion
+FORMAT = 4  # of the inner layer; 3 has no generation, 2 no amr, 1 no access_issued either
 MAX_SEALED = 262_144  # bytes of it
 TOUCH_AFTER = 60  # seconds: last use is written at most this often
 
 
+def handle_of(key: bytes) -> str:
+    """What a session is called where people and programs may see it: 16 hex digits, of which nobody gets its id."""
+    return key.hex()[: 2 * HANDLE_BYTES]
+
+
 @dataclass(frozen=True, slots=True)
 class SessionId:
-    """The cookie's value: 32 random bytes as base64url. Never printed, never stored."""
+    """32 random bytes as base64url. Never printed, never stored."""
 
     value: str = field(repr=False)
 
@@ -39,9 +52,22 @@ class SessionId:
         return cls(b64encode(entropy))
 
     @classmethod
-    def parse(cls, cookie: str | None) -> "SessionId | None":
-        """A cookie's value, or None for what cannot be an id; checked before any lookup."""
-        return cls(cookie) if cookie is not None and re.fullmatch(r"[A-Za-z0-9_-]{43}", cookie) else None
+    def parse(cls, cookie: str) -> "SessionId | None":
+        """The id in a session cookie, or None for what cannot be one; checked before any lookup."""
+        match = re.fullmatch(rf"([A-Za-z0-9_-]{{{MARK}}})\.([A-Za-z0-9_-]{{{ID_LENGTH}}})", cookie)
+        found = cls(match[2]) if match is not None else None
+        return found if found is not None and found.cookie == cookie else None
+
+    @property
+    def cookie(self) -> str:
+        """The session cookie's value: `MARK.ID`. The mark is the handle as it stands in the text of this session's assertions
+        (assertion.py), so that Envoy tells by comparing text whether an assertion is of this session.
+        """
+        return f"{b64encode(self.handle.encode())[:MARK]}.{self.value}"
+
+    @property
+    def handle(self) -> str:
+        return handle_of(self.key)
 
     @property
     def key(self) -> bytes:
@@ -69,6 +95,7 @@ class Session:
     acr: str | None = None
     access_issued: int = 0  # when the access token came
     amr: tuple[str, ...] = ()
+    generation: int = 0  # how many times its tokens were renewed
     outdated: bool = field(default=False, compare=False)
 
     def fresh(self, application: Application, now: int) -> bool:
@@ -107,6 +134,18 @@ class Session:
         if application.stream_lifetime is not None:
             longest = min(longest, application.stream_lifetime)
         return max(1, longest)
+
+
+def session_ids(application: Application, request: Request) -> tuple[SessionId, ...]:
+    """The ids in this browser's session cookie: one, or several where somebody planted more of that name; at most MAX_PLANTED."""
+    values = request.cookie_values(application.cookies.session)[:MAX_PLANTED]
+    return tuple(found for value in values if (found := SessionId.parse(value)) is not None)
+
+
+def only(found: Iterable[Session | None]) -> Session | None:
+    """The one session of several cookies of a name. Two that are good count as none: nobody knows which the browser means."""
+    good = [session for session in found if session is not None]
+    return good[0] if len(good) == 1 else None
 
 
 def establish(
@@ -195,6 +234,7 @@ def dump(session: Session) -> bytes:
         s.acr,
         s.access_issued,
         s.amr,
+        s.generation,
     ]
     return to_json(fields).encode()
 
@@ -211,12 +251,14 @@ def from_record(application: Application, session_id: SessionId, record: Record)
 def load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool = False) -> Session | None:
     """Only for bytes that were sealed by us. None: a format that this version does not know."""
     version, *fields = json.loads(data)
-    if version not in (1, 2, FORMAT):
+    if version not in (1, 2, 3, FORMAT):
         return None
     if version == 1:
         fields.append(fields[7])  # created: its tokens are those of the login
-    if version < FORMAT:
+    if version < 3:
         fields.append(())
+    if version < FORMAT:
+        fields.append(0)
     (
         issuer,
         subject,
@@ -232,6 +274,7 @@ def load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool = F
         acr,
         access_issued,
         amr,
+        generation,
     ) = fields
     return Session(
         session_id,
@@ -250,5 +293,6 @@ def load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool = F
         acr,
         access_issued,
         tuple(amr),
+        generation,
         outdated,
     )

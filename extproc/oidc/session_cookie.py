@@ -1,78 +1,155 @@
 """The whole session in the browser: sealed, compressed, in at most four cookies. There is no record of it anywhere else.
 
-The plaintext is compressed, then sealed, and the sealed text is cut in pieces; so what is opened was authenticated as a whole before
-anything of it is inflated, and pieces of two generations open nothing. The first cookie says how many there are: `3.PIECE`; its name
-is that of a session id's cookie, those of the others end in .1, .2, .3. What is left over from a longer session is not looked at, and
-expired with the next answer that sets any.
+- The session cookie has the session's id, as where sessions are in a store. A login alone sets it, and only an end takes it away.
+- Data cookies have the rest, sealed with the id: `data-NAME.HANDLE.GENERATION.PIECE`. A generation begins with each renewal of the
+  tokens. Names tell sessions and generations apart, so whatever an answer sets late lies beside what is there and replaces nothing:
+  the session is what the session cookie names, as the newest generation has it that is whole.
+- A cookie of its own has the last use, since that changes with every other minute's request: `used-NAME.HANDLE`.
 
-Both limits are inside the seal, so the last use is written anew by setting the cookies again.
+The plaintext is compressed, then sealed, and the sealed text is cut in pieces; so what is opened was authenticated as a whole before
+anything of it is inflated, and pieces of two generations open nothing. The first piece says how many there are: `3.PIECE`.
 """
 
 import re
 import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from extproc.oidc.application import Application
 from extproc.oidc.errors import SessionTooLarge
-from extproc.oidc.http import SESSION_COOKIES, Cookie, Request
+from extproc.oidc.http import Cookie, Request
 from extproc.oidc.seal import Label
-from extproc.oidc.session import MAX_SEALED, Session, SessionId, dump, load
+from extproc.oidc.session import MAX_SEALED, Session, SessionId, dump, load, only, session_ids
 
-CHUNK = 3800  # bytes of one cookie's value; browsers keep 4096 of name, value and attributes
-_HEAD = re.compile(rf"([1-{SESSION_COOKIES}])\.([A-Za-z0-9_-]+)", re.ASCII)
-_ID = 43  # characters of a session id
+PIECES = 4  # at most, of one generation
+CHUNK = 3800  # bytes of one cookie's value; browsers keep 4096 of name and value
+MAX_GENERATIONS = 4  # of one session that are looked at
+_HEAD = re.compile(rf"([1-{PIECES}])\.([A-Za-z0-9_-]+)", re.ASCII)
+_NUMBERS = re.compile(rf"([0-9]{{1,9}})\.([0-{PIECES - 1}])", re.ASCII)  # generation and piece
 _TOUCHED = 8  # bytes
 _PIECE = CHUNK - 2
 
 
-def _label(application: Application) -> Label:
-    return Label("session cookie", application.name)
+def _label(application: Application, session_id: SessionId, purpose: str) -> Label:
+    return Label(purpose, application.name, session_id.key.hex(), secret=session_id.value.encode())
+
+
+def session_cookie(application: Application, session: Session, now: int) -> Cookie:
+    """What a login sets, in every kind of store."""
+    names = application.cookies
+    return Cookie(names.session, session.id.cookie, names.secure, session.expires - now)
 
 
 def session_cookies(
     application: Application, request: Request, session: Session, now: int, entropy: bytes
 ) -> tuple[Cookie, ...]:
-    """What the browser is to keep; expires what it has of a longer session. entropy: 44 random bytes. Raises SessionTooLarge."""
-    names = application.cookies
-    plain = session.id.value.encode() + dump(session)
+    """What a login sets where sessions are in cookies. entropy: 44 random bytes. Raises SessionTooLarge."""
+    data = data_cookies(application, request, session, now, entropy)
+    return (session_cookie(application, session, now), *data)
+
+
+def data_cookies(
+    application: Application, request: Request, session: Session, now: int, entropy: bytes
+) -> tuple[Cookie, ...]:
+    """This generation of a session, and the expiry of what this browser has of others. entropy: 44 random bytes.
+
+    Raises SessionTooLarge.
+    """
+    plain = dump(session)
     if len(plain) > MAX_SEALED:
         raise SessionTooLarge(f"the session has {len(plain)} bytes; {MAX_SEALED} are allowed")
     # the last use is not compressed: what fitted at the login fits each time
     touched = session.touched.to_bytes(_TOUCHED, "big")
-    sealed = application.ring.seal(touched + zlib.compress(plain), _label(application), entropy)
+    label = _label(application, session.id, "session data")
+    sealed = application.ring.seal(touched + zlib.compress(plain), label, entropy)
     pieces = [sealed[start : start + _PIECE] for start in range(0, len(sealed), _PIECE)]
-    if len(pieces) > SESSION_COOKIES:
-        allowed = f"{SESSION_COOKIES} cookies of {CHUNK}; set store.kind to sqlite or redis"
+    if len(pieces) > PIECES:
+        allowed = f"{PIECES} cookies of {CHUNK}; set store.kind to sqlite or redis"
         raise SessionTooLarge(f"the session has {len(sealed)} bytes sealed, more than {allowed}")
     pieces[0] = f"{len(pieces)}.{pieces[0]}"
-    set_now = tuple(
-        Cookie(name, piece, names.secure, session.expires - now)
-        for name, piece in zip(names.sessions, pieces, strict=False)
-    )
-    return set_now + left_over(application, request, len(pieces))
-
-
-def left_over(application: Application, request: Request, kept: int) -> tuple[Cookie, ...]:
-    """Expires the session cookies that this browser has beyond the first `kept`."""
     names = application.cookies
-    return tuple(names.expired(name) for name in names.sessions[kept:] if request.has_cookie(name))
+    generation = f"{names.data(session.id.handle)}{session.generation}."
+    set_now = tuple(
+        Cookie(f"{generation}{number}", piece, names.secure, session.expires - now)
+        for number, piece in enumerate(pieces)
+    )
+    return set_now + left_over(application, request, session, {cookie.name for cookie in set_now})
+
+
+def used_cookie(application: Application, session: Session, now: int, entropy: bytes) -> Cookie:
+    """Writes down the last use of a session. entropy: 44 random bytes."""
+    label = _label(application, session.id, "last use")
+    sealed = application.ring.seal(now.to_bytes(_TOUCHED, "big"), label, entropy)
+    names = application.cookies
+    return Cookie(names.used(session.id.handle), sealed, names.secure, session.expires - now)
+
+
+def data_names(application: Application, request: Request) -> tuple[str, ...]:
+    """The names of this browser's cookies with data or the last use of a session of this application, of whichever session."""
+    ours = dict.fromkeys(name for name, _ in request.cookies if name.startswith(application.cookies.of_sessions))
+    return tuple(name for name in ours if request.cookie(name) is not None)
+
+
+def left_over(
+    application: Application, request: Request, session: Session, kept: set[str] | None = None
+) -> tuple[Cookie, ...]:
+    """Expires what this browser has of other sessions, and of older generations of this one. kept: names that stay."""
+    names = application.cookies
+    stays = names.data(session.id.handle)
+    gone = []
+    for name in data_names(application, request):
+        numbers = _NUMBERS.fullmatch(name.removeprefix(stays))
+        newer = numbers is not None and int(numbers[1]) >= session.generation
+        if not newer and name != names.used(session.id.handle) and name not in (kept or ()):
+            gone.append(names.expired(name))
+    return tuple(gone)
 
 
 def read_session(application: Application, request: Request) -> Session | None:
-    """None: no session cookie, or one that is not whole, another key's, another application's, tampered with, or there twice."""
-    names = application.cookies
-    head = _HEAD.fullmatch(request.cookie(names.session) or "")
+    """None: no session cookie, or none whose data is whole, ours, and of this application."""
+    return only(_read(application, request, session_id) for session_id in session_ids(application, request))
+
+
+def _read(application: Application, request: Request, session_id: SessionId) -> Session | None:
+    """The newest generation of a session that opens, with its last use."""
+    for sealed in _sealed(application, request, session_id):
+        label = _label(application, session_id, "session data")
+        opened = application.ring.open(sealed, label, limit=PIECES * CHUNK)
+        plain = _inflate(opened[_TOUCHED:]) if opened is not None else None
+        if opened is None or plain is None:
+            continue
+        touched = int.from_bytes(opened[:_TOUCHED], "big")
+        session = load(plain, session_id, touched, outdated=not application.ring.newest(sealed))
+        if session is not None:
+            return replace(session, touched=max(touched, _last_use(application, request, session_id)))
+    return None
+
+
+def _sealed(application: Application, request: Request, session_id: SessionId) -> Iterator[str]:
+    """The whole generations of a session, the newest first."""
+    generations: dict[int, dict[int, str]] = {}
+    prefix = application.cookies.data(session_id.handle)
+    for name, _ in request.cookies:
+        numbers = _NUMBERS.fullmatch(name.removeprefix(prefix)) if name.startswith(prefix) else None
+        if numbers is not None and (value := request.cookie(name)) is not None:
+            generations.setdefault(int(numbers[1]), {})[int(numbers[2])] = value
+    for number in sorted(generations, reverse=True)[:MAX_GENERATIONS]:
+        if (sealed := _joined(generations[number])) is not None:
+            yield sealed
+
+
+def _joined(pieces: Mapping[int, str]) -> str | None:
+    head = _HEAD.fullmatch(pieces.get(0, ""))
     if head is None:
         return None
-    pieces = [head[2], *(request.cookie(name) for name in names.sessions[1 : int(head[1])])]
-    if not all(pieces):
-        return None
-    sealed = "".join(piece for piece in pieces if piece)
-    opened = application.ring.open(sealed, _label(application), limit=SESSION_COOKIES * CHUNK)
-    plain = _inflate(opened[_TOUCHED:]) if opened is not None else None
-    if opened is None or plain is None or (session_id := SessionId.parse(plain[:_ID].decode("latin-1"))) is None:
-        return None
-    touched = int.from_bytes(opened[:_TOUCHED], "big")
-    return load(plain[_ID:], session_id, touched, outdated=not application.ring.newest(sealed))
+    rest = [pieces.get(number, "") for number in range(1, int(head[1]))]
+    return "".join((head[2], *rest)) if all(rest) else None
+
+
+def _last_use(application: Application, request: Request, session_id: SessionId) -> int:
+    value = request.cookie(application.cookies.used(session_id.handle))
+    opened = application.ring.open(value or "", _label(application, session_id, "last use"), limit=CHUNK)
+    return int.from_bytes(opened, "big") if opened is not None else 0
 
 
 def _inflate(data: bytes) -> bytes | None:

@@ -119,6 +119,15 @@ class Sessions(Protocol):
     def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
         """The cookies that write down a session's last use; none where touch() does."""
 
+    def renewed(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+        """The cookies of a session whose tokens were renewed; none where a store has it."""
+
+    async def superseded(self, session: Session, now: int) -> bool:
+        """Whether a newer generation of it was made elsewhere: then this one must not be renewed, and nothing ends for its sake.
+
+        False where a store has the one there is.
+        """
+
     async def touch(self, application: Application, session: Session, now: int) -> None:
         """Writes down a session's last use, and seals anew what an older key sealed; nothing where the cookies of used() do."""
 
@@ -136,7 +145,7 @@ class Sessions(Protocol):
     ) -> bool:
         """Keeps what the holder of its lock changed. False: it is over, which stays so. Raises SessionTooLarge.
 
-        Where sessions are in cookies, those of used() are to follow.
+        Where sessions are in cookies, those of renewed() are to follow.
         """
 
     async def end(self, session: Session, now: int) -> None:

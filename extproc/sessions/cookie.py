@@ -1,22 +1,31 @@
 """Sessions in cookies: the browser has all of it, and only tombstones say here that one is over before its time."""
 
+import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
+from extproc.contract import MORE_COOKIES
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Record, Session
-from extproc.oidc.session_cookie import read_session, session_cookies
+from extproc.oidc.session_cookie import data_cookies, left_over, read_session, session_cookies, used_cookie
 from extproc.sessions import Tombstones
 from extproc.sessions.memory import MemoryTombstones
 from extproc.sessions.successors import OwnSuccessors, Successors
 
+MAX_SET = len(MORE_COOKIES)  # cookies that an application's answer can carry beside the assertion
+
 
 class CookieSessions:
-    """See Sessions. A late Set-Cookie, or a copy of the cookies, revives nothing that is buried."""
+    """See Sessions. A late Set-Cookie, or a copy of the cookies, revives nothing that is buried.
+
+    The newest generation of a session is marked where its end would be. An older one, from a copy or a browser that missed an
+    answer, serves as long as its access token; then it is neither renewed (its refresh token is used up, which careful
+    providers take for a theft) nor a reason to end anything.
+    """
 
     def __init__(self, tombstones: Tombstones, successors: Successors | None = None) -> None:
         self.tombstones = tombstones
@@ -43,8 +52,16 @@ class CookieSessions:
         return cookies
 
     def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
-        used = replace(session, touched=now)
-        return session_cookies(application, request, used, now, secrets.token_bytes(ENTROPY))
+        if session.outdated:  # the same generation, sealed with the newest key
+            return self.renewed(application, request, replace(session, touched=now), now)
+        used = used_cookie(application, session, now, secrets.token_bytes(ENTROPY))
+        return (used, *left_over(application, request, session))[:MAX_SET]
+
+    def renewed(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+        return data_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))[:MAX_SET]
+
+    async def superseded(self, session: Session, now: int) -> bool:
+        return await self.tombstones.buried((_generation_key(session),), now) > session.generation
 
     async def touch(self, application: Application, session: Session, now: int) -> None:
         """Nothing: the cookies of used() say it."""
@@ -64,10 +81,11 @@ class CookieSessions:
     async def replace(
         self, application: Application, request: Request, session: Session, holder: bytes, now: int
     ) -> bool:
-        session_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))  # whether it fits
+        data_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))  # whether it fits
         if await self.reload(application, session, now) is None:
             return False
         await self._successors.put(application, session, now)
+        await self.tombstones.bury(_generation_key(session), session.generation, session.expires)
         return True
 
     async def end(self, session: Session, now: int) -> None:
@@ -113,6 +131,11 @@ class CookieSessions:
 
     async def aclose(self) -> None:
         await self.tombstones.aclose()
+
+
+def _generation_key(session: Session) -> bytes:
+    """Under which the newest generation of a session is marked."""
+    return hashlib.sha256(b"generation " + session.id.key).digest()
 
 
 def _unless_over(session: Session, buried_at: int) -> Session | None:

@@ -12,8 +12,8 @@ from extproc.oidc.errors import SignedOutMeanwhile, StoreUnavailable
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.index import open_entry
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Record, Session, SessionId, from_record, to_record
-from extproc.oidc.session_cookie import left_over
+from extproc.oidc.session import Record, Session, SessionId, from_record, only, session_ids, to_record
+from extproc.oidc.session_cookie import left_over, session_cookie
 from extproc.sessions import SessionStore
 
 SEALING = 5  # seconds for writing a session with the first key
@@ -28,12 +28,12 @@ class StoredSessions:
         self.store = store
 
     def peek(self, application: Application, request: Request, now: int) -> Session | None:
-        session_id = _id(application, request)
-        return _opened(application, session_id, self.store.peek(session_id.key, now)) if session_id else None
+        known = session_ids(application, request)
+        return only(_opened(application, each, self.store.peek(each.key, now)) for each in known)
 
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
-        session_id = _id(application, request)
-        return _opened(application, session_id, await self.store.get(session_id.key, now)) if session_id else None
+        known = session_ids(application, request)
+        return only([_opened(application, each, await self.store.get(each.key, now)) for each in known])
 
     async def begin(
         self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
@@ -47,9 +47,7 @@ class StoredSessions:
         except BaseException:  # it may be there all the same: no browser has its id, so nobody would ever end it
             await self._forget(session)
             raise
-        names = application.cookies
-        cookie = Cookie(names.session, session.id.value, names.secure, session.expires - session.created)
-        return (cookie, *left_over(application, request, 1))
+        return (session_cookie(application, session, session.created), *left_over(application, request, session))
 
     async def _forget(self, session: Session) -> None:
         with trio.move_on_after(FORGETTING, shield=True), suppress(StoreUnavailable):
@@ -57,6 +55,12 @@ class StoredSessions:
 
     def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
         return ()
+
+    def renewed(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+        return ()
+
+    async def superseded(self, session: Session, now: int) -> bool:
+        return False
 
     async def touch(self, application: Application, session: Session, now: int) -> None:
         await self.store.touch(session.id.key, now)
@@ -144,10 +148,6 @@ class StoredSessions:
 
     async def aclose(self) -> None:
         await self.store.aclose()
-
-
-def _id(application: Application, request: Request) -> SessionId | None:
-    return SessionId.parse(request.cookie(application.cookies.session))
 
 
 def _opened(application: Application, session_id: SessionId, record: Record | None) -> Session | None:

@@ -1,4 +1,4 @@
-"""What cookies of before a refresh are good for, where whole sessions are in cookies: for a minute, the result of that refresh.
+"""What cookies of before a refresh are good for, where whole sessions are in cookies: for ten minutes, the result of that refresh.
 
 Browsers send several requests at once, and only the first answer brings the new cookies. Their old refresh token must not be used
 again: careful providers take that for a theft. So the result is kept for those that come late: in the store of the tombstones, for
@@ -15,7 +15,7 @@ from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Session, from_record, to_record
 from extproc.sessions import SessionStore
 
-GRACE = 60  # seconds
+GRACE = 600  # seconds: new cookies come with the application's answer, and that may take its time
 MOST = 5_000  # in memory; beyond it the oldest goes
 
 
@@ -27,10 +27,10 @@ class Successors(Protocol):
     async def unlock(self, key: bytes, holder: bytes) -> None: ...
 
     async def get(self, application: Application, session: Session, now: int) -> Session | None:
-        """What became of this session in the last minute, if anything did."""
+        """What became of this session in the last ten minutes, if anything did."""
 
     async def put(self, application: Application, session: Session, now: int) -> None:
-        """Keeps it for a minute."""
+        """Keeps it for ten minutes."""
 
 
 class SharedSuccessors:

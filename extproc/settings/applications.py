@@ -29,6 +29,14 @@ class ApplicationSettings(Model):
     escaped_slashes: Literal["reject", "keep"] = Field(
         "reject", description="%2F and %5C in paths: 400, or passed on as they came"
     )
+    dot_segments: Literal["reject", "keep"] = Field(
+        "reject",
+        description="what a server may read as . or .. although Envoy does not, such as ..; and %252e%252e: 400, or passed on",
+    )
+    upstream_paths: Literal["folds", "exact"] = Field(
+        "folds",
+        description="exact: it reads paths as written; folds: what it may read as another application's path is 400 (docs/topologies.md)",
+    )
     forward_access_token: bool = Field(
         False,
         description="authorization: Bearer ACCESS_TOKEN to the application, always valid; each of its requests then asks the processor",
@@ -69,7 +77,7 @@ class ApplicationSettings(Model):
         for host in self.hosts:
             if host != "*" and not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", host):
                 raise ValueError(f'hosts: {host[:80]!r} is no host name in lower case without a port (or "*")')
-        if not re.fullmatch(r"/(?:[A-Za-z0-9._~-]+/)*", self.path_prefix):
+        if not re.fullmatch(r"/(?:[A-Za-z0-9._~-]+/)*", self.path_prefix) or _dots(self.path_prefix):
             raise ValueError("path_prefix begins and ends with / and has plain segments, such as / or /wiki/")
         base_address(self.upstream, "upstream")
         if self.exclude and (self.provider or self.public_paths or self.forward_access_token):
@@ -87,7 +95,7 @@ class ApplicationSettings(Model):
             if (
                 not path.startswith(self.path_prefix)
                 or not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+/?|/", path)
-                or any(s in (".", "..") for s in path.split("/"))
+                or _dots(path)
             ):
                 raise ValueError(f"public_paths: {path[:80]!r} is no plain path below path_prefix {self.path_prefix}")
             if path.startswith(self.path_prefix + "oauth2"):
@@ -123,6 +131,10 @@ class ApplicationSettings(Model):
                 )
             if not 0 < len(value) <= 2000 or not value.isprintable():
                 raise ValueError(f"authorization_params.{name} is printable text of 1 to 2000 characters")
+
+
+def _dots(path: str) -> bool:
+    return any(segment in (".", "..") for segment in path.split("/"))
 
 
 def _check_prompt(prompt: str) -> None:

@@ -52,6 +52,13 @@ class Gateway(Model):
         description="where Envoy gets the keys of assertions: the admin of each machine; default: this one's, or, with processors,"
         " none, and they stand in Envoy's configuration",
     )
+    max_request_headers_kb: int = Field(
+        60,
+        ge=16,
+        le=8192,
+        description="what all headers of a request may have together, in kB; 431 beyond it. What Envoy and the processor do with them is"
+        " linear in it; a neighbouring host of the same domain can fill it with cookies",
+    )
     trusted_hops: int = Field(0, ge=0, le=16, description="proxies in front of Envoy whose X-Forwarded-For is believed")
     rate_limit: RateLimit = Field(RateLimit(), description="per client address, the one after trusted_hops")
 

@@ -73,10 +73,6 @@ class Settings(Model):
                 raise ValueError(
                     f"applications.{name}.provider: there is no provider {application.provider!r}; there are: {known}"
                 )
-            if "extproc-assertion-" in name:
-                raise ValueError(
-                    f"applications.{name}: a name with extproc-assertion- in it looks like a cookie of ours"
-                )
             if not application.exclude:
                 host = urlsplit(self.url(name)).hostname or ""
                 host = f"[{host}]" if ":" in host else host

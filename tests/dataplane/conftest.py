@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from dataplane.parts import Asked, Client, Keys, Stub, Upstream, assertion, settings
+from dataplane.parts import SESSION, Asked, Client, Keys, Stub, Upstream, assertion, settings
 from rig.certificates import Authority
 from rig.envoy import EnvoyProcess, envoys
 from rig.ports import free_port
 
 from extproc.dataplane import to_yaml
+from extproc.oidc.session import SessionId
 from extproc.settings import Settings
 
 
@@ -24,10 +25,20 @@ class Gateway:
     client: Client
     envoy: EnvoyProcess
 
-    def cookie(self, name: str, **headers: str) -> str:
-        """A good assertion as the Cookie header has it."""
-        prefix = "__Host-" if self.settings.url(name).startswith("https") else ""
-        return f"{prefix}extproc-assertion-{name}={assertion(self.settings, name, **headers)}"
+    def assertion(self, name: str, session: SessionId = SESSION, **headers: str) -> str:
+        """A good assertion as the Cookie header has it; nothing without its session's cookie."""
+        return f"{self._prefix(name)}assertion-{name}={assertion(self.settings, name, session=session, **headers)}"
+
+    def session(self, name: str, session: SessionId = SESSION) -> str:
+        """A session's cookie."""
+        return f"{self._prefix(name)}session-{name}={session.cookie}"
+
+    def cookie(self, name: str, session: SessionId = SESSION, **headers: str) -> str:
+        """A session's cookie and a good assertion beside it."""
+        return f"{self.session(name, session)}; {self.assertion(name, session, **headers)}"
+
+    def _prefix(self, name: str) -> str:
+        return "__Host-extproc-" if self.settings.url(name).startswith("https") else "extproc-"
 
     def access_log(self) -> str:
         return Path(self.settings.gateway.access_log).read_text()

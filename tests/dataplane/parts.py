@@ -31,6 +31,7 @@ from extproc import contract
 from extproc.health import Health
 from extproc.oidc.assertion import AssertionProfile, jwks, mint
 from extproc.oidc.seal import KeyRing
+from extproc.oidc.session import SessionId
 from extproc.settings import Settings
 
 SECRET = "not-a-secret-but-32-bytes-or-more-of-text"
@@ -44,10 +45,15 @@ def settings(**changes: Any) -> Settings:
     return Settings.model_validate_json(json.dumps(base))
 
 
-def assertion(made: Settings, name: str, *, ring: KeyRing = RING, life: int = 60, **headers: str) -> str:
+SESSION = SessionId.of(b"s" * 32)
+
+
+def assertion(
+    made: Settings, name: str, *, ring: KeyRing = RING, life: int = 60, session: SessionId = SESSION, **headers: str
+) -> str:
     """A good assertion of an application, as the processor mints it."""
     values = [(key.replace("_", "-"), value) for key, value in headers.items()] or [("x-auth-sub", "alice")]
-    token = mint(ring, AssertionProfile(made.url(name), name, life), values, int(time.time()), 1 << 40)
+    token = mint(ring, AssertionProfile(made.url(name), name, life), session.handle, values, int(time.time()), 1 << 40)
     assert token is not None
     return token
 
@@ -264,12 +270,12 @@ class Stub:
         self._ready, self._end = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
     async def _serve(self) -> None:
@@ -297,9 +303,9 @@ class Stub:
         asked = Asked(metadata, headers)
         self.asked.append(asked)
         if "stub=hang" in asked.path:
-            await asyncio.sleep(60)  # until Envoy resets the stream
+            await asyncio.sleep(60)  # by time: until Envoy resets the stream
         if "stub=hold" in asked.path:
-            await asyncio.sleep(2)
+            await asyncio.sleep(2)  # by time: longer than Envoy tells the processor
         if (response := answer(asked)) is not None:
             await context.write(bytes(response))
 

@@ -11,6 +11,7 @@ from dataplane.parts import RING, SECRET, Asked, assertion
 from extproc.contract import COOKIES
 from extproc.oidc.assertion import key_id
 from extproc.oidc.seal import KeyRing, b64encode
+from extproc.oidc.session import SessionId
 
 SPOOFED = ("X-Auth-Sub: EVIL", "x-auth-email: evil@example", "X-AUTH-GROUPS: admins", "x-auth-anything: 1")
 
@@ -157,37 +158,154 @@ def _no_assertions(gateway: Gateway) -> dict[str, str]:
 def test_what_is_no_assertion_goes_to_the_processor(plain: Gateway, world: World, asked: list[Asked]) -> None:
     for what, token in _no_assertions(plain).items():
         asked.clear()
-        assert plain.client.get("/", cookie=f"extproc-assertion-main={token}").status == 303, what
+        assert plain.client.get("/", cookie=f"{plain.session('main')}; extproc-assertion-main={token}").status == 303, (
+            what
+        )
         assert len(asked) == 1, what
         assert asked[0].application == "main", what
     assert world.upstream.received == []
 
 
 def test_a_cookie_that_comes_twice_goes_to_the_processor(plain: Gateway, world: World, asked: list[Asked]) -> None:
-    one, two = plain.cookie("main", x_auth_sub="alice"), plain.cookie("main", x_auth_sub="mallory")
-    planted = one.partition("=")[2]
+    session, other = plain.session("main"), plain.session("main", SessionId.of(b"m" * 32))
+    one, two = plain.assertion("main", x_auth_sub="alice"), plain.assertion("main", x_auth_sub="mallory")
     for cookie in (
-        f"{one}; {two}",
-        f"{one};{one}",
-        f"x=1; {two}; y=2,{one}",
-        f"{one}; extproc-assertion-main=",
-        f"extproc-session-main={two}; {one}",  # jwt_authn looks for the name anywhere in what it reads
-        f"{one}; extproc-session-main= x={two}",
-        f"extproc-assertion-extproc-assertion-main={planted}; {one}",
-        f"{one}; extproc-session-extproc-assertion-main={planted}",
-        f"__Host-{two}; {one}",
+        f"{session}; {one}; {two}",
+        f"{session}; {one};{one}",
+        f"x=1; {two}; y=2; {session}; {one}",
+        f"{session}; {other}; {one}",
+        f"{other}; {session}; {one}",
+        f"{session}; {session}; {one}",
     ):
         asked.clear()
         assert plain.client.get("/", cookie=cookie).status == 303, cookie
         assert len(asked) == 1
-    assert plain.client.get("/", f"cookie: {one}", f"cookie: {two}").status == 303
+    assert plain.client.get("/", f"cookie: {session}; {one}", f"cookie: {two}").status == 303
     assert world.upstream.received == []
+
+
+def test_cook_27_an_assertion_counts_beside_the_session_that_it_was_made_for_alone(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
+    """Findings 30 and its kind: an answer that comes late sets the assertion of who has signed out."""
+    mine, other = SessionId.of(b"a" * 32), SessionId.of(b"b" * 32)
+    late, own = plain.assertion("main", mine, x_auth_sub="alice"), plain.session("main", other)
+    cut = f"extproc-session-main={mine.cookie[:20]}"
+    for cookie in (
+        late,
+        f"{own}; {late}",
+        f"{plain.session('wiki', mine)}; {late}",
+        f"{cut}; {late}",
+        f"{cut}.; {late}",
+        f"extproc-session-main={mine.value}; {late}",
+        f"__Host-{plain.session('main', mine)}; {late}",
+        f"x={plain.session('main', mine)}; {late}",
+        f"x=1,{plain.session('main', mine)}; {late}",
+    ):
+        asked.clear()
+        assert plain.client.get("/", cookie=cookie).status == 303, cookie
+        assert len(asked) == 1
+    assert world.upstream.received == []
+    assert plain.client.get("/", cookie=f"{plain.session('main', mine)}; {late}").status == 200
+
+
+PLANTED = [
+    # a cookie that a browser takes from a neighbouring host, with EVIL in place of a pair that would count by itself
+    "prefs=dark,EVIL",
+    "prefs=dark, EVIL",
+    "prefs=dark,\tEVIL",
+    "prefs=,EVIL,x",
+    'prefs="EVIL"',
+    'prefs="dark, EVIL"',
+    "prefs=EVIL",
+    "prefs= EVIL",
+    "prefs=dark EVIL",
+    "prefs=dark|EVIL",
+    "prefs=dark&EVIL",
+    "EVIL,x",
+    "EVIL x",
+    "xEVIL",
+    "x-EVIL",
+    "__host-EVIL",
+    "__Secure-EVIL",
+    "$Version=1,EVIL",
+    "extproc-session-EVIL",
+    "extproc-theme-EVIL",
+    "extproc-data-main.00ff.0.0=EVIL",
+    "extproc-login-main-00000000=EVIL",
+    "extproc-login-main-00000000=1.EVIL",
+]
+
+
+@pytest.mark.parametrize("what", ["session", "assertion", "both", "login"])
+def test_cook_26_what_a_neighbouring_host_plants_is_nobody_s(
+    plain: Gateway, world: World, asked: list[Asked], what: str
+) -> None:
+    """Finding 1: to the processor it is as if nothing of ours had come, and Envoy believes none of it."""
+    mallory = SessionId.of(b"m" * 32)
+    session, proof = plain.session("main", mallory), plain.assertion("main", mallory, x_auth_sub="mallory")
+    evil = {"session": session, "assertion": proof, "login": "extproc-login-main-00000001=abc"}
+    pairs = [session, proof] if what == "both" else [evil[what]]
+    for planted in PLANTED:
+        for cookie in (
+            "; ".join(planted.replace("EVIL", pair) for pair in pairs),
+            planted.replace("EVIL", ",".join(pairs)),
+        ):
+            asked.clear()
+            assert plain.client.get("/", cookie=cookie).status == 303, cookie
+            handed_on = asked[0].headers.get(COOKIES, b"").decode()
+            assert not any(pair in handed_on for pair in pairs) or planted.startswith("extproc-session-EVIL"), cookie
+    assert world.upstream.received == []
+
+
+def test_cook_26_what_is_planted_takes_nothing_from_who_is_signed_in(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
+    mallory = SessionId.of(b"m" * 32)
+    own = plain.cookie("main", x_auth_sub="alice")
+    for planted in PLANTED:
+        for evil in (plain.session("main", mallory), plain.assertion("main", mallory, x_auth_sub="mallory")):
+            cookie = planted.replace("EVIL", evil)
+            for jar in (f"{cookie}; {own}", f"{own}; {cookie}", f"a=1; {own};{cookie}; b=2"):
+                assert plain.client.get("/", cookie=jar).status == 200, jar
+    assert {value for received in world.upstream.received for value in received.values("x-auth-sub")} == {"alice"}
+    assert asked == []
+    # two lines are two lists of cookies
+    world.upstream.received.clear()
+    evil = plain.session("main", mallory)
+    assert plain.client.get("/", f"cookie: a=1,{evil}", f"cookie: {own}", "cookie: b=2").status == 200
+    assert world.upstream.received[0].values("cookie") == ["a=1; b=2"]
+    assert plain.client.get("/", f"cookie: {own}, b=2", f"cookie: {evil}").status == 303, "a value of ours has no comma"
+
+
+def test_on_https_what_lacks_the_prefix_of_a_host_is_not_ours(tls: Gateway, world: World, asked: list[Asked]) -> None:
+    mallory = SessionId.of(b"m" * 32)
+    evil = f"{tls.session('main', mallory)}; {tls.assertion('main', mallory, x_auth_sub='mallory')}"
+    plain = evil.replace("__Host-", "")
+    assert tls.client.get("/", cookie=evil).status == 200, "the prefix is what a neighbouring host cannot write"
+    for cookie in (plain, f"{plain}; extproc-login-main-00000000=abc"):
+        asked.clear()
+        assert tls.client.get("/", cookie=cookie).status == 303
+        assert COOKIES not in asked[0].headers
+    assert tls.client.get("/", cookie=f"{plain}; {tls.cookie('main', x_auth_sub='alice')}").status == 200
+    assert world.upstream.received[-1].values("x-auth-sub") == ["alice"]
+
+
+def test_so_many_cookies_of_a_kind_are_handed_on_and_no_more(plain: Gateway, asked: list[Asked]) -> None:
+    """Findings 3 and 7: the newest logins, which browsers put last; an attempt, a session, an assertion each have room of their own."""
+    logins = [f"extproc-login-main-{number:08x}=v{number}" for number in range(900)]
+    session = plain.session("main", SessionId.of(b"x" * 32))
+    data = [f"extproc-data-main.{number:016x}.0.0=d" for number in range(100)]
+    plain.client.get("/x", cookie="; ".join([*logins, session, *data, *data]))
+    handed_on = asked[0].headers[COOKIES].decode().split("; ")
+    assert handed_on == [session, *data[:12], *logins[-24:]]
 
 
 def test_the_name_in_a_cookie_of_the_applications_plants_nothing(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
     evil, good = plain.cookie("main", x_auth_sub="mallory"), plain.cookie("main", x_auth_sub="alice")
+    evil = evil.partition("; ")[2]
     for cookie in (f"x={evil}; {good}", f"{good}; extproc-theme={evil}", f"x{evil}; {good}; a= {evil}"):
         assert plain.client.get("/", cookie=cookie).status == 200, cookie
     assert [received.values("x-auth-sub") for received in world.upstream.received] == [["alice"]] * 3
@@ -215,7 +333,7 @@ def test_strip_cookies_false_leaves_the_cookie_header_as_it_came(world: World, a
         sent = f"a=1; {gateway.cookie('kept')}; {gateway.cookie('other')}; b=2"
         assert gateway.client.get("/", cookie=sent).status == 200
         assert gateway.client.get("/other/", cookie=sent).status == 200
-        both = f"{gateway.cookie('kept')}; {gateway.cookie('kept', x_auth_sub='mallory')}"
+        both = f"{gateway.cookie('kept')}; {gateway.assertion('kept', x_auth_sub='mallory')}"
         assert gateway.client.get("/", cookie=both).status == 303, "planted ones are found all the same"
     assert [received.values("cookie") for received in world.upstream.received] == [[sent], ["a=1; b=2"]]
     assert all(received.values(COOKIES) == [] for received in world.upstream.received)
@@ -223,7 +341,7 @@ def test_strip_cookies_false_leaves_the_cookie_header_as_it_came(world: World, a
 
 def test_a_cookie_that_comes_twice_does_not_open_the_gate(plain: Gateway, world: World, asked: list[Asked]) -> None:
     one = plain.cookie("main")
-    assert plain.client.get("/?stub=silent", cookie=f"{one}; {one}").status == 403
+    assert plain.client.get("/?stub=silent", cookie=f"{one}; {plain.assertion('main')}").status == 403
     assert world.upstream.received == []
 
 
@@ -250,5 +368,6 @@ def test_where_nobody_said_where_the_keys_are_every_key_of_the_ring_stands_in_th
     with world.gateway(f"ring-{time.monotonic_ns()}", applications, secret=secret, gateway=inside) as gateway:
         for each in secret:
             token = assertion(gateway.settings, "main", ring=KeyRing.of([each.encode()]))
-            assert gateway.client.get("/", cookie=f"extproc-assertion-main={token}").status == 200
+            sent = f"{gateway.session('main')}; extproc-assertion-main={token}"
+            assert gateway.client.get("/", cookie=sent).status == 200
     assert asked == []

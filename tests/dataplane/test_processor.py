@@ -105,9 +105,8 @@ def test_extp_03_a_processor_that_says_nothing_is_a_504(world: World, asked: lis
     applications: dict[str, object] = {"main": application(world.upstream.url)}
     timeouts = {"message": 1}
     with world.gateway(f"slow-{time.monotonic_ns()}", applications, timeouts=timeouts) as gateway:
-        start = time.monotonic()
         assert gateway.client.get("/?stub=hang").status == 504
-        assert 0.9 < time.monotonic() - start < 4
+        wait_until(lambda: "ext_proc_error_per-message_timeout_exceeded" in gateway.access_log(), what="the access log")
     assert world.upstream.received == []
 
 
@@ -121,12 +120,12 @@ def test_a_request_is_held_once_for_as_long_as_the_processor_needs(
 
 def test_the_processor_gets_what_it_reads_and_nothing_else(plain: Gateway, asked: list[Asked]) -> None:
     sent = ("authorization: Bearer canary", "x-api-key: canary", "accept: text/html", "sec-fetch-mode: navigate")
-    plain.client.get("/x?a=b", *sent, cookie="a=canary; extproc-session-main=s;b=canary,extproc-login-main-1=l")
+    plain.client.get("/x?a=b", *sent, cookie="a=canary; extproc-session-main=s;b=canary;extproc-login-main-0000000f=l")
     (stream,) = asked
     assert set(stream.headers) <= set(FORWARDED)
     assert stream.headers[":path"] == b"/x?a=b"
     assert stream.headers["accept"] == b"text/html"
-    assert stream.headers[COOKIES] == b"extproc-session-main=s; extproc-login-main-1=l"
+    assert stream.headers[COOKIES] == b"extproc-session-main=s; extproc-login-main-0000000f=l"
     assert b"canary" not in b"".join(stream.headers.values())
 
 
@@ -203,7 +202,7 @@ def test_without_a_lifetime_envoy_always_asks(world: World, asked: list[Asked]) 
 def test_the_access_log_has_the_reason_and_the_trace_and_no_query(plain: Gateway, asked: list[Asked]) -> None:
     trace = "1af7651916cd43dd8448eb211c80319c"
     plain.client.get("/log-this?code=canary-code&stub=continue", f"traceparent: 00-{trace}-b7ad6b7169203331-01")
-    wait_until(lambda: "/log-this" in plain.access_log(), 15, "the access log")
+    wait_until(lambda: "/log-this" in plain.access_log(), 60, "the access log")
     line = json.loads(next(each for each in plain.access_log().splitlines() if "/log-this" in each))
     assert line["path"] == "/log-this"
     assert line["reason"] == "stub_continue"

@@ -72,7 +72,7 @@ def _ask(channel):
     )
     try:
         return next(
-            iter(method(iter([request]), metadata=((APPLICATION, "app"),), timeout=20))
+            iter(method(iter([request]), metadata=((APPLICATION, "app"),), timeout=60))
         ).immediate_response.status.code
     except grpc.RpcError as error:
         return error.code()

@@ -28,7 +28,8 @@ def to_callback(stack: Stack, user: WebUser, path: str = "/private") -> str:
 
 
 def gauges(stack: Stack) -> dict[str, int]:
-    return httpx.get(f"{stack.admin}/gauges", trust_env=False).json()
+    # the admin keeps a connection that its client has left for some seconds, with two tasks: whoever looks often would count himself
+    return httpx.get(f"{stack.admin}/gauges", headers={"connection": "close"}, trust_env=False).json()
 
 
 def descriptors(stack: Stack) -> int:
@@ -41,7 +42,7 @@ def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds
         callbacks = [to_callback(stack, user, f"/page/{n}") for n, user in enumerate(users)]
         with stack.provider.holding("/token"):
             answers = [pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)]
-            wait_until(lambda: sum(answer.done() for answer in answers) == 7 and stack.provider.held == 5, 10)
+            wait_until(lambda: sum(answer.done() for answer in answers) == 7 and stack.provider.held == 5, 60)
             refused = [n for n, answer in enumerate(answers) if answer.done()]
             for n in refused:
                 answer = answers[n].result()
@@ -61,7 +62,7 @@ def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds
         ]
         for n in refused:  # a reload of the very same address
             assert users[n].navigate(callbacks[n]).headers["location"] == stack.url(f"/page/{n}")
-        wait_until(lambda: gauges(stack)["held.callback"] == 0, 5)
+        wait_until(lambda: gauges(stack)["held.callback"] == 0, 60)
         for user in users:
             user.close()
 
@@ -84,7 +85,7 @@ def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
                 answers = [
                     pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)
                 ]
-                wait_until(lambda: sum(answer.done() for answer in answers) == 2 and stuck.held == 2, 10)
+                wait_until(lambda: sum(answer.done() for answer in answers) == 2 and stuck.held == 2, 60)
                 with stack.user() as free:
                     assert free.go(stack.url("/two/x")).status_code == 200
             assert sorted(answer.result().status_code for answer in answers) == [303, 303, 503, 503]
@@ -104,10 +105,10 @@ def test_extp_04_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_hel
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
-            wait_until(lambda: stack.provider.held == 1, 5)
-            time.sleep(2)  # twice what Envoy waits without the override
+            wait_until(lambda: stack.provider.held == 1, 60)
+            time.sleep(2)  # by time: twice what Envoy waits without the override
             assert not answer.done()
-        assert answer.result(10).status_code == 303
+        assert answer.result(60).status_code == 303
 
 
 @rows("extp_05", "rel_29")
@@ -120,56 +121,60 @@ def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None
         with stack.provider.holding(where):
             with socket.create_connection(("127.0.0.1", stack.port)) as connection:
                 connection.sendall(head.encode())
-                wait_until(lambda: stack.provider.held == 1, 10)
+                wait_until(lambda: stack.provider.held == 1, 60)
             if where == "/me":
-                wait_until(lambda: stack.provider.revoked, 10)  # what can be cancelled is, at once
+                wait_until(lambda: stack.provider.revoked, 60)  # what can be cancelled is, at once
             else:
-                time.sleep(0.3)
+                time.sleep(0.3)  # by time: a call that is cancelled would have ended
                 assert stack.provider.held == 1  # the exchange that was sent is finished
         # and its tokens are given back
-        wait_until(lambda: len(stack.provider.revoked) == 1, 10)
+        wait_until(lambda: len(stack.provider.revoked) == 1, 60)
         assert len(stack.provider.redeemed) == 1
-        wait_until(lambda: gauges(stack)["held.callback"] == 0, 10, every=0.2)
+        wait_until(lambda: gauges(stack)["held.callback"] == 0, 60, every=0.2)
 
 
-async def abandon(callbacks: list[tuple[str, str]]) -> None:
-    """Opens every callback at once and leaves before anything is answered."""
+async def abandon(stack: Stack, callbacks: list[tuple[str, str]]) -> None:
+    """Opens every callback, and leaves when the provider has been asked about each and has answered none."""
 
     async def one(callback: str, cookies: str) -> None:
         host, _, path = callback.removeprefix("http://").partition("/")
-        stream = await trio.open_tcp_stream("127.0.0.1", int(host.rpartition(":")[2]))
-        async with stream:
+        async with await trio.open_tcp_stream("127.0.0.1", int(host.rpartition(":")[2])) as stream:
             await stream.send_all(f"GET /{path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookies}\r\n\r\n".encode())
-            await trio.sleep(1.5)
+            await trio.sleep_forever()
 
     async with trio.open_nursery() as nursery:
         for callback, cookies in callbacks:
             nursery.start_soon(one, callback, cookies)
+        with trio.fail_after(60):
+            while stack.provider.held < len(callbacks):
+                await trio.sleep(0.02)
+        nursery.cancel_scope.cancel()
 
 
+def abandoned(stack: Stack, logins: int) -> None:
+    """So many logins left in mid callback, and nothing in hand any more."""
+    callbacks = []
+    for _ in range(logins):
+        with stack.user() as user:
+            callback = to_callback(stack, user)
+            callbacks.append((callback, user.cookies.header(callback)))
+    with stack.provider.holding("/token"):
+        trio.run(abandon, stack, callbacks)
+    wait_until(lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 60, every=0.2)
+
+
+@pytest.mark.heavy
 def test_rel_29_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> None:
-    with Stack(Liar(), settings={"timeouts": {"call": 4, "callback": 6}}) as stack:
+    with Stack(Liar(), settings={"timeouts": {"call": 60, "callback": 90}}) as stack:
         with stack.user() as user:
             assert user.go(stack.url("/private")).status_code == 200
+        abandoned(stack, 25)  # whatever is made when it is needed first is there
         base, fds = gauges(stack), descriptors(stack)
         for _ in range(4):
-            callbacks = []
-            for _ in range(250):
-                with stack.user() as user:
-                    callback = to_callback(stack, user)
-                    callbacks.append((callback, user.cookies.header(callback)))
-            with stack.provider.holding("/token"):
-                trio.run(abandon, callbacks)
-        wait_until(lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 15)
-        wait_until(
-            lambda: (
-                gauges(stack)["trio.tasks"] <= base["trio.tasks"] + 2
-                and gauges(stack)["asyncio.tasks"] <= base["asyncio.tasks"] + 2
-            ),
-            15,
-            every=1,
-        )
-        wait_until(lambda: descriptors(stack) <= fds + 40, 25)  # kept-alive connections, bounded by the pool
+            abandoned(stack, 250)
+        for side in ("trio.tasks", "asyncio.tasks"):
+            wait_until(lambda side=side: gauges(stack)[side] <= base[side] + 2, 60, f"the {side} to end", every=0.5)
+        wait_until(lambda: descriptors(stack) <= fds + 40, 60)  # kept-alive connections, bounded by the pool
         assert stack.stat("cluster.processor.upstream_rq_active") == 0
         assert stack.stat("http.in.ext_proc.failure_mode_allowed") == 0
         assert "internal_error" not in stack.extproc.output()
@@ -186,7 +191,7 @@ def test_rel_22_a_processor_killed_between_redirect_and_callback_completes_the_l
         assert signed_in.navigate(stack.url("/private")).status_code >= 500  # down is an error, never a way in
         stack.app.requests.clear()
         stack.start_extproc()
-        wait_until(lambda: user.navigate(callback).headers.get("location") == stack.url("/wanted?a=1"), 10, every=0.3)
+        wait_until(lambda: user.navigate(callback).headers.get("location") == stack.url("/wanted?a=1"), 60, every=0.3)
         assert signed_in.navigate(stack.url("/private")).status_code == 200  # and sessions are still there
 
 
@@ -195,9 +200,9 @@ def test_rel_23_a_processor_killed_in_mid_exchange_leaves_no_half_session() -> N
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
-            wait_until(lambda: stack.provider.held == 1, 5)
+            wait_until(lambda: stack.provider.held == 1, 60)
             stack.kill_extproc()
-            assert answer.result(10).status_code >= 500
+            assert answer.result(60).status_code >= 500
         stack.start_extproc()
         assert user.navigate(callback).status_code == 400 and len(stack.provider.seen("/token")) == 1
         assert user.go(stack.url("/private")).status_code == 200
@@ -208,10 +213,10 @@ def test_rel_24_sigterm_lets_a_held_login_finish() -> None:
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
-            wait_until(lambda: stack.provider.held == 1, 5)
+            wait_until(lambda: stack.provider.held == 1, 60)
             stopped = pool.submit(stack.stop_extproc)
-            wait_until(lambda: '"draining"' in stack.extproc.output(), 5)
-        assert answer.result(10).status_code == 303 and stopped.result(20) == 0
+            wait_until(lambda: '"draining"' in stack.extproc.output(), 60)
+        assert answer.result(60).status_code == 303 and stopped.result(60) == 0
         lines = [json.loads(line) for line in stack.extproc.output().splitlines()]
         assert lines[-1]["event"] == "stopped"
         stack.start_extproc()
@@ -283,7 +288,7 @@ def test_web_05_no_secret_is_in_the_log_at_debug() -> None:
         )
         with stack.user() as other:
             other.go(stack.url("/private"))
-        time.sleep(0.3)
+        time.sleep(0.3)  # by time: a line that comes late is looked at as well
         log = stack.extproc.output()
         traces = httpx.get(f"{stack.admin}/traces.json", trust_env=False).text
         for secret in (
@@ -315,8 +320,8 @@ def test_two_processors_share_logins_and_sessions() -> None:
             "second", argv, log=stack.directory / "second.log", env={"PYTHONPATH": str(ROOT)}, cwd=stack.directory
         )
         undo.callback(second.stop)
-        second.wait_ready(lambda: '"serving"' in second.output(), 20)
-        wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 20, "Envoy to find both")
+        second.wait_ready(lambda: '"serving"' in second.output(), 60)
+        wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 60, "Envoy to find both")
         for _ in range(10):  # row REL-36: redirect, callback, page and logout fall on whichever is next
             with stack.user() as user:
                 assert user.go(stack.url("/private")).status_code == 200

@@ -20,6 +20,7 @@ from rig.webuser import WebUser
 
 from extproc.oidc.assertion import AssertionProfile, key_id, mint
 from extproc.oidc.seal import KeyRing, b64decode
+from extproc.oidc.session import SessionId
 
 KEY_A, KEY_B = "A" * 40, "B" * 40
 
@@ -67,7 +68,7 @@ def test_rel_01_a_provider_that_is_down_at_the_start_is_503_and_found_when_it_re
         assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
         assert httpx.get(stack.url("/api"), trust_env=False).status_code == 401
         stack.provider.answers.clear()
-        wait_until(lambda: ready(stack), 15)
+        wait_until(lambda: ready(stack), 60)
         assert signs_in(stack)
 
 
@@ -188,8 +189,9 @@ def kid(secret: str) -> str:
 def forged(stack: Stack, secret: str, life: int = 20) -> str:
     """The Cookie header of somebody who has a key: an assertion that no processor made. life: seconds."""
     profile = AssertionProfile(stack.url("/"), "app", life)
-    token = mint(KeyRing.of([secret.encode()]), profile, [("x-auth-sub", "mallory")], int(time.time()), 1 << 40)
-    return f"extproc-assertion-app={token}"
+    session, mallory = SessionId.of(b"m" * 32), [("x-auth-sub", "mallory")]
+    token = mint(KeyRing.of([secret.encode()]), profile, session.handle, mallory, int(time.time()), 1 << 40)
+    return f"extproc-session-app={session.cookie}; extproc-assertion-app={token}"
 
 
 def asks(stack: Stack, cookie: str) -> int:
@@ -229,9 +231,9 @@ def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
         assert asks(stack, forged(stack, KEY_A)) == 200  # whoever has a key of the ring can do this
         assert asks(stack, forged(stack, KEY_A, 3000)) == 401  # and no more than this, once the key is out
 
-        wait_until(lambda: sealed_with(stack, KEY_B) == 1, 15, "the session that was used to be sealed anew")
+        wait_until(lambda: sealed_with(stack, KEY_B) == 1, 60, "the session that was used to be sealed anew")
         rotate(mounted, KEY_B)
-        wait_until(lambda: asks(stack, forged(stack, KEY_A)) == 401, 10, "Envoy to forget the key")
+        wait_until(lambda: asks(stack, forged(stack, KEY_A)) == 401, 60, "Envoy to forget the key")
         user.cookies.drop("extproc-assertion-app")
         assert user.navigate(stack.url("/private")).status_code == 200  # no redirect in all that time
         idle.cookies.drop("extproc-assertion-app")

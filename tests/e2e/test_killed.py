@@ -98,6 +98,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield Gateway(stack, server, load)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("victim", "step"), [(victim, step) for victim, steps in LISTED.items() for step in steps], ids=lambda value: value
 )
@@ -111,7 +112,7 @@ def test_what_is_killed_in_mid_login_loses_what_it_had_in_hand_and_a_retry_works
         if step.startswith("/"):
             with stack.provider.holding(step):
                 first = pool.submit(user.navigate, callback)
-                wait_until(lambda: stack.provider.held == 1, 15)
+                wait_until(lambda: stack.provider.held == 1, 60)
                 gateway.kill(victim)
             assert status(first) in INTERRUPTED[victim]
         else:
@@ -152,5 +153,5 @@ def way_on(page: httpx.Response) -> str:
 
 def status(answer: Future[httpx.Response]) -> int:
     with suppress(httpx.TransportError):
-        return answer.result(20).status_code
+        return answer.result(60).status_code
     return 0

@@ -22,7 +22,7 @@ from extproc.oidc.seal import KeyRing
 
 @pytest.fixture(scope="module")
 def running():
-    with Stack(Liar(), settings={"timeouts": {"callback": 6, "call": 3}}) as stack:
+    with Stack(Liar(), settings={"timeouts": {"callback": 12, "call": 6}}) as stack:
         yield stack
 
 
@@ -492,8 +492,8 @@ def test_a_slow_userinfo_is_overtaken_by_everybody_else(stack):
         with stack.provider.holding("/me"):
             waiting = threading.Thread(target=lambda: slow.navigate(callback))
             waiting.start()
-            wait_until(lambda: stack.provider.held == 1, 5)
+            wait_until(lambda: stack.provider.held == 1, 60)
             assert quick.navigate(stack.url("/private")).status_code == 303
             assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
-        waiting.join(10)
+        waiting.join(60)
         assert slow.cookies.get("extproc-session-app")

@@ -32,7 +32,7 @@ def running(request):
         other = f"http://other.localhost:{stack.port}/"
         return {
             "store": cookie if request.param == "cookie" else {},
-            "timeouts": {"call": 3},
+            "timeouts": {"call": 6},
             "applications": {
                 "wiki": {"hosts": ["localhost"], "path_prefix": "/wiki/", **app},
                 "other": {"hosts": ["other.localhost"], "url": other, **app},
@@ -259,7 +259,7 @@ def test_a_login_that_is_under_way_when_its_user_is_signed_out_ends_too(stack, u
             login = pool.submit(lambda: user.navigate(callback))
             wait_until(lambda: stack.provider.held, what="the callback")
             assert posts(stack, logout_token(stack, sid=None)).status_code == 200
-        answer = login.result(20)
+        answer = login.result(60)
     if "kind" in stack.settings["store"]:  # cookies say it at their first use
         assert answer.status_code == 303
     else:
@@ -318,7 +318,7 @@ def test_logo_21_a_revocation_that_hangs_is_given_up_and_the_session_ended_befor
             )
             wait_until(lambda: stack.provider.held, what="the revocation")
             assert not out.done() and not lives(stack, copy)
-            answer = out.result(20)  # while the provider still holds the other call
+            answer = out.result(60)  # while the provider still holds the other call
         assert answer.headers["location"].startswith(f"{stack.provider.issuer}/logout?")
 
 
@@ -364,3 +364,74 @@ def test_logo_03_a_frame_of_anybody_s_ends_nothing(stack, user):
             assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert framed(stack, user, iss=issuer, sid="a guess").status_code == 200
     assert lives(stack, user)
+
+
+# -- asked for by nobody
+
+
+BY_NOBODY = {
+    "a framework's prefetch": {"mode": "cors", "dest": "empty", "purpose": "prefetch"},
+    "a framework's prefetch of today": {"mode": "cors", "dest": "empty", "next-router-prefetch": "1"},
+    "a picture": {"mode": "no-cors", "dest": "image", "accept": "image/avif,image/webp,*/*"},
+    "an address that is being typed": {"mode": "navigate", "dest": "document", "site": "none", "sec-purpose": "prefetch;prerender"},
+    "speculation rules": {"mode": "navigate", "dest": "document", "sec-purpose": "prefetch;anonymous-client-ip"},
+    "a frame": {"mode": "navigate", "dest": "iframe"},
+    "a frame through a service worker": {"mode": "navigate", "dest": "empty"},
+    "a style sheet": {"mode": "no-cors", "dest": "style", "accept": "text/css,*/*;q=0.1"},
+}  # fmt: skip
+
+
+def by_nobody(head: dict[str, str]) -> dict[str, str]:
+    said = {"site": "same-origin", "accept": "text/html", **head}
+    return {f"sec-fetch-{name}" if name in ("site", "mode", "dest") else name: value for name, value in said.items()}
+
+
+def test_web_19_a_get_that_no_person_made_ends_nothing_and_sets_nothing(stack, user):
+    signs_in(stack, user, "/private", "/wiki/")
+    for way, head in BY_NOBODY.items():
+        answer = user.request("GET", stack.url("/oauth2/logout"), headers=by_nobody(head))
+        reason = "user_navigation_required" if {"purpose", "sec-purpose"} & set(head) else "logout_confirmation"
+        stack.access_log(lambda line, reason=reason: line["reason"] == reason)
+        assert answer.status_code == (403 if reason == "user_navigation_required" else 200), (way, answer.text)
+        assert "set-cookie" not in answer.headers, way
+    assert stack.provider.revoked == [] and lives(stack, user) and lives(stack, user, "/wiki/")
+    out = user.navigate(stack.url("/oauth2/logout"), page=stack.url("/private"))
+    assert out.headers["location"].startswith(f"{stack.provider.issuer}/logout?") and not lives(stack, user)
+
+
+def test_web_19_a_callback_that_no_person_brought_spends_nothing_and_the_person_s_own_signs_in(stack, user):
+    answer = user.navigate(stack.url("/private?a=1"))
+    callback = user.navigate(answer.headers["location"]).headers["location"]
+    for way, head in BY_NOBODY.items():
+        if way == "a frame through a service worker":
+            continue  # looks like the page itself, and knows state and code
+        answer = user.request("GET", callback, headers=by_nobody(head))
+        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False), (way, answer.text)
+        assert answer.headers["referrer-policy"] == "no-referrer"  # its address has a code, which is good still
+    assert stack.provider.seen("/token") == []
+    assert user.navigate(callback).headers["location"] == stack.url("/private?a=1") and lives(stack, user)
+
+
+def test_logo_03_what_is_no_frame_ends_nothing(stack, user):
+    signs_in(stack, user)
+    query = urlencode({"iss": stack.provider.issuer, "sid": stack.provider.claims["sid"]})
+    for way, head in BY_NOBODY.items():
+        if "frame" in way.split():
+            continue
+        answer = user.request("GET", stack.url(f"/oauth2/frontchannel-logout?{query}"), headers=by_nobody(head))
+        assert (answer.status_code, "set-cookie" in answer.headers) == (400, False), (way, answer.text)
+    assert lives(stack, user)
+
+
+def test_web_11_the_page_that_asks_signs_out_where_a_browser_sends_no_fetch_metadata(stack):
+    with WebUser(fetch_metadata=False) as user:
+        signs_in(stack, user)
+        page = user.navigate(stack.url("/oauth2/logout"))
+        assert (page.status_code, page.headers["referrer-policy"]) == (200, "same-origin") and "Sign out?" in page.text
+        for elsewhere in ("http://evil.localhost/", None):  # another site's form, and one that hides where it is
+            evil = user.navigate(stack.url("/oauth2/logout"), "POST", page=elsewhere, content=b"")
+            assert (evil.status_code, "set-cookie" in evil.headers) == (403, False)
+        assert lives(stack, user)
+        out = user.submit(page)
+        assert out.status_code == 303 and out.headers["location"].startswith(f"{stack.provider.issuer}/logout?")
+        assert "sec-fetch-mode" not in user.hops[-1].sent and not lives(stack, user)

@@ -190,3 +190,19 @@ def test_in_cookies_the_page_says_that_nobody_knows_and_signs_out_everywhere(in_
         assert (answer.status_code, answer.headers["location"]) == (303, in_cookies.url("/oauth2/signed-out"))
         assert not mine.cookies.named("extproc-")
         assert not lives(in_cookies, phone) and not lives(in_cookies, mine) and lives(in_cookies, stranger)
+
+
+def test_web_11_the_page_s_own_buttons_work_where_a_browser_sends_no_fetch_metadata(stored):
+    name = f"user-{next(NUMBERS)}"
+    with WebUser(fetch_metadata=False) as mine, WebUser(fetch_metadata=False) as phone:
+        signs_in(stored, mine, name)
+        signs_in(stored, phone, name)
+        page = mine.navigate(stored.url(HOME))
+        assert page.headers["referrer-policy"] == "same-origin" and "sec-fetch-mode" not in mine.hops[-1].sent
+        assert presses(mine, page, "end=others").headers["location"] == stored.url(HOME)
+        assert lives(stored, mine) and not lives(stored, phone)
+        (action,) = [form.action for form in forms(page) if "end=others" in form.action]
+        for elsewhere in ("http://evil.localhost/", None):
+            assert mine.navigate(stored.url(action), "POST", page=elsewhere, content=b"").status_code == 403
+        alone = mine.navigate(stored.url(HOME))  # which has this session's own button
+        assert "nowhere else" in alone.text and mine.submit(alone).status_code == 303 and not lives(stored, mine)

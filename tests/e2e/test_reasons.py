@@ -60,7 +60,7 @@ def running() -> Iterator[Stack]:
 
         return {
             "log": {"level": "DEBUG"},
-            "timeouts": {"call": 2, "callback": 8},
+            "timeouts": {"call": 5, "callback": 12},
             "limits": {"callback": 1},
             "providers": {
                 "away": of(f"http://127.0.0.1:{free_port()}"),
@@ -251,7 +251,8 @@ def _(stack, user, code):
 @case("frontchannel_logout")
 def _(stack, user, code):
     query = urlencode({"iss": stack.provider.issuer, "sid": stack.provider.claims["sid"]})
-    return user.navigate(stack.url(f"/oauth2/frontchannel-logout?{query}"))
+    frame = {"sec-fetch-dest": "iframe", "sec-fetch-user": ""}
+    return user.navigate(stack.url(f"/oauth2/frontchannel-logout?{query}"), headers=frame)
 
 
 @case("backchannel_logout")
@@ -300,6 +301,11 @@ def _(stack, user, code):
     return user.navigate(stack.url("/oauth2/logout"), "POST", page="http://evil.localhost/", content=b"")
 
 
+@case("user_navigation_required")
+def _(stack, user, code):
+    return user.navigate(stack.url("/oauth2/logout"), headers={"sec-purpose": "prefetch;prerender"})
+
+
 @case("body_too_large")
 def _(stack, user, code):
     return httpx.post(stack.url(BACK), data={"logout_token": "x" * MAX_BODY}, trust_env=False)
@@ -339,7 +345,7 @@ def _(stack, user, code):
             login = pool.submit(lambda: user.navigate(callback))
             wait_until(lambda: stack.provider.held, what="the callback")
             assert logs_out(stack, sid=None).status_code == 200
-        return login.result(20)
+        return login.result(60)
 
 
 @case("issuer_mismatch")
@@ -417,7 +423,7 @@ def _(stack, user, code):
     signs_in(stack, user, "/api/x")
     stack.provider.answers["/token"] = lambda _: (503, {}, CANARY.encode())
     found: list[httpx.Response] = []
-    wait_until(lambda: found.append(user.fetch(stack.url("/api/x"), page=stack.url("/"))) or code in found[-1].text, 20)
+    wait_until(lambda: found.append(user.fetch(stack.url("/api/x"), page=stack.url("/"))) or code in found[-1].text, 60)
     return found[-1]
 
 
@@ -494,7 +500,7 @@ def _(stack, user, code):
             login = pool.submit(lambda: first.navigate(held))
             wait_until(lambda: stack.provider.held, what="the callback")
             answer = user.navigate(callback)
-        assert login.result(20).status_code == 303
+        assert login.result(60).status_code == 303
     return answer
 
 
@@ -524,7 +530,7 @@ def streamed(stack: Stack, trace_id: str, *messages: wire.ProcessingRequest) -> 
             f"/{SERVICE}/Process", wire.ProcessingRequest.SerializeToString, wire.ProcessingResponse.FromString
         )
         metadata = ((APPLICATION, "app"), ("traceparent", f"00-{trace_id}-{'1' * 16}-01"))
-        return list(call(iter(messages), metadata=metadata, timeout=10))
+        return list(call(iter(messages), metadata=metadata, timeout=60))
 
 
 def head(path: str, authority: str, **more: str) -> wire.ProcessingRequest:
@@ -575,7 +581,7 @@ def logged(stack: Stack, code: str, trace_id: str) -> dict:
             line for line in lines if line["event"] in ("answered", "cancelled", "aborted") and line["reason"] == code
         ]
 
-    wait_until(ends, 15, f"the line of {code}")
+    wait_until(ends, 60, f"the line of {code}")
     (line,) = ends()
     assert line["level"] == REASONS[code].level.name.lower() and line.get("status") == REASONS[code].status
     assert line["lane"] in ("inline", "held") and line["duration_ms"] >= 0 and line["stream"] > 0
@@ -597,7 +603,7 @@ def spanned(stack: Stack, code: str, trace_id: str) -> None:
     def there() -> bool:
         return any(found.get("extproc.reason") == code for found in attributes())
 
-    wait_until(there, 15, f"the span of {code}")
+    wait_until(there, 60, f"the span of {code}")
     (found,) = [found for found in attributes() if found.get("extproc.reason") == code]
     if (REASONS[code].status or 0) >= 500 or REASONS[code].level == Level.ERROR:
         assert found["error.type"] == code

@@ -92,7 +92,7 @@ def test_rel_15_redis_goes_down_and_comes_back_and_everybody_is_still_signed_in(
         assert unavailable(sign_out(user, stack))  # a logout that cannot be done is not said to be
 
         server.start()
-        wait_until(lambda: again(user, stack).status_code == 200, 2)
+        wait_until(lambda: again(user, stack).status_code == 200, 60)
         wait_until(lambda: ready(stack).status_code == 200)
         assert other.navigate(callback).headers["location"] == stack.url("/b")  # a reload completes the login
         copy = user.cookies.get("extproc-session-app")
@@ -109,14 +109,14 @@ def test_rel_16_redis_that_is_silent_holds_nobody_up(shared: tuple[Stack, RedisS
         session = {"cookie": f"extproc-session-app={user.cookies.get('extproc-session-app').value}"}
         server.process.send(signal.SIGSTOP)
         try:
-            ask = lambda path: httpx.get(stack.url(path), headers=session, trust_env=False, timeout=20)  # noqa: E731
+            ask = lambda path: httpx.get(stack.url(path), headers=session, trust_env=False, timeout=60)  # noqa: E731
             private = [pool.submit(ask, "/private") for _ in range(8)]
             assert ask("/public/x").status_code == 200
             assert {answer.result().status_code for answer in private} == {503}
             assert user.navigate(stack.url("/private")).status_code == 200  # by its assertion
         finally:
             server.process.send(signal.SIGCONT)
-        wait_until(lambda: again(user, stack).status_code == 200, 3)
+        wait_until(lambda: again(user, stack).status_code == 200, 60)
 
 
 def test_rel_17_redis_is_restarted_between_two_requests_and_nobody_notices(shared: tuple[Stack, RedisServer]) -> None:
@@ -144,7 +144,7 @@ def test_a_wrong_password_keeps_the_processor_serving_and_is_said_where_an_opera
         assert check.wait(60) == 1 and "error: store: " in check.output() and "store.password" in check.output()
         server.config("requirepass", "wrong-password")
         server.password = "wrong-password"
-        wait_until(lambda: user.navigate(callback).status_code == 303, 5, every=0.2)
+        wait_until(lambda: user.navigate(callback).status_code == 303, 60, every=0.2)
         assert "wrong-password" not in stack.extproc.output() + check.output()
 
 
@@ -159,12 +159,13 @@ def processors(stack: Stack, number: int, undo: ExitStack) -> list[Process]:
         env = {"PYTHONPATH": str(ROOT)}
         one = Process(f"processor {place}", argv, log=config.with_suffix(".log"), env=env, cwd=stack.directory)
         undo.callback(one.stop)
-        more.append(one.wait_ready(lambda one=one: '"serving"' in one.output(), 20))
+        more.append(one.wait_ready(lambda one=one: '"serving"' in one.output(), 60))
     known = "cluster.processor.membership_healthy"
-    wait_until(lambda: stack.stat(known) == len(more) + 1, 20, "Envoy to find them all")
+    wait_until(lambda: stack.stat(known) == len(more) + 1, 60, "Envoy to find them all")
     return more
 
 
+@pytest.mark.heavy
 def test_rel_36_a_login_begins_at_one_processor_is_finished_at_another_and_ends_at_a_third(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster, ExitStack() as undo:
 
@@ -195,6 +196,7 @@ def sharded(folder: Path) -> tuple[Cluster, Callable[[Cluster], dict[str, object
     return Cluster(folder), lambda it: {"mode": "cluster", "servers": it.addresses}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("servers", [watched, sharded])
 def test_a_failover_under_200_requests_a_second_costs_no_session_and_answers_200_or_503_alone(
     tmp_path: Path, servers: Callable[[Path], Any]
@@ -216,7 +218,7 @@ def test_a_failover_under_200_requests_a_second_costs_no_session_and_answers_200
                 master = several.master() if isinstance(several, Replicated) else several.masters[0]
                 before, killed = len(load.answers), time.monotonic()
                 master.kill()
-                wait_until(lambda: any(answer.status == 503 for answer in load.answers[before:]), 15, "a 503")
+                wait_until(lambda: any(answer.status == 503 for answer in load.answers[before:]), 60, "a 503")
                 load.settles()
             print(f"{servers.__name__}: {load.summary(killed)}")
             for answer in load.answers:

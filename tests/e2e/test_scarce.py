@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
+import pytest
 import trio
 from rig.kept import Kept
 from rig.liar import Liar
@@ -96,6 +97,7 @@ def the_same_process(stack: Stack) -> Iterator[None]:
     assert "internal_error" not in stack.extproc.output() and "Traceback" not in stack.extproc.output()
 
 
+@pytest.mark.heavy
 def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consumed_and_recovers() -> None:
     limits = ("prlimit", f"--nofile={FEW}:{FEW}", "--")
     with (
@@ -122,6 +124,7 @@ def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consum
         wait_until(lambda: descriptors(stack) <= before + REST, 60, "its connections to be closed")
 
 
+@pytest.mark.heavy
 def test_a_processor_in_256_mb_sheds_logins_with_large_headers_and_recovers() -> None:
     large = "x" * 8000  # bytes, of a cookie of the application's own
     with (

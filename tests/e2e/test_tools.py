@@ -273,7 +273,9 @@ REQUESTS: dict[str, tuple[str, str, dict[str, str]]] = {
     "dots": ("GET", "/private/../public/%41", {}),
     "slashes": ("GET", "//public//x", {}),
     "escaped": ("GET", "/public/..%2Fprivate", {}),
-    "semicolon": ("GET", "/public/..;/x", {}),
+    "semicolon": ("GET", "/public/a;/x", {}),
+    "disguised": ("GET", "/public/%2e%2e;/x", {}),
+    "nul": ("GET", "/public/a%00", {}),
     "callback": ("GET", "/oauth2/callback?code=CANARY&state=CANARY", {}),
     "signed_out": ("GET", "/oauth2/signed-out", {}),
     "nothing": ("GET", "/oauth2/nothing", {}),
@@ -304,7 +306,7 @@ def test_what_explain_says_of_a_request_is_what_envoy_and_the_processor_do(stack
 
 def asked(port: int, method: str, path: str, headers: dict[str, str]) -> int:
     """The path goes out as it is: an HTTP library would tidy it up."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers.items():

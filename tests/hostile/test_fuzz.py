@@ -16,6 +16,7 @@ def test_an_input_of_the_corpus_is_read_or_refused(name: str, data: bytes) -> No
     TARGETS[name](data)
 
 
+@pytest.mark.heavy
 def test_a_second_of_fuzzing_finds_nothing_in_any_parser() -> None:
     command = [sys.executable, HERE / "fuzz", "--seconds", "1"]
     ran = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300)

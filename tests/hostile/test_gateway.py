@@ -146,7 +146,7 @@ def test_extp_05_streams_that_are_reset_at_once_leave_nothing(stack: Stack) -> N
             stream = client.begin([*base, (":path", f"/{n}")], ends=n % 2 == 0)
             client.connection.reset_stream(stream)
             client.flush()
-    wait_until(lambda: stack.stat("cluster.processor.upstream_rq_active") == 0, 10)
+    wait_until(lambda: stack.stat("cluster.processor.upstream_rq_active") == 0, 60)
     assert not stack.app.requests
 
 
@@ -189,7 +189,7 @@ def test_rel_11_keys_that_rotate_amid_logins_cost_one_fetch_and_no_login(stack: 
         callbacks = [to_callback(stack, user) for user in users]
         with liar.holding("/token"):
             answers = [pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)]
-            wait_until(lambda: liar.held == people, 15)
+            wait_until(lambda: liar.held == people, 60)
             liar.asked.clear()
             liar.keys[:], liar.signer = [public("RS256", "2"), public("RS256")], Signer("RS256", "2")
         assert [answer.result().status_code for answer in answers] == [303] * people
@@ -203,7 +203,7 @@ def test_rel_14_more_callbacks_than_there_is_room_for_are_answered_and_none_is_l
         callbacks = [to_callback(stack, user) for user in users]
         with stack.provider.holding("/token"):
             answers = [pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)]
-            wait_until(lambda: sum(answer.done() for answer in answers) == LIMITS["callback"], 15)
+            wait_until(lambda: sum(answer.done() for answer in answers) == LIMITS["callback"], 60)
         statuses = [answer.result().status_code for answer in answers]
         assert sorted(statuses) == [303] * LIMITS["callback"] + [503] * LIMITS["callback"]
         again = [n for n, status in enumerate(statuses) if status == 503]
@@ -241,13 +241,13 @@ def test_rel_30_an_envoy_that_is_killed_loses_no_session_and_no_login(stack: Sta
         callback = to_callback(stack, user)
         with stack.provider.holding("/me"):
             answer = pool.submit(user.navigate, callback)
-            wait_until(lambda: stack.provider.held == 1, 10)
+            wait_until(lambda: stack.provider.held == 1, 60)
             os.kill(stack.envoy.pid, signal.SIGKILL)
             with pytest.raises(httpx.TransportError):
                 answer.result()
         stack.stop_envoy()
         stack.start_envoy()
-        wait_until(lambda: httpx.get(stack.url("/x"), trust_env=False).status_code == 401, 15, every=0.2)
+        wait_until(lambda: httpx.get(stack.url("/x"), trust_env=False).status_code == 401, 60, every=0.2)
         other.cookies.drop("extproc-assertion-app")
         assert other.navigate(stack.url("/private")).status_code == 200
         late = user.navigate(callback)  # the code was used: a page, and a way on
@@ -288,6 +288,6 @@ def test_no_page_is_waited_for_longer_than_its_deadline_whoever_is_slow(stack: S
     with socket.create_connection(("127.0.0.1", stack.port)) as slow:
         for byte in b"GET /private HTTP/1.1\r\nhost: loc":
             slow.sendall(bytes([byte]))
-            time.sleep(0.005)
+            time.sleep(0.005)  # by time: letter by letter
         assert httpx.get(stack.url("/x"), trust_env=False).status_code == 401
     assert not stack.app.requests

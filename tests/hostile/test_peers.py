@@ -216,7 +216,7 @@ def test_extp_07_peers_that_speak_no_grpc_disturb_nobody(edge) -> None:
                 writer.write(data)
                 await writer.drain()
                 writer.write_eof()
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(1):  # by time: some are kept open, and nothing comes of them
                     while await reader.read(65536):
                         pass
             except (OSError, TimeoutError):

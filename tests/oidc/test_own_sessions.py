@@ -27,14 +27,13 @@ from extproc.oidc.own_sessions import (
     OTHERS,
     SignIn,
     form_token,
-    handle,
     page,
     page_of_one,
     sign_ins,
     surplus,
 )
 from extproc.oidc.seal import KeyRing
-from extproc.oidc.session import Record, Session, SessionId, to_record
+from extproc.oidc.session import Record, Session, SessionId, handle_of, to_record
 from extproc.oidc.step_up import Demand
 
 APP = application()
@@ -90,7 +89,7 @@ def test_web_09_everybody_else_is_refused(sent, session, refusal: type[OIDCError
 
 
 def test_a_button_of_our_page_ends_what_it_names():
-    for which in (OTHERS, handle(OTHER.id.key)):
+    for which in (OTHERS, handle_of(OTHER.id.key)):
         sent = request(f"{HOME}?end={which}&form={TOKEN}", cookie="__Host-extproc-assertion-app=x", **OURS)
         decision = decide(APP, sent, SESSION, NOW + FORM_LIFE - 1)
         assert isinstance(decision, EndOwn) and (decision.session, decision.which) == (SESSION, which)
@@ -154,10 +153,10 @@ def test_sessions_of_one_sign_in_at_the_provider_are_one():
     alone = other(b"3", created=NOW - 100, touched=NOW - 100)
     records = [record(newer, wiki, phone), record(alone), record(SESSION, device=laptop), record(older, device=phone)]
     assert sign_ins(APP, SESSION, records, NOW) == (
-        SignIn(handle(SESSION.id.key), (SESSION.id.key,), "mine", ("app",), laptop, NOW, NOW, NOW + 43_200, this=True),
-        SignIn(handle(alone.id.key), (alone.id.key,), None, ("app",), Device(), NOW - 100, NOW - 100, NOW + 43_200, this=False),
+        SignIn(handle_of(SESSION.id.key), (SESSION.id.key,), "mine", ("app",), laptop, NOW, NOW, NOW + 43_200, this=True),
+        SignIn(handle_of(alone.id.key), (alone.id.key,), None, ("app",), Device(), NOW - 100, NOW - 100, NOW + 43_200, this=False),
         SignIn(
-            handle(older.id.key), (older.id.key, newer.id.key), "phone", ("app", "wiki"), phone, NOW - 900, NOW - 400,
+            handle_of(older.id.key), (older.id.key, newer.id.key), "phone", ("app", "wiki"), phone, NOW - 900, NOW - 400,
             NOW + 50_000, this=False,
         ),
     )  # fmt: skip

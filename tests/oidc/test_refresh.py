@@ -128,7 +128,9 @@ def test_conf_24_the_grant_has_the_refresh_token_and_the_new_tokens_take_the_pla
 
 def test_refr_09_what_the_provider_leaves_out_stays_as_it_was():
     new = renewed(APP, SESSION, answer(refresh_token=None, id_token=None, expires_in=None), key_set(), LATER)
-    assert new == replace(SESSION, access_token="at2", access_issued=LATER, access_expires=LATER + 300, touched=LATER)
+    assert new == replace(
+        SESSION, access_token="at2", access_issued=LATER, access_expires=LATER + 300, touched=LATER, generation=1
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,6 +181,7 @@ def test_an_answer_that_is_none_is_refused(members):
 def test_a_session_of_the_format_before_has_the_tokens_of_its_login():
     fields = json.loads(dump(SESSION))
     assert load(json.dumps(fields).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([1, *fields[1:-2]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([2, *fields[1:-1]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([4, *fields[1:]]).encode(), SESSION.id, NOW) is None
+    assert load(json.dumps([1, *fields[1:-3]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([2, *fields[1:-2]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([3, *fields[1:-1]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([5, *fields[1:]]).encode(), SESSION.id, NOW) is None

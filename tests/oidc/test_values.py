@@ -10,12 +10,13 @@ from rig.rows import rows
 from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, SECRET, application, client, pending, request
 
 from extproc.oidc.answers import Respond
-from extproc.oidc.assertion import AssertionProfile, jwks, max_age, mint
+from extproc.oidc.assertion import MARK_AT, AssertionProfile, jwks, max_age, mint
 from extproc.oidc.claims import Claims, header_value, parse_object
 from extproc.oidc.errors import ClientRefused, CodeRefused, InvalidMetadata, InvalidTokenResponse
 from extproc.oidc.http import Cookie
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.seal import KeyRing, Label, b64decode, expand
+from extproc.oidc.session import MARK, SessionId
 from extproc.oidc.token import TokenResponse, code_grant, token_error
 
 
@@ -81,14 +82,25 @@ def test_cook_01_the_attributes_of_a_cookie():
     ("header", "value"),
     [
         ("a=1; s=x; b=2", "x"),
-        ("s=x,s=x", "x"),
+        ("s=x; s=x", "x"),
         ("s=x; s=y", None),
+        # a comma separates nothing: browsers allow it in a value, and a neighbouring host may have put our name behind it
+        ("s=x,s=x", None),
+        ("a=1,s=x", None),
+        ("a=1, s=x; b=2", None),
+        ("a=1;s=x,", None),
+        ('a="1; s=x', "x"),
+        ("a=1\x0bs=x", None),
+        ("\x0bs=x; \xa0s=x", None),
+        ("s =x; s= x", None),
         ("S=x", None),
         ("s", None),
-        ("s=", ""),
+        ("s=", None),
         ("xs=1", None),
-        ("s=a=b", "a=b"),
+        ("s=a=b", None),
+        ('s="x"', None),
         ("  s=x  ", "x"),
+        ("\ts=x\t", "x"),
         ("", None),
     ],
 )
@@ -99,7 +111,20 @@ def test_cook_12_a_cookie_that_stands_twice_is_none(header, value):
 
 def test_several_cookie_headers_are_one():
     asked = replace(request(), headers=(("cookie", "a=1"), ("cookie", "s=x")))
-    assert asked.cookie("s") == "x" and asked.has_cookie("a")
+    assert asked.cookie("s") == "x" and asked.cookie("a") == "1"
+    assert asked.cookies == (("a", "1"), ("s", "x"))
+
+
+def test_cook_15_of_very_many_cookies_the_last_count():
+    many = "; ".join(f"c{number}=x" for number in range(1000))
+    assert request(cookie=many).cookies == tuple((f"c{number}", "x") for number in range(1000 - 256, 1000))
+    assert request(cookie=f"a={'x' * 4097}; b={'y' * 4096}").cookies == (("b", "y" * 4096),)
+
+
+def test_cook_12_several_values_of_a_name_are_all_there():
+    asked = request(cookie="s=x; s=y; s=x; t=1")
+    assert asked.cookie_values("s") == ("x", "y") and asked.cookie("s") is None
+    assert asked.cookie_values("t") == ("1",) and asked.cookie_values("u") == ()
 
 
 # -- sealing -------------------------------------------------------------------------------------------------------
@@ -160,10 +185,13 @@ def test_the_assertion_has_ready_made_header_values_and_verifies():
     from joserfc import jwk
 
     profile = AssertionProfile("https://app.example/", "app", 60)
-    token = mint(RING, profile, (("x-auth-sub", "alice"),), NOW, NOW + 1000)
+    session = SessionId.of(b"s" * 32)
+    token = mint(RING, profile, session.handle, (("x-auth-sub", "alice"),), NOW, NOW + 1000)
     key = jwk.import_key(json.loads(jwks(RING))["keys"][0])
     assert key.kid == json.loads(b64decode(token.split(".")[0]))["kid"]
+    assert token.split(".")[1][MARK_AT:].startswith(session.cookie[:MARK]), "Envoy compares the two as text"
     assert json.loads(b64decode(token.split(".")[1])) == {
+        "session": session.handle,
         "iss": "https://app.example/",
         "aud": "app",
         "exp": NOW + 60,
@@ -175,10 +203,10 @@ def test_the_assertion_has_ready_made_header_values_and_verifies():
 
 def test_no_assertion_outlives_its_session_or_grows_too_big():
     profile = AssertionProfile("https://app.example/", "app", 60)
-    assert json.loads(b64decode(mint(RING, profile, (), NOW, NOW + 10).split(".")[1]))["exp"] == NOW + 10
-    assert mint(RING, profile, (), NOW, NOW + 2) is None
-    assert mint(RING, profile, (("x-auth-groups", "g" * 4000),), NOW, NOW + 1000) is None
-    assert mint(RING, replace(profile, lifetime=0), (), NOW, NOW + 1000) is None
+    assert json.loads(b64decode(mint(RING, profile, "h", (), NOW, NOW + 10).split(".")[1]))["exp"] == NOW + 10
+    assert mint(RING, profile, "h", (), NOW, NOW + 2) is None
+    assert mint(RING, profile, "h", (("x-auth-groups", "g" * 4000),), NOW, NOW + 1000) is None
+    assert mint(RING, replace(profile, lifetime=0), "h", (), NOW, NOW + 1000) is None
 
 
 # -- metadata ------------------------------------------------------------------------------------------------------

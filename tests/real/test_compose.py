@@ -10,6 +10,8 @@ from compose.login import sign_in_and_out, wait_for
 from rig.engine import Engine
 from rig.ports import free_port
 
+pytestmark = pytest.mark.heavy
+
 READ = "import sys, urllib.request as u; print(u.urlopen('http://extproc:9490' + sys.argv[1]).read().decode())"
 
 # within the container: who it is, what it could write to, which programs would run as another user

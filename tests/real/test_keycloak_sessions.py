@@ -148,7 +148,7 @@ def test_a_session_that_keycloak_let_expire_for_idleness_ends_at_its_refresh(sta
         session = Kept(stack).session(user)
         assert session is not None and session.refresh_token is not None
         expires = payload(session.refresh_token)["exp"]
-        wait_until(lambda: time.time() > expires + 0.1, 5, "the refresh token's end")
+        wait_until(lambda: time.time() > expires + 0.1, 60, "the refresh token's end")
         assert ends_at_its_refresh(stack, user)
 
 
@@ -221,7 +221,7 @@ def test_signing_in_again_for_another_application_ends_no_session(stack: Stack, 
         before = kept.session(user)
         assert before is not None and before.auth_time is not None
         began = before.auth_time
-        wait_until(lambda: time.time() > began + 1, 5, "the next second")
+        wait_until(lambda: time.time() > began + 1, 60, "the next second")
         signs_in(stack, user, "/vault/gold")
         for _ in range(2):
             kept.age(user)

@@ -21,14 +21,14 @@ FLAGS = [
 
 
 @contextmanager
-def browser(stack: Stack) -> Iterator[BrowserContext]:
-    """A fresh profile, which trusts the stack's certificate beside those that are signed."""
+def browser(stack: Stack, *flags: str) -> Iterator[BrowserContext]:
+    """A fresh profile, which trusts the stack's certificate beside those that are signed. flags: more of the command line."""
     trust = [f"--ignore-certificate-errors-spki-list={stack.fingerprint}"] if stack.tls else []
     chromium = found("EXTPROC_CHROMIUM", "Chromium")
     with playwright() as started:
-        running = started.chromium.launch(executable_path=chromium, args=[*FLAGS, *trust])
+        running = started.chromium.launch(executable_path=chromium, args=[*FLAGS, *trust, *flags])
         context = running.new_context()
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         yield context
         context.close()
         running.close()

@@ -4,11 +4,11 @@
         app.url                 # http://127.0.0.1:PORT
         app.requests            # every Received so far, in order
         app.seen("/private")    # those whose path is that
+        app.pages["/wiki"] = "text/html", "<img src=/x>"     # a page of its own at that path, by any query
 
 Its query tells it how to answer: echo-status=503, echo-delay=SECONDS, echo-cache=SECONDS (Cache-Control: public),
 echo-cookie=NAME (a cookie of its own), echo-size=BYTES (so much text instead), echo-events=1 (an event stream that never
-ends). It speaks WebSocket and sends every text
-back.
+ends), echo-hold=NAME (no answer until `release(NAME)`). It speaks WebSocket and sends every text back.
 """
 
 import asyncio
@@ -59,12 +59,21 @@ class Echo:
 
     def __init__(self, port: int = 0) -> None:
         self.requests: list[Received] = []
+        self.pages: dict[str, tuple[str, str]] = {}
         self._listening = socket.create_server(("127.0.0.1", port), backlog=1024)
         self.port: int = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
         self._thread = threading.Thread(target=self._run, name="echo", daemon=True)
         self._ends = asyncio.Event()
+        self._held: dict[str, asyncio.Event] = {}
+
+    def release(self, name: str) -> None:
+        """Lets the answers go that wait under this name, now and from now on."""
+        self._loop.call_soon_threadsafe(lambda: self._holding(name).set())
+
+    def _holding(self, name: str) -> asyncio.Event:
+        return self._held.setdefault(name, asyncio.Event())
 
     def seen(self, path: str) -> list[Received]:
         return [request for request in self.requests if request.path == path]
@@ -76,7 +85,7 @@ class Echo:
     def close(self) -> None:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._ends.set)
-            self._thread.join(10)
+            self._thread.join(60)
         self._listening.close()
         self._loop.close()
 
@@ -132,10 +141,13 @@ class Echo:
             await self._events(writer)
             return False
         await asyncio.sleep(float(query.get("echo-delay", 0)))
+        if "echo-hold" in query:
+            await self._holding(query["echo-hold"]).wait()
         size = int(query.get("echo-size", 0))
-        text = b"x" * size if size else json.dumps(request.as_json()).encode()
+        kind, page = self.pages.get(request.path, ("application/json", json.dumps(request.as_json())))
+        text = b"x" * size if size else page.encode()
         lines = [f"HTTP/1.1 {query.get('echo-status', '200')} Said", f"content-length: {len(text)}"]
-        lines += ["content-type: application/json", "x-app: echo"]
+        lines += [f"content-type: {kind}", "x-app: echo"]
         if "echo-cache" in query:
             lines.append(f"cache-control: public, max-age={query['echo-cache']}")
         if "echo-cookie" in query:

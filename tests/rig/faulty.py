@@ -214,7 +214,7 @@ class Network:
         async def run() -> None:
             await work(*arguments)
 
-        asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(60)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -225,5 +225,5 @@ class Network:
             self.call(link._close)
         self.call(asyncio.sleep, 0.01)  # for what is closed to be closed
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()

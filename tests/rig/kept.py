@@ -64,7 +64,9 @@ class Kept:
 
     def _id(self, user: WebUser) -> SessionId:
         (cookie,) = (cookie for cookie in user.cookies if cookie.name.endswith("extproc-session-app"))
-        return SessionId(cookie.value)
+        session_id = SessionId.parse(cookie.value)
+        assert session_id is not None
+        return session_id
 
     def _with_store(self, work: Callable[[SessionStore], Awaitable[T]]) -> T:
         settings = self._store

@@ -105,7 +105,7 @@ class Liar:
     def close(self) -> None:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._over.set)
-            self._thread.join(10)
+            self._thread.join(60)
         self._listening.close()
         if not self._loop.is_running():
             self._loop.close()
@@ -142,7 +142,7 @@ class Liar:
         async def run() -> None:
             await work()
 
-        asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(60)
 
     async def _serve(self) -> None:
         await self._listen()

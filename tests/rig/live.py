@@ -133,4 +133,4 @@ class Ticking:
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._server.stop(0).wait(10)
+        self._server.stop(0).wait(60)

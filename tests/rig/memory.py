@@ -56,6 +56,6 @@ def limited(size: int) -> Iterator[Group]:
             yield Group(folder, peak)
             return
         finally:
-            wait_until(lambda folder=folder: not (folder / "cgroup.procs").read_text(), 20, "its processes to end")
+            wait_until(lambda folder=folder: not (folder / "cgroup.procs").read_text(), 60, "its processes to end")
             folder.rmdir()
     missing("memory cannot be limited: no control group can be made, which needs root")

@@ -78,7 +78,7 @@ class OidcProvider:
 
 def answers_ok(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False, timeout=2).status_code == 200
+        return httpx.get(url, trust_env=False, timeout=2).status_code == 200  # by time: asked again
     except httpx.HTTPError:
         return False
 

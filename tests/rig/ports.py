@@ -1,25 +1,50 @@
-"""Free TCP ports on loopback, below the range that outgoing connections take theirs from."""
+"""Free TCP ports on loopback, below the range that outgoing connections take theirs from.
 
+A port is this process's from when it is given until the process ends, also while nothing listens on it: a part that is started
+again finds it free. Other test processes of this machine know by a file of claims, which has a line for each, `PORT PID`.
+"""
+
+import fcntl
+import os
 import random
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-_given: set[int] = set()
+CLAIMS = Path(tempfile.gettempdir()) / f"extproc-ports-{os.getuid()}"
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on, and that this process was not given before."""
+    """A port of 127.0.0.1 that nothing listens on, and that no test process was given before."""
     return free_ports(1)
 
 
 def free_ports(count: int) -> int:
     """The first of so many in a row."""
-    for _ in range(200):
-        first = random.randrange(20_000, 32_000)
-        wanted = range(first, first + count)
-        if _given.isdisjoint(wanted) and all(_can_bind(port) for port in wanted):
-            _given.update(wanted)
-            return first
+    with _claims() as claims:
+        for _ in range(200):
+            first = random.randrange(20_000, 32_000)
+            wanted = range(first, first + count)
+            if claims.keys().isdisjoint(wanted) and all(_can_bind(port) for port in wanted):
+                claims.update(dict.fromkeys(wanted, os.getpid()))
+                return first
     raise RuntimeError("no free port on 127.0.0.1")
+
+
+@contextmanager
+def _claims() -> Iterator[dict[int, int]]:
+    """The claims of processes that still run, by port; what is added to them is kept. One process at a time has them."""
+    with open(os.open(CLAIMS, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lines = [line.split() for line in file.read().splitlines()]
+        living = {pid for pid in {pid for _, pid in lines} if Path(f"/proc/{pid}").exists()}
+        claims = {int(port): int(pid) for port, pid in lines if pid in living}
+        yield claims
+        file.seek(0)
+        file.truncate()
+        file.writelines(f"{port} {pid}\n" for port, pid in claims.items())
 
 
 def _can_bind(port: int) -> bool:
@@ -35,7 +60,7 @@ def _can_bind(port: int) -> bool:
 def answers(port: int, host: str = "127.0.0.1") -> bool:
     """Whether something accepts connections there."""
     try:
-        socket.create_connection((host, port), timeout=1).close()
+        socket.create_connection((host, port), timeout=1).close()  # by time: asked again
     except OSError:
         return False
     return True

@@ -11,13 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from rig.clients import LEAST, PATIENCE
+
 
 class ProcessFailed(AssertionError):
     """A process ended, or did not get ready; the text has the end of its log."""
 
 
-def wait_until(check: Callable[[], object], timeout: float = 10, what: str = "it", every: float = 0.02) -> None:
-    """Polls until `check` gives something true. AssertionError after `timeout` seconds."""
+def wait_until(check: Callable[[], object], timeout: float = PATIENCE, what: str = "it", every: float = 0.02) -> None:
+    """Polls until `check` gives something true. AssertionError after `timeout` seconds, which may not be fewer than LEAST."""
+    assert timeout >= LEAST, f"a wait of {timeout:g} s fails on a busy machine: no less than {LEAST:g}"
     end = time.monotonic() + timeout
     while not check():
         if time.monotonic() > end:
@@ -77,8 +80,9 @@ class Process:
     def tail(self, lines: int = 40) -> str:
         return "\n".join(self.output().splitlines()[-lines:])
 
-    def wait_ready(self, check: Callable[[], object], timeout: float = 20) -> Self:
+    def wait_ready(self, check: Callable[[], object], timeout: float = PATIENCE) -> Self:
         """Polls `check`. Raises ProcessFailed, after stopping it, when it ends before or the time is over."""
+        assert timeout >= LEAST, f"a wait of {timeout:g} s fails on a busy machine: no less than {LEAST:g}"
         end = time.monotonic() + timeout
         while not check():
             if self.exit_code is not None:
@@ -93,7 +97,7 @@ class Process:
         """A signal to the process alone."""
         self._popen.send_signal(number)
 
-    def wait(self, timeout: float = 10) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         return self._popen.wait(timeout)
 
     def stop(self, grace: float = 10) -> int:
@@ -106,7 +110,7 @@ class Process:
     def kill(self) -> int:
         """SIGKILL to the whole group."""
         self._signal_group(signal.SIGKILL)
-        return self._popen.wait(10)
+        return self._popen.wait(PATIENCE)
 
     def _signal_group(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):

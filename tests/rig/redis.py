@@ -88,7 +88,7 @@ class RedisServer:
         base = ["--port", self.port, "--bind", HOST, "--dir", self.folder, "--save", "", "--appendonly", "no"]
         argv = [self._program, *base, "--repl-diskless-sync-delay", "0", *self._options]
         self.process = Process(f"redis {self.port}", [str(word) for word in argv], log=self.folder / "log")
-        self.process.wait_ready(self._answers, 10)
+        self.process.wait_ready(self._answers, 60)
         return self
 
     def _answers(self) -> bool:
@@ -102,7 +102,7 @@ class RedisServer:
 
     def command(self, *words: object) -> Any:
         """One command, in the tests' own few lines of RESP: they share no code with what they test."""
-        with socket.create_connection((HOST, self.port), timeout=5) as plain, ExitStack() as stack:
+        with socket.create_connection((HOST, self.port), timeout=60) as plain, ExitStack() as stack:
             connection = plain
             if self.tls is not None:
                 connection = stack.enter_context(self.tls.wrap_socket(plain, server_hostname=HOST))
@@ -153,10 +153,10 @@ class Replicated:
             for server in self.servers:
                 undo.enter_context(server)
             first, *followers = self.servers
-            wait_until(lambda: first.info("replication").get("connected_slaves") == str(len(followers)), 10, "replicas")
+            wait_until(lambda: first.info("replication").get("connected_slaves") == str(len(followers)), 60, "replicas")
             self.watching = [undo.enter_context(self._sentinel(first.port)) for _ in range(3)]
             for sentinel in self.watching:
-                wait_until(lambda s=sentinel: self._complete(s, len(followers)), 15, "the sentinels", 0.1)
+                wait_until(lambda s=sentinel: self._complete(s, len(followers)), 60, "the sentinels", 0.1)
             self._stack = undo.pop_all()
         return self
 
@@ -191,7 +191,7 @@ class _Sentinel(RedisServer):
         configuration.write_text("\n".join(self._lines) + "\n")
         argv = [self._program, configuration, "--sentinel"]
         self.process = Process(f"sentinel {self.port}", argv, log=self.folder / "log")
-        self.process.wait_ready(self._answers, 10)
+        self.process.wait_ready(self._answers, 60)
         return self
 
 
@@ -239,14 +239,14 @@ class Cluster:
         for server in self.servers[1:]:
             server.command("CLUSTER", "MEET", HOST, first.port, self._buses[0])
         for server in self.servers:
-            wait_until(lambda s=server: len(s.command("CLUSTER", "NODES").splitlines()) == 6, 10, "the cluster", 0.05)
+            wait_until(lambda s=server: len(s.command("CLUSTER", "NODES").splitlines()) == 6, 60, "the cluster", 0.05)
         for master, replica in zip(self.masters, self.servers[3:], strict=True):
             own = master.command("CLUSTER", "MYID")
-            wait_until(lambda r=replica, own=own: _done(r, "CLUSTER", "REPLICATE", own), 10, "a replica", 0.05)
+            wait_until(lambda r=replica, own=own: _done(r, "CLUSTER", "REPLICATE", own), 60, "a replica", 0.05)
         for server in self.servers:
-            wait_until(lambda s=server: "cluster_state:ok" in s.command("CLUSTER", "INFO"), 10, "the cluster", 0.05)
+            wait_until(lambda s=server: "cluster_state:ok" in s.command("CLUSTER", "INFO"), 60, "the cluster", 0.05)
         for master in self.masters:  # a replica that never synchronised cannot take over
-            wait_until(lambda m=master: "state=online" in m.command("INFO", "replication"), 10, "a replica", 0.05)
+            wait_until(lambda m=master: "state=online" in m.command("INFO", "replication"), 60, "a replica", 0.05)
 
 
 def _done(server: RedisServer, *words: object) -> bool:

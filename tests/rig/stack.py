@@ -52,11 +52,19 @@ from rig.providers import Place, Provider
 from rig.webuser import WebUser
 
 ROOT = Path(__file__).parents[2]
+PATIENT = {
+    "connect": 10,
+    "call": 30,
+    "callback": 60,
+    "drain": 60,
+}  # a busy machine is no slow provider: tests of those say their own
 Line = dict[str, Any]
 
 
 class Stack:
     """Nothing runs before `with`; nothing after."""
+
+    names: tuple[str, ...] = ("localhost", "127.0.0.1")  # in the certificate
 
     def __init__(
         self,
@@ -99,7 +107,7 @@ class Stack:
 
     # what it says
 
-    def access_log(self, wanted: Callable[[Line], object] | None = None, timeout: float = 15) -> list[Line]:
+    def access_log(self, wanted: Callable[[Line], object] | None = None, timeout: float = 60) -> list[Line]:
         """Envoy's access log. With `wanted`: waits for such a line, and gives those alone."""
         end = time.monotonic() + timeout
         while True:
@@ -149,9 +157,12 @@ class Stack:
         program = self.directory / "envoy"
         program.write_text(f'#!/bin/sh\nexec {self._binary or envoy_program()} "$@" --file-flush-interval-msec 50\n')
         program.chmod(0o755)
-        config = to_yaml(load(self.config))
-        self._envoy = EnvoyProcess(config, envoy=program, port=self.port, directory=self.directory)
+        self._envoy = EnvoyProcess(self.envoy_config(), envoy=program, port=self.port, directory=self.directory)
         return self._envoy.__enter__()
+
+    def envoy_config(self) -> str:
+        """The generated configuration; a test may have it otherwise."""
+        return to_yaml(load(self.config))
 
     def stop_envoy(self) -> None:
         self._envoy.__exit__(None, None, None)
@@ -223,9 +234,14 @@ class Stack:
             "providers": providers,
             "applications": applications,
             "store": {"path": str(self.directory / "extproc.sqlite3")},
+            "timeouts": dict(PATIENT),
             "tracing": {"sample": 1},
         }
-        return merged(base, self._overrides(self) if callable(self._overrides) else self._overrides)
+        settings = merged(base, self._overrides(self) if callable(self._overrides) else self._overrides)
+        for store in (settings["store"], settings["store"].get("tombstones") or {}):
+            if store.get("kind") == "redis":
+                store.setdefault("deadline", 2)  # a quarter of a second by default
+        return settings
 
     def _application_urls(self) -> tuple[str, ...]:
         applications = self.settings["applications"].values()
@@ -239,7 +255,7 @@ class Stack:
         if self.authority is None:
             return None
         self.fingerprint = self.authority.issue(
-            "localhost", "127.0.0.1", certificate=self.directory / "tls.pem", key=self.directory / "tls.key"
+            *self.names, certificate=self.directory / "tls.pem", key=self.directory / "tls.key"
         )
         ca_file = self.directory / "ca.pem"
         ca_file.write_bytes(self.authority.pem)
@@ -277,6 +293,6 @@ def _listens(address: Address) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False, timeout=2).status_code == 200
+        return httpx.get(url, trust_env=False, timeout=2).status_code == 200  # by time: asked again
     except httpx.HTTPError:
         return False

@@ -1,9 +1,10 @@
 """A gateway whose application sends spans of its own, and an OTLP receiver: for tests of whole traces."""
 
 import json
+import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,12 +20,21 @@ from rig.providers import Provider
 from rig.stack import ROOT, Stack, merged
 
 
+class Traced(Stack):
+    """Of whose Envoy no span gets lost: it gives up those that a receiver has not taken within a second, and a busy one takes longer."""
+
+    def envoy_config(self) -> str:
+        config, patient = re.subn(r"(cluster: tracing\s+timeout: )1s", r"\g<1>30s", super().envoy_config())
+        assert patient, "Envoy's configuration names no such second any more"
+        return config
+
+
 @contextmanager
 def traced(provider: Provider, settings: Mapping[str, Any] | None = None, spans: str = "") -> Iterator[Stack]:
     """A Stack whose application is the demo's. spans: where that sends them, an OTLP/HTTP address; the admin by default."""
     port = free_port()
     over = merged({"applications": {"app": {"upstream": f"http://127.0.0.1:{port}"}}}, settings or {})
-    with Stack(provider, settings=over) as stack:
+    with Traced(provider, settings=over) as stack:
         admin = f"{stack.admin}/"
         argv = ["-m", "extproc.demo.app", str(port), f"{stack.origin}/", f"{admin}traces", spans or f"{admin}v1/traces"]
         app = Process(
@@ -41,17 +51,25 @@ def traced(provider: Provider, settings: Mapping[str, Any] | None = None, spans:
             app.stop(5)
 
 
+def one_tree(spans: Iterable[tuple[str, str]]) -> bool:
+    """Whether these spans, as (id, parent's id), hang together. While some are still on their way, others have no parent yet."""
+    every = list(spans)
+    known = {span_id for span_id, _ in every}
+    return sum(parent not in known for _, parent in every) == 1
+
+
 def trace(stack: Stack, trace_id: str, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    """A trace of the admin as JSON, once it is as wanted: the spans of others come a little later."""
+    """A trace of the admin as JSON, once it is one tree and as wanted: the spans of others come a little later."""
     found: dict[str, Any] = {}
 
     def there() -> object:
         answer = httpx.get(f"{stack.admin}/traces/{trace_id}.json", trust_env=False)
         found.clear()
         found.update(answer.json() if answer.status_code == 200 else {})
-        return found and wanted(found)
+        whole = found and one_tree((span["span_id"], span["parent_id"]) for span in found["spans"])
+        return whole and wanted(found)
 
-    wait_until(there, 30, f"the trace {trace_id}", every=0.3)
+    wait_until(there, 60, f"the trace {trace_id}", every=0.3)
     return found
 
 
@@ -113,13 +131,14 @@ class Receiver:
         self._passing.submit(lambda: self._client.post(url, content=body, headers=headers).raise_for_status())
 
     def spans(self, trace_id: str, wanted: Callable[[tuple[Span, ...]], object]) -> tuple[Span, ...]:
-        """The spans of a trace, once they are as wanted."""
+        """The spans of a trace, once they are one tree and as wanted."""
 
         def there() -> object:
             found = self.store.trace(trace_id)
-            return found is not None and wanted(found.spans)
+            whole = found is not None and one_tree((span.span_id, span.parent_id) for span in found.spans)
+            return whole and wanted(found.spans)
 
-        wait_until(there, 30, f"the trace {trace_id}", every=0.2)
+        wait_until(there, 60, f"the trace {trace_id}", every=0.2)
         found = self.store.trace(trace_id)
         assert found is not None
         return found.spans

@@ -5,7 +5,8 @@
     user.hops                                           # every request of it, in order
     user.fetch("http://localhost:8080/api", page=page)  # what a script on that page would send
 
-Sent: Sec-Fetch-*, Accept, Origin on POST (null after a page with Referrer-Policy: no-referrer). Kept: cookies by host,
+Sent: Sec-Fetch-* (not by an old browser: `WebUser(fetch_metadata=False)`), Accept, Origin on POST, as the page's
+Referrer-Policy lets it (null under no-referrer, and under same-origin to another origin). Kept: cookies by host,
 path, Secure (http on loopback counts as secure), SameSite with the default Lax, Max-Age and Expires, `__Host-` and
 `__Secure-`. The request target goes out byte for byte. Any name below .localhost is 127.0.0.1.
 """
@@ -21,6 +22,8 @@ from typing import Self
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
+
+from rig.clients import PATIENCE, TRUST
 
 USER_FIELDS = ("login", "username", "user", "email")
 PASSWORD_FIELDS = ("password", "passwd")
@@ -177,6 +180,16 @@ def address_of(page: Page) -> str | None:
     return str(page.url) if isinstance(page, httpx.Response) else page
 
 
+def origin_of(page: Page, url: str) -> str:
+    """What a form on that page says in Origin (Fetch, "append a request Origin header")."""
+    initiator = address_of(page)
+    if initiator is None:
+        return "null"
+    policy = page.headers.get("referrer-policy", "") if isinstance(page, httpx.Response) else ""
+    hidden = policy == "no-referrer" or (policy == "same-origin" and relation(initiator, url) != "same-origin")
+    return "null" if hidden else origin(initiator)
+
+
 @dataclass(frozen=True, slots=True)
 class Hop:
     """One request and what came back."""
@@ -247,10 +260,12 @@ class WebUser:
         user: str = "alice",
         password: str = "secret",
         *,
-        verify: ssl.SSLContext | bool = True,
-        timeout: float = 20,
+        verify: ssl.SSLContext | bool = TRUST,
+        timeout: float = PATIENCE,
+        fetch_metadata: bool = True,
     ) -> None:
-        self.user, self.password = user, password
+        """fetch_metadata: False is a browser that sends no Sec-Fetch-* anywhere, as Safari before 16.4."""
+        self.user, self.password, self._fetch_metadata = user, password, fetch_metadata
         self.cookies = CookieJar()
         self.hops: list[Hop] = []
         self._http = httpx.Client(verify=verify, timeout=timeout, trust_env=False, follow_redirects=False)
@@ -298,8 +313,7 @@ class WebUser:
             "sec-fetch-dest": "document",
         }
         if method != "GET":
-            silent = isinstance(page, httpx.Response) and page.headers.get("referrer-policy") == "no-referrer"
-            sent["origin"] = "null" if silent or initiator is None else origin(initiator)
+            sent["origin"] = origin_of(page, url)
             sent["content-type"] = "application/x-www-form-urlencoded"
         near = initiator is None or relation(initiator, url) != "cross-site"
         cookies = self.cookies.header(url, same_site=near, top_level_get=method == "GET")
@@ -390,9 +404,9 @@ class WebUser:
                 return filled | {name: value}
         return filled
 
-    @staticmethod
-    def _trusted(url: str, sent: dict[str, str]) -> dict[str, str]:
-        return {name: value for name, value in sent.items() if trustworthy(url) or not name.startswith("sec-")}
+    def _trusted(self, url: str, sent: dict[str, str]) -> dict[str, str]:
+        says = self._fetch_metadata and trustworthy(url)
+        return {name: value for name, value in sent.items() if says or not name.startswith("sec-")}
 
     def _send(
         self, method: str, url: str, headers: dict[str, str], content: bytes | None, cookies: str

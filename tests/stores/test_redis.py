@@ -37,9 +37,10 @@ def record(key: bytes = b"1", sealed: bytes = b"sealed", tags: tuple[bytes, ...]
 async def opened(*servers: RedisServer | Proxy | str, **settings: object) -> AsyncIterator[RedisStore]:
     """A store that has looked for its servers once."""
     addresses = [str(getattr(server, "address", server)) for server in servers]
+    settings.setdefault("deadline", 1)  # four times the default: a busy machine is no silent server
     store = redis_store(RedisSettings(kind="redis", servers=tuple(map(address, addresses)), **settings), "store")  # type: ignore[arg-type]
     await store.start()
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while store.missing == "it was not connected to yet":
             await trio.sleep(0.01)
     try:
@@ -53,13 +54,13 @@ def address(text: str) -> Address:
     return Address(host, int(port))
 
 
-async def until(check: Callable[[], object], seconds: float = 10) -> None:
+async def until(check: Callable[[], object], seconds: float = 60) -> None:
     with trio.fail_after(seconds):
         while not check():
             await trio.sleep(0.02)
 
 
-async def well(store: RedisStore, seconds: float = 10) -> None:
+async def well(store: RedisStore, seconds: float = 60) -> None:
     await until(lambda: store.missing is None, seconds)
 
 
@@ -126,7 +127,7 @@ async def test_rel_15_while_it_is_down_all_is_unavailable_and_all_is_there_when_
                 await work()
         await until(lambda: store.missing is not None)
         server.start()
-        await well(store, 2)
+        await well(store, 60)
         assert await store.get(record().key, NOW) == record()
 
 
@@ -157,7 +158,7 @@ async def test_rel_16_a_server_that_is_silent_is_given_up_and_then_not_asked_unt
         before = proxy.seen(b"HMGET")
         server.process.send(signal.SIGSTOP)
         for _ in range(3 * Limits().failures):
-            with trio.fail_after(5), pytest.raises(StoreUnavailable):
+            with trio.fail_after(60), pytest.raises(StoreUnavailable):
                 await store.get(record().key, NOW)
         assert 0 < proxy.seen(b"HMGET") - before <= Limits().failures
         at_once = False
@@ -169,7 +170,7 @@ async def test_rel_16_a_server_that_is_silent_is_given_up_and_then_not_asked_unt
         assert at_once
         await until(lambda: store.missing is not None)
         server.process.send(signal.SIGCONT)
-        await well(store, 2)
+        await well(store, 60)
         assert await store.get(record().key, NOW) == record()
 
 
@@ -405,14 +406,14 @@ class Load:
             with contextlib.suppress(StoreUnavailable):
                 await self.store.put(mine)
                 self.kept.append(mine)
-            await trio.sleep(0.02)
+            await trio.sleep(0.02)  # by time: at about that rate
             chosen = random.choice(self.kept) if self.kept else mine
             try:
                 assert await self.store.get(chosen.key, NOW) == chosen or chosen not in self.kept
                 self.after += 1
             except StoreUnavailable:
                 self.refused += 1
-            await trio.sleep(0.02)
+            await trio.sleep(0.02)  # by time: at about that rate
 
     @asynccontextmanager
     async def under(self) -> AsyncIterator[None]:
@@ -431,7 +432,7 @@ class Load:
         assert not lost, f"{len(lost)} of {len(self.kept)}"
 
     async def found(self, one: Record) -> Record | None:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while True:
                 try:
                     return await self.store.get(one.key, NOW)
@@ -439,6 +440,7 @@ class Load:
                     await trio.sleep(0.1)
 
 
+@pytest.mark.heavy
 async def test_a_failover_by_sentinel_under_load_loses_no_session_and_sentinels_that_are_away_take_no_master_away(
     tmp_path,
 ):
@@ -449,8 +451,8 @@ async def test_a_failover_by_sentinel_under_load_loses_no_session_and_sentinels_
                 old = replicated.master()
                 old.kill()
                 await until(lambda: load.refused > 0)
-                await until(lambda: replicated.master() is not old, 20)
-                await well(store, 20)
+                await until(lambda: replicated.master() is not old, 60)
+                await well(store, 60)
             await load.check()
             for sentinel in replicated.watching:
                 sentinel.kill()
@@ -477,6 +479,7 @@ async def test_a_write_that_no_replica_follows_counts_and_is_logged(server, capl
         assert await store.get(record(b"0").key, NOW) is not None
 
 
+@pytest.mark.heavy
 async def test_a_failover_in_a_cluster_under_load_loses_no_session(tmp_path):
     with Cluster(tmp_path) as cluster:
         async with opened(*cluster.addresses[:3], mode="cluster") as store:
@@ -486,9 +489,8 @@ async def test_a_failover_in_a_cluster_under_load_loses_no_session(tmp_path):
                 old = cluster.owner(slot)
                 old.kill()
                 await until(lambda: load.refused > 0)
-                await until(lambda: cluster.owner(slot) is not old, 20)
-                await trio.sleep(1)
-                await well(store, 20)
+                await until(lambda: cluster.owner(slot) is not old, 60)
+                await well(store, 60)
             await load.check()
 
 

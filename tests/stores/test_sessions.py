@@ -251,7 +251,7 @@ async def test_cook_17_a_session_in_use_lives_on_and_is_written_down_at_most_onc
                 decision = await party.perform(script, decision)
         except LoginRequired:
             return "nobody"
-        jar.take(cookie for cookie in decision.set_cookies if "session" in cookie.name)
+        jar.take(cookie for cookie in decision.set_cookies if "assertion" not in cookie.name)
         if decision.touch is not None:
             await party.touch(script, decision.touch)
         return "written" if decision.touch or len(decision.set_cookies) > 1 else "in use"
@@ -276,7 +276,7 @@ async def use(sessions, app, jar: Jar, now: int) -> None:
     decision = party.decide(asked)
     if isinstance(decision, Lookup):
         decision = await party.perform(asked, decision)
-    jar.take(cookie for cookie in decision.set_cookies if "session" in cookie.name)
+    jar.take(cookie for cookie in decision.set_cookies if "assertion" not in cookie.name)
     if decision.touch is not None:
         await party.touch(asked, decision.touch)
 

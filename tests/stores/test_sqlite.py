@@ -82,7 +82,7 @@ async def test_threads_that_all_wait_for_a_name_server_hold_up_no_store(store):
     for one in everybody:
         threads.acquire_on_behalf_of_nowait(one)
     try:
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await store.put(record())
             assert await store.get(record().key, NOW) == record()
     finally:
@@ -161,7 +161,7 @@ class Counted:
 
     def __init__(self, path):
         self.begun = 0
-        self.database = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+        self.database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
         self.database.execute("CREATE TABLE IF NOT EXISTS t (k INTEGER PRIMARY KEY)")
         self.database.set_trace_callback(self._seen)
 

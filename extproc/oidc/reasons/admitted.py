@@ -46,7 +46,8 @@ ANSWERED = (
     ),
     Reason(
         "logout_confirmation", 200, DEBUG, "Sign out?", "Do you want to sign out?",
-        "A link on another site leads to oauth2/logout, so the user is asked. Links on the application's own pages are not asked about.",
+        "A link on another site, a picture, frame or script of some page, or a page's service worker asked for oauth2/logout, so the "
+        "user is asked. Links on the application's own pages are not asked about, where the browser sends Sec-Fetch headers.",
     ),
     Reason(
         "signed_out", 303, INFO, _OUT, "You are signed out.",

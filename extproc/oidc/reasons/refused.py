@@ -39,6 +39,12 @@ REQUESTS = (
         "A form on another origin posted to oauth2/logout: link to it instead, or post from the application's own origin.",
     ),
     Reason(
+        "user_navigation_required", 403, DEBUG, "Open this page yourself",
+        "This works only as a page that you open yourself. Nothing was changed.",
+        "A browser asked for oauth2/callback or oauth2/logout without its user: ahead of time (prefetch, prerender), or for a picture, a "
+        "frame or a script of some page. Browsers ask again when the user comes. Leave oauth2/ out of what pages prefetch.",
+    ),
+    Reason(
         "body_too_large", 413, INFO, "Too large", "This request is larger than a logout can be.",
         "A back-channel logout with more than 64 kB: no provider sends that; look at who does.",
     ),
