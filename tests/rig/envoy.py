@@ -46,7 +46,7 @@ class EnvoyProcess:
         concurrency: int = 1,
         port: int | None = None,
         directory: Path | None = None,
-        patience: float = 20,
+        patience: float = 60,
     ) -> None:
         """patience: seconds in which it gets ready."""
         self._config, self._envoy, self._concurrency, self._patience = config, envoy, concurrency, patience
