@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from extproc.oidc.application import Application
 from extproc.oidc.errors import InvalidCallback, StateMismatch
-from extproc.oidc.http import Cookie, Request, same_origin_target
+from extproc.oidc.http import MAX_QUERY, Cookie, Request, same_origin_target
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.seal import Label, b64decode, b64encode, expand, to_json
 
@@ -161,7 +161,7 @@ class AuthorizationResponse:
     @classmethod
     def parse(cls, query: str) -> "AuthorizationResponse":
         """Raises InvalidCallback: a parameter twice (RFC 6749 section 3.1), neither code nor error, or both; StateMismatch: no state."""
-        if len(query) > 16_384:
+        if len(query) > MAX_QUERY:
             raise InvalidCallback("the query is longer than 16 kB")
         try:
             pairs = parse_qsl(

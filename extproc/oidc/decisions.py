@@ -23,8 +23,6 @@ A decision is an Answer, or a Step: something that needs IO, which relying_party
 Refusals are raised as OIDCError and become an Answer in one place, refusals.py.
 """
 
-from urllib.parse import parse_qs
-
 from extproc.oidc import own_sessions
 from extproc.oidc.answers import Authenticate, Continue, Decision, EndSession, Exchange, Own, Page, Refresh, Respond
 from extproc.oidc.application import Application
@@ -38,7 +36,7 @@ from extproc.oidc.errors import (
     NoSuchEndpoint,
     UserNavigationRequired,
 )
-from extproc.oidc.http import Request
+from extproc.oidc.http import Request, parameters
 from extproc.oidc.logout import expired, may_post
 from extproc.oidc.navigation import is_prefetch, is_user_navigation
 from extproc.oidc.provider_logout import front_channel
@@ -168,9 +166,7 @@ def login(application: Application, request: Request, session: Session | None, n
 def _return_to(query: str) -> str:
     """The one return_to of a query; "" where there is none, or several, or more parameters than anybody needs."""
     try:
-        wanted = parse_qs(query, keep_blank_values=True, max_num_fields=64, errors="surrogateescape").get(
-            "return_to", []
-        )
+        wanted = [value for name, value in parameters(query, "surrogateescape") if name == "return_to"]
     except ValueError:
         return ""
     return wanted[0] if len(wanted) == 1 else ""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 # Everything the core reads of a request: Envoy forwards these headers and no others (of the cookies, ours), so that an
 # application's secrets never reach this process. Adding one here adds it to the generated configuration.
@@ -15,6 +15,7 @@ READ_HEADERS = (
 )  # fmt: skip
 
 
+MAX_QUERY = 16_384  # characters of a query that is read
 MAX_REQUEST_COOKIES = 256  # of one request that are looked at; Envoy hands on far fewer (dataplane/cookies.py)
 # What a cookie of ours is, name and value: the alphabet of base64url and dots. Nothing in it can begin another cookie.
 _COOKIE = re.compile(r"([A-Za-z0-9_.-]{1,160})=([A-Za-z0-9_.-]{1,4096})")
@@ -141,6 +142,16 @@ class CookieNames:
 
     def expired(self, name: str) -> Cookie:
         return Cookie(name, "", self.secure, 0)
+
+
+def parameters(query: str, errors: str = "strict") -> list[tuple[str, str]]:
+    """The parameters of a query that a stranger may have written (application/x-www-form-urlencoded), names and values, in order.
+
+    errors: what becomes of bytes that are no UTF-8. Raises ValueError: longer than MAX_QUERY, more than 64 parameters, no UTF-8.
+    """
+    if len(query) > MAX_QUERY:
+        raise ValueError("the query is too long")
+    return parse_qsl(query, keep_blank_values=True, max_num_fields=64, errors=errors)
 
 
 def same_origin_target(target: str) -> str | None:

@@ -11,12 +11,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from extproc.oidc.answers import Card, EndOwn, Page, ShowOwn
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
-from extproc.oidc.http import Request
+from extproc.oidc.http import Request, parameters
 from extproc.oidc.index import IndexEntry, open_entry
 from extproc.oidc.logout import expired
 from extproc.oidc.seal import KeyRing, Label, to_json
@@ -125,7 +125,10 @@ def chosen(application: Application, request: Request, session: Session, now: in
 
     What a form says stands in its address, so that its body need not be read.
     """
-    pairs = parse_qsl(request.query, keep_blank_values=True, max_num_fields=64, errors="replace")
+    try:
+        pairs = parameters(request.query, "replace")
+    except ValueError:
+        return None
     which, tokens = ([value for name, value in pairs if name == wanted] for wanted in ("end", "form"))
     if len(which) != 1 or len(tokens) != 1 or not _form_is_ours(application, session, tokens[0], now):
         return None

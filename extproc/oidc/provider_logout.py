@@ -21,7 +21,7 @@ from extproc.oidc.errors import (
     Misdirected,
     UnknownKey,
 )
-from extproc.oidc.http import Request
+from extproc.oidc.http import Request, parameters
 from extproc.oidc.id_token import MAX_AGE, check_audience, check_times, subject_of
 from extproc.oidc.index import sid_tags, subject_tags
 from extproc.oidc.jose import KeySet, SignedToken
@@ -137,9 +137,9 @@ def front_channel(application: Application, request: Request, session: Session |
     if request.method != "GET":
         raise MethodNotAllowed("GET")
     try:
-        fields = parse_qsl(request.query, keep_blank_values=True, max_num_fields=64, errors="strict")
+        fields = parameters(request.query)
     except ValueError:
-        raise InvalidLogout("the query is no UTF-8") from None
+        raise InvalidLogout("the query is too long, or no UTF-8") from None
     issuers, sids = ([value for key, value in fields if key == name] for name in ("iss", "sid"))
     if len(issuers) != 1 or len(sids) != 1 or not is_sid(sids[0]):
         raise InvalidLogout("one iss and one sid are needed (register frontchannel_logout_session_required)")

@@ -31,6 +31,7 @@ HANDLE_BYTES = 8
 MARK = 20  # characters by which Envoy compares a session cookie with an assertion
 FORMAT = 4  # of the inner layer; 3 has no generation, 2 no amr, 1 no access_issued either
 MAX_SEALED = 262_144  # bytes of it
+MAX_IDENTITY = 16_384  # bytes of its identity headers: more than most servers take, and each request makes them anew
 TOUCH_AFTER = 60  # seconds: last use is written at most this often
 
 
@@ -206,6 +207,7 @@ def _label(application: Application, session_id: SessionId) -> Label:
 
 def to_record(application: Application, session: Session, device: Device, entropy: bytes) -> Record:
     """entropy: 88 random bytes, 44 for each layer. Raises SessionTooLarge."""
+    check_identity(application, session)
     ring, s = application.ring, session
     entry = IndexEntry(application.name, s.issuer, s.subject, s.sid, s.created, device)
     sealed = ring.seal(dump(session), _label(application, s.id), entropy[:ENTROPY]).encode()
@@ -213,6 +215,16 @@ def to_record(application: Application, session: Session, device: Device, entrop
         raise SessionTooLarge(f"the session would take {len(sealed)} bytes of the store; {MAX_SEALED} are allowed")
     index = seal_entry(ring, s.id.key, entry, entropy[ENTROPY:])
     return Record(s.id.key, sealed, s.expires, s.touched, index, written_tags(ring, entry))
+
+
+def check_identity(application: Application, session: Session) -> None:
+    """Raises SessionTooLarge for more identity headers than an application could take."""
+    size = sum(len(header) + len(value) for header, value in application.identity_headers(session.claims))
+    if size > MAX_IDENTITY:
+        raise SessionTooLarge(
+            f"the identity headers would have {size} bytes; {MAX_IDENTITY} are allowed: name fewer claims in identity.headers, "
+            "or have the provider give fewer groups"
+        )
 
 
 def dump(session: Session) -> bytes:

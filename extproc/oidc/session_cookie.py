@@ -19,7 +19,7 @@ from extproc.oidc.application import Application
 from extproc.oidc.errors import SessionTooLarge
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.seal import Label
-from extproc.oidc.session import MAX_SEALED, Session, SessionId, dump, load, only, session_ids
+from extproc.oidc.session import MAX_SEALED, Session, SessionId, check_identity, dump, load, only, session_ids
 
 PIECES = 4  # at most, of one generation
 CHUNK = 3800  # bytes of one cookie's value; browsers keep 4096 of name and value
@@ -55,6 +55,7 @@ def data_cookies(
 
     Raises SessionTooLarge.
     """
+    check_identity(application, session)
     plain = dump(session)
     if len(plain) > MAX_SEALED:
         raise SessionTooLarge(f"the session has {len(plain)} bytes; {MAX_SEALED} are allowed")

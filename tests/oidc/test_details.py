@@ -23,7 +23,7 @@ from rig.tokens import (
 )
 
 from extproc.oidc.authorization import AuthorizationResponse, login_cookie, pending_of
-from extproc.oidc.claims import parse_object
+from extproc.oidc.claims import Claims, parse_object
 from extproc.oidc.decisions import decide
 from extproc.oidc.device import Device
 from extproc.oidc.errors import (
@@ -52,7 +52,7 @@ from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.provider_logout import EVENT, back_channel, posted, verify_logout_token
 from extproc.oidc.refresh import renewed
 from extproc.oidc.seal import KeyRing, Label, b64decode, b64encode
-from extproc.oidc.session import MAX_SEALED, SessionId, to_record
+from extproc.oidc.session import MAX_IDENTITY, MAX_SEALED, SessionId, to_record
 from extproc.oidc.session_cookie import session_cookies
 from extproc.oidc.step_up import Demand
 from extproc.oidc.token import RefreshResponse, TokenResponse, token_error
@@ -351,8 +351,8 @@ ONE_OF_EACH = "one iss and one sid are needed (register frontchannel_logout_sess
         (lambda: posted(EVIL.encode()), InvalidLogout, "one logout_token is needed"),
         (lambda: posted(b"logout_token=&logout_token=x"), InvalidLogout, "one logout_token is needed"),
         (lambda: framed("", method="POST"), MethodNotAllowed, "GET"),
-        (lambda: framed("iss=%FF"), InvalidLogout, "the query is no UTF-8"),
-        (lambda: framed("&".join(["a=1"] * 65)), InvalidLogout, "the query is no UTF-8"),
+        (lambda: framed("iss=%FF"), InvalidLogout, "the query is too long, or no UTF-8"),
+        (lambda: framed("&".join(["a=1"] * 65)), InvalidLogout, "the query is too long, or no UTF-8"),
         (lambda: framed(f"iss={ISSUER}"), InvalidLogout, ONE_OF_EACH),
         (lambda: framed(f"iss={ISSUER}&iss=&sid=s"), InvalidLogout, ONE_OF_EACH),
         (lambda: framed(f"iss={ISSUER}&sid=s&sid="), InvalidLogout, ONE_OF_EACH),
@@ -401,6 +401,25 @@ def test_of_a_method_that_an_endpoint_has_not(path, allowed):
 )
 def test_of_values(call, detail):
     assert said(call) == (ValueError, detail)
+
+
+def test_of_identity_headers_that_no_application_could_take():
+    """They are made anew for each request that the processor decides: a provider that says very much about a user would stall it."""
+    for size, fits in (
+        (MAX_IDENTITY - len("x-auth-sub") - len("alice") - len("x-auth-email"), True),
+        (MAX_IDENTITY, False),
+    ):
+        one = session(claims=Claims({"sub": "alice", "email": "x" * size}))
+        for keep in (
+            lambda one=one: to_record(APP, one, Device(), ENTROPY_BYTES * 2),
+            lambda one=one: session_cookies(APP, request(), one, NOW, ENTROPY_BYTES),
+        ):
+            if fits:
+                keep()
+            else:
+                kind, detail = said(keep)
+                assert kind is SessionTooLarge and detail.startswith("the identity headers would have ")
+                assert f"; {MAX_IDENTITY} are allowed: name fewer claims in identity.headers" in detail
 
 
 def test_of_a_session_that_is_too_large():

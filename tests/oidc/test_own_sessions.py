@@ -96,6 +96,13 @@ def test_a_button_of_our_page_ends_what_it_names():
         assert [cookie.name for cookie in decision.expired] == ["__Host-extproc-assertion-app"]
 
 
+@pytest.mark.parametrize("more", ["&" * 70, "&x=" + "x" * 16_384, "&%ff", "&end=others"])
+def test_a_query_of_any_kind_is_no_error(more):
+    sent = request(f"{HOME}?end={OTHERS}&form={TOKEN}{more}", **OURS)
+    decision = decide(APP, sent, SESSION, NOW)
+    assert isinstance(decision, EndOwn) if more == "&%ff" else decision.reason == "own_sessions_stale"
+
+
 @pytest.mark.parametrize(
     "headers",
     [
