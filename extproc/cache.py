@@ -97,9 +97,8 @@ class Cache(Generic[T]):
         except OIDCError as error:
             self._fail(error)
             raise
-        except (
-            Exception
-        ) as error:  # a bug: it backs off as any failure does, or all who ask would fetch one after another
+        except Exception as error:
+            # a bug backs off as any failure does, or all who ask would fetch one after another
             background.bug("provider_call_failed", error, provider=self._provider)
             failed = InvalidAnswer(f"what was fetched met an error of ours: {type(error).__qualname__}")
             self._fail(failed)
