@@ -58,8 +58,8 @@ from extproc.settings import Limits
 
 Work = Callable[[], object]
 Case = tuple[str, str, int, Callable[[int], Work]]  # place, shape, the most bytes, and what is counted for so many
-# of a provider's answer and of a session an eighth and less of their caps: what is not linear there shows, and callgrind takes its time
-BODY = Limits().response_bytes // 8
+# of a provider's answer and of a session a sixteenth of their caps: what is not linear there shows, and callgrind takes its time
+BODY = Limits().response_bytes // 16
 CLAIMS = MAX_SEALED // 16
 APP = application()
 KEYS = key_set(public("RS256"))
@@ -152,14 +152,22 @@ READERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "a worker's message": (BODY, channel.decode),
 }
 # what JSON as such costs is the same everywhere: each reader gets these, and one of them all
-MORE = ("many objects", "many deep objects", "many long numbers", "digits of a number", "escapes")
+CLAIMED = (
+    "not ASCII",
+    "many keys",
+    "many objects",
+    "many deep objects",
+    "many long numbers",
+    "digits of a number",
+    "escapes",
+)
 SOME = ("one text", "many keys", "many small numbers", "not ASCII", "deep lists")
 
 
 def documents() -> Iterator[Case]:
     for place, (most, read) in READERS.items():
         for shape, made in DOCUMENTS.items():
-            if shape in SOME or place == "UserInfo" or (place == "claims of a session" and shape in MORE):
+            if shape in (CLAIMED if place == "claims of a session" else SOME) or place == "UserInfo":
                 yield place, shape, most, lambda size, read=read, made=made: partial(read, made(size))  # type: ignore[misc]
 
 
