@@ -19,7 +19,10 @@ from rig.growth import Growth
 
 from extproc.dataplane import to_yaml
 
-pytestmark = pytest.mark.skipif(not there(), reason="valgrind is not installed (Debian: apt-get install valgrind)")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(not there(), reason="valgrind is not installed (Debian: apt-get install valgrind)"),
+]
 TESTS = Path(__file__).parents[1]
 LEAST = 2_000_000  # instructions: two requests of nothing
 DEAREST = 1000  # instructions for each byte of a head; the percent signs of a query, at 775, are what costs most
