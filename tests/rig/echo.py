@@ -7,8 +7,7 @@
 
 Its query tells it how to answer: echo-status=503, echo-delay=SECONDS, echo-cache=SECONDS (Cache-Control: public),
 echo-cookie=NAME (a cookie of its own), echo-size=BYTES (so much text instead), echo-events=1 (an event stream that never
-ends). It speaks WebSocket and sends every text
-back.
+ends), echo-hold=NAME (no answer until `release(NAME)`). It speaks WebSocket and sends every text back.
 """
 
 import asyncio
@@ -65,6 +64,14 @@ class Echo:
         self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
         self._thread = threading.Thread(target=self._run, name="echo", daemon=True)
         self._ends = asyncio.Event()
+        self._held: dict[str, asyncio.Event] = {}
+
+    def release(self, name: str) -> None:
+        """Lets the answers go that wait under this name, now and from now on."""
+        self._loop.call_soon_threadsafe(lambda: self._holding(name).set())
+
+    def _holding(self, name: str) -> asyncio.Event:
+        return self._held.setdefault(name, asyncio.Event())
 
     def seen(self, path: str) -> list[Received]:
         return [request for request in self.requests if request.path == path]
@@ -132,6 +139,8 @@ class Echo:
             await self._events(writer)
             return False
         await asyncio.sleep(float(query.get("echo-delay", 0)))
+        if "echo-hold" in query:
+            await self._holding(query["echo-hold"]).wait()
         size = int(query.get("echo-size", 0))
         text = b"x" * size if size else json.dumps(request.as_json()).encode()
         lines = [f"HTTP/1.1 {query.get('echo-status', '200')} Said", f"content-length: {len(text)}"]

@@ -58,6 +58,8 @@ Line = dict[str, Any]
 class Stack:
     """Nothing runs before `with`; nothing after."""
 
+    names: tuple[str, ...] = ("localhost", "127.0.0.1")  # in the certificate
+
     def __init__(
         self,
         provider: Provider | None = None,
@@ -149,9 +151,12 @@ class Stack:
         program = self.directory / "envoy"
         program.write_text(f'#!/bin/sh\nexec {self._binary or envoy_program()} "$@" --file-flush-interval-msec 50\n')
         program.chmod(0o755)
-        config = to_yaml(load(self.config))
-        self._envoy = EnvoyProcess(config, envoy=program, port=self.port, directory=self.directory)
+        self._envoy = EnvoyProcess(self.envoy_config(), envoy=program, port=self.port, directory=self.directory)
         return self._envoy.__enter__()
+
+    def envoy_config(self) -> str:
+        """The generated configuration; a test may have it otherwise."""
+        return to_yaml(load(self.config))
 
     def stop_envoy(self) -> None:
         self._envoy.__exit__(None, None, None)
@@ -239,7 +244,7 @@ class Stack:
         if self.authority is None:
             return None
         self.fingerprint = self.authority.issue(
-            "localhost", "127.0.0.1", certificate=self.directory / "tls.pem", key=self.directory / "tls.key"
+            *self.names, certificate=self.directory / "tls.pem", key=self.directory / "tls.key"
         )
         ca_file = self.directory / "ca.pem"
         ca_file.write_bytes(self.authority.pem)
