@@ -87,6 +87,9 @@ class People(Holding):
         with desk.browser.cookies.answers_late() as lines:
             well = self._ends_well(desk, application, person, callback)
         desk.late.append(Late(tuple(lines), application, person if well else None))
+        if well:  # the new session has ended the one before, and the browser does not know either of it yet
+            desk.signed[application] = None
+            desk.browser.cookies.drop(cookie_name("assertion", application))
 
     @rule(whom=whose, application=applications)
     def begins_a_login_and_the_answer_is_late(self, whom: int, application: str) -> None:
