@@ -8,7 +8,7 @@
 Sent: Sec-Fetch-* (not by an old browser: `WebUser(fetch_metadata=False)`), Accept, Origin on POST, as the page's
 Referrer-Policy lets it (null under no-referrer, and under same-origin to another origin). Kept: cookies by host,
 path, Secure (http on loopback counts as secure), SameSite with the default Lax, Max-Age and Expires, `__Host-` and
-`__Secure-`. The request target goes out byte for byte. Any name below .localhost is 127.0.0.1.
+`__Secure-`. The request target goes out byte for byte. Any name below .localhost or .test is 127.0.0.1.
 """
 
 import email.utils
@@ -420,7 +420,7 @@ class WebUser:
             headers["cookie"] = cookies
         extensions: dict[str, object] = {"target": target.encode()}
         connect = origin(url)
-        if (host := parts.hostname or "").endswith(".localhost"):
+        if (host := parts.hostname or "").endswith((".localhost", ".test")):
             connect = f"{parts.scheme}://127.0.0.1{':' + str(parts.port) if parts.port else ''}"
             extensions["sni_hostname"] = host
         answer = self._http.request(method, connect + "/", headers=headers, content=content, extensions=extensions)

@@ -1,0 +1,179 @@
+"""People at browsers: they sign in and out, sit down at each other's machines, use several tabs; their pages and answers may be slow."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+from rig.processes import wait_until
+from rig.webuser import REDIRECTS
+
+from stateful.holding import Holding
+from stateful.truth import APPLICATIONS, OF_MAIN, PEOPLE, Desk, Late, Violation, cookie_name
+from stateful.world import MFA
+
+MOST_AHEAD = 2400  # seconds: within every session's idle time
+
+whose = st.sampled_from((0, 0, 0, 1))
+applications = st.sampled_from(("app", "app", "app", "payroll", "partner"))
+people = st.sampled_from(PEOPLE)
+
+
+class People(Holding):
+    """Its rules are what people do."""
+
+    @rule(whom=whose, application=applications)
+    def signs_in(self, whom: int, application: str) -> None:
+        self._signs_in(self.desks[whom], application)
+        self._holds(self.desks[whom])
+
+    @rule(whom=whose, application=applications)
+    def signs_out(self, whom: int, application: str) -> None:
+        self._signs_out(self.desks[whom], application)
+        self._holds(self.desks[whom])
+
+    def _signs_out(self, desk: Desk, application: str) -> None:
+        if desk.signed[application] is None:
+            return
+        page = self.world.at(APPLICATIONS[application])
+        answer = desk.browser.navigate(page + "oauth2/logout", "POST", page=page, content=b"")
+        if application == "partner" and self.lied:
+            return
+        if answer.status_code not in (200, 303):
+            raise Violation("lockout", f"{answer.status_code} for a logout in {desk}")
+        for other in OF_MAIN if application in OF_MAIN else (application,):
+            desk.signed[other] = None
+
+    @rule(whom=whose, person=people, application=applications)
+    def hands_over(self, whom: int, person: str, application: str) -> None:
+        """Signs out everywhere; somebody else sits down and signs in."""
+        desk = self.desks[whom]
+        for name in ("app", "payroll", "partner"):
+            self._signs_out(desk, name)
+        desk.browser.user = person
+        self._signs_in(desk, application)
+        self._holds(desk)
+
+    @rule(whom=whose, application=applications)
+    def begins_a_login_in_another_tab(self, whom: int, application: str) -> None:
+        desk = self.desks[whom]
+        if desk.signed[application] is not None or (application == "partner" and self.lied):
+            return
+        prefix = self.world.at(APPLICATIONS[application])
+        answer = desk.browser.go(prefix + "other", stop=prefix + "oauth2/callback")
+        if answer.status_code not in REDIRECTS:
+            raise Violation("lockout", f"{answer.status_code} where a login of {desk} begins")
+        desk.begun.append((application, desk.person(application), answer.headers["location"]))
+        self._holds(desk)
+
+    @precondition(lambda self: any(desk.begun for desk in self.desks))
+    @rule(data=st.data())
+    def goes_on_with_that_login(self, data: st.DataObject) -> None:
+        desk = data.draw(st.sampled_from([desk for desk in self.desks if desk.begun]), "desk")
+        application, person, callback = desk.begun.pop(data.draw(st.integers(0, len(desk.begun) - 1), "login"))
+        if self._ends_well(desk, application, person, callback):
+            desk.signed[application] = person
+        self._holds(desk)
+
+    def _ends_well(self, desk: Desk, application: str, person: str, callback: str) -> bool:
+        answer = desk.browser.navigate(callback, page=self.world.main.url + "/")
+        well = answer.status_code == 303 and "/auth?" not in answer.headers["location"]
+        if well and application == "payroll" and person not in MFA:
+            raise Violation("demand", "a login without a second factor ends well")
+        return well
+
+    @precondition(lambda self: any(desk.begun for desk in self.desks))
+    @rule(data=st.data())
+    def goes_on_with_that_login_and_the_answer_is_late(self, data: st.DataObject) -> None:
+        desk = data.draw(st.sampled_from([desk for desk in self.desks if desk.begun]), "desk")
+        application, person, callback = desk.begun.pop(data.draw(st.integers(0, len(desk.begun) - 1), "login"))
+        with desk.browser.cookies.answers_late() as lines:
+            well = self._ends_well(desk, application, person, callback)
+        desk.late.append(Late(tuple(lines), application, person if well else None))
+        if well:  # the new session has ended the one before, and the browser does not know either of it yet
+            desk.signed[application] = None
+            desk.browser.cookies.drop(cookie_name("assertion", application))
+
+    @rule(whom=whose, application=applications)
+    def begins_a_login_and_the_answer_is_late(self, whom: int, application: str) -> None:
+        desk = self.desks[whom]
+        with desk.browser.cookies.answers_late() as lines:
+            desk.browser.navigate(self.world.at(f"{APPLICATIONS[application]}late"))
+        desk.late.append(Late(tuple(lines), application, None))
+
+    @precondition(lambda self: any(desk.late for desk in self.desks))
+    @rule(data=st.data())
+    def that_answer_comes(self, data: st.DataObject) -> None:
+        """What it sets is set. It may sign in whose callback it was, and nobody else; what it takes away is gone, as in any browser."""
+        desk = data.draw(st.sampled_from([desk for desk in self.desks if desk.late]), "desk")
+        late = desk.late.pop(data.draw(st.integers(0, len(desk.late) - 1), "answer"))
+        for url, lines in late.lines:
+            desk.browser.cookies.receive(url, lines)
+        for application in APPLICATIONS:
+            self._finds_out(desk, late, application)
+        self._holds(desk)
+
+    def _finds_out(self, desk: Desk, late: Late, application: str) -> None:
+        answer = desk.browser.fetch(
+            self.world.at(f"{APPLICATIONS[application]}oauth2/userinfo"), page=self.world.at("/")
+        )
+        user = answer.json()["sub"] if answer.status_code == 200 else None
+        expected = desk.signed[application]
+        could = {expected} | ({late.person} if late.application == application else set())
+        if user not in could and not (user is None and late.ends(application)):
+            raise Violation(
+                "lockout" if user is None else "identity", f"a late answer of {late.application}: {user} in {desk}"
+            )
+        desk.signed[application] = user
+
+    @rule(whom=whose, application=applications, lane=st.sampled_from(("processor", "processor", "either")), after=st.sampled_from((0, 0, 70)))  # fmt: skip
+    def opens_a_slow_page(self, whom: int, application: str, lane: str, after: int) -> None:
+        """After a while in which nobody asked for anything, maybe: then its answer writes down in a cookie that the session is in use.
+
+        Not where sessions are in a store: Envoy's clock stays, and takes no assertion from such a time.
+        """
+        if after and self.world.store == "cookie":
+            self._later(after)
+        self._opens_slowly(self.desks[whom], f"{APPLICATIONS[application]}slow", application, lane)
+
+    @rule(whom=whose)
+    def opens_a_slow_public_page(self, whom: int) -> None:
+        self._opens_slowly(self.desks[whom], "/public/slow", "app", "processor")
+
+    def _opens_slowly(self, desk: Desk, path: str, application: str, lane: str) -> None:
+        if lane == "processor":
+            desk.browser.cookies.drop(cookie_name("assertion", application))
+        slow = desk.browser.slow(self.world.at(path))
+        wait_until(lambda: slow.over or self.world.received(slow.number), 60, "a slow page")
+        self._arrived(desk.browser, slow.number, slow.url)
+        desk.slow.append(slow)
+
+    @precondition(lambda self: any(desk.slow for desk in self.desks))
+    @rule(data=st.data())
+    def that_page_ends(self, data: st.DataObject) -> None:
+        desk = data.draw(st.sampled_from([desk for desk in self.desks if desk.slow]), "desk")
+        slow = desk.slow.pop(data.draw(st.integers(0, len(desk.slow) - 1), "page"))
+        self.world.app.release(slow.number)
+        answer = slow.answer()
+        desk.browser.cookies.receive(slow.url, answer.headers.get_list("set-cookie"))
+        self._holds(desk)
+
+    @rule(whom=whose)
+    def assertions_run_out(self, whom: int) -> None:
+        """Nobody looks yet: the next request meets what has run out."""
+        self.desks[whom].unlooked = True
+        self.desks[whom].browser.cookies.drop(*(cookie_name("assertion", name) for name in APPLICATIONS))
+
+    @rule(seconds=st.sampled_from((50, 70, 280)))
+    def time_passes(self, seconds: int) -> None:
+        """Nobody looks yet: the next request meets what has run out."""
+        self._later(seconds)
+
+    def _later(self, seconds: int) -> None:
+        for desk in self.desks:
+            desk.unlooked = True
+        self.world.ahead = min(self.world.ahead + seconds, MOST_AHEAD)
+
+    @rule(whom=whose, path=st.sampled_from(("/x", "/payroll/x", "/oauth2/logout", "/oauth2/login", "/oauth2/userinfo", "/oauth2/sessions", "/payroll/oauth2/logout")), method=st.sampled_from(("GET", "GET", "POST", "HEAD")))  # fmt: skip
+    def a_script_asks(self, whom: int, path: str, method: str) -> None:
+        """With that browser's cookies and without Sec-Fetch-*, as curl does."""
+        desk = self.desks[whom]
+        with self._changes_nothing(desk, f"{method} {path} without a word of who asks"):
+            desk.browser.request(method, self.world.at(path), headers={"accept": "*/*"})

@@ -1,0 +1,71 @@
+"""What is true of each browser, and what a Violation of it is called.
+
+A Violation names what did not hold:
+- identity: a request reached the application as somebody else than who signed in last in that browser
+- lockout: a signed-in browser is not served, or a login does not end at the application
+- demand: a request reached pages that demand more than what was asked of it
+- asked: a request that no person made changed who is signed in
+- lives: the processor or Envoy ended, or the honest provider's users cannot sign in
+- answers: a 5xx that no provider's answer explains
+- work: a Cookie header costs more than work in proportion to its length
+"""
+
+from dataclasses import dataclass
+
+from stateful import paths
+from stateful.browser import Browser, Slow
+
+APPLICATIONS = paths.APPLICATIONS
+OF_MAIN = ("app", "payroll")
+PEOPLE = ("alice", "bob")
+
+
+class Violation(AssertionError):
+    """`kind` is the invariant."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """An answer of ours that a browser has not got yet: what it sets, and whose callback it was."""
+
+    lines: tuple[tuple[str, list[str]], ...]
+    application: str
+    person: str | None
+
+    def ends(self, application: str) -> bool:
+        """Whether it takes the session's cookie away."""
+        gone = f"{cookie_name('session', application)}=;"
+        return any(line.startswith(gone) for _, lines in self.lines for line in lines)
+
+
+class Desk:
+    """A browser, and what is true of it: who is signed in at which application."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+        self.signed: dict[str, str | None] = dict.fromkeys(APPLICATIONS)
+        self.becoming: str | None = None  # whose login is under way
+        self.unlooked = True  # something ran out, and nobody looked since
+        self.slow: list[Slow] = []
+        self.late: list[Late] = []
+        self.begun: list[tuple[str, str, str]] = []  # logins in other tabs: application, person, callback address
+
+    def person(self, application: str) -> str:
+        """Who its user would be there."""
+        return f"p-{self.browser.user}" if application == "partner" else self.browser.user
+
+    def __repr__(self) -> str:
+        return f"{self.browser.user}'s browser, signed in: {self.signed}"
+
+
+def application_of(path: str) -> str:
+    page = paths.page_of(path)
+    return next((name for name, prefix in APPLICATIONS.items() if prefix == page), "app")
+
+
+def cookie_name(kind: str, application: str, attempt: str = "") -> str:
+    return f"__Host-extproc-{kind}-{application}{attempt}"
