@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.heavy  # two minutes
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 

@@ -11,6 +11,7 @@ A Violation names what did not hold:
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from stateful import paths
 from stateful.browser import Browser, Slow
@@ -21,11 +22,14 @@ PEOPLE = ("alice", "bob")
 
 
 class Violation(AssertionError):
-    """`kind` is the invariant."""
+    """`kind` is the invariant; `raised` has all of this process."""
+
+    raised: ClassVar[list["Violation"]] = []
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(f"{kind}: {text}")
         self.kind = kind
+        self.raised.append(self)
 
 
 @dataclass(frozen=True, slots=True)
