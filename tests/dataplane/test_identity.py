@@ -371,3 +371,15 @@ def test_where_nobody_said_where_the_keys_are_every_key_of_the_ring_stands_in_th
             sent = f"{gateway.session('main')}; extproc-assertion-main={token}"
             assert gateway.client.get("/", cookie=sent).status == 200
     assert asked == []
+
+
+def test_rel_33_a_request_s_headers_have_the_bound_of_the_settings(world: World, asked: list[Asked]) -> None:
+    applications: dict[str, object] = {
+        "main": {"hosts": ["app.test"], "upstream": world.upstream.url, "provider": "main"}
+    }
+    bound = {"max_request_headers_kb": 16}
+    with world.gateway(f"bound-{time.monotonic_ns()}", applications, gateway=bound) as gateway:
+        cookie = gateway.cookie("main")
+        assert gateway.client.get("/", cookie=f"{cookie}; a={'x' * 15_000}").status == 200
+        assert gateway.client.get("/", cookie=f"{cookie}; a={'x' * 17_000}").status == 431
+    assert asked == []
