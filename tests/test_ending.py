@@ -85,7 +85,7 @@ class House:
 
     def browser(self):
         return request(
-            cookie="; ".join(f"{app.cookies.session}={self.held[name].id.value}" for name, app in self.apps.items())
+            cookie="; ".join(f"{app.cookies.session}={self.held[name].id.cookie}" for name, app in self.apps.items())
         )
 
     async def alive(self):

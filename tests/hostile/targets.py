@@ -4,6 +4,7 @@ Each says, beyond that, what must be true of whatever was read.
 """
 
 import json
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.provider_logout import posted
 from extproc.oidc.refusals import respond
 from extproc.oidc.seal import Label, b64decode, b64encode
-from extproc.oidc.session import SessionId
+from extproc.oidc.session import SessionId, session_ids
 from extproc.oidc.session_cookie import read_session
 from extproc.oidc.token import RefreshResponse, token_error
 from extproc.settings.loading import SettingsError, parse
@@ -33,20 +34,25 @@ from extproc.traces.otlp import BadExport, decode, unpack
 
 APP = application()
 KEYS = key_set(public("RS256"), public("ES256"))
+SESSION_TEXT = re.compile(rb"[A-Za-z0-9_-]{20}\.[A-Za-z0-9_-]{43}")
 
 
 def cookies(data: bytes) -> None:
     """A Cookie header: every cookie of ours that is in it is looked at."""
     asked = Request("app", False, "GET", "/", "app.example", (("cookie", data.decode("latin-1")),))
-    for name, value in asked.cookies(APP.cookies.prefix):
-        assert name.startswith(APP.cookies.prefix) and ";" not in name + value
-    SessionId.parse(asked.cookie(APP.cookies.session) or "")
+    for name, value in asked.cookies:
+        assert f"{name}={value}" in data.decode("latin-1") and not set(name + value) & set(' ;,="')
+        assert asked.cookie(name) in (None, value)
+    assert not session_ids(APP, asked) or SESSION_TEXT.search(data)
 
 
 def session_cookie(data: bytes) -> None:
     """The pieces of a session in cookies; none was made by our key."""
     pieces = data.decode("latin-1").split(";")
-    header = "; ".join(f"{name}={piece}" for name, piece in zip(APP.cookies.sessions, pieces, strict=False))
+    session_id = SessionId.of(b"s" * 32)
+    first = f"{APP.cookies.session}={session_id.cookie}"
+    data_of = (f"{APP.cookies.data(session_id.handle)}{n // 4}.{n % 4}={piece}" for n, piece in enumerate(pieces))
+    header = "; ".join((first, *data_of))
     asked = Request("app", False, "GET", "/", "app.example", (("cookie", header),))
     assert read_session(APP, asked) is None
 

@@ -23,7 +23,7 @@ SESSION = Session(
     SessionId.of(b"s" * 32), ISSUER, "alice", Claims({"sub": "alice"}), "idt", "at0", "rt0", NOW, NOW - 300, NOW + 43_200, NOW,
     access_issued=NOW - 300,
 )  # fmt: skip
-COOKIE = f"{REFRESHES.cookies.session}={SESSION.id.value}"
+COOKIE = f"{REFRESHES.cookies.session}={SESSION.id.cookie}"
 FETCH = {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty", "accept": "application/json"}
 
 

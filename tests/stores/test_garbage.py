@@ -298,7 +298,7 @@ async def test_whatever_a_store_raises_is_unavailable_and_never_no_session(error
 
 APP = application()
 ID = SessionId.of(b"s" * 32)
-RIGHT = [FORMAT, "https://idp.example", "alice", {"sub": "alice"}, "idt", "at", "rt", THEN, THEN, THEN + 9, "sid", THEN, "acr", THEN, ["pwd"]]  # fmt: skip
+RIGHT = [FORMAT, "https://idp.example", "alice", {"sub": "alice"}, "idt", "at", "rt", THEN, THEN, THEN + 9, "sid", THEN, "acr", THEN, ["pwd"], 0]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -309,9 +309,9 @@ JSON = st.recursive(
 def opened(data: bytes) -> list[Session | None]:
     """As a record, and as cookies."""
     sealed = APP.ring.seal(data, _label(APP, ID), bytes(ENTROPY)).encode()
-    plain = ID.value.encode() + data
-    cookie = APP.ring.seal(THEN.to_bytes(8, "big") + zlib.compress(plain), cookie_label(APP), bytes(ENTROPY))
-    asked = request(cookie=f"{APP.cookies.session}=1.{cookie}")
+    label = cookie_label(APP, ID, "session data")
+    cookie = APP.ring.seal(THEN.to_bytes(8, "big") + zlib.compress(data), label, bytes(ENTROPY))
+    asked = request(cookie=f"{APP.cookies.session}={ID.cookie}; {APP.cookies.data(ID.handle)}0.0=1.{cookie}")
     return [from_record(APP, ID, Record(ID.key, sealed, THEN + 9, THEN)), read_session(APP, asked)]
 
 
