@@ -173,7 +173,7 @@ class Refreshing:
             return
         unwritten, _ = self._unwritten[key]
         current = await self._sessions.reload(flight.application, session, self._now())
-        if current is not None and unwritten.access_issued >= current.access_issued:
+        if current is not None and unwritten.generation >= current.generation:
             await self._write(flight, unwritten)
         del self._unwritten[key]
 

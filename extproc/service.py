@@ -13,6 +13,7 @@ from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.bodies import Bodies
 from extproc.bridge import Bridge
+from extproc.contract import ENDPOINTS
 from extproc.doors import Door
 from extproc.lanes import KINDS
 from extproc.listener import Listener
@@ -67,6 +68,9 @@ def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
             logout_everywhere=settings.session.logout == "all",
             demand=_demand(application),
             userinfo_at_refresh=settings.providers[application.provider].userinfo == "refresh",
+            other_endpoints=tuple(
+                other.path_prefix + ENDPOINTS for other in settings.applications.values() if not other.exclude
+            ),
             sessions_per_user=settings.session.per_user,
         )
         for name, application in settings.applications.items()

@@ -37,7 +37,9 @@ from extproc.dataplane.typed import file, pack, seconds
 from extproc.settings import TLS, Settings
 
 _BUFFER = 1 << 17  # bytes a connection may hold in memory each way
-_HEADERS_COUNT = 100
+# Browsers send each cookie as a header of its own in HTTP/2 (a crumb), which Envoy counts from some release on; Chromium keeps
+# some 180 for a domain. With too few, whoever plants many small ones locks everybody out.
+_HEADERS_COUNT = 400
 
 
 def listeners(settings: Settings) -> list[Listener]:

@@ -15,8 +15,9 @@ _UTF8 = "|".join(
         rf"%[Ff](?:0%[9ABab][0-9A-Fa-f]|[1-3]{_MORE}|4%8[0-9A-Fa-f]){_MORE}{_MORE}",
     )
 )
-# A dot that leads a segment is followed by a letter sooner or later: some servers drop blanks, and ..%20 is .. to them.
-_SEGMENT = rf"(?:(?:\.*{_LETTER}|{_UTF8})(?:{_LETTER}|\.|%20|{_UTF8})*|\.*)"
+# A dot that leads a segment is followed by a letter sooner or later: some servers drop blanks, and ..%20 or ..+ is .. to them.
+_FIRST = _LETTER.replace("+", "")
+_SEGMENT = rf"(?:(?:\.*{_FIRST}|{_UTF8})(?:{_LETTER}|\.|%20|{_UTF8})*|\.*)"
 # uri-host and port (RFC 9110 section 7.2), names as DNS has them
 AUTHORITY = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})?"
 ESCAPED_SLASH = r"%(?:2[Ff]|5[Cc])"

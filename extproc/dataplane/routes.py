@@ -244,7 +244,7 @@ def _renewal(settings: Settings) -> list[HeaderValueOption]:
 
     The application's own Cache-Control gives way to it, or a shared cache would keep somebody's assertion.
     """
-    # a session that is in cookies comes with it, at most once a minute
+    # where sessions are in cookies, renewed tokens come with it, and once a minute the last use
     keys = (SET_COOKIE, *MORE_COOKIES) if settings.store.kind == "cookie" else (SET_COOKIE,)
     return [
         *(header("set-cookie", f"%DYNAMIC_METADATA({NAMESPACE}:{key})%", ADD) for key in keys),

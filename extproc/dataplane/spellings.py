@@ -43,6 +43,12 @@ def _any(*alternatives: str) -> str:
 # What an overlong form of an ASCII character in three to six bytes begins with.
 _LONG = _any(_bytes("e0"), _bytes("f0", "80"), _bytes("f8", "80", "80"), _bytes("fc", "80", "80", "80"))
 
+
+def _overlong(first: str, last: str) -> str:
+    """ASCII characters as overlong UTF-8, by its first byte of two, and the last byte of each length."""
+    return _any(_bytes(first, last), _LONG + _bytes("80" if first == "c0" else "81", last))
+
+
 _HIDDEN_DOT = _any(
     _ascii("2e"),
     _bytes("c0", "[26ae]e"),
@@ -62,7 +68,10 @@ _SEPARATOR = _any(
     _unicode("ff0f|ff3c|2044|2215"),
 )
 _BLANK = _any(
-    _ascii("0[1-9a-f]|1[0-9a-f]|20|7f|85|a0|ad"),
+    r"\+",  # a blank to form decoders
+    _ascii("0[1-9a-f]|1[0-9a-f]|20|2b|7f|85|a0|ad"),
+    _overlong("c0", "8[1-9a-f]|9[0-9a-f]|a0|ab"),
+    _overlong("c1", "bf"),
     _bytes("c2", "85|a0|ad"),
     _bytes("e2") + _any(_bytes("80", "8[0-9a-f]|a[89f]"), _bytes("81", "9f|a0")),
     _bytes("e1", "9a", "80"),
@@ -70,10 +79,18 @@ _BLANK = _any(
     _bytes("ef", "bb", "bf"),
     _unicode("1680|200[0-9a-f]|202[89f]|205f|2060|3000|feff"),
 )
-_NUL = _ascii("00")
+_NUL = _any(_ascii("00"), _overlong("c0", "80"))
 # What a server may cut off a segment, or the path, with all that follows.
-_CUT = _any("[;?#]", _ascii("3b|3f|23|00"), _bytes("c0", "[37bf]b"), _bytes("ef", "bc", "9b"), _unicode("ff1b"))
-_STREAM = _any(":", _ascii("3a")) + _any("[:$]", _ascii("3a|24"))
+_CUT = _any(
+    "[;?#]",
+    _ascii("3b|3f|23|00"),
+    _overlong("c0", "[37bf][bf]|[26ae]3|80"),
+    _bytes("ef", "bc", "9b|9f|83"),
+    _unicode("ff1b|ff1f|ff03"),
+)
+_COLON = _any(":", _ascii("3a"), _overlong("c0", "ba"), _bytes("ef", "bc", "9a"), _unicode("ff1a"))
+_DOLLAR = _any(r"\$", _ascii("24"), _overlong("c0", "a4"), _bytes("ef", "bc", "84"), _unicode("ff04"))
+_STREAM = _COLON + _any(_COLON, _DOLLAR)
 _AHEAD = rf"(?:{_BLANK}|{_NUL})*"
 _REST = rf"(?:(?:{_SEPARATOR}|{_CUT}|{_STREAM}).*)?"
 _FILLING = rf"(?:\.|{_HIDDEN_DOT}|{_BLANK})"
@@ -86,7 +103,7 @@ _PIECES = rf"{_PERCENT}(?:[0-9a-f]?|u[0-9a-f]{{0,3}}){_PERCENT}(?:u00)?(?:3[0-9]
 def dot_segments(path_prefix: str) -> str:
     """Paths below the prefix in which a segment may be read as `.` or `..`.
 
-    Yes: /..;x/a  /%252e%252e/a  /..%2f  /a%255c..  /..%00  /.%20./a  /%25%32%65/a
+    Yes: /..;x/a  /%252e%252e/a  /..%2f  /a%255c..  /..%00  /..%c0%80/a  /.%20./a  /..+/a  /%25%32%65/a
     No:  /.../a   /v1..2/x   /.well-known/x   /a/.hidden   /..hidden   /file%20name   /a;v=1/b   /a%3Bb   /job/a%252Fb   /100%25/a
     """
     return rf"{re.escape(path_prefix)}(?i:(?:.*{_SEPARATOR})?{_DOTS}{_REST}|.*{_PIECES}.*)"
@@ -100,11 +117,12 @@ def pieces(path_prefix: str) -> str:
 def readings(path_prefix: str, segments: Sequence[str]) -> str:
     """Paths below the prefix that may be read as these segments below it, and what is below those.
 
-    payroll: yes: /PAYROLL/x  /payroll;a=b/x  /payroll%3b/x  /payroll%2e/x  /payroll%20/x  /%2570ayroll/x  /;/payroll  /payroll
+    payroll: yes: /PAYROLL/x  /payroll;a=b/x  /payroll%3b/x  /payroll%2e/x  /payroll%20/x  /payroll%c0%80/x  /+payroll/x
+                  /%2570ayroll/x  /;/payroll  /payroll
              no:  /payrolls/x  /my/payroll/x  /payroll-2/x  /payroll.json  /pay/roll
     """
     lead = rf"(?:{_FILLING}*(?:{_SEPARATOR}|{_CUT}[^/]*/))*(?:{_FILLING}*{_CUT}[^/]*{_SEPARATOR})?{_AHEAD}"
-    tail = rf"(?:\+|{_FILLING})*"
+    tail = rf"{_FILLING}*"
     between = rf"{tail}(?:(?:{_CUT}|{_STREAM})[^/]*)?{_SEPARATOR}{lead}"
     return rf"{re.escape(path_prefix)}(?i:{lead}{between.join(map(_name, segments))}{tail}{_REST})"
 

@@ -36,6 +36,7 @@ class Application:
     logout_everywhere: bool = True  # of this browser's sessions with the same provider
     demand: Demand = NOTHING
     userinfo_at_refresh: bool = False
+    other_endpoints: tuple[str, ...] = ()  # what the paths of the endpoints of other applications begin with
     sessions_per_user: int | None = None  # at this application; the oldest ends when there are more
 
     @cached_property
@@ -46,6 +47,10 @@ class Application:
     def endpoints(self) -> str:
         """What the paths of our own endpoints begin with."""
         return self.path_prefix + "oauth2/"
+
+    @cached_property
+    def all_endpoints(self) -> tuple[str, ...]:
+        return (self.endpoints, *self.other_endpoints)
 
     @cached_property
     def origin(self) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from extproc.oidc.application import Application
 from extproc.oidc.errors import InvalidCallback, StateMismatch
-from extproc.oidc.http import MAX_QUERY, Cookie, Request, same_origin_target
+from extproc.oidc.http import MAX_QUERY, Cookie, Request, as_envoy_reads, same_origin_target
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.seal import Label, b64decode, b64encode, expand, to_json
 
@@ -96,7 +96,7 @@ def unpacked(trace: str) -> str:
 def return_target(application: Application, target: str) -> str:
     """Where a login ends: the target when it is ours, not too long and no endpoint of ours; else the application's start page."""
     accepted = same_origin_target(target) if len(target) <= MAX_RETURN_TO else None
-    if accepted is None or accepted.startswith(application.endpoints):
+    if accepted is None or as_envoy_reads(accepted.partition("?")[0]).startswith(application.all_endpoints):
         return application.path_prefix
     return accepted
 

@@ -154,6 +154,17 @@ def parameters(query: str, errors: str = "strict") -> list[tuple[str, str]]:
     return parse_qsl(query, keep_blank_values=True, max_num_fields=64, errors=errors)
 
 
+def as_envoy_reads(path: str) -> str:
+    """A path without dot segments as Envoy chooses a route by it: what is unreserved is decoded (RFC 3986 section 6.2.2), `//` is `/`."""
+    decoded = re.sub(r"%[0-9A-Fa-f]{2}", lambda escape: _unreserved(escape[0]), path)
+    return re.sub(r"/{2,}", "/", decoded)
+
+
+def _unreserved(escape: str) -> str:
+    char = chr(int(escape[1:], 16))
+    return char if re.fullmatch(r"[A-Za-z0-9._~-]", char) else escape
+
+
 def same_origin_target(target: str) -> str | None:
     """A return URL as we accept it: an absolute path on our own origin, byte for byte; None for everything else.
 

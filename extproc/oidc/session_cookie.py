@@ -1,4 +1,4 @@
-"""The whole session in the browser: sealed, compressed, in at most four cookies. There is no record of it anywhere else.
+"""The whole session in the browser: sealed, compressed, in at most four cookies of data. There is no record of it anywhere else.
 
 - The session cookie has the session's id, as where sessions are in a store. A login alone sets it, and only an end takes it away.
 - Data cookies have the rest, sealed with the id: `data-NAME.HANDLE.GENERATION.PIECE`. A generation begins with each renewal of the

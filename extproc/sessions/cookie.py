@@ -74,7 +74,7 @@ class CookieSessions:
 
     async def reload(self, application: Application, session: Session, now: int) -> Session | None:
         successor = await self._successors.get(application, session, now)
-        newer = successor is not None and successor.access_issued >= session.access_issued
+        newer = successor is not None and successor.generation >= session.generation
         known = successor if successor is not None and newer else session
         return _unless_over(known, await self.tombstones.buried(known.keys(application.ring), now))
 

@@ -12,11 +12,11 @@ from typing import Protocol
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session, from_record, to_record
+from extproc.oidc.session import Session, dump, from_record, load, to_record
 from extproc.sessions import SessionStore
 
 GRACE = 600  # seconds: new cookies come with the application's answer, and that may take its time
-MOST = 5_000  # in memory; beyond it the oldest goes
+MOST, MOST_BYTES = 5_000, 64_000_000  # in memory; beyond them the oldest goes
 
 
 class Successors(Protocol):
@@ -58,7 +58,8 @@ class OwnSuccessors:
     """In memory: another process knows nothing of them."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[int, Session]] = {}
+        self._known: dict[bytes, tuple[int, int, bytes]] = {}  # until when, the last use, the session as it is dumped
+        self._bytes = 0
 
     async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
         return True  # within a process there is one refresh of a session at a time
@@ -67,11 +68,17 @@ class OwnSuccessors:
         """Nothing: lock() takes none."""
 
     async def get(self, application: Application, session: Session, now: int) -> Session | None:
-        until, known = self._known.get(session.id.key, (0, session))
-        return known if until > now else None
+        until, touched, known = self._known.get(session.id.key, (0, 0, b""))
+        return load(known, session.id, touched) if until > now else None
 
     async def put(self, application: Application, session: Session, now: int) -> None:
-        self._known.pop(session.id.key, None)
-        self._known[session.id.key] = (now + GRACE, session)
-        while len(self._known) > MOST or next(iter(self._known.values()))[0] <= now:
-            del self._known[next(iter(self._known))]
+        self._forget(session.id.key)
+        known = dump(session)
+        self._known[session.id.key] = (now + GRACE, session.touched, known)
+        self._bytes += len(known)
+        while len(self._known) > MOST or self._bytes > MOST_BYTES or next(iter(self._known.values()))[0] <= now:
+            self._forget(next(iter(self._known)))
+
+    def _forget(self, key: bytes) -> None:
+        if key in self._known:
+            self._bytes -= len(self._known.pop(key)[2])

@@ -17,6 +17,7 @@ from extproc.settings.providers import ProviderSettings
 from extproc.settings.store import CookieSettings, SQLiteSettings, StoreSettings, shares_tombstones
 from extproc.settings.types import MAXIMUM_WORKERS, Listen, Model, Name, Workers
 
+COOKIE_HEADERS_KB = 48
 MINIMUM_SECRET = 32  # bytes
 HOW_TO_MAKE_ONE = "make one with: openssl rand -base64 48"
 
@@ -73,6 +74,8 @@ class Settings(Model):
                 raise ValueError(
                     f"applications.{name}.provider: there is no provider {application.provider!r}; there are: {known}"
                 )
+            if "extproc-" in name:
+                raise ValueError(f"applications.{name}: a name with extproc- in it looks like a cookie of ours")
             if not application.exclude:
                 host = urlsplit(self.url(name)).hostname or ""
                 host = f"[{host}]" if ":" in host else host
@@ -87,6 +90,11 @@ class Settings(Model):
         if self.session.per_user is not None and isinstance(self.store, CookieSettings):
             raise ValueError(
                 "session.per_user: with store.kind cookie nobody can count sessions; leave it out, or choose store.kind sqlite or redis"
+            )
+        if isinstance(self.store, CookieSettings) and self.gateway.max_request_headers_kb < COOKIE_HEADERS_KB:
+            raise ValueError(
+                f"gateway.max_request_headers_kb: with store.kind cookie {COOKIE_HEADERS_KB} or more are needed: a browser may send two "
+                "generations of a session, or be answered 431 until its cookies end"
             )
         self._check_backchannel_logout()
         self._check_overlaps()

@@ -68,6 +68,13 @@ PAYROLL = [
     "/a/%2e%2e;/payroll/x",
 ]
 MORE_PAYROLL = [
+    "/payroll%c0%80/x",
+    "/payroll%c0%a0/x",
+    "/payroll%ef%bc%9fx",
+    "/payroll%ef%bc%9a%ef%bc%9a/x",
+    "/payroll%c0%ba%c0%ba/x",
+    "/+payroll/x",
+    "/payroll+/x",
     "/PayRoll",
     "/payroll;/",
     "/payroll.",
@@ -104,6 +111,14 @@ STATIC = [
     "/static/%252e%252e/private",
 ]
 MORE_STATIC = [
+    "/static/..%c0%80/private",
+    "/static/..%c0%bf/private",
+    "/static/..%c0%a3/private",
+    "/static/..%c0%a0/private",
+    "/static/..%ef%bc%9fx/private",
+    "/static/..+/private",
+    "/static/+../private",
+    "/static/..%2b/private",
     "/static/.%2e;x=y/private",
     "/static/%2E%2E%3Bx/private",
     "/static/%2e%2e;",

@@ -40,7 +40,8 @@ def test_old_tls_is_refused(tls: Gateway, world: World) -> None:
         Client(tls.client.port, tls=context).get("/")
 
 
-def test_http_2_is_spoken_and_its_cookie_crumbs_are_one_header(tls: Gateway, world: World, asked: list[Asked]) -> None:
+def h2_get(tls: Gateway, world: World, cookies: list[str]) -> str:
+    """The status of GET / over HTTP/2 with each cookie as a crumb of its own; `reset` where Envoy resets the stream."""
     context = world.authority.context()
     context.set_alpn_protocols(["h2"])
     with (
@@ -51,16 +52,39 @@ def test_http_2_is_spoken_and_its_cookie_crumbs_are_one_header(tls: Gateway, wor
         connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         connection.initiate_connection()
         head = [(":method", "GET"), (":path", "/"), (":authority", "app.test"), (":scheme", "https")]
-        crumbs = [("cookie", "a=1"), ("cookie", tls.cookie("main")), ("cookie", "b=2")]
-        connection.send_headers(1, head + crumbs, end_stream=True)
+        connection.send_headers(1, [*head, *(("cookie", cookie) for cookie in cookies)], end_stream=True)
         stream.sendall(connection.data_to_send())
-        status = None
-        while status is None:
+        while True:
             for event in connection.receive_data(stream.recv(65536)):
                 if isinstance(event, h2.events.ResponseReceived):
-                    status = dict(event.headers)[":status"]
-    assert (status, asked) == ("200", [])
+                    return str(dict(event.headers)[":status"])
+                if isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
+                    return "reset"
+
+
+def test_http_2_is_spoken_and_its_cookie_crumbs_are_one_header(tls: Gateway, world: World, asked: list[Asked]) -> None:
+    assert h2_get(tls, world, ["a=1", *tls.cookie("main").split("; "), "b=2"]) == "200"
+    assert asked == []
     assert world.upstream.received[0].values("cookie") == ["a=1; b=2"]
+
+
+def test_cook_26_as_many_small_cookies_as_a_browser_keeps_lock_nobody_out(
+    tls: Gateway, world: World, asked: list[Asked]
+) -> None:
+    """Newer Envoys count each crumb as a header."""
+    small = [f"c{number}=1" for number in range(250)]
+    assert h2_get(tls, world, [*small, *tls.cookie("main").split("; ")]) == "200"
+    assert asked == []
+
+
+def test_rel_33_crumbs_have_the_bound_of_all_headers_together(tls: Gateway, world: World, asked: list[Asked]) -> None:
+    """The oldest Envoy does not count them, and HPACK has each of them in a byte."""
+    crumb = "a=" + "b" * 998
+    assert h2_get(tls, world, [crumb] * 50) == "303"
+    asked.clear()
+    for many in ([crumb] * 70, [crumb] * 350, ["extproc-session-main=x"] * 5000):
+        assert h2_get(tls, world, many) in ("431", "reset")
+    assert asked == [] and world.upstream.received == []
 
 
 def test_the_plain_listener_sends_everybody_to_https(tls: Gateway, world: World, asked: list[Asked]) -> None:

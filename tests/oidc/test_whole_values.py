@@ -251,10 +251,18 @@ def test_what_is_a_navigation(headers, navigates):
         ("return_to=/a&x=" + "a" * 16_369, "/a"),
         ("return_to=/a&x=" + "a" * 16_370, "/"),
         ("return_to=/a/../oauth2/logout", "/"),
+        ("return_to=/%256fauth2/logout", "/"),
+        ("return_to=/%256F%2561uth2%2F%256cogout", "/"),
+        ("return_to=/wiki/oauth2/logout", "/"),
+        ("return_to=/wiki//oauth2/logout", "/"),
+        ("return_to=/wiki/%256fauth2/logout?a=b", "/"),
+        ("return_to=/a?b=/oauth2/logout", "/a?b=/oauth2/logout"),
+        ("return_to=/oauth/x", "/oauth/x"),
     ],
 )
 def test_redi_01_where_a_login_that_was_asked_for_ends(query, target):
-    assert decide(application(), request("/oauth2/login?" + query), None, NOW).return_to == target
+    app = application(other_endpoints=("/wiki/oauth2/", "/oauth2/"))
+    assert decide(app, request("/oauth2/login?" + query), None, NOW).return_to == target
 
 
 @pytest.mark.parametrize(

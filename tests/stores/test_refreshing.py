@@ -32,7 +32,7 @@ from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryTombstones
 from extproc.sessions.sqlite import SQLiteStore
 from extproc.sessions.stored import StoredSessions
-from extproc.sessions.successors import GRACE, MOST, OwnSuccessors, SharedSuccessors
+from extproc.sessions.successors import GRACE, MOST, MOST_BYTES, OwnSuccessors, SharedSuccessors
 
 APP = application(refresh_margin=30)
 FORWARDS = application(refresh_margin=30, forward_access_token=True, assertion_lifetime=0)
@@ -535,6 +535,21 @@ async def test_refr_05_in_cookies_an_older_generation_neither_renews_nor_ends_an
     await gateway.aclose()
 
 
+async def test_refr_05_in_cookies_a_clock_that_is_set_back_signs_nobody_out(provider, opener):
+    """The newer generation came at an earlier time."""
+    gateway = Gateway(opener, provider)
+    store = opener()
+    party = gateway.process(CookieSessions(store, SharedSuccessors(store)))
+    old = await gateway.signs_in(replace(SESSION, access_issued=LATER + 60, access_expires=LATER + 61))
+    gateway.now = LATER + 200
+    new = after(old, await gateway.ask(party, old))
+    assert subject(await gateway.ask(party, old)) == subject(await gateway.ask(party, new)) == "alice"
+    gateway.now = LATER - 600
+    assert subject(await gateway.ask(party, old)) == "alice"
+    assert len(set(provider.grants)) == len(provider.grants)
+    await gateway.aclose()
+
+
 async def test_in_cookies_a_request_that_changes_nothing_sets_no_session(provider, opener):
     """Finding 31: whatever it set would be the session of when it came, and its answer may take an hour."""
     gateway = Gateway(opener, provider)
@@ -554,6 +569,11 @@ async def test_what_became_of_old_cookies_is_known_for_a_while_and_of_not_too_ma
     newest, oldest = (replace(SESSION, id=SessionId.of(n.to_bytes(32, "big"))) for n in (MOST + 1, 1))
     assert await own.get(APP, oldest, NOW) is None and await own.get(APP, newest, NOW + GRACE - 1) == newest
     assert await own.get(APP, newest, NOW + GRACE) is None
+    large = replace(SESSION, id_token="x" * 250_000)
+    for number in range(MOST_BYTES // 250_000 + 10):
+        await own.put(APP, replace(large, id=SessionId.of(number.to_bytes(32, "big"))), NOW)
+    assert await own.get(APP, replace(large, id=SessionId.of(bytes(32))), NOW) is None
+    assert MOST_BYTES * 0.99 < sum(len(known) for _, _, known in own._known.values()) <= MOST_BYTES
 
 
 async def test_in_cookies_a_refused_refresh_token_ends_the_session_for_every_copy(provider, opener):
