@@ -10,8 +10,9 @@ The rules:
    in a value, and ask for the rules of `__Host-` by the name alone: if a comma separated, a neighbouring host could
    plant a cookie of ours inside one of its own. What looks like a cookie of ours behind a comma goes to nobody.
 2. A cookie is handed on only if it is exactly one of ours: with the prefix that the scheme of its application's url asks
-   for, of an application of the settings, and with a value that we could have made: base64url and dots. So no value holds
-   a name, and what a neighbouring host plants without `__Host-` counts for nothing on https.
+   for, of an application of the settings, and with a value that holds no name. So what a neighbouring host plants without
+   `__Host-` counts for nothing on https. What a value is made of, character by character, is for the processor to look
+   at, and here for a session's mark and an assertion's end alone: each character costs Envoy some 60 instructions.
 3. An assertion is handed on only beside the session that it was made for: see MARK in oidc/session.py. An answer that
    comes late may set the assertion of somebody who has signed out.
 4. An assertion, or a session, that came twice makes no assertion count: somebody may have planted one. The processor then
@@ -29,7 +30,7 @@ from envoy_data_plane.envoy.extensions.filters.http.lua.v3 import Lua, LuaPerRou
 
 from extproc.contract import COOKIES
 from extproc.dataplane.typed import text
-from extproc.oidc.assertion import MARK_AT
+from extproc.oidc.assertion import MARK_AT, SIGNATURE
 from extproc.oidc.session import ID_LENGTH, MARK
 from extproc.settings import Settings
 
@@ -51,20 +52,34 @@ local kinds = {
 
 -- what is known of the cookies of one request
 local function nothing()
-  return {ours = {}, logins = {}, counts = {}, sessions = {}, assertions = {}, asserted = {}}
+  return {ours = {}, logins = {}, counts = {}, marks = {}, assertions = {}, asserted = {}}
 end
 
--- takes a cookie of ours, if it is exactly one
-local function take(known, pair, secure)
-  if #pair > 4300 then return end
-  local name, value = match(pair, "^([%%w_.-]+)=([%%w_.-]+)[ \\t]*$")
-  if name == nil then return end
-  local kind, rest = match(name, "^(%%l+)%%-(.+)$", secure and 16 or 9)
-  if kind == nil then return end
-  local pattern, most = kinds[kind][1], kinds[kind][2]
-  local application = match(rest, pattern)
-  if application == nil or applications[application] ~= secure then return end
-  local cookie = name .. "=" .. value
+-- whether a value holds this character
+local function holds(value, char) return find(value, char, 1, true) ~= nil end
+
+-- the name and the value of a pair that begins with no blank; nil where we could not have made the value
+local function split(pair)
+  local equals, last = find(pair, "=", 1, true), #pair
+  if equals == nil or last > 4300 then return end
+  while byte(pair, last) == 32 or byte(pair, last) == 9 do last = last - 1 end
+  local value = sub(pair, equals + 1, last)
+  if value == "" or holds(value, "=") or holds(value, ",") or holds(value, " ") then return end
+  return sub(pair, 1, equals - 1), value
+end
+
+-- jwt_authn leaves out what stands behind a token, so an assertion has to end with its signature
+local function ends_well(value)
+  return match(sub(value, -%(signature)d), "^%%.[%%w_-]+$")
+end
+
+-- the mark of a session, if it can be one
+local function mark_of(value)
+  return #value == %(length)d and byte(value, %(mark)d + 1) == 46 and sub(value, 1, %(mark)d)
+end
+
+-- puts a cookie of ours where it belongs
+local function keep_one(known, kind, application, cookie, value)
   if kind == "login" then
     known.logins[#known.logins + 1] = cookie
     return
@@ -77,17 +92,29 @@ local function take(known, pair, secure)
     known.assertions[application] = count == 1 and {cookie, value}
     return
   end
-  if kind == "session" then known.sessions[application] = count == 1 and value end
-  if count <= most then known.ours[#known.ours + 1] = cookie end
+  if kind == "session" then known.marks[application] = count == 1 and mark_of(value) end
+  if count <= kinds[kind][2] then known.ours[#known.ours + 1] = cookie end
+end
+
+-- takes a cookie of ours, if it is exactly one
+local function take(known, pair, secure)
+  local name, value = split(pair)
+  if name == nil then return end
+  local kind, rest = match(name, "^(%%l+)%%-(.+)$", secure and 16 or 9)
+  if kind == nil then return end
+  local application = match(rest, kinds[kind][1])
+  if application == nil or applications[application] ~= secure then return end
+  if kind == "assertion" and not ends_well(value) then return end
+  if kind == "session" and not match(sub(value, 1, %(length)d + 1), "^[%%w_.-]+$") then return end
+  keep_one(known, kind, application, name .. "=" .. value, value)
 end
 
 -- whether an assertion is of the session beside it: the mark stands at the head of both
 local function belongs(known, application)
-  local session, assertion = known.sessions[application], known.assertions[application]
-  if not session or not assertion then return false end
+  local mark, assertion = known.marks[application], known.assertions[application]
+  if not mark or not assertion then return false end
   local payload = find(assertion[2], ".", 1, true)
-  return payload ~= nil and #session == %(length)d and byte(session, %(mark)d + 1) == 46
-    and sub(assertion[2], payload + %(mark_at)d, payload + %(mark_end)d) == sub(session, 1, %(mark)d)
+  return sub(assertion[2], payload + %(mark_at)d, payload + %(mark_end)d) == mark
 end
 
 -- jwt_authn takes what follows the name to the end of the value as the token: each assertion is the last in a value
@@ -179,6 +206,7 @@ def _code(settings: Settings, send: str) -> str:
         "header": COOKIES,
         "mark": MARK,
         "length": MARK + 1 + ID_LENGTH,
+        "signature": 1 + SIGNATURE,
         "mark_at": MARK_AT + 1,
         "mark_end": MARK_AT + MARK,
         "send": send,

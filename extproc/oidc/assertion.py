@@ -24,6 +24,7 @@ MAX_BYTES = (
 )
 LASTS = "lasts"  # the claim that bounds a request, in milliseconds from then on; no identity header is called so
 SESSION = "session"  # the first claim: the handle of the session
+SIGNATURE = 86  # characters of it, 64 bytes (RFC 8032)
 MARK_AT = 16  # where the handle begins in the payload's text
 Header = tuple[str, str]
 
