@@ -118,7 +118,7 @@ def _held(plan: Plan, count: int) -> list[Result]:
         peak: dict[str, float] = {}
         held = asyncio.run(_crowd(ours, provider, count, rate, pids, peak))
         over = time.time()
-        wait_until(lambda: _gauge(ours, "held.callback") == 0, 10, "the held lane to empty")
+        wait_until(lambda: _gauge(ours, "held.callback") == 0, 60, "the held lane to empty")
         answered = watch()
     lost = count - held
     watched = [(took, word) for at, took, word in answered if idle < at < over]
