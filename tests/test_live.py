@@ -56,7 +56,7 @@ class Store:
 
 def opening(name: str) -> wire.ProcessingRequest:
     request = wire.ProcessingRequest()
-    cookie = f"{APP.cookies.session}={PEOPLE[name].id.value}"
+    cookie = f"{APP.cookies.session}={PEOPLE[name].id.cookie}"
     said = {":method": "GET", ":path": "/chat", ":authority": "app.example", "upgrade": "websocket", COOKIES: cookie}
     for key, value in said.items():
         header = request.request_headers.headers.headers.add()

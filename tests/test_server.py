@@ -349,8 +349,8 @@ def test_a_provider_that_is_away_is_503_with_retry_after(serving):
     serving(test, provider=FakeProvider(None))
 
 
-COOKIE = {COOKIES: "__Host-extproc-session-app=" + "A" * 43}
-SIGNED_IN = {COOKIES: f"__Host-extproc-session-app={SessionId.of(b's' * 32).value}"}
+COOKIE = {COOKIES: f"__Host-extproc-session-app={SessionId.of(b'a' * 32).cookie}"}
+SIGNED_IN = {COOKIES: f"__Host-extproc-session-app={SessionId.of(b's' * 32).cookie}"}
 
 
 def test_a_busy_store_is_asked_again_in_the_held_lane(serving):

@@ -71,7 +71,7 @@ def test_a_continue_is_what_envoy_reads():
 
 
 def test_a_continue_has_as_many_cookies_as_the_route_has_places_for():
-    cookies = tuple(Cookie(f"c{n}", "v", True) for n in range(5))
+    cookies = tuple(Cookie(f"c{n}", "v", True) for n in range(1 + len(MORE_COOKIES)))
     said = theirs_of(Continue("session", (), (), cookies)).dynamic_metadata.to_dict()[NAMESPACE]
     assert [said[key] for key in (SET_COOKIE, *MORE_COOKIES)] == [cookie.header() for cookie in cookies]
     with pytest.raises(ValueError, match="zip"):

@@ -55,7 +55,7 @@ PENDING = pending()
 
 
 def cookie(known: Session) -> str:
-    return f"{APP.cookies.session}={known.id.value}"
+    return f"{APP.cookies.session}={known.id.cookie}"
 
 
 HEADS = {
