@@ -36,7 +36,8 @@ class Siblings(Stack):
         return f"https://{EVIL}:{self.port}{path}"
 
     @contextmanager
-    def chromium(self) -> Iterator[BrowserContext]:
-        with browser(self, f"--host-resolver-rules=MAP *.{DOMAIN} 127.0.0.1") as context:
+    def chromium(self, *flags: str) -> Iterator[BrowserContext]:
+        """flags: more of the command line."""
+        with browser(self, f"--host-resolver-rules=MAP *.{DOMAIN} 127.0.0.1", *flags) as context:
             context.set_default_timeout(60_000)
             yield context
