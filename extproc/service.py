@@ -69,7 +69,9 @@ def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
             demand=_demand(application),
             userinfo_at_refresh=settings.providers[application.provider].userinfo == "refresh",
             other_endpoints=tuple(
-                other.path_prefix + ENDPOINTS for other in settings.applications.values() if not other.exclude
+                other.path_prefix + ENDPOINTS
+                for other in settings.applications.values()
+                if not other.exclude and other is not application
             ),
             sessions_per_user=settings.session.per_user,
         )

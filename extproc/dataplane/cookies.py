@@ -30,7 +30,7 @@ from envoy_data_plane.envoy.extensions.filters.http.lua.v3 import Lua, LuaPerRou
 
 from extproc.contract import COOKIES
 from extproc.dataplane.typed import text
-from extproc.oidc.assertion import MARK_AT, SIGNATURE
+from extproc.oidc.assertion import FIRST_CLAIM, MARK_AT, SIGNATURE
 from extproc.oidc.session import ID_LENGTH, MARK
 from extproc.settings import Settings
 
@@ -68,9 +68,9 @@ local function split(pair)
   return sub(pair, 1, equals - 1), value
 end
 
--- jwt_authn leaves out what stands behind a token, so an assertion has to end with its signature
-local function ends_well(value)
-  return match(sub(value, -%(signature)d), "^%%.[%%w_-]+$")
+-- jwt_authn leaves out empty pieces and what stands before a token: an assertion begins as a token does, and ends with its signature
+local function is_token(value)
+  return byte(value, 1) == 101 and match(sub(value, -%(signature)d), "^%%.[%%w_-]+$")
 end
 
 -- the mark of a session, if it can be one
@@ -104,7 +104,7 @@ local function take(known, pair, secure)
   if kind == nil then return end
   local application = match(rest, kinds[kind][1])
   if application == nil or applications[application] ~= secure then return end
-  if kind == "assertion" and not ends_well(value) then return end
+  if kind == "assertion" and not is_token(value) then return end
   if kind == "session" and not match(sub(value, 1, %(length)d + 1), "^[%%w_.-]+$") then return end
   keep_one(known, kind, application, name .. "=" .. value, value)
 end
@@ -114,7 +114,7 @@ local function belongs(known, application)
   local mark, assertion = known.marks[application], known.assertions[application]
   if not mark or not assertion then return false end
   local payload = find(assertion[2], ".", 1, true)
-  return sub(assertion[2], payload + %(mark_at)d, payload + %(mark_end)d) == mark
+  return sub(assertion[2], payload + 1, payload + %(mark_end)d) == "%(first_claim)s" .. mark
 end
 
 -- jwt_authn takes what follows the name to the end of the value as the token: each assertion is the last in a value
@@ -207,7 +207,7 @@ def _code(settings: Settings, send: str) -> str:
         "mark": MARK,
         "length": MARK + 1 + ID_LENGTH,
         "signature": 1 + SIGNATURE,
-        "mark_at": MARK_AT + 1,
+        "first_claim": FIRST_CLAIM,
         "mark_end": MARK_AT + MARK,
         "send": send,
         "bound": settings.gateway.max_request_headers_kb * 1024,

@@ -17,7 +17,8 @@ _UTF8 = "|".join(
 )
 # A dot that leads a segment is followed by a letter sooner or later: some servers drop blanks, and ..%20 or ..+ is .. to them.
 _FIRST = _LETTER.replace("+", "")
-_SEGMENT = rf"(?:(?:\.*{_FIRST}|{_UTF8})(?:{_LETTER}|\.|%20|{_UTF8})*|\.*)"
+_LEAD = rf"(?:[.+]|{_UTF8})*"
+_SEGMENT = rf"(?:{_LEAD}{_FIRST}(?:{_LETTER}|\.|%20|{_UTF8})*|(?:{_UTF8})(?:%20|{_UTF8})*|\.*)"
 # uri-host and port (RFC 9110 section 7.2), names as DNS has them
 AUTHORITY = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{0,5})?"
 ESCAPED_SLASH = r"%(?:2[Ff]|5[Cc])"

@@ -45,7 +45,7 @@ _LONG = _any(_bytes("e0"), _bytes("f0", "80"), _bytes("f8", "80", "80"), _bytes(
 
 
 def _overlong(first: str, last: str) -> str:
-    """ASCII characters as overlong UTF-8, by its first byte of two, and the last byte of each length."""
+    """ASCII characters as overlong UTF-8, by its first byte of two, and its last byte, whose high bits some decoders ignore."""
     return _any(_bytes(first, last), _LONG + _bytes("80" if first == "c0" else "81", last))
 
 
@@ -70,8 +70,8 @@ _SEPARATOR = _any(
 _BLANK = _any(
     r"\+",  # a blank to form decoders
     _ascii("0[1-9a-f]|1[0-9a-f]|20|2b|7f|85|a0|ad"),
-    _overlong("c0", "8[1-9a-f]|9[0-9a-f]|a0|ab"),
-    _overlong("c1", "bf"),
+    _overlong("c0", "[048c][1-9a-f]|[159d][0-9a-f]|[26ae][0b]"),
+    _overlong("c1", "[37bf]f"),
     _bytes("c2", "85|a0|ad"),
     _bytes("e2") + _any(_bytes("80", "8[0-9a-f]|a[89f]"), _bytes("81", "9f|a0")),
     _bytes("e1", "9a", "80"),
@@ -79,17 +79,17 @@ _BLANK = _any(
     _bytes("ef", "bb", "bf"),
     _unicode("1680|200[0-9a-f]|202[89f]|205f|2060|3000|feff"),
 )
-_NUL = _any(_ascii("00"), _overlong("c0", "80"))
+_NUL = _any(_ascii("00"), _overlong("c0", "[048c]0"))
 # What a server may cut off a segment, or the path, with all that follows.
 _CUT = _any(
     "[;?#]",
     _ascii("3b|3f|23|00"),
-    _overlong("c0", "[37bf][bf]|[26ae]3|80"),
+    _overlong("c0", "[37bf][bf]|[26ae]3|[048c]0"),
     _bytes("ef", "bc", "9b|9f|83"),
     _unicode("ff1b|ff1f|ff03"),
 )
-_COLON = _any(":", _ascii("3a"), _overlong("c0", "ba"), _bytes("ef", "bc", "9a"), _unicode("ff1a"))
-_DOLLAR = _any(r"\$", _ascii("24"), _overlong("c0", "a4"), _bytes("ef", "bc", "84"), _unicode("ff04"))
+_COLON = _any(":", _ascii("3a"), _overlong("c0", "[37bf]a"), _bytes("ef", "bc", "9a"), _unicode("ff1a"))
+_DOLLAR = _any(r"\$", _ascii("24"), _overlong("c0", "[26ae]4"), _bytes("ef", "bc", "84"), _unicode("ff04"))
 _STREAM = _COLON + _any(_COLON, _DOLLAR)
 _AHEAD = rf"(?:{_BLANK}|{_NUL})*"
 _REST = rf"(?:(?:{_SEPARATOR}|{_CUT}|{_STREAM}).*)?"
@@ -129,7 +129,7 @@ def readings(path_prefix: str, segments: Sequence[str]) -> str:
 
 def _name(segment: str) -> str:
     """Without the characters that URL parsers drop wherever they are: tab, line feed, carriage return, and NUL."""
-    return rf"(?:{_ascii('0[09ad]')})*".join(map(_character, segment))
+    return rf"(?:{_any(_ascii('0[09ad]'), _overlong('c0', '[048c][09ad]'))})*".join(map(_character, segment))
 
 
 _OTHER_CASE = {"i": _bytes("c4", "b[01]"), "k": _bytes("e2", "84", "aa"), "s": _bytes("c5", "bf")}

@@ -25,7 +25,8 @@ MAX_BYTES = (
 LASTS = "lasts"  # the claim that bounds a request, in milliseconds from then on; no identity header is called so
 SESSION = "session"  # the first claim: the handle of the session
 SIGNATURE = 86  # characters of it, 64 bytes (RFC 8032)
-MARK_AT = 16  # where the handle begins in the payload's text
+FIRST_CLAIM = b64encode(f'{{"{SESSION}":"'.encode())  # how the payload's text begins
+MARK_AT = len(FIRST_CLAIM)  # where the handle begins in it
 Header = tuple[str, str]
 
 

@@ -111,6 +111,11 @@ class Session:
         """Whether the login that it came of is enough for the application."""
         return application.demand.met(self.acr, self.auth_time, now, application.client.clock_skew)
 
+    @property
+    def age_of_tokens(self) -> tuple[int, int]:
+        """By which two states of a session are told apart: the later one is larger. Of one generation the clock decides."""
+        return self.generation, self.access_issued
+
     def stale_touch(self, now: int) -> bool:
         return self.outdated or now >= self.touched + TOUCH_AFTER
 

@@ -3,11 +3,13 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from extproc.contract import MORE_COOKIES
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
+from extproc.oidc.errors import SessionTooLarge
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Record, Session
@@ -52,8 +54,9 @@ class CookieSessions:
         return cookies
 
     def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
-        if session.outdated:  # the same generation, sealed with the newest key
-            return self.renewed(application, request, replace(session, touched=now), now)
+        if session.outdated:
+            with suppress(SessionTooLarge):  # it began when more was allowed, and ends with its key
+                return self.renewed(application, request, replace(session, touched=now), now)
         used = used_cookie(application, session, now, secrets.token_bytes(ENTROPY))
         return (used, *left_over(application, request, session))[:MAX_SET]
 
@@ -74,7 +77,7 @@ class CookieSessions:
 
     async def reload(self, application: Application, session: Session, now: int) -> Session | None:
         successor = await self._successors.get(application, session, now)
-        newer = successor is not None and successor.generation >= session.generation
+        newer = successor is not None and successor.age_of_tokens >= session.age_of_tokens
         known = successor if successor is not None and newer else session
         return _unless_over(known, await self.tombstones.buried(known.keys(application.ring), now))
 

@@ -75,7 +75,9 @@ class Settings(Model):
                     f"applications.{name}.provider: there is no provider {application.provider!r}; there are: {known}"
                 )
             if "extproc-" in name:
-                raise ValueError(f"applications.{name}: a name with extproc- in it looks like a cookie of ours")
+                raise ValueError(
+                    f"applications.{name}: a name with extproc- in it looks like a cookie of ours; choose another"
+                )
             if not application.exclude:
                 host = urlsplit(self.url(name)).hostname or ""
                 host = f"[{host}]" if ":" in host else host

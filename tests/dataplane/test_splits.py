@@ -69,6 +69,8 @@ PAYROLL = [
 ]
 MORE_PAYROLL = [
     "/payroll%c0%80/x",
+    "/payroll%c0%20/x",
+    "/pay%c0%80roll/x",
     "/payroll%c0%a0/x",
     "/payroll%ef%bc%9fx",
     "/payroll%ef%bc%9a%ef%bc%9a/x",
@@ -112,6 +114,10 @@ STATIC = [
 ]
 MORE_STATIC = [
     "/static/..%c0%80/private",
+    "/static/..%c0%20/private",
+    "/static/..%c0%00/private",
+    "/static/..%c1%3f/private",
+    "/static/..%c0%3a%c0%3a/private",
     "/static/..%c0%bf/private",
     "/static/..%c0%a3/private",
     "/static/..%c0%a0/private",
