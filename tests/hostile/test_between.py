@@ -143,7 +143,9 @@ TABLE = (
     Case("provider", "login", ("close",), "502 provider_unreachable", after=20),
     Case("provider", "login", ("reset",), "502 provider_unreachable", requests=True),
     Case("provider", "login", ("stall",), "504 provider_timeout"),
-    Case("store", "page", ("reset", "corrupt", "stall", "lost"), "503 store_unavailable"),
+    Case("store", "page", ("reset", "corrupt", "stall"), "503 store_unavailable"),
+    # the keeper of the connections may find out within the deadline, and the retry has a new one
+    Case("store", "page", ("lost",), f"503 store_unavailable|{THERE}"),
     Case("store", "login", ("close", "refuse", "hole"), "503 store_unavailable"),
     Case("keys", "fast", ("corrupt", "stall"), THERE),
     Case("collector", "login", ("refuse", "stall"), THERE),
