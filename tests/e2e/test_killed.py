@@ -84,7 +84,7 @@ class Gateway:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes")
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always")
     settings = {"workers": 2, "store": {"path": None, "kind": "redis", "servers": [server.address]}}
     with server, Stack(Liar(behind=False), settings=settings) as stack, ExitStack() as undo:
         cookies = []

@@ -43,14 +43,14 @@ def sign_out(user: WebUser, stack: Stack) -> httpx.Response:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path, "--appendonly", "yes") as running:
+    with RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, RedisServer]]:
     """For tests that leave both as they found them."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes")
+    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always")
     with server, Stack(Liar(), settings=kept_in(server)) as stack:
         yield stack, server
 

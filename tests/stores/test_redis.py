@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -67,7 +68,7 @@ async def well(store: RedisStore, seconds: float = 60) -> None:
 @pytest.fixture
 def server(tmp_path: Path):
     """One that keeps its data over a restart."""
-    with RedisServer(tmp_path, "--appendonly", "yes") as running:
+    with RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as running:
         yield running
 
 
@@ -267,6 +268,22 @@ async def test_a_certificate_of_another_authority_is_refused(redis_servers: Serv
             await store.get(record().key, NOW)
 
 
+async def commands(stream: trio.SocketStream) -> AsyncIterator[bytes]:
+    """The name of each command that a client sends, however they come in pieces (RESP: arrays of bulk strings)."""
+    unread = b""
+    async for data in stream:
+        unread += data
+        while (array := re.match(rb"\*(\d+)\r\n", unread)) is not None:
+            words, at = [], array.end()
+            while len(words) < int(array[1]) and (length := re.compile(rb"\$(\d+)\r\n").match(unread, at)) is not None:
+                at = length.end() + int(length[1]) + 2
+                words.append(unread[length.end() : at - 2])
+            if len(words) < int(array[1]) or at > len(unread):
+                break
+            unread = unread[at:]
+            yield words[0].upper()
+
+
 @pytest.mark.parametrize(
     "reply",
     [
@@ -290,10 +307,11 @@ async def test_whatever_else_a_server_says_is_unavailable_and_its_words_stay_out
 
     async def answer(stream: trio.SocketStream) -> None:
         with contextlib.suppress(trio.BrokenResourceError):
-            async for data in stream:
-                if b"HELLO" not in data and not reply:
-                    return
-                await stream.send_all(hello if b"HELLO" in data else b"+PONG\r\n" if b"PING" in data else reply)
+            async with contextlib.aclosing(commands(stream)) as names:
+                async for name in names:
+                    if name != b"HELLO" and not reply:
+                        return
+                    await stream.send_all(hello if name == b"HELLO" else b"+PONG\r\n" if name == b"PING" else reply)
 
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
