@@ -142,7 +142,7 @@ def test_signing_out_the_whole_realm_or_disabling_a_user_ends_sessions_at_their_
 
 @ONE_KIND
 def test_a_session_that_keycloak_let_expire_for_idleness_ends_at_its_refresh(stack: Stack, operator: Operator) -> None:
-    operator.change_realm(ssoSessionIdleTimeout=1)
+    operator.change_realm(ssoSessionIdleTimeout=20)  # a login has to fit into it
     with stack.user() as user:
         signs_in(stack, user)
         session = Kept(stack).session(user)
