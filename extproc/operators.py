@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import trio
 
 from extproc.oidc.index import open_entry, sid_tags, subject_tags
-from extproc.oidc.session import Record
+from extproc.oidc.session_record import Record
 from extproc.sessions import Sessions
 from extproc.sessions.opening import open_sessions
 from extproc.sessions.stored import StoredSessions

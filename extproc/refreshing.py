@@ -173,7 +173,7 @@ class Refreshing:
             return
         unwritten, _ = self._unwritten[key]
         current = await self._sessions.reload(flight.application, session, self._now())
-        if current is not None and unwritten.age_of_tokens >= current.age_of_tokens:
+        if current is not None and unwritten.recency >= current.recency:
             await self._write(flight, unwritten)
         del self._unwritten[key]
 

@@ -137,7 +137,7 @@ class Worker:
         try:
             await self._hear(start, spans)
         finally:
-            self.handle.kill()  # whoever says nothing any more cannot be told anything either
+            self.handle.kill()  # a worker that sends nothing any more takes no order either
             self.ended.set()
             for event in (self._prepared, self._serving, self._answered, self._taken):
                 event.set()

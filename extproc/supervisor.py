@@ -197,7 +197,7 @@ class Supervisor:
             self._traces.add_otlp(otlp)
         except BadExport:
             telemetry.log(logging.ERROR, "spans_lost")
-        except Exception as error:  # of a worker's; the page of traces is the only one who misses them
+        except Exception as error:  # a worker's spans are missing on the page of traces, and nothing else is
             background.report("worker spans", error)
 
 

@@ -153,7 +153,7 @@ class Worker:
             self._say(Failed(str(error)))
         except ConnectionError:
             pass  # killed, with something of ours unread
-        except Exception as error:  # a worker that cannot do as it is told goes, and the supervisor starts another
+        except Exception as error:  # the worker cannot carry out an order: it ends, and the supervisor starts another
             background.report("obeying", error)
             self._say(Failed(f"it met {type(error).__qualname__}"))
         finally:

@@ -23,7 +23,8 @@ from extproc.oidc.device import Device
 from extproc.oidc.http import Cookie
 from extproc.oidc.id_token import UserInfo
 from extproc.oidc.jose import SignedToken
-from extproc.oidc.session import Session, SessionId, to_record
+from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session_record import to_record
 from extproc.oidc.token import RefreshResponse, TokenResponse, code_grant
 from extproc.refreshing import Flight
 from extproc.sessions.redis.server import Login

@@ -41,7 +41,7 @@ local find, byte, sub, match, gsub, concat = string.find, string.byte, string.su
 -- the applications; true: its cookies begin with __Host-
 local applications = {%(applications)s}
 
--- what follows the kind in a name, and how many are handed on of an application; of logins, which one of all, the last
+-- what follows the kind in a name, and how many of an application are handed on; of logins, how many of all applications, the newest
 local kinds = {
   session = {"^([^.]+)$", 3},
   assertion = {"^([^.]+)$", 1},
@@ -68,7 +68,7 @@ local function split(pair)
   return sub(pair, 1, equals - 1), value
 end
 
--- jwt_authn leaves out empty pieces and what stands before a token: an assertion begins as a token does, and ends with its signature
+-- jwt_authn leaves out empty pieces and what stands before a token: so an assertion begins as a token does, and ends with its signature
 local function is_token(value)
   return byte(value, 1) == 101 and match(sub(value, -%(signature)d), "^%%.[%%w_-]+$")
 end
@@ -78,8 +78,8 @@ local function mark_of(value)
   return #value == %(length)d and byte(value, %(mark)d + 1) == 46 and sub(value, 1, %(mark)d)
 end
 
--- puts a cookie of ours where it belongs
-local function keep_one(known, kind, application, cookie, value)
+-- notes a cookie of ours by its kind
+local function note(known, kind, application, cookie, value)
   if kind == "login" then
     known.logins[#known.logins + 1] = cookie
     return
@@ -106,7 +106,7 @@ local function take(known, pair, secure)
   if application == nil or applications[application] ~= secure then return end
   if kind == "assertion" and not is_token(value) then return end
   if kind == "session" and not match(sub(value, 1, %(length)d + 1), "^[%%w_.-]+$") then return end
-  keep_one(known, kind, application, name .. "=" .. value, value)
+  note(known, kind, application, name .. "=" .. value, value)
 end
 
 -- whether an assertion is of the session beside it: the mark stands at the head of both

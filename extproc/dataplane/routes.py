@@ -1,19 +1,19 @@
 """Virtual hosts and routes: the policy of every request is the route that Envoy chose, so nobody guesses a path twice.
 
 A virtual host has, in this order:
-0. 400 for a Host that is no host with a port;
-1. our own endpoints, of every application, the longest first: no assertion is looked at, so the processor is never
+1. 400 for a Host that is no host with a port;
+2. our own endpoints, of every application, the longest first: no assertion is looked at, so the processor is never
    skipped, and they end in a 404 of Envoy's own, so a code or a logout reaches no application, whatever prefixes
    there are;
-2. 400 for what a server might read as a dot segment, where every application rejects that;
-3. the applications, the longest path_prefix first, each with
+3. 400 for what a server might read as a dot segment, where every application rejects that;
+4. the applications, the longest path_prefix first, each with
    - the redirect from /wiki to /wiki/,
    - 400 for escaped slashes, where another application keeps them, and likewise for dot segments,
    - 400 for what its upstream might read as a path of another application that asks more of a user,
    - its public paths, one route each,
    - its live streams that end with their session: no assertion is looked at, so the processor is always asked,
    - its pages;
-4. a 403 for CONNECT and a 404, so that no request is without a route.
+5. a 403 for CONNECT and a 404, so that no request is without a route.
 Unlisted hosts get 421.
 """
 

@@ -3,7 +3,7 @@
 Such a split by path is as good as the upstream's reading of paths: what Envoy takes for a path of the outer application
 may be one of the inner application there. What counts as asking more: a login (exclude and public_paths), another provider,
 acr_values, max_age, prompt and authorization_params, but those that only say how the provider's pages look. What does not: how
-long requests and streams may last, and what the application is told of a user.
+long requests and streams may last, and which identity headers the application gets.
 """
 
 from collections.abc import Sequence

@@ -9,8 +9,9 @@ from extproc.oidc.assertion import ALG, SESSION, jwks
 from extproc.oidc.errors import OIDCError, StoreUnavailable
 from extproc.oidc.http import Request
 from extproc.oidc.jose import KeySet, SignedToken
-from extproc.oidc.session import Session, SessionId, from_record, only, session_ids
+from extproc.oidc.session import Session, SessionId, only, session_ids
 from extproc.oidc.session_cookie import read_session
+from extproc.oidc.session_record import from_record
 from extproc.sessions.opening import open_sessions
 from extproc.sessions.sqlite import read_only
 from extproc.settings import CookieSettings, Settings, SQLiteSettings

@@ -81,9 +81,7 @@ def explain(settings: Settings, asked: Asked) -> Iterator[Step]:
     if path != (parts.path or "/"):
         yield Step(f"Envoy reads the path as {path}")
     if re.search(r"/\.\.?;", path):
-        yield Step(
-            "Envoy 1.40 resolves ..; as it does .., and Envoy 1.36 leaves it; what follows is for the one that leaves it"
-        )
+        yield Step("Envoy 1.40 resolves ..; as it does .., and Envoy 1.36 leaves it; what follows is for Envoy 1.36")
     target = path + (f"?{parts.query}" if parts.query else "")
     request = Request("", False, asked.method, target, parts.netloc.rpartition("@")[2], _forwarded(headers))
     chosen = choose(front, request)

@@ -20,7 +20,8 @@ from extproc.oidc.http import Request, parameters
 from extproc.oidc.index import IndexEntry, open_entry
 from extproc.oidc.logout import expired
 from extproc.oidc.seal import KeyRing, Label, to_json
-from extproc.oidc.session import Record, Session, handle_of
+from extproc.oidc.session import Session, handle_of
+from extproc.oidc.session_record import Record
 
 PATH = "sessions"
 OTHERS, EVERYWHERE = "others", "everywhere"

@@ -1,37 +1,28 @@
-"""Session: what a login establishes. The browser holds a 256-bit id, the store a record in two layers under the id's SHA-256.
+"""Session: what a login establishes. The browser holds a 256-bit id, a store the session itself (session_record.py) under the id's SHA-256.
 
 A session also has a handle, the head of that SHA-256. It is public: it stands in the session cookie beside the id, and in each identity
 assertion that is made for the session, which counts beside that cookie alone.
-
-The inner layer, `sealed`, has the tokens and claims, and opens only with the id that the browser holds: a stolen store opens nothing,
-and neither does the server's own key. The outer layer, `index` and `tags`, is the server's, see index.py.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from extproc.oidc.application import Application
 from extproc.oidc.authorization import MAX_PLANTED, PendingAuthorization
-from extproc.oidc.claims import Claims, number
-from extproc.oidc.device import Device
-from extproc.oidc.errors import SessionTooLarge
+from extproc.oidc.claims import Claims
 from extproc.oidc.http import Request
 from extproc.oidc.id_token import UserInfo, claims_of, verify_id_token
-from extproc.oidc.index import IndexEntry, seal_entry, sid_tags, subject_tags, written_tags
+from extproc.oidc.index import sid_tags, subject_tags
 from extproc.oidc.jose import KeySet
-from extproc.oidc.seal import ENTROPY, KeyRing, Label, b64encode, to_json
+from extproc.oidc.seal import KeyRing, b64encode
 from extproc.oidc.token import TokenResponse
 
 ID_BYTES = 32
 ID_LENGTH = 43  # of its text
 HANDLE_BYTES = 8
 MARK = 20  # characters by which Envoy compares a session cookie with an assertion
-FORMAT = 4  # of the inner layer; 3 has no generation, 2 no amr, 1 no access_issued either
-MAX_SEALED = 262_144  # bytes of it
-MAX_IDENTITY = 16_384  # bytes of its identity headers: more than most servers take, and each request makes them anew
 TOUCH_AFTER = 60  # seconds: last use is written at most this often
 
 
@@ -112,8 +103,8 @@ class Session:
         return application.demand.met(self.acr, self.auth_time, now, application.client.clock_skew)
 
     @property
-    def age_of_tokens(self) -> tuple[int, int]:
-        """By which two states of a session are told apart: the later one is larger. Of one generation the clock decides."""
+    def recency(self) -> tuple[int, int]:
+        """Orders two states of one session, the later the larger: by generation, and within one by the clock."""
         return self.generation, self.access_issued
 
     def stale_touch(self, now: int) -> bool:
@@ -187,151 +178,4 @@ def establish(
         acr=id_token.acr,
         access_issued=now,
         amr=id_token.amr,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A session as a store keeps it: opaque bytes under a key, with the times by which it ends and the tags by which it is found.
-
-    A tag has 32 bytes. A record that a version before them wrote has no index and no tags.
-    """
-
-    key: bytes
-    sealed: bytes = field(repr=False)
-    expires: int
-    touched: int
-    index: bytes = field(default=b"", repr=False)
-    tags: tuple[bytes, ...] = field(default=(), repr=False)
-
-
-def _label(application: Application, session_id: SessionId) -> Label:
-    # the id is half of the key: the record opens only for the browser that holds it
-    return Label("session", application.name, session_id.key.hex(), secret=session_id.value.encode())
-
-
-def to_record(application: Application, session: Session, device: Device, entropy: bytes) -> Record:
-    """entropy: 88 random bytes, 44 for each layer. Raises SessionTooLarge."""
-    check_identity(application, session)
-    ring, s = application.ring, session
-    entry = IndexEntry(application.name, s.issuer, s.subject, s.sid, s.created, device)
-    sealed = ring.seal(dump(session), _label(application, s.id), entropy[:ENTROPY]).encode()
-    if len(sealed) > MAX_SEALED:
-        raise SessionTooLarge(f"the session would take {len(sealed)} bytes of the store; {MAX_SEALED} are allowed")
-    index = seal_entry(ring, s.id.key, entry, entropy[ENTROPY:])
-    return Record(s.id.key, sealed, s.expires, s.touched, index, written_tags(ring, entry))
-
-
-def check_identity(application: Application, session: Session) -> None:
-    """Raises SessionTooLarge for more identity headers than an application could take."""
-    size = sum(len(header) + len(value) for header, value in application.identity_headers(session.claims))
-    if size > MAX_IDENTITY:
-        raise SessionTooLarge(
-            f"the identity headers would have {size} bytes; {MAX_IDENTITY} are allowed: name fewer claims in identity.headers, "
-            "or have the provider give fewer groups"
-        )
-
-
-def dump(session: Session) -> bytes:
-    """The session but for its id and its last use, which each kind of store keeps in its own way."""
-    s = session
-    fields = [
-        FORMAT,
-        s.issuer,
-        s.subject,
-        s.claims.values,
-        s.id_token,
-        s.access_token,
-        s.refresh_token,
-        s.access_expires,
-        s.created,
-        s.expires,
-        s.sid,
-        s.auth_time,
-        s.acr,
-        s.access_issued,
-        s.amr,
-        s.generation,
-    ]
-    return to_json(fields).encode()
-
-
-def from_record(application: Application, session_id: SessionId, record: Record) -> Session | None:
-    """None: another key's, another application's or a damaged record, which is as if there were none."""
-    sealed = record.sealed.decode("ascii", "replace")
-    opened = application.ring.open(sealed, _label(application, session_id), limit=2_000_000)
-    if opened is None:
-        return None
-    return load(opened, session_id, record.touched, outdated=not application.ring.newest(sealed))
-
-
-def load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool = False) -> Session | None:
-    """Only for bytes that were sealed by us. None: a format that this version does not know, or one with other values in it."""
-    try:
-        session = _load(data, session_id, touched, outdated=outdated)
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return None
-    return session if session is not None and _is_one(session) else None
-
-
-def _is_one(s: Session) -> bool:
-    """Whether each value is of its kind: whoever reads one of them later has no boundary of its own."""
-    texts = (s.issuer, s.subject, s.id_token, s.access_token)
-    maybe = (s.refresh_token, s.sid, s.acr)
-    numbers = (s.access_expires, s.created, s.expires, s.access_issued, s.generation)
-    return (
-        all(isinstance(text, str) for text in (*texts, *s.amr))
-        and all(isinstance(text, str | None) for text in maybe)
-        and all(type(each) is int for each in numbers)
-        and (s.auth_time is None or number(s.auth_time) is not None)
-        and isinstance(s.claims.values, dict)
-    )
-
-
-def _load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool) -> Session | None:
-    version, *fields = json.loads(data)
-    if version not in (1, 2, 3, FORMAT):
-        return None
-    if version == 1:
-        fields.append(fields[7])  # created: its tokens are those of the login
-    if version < 3:
-        fields.append(())
-    if version < FORMAT:
-        fields.append(0)
-    (
-        issuer,
-        subject,
-        claims,
-        id_token,
-        access,
-        refresh,
-        access_expires,
-        created,
-        expires,
-        sid,
-        auth_time,
-        acr,
-        access_issued,
-        amr,
-        generation,
-    ) = fields
-    return Session(
-        session_id,
-        issuer,
-        subject,
-        Claims(claims),
-        id_token,
-        access,
-        refresh,
-        access_expires,
-        created,
-        expires,
-        touched,
-        sid,
-        auth_time,
-        acr,
-        access_issued,
-        tuple(amr),
-        generation,
-        outdated,
     )

@@ -19,7 +19,8 @@ from extproc.oidc.application import Application
 from extproc.oidc.errors import SessionTooLarge
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.seal import Label
-from extproc.oidc.session import MAX_SEALED, Session, SessionId, check_identity, dump, load, only, session_ids
+from extproc.oidc.session import Session, SessionId, only, session_ids
+from extproc.oidc.session_record import MAX_SEALED, check_identity, dump, load
 
 PIECES = 4  # at most, of one generation
 CHUNK = 3800  # bytes of one cookie's value; browsers keep 4096 of name and value
@@ -74,7 +75,7 @@ def data_cookies(
         Cookie(f"{generation}{number}", piece, names.secure, session.expires - now)
         for number, piece in enumerate(pieces)
     )
-    return set_now + left_over(application, request, session, {cookie.name for cookie in set_now})
+    return set_now + left_over(application, request, session)
 
 
 def used_cookie(application: Application, session: Session, now: int, entropy: bytes) -> Cookie:
@@ -91,19 +92,16 @@ def data_names(application: Application, request: Request) -> tuple[str, ...]:
     return tuple(name for name in ours if request.cookie(name) is not None)
 
 
-def left_over(
-    application: Application, request: Request, session: Session, kept: set[str] | None = None
-) -> tuple[Cookie, ...]:
-    """Expires what this browser has of other sessions, and of older generations of this one. kept: names that stay."""
+def left_over(application: Application, request: Request, session: Session) -> tuple[Cookie, ...]:
+    """Expires what this browser has of other sessions, and of older generations of this one."""
     names = application.cookies
-    stays = names.data(session.id.handle)
-    gone = []
-    for name in data_names(application, request):
-        numbers = _NUMBERS.fullmatch(name.removeprefix(stays))
-        newer = numbers is not None and int(numbers[1]) >= session.generation
-        if not newer and name != names.used(session.id.handle) and name not in (kept or ()):
-            gone.append(names.expired(name))
-    return tuple(gone)
+
+    def stays(name: str) -> bool:
+        numbers = _NUMBERS.fullmatch(name.removeprefix(names.data(session.id.handle)))
+        of_this = numbers is not None and int(numbers[1]) >= session.generation
+        return of_this or name == names.used(session.id.handle)
+
+    return tuple(names.expired(name) for name in data_names(application, request) if not stays(name))
 
 
 def read_session(application: Application, request: Request) -> Session | None:

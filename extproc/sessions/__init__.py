@@ -12,7 +12,8 @@ from typing import Protocol
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
 from extproc.oidc.http import Cookie, Request
-from extproc.oidc.session import Record, Session
+from extproc.oidc.session import Session
+from extproc.oidc.session_record import Record
 
 
 class StoreBusy(Exception):

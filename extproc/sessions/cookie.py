@@ -12,8 +12,9 @@ from extproc.oidc.device import Device
 from extproc.oidc.errors import SessionTooLarge
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Record, Session
+from extproc.oidc.session import Session
 from extproc.oidc.session_cookie import data_cookies, left_over, read_session, session_cookies, used_cookie
+from extproc.oidc.session_record import Record
 from extproc.sessions import Tombstones
 from extproc.sessions.memory import MemoryTombstones
 from extproc.sessions.successors import OwnSuccessors, Successors
@@ -77,7 +78,7 @@ class CookieSessions:
 
     async def reload(self, application: Application, session: Session, now: int) -> Session | None:
         successor = await self._successors.get(application, session, now)
-        newer = successor is not None and successor.age_of_tokens >= session.age_of_tokens
+        newer = successor is not None and successor.recency >= session.recency
         known = successor if successor is not None and newer else session
         return _unless_over(known, await self.tombstones.buried(known.keys(application.ring), now))
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from extproc import background
 from extproc.metrics import Metrics
 from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.session import Record
+from extproc.oidc.session_record import Record
 from extproc.sessions import Page, SessionStore, StoreBusy
 
 T = TypeVar("T")

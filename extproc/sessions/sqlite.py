@@ -19,7 +19,7 @@ import trio
 
 from extproc.oidc.errors import StoreUnavailable
 from extproc.oidc.index import TAG_BYTES
-from extproc.oidc.session import Record
+from extproc.oidc.session_record import Record
 from extproc.sessions import Page, StoreBusy
 from extproc.sessions.sqlite_schema import TABLES, migrate
 from extproc.sessions.sqlite_writer import Writer

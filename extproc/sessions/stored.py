@@ -12,8 +12,9 @@ from extproc.oidc.errors import SignedOutMeanwhile, StoreUnavailable
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.index import open_entry
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Record, Session, SessionId, from_record, only, session_ids, to_record
+from extproc.oidc.session import Session, SessionId, only, session_ids
 from extproc.oidc.session_cookie import left_over, session_cookie
+from extproc.oidc.session_record import Record, from_record, to_record
 from extproc.sessions import SessionStore
 
 SEALING = 5  # seconds for writing a session with the first key

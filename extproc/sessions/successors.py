@@ -12,7 +12,8 @@ from typing import Protocol
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session, dump, from_record, load, to_record
+from extproc.oidc.session import Session
+from extproc.oidc.session_record import dump, from_record, load, to_record
 from extproc.sessions import SessionStore
 
 GRACE = 600  # seconds: new cookies come with the application's answer, and that may take its time

@@ -51,8 +51,8 @@ from extproc.oidc.jose import MAX_TOKEN, KeySet
 from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.provider_logout import MAX_BODY, posted, verify_logout_token
 from extproc.oidc.seal import b64encode
-from extproc.oidc.session import MAX_SEALED, from_record, to_record
 from extproc.oidc.session_cookie import session_cookies
+from extproc.oidc.session_record import MAX_SEALED, from_record, to_record
 from extproc.oidc.token import TokenResponse, token_error
 from extproc.settings import Limits
 

@@ -29,7 +29,8 @@ from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
 from extproc.oidc.errors import OIDCError, ProviderUnreachable, StoreUnavailable
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session, SessionId, to_record
+from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session_record import to_record
 from extproc.relying_party import RelyingParty
 from extproc.server import Server
 from extproc.sessions.stored import StoredSessions

@@ -16,7 +16,8 @@ from extproc.oidc.answers import BackChannelLogout, EndOwn
 from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
 from extproc.oidc.own_sessions import OTHERS
-from extproc.oidc.session import Session, SessionId, from_record
+from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session_record import from_record
 
 REFRESHES = application(refresh_margin=30)
 SESSION = Session(

@@ -28,7 +28,8 @@ from extproc.oidc.http import Request
 from extproc.oidc.logout import end_session_url
 from extproc.oidc.refusals import respond
 from extproc.oidc.seal import b64decode
-from extproc.oidc.session import Session, SessionId, from_record, to_record
+from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session_record import from_record, to_record
 from extproc.oidc.step_up import Demand
 
 APP = application()

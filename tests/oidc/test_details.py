@@ -52,8 +52,9 @@ from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.provider_logout import EVENT, back_channel, posted, verify_logout_token
 from extproc.oidc.refresh import renewed
 from extproc.oidc.seal import KeyRing, Label, b64decode, b64encode
-from extproc.oidc.session import MAX_IDENTITY, MAX_SEALED, SessionId, to_record
+from extproc.oidc.session import SessionId
 from extproc.oidc.session_cookie import session_cookies
+from extproc.oidc.session_record import MAX_IDENTITY, MAX_SEALED, to_record
 from extproc.oidc.step_up import Demand
 from extproc.oidc.token import RefreshResponse, TokenResponse, token_error
 

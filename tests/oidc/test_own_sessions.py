@@ -33,7 +33,8 @@ from extproc.oidc.own_sessions import (
     surplus,
 )
 from extproc.oidc.seal import KeyRing
-from extproc.oidc.session import Record, Session, SessionId, handle_of, to_record
+from extproc.oidc.session import Session, SessionId, handle_of
+from extproc.oidc.session_record import Record, to_record
 from extproc.oidc.step_up import Demand
 
 APP = application()

@@ -13,7 +13,8 @@ from extproc.oidc.claims import Claims
 from extproc.oidc.decisions import decide
 from extproc.oidc.errors import AccessTokenExpired, InvalidIDToken, InvalidTokenResponse, LoginRequired, UnknownKey
 from extproc.oidc.refresh import due, renewed
-from extproc.oidc.session import Session, SessionId, dump, load
+from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session_record import dump, load
 from extproc.oidc.token import RefreshResponse, refresh_grant
 
 APP = application(refresh_margin=30)

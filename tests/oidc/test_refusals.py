@@ -46,7 +46,8 @@ from extproc.oidc.own_sessions import form_token
 from extproc.oidc.refresh import looked_up, renewed
 from extproc.oidc.refusals import respond, respond_to_provider, retry_callback, retry_login
 from extproc.oidc.seal import KeyRing, Label
-from extproc.oidc.session import Session, SessionId, to_record
+from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session_record import to_record
 from extproc.oidc.token import RefreshResponse, code_grant, refresh_grant, revocation
 
 APP = application()

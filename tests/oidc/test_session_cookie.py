@@ -13,7 +13,7 @@ from extproc.oidc.errors import SessionTooLarge
 from extproc.oidc.http import Cookie
 from extproc.oidc.logout import expired
 from extproc.oidc.seal import KeyRing
-from extproc.oidc.session import MAX_SEALED, Session, SessionId, to_record
+from extproc.oidc.session import Session, SessionId
 from extproc.oidc.session_cookie import (
     CHUNK,
     MAX_GENERATIONS,
@@ -23,6 +23,7 @@ from extproc.oidc.session_cookie import (
     session_cookies,
     used_cookie,
 )
+from extproc.oidc.session_record import MAX_SEALED, to_record
 
 APP = application()
 SESSION = "__Host-extproc-session-app"

@@ -22,7 +22,8 @@ from extproc.oidc.errors import (
     OIDCError,
 )
 from extproc.oidc.refusals import respond
-from extproc.oidc.session import Session, SessionId, dump, establish, load
+from extproc.oidc.session import Session, SessionId, establish
+from extproc.oidc.session_record import dump, load
 from extproc.oidc.step_up import Demand
 from extproc.oidc.token import TokenResponse
 

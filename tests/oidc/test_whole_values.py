@@ -43,8 +43,9 @@ from extproc.oidc.metadata import ProviderMetadata
 from extproc.oidc.own_sessions import EVERYWHERE, address, page, page_of_one
 from extproc.oidc.refresh import looked_up, renewed
 from extproc.oidc.seal import KeyRing, b64encode
-from extproc.oidc.session import Session, SessionId, establish, from_record, handle_of, to_record
+from extproc.oidc.session import Session, SessionId, establish, handle_of
 from extproc.oidc.session_cookie import read_session, session_cookies
+from extproc.oidc.session_record import from_record, to_record
 from extproc.oidc.step_up import Demand
 from extproc.oidc.token import RefreshResponse, TokenResponse
 

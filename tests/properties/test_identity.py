@@ -17,8 +17,9 @@ from extproc.oidc.device import Device
 from extproc.oidc.errors import OIDCError
 from extproc.oidc.http import Request
 from extproc.oidc.refusals import respond
-from extproc.oidc.session import Session, SessionId, from_record, to_record
+from extproc.oidc.session import Session, SessionId
 from extproc.oidc.session_cookie import read_session, session_cookies
+from extproc.oidc.session_record import from_record, to_record
 from extproc.oidc.step_up import Demand
 
 APPS = [

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
+from rig.chromium import profile
 from rig.envoy import envoys
 from rig.liar import Asked, Reply
 from rig.siblings import APP, DOMAIN, Siblings
@@ -47,11 +48,8 @@ def context(stack: Siblings, chromium: BrowserContext) -> Iterator[BrowserContex
     """A fresh profile."""
     stack.app.requests.clear()
     stack.provider.user = "alice"
-    assert chromium.browser is not None
-    fresh = chromium.browser.new_context()
-    fresh.set_default_timeout(60_000)
-    yield fresh
-    fresh.close()
+    with profile(chromium) as fresh:
+        yield fresh
 
 
 def pairs_of(context: BrowserContext, stack: Siblings) -> dict[str, str]:
@@ -63,13 +61,10 @@ def pairs_of(context: BrowserContext, stack: Siblings) -> dict[str, str]:
 
 def mallory_s(stack: Siblings, chromium: BrowserContext) -> dict[str, str]:
     """A session and an assertion of mallory's own, got in an honest way."""
-    assert chromium.browser is not None
-    context = chromium.browser.new_context()
     stack.provider.user = "mallory"
-    page = context.new_page()
-    page.goto(stack.url("/private"))
-    pairs = pairs_of(context, stack)
-    context.close()
+    with profile(chromium) as context:
+        context.new_page().goto(stack.url("/private"))
+        pairs = pairs_of(context, stack)
     stack.provider.user = "alice"
     stack.app.requests.clear()
     assert set(pairs) == {"session", "assertion"}
@@ -142,16 +137,14 @@ def test_cook_26_what_a_neighbouring_host_plants_unbinds_no_login(
         """The provider's page says where it would lead."""
         return 200, {"content-type": "text/plain"}, stack.provider._authorize(asked)[1]["location"].encode()
 
-    assert chromium.browser is not None
-    theirs = chromium.browser.new_context()
     stack.provider.user = "mallory"
     stack.provider.answers["/auth"] = shown
-    other = theirs.new_page()
-    other.goto(stack.url("/private"))
-    callback = other.inner_text("body")
+    with profile(chromium) as theirs:
+        other = theirs.new_page()
+        other.goto(stack.url("/private"))
+        callback = other.inner_text("body")
+        evil = pairs_of(theirs, stack)["login"]
     del stack.provider.answers["/auth"]
-    evil = pairs_of(theirs, stack)["login"]
-    theirs.close()
     stack.provider.user = "alice"
     stack.app.requests.clear()
     page = context.new_page()

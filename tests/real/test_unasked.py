@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
-from rig.chromium import browser
+from rig.chromium import browser, profile
 from rig.liar import Asked, Liar, Reply
 from rig.processes import wait_until
 from rig.rows import rows
@@ -65,11 +65,8 @@ def context(stack: Stack, chromium: BrowserContext) -> Iterator[BrowserContext]:
     """A fresh profile."""
     for seen in (stack.provider.answers, stack.provider.asked, stack.provider.revoked):
         seen.clear()
-    assert chromium.browser is not None
-    fresh = chromium.browser.new_context()
-    fresh.set_default_timeout(30_000)
-    yield fresh
-    fresh.close()
+    with profile(chromium) as fresh:
+        yield fresh
 
 
 def ours(context: BrowserContext, stack: Stack) -> dict[str, str]:

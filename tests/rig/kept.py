@@ -14,8 +14,9 @@ import trio
 
 from extproc.oidc.device import Device
 from extproc.oidc.seal import ENTROPY, KeyRing
-from extproc.oidc.session import Session, SessionId, from_record, to_record
+from extproc.oidc.session import Session, SessionId
 from extproc.oidc.session_cookie import read_session, session_cookies
+from extproc.oidc.session_record import from_record, to_record
 from extproc.sessions import SessionStore
 from extproc.sessions.opening import open_store
 from extproc.settings import CookieSettings, load

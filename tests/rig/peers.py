@@ -16,7 +16,7 @@ from extproc.oidc.errors import CodeRefused, InvalidUserInfo
 from extproc.oidc.id_token import UserInfo
 from extproc.oidc.jose import KeySet
 from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.session import Record
+from extproc.oidc.session_record import Record
 from extproc.oidc.token import RefreshResponse, TokenResponse
 from extproc.sessions import Page, StoreBusy
 from rig.tokens import METADATA, NOW, Signer, id_token_claims, key_set

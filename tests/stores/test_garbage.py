@@ -21,9 +21,10 @@ from rig.tokens import application, request
 from extproc.metrics import Metrics
 from extproc.oidc.errors import StoreUnavailable
 from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import FORMAT, Record, Session, SessionId, _label, from_record
+from extproc.oidc.session import Session, SessionId
 from extproc.oidc.session_cookie import _label as cookie_label
 from extproc.oidc.session_cookie import read_session
+from extproc.oidc.session_record import FORMAT, Record, _label, from_record
 from extproc.sessions import SessionStore, StoreBusy
 from extproc.sessions.measured import MeasuredStore
 from extproc.sessions.opening import open_store

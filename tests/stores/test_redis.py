@@ -18,7 +18,7 @@ from rig.redis import Cluster, RedisServer, Replicated, Servers
 
 from extproc.addresses import Address
 from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.session import Record
+from extproc.oidc.session_record import Record
 from extproc.sessions.redis import RedisStore, scripts
 from extproc.sessions.redis.client import LOOK_EVERY
 from extproc.sessions.redis.opening import redis_store

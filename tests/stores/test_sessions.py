@@ -17,7 +17,8 @@ from extproc.oidc.device import Device
 from extproc.oidc.errors import LoginRequired, SessionTooLarge, SignedOutMeanwhile
 from extproc.oidc.index import IndexEntry, open_entry, sid_tags, subject_tags
 from extproc.oidc.seal import KeyRing
-from extproc.oidc.session import MAX_SEALED, Session, SessionId
+from extproc.oidc.session import Session, SessionId
+from extproc.oidc.session_record import MAX_SEALED
 from extproc.redeeming import end_surplus
 from extproc.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions

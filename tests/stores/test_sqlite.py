@@ -14,7 +14,8 @@ import trio.testing
 from rig.tokens import NOW, application
 
 from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.session import Record, SessionId, from_record
+from extproc.oidc.session import SessionId
+from extproc.oidc.session_record import Record, from_record
 from extproc.sessions import StoreBusy
 from extproc.sessions.sqlite import LATE, SQLiteStore
 from extproc.sessions.sqlite_schema import SCHEMA, TABLES

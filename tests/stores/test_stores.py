@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import trio
 
-from extproc.oidc.session import Record
+from extproc.oidc.session_record import Record
 from extproc.sessions import SessionStore, StoreBusy
 
 # Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an hour ahead

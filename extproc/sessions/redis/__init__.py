@@ -23,7 +23,7 @@ from typing import TypeVar, cast
 import trio
 
 from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.session import Record
+from extproc.oidc.session_record import Record
 from extproc.sessions import Page, StoreBusy
 from extproc.sessions.redis import scripts
 from extproc.sessions.redis.client import Client, Script
