@@ -14,6 +14,7 @@ from extproc import telemetry
 from extproc.finishing import finished
 from extproc.oidc.answers import BackChannelLogout, EndSession, FrontChannelLogout, Page, Respond
 from extproc.oidc.application import Application
+from extproc.oidc.authorization import under_way
 from extproc.oidc.errors import InvalidLogoutToken, OIDCError, ProviderUnavailable, UnknownKey
 from extproc.oidc.http import Request, origin
 from extproc.oidc.index import sid_tags
@@ -68,6 +69,8 @@ class Ending:
                 ended.append((other, session))
         for owner, session in ended:
             await self._end(owner, session)
+        for owner in (application, *self._siblings(application)):
+            await self._end_logins(owner, request, marks=bool(ended))
         onward = await self._give_back(application, ended) if ended else None
         return Respond(303, "signed_out", location=onward or signed_out_url(application), cookies=cookies)
 
@@ -86,6 +89,21 @@ class Ending:
                 # on other hosts, whose cookies are not in this request
                 tags = sid_tags(application.ring, session.issuer, session.sid)
                 await self._sessions.end_tagged(tags, now, now + application.session_lifetime)
+
+    async def _end_logins(self, application: Application, request: Request, *, marks: bool) -> None:
+        """Ends what the logins that this browser began have brought, and what they bring late, after this logout.
+
+        marks: for the latter a mark is left. Somebody without a session leaves none: strangers would fill the store.
+        """
+        now = self._now()
+        late = tuple(each.store_key for each in under_way(application, request, now))
+        if not late:
+            return
+        with telemetry.span("store delete"):
+            if marks or self._sessions.shown(application, request):
+                await self._sessions.end_tagged(late, now, now + application.session_lifetime)
+            else:
+                await self._sessions.end_known(late, now)
 
     async def _give_back(self, application: Application, ended: Sequence[tuple[Application, Session]]) -> str | None:
         """Tokens to the provider, beside the search for the address at which its own session ends; None: there is none."""

@@ -10,9 +10,16 @@ import trio
 from extproc import telemetry
 from extproc.oidc.answers import Exchange, Respond
 from extproc.oidc.application import Application
-from extproc.oidc.authorization import LIFE
+from extproc.oidc.authorization import LIFE, under_way
 from extproc.oidc.device import Device
-from extproc.oidc.errors import IssuerMismatch, LoginReused, ProviderRefused, StoreUnavailable, UnknownKey
+from extproc.oidc.errors import (
+    IssuerMismatch,
+    LoginReused,
+    ProviderRefused,
+    SignedOutMeanwhile,
+    StoreUnavailable,
+    UnknownKey,
+)
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.index import subject_tags
 from extproc.oidc.jose import KeySet
@@ -35,10 +42,10 @@ class Redeeming:
     async def redeem(self, application: Application, provider: Provider, request: Request, step: Exchange) -> Respond:
         """Trade the authorization code for a session (OpenID Connect Core section 3.1.3)."""
         telemetry.link(step.pending.traceparent)
+        came = self._now()
         metadata = await provider.metadata()  # before anything is consumed: an absent provider costs no login
         await self._claim(application, step)
         _check_response(application, metadata, step)
-        asked = self._now()
         await trio.lowlevel.checkpoint_if_cancelled()
         # from here on a code may be spent: what was sent is finished, whoever leaves, and its tokens are kept or revoked;
         # shielded from the client's leaving, not from the deadline that is in force
@@ -46,15 +53,17 @@ class Redeeming:
         with trio.fail_at(deadline, shield=True):
             tokens = await provider.token(code_grant(application.client, step.response.code or "", step.pending))
         try:
-            # dated by the question, so that a logout by the provider since then ends it as well
-            session = replace(await self._establish(provider, application, step, tokens), created=asked)
+            # dated by the callback, so that a logout since then, by the browser or by the provider, ends it as well
+            session = replace(await self._establish(provider, application, step, tokens), created=came)
             telemetry.user(session.subject)
             with trio.fail_at(deadline, shield=True), telemetry.span("store put"):
-                device = Device.of(request, self._trusted_hops)
-                kept = await self._sessions.begin(application, request, session, device, step.signed_in)
+                kept = await self._begin(application, request, session, step)
         except BaseException:
             await give_back(provider, application.client, tokens)
             raise
+        if kept is None:
+            # its tokens stay: where one is revoked, many providers end every other of the same user and client, the faster login's too
+            return self._ended(application, step, "overtaken")
         with trio.move_on_at(deadline, shield=True):
             await end_surplus(self._sessions, application, session, self._now())
         return self._signed_in(application, session, step, kept)
@@ -82,6 +91,30 @@ class Redeeming:
         except UnknownKey:
             return checked(await provider.newer_keys())
 
+    async def _begin(
+        self, application: Application, request: Request, session: Session, step: Exchange
+    ) -> tuple[Cookie, ...] | None:
+        """Keeps the session; None: another login of this browser ended since this one's callback came, and its session stays.
+
+        Raises what Sessions.begin raises. Of logins that end at the same moment at least one stays: each is asked about before it
+        touches the others, and with a mark that counts after that it ends only those that were begun before it.
+        """
+        mine, now = step.pending, self._now()
+        if await self._sessions.over(mine.settled_key, now, session.created):
+            return None
+        others = [each for each in under_way(application, request, now) if each.secret != mine.secret]
+        for other in others:
+            await self._sessions.bury(other.settled_key, now, other.created + LIFE)
+        earlier = tuple(other.store_key for other in others if other.order < mine.order)
+        await self._sessions.end_tagged(earlier, now, session.expires)
+        device = Device.of(request, self._trusted_hops)
+        try:
+            return await self._sessions.begin(application, request, session, device, step.signed_in)
+        except SignedOutMeanwhile:
+            if await self._sessions.over(mine.settled_key, now, session.created):
+                return None
+            raise
+
     def _signed_in(
         self, application: Application, session: Session, step: Exchange, kept: tuple[Cookie, ...]
     ) -> Respond:
@@ -93,12 +126,13 @@ class Redeeming:
             session.not_after(application, now),
             session.lasts(application, now),
         )
-        cookies = (
-            *kept,
-            asserted or names.expired(names.assertion),
-            names.expired(names.login(step.pending.attempt)),
-        )
-        return Respond(303, "signed_in", location=application.origin + step.pending.return_to, cookies=cookies)
+        return self._ended(application, step, "signed_in", (*kept, asserted or names.expired(names.assertion)))
+
+    def _ended(
+        self, application: Application, step: Exchange, reason: str, cookies: tuple[Cookie, ...] = ()
+    ) -> Respond:
+        spent = application.cookies.expired(application.cookies.login(step.pending.attempt))
+        return Respond(303, reason, location=application.origin + step.pending.return_to, cookies=(*cookies, spent))
 
 
 async def end_surplus(sessions: Sessions, application: Application, session: Session, now: int) -> None:

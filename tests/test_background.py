@@ -13,6 +13,7 @@ import trio
 import trio.testing
 from bridges import BRIDGES
 from rig.rows import rows
+from rig.sources import parsed
 
 from extproc import background
 from extproc.cache import Cache
@@ -244,7 +245,7 @@ def started() -> set[tuple[str, str]]:
     """Each place of the product at which something is started that goes on beside it."""
     root, found = Path(background.__file__).parent, set()
     for path in root.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path.read_text())):
             if not isinstance(node, ast.Call):
                 continue
             called = [node.func, *node.args]  # also where it is handed on: run(nursery.start_soon, ...)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from rig.clients import LEAST
+from rig.sources import parsed
 
 TESTS = Path(__file__).parent
 # where the seconds stand; elsewhere they are the keyword `timeout`
@@ -25,7 +26,7 @@ def faults(source: str) -> list[tuple[int, str]]:
     lines = source.splitlines()
     return [
         (line, fault)
-        for line, fault in _found(ast.parse(source), polling=False)
+        for line, fault in _found(parsed(source), polling=False)
         if EXEMPT not in lines[line - 1] and EXEMPT not in lines[line - 2]
     ]
 

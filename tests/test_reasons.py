@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from rig.sources import parsed
+
 import extproc
 from extproc.oidc.reasons import REASONS
 
@@ -19,7 +21,7 @@ def calls() -> tuple[tuple[str, list[ast.expr]], ...]:
 
 def _calls() -> Iterator[tuple[str, list[ast.expr]]]:
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 yield node.func.id, node.args
 

@@ -67,6 +67,16 @@ class PendingAuthorization:
         """What marks the attempt as used in the store; tells nothing of the attempt."""
         return hashlib.sha256(b"attempt " + self.secret).digest()
 
+    @property
+    def settled_key(self) -> bytes:
+        """What marks the attempt as overtaken by another login of its browser; tells nothing of the attempt."""
+        return hashlib.sha256(b"settled " + self.secret).digest()
+
+    @property
+    def order(self) -> tuple[int, bytes]:
+        """Of two attempts of a browser the later has the larger; never the same for two."""
+        return self.created, self.store_key
+
     def expired(self, now: int) -> bool:
         return not self.created - 60 <= now < self.created + LIFE
 
@@ -147,6 +157,18 @@ def _created(application: Application, name: str, value: str) -> int:
     match = re.fullmatch(r"(?P<app>.+)-[0-9a-f]{8}", name.removeprefix(application.cookies.logins))
     opened = application.ring.open(value, Label("login", match["app"], name), limit=MAX_COOKIE_BYTES) if match else None
     return PendingAuthorization.from_bytes(opened).created if opened is not None else 0
+
+
+def under_way(application: Application, request: Request, now: int) -> tuple[PendingAuthorization, ...]:
+    """The logins that this browser began at this application and that may not have ended yet; at most MAX_COOKIES, the newest first.
+
+    The browser loses a login's cookie with the answer to its callback: a login whose answer is still on its way is among them.
+    """
+    own = re.compile(re.escape(application.cookies.login("")) + "[0-9a-f]{8}")
+    named = [(name, value) for name, value in request.cookies if own.fullmatch(name)]
+    opened = (_opened(application, name, value) for name, value in named[::-1][:MAX_OPENED])
+    found = {each.secret: each for each in opened if each is not None and not each.expired(now)}
+    return tuple(sorted(found.values(), key=lambda each: each.order, reverse=True)[:MAX_COOKIES])
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ class LoginReused(CallbackRefused):
 
 
 class SignedOutMeanwhile(CallbackRefused):
-    """The provider ended the user's sessions while this one began."""
+    """The provider ended the user's sessions while this one began, or its browser signed out."""
 
     reason = "signed_out_meanwhile"
 

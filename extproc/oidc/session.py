@@ -88,6 +88,7 @@ class Session:
     access_issued: int = 0  # when the access token came
     amr: tuple[str, ...] = ()
     generation: int = 0  # how many times its tokens were renewed
+    attempt: bytes = b""  # store_key of the login that it came of; empty where an older release wrote the session
     outdated: bool = field(default=False, compare=False)
 
     def fresh(self, application: Application, now: int) -> bool:
@@ -111,9 +112,14 @@ class Session:
         return self.outdated or now >= self.touched + TOUCH_AFTER
 
     def keys(self, ring: KeyRing) -> tuple[bytes, ...]:
-        """All that it may be buried by: itself, its user, the provider's session."""
+        """All that it may be buried by: itself, its login, its user, the provider's session."""
         by_sid = sid_tags(ring, self.issuer, self.sid) if self.sid is not None else ()
-        return (self.id.key, *subject_tags(ring, self.issuer, self.subject), *by_sid)
+        return (self.id.key, *self.by_attempt, *subject_tags(ring, self.issuer, self.subject), *by_sid)
+
+    @property
+    def by_attempt(self) -> tuple[bytes, ...]:
+        """The tag by which a browser ends what a login of its own brings, before it has that login's answer."""
+        return (self.attempt,) if self.attempt else ()
 
     def not_after(self, application: Application, now: int) -> int:
         """No assertion outlives this."""
@@ -178,4 +184,5 @@ def establish(
         acr=id_token.acr,
         access_issued=now,
         amr=id_token.amr,
+        attempt=pending.store_key,
     )

@@ -11,11 +11,11 @@ from extproc.oidc.application import Application
 from extproc.oidc.claims import Claims, number
 from extproc.oidc.device import Device
 from extproc.oidc.errors import SessionTooLarge
-from extproc.oidc.index import IndexEntry, seal_entry, written_tags
-from extproc.oidc.seal import ENTROPY, Label, to_json
+from extproc.oidc.index import TAG_BYTES, IndexEntry, seal_entry, written_tags
+from extproc.oidc.seal import ENTROPY, Label, b64decode, b64encode, to_json
 from extproc.oidc.session import Session, SessionId
 
-FORMAT = 4  # of the inner layer; 3 has no generation, 2 no amr, 1 no access_issued either
+FORMAT = 5  # of the inner layer; 4 has no attempt, 3 no generation, 2 no amr, 1 no access_issued either
 MAX_SEALED = 262_144  # bytes of it
 MAX_IDENTITY = 16_384  # bytes of a session's identity headers, which most servers would not take, and which each request makes again
 
@@ -49,7 +49,7 @@ def to_record(application: Application, session: Session, device: Device, entrop
     if len(sealed) > MAX_SEALED:
         raise SessionTooLarge(f"the session would take {len(sealed)} bytes of the store; {MAX_SEALED} are allowed")
     index = seal_entry(ring, s.id.key, entry, entropy[ENTROPY:])
-    return Record(s.id.key, sealed, s.expires, s.touched, index, written_tags(ring, entry))
+    return Record(s.id.key, sealed, s.expires, s.touched, index, (*written_tags(ring, entry), *s.by_attempt))
 
 
 def check_identity(application: Application, session: Session) -> None:
@@ -79,6 +79,7 @@ _FIELDS = (
     "access_issued",
     "amr",
     "generation",
+    "attempt",
 )
 
 
@@ -88,7 +89,7 @@ def dump(session: Session) -> bytes:
     tokens = (s.id_token, s.access_token, s.refresh_token, s.access_expires)
     login = (s.sid, s.auth_time, s.acr)
     fields = (s.issuer, s.subject, s.claims.values, *tokens, s.created, s.expires, *login, s.access_issued, s.amr)
-    return to_json([FORMAT, *fields, s.generation]).encode()
+    return to_json([FORMAT, *fields, s.generation, b64encode(s.attempt)]).encode()
 
 
 def from_record(application: Application, session_id: SessionId, record: Record) -> Session | None:
@@ -120,19 +121,22 @@ def _is_one(s: Session) -> bool:
         and all(type(each) is int for each in numbers)
         and (s.auth_time is None or number(s.auth_time) is not None)
         and isinstance(s.claims.values, dict)
+        and len(s.attempt) in (0, TAG_BYTES)
     )
 
 
 def _load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool) -> Session | None:
     version, *values = json.loads(data)
-    if version not in (1, 2, 3, FORMAT):
+    if version not in range(1, FORMAT + 1):
         return None
     if version == 1:
         values.append(values[_FIELDS.index("created")])  # its tokens are those of the login
     if version < 3:
         values.append(())  # amr
-    if version < FORMAT:
+    if version < 4:
         values.append(0)  # generation
+    if version < FORMAT:
+        values.append("")  # attempt
     fields = dict(zip(_FIELDS, values, strict=True))
-    claims, amr = Claims(fields.pop("claims")), tuple(fields.pop("amr"))
-    return Session(id=session_id, claims=claims, amr=amr, touched=touched, outdated=outdated, **fields)
+    claims, amr, attempt = Claims(fields.pop("claims")), tuple(fields.pop("amr")), b64decode(fields.pop("attempt"))
+    return Session(id=session_id, claims=claims, amr=amr, attempt=attempt, touched=touched, outdated=outdated, **fields)

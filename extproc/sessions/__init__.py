@@ -109,12 +109,15 @@ class Sessions(Protocol):
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
         """The same, with waiting."""
 
+    def shown(self, application: Application, request: Request) -> bool:
+        """Whether this browser shows the cookies of a session that is over. False where a store has sessions: it has none of that."""
+
     async def begin(
         self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
     ) -> tuple[Cookie, ...]:
         """Keeps a new session in place of another of the same browser; the cookies that it is to have.
 
-        Raises SessionTooLarge, and SignedOutMeanwhile when end_tagged() was faster.
+        Raises SessionTooLarge, and SignedOutMeanwhile when end_tagged() was faster: nothing is kept then, and in cookies nothing ended.
         """
 
     def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
@@ -170,8 +173,8 @@ class Sessions(Protocol):
     async def count(self, now: int) -> int | None:
         """See SessionStore; None where they are in cookies."""
 
-    async def over(self, key: bytes, now: int) -> bool:
-        """Whether bury() has it."""
+    async def over(self, key: bytes, now: int, since: int = 1) -> bool:
+        """Whether bury() has it, with an `at` of `since` or later."""
 
     async def bury(self, key: bytes, at: int, expires: int) -> None:
         """See Tombstones."""

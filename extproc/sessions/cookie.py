@@ -9,7 +9,7 @@ from dataclasses import replace
 from extproc.contract import MORE_COOKIES
 from extproc.oidc.application import Application
 from extproc.oidc.device import Device
-from extproc.oidc.errors import SessionTooLarge
+from extproc.oidc.errors import SessionTooLarge, SignedOutMeanwhile
 from extproc.oidc.http import Cookie, Request
 from extproc.oidc.seal import ENTROPY
 from extproc.oidc.session import Session
@@ -46,10 +46,15 @@ class CookieSessions:
             return None
         return _unless_over(session, await self.tombstones.buried(session.keys(application.ring), now))
 
+    def shown(self, application: Application, request: Request) -> bool:
+        return read_session(application, request) is not None
+
     async def begin(
         self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
     ) -> tuple[Cookie, ...]:
         cookies = session_cookies(application, request, session, session.created, secrets.token_bytes(ENTROPY))
+        if await self.tombstones.buried(session.keys(application.ring), session.created) >= session.created:
+            raise SignedOutMeanwhile
         if replaces is not None:
             await self.end(replaces, session.created)
         return cookies
@@ -113,8 +118,8 @@ class CookieSessions:
     async def count(self, now: int) -> int | None:
         return None
 
-    async def over(self, key: bytes, now: int) -> bool:
-        return await self.tombstones.buried((key,), now) > 0
+    async def over(self, key: bytes, now: int, since: int = 1) -> bool:
+        return await self.tombstones.buried((key,), now) >= since
 
     async def bury(self, key: bytes, at: int, expires: int) -> None:
         await self.tombstones.bury(key, at, expires)

@@ -521,7 +521,8 @@ def _(stack, user, code):
 # -- at the gRPC interface: Envoy lets no such thing through, or cannot be made to do it -------------------------------
 
 GRPC = {"misdirected_request", "unexpected_message", "body_missing"}
-ELSEWHERE = {"internal_error"}  # needs a bug: tests/test_server.py
+# internal_error needs a bug: tests/test_server.py; overtaken needs two callbacks at once, more than are let in here: tests/e2e/test_late_logins.py
+ELSEWHERE = {"internal_error", "overtaken"}
 
 
 def streamed(stack: Stack, trace_id: str, *messages: wire.ProcessingRequest) -> list[wire.ProcessingResponse]:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rig.sources import parsed
+
 HERE = Path(__file__).parent
 _ROW = re.compile(r"(?:^|_)([a-z]{3,4})_(\d\d)(?=_|$)")
 
@@ -52,7 +54,7 @@ def coverage(tests: Path = HERE.parent) -> Coverage:
     families = {row.partition("-")[0] for row in words}
     found: dict[str, list[str]] = defaultdict(list)
     for path in sorted(tests.rglob("test_*.py")):
-        for row, name in rows_of(ast.parse(path.read_text())):
+        for row, name in rows_of(parsed(path.read_text())):
             if row.partition("-")[0] in families:
                 found[row].append(f"{path.relative_to(tests.parent)}::{name}")
     return Coverage(words, reasons, dict(found))

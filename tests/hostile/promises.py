@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rig.sources import parsed
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 NO_PROMISE = "no promise:"
@@ -103,6 +105,6 @@ def named_tests(folder: Path) -> set[str]:
     return {
         node.name
         for path in folder.rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     }

@@ -1,11 +1,11 @@
 """Every row of the attack catalogue is accounted for, and a row that loses its test is noticed."""
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
 from hostile.catalogue import Coverage, coverage, rows_of
+from rig.sources import parsed
 
 from extproc.oidc import errors
 from extproc.oidc.errors import PROVIDER_ERRORS, OIDCError, ProviderRefused
@@ -34,7 +34,7 @@ def test_every_row_of_the_catalogue_has_a_test_or_a_reason() -> None:
     ],
 )
 def test_a_row_is_covered_by_a_tests_name_its_parameters_or_what_it_notes(source: str, rows: list[str]) -> None:
-    assert [row for row, _ in rows_of(ast.parse(source))] == rows
+    assert [row for row, _ in rows_of(parsed(source))] == rows
 
 
 def test_what_is_missing_contradicted_or_unknown_is_a_fault() -> None:

@@ -10,7 +10,15 @@ from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, application, 
 
 from extproc.oidc.answers import Authenticate, Continue, EndSession, Exchange, Page, Respond
 from extproc.oidc.assertion import LASTS
-from extproc.oidc.authorization import LIFE, MAX_COOKIE_BYTES, MAX_COOKIES, authorization_url, crowded_out, login_cookie
+from extproc.oidc.authorization import (
+    LIFE,
+    MAX_COOKIE_BYTES,
+    MAX_COOKIES,
+    authorization_url,
+    crowded_out,
+    login_cookie,
+    under_way,
+)
 from extproc.oidc.claims import Claims
 from extproc.oidc.decisions import decide
 from extproc.oidc.device import Device
@@ -295,6 +303,26 @@ def test_flow_12_login_cookies_of_every_application_count_and_so_do_their_bytes(
     kept = [pair for pair in header.split("; ") if pair.split("=")[0] not in dropped]
     assert "__Host-extproc-login-app-0badbeef" in dropped and kept
     assert sum(len(pair) + 2 for pair in kept) + len(new.name) + len(new.value) <= MAX_COOKIE_BYTES
+
+
+def test_cook_27_logins_under_way_are_those_of_this_application_that_open_and_have_not_ended():
+    other = application(name="other", url="https://app.example/other/")
+    old, first, second = (pending(APP, secret=secret * 32, created=created) for secret, created in
+                          ((b"0", NOW - LIFE), (b"1", NOW - 9), (b"2", NOW - 8)))  # fmt: skip
+    header = "; ".join([
+        cookie_header(APP, first, old, second),
+        cookie_header(other, pending(other, secret=b"3" * 32)),
+        f"{APP.cookies.login(first.attempt)}=planted; {APP.cookies.login('0badbeef')}=junk",
+    ])  # fmt: skip
+    assert under_way(APP, request(cookie=header), NOW) == (second, first)
+    assert under_way(APP, request(cookie=cookie_header(APP, first, first)), NOW) == (first,)
+    assert under_way(APP, request(), NOW) == ()
+
+
+def test_rel_33_of_many_login_cookies_the_newest_are_opened():
+    attempts = [pending(APP, secret=number.to_bytes(32, "big"), created=NOW - 99 + number) for number in range(99)]
+    found = under_way(APP, request(cookie=cookie_header(APP, *attempts)), NOW)
+    assert found == tuple(attempts[: -MAX_COOKIES - 1 : -1])
 
 
 # -- the callback --------------------------------------------------------------------------------------------------

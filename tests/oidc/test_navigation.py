@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 from rig.rows import rows
+from rig.sources import parsed
 from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, application, cookie_header, pending, request, session
 
 from extproc.oidc import decisions, own_sessions
@@ -144,7 +145,7 @@ def asked(endpoint: str, method: str, head: dict[str, str], site: str, **more: s
 
 def test_every_endpoint_has_its_rows() -> None:
     """By the source, so that nobody adds an endpoint without saying here what it does to a request that no person made."""
-    tree = ast.parse(inspect.getsource(decisions.endpoint))
+    tree = parsed(inspect.getsource(decisions.endpoint))
     names = {
         eval(compile(ast.Expression(case.value), "case", "eval"), vars(decisions))
         for case in ast.walk(tree)

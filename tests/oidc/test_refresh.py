@@ -182,7 +182,8 @@ def test_an_answer_that_is_none_is_refused(members):
 def test_a_session_of_the_format_before_has_the_tokens_of_its_login():
     fields = json.loads(dump(SESSION))
     assert load(json.dumps(fields).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([1, *fields[1:-3]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([2, *fields[1:-2]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([3, *fields[1:-1]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([5, *fields[1:]]).encode(), SESSION.id, NOW) is None
+    assert load(json.dumps([1, *fields[1:-4]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([2, *fields[1:-3]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([3, *fields[1:-2]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([4, *fields[1:-1]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([6, *fields[1:]]).encode(), SESSION.id, NOW) is None

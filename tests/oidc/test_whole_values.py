@@ -80,6 +80,7 @@ def test_a_session_has_each_field_from_its_one_source():
         acr="gold",
         access_issued=NOW,
         amr=("pwd", "otp"),
+        attempt=pending().store_key,
     )
 
 

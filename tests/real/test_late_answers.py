@@ -61,6 +61,19 @@ class Person:
         self.page.goto(self.stack.url(f"/public/{next(_NAMES)}"))
         return self.stack.app.requests[-1].get("x-auth-sub")
 
+    def is_at_the_provider(self, user: str) -> Page:
+        """A tab in which the provider's page waits for `user`."""
+        self.stack.provider.user, self.stack.provider.waits = user, True
+        tab = self.context.new_page()
+        tab.goto(self.stack.url("/private/late"))
+        self.stack.provider.waits = False
+        return tab
+
+    def goes_on(self, tab: Page) -> None:
+        """From the provider's page to our callback, which waits for the provider."""
+        tab.evaluate("document.querySelector('a').click()")
+        wait_until(lambda: self.stack.provider.held == 1, 60)
+
     def is_asked_about(self) -> None:
         """From now on until its next answer the processor decides about this browser."""
         self.context.clear_cookies(name=f"{PREFIX}assertion-app")
@@ -87,6 +100,12 @@ def person(stack: Siblings) -> Iterator[Person]:
     # whatever is on its way over HTTP/2 Chromium gives up when an address of the machine changes (ERR_NETWORK_CHANGED)
     with stack.chromium("--disable-http2") as context:
         yield Person(stack, context)
+
+
+def next_second() -> None:
+    """What comes in the second of another login's end counts as before it."""
+    begun = int(time.time())
+    wait_until(lambda: int(time.time()) > begun, 60)
 
 
 def late(person: Person, tab: Page) -> list[str]:
@@ -156,3 +175,24 @@ def test_cook_27_tokens_that_come_late_bring_no_session_back_and_spend_none(pers
         assert person.sees() == "bob"
     person.page.goto(person.stack.url("/private"))
     assert person.stack.app.requests[-1].get("x-auth-sub") == "bob"
+
+
+def test_cook_27_a_login_that_ends_late_signs_nobody_in(person: Person) -> None:
+    stack, tab = person.stack, person.is_at_the_provider("alice")
+    with stack.provider.holding("/token", most=1):
+        person.goes_on(tab)
+        person.signs_in("bob")
+    tab.wait_for_url("**/private/late")
+    for _ in range(3):
+        assert person.sees() == "bob", "after bob's login"
+    assert tab.evaluate("fetch('/oauth2/userinfo').then(r => r.json()).then(said => said.sub)") == "bob"
+    person.signs_out()
+    tab = person.is_at_the_provider("alice")
+    person.signs_in("alice")
+    next_second()
+    with stack.provider.holding("/token", most=1):
+        person.goes_on(tab)
+        person.signs_out()
+    tab.wait_for_selector("text=signed_out_meanwhile")
+    for _ in range(3):
+        assert person.sees() is None, "after the logout"

@@ -24,6 +24,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -60,6 +61,7 @@ class Liar:
     callback: dict[str, Any] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
     client: dict[str, Any] = field(default_factory=dict)
+    waits: bool = False  # its page waits for a click, and nobody is signed in before
     gateway_port: int | None = None
     asked: list[Asked] = field(default_factory=list)
     redeemed: list[str] = field(default_factory=list)
@@ -80,6 +82,7 @@ class Liar:
         self._newest: dict[str, str] = {}  # that one: the one that is good now
         self._whose: dict[str, str] = {}  # access token: whom x-user named
         self._held_paths: set[str] = set()
+        self._may_hold = 0
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
         self._go, self._over = asyncio.Event(), asyncio.Event()
@@ -113,10 +116,10 @@ class Liar:
     # for tests
 
     @contextlib.contextmanager
-    def holding(self, *paths: str) -> Iterator[None]:
-        """Requests to these paths wait until the block ends."""
+    def holding(self, *paths: str, most: int = 1_000_000) -> Iterator[None]:
+        """The next requests to these paths, so many, wait until the block ends."""
         self._loop.call_soon_threadsafe(self._go.clear)
-        self._held_paths = set(paths)
+        self._held_paths, self._may_hold = set(paths), most
         try:
             yield
         finally:
@@ -186,7 +189,8 @@ class Liar:
         parts = urlsplit(target)
         asked = Asked(method, parts.path, dict(parse_qsl(parts.query)), dict(parse_qsl(body.decode())), headers)
         self.asked.append(asked)
-        if asked.path in self._held_paths:
+        if asked.path in self._held_paths and self._may_hold > 0:
+            self._may_hold -= 1
             self.held += 1
             try:
                 await self._go.wait()
@@ -250,10 +254,13 @@ class Liar:
 
     def _authorize(self, asked: Asked) -> Reply:
         code = secrets.token_urlsafe(16)
-        self._codes[code] = asked.query | {"user": asked.headers.get("x-user", "")}
+        self._codes[code] = asked.query | {"user": asked.headers.get("x-user") or self.user}
         back = {"code": code, "state": asked.query["state"], **self.callback}
         query = urlencode({name: value for name, value in back.items() if value is not None})
-        return 303, {"location": f"{asked.query['redirect_uri']}?{query}"}, b""
+        location = f"{asked.query['redirect_uri']}?{query}"
+        if self.waits:
+            return 200, {"content-type": "text/html"}, f'<a href="{escape(location)}">Sign in</a>'.encode()
+        return 303, {"location": location}, b""
 
     def _refresh(self, asked: Asked) -> Reply:
         token = asked.form.get("refresh_token", "")

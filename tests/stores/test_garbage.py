@@ -299,7 +299,7 @@ async def test_whatever_a_store_raises_is_unavailable_and_never_no_session(error
 
 APP = application()
 ID = SessionId.of(b"s" * 32)
-RIGHT = [FORMAT, "https://idp.example", "alice", {"sub": "alice"}, "idt", "at", "rt", THEN, THEN, THEN + 9, "sid", THEN, "acr", THEN, ["pwd"], 0]  # fmt: skip
+RIGHT = [FORMAT, "https://idp.example", "alice", {"sub": "alice"}, "idt", "at", "rt", THEN, THEN, THEN + 9, "sid", THEN, "acr", THEN, ["pwd"], 0, "A" * 43]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

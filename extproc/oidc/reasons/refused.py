@@ -71,8 +71,9 @@ CALLBACKS = (
     ),
     Reason(
         "signed_out_meanwhile", 400, INFO, _NOT_IN,
-        "Your identity provider signed you out while this sign-in was under way. Please start again.",
-        "A back-channel logout for the user came after the code was made. Nothing to do, unless every login ends so.",
+        "You were signed out while this sign-in was under way. Please start again.",
+        "The browser signed out, or a back-channel logout for the user came, while the provider was still at work on this login. "
+        "Nothing to do, unless every login ends so.",
     ),
     Reason(
         "issuer_mismatch", 400, WARNING, _NOT_IN, "The answer came from another identity provider than the one that was asked.",

@@ -1,0 +1,204 @@
+"""Logins of one browser whose answers come late, through a real Envoy, in every kind of store.
+
+A login is late in two ways: the provider keeps its callback waiting, or its answer is complete and still on its way to the browser.
+Meanwhile the browser signs out, or somebody else signs in there. Nobody is signed in by what comes then.
+"""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from rig.liar import Liar
+from rig.processes import wait_until
+from rig.stack import Stack
+from rig.webuser import NAVIGATION_ACCEPT, WebUser
+
+STORES = ["sqlite", "cookie", "cookie, marks in memory", "redis"]
+TABS = 8
+
+
+@pytest.fixture(scope="module", params=STORES)
+def running(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    def settings(stack: Stack) -> dict[str, Any]:
+        marks = {"tombstones": {"path": str(stack.directory / "over.sqlite3")}}
+        store: dict[str, Any] = {}
+        if request.param.startswith("cookie"):
+            store = {"kind": "cookie", "path": None, **(marks if request.param == "cookie" else {})}
+        elif request.param == "redis":
+            servers = request.getfixturevalue("redis_servers")
+            store = {"kind": "redis", "path": None, "servers": [servers.redis.address], "deadline": 5}
+        provider = {"providers": {"main": {"backchannel_logout": False}}} if "memory" in request.param else {}
+        wiki = {"hosts": ["localhost"], "path_prefix": "/wiki/", "upstream": stack.app.url, "provider": "main"}
+        return {"store": store, "timeouts": {"call": 25}, "applications": {"wiki": wiki}, **provider}
+
+    with Stack(Liar(), settings=settings) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running: Stack) -> Stack:
+    running.provider.revoked.clear()
+    return running
+
+
+@pytest.fixture
+def browser(stack: Stack) -> Iterator[WebUser]:
+    with stack.user() as user:
+        yield user
+
+
+def begins(stack: Stack, browser: WebUser, name: str, path: str = "/private") -> str:
+    """A tab in which `name` signs in at the provider; the callback that it would open next."""
+    stack.provider.user = name
+    started = browser.navigate(stack.url(path))
+    return str(browser.navigate(started.headers["location"]).headers["location"])
+
+
+def opens(browser: WebUser, callback: str) -> httpx.Response:
+    """A callback in a tab of its own. What it sets has not come to the browser yet: see comes()."""
+    headers = {"accept": NAVIGATION_ACCEPT, "cookie": browser.cookies.header(callback)}
+    headers |= {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    return httpx.get(callback, headers=headers, trust_env=False)
+
+
+def comes(browser: WebUser, answer: httpx.Response) -> httpx.Response:
+    browser.cookies.receive(str(answer.url), answer.headers.get_list("set-cookie"))
+    return answer
+
+
+@contextmanager
+def kept_waiting(stack: Stack, browser: WebUser, *callbacks: str) -> Iterator[list[Future[httpx.Response]]]:
+    """Callbacks whose codes are at the provider until the block ends; what is asked of it in the block is answered at once."""
+    with ThreadPoolExecutor(len(callbacks)) as pool, stack.provider.holding("/token", most=len(callbacks)):
+        late = [pool.submit(opens, browser, callback) for callback in callbacks]
+        wait_until(lambda: stack.provider.held == len(callbacks), 60, what="the callbacks at the provider")
+        yield late
+
+
+def next_second() -> None:
+    """Marks are dated to the second, and what comes in the second of a mark counts as before it."""
+    begun = int(time.time())
+    wait_until(lambda: int(time.time()) > begun, 60)
+
+
+def sees(stack: Stack, browser: WebUser, path: str = "/public/") -> str | None:
+    """Whom the application takes this browser for: the processor decides it, not an assertion of before."""
+    for cookie in browser.cookies.named("extproc-assertion-"):
+        browser.cookies.drop(cookie.name)
+    for _ in range(2):  # and Envoy, by the assertion that came of it
+        assert browser.navigate(stack.url(path)).status_code == 200
+    return stack.app.requests[-1].get("x-auth-sub")
+
+
+def signs_out(stack: Stack, browser: WebUser) -> None:
+    answer = browser.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+    assert answer.status_code == 303 and not browser.cookies.named("extproc-session-app")
+
+
+def test_cook_27_a_login_that_the_provider_keeps_waiting_is_over_with_a_logout(stack: Stack, browser: WebUser) -> None:
+    callback, other = begins(stack, browser, "alice"), begins(stack, browser, "alice")
+    comes(browser, opens(browser, other))
+    assert sees(stack, browser) == "alice"
+    next_second()
+    with kept_waiting(stack, browser, callback) as (late,):
+        signs_out(stack, browser)
+    answer = comes(browser, late.result(60))
+    assert answer.status_code == 400 and ">signed_out_meanwhile<" in answer.text
+    assert "/oauth2/login?return_to=/private" in answer.text and stack.provider.revoked
+    assert sees(stack, browser) is None
+
+
+def test_cook_27_a_login_that_the_provider_keeps_waiting_is_over_with_the_login_of_somebody_else(
+    stack: Stack, browser: WebUser
+) -> None:
+    alice, bob = begins(stack, browser, "alice"), begins(stack, browser, "bob")
+    with kept_waiting(stack, browser, alice) as (late,):
+        assert comes(browser, opens(browser, bob)).status_code == 303
+        assert sees(stack, browser) == "bob"
+        before = list(stack.provider.revoked)
+    answer = comes(browser, late.result(60))
+    assert answer.status_code == 303 and answer.headers["location"] == stack.url("/private")
+    assert [line.partition("=")[0] for line in answer.headers.get_list("set-cookie")] == [
+        f"extproc-login-app-{alice.partition('state=')[2][:8]}"
+    ]
+    assert sees(stack, browser) == "bob" and stack.provider.revoked == before
+    trace_id = answer.headers["x-trace-id"]
+    (entry,) = stack.access_log(lambda line: line["trace_id"] == trace_id and line["application"] != "idp")
+    assert (entry["details"], entry["reason"], entry["lane"]) == ("overtaken", "overtaken", "held")
+
+
+def test_cook_27_a_login_begun_before_that_of_somebody_else_is_over_wherever_its_answer_is(
+    stack: Stack, browser: WebUser
+) -> None:
+    alice = begins(stack, browser, "alice")
+    next_second()
+    bob = begins(stack, browser, "bob")
+    late = opens(browser, alice)
+    next_second()
+    assert comes(browser, opens(browser, bob)).status_code == 303 and sees(stack, browser) == "bob"
+    comes(browser, late)
+    assert sees(stack, browser) in (None, "bob")
+
+
+def test_cook_27_a_login_whose_answer_is_on_its_way_is_over_with_a_logout(stack: Stack, browser: WebUser) -> None:
+    callback, other = begins(stack, browser, "alice"), begins(stack, browser, "alice")
+    comes(browser, opens(browser, other))
+    next_second()
+    late = opens(browser, callback)
+    assert late.status_code == 303 and any(
+        "extproc-session-app=" in line for line in late.headers.get_list("set-cookie")
+    )
+    signs_out(stack, browser)
+    comes(browser, late)
+    assert sees(stack, browser) is None
+
+
+def test_cook_27_a_logout_for_all_ends_the_logins_under_way_at_the_other_applications(
+    stack: Stack, browser: WebUser
+) -> None:
+    wiki, app = begins(stack, browser, "alice", "/wiki/"), begins(stack, browser, "alice")
+    comes(browser, opens(browser, app))
+    with kept_waiting(stack, browser, wiki) as (late,):
+        signs_out(stack, browser)
+    answer = comes(browser, late.result(60))
+    assert answer.status_code == 400 and ">signed_out_meanwhile<" in answer.text
+
+
+def test_a_login_that_goes_on_after_a_logout_or_after_another_login_signs_in(stack: Stack, browser: WebUser) -> None:
+    """A person opens the tab again in which the provider waits for them: that is no late answer."""
+    first, second, third = (begins(stack, browser, name) for name in ("alice", "alice", "bob"))
+    comes(browser, opens(browser, first))
+    next_second()
+    assert comes(browser, opens(browser, second)).status_code == 303 and sees(stack, browser) == "alice"
+    signs_out(stack, browser)
+    next_second()
+    assert comes(browser, opens(browser, third)).status_code == 303 and sees(stack, browser) == "bob"
+
+
+def test_somebody_without_a_session_ends_no_login_by_a_logout(stack: Stack, browser: WebUser) -> None:
+    callback = begins(stack, browser, "alice")
+    signs_out(stack, browser)
+    assert comes(browser, opens(browser, callback)).status_code == 303 and sees(stack, browser) == "alice"
+
+
+def test_of_many_tabs_at_once_each_gets_its_page_and_one_session_stays(stack: Stack, browser: WebUser) -> None:
+    callbacks = [begins(stack, browser, "alice", f"/private/{number}") for number in range(TABS)]
+    with kept_waiting(stack, browser, *callbacks) as late:
+        pass
+    answers = [answer.result(60) for answer in late]
+    assert [(answer.status_code, answer.headers.get("location")) for answer in answers] == [
+        (303, stack.url(f"/private/{number}")) for number in range(TABS)
+    ]
+    with_a_session = []
+    for answer in answers:
+        with stack.user() as alone:
+            comes(alone, answer)
+            if alone.cookies.named("extproc-session-app") and sees(stack, alone) == "alice":
+                with_a_session.append(answer)
+    assert len(with_a_session) == 1
+    comes(browser, with_a_session[0])
+    assert sees(stack, browser) == "alice"
