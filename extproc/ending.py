@@ -67,10 +67,11 @@ class Ending:
             session = await self._sessions.find(other, request, self._now())
             if session is not None and session.fresh(other, self._now()):
                 ended.append((other, session))
-        for owner, session in ended:
-            await self._end(owner, session)
+        # the sessions last: as long as they are there, a logout that met a store that could not answer can be tried again
         for owner in (application, *self._siblings(application)):
             await self._end_logins(owner, request, marks=bool(ended))
+        for owner, session in ended:
+            await self._end(owner, session)
         onward = await self._give_back(application, ended) if ended else None
         return Respond(303, "signed_out", location=onward or signed_out_url(application), cookies=cookies)
 
@@ -100,7 +101,7 @@ class Ending:
         if not late:
             return
         with telemetry.span("store delete"):
-            if marks or self._sessions.shown(application, request):
+            if marks or self._sessions.shown(application, request, now):
                 await self._sessions.end_tagged(late, now, now + application.session_lifetime)
             else:
                 await self._sessions.end_known(late, now)
@@ -132,7 +133,7 @@ class Ending:
         token = await self._verified(application, step.token)
         now = self._now()
         with telemetry.span("store delete"):
-            if await self._sessions.over(token.key, now):
+            if await self._sessions.buried((token.key,), now):
                 raise InvalidLogoutToken("replayed", "its jti was seen before")
             ended = await self._sessions.end_tagged(
                 token.tags(application.ring), now, now + application.session_lifetime

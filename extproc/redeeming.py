@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import trio
@@ -10,7 +10,7 @@ import trio
 from extproc import telemetry
 from extproc.oidc.answers import Exchange, Respond
 from extproc.oidc.application import Application
-from extproc.oidc.authorization import LIFE, under_way
+from extproc.oidc.authorization import LIFE, PendingAuthorization, under_way
 from extproc.oidc.device import Device
 from extproc.oidc.errors import (
     IssuerMismatch,
@@ -47,8 +47,8 @@ class Redeeming:
         await self._claim(application, step)
         _check_response(application, metadata, step)
         await trio.lowlevel.checkpoint_if_cancelled()
-        # from here on a code may be spent: what was sent is finished, whoever leaves, and its tokens are kept or revoked;
-        # shielded from the client's leaving, not from the deadline that is in force
+        # from here on a code may be spent: what was sent is finished, whoever leaves, and its tokens are kept or revoked (but for
+        # those of a login that was overtaken); shielded from the client's leaving, not from the deadline that is in force
         deadline = trio.current_effective_deadline()
         with trio.fail_at(deadline, shield=True):
             tokens = await provider.token(code_grant(application.client, step.response.code or "", step.pending))
@@ -94,26 +94,41 @@ class Redeeming:
     async def _begin(
         self, application: Application, request: Request, session: Session, step: Exchange
     ) -> tuple[Cookie, ...] | None:
-        """Keeps the session; None: another login of this browser ended since this one's callback came, and its session stays.
+        """Keeps the session; None: since this callback came another login of this browser ended.
 
-        Raises what Sessions.begin raises. Of logins that end at the same moment at least one stays: each is asked about before it
-        touches the others, and with a mark that counts after that it ends only those that were begun before it.
+        Raises what Sessions.begin raises. Of logins that end at the same moment at least one is kept, if it can be: each looks for
+        the marks of the others before it leaves its own, and with a mark that counts after that it ends only those begun before it.
         """
         mine, now = step.pending, self._now()
-        if await self._sessions.over(mine.settled_key, now, session.created):
+        if await self._overtaken(mine, session, now):
             return None
         others = [each for each in under_way(application, request, now) if each.secret != mine.secret]
-        for other in others:
-            await self._sessions.bury(other.settled_key, now, other.created + LIFE)
+        await self._overtake(others)
         earlier = tuple(other.store_key for other in others if other.order < mine.order)
         await self._sessions.end_tagged(earlier, now, session.expires)
         device = Device.of(request, self._trusted_hops)
         try:
-            return await self._sessions.begin(application, request, session, device, step.signed_in)
+            kept = await self._sessions.begin(application, request, session, device, step.signed_in)
         except SignedOutMeanwhile:
-            if await self._sessions.over(mine.settled_key, now, session.created):
+            if await self._overtaken(mine, session, now):
                 return None
             raise
+        await self._overtake(others)  # and those whose callback came while this one was kept
+        return kept
+
+    async def _overtaken(self, mine: PendingAuthorization, session: Session, now: int) -> bool:
+        """Whether another login of this browser ended since the callback came. Raises SignedOutMeanwhile: and a logout after it."""
+        settled = await self._sessions.buried((mine.settled_key,), now)
+        if settled < session.created:
+            return False
+        if await self._sessions.buried((mine.store_key,), now) > settled:
+            raise SignedOutMeanwhile
+        return True
+
+    async def _overtake(self, others: Iterable[PendingAuthorization]) -> None:
+        now = self._now()
+        for other in others:
+            await self._sessions.bury(other.settled_key, now, other.forgotten)
 
     def _signed_in(
         self, application: Application, session: Session, step: Exchange, kept: tuple[Cookie, ...]

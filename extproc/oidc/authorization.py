@@ -77,6 +77,11 @@ class PendingAuthorization:
         """Of two attempts of a browser the later has the larger; never the same for two."""
         return self.created, self.store_key
 
+    @property
+    def forgotten(self) -> int:
+        """When its browser has forgotten it: a callback that came within its life may take its time."""
+        return self.created + LIFE + GRACE
+
     def expired(self, now: int) -> bool:
         return not self.created - 60 <= now < self.created + LIFE
 
@@ -167,7 +172,7 @@ def under_way(application: Application, request: Request, now: int) -> tuple[Pen
     own = re.compile(re.escape(application.cookies.login("")) + "[0-9a-f]{8}")
     named = [(name, value) for name, value in request.cookies if own.fullmatch(name)]
     opened = (_opened(application, name, value) for name, value in named[::-1][:MAX_OPENED])
-    found = {each.secret: each for each in opened if each is not None and not each.expired(now)}
+    found = {each.secret: each for each in opened if each is not None and now < each.forgotten}
     return tuple(sorted(found.values(), key=lambda each: each.order, reverse=True)[:MAX_COOKIES])
 
 

@@ -109,8 +109,11 @@ class Sessions(Protocol):
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
         """The same, with waiting."""
 
-    def shown(self, application: Application, request: Request) -> bool:
-        """Whether this browser shows the cookies of a session that is over. False where a store has sessions: it has none of that."""
+    def shown(self, application: Application, request: Request, now: int) -> bool:
+        """Whether this browser shows a session that we made and that has not come to its own end, ended or not.
+
+        False where a store has sessions: of one that was ended it has nothing.
+        """
 
     async def begin(
         self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
@@ -173,8 +176,8 @@ class Sessions(Protocol):
     async def count(self, now: int) -> int | None:
         """See SessionStore; None where they are in cookies."""
 
-    async def over(self, key: bytes, now: int, since: int = 1) -> bool:
-        """Whether bury() has it, with an `at` of `since` or later."""
+    async def buried(self, keys: Sequence[bytes], now: int) -> int:
+        """See Tombstones."""
 
     async def bury(self, key: bytes, at: int, expires: int) -> None:
         """See Tombstones."""

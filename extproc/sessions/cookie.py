@@ -46,8 +46,9 @@ class CookieSessions:
             return None
         return _unless_over(session, await self.tombstones.buried(session.keys(application.ring), now))
 
-    def shown(self, application: Application, request: Request) -> bool:
-        return read_session(application, request) is not None
+    def shown(self, application: Application, request: Request, now: int) -> bool:
+        session = read_session(application, request)
+        return session is not None and now < session.expires
 
     async def begin(
         self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
@@ -118,8 +119,8 @@ class CookieSessions:
     async def count(self, now: int) -> int | None:
         return None
 
-    async def over(self, key: bytes, now: int, since: int = 1) -> bool:
-        return await self.tombstones.buried((key,), now) >= since
+    async def buried(self, keys: Sequence[bytes], now: int) -> int:
+        return await self.tombstones.buried(keys, now)
 
     async def bury(self, key: bytes, at: int, expires: int) -> None:
         await self.tombstones.bury(key, at, expires)

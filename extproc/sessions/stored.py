@@ -36,7 +36,7 @@ class StoredSessions:
         known = session_ids(application, request)
         return only([_opened(application, each, await self.store.get(each.key, now)) for each in known])
 
-    def shown(self, application: Application, request: Request) -> bool:
+    def shown(self, application: Application, request: Request, now: int) -> bool:
         return False
 
     async def begin(
@@ -130,8 +130,8 @@ class StoredSessions:
     async def count(self, now: int) -> int | None:
         return await self.store.count(now)
 
-    async def over(self, key: bytes, now: int, since: int = 1) -> bool:
-        return await self.store.buried((key,), now) >= since
+    async def buried(self, keys: Sequence[bytes], now: int) -> int:
+        return await self.store.buried(keys, now)
 
     async def bury(self, key: bytes, at: int, expires: int) -> None:
         await self.store.bury(key, at, expires)

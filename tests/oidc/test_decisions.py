@@ -11,6 +11,7 @@ from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, application, 
 from extproc.oidc.answers import Authenticate, Continue, EndSession, Exchange, Page, Respond
 from extproc.oidc.assertion import LASTS
 from extproc.oidc.authorization import (
+    GRACE,
     LIFE,
     MAX_COOKIE_BYTES,
     MAX_COOKIES,
@@ -308,7 +309,7 @@ def test_flow_12_login_cookies_of_every_application_count_and_so_do_their_bytes(
 def test_cook_27_logins_under_way_are_those_of_this_application_that_open_and_have_not_ended():
     other = application(name="other", url="https://app.example/other/")
     old, first, second = (pending(APP, secret=secret * 32, created=created) for secret, created in
-                          ((b"0", NOW - LIFE), (b"1", NOW - 9), (b"2", NOW - 8)))  # fmt: skip
+                          ((b"0", NOW - LIFE - GRACE), (b"1", NOW - 9), (b"2", NOW - 8)))  # fmt: skip
     header = "; ".join([
         cookie_header(APP, first, old, second),
         cookie_header(other, pending(other, secret=b"3" * 32)),

@@ -33,7 +33,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Siblings]:
     elif request.param == "redis":
         servers: Servers = request.getfixturevalue("redis_servers")
         store = {"kind": "redis", "path": None, "servers": [servers.redis.address], "deadline": 5}
-    with Siblings(settings={"store": store, **more}) as running:
+    with Siblings(settings={"store": store, "timeouts": {"call": 55}, **more}) as running:
         yield running
 
 

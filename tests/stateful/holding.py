@@ -142,6 +142,7 @@ class Holding(RuleBasedStateMachine):
 
     def _signs_in(self, desk: Desk, application: str) -> None:
         browser, person = desk.browser, desk.person(application)
+        self._next_second()
         url = self.world.at(f"{APPLICATIONS[application]}page")
         desk.becoming = person
         answer = browser.go(url)
@@ -156,6 +157,11 @@ class Holding(RuleBasedStateMachine):
             raise Violation("lockout", f"a login at {application} ends in {answer.status_code}; {_told(browser)}")
         if desk.signed[application] is None:
             desk.signed[application] = person
+            desk.ended[application].append(desk.begins())
+
+    def _next_second(self) -> None:
+        """What is over is dated to the second."""
+        self.world.ahead += 1
 
 
 def _told(browser: Browser) -> str:

@@ -6,7 +6,7 @@ from rig.processes import wait_until
 from rig.webuser import REDIRECTS
 
 from stateful.holding import Holding
-from stateful.truth import APPLICATIONS, OF_MAIN, PEOPLE, Desk, Late, Violation, cookie_name
+from stateful.truth import APPLICATIONS, LOGOUT, OF_MAIN, PEOPLE, Desk, Late, Violation, cookie_name
 from stateful.world import MFA
 
 MOST_AHEAD = 2400  # seconds: within every session's idle time
@@ -30,16 +30,22 @@ class People(Holding):
         self._holds(self.desks[whom])
 
     def _signs_out(self, desk: Desk, application: str) -> None:
-        if desk.signed[application] is None:
+        under_way = any(late.person and late.application == application for late in desk.late)
+        if desk.signed[application] is None and not under_way:
             return
+        of_it = OF_MAIN if application in OF_MAIN else (application,)
+        signed_in = any(desk.signed[other] is not None for other in of_it)
+        known = [name for name in of_it if desk.browser.cookies.get(cookie_name("session", name)) is not None]
         page = self.world.at(APPLICATIONS[application])
         answer = desk.browser.navigate(page + "oauth2/logout", "POST", page=page, content=b"")
         if application == "partner" and self.lied:
             return
         if answer.status_code not in (200, 303):
             raise Violation("lockout", f"{answer.status_code} for a logout in {desk}")
-        for other in OF_MAIN if application in OF_MAIN else (application,):
+        for other in of_it:
             desk.signed[other] = None
+            if signed_in or other in known or self.world.store == "sqlite":
+                desk.ended[other].append(LOGOUT)
 
     @rule(whom=whose, person=people, application=applications)
     def hands_over(self, whom: int, person: str, application: str) -> None:
@@ -56,23 +62,27 @@ class People(Holding):
         desk = self.desks[whom]
         if desk.signed[application] is not None or (application == "partner" and self.lied):
             return
+        self._next_second()
+        number = desk.begins()
         prefix = self.world.at(APPLICATIONS[application])
         answer = desk.browser.go(prefix + "other", stop=prefix + "oauth2/callback")
         if answer.status_code not in REDIRECTS:
             raise Violation("lockout", f"{answer.status_code} where a login of {desk} begins")
-        desk.begun.append((application, desk.person(application), answer.headers["location"]))
+        desk.begun.append((application, desk.person(application), answer.headers["location"], number))
         self._holds(desk)
 
     @precondition(lambda self: any(desk.begun for desk in self.desks))
     @rule(data=st.data())
     def goes_on_with_that_login(self, data: st.DataObject) -> None:
         desk = data.draw(st.sampled_from([desk for desk in self.desks if desk.begun]), "desk")
-        application, person, callback = desk.begun.pop(data.draw(st.integers(0, len(desk.begun) - 1), "login"))
+        application, person, callback, number = desk.begun.pop(data.draw(st.integers(0, len(desk.begun) - 1), "login"))
         if self._ends_well(desk, application, person, callback):
             desk.signed[application] = person
+            desk.ended[application].append(number)
         self._holds(desk)
 
     def _ends_well(self, desk: Desk, application: str, person: str, callback: str) -> bool:
+        self._next_second()
         answer = desk.browser.navigate(callback, page=self.world.main.url + "/")
         well = answer.status_code == 303 and "/auth?" not in answer.headers["location"]
         if well and application == "payroll" and person not in MFA:
@@ -83,10 +93,13 @@ class People(Holding):
     @rule(data=st.data())
     def goes_on_with_that_login_and_the_answer_is_late(self, data: st.DataObject) -> None:
         desk = data.draw(st.sampled_from([desk for desk in self.desks if desk.begun]), "desk")
-        application, person, callback = desk.begun.pop(data.draw(st.integers(0, len(desk.begun) - 1), "login"))
+        application, person, callback, number = desk.begun.pop(data.draw(st.integers(0, len(desk.begun) - 1), "login"))
         with desk.browser.cookies.answers_late() as lines:
             well = self._ends_well(desk, application, person, callback)
-        desk.late.append(Late(tuple(lines), application, person if well else None))
+        ended = desk.ended[application]
+        if well:
+            ended.append(number)
+        desk.late.append(Late(tuple(lines), application, person if well else None, number, len(ended)))
         if well:  # the new session has ended the one before, and the browser does not know either of it yet
             desk.signed[application] = None
             desk.browser.cookies.drop(cookie_name("assertion", application))
@@ -101,7 +114,10 @@ class People(Holding):
     @precondition(lambda self: any(desk.late for desk in self.desks))
     @rule(data=st.data())
     def that_answer_comes(self, data: st.DataObject) -> None:
-        """What it sets is set. It may sign in whose callback it was, and nobody else; what it takes away is gone, as in any browser."""
+        """What it sets is set. It may sign in whose callback it was, unless that login is over, and nobody else.
+
+        What it takes away is gone, as in any browser.
+        """
         desk = data.draw(st.sampled_from([desk for desk in self.desks if desk.late]), "desk")
         late = desk.late.pop(data.draw(st.integers(0, len(desk.late) - 1), "answer"))
         for url, lines in late.lines:
@@ -111,15 +127,20 @@ class People(Holding):
         self._holds(desk)
 
     def _finds_out(self, desk: Desk, late: Late, application: str) -> None:
+        if application == "partner" and self.lied:
+            return
         answer = desk.browser.fetch(
             self.world.at(f"{APPLICATIONS[application]}oauth2/userinfo"), page=self.world.at("/")
         )
         user = answer.json()["sub"] if answer.status_code == 200 else None
         expected = desk.signed[application]
-        could = {expected} | ({late.person} if late.application == application else set())
+        could = {expected}
+        if late.application == application:
+            could.add(None if late.person is not None and desk.is_over(late) else late.person)
         if user not in could and not (user is None and late.ends(application)):
             raise Violation(
-                "lockout" if user is None else "identity", f"a late answer of {late.application}: {user} in {desk}"
+                "lockout" if user is None else "identity",
+                f"a late answer of {late.application}: {user} ({answer.status_code}) in {desk}: {late.lines}",
             )
         desk.signed[application] = user
 
@@ -169,7 +190,7 @@ class People(Holding):
     def _later(self, seconds: int) -> None:
         for desk in self.desks:
             desk.unlooked = True
-        self.world.ahead = min(self.world.ahead + seconds, MOST_AHEAD)
+        self.world.ahead = max(self.world.ahead, min(self.world.ahead + seconds, MOST_AHEAD))
 
     @rule(whom=whose, path=st.sampled_from(("/x", "/payroll/x", "/oauth2/logout", "/oauth2/login", "/oauth2/userinfo", "/oauth2/sessions", "/payroll/oauth2/logout")), method=st.sampled_from(("GET", "GET", "POST", "HEAD")))  # fmt: skip
     def a_script_asks(self, whom: int, path: str, method: str) -> None:

@@ -18,6 +18,7 @@ from stateful.browser import Browser, Slow
 
 APPLICATIONS = paths.APPLICATIONS
 OF_MAIN = ("app", "payroll")
+LOGOUT = float("inf")
 PEOPLE = ("alice", "bob")
 
 
@@ -34,11 +35,16 @@ class Violation(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """An answer of ours that a browser has not got yet: what it sets, and whose callback it was."""
+    """An answer of ours that a browser has not got yet: what it sets, and whose callback it was.
+
+    begun: the number of its login. since: how many logins and logouts of the application had ended in that browser, its own included.
+    """
 
     lines: tuple[tuple[str, list[str]], ...]
     application: str
     person: str | None
+    begun: int = 0
+    since: int = 0
 
     def ends(self, application: str) -> bool:
         """Whether it takes the session's cookie away."""
@@ -56,7 +62,22 @@ class Desk:
         self.unlooked = True  # something ran out, and nobody looked since
         self.slow: list[Slow] = []
         self.late: list[Late] = []
-        self.begun: list[tuple[str, str, str]] = []  # logins in other tabs: application, person, callback address
+        self.begun: list[
+            tuple[str, str, str, int]
+        ] = []  # logins in other tabs: application, person, callback address, number
+        self.logins = 0  # that were begun
+        self.ended: dict[str, list[float]] = {
+            name: [] for name in APPLICATIONS
+        }  # the number of each login that ended well, or LOGOUT
+
+    def begins(self) -> int:
+        """The number of a login: later ones have larger numbers."""
+        self.logins += 1
+        return self.logins
+
+    def is_over(self, late: Late) -> bool:
+        """Whether what ended since has ended that login as well: a logout, or a login that was begun after it."""
+        return any(number > late.begun for number in self.ended[late.application][late.since :])
 
     def person(self, application: str) -> str:
         """Who its user would be there."""

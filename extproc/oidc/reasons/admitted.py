@@ -34,8 +34,8 @@ ANSWERED = (
     ),
     Reason(
         "overtaken", 303, DEBUG, "Signing in", "Another sign-in of this browser was faster.",
-        "Of several logins of one browser that were at the provider together (restored tabs), another ended first, and its session stays: "
-        "this one keeps no session and goes where it was to end. Many of them in one trace: the provider answers slowly.",
+        "Of several logins of one browser that were at the provider together (restored tabs), another ended first: this one makes no "
+        "session, and its tab goes where it was to go. Many of them: the provider answers slowly.",
     ),
     Reason(
         "already_signed_in", 303, DEBUG, _IN, "You are signed in already.",
