@@ -28,6 +28,10 @@ HOLES = {
     "comma-in-a-cookie": Hole(("identity", "lockout"), "signs_in,a_sibling_plants,a_sibling_opens_its_own_callback"),
     "dot-segments": Hole(("demand",), "paths_in_disguise"),
     "late-assertion": Hole(("identity",), "hands_over,opens_a_slow_page,that_page_ends"),
+    "late-login": Hole(
+        ("identity",),
+        "signs_out,begins_a_login_in_another_tab,goes_on_with_that_login_and_the_answer_is_late,that_answer_comes",
+    ),
     "late-session": Hole(("identity", "lockout"), "hands_over,opens_a_slow_page,that_page_ends", store="cookie"),
     "logout-by-picture": Hole(("asked",), "signs_in,a_page_holds"),
     "path-folding": Hole(("demand",), "signs_in,paths_in_disguise"),
