@@ -156,11 +156,13 @@ class Refreshing:
     async def _due_now(self, flight: Flight, session: Session) -> Session | None:
         """Reloads and decides again."""
         with telemetry.span("store get"):
+            # the mark first: whoever renews a session writes the newer one before the mark, so behind a mark it is there
+            superseded = await self._sessions.superseded(session, self._now())
             current = await self._sessions.reload(flight.application, session, self._now())
         flight.session = current
         if current is None or not due(flight.application, current, self._now()):
             return None
-        if await self._sessions.superseded(current, self._now()):
+        if superseded and current.generation == session.generation:
             telemetry.log(logging.INFO, "session_superseded", application=flight.application.name)
             flight.session = None  # a newer generation lives on, in another copy of these cookies
             return None

@@ -1,7 +1,7 @@
 """One refresh at a time for a session: among the requests of a process, among processes, and against all that may come between."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -10,6 +10,7 @@ from rig.rows import rows
 from rig.tokens import ISSUER, METADATA, NOW, Signer, application, id_token_claims, key_set, request
 
 from extproc.oidc.answers import Continue, Lookup, Refresh, Respond
+from extproc.oidc.application import Application
 from extproc.oidc.claims import Claims
 from extproc.oidc.device import Device
 from extproc.oidc.errors import (
@@ -28,6 +29,7 @@ from extproc.oidc.index import open_entry
 from extproc.oidc.session import Session, SessionId
 from extproc.oidc.token import RefreshResponse
 from extproc.relying_party import RelyingParty
+from extproc.sessions import SessionStore
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryTombstones
 from extproc.sessions.sqlite import SQLiteStore
@@ -532,6 +534,47 @@ async def test_refr_05_in_cookies_an_older_generation_neither_renews_nor_ends_an
     assert (await gateway.session(newer)).generation == 2
     # a late answer brings the old generation back beside the newest: it counts for nothing
     assert (await gateway.session(f"{newer}; {old.partition('; ')[2]}")).refresh_token == "rt3"
+    await gateway.aclose()
+
+
+class Between(SharedSuccessors):
+    """Something happens between the answer of each get() and what its caller does next."""
+
+    def __init__(self, store: SessionStore, happens: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(store)
+        self._happens = happens
+
+    async def get(self, application: Application, session: Session, now: int) -> Session | None:
+        found = await super().get(application, session, now)
+        await self._happens()
+        return found
+
+
+async def test_refr_05_in_cookies_a_refresh_elsewhere_that_ends_between_two_questions_signs_nobody_out(
+    provider, opener
+):
+    gateway, ended = Gateway(opener, provider), trio.Event()
+    stores = [opener(), opener()]
+
+    async def the_other_ends() -> None:
+        provider.go.set()
+        await ended.wait()
+
+    first = gateway.process(CookieSessions(stores[0], SharedSuccessors(stores[0])))
+    second = gateway.process(CookieSessions(stores[1], Between(stores[1], the_other_ends)))
+    cookie = await gateway.signs_in()
+    provider.go = trio.Event()
+    answers = []
+
+    async def asks(party: RelyingParty) -> None:
+        answers.append(await gateway.ask(party, cookie))
+        ended.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asks, first)
+        await until(lambda: provider.waiting == 1)
+        nursery.start_soon(asks, second)
+    assert provider.grants == ["rt1"] and [subject(answer) for answer in answers] == ["alice", "alice"]
     await gateway.aclose()
 
 
