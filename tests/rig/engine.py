@@ -61,7 +61,7 @@ class Engine:
         roots = ["--data-root", data, "--exec-root", self._directory / "exec", "-p", self._directory / "pid"]
         address = ["-H", self._environment["DOCKER_HOST"]]
         self._process = Process("dockerd", ["dockerd", *roots, *address], log=self._directory / "dockerd.log")
-        self._process.wait_ready(self._answers, 30)
+        self._process.wait_ready(self._answers, 120)
         return self
 
     def __exit__(self, *_: object) -> None:

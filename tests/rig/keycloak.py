@@ -65,7 +65,7 @@ class Keycloak:
         }
         program = [home / "bin" / "kc.sh", "start-dev", *options]
         self.process = Process("keycloak", program, log=self.directory / "keycloak.log", env=environment)
-        self.process.wait_ready(lambda: answers_ok(f"{self.upstream}{ISSUER}{DISCOVERY}"), 180)
+        self.process.wait_ready(lambda: answers_ok(f"{self.upstream}{ISSUER}{DISCOVERY}"), 600)
         return self
 
     def stop(self) -> None:
