@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 import trio
@@ -65,6 +66,9 @@ class Redeeming:
             # its tokens stay: where one is revoked, many providers end every other of the same user and client, the faster login's too
             return self._ended(application, step, "overtaken")
         with trio.move_on_at(deadline, shield=True):
+            with suppress(StoreUnavailable):  # this login is complete whatever becomes of the others
+                # those too whose callback came while this session was written
+                await self._overtake(_others(application, request, step.pending, self._now()))
             await end_surplus(self._sessions, application, session, self._now())
         return self._signed_in(application, session, step, kept)
 
@@ -102,19 +106,17 @@ class Redeeming:
         mine, now = step.pending, self._now()
         if await self._overtaken(mine, session, now):
             return None
-        others = [each for each in under_way(application, request, now) if each.secret != mine.secret]
+        others = _others(application, request, mine, now)
         await self._overtake(others)
         earlier = tuple(other.store_key for other in others if other.order < mine.order)
         await self._sessions.end_tagged(earlier, now, session.expires)
         device = Device.of(request, self._trusted_hops)
         try:
-            kept = await self._sessions.begin(application, request, session, device, step.signed_in)
+            return await self._sessions.begin(application, request, session, device, step.signed_in)
         except SignedOutMeanwhile:
             if await self._overtaken(mine, session, now):
                 return None
             raise
-        await self._overtake(others)  # and those whose callback came while this one was kept
-        return kept
 
     async def _overtaken(self, mine: PendingAuthorization, session: Session, now: int) -> bool:
         """Whether another login of this browser ended since the callback came. Raises SignedOutMeanwhile: and a logout after it."""
@@ -163,6 +165,13 @@ async def end_surplus(sessions: Sessions, application: Application, session: Ses
         return
     if over:
         telemetry.log(logging.INFO, "surplus_ended", application=application.name, ended=len(over))
+
+
+def _others(
+    application: Application, request: Request, mine: PendingAuthorization, now: int
+) -> list[PendingAuthorization]:
+    """The logins that this browser began beside this one."""
+    return [each for each in under_way(application, request, now) if each.secret != mine.secret]
 
 
 async def _keys(provider: Provider) -> KeySet:

@@ -102,9 +102,10 @@ def test_tokens_whose_key_nobody_knew_are_kept_whatever_happens_meanwhile(how: s
 
 
 PENDING = pending()
+OTHER = pending(REFRESHES, secret=b"o" * 32, created=PENDING.created)
 CALLBACK = request(
     f"/oauth2/callback?code=code&state={PENDING.state}&iss=https%3A%2F%2Fidp.example",
-    cookie=cookie_header(REFRESHES, PENDING),
+    cookie=cookie_header(REFRESHES, PENDING, OTHER),  # a second tab's login, which this one overtakes
     sec_fetch_site="cross-site",
 )
 
