@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 from rig import pictures
 from rig.chromium import browser
+from rig.echo import ICON
 from rig.keycloak import Keycloak
 from rig.liar import Liar
 from rig.oidc_provider import OidcProvider
@@ -21,12 +22,16 @@ def ours(context: BrowserContext, stack: Stack) -> dict[str, dict[str, object]]:
 
 
 def complaints(page: Page) -> list[str]:
-    """What the console says is wrong on the gateway's pages, collected from now on."""
+    """What the console says is wrong on the gateway's pages, collected from now on.
+
+    But not of the icon: Chromium asks for a page's icon when it likes, perhaps after the logout that followed the page (401).
+    """
     heard: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and "//localhost:" in page.url:
-            heard.append(f"{page.url}: {message.text}")
+        wrong = message.type in ("error", "warning") and "//localhost:" in page.url
+        if wrong and not message.location["url"].endswith(ICON):
+            heard.append(f"{page.url}: {message.text} {message.location['url']}")
 
     page.on("console", hear)
     page.on("pageerror", lambda error: heard.append(str(error)))

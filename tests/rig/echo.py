@@ -2,7 +2,7 @@
 
     with Echo() as app:
         app.url                 # http://127.0.0.1:PORT
-        app.requests            # every Received so far, in order
+        app.requests            # every Received so far, in order, but for the icon that a browser wants of its own and at a time of its own
         app.seen("/private")    # those whose path is that
         app.pages["/wiki"] = "text/html", "<img src=/x>"     # a page of its own at that path, by any query
 
@@ -22,6 +22,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
+
+ICON = "/favicon.ico"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,8 @@ class Echo:
         fields = dict(headers)
         body = await self._body(reader, fields)
         request = Received(method, target, headers, body)
-        self.requests.append(request)
+        if target != ICON:
+            self.requests.append(request)
         if fields.get("upgrade", "").lower() == "websocket":
             await self._websocket(request, reader, writer)
             return False

@@ -1,9 +1,11 @@
 """The machine over the whole gateway, the same steps each time. For hours and with other steps: tests/stateful/run."""
 
+import os
 import subprocess
 import sys
 
 import pytest
+from rig.stack import ROOT
 
 from stateful.world import STORES
 
@@ -16,6 +18,7 @@ def test_whatever_people_siblings_providers_and_strangers_do_nobody_is_somebody_
 ) -> None:
     # in a process of its own: what hypothesis draws depends on the modules that the process has
     command = [sys.executable, "-m", "stateful", "--store", store, "--examples", str(EXAMPLES)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=600)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]
