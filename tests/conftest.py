@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rig.redis import Servers
     from xdist.scheduler import LoadScopeScheduling
 
-LONGEST = "tests/real", "tests/e2e"
+LONGEST = "tests/real", "tests/stateful", "tests/e2e", "tests/hostile"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadScopeScheduling":
@@ -28,7 +28,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadScop
 
 @pytest.hookimpl(tryfirst=True)  # before `-m heavy` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever needs Keycloak is heavy. What takes longest begins first, so that two processes end together."""
+    """Whoever needs Keycloak is heavy. What takes longest begins first, so that the processes end together."""
     for item in items:
         if "keycloak" in getattr(item, "fixturenames", ()):
             item.add_marker("heavy")
