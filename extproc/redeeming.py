@@ -54,8 +54,9 @@ class Redeeming:
         with trio.fail_at(deadline, shield=True):
             tokens = await provider.token(code_grant(application.client, step.response.code or "", step.pending))
         try:
-            # dated by the callback, so that a logout since then, by the browser or by the provider, ends it as well
-            session = replace(await self._establish(provider, application, step, tokens), created=came)
+            # dated by the callback, its end too, so that a logout since then, by the browser or by the provider, ends it as well
+            established = await self._establish(provider, application, step, tokens)
+            session = replace(established, created=came, expires=came + application.session_lifetime)
             telemetry.user(session.subject)
             with trio.fail_at(deadline, shield=True), telemetry.span("store put"):
                 kept = await self._begin(application, request, session, step)

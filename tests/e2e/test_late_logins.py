@@ -113,6 +113,18 @@ def test_cook_27_a_login_that_the_provider_keeps_waiting_is_over_with_a_logout(s
     assert sees(stack, browser) is None
 
 
+def test_a_session_lasts_as_long_as_the_settings_say_however_long_the_provider_kept_its_login_waiting(
+    stack: Stack, browser: WebUser
+) -> None:
+    callback = begins(stack, browser, "alice")
+    with kept_waiting(stack, browser, callback) as (late,):
+        next_second()
+        next_second()
+    set_cookies = late.result(60).headers.get_list("set-cookie")
+    ages = {line.partition("=")[0]: int(line.partition("Max-Age=")[2].partition(";")[0]) for line in set_cookies}
+    assert ages["extproc-session-app"] == max(ages.values()) == 43_200
+
+
 def test_cook_27_a_login_that_the_provider_keeps_waiting_is_over_with_the_login_of_somebody_else(
     stack: Stack, browser: WebUser
 ) -> None:

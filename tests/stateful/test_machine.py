@@ -9,7 +9,7 @@ from rig.stack import ROOT
 
 from stateful.world import STORES
 
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 @pytest.mark.parametrize("store", STORES)
