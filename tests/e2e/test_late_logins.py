@@ -30,7 +30,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Stack]:
             store = {"kind": "cookie", "path": None, **(marks if request.param == "cookie" else {})}
         elif request.param == "redis":
             servers = request.getfixturevalue("redis_servers")
-            store = {"kind": "redis", "path": None, "servers": [servers.redis.address], "deadline": 5}
+            store = {"kind": "redis", "path": None, "servers": [servers.redis.address]}
         provider = {"providers": {"main": {"backchannel_logout": False}}} if "memory" in request.param else {}
         wiki = {"hosts": ["localhost"], "path_prefix": "/wiki/", "upstream": stack.app.url, "provider": "main"}
         return {"store": store, "timeouts": {"call": 55}, "applications": {"wiki": wiki}, **provider}

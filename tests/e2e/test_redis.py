@@ -51,7 +51,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, RedisServer]]:
     """For tests that leave both as they found them."""
     server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always")
-    with server, Stack(Liar(), settings=kept_in(server)) as stack:
+    with server, Stack(Liar(), settings=kept_in(server, deadline=2)) as stack:
         yield stack, server
 
 

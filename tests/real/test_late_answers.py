@@ -32,7 +32,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Siblings]:
         more = {"providers": {"main": {"backchannel_logout": False}}}
     elif request.param == "redis":
         servers: Servers = request.getfixturevalue("redis_servers")
-        store = {"kind": "redis", "path": None, "servers": [servers.redis.address], "deadline": 5}
+        store = {"kind": "redis", "path": None, "servers": [servers.redis.address]}
     with Siblings(settings={"store": store, "timeouts": {"call": 55}, **more}) as running:
         yield running
 

@@ -49,6 +49,7 @@ from rig.envoy import EnvoyProcess, newest
 from rig.ports import free_port, free_ports
 from rig.processes import Process
 from rig.providers import Place, Provider
+from rig.redis import PATIENT as PATIENT_STORE
 from rig.webuser import WebUser
 
 ROOT = Path(__file__).parents[2]
@@ -240,7 +241,7 @@ class Stack:
         settings = merged(base, self._overrides(self) if callable(self._overrides) else self._overrides)
         for store in (settings["store"], settings["store"].get("tombstones") or {}):
             if store.get("kind") == "redis":
-                store.setdefault("deadline", 2)  # a quarter of a second by default
+                store.setdefault("deadline", PATIENT_STORE)  # a quarter of a second by default
         return settings
 
     def _application_urls(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from rig.redis import Servers
+from rig.redis import PATIENT, Servers
 
 from extproc.sessions import SessionStore
 from extproc.sessions.opening import open_store
@@ -32,7 +32,7 @@ def redis(
 
     @contextmanager
     def kind(folder: Path, servers: Servers) -> Iterator[Opener]:
-        common = {"kind": "redis", "deadline": 5, "key_prefix": f"extproc:{folder.name}:{os.urandom(4).hex()}:"}
+        common = {"kind": "redis", "deadline": PATIENT, "key_prefix": f"extproc:{folder.name}:{os.urandom(4).hex()}:"}
         chosen = RedisSettings.model_validate_json(json.dumps({**common, **settings(servers)}))
         yield lambda: open_store(chosen)
 

@@ -13,7 +13,7 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from rig.redis import RedisServer, Servers
+from rig.redis import PATIENT, RedisServer, Servers
 from rig.rows import rows
 from rig.tokens import NOW as THEN
 from rig.tokens import application, request
@@ -94,7 +94,7 @@ def name(kind: str, key: bytes) -> str:
 @asynccontextmanager
 async def redis(server: RedisServer) -> AsyncIterator[SessionStore]:
     server.command("FLUSHALL")
-    said = {"kind": "redis", "deadline": 5, "key_prefix": PREFIX, "servers": [server.address]}
+    said = {"kind": "redis", "deadline": PATIENT, "key_prefix": PREFIX, "servers": [server.address]}
     store = open_store(RedisSettings.model_validate_json(json.dumps(said)))
     try:
         await store.put(record(GOOD))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 from rig.proxy import Proxy, proxied
-from rig.redis import Cluster, RedisServer, Replicated, Servers
+from rig.redis import PATIENT, Cluster, RedisServer, Replicated, Servers
 
 from extproc.addresses import Address
 from extproc.oidc.errors import StoreUnavailable
@@ -38,7 +38,7 @@ def record(key: bytes = b"1", sealed: bytes = b"sealed", tags: tuple[bytes, ...]
 async def opened(*servers: RedisServer | Proxy | str, **settings: object) -> AsyncIterator[RedisStore]:
     """A store that has looked for its servers once."""
     addresses = [str(getattr(server, "address", server)) for server in servers]
-    settings.setdefault("deadline", 1)  # four times the default: a busy machine is no silent server
+    settings.setdefault("deadline", PATIENT)  # a busy machine is no silent server
     store = redis_store(RedisSettings(kind="redis", servers=tuple(map(address, addresses)), **settings), "store")  # type: ignore[arg-type]
     await store.start()
     with trio.fail_after(60):
@@ -153,7 +153,7 @@ def everything(store: RedisStore) -> tuple[Callable[[], Awaitable[object]], ...]
 
 
 async def test_rel_16_a_server_that_is_silent_is_given_up_and_then_not_asked_until_it_answers(server):
-    async with proxied(server.port) as proxy, opened(proxy) as store:
+    async with proxied(server.port) as proxy, opened(proxy, deadline=1) as store:
         await store.put(record())
         await store.get(record().key, NOW)
         before = proxy.seen(b"HMGET")
@@ -176,7 +176,7 @@ async def test_rel_16_a_server_that_is_silent_is_given_up_and_then_not_asked_unt
 
 
 async def test_rel_16_one_slow_answer_costs_others_nothing_but_their_turn(server):
-    async with proxied(server.port) as proxy, opened(proxy) as store:
+    async with proxied(server.port) as proxy, opened(proxy, deadline=1) as store:
         await store.put(record())
         proxy.hold(b"HMGET")
         with pytest.raises(StoreUnavailable, match="no answer in time"):
@@ -186,7 +186,7 @@ async def test_rel_16_one_slow_answer_costs_others_nothing_but_their_turn(server
 
 
 async def test_a_connection_that_is_lost_under_many_requests_is_one_failure_and_all_are_answered(server):
-    async with proxied(server.port) as proxy, opened(proxy, deadline=5) as store:
+    async with proxied(server.port) as proxy, opened(proxy) as store:
         await store.put(record())
         answers = []
 
@@ -343,7 +343,7 @@ async def test_a_session_that_is_on_its_way_when_its_user_is_signed_out_is_never
 
 async def test_no_session_gets_lost_from_its_tag_whatever_happens_at_the_same_time(redis_servers: Servers):
     keys = [b"k%d" % number for number in range(30)]
-    async with opened(redis_servers.redis, key_prefix="torn:", deadline=5) as store:
+    async with opened(redis_servers.redis, key_prefix="torn:") as store:
 
         async def sign_in(key: bytes) -> None:
             for _ in range(5):
@@ -362,7 +362,7 @@ async def test_no_session_gets_lost_from_its_tag_whatever_happens_at_the_same_ti
 async def test_rel_19_requests_cancelled_at_random_never_get_another_one_s_answer(redis_servers: Servers):
     users = {b"u%d" % number: b"of u%d" % number for number in range(200)}
     chance, wrong, answers = random.Random(19), [], 0
-    async with opened(redis_servers.redis, key_prefix="cancelled:", deadline=5) as store:
+    async with opened(redis_servers.redis, key_prefix="cancelled:") as store:
         for key, sealed in users.items():
             await store.put(record(key, sealed, ()))
 
@@ -487,7 +487,7 @@ async def test_a_master_that_no_sentinel_knows_is_said(redis_servers: Servers):
 
 
 async def test_a_write_that_no_replica_follows_counts_and_is_logged(server, caplog):
-    async with proxied(server.port) as proxy, opened(proxy, replicas=1, deadline=5) as store:
+    async with proxied(server.port) as proxy, opened(proxy, replicas=1) as store:
         for number in range(20):
             await store.put(record(b"%d" % number))
         assert (
