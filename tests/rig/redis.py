@@ -23,7 +23,7 @@ from rig.ports import free_port
 from rig.processes import Process, wait_until
 
 HOST = "127.0.0.1"
-PATIENT = 10  # seconds, the most that store.deadline may be: for tests of anything but that deadline
+PATIENT = 10  # seconds, the most that store.deadline and store.connect may be: for tests of anything but those
 
 
 def redis() -> Path:

@@ -242,6 +242,7 @@ class Stack:
         for store in (settings["store"], settings["store"].get("tombstones") or {}):
             if store.get("kind") == "redis":
                 store.setdefault("deadline", PATIENT_STORE)  # a quarter of a second by default
+                store.setdefault("connect", PATIENT_STORE)
         return settings
 
     def _application_urls(self) -> tuple[str, ...]:

@@ -32,7 +32,12 @@ def redis(
 
     @contextmanager
     def kind(folder: Path, servers: Servers) -> Iterator[Opener]:
-        common = {"kind": "redis", "deadline": PATIENT, "key_prefix": f"extproc:{folder.name}:{os.urandom(4).hex()}:"}
+        common = {
+            "kind": "redis",
+            "deadline": PATIENT,
+            "connect": PATIENT,
+            "key_prefix": f"extproc:{folder.name}:{os.urandom(4).hex()}:",
+        }
         chosen = RedisSettings.model_validate_json(json.dumps({**common, **settings(servers)}))
         yield lambda: open_store(chosen)
 

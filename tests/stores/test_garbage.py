@@ -94,7 +94,7 @@ def name(kind: str, key: bytes) -> str:
 @asynccontextmanager
 async def redis(server: RedisServer) -> AsyncIterator[SessionStore]:
     server.command("FLUSHALL")
-    said = {"kind": "redis", "deadline": PATIENT, "key_prefix": PREFIX, "servers": [server.address]}
+    said = {"kind": "redis", "deadline": PATIENT, "connect": PATIENT, "key_prefix": PREFIX, "servers": [server.address]}
     store = open_store(RedisSettings.model_validate_json(json.dumps(said)))
     try:
         await store.put(record(GOOD))

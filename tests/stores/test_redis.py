@@ -38,7 +38,7 @@ def record(key: bytes = b"1", sealed: bytes = b"sealed", tags: tuple[bytes, ...]
 async def opened(*servers: RedisServer | Proxy | str, **settings: object) -> AsyncIterator[RedisStore]:
     """A store that has looked for its servers once."""
     addresses = [str(getattr(server, "address", server)) for server in servers]
-    settings.setdefault("deadline", PATIENT)  # a busy machine is no silent server
+    settings = {"deadline": PATIENT, "connect": PATIENT, **settings}  # a busy machine is no silent server
     store = redis_store(RedisSettings(kind="redis", servers=tuple(map(address, addresses)), **settings), "store")  # type: ignore[arg-type]
     await store.start()
     with trio.fail_after(60):
