@@ -3,7 +3,6 @@
 import logging
 import secrets
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from dataclasses import replace
 
 import trio
@@ -54,7 +53,8 @@ class Redeeming:
         with trio.fail_at(deadline, shield=True):
             tokens = await provider.token(code_grant(application.client, step.response.code or "", step.pending))
         try:
-            # dated by the callback, its end too, so that a logout since then, by the browser or by the provider, ends it as well
+            # The session and its end are dated by the callback: a logout since then, by the browser or by the provider, ends it as well,
+            # and what the provider kept the callback waiting does not make the session longer.
             established = await self._establish(provider, application, step, tokens)
             session = replace(established, created=came, expires=came + application.session_lifetime)
             telemetry.user(session.subject)
@@ -67,9 +67,11 @@ class Redeeming:
             # its tokens stay: where one is revoked, many providers end every other of the same user and client, the faster login's too
             return self._ended(application, step, "overtaken")
         with trio.move_on_at(deadline, shield=True):
-            with suppress(StoreUnavailable):  # this login is complete whatever becomes of the others
-                # those too whose callback came while this session was written
+            try:
+                # The logins whose callback came while this session was written are overtaken as well.
                 await self._overtake(_others(application, request, step.pending, self._now()))
+            except StoreUnavailable as error:  # this login is complete whatever becomes of the others
+                telemetry.log(logging.WARNING, "others_not_overtaken", reason=error.reason, detail=error.detail)
             await end_surplus(self._sessions, application, session, self._now())
         return self._signed_in(application, session, step, kept)
 

@@ -111,7 +111,9 @@ CALLBACK = request(
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_login_is_whole_or_leaves_nothing_whatever_happens_meanwhile(how: str) -> None:
+def test_a_login_is_whole_or_leaves_nothing_whatever_happens_meanwhile(
+    how: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def scenario(world: World, strikes) -> None:
         said = answer(await strikes(lambda: world.ask(CALLBACK)))
         records, lost = world.store.records, world.provider.lost
@@ -131,6 +133,8 @@ def test_a_login_is_whole_or_leaves_nothing_whatever_happens_meanwhile(how: str)
             assert again == "signed_in", "nothing was consumed"
 
     assert every(how, scenario, REFRESHES) > 1
+    told = "others_not_overtaken" in {line.message for line in caplog.records}
+    assert told == how.startswith("store"), "an operator hears that other logins of that browser may still count"
 
 
 @pytest.mark.parametrize(("how", "remote"), [*((how, False) for how in HOW), ("leaves", True), ("late", True)])
