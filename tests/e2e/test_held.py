@@ -175,7 +175,7 @@ def test_rel_29_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind
         for side in ("trio.tasks", "asyncio.tasks"):
             wait_until(lambda side=side: gauges(stack)[side] <= base[side] + 2, 60, f"the {side} to end", every=0.5)
         wait_until(lambda: descriptors(stack) <= fds + 40, 60)  # kept-alive connections, bounded by the pool
-        assert stack.stat("cluster.processor.upstream_rq_active") == 0
+        wait_until(lambda: stack.stat("cluster.processor.upstream_rq_active") == 0, 60)
         assert stack.stat("http.in.ext_proc.failure_mode_allowed") == 0
         assert "internal_error" not in stack.extproc.output()
         with stack.user() as user:

@@ -137,7 +137,8 @@ def test_only_live_streams_are_held_at_the_processor(stack, scene):
     assert user.request("GET", stack.url("/ended/x"), headers={"accept": "*/*"}).status_code == 200
     assert stack.streams() == before
     stream = scene.enter_context(closing(websocket(stack.port, "/ended/x", sent)))
-    assert stream.goes_on() and stack.stat(held) == 1
+    assert stream.goes_on()
+    wait_until(lambda: stack.stat(held) == 1, 30)
     stream.close()
     wait_until(lambda: stack.stat(held) == 0, 30)
 
