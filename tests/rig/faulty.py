@@ -9,7 +9,7 @@
 A fault is of one direction, the server's answers unless `requests=True`, and begins `after` so many bytes of it on each connection:
 
     delay    each piece comes `seconds` later          stall    nothing more comes, until the block ends
-    drip     a byte at a time, `seconds` apart         corrupt  one byte is another
+    drip     a byte at a time, `seconds` apart         corrupt  one byte of each connection is another
     reset    both sides get a RST                      close    both sides get a FIN
 
 These are of both directions: `refuse` (connections are reset, new ones refused), `hole` (nothing comes, and new ones are not
@@ -100,8 +100,9 @@ class _Connection:
         if fault is not self._fault:
             self._fault, self._seen = fault, {True: 0, False: 0}
         begins = max(0, fault.after - self._seen[requests])
+        corrupted = fault.kind == "corrupt" and self._seen[requests] > fault.after
         self._seen[requests] += len(data)
-        if fault.kind in ("pass", "refuse") or not (fault.requests == requests or fault.kind in BOTH):
+        if corrupted or fault.kind in ("pass", "refuse") or not (fault.requests == requests or fault.kind in BOTH):
             begins = len(data)
         passes, rest = data[:begins], data[begins:]
         await self._send(writer, passes)
@@ -122,7 +123,6 @@ class _Connection:
                 await fault.wait()
             case "corrupt":
                 rest = bytes([rest[0] ^ 0xFF]) + rest[1:]
-                fault.after = 1 << 60  # once
             case "reset" | "close":
                 raise _Cut(reset=fault.kind == "reset")
         await self._send(writer, rest)

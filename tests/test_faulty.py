@@ -1,0 +1,51 @@
+"""The links of the hostile suite (rig/faulty.py) do what they say, whoever's bytes come first."""
+
+import socket
+import socketserver
+import threading
+from collections.abc import Iterator
+
+import pytest
+from rig.faulty import Link, Network
+
+
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        while data := self.request.recv(100):
+            self.request.sendall(data)
+
+
+@pytest.fixture
+def link() -> Iterator[Link]:
+    socketserver.ThreadingTCPServer.daemon_threads = True
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server, Network() as network:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        link = network.link()
+        link.target = server.server_address[1]
+        yield link
+        server.shutdown()
+
+
+def echoed(connection: socket.socket, data: bytes) -> bytes:
+    connection.sendall(data)
+    received = b""
+    while len(received) < len(data):  # it may come in pieces
+        received += connection.recv(100) or pytest.fail(f"the connection ended after {received!r}")
+    return received
+
+
+@pytest.mark.parametrize("requests", [False, True])
+def test_corrupt_is_one_byte_of_every_connection(link: Link, requests: bool) -> None:
+    """A connection whose corrupted bytes nobody waited for is made anew: the next request must meet the fault as well."""
+    with (
+        socket.create_connection(("127.0.0.1", link.port)) as before,
+        socket.create_connection(("127.0.0.1", link.port)) as other,
+    ):
+        assert echoed(before, b"abc") == echoed(other, b"abc") == b"abc"
+        with link.fault("corrupt", after=1, requests=requests) as fault:
+            assert echoed(before, b"abc") == echoed(other, b"abc") == b"a\x9dc"
+            assert echoed(before, b"abc") == b"abc"
+            with socket.create_connection(("127.0.0.1", link.port)) as new:
+                assert echoed(new, b"abc") == b"a\x9dc"
+            assert fault.struck == 3
+        assert echoed(other, b"abc") == b"abc"
