@@ -40,7 +40,7 @@ def lives(stack: Stack, user) -> bool:
     return answer.status_code == 200
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.heavy)])
 def test_an_operator_lists_sessions_and_ends_them_by_user_by_sid_and_all(workers):
     with Stack(Liar(), settings={"workers": workers}) as stack:
         users = [stack.user() for _ in range(4)]

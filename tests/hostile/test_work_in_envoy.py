@@ -17,7 +17,10 @@ from rig.shapes import COOKIES, HEADS, OTHERS, Head
 
 from extproc.dataplane import to_yaml
 
-pytestmark = pytest.mark.skipif(not there(), reason="valgrind is not installed (Debian: apt-get install valgrind)")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(not there(), reason="valgrind is not installed (Debian: apt-get install valgrind)"),
+]
 REST = 2000  # bytes of a head that are no shape's
 LEAST = 1_500_000  # instructions: what a head of nothing costs, and a little more
 # times the work of an unknown header of the same size

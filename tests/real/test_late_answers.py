@@ -18,9 +18,10 @@ from rig.siblings import Siblings
 
 PREFIX = "__Host-extproc-"
 _NAMES = (f"h{number}" for number in itertools.count())
+HEAVY = [pytest.param(kind, marks=pytest.mark.heavy) for kind in ("cookie, marks in memory", "redis")]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "cookie", "cookie, marks in memory", "redis"])
+@pytest.fixture(scope="module", params=["sqlite", "cookie", *HEAVY])
 def stack(request: pytest.FixtureRequest) -> Iterator[Siblings]:
     store: dict[str, Any] = {}
     more: dict[str, Any] = {}

@@ -11,6 +11,8 @@ from stateful.world import STORES
 
 EXAMPLES = 8
 
+pytestmark = pytest.mark.heavy
+
 
 @pytest.mark.parametrize("store", STORES)
 def test_whatever_people_siblings_providers_and_strangers_do_nobody_is_somebody_else_and_everybody_is_served(
