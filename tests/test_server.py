@@ -113,16 +113,20 @@ def serving(request):
 
                 async def call(*messages, metadata=((APPLICATION, "app"),), half_close=True):
                     stream = method(metadata=metadata)
-                    with contextlib.suppress(asyncio.InvalidStateError):  # aborted already: its code says so below
-                        for message in messages:
-                            await stream.write(message)
-                        if half_close:
-                            await stream.done_writing()
-                    answers = []
-                    while (answer := await stream.read()) is not grpc.aio.EOF:
-                        answers.append(answer)
-                    assert await stream.code() == grpc.StatusCode.OK
-                    return answers
+                    try:
+                        with contextlib.suppress(asyncio.InvalidStateError):  # aborted already: its code says so below
+                            for message in messages:
+                                await stream.write(message)
+                            if half_close:
+                                await stream.done_writing()
+                        answers = []
+                        while (answer := await stream.read()) is not grpc.aio.EOF:
+                            answers.append(answer)
+                        assert await stream.code() == grpc.StatusCode.OK
+                        return answers
+                    finally:
+                        # grpc keeps a call going whose read is cancelled before the server's first metadata came
+                        stream.cancel()
 
                 async with asyncio.timeout(60):
                     try:
