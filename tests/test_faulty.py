@@ -1,4 +1,4 @@
-"""The links of the hostile suite (rig/faulty.py) do what they say, whoever's bytes come first."""
+"""The links of the hostile suite (rig/faulty.py) cause each fault as their docstring describes it."""
 
 import socket
 import socketserver
@@ -15,15 +15,22 @@ class Echo(socketserver.BaseRequestHandler):
             self.request.sendall(data)
 
 
+class EchoServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+
+
 @pytest.fixture
 def link() -> Iterator[Link]:
-    socketserver.ThreadingTCPServer.daemon_threads = True
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server, Network() as network:
+    with EchoServer(("127.0.0.1", 0), Echo) as server, Network() as network:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         link = network.link()
         link.target = server.server_address[1]
         yield link
         server.shutdown()
+
+
+def connected(link: Link) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", link.port), timeout=60)
 
 
 def echoed(connection: socket.socket, data: bytes) -> bytes:
@@ -36,16 +43,13 @@ def echoed(connection: socket.socket, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("requests", [False, True])
 def test_corrupt_is_one_byte_of_every_connection(link: Link, requests: bool) -> None:
-    """A connection whose corrupted bytes nobody waited for is made anew: the next request must meet the fault as well."""
-    with (
-        socket.create_connection(("127.0.0.1", link.port)) as before,
-        socket.create_connection(("127.0.0.1", link.port)) as other,
-    ):
+    """A client connects again after corrupted bytes that no request waited for: the next request must meet the fault as well."""
+    with connected(link) as before, connected(link) as other:
         assert echoed(before, b"abc") == echoed(other, b"abc") == b"abc"
         with link.fault("corrupt", after=1, requests=requests) as fault:
             assert echoed(before, b"abc") == echoed(other, b"abc") == b"a\x9dc"
             assert echoed(before, b"abc") == b"abc"
-            with socket.create_connection(("127.0.0.1", link.port)) as new:
+            with connected(link) as new:
                 assert echoed(new, b"abc") == b"a\x9dc"
             assert fault.struck == 3
         assert echoed(other, b"abc") == b"abc"
