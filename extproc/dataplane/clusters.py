@@ -1,6 +1,7 @@
 """Where Envoy sends requests: the applications, the processor, the receiver of spans."""
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
@@ -44,7 +45,7 @@ STREAMS_PER_CONNECTION = 1000
 _ROOM = 1000  # streams that are being refused, however low the limit is
 _CHECK = 1.0  # seconds between health checks
 _PAUSE = 1.0  # seconds without a word from a processor, after which a request is sent with a ping
-_KEEP = 1.5  # seconds an idle connection to an application is kept
+_KEEP = 1.5  # seconds Envoy keeps an idle connection to an application, the receiver of spans or the keys' server
 _APPLICATION_REQUESTS = 50_000  # WebSockets and event streams count as long as they last
 
 
@@ -58,7 +59,9 @@ def clusters(settings: Settings) -> list[Cluster]:
     made.append(_processor(settings))
     made.append(_tracing(settings))
     if servers := key_servers(settings):
-        made.append(_cluster(KEYS, servers, connect=0.5))
+        keys = _cluster(KEYS, servers, connect=0.5)
+        keys.typed_extension_protocol_options = _spoken(_http1())
+        made.append(keys)
     return made
 
 
@@ -78,18 +81,26 @@ def _application(name: str, application: ApplicationSettings) -> Cluster:
     https = url.scheme == "https"
     cluster = _cluster(application_cluster(name), (_place(url),), connect=5)
     cluster.circuit_breakers = _breakers(requests=_APPLICATION_REQUESTS, connections=_APPLICATION_REQUESTS)
-    spoken = HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions())
-    if application.upstream_http2:
-        spoken = HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=Http2ProtocolOptions())
-    # Node, uvicorn and gunicorn close an idle connection after 2 to 5 s: a request on its way then would be lost
-    options = HttpProtocolOptions(
-        explicit_http_config=spoken, common_http_protocol_options=HttpOptions(idle_timeout=seconds(_KEEP))
-    )
-    cluster.typed_extension_protocol_options = {_HTTP_OPTIONS: pack(options)}
+    http2 = HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=Http2ProtocolOptions())
+    cluster.typed_extension_protocol_options = _spoken(http2 if application.upstream_http2 else _http1())
     cluster.transport_socket = (
         upstream_tls(url, application.upstream_ca_file, http2=application.upstream_http2) if https else None
     )
     return cluster
+
+
+def _http1() -> HttpProtocolOptionsExplicitHttpConfig:
+    return HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions())
+
+
+def _spoken(protocol: HttpProtocolOptionsExplicitHttpConfig) -> dict[str, Any]:
+    """The options of a cluster that speaks this protocol, and whose idle connections Envoy closes first.
+
+    Node, uvicorn, gunicorn and hypercorn close an idle connection after 2 to 5 s; what is sent at that moment is lost. A request
+    without effects Envoy sends once more, but neither a form nor a batch of spans.
+    """
+    idle = HttpOptions(idle_timeout=seconds(_KEEP))
+    return {_HTTP_OPTIONS: pack(HttpProtocolOptions(explicit_http_config=protocol, common_http_protocol_options=idle))}
 
 
 def _processor(settings: Settings) -> Cluster:
@@ -146,6 +157,7 @@ def _health_check(settings: Settings) -> HealthCheck:
 def _tracing(settings: Settings) -> Cluster:
     url = urlsplit(traces_url(settings))
     cluster = _cluster(TRACING, (_place(url),), connect=1)
+    cluster.typed_extension_protocol_options = _spoken(_http1())
     cluster.transport_socket = upstream_tls(url, None) if url.scheme == "https" else None
     return cluster
 

@@ -83,10 +83,13 @@ def _log(name: str, message: FileAccessLog | StdoutAccessLog | StderrAccessLog) 
     return AccessLog(name=typed.name, typed_config=typed.typed_config)
 
 
+_EXPORT = 10.0  # seconds for a batch of spans, as the SDKs have it: what is late is lost, and nothing waits for it
+
+
 def tracing(settings: Settings) -> HttpConnectionManagerTracing:
     """OpenTelemetry; a client's traceparent goes on. One span a request: a second one for the hop upstream says little more
     and costs every request, sampled or not."""
-    receiver = HttpService(http_uri=HttpUri(uri=traces_url(settings), cluster=TRACING, timeout=seconds(1)))
+    receiver = HttpService(http_uri=HttpUri(uri=traces_url(settings), cluster=TRACING, timeout=seconds(_EXPORT)))
     provider = extension(
         "envoy.tracers.opentelemetry", OpenTelemetryConfig(http_service=receiver, service_name="envoy")
     )

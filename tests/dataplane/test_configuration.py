@@ -76,6 +76,15 @@ def test_envoy_sends_spans_by_the_hundreds_and_before_it_drops_any() -> None:
     assert runtime["tracing.opentelemetry.flush_interval_ms"] <= 1000
 
 
+def test_idle_connections_to_what_speaks_http_1_are_closed_by_envoy_before_the_other_side_does() -> None:
+    found = {}
+    for cluster in yaml.safe_load(to_yaml(simple()))["static_resources"]["clusters"]:
+        (options,) = cluster["typed_extension_protocol_options"].values()
+        found[cluster["name"]] = options.get("common_http_protocol_options", {}).get("idle_timeout")
+    assert found.pop("processor") is None  # HTTP/2, with pings
+    assert len(found) == 3 and set(found.values()) == {"1.500s"}  # hypercorn, at the admin listener, waits 5 s
+
+
 @pytest.mark.parametrize(
     ("streams", "processors", "requests"),
     [(77, 1, 1154), (20_000, 1, 41_000), (20_000, 3, 123_000), (1_000_000, 2, 4_002_000)],

@@ -1,6 +1,7 @@
 """One login, one trace: Envoy's spans and ours in one tree, with nothing secret in it, and exported where the standard variables say."""
 
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -8,7 +9,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from rig.liar import Liar
 from rig.processes import wait_until
-from rig.traced import Traced, one_tree
+from rig.stack import Stack
+from rig.traced import Traced, body_of, one_tree
 
 
 def to_callback(stack, user):
@@ -141,3 +143,36 @@ def test_spans_are_exported_where_the_standard_variables_say(collector):
         assert path == "/v1/traces"
         attributes = {a.key: a.value.string_value for a in export.resource_spans[0].resource.attributes}
         assert attributes["service.name"] == "extproc" and attributes["deployment.environment.name"] == "test"
+
+
+def test_envoy_closes_an_idle_connection_to_the_receiver_of_spans_and_waits_for_one_that_is_slow():
+    """A receiver that closes at the moment when a batch is sent loses it; uvicorn and hypercorn close after 5 s of silence."""
+    closed = threading.Semaphore(0)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body_of(self)
+            time.sleep(2)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def finish(self):  # it leaves the closing to the other side, for as long as that takes
+            super().finish()
+            closed.release()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        with Stack(Liar(), settings={"tracing": {"endpoint": address}}) as stack, stack.user() as user:
+            user.navigate(stack.url("/private"))
+            assert closed.acquire(timeout=60)
+            assert stack.stat("cluster.tracing.upstream_rq_200") >= 1
+            assert stack.stat("cluster.tracing.upstream_rq_timeout") == 0
+            assert stack.stat("cluster.tracing.upstream_cx_destroy_local") >= 1
+        server.shutdown()

@@ -21,11 +21,11 @@ from rig.stack import ROOT, Stack, merged
 
 
 class Traced(Stack):
-    """Of whose Envoy no span gets lost: it gives up those that a receiver has not taken within a second, and a busy one takes longer."""
+    """Of whose Envoy no span gets lost: it gives up those that a receiver has not taken in ten seconds, and a busy one may take longer."""
 
     def envoy_config(self) -> str:
-        config, patient = re.subn(r"(cluster: tracing\s+timeout: )1s", r"\g<1>30s", super().envoy_config())
-        assert patient, "Envoy's configuration names no such second any more"
+        config, patient = re.subn(r"(cluster: tracing\s+timeout: )10s", r"\g<1>30s", super().envoy_config())
+        assert patient, "Envoy's configuration names no such seconds any more"
         return config
 
 
@@ -73,7 +73,7 @@ def trace(stack: Stack, trace_id: str, wanted: Callable[[dict[str, Any]], object
     return found
 
 
-def _body(handler: BaseHTTPRequestHandler) -> bytes:
+def body_of(handler: BaseHTTPRequestHandler) -> bytes:
     if handler.headers.get("transfer-encoding") != "chunked":  # as the SDK sends it; Envoy sends chunks
         return handler.rfile.read(int(handler.headers["content-length"]))
     body = b""
@@ -99,7 +99,7 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = _body(self)
+                body = body_of(self)
                 receiver.store.add_otlp(body, self.headers.get("content-encoding", ""))
                 receiver._pass_on(self.path, body, self.headers["content-type"])
                 self.send_response(200)
@@ -126,7 +126,7 @@ class Receiver:
         self._tap.stop(5)
 
     def _pass_on(self, path: str, body: bytes, content_type: str) -> None:
-        """Later: Envoy waits a second for an answer, and gives its spans up after that."""
+        """Later: Envoy waits some seconds for an answer, and gives its spans up after that."""
         url, headers = f"http://127.0.0.1:{self._port}{path}", {"content-type": content_type}
         self._passing.submit(lambda: self._client.post(url, content=body, headers=headers).raise_for_status())
 
