@@ -21,7 +21,8 @@ from extproc.settings import Limits
 
 FEW, MANY = 256, 200  # descriptors in all; logins at once, each of which needs one
 ROOM = 160  # of them that there is room for (lanes.py)
-PATIENT = {"timeouts": {"call": 60, "callback": 90}}
+# no deadline is met here: under load a thousand logins take minutes to come, and one that times out is an answer too many
+PATIENT = {"timeouts": {"message": 600, "connect": 60, "call": 600, "callback": 1200}}
 MEMORY, SURPLUS = 256 << 20, 40  # bytes; logins beyond what may be held
 REST = 60  # descriptors that may be open afterwards beyond those before: connections that are kept alive
 
@@ -111,12 +112,12 @@ def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consum
         with ThreadPoolExecutor(1) as pool:
             with stack.provider.holding("/token"):
                 flood = pool.submit(crowd.come)
-                wait_until(lambda: len(crowd.answers) == MANY - ROOM and stack.provider.held == ROOM, 60, "the flood")
+                wait_until(lambda: len(crowd.answers) == MANY - ROOM and stack.provider.held == ROOM, 300, "the flood")
                 assert crowd.statuses() == {503: MANY - ROOM} and descriptors(stack) <= FEW
                 assert all("\r\nretry-after: " in answer for answer in crowd.answers.values())
                 user.cookies.drop("extproc-assertion-app")
                 assert user.navigate(stack.url("/private")).status_code == 200, "whoever is signed in notices nothing"
-            flood.result(60)
+            flood.result(300)
         assert crowd.statuses() == {503: MANY - ROOM, 303: ROOM}
         refused = crowd.who(503)
         crowd.come(refused)
@@ -138,12 +139,12 @@ def test_a_processor_in_256_mb_sheds_logins_with_large_headers_and_recovers() ->
         crowd = Crowd(stack, most + SURPLUS, f"cookie: own={large}")
         with ThreadPoolExecutor(1) as pool, stack.provider.holding("/token"):
             flood = pool.submit(crowd.come)
-            wait_until(lambda: len(crowd.answers) == SURPLUS and stack.provider.held == most, 120, "the flood")
+            wait_until(lambda: len(crowd.answers) == SURPLUS and stack.provider.held == most, 500, "the flood")
             assert crowd.statuses() == {503: SURPLUS}
             user.cookies.drop("extproc-assertion-app")
             assert user.navigate(stack.url("/private")).status_code == 200, "whoever is signed in notices nothing"
             stack.provider.kill()  # done with them, without a thousand exchanges
-            flood.result(60)
+            flood.result(300)
         stack.provider.restart()
         assert crowd.statuses().keys() <= {502, 503}, crowd.statuses()
         wait_until(lambda: user.go(stack.url("/oauth2/login?return_to=/private")).status_code == 200, 60, every=0.2)
