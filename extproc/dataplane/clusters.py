@@ -96,8 +96,8 @@ def _http1() -> HttpProtocolOptionsExplicitHttpConfig:
 def _spoken(protocol: HttpProtocolOptionsExplicitHttpConfig) -> dict[str, Any]:
     """The options of a cluster that speaks this protocol, and whose idle connections Envoy closes first.
 
-    Node, uvicorn, gunicorn and hypercorn close an idle connection after 2 to 5 s; what is sent at that moment is lost. A request
-    without effects Envoy sends once more, but neither a form nor a batch of spans.
+    Node, uvicorn, gunicorn and hypercorn close an idle connection after 2 to 5 s; what Envoy had begun to send at that moment is lost,
+    because Envoy sends again only what it had not begun to send.
     """
     idle = HttpOptions(idle_timeout=seconds(_KEEP))
     return {_HTTP_OPTIONS: pack(HttpProtocolOptions(explicit_http_config=protocol, common_http_protocol_options=idle))}

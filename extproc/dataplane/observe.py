@@ -83,7 +83,7 @@ def _log(name: str, message: FileAccessLog | StdoutAccessLog | StderrAccessLog) 
     return AccessLog(name=typed.name, typed_config=typed.typed_config)
 
 
-_EXPORT = 10.0  # seconds for a batch of spans, as the SDKs have it: what is late is lost, and nothing waits for it
+_EXPORT = 10.0  # seconds for a batch of spans, as the SDKs have it: what is late is lost, and no request waits for it
 
 
 def tracing(settings: Settings) -> HttpConnectionManagerTracing:

@@ -21,7 +21,7 @@ from extproc.settings import Limits
 
 FEW, MANY = 256, 200  # descriptors in all; logins at once, each of which needs one
 ROOM = 160  # of them that there is room for (lanes.py)
-# no deadline is met here: under load a thousand logins take minutes to come, and one that times out is an answer too many
+# no deadline runs out here: under load a thousand logins take minutes to come, and one that times out is an answer too many
 PATIENT = {"timeouts": {"message": 600, "connect": 60, "call": 600, "callback": 1200}}
 MEMORY, SURPLUS = 256 << 20, 40  # bytes; logins beyond what may be held
 REST = 60  # descriptors that may be open afterwards beyond those before: connections that are kept alive

@@ -25,7 +25,7 @@ class Traced(Stack):
 
     def envoy_config(self) -> str:
         config, patient = re.subn(r"(cluster: tracing\s+timeout: )10s", r"\g<1>30s", super().envoy_config())
-        assert patient, "Envoy's configuration names no such seconds any more"
+        assert patient, "Envoy's configuration names no such timeout any more"
         return config
 
 
