@@ -1,5 +1,5 @@
 """python -m extproc"""
 
-from extproc.cli import main
+from extproc.cli.main import main
 
 main()

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from extproc.bridge import Bridge, embedded, guest
+from extproc.ext_proc.bridge import Bridge, embedded, guest
 
 Body = Callable[[Bridge], Awaitable[None]]
 

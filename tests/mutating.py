@@ -1,6 +1,6 @@
 """A pytest plugin for tests/mutation: tries mutants, each in a fork of a process that has collected the tests already.
 
-A mutant is a function of extproc/oidc with one change; mutmut has put all of them beside the originals, and a name in the environment
+A mutant is a function of extproc/core with one change; mutmut has put all of them beside the originals, and a name in the environment
 chooses one. So nothing is imported or collected twice, no test is looked up by its id, and a mutant costs as much as the tests that
 call its function. What a test module computes while it is imported is computed with the originals.
 """

@@ -10,9 +10,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from extproc.addresses import Address
-from extproc.oidc.reasons import Reason, admitted, provider, refused, tokens
+from extproc.core.reasons import Reason, outcomes, provider, requests, tokens
 from extproc.settings import Settings
-from extproc.settings.loading import models_in
+from extproc.settings.load import models_in
 
 HEAD = """# Settings
 
@@ -75,17 +75,17 @@ Start from what the user has: the reason and the trace id of the page, the line 
 says more than a page may.
 """
 REASONS_PARTS = (
-    ("The request goes on to the application", admitted.ADMITTED),
-    ("Answers that are no refusal", admitted.ANSWERED),
-    ("Refused: the request", refused.REQUESTS),
-    ("Refused: what came back from the provider by way of the browser", refused.CALLBACKS),
+    ("The request goes on to the application", outcomes.ADMITTED),
+    ("Answers that are no refusal", outcomes.ANSWERED),
+    ("Refused: the request", requests.REQUESTS),
+    ("Refused: what came back from the provider by way of the browser", requests.CALLBACKS),
     ("Refused: the provider's error in the callback", provider.ERRORS),
     ("Refused: what the provider answered to us", provider.FAULTS),
     ("Refused: the provider is away; nothing was consumed, a reload completes a login", provider.AWAY),
     ("Refused: checks of the ID token", tokens.ID_TOKEN),
     ("Refused: checks of a logout token", tokens.LOGOUT_TOKEN),
-    ("Refused: this service", refused.OURS),
-    ("No answer of ours: the stream ends with an error, and Envoy answers if anybody is there", refused.ABORTED),
+    ("Refused: this service", requests.OURS),
+    ("No answer of ours: the stream ends with an error, and Envoy answers if anybody is there", requests.ABORTED),
 )
 REASONS_FEET = """
 ## Envoy's own

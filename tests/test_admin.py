@@ -16,8 +16,8 @@ from rig.admin import served
 from starlette.testclient import TestClient
 
 from extproc.addresses import Address
-from extproc.admin import application, known_host, serve
-from extproc.admin_traces import BODY
+from extproc.admin.app import application, known_host, serve
+from extproc.admin.traces import BODY
 from extproc.traces import Link, TraceStore
 
 PROTOBUF = {"content-type": "application/x-protobuf"}

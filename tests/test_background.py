@@ -16,12 +16,12 @@ from rig.rows import rows
 from rig.sources import parsed
 
 from extproc import background
-from extproc.cache import Cache
+from extproc.concurrency import Together
+from extproc.core.errors import InvalidAnswer, ProviderTimeout
 from extproc.metrics import ProcessMetrics
 from extproc.metrics.exposition import page
-from extproc.oidc.errors import InvalidAnswer, ProviderTimeout
-from extproc.spawn import how
-from extproc.together import Together
+from extproc.provider.cache import Cache
+from extproc.runtime.worker_process import how
 
 ERRORS = (
     RuntimeError, ValueError, KeyError, UnicodeError, httpx.InvalidURL, AttributeError, RecursionError, MemoryError,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from extproc.bodies import FREE, Bodies, Body
-from extproc.oidc.errors import Overloaded
+from extproc.core.errors import Overloaded
+from extproc.provider.bodies import FREE, Bodies, Body
 
 
 def test_what_is_beyond_the_first_kilobytes_of_each_answer_is_bounded_in_all():

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from extproc.addresses import Address
-from extproc.channel import (
+from extproc.runtime.control import (
     Ask,
     Drain,
     Failed,

@@ -7,16 +7,16 @@ import pytest
 import trio
 from rig.tokens import ISSUER, METADATA, NOW, Signer, application, client, key_set, public, request
 
-from extproc.ending import Ending
-from extproc.oidc.answers import BackChannelLogout, EndSession
-from extproc.oidc.claims import Claims
-from extproc.oidc.device import Device
-from extproc.oidc.errors import InvalidLogoutToken, ProviderUnavailable
-from extproc.oidc.provider_logout import EVENT
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.token import TokenResponse
-from extproc.revoking import REVOCATION_TIMEOUT, give_back
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.core.decisions import BackChannelLogout, EndSession
+from extproc.core.device import Device
+from extproc.core.errors import InvalidLogoutToken, ProviderUnavailable
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.token import TokenResponse
+from extproc.core.provider_logout import EVENT
+from extproc.core.session import Session, SessionId
+from extproc.relying_party.logout import Ending
+from extproc.relying_party.revocation import REVOCATION_TIMEOUT, give_back
+from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
 DEVICE = Device("Firefox on Linux", "192.0.2.7")

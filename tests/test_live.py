@@ -12,17 +12,17 @@ from rig.tokens import ISSUER, METADATA, NOW, application
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, LIVE, NAMESPACE, REASON, SERVICE
-from extproc.doors import Door
-from extproc.listener import Listener
-from extproc.live import LEAVING, OVER
-from extproc.oidc.claims import Claims
-from extproc.oidc.device import Device
-from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_record import to_record
-from extproc.relying_party import RelyingParty
-from extproc.server import Server
+from extproc.core.device import Device
+from extproc.core.errors import StoreUnavailable
+from extproc.core.oidc.claims import Claims
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session, SessionId
+from extproc.core.session_record import to_record
+from extproc.ext_proc.credentials import Door
+from extproc.ext_proc.live_streams import LEAVING, OVER
+from extproc.ext_proc.server import Listener
+from extproc.ext_proc.servicer import Server
+from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
 

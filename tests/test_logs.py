@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import trio
 
-from extproc.cli import _over, _parser
-from extproc.log_lines import JSONLines, TextLines, formatter
-from extproc.oidc.answers import Continue, Respond
+from extproc.cli.main import _over, _parser
+from extproc.core.decisions import Continue, Respond
+from extproc.ext_proc.stream_log import REFUSALS, WINDOW, Damper, StreamLog
 from extproc.settings import Source
-from extproc.stream_log import REFUSALS, WINDOW, Damper, StreamLog
+from extproc.telemetry.log_format import JSONLines, TextLines, formatter
 
 
 def record(event="an event", level=logging.INFO, name="extproc", args=(), error=None, **fields):

@@ -15,16 +15,16 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from test_server import FakeStore
 
-from extproc.calls import Call
-from extproc.lanes import Lanes
+from extproc.core.errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable, StoreUnavailable
+from extproc.core.reasons import REASONS
+from extproc.ext_proc.admission import Lanes
 from extproc.metrics import LANES, OTHER, Metrics, ProcessMetrics, Reading
 from extproc.metrics import catalogue as the
 from extproc.metrics.catalogue import CATALOGUE
 from extproc.metrics.exposition import from_text, merged, page, to_text
 from extproc.metrics.otlp import exporter, interval, metrics_data
-from extproc.oidc.errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable, StoreUnavailable
-from extproc.oidc.reasons import REASONS
-from extproc.sessions.measured import MeasuredStore
+from extproc.provider.metrics import Call
+from extproc.sessions.instrumented import MeasuredStore
 from extproc.settings import Limits
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def test_ten_thousand_hostile_names_are_one_series() -> None:
 
 
 def test_the_lanes_of_the_limits_are_those_of_the_metrics() -> None:
-    from extproc.lanes import KINDS
+    from extproc.ext_proc.admission import KINDS
 
     assert {*KINDS, "inline"} - {"live"} == set(LANES), "a live stream was answered before it is held on"
 

@@ -5,7 +5,7 @@ import threading
 
 import trio
 
-from extproc.names import AT_ONCE, NAMES, Names
+from extproc.resolver import AT_ONCE, NAMES, Names
 
 WELL = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))
 

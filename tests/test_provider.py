@@ -12,9 +12,9 @@ import trio
 from rig.certificates import Authority
 from trio.testing import wait_all_tasks_blocked
 
-from extproc.oidc.client import FormRequest
-from extproc.oidc.errors import OIDCError, ProviderTimeout
-from extproc.provider import Provider
+from extproc.core.errors import OIDCError, ProviderTimeout
+from extproc.core.oidc.client import FormRequest
+from extproc.provider.client import Provider
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
 PLACES, CALLS = 3, 12

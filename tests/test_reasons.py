@@ -8,7 +8,7 @@ from pathlib import Path
 from rig.sources import parsed
 
 import extproc
-from extproc.oidc.reasons import REASONS
+from extproc.core.reasons import REASONS
 
 SOURCES = [path for path in Path(extproc.__file__).parent.rglob("*.py") if "_wire" not in path.parts]
 FAMILIES = {"InvalidIDToken": "id_token", "InvalidLogoutToken": "logout_token"}

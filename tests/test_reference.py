@@ -4,7 +4,7 @@ from pathlib import Path
 
 from reference import REASONS_PARTS, reasons, reference
 
-from extproc.oidc.reasons import REASONS
+from extproc.core.reasons import REASONS
 
 
 def test_the_settings_reference_is_fresh():

@@ -9,10 +9,10 @@ import trio
 import trio.testing
 
 from extproc.metrics import ProcessMetrics
-from extproc.metrics.loaded import Reloads
-from extproc.reloading import EVERY, FETCH, NotTaken, Reloading
+from extproc.metrics.reloads import Reloads
+from extproc.runtime.reload import EVERY, FETCH, NotTaken, Reloading
 from extproc.settings import Settings, SettingsError, Source, with_secrets
-from extproc.settings.source import secret_files
+from extproc.settings.watch import secret_files
 
 A, B, C = (letter * 40 for letter in "ABC")
 REFRESH = 10

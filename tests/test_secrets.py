@@ -14,27 +14,35 @@ from rig.tokens import ENTROPY_BYTES, NOW, RING, Signer, application, client, id
 
 import extproc
 from extproc.addresses import Address
-from extproc.channel import Start
-from extproc.exchanges import Answer
-from extproc.oidc.answers import BackChannelLogout, Continue, EndOwn, EndSession, Exchange, FrontChannelLogout, Refresh
-from extproc.oidc.authorization import AuthorizationResponse
-from extproc.oidc.claims import Claims
-from extproc.oidc.device import Device
-from extproc.oidc.http import Cookie
-from extproc.oidc.id_token import UserInfo
-from extproc.oidc.jose import SignedToken
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_record import to_record
-from extproc.oidc.token import RefreshResponse, TokenResponse, code_grant
-from extproc.refreshing import Flight
-from extproc.sessions.redis.server import Login
+from extproc.core.decisions import (
+    BackChannelLogout,
+    Continue,
+    EndOwn,
+    EndSession,
+    Exchange,
+    FrontChannelLogout,
+    Refresh,
+)
+from extproc.core.device import Device
+from extproc.core.http import Cookie
+from extproc.core.login import AuthorizationResponse
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.id_token import UserInfo
+from extproc.core.oidc.jose import SignedToken
+from extproc.core.oidc.token import RefreshResponse, TokenResponse, code_grant
+from extproc.core.session import Session, SessionId
+from extproc.core.session_record import to_record
+from extproc.provider.http import Answer
+from extproc.relying_party.refresh import Flight
+from extproc.runtime.control import Start
+from extproc.sessions.redis.connection import Login
 from extproc.settings import Settings, from_text
 
 # fields that hold one: by name, where text, bytes or pairs of them can stand
 SECRET = re.compile(
     r"token|secret|password|verifier|entropy|material|sealed|cookie|code|body|holder|authorization|claims|values|raw$"
 )
-NOT_THESE = ("extproc.metrics.exposition.Page.body", "extproc.oidc.reasons.reason.Reason.code")  # metrics, reason codes
+NOT_THESE = ("extproc.metrics.exposition.Page.body", "extproc.core.reasons.reason.Reason.code")  # metrics, reason codes
 NONE = {
     # field: why it is no secret
     "authorization_endpoint": "an address",

@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 from rig.tokens import ISSUER, NOW, RING, application, request
 
-from extproc.oidc.answers import EndOwn, ShowOwn
-from extproc.oidc.claims import Claims
-from extproc.oidc.device import Device
-from extproc.oidc.errors import SignedOutMeanwhile, StoreUnavailable
-from extproc.oidc.index import subject_tags
-from extproc.oidc.own_sessions import EVERYWHERE, OTHERS
-from extproc.oidc.session import Session, SessionId, handle_of
-from extproc.self_service import SelfService
+from extproc.core.decisions import EndOwn, ShowOwn
+from extproc.core.device import Device
+from extproc.core.errors import SignedOutMeanwhile, StoreUnavailable
+from extproc.core.oidc.claims import Claims
+from extproc.core.session import Session, SessionId, handle_of
+from extproc.core.session_index import subject_tags
+from extproc.core.sessions_page import EVERYWHERE, OTHERS
+from extproc.relying_party.own_sessions import SelfService
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryTombstones
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
 APPS = {name: application(name=name) for name in ("app", "wiki")}

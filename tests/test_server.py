@@ -14,20 +14,20 @@ from rig.tokens import ISSUER, METADATA, NOW, application, key_set
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, PUBLIC, SERVICE
-from extproc.doors import CannotListen, Door
-from extproc.listener import Listener, options
-from extproc.messages import GRPC_UNAUTHENTICATED
+from extproc.core.device import Device
+from extproc.core.errors import ProviderUnavailable, StoreUnavailable
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.token import RefreshResponse
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session, SessionId
+from extproc.core.session_record import to_record
+from extproc.ext_proc.codec import GRPC_UNAUTHENTICATED
+from extproc.ext_proc.credentials import CannotListen, Door
+from extproc.ext_proc.server import Listener, options
+from extproc.ext_proc.servicer import Server
 from extproc.metrics import Metrics
-from extproc.oidc.claims import Claims
-from extproc.oidc.device import Device
-from extproc.oidc.errors import ProviderUnavailable, StoreUnavailable
-from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_record import to_record
-from extproc.oidc.token import RefreshResponse
-from extproc.relying_party import RelyingParty
-from extproc.server import Server
-from extproc.sessions import StoreBusy
+from extproc.relying_party.relying_party import RelyingParty
+from extproc.sessions.interfaces import StoreBusy
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
 

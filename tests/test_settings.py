@@ -10,7 +10,7 @@ import pytest
 import yaml
 from rig.ports import answers, free_ports
 
-from extproc.service import applications
+from extproc.runtime.service import applications
 from extproc.settings import (
     CookieSettings,
     Settings,

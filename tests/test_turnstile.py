@@ -3,7 +3,7 @@
 import trio
 import trio.testing
 
-from extproc.turnstile import Turnstile
+from extproc.provider.turnstile import Turnstile
 
 
 class Turns(trio.abc.Instrument):

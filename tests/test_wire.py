@@ -14,11 +14,11 @@ from envoy_data_plane.envoy.service.ext_proc.v3 import (
 from envoy_data_plane.google.protobuf import Struct
 from rig.tokens import application, request
 
-from extproc import messages
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, COOKIES, MORE_COOKIES, NAMESPACE, PUBLIC, SET_COOKIE
-from extproc.oidc.answers import Card, Continue, Page, Respond
-from extproc.oidc.http import READ_HEADERS, Cookie
+from extproc.core.decisions import Card, Continue, Page, Respond
+from extproc.core.http import READ_HEADERS, Cookie
+from extproc.ext_proc import codec
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -39,7 +39,7 @@ def test_what_envoy_sends_is_read_and_what_we_do_not_know_is_skipped():
     )
     # a field that no version has: what a newer Envoy may send
     ours = wire.ProcessingRequest.FromString(bytes(theirs) + b"\xfa\x3f\x03new")
-    head = messages.read(ours, {APPLICATION: "app", PUBLIC: "1"})
+    head = codec.read(ours, {APPLICATION: "app", PUBLIC: "1"})
     assert head.request.target == "/a?b=\xff" and head.request.public and head.end_of_stream
     assert head.request.headers == (("cookie", "b=2"),)  # only what we read of it is kept
 
@@ -49,7 +49,7 @@ def theirs_of(answer) -> ProcessingResponse:
         warnings.simplefilter(
             "ignore", DeprecationWarning
         )  # `append` is deprecated, and the only thing that Envoy honours here
-        return ProcessingResponse.parse(messages.write(answer, TRACE, "inline").SerializeToString())
+        return ProcessingResponse.parse(codec.write(answer, TRACE, "inline").SerializeToString())
 
 
 def test_a_continue_is_what_envoy_reads():
@@ -75,7 +75,7 @@ def test_a_continue_has_as_many_cookies_as_the_route_has_places_for():
     said = theirs_of(Continue("session", (), (), cookies)).dynamic_metadata.to_dict()[NAMESPACE]
     assert [said[key] for key in (SET_COOKIE, *MORE_COOKIES)] == [cookie.header() for cookie in cookies]
     with pytest.raises(ValueError, match="zip"):
-        messages.write(Continue("session", (), (), (*cookies, cookies[0])), TRACE, "inline")
+        codec.write(Continue("session", (), (), (*cookies, cookies[0])), TRACE, "inline")
 
 
 def test_extp_13_every_set_cookie_is_appended():
@@ -91,7 +91,7 @@ def test_extp_13_every_set_cookie_is_appended():
 
 
 def test_the_override_is_what_envoy_reads():
-    read = ProcessingResponse.parse(messages.override_message_timeout(15.5).SerializeToString())
+    read = ProcessingResponse.parse(codec.override_message_timeout(15.5).SerializeToString())
     assert read.override_message_timeout.total_seconds() == 15.5 and read.request_headers is None
 
 
@@ -135,7 +135,7 @@ def test_web_11_a_page_with_a_form_says_its_own_origin_to_itself_and_no_other_pa
 @pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\x00", "é", "\x7f"])
 def test_extp_15_a_value_that_no_header_may_hold_is_never_written(value):
     with pytest.raises(ValueError, match="no header may"):
-        messages.write(Continue("x", (("x-auth-sub", value),)), TRACE, "inline")
+        codec.write(Continue("x", (("x-auth-sub", value),)), TRACE, "inline")
 
 
 def test_everything_the_core_reads_is_forwarded():
@@ -146,8 +146,8 @@ def test_everything_the_core_reads_is_forwarded():
             assert name in known, name
             return super().header(name)
 
-    from extproc.oidc.decisions import decide
-    from extproc.oidc.errors import OIDCError
+    from extproc.core.decide import decide
+    from extproc.core.errors import OIDCError
 
     for target in ("/private", "/oauth2/logout", "/oauth2/login", "/oauth2/callback?state=x", "/oauth2/userinfo"):
         for method in ("GET", "POST"):

@@ -9,7 +9,7 @@ import trio.testing
 from rig.rows import rows
 
 from extproc.addresses import Address
-from extproc.channel import (
+from extproc.runtime.control import (
     Ask,
     Drain,
     Failed,
@@ -24,9 +24,9 @@ from extproc.channel import (
     Take,
     Taken,
 )
+from extproc.runtime.worker_pool import FOUND, STEADY, Workers, pause
+from extproc.runtime.worker_process import START, WorkerFailed
 from extproc.settings import Settings
-from extproc.spawn import START, WorkerFailed
-from extproc.workers import FOUND, STEADY, Workers, pause
 
 
 class FakeWorker:

@@ -25,10 +25,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from extproc.addresses import Address
-from extproc.admin_sessions import sessions
-from extproc.admin_traces import export_to, list_of, one_of
+from extproc.admin.operators import Operators
+from extproc.admin.sessions import sessions
+from extproc.admin.traces import export_to, list_of, one_of
 from extproc.metrics.exposition import Page, page
-from extproc.operators import Operators
 from extproc.traces import TraceStore
 
 Readiness = Callable[[], Awaitable[tuple[tuple[str, str], ...]]]

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import trio
 
-from extproc.oidc.index import open_entry, sid_tags, subject_tags
-from extproc.oidc.session_record import Record
-from extproc.sessions import Sessions
-from extproc.sessions.opening import open_sessions
+from extproc.core.session_index import open_entry, sid_tags, subject_tags
+from extproc.core.session_record import Record
+from extproc.sessions.factory import open_sessions
+from extproc.sessions.interfaces import Sessions
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Settings
 from extproc.settings.store import shares_tombstones

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from extproc import telemetry
-from extproc.oidc.errors import StoreUnavailable
-from extproc.operators import NotPossible, Operators, Wanted
+from extproc.admin.operators import NotPossible, Operators, Wanted
+from extproc.core.errors import StoreUnavailable
 
 HEADER = "x-extproc-operator"
 ID = r"[0-9a-f]{16,64}"

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from extproc.checking.configured import configured, registration
-from extproc.checking.findings import Finding, Level
-from extproc.checking.gateway import check_file, check_running
-from extproc.checking.parts import check_processor, check_store
-from extproc.checking.providers import check_provider
+from extproc.checks.envoy import check_file, check_running
+from extproc.checks.findings import Finding, Level
+from extproc.checks.providers import check_provider
+from extproc.checks.running import check_processor, check_store
+from extproc.checks.settings import configured, registration
 from extproc.settings import Settings
 
 __all__ = ["Finding", "Level", "Scope", "check", "registration"]

@@ -7,13 +7,13 @@ configuration knows nothing of: listeners, hosts and routes by which an applicat
 from collections.abc import Iterator
 from typing import Any
 
-from extproc.checking.findings import Finding, error, ok, warning
-from extproc.checking.fronts import Front, Seen
-from extproc.checking.rules import AGAIN, Judged, judge
-from extproc.checking.trees import Tree, at, branch, differences, items, kind, within
+from extproc.checks.envoy_rules import AGAIN, Judged, judge
+from extproc.checks.findings import Finding, error, ok, warning
 from extproc.contract import APPLICATION
-from extproc.dataplane.clusters import PROCESSOR, application_cluster
-from extproc.dataplane.filters import DECIDE, GATE
+from extproc.envoyconfig.clusters import PROCESSOR, application_cluster
+from extproc.envoyconfig.filters.chain import DECIDE, GATE
+from extproc.envoyconfig.snapshot import Front, Seen
+from extproc.envoyconfig.tree import Tree, at, branch, differences, items, kind, within
 from extproc.settings import Settings
 
 

@@ -5,8 +5,8 @@ A path names a part of `anatomy` (comparing.py); `*` is any one name. What no ru
 
 from dataclasses import dataclass
 
-from extproc.checking.findings import Level
-from extproc.checking.trees import Difference, Path
+from extproc.checks.findings import Level
+from extproc.envoyconfig.tree import Difference, Path
 
 AGAIN = "generate the configuration again (`extproc envoy`) and restart Envoy with it"
 

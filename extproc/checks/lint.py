@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from extproc.addresses import Address, is_loopback
-from extproc.dataplane.clusters import STREAMS_PER_CONNECTION, processors
-from extproc.dataplane.rate_limit import limited
-from extproc.dataplane.routes import hosts, served
-from extproc.dataplane.sharing import Overlap, demands, overlap, same_upstream
-from extproc.dataplane.signed_in import fast_path, key_servers
+from extproc.envoyconfig.clusters import STREAMS_PER_CONNECTION, processors
+from extproc.envoyconfig.filters.jwt_authn import fast_path, key_servers
+from extproc.envoyconfig.filters.local_ratelimit import limited
+from extproc.envoyconfig.routes import hosts, served
+from extproc.envoyconfig.sharing import Overlap, demands, overlap, same_upstream
 from extproc.settings import ApplicationSettings, Settings
 
 _RING = 3  # keys: the one before, the one now, the one to come

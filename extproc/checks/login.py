@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
 
-from extproc.browser import Browser, Hop, without_values
-from extproc.checking.findings import Finding, error, ok, warning
-from extproc.oidc.http import CookieNames
+from extproc.checks.browser import Browser, Hop, without_values
+from extproc.checks.findings import Finding, error, ok, warning
+from extproc.core.http import CookieNames
 from extproc.settings import Settings
 
 HOPS = 10  # at the provider

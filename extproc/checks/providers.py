@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from extproc.checking.findings import Finding, error, ok, warning
-from extproc.dataplane.advice import serving
-from extproc.oidc.errors import OIDCError
-from extproc.oidc.jose import KeySet
-from extproc.oidc.metadata import ProviderMetadata
+from extproc.checks.findings import Finding, error, ok, warning
+from extproc.checks.lint import serving
+from extproc.core.errors import OIDCError
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.settings import ProviderSettings, Settings
 
 DISCOVERY = "/.well-known/openid-configuration"

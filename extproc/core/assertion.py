@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from extproc.oidc.seal import Key, KeyRing, b64encode, to_json
+from extproc.core.sealing import Key, KeyRing, b64encode, to_json
 
 ALG = "EdDSA"
 MAX_BYTES = (

@@ -23,11 +23,10 @@ A decision is an Answer, or a Step: something that needs IO, which relying_party
 Refusals are raised as OIDCError and become an Answer in one place, refusals.py.
 """
 
-from extproc.oidc import own_sessions
-from extproc.oidc.answers import Authenticate, Continue, Decision, EndSession, Exchange, Own, Page, Refresh, Respond
-from extproc.oidc.application import Application
-from extproc.oidc.authorization import AuthorizationResponse, pending_of, return_target
-from extproc.oidc.errors import (
+from extproc.core import sessions_page
+from extproc.core.application import Application
+from extproc.core.decisions import Authenticate, Continue, Decision, EndSession, Exchange, Own, Page, Refresh, Respond
+from extproc.core.errors import (
     AccessTokenExpired,
     CrossSiteLogout,
     LoginRequired,
@@ -36,12 +35,13 @@ from extproc.oidc.errors import (
     NoSuchEndpoint,
     UserNavigationRequired,
 )
-from extproc.oidc.http import Request, parameters
-from extproc.oidc.logout import expired, may_post
-from extproc.oidc.navigation import is_prefetch, is_user_navigation
-from extproc.oidc.provider_logout import front_channel
-from extproc.oidc.refresh import AUTHORIZATION, bearer, due, renewable
-from extproc.oidc.session import Session
+from extproc.core.http import Request, parameters
+from extproc.core.login import AuthorizationResponse, pending_of, return_target
+from extproc.core.logout import expired, may_post
+from extproc.core.navigation import is_prefetch, is_user_navigation
+from extproc.core.provider_logout import front_channel
+from extproc.core.refresh import AUTHORIZATION, bearer, due, renewable
+from extproc.core.session import Session
 
 
 def decide(
@@ -93,7 +93,7 @@ def endpoint(  # noqa: PLR0911 - one for each endpoint
             return logout(application, request, session)
         case "frontchannel-logout":
             return front_channel(application, request, session)
-        case own_sessions.PATH:
+        case sessions_page.PATH:
             return own(application, request, session, now)
         case "signed-out" | "userinfo":
             return _told(application, request, session, now)
@@ -208,12 +208,12 @@ def own(application: Application, request: Request, session: Session | None, now
     if session is None or not session.sufficient(application, now):
         if request.method != "POST" and is_user_navigation(request):
             gone = expired(application, request) if session is None else ()
-            return Authenticate(application.endpoints + own_sessions.PATH, gone)
+            return Authenticate(application.endpoints + sessions_page.PATH, gone)
         raise LoginRequired if session is None else application.demand.insufficient()
     if request.method != "POST":
-        return own_sessions.shown(session, request)
-    chosen = own_sessions.chosen(application, request, session, now)
-    return chosen or Respond(303, "own_sessions_stale", location=own_sessions.address(application, stale=True))
+        return sessions_page.shown(session, request)
+    chosen = sessions_page.chosen(application, request, session, now)
+    return chosen or Respond(303, "own_sessions_stale", location=sessions_page.address(application, stale=True))
 
 
 def _only(request: Request, *methods: str) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from extproc.oidc.assertion import Header
-from extproc.oidc.authorization import AuthorizationResponse, PendingAuthorization
-from extproc.oidc.http import Cookie
-from extproc.oidc.session import Session
+from extproc.core.assertion import Header
+from extproc.core.http import Cookie
+from extproc.core.login import AuthorizationResponse, PendingAuthorization
+from extproc.core.session import Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from extproc.oidc.http import Request
+from extproc.core.http import Request
 
 # (what stands in the User-Agent, what we call it), first match; browsers name those that they descend from as well
 _BROWSERS = (

@@ -44,7 +44,7 @@
 `detail` is for the log of the operator and reaches no page. Whatever else is raised is a bug: internal_error.
 """
 
-from extproc.oidc.reasons import PROVIDER_ERRORS, REASONS, Level, Reason
+from extproc.core.reasons import PROVIDER_ERRORS, REASONS, Level, Reason
 
 
 class OIDCError(Exception):

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl
 
-from extproc.oidc.application import Application
-from extproc.oidc.errors import InvalidCallback, StateMismatch
-from extproc.oidc.http import MAX_QUERY, Cookie, Request, as_envoy_reads, same_origin_target
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.seal import Label, b64decode, b64encode, expand, to_json
+from extproc.core.application import Application
+from extproc.core.errors import InvalidCallback, StateMismatch
+from extproc.core.http import MAX_QUERY, Cookie, Request, as_envoy_reads, same_origin_target
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.sealing import Label, b64decode, b64encode, expand, to_json
 
 LIFE = 1800  # seconds: identity providers' pages live that long
 GRACE = (

@@ -2,12 +2,12 @@
 
 from urllib.parse import urlencode
 
-from extproc.oidc.application import Application
-from extproc.oidc.http import Cookie, Request
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.navigation import is_report
-from extproc.oidc.session import Session
-from extproc.oidc.session_cookie import data_names
+from extproc.core.application import Application
+from extproc.core.http import Cookie, Request
+from extproc.core.navigation import is_report
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.session import Session
+from extproc.core.session_cookie import data_names
 
 
 def end_session_url(application: Application, metadata: ProviderMetadata, session: Session, state: str) -> str | None:

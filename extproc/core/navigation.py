@@ -22,7 +22,7 @@ nothing else can set that Mode. It may start a login, which otherwise nobody wit
 it ends nothing by itself. Clients that say nothing are old, or are on plain http off loopback, where browsers leave all of it out.
 """
 
-from extproc.oidc.http import Request
+from extproc.core.http import Request
 
 _PAGES = ("document", "empty", "")
 _FRAMES = ("iframe", "frame", "empty", "")

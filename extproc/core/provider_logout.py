@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from extproc.contract import BACKCHANNEL_LOGOUT
-from extproc.oidc.answers import BackChannelLogout, FrontChannelLogout, ReadBody
-from extproc.oidc.application import Application
-from extproc.oidc.client import Client
-from extproc.oidc.errors import (
+from extproc.core.application import Application
+from extproc.core.decisions import BackChannelLogout, FrontChannelLogout, ReadBody
+from extproc.core.errors import (
     BodyTooLarge,
     InvalidIDToken,
     InvalidLogout,
@@ -21,14 +20,15 @@ from extproc.oidc.errors import (
     Misdirected,
     UnknownKey,
 )
-from extproc.oidc.http import Request, parameters
-from extproc.oidc.id_token import MAX_AGE, check_audience, check_times, subject_of
-from extproc.oidc.index import sid_tags, subject_tags
-from extproc.oidc.jose import KeySet, SignedToken
-from extproc.oidc.logout import expired
-from extproc.oidc.navigation import is_framed
-from extproc.oidc.seal import KeyRing
-from extproc.oidc.session import Session
+from extproc.core.http import Request, parameters
+from extproc.core.logout import expired
+from extproc.core.navigation import is_framed
+from extproc.core.oidc.client import Client
+from extproc.core.oidc.id_token import MAX_AGE, check_audience, check_times, subject_of
+from extproc.core.oidc.jose import KeySet, SignedToken
+from extproc.core.sealing import KeyRing
+from extproc.core.session import Session
+from extproc.core.session_index import sid_tags, subject_tags
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 MAX_BODY = 65_536  # bytes of the form; beyond it 413

@@ -7,15 +7,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from extproc.oidc.application import Application
-from extproc.oidc.assertion import Header
-from extproc.oidc.claims import Claims, parse_object
-from extproc.oidc.errors import InvalidIDToken
-from extproc.oidc.id_token import IDToken, UserInfo, check_nonce, claims_of_userinfo, user_claims, verify_without_nonce
-from extproc.oidc.jose import KeySet
-from extproc.oidc.seal import b64decode
-from extproc.oidc.session import Session
-from extproc.oidc.token import RefreshResponse
+from extproc.core.application import Application
+from extproc.core.assertion import Header
+from extproc.core.errors import InvalidIDToken
+from extproc.core.oidc.claims import Claims, parse_object
+from extproc.core.oidc.id_token import (
+    IDToken,
+    UserInfo,
+    check_nonce,
+    claims_of_userinfo,
+    user_claims,
+    verify_without_nonce,
+)
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.token import RefreshResponse
+from extproc.core.sealing import b64decode
+from extproc.core.session import Session
 
 AUTHORIZATION = "authorization"
 SPREAD = 300  # seconds at most, a tenth of the token's life: sessions that began together are not renewed together

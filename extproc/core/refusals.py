@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 from urllib.parse import quote
 
-from extproc.oidc.answers import Page, Respond
-from extproc.oidc.application import Application
-from extproc.oidc.authorization import return_target
-from extproc.oidc.errors import InsufficientAuthentication, LoginRequired, OIDCError
-from extproc.oidc.http import Cookie, Request
+from extproc.core.application import Application
+from extproc.core.decisions import Page, Respond
+from extproc.core.errors import InsufficientAuthentication, LoginRequired, OIDCError
+from extproc.core.http import Cookie, Request
+from extproc.core.login import return_target
 
 
 def respond(

@@ -9,15 +9,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from extproc.oidc.application import Application
-from extproc.oidc.authorization import MAX_PLANTED, PendingAuthorization
-from extproc.oidc.claims import Claims
-from extproc.oidc.http import Request
-from extproc.oidc.id_token import UserInfo, claims_of, verify_id_token
-from extproc.oidc.index import sid_tags, subject_tags
-from extproc.oidc.jose import KeySet
-from extproc.oidc.seal import KeyRing, b64encode
-from extproc.oidc.token import TokenResponse
+from extproc.core.application import Application
+from extproc.core.http import Request
+from extproc.core.login import MAX_PLANTED, PendingAuthorization
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.id_token import UserInfo, claims_of, verify_id_token
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.token import TokenResponse
+from extproc.core.sealing import KeyRing, b64encode
+from extproc.core.session_index import sid_tags, subject_tags
 
 ID_BYTES = 32
 ID_LENGTH = 43  # of its text

@@ -15,12 +15,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from extproc.oidc.application import Application
-from extproc.oidc.errors import SessionTooLarge
-from extproc.oidc.http import Cookie, Request
-from extproc.oidc.seal import Label
-from extproc.oidc.session import Session, SessionId, only, session_ids
-from extproc.oidc.session_record import MAX_SEALED, check_identity, dump, load
+from extproc.core.application import Application
+from extproc.core.errors import SessionTooLarge
+from extproc.core.http import Cookie, Request
+from extproc.core.sealing import Label
+from extproc.core.session import Session, SessionId, only, session_ids
+from extproc.core.session_record import MAX_SEALED, check_identity, dump, load
 
 PIECES = 4  # at most, of one generation
 CHUNK = 3800  # bytes of one cookie's value; browsers keep 4096 of name and value

@@ -8,8 +8,8 @@ import hmac
 import json
 from dataclasses import dataclass
 
-from extproc.oidc.device import Device
-from extproc.oidc.seal import KeyRing, Label, to_json
+from extproc.core.device import Device
+from extproc.core.sealing import KeyRing, Label, to_json
 
 FORMAT = 1
 TAG_BYTES = 32

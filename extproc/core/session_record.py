@@ -7,13 +7,13 @@ and neither does the server's own key. The outer layer, `index` and `tags`, is t
 import json
 from dataclasses import dataclass, field
 
-from extproc.oidc.application import Application
-from extproc.oidc.claims import Claims, number
-from extproc.oidc.device import Device
-from extproc.oidc.errors import SessionTooLarge
-from extproc.oidc.index import TAG_BYTES, IndexEntry, seal_entry, written_tags
-from extproc.oidc.seal import ENTROPY, Label, b64decode, b64encode, to_json
-from extproc.oidc.session import Session, SessionId
+from extproc.core.application import Application
+from extproc.core.device import Device
+from extproc.core.errors import SessionTooLarge
+from extproc.core.oidc.claims import Claims, number
+from extproc.core.sealing import ENTROPY, Label, b64decode, b64encode, to_json
+from extproc.core.session import Session, SessionId
+from extproc.core.session_index import TAG_BYTES, IndexEntry, seal_entry, written_tags
 
 FORMAT = 5  # of the inner layer; 4 has no attempt, 3 no generation, 2 no amr, 1 no access_issued either
 MAX_SEALED = 262_144  # bytes of it

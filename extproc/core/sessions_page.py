@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from extproc.oidc.answers import Card, EndOwn, Page, ShowOwn
-from extproc.oidc.application import Application
-from extproc.oidc.device import Device
-from extproc.oidc.http import Request, parameters
-from extproc.oidc.index import IndexEntry, open_entry
-from extproc.oidc.logout import expired
-from extproc.oidc.seal import KeyRing, Label, to_json
-from extproc.oidc.session import Session, handle_of
-from extproc.oidc.session_record import Record
+from extproc.core.application import Application
+from extproc.core.decisions import Card, EndOwn, Page, ShowOwn
+from extproc.core.device import Device
+from extproc.core.http import Request, parameters
+from extproc.core.logout import expired
+from extproc.core.sealing import KeyRing, Label, to_json
+from extproc.core.session import Session, handle_of
+from extproc.core.session_index import IndexEntry, open_entry
+from extproc.core.session_record import Record
 
 PATH = "sessions"
 OTHERS, EVERYWHERE = "others", "everywhere"

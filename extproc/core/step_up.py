@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlencode
 
-from extproc.oidc.errors import AcrNotSatisfied, AuthTimeTooOld, InsufficientAuthentication, InvalidIDToken
+from extproc.core.errors import AcrNotSatisfied, AuthTimeTooOld, InsufficientAuthentication, InvalidIDToken
 
 # What we say ourselves, or what would have the provider read something else in place of it; compared in lower case.
 OURS = frozenset((

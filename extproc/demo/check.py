@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from extproc.browser import Browser, Landing
+from extproc.checks.browser import Browser, Landing
 from extproc.demo.files import ALICE, Layout
 from extproc.demo.stack import Stack
 from extproc.traces import Event, Span, render

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from extproc.dataplane import to_yaml
+from extproc.envoyconfig import to_yaml
 from extproc.settings import load
 
 CLIENT_ID = "gateway"

@@ -21,8 +21,8 @@ from typing import Self
 
 import httpx
 
-from extproc.dataplane import find_envoy
 from extproc.demo.files import Layout
+from extproc.envoyconfig import find_envoy
 
 STARTS = 60.0  # seconds that a part may take to answer; a machine under load takes some
 ENDS = 6.0  # and to end, before it is killed

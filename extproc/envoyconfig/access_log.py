@@ -33,10 +33,10 @@ from envoy_data_plane.envoy.type.v3 import Percent
 from envoy_data_plane.google.protobuf import Struct
 
 from extproc.contract import APPLICATION_KEY, DECISION, LANE, NAMESPACE, REASON
-from extproc.dataplane.clusters import TRACING, traces_url
-from extproc.dataplane.routes import hsts
-from extproc.dataplane.signed_in import metadata
-from extproc.dataplane.typed import IF_ABSENT, exact, extension, header, seconds, text
+from extproc.envoyconfig.builders import IF_ABSENT, exact, extension, header, seconds, text
+from extproc.envoyconfig.clusters import TRACING, traces_url
+from extproc.envoyconfig.filters.jwt_authn import metadata
+from extproc.envoyconfig.routes import hsts
 from extproc.settings import Settings
 
 _REASON = f"%DYNAMIC_METADATA({NAMESPACE}:{REASON})%"

@@ -13,10 +13,10 @@ from envoy_data_plane.envoy.config.overload.v3 import OverloadManager, ResourceM
 from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections.v3 import DownstreamConnectionsConfig
 from envoy_data_plane.google.protobuf import Struct
 
-from extproc.dataplane.clusters import address, clusters
-from extproc.dataplane.listeners import listeners
-from extproc.dataplane.signed_in import fast_path, key_servers
-from extproc.dataplane.typed import pack
+from extproc.envoyconfig.builders import pack
+from extproc.envoyconfig.clusters import address, clusters
+from extproc.envoyconfig.filters.jwt_authn import fast_path, key_servers
+from extproc.envoyconfig.listeners import listeners
 from extproc.settings import Settings
 
 _CONNECTIONS = 50_000

@@ -33,9 +33,9 @@ from envoy_data_plane.envoy.type.v3 import Percent
 
 from extproc.addresses import Address as Where
 from extproc.addresses import reachable
-from extproc.dataplane.signed_in import KEYS, key_servers
-from extproc.dataplane.transport import is_ip, processor_tls, upstream_tls
-from extproc.dataplane.typed import pack, seconds
+from extproc.envoyconfig.builders import pack, seconds
+from extproc.envoyconfig.filters.jwt_authn import KEYS, key_servers
+from extproc.envoyconfig.tls import is_ip, processor_tls, upstream_tls
 from extproc.settings import ApplicationSettings, Settings
 
 PROCESSOR = "processor"

@@ -17,11 +17,11 @@ from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import RbacPerRoute
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 from envoy_data_plane.google.protobuf import Any
 
-from extproc.dataplane import patterns, spellings
-from extproc.dataplane.filters import DECIDE, GATE, LIMIT
-from extproc.dataplane.rate_limit import unlimited
-from extproc.dataplane.sharing import overlaps
-from extproc.dataplane.typed import pack, regex, text
+from extproc.envoyconfig import regexes, spellings
+from extproc.envoyconfig.builders import pack, regex, text
+from extproc.envoyconfig.filters.chain import DECIDE, GATE, LIMIT
+from extproc.envoyconfig.filters.local_ratelimit import unlimited
+from extproc.envoyconfig.sharing import overlaps
 from extproc.settings import Settings
 
 EVERYTHING = RouteMatch(safe_regex=RegexMatcher(regex=".*"))  # "*" of OPTIONS too, which the prefix / does not match
@@ -45,7 +45,7 @@ def direct(name: str, match: RouteMatch, status: int, body: str) -> Route:
 
 def odd_host() -> Route:
     """400 for a Host that is no host with a port: Envoy chooses by what stands before a colon, and the application gets all of it."""
-    header = HeaderMatcher(name=":authority", string_match=regex(patterns.AUTHORITY), invert_match=True)
+    header = HeaderMatcher(name=":authority", string_match=regex(regexes.AUTHORITY), invert_match=True)
     match = RouteMatch(safe_regex=EVERYTHING.safe_regex, headers=[header])
     return direct("odd-host", match, 400, "This is no host name with a port.")
 
@@ -86,7 +86,7 @@ def dot_segments(name: str, path_prefix: str) -> Route:
 
 
 def escaped_slashes(name: str, path_prefix: str) -> Route:
-    return _refused(name, patterns.escaped_slashes(path_prefix), "Escaped slashes are not accepted here.")
+    return _refused(name, regexes.escaped_slashes(path_prefix), "Escaped slashes are not accepted here.")
 
 
 def readings(settings: Settings, name: str, names: Sequence[str]) -> Iterator[Route]:

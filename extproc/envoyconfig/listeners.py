@@ -29,11 +29,11 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
 )
 
 from extproc.addresses import Address as Where
-from extproc.dataplane.clusters import address
-from extproc.dataplane.filters import clean, filters
-from extproc.dataplane.observe import access_log, local_replies, tracing
-from extproc.dataplane.routes import hosts, keeps_escaped_slashes, route_configuration
-from extproc.dataplane.typed import file, pack, seconds
+from extproc.envoyconfig.access_log import access_log, local_replies, tracing
+from extproc.envoyconfig.builders import file, pack, seconds
+from extproc.envoyconfig.clusters import address
+from extproc.envoyconfig.filters.chain import clean, filters
+from extproc.envoyconfig.routes import hosts, keeps_escaped_slashes, route_configuration
 from extproc.settings import TLS, Settings
 
 _BUFFER = 1 << 17  # bytes a connection may hold in memory each way

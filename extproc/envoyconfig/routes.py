@@ -56,10 +56,10 @@ from extproc.contract import (
     SET_COOKIE,
 )
 from extproc.contract import COOKIES as OURS
-from extproc.dataplane import patterns
-from extproc.dataplane.clusters import application_cluster
-from extproc.dataplane.cookies import keeping
-from extproc.dataplane.direct import (
+from extproc.envoyconfig import regexes
+from extproc.envoyconfig.builders import ADD, header, pack, regex, seconds
+from extproc.envoyconfig.clusters import application_cluster
+from extproc.envoyconfig.direct import (
     CONNECT,
     EVERYTHING,
     direct,
@@ -72,10 +72,10 @@ from extproc.dataplane.direct import (
     unasked,
     unlisted,
 )
-from extproc.dataplane.filters import ASSERTION, COOKIES, DECIDE, LIMIT, processing_mode
-from extproc.dataplane.rate_limit import unlimited
-from extproc.dataplane.signed_in import asserted
-from extproc.dataplane.typed import ADD, header, pack, regex, seconds
+from extproc.envoyconfig.filters.chain import ASSERTION, COOKIES, DECIDE, LIMIT, processing_mode
+from extproc.envoyconfig.filters.jwt_authn import asserted
+from extproc.envoyconfig.filters.local_ratelimit import unlimited
+from extproc.envoyconfig.filters.lua_cookies import keeping
 from extproc.settings import Settings
 
 _IDLE = 3600  # seconds without a byte either way: a WebSocket without pings, a stream of rare events
@@ -173,7 +173,7 @@ def _application(settings: Settings, name: str, names: Sequence[str]) -> Iterato
         yield dot_segments(f"{name}:dot-segments", prefix)
     yield from readings(settings, name, names)
     for path in application.public_paths:
-        match = RouteMatch(safe_regex=RegexMatcher(regex=patterns.public(path)))
+        match = RouteMatch(safe_regex=RegexMatcher(regex=regexes.public(path)))
         yield _pages(settings, f"{name}:public:{path}", name, match, public=True)
     for kind in application.end_streams:
         match = RouteMatch(prefix=prefix, headers=[_LIVE[kind]])

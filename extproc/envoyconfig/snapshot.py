@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from extproc.checking.trees import Tree, at, branch, items, kind, plain, within
+from extproc.envoyconfig.tree import Tree, at, branch, items, kind, plain, within
 
 HCM = "HttpConnectionManager"
 

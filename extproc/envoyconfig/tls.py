@@ -17,7 +17,7 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     UpstreamTlsContext,
 )
 
-from extproc.dataplane.typed import exact, file, pack
+from extproc.envoyconfig.builders import exact, file, pack
 from extproc.settings import ListenTLS
 
 _AUTHORITIES = (

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import urljoin, urlsplit
 
-from extproc.checking.gateway import generated
-from extproc.explaining.looking import Found, asserted, find
-from extproc.explaining.routing import Chosen, choose, normalized, refused, remedy
-from extproc.messages import FORWARDED
-from extproc.oidc.answers import (
+from extproc.checks.envoy import generated
+from extproc.core.application import Application
+from extproc.core.decide import decide
+from extproc.core.decisions import (
     Authenticate,
     BackChannelLogout,
     Continue,
@@ -25,14 +24,15 @@ from extproc.oidc.answers import (
     Respond,
     ShowOwn,
 )
-from extproc.oidc.application import Application
-from extproc.oidc.decisions import decide
-from extproc.oidc.errors import OIDCError
-from extproc.oidc.http import Request
-from extproc.oidc.navigation import is_prefetch, is_user_navigation
-from extproc.oidc.provider_logout import is_back_channel
-from extproc.oidc.reasons import REASONS
-from extproc.service import applications
+from extproc.core.errors import OIDCError
+from extproc.core.http import Request
+from extproc.core.navigation import is_prefetch, is_user_navigation
+from extproc.core.provider_logout import is_back_channel
+from extproc.core.reasons import REASONS
+from extproc.explain.route import Chosen, choose, normalized, refused, remedy
+from extproc.explain.session import Found, asserted, find
+from extproc.ext_proc.codec import FORWARDED
+from extproc.runtime.service import applications
 from extproc.settings import Settings
 
 NAVIGATION = (

@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from extproc.checking.fronts import Front
-from extproc.checking.trees import Tree, at, branch, items
 from extproc.contract import APPLICATION, PUBLIC
-from extproc.dataplane.filters import ASSERTION, DECIDE
-from extproc.dataplane.patterns import ESCAPED_SLASH
-from extproc.oidc.http import Request
+from extproc.core.http import Request
+from extproc.envoyconfig.filters.chain import ASSERTION, DECIDE
+from extproc.envoyconfig.regexes import ESCAPED_SLASH
+from extproc.envoyconfig.snapshot import Front
+from extproc.envoyconfig.tree import Tree, at, branch, items
 
 
 @dataclass(frozen=True, slots=True)

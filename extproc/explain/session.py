@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import trio
 
-from extproc.oidc.application import Application
-from extproc.oidc.assertion import ALG, SESSION, jwks
-from extproc.oidc.errors import OIDCError, StoreUnavailable
-from extproc.oidc.http import Request
-from extproc.oidc.jose import KeySet, SignedToken
-from extproc.oidc.session import Session, SessionId, only, session_ids
-from extproc.oidc.session_cookie import read_session
-from extproc.oidc.session_record import from_record
-from extproc.sessions.opening import open_sessions
-from extproc.sessions.sqlite import read_only
+from extproc.core.application import Application
+from extproc.core.assertion import ALG, SESSION, jwks
+from extproc.core.errors import OIDCError, StoreUnavailable
+from extproc.core.http import Request
+from extproc.core.oidc.jose import KeySet, SignedToken
+from extproc.core.session import Session, SessionId, only, session_ids
+from extproc.core.session_cookie import read_session
+from extproc.core.session_record import from_record
+from extproc.sessions.factory import open_sessions
+from extproc.sessions.sqlite.store import read_only
 from extproc.settings import CookieSettings, Settings, SQLiteSettings
 
 PATIENCE = 2.0  # seconds for a remote store

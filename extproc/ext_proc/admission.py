@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from extproc.oidc.errors import Overloaded
+from extproc.core.errors import Overloaded
 from extproc.settings import Limits
 
 KINDS = ("callback", "login", "lookup", "refresh", "logout", "provider_logout", "live")

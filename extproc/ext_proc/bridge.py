@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeVar
 import trio
 
 from extproc import background
-from extproc.names import Names
+from extproc.resolver import Names
 
 T = TypeVar("T")
 Serve = Callable[["Bridge"], Awaitable[None]]

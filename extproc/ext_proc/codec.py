@@ -22,8 +22,8 @@ from extproc.contract import (
     SET_COOKIE,
     STREAM_DURATION,
 )
-from extproc.oidc.answers import Answer, Continue, Respond
-from extproc.oidc.http import READ_HEADERS, Request
+from extproc.core.decisions import Answer, Continue, Respond
+from extproc.core.http import READ_HEADERS, Request
 
 # what Envoy forwards, and what the core calls it: of the cookies, ours only
 FORWARDED = {COOKIES if name == "cookie" else name: name for name in READ_HEADERS}

@@ -7,12 +7,12 @@ from typing import TypeVar
 import trio
 
 from extproc import background, telemetry
-from extproc.messages import RequestHead
-from extproc.oidc.answers import Answer, Continue, Lookup, ReadBody, Refresh, Respond, Step
-from extproc.oidc.errors import OIDCError, ProviderTimeout
-from extproc.oidc.http import Request
-from extproc.oidc.provider_logout import posted
-from extproc.relying_party import RelyingParty
+from extproc.core.decisions import Answer, Continue, Lookup, ReadBody, Refresh, Respond, Step
+from extproc.core.errors import OIDCError, ProviderTimeout
+from extproc.core.http import Request
+from extproc.core.provider_logout import posted
+from extproc.ext_proc.codec import RequestHead
+from extproc.relying_party.relying_party import RelyingParty
 
 T = TypeVar("T")
 

@@ -16,11 +16,12 @@ from typing import Any
 import grpc
 import trio
 
-from extproc import background, messages, telemetry
+from extproc import background, telemetry
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.oidc.errors import OIDCError, Unavailable
-from extproc.oidc.session import Session, SessionId
-from extproc.relying_party import RelyingParty
+from extproc.core.errors import OIDCError, Unavailable
+from extproc.core.session import Session, SessionId
+from extproc.ext_proc import codec
+from extproc.relying_party.relying_party import RelyingParty
 
 Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
 EVERY = 3.0  # seconds between two rounds
@@ -59,7 +60,7 @@ class Live:
             over.set_result(LEAVING)
         try:
             await self._until(context, over)
-        except messages.UnexpectedMessage as error:
+        except codec.UnexpectedMessage as error:
             telemetry.log(logging.ERROR, "unexpected_message", detail=str(error))
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
         finally:
@@ -68,7 +69,7 @@ class Live:
                 del self._watched[key]
         if over.done():
             telemetry.log(logging.INFO, "stream_ended", application=application, reason=over.result())
-            await context.write(messages.end_stream(over.result()))
+            await context.write(codec.end_stream(over.result()))
             # should Envoy ever not obey: an error ends the request as well
             await context.abort(grpc.StatusCode.ABORTED, over.result())
 
@@ -86,7 +87,7 @@ class Live:
                 reading.cancel()
             if not isinstance(message, wire.ProcessingRequest):
                 return
-            await context.write(messages.unchanged(message))
+            await context.write(codec.unchanged(message))
 
     async def watch(self) -> None:
         """Round after round, until cancelled. In trio."""

@@ -9,9 +9,9 @@ from grpc_health.v1 import health_pb2_grpc
 from extproc import telemetry
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import SERVICE
-from extproc.doors import CannotListen, Door
-from extproc.health import Health
-from extproc.server import Context, Server
+from extproc.ext_proc.credentials import CannotListen, Door
+from extproc.ext_proc.health import Health
+from extproc.ext_proc.servicer import Context, Server
 from extproc.settings import Limits
 
 PENDING = 100_000

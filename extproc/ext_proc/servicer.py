@@ -17,22 +17,23 @@ import trio
 from google.protobuf.message import DecodeError
 from opentelemetry.trace import Span, SpanKind
 
-from extproc import messages, telemetry
+from extproc import telemetry
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.bridge import Bridge
 from extproc.contract import SERVICE
-from extproc.lanes import Lanes, Slot
-from extproc.live import Live
+from extproc.core.decisions import Answer, Continue, Lookup, ReadBody, Respond, Step, kind
+from extproc.core.errors import Overloaded
+from extproc.core.http import Request
+from extproc.core.session import Session
+from extproc.ext_proc import codec
+from extproc.ext_proc.admission import Lanes, Slot
+from extproc.ext_proc.bridge import Bridge
+from extproc.ext_proc.error_boundary import Processor
+from extproc.ext_proc.live_streams import Live
+from extproc.ext_proc.span_attributes import PROCESS, record
+from extproc.ext_proc.stream_log import Damper, StreamLog
 from extproc.metrics import INLINE, Metrics
-from extproc.oidc.answers import Answer, Continue, Lookup, ReadBody, Respond, Step, kind
-from extproc.oidc.errors import Overloaded
-from extproc.oidc.http import Request
-from extproc.oidc.session import Session
-from extproc.processor import Processor
-from extproc.recording import PROCESS, record
-from extproc.relying_party import RelyingParty
+from extproc.relying_party.relying_party import RelyingParty
 from extproc.settings import Limits, Timeouts
-from extproc.stream_log import Damper, StreamLog
 
 Held = tuple[str, Session, Slot]  # a live stream: its application's name, its session, its place
 Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
@@ -114,9 +115,9 @@ class Server:
         if not isinstance(message, wire.ProcessingRequest):
             await context.abort(grpc.StatusCode.ABORTED, "the stream ended before its first message")
         try:
-            head = messages.read(message, metadata)
+            head = codec.read(message, metadata)
             del message  # what waits for a provider does so in thousands
-        except messages.UnexpectedMessage as error:
+        except codec.UnexpectedMessage as error:
             await _unexpected(context, error, span, log)
         log.application = head.request.application[:80]
         try:
@@ -138,7 +139,7 @@ class Server:
                 self.lanes.leave(held[2])
             raise
 
-    def _take(self, answer: Answer, head: messages.RequestHead) -> tuple[Answer, Held | None]:
+    def _take(self, answer: Answer, head: codec.RequestHead) -> tuple[Answer, Held | None]:
         """A place for a live stream. One that nobody would end is not let through."""
         if not isinstance(answer, Continue) or answer.session is None:
             return answer, None
@@ -150,7 +151,7 @@ class Server:
         return answer, (request.application, answer.session, slot)
 
     async def _answer(
-        self, context: Context, head: messages.RequestHead, span: Span, log: StreamLog
+        self, context: Context, head: codec.RequestHead, span: Span, log: StreamLog
     ) -> tuple[str, Answer]:
         """The answer, and the lane in which it was found."""
         if self.lanes.crowded:
@@ -162,11 +163,11 @@ class Server:
             return INLINE, decision
         return kind(decision), await self._hold(context, head, decision, span, log)
 
-    async def _body(self, context: Context, head: messages.RequestHead, span: Span, log: StreamLog) -> bytes:
+    async def _body(self, context: Context, head: codec.RequestHead, span: Span, log: StreamLog) -> bytes:
         """Answers the headers and waits for the body, which is a phase of its own. What comes in its place aborts the stream."""
         if head.end_of_stream:
             return b""
-        await context.write(messages.ask_for_body())
+        await context.write(codec.ask_for_body())
         span.add_event("body asked for")
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
@@ -178,13 +179,11 @@ class Server:
             _aborted(span, log, "body_missing", "the stream ended before it")
             await context.abort(grpc.StatusCode.ABORTED, "the stream ended before the body")
         try:
-            return messages.read_body(message)
-        except messages.UnexpectedMessage as error:
+            return codec.read_body(message)
+        except codec.UnexpectedMessage as error:
             await _unexpected(context, error, span, log)
 
-    async def _hold(
-        self, context: Context, head: messages.RequestHead, step: Step, span: Span, log: StreamLog
-    ) -> Answer:
+    async def _hold(self, context: Context, head: codec.RequestHead, step: Step, span: Span, log: StreamLog) -> Answer:
         """The held lane: a place in it, more time from Envoy, then the work in trio under one deadline."""
         lane, request = kind(step), head.request
         provider = self._relying_party.provider(request).name
@@ -195,7 +194,7 @@ class Server:
         seconds = self._timeouts.held(lane)
         try:
             # before the hop: in a burst the override must not wait behind the work of others
-            await context.write(messages.override_message_timeout(seconds + ANSWER_SLACK))
+            await context.write(codec.override_message_timeout(seconds + ANSWER_SLACK))
         except BaseException:
             self.lanes.leave(slot)
             raise
@@ -222,15 +221,15 @@ class Server:
         finally:
             self.lanes.leave(slot)
 
-    def _encode(self, answer: Answer, head: messages.RequestHead, lane: str) -> tuple[Answer, wire.ProcessingResponse]:
+    def _encode(self, answer: Answer, head: codec.RequestHead, lane: str) -> tuple[Answer, wire.ProcessingResponse]:
         """The answer that goes out, and its message."""
         try:
-            return answer, messages.write(answer, telemetry.trace_id(), lane, grpc=head.grpc)
+            return answer, codec.write(answer, telemetry.trace_id(), lane, grpc=head.grpc)
         except Exception as error:  # a value that no header may hold: still an answer
             answer = self._processor.refuse(head.request, error)
-            return answer, messages.write(answer, telemetry.trace_id(), lane, grpc=head.grpc)
+            return answer, codec.write(answer, telemetry.trace_id(), lane, grpc=head.grpc)
 
-    def _note(self, answer: Answer, head: messages.RequestHead, span: Span, log: StreamLog, started: int) -> None:
+    def _note(self, answer: Answer, head: codec.RequestHead, span: Span, log: StreamLog, started: int) -> None:
         record(answer, head.request, span, started)
         if isinstance(answer, Continue) and answer.touch is not None and self._touching < MAX_TOUCHES:
             self._touching += 1
@@ -244,7 +243,7 @@ class Server:
             self._touching -= 1
 
 
-async def _unexpected(context: Context, error: messages.UnexpectedMessage, span: Span, log: StreamLog) -> NoReturn:
+async def _unexpected(context: Context, error: codec.UnexpectedMessage, span: Span, log: StreamLog) -> NoReturn:
     _aborted(span, log, "unexpected_message", str(error))
     await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
 

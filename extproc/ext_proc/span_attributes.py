@@ -4,8 +4,8 @@ from opentelemetry.trace import Span
 
 from extproc import telemetry
 from extproc.contract import SERVICE
-from extproc.oidc.answers import Answer, Respond
-from extproc.oidc.http import Request
+from extproc.core.decisions import Answer, Respond
+from extproc.core.http import Request
 
 PROCESS = f"{SERVICE}/Process"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})

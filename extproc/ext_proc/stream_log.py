@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 from extproc import telemetry
-from extproc.oidc.answers import Answer, Respond
-from extproc.oidc.reasons import REASONS, Level
+from extproc.core.decisions import Answer, Respond
+from extproc.core.reasons import REASONS, Level
 
 REFUSALS = 20  # lines of one reason
 WINDOW = 1.0  # seconds

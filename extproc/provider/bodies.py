@@ -7,7 +7,7 @@ gigabyte. So what is beyond the first kilobytes of each, which honest answers ne
 from types import TracebackType
 from typing import Self
 
-from extproc.oidc.errors import Overloaded
+from extproc.core.errors import Overloaded
 
 FREE = 16_384  # bytes of each answer that are not counted
 MOST = 32_000_000  # bytes of all that is

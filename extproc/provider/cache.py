@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import trio
 
 from extproc import background
-from extproc.oidc.errors import InvalidAnswer, OIDCError
+from extproc.core.errors import InvalidAnswer, OIDCError
 
 T = TypeVar("T")
 STALE = 86_400.0  # how long an old copy serves while the provider is away

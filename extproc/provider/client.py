@@ -13,14 +13,7 @@ import trio
 from opentelemetry.trace import SpanKind
 
 from extproc import background, telemetry
-from extproc.bodies import Bodies
-from extproc.cache import Cache
-from extproc.calls import Call
-from extproc.exchanges import Answer, Exchanges, client_fault
-from extproc.metrics import Metrics, Reading
-from extproc.metrics import catalogue as the
-from extproc.oidc.client import FormRequest
-from extproc.oidc.errors import (
+from extproc.core.errors import (
     ClientRefused,
     CodeRefused,
     InvalidAnswer,
@@ -31,12 +24,19 @@ from extproc.oidc.errors import (
     ProviderUnavailable,
     ProviderUnreachable,
 )
-from extproc.oidc.id_token import UserInfo
-from extproc.oidc.jose import KeySet
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.token import RefreshResponse, TokenResponse, token_error
+from extproc.core.oidc.client import FormRequest
+from extproc.core.oidc.id_token import UserInfo
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.oidc.token import RefreshResponse, TokenResponse, token_error
+from extproc.metrics import Metrics, Reading
+from extproc.metrics import catalogue as the
+from extproc.provider.bodies import Bodies
+from extproc.provider.cache import Cache
+from extproc.provider.http import Answer, Exchanges, client_fault
+from extproc.provider.metrics import Call
+from extproc.provider.turnstile import Turnstile
 from extproc.settings import Limits, ProviderSettings, Timeouts
-from extproc.turnstile import Turnstile
 
 METADATA_FRESH, KEYS_FRESH = 3600.0, 600.0
 LOOK_EVERY, LOOK_AGAIN = 5.0, 0.5  # seconds between two looks at what is due; while something is missing

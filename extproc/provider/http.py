@@ -12,12 +12,12 @@ import httpx
 import trio
 
 from extproc import background
-from extproc.bodies import Bodies, Body
-from extproc.connects import Connecting
-from extproc.oidc.client import FormRequest
-from extproc.oidc.errors import InvalidAnswer, OIDCError, ProviderFailed, ProviderTimeout, ProviderUnreachable
+from extproc.core.errors import InvalidAnswer, OIDCError, ProviderFailed, ProviderTimeout, ProviderUnreachable
+from extproc.core.oidc.client import FormRequest
+from extproc.provider.bodies import Bodies, Body
+from extproc.provider.limits import Connecting
+from extproc.provider.turnstile import Turnstile
 from extproc.settings import Limits, ProviderSettings, Timeouts
-from extproc.turnstile import Turnstile
 
 SHARD = 100  # calls in flight in one httpx pool: its bookkeeping is quadratic
 

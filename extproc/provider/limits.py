@@ -9,7 +9,7 @@ from typing import cast
 
 import trio
 
-from extproc.turnstile import Turnstile
+from extproc.provider.turnstile import Turnstile
 
 
 class Connecting:

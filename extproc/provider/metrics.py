@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 
 from opentelemetry.trace import Span
 
+from extproc.core.errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable
 from extproc.metrics import Metrics
-from extproc.oidc.errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable
 
 
 class Call(AbstractContextManager["Call"]):

@@ -8,11 +8,11 @@ from dataclasses import replace
 import trio
 
 from extproc import telemetry
-from extproc.oidc.answers import Exchange, Respond
-from extproc.oidc.application import Application
-from extproc.oidc.authorization import LIFE, PendingAuthorization, under_way
-from extproc.oidc.device import Device
-from extproc.oidc.errors import (
+from extproc.concurrency import Together
+from extproc.core.application import Application
+from extproc.core.decisions import Exchange, Respond
+from extproc.core.device import Device
+from extproc.core.errors import (
     IssuerMismatch,
     LoginReused,
     ProviderRefused,
@@ -20,17 +20,17 @@ from extproc.oidc.errors import (
     StoreUnavailable,
     UnknownKey,
 )
-from extproc.oidc.http import Cookie, Request
-from extproc.oidc.index import subject_tags
-from extproc.oidc.jose import KeySet
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.own_sessions import surplus
-from extproc.oidc.session import ID_BYTES, Session, SessionId, establish
-from extproc.oidc.token import TokenResponse, code_grant
-from extproc.provider import Provider
-from extproc.revoking import give_back
-from extproc.sessions import Sessions
-from extproc.together import Together
+from extproc.core.http import Cookie, Request
+from extproc.core.login import LIFE, PendingAuthorization, under_way
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.oidc.token import TokenResponse, code_grant
+from extproc.core.session import ID_BYTES, Session, SessionId, establish
+from extproc.core.session_index import subject_tags
+from extproc.core.sessions_page import surplus
+from extproc.provider.client import Provider
+from extproc.relying_party.revocation import give_back
+from extproc.sessions.interfaces import Sessions
 
 
 class Redeeming:

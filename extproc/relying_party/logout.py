@@ -11,19 +11,19 @@ from typing import assert_never
 import trio
 
 from extproc import telemetry
+from extproc.core.application import Application
+from extproc.core.decisions import BackChannelLogout, EndSession, FrontChannelLogout, Page, Respond
+from extproc.core.errors import InvalidLogoutToken, OIDCError, ProviderUnavailable, UnknownKey
+from extproc.core.http import Request, origin
+from extproc.core.login import under_way
+from extproc.core.logout import end_session_url, expired, signed_out_url
+from extproc.core.provider_logout import LogoutToken, verify_logout_token
+from extproc.core.session import Session
+from extproc.core.session_index import sid_tags
 from extproc.finishing import finished
-from extproc.oidc.answers import BackChannelLogout, EndSession, FrontChannelLogout, Page, Respond
-from extproc.oidc.application import Application
-from extproc.oidc.authorization import under_way
-from extproc.oidc.errors import InvalidLogoutToken, OIDCError, ProviderUnavailable, UnknownKey
-from extproc.oidc.http import Request, origin
-from extproc.oidc.index import sid_tags
-from extproc.oidc.logout import end_session_url, expired, signed_out_url
-from extproc.oidc.provider_logout import LogoutToken, verify_logout_token
-from extproc.oidc.session import Session
-from extproc.provider import Provider
-from extproc.revoking import give_back
-from extproc.sessions import Sessions
+from extproc.provider.client import Provider
+from extproc.relying_party.revocation import give_back
+from extproc.sessions.interfaces import Sessions
 
 Ends = EndSession | BackChannelLogout | FrontChannelLogout
 

@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import assert_never
 
 from extproc import telemetry
+from extproc.core import sessions_page
+from extproc.core.application import Application
+from extproc.core.decisions import EndOwn, Own, Respond, ShowOwn
+from extproc.core.device import Device
+from extproc.core.http import Request
+from extproc.core.logout import signed_out_url
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session
+from extproc.core.session_index import sid_tags, subject_tags
+from extproc.core.sessions_page import EVERYWHERE, OTHERS, SignIn
 from extproc.finishing import finished
-from extproc.oidc import own_sessions
-from extproc.oidc.answers import EndOwn, Own, Respond, ShowOwn
-from extproc.oidc.application import Application
-from extproc.oidc.device import Device
-from extproc.oidc.http import Request
-from extproc.oidc.index import sid_tags, subject_tags
-from extproc.oidc.logout import signed_out_url
-from extproc.oidc.own_sessions import EVERYWHERE, OTHERS, SignIn
-from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session
-from extproc.sessions import Sessions
+from extproc.sessions.interfaces import Sessions
 from extproc.sessions.stored import BEGINNING
 
 
@@ -40,13 +40,13 @@ class SelfService:
 
     async def _show(self, application: Application, request: Request, step: ShowOwn) -> Respond:
         found, now = await self._found(application, step.session), self._now()
-        token = own_sessions.form_token(application, step.session, now, secrets.token_bytes(ENTROPY))
+        token = sessions_page.form_token(application, step.session, now, secrets.token_bytes(ENTROPY))
         if found is not None:
-            page = own_sessions.page(application, found, token, now, stale=step.stale)
+            page = sessions_page.page(application, found, token, now, stale=step.stale)
         else:
             device = Device.of(request, self._trusted_hops)
             reach = token if self._sessions.reaches_all else None
-            page = own_sessions.page_of_one(application, step.session, device, reach, now, stale=step.stale)
+            page = sessions_page.page_of_one(application, step.session, device, reach, now, stale=step.stale)
         return Respond(200, "own_sessions", page=page)
 
     async def _end(self, application: Application, step: EndOwn) -> Respond:
@@ -63,7 +63,7 @@ class SelfService:
         for each in others:
             await self._end_one(application, step.session.issuer, each)
         self._audit(application, OTHERS if step.which == OTHERS else "one", len(others))
-        return Respond(303, "own_sessions_ended", location=own_sessions.address(application))
+        return Respond(303, "own_sessions_ended", location=sessions_page.address(application))
 
     async def _end_one(self, application: Application, issuer: str, one: SignIn) -> None:
         with telemetry.span("store delete"):
@@ -80,7 +80,7 @@ class SelfService:
         now = self._now()
         with telemetry.span("store get"):
             records = await self._sessions.tagged(self._subject(application, session), now)
-        return own_sessions.sign_ins(application, session, records, now) if records is not None else None
+        return sessions_page.sign_ins(application, session, records, now) if records is not None else None
 
     def _subject(self, application: Application, session: Session) -> tuple[bytes, ...]:
         return subject_tags(application.ring, session.issuer, session.subject)

@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 import trio
 
 from extproc import background, telemetry
-from extproc.metrics import Metrics
-from extproc.oidc.application import Application
-from extproc.oidc.errors import (
+from extproc.core.application import Application
+from extproc.core.errors import (
     CodeRefused,
     InvalidAnswer,
     InvalidIDToken,
@@ -29,14 +28,15 @@ from extproc.oidc.errors import (
     SubjectMismatch,
     UnknownKey,
 )
-from extproc.oidc.http import Request
-from extproc.oidc.jose import KeySet
-from extproc.oidc.refresh import carried_over, due, looked_up, renewed
-from extproc.oidc.session import Session
-from extproc.oidc.token import RefreshResponse, refresh_grant
-from extproc.provider import Provider
-from extproc.revoking import give_back
-from extproc.sessions import Sessions
+from extproc.core.http import Request
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.token import RefreshResponse, refresh_grant
+from extproc.core.refresh import carried_over, due, looked_up, renewed
+from extproc.core.session import Session
+from extproc.metrics import Metrics
+from extproc.provider.client import Provider
+from extproc.relying_party.revocation import give_back
+from extproc.sessions.interfaces import Sessions
 
 LONGEST = 60.0  # seconds of a flight, where its client has no deadline
 WRITE = 4.0  # seconds for the write, the deadline or not

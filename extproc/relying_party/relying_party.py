@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TypeVar, assert_never
 
 from extproc import telemetry
-from extproc.ending import Ending
-from extproc.metrics import Metrics
-from extproc.oidc.answers import (
+from extproc.core.application import Application
+from extproc.core.decide import decide
+from extproc.core.decisions import (
     Answer,
     Authenticate,
     BackChannelLogout,
@@ -30,16 +30,7 @@ from extproc.oidc.answers import (
     ShowOwn,
     Step,
 )
-from extproc.oidc.application import Application
-from extproc.oidc.authorization import (
-    ATTEMPT_BYTES,
-    PendingAuthorization,
-    authorization_url,
-    crowded_out,
-    login_cookie,
-)
-from extproc.oidc.decisions import decide
-from extproc.oidc.errors import (
+from extproc.core.errors import (
     LoginRequired,
     Misdirected,
     OIDCError,
@@ -48,18 +39,27 @@ from extproc.oidc.errors import (
     StoreUnavailable,
     Unavailable,
 )
-from extproc.oidc.http import Cookie, Request
-from extproc.oidc.logout import expired
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.provider_logout import back_channel, is_back_channel
-from extproc.oidc.refusals import respond, respond_to_provider, retry_callback, retry_login
-from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session
-from extproc.provider import Provider
-from extproc.redeeming import Redeeming
-from extproc.refreshing import Refreshing
-from extproc.self_service import SelfService
-from extproc.sessions import Sessions, StoreBusy
+from extproc.core.http import Cookie, Request
+from extproc.core.login import (
+    ATTEMPT_BYTES,
+    PendingAuthorization,
+    authorization_url,
+    crowded_out,
+    login_cookie,
+)
+from extproc.core.logout import expired
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.provider_logout import back_channel, is_back_channel
+from extproc.core.refusals import respond, respond_to_provider, retry_callback, retry_login
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session
+from extproc.metrics import Metrics
+from extproc.provider.client import Provider
+from extproc.relying_party.login import Redeeming
+from extproc.relying_party.logout import Ending
+from extproc.relying_party.own_sessions import SelfService
+from extproc.relying_party.refresh import Refreshing
+from extproc.sessions.interfaces import Sessions, StoreBusy
 
 Clock = Callable[[], float]
 D = TypeVar("D", bound=Decision)

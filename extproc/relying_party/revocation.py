@@ -6,10 +6,10 @@ from typing import Protocol
 import trio
 
 from extproc import background, telemetry
-from extproc.oidc.client import Client
-from extproc.oidc.errors import OIDCError
-from extproc.oidc.token import revocation
-from extproc.provider import Provider
+from extproc.core.errors import OIDCError
+from extproc.core.oidc.client import Client
+from extproc.core.oidc.token import revocation
+from extproc.provider.client import Provider
 
 REVOCATION_TIMEOUT = 3.0  # seconds
 

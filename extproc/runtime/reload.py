@@ -13,7 +13,7 @@ from typing import Protocol
 import trio
 
 from extproc import telemetry
-from extproc.metrics.loaded import Reloads
+from extproc.metrics.reloads import Reloads
 from extproc.settings import Settings, SettingsError, Source, differences, introduced, with_secrets
 
 EVERY = 1.0  # seconds between two looks at the files

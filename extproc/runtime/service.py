@@ -11,27 +11,27 @@ import trio
 
 from extproc import background, telemetry
 from extproc.addresses import Address
-from extproc.bodies import Bodies
-from extproc.bridge import Bridge
 from extproc.contract import ENDPOINTS
-from extproc.doors import Door
-from extproc.lanes import KINDS
-from extproc.listener import Listener
+from extproc.core.application import Application
+from extproc.core.assertion import jwks, key_id
+from extproc.core.errors import StoreUnavailable
+from extproc.core.oidc.client import Client
+from extproc.core.reasons import REASONS
+from extproc.core.sealing import KeyRing
+from extproc.core.step_up import Demand
+from extproc.ext_proc.admission import KINDS
+from extproc.ext_proc.bridge import Bridge
+from extproc.ext_proc.credentials import Door
+from extproc.ext_proc.server import Listener
+from extproc.ext_proc.servicer import Server
 from extproc.metrics import Metrics, Reading, lag, otlp
 from extproc.metrics import catalogue as the
-from extproc.oidc.application import Application
-from extproc.oidc.assertion import jwks, key_id
-from extproc.oidc.client import Client
-from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.reasons import REASONS
-from extproc.oidc.seal import KeyRing
-from extproc.oidc.step_up import Demand
-from extproc.provider import Provider
-from extproc.relying_party import RelyingParty
-from extproc.server import Server
-from extproc.sessions import Sessions
+from extproc.provider.bodies import Bodies
+from extproc.provider.client import Provider
+from extproc.provider.turnstile import Turnstile
+from extproc.relying_party.relying_party import RelyingParty
+from extproc.sessions.interfaces import Sessions
 from extproc.settings import ApplicationSettings, Settings
-from extproc.turnstile import Turnstile
 
 COUNT_EVERY = 60.0  # seconds between two counts of the sessions
 FINISHED = ("callback", "refresh", "logout", "provider_logout")  # what goes on after its client has left

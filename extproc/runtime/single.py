@@ -10,20 +10,22 @@ import trio
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from extproc import admin, background, log_lines, telemetry
+from extproc import background, telemetry
 from extproc.addresses import Address
-from extproc.bridge import Bridge, guest
-from extproc.doors import CannotListen
+from extproc.admin import app as admin
+from extproc.admin.operators import Operators
+from extproc.ext_proc.bridge import Bridge, guest
+from extproc.ext_proc.credentials import CannotListen
 from extproc.metrics import Metrics
 from extproc.metrics.exposition import Page, merged, page
-from extproc.metrics.loaded import Reloads
-from extproc.operators import Operators
-from extproc.reloading import Reloading
-from extproc.service import Service, allow_descriptors, metrics_of, public_keys
-from extproc.sessions import Sessions
-from extproc.sessions.opening import open_sessions
+from extproc.metrics.reloads import Reloads
+from extproc.runtime.reload import Reloading
+from extproc.runtime.service import Service, allow_descriptors, metrics_of, public_keys
+from extproc.sessions.factory import open_sessions
+from extproc.sessions.interfaces import Sessions
 from extproc.settings import Settings, Source, differences, with_secrets, with_secrets_of
 from extproc.settings.store import shares_tombstones
+from extproc.telemetry import log_format
 from extproc.traces import Recorder, TraceStore
 
 __all__ = ["CannotListen", "run"]
@@ -32,7 +34,7 @@ __all__ = ["CannotListen", "run"]
 def run(settings: Settings, source: Source) -> None:
     """Runs until a signal; `source` has the settings when they change. Raises OIDCError (the store) and CannotListen."""
     settings = with_secrets(settings)
-    log_lines.set_up(settings.log.level, settings.log.format)
+    log_format.set_up(settings.log.level, settings.log.format)
     allow_descriptors()
     traces = TraceStore(settings.tracing.kept, slow=settings.tracing.slow)
     tracing = telemetry.set_up_tracing(

@@ -9,20 +9,22 @@ import trio
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
-from extproc import admin, background, log_lines, telemetry
+from extproc import background, telemetry
 from extproc.addresses import Address
+from extproc.admin import app as admin
+from extproc.admin.operators import Operators
+from extproc.core.assertion import jwks
+from extproc.core.errors import OIDCError
 from extproc.metrics import ProcessMetrics, Reading, otlp
 from extproc.metrics import catalogue as the
 from extproc.metrics.exposition import Page, from_text, merged, page
-from extproc.metrics.loaded import Reloads
-from extproc.oidc.assertion import jwks
-from extproc.oidc.errors import OIDCError
-from extproc.operators import Operators
-from extproc.reloading import NotTaken, Reloading
+from extproc.metrics.reloads import Reloads
+from extproc.runtime.reload import NotTaken, Reloading
+from extproc.runtime.worker_pool import Workers
+from extproc.runtime.worker_process import WorkerFailed, launch
 from extproc.settings import Settings, SettingsError, Source, with_secrets
-from extproc.spawn import WorkerFailed, launch
+from extproc.telemetry import log_format
 from extproc.traces import BadExport, TraceStore
-from extproc.workers import Workers
 
 SUPERVISOR = "supervisor"  # in metrics, the worker that is none
 
@@ -33,7 +35,7 @@ class CannotStart(Exception):
 
 def run(settings: Settings, source: Source) -> None:
     """Runs until SIGTERM or SIGINT; `source` has the settings when they change. Raises CannotStart."""
-    log_lines.set_up(settings.log.level, settings.log.format)
+    log_format.set_up(settings.log.level, settings.log.format)
     trio.run(_run, with_secrets(settings), source)
 
 
@@ -125,7 +127,7 @@ class Supervisor:
             raise NotTaken(str(error)) from None
         self._settings = new
         self._app = self._application(new)
-        log_lines.set_up(new.log.level, new.log.format)
+        log_format.set_up(new.log.level, new.log.format)
         self._log("reloaded")
         self.reloads.done()
         return new

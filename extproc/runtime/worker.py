@@ -22,10 +22,13 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
-from extproc import background, log_lines, telemetry
+from extproc import background, telemetry
 from extproc.addresses import Address
-from extproc.bridge import Bridge, guest
-from extproc.channel import (
+from extproc.core.errors import OIDCError
+from extproc.ext_proc.bridge import Bridge, guest
+from extproc.ext_proc.credentials import CannotListen
+from extproc.metrics.exposition import to_text
+from extproc.runtime.control import (
     LONGEST,
     Ask,
     Drain,
@@ -44,11 +47,9 @@ from extproc.channel import (
     decode,
     encode,
 )
-from extproc.doors import CannotListen
-from extproc.metrics.exposition import to_text
-from extproc.oidc.errors import OIDCError
-from extproc.service import Service, allow_descriptors, metrics_of
-from extproc.sessions.opening import open_sessions
+from extproc.runtime.service import Service, allow_descriptors, metrics_of
+from extproc.sessions.factory import open_sessions
+from extproc.telemetry import log_format
 
 SOON = 500  # milliseconds until a finished span is on its way
 BACKLOG = 4_000_000  # bytes of spans that wait for a supervisor that does not read; then they are dropped
@@ -64,7 +65,7 @@ def main() -> None:
     start = decode(_first_line(control))
     if not isinstance(start, Start):
         sys.exit("extproc.worker: its first line says no Start")
-    log_lines.set_up(start.settings.log.level, start.settings.log.format, start.number)
+    log_format.set_up(start.settings.log.level, start.settings.log.format, start.number)
     allow_descriptors()
     guest(partial(_work, start, control))
 

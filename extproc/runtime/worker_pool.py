@@ -16,9 +16,9 @@ from typing import TypeVar
 import trio
 
 from extproc import background, telemetry
-from extproc.channel import Drain, Report, Start
+from extproc.runtime.control import Drain, Report, Start
+from extproc.runtime.worker_process import Handle, TakeSpans, Worker, WorkerFailed
 from extproc.settings import Settings
-from extproc.spawn import Handle, TakeSpans, Worker, WorkerFailed
 
 T = TypeVar("T")
 Launch = Callable[[], Awaitable[Handle]]

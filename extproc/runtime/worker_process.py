@@ -10,7 +10,7 @@ from typing import Protocol
 import trio
 
 from extproc import background
-from extproc.channel import (
+from extproc.runtime.control import (
     LONGEST,
     Ask,
     Failed,
@@ -60,7 +60,7 @@ async def launch() -> Handle:
     ours, theirs = socket.socketpair()
     with theirs:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
-        command = [sys.executable, "-P", "-m", "extproc.worker"]
+        command = [sys.executable, "-P", "-m", "extproc.runtime.worker"]
         try:
             process = await trio.lowlevel.open_process(command, stdin=theirs.fileno(), env=environment)
         except BaseException:

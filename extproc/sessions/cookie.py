@@ -7,17 +7,17 @@ from contextlib import suppress
 from dataclasses import replace
 
 from extproc.contract import MORE_COOKIES
-from extproc.oidc.application import Application
-from extproc.oidc.device import Device
-from extproc.oidc.errors import SessionTooLarge, SignedOutMeanwhile
-from extproc.oidc.http import Cookie, Request
-from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session
-from extproc.oidc.session_cookie import data_cookies, left_over, read_session, session_cookies, used_cookie
-from extproc.oidc.session_record import Record
-from extproc.sessions import Tombstones
+from extproc.core.application import Application
+from extproc.core.device import Device
+from extproc.core.errors import SessionTooLarge, SignedOutMeanwhile
+from extproc.core.http import Cookie, Request
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session
+from extproc.core.session_cookie import data_cookies, left_over, read_session, session_cookies, used_cookie
+from extproc.core.session_record import Record
+from extproc.sessions.interfaces import Tombstones
 from extproc.sessions.memory import MemoryTombstones
-from extproc.sessions.successors import OwnSuccessors, Successors
+from extproc.sessions.rotation import OwnSuccessors, Successors
 
 MAX_SET = len(MORE_COOKIES)  # cookies that an application's answer can carry beside the assertion
 

@@ -3,13 +3,13 @@
 from typing import assert_never
 
 from extproc.metrics import Metrics
-from extproc.sessions import Sessions, SessionStore
 from extproc.sessions.cookie import CookieSessions
-from extproc.sessions.measured import MeasuredStore
+from extproc.sessions.instrumented import MeasuredStore
+from extproc.sessions.interfaces import Sessions, SessionStore
 from extproc.sessions.memory import MemoryTombstones
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.rotation import SharedSuccessors
+from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
-from extproc.sessions.successors import SharedSuccessors
 from extproc.settings import CookieSettings, StoreSettings, TombstoneSettings
 
 
@@ -33,7 +33,7 @@ def open_store(settings: TombstoneSettings, key: str = "store") -> SessionStore:
         case "sqlite":
             return SQLiteStore(settings.path)
         case "redis":
-            from extproc.sessions.redis.opening import redis_store
+            from extproc.sessions.redis.factory import redis_store
 
             return redis_store(settings, key)
         case _:

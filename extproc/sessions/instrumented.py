@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from extproc import background
+from extproc.core.errors import StoreUnavailable
+from extproc.core.session_record import Record
 from extproc.metrics import Metrics
-from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.session_record import Record
-from extproc.sessions import Page, SessionStore, StoreBusy
+from extproc.sessions.interfaces import Page, SessionStore, StoreBusy
 
 T = TypeVar("T")
 

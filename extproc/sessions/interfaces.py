@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from extproc.oidc.application import Application
-from extproc.oidc.device import Device
-from extproc.oidc.http import Cookie, Request
-from extproc.oidc.session import Session
-from extproc.oidc.session_record import Record
+from extproc.core.application import Application
+from extproc.core.device import Device
+from extproc.core.http import Cookie, Request
+from extproc.core.session import Session
+from extproc.core.session_record import Record
 
 
 class StoreBusy(Exception):

@@ -9,12 +9,12 @@ import secrets
 from dataclasses import replace
 from typing import Protocol
 
-from extproc.oidc.application import Application
-from extproc.oidc.device import Device
-from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session
-from extproc.oidc.session_record import dump, from_record, load, to_record
-from extproc.sessions import SessionStore
+from extproc.core.application import Application
+from extproc.core.device import Device
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session
+from extproc.core.session_record import dump, from_record, load, to_record
+from extproc.sessions.interfaces import SessionStore
 
 GRACE = 600  # seconds: new cookies come with the application's answer, and that may take its time
 MOST, MOST_BYTES = 5_000, 64_000_000  # in memory; beyond them the oldest goes

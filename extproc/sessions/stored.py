@@ -6,16 +6,16 @@ from contextlib import suppress
 
 import trio
 
-from extproc.oidc.application import Application
-from extproc.oidc.device import Device
-from extproc.oidc.errors import SignedOutMeanwhile, StoreUnavailable
-from extproc.oidc.http import Cookie, Request
-from extproc.oidc.index import open_entry
-from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session, SessionId, only, session_ids
-from extproc.oidc.session_cookie import left_over, session_cookie
-from extproc.oidc.session_record import Record, from_record, to_record
-from extproc.sessions import SessionStore
+from extproc.core.application import Application
+from extproc.core.device import Device
+from extproc.core.errors import SignedOutMeanwhile, StoreUnavailable
+from extproc.core.http import Cookie, Request
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session, SessionId, only, session_ids
+from extproc.core.session_cookie import left_over, session_cookie
+from extproc.core.session_index import open_entry
+from extproc.core.session_record import Record, from_record, to_record
+from extproc.sessions.interfaces import SessionStore
 
 SEALING = 5  # seconds for writing a session with the first key
 FORGETTING = 2.0  # seconds for deleting what could not begin

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from extproc.oidc.step_up import OURS, PROMPTS
+from extproc.core.step_up import OURS, PROMPTS
 from extproc.settings.types import Duration, Model, base_address
 
 

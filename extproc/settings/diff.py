@@ -3,7 +3,7 @@
 All of it for settings that have their secrets in them, see with_secrets().
 """
 
-from extproc.settings.models import Settings
+from extproc.settings.root import Settings
 
 
 def with_secrets_of(old: Settings, new: Settings) -> Settings:

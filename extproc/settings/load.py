@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
-from extproc.settings.models import Settings
 from extproc.settings.redis import RedisSettings
+from extproc.settings.root import Settings
 from extproc.settings.store import KIND_KEYS, KINDS, CookieSettings
 from extproc.settings.types import NAME
 

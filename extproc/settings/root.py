@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from extproc.addresses import Address, collide, is_loopback, of_worker
-from extproc.oidc.seal import KeyRing
+from extproc.core.sealing import KeyRing
 from extproc.settings.applications import ApplicationSettings, Identity
 from extproc.settings.gateway import Gateway
 from extproc.settings.limits import Limits, Log, Metrics, SessionSettings, Timeouts, Tracing
-from extproc.settings.listening import ListenTLS, Mode, Plaintext
+from extproc.settings.listen import ListenTLS, Mode, Plaintext
 from extproc.settings.providers import ProviderSettings
 from extproc.settings.store import CookieSettings, SQLiteSettings, StoreSettings, shares_tombstones
 from extproc.settings.types import MAXIMUM_WORKERS, Listen, Model, Name, Workers

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from extproc.settings.models import Settings
+from extproc.settings.root import Settings
 from extproc.settings.store import store_with_secrets
 
 

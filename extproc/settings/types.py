@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from extproc.addresses import Address, parse_address
-from extproc.oidc.urls import url_fault
+from extproc.core.oidc.urls import url_fault
 
 MAXIMUM_WORKERS = 256
 NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"  # in cookie names, in Envoy cluster names

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from extproc.settings.loading import load
-from extproc.settings.models import Settings
+from extproc.settings.load import load
 from extproc.settings.redis import RedisSettings
+from extproc.settings.root import Settings
 from extproc.settings.store import CookieSettings
 
 Mark = tuple[int, int, int, int]

@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from extproc.spans import LightSpan, LightTracer
+from extproc.telemetry.light_spans import LightSpan, LightTracer
 
 Attribute = str | int | float | bool
 Attributes = Mapping[str, Attribute]

@@ -12,8 +12,8 @@ from rig.certificates import Authority
 from rig.envoy import EnvoyProcess, envoys
 from rig.ports import free_port
 
-from extproc.dataplane import to_yaml
-from extproc.oidc.session import SessionId
+from extproc.core.session import SessionId
+from extproc.envoyconfig import to_yaml
 from extproc.settings import Settings
 
 

@@ -6,7 +6,7 @@ PYTHONPATH=.:tests python tests/dataplane/examples.py     writes them again; a t
 import os
 from pathlib import Path
 
-from extproc.dataplane import to_yaml
+from extproc.envoyconfig import to_yaml
 from extproc.settings import load
 
 EXAMPLES = Path(__file__).parents[2] / "envoy"

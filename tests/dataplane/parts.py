@@ -28,10 +28,10 @@ from envoy_data_plane.google.protobuf import Struct
 from grpc_health.v1 import health_pb2_grpc
 
 from extproc import contract
-from extproc.health import Health
-from extproc.oidc.assertion import AssertionProfile, jwks, mint
-from extproc.oidc.seal import KeyRing
-from extproc.oidc.session import SessionId
+from extproc.core.assertion import AssertionProfile, jwks, mint
+from extproc.core.sealing import KeyRing
+from extproc.core.session import SessionId
+from extproc.ext_proc.health import Health
 from extproc.settings import Settings
 
 SECRET = "not-a-secret-but-32-bytes-or-more-of-text"

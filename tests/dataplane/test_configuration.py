@@ -12,9 +12,9 @@ from dataplane.examples import EXAMPLES, NAMES, SECRET, example
 from dataplane.parts import settings
 
 from extproc.contract import LIVE
-from extproc.dataplane import bootstrap, find_envoy, to_yaml, validate, warnings
-from extproc.dataplane.patterns import public
-from extproc.oidc.http import CookieNames
+from extproc.core.http import CookieNames
+from extproc.envoyconfig import bootstrap, find_envoy, to_yaml, validate, warnings
+from extproc.envoyconfig.regexes import public
 from extproc.settings import Settings
 
 UP = {"upstream": "http://127.0.0.1:9600"}

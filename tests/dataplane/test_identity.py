@@ -9,9 +9,9 @@ from dataplane.conftest import Gateway, World
 from dataplane.parts import RING, SECRET, Asked, assertion
 
 from extproc.contract import COOKIES
-from extproc.oidc.assertion import key_id
-from extproc.oidc.seal import KeyRing, b64encode
-from extproc.oidc.session import SessionId
+from extproc.core.assertion import key_id
+from extproc.core.sealing import KeyRing, b64encode
+from extproc.core.session import SessionId
 
 SPOOFED = ("X-Auth-Sub: EVIL", "x-auth-email: evil@example", "X-AUTH-GROUPS: admins", "x-auth-anything: 1")
 

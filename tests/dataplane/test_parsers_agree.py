@@ -17,9 +17,9 @@ from dataplane.parts import RING, Asked, Client, Received, Reply, parse
 from rig.corpora import Jar, authorities, paths, strict
 
 from extproc.contract import COOKIES
-from extproc.oidc.assertion import AssertionProfile, mint
-from extproc.oidc.http import Request
-from extproc.oidc.session import SessionId
+from extproc.core.assertion import AssertionProfile, mint
+from extproc.core.http import Request
+from extproc.core.session import SessionId
 
 LOGIN = "0a1b2c3d"
 LIFE = 60  # seconds of an assertion

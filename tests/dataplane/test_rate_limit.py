@@ -13,7 +13,7 @@ from rig.envoy import EnvoyProcess
 from rig.ports import free_port
 from rig.processes import wait_until
 
-from extproc.dataplane import to_yaml
+from extproc.envoyconfig import to_yaml
 
 MANY = 60  # requests; where a limit applies, fewer do
 BURST = 5

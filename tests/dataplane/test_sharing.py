@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from dataplane.parts import settings
 
-from extproc.dataplane.advice import warnings
-from extproc.dataplane.sharing import Overlap, demands, overlap
-from extproc.dataplane.spellings import dot_segments, pieces, readings
-from extproc.explaining.request import Asked, explain
+from extproc.checks.lint import warnings
+from extproc.envoyconfig.sharing import Overlap, demands, overlap
+from extproc.envoyconfig.spellings import dot_segments, pieces, readings
+from extproc.explain.request import Asked, explain
 from extproc.settings import Settings
 
 UP = {"upstream": "http://127.0.0.1:8081"}

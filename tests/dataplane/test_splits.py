@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rig.raw import H2
 
-from extproc.checking.fronts import Front
-from extproc.checking.gateway import generated
-from extproc.explaining.routing import choose
-from extproc.oidc.http import Request
+from extproc.checks.envoy import generated
+from extproc.core.http import Request
+from extproc.envoyconfig.snapshot import Front
+from extproc.explain.route import choose
 
 BATCH = settings(
     max_examples=12,

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from extproc.browser import Browser, shown
+from extproc.checks.browser import Browser, shown
 
 LOGIN = "<form method=post><input type=hidden name=id value=t1><input name=username><input name=password></form>"
 OTHER = "<form method=post action=/oauth2/logout><button>Sign out</button></form>"

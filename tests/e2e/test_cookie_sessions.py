@@ -11,10 +11,10 @@ from rig.rows import rows
 from rig.stack import Stack
 from rig.tokens import ENTROPY_BYTES, application, client, request
 
-from extproc.oidc.claims import Claims
-from extproc.oidc.seal import KeyRing
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_cookie import session_cookies
+from extproc.core.oidc.claims import Claims
+from extproc.core.sealing import KeyRing
+from extproc.core.session import Session, SessionId
+from extproc.core.session_cookie import session_cookies
 
 SESSION, DATA = "extproc-session-app", "extproc-data-app"
 

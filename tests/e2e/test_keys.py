@@ -18,9 +18,9 @@ from rig.stack import Stack
 from rig.tokens import Signer, public
 from rig.webuser import WebUser
 
-from extproc.oidc.assertion import AssertionProfile, key_id, mint
-from extproc.oidc.seal import KeyRing, b64decode
-from extproc.oidc.session import SessionId
+from extproc.core.assertion import AssertionProfile, key_id, mint
+from extproc.core.sealing import KeyRing, b64decode
+from extproc.core.session import SessionId
 
 KEY_A, KEY_B = "A" * 40, "B" * 40
 

@@ -18,7 +18,7 @@ from rig.processes import wait_until
 from rig.stack import Stack
 from rig.webuser import WebUser
 
-from extproc.admin_sessions import HEADER
+from extproc.admin.sessions import HEADER
 from extproc.contract import STREAM_DURATION
 
 NUMBERS = itertools.count(1)

@@ -16,8 +16,8 @@ from rig.rows import rows
 from rig.stack import Stack
 from rig.tokens import Signer, public
 
-from extproc.oidc.index import open_entry
-from extproc.oidc.seal import KeyRing
+from extproc.core.sealing import KeyRing
+from extproc.core.session_index import open_entry
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from rig.stack import Stack
 from rig.tokens import Signer, public
 from rig.webuser import WebUser
 
-from extproc.oidc.provider_logout import EVENT, MAX_BODY
+from extproc.core.provider_logout import EVENT, MAX_BODY
 
 BACK, FORM = "/oauth2/backchannel-logout", "application/x-www-form-urlencoded"
 NUMBERS = itertools.count(1)

@@ -9,7 +9,7 @@ import pytest
 from rig.liar import Liar
 from rig.stack import ROOT, Stack
 
-from extproc.admin_sessions import HEADER
+from extproc.admin.sessions import HEADER
 
 OPERATOR = {HEADER: "1"}
 

@@ -30,8 +30,8 @@ from rig.webuser import Cookie, WebUser
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, SERVICE
-from extproc.oidc.provider_logout import EVENT, MAX_BODY
-from extproc.oidc.reasons import PROVIDER_ERRORS, REASONS, Level, admitted, provider, refused, tokens
+from extproc.core.provider_logout import EVENT, MAX_BODY
+from extproc.core.reasons import PROVIDER_ERRORS, REASONS, Level, outcomes, provider, requests, tokens
 
 CANARY = "canary-that-nobody-may-write-down"
 JSON = {"content-type": "application/json"}
@@ -652,7 +652,7 @@ def on_the_page(answer: httpx.Response, code: str) -> None:
 
 def test_nothing_is_said_to_be_provoked_that_is_not_in_the_table():
     assert set(CASES) | GRPC | ELSEWHERE == set(REASONS)
-    assert codes(admitted.ADMITTED, refused.ABORTED) == [code for code in REASONS if REASONS[code].status is None]
+    assert codes(outcomes.ADMITTED, requests.ABORTED) == [code for code in REASONS if REASONS[code].status is None]
 
 
 def test_every_reason_has_words_for_users_and_a_remedy_for_operators():

@@ -8,8 +8,8 @@ import pytest
 import trio
 from rig.certificates import Authority
 
-from extproc.oidc.errors import ProviderUnavailable
-from extproc.provider import Provider
+from extproc.core.errors import ProviderUnavailable
+from extproc.provider.client import Provider
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
 

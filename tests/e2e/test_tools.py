@@ -21,10 +21,10 @@ from rig.providers import SECRET
 from rig.stack import Stack, envoy_program
 from rig.tokens import public
 
-from extproc.cli import main
-from extproc.dataplane import to_yaml
-from extproc.explaining.request import NAVIGATION
-from extproc.oidc.assertion import jwks
+from extproc.cli.main import main
+from extproc.core.assertion import jwks
+from extproc.envoyconfig import to_yaml
+from extproc.explain.request import NAVIGATION
 from extproc.settings import load
 
 Tree = dict[str, Any]
@@ -154,7 +154,7 @@ def test_parts_that_do_not_run_are_named(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_a_processor_that_is_not_ready_or_of_another_version_is_said(stack: Stack, liar: Liar) -> None:
-    from extproc.checking.parts import check_processor
+    from extproc.checks.running import check_processor
 
     settings = load(other(stack, admin=liar.url.removeprefix("http://")))
     missing = {"ready": False, "missing": [{"part": "store", "reason": "it is away"}]}
@@ -179,7 +179,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", LIES)
 def test_metadata_that_cannot_work_is_said_with_its_remedy(stack: Stack, liar: Liar, name: str) -> None:
-    from extproc.checking.providers import check_provider
+    from extproc.checks.providers import check_provider
 
     lie, said = LIES[name]
     liar.metadata.update(lie)
@@ -190,7 +190,7 @@ def test_metadata_that_cannot_work_is_said_with_its_remedy(stack: Stack, liar: L
 
 
 def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, liar: Liar) -> None:
-    from extproc.checking.providers import check_provider
+    from extproc.checks.providers import check_provider
 
     def provider() -> str:
         return "\n".join(f"{each.level}: {each.what}" for each in check_provider(load(stack.config), "main"))

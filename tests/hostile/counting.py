@@ -37,23 +37,23 @@ from rig.tokens import (
     session,
 )
 
-from extproc import channel
+from extproc.core.decide import admit
+from extproc.core.device import Device
+from extproc.core.errors import OIDCError
+from extproc.core.http import Request
+from extproc.core.login import AuthorizationResponse
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.id_token import IDToken, UserInfo, claims_of_userinfo, verify_id_token
+from extproc.core.oidc.jose import MAX_TOKEN, KeySet
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.oidc.token import TokenResponse, token_error
+from extproc.core.provider_logout import MAX_BODY, posted, verify_logout_token
+from extproc.core.sealing import b64encode
+from extproc.core.session_cookie import session_cookies
+from extproc.core.session_index import open_entry
+from extproc.core.session_record import MAX_SEALED, from_record, to_record
 from extproc.metrics import Metrics
-from extproc.oidc.authorization import AuthorizationResponse
-from extproc.oidc.claims import Claims
-from extproc.oidc.decisions import admit
-from extproc.oidc.device import Device
-from extproc.oidc.errors import OIDCError
-from extproc.oidc.http import Request
-from extproc.oidc.id_token import IDToken, UserInfo, claims_of_userinfo, verify_id_token
-from extproc.oidc.index import open_entry
-from extproc.oidc.jose import MAX_TOKEN, KeySet
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.provider_logout import MAX_BODY, posted, verify_logout_token
-from extproc.oidc.seal import b64encode
-from extproc.oidc.session_cookie import session_cookies
-from extproc.oidc.session_record import MAX_SEALED, from_record, to_record
-from extproc.oidc.token import TokenResponse, token_error
+from extproc.runtime import control
 from extproc.settings import Limits
 
 Work = Callable[[], object]
@@ -149,7 +149,7 @@ READERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "token error": (BODY, token_error),
     "UserInfo": (BODY, _userinfo),
     "claims of a session": (CLAIMS, _session_of),
-    "a worker's message": (BODY, channel.decode),
+    "a worker's message": (BODY, control.decode),
 }
 # what JSON as such costs is the same everywhere: each reader gets these, and one of them all
 CLAIMED = (

@@ -11,25 +11,25 @@ from urllib.parse import urlsplit
 from google.protobuf.message import DecodeError
 from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, key_set, public
 
-from extproc import messages
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION
-from extproc.oidc.answers import Continue, Respond
-from extproc.oidc.authorization import AuthorizationResponse, pending_of
-from extproc.oidc.claims import Claims, header_value, parse_object
-from extproc.oidc.decisions import decide
-from extproc.oidc.errors import OIDCError
-from extproc.oidc.http import Request, same_origin_target
-from extproc.oidc.id_token import verify_without_nonce
-from extproc.oidc.jose import KeySet, SignedToken
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.provider_logout import posted
-from extproc.oidc.refusals import respond
-from extproc.oidc.seal import Label, b64decode, b64encode
-from extproc.oidc.session import SessionId, session_ids
-from extproc.oidc.session_cookie import read_session
-from extproc.oidc.token import RefreshResponse, token_error
-from extproc.settings.loading import SettingsError, parse
+from extproc.core.decide import decide
+from extproc.core.decisions import Continue, Respond
+from extproc.core.errors import OIDCError
+from extproc.core.http import Request, same_origin_target
+from extproc.core.login import AuthorizationResponse, pending_of
+from extproc.core.oidc.claims import Claims, header_value, parse_object
+from extproc.core.oidc.id_token import verify_without_nonce
+from extproc.core.oidc.jose import KeySet, SignedToken
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.oidc.token import RefreshResponse, token_error
+from extproc.core.provider_logout import posted
+from extproc.core.refusals import respond
+from extproc.core.sealing import Label, b64decode, b64encode
+from extproc.core.session import SessionId, session_ids
+from extproc.core.session_cookie import read_session
+from extproc.ext_proc import codec
+from extproc.settings.load import SettingsError, parse
 from extproc.traces.otlp import BadExport, decode, unpack
 
 APP = application()
@@ -75,8 +75,8 @@ def request_head(data: bytes) -> None:
     """A message as it comes from the wire, and what is decided about it by somebody who is not signed in."""
     try:
         message = wire.ProcessingRequest.FromString(data)
-        head = messages.read(message, {APPLICATION: "app"})
-    except (DecodeError, messages.UnexpectedMessage):
+        head = codec.read(message, {APPLICATION: "app"})
+    except (DecodeError, codec.UnexpectedMessage):
         return
     request = head.request
     try:
@@ -85,7 +85,7 @@ def request_head(data: bytes) -> None:
         decision = respond(error, APP, request)
     assert not isinstance(decision, Continue)
     if isinstance(decision, Respond):
-        messages.write(decision, "0" * 32, "inline", grpc=head.grpc)
+        codec.write(decision, "0" * 32, "inline", grpc=head.grpc)
 
 
 def url(data: bytes) -> None:
@@ -105,7 +105,7 @@ def url(data: bytes) -> None:
         except OIDCError as error:
             decision = respond(error, APP, request)
         if isinstance(decision, Respond):
-            messages.write(decision, "0" * 32, "inline")
+            codec.write(decision, "0" * 32, "inline")
             assert decision.location is None or decision.location.startswith("https://app.example/")
 
 

@@ -7,9 +7,9 @@ import pytest
 from hostile.catalogue import Coverage, coverage, rows_of
 from rig.sources import parsed
 
-from extproc.oidc import errors
-from extproc.oidc.errors import PROVIDER_ERRORS, OIDCError, ProviderRefused
-from extproc.oidc.refusals import respond
+from extproc.core import errors
+from extproc.core.errors import PROVIDER_ERRORS, OIDCError, ProviderRefused
+from extproc.core.refusals import respond
 
 ROOT = Path(__file__).parents[2]
 

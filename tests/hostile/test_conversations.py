@@ -22,17 +22,17 @@ from rig.striking import message
 from rig.tokens import ISSUER, NOW, application, cookie_header, pending, request
 
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.bridge import Bridge
 from extproc.contract import APPLICATION, LIVE, PUBLIC
+from extproc.core.device import Device
+from extproc.core.errors import OIDCError, ProviderUnreachable, StoreUnavailable
+from extproc.core.oidc.claims import Claims
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session, SessionId
+from extproc.core.session_record import to_record
+from extproc.ext_proc.bridge import Bridge
+from extproc.ext_proc.servicer import Server
 from extproc.metrics import Metrics
-from extproc.oidc.claims import Claims
-from extproc.oidc.device import Device
-from extproc.oidc.errors import OIDCError, ProviderUnreachable, StoreUnavailable
-from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_record import to_record
-from extproc.relying_party import RelyingParty
-from extproc.server import Server
+from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
 

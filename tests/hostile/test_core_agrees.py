@@ -18,12 +18,12 @@ from rig.downloads import found
 from rig.rows import rows
 from rig.tokens import ISSUER, METADATA, application, pending
 
-from extproc.oidc.authorization import AuthorizationResponse, return_target
-from extproc.oidc.decisions import _return_to
-from extproc.oidc.errors import OIDCError
-from extproc.oidc.http import Request, origin
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.session import SessionId
+from extproc.core.decide import _return_to
+from extproc.core.errors import OIDCError
+from extproc.core.http import Request, origin
+from extproc.core.login import AuthorizationResponse, return_target
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.session import SessionId
 
 APP = application()
 LOGIN = APP.cookies.login(pending().attempt)

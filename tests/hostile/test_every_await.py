@@ -11,13 +11,13 @@ from rig.striking import HOW, Context, World, every
 from rig.tokens import ISSUER, NOW, Signer, application, cookie_header, pending, public, request
 from rig.tokens import key_set as keys_of
 
-from extproc.cache import Cache
-from extproc.oidc.answers import BackChannelLogout, EndOwn
-from extproc.oidc.claims import Claims
-from extproc.oidc.device import Device
-from extproc.oidc.own_sessions import OTHERS
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_record import from_record
+from extproc.core.decisions import BackChannelLogout, EndOwn
+from extproc.core.device import Device
+from extproc.core.oidc.claims import Claims
+from extproc.core.session import Session, SessionId
+from extproc.core.session_record import from_record
+from extproc.core.sessions_page import OTHERS
+from extproc.provider.cache import Cache
 
 REFRESHES = application(refresh_margin=30)
 SESSION = Session(

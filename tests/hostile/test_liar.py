@@ -14,11 +14,11 @@ from rig.rows import rows
 from rig.stack import Stack
 from rig.tokens import client, key_set
 
-from extproc.oidc.claims import Claims
-from extproc.oidc.client import FormRequest
-from extproc.oidc.errors import OIDCError
-from extproc.oidc.id_token import IDToken, claims_of
-from extproc.provider import Provider
+from extproc.core.errors import OIDCError
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.client import FormRequest
+from extproc.core.oidc.id_token import IDToken, claims_of
+from extproc.provider.client import Provider
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
 LIMIT = 100_000
@@ -163,7 +163,7 @@ async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_end
     settings = ProviderSettings(issuer=issuer, client_id="gateway", backchannel_url=liar.url if backchannel else None)
     form = FormRequest((("token", "t"),))
     for back_off in ("RETRY_FIRST", "RETRY_MOST"):
-        monkeypatch.setattr(f"extproc.cache.{back_off}", 0)
+        monkeypatch.setattr(f"extproc.provider.cache.{back_off}", 0)
     provider = Provider("main", settings, Timeouts(call=5, connect=5), Limits())
     try:
         for url in BAD_URLS:

@@ -20,10 +20,10 @@ from rig.tokens import METADATA, NOW, application, key_set
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, DECISION, NAMESPACE, PUBLIC
-from extproc.doors import Door
-from extproc.listener import Listener
-from extproc.relying_party import RelyingParty
-from extproc.server import Server
+from extproc.ext_proc.credentials import Door
+from extproc.ext_proc.server import Listener
+from extproc.ext_proc.servicer import Server
+from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
 

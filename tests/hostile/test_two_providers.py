@@ -42,7 +42,7 @@ CALLS = {
     "extproc.provider:Provider._fetch_metadata": "self.name == 'partner'",
     "extproc.provider:Provider._fetch_keys": "self.name == 'partner'",
     "extproc.exchanges:Exchanges._exchange": OF_PARTNER,
-    "extproc.oidc.token:RefreshResponse.parse": "b'at-bob' in args[1]",
+    "extproc.core.oidc.token:RefreshResponse.parse": "b'at-bob' in args[1]",
 }
 # every kind at the boundary itself: tests/test_background.py
 ERRORS = (
@@ -62,7 +62,7 @@ SHORT = {
     "extproc.background:LONGEST_PAUSE": 0.2,
     "extproc.live:EVERY": 0.2,
     "extproc.service:COUNT_EVERY": 0.2,
-    "extproc.oidc.session:TOUCH_AFTER": 0,
+    "extproc.core.session:TOUCH_AFTER": 0,
 }
 
 

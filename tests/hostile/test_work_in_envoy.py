@@ -15,7 +15,7 @@ from rig.growth import Growth
 from rig.ports import free_port
 from rig.shapes import COOKIES, HEADS, OTHERS, Head
 
-from extproc.dataplane import to_yaml
+from extproc.envoyconfig import to_yaml
 
 pytestmark = [
     pytest.mark.heavy,

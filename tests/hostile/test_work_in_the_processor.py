@@ -17,7 +17,7 @@ from hostile.counting import ASKED
 from rig.callgrind import python, there
 from rig.growth import Growth
 
-from extproc.dataplane import to_yaml
+from extproc.envoyconfig import to_yaml
 
 pytestmark = [
     pytest.mark.heavy,

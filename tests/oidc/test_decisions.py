@@ -8,22 +8,11 @@ import pytest
 from rig.rows import rows
 from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, application, client, cookie_header, pending, request
 
-from extproc.oidc.answers import Authenticate, Continue, EndSession, Exchange, Page, Respond
-from extproc.oidc.assertion import LASTS
-from extproc.oidc.authorization import (
-    GRACE,
-    LIFE,
-    MAX_COOKIE_BYTES,
-    MAX_COOKIES,
-    authorization_url,
-    crowded_out,
-    login_cookie,
-    under_way,
-)
-from extproc.oidc.claims import Claims
-from extproc.oidc.decisions import decide
-from extproc.oidc.device import Device
-from extproc.oidc.errors import (
+from extproc.core.assertion import LASTS
+from extproc.core.decide import decide
+from extproc.core.decisions import Authenticate, Continue, EndSession, Exchange, Page, Respond
+from extproc.core.device import Device
+from extproc.core.errors import (
     CrossSiteLogout,
     InvalidCallback,
     LoginRequired,
@@ -33,13 +22,24 @@ from extproc.oidc.errors import (
     OIDCError,
     StateMismatch,
 )
-from extproc.oidc.http import Request
-from extproc.oidc.logout import end_session_url
-from extproc.oidc.refusals import respond
-from extproc.oidc.seal import b64decode
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_record import from_record, to_record
-from extproc.oidc.step_up import Demand
+from extproc.core.http import Request
+from extproc.core.login import (
+    GRACE,
+    LIFE,
+    MAX_COOKIE_BYTES,
+    MAX_COOKIES,
+    authorization_url,
+    crowded_out,
+    login_cookie,
+    under_way,
+)
+from extproc.core.logout import end_session_url
+from extproc.core.oidc.claims import Claims
+from extproc.core.refusals import respond
+from extproc.core.sealing import b64decode
+from extproc.core.session import Session, SessionId
+from extproc.core.session_record import from_record, to_record
+from extproc.core.step_up import Demand
 
 APP = application()
 SESSION = Session(

@@ -22,11 +22,9 @@ from rig.tokens import (
     session,
 )
 
-from extproc.oidc.authorization import AuthorizationResponse, login_cookie, pending_of
-from extproc.oidc.claims import Claims, parse_object
-from extproc.oidc.decisions import decide
-from extproc.oidc.device import Device
-from extproc.oidc.errors import (
+from extproc.core.decide import decide
+from extproc.core.device import Device
+from extproc.core.errors import (
     AcrNotSatisfied,
     AuthTimeTooOld,
     ClientRefused,
@@ -46,17 +44,19 @@ from extproc.oidc.errors import (
     SubjectMismatch,
     UnknownKey,
 )
-from extproc.oidc.id_token import UserInfo, claims_of, verify_id_token
-from extproc.oidc.jose import KeySet
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.provider_logout import EVENT, back_channel, posted, verify_logout_token
-from extproc.oidc.refresh import renewed
-from extproc.oidc.seal import KeyRing, Label, b64decode, b64encode
-from extproc.oidc.session import SessionId
-from extproc.oidc.session_cookie import session_cookies
-from extproc.oidc.session_record import MAX_IDENTITY, MAX_SEALED, to_record
-from extproc.oidc.step_up import Demand
-from extproc.oidc.token import RefreshResponse, TokenResponse, token_error
+from extproc.core.login import AuthorizationResponse, login_cookie, pending_of
+from extproc.core.oidc.claims import Claims, parse_object
+from extproc.core.oidc.id_token import UserInfo, claims_of, verify_id_token
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.oidc.token import RefreshResponse, TokenResponse, token_error
+from extproc.core.provider_logout import EVENT, back_channel, posted, verify_logout_token
+from extproc.core.refresh import renewed
+from extproc.core.sealing import KeyRing, Label, b64decode, b64encode
+from extproc.core.session import SessionId
+from extproc.core.session_cookie import session_cookies
+from extproc.core.session_record import MAX_IDENTITY, MAX_SEALED, to_record
+from extproc.core.step_up import Demand
 
 APP = application(backchannel_logout=True)
 EVIL = "<script>evil</script>"  # what somebody else says, wherever there is room for it

@@ -5,9 +5,9 @@ import json
 import pytest
 from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, request
 
-from extproc.oidc.device import Device
-from extproc.oidc.index import IndexEntry, open_entry, seal_entry, sid_tags, subject_tags, written_tags
-from extproc.oidc.seal import KeyRing, Label
+from extproc.core.device import Device
+from extproc.core.sealing import KeyRing, Label
+from extproc.core.session_index import IndexEntry, open_entry, seal_entry, sid_tags, subject_tags, written_tags
 
 KEY = b"k" * 32
 ENTRY = IndexEntry("app", ISSUER, "alice", "sid", NOW, Device("Firefox on Linux", "192.0.2.7"))

@@ -14,8 +14,8 @@ from rig.rows import rows
 from rig.sources import parsed
 from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, application, cookie_header, pending, request, session
 
-from extproc.oidc import decisions, own_sessions
-from extproc.oidc.answers import (
+from extproc.core import decide, sessions_page
+from extproc.core.decisions import (
     Authenticate,
     Continue,
     EndOwn,
@@ -25,14 +25,14 @@ from extproc.oidc.answers import (
     Respond,
     ShowOwn,
 )
-from extproc.oidc.errors import OIDCError
-from extproc.oidc.http import Request
-from extproc.oidc.refusals import respond
+from extproc.core.errors import OIDCError
+from extproc.core.http import Request
+from extproc.core.refusals import respond
 
 APP = application()
 ALICE = session(sid="s1")
 ATTEMPT = pending(APP)
-FORM = own_sessions.form_token(APP, ALICE, NOW, ENTROPY_BYTES)
+FORM = sessions_page.form_token(APP, ALICE, NOW, ENTROPY_BYTES)
 TARGETS = {
     "callback": f"callback?code=c&state={ATTEMPT.state}",
     "frontchannel-logout": f"frontchannel-logout?iss={quote(ISSUER, safe='')}&sid=s1",
@@ -125,7 +125,7 @@ def cells(way: str) -> Iterator[tuple[dict[str, str], str]]:
 def answered(asked: Request, signed_in: bool) -> str:
     """The step that changes something, by its name in CHANGES, or the reason of an answer, which touches no cookie then."""
     try:
-        decision = decisions.decide(APP, asked, ALICE if signed_in else None, NOW)
+        decision = decide.decide(APP, asked, ALICE if signed_in else None, NOW)
     except OIDCError as error:
         decision = respond(error, APP, asked)
     for name, kind in CHANGES.items():
@@ -145,9 +145,9 @@ def asked(endpoint: str, method: str, head: dict[str, str], site: str, **more: s
 
 def test_every_endpoint_has_its_rows() -> None:
     """By the source, so that nobody adds an endpoint without saying here what it does to a request that no person made."""
-    tree = parsed(inspect.getsource(decisions.endpoint))
+    tree = parsed(inspect.getsource(decide.endpoint))
     names = {
-        eval(compile(ast.Expression(case.value), "case", "eval"), vars(decisions))
+        eval(compile(ast.Expression(case.value), "case", "eval"), vars(decide))
         for case in ast.walk(tree)
         if isinstance(case, ast.MatchValue)
     }

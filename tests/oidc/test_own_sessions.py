@@ -9,12 +9,11 @@ from rig.rows import rows
 from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, client, request
 
 from extproc import pages
-from extproc.oidc.answers import Authenticate, EndOwn, Respond, ShowOwn
-from extproc.oidc.application import Application
-from extproc.oidc.claims import Claims
-from extproc.oidc.decisions import decide
-from extproc.oidc.device import Device
-from extproc.oidc.errors import (
+from extproc.core.application import Application
+from extproc.core.decide import decide
+from extproc.core.decisions import Authenticate, EndOwn, Respond, ShowOwn
+from extproc.core.device import Device
+from extproc.core.errors import (
     CrossSiteLogout,
     InsufficientAuthentication,
     LoginRequired,
@@ -22,7 +21,11 @@ from extproc.oidc.errors import (
     NoSuchEndpoint,
     OIDCError,
 )
-from extproc.oidc.own_sessions import (
+from extproc.core.oidc.claims import Claims
+from extproc.core.sealing import KeyRing
+from extproc.core.session import Session, SessionId, handle_of
+from extproc.core.session_record import Record, to_record
+from extproc.core.sessions_page import (
     FORM_LIFE,
     OTHERS,
     SignIn,
@@ -32,10 +35,7 @@ from extproc.oidc.own_sessions import (
     sign_ins,
     surplus,
 )
-from extproc.oidc.seal import KeyRing
-from extproc.oidc.session import Session, SessionId, handle_of
-from extproc.oidc.session_record import Record, to_record
-from extproc.oidc.step_up import Demand
+from extproc.core.step_up import Demand
 
 APP = application()
 SESSION = Session(

@@ -8,10 +8,9 @@ import pytest
 from rig.rows import rows
 from rig.tokens import ISSUER, NOW, RING, Signer, application, client, key_set, public, request
 
-from extproc.oidc.answers import BackChannelLogout, FrontChannelLogout, ReadBody
-from extproc.oidc.claims import Claims
-from extproc.oidc.decisions import decide
-from extproc.oidc.errors import (
+from extproc.core.decide import decide
+from extproc.core.decisions import BackChannelLogout, FrontChannelLogout, ReadBody
+from extproc.core.errors import (
     BodyTooLarge,
     InvalidLogout,
     InvalidLogoutToken,
@@ -22,8 +21,8 @@ from extproc.oidc.errors import (
     StoreUnavailable,
     UnknownKey,
 )
-from extproc.oidc.index import sid_tags, subject_tags
-from extproc.oidc.provider_logout import (
+from extproc.core.oidc.claims import Claims
+from extproc.core.provider_logout import (
     EVENT,
     MAX_BODY,
     LogoutToken,
@@ -32,8 +31,9 @@ from extproc.oidc.provider_logout import (
     posted,
     verify_logout_token,
 )
-from extproc.oidc.refusals import respond_to_provider
-from extproc.oidc.session import Session, SessionId
+from extproc.core.refusals import respond_to_provider
+from extproc.core.session import Session, SessionId
+from extproc.core.session_index import sid_tags, subject_tags
 
 APP = application()
 RIGHT = {

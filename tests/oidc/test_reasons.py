@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from extproc.oidc import errors
-from extproc.oidc.reasons import PROVIDER_ERRORS, REASONS
+from extproc.core import errors
+from extproc.core.reasons import PROVIDER_ERRORS, REASONS
 
 
 def subclasses(kind: type) -> Iterator[type]:

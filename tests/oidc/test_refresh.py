@@ -8,14 +8,14 @@ import pytest
 from rig.rows import rows
 from rig.tokens import ISSUER, NOW, Signer, application, id_token_claims, key_set, request
 
-from extproc.oidc.answers import Authenticate, Continue, Refresh
-from extproc.oidc.claims import Claims
-from extproc.oidc.decisions import decide
-from extproc.oidc.errors import AccessTokenExpired, InvalidIDToken, InvalidTokenResponse, LoginRequired, UnknownKey
-from extproc.oidc.refresh import due, renewed
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_record import dump, load
-from extproc.oidc.token import RefreshResponse, refresh_grant
+from extproc.core.decide import decide
+from extproc.core.decisions import Authenticate, Continue, Refresh
+from extproc.core.errors import AccessTokenExpired, InvalidIDToken, InvalidTokenResponse, LoginRequired, UnknownKey
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.token import RefreshResponse, refresh_grant
+from extproc.core.refresh import due, renewed
+from extproc.core.session import Session, SessionId
+from extproc.core.session_record import dump, load
 
 APP = application(refresh_margin=30)
 FORWARDS = application(refresh_margin=30, forward_access_token=True, assertion_lifetime=0)

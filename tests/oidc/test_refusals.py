@@ -20,11 +20,10 @@ from rig.tokens import (
     request,
 )
 
-from extproc.oidc import answers
-from extproc.oidc.claims import Claims, number
-from extproc.oidc.decisions import decide
-from extproc.oidc.device import Device
-from extproc.oidc.errors import (
+from extproc.core import decisions
+from extproc.core.decide import decide
+from extproc.core.device import Device
+from extproc.core.errors import (
     CodeRefused,
     InsufficientAuthentication,
     InvalidAnswer,
@@ -39,16 +38,17 @@ from extproc.oidc.errors import (
     StoreUnavailable,
     SubjectMismatch,
 )
-from extproc.oidc.id_token import UserInfo
-from extproc.oidc.jose import KeySet
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.own_sessions import form_token
-from extproc.oidc.refresh import looked_up, renewed
-from extproc.oidc.refusals import respond, respond_to_provider, retry_callback, retry_login
-from extproc.oidc.seal import KeyRing, Label
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_record import to_record
-from extproc.oidc.token import RefreshResponse, code_grant, refresh_grant, revocation
+from extproc.core.oidc.claims import Claims, number
+from extproc.core.oidc.id_token import UserInfo
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.oidc.token import RefreshResponse, code_grant, refresh_grant, revocation
+from extproc.core.refresh import looked_up, renewed
+from extproc.core.refusals import respond, respond_to_provider, retry_callback, retry_login
+from extproc.core.sealing import KeyRing, Label
+from extproc.core.session import Session, SessionId
+from extproc.core.session_record import to_record
+from extproc.core.sessions_page import form_token
 
 APP = application()
 SESSION = Session(
@@ -144,19 +144,19 @@ def test_flow_15_a_registered_error_of_the_provider_is_said_by_its_name():
 @pytest.mark.parametrize(
     ("step", "lane"),
     [
-        (answers.Authenticate("/", ()), "login"),
-        (answers.Exchange(None, pending(), None), "callback"),
-        (answers.Lookup(), "lookup"),
-        (answers.ShowOwn(SESSION, stale=False), "lookup"),
-        (answers.Refresh(SESSION), "refresh"),
-        (answers.EndSession(SESSION, ()), "logout"),
-        (answers.EndOwn(SESSION, "all", ()), "logout"),
-        (answers.BackChannelLogout("t"), "provider_logout"),
-        (answers.FrontChannelLogout("sid", None, ()), "provider_logout"),
+        (decisions.Authenticate("/", ()), "login"),
+        (decisions.Exchange(None, pending(), None), "callback"),
+        (decisions.Lookup(), "lookup"),
+        (decisions.ShowOwn(SESSION, stale=False), "lookup"),
+        (decisions.Refresh(SESSION), "refresh"),
+        (decisions.EndSession(SESSION, ()), "logout"),
+        (decisions.EndOwn(SESSION, "all", ()), "logout"),
+        (decisions.BackChannelLogout("t"), "provider_logout"),
+        (decisions.FrontChannelLogout("sid", None, ()), "provider_logout"),
     ],
 )
 def test_each_step_has_its_lane(step, lane):
-    assert answers.kind(step) == lane
+    assert decisions.kind(step) == lane
 
 
 # -- answers without a login ---------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ import pytest
 from rig.rows import rows
 from rig.tokens import ENTROPY_BYTES, NOW, RING, application, request, session
 
-from extproc.oidc.device import Device
-from extproc.oidc.errors import SessionTooLarge
-from extproc.oidc.http import Cookie
-from extproc.oidc.logout import expired
-from extproc.oidc.seal import KeyRing
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_cookie import (
+from extproc.core.device import Device
+from extproc.core.errors import SessionTooLarge
+from extproc.core.http import Cookie
+from extproc.core.logout import expired
+from extproc.core.sealing import KeyRing
+from extproc.core.session import Session, SessionId
+from extproc.core.session_cookie import (
     CHUNK,
     MAX_GENERATIONS,
     _label,
@@ -23,7 +23,7 @@ from extproc.oidc.session_cookie import (
     session_cookies,
     used_cookie,
 )
-from extproc.oidc.session_record import MAX_SEALED, to_record
+from extproc.core.session_record import MAX_SEALED, to_record
 
 APP = application()
 SESSION = "__Host-extproc-session-app"

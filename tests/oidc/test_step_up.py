@@ -9,11 +9,9 @@ import pytest
 from rig.rows import rows
 from rig.tokens import ISSUER, METADATA, NOW, Signer, application, id_token_claims, key_set, pending, request
 
-from extproc.oidc.answers import Authenticate, Continue, EndSession, Respond
-from extproc.oidc.authorization import authorization_url
-from extproc.oidc.claims import Claims
-from extproc.oidc.decisions import decide
-from extproc.oidc.errors import (
+from extproc.core.decide import decide
+from extproc.core.decisions import Authenticate, Continue, EndSession, Respond
+from extproc.core.errors import (
     AcrNotSatisfied,
     AuthTimeTooOld,
     InsufficientAuthentication,
@@ -21,11 +19,13 @@ from extproc.oidc.errors import (
     LoginRequired,
     OIDCError,
 )
-from extproc.oidc.refusals import respond
-from extproc.oidc.session import Session, SessionId, establish
-from extproc.oidc.session_record import dump, load
-from extproc.oidc.step_up import Demand
-from extproc.oidc.token import TokenResponse
+from extproc.core.login import authorization_url
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.token import TokenResponse
+from extproc.core.refusals import respond
+from extproc.core.session import Session, SessionId, establish
+from extproc.core.session_record import dump, load
+from extproc.core.step_up import Demand
 
 SKEW = 60
 DEMAND = Demand(("gold", "silver"), 600, "login", (("ui_locales", "fr de"), ("kc_idp_hint", "a&b")))

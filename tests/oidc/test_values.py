@@ -9,15 +9,15 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from rig.rows import rows
 from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, SECRET, application, client, pending, request
 
-from extproc.oidc.answers import Respond
-from extproc.oidc.assertion import MARK_AT, AssertionProfile, jwks, max_age, mint
-from extproc.oidc.claims import Claims, header_value, parse_object
-from extproc.oidc.errors import ClientRefused, CodeRefused, InvalidMetadata, InvalidTokenResponse
-from extproc.oidc.http import Cookie
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.seal import KeyRing, Label, b64decode, expand
-from extproc.oidc.session import MARK, SessionId
-from extproc.oidc.token import TokenResponse, code_grant, token_error
+from extproc.core.assertion import MARK_AT, AssertionProfile, jwks, max_age, mint
+from extproc.core.decisions import Respond
+from extproc.core.errors import ClientRefused, CodeRefused, InvalidMetadata, InvalidTokenResponse
+from extproc.core.http import Cookie
+from extproc.core.oidc.claims import Claims, header_value, parse_object
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.oidc.token import TokenResponse, code_grant, token_error
+from extproc.core.sealing import KeyRing, Label, b64decode, expand
+from extproc.core.session import MARK, SessionId
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_cook_03_every_byte_and_every_part_of_the_label_is_authenticated():
     label = Label("login", "app", "name")
     sealed = RING.seal(b"token", label, ENTROPY_BYTES)
     raw = b64decode(sealed)
-    from extproc.oidc.seal import b64encode
+    from extproc.core.sealing import b64encode
 
     for position in range(len(raw)):
         changed = bytearray(raw)
@@ -166,7 +166,7 @@ def test_cook_03_every_byte_and_every_part_of_the_label_is_authenticated():
 
 
 def test_secrets_are_not_printed():
-    from extproc.oidc.session import SessionId
+    from extproc.core.session import SessionId
 
     asked = request("/oauth2/callback?code=the-code", cookie="c=the-cookie")
     answer = Respond(303, "x", location="/?id_token_hint=the-token", cookies=(Cookie("c", "the-cookie", True),))

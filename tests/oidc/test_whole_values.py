@@ -22,12 +22,11 @@ from rig.tokens import (
     session,
 )
 
-from extproc.oidc.answers import Authenticate, Continue, Exchange, Respond
-from extproc.oidc.assertion import jwks
-from extproc.oidc.claims import Claims, header_value
-from extproc.oidc.decisions import decide
-from extproc.oidc.device import Device
-from extproc.oidc.errors import (
+from extproc.core.assertion import jwks
+from extproc.core.decide import decide
+from extproc.core.decisions import Authenticate, Continue, Exchange, Respond
+from extproc.core.device import Device
+from extproc.core.errors import (
     InsufficientAuthentication,
     InvalidIDToken,
     LoginRequired,
@@ -35,19 +34,20 @@ from extproc.oidc.errors import (
     SubjectMismatch,
     UnknownKey,
 )
-from extproc.oidc.http import origin, same_origin_target
-from extproc.oidc.id_token import UserInfo, verify_id_token
-from extproc.oidc.index import IndexEntry, written_tags
-from extproc.oidc.logout import end_session_url
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.own_sessions import EVERYWHERE, address, page, page_of_one
-from extproc.oidc.refresh import looked_up, renewed
-from extproc.oidc.seal import KeyRing, b64encode
-from extproc.oidc.session import Session, SessionId, establish, handle_of
-from extproc.oidc.session_cookie import read_session, session_cookies
-from extproc.oidc.session_record import from_record, to_record
-from extproc.oidc.step_up import Demand
-from extproc.oidc.token import RefreshResponse, TokenResponse
+from extproc.core.http import origin, same_origin_target
+from extproc.core.logout import end_session_url
+from extproc.core.oidc.claims import Claims, header_value
+from extproc.core.oidc.id_token import UserInfo, verify_id_token
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.oidc.token import RefreshResponse, TokenResponse
+from extproc.core.refresh import looked_up, renewed
+from extproc.core.sealing import KeyRing, b64encode
+from extproc.core.session import Session, SessionId, establish, handle_of
+from extproc.core.session_cookie import read_session, session_cookies
+from extproc.core.session_index import IndexEntry, written_tags
+from extproc.core.session_record import from_record, to_record
+from extproc.core.sessions_page import EVERYWHERE, address, page, page_of_one
+from extproc.core.step_up import Demand
 
 APP = application(session_lifetime=1000)
 ID = SessionId.of(b"n" * 32)

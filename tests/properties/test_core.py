@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, request
 
-from extproc.oidc.answers import Continue
-from extproc.oidc.authorization import AuthorizationResponse
-from extproc.oidc.claims import Claims, header_value
-from extproc.oidc.decisions import decide
-from extproc.oidc.errors import OIDCError
-from extproc.oidc.http import Request
-from extproc.oidc.refusals import respond
-from extproc.oidc.seal import Label
-from extproc.oidc.session import Session, SessionId
+from extproc.core.decide import decide
+from extproc.core.decisions import Continue
+from extproc.core.errors import OIDCError
+from extproc.core.http import Request
+from extproc.core.login import AuthorizationResponse
+from extproc.core.oidc.claims import Claims, header_value
+from extproc.core.refusals import respond
+from extproc.core.sealing import Label
+from extproc.core.session import Session, SessionId
 
 APP = application()
 SESSION = Session(

@@ -7,20 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, application, request
 
-from extproc import messages
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, PUBLIC
-from extproc.oidc.answers import Continue, Refresh, Respond
-from extproc.oidc.claims import Claims
-from extproc.oidc.decisions import decide
-from extproc.oidc.device import Device
-from extproc.oidc.errors import OIDCError
-from extproc.oidc.http import Request
-from extproc.oidc.refusals import respond
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_cookie import read_session, session_cookies
-from extproc.oidc.session_record import from_record, to_record
-from extproc.oidc.step_up import Demand
+from extproc.core.decide import decide
+from extproc.core.decisions import Continue, Refresh, Respond
+from extproc.core.device import Device
+from extproc.core.errors import OIDCError
+from extproc.core.http import Request
+from extproc.core.oidc.claims import Claims
+from extproc.core.refusals import respond
+from extproc.core.session import Session, SessionId
+from extproc.core.session_cookie import read_session, session_cookies
+from extproc.core.session_record import from_record, to_record
+from extproc.core.step_up import Demand
+from extproc.ext_proc import codec
 
 APPS = [
     application(),
@@ -86,7 +86,7 @@ def test_identity_goes_on_only_with_a_session_that_is_good_there(app, asked, ses
         if decision.location is not None:
             assert urlsplit(decision.location)[:2] == ("https", "app.example")
         assert decision.json is None or good
-        messages.write(decision, "0" * 32, "inline")  # every value is one that a header may hold
+        codec.write(decision, "0" * 32, "inline")  # every value is one that a header may hold
 
 
 @given(st.sampled_from(APPS[:2]), SESSIONS)
@@ -114,8 +114,8 @@ def test_any_head_is_read_or_refused_and_only_the_route_says_that_it_is_public(h
         header = message.request_headers.headers.headers.add()
         header.key, header.raw_value, header.value = name, value, "ignored"
     try:
-        head = messages.read(message, metadata)
-    except messages.UnexpectedMessage:
+        head = codec.read(message, metadata)
+    except codec.UnexpectedMessage:
         assert APPLICATION not in metadata
         return
     assert head.request.public == (metadata.get(PUBLIC) == "1") and head.request.application == metadata[APPLICATION]

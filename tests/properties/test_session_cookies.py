@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rig.tokens import ENTROPY_BYTES, NOW, application, request, session
 
-from extproc.oidc.session_cookie import CHUNK, read_session, session_cookies
+from extproc.core.session_cookie import CHUNK, read_session, session_cookies
 
 APP = application()
 NAME, DATA = "__Host-extproc-session-app", f"__Host-extproc-data-app.{session().id.handle}.0."

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from rig.lies import BAD_URLS
 from rig.rows import rows
 
-from extproc.exchanges import client_fault
-from extproc.oidc.errors import InvalidMetadata
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.urls import url_fault
+from extproc.core.errors import InvalidMetadata
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.oidc.urls import url_fault
+from extproc.provider.http import client_fault
 from extproc.settings import ProviderSettings
 
 ISSUER, BACK = "https://idp.example/realm", "http://keycloak_1:8080/realm"

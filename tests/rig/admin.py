@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import trio
 
 from extproc.addresses import Address
-from extproc.admin import application, serve
+from extproc.admin.app import application, serve
 from extproc.traces import TraceStore
 
 

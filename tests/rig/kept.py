@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import trio
 
-from extproc.oidc.device import Device
-from extproc.oidc.seal import ENTROPY, KeyRing
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_cookie import read_session, session_cookies
-from extproc.oidc.session_record import from_record, to_record
-from extproc.sessions import SessionStore
-from extproc.sessions.opening import open_store
+from extproc.core.device import Device
+from extproc.core.sealing import ENTROPY, KeyRing
+from extproc.core.session import Session, SessionId
+from extproc.core.session_cookie import read_session, session_cookies
+from extproc.core.session_record import from_record, to_record
+from extproc.sessions.factory import open_store
+from extproc.sessions.interfaces import SessionStore
 from extproc.settings import CookieSettings, load
 from rig.stack import Stack
 from rig.tokens import ENTROPY_BYTES, application, client, request

@@ -11,14 +11,14 @@ from typing import TypeVar
 
 import trio
 
-from extproc.oidc.client import FormRequest
-from extproc.oidc.errors import CodeRefused, InvalidUserInfo
-from extproc.oidc.id_token import UserInfo
-from extproc.oidc.jose import KeySet
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.session_record import Record
-from extproc.oidc.token import RefreshResponse, TokenResponse
-from extproc.sessions import Page, StoreBusy
+from extproc.core.errors import CodeRefused, InvalidUserInfo
+from extproc.core.oidc.client import FormRequest
+from extproc.core.oidc.id_token import UserInfo
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.oidc.token import RefreshResponse, TokenResponse
+from extproc.core.session_record import Record
+from extproc.sessions.interfaces import Page, StoreBusy
 from rig.tokens import METADATA, NOW, Signer, id_token_claims, key_set
 
 T = TypeVar("T")

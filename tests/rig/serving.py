@@ -15,12 +15,12 @@ import grpc
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
-from extproc.bridge import Bridge
 from extproc.contract import APPLICATION, SERVICE
-from extproc.doors import Door
-from extproc.listener import Listener
-from extproc.relying_party import RelyingParty
-from extproc.server import Server
+from extproc.ext_proc.bridge import Bridge
+from extproc.ext_proc.credentials import Door
+from extproc.ext_proc.server import Listener
+from extproc.ext_proc.servicer import Server
+from extproc.relying_party.relying_party import RelyingParty
 from extproc.settings import Limits, Timeouts
 
 ROUTE = ((APPLICATION, "app"),)

@@ -40,8 +40,8 @@ import httpx
 import yaml
 
 from extproc.addresses import Address
-from extproc.dataplane import to_yaml
-from extproc.dataplane.signed_in import key_servers
+from extproc.envoyconfig import to_yaml
+from extproc.envoyconfig.filters.jwt_authn import key_servers
 from extproc.settings import load
 from rig.certificates import Authority
 from rig.echo import Echo

@@ -15,14 +15,14 @@ import trio.testing
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, COOKIES
+from extproc.core.application import Application
+from extproc.core.decisions import Answer, Step
+from extproc.core.errors import ProviderUnreachable, StoreUnavailable
+from extproc.core.http import Request
+from extproc.ext_proc.error_boundary import Processor
+from extproc.ext_proc.servicer import Server
 from extproc.metrics import Metrics
-from extproc.oidc.answers import Answer, Step
-from extproc.oidc.application import Application
-from extproc.oidc.errors import ProviderUnreachable, StoreUnavailable
-from extproc.oidc.http import Request
-from extproc.processor import Processor
-from extproc.relying_party import RelyingParty
-from extproc.server import Server
+from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
 from rig.peers import MemoryProvider, MemoryStore, nothing

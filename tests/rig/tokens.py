@@ -9,15 +9,15 @@ from typing import Any
 
 from joserfc import jwk, jws
 
-from extproc.oidc.application import Application
-from extproc.oidc.authorization import PendingAuthorization, login_cookie
-from extproc.oidc.claims import Claims
-from extproc.oidc.client import Client
-from extproc.oidc.http import Request
-from extproc.oidc.jose import KeySet
-from extproc.oidc.metadata import ProviderMetadata
-from extproc.oidc.seal import ENTROPY, KeyRing, b64encode
-from extproc.oidc.session import Session, SessionId
+from extproc.core.application import Application
+from extproc.core.http import Request
+from extproc.core.login import PendingAuthorization, login_cookie
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.client import Client
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.sealing import ENTROPY, KeyRing, b64encode
+from extproc.core.session import Session, SessionId
 
 ISSUER = "https://idp.example"
 NOW = 1_800_000_000

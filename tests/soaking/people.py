@@ -23,7 +23,7 @@ from soaking.crowd import Crowd
 
 BREATH = 0.02  # seconds between two deeds of a person
 RESET = struct.pack("ii", 1, 0)  # close is a reset
-TROUBLE = {502, 503, 504}  # a provider's (extproc/oidc/errors.py)
+TROUBLE = {502, 503, 504}  # a provider's (extproc/core/errors.py)
 DOCUMENTED = {  # with what may come while the provider is in trouble
     "page": {200} | TROUBLE,
     "asked": {200} | TROUBLE,

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from rig.redis import PATIENT, Servers
 
-from extproc.sessions import SessionStore
-from extproc.sessions.opening import open_store
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.factory import open_store
+from extproc.sessions.interfaces import SessionStore
+from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.settings import RedisSettings
 
 Opener = Callable[[], SessionStore]

@@ -18,18 +18,18 @@ from rig.rows import rows
 from rig.tokens import NOW as THEN
 from rig.tokens import application, request
 
+from extproc.core.errors import StoreUnavailable
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session, SessionId
+from extproc.core.session_cookie import _label as cookie_label
+from extproc.core.session_cookie import read_session
+from extproc.core.session_record import FORMAT, Record, _label, from_record
 from extproc.metrics import Metrics
-from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.seal import ENTROPY
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_cookie import _label as cookie_label
-from extproc.oidc.session_cookie import read_session
-from extproc.oidc.session_record import FORMAT, Record, _label, from_record
-from extproc.sessions import SessionStore, StoreBusy
-from extproc.sessions.measured import MeasuredStore
-from extproc.sessions.opening import open_store
+from extproc.sessions.factory import open_store
+from extproc.sessions.instrumented import MeasuredStore
+from extproc.sessions.interfaces import SessionStore, StoreBusy
 from extproc.sessions.redis.client import Client
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.settings import RedisSettings
 
 NOW = 2_000_000_000
@@ -373,7 +373,7 @@ async def test_a_connection_that_cannot_be_made_keeps_nobody_waiting(redis_serve
     def fails(*_: object, **__: object) -> object:
         raise ValueError("x")
 
-    monkeypatch.setattr("extproc.sessions.redis.server.TCPConnection", fails)
+    monkeypatch.setattr("extproc.sessions.redis.connection.TCPConnection", fails)
     with trio.fail_after(30), pytest.raises(StoreUnavailable):
         async with redis(redis_servers.redis):
             pass

@@ -17,12 +17,13 @@ from rig.proxy import Proxy, proxied
 from rig.redis import PATIENT, Cluster, RedisServer, Replicated, Servers
 
 from extproc.addresses import Address
-from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.session_record import Record
-from extproc.sessions.redis import RedisStore, scripts
+from extproc.core.errors import StoreUnavailable
+from extproc.core.session_record import Record
+from extproc.sessions.redis import scripts
 from extproc.sessions.redis.client import LOOK_EVERY
-from extproc.sessions.redis.opening import redis_store
-from extproc.sessions.redis.server import Limits
+from extproc.sessions.redis.connection import Limits
+from extproc.sessions.redis.factory import redis_store
+from extproc.sessions.redis.store import RedisStore
 from extproc.settings import RedisSettings
 
 # Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an hour ahead

@@ -9,11 +9,10 @@ import trio
 from rig.rows import rows
 from rig.tokens import ISSUER, METADATA, NOW, Signer, application, id_token_claims, key_set, request
 
-from extproc.oidc.answers import Continue, Lookup, Refresh, Respond
-from extproc.oidc.application import Application
-from extproc.oidc.claims import Claims
-from extproc.oidc.device import Device
-from extproc.oidc.errors import (
+from extproc.core.application import Application
+from extproc.core.decisions import Continue, Lookup, Refresh, Respond
+from extproc.core.device import Device
+from extproc.core.errors import (
     AccessTokenExpired,
     ClientRefused,
     CodeRefused,
@@ -24,17 +23,18 @@ from extproc.oidc.errors import (
     SessionEnded,
     StoreUnavailable,
 )
-from extproc.oidc.id_token import UserInfo
-from extproc.oidc.index import open_entry
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.token import RefreshResponse
-from extproc.relying_party import RelyingParty
-from extproc.sessions import SessionStore
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.id_token import UserInfo
+from extproc.core.oidc.token import RefreshResponse
+from extproc.core.session import Session, SessionId
+from extproc.core.session_index import open_entry
+from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
+from extproc.sessions.interfaces import SessionStore
 from extproc.sessions.memory import MemoryTombstones
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.rotation import GRACE, MOST, MOST_BYTES, OwnSuccessors, SharedSuccessors
+from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
-from extproc.sessions.successors import GRACE, MOST, MOST_BYTES, OwnSuccessors, SharedSuccessors
 
 APP = application(refresh_margin=30)
 FORWARDS = application(refresh_margin=30, forward_access_token=True, assertion_lifetime=0)
@@ -456,7 +456,7 @@ async def test_a_bug_in_reading_what_a_refresh_brought_keeps_the_new_refresh_tok
         raise bug
 
     with monkeypatch.context() as patched:
-        patched.setattr("extproc.refreshing.renewed", fails)
+        patched.setattr("extproc.relying_party.refresh.renewed", fails)
         assert subject(await gateway.ask(party, cookie)) == "alice"
     assert (await gateway.session(cookie)).refresh_token == "rt2", "the old one may be worth nothing by now"
     gateway.now += 61

@@ -10,19 +10,19 @@ from rig.rows import rows
 from rig.tokens import ISSUER, RING, application, request
 from rig.webuser import read_set_cookie
 
-from extproc.oidc.answers import Lookup
-from extproc.oidc.claims import Claims
-from extproc.oidc.device import Device
-from extproc.oidc.errors import LoginRequired, SessionTooLarge, SignedOutMeanwhile
-from extproc.oidc.index import IndexEntry, open_entry, sid_tags, subject_tags
-from extproc.oidc.seal import KeyRing
-from extproc.oidc.session import Session, SessionId
-from extproc.oidc.session_record import MAX_SEALED
-from extproc.redeeming import end_surplus
-from extproc.relying_party import RelyingParty
+from extproc.core.decisions import Lookup
+from extproc.core.device import Device
+from extproc.core.errors import LoginRequired, SessionTooLarge, SignedOutMeanwhile
+from extproc.core.oidc.claims import Claims
+from extproc.core.sealing import KeyRing
+from extproc.core.session import Session, SessionId
+from extproc.core.session_index import IndexEntry, open_entry, sid_tags, subject_tags
+from extproc.core.session_record import MAX_SEALED
+from extproc.relying_party.login import end_surplus
+from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryTombstones
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
 # Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an hour ahead

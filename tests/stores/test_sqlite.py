@@ -13,13 +13,13 @@ import trio
 import trio.testing
 from rig.tokens import NOW, application
 
-from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.session import SessionId
-from extproc.oidc.session_record import Record, from_record
-from extproc.sessions import StoreBusy
-from extproc.sessions.sqlite import LATE, SQLiteStore
-from extproc.sessions.sqlite_schema import SCHEMA, TABLES
-from extproc.sessions.sqlite_writer import Writer
+from extproc.core.errors import StoreUnavailable
+from extproc.core.session import SessionId
+from extproc.core.session_record import Record, from_record
+from extproc.sessions.interfaces import StoreBusy
+from extproc.sessions.sqlite.schema import SCHEMA, TABLES
+from extproc.sessions.sqlite.store import LATE, SQLiteStore
+from extproc.sessions.sqlite.writer import Writer
 
 
 def record(key=b"k" * 32, sealed=b"sealed", expires=NOW + 100, touched=NOW):

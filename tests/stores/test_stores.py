@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import trio
 
-from extproc.oidc.session_record import Record
-from extproc.sessions import SessionStore, StoreBusy
+from extproc.core.session_record import Record
+from extproc.sessions.interfaces import SessionStore, StoreBusy
 
 # Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an hour ahead
 NOW = int(time.time()) + 3600

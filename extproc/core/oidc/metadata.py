@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from extproc.addresses import is_loopback
-from extproc.oidc.claims import parse_object
-from extproc.oidc.errors import InvalidMetadata
-from extproc.oidc.http import origin
-from extproc.oidc.urls import url_fault
+from extproc.core.errors import InvalidMetadata
+from extproc.core.http import origin
+from extproc.core.oidc.claims import parse_object
+from extproc.core.oidc.urls import url_fault
 
 UrlFault = Callable[[str], str | None]  # what is wrong with a URL; None: it can be called
 

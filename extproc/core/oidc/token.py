@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from extproc.oidc.authorization import PendingAuthorization
-from extproc.oidc.claims import number, parse_object
-from extproc.oidc.client import Client, FormRequest
-from extproc.oidc.errors import ClientRefused, CodeRefused, InvalidTokenResponse, OIDCError
+from extproc.core.errors import ClientRefused, CodeRefused, InvalidTokenResponse, OIDCError
+from extproc.core.login import PendingAuthorization
+from extproc.core.oidc.claims import number, parse_object
+from extproc.core.oidc.client import Client, FormRequest
 
 DEFAULT_LIFE = 300  # of an access token whose answer has no expires_in
 

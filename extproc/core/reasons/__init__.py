@@ -6,23 +6,23 @@ and in the metrics. Codes are never renamed: people have alarms on them.
 
 from collections.abc import Mapping
 
-from extproc.oidc.reasons import admitted, provider, refused, tokens
-from extproc.oidc.reasons.reason import Level, Reason
+from extproc.core.reasons import outcomes, provider, requests, tokens
+from extproc.core.reasons.reason import Level, Reason
 
 __all__ = ["PROVIDER_ERRORS", "REASONS", "Level", "Reason"]
 
 _ALL = (
-    *admitted.ADMITTED,
-    *admitted.ANSWERED,
-    *refused.REQUESTS,
-    *refused.CALLBACKS,
-    *refused.OURS,
+    *outcomes.ADMITTED,
+    *outcomes.ANSWERED,
+    *requests.REQUESTS,
+    *requests.CALLBACKS,
+    *requests.OURS,
     *provider.ERRORS,
     *provider.FAULTS,
     *provider.AWAY,
     *tokens.ID_TOKEN,
     *tokens.LOGOUT_TOKEN,
-    *refused.ABORTED,
+    *requests.ABORTED,
 )
 REASONS: Mapping[str, Reason] = {reason.code: reason for reason in _ALL}
 # the registered codes of a provider's error answer (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6)

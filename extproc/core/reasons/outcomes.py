@@ -1,6 +1,6 @@
 """Reasons of requests that go on to the application, and of answers that are no refusal."""
 
-from extproc.oidc.reasons.reason import Level, Reason
+from extproc.core.reasons.reason import Level, Reason
 
 DEBUG, INFO = Level.DEBUG, Level.INFO
 _IN, _OUT = "Signed in", "Signed out"

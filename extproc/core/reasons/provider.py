@@ -1,6 +1,6 @@
 """Reasons that are about the provider: what it says, what it does, and that it is away."""
 
-from extproc.oidc.reasons.reason import Level, Reason
+from extproc.core.reasons.reason import Level, Reason
 
 INFO, WARNING = Level.INFO, Level.WARNING
 _NOT_IN, _LATER = "Sign-in did not complete", "Not available right now"

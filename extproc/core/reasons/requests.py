@@ -1,6 +1,6 @@
 """Reasons of refusals that are about the request, the browser, or this service itself."""
 
-from extproc.oidc.reasons.reason import Level, Reason
+from extproc.core.reasons.reason import Level, Reason
 
 DEBUG, INFO, WARNING, ERROR = Level.DEBUG, Level.INFO, Level.WARNING, Level.ERROR
 _NOT_OUT, _NOT_IN, _LATER = "Not signed out", "Sign-in did not complete", "Not available right now"

@@ -1,6 +1,6 @@
 """Reasons of tokens that failed a check: id_token_<check> and logout_token_<check>, by the checks' names in the code."""
 
-from extproc.oidc.reasons.reason import Level, Reason
+from extproc.core.reasons.reason import Level, Reason
 
 _CLOCKS = "Compare the clocks here and there, then timeouts.clock_skew."
 # of a signed token, whatever it is for

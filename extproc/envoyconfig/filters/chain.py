@@ -38,13 +38,13 @@ from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 
 from extproc.contract import COOKIES as HANDED_ON
 from extproc.contract import NAMESPACE, STREAM_DURATION
-from extproc.dataplane import patterns
-from extproc.dataplane.clusters import PROCESSOR
-from extproc.dataplane.cookies import cookies
-from extproc.dataplane.rate_limit import limit, limited
-from extproc.dataplane.signed_in import assertion, fast_path, gate, unless_signed_in
-from extproc.dataplane.typed import exact, extension, pack, regex, seconds
-from extproc.messages import FORWARDED
+from extproc.envoyconfig import regexes
+from extproc.envoyconfig.builders import exact, extension, pack, regex, seconds
+from extproc.envoyconfig.clusters import PROCESSOR
+from extproc.envoyconfig.filters.jwt_authn import assertion, fast_path, gate, unless_signed_in
+from extproc.envoyconfig.filters.local_ratelimit import limit, limited
+from extproc.envoyconfig.filters.lua_cookies import cookies
+from extproc.ext_proc.codec import FORWARDED
 from extproc.settings import Settings
 
 COOKIES, ASSERTION, LIMIT, DECIDE, GATE, ROUTER = "cookies", "assertion", "limit", "decide", "gate", "router"
@@ -65,7 +65,7 @@ def filters(settings: Settings) -> list[HttpFilter]:
 
 def clean(settings: Settings) -> list[TypedExtensionConfig]:
     """What a client may not send: identity headers in any spelling, and the header of `cookies`."""
-    forgeable = HeaderMutationRemoveOnMatch(key_matcher=regex(patterns.forgeable(settings.identity.header_prefix)))
+    forgeable = HeaderMutationRemoveOnMatch(key_matcher=regex(regexes.forgeable(settings.identity.header_prefix)))
     mutations = [Mutation(remove_on_match=forgeable), Mutation(remove=HANDED_ON)]
     return [extension("clean", HeaderMutation(mutations=mutations))]
 

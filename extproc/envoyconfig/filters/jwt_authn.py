@@ -44,9 +44,9 @@ from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatch
 
 from extproc.addresses import Address, reachable
 from extproc.contract import CONTINUE, COOKIES, DECISION, NAMESPACE, STREAM_DURATION
-from extproc.dataplane.typed import exact, extension, pack, seconds, text
-from extproc.oidc.assertion import LASTS, jwks
-from extproc.oidc.http import CookieNames
+from extproc.core.assertion import LASTS, jwks
+from extproc.core.http import CookieNames
+from extproc.envoyconfig.builders import exact, extension, pack, seconds, text
 from extproc.settings import Settings
 
 KEYS = "keys"  # the cluster that they come from

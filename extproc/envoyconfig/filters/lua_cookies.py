@@ -29,9 +29,9 @@ import betterproto2
 from envoy_data_plane.envoy.extensions.filters.http.lua.v3 import Lua, LuaPerRoute
 
 from extproc.contract import COOKIES
-from extproc.dataplane.typed import text
-from extproc.oidc.assertion import FIRST_CLAIM, MARK_AT, SIGNATURE
-from extproc.oidc.session import ID_LENGTH, MARK
+from extproc.core.assertion import FIRST_CLAIM, MARK_AT, SIGNATURE
+from extproc.core.session import ID_LENGTH, MARK
+from extproc.envoyconfig.builders import text
 from extproc.settings import Settings
 
 _KEEP = "keep"

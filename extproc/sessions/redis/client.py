@@ -12,9 +12,9 @@ from coredis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyErro
 
 from extproc import background, telemetry
 from extproc.addresses import Address
-from extproc.oidc.errors import StoreUnavailable
+from extproc.core.errors import StoreUnavailable
+from extproc.sessions.redis.connection import Limits, Reply, Word
 from extproc.sessions.redis.errors import Unreachable, explain
-from extproc.sessions.redis.server import Limits, Reply, Word
 from extproc.sessions.redis.topology import Topology
 
 LOOK_EVERY = 2.0  # seconds

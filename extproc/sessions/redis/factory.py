@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import trio
 
-from extproc.oidc.errors import StoreUnavailable
-from extproc.sessions.redis import RedisStore
-from extproc.sessions.redis.server import Limits, Login
+from extproc.core.errors import StoreUnavailable
+from extproc.sessions.redis.connection import Limits, Login
+from extproc.sessions.redis.store import RedisStore
 from extproc.sessions.redis.topology import Cluster, Sentinel, Single, Topology
 from extproc.settings import RedisSettings
 

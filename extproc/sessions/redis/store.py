@@ -22,14 +22,14 @@ from typing import TypeVar, cast
 
 import trio
 
-from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.session_record import Record
-from extproc.sessions import Page, StoreBusy
+from extproc.concurrency import Together
+from extproc.core.errors import StoreUnavailable
+from extproc.core.session_record import Record
+from extproc.sessions.interfaces import Page, StoreBusy
 from extproc.sessions.redis import scripts
 from extproc.sessions.redis.client import Client, Script
-from extproc.sessions.redis.server import Limits, Reply
+from extproc.sessions.redis.connection import Limits, Reply
 from extproc.sessions.redis.topology import Topology
-from extproc.together import Together
 
 T = TypeVar("T")
 WRITE_BYTES = 8

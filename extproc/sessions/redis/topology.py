@@ -9,8 +9,8 @@ import trio
 from coredis.exceptions import RedisError
 
 from extproc.addresses import Address
+from extproc.sessions.redis.connection import Limits, Login, Reply, Server
 from extproc.sessions.redis.errors import Unreachable, explain
-from extproc.sessions.redis.server import Limits, Login, Reply, Server
 
 SLOTS = 16384
 

@@ -6,7 +6,7 @@ of them. A program of the schema before may still have the file open: what it wr
 
 import sqlite3
 
-from extproc.oidc.errors import StoreUnavailable
+from extproc.core.errors import StoreUnavailable
 
 # schema 1, of 0.1.0: sessions and used login attempts
 _SESSIONS = (

@@ -17,12 +17,12 @@ from typing import TypeVar
 
 import trio
 
-from extproc.oidc.errors import StoreUnavailable
-from extproc.oidc.index import TAG_BYTES
-from extproc.oidc.session_record import Record
-from extproc.sessions import Page, StoreBusy
-from extproc.sessions.sqlite_schema import TABLES, migrate
-from extproc.sessions.sqlite_writer import Writer
+from extproc.core.errors import StoreUnavailable
+from extproc.core.session_index import TAG_BYTES
+from extproc.core.session_record import Record
+from extproc.sessions.interfaces import Page, StoreBusy
+from extproc.sessions.sqlite.schema import TABLES, migrate
+from extproc.sessions.sqlite.writer import Writer
 
 T = TypeVar("T")
 Row = tuple[bytes, bytes, int, int, bytes, bytes]

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import trio
 
-from extproc.oidc.errors import StoreUnavailable
+from extproc.core.errors import StoreUnavailable
 
 T = TypeVar("T")
 MOST = 250  # changes in one transaction: other processes wait for the lock meanwhile

@@ -30,10 +30,10 @@ def _hurried(module: types.ModuleType) -> None:
         await trio.sleep(min(seconds, PACE))
 
     match module.__name__:
-        case "extproc.provider":
+        case "extproc.provider.client":
             module.METADATA_FRESH = module.KEYS_FRESH = FRESH  # type: ignore[attr-defined]
             module.trio = types.SimpleNamespace(**{**vars(trio), "sleep": sleep})  # type: ignore[attr-defined]
-        case "extproc.cache":
+        case "extproc.provider.cache":
             module.RETRY_FIRST = module.RETRY_MOST = PACE  # type: ignore[attr-defined]
 
 
@@ -53,7 +53,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in ("extproc.provider", "extproc.cache"):
+        if name not in ("extproc.provider.client", "extproc.provider.cache"):
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is not None and spec.loader is not None:

@@ -1,0 +1,1 @@
+"""The protocol alone: what any relying party could import. No sessions, applications or decisions of the processor."""

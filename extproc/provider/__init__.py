@@ -1,0 +1,1 @@
+"""HTTP to one OpenID Provider, on trio: bounded, cached, measured."""

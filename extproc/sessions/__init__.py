@@ -1,0 +1,1 @@
+"""Where sessions are kept: in cookies, memory, SQLite or Redis, behind one protocol (`interfaces`)."""

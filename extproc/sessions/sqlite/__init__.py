@@ -1,0 +1,1 @@
+"""Sessions in a SQLite file, which several processes of one machine may share."""
