@@ -1,6 +1,7 @@
-"""Calls side by side in one nursery, whose first error comes out as it is."""
+"""Calls that run concurrently, and blocks that are finished although their client has left. Runs in trio."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
 import trio
@@ -40,3 +41,12 @@ class Together:
 
         self._nursery.start_soon(child)
         return result
+
+
+GRACE = 4.0  # seconds; less than Envoy waits beyond our deadline
+
+
+def finished() -> AbstractContextManager[trio.CancelScope]:
+    """Raises TooSlowError at the deadline. Where the client had left before this began, what that was is not known any more: GRACE."""
+    deadline = trio.current_effective_deadline()
+    return trio.fail_at(deadline if deadline > -float("inf") else trio.current_time() + GRACE, shield=True)

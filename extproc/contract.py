@@ -1,5 +1,7 @@
 """What the generated Envoy configuration and the processor agree on. Both sides import these names, and nothing else is shared."""
 
+from extproc.core.http import READ_HEADERS
+
 # gRPC metadata of the stream, written by the route (grpc_initial_metadata), which no client can write
 APPLICATION = "x-extproc-application"
 PUBLIC = "x-extproc-public"  # "1" on public paths
@@ -24,8 +26,9 @@ COOKIES = "x-extproc-cookies"
 # how many milliseconds a request may take in all, a WebSocket included: Envoy's router obeys it and takes it off, and a client's is dropped
 STREAM_DURATION = "x-envoy-upstream-stream-duration-ms"
 
-# our own endpoints, below an application's path_prefix
-ENDPOINTS = "oauth2/"
-BACKCHANNEL_LOGOUT = "backchannel-logout"  # the one whose body is read
 
 SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+
+
+# what Envoy forwards, and what the core calls it: of the cookies, ours only
+FORWARDED = {COOKIES if name == "cookie" else name: name for name in READ_HEADERS}

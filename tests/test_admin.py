@@ -16,7 +16,8 @@ from rig.admin import served
 from starlette.testclient import TestClient
 
 from extproc.addresses import Address
-from extproc.admin.app import application, known_host, serve
+from extproc.admin.app import application, known_host
+from extproc.admin.http_server import serve
 from extproc.admin.traces import BODY
 from extproc.traces import Link, TraceStore
 

@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.core.errors import Overloaded
-from extproc.provider.bodies import FREE, Bodies, Body
+from extproc.provider.limits import FREE, Bodies, Body
 
 
 def test_what_is_beyond_the_first_kilobytes_of_each_answer_is_bounded_in_all():

@@ -11,8 +11,8 @@ from extproc.core.decisions import BackChannelLogout, EndSession
 from extproc.core.device import Device
 from extproc.core.errors import InvalidLogoutToken, ProviderUnavailable
 from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.logout_token import EVENT
 from extproc.core.oidc.token import TokenResponse
-from extproc.core.provider_logout import EVENT
 from extproc.core.session import Session, SessionId
 from extproc.relying_party.logout import Ending
 from extproc.relying_party.revocation import REVOCATION_TIMEOUT, give_back

@@ -25,7 +25,7 @@ from extproc.core.decisions import (
 )
 from extproc.core.device import Device
 from extproc.core.http import Cookie
-from extproc.core.login import AuthorizationResponse
+from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.jose import SignedToken

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from rig.ports import answers, free_ports
 
-from extproc.runtime.service import applications
 from extproc.settings import (
     CookieSettings,
     Settings,
@@ -21,6 +20,7 @@ from extproc.settings import (
     to_text,
     with_secrets,
 )
+from extproc.settings.domain import applications
 from extproc.settings.store import shares_tombstones
 
 RIGHT = {

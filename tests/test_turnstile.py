@@ -3,7 +3,7 @@
 import trio
 import trio.testing
 
-from extproc.provider.turnstile import Turnstile
+from extproc.provider.limits import Turnstile
 
 
 class Turns(trio.abc.Instrument):

@@ -16,8 +16,9 @@ from rig.tokens import application, request
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, COOKIES, MORE_COOKIES, NAMESPACE, PUBLIC, SET_COOKIE
-from extproc.core.decisions import Card, Continue, Page, Respond
+from extproc.core.decisions import Continue, Respond
 from extproc.core.http import READ_HEADERS, Cookie
+from extproc.core.page import Card, Page
 from extproc.ext_proc import codec
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

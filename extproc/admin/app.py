@@ -1,22 +1,15 @@
 """The admin listener: probes, metrics, the public keys of the assertion, sessions, and the last traces. Loopback by default.
 
-Nothing here changes anything but the spans that `POST /v1/traces` takes (admin_traces.py) and `/sessions` (admin_sessions.py),
+Nothing here changes anything but the spans that `POST /v1/traces` takes (admin/traces.py) and `/sessions` (admin/sessions.py),
 and no answer may be kept or guessed at. The traces are readable by whoever reaches the port, so a page of another origin must
 not: a name that its owner can point at 127.0.0.1 (DNS rebinding) is refused as Host on the trace pages, and spans are not taken
 from a browser at all.
 """
 
 import ipaddress
-import logging
 import re
-import socket
 from collections.abc import Awaitable, Callable
-from typing import cast
 
-import trio
-from hypercorn.config import Config
-from hypercorn.trio import serve as hypercorn_serve
-from hypercorn.typing import ASGIFramework
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -24,7 +17,6 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from extproc.addresses import Address
 from extproc.admin.operators import Operators
 from extproc.admin.sessions import sessions
 from extproc.admin.traces import export_to, list_of, one_of
@@ -36,7 +28,6 @@ Gauges = Callable[[], Awaitable[tuple[tuple[str, int], ...]]]
 Exposition = Callable[[str], Awaitable[Page]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-GRACE = 1.0  # seconds that an answer under way has at the end
 HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -116,54 +107,6 @@ def application(
         Route("/sessions", _known_hosts(sessions(operators), hosts), methods=["GET", "DELETE"]),
     ]
     return Starlette(routes=routes, middleware=[Middleware(_Headers)])
-
-
-async def serve(
-    app: ASGIApp, address: Address, *, ready: Callable[[Address], None] = lambda _: None, shutdown: trio.Event
-) -> None:
-    """Serves an application on one address until `shutdown` is set; `ready` gets the address, with the port it has.
-
-    Raises OSError when the address cannot be had. It installs no signal handler and keeps no access log, so it may
-    run in a trio that is somebody's guest.
-    """
-    sock = _listening(address)  # by us: out of hypercorn's nurseries the error would come in several groups
-    bound = Address(host=address.host, port=sock.getsockname()[1])
-    config = Config()
-    config.bind = [f"fd://{sock.detach()}"]
-    config.accesslog = None
-    config.errorlog = logging.getLogger("extproc.http")  # an endpoint's exception goes where our log goes
-    config.errorlog.setLevel(logging.WARNING)
-    config.graceful_timeout = config.shutdown_timeout = GRACE
-    config.include_server_header = False
-    await hypercorn_serve(
-        cast(ASGIFramework, app), config, shutdown_trigger=shutdown.wait, task_status=_Started(lambda: ready(bound))
-    )
-
-
-def cannot_bind(address: Address, error: Exception) -> str:
-    """That the admin address cannot be had, for the operator."""
-    return f"admin: {address} cannot be bound: {getattr(error, 'strerror', None) or error}"
-
-
-class _Started(trio.TaskStatus[list[str]]):
-    def __init__(self, then: Callable[[], None]) -> None:
-        self._then = then
-
-    def started(self, value: list[str] | None = None) -> None:
-        self._then()
-
-
-def _listening(address: Address) -> socket.socket:
-    sock = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((address.host, address.port))
-        sock.listen(128)
-    except BaseException:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
 
 
 def known_host(host: str, hosts: tuple[str, ...]) -> bool:

@@ -5,7 +5,6 @@ GET /traces/TRACE_ID[.json]    one trace, and the login that it is a step of (`s
 """
 
 import json
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
@@ -16,6 +15,7 @@ from extproc.pages.markup import CONTENT_SECURITY_POLICY
 from extproc.pages.traces import Filter, absent_page, trace_list
 from extproc.pages.waterfall import trace_page
 from extproc.traces import BadExport, Step, Summary, Trace, TraceStore, story, summary
+from extproc.traces.ids import trace_id_in
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -23,15 +23,6 @@ BODY = 4_000_000  # bytes of one export as it comes
 UNPACKED = 16_000_000
 SHOWN = 100  # traces in one list
 PROTOBUF = "application/x-protobuf"
-
-
-def trace_id_in(text: str) -> str | None:
-    """A trace id as people paste it: whole or in groups, in a traceparent or behind a word; None where there is none."""
-    text = text[:400].lower()
-    alone = re.search(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", text)
-    groups = re.search(r"(?<![0-9a-f])(?:[0-9a-f][\s:.\-\u2010-\u2015\u200b]*){31}[0-9a-f](?![0-9a-f])", text)
-    found = alone or groups
-    return re.sub(r"[^0-9a-f]", "", found[0]) if found else None
 
 
 def list_of(traces: TraceStore) -> Endpoint:

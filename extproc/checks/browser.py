@@ -13,6 +13,8 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import httpx
 
+from extproc.core.endpoints import ENDPOINTS
+
 HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) extproc-demo"
 HOPS = 20
@@ -139,7 +141,7 @@ class Browser:
 def shown(url: str) -> str:
     """An address for a terminal: of a login's requests only the parameters' names, since their values are secret."""
     parts = urlsplit(url)
-    ours = parts.path.startswith("/oauth2/") or parts.hostname != "localhost"
+    ours = parts.path.startswith("/" + ENDPOINTS) or parts.hostname != "localhost"
     return without_values(url) if ours else parts._replace(fragment="").geturl()
 
 

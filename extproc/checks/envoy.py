@@ -5,19 +5,13 @@ from pathlib import Path
 
 import httpx
 import yaml
-from betterproto2 import Casing
 
-from extproc import envoyconfig
 from extproc.checks.envoy_diff import compare
 from extproc.checks.findings import Finding, error, ok, warning
-from extproc.envoyconfig.snapshot import NoConfiguration, Seen, read
+from extproc.envoyconfig.snapshot import NoConfiguration, generated, read
 from extproc.settings import Settings
 
 _PATIENCE = 10.0  # seconds
-
-
-def generated(settings: Settings) -> Seen:
-    return read(envoyconfig.bootstrap(settings).to_dict(casing=Casing.SNAKE))
 
 
 def check_file(settings: Settings, path: Path) -> Iterator[Finding]:

@@ -1,10 +1,11 @@
-"""What is allowed but seldom meant: lines for `extproc check`."""
+"""Settings that are allowed but seldom meant: a warning each."""
 
 import resource
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from extproc.addresses import Address, is_loopback
+from extproc.checks.findings import Finding, warning
 from extproc.envoyconfig.clusters import STREAMS_PER_CONNECTION, processors
 from extproc.envoyconfig.filters.jwt_authn import fast_path, key_servers
 from extproc.envoyconfig.filters.local_ratelimit import limited
@@ -16,10 +17,10 @@ _RING = 3  # keys: the one before, the one now, the one to come
 _SPARE = 200  # file descriptors beside those of calls: Envoy's connections, kept ones, the store, the log
 
 
-def warnings(settings: Settings, descriptors: int | None = None) -> list[str]:
-    """One line each: the key that it is about and a colon first, what to do behind the last semicolon.
+def lint(settings: Settings, descriptors: int | None = None) -> list[Finding]:
+    """A warning for each setting that is seldom meant.
 
-    `descriptors` is what a process may open, by default this one.
+    `descriptors`: how many file descriptors a process may open; by default the limit of this process.
     """
     available = resource.getrlimit(resource.RLIMIT_NOFILE)[1] if descriptors is None else descriptors
     return [
@@ -35,14 +36,15 @@ def warnings(settings: Settings, descriptors: int | None = None) -> list[str]:
     ]
 
 
-def _providers(settings: Settings) -> Iterator[str]:
+def _providers(settings: Settings) -> Iterator[Finding]:
     """A provider behind the gateway that the gateway asks to sign in first: nobody could ever sign in."""
     for name, provider in settings.providers.items():
         served_by = serving(settings, provider.issuer)
         if served_by and not settings.applications[served_by].exclude:
-            yield (
-                f"providers.{name}.issuer: {provider.issuer} is served by this gateway's application {served_by}, "
-                "which needs a login first; give the provider an application of its own with exclude: true"
+            yield warning(
+                f"providers.{name}.issuer",
+                f"{provider.issuer} is served by this gateway's application {served_by}, which needs a login first",
+                "give the provider an application of its own with exclude: true",
             )
 
 
@@ -69,7 +71,7 @@ def _port(scheme: str, port: int | None) -> int:
     return port or {"https": 443}.get(scheme, 80)
 
 
-def _addresses(settings: Settings) -> Iterator[str]:
+def _addresses(settings: Settings) -> Iterator[Finding]:
     listeners: list[tuple[str, Address | None, str]] = [
         ("listen", settings.listen, "whoever reaches it can speak to the processor as Envoy does"),
         ("admin", settings.admin, "whoever reaches it sees traces and state"),
@@ -78,51 +80,63 @@ def _addresses(settings: Settings) -> Iterator[str]:
     ]
     for key, address, why in listeners:
         if address is not None and address.path is None and not is_loopback(address.host):
-            yield f"{key}: {address} is not on loopback, and {why}; let only your own machines reach it"
+            yield warning(f"{key}", f"{address} is not on loopback, and {why}", "let only your own machines reach it")
     for place in processors(settings):
         if place.path is not None and not place.path.startswith("/"):
-            yield f"listen: {place} is a relative path, which Envoy takes from its own working directory; begin it with /"
-
-
-def _keys(settings: Settings) -> Iterator[str]:
-    if fast_path(settings) and not key_servers(settings):
-        yield (
-            "gateway.keys: is not set, and gateway.processors is, so the keys of assertions stand in Envoy's configuration and a new "
-            "secret needs a new one; list the admin address of each machine"
-        )
-    if len(settings.ring()) > _RING:
-        yield (
-            f"secret: the ring has {len(settings.ring())} keys; leave out those that have not been the first for session.idle, and 2 h at "
-            "least"
-        )
-
-
-def _front(settings: Settings) -> Iterator[str]:
-    gateway = settings.gateway
-    https = gateway.url.startswith("https://")
-    if https and gateway.tls is None and gateway.trusted_hops == 0:
-        yield (
-            "gateway.url: begins with https://, but there is neither tls nor trusted_hops; "
-            "applications are told X-Forwarded-Proto: http, and "
-            + ("all clients share the limit of one address" if limited(settings) else "all clients have one address")
-            + "; set tls, or trusted_hops to the number of proxies in front"
-        )
-    if gateway.hsts and not https:
-        yield "gateway.hsts: is not sent, since gateway.url does not begin with https://; leave it out, or have TLS"
-    if not https and not is_loopback(urlsplit(gateway.url).hostname or ""):
-        yield f"gateway.url: {gateway.url} is plain http off loopback: sessions can be read, cookies planted on the way; use https"
-
-
-def _applications(settings: Settings) -> Iterator[str]:
-    for name, application in settings.applications.items():
-        if application.path_prefix in application.public_paths:
-            yield (
-                f"applications.{name}.public_paths: {application.path_prefix} is all of it, so nobody ever has to sign in; "
-                "leave it out, or say exclude: true where that is meant"
+            yield warning(
+                "listen",
+                f"{place} is a relative path, which Envoy takes from its own working directory",
+                "begin it with /",
             )
 
 
-def _sharing(settings: Settings) -> Iterator[str]:
+def _keys(settings: Settings) -> Iterator[Finding]:
+    if fast_path(settings) and not key_servers(settings):
+        yield warning(
+            "gateway.keys",
+            "is not set, and gateway.processors is, so the keys of assertions stand in Envoy's configuration and a new secret needs a new one",
+            "list the admin address of each machine",
+        )
+    if len(settings.ring()) > _RING:
+        yield warning(
+            "secret",
+            f"the ring has {len(settings.ring())} keys",
+            "leave out those that have not been the first for session.idle, and 2 h at least",
+        )
+
+
+def _front(settings: Settings) -> Iterator[Finding]:
+    gateway = settings.gateway
+    https = gateway.url.startswith("https://")
+    if https and gateway.tls is None and gateway.trusted_hops == 0:
+        yield warning(
+            "gateway.url",
+            f"begins with https://, but there is neither tls nor trusted_hops; applications are told X-Forwarded-Proto: http, and {'all clients share the limit of one address' if limited(settings) else 'all clients have one address'}",
+            "set tls, or trusted_hops to the number of proxies in front",
+        )
+    if gateway.hsts and not https:
+        yield warning(
+            "gateway.hsts", "is not sent, since gateway.url does not begin with https://", "leave it out, or have TLS"
+        )
+    if not https and not is_loopback(urlsplit(gateway.url).hostname or ""):
+        yield warning(
+            "gateway.url",
+            f"{gateway.url} is plain http off loopback: sessions can be read, cookies planted on the way",
+            "use https",
+        )
+
+
+def _applications(settings: Settings) -> Iterator[Finding]:
+    for name, application in settings.applications.items():
+        if application.path_prefix in application.public_paths:
+            yield warning(
+                f"applications.{name}.public_paths",
+                f"{application.path_prefix} is all of it, so nobody ever has to sign in",
+                "leave it out, or say exclude: true where that is meant",
+            )
+
+
+def _sharing(settings: Settings) -> Iterator[Finding]:
     """An upstream that two applications share may take a path of the one for a path of the other, which asks more of a user."""
     beside = [served(settings, host) for host in [*hosts(settings), "*"]]
     for name, one in settings.applications.items():
@@ -132,26 +146,28 @@ def _sharing(settings: Settings) -> Iterator[str]:
                 continue
             together = any(name in names and other in names for names in beside)
             if one.dot_segments == "keep" and (together or one.exclude):
-                yield (
-                    f"applications.{name}.dot_segments: keeps what the upstream of {other}, {another.upstream}, may read as ..: "
-                    f"such a path may reach what {other} protects, without {' and '.join(asks)}; leave dot_segments out"
+                yield warning(
+                    f"applications.{name}.dot_segments",
+                    f"keeps what the upstream of {other}, {another.upstream}, may read as ..: such a path may reach what {other} protects, without {' and '.join(asks)}",
+                    "leave dot_segments out",
                 )
             if together and one.upstream_paths == "folds" and (found := overlap(settings, name, other)):
                 yield _overlapping(settings, found)
             elif not together and one.exclude and one.path_prefix == "/":
-                yield (
-                    f"applications.{name}: is all of the upstream of {other} without its login, on another host; "
-                    f"give it an upstream of its own, or say the public_paths of {other}"
+                yield warning(
+                    f"applications.{name}",
+                    f"is all of the upstream of {other} without its login, on another host",
+                    f"give it an upstream of its own, or say the public_paths of {other}",
                 )
 
 
-def _overlapping(settings: Settings, found: Overlap) -> str:
+def _overlapping(settings: Settings, found: Overlap) -> Finding:
     outer, inner = settings.applications[found.outer], settings.applications[found.inner]
     if not found.segments:
-        return (
-            f"applications.{found.outer}.path_prefix: an upstream that folds reads {outer.path_prefix} as {inner.path_prefix} of "
-            f"{found.inner}, which also asks for {' and '.join(found.asks)}, and no refusal keeps the two apart; give one of them another "
-            "path or an upstream of its own, or set upstream_paths: exact where it does not fold"
+        return warning(
+            f"applications.{found.outer}.path_prefix",
+            f"an upstream that folds reads {outer.path_prefix} as {inner.path_prefix} of {found.inner}, which also asks for {' and '.join(found.asks)}, and no refusal keeps the two apart",
+            "give one of them another path or an upstream of its own, or set upstream_paths: exact where it does not fold",
         )
     what = "is all of the upstream" if outer.path_prefix == "/" else f"has, from {outer.path_prefix} on, the upstream"
     without = " without its login" if outer.exclude else f", which also asks for {' and '.join(found.asks)}"
@@ -163,61 +179,69 @@ def _overlapping(settings: Settings, found: Overlap) -> str:
     if outer.exclude:
         refused += ", and the split is as good as that list"
         remedy = remedy.replace(", or", f", say its public_paths instead of {found.outer}, or")
-    return f"applications.{found.outer}: {what} of {found.inner}{without}, {refused}; {remedy}"
+    return warning(f"applications.{found.outer}", f"{what} of {found.inner}{without}, {refused}", f"{remedy}")
 
 
-def _limits(settings: Settings) -> Iterator[str]:
+def _limits(settings: Settings) -> Iterator[Finding]:
     limits = settings.limits
     lanes = (limits.callback, limits.login, limits.lookup, limits.refresh, limits.logout, limits.provider_logout)
     held = sum(lanes)
     if held >= limits.streams:
-        yield (
-            f"limits.streams: {limits.streams} leaves nothing beside callback, login, lookup, refresh and both logouts, {held} together: "
-            f"when those lanes are full, everybody gets 503; raise it above {held}, or lower those"
+        yield warning(
+            "limits.streams",
+            f"{limits.streams} leaves nothing beside callback, login, lookup, refresh and both logouts, {held} together: when those lanes are full, everybody gets 503",
+            f"raise it above {held}, or lower those",
         )
     if limits.per_provider > limits.callback:
-        yield (
-            f"limits.per_provider: {limits.per_provider} is never reached, since limits.callback, {limits.callback}, is for all "
-            f"providers; lower it to {limits.callback} or less"
+        yield warning(
+            "limits.per_provider",
+            f"{limits.per_provider} is never reached, since limits.callback, {limits.callback}, is for all providers",
+            f"lower it to {limits.callback} or less",
         )
     elif limits.per_provider == limits.callback and len(settings.providers) > 1:
-        yield (
-            f"limits.per_provider: is all of limits.callback, {limits.callback}, so one slow provider stops the logins of "
-            f"the other {len(settings.providers) - 1}; lower it, to {limits.callback // 2} for example"
+        yield warning(
+            "limits.per_provider",
+            f"is all of limits.callback, {limits.callback}, so one slow provider stops the logins of the other {len(settings.providers) - 1}",
+            f"lower it, to {limits.callback // 2} for example",
         )
     if limits.connects > limits.per_provider:
-        yield (
-            f"limits.connects: {limits.connects} is more than limits.per_provider, {limits.per_provider}, lets through; "
-            "lower it"
+        yield warning(
+            "limits.connects",
+            f"{limits.connects} is more than limits.per_provider, {limits.per_provider}, lets through",
+            "lower it",
         )
 
 
-def _descriptors(settings: Settings, available: int) -> Iterator[str]:
+def _descriptors(settings: Settings, available: int) -> Iterator[Finding]:
     """A held callback has a connection to its provider, and so has whatever else waits for one."""
     limits = settings.limits
     callbacks = min(limits.callback, limits.per_provider * max(len(settings.providers), 1))
     needed = callbacks + limits.streams // STREAMS_PER_CONNECTION + _SPARE
     if available != resource.RLIM_INFINITY and needed > available:
-        yield (
-            f"limits.callback: {callbacks} logins at once need about {needed} file descriptors, and this process may have "
-            f"{available}; raise that (ulimit -Hn, LimitNOFILE=), or lower limits.callback or limits.per_provider"
+        yield warning(
+            "limits.callback",
+            f"{callbacks} logins at once need about {needed} file descriptors, and this process may have {available}",
+            "raise that (ulimit -Hn, LimitNOFILE=), or lower limits.callback or limits.per_provider",
         )
 
 
-def _timeouts(settings: Settings) -> Iterator[str]:
+def _timeouts(settings: Settings) -> Iterator[Finding]:
     timeouts = settings.timeouts
     if timeouts.drain < timeouts.longest_held:
-        yield (
-            f"timeouts.drain: {timeouts.drain:g} s is less than a held request may take, {timeouts.longest_held:g} s "
-            f"(timeouts.callback, twice timeouts.call): a restart cuts logins off; raise it to {timeouts.longest_held:g} s"
+        yield warning(
+            "timeouts.drain",
+            f"{timeouts.drain:g} s is less than a held request may take, {timeouts.longest_held:g} s (timeouts.callback, twice timeouts.call): a restart cuts logins off",
+            f"raise it to {timeouts.longest_held:g} s",
         )
     if timeouts.call > timeouts.callback:
-        yield (
-            f"timeouts.call: {timeouts.call:g} s is more than a whole callback may take, timeouts.callback: "
-            f"{timeouts.callback:g} s; a callback makes two calls one after the other; lower it"
+        yield warning(
+            "timeouts.call",
+            f"{timeouts.call:g} s is more than a whole callback may take, timeouts.callback: {timeouts.callback:g} s; a callback makes two calls one after the other",
+            "lower it",
         )
     if timeouts.connect >= timeouts.call:
-        yield (
-            f"timeouts.connect: {timeouts.connect:g} s leaves nothing of timeouts.call, {timeouts.call:g} s, for an answer; "
-            "lower it"
+        yield warning(
+            "timeouts.connect",
+            f"{timeouts.connect:g} s leaves nothing of timeouts.call, {timeouts.call:g} s, for an answer",
+            "lower it",
         )

@@ -13,6 +13,7 @@ import httpx
 
 from extproc.checks.browser import Browser, Hop, without_values
 from extproc.checks.findings import Finding, error, ok, warning
+from extproc.core.endpoints import CALLBACK, LOGIN, url_of
 from extproc.core.http import CookieNames
 from extproc.settings import Settings
 
@@ -78,7 +79,7 @@ def _begin(settings: Settings, name: str, browser: Browser, part: str) -> Iterat
     """The gateway's answer to a navigation; the address of the provider, where it is right."""
     start = settings.url(name)
     if settings.applications[name].path_prefix in settings.applications[name].public_paths:
-        start += "oauth2/login"
+        start = url_of(start, LOGIN)
     landing = browser.open(start, follow=False)
     yield _hop(landing.hops[0])
     answer, trace = landing.answer, landing.hops[0].trace_id
@@ -134,7 +135,7 @@ def _wrong(settings: Settings, name: str, location: str, answer: httpx.Response)
     wanted = {
         "response_type": "code",
         "client_id": provider.client_id,
-        "redirect_uri": f"{settings.url(name)}oauth2/callback",
+        "redirect_uri": url_of(settings.url(name), CALLBACK),
         "code_challenge_method": "S256",
     }
     for key, value in wanted.items():
@@ -155,7 +156,7 @@ def _wrong(settings: Settings, name: str, location: str, answer: httpx.Response)
 
 
 def _at_provider(settings: Settings, name: str, browser: Browser, location: str, part: str) -> Iterator[Hop | Finding]:
-    callback = f"{settings.url(name)}oauth2/callback"
+    callback = url_of(settings.url(name), CALLBACK)
     for _ in range(HOPS):
         if location.partition("?")[0] == callback:
             yield _came_back(settings, name, location, part)
@@ -183,7 +184,7 @@ def _came_back(settings: Settings, name: str, location: str, part: str) -> Findi
 def _page(settings: Settings, name: str, answer: httpx.Response, part: str) -> Finding:
     """Providers say what is wrong with a client in a page of their own, each in its words."""
     client = settings.providers[str(settings.applications[name].provider)].client_id
-    callback, status, text = f"{settings.url(name)}oauth2/callback", answer.status_code, answer.text[:200_000]
+    callback, status, text = url_of(settings.url(name), CALLBACK), answer.status_code, answer.text[:200_000]
     if status < 400 and _FORM.search(text):
         return ok(part, "the provider shows its login page")
     if _REDIRECT.search(text):

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 from extproc import envoyconfig
 from extproc.checks.findings import Finding, error, ok, warning
+from extproc.checks.lint import lint
 from extproc.core.assertion import key_id
+from extproc.core.endpoints import BACKCHANNEL_LOGOUT, CALLBACK, FRONTCHANNEL_LOGOUT, SIGNED_OUT, url_of
 from extproc.settings import Settings
 
 
@@ -12,10 +14,7 @@ def configured(settings: Settings) -> Iterator[Finding]:
     applications, providers = len(settings.applications), len(settings.providers)
     yield ok("settings", f"{applications} applications, {providers} providers")
     yield ok("secret", _ring(settings))
-    for line in envoyconfig.warnings(settings):
-        part, _, what = line.partition(": ")
-        what, _, remedy = what.rpartition("; ")
-        yield warning(part, what, remedy)
+    yield from lint(settings)
     if settings.worker_count > 1:
         yield ok(
             "workers", f"{settings.worker_count} workers, at {', '.join(str(listen) for listen in settings.listens)}"
@@ -52,8 +51,8 @@ def registration(settings: Settings) -> Iterator[str]:
     for name in settings.protected:
         application = settings.applications[name]
         yield f"register at provider {application.provider}, for application {name}:"
-        yield f"  redirect_uri              {settings.url(name)}oauth2/callback"
-        yield f"  post_logout_redirect_uri  {settings.url(name)}oauth2/signed-out"
+        yield f"  redirect_uri              {url_of(settings.url(name), CALLBACK)}"
+        yield f"  post_logout_redirect_uri  {url_of(settings.url(name), SIGNED_OUT)}"
         if settings.providers[str(application.provider)].backchannel_logout:
-            yield f"  backchannel_logout_uri    {settings.url(name)}oauth2/backchannel-logout"
-        yield f"  frontchannel_logout_uri   {settings.url(name)}oauth2/frontchannel-logout"
+            yield f"  backchannel_logout_uri    {url_of(settings.url(name), BACKCHANNEL_LOGOUT)}"
+        yield f"  frontchannel_logout_uri   {url_of(settings.url(name), FRONTCHANNEL_LOGOUT)}"

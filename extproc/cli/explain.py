@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from extproc.addresses import reachable
-from extproc.admin.traces import trace_id_in
 from extproc.core.reasons import REASONS
 from extproc.explain.request import Asked, explain
+from extproc.explain.session import find
 from extproc.explain.trace import Chapter, NoStory, from_admin, from_jaeger
 from extproc.settings import Settings
 from extproc.traces import Summary, duration, render
+from extproc.traces.ids import trace_id_in
 from extproc.traces.tree import failed
 
 ROLES = {"redirect": "redirect to the provider", "callback": "callback", "page": "page"}
@@ -47,7 +48,7 @@ def _request(settings: Settings, parsed: argparse.Namespace, url: str) -> int:
     ]
     if cookies := [_cookie(each) for each in parsed.cookie]:
         headers.append(("cookie", "; ".join(cookies)))
-    for step in explain(settings, Asked(parsed.method.upper(), url, tuple(headers))):
+    for step in explain(settings, Asked(parsed.method.upper(), url, tuple(headers)), find):
         print(_plain(f"{'→' if step.verdict else '·'} {step.what}"))
         if step.remedy:
             print(_folded(step.remedy))

@@ -155,7 +155,7 @@ def _explain(parsed: argparse.Namespace) -> int:
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    from extproc.runtime.service import forbid_core_files
+    from extproc.runtime.rlimits import forbid_core_files
 
     forbid_core_files()
     source = Source(parsed.config, partial(_over, parsed))

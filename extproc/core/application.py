@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from extproc.core.assertion import LASTS, AssertionProfile, Header, mint
 from extproc.core.assertion import max_age as assertion_max_age
+from extproc.core.endpoints import ENDPOINTS
 from extproc.core.http import Cookie, CookieNames, origin
 from extproc.core.oidc.claims import Claims, header_value
 from extproc.core.oidc.client import Client
@@ -46,7 +47,7 @@ class Application:
     @cached_property
     def endpoints(self) -> str:
         """What the paths of our own endpoints begin with."""
-        return self.path_prefix + "oauth2/"
+        return self.path_prefix + ENDPOINTS
 
     @cached_property
     def all_endpoints(self) -> tuple[str, ...]:

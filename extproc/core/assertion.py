@@ -16,7 +16,8 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from extproc.core.sealing import Key, KeyRing, b64encode, to_json
+from extproc.core.encoding import b64encode, to_json
+from extproc.core.sealing import Key, KeyRing
 
 ALG = "EdDSA"
 MAX_BYTES = (

@@ -19,13 +19,13 @@ The rules, in the order in which they are looked at:
    touches no cookie. Logout asks first, whatever is not certainly the user's own; what a browser asks ahead of time is refused, so that it
    asks again when the user comes. A provider's front-channel logout is a frame and nothing else.
 
-A decision is an Answer, or a Step: something that needs IO, which relying_party.py carries out and which ends in an Answer.
+A decision is an Answer, or a Step: something that needs IO, which relying_party/relying_party.py carries out and which ends in an Answer.
 Refusals are raised as OIDCError and become an Answer in one place, refusals.py.
 """
 
-from extproc.core import sessions_page
+from extproc.core import endpoints, sessions_page
 from extproc.core.application import Application
-from extproc.core.decisions import Authenticate, Continue, Decision, EndSession, Exchange, Own, Page, Refresh, Respond
+from extproc.core.decisions import Authenticate, Continue, Decision, EndSession, Exchange, Own, Refresh, Respond
 from extproc.core.errors import (
     AccessTokenExpired,
     CrossSiteLogout,
@@ -36,9 +36,11 @@ from extproc.core.errors import (
     UserNavigationRequired,
 )
 from extproc.core.http import Request, parameters
-from extproc.core.login import AuthorizationResponse, pending_of, return_target
+from extproc.core.login import pending_of, return_target
 from extproc.core.logout import expired, may_post
 from extproc.core.navigation import is_prefetch, is_user_navigation
+from extproc.core.oidc.authorization import AuthorizationResponse
+from extproc.core.page import Page
 from extproc.core.provider_logout import front_channel
 from extproc.core.refresh import AUTHORIZATION, bearer, due, renewable
 from extproc.core.session import Session
@@ -81,21 +83,21 @@ def endpoint(  # noqa: PLR0911 - one for each endpoint
     """Our own endpoints."""
     name = request.path.removeprefix(application.endpoints)
     if request.host != application.host:
-        if name == "login" and is_user_navigation(request, explicit=True):
+        if name == endpoints.LOGIN and is_user_navigation(request, explicit=True):
             return _to_own_host(application, request)
         raise NoSuchEndpoint
     match name:
-        case "callback":
+        case endpoints.CALLBACK:
             return callback(application, request, session, now)
-        case "login":
+        case endpoints.LOGIN:
             return login(application, request, session, now)
-        case "logout":
+        case endpoints.LOGOUT:
             return logout(application, request, session)
-        case "frontchannel-logout":
+        case endpoints.FRONTCHANNEL_LOGOUT:
             return front_channel(application, request, session)
-        case sessions_page.PATH:
+        case endpoints.SESSIONS:
             return own(application, request, session, now)
-        case "signed-out" | "userinfo":
+        case endpoints.SIGNED_OUT | endpoints.USERINFO:
             return _told(application, request, session, now)
         case _:
             raise NoSuchEndpoint
@@ -103,7 +105,7 @@ def endpoint(  # noqa: PLR0911 - one for each endpoint
 
 def _told(application: Application, request: Request, session: Session | None, now: int) -> Respond:
     """What needs no more than what is known: the page after a logout, and who is signed in."""
-    if request.path == application.endpoints + "signed-out":
+    if request.path == application.endpoints + endpoints.SIGNED_OUT:
         page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
         return Respond(200, "signed_out_page", page=page)
     _only(request, "GET", "HEAD")
@@ -195,7 +197,9 @@ def logout(application: Application, request: Request, session: Session | None) 
     if is_prefetch(request):
         raise UserNavigationRequired
     if request.method == "GET" and not is_user_navigation(request, certain=True):
-        page = Page("Sign out?", "Do you want to sign out?", f"{application.endpoints}logout", "Sign out", posts=True)
+        page = Page(
+            "Sign out?", "Do you want to sign out?", application.endpoints + endpoints.LOGOUT, "Sign out", posts=True
+        )
         return Respond(200, "logout_confirmation", page=page)
     return EndSession(session, expired(application, request))
 
@@ -208,7 +212,7 @@ def own(application: Application, request: Request, session: Session | None, now
     if session is None or not session.sufficient(application, now):
         if request.method != "POST" and is_user_navigation(request):
             gone = expired(application, request) if session is None else ()
-            return Authenticate(application.endpoints + sessions_page.PATH, gone)
+            return Authenticate(application.endpoints + endpoints.SESSIONS, gone)
         raise LoginRequired if session is None else application.demand.insufficient()
     if request.method != "POST":
         return sessions_page.shown(session, request)
@@ -227,7 +231,7 @@ def _to_own_host(application: Application, request: Request) -> Respond:
 
 def return_target_or_endpoint(application: Application, request: Request) -> str:
     """The same target on the application's own host; login keeps its query."""
-    if request.path == application.endpoints + "login":
+    if request.path == application.endpoints + endpoints.LOGIN:
         return request.target if request.target.isascii() and request.target.isprintable() else request.path
     return return_target(application, request.target)
 

@@ -5,7 +5,8 @@ from typing import assert_never
 
 from extproc.core.assertion import Header
 from extproc.core.http import Cookie
-from extproc.core.login import AuthorizationResponse, PendingAuthorization
+from extproc.core.oidc.authorization import AuthorizationResponse, PendingAuthorization
+from extproc.core.page import Page
 from extproc.core.session import Session
 
 
@@ -20,30 +21,6 @@ class Continue:
     touch: Session | None = None  # write down that it is in use
     lasts: int | None = None  # seconds that the request may take in all
     session: Session | None = field(default=None, repr=False)  # whose request it is
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One thing of several on a page, with what is known of it, and a button that POSTs."""
-
-    title: str
-    facts: tuple[tuple[str, str], ...]
-    link: str = field(repr=False)  # holds what proves that the page was ours
-    link_text: str
-    badge: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a page of ours says; rendered at the edge, as HTML or, where HTML is not asked for, as a problem document (RFC 9457)."""
-
-    title: str
-    text: str
-    link: str
-    link_text: str
-    posts: bool = False  # the link is a form's button that POSTs
-    cards: tuple[Card, ...] = ()
-    back: str = ""  # where a second, plain link leads: the application
 
 
 @dataclass(frozen=True, slots=True)

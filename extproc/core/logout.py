@@ -3,6 +3,7 @@
 from urllib.parse import urlencode
 
 from extproc.core.application import Application
+from extproc.core.endpoints import SIGNED_OUT
 from extproc.core.http import Cookie, Request
 from extproc.core.navigation import is_report
 from extproc.core.oidc.metadata import ProviderMetadata
@@ -27,7 +28,7 @@ def end_session_url(application: Application, metadata: ProviderMetadata, sessio
 
 def signed_out_url(application: Application) -> str:
     """The local page after a logout; register it at the provider as a post_logout_redirect_uri."""
-    return f"{application.origin}{application.endpoints}signed-out"
+    return application.origin + application.endpoints + SIGNED_OUT
 
 
 def may_post(application: Application, request: Request) -> bool:

@@ -1,6 +1,6 @@
 """When a session's tokens are due to be renewed, and what becomes of it by the answer (OpenID Connect Core section 12).
 
-Pure values; refreshing.py carries it out.
+Pure values; relying_party/refresh.py carries it out.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 
 from extproc.core.application import Application
 from extproc.core.assertion import Header
+from extproc.core.encoding import b64decode
 from extproc.core.errors import InvalidIDToken
 from extproc.core.oidc.claims import Claims, parse_object
 from extproc.core.oidc.id_token import (
@@ -21,7 +22,6 @@ from extproc.core.oidc.id_token import (
 )
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.token import RefreshResponse
-from extproc.core.sealing import b64decode
 from extproc.core.session import Session
 
 AUTHORIZATION = "authorization"

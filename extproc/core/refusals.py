@@ -5,10 +5,12 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from extproc.core.application import Application
-from extproc.core.decisions import Page, Respond
+from extproc.core.decisions import Respond
+from extproc.core.endpoints import LOGIN, url_of
 from extproc.core.errors import InsufficientAuthentication, LoginRequired, OIDCError
 from extproc.core.http import Cookie, Request
 from extproc.core.login import return_target
+from extproc.core.page import Page
 
 
 def respond(
@@ -18,7 +20,7 @@ def respond(
     home = application.url if application is not None else "/"
     login_url = None
     if isinstance(error, LoginRequired) and application is not None:
-        login_url = home + "oauth2/login"
+        login_url = url_of(home, LOGIN)
     return Respond(
         error.status,
         error.reason,
@@ -82,7 +84,7 @@ def retry_login(application: Application, respond: Respond, return_to: str) -> R
     """The same answer with a link that starts the login again for the page that was wanted."""
     if respond.page is None:
         return respond
-    link = f"{application.url}oauth2/login{_returning(return_to)}"
+    link = url_of(application.url, LOGIN) + _returning(return_to)
     return replace(respond, page=replace(respond.page, link=link, link_text="Try again"))
 
 

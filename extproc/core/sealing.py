@@ -11,8 +11,6 @@ Layout, base64url without padding: version 1 byte | key id 4 | salt 32 | AES-256
 import base64
 import binascii
 import hmac
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,29 +18,12 @@ from functools import cached_property
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from extproc.core.encoding import b64decode, b64encode
+
 VERSION = b"\x01"
 ENTROPY = 44
 _HEAD = 1 + 4 + ENTROPY
 _TAG = 16
-_ALPHABET = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
-
-
-to_json = json.JSONEncoder(separators=(",", ":")).encode  # one for all: json.dumps makes an encoder for each call
-
-
-def b64encode(data: bytes) -> str:
-    """base64url without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def b64decode(text: str) -> bytes:
-    """The reverse, strict: alphabet, no padding, no stray bits. Raises ValueError."""
-    if not _ALPHABET.fullmatch(text) or len(text) % 4 == 1:
-        raise ValueError("not base64url")
-    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if b64encode(data) != text:
-        raise ValueError("not canonical base64url")
-    return data
 
 
 def expand(key: bytes, info: bytes, length: int = 32) -> bytes:

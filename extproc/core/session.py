@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from extproc.core.application import Application
+from extproc.core.encoding import b64encode
 from extproc.core.http import Request
-from extproc.core.login import MAX_PLANTED, PendingAuthorization
+from extproc.core.login import MAX_PLANTED
+from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.id_token import UserInfo, claims_of, verify_id_token
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.token import TokenResponse
-from extproc.core.sealing import KeyRing, b64encode
+from extproc.core.sealing import KeyRing
 from extproc.core.session_index import sid_tags, subject_tags
 
 ID_BYTES = 32

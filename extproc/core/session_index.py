@@ -9,7 +9,8 @@ import json
 from dataclasses import dataclass
 
 from extproc.core.device import Device
-from extproc.core.sealing import KeyRing, Label, to_json
+from extproc.core.encoding import to_json
+from extproc.core.sealing import KeyRing, Label
 
 FORMAT = 1
 TAG_BYTES = 32

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from extproc.core.application import Application
 from extproc.core.device import Device
+from extproc.core.encoding import b64decode, b64encode, to_json
 from extproc.core.errors import SessionTooLarge
 from extproc.core.oidc.claims import Claims, number
-from extproc.core.sealing import ENTROPY, Label, b64decode, b64encode, to_json
+from extproc.core.sealing import ENTROPY, Label
 from extproc.core.session import Session, SessionId
 from extproc.core.session_index import TAG_BYTES, IndexEntry, seal_entry, written_tags
 

@@ -7,110 +7,28 @@ A button's address has the handle of a sign-in, which is no secret, and a token 
 ours: sealed with its id, and good for an hour.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from extproc.core.application import Application
-from extproc.core.decisions import Card, EndOwn, Page, ShowOwn
+from extproc.core.decisions import EndOwn, ShowOwn
 from extproc.core.device import Device
+from extproc.core.encoding import to_json
+from extproc.core.endpoints import LOGOUT, SESSIONS
 from extproc.core.http import Request, parameters
 from extproc.core.logout import expired
-from extproc.core.sealing import KeyRing, Label, to_json
-from extproc.core.session import Session, handle_of
-from extproc.core.session_index import IndexEntry, open_entry
-from extproc.core.session_record import Record
+from extproc.core.page import Card, Page
+from extproc.core.sealing import Label
+from extproc.core.session import Session
+from extproc.core.session_list import SignIn
 
-PATH = "sessions"
 OTHERS, EVERYWHERE = "others", "everywhere"
 FORM_LIFE = 3600  # seconds
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 # -- what is known --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A session by its outer layer. Times are seconds since the epoch."""
-
-    key: bytes
-    entry: IndexEntry
-    used: int
-    expires: int
-
-
-def known(ring: KeyRing, record: Record) -> Known | None:
-    """None: a record of before there was an index, or of another gateway's key."""
-    entry = open_entry(ring, record.key, record.index)
-    return Known(record.key, entry, record.touched, record.expires) if entry is not None else None
-
-
-def living(application: Application, records: Iterable[Record], now: int) -> tuple[Known, ...]:
-    """Those of this application's provider that were not left idle for too long, in no order."""
-    found = (known(application.ring, record) for record in records)
-    return tuple(
-        each
-        for each in found
-        if each is not None
-        and each.entry.issuer == application.client.issuer
-        and now < min(each.expires, each.used + application.session_idle)
-    )
-
-
-def surplus(application: Application, records: Iterable[Record], now: int) -> tuple[bytes, ...]:
-    """The keys of those sessions of a user at this application that are more than it allows: the oldest.
-
-    Every process finds the same ones, whatever else is beginning: two logins at once never end each other.
-    """
-    if application.sessions_per_user is None:
-        return ()
-    here = [each for each in living(application, records, now) if each.entry.application == application.name]
-    newest_first = sorted(here, key=lambda each: (each.entry.created, each.key), reverse=True)
-    return tuple(each.key for each in newest_first[application.sessions_per_user :])
-
-
-@dataclass(frozen=True, slots=True)
-class SignIn:
-    """What a user takes for one session: the records that end together. this: the browser that asks is among them."""
-
-    handle: str
-    keys: tuple[bytes, ...]
-    sid: str | None  # None: only these records
-    applications: tuple[str, ...]
-    device: Device
-    created: int
-    used: int
-    expires: int
-    this: bool
-
-
-def sign_ins(application: Application, session: Session, records: Iterable[Record], now: int) -> tuple[SignIn, ...]:
-    """This one first, then by last use."""
-    groups: dict[str, list[Known]] = defaultdict(list)
-    for each in living(application, records, now):
-        sid = each.entry.sid if application.logout_everywhere else None
-        groups[f"sid {sid}" if sid is not None else f"key {each.key.hex()}"].append(each)
-    found = [_sign_in(application, session, group) for group in groups.values()]
-    return tuple(sorted(found, key=lambda each: (not each.this, -each.used, each.handle)))
-
-
-def _sign_in(application: Application, session: Session, group: Sequence[Known]) -> SignIn:
-    oldest_first = sorted(group, key=lambda each: (each.entry.created, each.key))
-    latest = max(group, key=lambda each: each.used)
-    return SignIn(
-        handle_of(oldest_first[0].key),
-        tuple(each.key for each in oldest_first),
-        oldest_first[0].entry.sid if application.logout_everywhere else None,
-        tuple(sorted({each.entry.application for each in group})),
-        latest.entry.device,
-        oldest_first[0].entry.created,
-        latest.used,
-        max(each.expires for each in group),
-        session.id.key in {each.key for each in group},
-    )
 
 
 # -- what was asked for ---------------------------------------------------------------------------------------------
@@ -195,11 +113,11 @@ def page_of_one(
 
 def address(application: Application, *, stale: bool = False) -> str:
     """The page's own."""
-    return f"{application.origin}{application.endpoints}{PATH}{'?stale' if stale else ''}"
+    return f"{application.origin}{application.endpoints}{SESSIONS}{'?stale' if stale else ''}"
 
 
 def _ending(application: Application, which: str, token: str) -> str:
-    return f"{application.endpoints}{PATH}?{urlencode({'end': which, 'form': token})}"
+    return f"{application.endpoints}{SESSIONS}?{urlencode({'end': which, 'form': token})}"
 
 
 def _card(application: Application, one: SignIn, token: str, now: int) -> Card:
@@ -212,7 +130,7 @@ def _card(application: Application, one: SignIn, token: str, now: int) -> Card:
     )
     title = one.device.agent or "A device that is not known"
     if one.this:
-        return Card(title, facts, f"{application.endpoints}logout", "Sign out", "This one")
+        return Card(title, facts, application.endpoints + LOGOUT, "Sign out", "This one")
     return Card(title, facts, _ending(application, one.handle, token), "End")
 
 

@@ -22,7 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from extproc.addresses import Address
-from extproc.admin.app import serve
+from extproc.admin.http_server import serve
 from extproc.demo.spans import tracer
 
 STYLE = (Path(__file__).parent / "templates" / "app.css").read_text()

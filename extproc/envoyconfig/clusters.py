@@ -135,7 +135,7 @@ def _processor(settings: Settings) -> Cluster:
 
 
 def _health_check(settings: Settings) -> HealthCheck:
-    """How a worker that is about to go is left in time (server.py, `leave`), and one that is dead is passed over.
+    """How a worker that is about to go is left in time (ext_proc/servicer.py, `leave`), and one that is dead is passed over.
 
     grpc.health.v1: NOT_SERVING counts at once, and so does a refused connection; one that only answers late is not out
     before it would be too late for its requests as well. With a single processor there is nobody else to call, and

@@ -29,11 +29,13 @@ from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
 )
 
 from extproc.addresses import Address as Where
-from extproc.envoyconfig.access_log import access_log, local_replies, tracing
+from extproc.envoyconfig.access_log import access_log
 from extproc.envoyconfig.builders import file, pack, seconds
 from extproc.envoyconfig.clusters import address
 from extproc.envoyconfig.filters.chain import clean, filters
+from extproc.envoyconfig.local_reply import local_replies
 from extproc.envoyconfig.routes import hosts, keeps_escaped_slashes, route_configuration
+from extproc.envoyconfig.tracing import tracing
 from extproc.settings import TLS, Settings
 
 _BUFFER = 1 << 17  # bytes a connection may hold in memory each way

@@ -46,9 +46,7 @@ from envoy_data_plane.google.protobuf import Any, Struct
 from extproc.contract import (
     APPLICATION,
     APPLICATION_KEY,
-    BACKCHANNEL_LOGOUT,
     CACHE_CONTROL,
-    ENDPOINTS,
     LIVE,
     MORE_COOKIES,
     NAMESPACE,
@@ -56,6 +54,7 @@ from extproc.contract import (
     SET_COOKIE,
 )
 from extproc.contract import COOKIES as OURS
+from extproc.core.endpoints import BACKCHANNEL_LOGOUT, ENDPOINTS
 from extproc.envoyconfig import regexes
 from extproc.envoyconfig.builders import ADD, header, pack, regex, seconds
 from extproc.envoyconfig.clusters import application_cluster
@@ -72,7 +71,8 @@ from extproc.envoyconfig.direct import (
     unasked,
     unlisted,
 )
-from extproc.envoyconfig.filters.chain import ASSERTION, COOKIES, DECIDE, LIMIT, processing_mode
+from extproc.envoyconfig.filters.chain import ASSERTION, COOKIES, DECIDE, LIMIT
+from extproc.envoyconfig.filters.ext_proc import processing_mode
 from extproc.envoyconfig.filters.jwt_authn import asserted
 from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.filters.lua_cookies import keeping

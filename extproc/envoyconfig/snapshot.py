@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from betterproto2 import Casing
+
+from extproc import envoyconfig
 from extproc.envoyconfig.tree import Tree, at, branch, items, kind, plain, within
+from extproc.settings import Settings
 
 HCM = "HttpConnectionManager"
 
@@ -103,3 +107,7 @@ def _fronts(listener: Tree, routes: dict[str, Tree]) -> Iterator[Front]:
                 yield Front(
                     str(listener.get("name", place)), place, manager, branch(manager, "route_config") or by_name
                 )
+
+
+def generated(settings: Settings) -> Seen:
+    return read(envoyconfig.bootstrap(settings).to_dict(casing=Casing.SNAKE))

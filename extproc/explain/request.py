@@ -2,12 +2,12 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import urljoin, urlsplit
 
-from extproc.checks.envoy import generated
+from extproc.contract import FORWARDED
 from extproc.core.application import Application
 from extproc.core.decide import decide
 from extproc.core.decisions import (
@@ -29,11 +29,12 @@ from extproc.core.http import Request
 from extproc.core.navigation import is_prefetch, is_user_navigation
 from extproc.core.provider_logout import is_back_channel
 from extproc.core.reasons import REASONS
+from extproc.core.session import Session
+from extproc.envoyconfig.snapshot import generated
+from extproc.explain.assertion import asserted
 from extproc.explain.route import Chosen, choose, normalized, refused, remedy
-from extproc.explain.session import Found, asserted, find
-from extproc.ext_proc.codec import FORWARDED
-from extproc.runtime.service import applications
 from extproc.settings import Settings
+from extproc.settings.domain import applications
 
 NAVIGATION = (
     ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
@@ -62,8 +63,23 @@ class Step:
     remedy: str = ""
 
 
-def explain(settings: Settings, asked: Asked) -> Iterator[Step]:
-    """The last step is the verdict."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The session of a request, if it has one. `known` is False where the store could not be read: then nobody knows."""
+
+    session: Session | None
+    said: str
+    known: bool = True
+
+
+FindSession = Callable[[Settings, Application, Request, int], Found]
+
+
+def explain(settings: Settings, asked: Asked, find: FindSession) -> Iterator[Step]:
+    """What would become of a request. The last step is the verdict.
+
+    `find` looks for its session, and reads the store for it: `explain.session.find`.
+    """
     url = urljoin(settings.gateway.url, asked.url)
     headers = asked.headers
     if not any(name in _OWN_WORD for name, _ in headers):
@@ -94,7 +110,7 @@ def explain(settings: Settings, asked: Asked) -> Iterator[Step]:
         return
     application = applications(settings, settings.key_ring())[chosen.application]
     decided_for = Request(application.name, chosen.public, request.method, target, request.authority, request.headers)
-    yield from _decided(settings, application, decided_for, chosen)
+    yield from _decided(settings, application, decided_for, chosen, find)
 
 
 def _cleaned(settings: Settings, headers: tuple[tuple[str, str], ...]) -> Iterator[Step]:
@@ -120,7 +136,9 @@ def _unasked(settings: Settings, chosen: Chosen) -> Step:
     )
 
 
-def _decided(settings: Settings, application: Application, request: Request, chosen: Chosen) -> Iterator[Step]:
+def _decided(
+    settings: Settings, application: Application, request: Request, chosen: Chosen, find: FindSession
+) -> Iterator[Step]:
     now = int(time.time())
     kind = (
         "an endpoint of ours"

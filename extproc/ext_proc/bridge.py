@@ -1,4 +1,4 @@
-"""asyncio and trio in one process: grpc.aio lives on asyncio, the held lane in trio. server.py knows only `Bridge`.
+"""asyncio and trio in one process: grpc.aio lives on asyncio, the held lane in trio. ext_proc/servicer.py knows only `Bridge`.
 
 Two ways, one interface:
 - `guest`: asyncio is the host and trio its guest, by public API of trio alone. A hop is a callback each way; `extproc serve` uses

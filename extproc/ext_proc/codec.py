@@ -11,8 +11,8 @@ from extproc.contract import (
     APPLICATION,
     CACHE_CONTROL,
     CONTINUE,
-    COOKIES,
     DECISION,
+    FORWARDED,
     LANE,
     LIVE,
     MORE_COOKIES,
@@ -23,16 +23,14 @@ from extproc.contract import (
     STREAM_DURATION,
 )
 from extproc.core.decisions import Answer, Continue, Respond
-from extproc.core.http import READ_HEADERS, Request
+from extproc.core.http import Request
 
-# what Envoy forwards, and what the core calls it: of the cookies, ours only
-FORWARDED = {COOKIES if name == "cookie" else name: name for name in READ_HEADERS}
 GRPC_UNAUTHENTICATED, GRPC_UNAVAILABLE = 16, 14
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """The first message of a stream. grpc: the client speaks gRPC, so a refusal needs a grpc-status. live: see live.py."""
+    """The first message of a stream. grpc: the client speaks gRPC, so a refusal needs a grpc-status. live: see ext_proc/live_streams.py."""
 
     request: Request
     end_of_stream: bool

@@ -24,7 +24,7 @@ def options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.server.max_pending_requests", pending),
         ("grpc.server.max_pending_requests_hard_limit", 2 * pending),
         ("grpc.so_reuseport", 0),
-        # Envoy's, with a request after a pause of 1 s (dataplane/clusters.py): grpc takes so many for abuse, and closes
+        # Envoy's, with a request after a pause of 1 s (envoyconfig/clusters.py): grpc takes so many for abuse, and closes
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 500),
         # more than Envoy buffers of a body: what is too large gets our 413

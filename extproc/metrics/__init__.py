@@ -57,7 +57,7 @@ class Metrics(ProcessMetrics):
         self._streams[outcome].inc()
 
     def called(self, provider: str, endpoint: str, outcome: str, seconds: float, span: Span) -> None:
-        """A call to a provider is over; all three names are the settings' or the program's own (calls.py)."""
+        """A call to a provider is over; all three names are the settings' or the program's own (provider/metrics.py)."""
         self._called.labels(provider, endpoint, outcome).inc()
         self._call_seconds.labels(provider, endpoint).observe(seconds, _exemplar(span))
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-from extproc.core.decisions import Card, Page
+from extproc.core.page import Card, Page
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1d2430;--dim:#5b6472;--paper:#f6f7f9;--card:#fff;--line:#dfe3e8;--accent:#1f5fbf;--on:#fff}

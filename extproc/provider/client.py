@@ -31,11 +31,10 @@ from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse, token_error
 from extproc.metrics import Metrics, Reading
 from extproc.metrics import catalogue as the
-from extproc.provider.bodies import Bodies
 from extproc.provider.cache import Cache
 from extproc.provider.http import Answer, Exchanges, client_fault
+from extproc.provider.limits import Bodies, Turnstile
 from extproc.provider.metrics import Call
-from extproc.provider.turnstile import Turnstile
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
 METADATA_FRESH, KEYS_FRESH = 3600.0, 600.0

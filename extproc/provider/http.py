@@ -14,9 +14,7 @@ import trio
 from extproc import background
 from extproc.core.errors import InvalidAnswer, OIDCError, ProviderFailed, ProviderTimeout, ProviderUnreachable
 from extproc.core.oidc.client import FormRequest
-from extproc.provider.bodies import Bodies, Body
-from extproc.provider.limits import Connecting
-from extproc.provider.turnstile import Turnstile
+from extproc.provider.limits import Bodies, Body, Connecting, Turnstile
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
 SHARD = 100  # calls in flight in one httpx pool: its bookkeeping is quadratic

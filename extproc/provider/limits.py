@@ -1,15 +1,103 @@
-"""How many connections to one provider are being made at once, TLS handshakes included. Runs in trio.
+"""What one provider may cost the process: connections that are being made, answers in memory, CPU in one turn of the scheduler.
 
-A burst of logins that all connect at the same moment takes the CPU from everything else, and from the provider. Whoever finds no
-place waits for one, first come first served, inside the deadline of its own call.
+Connections: a burst of logins that all connect at the same moment takes the CPU (TLS handshakes) from everything else, and from
+the provider. A call that finds no place waits for one, first come first served, inside its own deadline.
+
+Memory: one answer has a limit of its own (limits.response_bytes); a thousand logins at a provider that sends all it may would still
+need a gigabyte. So what is beyond the first kilobytes of each, which honest answers never are, comes out of one budget.
+
+CPU: a turn of trio's scheduler runs every task that is ready, and nothing else happens meanwhile: no redirect, no renewal, no 401.
+When a slow provider answers a thousand logins at once, one turn would verify a thousand ID tokens. So every call that comes back
+from a provider passes a turnstile, a few in a turn, and between two turns the event loop has its own.
 """
 
 from collections.abc import Mapping
-from typing import cast
+from types import TracebackType
+from typing import Self, cast
 
 import trio
 
-from extproc.provider.turnstile import Turnstile
+from extproc.core.errors import Overloaded
+
+
+IN_A_TURN = 2  # each is some milliseconds of CPU
+
+
+class Turnstile:
+    """First come, first served. Where nobody waits it costs no turn."""
+
+    def __init__(self, in_a_turn: int = IN_A_TURN) -> None:
+        self._in_a_turn = self._free = in_a_turn
+        self._waiting = trio.lowlevel.ParkingLot()
+        self._turning = False
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a turn."""
+        return len(self._waiting)
+
+    async def __call__(self) -> None:
+        """Returns in this turn while it has room, else in one that has. Cancelled as any wait is."""
+        if self._free > 0 and not self._waiting:
+            self._free -= 1
+            self._turn_soon()
+            return
+        self._turn_soon()
+        await self._waiting.park()
+
+    def _turn_soon(self) -> None:
+        if not self._turning:
+            self._turning = True
+            trio.lowlevel.current_trio_token().run_sync_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turning = False
+        self._free = self._in_a_turn - len(self._waiting.unpark(count=self._in_a_turn))
+        if self._free < self._in_a_turn:
+            self._turn_soon()
+
+
+FREE = 16_384  # bytes of each answer that are not counted
+
+
+MOST = 32_000_000  # bytes of all that is
+
+
+class Bodies:
+    """One for all providers of a process."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most, self.held = most, 0
+
+    def take(self, more: int) -> None:
+        """Raises Overloaded."""
+        if self.held + more > self._most:
+            raise Overloaded(f"the answers of providers that are being read have {self._most} bytes together already")
+        self.held += more
+
+    def give_back(self, held: int) -> None:
+        self.held -= held
+
+
+class Body:
+    """One answer while it is read: `with Body(bodies) as body`. What it was given goes back at the end."""
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies, self._taken = bodies, 0
+        self.data = bytearray()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._bodies.give_back(self._taken)
+
+    def add(self, chunk: bytes) -> None:
+        """Raises Overloaded."""
+        more = max(0, len(self.data) + len(chunk) - FREE) - self._taken
+        self._bodies.take(more)
+        self._taken += more
+        self.data += chunk
 
 
 class Connecting:

@@ -21,13 +21,14 @@ from extproc.core.errors import (
     UnknownKey,
 )
 from extproc.core.http import Cookie, Request
-from extproc.core.login import LIFE, PendingAuthorization, under_way
+from extproc.core.login import under_way
+from extproc.core.oidc.authorization import LIFE, PendingAuthorization
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import TokenResponse, code_grant
 from extproc.core.session import ID_BYTES, Session, SessionId, establish
 from extproc.core.session_index import subject_tags
-from extproc.core.sessions_page import surplus
+from extproc.core.session_list import surplus
 from extproc.provider.client import Provider
 from extproc.relying_party.revocation import give_back
 from extproc.sessions.interfaces import Sessions

@@ -11,16 +11,18 @@ from typing import assert_never
 import trio
 
 from extproc import telemetry
+from extproc.concurrency import finished
 from extproc.core.application import Application
-from extproc.core.decisions import BackChannelLogout, EndSession, FrontChannelLogout, Page, Respond
+from extproc.core.decisions import BackChannelLogout, EndSession, FrontChannelLogout, Respond
 from extproc.core.errors import InvalidLogoutToken, OIDCError, ProviderUnavailable, UnknownKey
 from extproc.core.http import Request, origin
 from extproc.core.login import under_way
 from extproc.core.logout import end_session_url, expired, signed_out_url
-from extproc.core.provider_logout import LogoutToken, verify_logout_token
+from extproc.core.oidc.logout_token import LogoutToken, verify_logout_token
+from extproc.core.page import Page
+from extproc.core.provider_logout import tags_of
 from extproc.core.session import Session
 from extproc.core.session_index import sid_tags
-from extproc.finishing import finished
 from extproc.provider.client import Provider
 from extproc.relying_party.revocation import give_back
 from extproc.sessions.interfaces import Sessions
@@ -136,7 +138,7 @@ class Ending:
             if await self._sessions.buried((token.key,), now):
                 raise InvalidLogoutToken("replayed", "its jti was seen before")
             ended = await self._sessions.end_tagged(
-                token.tags(application.ring), now, now + application.session_lifetime
+                tags_of(token, application.ring), now, now + application.session_lifetime
             )
             # only now: a token that the store kept from being carried out may come again
             await self._sessions.bury(token.key, now, token.expires)

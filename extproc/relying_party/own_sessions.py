@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import assert_never
 
 from extproc import telemetry
-from extproc.core import sessions_page
+from extproc.concurrency import finished
+from extproc.core import session_list, sessions_page
 from extproc.core.application import Application
 from extproc.core.decisions import EndOwn, Own, Respond, ShowOwn
 from extproc.core.device import Device
@@ -15,8 +16,8 @@ from extproc.core.logout import signed_out_url
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session
 from extproc.core.session_index import sid_tags, subject_tags
-from extproc.core.sessions_page import EVERYWHERE, OTHERS, SignIn
-from extproc.finishing import finished
+from extproc.core.session_list import SignIn
+from extproc.core.sessions_page import EVERYWHERE, OTHERS
 from extproc.sessions.interfaces import Sessions
 from extproc.sessions.stored import BEGINNING
 
@@ -80,7 +81,7 @@ class SelfService:
         now = self._now()
         with telemetry.span("store get"):
             records = await self._sessions.tagged(self._subject(application, session), now)
-        return sessions_page.sign_ins(application, session, records, now) if records is not None else None
+        return session_list.sign_ins(application, session, records, now) if records is not None else None
 
     def _subject(self, application: Application, session: Session) -> tuple[bytes, ...]:
         return subject_tags(application.ring, session.issuer, session.subject)

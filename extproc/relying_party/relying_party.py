@@ -40,14 +40,9 @@ from extproc.core.errors import (
     Unavailable,
 )
 from extproc.core.http import Cookie, Request
-from extproc.core.login import (
-    ATTEMPT_BYTES,
-    PendingAuthorization,
-    authorization_url,
-    crowded_out,
-    login_cookie,
-)
+from extproc.core.login import authorization_url, crowded_out, login_cookie
 from extproc.core.logout import expired
+from extproc.core.oidc.authorization import ATTEMPT_BYTES, PendingAuthorization
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.provider_logout import back_channel, is_back_channel
 from extproc.core.refusals import respond, respond_to_provider, retry_callback, retry_login

@@ -1,8 +1,7 @@
-"""The processor with all that it needs, on one address: the same whether it is alone (serve.py) or one of several (worker.py)."""
+"""The processor with all that it needs, on one address: the same whether it is alone (runtime/single.py) or one of several (runtime/worker.py)."""
 
 import asyncio
 import logging
-import resource
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -11,14 +10,9 @@ import trio
 
 from extproc import background, telemetry
 from extproc.addresses import Address
-from extproc.contract import ENDPOINTS
-from extproc.core.application import Application
-from extproc.core.assertion import jwks, key_id
+from extproc.core.assertion import key_id
 from extproc.core.errors import StoreUnavailable
-from extproc.core.oidc.client import Client
 from extproc.core.reasons import REASONS
-from extproc.core.sealing import KeyRing
-from extproc.core.step_up import Demand
 from extproc.ext_proc.admission import KINDS
 from extproc.ext_proc.bridge import Bridge
 from extproc.ext_proc.credentials import Door
@@ -26,101 +20,21 @@ from extproc.ext_proc.server import Listener
 from extproc.ext_proc.servicer import Server
 from extproc.metrics import Metrics, Reading, lag, otlp
 from extproc.metrics import catalogue as the
-from extproc.provider.bodies import Bodies
 from extproc.provider.client import Provider
-from extproc.provider.turnstile import Turnstile
+from extproc.provider.limits import Bodies, Turnstile
 from extproc.relying_party.relying_party import RelyingParty
+from extproc.runtime.rlimits import descriptors
 from extproc.sessions.interfaces import Sessions
-from extproc.settings import ApplicationSettings, Settings
+from extproc.settings import Settings
+from extproc.settings.domain import applications
 
 COUNT_EVERY = 60.0  # seconds between two counts of the sessions
 FINISHED = ("callback", "refresh", "logout", "provider_logout")  # what goes on after its client has left
 
 
-def public_keys(settings: Settings) -> str:
-    """The assertion's key set as JSON."""
-    return jwks(settings.key_ring())
-
-
 def metrics_of(settings: Settings) -> Metrics:
     """The metrics of a process that decides: what their labels may say comes from the settings and the table of reasons."""
     return Metrics(settings.applications, REASONS)
-
-
-def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
-    """The applications that have a login, as the core knows them."""
-    return {
-        name: Application(
-            name=name,
-            url=settings.url(name),
-            hosts=application.hosts,
-            client=_client(settings, application.provider, settings.url(name)),
-            ring=ring,
-            identity=tuple(settings.identity.headers.items()),
-            # Envoy's own lane has no access token: such an application has no assertion
-            assertion_lifetime=0 if application.forward_access_token else int(settings.identity.assertion_lifetime),
-            session_lifetime=int(settings.session.lifetime),
-            session_idle=int(settings.session.idle),
-            refresh_margin=int(settings.session.refresh_margin) if settings.session.refresh == "auto" else None,
-            forward_access_token=application.forward_access_token,
-            stream_lifetime=int(application.stream_lifetime) if application.stream_lifetime is not None else None,
-            backchannel_logout=settings.providers[application.provider].backchannel_logout,
-            logout_everywhere=settings.session.logout == "all",
-            demand=_demand(application),
-            userinfo_at_refresh=settings.providers[application.provider].userinfo == "refresh",
-            other_endpoints=tuple(
-                other.path_prefix + ENDPOINTS
-                for other in settings.applications.values()
-                if not other.exclude and other is not application
-            ),
-            sessions_per_user=settings.session.per_user,
-        )
-        for name, application in settings.applications.items()
-        if application.provider is not None
-    }
-
-
-def _demand(application: ApplicationSettings) -> Demand:
-    return Demand(
-        application.acr_values,
-        int(application.max_age) if application.max_age is not None else None,
-        application.prompt,
-        tuple(application.authorization_params.items()),
-    )
-
-
-def _client(settings: Settings, name: str, url: str) -> Client:
-    provider = settings.providers[name]
-    secret = provider.secret()
-    return Client(
-        issuer=provider.issuer,
-        client_id=provider.client_id,
-        redirect_uri=f"{url}oauth2/callback",
-        auth_method=provider.auth_method,
-        client_secret=secret.get_secret_value() if secret is not None else None,
-        scope=" ".join(provider.scopes),
-        id_token_signed_response_alg=provider.id_token_signed_response_alg,
-        clock_skew=settings.timeouts.clock_skew,
-    )
-
-
-def allow_descriptors() -> None:
-    """As many file descriptors as this process may have: each held login has a connection, and the usual 1,024 are for
-    programs that use select()."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def descriptors() -> int | None:
-    """How many file descriptors this process may have; None: any number."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return soft if soft != resource.RLIM_INFINITY else None
-
-
-def forbid_core_files() -> None:
-    """Memory holds keys and tokens: a crash writes none of it to disk, in this process and in those that it starts."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 class Service:

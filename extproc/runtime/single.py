@@ -1,4 +1,4 @@
-"""`extproc serve` with one worker: everything in this process, until SIGTERM or SIGINT. With several: workers.py."""
+"""`extproc serve` with one worker: everything in this process, until SIGTERM or SIGINT. With several: runtime/worker_pool.py."""
 
 import asyncio
 import logging
@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.admin import app as admin
+from extproc.admin import http_server
 from extproc.admin.operators import Operators
 from extproc.ext_proc.bridge import Bridge, guest
 from extproc.ext_proc.credentials import CannotListen
@@ -20,10 +21,12 @@ from extproc.metrics import Metrics
 from extproc.metrics.exposition import Page, merged, page
 from extproc.metrics.reloads import Reloads
 from extproc.runtime.reload import Reloading
-from extproc.runtime.service import Service, allow_descriptors, metrics_of, public_keys
+from extproc.runtime.rlimits import allow_descriptors
+from extproc.runtime.service import Service, metrics_of
 from extproc.sessions.factory import open_sessions
 from extproc.sessions.interfaces import Sessions
 from extproc.settings import Settings, Source, differences, with_secrets, with_secrets_of
+from extproc.settings.domain import public_keys
 from extproc.settings.store import shares_tombstones
 from extproc.telemetry import log_format
 from extproc.traces import Recorder, TraceStore
@@ -146,11 +149,11 @@ async def _start_admin(address: Address, alone: Alone, bridge: Bridge, over: tri
 
     async def work() -> None:
         try:
-            await admin.serve(alone.app, address, ready=bound, shutdown=over)
+            await http_server.serve(alone.app, address, ready=bound, shutdown=over)
         except Exception as error:
             if ready.done():
                 raise
-            ready.set_exception(CannotListen(admin.cannot_bind(address, error)))
+            ready.set_exception(CannotListen(http_server.cannot_bind(address, error)))
 
     bridge.spawn("admin", partial(background.keep, "admin", work))
     await ready

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.admin import app as admin
+from extproc.admin import http_server
 from extproc.admin.operators import Operators
 from extproc.core.assertion import jwks
 from extproc.core.errors import OIDCError
@@ -92,7 +93,9 @@ class Supervisor:
             await self._nursery.start(self._serve_admin)
             await self.workers.start()
         except (WorkerFailed, OSError, OIDCError) as error:
-            text = str(error) if isinstance(error, WorkerFailed) else admin.cannot_bind(self._settings.admin, error)
+            text = (
+                str(error) if isinstance(error, WorkerFailed) else http_server.cannot_bind(self._settings.admin, error)
+            )
             raise CannotStart(text) from None
         self._nursery.start_soon(background.once, "settings", self._watch)
         exporting = partial(otlp.export, self._metrics, self._settings.metrics.endpoint, SUPERVISOR)
@@ -168,7 +171,7 @@ class Supervisor:
 
         async def work() -> None:
             try:
-                await admin.serve(app, self._settings.admin, ready=ready, shutdown=self._over)
+                await http_server.serve(app, self._settings.admin, ready=ready, shutdown=self._over)
             except Exception as error:
                 if served.is_set():
                     raise

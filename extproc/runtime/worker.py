@@ -1,4 +1,4 @@
-"""One of several workers: a process that its supervisor (workers.py) started, told what to do on a socket that is its standard input.
+"""One of several workers: a process that its supervisor (runtime/worker_pool.py) started, told what to do on a socket that is its standard input.
 
     python -m extproc.worker
 
@@ -47,7 +47,8 @@ from extproc.runtime.control import (
     decode,
     encode,
 )
-from extproc.runtime.service import Service, allow_descriptors, metrics_of
+from extproc.runtime.rlimits import allow_descriptors
+from extproc.runtime.service import Service, metrics_of
 from extproc.sessions.factory import open_sessions
 from extproc.telemetry import log_format
 

@@ -7,13 +7,15 @@ wrong and what would be right; never a secret's value.
 from extproc.settings.applications import ApplicationSettings, Identity
 from extproc.settings.diff import differences, introduced, with_secrets_of
 from extproc.settings.gateway import TLS, Gateway
-from extproc.settings.limits import Limits, Log, SessionSettings, Timeouts, Tracing
+from extproc.settings.limits import Limits, Timeouts
 from extproc.settings.listen import ListenTLS
 from extproc.settings.load import SettingsError, load
+from extproc.settings.observability import Log, Tracing
 from extproc.settings.providers import ProviderSettings
 from extproc.settings.redis import RedisSettings
 from extproc.settings.root import Settings
 from extproc.settings.serialize import from_text, to_text, with_secrets
+from extproc.settings.session import SessionSettings
 from extproc.settings.store import CookieSettings, SQLiteSettings, StoreSettings, TombstoneSettings
 from extproc.settings.watch import Source
 

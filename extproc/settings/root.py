@@ -8,12 +8,15 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from extproc.addresses import Address, collide, is_loopback, of_worker
+from extproc.core.endpoints import ENDPOINTS
 from extproc.core.sealing import KeyRing
 from extproc.settings.applications import ApplicationSettings, Identity
 from extproc.settings.gateway import Gateway
-from extproc.settings.limits import Limits, Log, Metrics, SessionSettings, Timeouts, Tracing
+from extproc.settings.limits import Limits, Timeouts
 from extproc.settings.listen import ListenTLS, Mode, Plaintext
+from extproc.settings.observability import Log, Metrics, Tracing
 from extproc.settings.providers import ProviderSettings
+from extproc.settings.session import SessionSettings
 from extproc.settings.store import CookieSettings, SQLiteSettings, StoreSettings, shares_tombstones
 from extproc.settings.types import MAXIMUM_WORKERS, Listen, Model, Name, Workers
 
@@ -178,7 +181,7 @@ class Settings(Model):
         for name, application in self.applications.items():
             for other, owner in self.applications.items():
                 shared = set(application.hosts) & set(owner.hosts) or "*" in application.hosts + owner.hosts
-                if not owner.exclude and shared and application.path_prefix.startswith(f"{owner.path_prefix}oauth2/"):
+                if not owner.exclude and shared and application.path_prefix.startswith(owner.path_prefix + ENDPOINTS):
                     raise ValueError(
                         f"applications.{name}: path_prefix {application.path_prefix} lies among the endpoints of {other}"
                     )

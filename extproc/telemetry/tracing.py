@@ -1,16 +1,14 @@
-"""Traces and logs: one tracer, propagation, lines with the trace's id (log_lines.py: how they look). Imports nothing of ours.
+"""Traces and logs: one tracer, propagation, lines with the trace's id (telemetry/log_format.py: how they look). Imports nothing of ours.
 
 Spans follow the OpenTelemetry semantic conventions (http, rpc, url, error.type). No span, event or log line holds a query
 string, a token, a cookie, a code or an exception's text of foreign origin: what is written here is written by name.
 """
 
-import logging
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from types import TracebackType
 
 from opentelemetry import context as otel_context
@@ -32,8 +30,6 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACER = trace.get_tracer("extproc")  # once: it finds the provider that is set later
 ASIDE = 20  # failures kept in one second that nobody samples
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")  # W3C Trace Context section 3.2
-_LOGGER = logging.getLogger("extproc")
-STREAM: ContextVar[int] = ContextVar("stream")  # which stream of this process is served: each of its lines says so
 
 
 def set_up_tracing(
@@ -240,14 +236,3 @@ def failed(current: Span, error_type: str) -> None:
     """Marks a span as failed, with a low-cardinality cause."""
     current.set_attribute("error.type", error_type)
     current.set_status(Status(StatusCode.ERROR))
-
-
-def is_logged(level: int) -> bool:
-    return _LOGGER.isEnabledFor(level)
-
-
-def log(level: int, event: str, /, exc_info: BaseException | None = None, **fields: Attribute | None) -> None:
-    """One structured line; fields are named by us and hold no secrets. exc_info: for bugs only, its traceback is kept."""
-    if _LOGGER.isEnabledFor(level):
-        extra = {key: value for key, value in fields.items() if value is not None}
-        _LOGGER.log(level, event, exc_info=exc_info, extra=extra)

@@ -8,11 +8,11 @@ import pytest
 import yaml
 from dataplane.parts import settings
 
-from extproc.checks.envoy import check_file, generated
+from extproc.checks.envoy import check_file
 from extproc.checks.envoy_diff import compare
 from extproc.checks.findings import Finding
 from extproc.envoyconfig import to_yaml
-from extproc.envoyconfig.snapshot import NoConfiguration, read
+from extproc.envoyconfig.snapshot import NoConfiguration, generated, read
 
 Tree = dict[str, Any]
 UP = "http://127.0.0.1:9600"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 from dataplane.examples import EXAMPLES, NAMES, SECRET, example
-from dataplane.parts import settings
+from dataplane.parts import lint_lines, settings
 
 from extproc.contract import LIVE
 from extproc.core.http import CookieNames
-from extproc.envoyconfig import bootstrap, find_envoy, to_yaml, validate, warnings
+from extproc.envoyconfig import bootstrap, find_envoy, to_yaml, validate
 from extproc.envoyconfig.regexes import public
 from extproc.settings import Settings
 
@@ -306,7 +306,7 @@ WARNED = [
 
 @pytest.mark.parametrize(("changes", "begin"), WARNED)
 def test_warnings_name_the_key(changes: dict[str, Any], begin: list[str]) -> None:
-    found = warnings(simple(**changes), descriptors=100_000)
+    found = lint_lines(simple(**changes), descriptors=100_000)
     assert len(found) == len(begin), found
     assert all(line.startswith(start) for line, start in zip(found, begin, strict=True)), found
     assert all("; " in line for line in found)  # and behind it what to do
@@ -323,7 +323,7 @@ def test_warnings_name_the_key(changes: dict[str, Any], begin: list[str]) -> Non
     ],
 )
 def test_file_descriptors_must_do_for_the_logins(limits: dict[str, int], descriptors: int, needed: int | None) -> None:
-    found = [line for line in warnings(simple(limits=limits), descriptors) if "descriptors" in line]
+    found = [line for line in lint_lines(simple(limits=limits), descriptors) if "descriptors" in line]
     assert len(found) == (1 if needed else 0)
     assert all(f"about {needed} file descriptors, and this process may have {descriptors};" in line for line in found)
 
@@ -331,13 +331,13 @@ def test_file_descriptors_must_do_for_the_logins(limits: dict[str, int], descrip
 def test_warnings_about_applications_beside_each_other() -> None:
     app = {"hosts": ["localhost"], "provider": "main", **UP}
     door = {"hosts": ["other"], "exclude": True, "escaped_slashes": "keep", **UP}
-    found = warnings(settings(applications={"app": app, "door": door}), descriptors=100_000)
+    found = lint_lines(settings(applications={"app": app, "door": door}), descriptors=100_000)
     assert [line.split(":")[0] for line in found] == ["applications.door"]
     open_ = {"hosts": ["other"], "exclude": True, **UP}
-    found = warnings(settings(applications={"app": app, "door": open_}), descriptors=100_000)
+    found = lint_lines(settings(applications={"app": app, "door": open_}), descriptors=100_000)
     assert [line[:60] for line in found] == ["applications.door: is all of the upstream of app without its"]
     public = {**app, "public_paths": ["/"]}
-    found = warnings(settings(applications={"app": public}), descriptors=100_000)
+    found = lint_lines(settings(applications={"app": public}), descriptors=100_000)
     assert [line.split(":")[0] for line in found] == ["applications.app.public_paths"]
 
 
@@ -345,7 +345,7 @@ def test_a_provider_behind_the_gateway_that_is_excluded_is_fine() -> None:
     idp = {"hosts": ["127.0.0.1"], "exclude": True, "upstream": "http://127.0.0.1:8180"}
     app = {"hosts": ["localhost"], "provider": "main", **UP}
     provider = {"main": {"issuer": "http://127.0.0.1:8080/realms/demo", "client_id": "x"}}
-    assert warnings(settings(applications={"app": app, "idp": idp}, providers=provider), descriptors=100_000) == []
+    assert lint_lines(settings(applications={"app": app, "idp": idp}, providers=provider), descriptors=100_000) == []
 
 
 @pytest.mark.parametrize("name", NAMES)

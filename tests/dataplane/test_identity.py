@@ -10,7 +10,8 @@ from dataplane.parts import RING, SECRET, Asked, assertion
 
 from extproc.contract import COOKIES
 from extproc.core.assertion import key_id
-from extproc.core.sealing import KeyRing, b64encode
+from extproc.core.encoding import b64encode
+from extproc.core.sealing import KeyRing
 from extproc.core.session import SessionId
 
 SPOOFED = ("X-Auth-Sub: EVIL", "x-auth-email: evil@example", "X-AUTH-GROUPS: admins", "x-auth-anything: 1")

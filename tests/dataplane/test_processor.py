@@ -11,9 +11,8 @@ from rig.envoy import EnvoyProcess
 from rig.ports import free_port
 from rig.processes import wait_until
 
-from extproc.contract import COOKIES
+from extproc.contract import COOKIES, FORWARDED
 from extproc.envoyconfig import to_yaml
-from extproc.ext_proc.codec import FORWARDED
 
 
 def test_a_stream_that_ends_in_silence_meets_the_gate(plain: Gateway, world: World, asked: list[Asked]) -> None:

@@ -4,12 +4,12 @@ import re
 from typing import Any
 
 import pytest
-from dataplane.parts import settings
+from dataplane.parts import lint_lines, settings
 
-from extproc.checks.lint import warnings
 from extproc.envoyconfig.sharing import Overlap, demands, overlap
 from extproc.envoyconfig.spellings import dot_segments, pieces, readings
 from extproc.explain.request import Asked, explain
+from extproc.explain.session import find
 from extproc.settings import Settings
 
 UP = {"upstream": "http://127.0.0.1:8081"}
@@ -140,7 +140,7 @@ SAYS = [
 
 @pytest.mark.parametrize(("found", "begin"), SAYS)
 def test_check_explains_each_split(found: Settings, begin: list[str]) -> None:
-    lines = warnings(found, descriptors=100_000)
+    lines = lint_lines(found, descriptors=100_000)
     assert len(lines) == len(begin), lines
     assert all(line.startswith(start) for line, start in zip(lines, begin, strict=True)), lines
 
@@ -170,7 +170,7 @@ def test_patterns_match_what_they_say() -> None:
 )
 def test_explain_names_the_rule_and_the_setting(path: str, route: str, says: str) -> None:
     steps = list(
-        explain(two({"exclude": True, "provider": None}, {}), Asked("GET", f"http://localhost:8080{path}", ()))
+        explain(two({"exclude": True, "provider": None}, {}), Asked("GET", f"http://localhost:8080{path}", ()), find)
     )
     assert steps[-2].what.endswith(f"the path the route {route}"), steps
     assert steps[-1].verdict and says in steps[-1].remedy and bool(steps[-1].remedy) == bool(says), steps
@@ -178,7 +178,7 @@ def test_explain_names_the_rule_and_the_setting(path: str, route: str, says: str
 
 
 def test_explain_says_that_envoys_differ() -> None:
-    steps = [each.what for each in explain(two({}, {}), Asked("GET", "http://localhost:8080/a/..;/x", ()))]
+    steps = [each.what for each in explain(two({}, {}), Asked("GET", "http://localhost:8080/a/..;/x", ()), find)]
     assert any("Envoy 1.40 resolves ..;" in step for step in steps)
 
 

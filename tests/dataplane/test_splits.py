@@ -11,9 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rig.raw import H2
 
-from extproc.checks.envoy import generated
 from extproc.core.http import Request
-from extproc.envoyconfig.snapshot import Front
+from extproc.envoyconfig.snapshot import Front, generated
 from extproc.explain.route import choose
 
 BATCH = settings(

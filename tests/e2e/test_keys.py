@@ -19,7 +19,8 @@ from rig.tokens import Signer, public
 from rig.webuser import WebUser
 
 from extproc.core.assertion import AssertionProfile, key_id, mint
-from extproc.core.sealing import KeyRing, b64decode
+from extproc.core.encoding import b64decode
+from extproc.core.sealing import KeyRing
 from extproc.core.session import SessionId
 
 KEY_A, KEY_B = "A" * 40, "B" * 40

@@ -18,7 +18,8 @@ from rig.stack import Stack
 from rig.tokens import Signer, public
 from rig.webuser import WebUser
 
-from extproc.core.provider_logout import EVENT, MAX_BODY
+from extproc.core.oidc.logout_token import EVENT
+from extproc.core.provider_logout import MAX_BODY
 
 BACK, FORM = "/oauth2/backchannel-logout", "application/x-www-form-urlencoded"
 NUMBERS = itertools.count(1)

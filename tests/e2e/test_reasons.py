@@ -30,7 +30,8 @@ from rig.webuser import Cookie, WebUser
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, SERVICE
-from extproc.core.provider_logout import EVENT, MAX_BODY
+from extproc.core.oidc.logout_token import EVENT
+from extproc.core.provider_logout import MAX_BODY
 from extproc.core.reasons import PROVIDER_ERRORS, REASONS, Level, outcomes, provider, requests, tokens
 
 CANARY = "canary-that-nobody-may-write-down"

@@ -20,7 +20,7 @@ from rig.stack import Stack
 from extproc.settings import Limits
 
 FEW, MANY = 256, 200  # descriptors in all; logins at once, each of which needs one
-ROOM = 160  # of them that there is room for (lanes.py)
+ROOM = 160  # of them that there is room for (ext_proc/admission.py)
 # no deadline runs out here: under load a thousand logins take minutes to come, and one that times out is an answer too many
 PATIENT = {"timeouts": {"message": 600, "connect": 60, "call": 600, "callback": 1200}}
 MEMORY, SURPLUS = 256 << 20, 40  # bytes; logins beyond what may be held

@@ -39,16 +39,17 @@ from rig.tokens import (
 
 from extproc.core.decide import admit
 from extproc.core.device import Device
+from extproc.core.encoding import b64encode
 from extproc.core.errors import OIDCError
 from extproc.core.http import Request
-from extproc.core.login import AuthorizationResponse
+from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.id_token import IDToken, UserInfo, claims_of_userinfo, verify_id_token
 from extproc.core.oidc.jose import MAX_TOKEN, KeySet
+from extproc.core.oidc.logout_token import verify_logout_token
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import TokenResponse, token_error
-from extproc.core.provider_logout import MAX_BODY, posted, verify_logout_token
-from extproc.core.sealing import b64encode
+from extproc.core.provider_logout import MAX_BODY, posted
 from extproc.core.session_cookie import session_cookies
 from extproc.core.session_index import open_entry
 from extproc.core.session_record import MAX_SEALED, from_record, to_record

@@ -15,9 +15,11 @@ from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, Respond
+from extproc.core.encoding import b64decode, b64encode
 from extproc.core.errors import OIDCError
 from extproc.core.http import Request, same_origin_target
-from extproc.core.login import AuthorizationResponse, pending_of
+from extproc.core.login import pending_of
+from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.oidc.claims import Claims, header_value, parse_object
 from extproc.core.oidc.id_token import verify_without_nonce
 from extproc.core.oidc.jose import KeySet, SignedToken
@@ -25,7 +27,7 @@ from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, token_error
 from extproc.core.provider_logout import posted
 from extproc.core.refusals import respond
-from extproc.core.sealing import Label, b64decode, b64encode
+from extproc.core.sealing import Label
 from extproc.core.session import SessionId, session_ids
 from extproc.core.session_cookie import read_session
 from extproc.ext_proc import codec

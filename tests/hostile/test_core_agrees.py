@@ -21,7 +21,8 @@ from rig.tokens import ISSUER, METADATA, application, pending
 from extproc.core.decide import _return_to
 from extproc.core.errors import OIDCError
 from extproc.core.http import Request, origin
-from extproc.core.login import AuthorizationResponse, return_target
+from extproc.core.login import return_target
+from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.session import SessionId
 

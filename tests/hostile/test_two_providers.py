@@ -25,13 +25,13 @@ ENDPOINTS = (
 OF_PARTNER = "self._name == 'partner'"
 # what runs in the background in a process that decides, each with its place in the log
 BACKGROUND = {
-    "extproc.exchanges:Exchanges.close_idle": ("provider partner", OF_PARTNER),
-    "extproc.live:Live.round": ("live streams", ""),
+    "extproc.provider.http:Exchanges.close_idle": ("provider partner", OF_PARTNER),
+    "extproc.ext_proc.live_streams:Live.round": ("live streams", ""),
     "extproc.sessions.stored:StoredSessions.count": ("session count", ""),
     "extproc.sessions.stored:StoredSessions.touch": ("touch", ""),
     "extproc.metrics:Metrics.lagged": ("trio lag", "args[1] == 'trio'"),
     "extproc.metrics.otlp:metrics_data": ("metrics export", ""),
-    "extproc.settings.source:Source.changed": ("settings", ""),
+    "extproc.settings.watch:Source.changed": ("settings", ""),
 }
 # what a supervisor meets of its workers
 OF_WORKERS = {
@@ -39,9 +39,9 @@ OF_WORKERS = {
     "extproc.metrics.exposition:from_text": ("worker metrics", ""),
 }
 CALLS = {
-    "extproc.provider:Provider._fetch_metadata": "self.name == 'partner'",
-    "extproc.provider:Provider._fetch_keys": "self.name == 'partner'",
-    "extproc.exchanges:Exchanges._exchange": OF_PARTNER,
+    "extproc.provider.client:Provider._fetch_metadata": "self.name == 'partner'",
+    "extproc.provider.client:Provider._fetch_keys": "self.name == 'partner'",
+    "extproc.provider.http:Exchanges._exchange": OF_PARTNER,
     "extproc.core.oidc.token:RefreshResponse.parse": "b'at-bob' in args[1]",
 }
 # every kind at the boundary itself: tests/test_background.py
@@ -52,16 +52,16 @@ ERRORS = (
     "MemoryError('x')",
 )
 SHORT = {
-    "extproc.provider:METADATA_FRESH": 0.2,
-    "extproc.provider:KEYS_FRESH": 0.2,
-    "extproc.provider:LOOK_EVERY": 0.1,
-    "extproc.provider:LOOK_AGAIN": 0.1,
-    "extproc.cache:RETRY_FIRST": 0.02,
-    "extproc.cache:RETRY_MOST": 0.05,
+    "extproc.provider.client:METADATA_FRESH": 0.2,
+    "extproc.provider.client:KEYS_FRESH": 0.2,
+    "extproc.provider.client:LOOK_EVERY": 0.1,
+    "extproc.provider.client:LOOK_AGAIN": 0.1,
+    "extproc.provider.cache:RETRY_FIRST": 0.02,
+    "extproc.provider.cache:RETRY_MOST": 0.05,
     "extproc.background:FIRST_PAUSE": 0.05,
     "extproc.background:LONGEST_PAUSE": 0.2,
-    "extproc.live:EVERY": 0.2,
-    "extproc.service:COUNT_EVERY": 0.2,
+    "extproc.ext_proc.live_streams:EVERY": 0.2,
+    "extproc.runtime.service:COUNT_EVERY": 0.2,
     "extproc.core.session:TOUCH_AFTER": 0,
 }
 

@@ -10,8 +10,9 @@ from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, application, 
 
 from extproc.core.assertion import LASTS
 from extproc.core.decide import decide
-from extproc.core.decisions import Authenticate, Continue, EndSession, Exchange, Page, Respond
+from extproc.core.decisions import Authenticate, Continue, EndSession, Exchange, Respond
 from extproc.core.device import Device
+from extproc.core.encoding import b64decode
 from extproc.core.errors import (
     CrossSiteLogout,
     InvalidCallback,
@@ -23,20 +24,12 @@ from extproc.core.errors import (
     StateMismatch,
 )
 from extproc.core.http import Request
-from extproc.core.login import (
-    GRACE,
-    LIFE,
-    MAX_COOKIE_BYTES,
-    MAX_COOKIES,
-    authorization_url,
-    crowded_out,
-    login_cookie,
-    under_way,
-)
+from extproc.core.login import MAX_COOKIE_BYTES, MAX_COOKIES, authorization_url, crowded_out, login_cookie, under_way
 from extproc.core.logout import end_session_url
+from extproc.core.oidc.authorization import GRACE, LIFE
 from extproc.core.oidc.claims import Claims
+from extproc.core.page import Page
 from extproc.core.refusals import respond
-from extproc.core.sealing import b64decode
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import from_record, to_record
 from extproc.core.step_up import Demand

@@ -24,6 +24,7 @@ from rig.tokens import (
 
 from extproc.core.decide import decide
 from extproc.core.device import Device
+from extproc.core.encoding import b64decode, b64encode
 from extproc.core.errors import (
     AcrNotSatisfied,
     AuthTimeTooOld,
@@ -44,15 +45,17 @@ from extproc.core.errors import (
     SubjectMismatch,
     UnknownKey,
 )
-from extproc.core.login import AuthorizationResponse, login_cookie, pending_of
+from extproc.core.login import login_cookie, pending_of
+from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.oidc.claims import Claims, parse_object
 from extproc.core.oidc.id_token import UserInfo, claims_of, verify_id_token
 from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.logout_token import EVENT, verify_logout_token
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse, token_error
-from extproc.core.provider_logout import EVENT, back_channel, posted, verify_logout_token
+from extproc.core.provider_logout import back_channel, posted
 from extproc.core.refresh import renewed
-from extproc.core.sealing import KeyRing, Label, b64decode, b64encode
+from extproc.core.sealing import KeyRing, Label
 from extproc.core.session import SessionId
 from extproc.core.session_cookie import session_cookies
 from extproc.core.session_record import MAX_IDENTITY, MAX_SEALED, to_record

@@ -11,10 +11,10 @@ from joserfc import jwk
 from rig.rows import rows
 from rig.tokens import ISSUER, NOW, Signer, client, id_token_claims, key, key_set, pending, public
 
+from extproc.core.encoding import b64encode
 from extproc.core.errors import InvalidIDToken, InvalidUserInfo, SubjectMismatch, UnknownKey
 from extproc.core.oidc.id_token import IDToken, UserInfo, claims_of, verify_id_token
 from extproc.core.oidc.jose import KeySet
-from extproc.core.sealing import b64encode
 
 ALGS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"]
 

@@ -24,17 +24,9 @@ from extproc.core.errors import (
 from extproc.core.oidc.claims import Claims
 from extproc.core.sealing import KeyRing
 from extproc.core.session import Session, SessionId, handle_of
+from extproc.core.session_list import SignIn, sign_ins, surplus
 from extproc.core.session_record import Record, to_record
-from extproc.core.sessions_page import (
-    FORM_LIFE,
-    OTHERS,
-    SignIn,
-    form_token,
-    page,
-    page_of_one,
-    sign_ins,
-    surplus,
-)
+from extproc.core.sessions_page import FORM_LIFE, OTHERS, form_token, page, page_of_one
 from extproc.core.step_up import Demand
 
 APP = application()

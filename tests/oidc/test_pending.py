@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from extproc.core.login import PendingAuthorization
+from extproc.core.oidc.authorization import PendingAuthorization
 
 TRACE = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 

@@ -22,15 +22,8 @@ from extproc.core.errors import (
     UnknownKey,
 )
 from extproc.core.oidc.claims import Claims
-from extproc.core.provider_logout import (
-    EVENT,
-    MAX_BODY,
-    LogoutToken,
-    back_channel,
-    is_back_channel,
-    posted,
-    verify_logout_token,
-)
+from extproc.core.oidc.logout_token import EVENT, LogoutToken, verify_logout_token
+from extproc.core.provider_logout import MAX_BODY, back_channel, is_back_channel, posted, tags_of
 from extproc.core.refusals import respond_to_provider
 from extproc.core.session import Session, SessionId
 from extproc.core.session_index import sid_tags, subject_tags
@@ -80,7 +73,7 @@ def test_a_right_token_is_accepted_by_every_type_that_providers_send(typ):
     ],
 )
 def test_logo_16_a_sid_names_one_session_and_a_sub_alone_all_of_a_user(changes, tags):
-    assert verify(Signer().sign(claims(**changes))).tags(RING) == tags
+    assert tags_of(verify(Signer().sign(claims(**changes))), RING) == tags
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, SECRET, appli
 
 from extproc.core.assertion import MARK_AT, AssertionProfile, jwks, max_age, mint
 from extproc.core.decisions import Respond
+from extproc.core.encoding import b64decode
 from extproc.core.errors import ClientRefused, CodeRefused, InvalidMetadata, InvalidTokenResponse
 from extproc.core.http import Cookie
 from extproc.core.oidc.claims import Claims, header_value, parse_object
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import TokenResponse, code_grant, token_error
-from extproc.core.sealing import KeyRing, Label, b64decode, expand
+from extproc.core.sealing import KeyRing, Label, expand
 from extproc.core.session import MARK, SessionId
 
 
@@ -149,7 +150,7 @@ def test_cook_03_every_byte_and_every_part_of_the_label_is_authenticated():
     label = Label("login", "app", "name")
     sealed = RING.seal(b"token", label, ENTROPY_BYTES)
     raw = b64decode(sealed)
-    from extproc.core.sealing import b64encode
+    from extproc.core.encoding import b64encode
 
     for position in range(len(raw)):
         changed = bytearray(raw)

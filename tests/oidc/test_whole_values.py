@@ -26,6 +26,7 @@ from extproc.core.assertion import jwks
 from extproc.core.decide import decide
 from extproc.core.decisions import Authenticate, Continue, Exchange, Respond
 from extproc.core.device import Device
+from extproc.core.encoding import b64encode
 from extproc.core.errors import (
     InsufficientAuthentication,
     InvalidIDToken,
@@ -41,7 +42,7 @@ from extproc.core.oidc.id_token import UserInfo, verify_id_token
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse
 from extproc.core.refresh import looked_up, renewed
-from extproc.core.sealing import KeyRing, b64encode
+from extproc.core.sealing import KeyRing
 from extproc.core.session import Session, SessionId, establish, handle_of
 from extproc.core.session_cookie import read_session, session_cookies
 from extproc.core.session_index import IndexEntry, written_tags

@@ -10,7 +10,7 @@ from extproc.core.decide import decide
 from extproc.core.decisions import Continue
 from extproc.core.errors import OIDCError
 from extproc.core.http import Request
-from extproc.core.login import AuthorizationResponse
+from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.oidc.claims import Claims, header_value
 from extproc.core.refusals import respond
 from extproc.core.sealing import Label

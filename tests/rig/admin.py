@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import trio
 
 from extproc.addresses import Address
-from extproc.admin.app import application, serve
+from extproc.admin.app import application
+from extproc.admin.http_server import serve
 from extproc.traces import TraceStore
 
 

@@ -1,10 +1,10 @@
 """Errors thrown inside the processor's own processes, at whichever function of it a test likes, while it runs.
 
-    faults = Faults(folder, {"extproc.live:Live.round": "", "extproc.exchanges:Exchanges.exchange": "self._name == 'partner'"})
+    faults = Faults(folder, {"extproc.ext_proc.live_streams:Live.round": "", "extproc.provider.http:Exchanges.exchange": "self._name == 'partner'"})
     with Stack(Liar(), env=faults.env) as stack:
-        with faults.thrown("extproc.live:Live.round", "KeyError('x')"):   # each call of it ends so, in every process
-            wait_until(lambda: faults.met("extproc.live:Live.round"))
-        wait_until(lambda: faults.passed("extproc.live:Live.round"))      # since then it was called, and went on
+        with faults.thrown("extproc.ext_proc.live_streams:Live.round", "KeyError('x')"):   # each call of it ends so, in every process
+            wait_until(lambda: faults.met("extproc.ext_proc.live_streams:Live.round"))
+        wait_until(lambda: faults.passed("extproc.ext_proc.live_streams:Live.round"))      # since then it was called, and went on
 
 A condition is Python, of the call's `self` and `args`. `constants` are modules' values to be set before anything runs: the product has no
 switch for any of this. It is a sitecustomize, so each Python of the stack's environment that imports extproc has it.

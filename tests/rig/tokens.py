@@ -10,13 +10,15 @@ from typing import Any
 from joserfc import jwk, jws
 
 from extproc.core.application import Application
+from extproc.core.encoding import b64encode
 from extproc.core.http import Request
-from extproc.core.login import PendingAuthorization, login_cookie
+from extproc.core.login import login_cookie
+from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
-from extproc.core.sealing import ENTROPY, KeyRing, b64encode
+from extproc.core.sealing import ENTROPY, KeyRing
 from extproc.core.session import Session, SessionId
 
 ISSUER = "https://idp.example"

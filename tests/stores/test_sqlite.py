@@ -104,7 +104,7 @@ async def test_it_survives_a_restart_and_is_this_user_s_alone(path):
 _OPENS = """
 import sys
 from pathlib import Path
-from extproc.sessions.sqlite import SQLiteStore
+from extproc.sessions.sqlite.store import SQLiteStore
 print("ready", flush=True)
 sys.stdin.readline()
 SQLiteStore(Path(sys.argv[1]))

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from extproc.core.encoding import b64encode
 from extproc.core.errors import InvalidIDToken, InvalidUserInfo, OIDCError, SubjectMismatch
 from extproc.core.oidc.claims import Claims, number, parse_object
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.jose import KeySet, SignedToken
-from extproc.core.sealing import b64encode
 
 MAX_AGE = 3600  # seconds: an ID token of the code flow was made a moment ago
 _HASHES = {

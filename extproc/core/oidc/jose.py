@@ -13,9 +13,9 @@ from typing import Any
 from joserfc import jwk, jws
 from joserfc.errors import JoseError
 
+from extproc.core.encoding import b64decode
 from extproc.core.errors import InvalidAnswer, InvalidIDToken, UnknownKey
 from extproc.core.oidc.claims import parse_object
-from extproc.core.sealing import b64decode
 
 MAX_TOKEN = 65_536
 MAX_KEYS = 100

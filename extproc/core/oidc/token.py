@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from extproc.core.errors import ClientRefused, CodeRefused, InvalidTokenResponse, OIDCError
-from extproc.core.login import PendingAuthorization
+from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.oidc.claims import number, parse_object
 from extproc.core.oidc.client import Client, FormRequest
 

@@ -1,14 +1,6 @@
 """Who is signed in: `assertion` (Envoy verifies by itself), what skips `decide`, and `gate` (the second lock)."""
 
-import betterproto2
-from envoy_data_plane.envoy.config.core.v3 import HttpUri, TypedExtensionConfig
-from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, SourcedMetadata
-from envoy_data_plane.envoy.config.rbac.v3 import Rbac as Rules
-from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
-from envoy_data_plane.envoy.extensions.common.matching.v3 import ExtensionWithMatcher
-from envoy_data_plane.envoy.extensions.filters.common.matcher.action.v3 import SkipFilter
-from envoy_data_plane.envoy.extensions.filters.http.composite.v3 import Composite, ExecuteFilterAction
-from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import ExternalProcessor
+from envoy_data_plane.envoy.config.core.v3 import HttpUri
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
     JwksAsyncFetch,
     JwtAuthentication,
@@ -20,33 +12,13 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
     JwtRequirementOrList,
     RemoteJwks,
 )
-from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac
-from envoy_data_plane.envoy.type.matcher.v3 import (
-    HttpRequestHeaderMatchInput,
-    MetadataMatcher,
-    MetadataMatcherPathSegment,
-    StringMatcher,
-    ValueMatcher,
-)
 from envoy_data_plane.google.protobuf import Empty
-from envoy_data_plane.xds.core.v3 import TypedExtensionConfig as XdsExtension
-from envoy_data_plane.xds.type.matcher.v3 import (
-    Matcher,
-    MatcherMatcherList,
-    MatcherMatcherListFieldMatcher,
-    MatcherMatcherListPredicate,
-    MatcherMatcherListPredicateSinglePredicate,
-    MatcherOnMatch,
-)
-from envoy_data_plane.xds.type.matcher.v3 import RegexMatcher as XdsRegexMatcher
-from envoy_data_plane.xds.type.matcher.v3 import RegexMatcherGoogleRe2 as XdsGoogleRe2
-from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatcher
 
 from extproc.addresses import Address, reachable
-from extproc.contract import CONTINUE, COOKIES, DECISION, NAMESPACE, STREAM_DURATION
+from extproc.contract import COOKIES, STREAM_DURATION
 from extproc.core.assertion import LASTS, jwks
 from extproc.core.http import CookieNames
-from extproc.envoyconfig.builders import exact, extension, pack, seconds, text
+from extproc.envoyconfig.builders import seconds, text
 from extproc.settings import Settings
 
 KEYS = "keys"  # the cluster that they come from
@@ -132,57 +104,3 @@ def _provider(settings: Settings, name: str) -> JwtProvider:
             JwtClaimToHeader(header_name=STREAM_DURATION, claim_name=LASTS),
         ],
     )
-
-
-def unless_signed_in(settings: Settings, processor: ExternalProcessor) -> ExtensionWithMatcher:
-    """The processor, but for requests with a verified assertion. Whatever the matcher does not know as signed in is asked about."""
-    return unless(signed_in(settings), extension("envoy.filters.http.ext_proc", processor))
-
-
-def unless(skipped: MatcherMatcherListPredicate, wrapped: TypedExtensionConfig) -> ExtensionWithMatcher:
-    """A filter, but for requests that match. Without its matcher Envoy would skip it every time.
-
-    Composite, because an ext_proc filter that is made and then skipped costs Envoy a quarter of a bare request: so none is made.
-    """
-    skip = MatcherMatcherListFieldMatcher(predicate=skipped, on_match=MatcherOnMatch(action=xds("skip", SkipFilter())))
-    ask = ExecuteFilterAction(typed_config=wrapped)
-    return ExtensionWithMatcher(
-        extension_config=extension("envoy.filters.http.composite", Composite()),
-        xds_matcher=Matcher(
-            matcher_list=MatcherMatcherList(matchers=[skip]), on_no_match=MatcherOnMatch(action=xds("ask", ask))
-        ),
-    )
-
-
-def signed_in(settings: Settings) -> MatcherMatcherListPredicate:
-    """A request with a verified assertion, of which `assertion` made the subject header."""
-    return _header_is(settings.identity.subject_header, ".+")
-
-
-def _header_is(name: str, pattern: str) -> MatcherMatcherListPredicate:
-    return MatcherMatcherListPredicate(
-        single_predicate=MatcherMatcherListPredicateSinglePredicate(
-            input=xds(name, HttpRequestHeaderMatchInput(header_name=name)),
-            value_match=XdsStringMatcher(safe_regex=XdsRegexMatcher(google_re2=XdsGoogleRe2(), regex=pattern)),
-        )
-    )
-
-
-def xds(name: str, message: betterproto2.Message) -> XdsExtension:
-    return XdsExtension(name=name, typed_config=pack(message))
-
-
-def gate(settings: Settings) -> Rbac:
-    """The second lock. The subject header is a verified assertion's or the processor's: clean took every other."""
-    said = SourcedMetadata(metadata_matcher=metadata(DECISION, exact(CONTINUE)))
-    decided = [Principal(sourced_metadata=said)]
-    if fast_path(settings):
-        # the first that holds ends the search, and this one nearly always does
-        decided.insert(0, Principal(header=HeaderMatcher(name=settings.identity.subject_header, present_match=True)))
-    return Rbac(rules=Rules(policies={"decided": Policy(permissions=[Permission(any=True)], principals=decided)}))
-
-
-def metadata(key: str, value: StringMatcher) -> MetadataMatcher:
-    """A value of what the processor wrote."""
-    path = [MetadataMatcherPathSegment(key=key)]
-    return MetadataMatcher(filter=NAMESPACE, path=path, value=ValueMatcher(string_match=value))

@@ -36,7 +36,8 @@ from envoy_data_plane.xds.type.matcher.v3 import (
 from extproc.addresses import is_loopback
 from extproc.envoyconfig.builders import extension, header, pack, seconds
 from extproc.envoyconfig.clusters import processors
-from extproc.envoyconfig.filters.jwt_authn import fast_path, protected, signed_in, unless, xds
+from extproc.envoyconfig.filters.jwt_authn import fast_path, protected
+from extproc.envoyconfig.filters.matcher import signed_in, unless, xds
 from extproc.settings import Settings
 
 ADDRESSES = 20_000  # buckets of each kind; beyond them the one that was idle longest goes

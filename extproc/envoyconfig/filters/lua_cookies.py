@@ -13,7 +13,7 @@ The rules:
    for, of an application of the settings, and with a value that holds no name. So what a neighbouring host plants without
    `__Host-` counts for nothing on https. What a value is made of, character by character, is for the processor to look
    at, and here for a session's mark and an assertion's end alone: each character costs Envoy some 60 instructions.
-3. An assertion is handed on only beside the session that it was made for: see MARK in oidc/session.py. An answer that
+3. An assertion is handed on only beside the session that it was made for: see MARK in core/session.py. An answer that
    comes late may set the assertion of somebody who has signed out.
 4. An assertion, or a session, that came twice makes no assertion count: somebody may have planted one. The processor then
    decides by the session.
