@@ -17,7 +17,7 @@ import trio
 
 from extproc import telemetry
 from extproc.metrics import Reading
-from extproc.metrics import catalogue as the
+from extproc.metrics import catalogue as metric
 
 Work = Callable[[], Awaitable[object]]
 Sleep = Callable[[float], Awaitable[object]]
@@ -93,4 +93,4 @@ def _traceback_wanted(place: str, error: BaseException) -> bool:
 
 def readings() -> Iterable[Reading]:
     """How often each place failed."""
-    return [Reading(the.BACKGROUND_FAILURES, count, (place,)) for place, count in _Known.failures.items()]
+    return [Reading(metric.BACKGROUND_FAILURES, count, (place,)) for place, count in _Known.failures.items()]

@@ -1,4 +1,4 @@
-"""Names looked up, in threads, which nobody can interrupt. Runs in trio.
+"""PerHostResolver looked up, in threads, which nobody can interrupt. Runs in trio.
 
 trio gives all threads of a process one limit, 40, and a lookup that was given up keeps its thread until the name server's time is
 over: half a minute. So a name server that does not answer for one provider would stop everybody's lookups, and whatever else is
@@ -18,7 +18,7 @@ NAMES = 200  # beyond so many, those that nobody looks up are forgotten
 LookUp = Callable[..., Any]
 
 
-class Names(trio.abc.HostnameResolver):
+class PerHostResolver(trio.abc.HostnameResolver):
     """What trio.socket asks; look_up: as socket.getaddrinfo."""
 
     def __init__(self, look_up: LookUp = socket.getaddrinfo) -> None:

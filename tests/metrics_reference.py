@@ -45,7 +45,7 @@ LABELS = """
 
 | label | values |
 |---|---|
-| `lane` | `inline`: answered at once; else what was held: `callback`, `login`, `lookup`, `refresh`, `logout`, `provider_logout`. A lookup that turns out to be more keeps its name here |
+| `step` | `none`: answered inline; else what the request was held for: `callback`, `login`, `lookup`, `refresh`, `logout`, `provider_logout`. A lookup that turns out to be more keeps its name here |
 | `application` | of the settings, or `other` |
 | `reason` | of the table of reasons: what the error page, the access log and the span say, or `other` |
 | `provider` | of the settings |

@@ -54,8 +54,8 @@ def callback() -> tuple[Span, ...]:
             kind="server",
             attributes=(("extproc.application", "app"), ("extproc.reason", "signed_in"), ("extproc.lane", "held")),
         ),
-        span(4, 3, ours, "decide", 1.3, 1.6, attributes=(("extproc.step", "Exchange"),)),
-        span(5, 3, ours, "store claim", 1.9, 4.2),
+        span(4, 3, ours, "decide", 1.3, 1.6, attributes=(("extproc.step", "RedeemCode"),)),
+        span(5, 3, ours, "store use_once", 1.9, 4.2),
         span(
             6,
             3,

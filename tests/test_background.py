@@ -165,14 +165,14 @@ async def test_a_fetch_that_meets_a_bug_backs_off_and_the_cache_serves_on(error)
             for _ in range(20):
                 nursery.start_soon(ask)
         assert len(told) == 20 and len(fetched) == 1, "those who wait hear of it, and no one asks again at once"
-        assert cache.waiting and cache.peek() is None
+        assert cache.waiting and cache.get_nowait() is None
         while cache.waiting:
             await trio.sleep(0.05)
         assert await cache.get() == 2
         fetched.clear()
         with pytest.raises(InvalidAnswer):
             await cache.refresh()
-        assert cache.peek() == 2, "what was there serves on"
+        assert cache.get_nowait() == 2, "what was there serves on"
 
 
 @rows("rel_42")
@@ -224,7 +224,7 @@ HEARD = {
     ("runtime/worker.py", "asyncio.create_task(self._obey())"): "it has a boundary of its own, after which the worker goes",
     ("ext_proc/live_streams.py", "asyncio.ensure_future(context.read())"): "it is awaited",
     ("concurrency.py", "self._nursery.start_soon(child)"): "its error comes out of the block",
-    ("relying_party/logout.py", "nursery.start_soon(give_back, self._providers[owner.name], owner.client, session)"): "give_back raises nothing",
+    ("relying_party/logout.py", "nursery.start_soon(revoke_tokens, self._providers[owner.name], owner.client, session)"): "revoke_tokens raises nothing",
     ("relying_party/login.py", "together.start(lambda: provider.userinfo(tokens.access_token))"): "Together",
     ("relying_party/login.py", "together.start(lambda: _keys(provider))"): "Together",
     ("sessions/redis/store.py", "together.start(partial(work, item))"): "Together",
@@ -238,7 +238,7 @@ HEARD = {
     ("demo/app.py", "nursery.start_soon(_serve, app, port, shutdown)"): "a demo",
 }  # fmt: skip
 NOT_WORK = ("self._listener.start()", "self._sessions.start()", "self._client.start()", "self._grpc.start()", "self.store.start()",
-            "self.tombstones.start()", "self._store.start()", "self.start()", "supervisor.start()", "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
+            "self.revocations.start()", "self._store.start()", "self.start()", "supervisor.start()", "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
 
 
 def started() -> set[tuple[str, str]]:

@@ -14,8 +14,8 @@ from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.logout_token import EVENT
 from extproc.core.oidc.token import TokenResponse
 from extproc.core.session import Session, SessionId
-from extproc.relying_party.logout import Ending
-from extproc.relying_party.revocation import REVOCATION_TIMEOUT, give_back
+from extproc.relying_party.logout import Logout
+from extproc.relying_party.revocation import REVOCATION_TIMEOUT, revoke_tokens
 from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
@@ -27,14 +27,14 @@ SESSION = Session(
 
 
 class FakeProvider:
-    """What Ending asks of a provider. `away`: no metadata; `hangs`: a revocation never ends."""
+    """What Logout asks of a provider. `away`: no metadata; `hangs`: a revocation never ends."""
 
     def __init__(self, name="main", *, away=False, hangs=False, keys=None, newer=None):
         self.name, self.away, self.hangs = name, away, hangs
         self._keys, self._newer = keys or key_set(), newer or key_set()
         self.revoked, self.fetched = [], 0
 
-    def peek_metadata(self):
+    def metadata_nowait(self):
         return None if self.away else METADATA
 
     async def metadata(self):
@@ -69,7 +69,7 @@ class House:
         self.apps = {name: replace(app, **changes) for name, app in APPS.items()}
         providers = {"one": self.main, "two": self.main, "three": self.another}
         self.sessions = StoredSessions(SQLiteStore(path / "sessions.sqlite3"))
-        self.ending = Ending(self.apps, providers, self.sessions, lambda: NOW)
+        self.ending = Logout(self.apps, providers, self.sessions, lambda: NOW)
         self.held = {
             name: replace(SESSION, id=SessionId.of(str(number).encode() * 32), sid=f"s{number}")
             for number, name in enumerate(self.apps)
@@ -77,7 +77,7 @@ class House:
 
     async def __aenter__(self):
         for name, session in self.held.items():
-            await self.sessions.begin(self.apps[name], request(), session, DEVICE, None)
+            await self.sessions.create(self.apps[name], request(), session, DEVICE, None)
         return self
 
     async def __aexit__(self, *_):
@@ -143,7 +143,7 @@ async def test_logo_21_a_provider_that_is_away_or_hangs_stops_no_logout(tmp_path
 
 async def test_without_a_refresh_token_the_access_token_is_given_back(tmp_path):
     async with House(tmp_path, FakeProvider()) as house:
-        await give_back(house.main, house.apps["one"].client, TokenResponse("at", "id", None, 60))
+        await revoke_tokens(house.main, house.apps["one"].client, TokenResponse("at", "id", None, 60))
         assert house.main.revoked == [{"token": "at", "token_type_hint": "access_token"}]
 
 

@@ -42,7 +42,7 @@ class Store:
         self.records = {s.id.key: to_record(APP, s, Device(), bytes(2 * ENTROPY)) for s in PEOPLE.values()}
         self.asked, self.error = 0, None
 
-    def peek(self, key, now):
+    def get_nowait(self, key, now):
         return self.records.get(key)
 
     async def get(self, key, now):
@@ -78,7 +78,7 @@ def serving(request):
     def run(test, limits=None):
         async def body(bridge):
             store = Store()
-            provider = SimpleNamespace(name="main", peek_metadata=lambda: METADATA)
+            provider = SimpleNamespace(name="main", metadata_nowait=lambda: METADATA)
             party = RelyingParty({"app": APP}, {"app": provider}, StoredSessions(store), lambda: NOW)
             server = Server(party, bridge, Timeouts(), limits or Limits())
             listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
@@ -120,7 +120,7 @@ def serving(request):
                         await test(here)
                     finally:
                         await listener.drain(0)
-                        while server.lanes.held("live") or server.lanes.streams:  # what was cancelled unwinds
+                        while server.admission.held("live") or server.admission.streams:  # what was cancelled unwinds
                             await asyncio.sleep(0.01)
 
         BRIDGES[request.param](body)
@@ -150,9 +150,9 @@ def test_a_live_stream_is_held_until_its_request_is_over(serving):
     async def test(here):
         stream, answer = await here.opens("al")
         assert goes_on(answer)
-        while here.server.lanes.streams:  # it counts in a lane of its own
+        while here.server.admission.streams:  # it counts in a lane of its own
             await asyncio.sleep(0.01)
-        assert here.server.lanes.held("live") == 1
+        assert here.server.admission.held("live") == 1
         for name in ("response_headers", "response_trailers"):
             await stream.write(phase(name))
             assert (await stream.read()).WhichOneof("response") == name
@@ -234,7 +234,7 @@ def test_one_that_nobody_could_watch_is_refused(serving):
         _, answer = await here.opens("bo")
         assert answer.immediate_response.status.code == 503
         first.cancel()
-        while here.server.lanes.held("live"):
+        while here.server.admission.held("live"):
             await asyncio.sleep(0.01)
         _, answer = await here.opens("bo")
         assert goes_on(answer)

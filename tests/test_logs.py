@@ -13,7 +13,7 @@ import trio
 
 from extproc.cli.main import _over, _parser
 from extproc.core.decisions import Continue, Respond
-from extproc.ext_proc.stream_log import REFUSALS, WINDOW, Damper, StreamLog
+from extproc.ext_proc.stream_log import REFUSALS, WINDOW, RateLimitedLog, StreamLog
 from extproc.settings import Source
 from extproc.telemetry.log_format import JSONLines, TextLines, formatter
 
@@ -116,7 +116,7 @@ def test_text_is_for_terminals_and_so_are_colours(form, terminal, environment, k
 
 def test_a_flood_of_one_reason_is_counted_and_hides_no_other():
     now = [100.0]
-    damper = Damper(lambda: now[0])
+    damper = RateLimitedLog(lambda: now[0])
     assert [damper.passes("state_mismatch") for _ in range(REFUSALS + 5)] == [0] * REFUSALS + [None] * 5
     assert damper.passes("invalid_callback") == 0
     now[0] += WINDOW
@@ -131,7 +131,7 @@ def lines(caplog):
 
 
 def test_at_info_what_a_person_met_is_there_and_what_strangers_cause_is_not(lines):
-    log = StreamLog(1, Damper())
+    log = StreamLog(1, RateLimitedLog())
     log.held("callback", "main")
     for answer in (
         Continue("session"),
@@ -155,7 +155,7 @@ def test_at_info_what_a_person_met_is_there_and_what_strangers_cause_is_not(line
 
 
 def test_logins_are_never_left_out_and_a_flood_of_refusals_is(lines):
-    log = StreamLog(1, Damper(lambda: 1.0))
+    log = StreamLog(1, RateLimitedLog(lambda: 1.0))
     for _ in range(3 * REFUSALS):
         log.answered(Respond(303, "signed_in"))
         log.answered(Respond(400, "state_mismatch"))
@@ -209,7 +209,7 @@ async def test_every_line_of_a_stream_has_its_number():
     told = []
 
     async def one(number):
-        StreamLog(number, Damper())
+        StreamLog(number, RateLimitedLog())
         await trio.sleep(0)
         told.append((number, json.loads(JSONLines().format(record()))["stream"]))
 

@@ -17,14 +17,14 @@ from test_server import FakeStore
 
 from extproc.core.errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable, StoreUnavailable
 from extproc.core.reasons import REASONS
-from extproc.ext_proc.admission import Lanes
-from extproc.metrics import LANES, OTHER, Metrics, ProcessMetrics, Reading
-from extproc.metrics import catalogue as the
+from extproc.ext_proc.admission import Admission
+from extproc.metrics import OTHER, STEPS, Metrics, ProcessMetrics, Reading
+from extproc.metrics import catalogue as metric
 from extproc.metrics.catalogue import CATALOGUE
 from extproc.metrics.exposition import from_text, merged, page, to_text
 from extproc.metrics.otlp import exporter, interval, metrics_data
 from extproc.provider.metrics import Call
-from extproc.sessions.instrumented import MeasuredStore
+from extproc.sessions.instrumented import InstrumentedStore
 from extproc.settings import Limits
 
 ROOT = Path(__file__).parents[1]
@@ -56,15 +56,15 @@ def samples(metrics: ProcessMetrics, name: str) -> dict[tuple[str, ...], float]:
 
 def test_ten_thousand_hostile_names_are_one_series() -> None:
     metrics = Metrics(["app"], ["login_required"])
-    metrics.answered("inline", "app", "login_required", 0.001, NOBODY)
+    metrics.answered("none", "app", "login_required", 0.001, NOBODY)
     before = sum(len(family.samples) for family in metrics.families())
     for n in range(10_000):
-        metrics.answered("inline", f'../{n}\n"evil"', "login_required", 0.001, NOBODY)
-        metrics.answered("inline", "app", f"reason {n}", 0.001, NOBODY)
+        metrics.answered("none", f'../{n}\n"evil"', "login_required", 0.001, NOBODY)
+        metrics.answered("none", "app", f"reason {n}", 0.001, NOBODY)
     assert samples(metrics, "extproc_requests_total") == {
-        ("inline", "app", "login_required"): 1,
-        ("inline", OTHER, "login_required"): 10_000,
-        ("inline", "app", OTHER): 10_000,
+        ("none", "app", "login_required"): 1,
+        ("none", OTHER, "login_required"): 10_000,
+        ("none", "app", OTHER): 10_000,
     }
     after = sum(len(family.samples) for family in metrics.families())
     assert after <= before + 4 and len(metrics._by_request) == 3, "and memory does not grow by what clients say"
@@ -73,7 +73,7 @@ def test_ten_thousand_hostile_names_are_one_series() -> None:
 def test_the_lanes_of_the_limits_are_those_of_the_metrics() -> None:
     from extproc.ext_proc.admission import KINDS
 
-    assert {*KINDS, "inline"} - {"live"} == set(LANES), "a live stream was answered before it is held on"
+    assert {*KINDS, "none"} - {"live"} == set(STEPS), "a live stream was answered before it is held on"
 
 
 # -- Prometheus
@@ -82,14 +82,14 @@ def test_the_lanes_of_the_limits_are_those_of_the_metrics() -> None:
 def test_a_scraper_that_asks_for_openmetrics_gets_it_with_exemplars_of_kept_traces_and_others_get_text() -> None:
     metrics = Metrics(["app"], ["signed_in"])
     metrics.answered("callback", "app", "signed_in", 0.3, KEPT)
-    metrics.answered("inline", "app", "signed_in", 0.3, NOBODY)
+    metrics.answered("none", "app", "signed_in", 0.3, NOBODY)
     families = merged([("1", metrics.families())])
     asked, plain = page(families, OPENMETRICS), page(families, "*/*")
     assert asked.content_type.startswith("application/openmetrics-text; version=1.0.0")
     assert plain.content_type.startswith("text/plain; version=0.0.4")
     found = text_string_to_metric_families(asked.body.decode())
     exemplars = [
-        (sample.labels["lane"], sample.labels["le"], sample.exemplar)
+        (sample.labels["step"], sample.labels["le"], sample.exemplar)
         for family in found
         for sample in family.samples
         if sample.exemplar is not None
@@ -123,21 +123,21 @@ def test_what_workers_say_becomes_one_page_and_each_sample_says_whose_it_is() ->
 
 def test_otlp_has_the_same_numbers_with_opentelemetry_s_names_and_units() -> None:
     metrics = Metrics(["app"], ["signed_in"])
-    metrics.watch(lambda: [Reading(the.HELD, 3, ("callback",))])
+    metrics.watch(lambda: [Reading(metric.HELD, 3, ("callback",))])
     for seconds in (0.0004, 0.3, 99):
         metrics.answered("callback", "app", "signed_in", seconds, KEPT)
     data = metrics_data(metrics.families(), Resource({"service.name": "extproc"}), "2", 1000.0, 1060.0)
     sent = {metric.name: metric for metric in encode_metrics(data).resource_metrics[0].scope_metrics[0].metrics}
     (requests,) = sent["extproc.requests"].sum.data_points
     assert {pair.key: pair.value.string_value for pair in requests.attributes} == {
-        "lane": "callback", "application": "app", "reason": "signed_in", "worker": "2",
+        "step": "callback", "application": "app", "reason": "signed_in", "worker": "2",
     }  # fmt: skip
     assert sent["extproc.requests"].sum.is_monotonic and requests.as_double == 3
     assert (requests.start_time_unix_nano, requests.time_unix_nano) == (1_000 * 10**9, 1_060 * 10**9)
     decisions = sent["extproc.decision.duration"]
     point = next(p for p in decisions.histogram.data_points if p.count)
     assert decisions.unit == "s" and point.sum == pytest.approx(99.3004) and point.count == 3
-    assert list(point.explicit_bounds) == list(the.DECISIONS.buckets)
+    assert list(point.explicit_bounds) == list(metric.DECISIONS.buckets)
     assert (point.bucket_counts[0], point.bucket_counts[9], point.bucket_counts[-1], sum(point.bucket_counts)) == (
         1,
         1,
@@ -210,25 +210,25 @@ def test_a_call_to_a_provider_ends_in_one_word(status: int | None, error: BaseEx
 
 async def test_an_operation_of_the_store_is_measured_and_its_failure_counted() -> None:
     metrics = Metrics()
-    assert await MeasuredStore(FakeStore(), "redis", metrics).get(b"key", 0) is None
+    assert await InstrumentedStore(FakeStore(), "redis", metrics).get(b"key", 0) is None
     with pytest.raises(StoreUnavailable):
-        await MeasuredStore(FakeStore(error=StoreUnavailable()), "redis", metrics).get(b"key", 0)
+        await InstrumentedStore(FakeStore(error=StoreUnavailable()), "redis", metrics).get(b"key", 0)
     assert samples(metrics, "extproc_store_operation_duration_seconds_count") == {("redis", "get"): 2}
     assert samples(metrics, "extproc_store_errors_total") == {("redis", "get"): 1}
 
 
 def test_the_oldest_that_is_held_is_the_first_that_came_and_has_not_left() -> None:
     now = [100.0]
-    lanes = Lanes(Limits(), lambda: now[0])
+    lanes = Admission(Limits(), lambda: now[0])
     assert lanes.oldest("callback") == 0
-    first = lanes.enter("callback", "main")
+    first = lanes.acquire("callback", "main")
     now[0] = 103
-    second = lanes.enter("callback", "main")
+    second = lanes.acquire("callback", "main")
     now[0] = 110
     assert (lanes.held("callback"), lanes.oldest("callback"), lanes.oldest("refresh")) == (2, 10, 0)
-    lanes.leave(first)
+    lanes.release(first)
     assert (lanes.held("callback"), lanes.oldest("callback")) == (1, 7)
-    lanes.leave(second)
+    lanes.release(second)
     assert lanes.oldest("callback") == 0
 
 
@@ -246,7 +246,7 @@ def test_the_metrics_reference_is_fresh() -> None:
 
 
 @pytest.mark.parametrize("instrument", CATALOGUE, ids=lambda instrument: instrument.name)
-def test_names_follow_the_conventions(instrument: the.Instrument) -> None:
+def test_names_follow_the_conventions(instrument: metric.Instrument) -> None:
     assert re.fullmatch(r"extproc(\.[a-z]+(_[a-z]+)*)+", instrument.name)
     assert not re.search(r"_(total|seconds|bytes|count|sum|bucket|created)$", instrument.name.replace(".", "_"))
     assert instrument.text.endswith(".") and bool(instrument.buckets) == (instrument.kind == "histogram")

@@ -1,11 +1,11 @@
-"""Names: a name server that does not answer for one name holds up nobody who asks for another."""
+"""PerHostResolver: a name server that does not answer for one name holds up nobody who asks for another."""
 
 import socket
 import threading
 
 import trio
 
-from extproc.resolver import AT_ONCE, NAMES, Names
+from extproc.resolver import AT_ONCE, NAMES, PerHostResolver
 
 WELL = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))
 
@@ -25,7 +25,7 @@ class Hanging:
 
 async def test_a_name_that_hangs_takes_threads_of_its_own_only_and_whoever_waits_for_it_can_give_up():
     hanging = Hanging()
-    names = Names(hanging)
+    names = PerHostResolver(hanging)
     try:
         with trio.fail_after(30):
             async with trio.open_nursery() as nursery:
@@ -45,12 +45,16 @@ async def test_a_name_that_hangs_takes_threads_of_its_own_only_and_whoever_waits
 
 
 async def test_names_that_nobody_looks_up_any_more_are_forgotten():
-    names = Names(Hanging())
+    names = PerHostResolver(Hanging())
     for number in range(3 * NAMES):
         await names.getaddrinfo(b"%d.example" % number, 443)
     assert len(names._threads) <= NAMES
 
 
 async def test_a_lookup_is_the_system_s():
-    assert ("127.0.0.1", 80) in [found[4] for found in await Names().getaddrinfo(b"localhost", 80, socket.AF_INET)]
-    assert (await Names().getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV))[1] == "80"
+    assert ("127.0.0.1", 80) in [
+        found[4] for found in await PerHostResolver().getaddrinfo(b"localhost", 80, socket.AF_INET)
+    ]
+    assert (await PerHostResolver().getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV))[
+        1
+    ] == "80"

@@ -12,7 +12,7 @@ import trio
 from rig.certificates import Authority
 from trio.testing import wait_all_tasks_blocked
 
-from extproc.core.errors import OIDCError, ProviderTimeout
+from extproc.core.errors import ProviderTimeout, Refusal
 from extproc.core.oidc.client import FormRequest
 from extproc.provider.client import Provider
 from extproc.settings import Limits, ProviderSettings, Timeouts
@@ -107,7 +107,7 @@ async def revoke(made: Provider, done: list[str]) -> None:
     try:
         await made.revoke(FormRequest((("token", "t"),)))
         done.append("answered")
-    except OIDCError as error:
+    except Refusal as error:
         done.append(type(error).__name__)
 
 

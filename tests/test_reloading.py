@@ -10,7 +10,7 @@ import trio.testing
 
 from extproc.metrics import ProcessMetrics
 from extproc.metrics.reloads import Reloads
-from extproc.runtime.reload import EVERY, FETCH, NotTaken, Reloading
+from extproc.runtime.reload import EVERY, FETCH, NotTaken, SettingsReload
 from extproc.settings import Settings, SettingsError, Source, with_secrets
 from extproc.settings.watch import secret_files
 
@@ -161,7 +161,7 @@ async def reloading(files):
     settings = with_secrets(source.load())
     running = FakeRunning()
     async with trio.open_nursery() as nursery:
-        made = Reloading(source, settings, running)
+        made = SettingsReload(source, settings, running)
         nursery.start_soon(made.run)
         await trio.testing.wait_all_tasks_blocked()
         yield made, running

@@ -17,10 +17,10 @@ from extproc.addresses import Address
 from extproc.core.decisions import (
     BackChannelLogout,
     Continue,
-    EndOwn,
+    EndListedSessions,
     EndSession,
-    Exchange,
     FrontChannelLogout,
+    RedeemCode,
     Refresh,
 )
 from extproc.core.device import Device
@@ -32,8 +32,8 @@ from extproc.core.oidc.jose import SignedToken
 from extproc.core.oidc.token import RefreshResponse, TokenResponse, code_grant
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import to_record
-from extproc.provider.http import Answer
-from extproc.relying_party.refresh import Flight
+from extproc.provider.http import HttpResponse
+from extproc.relying_party.refresh import InFlight
 from extproc.runtime.control import Start
 from extproc.sessions.redis.connection import Login
 from extproc.settings import Settings, from_text
@@ -113,15 +113,15 @@ def values() -> list[object]:
     return [
         signed, kept, app, record, answer,
         kept.key_ring(), RING, pending(),
-        Exchange(answer, pending(), signed),
-        Refresh(signed), EndSession(signed, ()), EndOwn(signed, "all", ()),
+        RedeemCode(answer, pending(), signed),
+        Refresh(signed), EndSession(signed, ()), EndListedSessions(signed, "all", ()),
         Continue("session", ((canary("header"), canary("header")),), session=signed),
         BackChannelLogout(canary("logout")), FrontChannelLogout(canary("sid"), signed, ()),
         TokenResponse(canary("at"), canary("idt"), canary("rt"), 1), RefreshResponse(canary("at"), canary("idt"), canary("rt"), 1),
         code_grant(app.client, canary("code"), pending()),
         UserInfo("application/json", canary("userinfo").encode()),
         SignedToken.parse(Signer().sign(id_token_claims(email=canary("claim"))), "RS256"),
-        Answer(200, "application/json", canary("body").encode()),
+        HttpResponse(200, "application/json", canary("body").encode()),
         Cookie("c", canary("cookie"), True),
         request(f"/oauth2/callback?code={canary('code')}", cookie=f"c={canary('cookie')}", authorization=canary("bearer")),
         Login("u", kept.store.password), Start(1, Address("127.0.0.1", 1), kept),
@@ -146,7 +146,7 @@ def test_log_07_a_value_with_a_secret_prints_without_it(value):
 
 
 def test_a_refresh_in_flight_prints_no_token():
-    flight = Flight(application(), None, request(), session(), canary("holder").encode(), trio.Event())
+    flight = InFlight(application(), None, request(), session(), canary("holder").encode(), trio.Event())
     assert hidden(repr(flight))
 
 

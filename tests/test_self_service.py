@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from rig.tokens import ISSUER, NOW, RING, application, request
 
-from extproc.core.decisions import EndOwn, ShowOwn
+from extproc.core.decisions import EndListedSessions, ListSessions
 from extproc.core.device import Device
 from extproc.core.errors import SignedOutMeanwhile, StoreUnavailable
 from extproc.core.oidc.claims import Claims
@@ -14,7 +14,7 @@ from extproc.core.session_index import subject_tags
 from extproc.core.sessions_page import EVERYWHERE, OTHERS
 from extproc.relying_party.own_sessions import SelfService
 from extproc.sessions.cookie import CookieSessions
-from extproc.sessions.memory import MemoryTombstones
+from extproc.sessions.memory import MemoryRevocations
 from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
@@ -40,14 +40,14 @@ class House:
 
     async def __aenter__(self):
         for name, session in SESSIONS.values():
-            await self.sessions.begin(APPS[name], request(), session, Device("Firefox on Linux", "192.0.2.7"), None)
+            await self.sessions.create(APPS[name], request(), session, Device("Firefox on Linux", "192.0.2.7"), None)
         return self
 
     async def __aexit__(self, *_):
         await self.sessions.aclose()
 
     async def end(self, which):
-        return await self.service.perform(APPS["app"], request(), EndOwn(MINE, which, ()))
+        return await self.service.perform(APPS["app"], request(), EndListedSessions(MINE, which, ()))
 
     async def left(self):
         found = [(name, await self.sessions.store.get(session.id.key, NOW)) for name, (_, session) in SESSIONS.items()]
@@ -56,7 +56,7 @@ class House:
 
 async def test_a_user_sees_their_own_sessions_and_nobody_else_s(tmp_path):
     async with House(tmp_path) as house:
-        answer = await house.service.perform(APPS["app"], request(), ShowOwn(MINE))
+        answer = await house.service.perform(APPS["app"], request(), ListSessions(MINE))
         assert (answer.status, answer.reason, answer.cookies) == (200, "own_sessions", ())
         assert [dict(card.facts)["Applications"] for card in answer.page.cards] in (
             ["app, wiki", "app, wiki", "app"], ["app, wiki", "app", "app, wiki"],
@@ -96,7 +96,7 @@ async def test_a_login_that_is_under_way_is_one_of_the_others(tmp_path):
         await house.end(OTHERS)
         late = replace(MINE, id=SessionId.of(b"9" * 32), sid="late")
         with pytest.raises(SignedOutMeanwhile):
-            await house.sessions.begin(APPS["app"], request(), late, Device(), None)
+            await house.sessions.create(APPS["app"], request(), late, Device(), None)
         assert "mine" in await house.left()
 
 
@@ -107,7 +107,7 @@ class Away(SQLiteStore):
         raise StoreUnavailable("away")
 
 
-@pytest.mark.parametrize("step", [ShowOwn(MINE), EndOwn(MINE, OTHERS, ())])
+@pytest.mark.parametrize("step", [ListSessions(MINE), EndListedSessions(MINE, OTHERS, ())])
 async def test_rel_15_a_store_that_cannot_answer_is_no_empty_list(tmp_path, step):
     store = Away(tmp_path / "sessions.sqlite3")
     with pytest.raises(StoreUnavailable):
@@ -118,19 +118,25 @@ async def test_rel_15_a_store_that_cannot_answer_is_no_empty_list(tmp_path, step
 async def test_sessions_in_cookies_end_everywhere_where_tombstones_reach_everybody(tmp_path):
     shared = CookieSessions(SQLiteStore(tmp_path / "over.sqlite3"))
     service = SelfService(shared, lambda: NOW, 0)
-    assert "keeps no list" in (await service.perform(APPS["app"], request(), ShowOwn(MINE))).page.text
-    assert (await service.perform(APPS["app"], request(), EndOwn(MINE, OTHERS, ()))).reason == "own_sessions_ended"
+    assert "keeps no list" in (await service.perform(APPS["app"], request(), ListSessions(MINE))).page.text
+    assert (
+        await service.perform(APPS["app"], request(), EndListedSessions(MINE, OTHERS, ()))
+    ).reason == "own_sessions_ended"
     tags = subject_tags(RING, ISSUER, "alice")
-    assert await shared.tombstones.buried(tags, NOW) == 0
-    assert (await service.perform(APPS["app"], request(), EndOwn(MINE, EVERYWHERE, ()))).reason == "signed_out"
-    assert await shared.tombstones.buried(tags, NOW) == NOW
+    assert await shared.revocations.revoked_before(tags, NOW) == 0
+    assert (
+        await service.perform(APPS["app"], request(), EndListedSessions(MINE, EVERYWHERE, ()))
+    ).reason == "signed_out"
+    assert await shared.revocations.revoked_before(tags, NOW) == NOW
     await shared.aclose()
 
 
 async def test_tombstones_of_one_process_promise_nothing():
-    alone = CookieSessions(MemoryTombstones())
+    alone = CookieSessions(MemoryRevocations())
     service = SelfService(alone, lambda: NOW, 0)
-    page = (await service.perform(APPS["app"], request(), ShowOwn(MINE))).page
+    page = (await service.perform(APPS["app"], request(), ListSessions(MINE))).page
     assert page.link_text == "Back to the application" and not page.posts
-    assert (await service.perform(APPS["app"], request(), EndOwn(MINE, EVERYWHERE, ()))).reason == "own_sessions_ended"
-    assert await alone.tombstones.buried(subject_tags(RING, ISSUER, "alice"), NOW) == 0
+    assert (
+        await service.perform(APPS["app"], request(), EndListedSessions(MINE, EVERYWHERE, ()))
+    ).reason == "own_sessions_ended"
+    assert await alone.revocations.revoked_before(subject_tags(RING, ISSUER, "alice"), NOW) == 0

@@ -27,7 +27,7 @@ from extproc.ext_proc.server import Listener, options
 from extproc.ext_proc.servicer import Server
 from extproc.metrics import Metrics
 from extproc.relying_party.relying_party import RelyingParty
-from extproc.sessions.interfaces import StoreBusy
+from extproc.sessions.interfaces import WouldBlock
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
 
@@ -42,7 +42,7 @@ class FakeProvider:
     def __init__(self, known=METADATA):
         self.known = known
 
-    def peek_metadata(self):
+    def metadata_nowait(self):
         return self.known
 
     async def metadata(self):
@@ -61,9 +61,9 @@ class FakeStore:
     def __init__(self, busy=False, error=None):
         self.busy, self.error = busy, error
 
-    def peek(self, key, now):
+    def get_nowait(self, key, now):
         if self.busy:
-            raise StoreBusy
+            raise WouldBlock
         if self.error:
             raise self.error
         return None
@@ -133,7 +133,7 @@ def serving(request):
                         await test(call)
                     finally:
                         await listener.drain(0)
-            assert server.lanes.streams == 0
+            assert server.admission.streams == 0
 
         BRIDGES[request.param](body)
 
@@ -334,7 +334,7 @@ def test_redi_10_grpc_is_told_in_its_own_words(serving):
 
 def test_held_work_sends_the_override_first_and_then_one_answer(serving):
     class Slow(FakeProvider):
-        def peek_metadata(self):
+        def metadata_nowait(self):
             return None
 
     async def test(call):
@@ -405,7 +405,7 @@ def test_rel_35_more_streams_than_may_be_in_hand_are_503_at_once(serving):
     asked, gate = [], []
 
     class Slow(FakeProvider):
-        def peek_metadata(self):
+        def metadata_nowait(self):
             return None
 
         async def metadata(self):
@@ -436,7 +436,7 @@ def test_a_lane_that_is_full_refuses_at_once_and_the_inline_lane_goes_on(serving
     asked, gate = [], []
 
     class Slow(FakeProvider):
-        def peek_metadata(self):
+        def metadata_nowait(self):
             return None
 
         async def metadata(self):
@@ -469,8 +469,8 @@ class OneSession(FakeStore):
         self.record = to_record(app, known, Device(), bytes(2 * ENTROPY))
         self.written = []
 
-    def peek(self, key, now):
-        super().peek(key, now)
+    def get_nowait(self, key, now):
+        super().get_nowait(key, now)
         return self.record
 
     async def get(self, key, now):

@@ -105,7 +105,7 @@ def test_a_trace_in_a_line():
         "id_token_nonce",
         "app",
     )
-    assert (of.duration_ns, of.services, of.span_count, of.failed, of.wrong) == (
+    assert (of.duration_ns, of.services, of.span_count, of.failed, of.is_problem) == (
         50_000_000,
         ("envoy", "extproc"),
         2,
@@ -115,11 +115,11 @@ def test_a_trace_in_a_line():
 
 
 @pytest.mark.parametrize(
-    ("reason", "status", "wrong"),
+    ("reason", "status", "is_problem"),
     [("login_required", 401, False), ("login_started", 303, False), ("state_mismatch", 400, True)],
 )
-def test_that_somebody_is_not_signed_in_is_no_fault(reason, status, wrong):
-    assert summary(request(OTHER, 0, 1, reason, status=status)).wrong is wrong
+def test_that_somebody_is_not_signed_in_is_no_fault(reason, status, is_problem):
+    assert summary(request(OTHER, 0, 1, reason, status=status)).is_problem is is_problem
 
 
 def fill(store, count, first=100):

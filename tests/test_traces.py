@@ -12,8 +12,8 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from extproc.traces import BadExport, Link, Recorder, TraceStore, duration, render, rows
 from extproc.traces.otlp import decode
-from extproc.traces.tree import wrong
-from extproc.traces.values import TEXT, Unread
+from extproc.traces.tree import is_problem
+from extproc.traces.values import TEXT, LazySpan
 
 
 def shape(given):
@@ -127,19 +127,19 @@ ENVOYS = "async envoy.service.ext_proc.v3.ExternalProcessor.Process egress"
 def test_what_the_store_goes_by_is_known_before_a_span_is_read(more, telling):
     span = spans.span(1, 2, "a", more.pop("name", "x"), 3, 7.5, **more)
     (unread,) = decode(spans.export((span,)))
-    assert (unread.span(), unread.wrong, wrong(span)) == (span, telling, telling)
+    assert (unread.span(), unread.is_problem, is_problem(span)) == (span, telling, telling)
     assert (unread.duration_ns, unread.links) == (4_500_000, tuple(link.trace_id for link in span.links))
 
 
 def test_a_span_is_read_once_and_only_when_somebody_looks():
     read = []
 
-    def way():
+    def load():
         read.append(1)
         return spans.span(1, 0, "a", "x", 0, 1)
 
     store = TraceStore()
-    store.take([Unread(spans.TRACE, f"{1:016x}", 1_000_000, False, (), 100, way)])
+    store.take([LazySpan(spans.TRACE, f"{1:016x}", 1_000_000, False, (), 100, load)])
     assert read == []
     assert [store.recent(), store.recent()] == [(store.trace(spans.TRACE),)] * 2 and read == [1]
 
@@ -200,7 +200,7 @@ def test_children_come_by_start_below_their_parent():
         (2, "GET /reports", False),
     ]
     names = [name for depth, name, _ in shape(reversed(spans.callback())) if depth == 3]
-    assert names == ["decide", "store claim", "POST token", "GET userinfo", "GET jwks", "establish", "store put"]
+    assert names == ["decide", "store use_once", "POST token", "GET userinfo", "GET jwks", "establish", "store put"]
 
 
 def test_what_has_no_parent_here_hangs_under_the_root():

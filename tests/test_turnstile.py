@@ -3,7 +3,7 @@
 import trio
 import trio.testing
 
-from extproc.provider.limits import Turnstile
+from extproc.provider.limits import TickLimiter
 
 
 class Turns(trio.abc.Instrument):
@@ -16,12 +16,12 @@ class Turns(trio.abc.Instrument):
         self.count += 1
 
 
-async def crowd(turnstile, people):
+async def crowd(tick_limiter, people):
     turns, passed = Turns(), []
     trio.lowlevel.add_instrument(turns)
 
     async def person(number):
-        await turnstile()
+        await tick_limiter()
         passed.append((turns.count, number))
 
     async with trio.open_nursery() as nursery:
@@ -33,32 +33,32 @@ async def crowd(turnstile, people):
 
 
 async def test_only_so_many_pass_in_a_turn():
-    passed = await crowd(Turnstile(3), 100)
+    passed = await crowd(TickLimiter(3), 100)
     per_turn = {turn: sum(at == turn for at, _ in passed) for turn, _ in passed}
     assert len(passed) == 100 and max(per_turn.values()) <= 3
 
 
 async def test_whoever_is_alone_waits_for_nothing():
-    turnstile, turns = Turnstile(2), Turns()
+    tick_limiter, turns = TickLimiter(2), Turns()
     trio.lowlevel.add_instrument(turns)
     before = turns.count
-    await turnstile()
-    await turnstile()
+    await tick_limiter()
+    await tick_limiter()
     assert turns.count == before
     trio.lowlevel.remove_instrument(turns)
 
 
 async def test_first_come_first_served_and_those_who_leave_hold_nobody_up():
-    turnstile, passed = Turnstile(1), []
+    tick_limiter, passed = TickLimiter(1), []
 
     async def person(number, scope):
         with scope:
-            await turnstile()
+            await tick_limiter()
             passed.append(number)
 
     scopes = [trio.CancelScope() for _ in range(9)]
     async with trio.open_nursery() as nursery:
-        await turnstile()
+        await tick_limiter()
         for number, scope in enumerate(scopes):
             nursery.start_soon(person, number, scope)
             if number % 3 == 1:

@@ -148,12 +148,12 @@ def test_everything_the_core_reads_is_forwarded():
             return super().header(name)
 
     from extproc.core.decide import decide
-    from extproc.core.errors import OIDCError
+    from extproc.core.errors import Refusal
 
     for target in ("/private", "/oauth2/logout", "/oauth2/login", "/oauth2/callback?state=x", "/oauth2/userinfo"):
         for method in ("GET", "POST"):
             for headers in ((), (("sec-fetch-mode", "navigate"),), (("accept", "text/html"),)):
                 try:
                     decide(application(), Recording("app", False, method, target, "app.example", headers), None, 0)
-                except OIDCError:
+                except Refusal:
                     continue

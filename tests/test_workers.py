@@ -10,19 +10,19 @@ from rig.rows import rows
 
 from extproc.addresses import Address
 from extproc.runtime.control import (
-    Ask,
     Drain,
     Failed,
+    GetMetrics,
+    GetStatus,
+    KeysUpdated,
     Listen,
-    Measure,
-    Measured,
-    Prepared,
-    Report,
+    MetricsText,
+    Ready,
     Serving,
     Spans,
     Start,
-    Take,
-    Taken,
+    Status,
+    UpdateKeys,
 )
 from extproc.runtime.worker_pool import FOUND, STEADY, Workers, pause
 from extproc.runtime.worker_process import START, WorkerFailed
@@ -57,17 +57,17 @@ class FakeWorker:
                 await self._say.send(answer)
                 if isinstance(answer, Failed):
                     self.end()
-            case Ask():
+            case GetStatus():
                 if not house.silent:
                     missing = tuple(house.missing.pop() if house.missing else ())
-                    await self._say.send(Report(missing, (("streams", self.number),), house.checkers(self)))
-            case Take():
+                    await self._say.send(Status(missing, (("streams", self.number),), house.checkers(self)))
+            case UpdateKeys():
                 self.taken = message.settings
                 if not house.stubborn:
-                    await self._say.send(Taken())
-            case Measure():
+                    await self._say.send(KeysUpdated())
+            case GetMetrics():
                 if not house.silent:
-                    await self._say.send(Measured(f"of {self.number}"))
+                    await self._say.send(MetricsText(f"of {self.number}"))
             case Drain():
                 if not house.stubborn:
                     self.end()
@@ -104,7 +104,7 @@ class House:
 
     def __init__(self):
         self.made, self.heard, self.started, self.missing = [], [], [], []
-        self.on_start, self.on_listen = (lambda worker: Prepared()), (lambda worker: Serving())
+        self.on_start, self.on_listen = (lambda worker: Ready()), (lambda worker: Serving())
         self.silent = self.stubborn = False
         self.checkers = lambda worker: 0
         self.spans = []
@@ -158,7 +158,7 @@ async def test_every_worker_is_prepared_before_the_first_one_listens_each_at_its
 
 
 async def test_a_start_that_fails_says_what_the_worker_said(house, autojump_clock):
-    house.on_start = lambda worker: Failed("store.path: no") if worker.number else Prepared()
+    house.on_start = lambda worker: Failed("store.path: no") if worker.number else Ready()
     async with house.workers(OLD) as workers:
         with pytest.raises(WorkerFailed, match=r"store\.path: no"):
             await workers.start()
@@ -224,7 +224,7 @@ async def test_a_roll_takes_nothing_away_before_everything_new_is_prepared_and_g
         house.heard.clear()
         await workers.roll(NEW)
         await trio.testing.wait_all_tasks_blocked()
-        order = [(number, what) for number, what in house.heard if what != "Ask"]
+        order = [(number, what) for number, what in house.heard if what != "GetStatus"]
         assert order[:2] == [(2, "Start"), (3, "Start")]
         assert sorted(order[2:4]) == [(0, "Drain"), (2, "Listen")] and sorted(order[4:]) == [
             (1, "Drain"),
@@ -266,7 +266,7 @@ async def test_a_roll_whose_workers_cannot_be_prepared_leaves_the_old_ones_and_t
 ):
     async with house.workers(OLD) as workers:
         await workers.start()
-        house.on_start = lambda worker: Failed("no such file") if worker.number == fails else Prepared()
+        house.on_start = lambda worker: Failed("no such file") if worker.number == fails else Ready()
         with pytest.raises(WorkerFailed, match="no such file"):
             await workers.roll(NEW)
         await trio.testing.wait_all_tasks_blocked()
@@ -345,7 +345,7 @@ async def test_a_roll_that_finds_a_worker_dead_still_waits_until_envoy_has_found
         house.on_start = lambda worker: Failed("broken")
         house.made[0].end(1)
         await trio.sleep(10)
-        house.on_start = lambda worker: Prepared()
+        house.on_start = lambda worker: Ready()
         new = len(house.made)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(workers.roll, NEW)
@@ -371,7 +371,7 @@ async def test_whatever_a_worker_says_is_its_own_end_and_no_other_s(house, autoj
             raise bug
 
         house.made[0].receive = says
-        await house.made[0]._say.send(Prepared())  # so that it is heard once more
+        await house.made[0]._say.send(Ready())  # so that it is heard once more
         house.made[0].end(-40)
         await trio.sleep(1)
         assert house.alive == [1, 2] and house.started[-1][1] == 1

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from extproc.admin.operators import Operators
+from extproc.admin.operators import SessionAdmin
 from extproc.admin.sessions import sessions
 from extproc.admin.traces import export_to, list_of, one_of
 from extproc.metrics.exposition import Page, page
@@ -88,7 +88,7 @@ def application(
     hosts: tuple[str, ...] = (),
     gauges: Gauges = _no_gauges,
     metrics: Exposition = _no_metrics,
-    operators: Operators | None = None,
+    operators: SessionAdmin | None = None,
 ) -> Starlette:
     """The admin application.
 

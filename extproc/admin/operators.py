@@ -25,7 +25,7 @@ _PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SessionSelector:
     """Which sessions; nothing said: all of them."""
 
     user: str | None = None
@@ -38,7 +38,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class SessionSummary:
     """One session as its index has it. idle: when it ends if nobody uses it. Times are seconds since the epoch."""
 
     id: str
@@ -59,7 +59,7 @@ class NotPossible(Exception):
     """This kind of store cannot do it; its text is for the operator."""
 
 
-class Operators:
+class SessionAdmin:
     """In trio. Every method raises StoreUnavailable, and NotPossible."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
@@ -69,7 +69,7 @@ class Operators:
         self._providers = {name: each.provider or "" for name, each in settings.applications.items()}
         self._clock = clock
 
-    async def listed(self, wanted: Wanted) -> tuple[Listed, ...]:
+    async def listed(self, wanted: SessionSelector) -> tuple[SessionSummary, ...]:
         """At most MOST, newest use first."""
         async with self._sessions() as sessions:
             if not isinstance(sessions, StoredSessions):
@@ -78,13 +78,13 @@ class Operators:
         found = (self._entry(record) for record in records)
         return tuple(sorted((entry for entry in found if entry is not None), key=lambda e: -e.used))[:MOST]
 
-    async def end(self, wanted: Wanted) -> int | None:
+    async def end(self, wanted: SessionSelector) -> int | None:
         """How many ended; None where nobody can know."""
         now = int(self._clock())
         async with self._sessions() as sessions:
             if wanted.id is not None:
                 return await self._end_one(sessions, wanted, now)
-            if wanted != Wanted():
+            if wanted != SessionSelector():
                 if not shares_tombstones(self._settings.store):
                     raise NotPossible(
                         "sessions are in cookies: set store.tombstones, by which the processor learns what is over"
@@ -94,13 +94,13 @@ class Operators:
                 raise NotPossible("sessions are in cookies: a new secret in place of the old ends them all")
             ended = 0
             while page := await sessions.store.page(None, _PAGE, now):
-                await sessions.end_keys([record.key for record in page.records])
+                await sessions.delete_many([record.key for record in page.records])
                 ended += len(page.records)
                 if page.after is None:
                     break
             return ended
 
-    async def _end_one(self, sessions: Sessions, wanted: Wanted, now: int) -> int:
+    async def _end_one(self, sessions: Sessions, wanted: SessionSelector, now: int) -> int:
         if not isinstance(sessions, StoredSessions):
             raise NotPossible(
                 "sessions are in cookies: none can be found by its id; end those of its user, or of its sid"
@@ -110,10 +110,10 @@ class Operators:
             raise NotPossible(
                 f"{len(found)} sessions have an id that begins so; say more of it (list --json has it whole)"
             )
-        await sessions.end_keys([record.key for record in found])
+        await sessions.delete_many([record.key for record in found])
         return len(found)
 
-    async def _records(self, sessions: StoredSessions, wanted: Wanted) -> list[Record]:
+    async def _records(self, sessions: StoredSessions, wanted: SessionSelector) -> list[Record]:
         now, found, after = int(self._clock()), dict[bytes, Record](), None
         if wanted.user is not None or wanted.sid is not None:
             return list(await sessions.tagged(self._tags(wanted), now) or ())
@@ -129,7 +129,7 @@ class Operators:
                 break
         return list(found.values())
 
-    def _tags(self, wanted: Wanted) -> tuple[bytes, ...]:
+    def _tags(self, wanted: SessionSelector) -> tuple[bytes, ...]:
         """Of every provider: a sub or sid is rarely two people's, and then the list says so."""
         tags: tuple[bytes, ...] = ()
         for issuer in self._issuers:
@@ -137,13 +137,13 @@ class Operators:
             tags += sid_tags(self._ring, issuer, wanted.sid) if wanted.sid is not None else ()
         return tags
 
-    def _entry(self, record: Record) -> Listed | None:
+    def _entry(self, record: Record) -> SessionSummary | None:
         entry = open_entry(self._ring, record.key, record.index)
         if entry is None:
             return None
         e, device = entry, entry.device
         idle = min(record.expires, record.touched + int(self._settings.session.idle))
-        return Listed(
+        return SessionSummary(
             record.key.hex(), e.application, e.issuer, e.subject, e.sid, e.created, record.touched, record.expires, idle,
             device.agent, device.address, self._providers.get(e.application, ""),
         )  # fmt: skip

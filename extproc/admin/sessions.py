@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from extproc import telemetry
-from extproc.admin.operators import NotPossible, Operators, Wanted
+from extproc.admin.operators import NotPossible, SessionAdmin, SessionSelector
 from extproc.core.errors import StoreUnavailable
 
 HEADER = "x-extproc-operator"
 ID = r"[0-9a-f]{16,64}"
 
 
-def sessions(operators: Operators | None) -> Callable[[Request], Awaitable[Response]]:
+def sessions(operators: SessionAdmin | None) -> Callable[[Request], Awaitable[Response]]:
     """GET lists, DELETE ends: ?user=SUB, ?sid=SID, ?id=ID, or for all ?all=1."""
 
     async def endpoint(request: Request) -> Response:
@@ -30,7 +30,7 @@ def sessions(operators: Operators | None) -> Callable[[Request], Awaitable[Respo
         if not _of_this_machine(request) or request.headers.get(HEADER) != "1":
             return _error(403, f"only for processes of this machine, with the header {HEADER}: 1")
         query = request.query_params
-        wanted = Wanted(query.get("user") or None, query.get("sid") or None, query.get("id") or None)
+        wanted = SessionSelector(query.get("user") or None, query.get("sid") or None, query.get("id") or None)
         if (fault := _fault(wanted, everybody=query.get("all") == "1")) is not None:
             return _error(400, fault)
         try:
@@ -44,27 +44,29 @@ def sessions(operators: Operators | None) -> Callable[[Request], Awaitable[Respo
     return endpoint
 
 
-def _fault(wanted: Wanted, *, everybody: bool) -> str | None:
-    if (wanted == Wanted()) != everybody or (wanted.id is not None and wanted != Wanted(id=wanted.id)):
+def _fault(wanted: SessionSelector, *, everybody: bool) -> str | None:
+    if (wanted == SessionSelector()) != everybody or (
+        wanted.id is not None and wanted != SessionSelector(id=wanted.id)
+    ):
         return "say user, sid, id, or all=1"
     if wanted.id is not None and not re.fullmatch(ID, wanted.id):
         return "an id is what `extproc sessions list` begins its lines with, or more of it, in hex"
     return None
 
 
-async def _list(operators: Operators, wanted: Wanted, request: Request) -> Response:
+async def _list(operators: SessionAdmin, wanted: SessionSelector, request: Request) -> Response:
     found = await operators.listed(wanted)
     _audit("sessions_listed", request, wanted, len(found))
     return JSONResponse({"sessions": [asdict(entry) for entry in found]})
 
 
-async def _end(operators: Operators, wanted: Wanted, request: Request) -> Response:
+async def _end(operators: SessionAdmin, wanted: SessionSelector, request: Request) -> Response:
     ended = await operators.end(wanted)
     _audit("sessions_ended", request, wanted, ended)
     return JSONResponse({"ended": ended})
 
 
-def _audit(event: str, request: Request, wanted: Wanted, count: int | None) -> None:
+def _audit(event: str, request: Request, wanted: SessionSelector, count: int | None) -> None:
     telemetry.log(logging.INFO, event, by=_address(request), wanted=str(wanted)[:400], count=count)
 
 

@@ -1,27 +1,27 @@
 """A configuration of Envoy against the one that the settings make: what differs, in words, and what opens a door.
 
-Two looks. `compared` takes both apart (anatomy) and judges each difference by rules.py. `ways_around` looks for what the generated
+Two looks. `compared` takes both apart (anatomy) and judges each difference by rules.py. `bypasses` looks for what the generated
 configuration knows nothing of: listeners, hosts and routes by which an application is reached with nobody asked.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from extproc.checks.envoy_rules import AGAIN, Judged, judge
+from extproc.checks.envoy_rules import AGAIN, RuleMatch, judge
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.contract import APPLICATION
 from extproc.envoyconfig.clusters import PROCESSOR, application_cluster
 from extproc.envoyconfig.filters.chain import DECIDE, GATE
-from extproc.envoyconfig.snapshot import Front, Seen
+from extproc.envoyconfig.snapshot import EnvoySnapshot, HttpListener
 from extproc.envoyconfig.tree import Tree, at, branch, differences, items, kind, within
 from extproc.settings import Settings
 
 
-def compare(settings: Settings, wanted: Seen, seen: Seen, source: str) -> list[Finding]:
+def compare(settings: Settings, wanted: EnvoySnapshot, seen: EnvoySnapshot, source: str) -> list[Finding]:
     """source: whose configuration it is, for the operator."""
     findings: list[Finding] = []
-    matched: list[Front] = []
-    for front in wanted.fronts:
+    matched: list[HttpListener] = []
+    for front in wanted.listeners:
         other = _counterpart(front, seen)
         if other is None:
             what = f"nothing listens as the generated listener {front.name} at {front.place} does"
@@ -31,35 +31,35 @@ def compare(settings: Settings, wanted: Seen, seen: Seen, source: str) -> list[F
         findings += compared(front, other, source)
     apart = differences({"clusters": wanted.clusters}, {"clusters": _known(wanted, seen)})
     findings += [_said(each, source) for each in judge(list(apart))]
-    findings += ways_around(settings, wanted, seen, matched, source)
+    findings += bypasses(settings, wanted, seen, matched, source)
     return findings or [ok(source, "is as the settings make it: the processor, the gate and every route in place")]
 
 
-def _counterpart(front: Front, seen: Seen) -> Front | None:
+def _counterpart(front: HttpListener, seen: EnvoySnapshot) -> HttpListener | None:
     """By address, by name, or the one with a processor, where filters are wanted."""
     asks = any(True for _ in within(front.manager, "ExternalProcessor"))
     return (
-        next((each for each in seen.fronts if each.place == front.place), None)
-        or next((each for each in seen.fronts if each.name == front.name), None)
-        or next((each for each in seen.fronts if asks and any(within(each.manager, "ExternalProcessor"))), None)
+        next((each for each in seen.listeners if each.place == front.place), None)
+        or next((each for each in seen.listeners if each.name == front.name), None)
+        or next((each for each in seen.listeners if asks and any(within(each.manager, "ExternalProcessor"))), None)
     )
 
 
-def _known(wanted: Seen, seen: Seen) -> dict[str, Tree]:
+def _known(wanted: EnvoySnapshot, seen: EnvoySnapshot) -> dict[str, Tree]:
     """Clusters of its own are Envoy's own business."""
     return {name: seen.clusters[name] for name in wanted.clusters if name in seen.clusters}
 
 
-def compared(wanted: Front, seen: Front, source: str) -> Iterator[Finding]:
+def compared(wanted: HttpListener, seen: HttpListener, source: str) -> Iterator[Finding]:
     part = f"{source}, listener {seen.name}"
     if wanted.place != seen.place:
         yield warning(part, f"listens on {seen.place}, and the settings say {wanted.place}", AGAIN)
-    for judged in judge(list(differences(_anatomy(wanted), _anatomy(seen, wanted)))):
+    for judged in judge(list(differences(_comparable(wanted), _comparable(seen, wanted)))):
         yield _said(judged, part)
     yield from _order(wanted, seen, part)
 
 
-def _said(judged: Judged, part: str) -> Finding:
+def _said(judged: RuleMatch, part: str) -> Finding:
     rule, first = judged.rule, judged.differences[0]
     where = " ".join(judged.about[1:] if judged.about[:1] in (("manager",), ("routing",)) else judged.about)
     where = {"filters": "filter", "routes": "route on", "clusters": "cluster"}.get(
@@ -76,8 +76,8 @@ def _said(judged: Judged, part: str) -> Finding:
     return Finding(judged.level, f"{part}, {where.strip()}", what + detail, AGAIN)
 
 
-def _anatomy(front: Front, only: Front | None = None) -> Tree:
-    """What the rules speak of. only: leave out filters, hosts and routes that this one has not: ways_around looks at those."""
+def _comparable(front: HttpListener, only: HttpListener | None = None) -> Tree:
+    """What the rules speak of. only: leave out filters, hosts and routes that this one has not: bypasses looks at those."""
     names = [str(each.get("name")) for each in (only or front).filters]
     manager = {
         key: value
@@ -107,7 +107,7 @@ def _without(tree: Any, gone: Tree | None) -> Any:
     return [_without(each, gone) for each in tree] if isinstance(tree, list) else tree
 
 
-def _routes(front: Front, only: Front | None) -> Tree:
+def _routes(front: HttpListener, only: HttpListener | None) -> Tree:
     """By host, then by the route's name."""
     found: Tree = {}
     known = {domain: _names(host) for host in (only or front).hosts for domain in host.get("domains", [])}
@@ -125,7 +125,7 @@ def _names(host: Tree) -> list[str]:
     return [str(each.get("name", "")) for each in items(host, "routes")]
 
 
-def _order(wanted: Front, seen: Front, part: str) -> Iterator[Finding]:
+def _order(wanted: HttpListener, seen: HttpListener, part: str) -> Iterator[Finding]:
     """What comes first decides: of filters, and of routes."""
     mine, theirs = ([str(each.get("name")) for each in front.filters] for front in (wanted, seen))
     if (order := [name for name in theirs if name in mine]) != [name for name in mine if name in order]:
@@ -147,21 +147,23 @@ def _order(wanted: Front, seen: Front, part: str) -> Iterator[Finding]:
             yield error(f"{part}, host {domain}", what, AGAIN)
 
 
-def ways_around(settings: Settings, wanted: Seen, seen: Seen, matched: list[Front], source: str) -> Iterator[Finding]:
+def bypasses(
+    settings: Settings, wanted: EnvoySnapshot, seen: EnvoySnapshot, matched: list[HttpListener], source: str
+) -> Iterator[Finding]:
     """Routes that the generated configuration has not, and where they lead."""
     protected = _leading_to(settings, wanted, seen)
     generated = {
         (domain, name)
-        for front in wanted.fronts
+        for front in wanted.listeners
         for host in front.hosts
         for domain in host.get("domains", [])
         for name in _names(host)
     }
-    for listener, cluster in seen.tunnels:
+    for listener, cluster in seen.tcp_proxies:
         if cluster in protected:
             what = f"passes connections on to the application {protected[cluster]}, and nobody has to sign in"
             yield error(f"{source}, listener {listener}", what, "remove it, or let only Envoy reach it")
-    for front in seen.fronts:
+    for front in seen.listeners:
         for host in front.hosts:
             yield from _hooks(front, host, f"{source}, listener {front.name}")
             domains = host.get("domains", [])
@@ -173,7 +175,7 @@ def ways_around(settings: Settings, wanted: Seen, seen: Seen, matched: list[Fron
                 yield from _foreign(front, host, route, protected, part)
 
 
-def _hooks(front: Front, host: Tree, part: str) -> Iterator[Finding]:
+def _hooks(front: HttpListener, host: Tree, part: str) -> Iterator[Finding]:
     """A virtual host may switch filters off for all its routes."""
     for name in (DECIDE, GATE):
         if name in branch(host, "typed_per_filter_config"):
@@ -181,7 +183,7 @@ def _hooks(front: Front, host: Tree, part: str) -> Iterator[Finding]:
             yield error(f"{part}, virtual host {host.get('name')}", what, f"remove it; {AGAIN}")
 
 
-def _foreign(front: Front, host: Tree, route: Tree, protected: dict[str, str], part: str) -> Iterator[Finding]:
+def _foreign(front: HttpListener, host: Tree, route: Tree, protected: dict[str, str], part: str) -> Iterator[Finding]:
     clusters = [str(at(route, "route", "cluster") or "")]
     clusters += [str(each.get("name")) for each in items(route, "route", "weighted_clusters", "clusters")]
     leads = next((protected[each] for each in clusters if each in protected), None)
@@ -211,7 +213,7 @@ def _names_application(config: Tree) -> bool:
     return any(each.get("key") == APPLICATION for each in said)
 
 
-def _leading_to(settings: Settings, wanted: Seen, seen: Seen) -> dict[str, str]:
+def _leading_to(settings: Settings, wanted: EnvoySnapshot, seen: EnvoySnapshot) -> dict[str, str]:
     """The clusters, whatever they are called, that reach an application whose users sign in."""
     places = {_endpoints(wanted.clusters[application_cluster(name)]): name for name in settings.protected}
     open_to_all = {

@@ -109,7 +109,7 @@ _OTHER = Rule((), "is set otherwise", "warning")
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RuleMatch:
     """One finding to be: a rule, what it is about, the differences below."""
 
     rule: Rule
@@ -126,11 +126,11 @@ class Judged:
         return any(each.found == "" and each.path == self.about for each in self.differences)
 
 
-def judge(found: list[Difference]) -> list[Judged]:
+def judge(found: list[Difference]) -> list[RuleMatch]:
     """Grouped, in order."""
     groups: dict[tuple[Rule, Path], list[Difference]] = {}
     for each in found:
         rule = next((rule for rule in RULES if rule.fits(each.path)), _OTHER)
         about = each.path[: rule.about or len(rule.path) or 2]
         groups.setdefault((rule, about), []).append(each)
-    return [Judged(rule, about, tuple(each)) for (rule, about), each in groups.items()]
+    return [RuleMatch(rule, about, tuple(each)) for (rule, about), each in groups.items()]

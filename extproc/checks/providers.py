@@ -12,7 +12,7 @@ import httpx
 
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.checks.lint import serving
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.settings import ProviderSettings, Settings
@@ -106,7 +106,7 @@ def _metadata(settings: Settings, name: str, client: httpx.Client, answer: httpx
     provider, part = settings.providers[name], f"providers.{name}"
     try:
         metadata = ProviderMetadata.parse(answer.content, provider.issuer, provider.backchannel_url)
-    except OIDCError as problem:
+    except Refusal as problem:
         said = _object(answer).get("issuer")
         remedy = (
             f"the provider says issuer {said!r}: if it is the right one, write it so"
@@ -228,7 +228,7 @@ def _keys(provider: ProviderSettings, client: httpx.Client, metadata: ProviderMe
             "see that this machine may connect to that address, too",
         )
         return
-    except OIDCError as problem:
+    except Refusal as problem:
         yield error(part, f"{metadata.jwks_uri}: {problem.detail}", _BROKEN)
         return
     fitting = [key for key in keys.keys if key.fits(alg)] if keys else []

@@ -17,7 +17,7 @@ from extproc.settings import Settings
 
 def run(settings: Settings, parsed: argparse.Namespace) -> int:
     """Gives the exit code."""
-    said = Said(quiet=parsed.json)
+    said = CheckReport(quiet=parsed.json)
     if parsed.login is not None:
         name = _application(settings, parsed.login)
         said.all(walk(settings, name, parsed.ca))
@@ -44,7 +44,7 @@ def _url(text: str | None) -> str | None:
     return text if text is None or "://" in text else f"http://{text}"
 
 
-class Said:
+class CheckReport:
     """What was found, printed as it comes."""
 
     def __init__(self, *, quiet: bool) -> None:

@@ -181,12 +181,12 @@ def _serve_several(settings: Settings, source: Source) -> int:
 
 
 def _serve_alone(settings: Settings, source: Source) -> int:
-    from extproc.core.errors import OIDCError
+    from extproc.core.errors import Refusal
     from extproc.runtime import single
 
     try:
         single.run(settings, source)
-    except OIDCError as error:
+    except Refusal as error:
         sys.exit(f"extproc: {error.detail}")
     except single.CannotListen as error:
         sys.exit(f"extproc: {error}")

@@ -20,12 +20,12 @@ The rules, in the order in which they are looked at:
    asks again when the user comes. A provider's front-channel logout is a frame and nothing else.
 
 A decision is an Answer, or a Step: something that needs IO, which relying_party/relying_party.py carries out and which ends in an Answer.
-Refusals are raised as OIDCError and become an Answer in one place, refusals.py.
+Refusals are raised as Refusal and become an Answer in one place, refusals.py.
 """
 
 from extproc.core import endpoints, sessions_page
 from extproc.core.application import Application
-from extproc.core.decisions import Authenticate, Continue, Decision, EndSession, Exchange, Own, Refresh, Respond
+from extproc.core.decisions import Continue, Decision, EndSession, Own, RedeemCode, Refresh, Respond, StartLogin
 from extproc.core.errors import (
     AccessTokenExpired,
     CrossSiteLogout,
@@ -49,7 +49,7 @@ from extproc.core.session import Session
 def decide(
     application: Application, request: Request, session: Session | None, now: int, *, may_refresh: bool = True
 ) -> Decision:
-    """What the relying party does with one request, given what the store knows. Raises OIDCError.
+    """What the relying party does with one request, given what the store knows. Raises Refusal.
 
     now: seconds since the epoch. may_refresh: False when that was tried just now.
     """
@@ -134,34 +134,34 @@ def admit(application: Application, session: Session, now: int) -> Continue:
     )
 
 
-def unauthenticated(application: Application, request: Request) -> Respond | Authenticate:
+def unauthenticated(application: Application, request: Request) -> Respond | StartLogin:
     """Nobody is signed in: a navigation starts a login, everything else is told so."""
     if not is_user_navigation(request):
         raise LoginRequired
     if request.host != application.host:
         return _to_own_host(application, request)
-    return Authenticate(return_target(application, request.target), expired(application, request))
+    return StartLogin(return_target(application, request.target), expired(application, request))
 
 
-def step_up(application: Application, request: Request) -> Respond | Authenticate:
+def step_up(application: Application, request: Request) -> Respond | StartLogin:
     """Somebody is signed in, and not well enough: the same as for nobody, but that the session stays as it is."""
     if not is_user_navigation(request):
         raise application.demand.insufficient()
     if request.host != application.host:
         return _to_own_host(application, request)
-    return Authenticate(return_target(application, request.target))
+    return StartLogin(return_target(application, request.target))
 
 
-def login(application: Application, request: Request, session: Session | None, now: int) -> Respond | Authenticate:
+def login(application: Application, request: Request, session: Session | None, now: int) -> Respond | StartLogin:
     """GET /oauth2/login?return_to=PATH."""
     _only(request, "GET", "HEAD")
     if not is_user_navigation(request, explicit=True):
         raise LoginRequired
     target = return_target(application, _return_to(request.query))
     if session is None:
-        return Authenticate(target, expired(application, request))
+        return StartLogin(target, expired(application, request))
     if not session.sufficient(application, now):
-        return Authenticate(target)
+        return StartLogin(target)
     return Respond(303, "already_signed_in", location=application.origin + target)
 
 
@@ -174,7 +174,7 @@ def _return_to(query: str) -> str:
     return wanted[0] if len(wanted) == 1 else ""
 
 
-def callback(application: Application, request: Request, session: Session | None, now: int) -> Exchange | Authenticate:
+def callback(application: Application, request: Request, session: Session | None, now: int) -> RedeemCode | StartLogin:
     """The provider's answer, brought by the browser: bound to this browser before anything else is done with it."""
     _only(request, "GET")
     if not is_user_navigation(request, explicit=True):
@@ -183,10 +183,8 @@ def callback(application: Application, request: Request, session: Session | None
     pending = pending_of(application, request, response.state)
     if pending.expired(now):
         # the user left the provider's page open for long: start again instead of an error, the target is kept
-        return Authenticate(
-            pending.return_to, (application.cookies.expired(application.cookies.login(pending.attempt)),)
-        )
-    return Exchange(response, pending, session)
+        return StartLogin(pending.return_to, (application.cookies.expired(application.cookies.login(pending.attempt)),))
+    return RedeemCode(response, pending, session)
 
 
 def logout(application: Application, request: Request, session: Session | None) -> Respond | EndSession:
@@ -204,7 +202,7 @@ def logout(application: Application, request: Request, session: Session | None) 
     return EndSession(session, expired(application, request))
 
 
-def own(application: Application, request: Request, session: Session | None, now: int) -> Respond | Authenticate | Own:
+def own(application: Application, request: Request, session: Session | None, now: int) -> Respond | StartLogin | Own:
     """What users see of their own sessions, and end: by POST from our own origin with what our page said."""
     _only(request, "GET", "HEAD", "POST")
     if request.method == "POST" and not may_post(application, request):
@@ -212,7 +210,7 @@ def own(application: Application, request: Request, session: Session | None, now
     if session is None or not session.sufficient(application, now):
         if request.method != "POST" and is_user_navigation(request):
             gone = expired(application, request) if session is None else ()
-            return Authenticate(application.endpoints + endpoints.SESSIONS, gone)
+            return StartLogin(application.endpoints + endpoints.SESSIONS, gone)
         raise LoginRequired if session is None else application.demand.insufficient()
     if request.method != "POST":
         return sessions_page.shown(session, request)

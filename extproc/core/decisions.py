@@ -35,7 +35,7 @@ class Respond:
     page: Page | None = None
     retry_after: int | None = None
     login_url: str | None = None
-    challenge: str | None = None  # more parameters of WWW-Authenticate
+    challenge: str | None = None  # more parameters of WWW-StartLogin
     html: bool = True  # the page as HTML, not as a problem document
     allow: str | None = None  # for 405
     framed_by: tuple[str, ...] = ()  # origins that may show the page in a frame
@@ -43,7 +43,7 @@ class Respond:
 
 
 @dataclass(frozen=True, slots=True)
-class Authenticate:
+class StartLogin:
     """Start a login that ends at return_to; expired: cookies to expire on the way."""
 
     return_to: str
@@ -51,7 +51,7 @@ class Authenticate:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class RedeemCode:
     """Finish a login. `signed_in`: a session of this browser, which the new one replaces."""
 
     response: AuthorizationResponse
@@ -60,7 +60,7 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
+class LoadSession:
     """Find a session that the store could not give at once, then decide again."""
 
 
@@ -96,7 +96,7 @@ class FrontChannelLogout:
 
 
 @dataclass(frozen=True, slots=True)
-class ShowOwn:
+class ListSessions:
     """Show a user the sessions that are theirs. stale: what they asked to end was of a page that counts no more."""
 
     session: Session
@@ -104,7 +104,7 @@ class ShowOwn:
 
 
 @dataclass(frozen=True, slots=True)
-class EndOwn:
+class EndListedSessions:
     """End what a user chose among their own: a sign-in by its handle, or own_sessions.OTHERS or EVERYWHERE."""
 
     session: Session
@@ -118,23 +118,23 @@ class ReadBody:
 
 
 Answer = Continue | Respond
-Own = ShowOwn | EndOwn
-Step = Authenticate | Exchange | Lookup | Refresh | EndSession | BackChannelLogout | FrontChannelLogout | Own
+Own = ListSessions | EndListedSessions
+Step = StartLogin | RedeemCode | LoadSession | Refresh | EndSession | BackChannelLogout | FrontChannelLogout | Own
 Decision = Answer | Step
 
 
 def kind(step: Step) -> str:
     """The lane's name for a step: limits and gauges go by it."""
     match step:
-        case Authenticate():
+        case StartLogin():
             return "login"
-        case Exchange():
+        case RedeemCode():
             return "callback"
-        case Lookup() | ShowOwn():
+        case LoadSession() | ListSessions():
             return "lookup"
         case Refresh():
             return "refresh"
-        case EndSession() | EndOwn():
+        case EndSession() | EndListedSessions():
             return "logout"
         case BackChannelLogout() | FrontChannelLogout():
             return "provider_logout"

@@ -1,6 +1,6 @@
 """Every way a request can be refused. Status, level and words of each are in reasons/, by its reason code.
 
-    OIDCError
+    Refusal
     |- LoginRequired                  login_required
     |  |- SessionEnded                session_ended
     |  `- InsufficientAuthentication  insufficient_user_authentication
@@ -47,7 +47,7 @@
 from extproc.core.reasons import PROVIDER_ERRORS, REASONS, Level, Reason
 
 
-class OIDCError(Exception):
+class Refusal(Exception):
     """Base: a refusal with a reason code, which says all about it. Never printed with foreign text in it."""
 
     reason = "internal_error"
@@ -70,7 +70,7 @@ class OIDCError(Exception):
         return self.said.level
 
 
-class LoginRequired(OIDCError):
+class LoginRequired(Refusal):
     reason = "login_required"
 
 
@@ -81,7 +81,7 @@ class SessionEnded(LoginRequired):
 
 
 class InsufficientAuthentication(LoginRequired):
-    """Somebody is signed in, and the application demands more (RFC 9470). challenge: what, as WWW-Authenticate says it."""
+    """Somebody is signed in, and the application demands more (RFC 9470). challenge: what, as WWW-StartLogin says it."""
 
     reason = "insufficient_user_authentication"
 
@@ -90,39 +90,39 @@ class InsufficientAuthentication(LoginRequired):
         self.challenge = challenge
 
 
-class Misdirected(OIDCError):
+class Misdirected(Refusal):
     reason = "misdirected_request"
 
 
-class NoSuchEndpoint(OIDCError):
+class NoSuchEndpoint(Refusal):
     reason = "no_such_endpoint"
 
 
-class MethodNotAllowed(OIDCError):
+class MethodNotAllowed(Refusal):
     reason = "method_not_allowed"
 
 
-class CrossSiteLogout(OIDCError):
+class CrossSiteLogout(Refusal):
     reason = "cross_site_logout"
 
 
-class UserNavigationRequired(OIDCError):
+class UserNavigationRequired(Refusal):
     """It would change something, and no person asked for it. Nothing was changed."""
 
     reason = "user_navigation_required"
 
 
-class BodyTooLarge(OIDCError):
+class BodyTooLarge(Refusal):
     reason = "body_too_large"
 
 
-class InvalidLogout(OIDCError):
+class InvalidLogout(Refusal):
     """A request of the provider's that cannot be one for a logout."""
 
     reason = "invalid_logout_request"
 
 
-class InvalidLogoutToken(OIDCError):
+class InvalidLogoutToken(Refusal):
     """`check` names the check of Back-Channel Logout section 2.6 that failed, such as signature or events."""
 
     def __init__(self, check: str, detail: str = "") -> None:
@@ -131,13 +131,13 @@ class InvalidLogoutToken(OIDCError):
         super().__init__(detail)
 
 
-class SessionTooLarge(OIDCError):
+class SessionTooLarge(Refusal):
     """What the provider says of a user is more than a session may hold, here or in this kind of store."""
 
     reason = "session_too_large"
 
 
-class CallbackRefused(OIDCError):
+class CallbackRefused(Refusal):
     """What came back from the browser."""
 
 
@@ -184,7 +184,7 @@ class ProviderRefused(CallbackRefused):
         super().__init__("" if known else "an error code that is not registered")
 
 
-class ProviderFault(OIDCError):
+class ProviderFault(Refusal):
     """What the provider answered."""
 
 
@@ -228,7 +228,7 @@ class SubjectMismatch(ProviderFault):
     reason = "userinfo_subject_mismatch"
 
 
-class Unavailable(OIDCError):
+class Unavailable(Refusal):
     """Try again later: Retry-After, and nothing was consumed that is still needed."""
 
 

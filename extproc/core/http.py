@@ -16,7 +16,9 @@ READ_HEADERS = (
 
 
 MAX_QUERY = 16_384  # characters of a query that is read
-MAX_REQUEST_COOKIES = 256  # of one request that are looked at; Envoy hands on far fewer (envoyconfig/filters/lua_cookies.py)
+MAX_REQUEST_COOKIES = (
+    256  # of one request that are looked at; Envoy hands on far fewer (envoyconfig/filters/lua_cookies.py)
+)
 # What a cookie of ours is, name and value: the alphabet of base64url and dots. Nothing in it can begin another cookie.
 _COOKIE = re.compile(r"([A-Za-z0-9_.-]{1,160})=([A-Za-z0-9_.-]{1,4096})")
 

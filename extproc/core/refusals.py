@@ -7,14 +7,14 @@ from urllib.parse import quote
 from extproc.core.application import Application
 from extproc.core.decisions import Respond
 from extproc.core.endpoints import LOGIN, url_of
-from extproc.core.errors import InsufficientAuthentication, LoginRequired, OIDCError
+from extproc.core.errors import InsufficientAuthentication, LoginRequired, Refusal
 from extproc.core.http import Cookie, Request
 from extproc.core.login import return_target
 from extproc.core.page import Page
 
 
 def respond(
-    error: OIDCError, application: Application | None, request: Request | None, cookies: tuple[Cookie, ...] = ()
+    error: Refusal, application: Application | None, request: Request | None, cookies: tuple[Cookie, ...] = ()
 ) -> Respond:
     """The one place where a refusal becomes an answer. Its text is fixed; the reason code and the trace id are all that varies."""
     home = application.url if application is not None else "/"
@@ -40,7 +40,7 @@ def respond(
     )
 
 
-def respond_to_provider(error: OIDCError) -> Respond:
+def respond_to_provider(error: Refusal) -> Respond:
     """The same to a provider that asked by itself (Back-Channel Logout section 2.8): JSON, and no cookie."""
     said = {
         "error": "invalid_request" if error.status < 500 else "temporarily_unavailable",

@@ -13,7 +13,7 @@ from extproc.core.session_record import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class IndexedSession:
     """A session by its outer layer. Times are seconds since the epoch."""
 
     key: bytes
@@ -22,15 +22,15 @@ class Known:
     expires: int
 
 
-def known(ring: KeyRing, record: Record) -> Known | None:
+def indexed(ring: KeyRing, record: Record) -> IndexedSession | None:
     """None: a record of before there was an index, or of another gateway's key."""
     entry = open_entry(ring, record.key, record.index)
-    return Known(record.key, entry, record.touched, record.expires) if entry is not None else None
+    return IndexedSession(record.key, entry, record.touched, record.expires) if entry is not None else None
 
 
-def living(application: Application, records: Iterable[Record], now: int) -> tuple[Known, ...]:
+def living(application: Application, records: Iterable[Record], now: int) -> tuple[IndexedSession, ...]:
     """Those of this application's provider that were not left idle for too long, in no order."""
-    found = (known(application.ring, record) for record in records)
+    found = (indexed(application.ring, record) for record in records)
     return tuple(
         each
         for each in found
@@ -69,7 +69,7 @@ class SignIn:
 
 def sign_ins(application: Application, session: Session, records: Iterable[Record], now: int) -> tuple[SignIn, ...]:
     """This one first, then by last use."""
-    groups: dict[str, list[Known]] = defaultdict(list)
+    groups: dict[str, list[IndexedSession]] = defaultdict(list)
     for each in living(application, records, now):
         sid = each.entry.sid if application.logout_everywhere else None
         groups[f"sid {sid}" if sid is not None else f"key {each.key.hex()}"].append(each)
@@ -77,7 +77,7 @@ def sign_ins(application: Application, session: Session, records: Iterable[Recor
     return tuple(sorted(found, key=lambda each: (not each.this, -each.used, each.handle)))
 
 
-def _sign_in(application: Application, session: Session, group: Sequence[Known]) -> SignIn:
+def _sign_in(application: Application, session: Session, group: Sequence[IndexedSession]) -> SignIn:
     oldest_first = sorted(group, key=lambda each: (each.entry.created, each.key))
     latest = max(group, key=lambda each: each.used)
     return SignIn(

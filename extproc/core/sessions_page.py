@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from extproc.core.application import Application
-from extproc.core.decisions import EndOwn, ShowOwn
+from extproc.core.decisions import EndListedSessions, ListSessions
 from extproc.core.device import Device
 from extproc.core.encoding import to_json
 from extproc.core.endpoints import LOGOUT, SESSIONS
@@ -34,12 +34,12 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 # -- what was asked for ---------------------------------------------------------------------------------------------
 
 
-def shown(session: Session, request: Request) -> ShowOwn:
+def shown(session: Session, request: Request) -> ListSessions:
     """GET /oauth2/sessions."""
-    return ShowOwn(session, stale=request.query == "stale")
+    return ListSessions(session, stale=request.query == "stale")
 
 
-def chosen(application: Application, request: Request, session: Session, now: int) -> EndOwn | None:
+def chosen(application: Application, request: Request, session: Session, now: int) -> EndListedSessions | None:
     """POST /oauth2/sessions?end=WHICH&form=TOKEN, or None: not of a page of ours, or of one that is too old.
 
     What a form says stands in its address, so that its body need not be read.
@@ -51,7 +51,7 @@ def chosen(application: Application, request: Request, session: Session, now: in
     which, tokens = ([value for name, value in pairs if name == wanted] for wanted in ("end", "form"))
     if len(which) != 1 or len(tokens) != 1 or not _form_is_ours(application, session, tokens[0], now):
         return None
-    return EndOwn(session, which[0], expired(application, request))
+    return EndListedSessions(session, which[0], expired(application, request))
 
 
 def form_token(application: Application, session: Session, now: int, entropy: bytes) -> str:

@@ -46,7 +46,7 @@ class Demand:
 
     @cached_property
     def challenge(self) -> str:
-        """The parameters of WWW-Authenticate that say what is missing (RFC 9470 section 3)."""
+        """The parameters of WWW-StartLogin that say what is missing (RFC 9470 section 3)."""
         said = ['error="insufficient_user_authentication"']
         if self.acr_values:
             said.append(f'acr_values="{" ".join(self.acr_values)}"')

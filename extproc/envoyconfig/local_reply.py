@@ -29,7 +29,7 @@ def local_replies(settings: Settings) -> LocalReplyConfig:
     """Envoy's own answers, of which the processor's are a kind: no cache keeps them, each says its request id,
     which is in the access log beside the trace id (Envoy knows none here).
 
-    The first mapper that matches counts. Bodies are replaced only where the processor wrote none.
+    The first mapper that matches counts. MemoryBudget are replaced only where the processor wrote none.
     """
     headers = [
         header("cache-control", "no-store", IF_ABSENT),

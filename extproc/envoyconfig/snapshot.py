@@ -17,7 +17,7 @@ HCM = "HttpConnectionManager"
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class HttpListener:
     """One listener's http connection manager. `place` is its address as Envoy has it; routes: its route configuration."""
 
     name: str
@@ -38,19 +38,19 @@ class Front:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class EnvoySnapshot:
     """A whole configuration."""
 
-    fronts: tuple[Front, ...]
+    listeners: tuple[HttpListener, ...]
     clusters: dict[str, Tree]
-    tunnels: tuple[tuple[str, str], ...] = ()  # listener and cluster of each TCP proxy
+    tcp_proxies: tuple[tuple[str, str], ...] = ()  # listener and cluster of each TCP proxy
 
 
 class NoConfiguration(Exception):
     """It is none of Envoy's; the text is for the operator."""
 
 
-def read(document: Any) -> Seen:
+def read(document: Any) -> EnvoySnapshot:
     """A bootstrap, or a config dump. Raises NoConfiguration."""
     if not isinstance(document, dict):
         raise NoConfiguration("is no mapping")
@@ -63,7 +63,7 @@ def read(document: Any) -> Seen:
     return _seen(items(static, "listeners"), {}, items(static, "clusters"))
 
 
-def _dumped(configs: list[Tree]) -> Seen:
+def _dumped(configs: list[Tree]) -> EnvoySnapshot:
     listeners, clusters, routes = [], [], {}
     for config in configs:
         match kind(config):
@@ -82,18 +82,18 @@ def _dumped(configs: list[Tree]) -> Seen:
     return _seen(listeners, routes, clusters)
 
 
-def _seen(listeners: list[Tree], routes: dict[str, Tree], clusters: list[Tree]) -> Seen:
-    fronts = tuple(front for listener in listeners for front in _fronts(listener, routes))
-    tunnels = tuple(
+def _seen(listeners: list[Tree], routes: dict[str, Tree], clusters: list[Tree]) -> EnvoySnapshot:
+    http = tuple(found for listener in listeners for found in _http_listeners(listener, routes))
+    tcp_proxies = tuple(
         (str(listener.get("name")), str(each.get("cluster")))
         for listener in listeners
         for each in within(listener, "TcpProxy")
     )
     bare = {str(each.get("name")): {key: value for key, value in each.items() if key != "@type"} for each in clusters}
-    return Seen(fronts, bare, tunnels)
+    return EnvoySnapshot(http, bare, tcp_proxies)
 
 
-def _fronts(listener: Tree, routes: dict[str, Tree]) -> Iterator[Front]:
+def _http_listeners(listener: Tree, routes: dict[str, Tree]) -> Iterator[HttpListener]:
     socket = branch(listener, "address", "socket_address")
     place = f"{socket.get('address', '?')}:{socket.get('port_value', '?')}"
     chains = items(listener, "filter_chains")
@@ -104,10 +104,10 @@ def _fronts(listener: Tree, routes: dict[str, Tree]) -> Iterator[Front]:
             manager = branch(each, "typed_config")
             if kind(manager) == HCM:
                 by_name = routes.get(str(at(manager, "rds", "route_config_name")), {})
-                yield Front(
+                yield HttpListener(
                     str(listener.get("name", place)), place, manager, branch(manager, "route_config") or by_name
                 )
 
 
-def generated(settings: Settings) -> Seen:
+def generated(settings: Settings) -> EnvoySnapshot:
     return read(envoyconfig.bootstrap(settings).to_dict(casing=Casing.SNAKE))

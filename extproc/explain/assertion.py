@@ -2,7 +2,7 @@
 
 from extproc.core.application import Application
 from extproc.core.assertion import ALG, SESSION, jwks
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.oidc.jose import KeySet, SignedToken
 from extproc.core.session import session_ids
@@ -23,7 +23,7 @@ def asserted(settings: Settings, application: Application, request: Request, now
         return None
     try:
         claims = SignedToken.parse(value, ALG).verified(KeySet.parse(jwks(application.ring).encode()))
-    except OIDCError:
+    except Refusal:
         return None
     expires = claims.get("exp")
     right = claims.get("iss") == application.url and claims.get("aud") == application.name

@@ -11,20 +11,20 @@ from extproc.contract import FORWARDED
 from extproc.core.application import Application
 from extproc.core.decide import decide
 from extproc.core.decisions import (
-    Authenticate,
     BackChannelLogout,
     Continue,
     Decision,
-    EndOwn,
+    EndListedSessions,
     EndSession,
-    Exchange,
     FrontChannelLogout,
-    Lookup,
+    ListSessions,
+    LoadSession,
+    RedeemCode,
     Refresh,
     Respond,
-    ShowOwn,
+    StartLogin,
 )
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.navigation import is_prefetch, is_user_navigation
 from extproc.core.provider_logout import is_back_channel
@@ -89,7 +89,7 @@ def explain(settings: Settings, asked: Asked, find: FindSession) -> Iterator[Ste
         )
     yield from _cleaned(settings, headers)
     parts = urlsplit(url)
-    front = generated(settings).fronts[0]
+    front = generated(settings).listeners[0]
     if why := refused(front, parts.path, headers):
         yield Step(f"400 by Envoy: {why}", verdict=True)
         return
@@ -187,7 +187,7 @@ def _verdict(settings: Settings, application: Application, request: Request, fou
     unsure = "" if found.known else "where there is no session: "
     try:
         decision = decide(application, request, found.session, now)
-    except OIDCError as problem:
+    except Refusal as problem:
         remedy = REASONS[problem.reason].remedy
         return Step(f"{unsure}{problem.status} {problem.reason}: {problem.said.text}", verdict=True, remedy=remedy)
     return Step(unsure + _words(settings, application, decision), verdict=True, remedy=_remedy(decision))
@@ -198,7 +198,7 @@ def _remedy(decision: Decision) -> str:
         decision.reason
         if isinstance(decision, Continue | Respond)
         else "login_started"
-        if isinstance(decision, Authenticate)
+        if isinstance(decision, StartLogin)
         else ""
     )
     return REASONS[reason].remedy if reason in REASONS else ""
@@ -213,10 +213,10 @@ def _words(settings: Settings, application: Application, decision: Decision) -> 
         case Respond():
             to = f" to {_bare(decision.location)}" if decision.location else ""
             return f"{decision.status} {decision.reason}{to}"
-        case Authenticate():
+        case StartLogin():
             back = decision.return_to.partition("?")[0]
             return f"303 to the login page of {provider} ({settings.providers[str(provider)].issuer}), and afterwards back to {back}"
-        case Exchange():
+        case RedeemCode():
             return f"the end of a login of this browser: the code is redeemed at {provider}; it is not tried here"
         case Refresh():
             return f"its tokens are due: they are renewed at {provider} first; it is not tried here"
@@ -224,11 +224,11 @@ def _words(settings: Settings, application: Application, decision: Decision) -> 
             return f"the session ends, and the browser goes on to {provider} to end it there, too"
         case FrontChannelLogout() | BackChannelLogout():
             return "the sessions that the provider names end"
-        case ShowOwn():
+        case ListSessions():
             return "the page with the user's own sessions"
-        case EndOwn():
+        case EndListedSessions():
             return "the user ends sessions of their own"
-        case Lookup():
+        case LoadSession():
             return "the store is asked first"
         case _:
             assert_never(decision)

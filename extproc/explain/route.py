@@ -8,7 +8,7 @@ from extproc.contract import APPLICATION, PUBLIC
 from extproc.core.http import Request
 from extproc.envoyconfig.filters.chain import ASSERTION, DECIDE
 from extproc.envoyconfig.regexes import ESCAPED_SLASH
-from extproc.envoyconfig.snapshot import Front
+from extproc.envoyconfig.snapshot import HttpListener
 from extproc.envoyconfig.tree import Tree, at, branch, items
 
 
@@ -25,7 +25,7 @@ class Chosen:
     answer: tuple[int, str] | None
 
 
-def refused(front: Front, path: str, headers: tuple[tuple[str, str], ...]) -> str | None:
+def refused(front: HttpListener, path: str, headers: tuple[tuple[str, str], ...]) -> str | None:
     """Why Envoy takes no such request at all."""
     options = branch(front.manager, "common_http_protocol_options")
     if options.get("headers_with_underscores_action") == "REJECT_REQUEST":
@@ -52,7 +52,7 @@ def remedy(route: str) -> str:
     return f"applications.{name or 'NAME'}.{key}: keep lets it through" if key else ""
 
 
-def choose(front: Front, request: Request) -> Chosen | None:
+def choose(front: HttpListener, request: Request) -> Chosen | None:
     """None where no route fits, which the generated configuration does not let happen."""
     for domain in (request.host, "*"):
         for host in front.hosts:

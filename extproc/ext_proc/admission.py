@@ -19,27 +19,27 @@ DESCRIPTORS = 96  # for everything else: listeners, Envoy's connections, the sto
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slot:
-    """A place that somebody has; since: seconds on the clock of Lanes."""
+class Permit:
+    """A place that somebody has; since: seconds on the clock of Admission."""
 
     kind: str
     provider: str
     since: float
 
 
-class Lanes:
+class Admission:
     """Not thread-safe, and need not be: both lanes run on one thread. descriptors: that the process may have; None: any number."""
 
     def __init__(
         self, limits: Limits, clock: Callable[[], float] = time.monotonic, descriptors: int | None = None
     ) -> None:
         self.limits, self._clock = limits, clock
-        self._taken: dict[str, dict[Slot, None]] = {kind: {} for kind in KINDS}  # the oldest first
+        self._taken: dict[str, dict[Permit, None]] = {kind: {} for kind in KINDS}  # the oldest first
         self._callbacks: Counter[str] = Counter()
         self.streams = 0
         self._room = max(descriptors - DESCRIPTORS, 8) if descriptors is not None else None
 
-    def enter(self, kind: str, provider: str) -> Slot:
+    def acquire(self, kind: str, provider: str) -> Permit:
         """A place in the lane. Raises Overloaded. kind: one of KINDS."""
         if len(self._taken[kind]) >= getattr(self.limits, kind):
             raise Overloaded(f"the lane for {kind} is full (limits.{kind})")
@@ -47,19 +47,19 @@ class Lanes:
             raise Overloaded(f"the callbacks at provider {provider} are at their limit (limits.per_provider)")
         if self._room is not None and kind in CALLING and sum(map(self.held, CALLING)) >= self._room:
             raise Overloaded(f"file descriptors for {self._room} calls to providers, and no more (ulimit -n)")
-        slot = Slot(kind, provider, self._clock())
-        self._taken[kind][slot] = None
+        permit = Permit(kind, provider, self._clock())
+        self._taken[kind][permit] = None
         if kind == "callback":
             self._callbacks[provider] += 1
-        return slot
+        return permit
 
-    def leave(self, slot: Slot) -> None:
-        del self._taken[slot.kind][slot]
-        if slot.kind == "callback":
-            self._callbacks[slot.provider] -= 1
+    def release(self, permit: Permit) -> None:
+        del self._taken[permit.kind][permit]
+        if permit.kind == "callback":
+            self._callbacks[permit.provider] -= 1
 
     @property
-    def crowded(self) -> bool:
+    def over_limit(self) -> bool:
         """More streams than may be in hand."""
         return self.streams > self.limits.streams
 
@@ -68,8 +68,8 @@ class Lanes:
 
     def oldest(self, kind: str) -> float:
         """Seconds that the oldest of a kind has its place; 0 where nobody has one."""
-        slot = next(iter(self._taken[kind]), None)
-        return self._clock() - slot.since if slot is not None else 0.0
+        permit = next(iter(self._taken[kind]), None)
+        return self._clock() - permit.since if permit is not None else 0.0
 
     def gauges(self) -> tuple[tuple[str, int], ...]:
         """What is in hand now: streams, and the places taken of each kind."""

@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeVar
 import trio
 
 from extproc import background
-from extproc.resolver import Names
+from extproc.resolver import PerHostResolver
 
 T = TypeVar("T")
 Serve = Callable[["Bridge"], Awaitable[None]]
@@ -105,7 +105,7 @@ def guest(serve: Serve) -> None:
         over: asyncio.Future[None] = loop.create_future()
 
         async def trio_main() -> None:
-            trio.socket.set_custom_hostname_resolver(Names())
+            trio.socket.set_custom_hostname_resolver(PerHostResolver())
             async with trio.open_nursery() as nursery:
                 ready.set_result((_Nursery(nursery), nursery.cancel_scope))
                 await trio.sleep_forever()

@@ -7,8 +7,8 @@ from typing import TypeVar
 import trio
 
 from extproc import background, telemetry
-from extproc.core.decisions import Answer, Continue, Lookup, ReadBody, Refresh, Respond, Step
-from extproc.core.errors import OIDCError, ProviderTimeout
+from extproc.core.decisions import Answer, Continue, LoadSession, ReadBody, Refresh, Respond, Step
+from extproc.core.errors import ProviderTimeout, Refusal
 from extproc.core.http import Request
 from extproc.core.provider_logout import posted
 from extproc.ext_proc.codec import RequestHead
@@ -17,7 +17,7 @@ from extproc.relying_party.relying_party import RelyingParty
 T = TypeVar("T")
 
 
-class InternalError(OIDCError):
+class InternalError(Refusal):
     """A bug: a generic page with the trace id; its traceback is in the log."""
 
 
@@ -47,7 +47,7 @@ class Processor:
         except Exception as error:  # the boundary
             return self.refuse(head.request, error)
 
-    def crowded_out(self, request: Request, step: Step, error: OIDCError) -> Answer:
+    def crowded_out(self, request: Request, step: Step, error: Refusal) -> Answer:
         """No room in the lane: a refusal, but for tokens that are renewed another time where they are good for now."""
         if isinstance(step, Refresh):
             try:
@@ -60,7 +60,7 @@ class Processor:
         """The held lane, in trio, under one deadline: always an answer, unless the client has left (trio.Cancelled)."""
         return await self._within(seconds, request, step, lambda: self._relying_party.perform(request, step))
 
-    async def look_up(self, request: Request, step: Lookup, seconds: float) -> Answer | Step:
+    async def look_up(self, request: Request, step: LoadSession, seconds: float) -> Answer | Step:
         """The same for a lookup, which may find that there is more to do: in a lane of its own."""
 
         async def found() -> Answer | Step:
@@ -85,7 +85,7 @@ class Processor:
 
     def refuse(self, request: Request | None, error: Exception, step: Step | None = None) -> Respond:
         """A refusal as an answer; a bug as 500, with its traceback in the log and nowhere else."""
-        if not isinstance(error, OIDCError):
+        if not isinstance(error, Refusal):
             background.bug("internal_error", error)
             error = InternalError(type(error).__qualname__)
         try:

@@ -18,7 +18,7 @@ import trio
 
 from extproc import background, telemetry
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.core.errors import OIDCError, Unavailable
+from extproc.core.errors import Refusal, Unavailable
 from extproc.core.session import Session, SessionId
 from extproc.ext_proc import codec
 from extproc.relying_party.relying_party import RelyingParty
@@ -103,7 +103,7 @@ class Live:
             except Unavailable as error:
                 telemetry.log(logging.WARNING, "sessions_unwatched", reason=error.reason, detail=error.detail)
                 return
-            except OIDCError as error:
+            except Refusal as error:
                 telemetry.log(logging.ERROR, "session_unwatched", reason=error.reason, detail=error.detail)
                 continue
             except Exception as error:  # of this session's; the others are asked for all the same

@@ -46,7 +46,7 @@ class Listener:
     def __init__(self, server: Server, door: Door) -> None:
         self._server = server
         self.health = Health()
-        self._grpc = grpc.aio.server(options=options(server.lanes.limits))
+        self._grpc = grpc.aio.server(options=options(server.admission.limits))
         handler = grpc.stream_stream_rpc_method_handler(
             server.process if door.tls is None else partial(_admitted, server, door),
             request_deserializer=wire.ProcessingRequest.FromString,

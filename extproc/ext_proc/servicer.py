@@ -20,22 +20,22 @@ from opentelemetry.trace import Span, SpanKind
 from extproc import telemetry
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import SERVICE
-from extproc.core.decisions import Answer, Continue, Lookup, ReadBody, Respond, Step, kind
+from extproc.core.decisions import Answer, Continue, LoadSession, ReadBody, Respond, Step, kind
 from extproc.core.errors import Overloaded
 from extproc.core.http import Request
 from extproc.core.session import Session
 from extproc.ext_proc import codec
-from extproc.ext_proc.admission import Lanes, Slot
+from extproc.ext_proc.admission import Admission, Permit
 from extproc.ext_proc.bridge import Bridge
 from extproc.ext_proc.error_boundary import Processor
 from extproc.ext_proc.live_streams import Live
 from extproc.ext_proc.span_attributes import PROCESS, record
-from extproc.ext_proc.stream_log import Damper, StreamLog
-from extproc.metrics import INLINE, Metrics
+from extproc.ext_proc.stream_log import RateLimitedLog, StreamLog
+from extproc.metrics import NO_STEP, Metrics
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.settings import Limits, Timeouts
 
-Held = tuple[str, Session, Slot]  # a live stream: its application's name, its session, its place
+Held = tuple[str, Session, Permit]  # a live stream: its application's name, its session, its place
 Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
 BODY_TIMEOUT = 20.0  # seconds for a body of 64 kB
@@ -55,23 +55,23 @@ class Server:
         metrics: Metrics | None = None,
         descriptors: int | None = None,
     ) -> None:
-        """descriptors: see Lanes."""
+        """descriptors: see Admission."""
         self._relying_party = relying_party
         self._processor = Processor(relying_party)
         self._bridge = bridge
         self._timeouts = timeouts
         self._metrics = metrics or Metrics()
-        self.lanes = Lanes(limits, descriptors=descriptors)
+        self.admission = Admission(limits, descriptors=descriptors)
         self.live = Live(relying_party)
         self._ids = itertools.count(1)
-        self._damper = Damper()
+        self._damper = RateLimitedLog()
         self._touching = 0
         self.latest = float("-inf")  # when the last stream came, on the monotonic clock
 
     async def process(self, _: object, context: Context) -> None:
         """One stream. Every way out is an answer that was written, or an abort."""
         metadata = _pairs(context.invocation_metadata() or ())
-        self.lanes.streams += 1
+        self.admission.streams += 1
         self.latest = time.monotonic()
         log = StreamLog(next(self._ids), self._damper)
         outcome, started = "unanswered", time.perf_counter()
@@ -85,7 +85,7 @@ class Server:
                     await context.write(response)
                 except BaseException:
                     if held is not None:
-                        self.lanes.leave(held[2])
+                        self.admission.release(held[2])
                     raise
         except asyncio.CancelledError:
             outcome = "answered" if outcome == "answered" else "cancelled"
@@ -97,14 +97,14 @@ class Server:
             outcome = "unanswered"
             raise
         finally:
-            self.lanes.streams -= 1
+            self.admission.streams -= 1
             self._metrics.ended(outcome)
         if held is not None:
-            application, session, slot = held
+            application, session, permit = held
             try:
                 await self.live.hold(context, application, session)
             finally:
-                self.lanes.leave(slot)
+                self.admission.release(permit)
 
     async def _process(
         self, context: Context, metadata: dict[str, str], span: Span, log: StreamLog, started: float
@@ -136,7 +136,7 @@ class Server:
             return response, held
         except BaseException:
             if held is not None:
-                self.lanes.leave(held[2])
+                self.admission.release(held[2])
             raise
 
     def _take(self, answer: Answer, head: codec.RequestHead) -> tuple[Answer, Held | None]:
@@ -145,22 +145,22 @@ class Server:
             return answer, None
         request = head.request
         try:
-            slot = self.lanes.enter("live", self._relying_party.provider(request).name)
+            permit = self.admission.acquire("live", self._relying_party.provider(request).name)
         except Overloaded as error:
             return self._processor.refuse(request, error), None
-        return answer, (request.application, answer.session, slot)
+        return answer, (request.application, answer.session, permit)
 
     async def _answer(
         self, context: Context, head: codec.RequestHead, span: Span, log: StreamLog
     ) -> tuple[str, Answer]:
         """The answer, and the lane in which it was found."""
-        if self.lanes.crowded:
-            return INLINE, self._processor.refuse(head.request, Overloaded("too many streams (limits.streams)"))
+        if self.admission.over_limit:
+            return NO_STEP, self._processor.refuse(head.request, Overloaded("too many streams (limits.streams)"))
         decision = self._processor.step(head)
         if isinstance(decision, ReadBody):
             decision = self._processor.read(head, await self._body(context, head, span, log))
         if isinstance(decision, Continue | Respond):
-            return INLINE, decision
+            return NO_STEP, decision
         return kind(decision), await self._hold(context, head, decision, span, log)
 
     async def _body(self, context: Context, head: codec.RequestHead, span: Span, log: StreamLog) -> bytes:
@@ -188,7 +188,7 @@ class Server:
         lane, request = kind(step), head.request
         provider = self._relying_party.provider(request).name
         try:
-            slot = self.lanes.enter(lane, provider)
+            permit = self.admission.acquire(lane, provider)
         except Overloaded as error:
             return self._processor.crowded_out(request, step, error)
         seconds = self._timeouts.held(lane)
@@ -196,30 +196,30 @@ class Server:
             # before the hop: in a burst the override must not wait behind the work of others
             await context.write(codec.override_message_timeout(seconds + ANSWER_SLACK))
         except BaseException:
-            self.lanes.leave(slot)
+            self.admission.release(permit)
             raise
         span.add_event("override sent", {"extproc.seconds": seconds + ANSWER_SLACK})
         span.add_event("held", {"extproc.lane": lane})
         log.held(lane, provider)
-        return await self._bridge.run(partial(self._work, slot, request, step, seconds))
+        return await self._bridge.run(partial(self._work, permit, request, step, seconds))
 
-    async def _work(self, slot: Slot, request: Request, step: Step, seconds: float) -> Answer:
+    async def _work(self, permit: Permit, request: Request, step: Step, seconds: float) -> Answer:
         """In trio. What a lookup finds to be done has a lane of its own, within the time that Envoy was asked for."""
         deadline = trio.current_time() + seconds
         try:
-            if isinstance(step, Lookup):
+            if isinstance(step, LoadSession):
                 found = await self._processor.look_up(request, step, seconds)
                 if isinstance(found, Continue | Respond):
                     return found
                 step = found
-                place = self.lanes.enter(kind(step), slot.provider)
-                self.lanes.leave(slot)
-                slot = place
+                place = self.admission.acquire(kind(step), permit.provider)
+                self.admission.release(permit)
+                permit = place
             return await self._processor.perform(request, step, deadline - trio.current_time())
         except Overloaded as error:
             return self._processor.crowded_out(request, step, error)
         finally:
-            self.lanes.leave(slot)
+            self.admission.release(permit)
 
     def _encode(self, answer: Answer, head: codec.RequestHead, lane: str) -> tuple[Answer, wire.ProcessingResponse]:
         """The answer that goes out, and its message."""

@@ -16,7 +16,7 @@ REFUSALS = 20  # lines of one reason
 WINDOW = 1.0  # seconds
 
 
-class Damper:
+class RateLimitedLog:
     """So many lines of one reason in a while; then they are counted."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -39,7 +39,7 @@ class StreamLog:
 
     __slots__ = ("_damper", "_provider", "_started", "_step", "application", "lane")
 
-    def __init__(self, number: int, damper: Damper) -> None:
+    def __init__(self, number: int, damper: RateLimitedLog) -> None:
         telemetry.STREAM.set(number)
         self._damper = damper
         self._started = time.monotonic()

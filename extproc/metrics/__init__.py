@@ -11,14 +11,14 @@ from opentelemetry.trace import Span, format_span_id, format_trace_id
 from prometheus_client import Counter
 from prometheus_client.metrics_core import Metric
 
-from extproc.metrics import catalogue as the
+from extproc.metrics import catalogue as metric
 from extproc.metrics.process import ProcessMetrics, Reading
 
-__all__ = ["INLINE", "OTHER", "Metric", "Metrics", "ProcessMetrics", "Reading"]
+__all__ = ["NO_STEP", "OTHER", "Metric", "Metrics", "ProcessMetrics", "Reading"]
 
 OTHER = "other"
-INLINE = "inline"
-LANES = (INLINE, "callback", "login", "lookup", "refresh", "logout", "provider_logout")
+NO_STEP = "none"  # answered inline
+STEPS = (NO_STEP, "callback", "login", "lookup", "refresh", "logout", "provider_logout")
 OUTCOMES = ("answered", "cancelled", "aborted", "unanswered")
 
 
@@ -28,28 +28,31 @@ class Metrics(ProcessMetrics):
     def __init__(self, applications: Iterable[str] = (), reasons: Iterable[str] = ()) -> None:
         super().__init__()
         self._applications, self._reasons = frozenset(applications), frozenset(reasons)
-        self._requests, decisions = self.counter(the.REQUESTS), self._histogram(the.DECISIONS)
+        self._requests, decisions = self.counter(metric.REQUESTS), self._histogram(metric.DECISIONS)
         self._by_request: dict[tuple[str, str, str], Counter] = {}
-        self._by_lane = {lane: decisions.labels(lane) for lane in LANES}
-        streams = self.counter(the.STREAMS)
+        self._by_step = {step: decisions.labels(step) for step in STEPS}
+        streams = self.counter(metric.STREAMS)
         self._streams = {outcome: streams.labels(outcome) for outcome in OUTCOMES}
-        self._called, self._call_seconds = self.counter(the.CALLED), self._histogram(the.CALL_SECONDS)
-        self._refreshes = self.counter(the.REFRESHES)
-        self._store_seconds, self._store_errors = self._histogram(the.STORE_SECONDS), self.counter(the.STORE_ERRORS)
-        self._lag = self._histogram(the.LAG)
+        self._called, self._call_seconds = self.counter(metric.CALLED), self._histogram(metric.CALL_SECONDS)
+        self._refreshes = self.counter(metric.REFRESHES)
+        self._store_seconds, self._store_errors = (
+            self._histogram(metric.STORE_SECONDS),
+            self.counter(metric.STORE_ERRORS),
+        )
+        self._lag = self._histogram(metric.LAG)
 
-    def answered(self, lane: str, application: str, reason: str, seconds: float, span: Span) -> None:
-        """A request has its answer. lane: one of LANES; seconds: since its stream began."""
-        child = self._by_request.get((lane, application, reason))
-        (child or self._request(lane, application, reason)).inc()
-        self._by_lane[lane].observe(seconds, _exemplar(span))
+    def answered(self, step: str, application: str, reason: str, seconds: float, span: Span) -> None:
+        """A request has its answer. step: one of STEPS; seconds: since its stream began."""
+        child = self._by_request.get((step, application, reason))
+        (child or self._request(step, application, reason)).inc()
+        self._by_step[step].observe(seconds, _exemplar(span))
 
-    def _request(self, lane: str, application: str, reason: str) -> Counter:
+    def _request(self, step: str, application: str, reason: str) -> Counter:
         """Only what is known is kept: a name that a client made up comes here each time."""
         application = application if application in self._applications else OTHER
         reason = reason if reason in self._reasons else OTHER
         return self._by_request.setdefault(
-            (lane, application, reason), self._requests.labels(lane, application, reason)
+            (step, application, reason), self._requests.labels(step, application, reason)
         )
 
     def ended(self, outcome: str) -> None:

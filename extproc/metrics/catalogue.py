@@ -51,10 +51,13 @@ def _seconds(name: str, buckets: tuple[float, ...], text: str, *labels: str) -> 
 
 
 REQUESTS = _counter(
-    "extproc.requests", "Requests that were answered, by the reason of the answer.", "lane", "application", "reason"
+    "extproc.requests", "Requests that were answered, by the reason of the answer.", "step", "application", "reason"
 )
 DECISIONS = _seconds(
-    "extproc.decision.duration", QUICK, "From a stream's begin to its answer; in the held lanes, with the wait.", "lane"
+    "extproc.decision.duration",
+    QUICK,
+    "From a stream's begin to its answer; for a held request, with the wait.",
+    "step",
 )
 STREAMS = _counter(
     "extproc.streams",
@@ -92,10 +95,10 @@ BACKGROUND_FAILURES = _counter(
 
 IN_FLIGHT = _gauge("extproc.streams.in_flight", "Streams in hand.")
 STREAMS_LIMIT = _gauge("extproc.streams.limit", "As many may be in hand (limits.streams).")
-HELD = _gauge("extproc.held", "Requests that are held now.", "lane")
-HELD_LIMIT = _gauge("extproc.held.limit", "As many may be held.", "lane")
+HELD = _gauge("extproc.held", "Requests that are held now.", "step")
+HELD_LIMIT = _gauge("extproc.held.limit", "As many may be held.", "step")
 HELD_OLDEST = _gauge(
-    "extproc.held.oldest_age", "How long the oldest that is held has been; 0: none is.", "lane", unit="s"
+    "extproc.held.oldest_age", "How long the oldest that is held has been; 0: none is.", "step", unit="s"
 )
 WORK = _gauge("extproc.work", "Pieces of work in trio, those included whose client has left.")
 WAITING = _gauge("extproc.turnstile.waiting", "Answers of providers that wait for their turn on the CPU.")

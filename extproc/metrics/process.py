@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 
-from extproc.metrics import catalogue as the
+from extproc.metrics import catalogue as metric
 from extproc.metrics.catalogue import Instrument
 
 
@@ -78,7 +78,7 @@ def _build() -> Iterable[Reading]:
         package_version("grpcio"),
         package_version("trio"),
     )
-    yield Reading(the.BUILD, 1, versions)
+    yield Reading(metric.BUILD, 1, versions)
 
 
 def package_version(package: str) -> str:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 
-from extproc.metrics import catalogue as the
+from extproc.metrics import catalogue as metric
 from extproc.metrics.process import ProcessMetrics, Reading
 
 
@@ -13,7 +13,7 @@ class Reloads:
     def __init__(self, metrics: ProcessMetrics) -> None:
         self._generation, self._at = 1, time.time()
         metrics.watch(self._readings)
-        reloads = metrics.counter(the.RELOADS)
+        reloads = metrics.counter(metric.RELOADS)
         self._outcomes = {outcome: reloads.labels(outcome) for outcome in ("success", "failure")}
 
     def done(self) -> None:
@@ -26,5 +26,5 @@ class Reloads:
         self._outcomes["failure"].inc()
 
     def _readings(self) -> Iterable[Reading]:
-        yield Reading(the.GENERATION, self._generation)
-        yield Reading(the.LOADED, self._at)
+        yield Reading(metric.GENERATION, self._generation)
+        yield Reading(metric.LOADED, self._at)

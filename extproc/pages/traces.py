@@ -27,7 +27,7 @@ class Filter:
         return (
             self.reason in ("", of.reason)
             and self.application in ("", of.application)
-            and (of.wrong or not self.errors)
+            and (of.is_problem or not self.errors)
         )
 
 
@@ -80,7 +80,7 @@ def _select(field: str, label: str, there: set[str], chosen: str) -> str:
 
 def _row(of: Summary) -> str:
     who = "".join(f"<span><i class=c{n}></i>{name(service)}</span> " for service, n in services(of.services).items())
-    outcome = chips(of.status, of.reason, failed=of.wrong)
+    outcome = chips(of.status, of.reason, failed=of.is_problem)
     if of.failed and "bad" not in outcome:
         outcome += " <span class='chip bad'>error inside</span>"
     return (

@@ -27,7 +27,7 @@ def trace_page(trace: Trace, steps: tuple[Step, ...] = ()) -> str:
         f"<ol aria-label=Spans>{''.join(_row(row, colours, of.start_ns, of.end_ns) for row in lines)}</ol></div>"
     )
     note = (
-        f"{chips(of.status, of.reason, failed=of.wrong)} {when(of.start_ns)} UTC · {duration(of.duration_ns)} · "
+        f"{chips(of.status, of.reason, failed=of.is_problem)} {when(of.start_ns)} UTC · {duration(of.duration_ns)} · "
         f"{count(of.span_count, 'span')} · {count(len(colours), 'service')}{dropped}<br><code>{escape(trace.trace_id)}</code>"
     )
     return page(of.request, body, note, back=True)
@@ -56,7 +56,7 @@ def _step(step: Step, *, current: bool) -> str:
     )
     return (
         f"<li{' class=current aria-current=page' if current else ''}>{role}{address}"
-        f"<span>{chips(of.status, of.reason, failed=of.wrong)} {duration(of.duration_ns)} · {when(of.start_ns)}</span>{how}"
+        f"<span>{chips(of.status, of.reason, failed=of.is_problem)} {duration(of.duration_ns)} · {when(of.start_ns)}</span>{how}"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import trio
 
 from extproc import background
-from extproc.core.errors import InvalidAnswer, OIDCError
+from extproc.core.errors import InvalidAnswer, Refusal
 
 T = TypeVar("T")
 STALE = 86_400.0  # how long an old copy serves while the provider is away
@@ -31,12 +31,12 @@ class Cache(Generic[T]):
         self._fresh = fresh
         self._held: _Held[T] | None = None
         self._lock = trio.Lock()
-        self._failed: OIDCError | None = None
+        self._failed: Refusal | None = None
         self._failures = 0
         self._not_before = 0.0
         self._asked_again = float("-inf")
 
-    def peek(self) -> T | None:
+    def get_nowait(self) -> T | None:
         """The value, if it may still be used; whether it is due for a refresh is `due`."""
         held = self._held
         return held.value if held is not None and time.monotonic() < held.at + STALE else None
@@ -56,11 +56,11 @@ class Cache(Generic[T]):
 
     async def get(self) -> T:
         """The value, fetched when there is none. Raises what the fetch raised, at once while a failed one is backing off."""
-        if (value := self.peek()) is not None:
+        if (value := self.get_nowait()) is not None:
             return value
         asked = time.monotonic()
         async with self._lock:
-            if (value := self.peek()) is not None:
+            if (value := self.get_nowait()) is not None:
                 return value
             # those who waited here while another's fetch failed hear of it too: a down provider gets one call, not one each
             if self._failed is not None and (self.waiting or asked < self._not_before):
@@ -94,7 +94,7 @@ class Cache(Generic[T]):
     async def _fetch_now(self) -> T:
         try:
             value = await self._fetch()
-        except OIDCError as error:
+        except Refusal as error:
             self._fail(error)
             raise
         except Exception as error:
@@ -106,7 +106,7 @@ class Cache(Generic[T]):
         self._held, self._failed, self._failures, self._not_before = _Held(value, time.monotonic()), None, 0, 0.0
         return value
 
-    def _fail(self, error: OIDCError) -> None:
+    def _fail(self, error: Refusal) -> None:
         self._failed = error
         self._failures += 1
         most = min(RETRY_FIRST * 2 ** min(self._failures - 1, 10), RETRY_MOST)

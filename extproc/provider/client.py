@@ -18,11 +18,11 @@ from extproc.core.errors import (
     CodeRefused,
     InvalidAnswer,
     InvalidUserInfo,
-    OIDCError,
     ProviderFailed,
     ProviderTimeout,
     ProviderUnavailable,
     ProviderUnreachable,
+    Refusal,
 )
 from extproc.core.oidc.client import FormRequest
 from extproc.core.oidc.id_token import UserInfo
@@ -30,10 +30,10 @@ from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse, token_error
 from extproc.metrics import Metrics, Reading
-from extproc.metrics import catalogue as the
+from extproc.metrics import catalogue as metric
 from extproc.provider.cache import Cache
-from extproc.provider.http import Answer, Exchanges, client_fault
-from extproc.provider.limits import Bodies, Turnstile
+from extproc.provider.http import HttpClient, HttpResponse, client_fault
+from extproc.provider.limits import MemoryBudget, TickLimiter
 from extproc.provider.metrics import Call
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
@@ -43,7 +43,7 @@ COOL_DOWN = 10.0  # seconds between key set fetches that an unknown kid asks for
 
 
 class Provider:
-    """One provider of the settings. Every method raises OIDCError and nothing else."""
+    """One provider of the settings. Every method raises Refusal and nothing else."""
 
     def __init__(
         self,
@@ -51,24 +51,26 @@ class Provider:
         settings: ProviderSettings,
         timeouts: Timeouts,
         limits: Limits,
-        turnstile: Turnstile | None = None,
+        tick_limiter: TickLimiter | None = None,
         metrics: Metrics | None = None,
-        bodies: Bodies | None = None,
+        memory_budget: MemoryBudget | None = None,
     ) -> None:
         """turnstile, metrics, bodies: one for all providers of a process."""
         self.name = name
         self._settings = settings
         self._timeouts = timeouts
         self._metrics = metrics or Metrics()
-        self._http = Exchanges(name, settings, timeouts, limits, turnstile or Turnstile(), bodies or Bodies())
+        self._http = HttpClient(
+            name, settings, timeouts, limits, tick_limiter or TickLimiter(), memory_budget or MemoryBudget()
+        )
         self._metadata = Cache(self._fetch_metadata, METADATA_FRESH, name)
         self._keys = Cache(self._fetch_keys, KEYS_FRESH, name)
 
     # -- what is known without a call -----------------------------------------------------------------------------
 
-    def peek_metadata(self) -> ProviderMetadata | None:
+    def metadata_nowait(self) -> ProviderMetadata | None:
         """Metadata without waiting: None when a call is needed. Raises ProviderUnavailable while a failed fetch is backing off."""
-        metadata = self._metadata.peek()
+        metadata = self._metadata.get_nowait()
         if metadata is None and self._metadata.waiting:
             raise ProviderUnavailable(f"provider {self.name}: its metadata could not be fetched a moment ago")
         return metadata
@@ -76,18 +78,18 @@ class Provider:
     @property
     def missing(self) -> str | None:
         """What is not ready, or None."""
-        if self._metadata.peek() is None:
+        if self._metadata.get_nowait() is None:
             return "its metadata was not fetched yet"
-        return "its key set was not fetched yet" if self._keys.peek() is None else None
+        return "its key set was not fetched yet" if self._keys.get_nowait() is None else None
 
     def readings(self) -> Iterable[Reading]:
         """Its gauges. In trio."""
         of = (self.name,)
-        yield Reading(the.PROVIDER_READY, self.missing is None, of)
-        yield Reading(the.BREAKER, self._metadata.waiting, of)
-        yield Reading(the.CALLS_IN_FLIGHT, self._http.in_flight, of)
-        yield Reading(the.CONNECTS_WAITING, self._http.waiting, of)
-        for gauge, cached in ((the.METADATA_AGE, self._metadata.age), (the.KEYS_AGE, self._keys.age)):
+        yield Reading(metric.PROVIDER_READY, self.missing is None, of)
+        yield Reading(metric.BREAKER, self._metadata.waiting, of)
+        yield Reading(metric.CALLS_IN_FLIGHT, self._http.in_flight, of)
+        yield Reading(metric.CONNECTS_WAITING, self._http.waiting, of)
+        for gauge, cached in ((metric.METADATA_AGE, self._metadata.age), (metric.KEYS_AGE, self._keys.age)):
             if cached is not None:
                 yield Reading(gauge, cached, of)
 
@@ -160,13 +162,13 @@ class Provider:
         """For ever: fetches what is missing with back-off, and refreshes what is due, so that no login waits for it."""
         while True:
             for cache in (self._metadata, self._keys):
-                if cache is self._keys and self._metadata.peek() is None:
+                if cache is self._keys and self._metadata.get_nowait() is None:
                     break  # the keys' address is in the metadata: failing for want of it is no failure of the keys
                 if cache.due and not cache.waiting:
                     try:
                         with self._refusals():
                             await cache.refresh()
-                    except OIDCError as error:
+                    except Refusal as error:
                         telemetry.log(
                             logging.WARNING,
                             "provider_not_ready",
@@ -183,10 +185,10 @@ class Provider:
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
-        """Whatever a call raises is this provider's refusal: what is no OIDCError is a bug, ours or a library's, and no other's trouble."""
+        """Whatever a call raises is this provider's refusal: what is no Refusal is a bug, ours or a library's, and no other's trouble."""
         try:
             yield
-        except OIDCError:
+        except Refusal:
             raise
         except Exception as error:
             background.bug("provider_call_failed", error, provider=self.name)
@@ -209,7 +211,7 @@ class Provider:
         answer.expect_success()
         return KeySet.parse(answer.body)
 
-    async def _post(self, endpoint: str, url: str, request: FormRequest) -> Answer:
+    async def _post(self, endpoint: str, url: str, request: FormRequest) -> HttpResponse:
         headers = {"accept": "application/json"}
         if request.authorization is not None:
             headers["authorization"] = request.authorization
@@ -217,7 +219,7 @@ class Provider:
 
     async def _call(
         self, endpoint: str, method: str, url: str, headers: dict[str, str], form: FormRequest | None = None
-    ) -> Answer:
+    ) -> HttpResponse:
         parts = urlsplit(url)
         attributes: dict[str, telemetry.Attribute] = {
             "http.request.method": method,
@@ -232,7 +234,7 @@ class Provider:
         ):
             try:
                 with trio.fail_after(self._timeouts.call):
-                    answer = await self._http.exchange(method, url, {**headers, **telemetry.traceparent()}, form)
+                    answer = await self._http.request(method, url, {**headers, **telemetry.traceparent()}, form)
             except trio.TooSlowError:
                 raise ProviderTimeout(
                     f"{method} {parts.path}: no whole answer within {self._timeouts.call:g} s"

@@ -1,4 +1,4 @@
-"""Exchanges: HTTP with one provider, and the edge where httpx's errors become ours. Runs in trio.
+"""HttpClient: HTTP with one provider, and the edge where httpx's errors become ours. Runs in trio.
 
 Redirects are never followed (a provider's endpoint is where its metadata says, and a redirect could lead inside), and a body has a limit.
 """
@@ -12,16 +12,16 @@ import httpx
 import trio
 
 from extproc import background
-from extproc.core.errors import InvalidAnswer, OIDCError, ProviderFailed, ProviderTimeout, ProviderUnreachable
+from extproc.core.errors import InvalidAnswer, ProviderFailed, ProviderTimeout, ProviderUnreachable, Refusal
 from extproc.core.oidc.client import FormRequest
-from extproc.provider.limits import Bodies, Body, Connecting, Turnstile
+from extproc.provider.limits import ConnectLimiter, MemoryBudget, ResponseBody, TickLimiter
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
 SHARD = 100  # calls in flight in one httpx pool: its bookkeeping is quadratic
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     status: int
     content_type: str
     body: bytes = field(repr=False)  # of the token endpoint: tokens
@@ -49,7 +49,7 @@ class _Pool:
     in_flight: int = 0
 
 
-class Exchanges:
+class HttpClient:
     """turnstile, bodies: one for all providers of a process."""
 
     def __init__(
@@ -58,12 +58,12 @@ class Exchanges:
         settings: ProviderSettings,
         timeouts: Timeouts,
         limits: Limits,
-        turnstile: Turnstile,
-        bodies: Bodies,
+        tick_limiter: TickLimiter,
+        memory_budget: MemoryBudget,
     ) -> None:
         self._name, self._settings, self._timeouts = name, settings, timeouts
         self._limit = limits.response_bytes
-        self._bodies, self._turnstile = bodies, turnstile
+        self._memory_budget, self._tick_limiter = memory_budget, tick_limiter
         self._connects = trio.Semaphore(limits.connects)
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
         self._pools: list[_Pool] = []
@@ -77,12 +77,12 @@ class Exchanges:
         """How many wait for their turn to connect."""
         return self._connects.statistics().tasks_waiting
 
-    async def exchange(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> Answer:
+    async def request(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> HttpResponse:
         """One request and its whole answer. Raises ProviderUnreachable, ProviderTimeout, InvalidAnswer, Overloaded."""
-        await self._turnstile()
+        await self._tick_limiter()
         try:
-            return await self._exchange(method, url, headers, form)
-        except OIDCError:
+            return await self._request(method, url, headers, form)
+        except Refusal:
             raise
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             raise ProviderUnreachable(
@@ -98,9 +98,9 @@ class Exchanges:
             background.bug("provider_call_failed", error, provider=self._name)
             raise InvalidAnswer(f"provider {self._name}: the call met {type(error).__qualname__}") from error
 
-    async def _exchange(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> Answer:
+    async def _request(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> HttpResponse:
         data = dict(form.parameters) if form is not None else None
-        pool, connecting = self._pool(), Connecting(self._connects, self._turnstile)
+        pool, connecting = self._pool(), ConnectLimiter(self._connects, self._tick_limiter)
         pool.in_flight += 1
         try:
             async with pool.client.stream(
@@ -111,16 +111,16 @@ class Exchanges:
             pool.in_flight -= 1
             await connecting.over()
 
-    async def _read(self, response: httpx.Response) -> Answer:
+    async def _read(self, response: httpx.Response) -> HttpResponse:
         # compressed bodies were not asked for: what expands a thousandfold is refused before it does
         if response.headers.get("content-encoding", "identity") != "identity":
             raise InvalidAnswer("the answer has a content encoding that was not asked for")
-        with Body(self._bodies) as body:
+        with ResponseBody(self._memory_budget) as body:
             async for chunk in response.aiter_raw():
                 body.add(chunk)
                 if len(body.data) > self._limit:
                     raise InvalidAnswer(f"the answer is longer than {self._limit} bytes (limits.response_bytes)")
-            return Answer(response.status_code, response.headers.get("content-type", ""), bytes(body.data))
+            return HttpResponse(response.status_code, response.headers.get("content-type", ""), bytes(body.data))
 
     def _pool(self) -> _Pool:
         for pool in self._pools:

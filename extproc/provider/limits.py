@@ -19,11 +19,10 @@ import trio
 
 from extproc.core.errors import Overloaded
 
-
 IN_A_TURN = 2  # each is some milliseconds of CPU
 
 
-class Turnstile:
+class TickLimiter:
     """First come, first served. Where nobody waits it costs no turn."""
 
     def __init__(self, in_a_turn: int = IN_A_TURN) -> None:
@@ -63,7 +62,7 @@ FREE = 16_384  # bytes of each answer that are not counted
 MOST = 32_000_000  # bytes of all that is
 
 
-class Bodies:
+class MemoryBudget:
     """One for all providers of a process."""
 
     def __init__(self, most: int = MOST) -> None:
@@ -75,42 +74,42 @@ class Bodies:
             raise Overloaded(f"the answers of providers that are being read have {self._most} bytes together already")
         self.held += more
 
-    def give_back(self, held: int) -> None:
+    def release(self, held: int) -> None:
         self.held -= held
 
 
-class Body:
-    """One answer while it is read: `with Body(bodies) as body`. What it was given goes back at the end."""
+class ResponseBody:
+    """One answer while it is read: `with ResponseBody(bodies) as body`. What it was given goes back at the end."""
 
-    def __init__(self, bodies: Bodies) -> None:
-        self._bodies, self._taken = bodies, 0
+    def __init__(self, memory_budget: MemoryBudget) -> None:
+        self._memory_budget, self._taken = memory_budget, 0
         self.data = bytearray()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._bodies.give_back(self._taken)
+        self._memory_budget.release(self._taken)
 
     def add(self, chunk: bytes) -> None:
         """Raises Overloaded."""
         more = max(0, len(self.data) + len(chunk) - FREE) - self._taken
-        self._bodies.take(more)
+        self._memory_budget.take(more)
         self._taken += more
         self.data += chunk
 
 
-class Connecting:
+class ConnectLimiter:
     """httpcore's `trace` of one request: from its connect, if it makes one, until it sends its head, it holds a place.
 
     Places are a provider's own, so that waiting for one provider starves no other. Call `over` when the request ends, however.
     An answer passes the turnstile before anything is done with it.
     """
 
-    __slots__ = ("_holds", "_places", "_stream", "_turnstile")
+    __slots__ = ("_holds", "_places", "_stream", "_tick_limiter")
 
-    def __init__(self, places: trio.Semaphore, turnstile: Turnstile) -> None:
-        self._places, self._turnstile = places, turnstile
+    def __init__(self, places: trio.Semaphore, tick_limiter: TickLimiter) -> None:
+        self._places, self._tick_limiter = places, tick_limiter
         self._holds = False
         self._stream: trio.abc.AsyncResource | None = None
 
@@ -123,7 +122,7 @@ class Connecting:
         elif event.endswith(".send_request_headers.started"):
             self._connected()
         elif event.endswith(".receive_response_headers.complete"):
-            await self._turnstile()
+            await self._tick_limiter()
 
     def _connected(self) -> None:
         self._stream = None

@@ -1,4 +1,4 @@
-"""Redeeming: the end of a login, from the provider's answer in the callback to a session that is kept."""
+"""CodeRedemption: the end of a login, from the provider's answer in the callback to a session that is kept."""
 
 import logging
 import secrets
@@ -10,7 +10,7 @@ import trio
 from extproc import telemetry
 from extproc.concurrency import Together
 from extproc.core.application import Application
-from extproc.core.decisions import Exchange, Respond
+from extproc.core.decisions import RedeemCode, Respond
 from extproc.core.device import Device
 from extproc.core.errors import (
     IssuerMismatch,
@@ -30,17 +30,17 @@ from extproc.core.session import ID_BYTES, Session, SessionId, establish
 from extproc.core.session_index import subject_tags
 from extproc.core.session_list import surplus
 from extproc.provider.client import Provider
-from extproc.relying_party.revocation import give_back
+from extproc.relying_party.revocation import revoke_tokens
 from extproc.sessions.interfaces import Sessions
 
 
-class Redeeming:
+class CodeRedemption:
     """now: seconds since the epoch; trusted_hops: see Device."""
 
     def __init__(self, sessions: Sessions, now: Callable[[], int], trusted_hops: int) -> None:
         self._sessions, self._now, self._trusted_hops = sessions, now, trusted_hops
 
-    async def redeem(self, application: Application, provider: Provider, request: Request, step: Exchange) -> Respond:
+    async def redeem(self, application: Application, provider: Provider, request: Request, step: RedeemCode) -> Respond:
         """Trade the authorization code for a session (OpenID Connect Core section 3.1.3)."""
         telemetry.link(step.pending.traceparent)
         came = self._now()
@@ -62,7 +62,7 @@ class Redeeming:
             with trio.fail_at(deadline, shield=True), telemetry.span("store put"):
                 kept = await self._begin(application, request, session, step)
         except BaseException:
-            await give_back(provider, application.client, tokens)
+            await revoke_tokens(provider, application.client, tokens)
             raise
         if kept is None:
             # its tokens stay: where one is revoked, many providers end every other of the same user and client, the faster login's too
@@ -76,14 +76,14 @@ class Redeeming:
             await end_surplus(self._sessions, application, session, self._now())
         return self._signed_in(application, session, step, kept)
 
-    async def _claim(self, application: Application, step: Exchange) -> None:
-        with telemetry.span("store claim"):
-            mine = await self._sessions.claim(step.pending.store_key, step.pending.created + LIFE, self._now())
+    async def _claim(self, application: Application, step: RedeemCode) -> None:
+        with telemetry.span("store use_once"):
+            mine = await self._sessions.use_once(step.pending.store_key, step.pending.created + LIFE, self._now())
         if not mine:
             raise LoginReused
 
     async def _establish(
-        self, provider: Provider, application: Application, step: Exchange, tokens: TokenResponse
+        self, provider: Provider, application: Application, step: RedeemCode, tokens: TokenResponse
     ) -> Session:
         async with Together() as together:
             userinfo = together.start(lambda: provider.userinfo(tokens.access_token))
@@ -100,11 +100,11 @@ class Redeeming:
             return checked(await provider.newer_keys())
 
     async def _begin(
-        self, application: Application, request: Request, session: Session, step: Exchange
+        self, application: Application, request: Request, session: Session, step: RedeemCode
     ) -> tuple[Cookie, ...] | None:
         """Keeps the session; None: since this callback came another login of this browser ended.
 
-        Raises what Sessions.begin raises. Of logins that end at the same moment at least one is kept, if it can be: each looks for
+        Raises what Sessions.create raises. Of logins that end at the same moment at least one is kept, if it can be: each looks for
         the marks of the others before it leaves its own, and with a mark that counts after that it ends only those begun before it.
         """
         mine, now = step.pending, self._now()
@@ -116,7 +116,7 @@ class Redeeming:
         await self._sessions.end_tagged(earlier, now, session.expires)
         device = Device.of(request, self._trusted_hops)
         try:
-            return await self._sessions.begin(application, request, session, device, step.signed_in)
+            return await self._sessions.create(application, request, session, device, step.signed_in)
         except SignedOutMeanwhile:
             if await self._overtaken(mine, session, now):
                 return None
@@ -124,20 +124,20 @@ class Redeeming:
 
     async def _overtaken(self, mine: PendingAuthorization, session: Session, now: int) -> bool:
         """Whether another login of this browser ended since the callback came. Raises SignedOutMeanwhile: and a logout after it."""
-        settled = await self._sessions.buried((mine.settled_key,), now)
+        settled = await self._sessions.revoked_before((mine.settled_key,), now)
         if settled < session.created:
             return False
-        if await self._sessions.buried((mine.store_key,), now) > settled:
+        if await self._sessions.revoked_before((mine.store_key,), now) > settled:
             raise SignedOutMeanwhile
         return True
 
     async def _overtake(self, others: Iterable[PendingAuthorization]) -> None:
         now = self._now()
         for other in others:
-            await self._sessions.bury(other.settled_key, now, other.forgotten)
+            await self._sessions.revoke_before(other.settled_key, now, other.forgotten)
 
     def _signed_in(
-        self, application: Application, session: Session, step: Exchange, kept: tuple[Cookie, ...]
+        self, application: Application, session: Session, step: RedeemCode, kept: tuple[Cookie, ...]
     ) -> Respond:
         now, names = self._now(), application.cookies
         asserted = application.assertion_cookie(
@@ -150,7 +150,7 @@ class Redeeming:
         return self._ended(application, step, "signed_in", (*kept, asserted or names.expired(names.assertion)))
 
     def _ended(
-        self, application: Application, step: Exchange, reason: str, cookies: tuple[Cookie, ...] = ()
+        self, application: Application, step: RedeemCode, reason: str, cookies: tuple[Cookie, ...] = ()
     ) -> Respond:
         spent = application.cookies.expired(application.cookies.login(step.pending.attempt))
         return Respond(303, reason, location=application.origin + step.pending.return_to, cookies=(*cookies, spent))
@@ -163,7 +163,7 @@ async def end_surplus(sessions: Sessions, application: Application, session: Ses
     try:
         tags = subject_tags(application.ring, session.issuer, session.subject)
         over = surplus(application, await sessions.tagged(tags, now) or (), now)
-        await sessions.end_keys(over)
+        await sessions.delete_many(over)
     except StoreUnavailable as error:
         telemetry.log(logging.WARNING, "surplus_not_ended", reason=error.reason, detail=error.detail)
         return
@@ -184,7 +184,7 @@ async def _keys(provider: Provider) -> KeySet:
         return await provider.keys()
 
 
-def _check_response(application: Application, metadata: ProviderMetadata, step: Exchange) -> None:
+def _check_response(application: Application, metadata: ProviderMetadata, step: RedeemCode) -> None:
     iss = step.response.iss
     if (iss is None and metadata.iss_parameter_supported) or (iss is not None and iss != application.client.issuer):
         raise IssuerMismatch(

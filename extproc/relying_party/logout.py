@@ -1,4 +1,4 @@
-"""Ending: how sessions end before their time, started here (logout) or by the provider (back-channel, front-channel).
+"""Logout: how sessions end before their time, started here (logout) or by the provider (back-channel, front-channel).
 
 What ends here ends first, and whatever the provider does afterwards, or does not do, changes nothing about it.
 """
@@ -14,7 +14,7 @@ from extproc import telemetry
 from extproc.concurrency import finished
 from extproc.core.application import Application
 from extproc.core.decisions import BackChannelLogout, EndSession, FrontChannelLogout, Respond
-from extproc.core.errors import InvalidLogoutToken, OIDCError, ProviderUnavailable, UnknownKey
+from extproc.core.errors import InvalidLogoutToken, ProviderUnavailable, Refusal, UnknownKey
 from extproc.core.http import Request, origin
 from extproc.core.login import under_way
 from extproc.core.logout import end_session_url, expired, signed_out_url
@@ -24,13 +24,13 @@ from extproc.core.provider_logout import tags_of
 from extproc.core.session import Session
 from extproc.core.session_index import sid_tags
 from extproc.provider.client import Provider
-from extproc.relying_party.revocation import give_back
+from extproc.relying_party.revocation import revoke_tokens
 from extproc.sessions.interfaces import Sessions
 
 Ends = EndSession | BackChannelLogout | FrontChannelLogout
 
 
-class Ending:
+class Logout:
     """Every way in which sessions end at somebody's word. `providers` by application name; `now`: seconds since the epoch."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Ending:
         self._now = now
 
     async def perform(self, application: Application, request: Request, step: Ends) -> Respond:
-        """Carries out a step. Raises OIDCError."""
+        """Carries out a step. Raises Refusal."""
         with finished():  # who asked for an end gets it
             match step:
                 case EndSession():
@@ -106,7 +106,7 @@ class Ending:
             if marks or self._sessions.shown(application, request, now):
                 await self._sessions.end_tagged(late, now, now + application.session_lifetime)
             else:
-                await self._sessions.end_known(late, now)
+                await self._sessions.end_stored(late, now)
 
     async def _give_back(self, application: Application, ended: Sequence[tuple[Application, Session]]) -> str | None:
         """Tokens to the provider, beside the search for the address at which its own session ends; None: there is none."""
@@ -115,14 +115,14 @@ class Ending:
         with trio.move_on_at(trio.current_effective_deadline(), shield=True):
             async with trio.open_nursery() as nursery:
                 for owner, session in ended:
-                    nursery.start_soon(give_back, self._providers[owner.name], owner.client, session)
+                    nursery.start_soon(revoke_tokens, self._providers[owner.name], owner.client, session)
                 onward = await self._onward(application, ended[0][1])
         return onward
 
     async def _onward(self, application: Application, session: Session) -> str | None:
         try:
             metadata = await self._providers[application.name].metadata()
-        except OIDCError as error:
+        except Refusal as error:
             # ended here in any case; the provider's session then ends by its own limits
             telemetry.log(logging.WARNING, "provider_logout_skipped", application=application.name, reason=error.reason)
             return None
@@ -135,13 +135,13 @@ class Ending:
         token = await self._verified(application, step.token)
         now = self._now()
         with telemetry.span("store delete"):
-            if await self._sessions.buried((token.key,), now):
+            if await self._sessions.revoked_before((token.key,), now):
                 raise InvalidLogoutToken("replayed", "its jti was seen before")
             ended = await self._sessions.end_tagged(
                 tags_of(token, application.ring), now, now + application.session_lifetime
             )
             # only now: a token that the store kept from being carried out may come again
-            await self._sessions.bury(token.key, now, token.expires)
+            await self._sessions.revoke_before(token.key, now, token.expires)
         self._ended("backchannel_logout", application, ended, by="sid" if token.sid is not None else "sub")
         return Respond(200, "backchannel_logout")
 
@@ -165,7 +165,7 @@ class Ending:
                 await self._end(application, step.session)
             # no mark is left for a sid that nobody has: anybody can ask
             tags = sid_tags(application.ring, application.client.issuer, step.sid)
-            ended = await self._sessions.end_known(tags, self._now())
+            ended = await self._sessions.end_stored(tags, self._now())
         self._ended("frontchannel_logout", application, ended, by="sid")
         page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
         return Respond(200, "frontchannel_logout", cookies=step.expired, page=page, framed_by=self._frames(application))
@@ -174,7 +174,7 @@ class Ending:
         """Where the provider's page with our frame in it may be."""
         found = [origin(application.client.issuer)]
         try:
-            metadata = self._providers[application.name].peek_metadata()
+            metadata = self._providers[application.name].metadata_nowait()
         except ProviderUnavailable:
             metadata = None
         if metadata is not None and metadata.end_session_endpoint is not None:

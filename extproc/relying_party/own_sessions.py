@@ -9,7 +9,7 @@ from extproc import telemetry
 from extproc.concurrency import finished
 from extproc.core import session_list, sessions_page
 from extproc.core.application import Application
-from extproc.core.decisions import EndOwn, Own, Respond, ShowOwn
+from extproc.core.decisions import EndListedSessions, ListSessions, Own, Respond
 from extproc.core.device import Device
 from extproc.core.http import Request
 from extproc.core.logout import signed_out_url
@@ -31,27 +31,27 @@ class SelfService:
     async def perform(self, application: Application, request: Request, step: Own) -> Respond:
         """Raises StoreUnavailable: what cannot be read is never "no sessions"."""
         match step:
-            case ShowOwn():
+            case ListSessions():
                 return await self._show(application, request, step)
-            case EndOwn():
+            case EndListedSessions():
                 with finished():  # as every end is
                     return await self._end(application, step)
             case _:
                 assert_never(step)
 
-    async def _show(self, application: Application, request: Request, step: ShowOwn) -> Respond:
+    async def _show(self, application: Application, request: Request, step: ListSessions) -> Respond:
         found, now = await self._found(application, step.session), self._now()
         token = sessions_page.form_token(application, step.session, now, secrets.token_bytes(ENTROPY))
         if found is not None:
             page = sessions_page.page(application, found, token, now, stale=step.stale)
         else:
             device = Device.of(request, self._trusted_hops)
-            reach = token if self._sessions.reaches_all else None
+            reach = token if self._sessions.shared else None
             page = sessions_page.page_of_one(application, step.session, device, reach, now, stale=step.stale)
         return Respond(200, "own_sessions", page=page)
 
-    async def _end(self, application: Application, step: EndOwn) -> Respond:
-        if step.which == EVERYWHERE and self._sessions.reaches_all:
+    async def _end(self, application: Application, step: EndListedSessions) -> Respond:
+        if step.which == EVERYWHERE and self._sessions.shared:
             ended = await self._end_tagged(application, self._subject(application, step.session))
             self._audit(application, EVERYWHERE, ended)
             return Respond(303, "signed_out", location=signed_out_url(application), cookies=step.expired)
@@ -60,7 +60,7 @@ class SelfService:
         if step.which == OTHERS and found:
             # a login of this user's that is under way is one of the others
             first, now = self._subject(application, step.session)[0], self._now()
-            await self._sessions.bury(first, now, now + BEGINNING)
+            await self._sessions.revoke_before(first, now, now + BEGINNING)
         for each in others:
             await self._end_one(application, step.session.issuer, each)
         self._audit(application, OTHERS if step.which == OTHERS else "one", len(others))
@@ -68,7 +68,7 @@ class SelfService:
 
     async def _end_one(self, application: Application, issuer: str, one: SignIn) -> None:
         with telemetry.span("store delete"):
-            await self._sessions.end_keys(one.keys)
+            await self._sessions.delete_many(one.keys)
         if one.sid is not None:
             await self._end_tagged(application, sid_tags(application.ring, issuer, one.sid))
 

@@ -1,4 +1,4 @@
-"""Refreshing: the tokens of a session are renewed once, whoever asks, and everybody who asks is served with the result.
+"""TokenRefresh: the tokens of a session are renewed once, whoever asks, and everybody who asks is served with the result.
 
 One flight per session in this process; among processes the lock of the store. In a flight: lock, reload, decide again, call, write,
 answer. It is shielded from its client's leaving, and what was written counts even when nobody is there to hear of it: a refresh
@@ -21,8 +21,8 @@ from extproc.core.errors import (
     CodeRefused,
     InvalidAnswer,
     InvalidIDToken,
-    OIDCError,
     ProviderTimeout,
+    Refusal,
     SessionTooLarge,
     StoreUnavailable,
     SubjectMismatch,
@@ -35,14 +35,14 @@ from extproc.core.refresh import carried_over, due, looked_up, renewed
 from extproc.core.session import Session
 from extproc.metrics import Metrics
 from extproc.provider.client import Provider
-from extproc.relying_party.revocation import give_back
+from extproc.relying_party.revocation import revoke_tokens
 from extproc.sessions.interfaces import Sessions
 
 LONGEST = 60.0  # seconds of a flight, where its client has no deadline
 WRITE = 4.0  # seconds for the write, the deadline or not
 FIRST_PAUSE, LAST_PAUSE = 0.05, 0.5  # seconds between two looks at what another process makes of it
-FIRST_REST, LAST_REST = 10, 60  # seconds without another try after a failure, doubled each time
-RESTING = 10_000  # sessions of which that is remembered
+FIRST_BACKOFF, LAST_BACKOFF = 10, 60  # seconds without another try after a failure, doubled each time
+BACKING_OFF = 10_000  # sessions of which that is remembered
 BY_CLOCK = (
     "expired",
     "issued_at",
@@ -59,34 +59,34 @@ class Ended(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
+class InFlight:
     """One refresh under way. session: as far as it is known to be kept; None when it is over."""
 
     application: Application
     provider: Provider
     request: Request
     session: Session | None
-    holder: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
-    landed: trio.Event = field(default_factory=trio.Event)
+    owner: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
+    done: trio.Event = field(default_factory=trio.Event)
     broken: bool = True  # until it has landed without a bug
 
 
-class Refreshing:
+class TokenRefresh:
     """now: seconds since the epoch."""
 
     def __init__(self, sessions: Sessions, now: Callable[[], int], metrics: Metrics | None = None) -> None:
         self._sessions = sessions
         self._now = now
         self._metrics = metrics or Metrics()
-        self._flights: dict[bytes, Flight] = {}
-        self._resting: dict[bytes, tuple[int, int]] = {}  # until when, and how long
+        self._in_flight: dict[bytes, InFlight] = {}
+        self._backing_off: dict[bytes, tuple[int, int]] = {}  # until when, and how long
         # what could not be written, with the holder of its lock, which could not be given back
-        self._unwritten: dict[bytes, tuple[Session, bytes]] = {}
+        self._pending_writes: dict[bytes, tuple[Session, bytes]] = {}
 
-    def resting(self, session: Session) -> bool:
+    def backing_off(self, session: Session) -> bool:
         """Whether a refresh failed a moment ago: then no other is tried yet."""
-        left = self._resting.get(session.id.key, (0, 0))[0] - self._now()
-        return 0 < left <= LAST_REST  # a clock that was set back makes no rest longer
+        left = self._backing_off.get(session.id.key, (0, 0))[0] - self._now()
+        return 0 < left <= LAST_BACKOFF  # a clock that was set back makes no rest longer
 
     async def refresh(
         self, application: Application, provider: Provider, request: Request, session: Session
@@ -94,139 +94,139 @@ class Refreshing:
         """The session with new tokens, or as it was where none can be had now, or None when it is over."""
         key = session.id.key
         await trio.lowlevel.checkpoint_if_cancelled()  # whose client has left begins none
-        flight = self._flights.get(key)
-        if flight is not None:
-            await flight.landed.wait()
-            if flight.broken:
+        in_flight = self._in_flight.get(key)
+        if in_flight is not None:
+            await in_flight.done.wait()
+            if in_flight.broken:
                 raise RuntimeError("the refresh that was waited for met a bug")
-            return flight.session
-        flight = self._flights[key] = Flight(application, provider, request, session)
-        if key in self._unwritten:
-            flight.holder = self._unwritten[key][1]
+            return in_flight.session
+        in_flight = self._in_flight[key] = InFlight(application, provider, request, session)
+        if key in self._pending_writes:
+            in_flight.owner = self._pending_writes[key][1]
         try:
             with telemetry.span("refresh"):
-                await self._fly(flight, session)
-            flight.broken = False
+                await self._run(in_flight, session)
+            in_flight.broken = False
         finally:
-            del self._flights[key]
-            flight.landed.set()
-        return flight.session
+            del self._in_flight[key]
+            in_flight.done.set()
+        return in_flight.session
 
-    async def _fly(self, flight: Flight, session: Session) -> None:
+    async def _run(self, in_flight: InFlight, session: Session) -> None:
         """Never raises: trouble is logged, and leaves the session as it is."""
         try:
-            await self._fly_once(flight, session)
+            await self._run_once(in_flight, session)
         except Exception as error:  # a bug signs nobody out, and fails nobody whose tokens are still good
             background.bug("refresh_failed", error)
-            self._rest(flight, session, OIDCError(type(error).__qualname__))
+            self._back_off(in_flight, session, Refusal(type(error).__qualname__))
 
-    async def _fly_once(self, flight: Flight, session: Session) -> None:
+    async def _run_once(self, in_flight: InFlight, session: Session) -> None:
         deadline = min(trio.current_effective_deadline(), trio.current_time() + LONGEST)
         try:
             with trio.fail_at(deadline, shield=True):
-                await self._in_turn(flight, session, math.ceil(deadline - trio.current_time() + WRITE) + 1)
-            self._resting.pop(session.id.key, None)
+                await self._in_turn(in_flight, session, math.ceil(deadline - trio.current_time() + WRITE) + 1)
+            self._backing_off.pop(session.id.key, None)
         except Ended as over:
-            flight.session = None
-            await self._end(flight, session, over)
+            in_flight.session = None
+            await self._end(in_flight, session, over)
         except trio.TooSlowError:
-            self._rest(flight, session, ProviderTimeout("the tokens could not be renewed in time"))
-        except OIDCError as error:
-            self._rest(flight, session, error)
+            self._back_off(in_flight, session, ProviderTimeout("the tokens could not be renewed in time"))
+        except Refusal as error:
+            self._back_off(in_flight, session, error)
 
-    async def _in_turn(self, flight: Flight, session: Session, seconds: int) -> None:
+    async def _in_turn(self, in_flight: InFlight, session: Session, seconds: int) -> None:
         """With the session's lock; without it as soon as another process has renewed it. seconds: the life of the lock."""
         try:
-            if (current := await self._locked(flight, session, seconds)) is not None:
-                await self._renew(flight, current)
+            if (current := await self._locked(in_flight, session, seconds)) is not None:
+                await self._renew(in_flight, current)
         finally:  # also where nobody knows whether it was given
-            await self._unlock(flight, session)
+            await self._unlock(in_flight, session)
 
-    async def _locked(self, flight: Flight, session: Session, seconds: int) -> Session | None:
+    async def _locked(self, in_flight: InFlight, session: Session, seconds: int) -> Session | None:
         """Waits for the lock; the session as it is then, if its tokens are still due."""
         pause = FIRST_PAUSE
-        while not await self._sessions.lock(session, flight.holder, seconds, self._now()):
+        while not await self._sessions.lock(session, in_flight.owner, seconds, self._now()):
             await trio.sleep(pause)
             pause = min(pause * 1.5, LAST_PAUSE)
-            if await self._due_now(flight, session) is None:
+            if await self._due_now(in_flight, session) is None:
                 return None
-        await self._write_late(flight, session)
-        return await self._due_now(flight, session)
+        await self._write_late(in_flight, session)
+        return await self._due_now(in_flight, session)
 
-    async def _due_now(self, flight: Flight, session: Session) -> Session | None:
+    async def _due_now(self, in_flight: InFlight, session: Session) -> Session | None:
         """Reloads and decides again."""
         with telemetry.span("store get"):
             # the mark first: whoever renews a session writes the newer one before the mark, so behind a mark it is there
             superseded = await self._sessions.superseded(session, self._now())
-            current = await self._sessions.reload(flight.application, session, self._now())
-        flight.session = current
-        if current is None or not due(flight.application, current, self._now()):
+            current = await self._sessions.load_again(in_flight.application, session, self._now())
+        in_flight.session = current
+        if current is None or not due(in_flight.application, current, self._now()):
             return None
         if superseded and current.generation == session.generation:
-            telemetry.log(logging.INFO, "session_superseded", application=flight.application.name)
-            flight.session = None  # a newer generation lives on, in another copy of these cookies
+            telemetry.log(logging.INFO, "session_superseded", application=in_flight.application.name)
+            in_flight.session = None  # a newer generation lives on, in another copy of these cookies
             return None
         return current
 
-    async def _write_late(self, flight: Flight, session: Session) -> None:
+    async def _write_late(self, in_flight: InFlight, session: Session) -> None:
         """With the lock: what could not be written at the last try, unless there is something newer by now. Raises StoreUnavailable."""
         key = session.id.key
-        if key not in self._unwritten:
+        if key not in self._pending_writes:
             return
-        unwritten, _ = self._unwritten[key]
-        current = await self._sessions.reload(flight.application, session, self._now())
-        if current is not None and unwritten.recency >= current.recency:
-            await self._write(flight, unwritten)
-        del self._unwritten[key]
+        pending, _ = self._pending_writes[key]
+        current = await self._sessions.load_again(in_flight.application, session, self._now())
+        if current is not None and pending.recency >= current.recency:
+            await self._write(in_flight, pending)
+        del self._pending_writes[key]
 
-    async def _renew(self, flight: Flight, session: Session) -> None:
-        """The call and the write. Raises Ended, OIDCError."""
-        application, provider = flight.application, flight.provider
+    async def _renew(self, in_flight: InFlight, session: Session) -> None:
+        """The call and the write. Raises Ended, Refusal."""
+        application, provider = in_flight.application, in_flight.provider
         keys = await provider.keys()  # before anything is used up: an answer that cannot be checked would be lost
         try:
             answer = await provider.refresh(refresh_grant(application.client, session.refresh_token or ""))
         except CodeRefused as error:
             raise Ended("refresh_refused", error.detail) from error
-        trouble: OIDCError | None = None
+        trouble: Refusal | None = None
         try:
-            new = await self._checked(flight, session, answer, keys)
-        except OIDCError as error:
+            new = await self._checked(in_flight, session, answer, keys)
+        except Refusal as error:
             if isinstance(error, InvalidIDToken) and not isinstance(error, UnknownKey) and error.check not in BY_CLOCK:
-                await give_back(provider, application.client, answer)
+                await revoke_tokens(provider, application.client, answer)
                 raise Ended(error.reason, error.detail) from error
             new, trouble = carried_over(session, answer), error
         except Exception as error:  # a bug; the refresh token is new all the same, and the old one may be worth nothing
             background.bug("refresh_failed", error)
             new, trouble = carried_over(session, answer), InvalidAnswer(type(error).__qualname__)
         except trio.Cancelled:  # too late to check it; the refresh token is new all the same
-            await self._keep(flight, carried_over(session, answer), answer)
+            await self._keep(in_flight, carried_over(session, answer), answer)
             raise
-        await self._keep(flight, new, answer)
+        await self._keep(in_flight, new, answer)
         if trouble is not None:
             raise trouble
         if application.userinfo_at_refresh:
-            await self._look_up(flight, new, answer, keys)
+            await self._look_up(in_flight, new, answer, keys)
         self._metrics.refreshed(provider.name, "renewed")
         telemetry.log(logging.INFO, "refreshed", application=application.name, provider=provider.name)
 
-    async def _checked(self, flight: Flight, session: Session, answer: RefreshResponse, keys: KeySet) -> Session:
-        """The session with what the answer says. Raises OIDCError."""
+    async def _checked(self, in_flight: InFlight, session: Session, answer: RefreshResponse, keys: KeySet) -> Session:
+        """The session with what the answer says. Raises Refusal."""
         try:
-            return renewed(flight.application, session, answer, keys, self._now())
+            return renewed(in_flight.application, session, answer, keys, self._now())
         except UnknownKey:
-            newer = await flight.provider.newer_keys()
-        return renewed(flight.application, session, answer, newer, self._now())
+            newer = await in_flight.provider.newer_keys()
+        return renewed(in_flight.application, session, answer, newer, self._now())
 
-    async def _look_up(self, flight: Flight, new: Session, answer: RefreshResponse, keys: KeySet) -> None:
+    async def _look_up(self, in_flight: InFlight, new: Session, answer: RefreshResponse, keys: KeySet) -> None:
         """UserInfo again, once the tokens are kept. Another user's ends the session; trouble changes nothing. Raises Ended."""
-        application, provider = flight.application, flight.provider
+        application, provider = in_flight.application, in_flight.provider
         try:
             userinfo = await provider.userinfo(answer.access_token)
             known = looked_up(application, new, userinfo, keys) if userinfo is not None else new
         except SubjectMismatch as error:
-            await give_back(provider, application.client, answer)
+            await revoke_tokens(provider, application.client, answer)
             raise Ended(error.reason, error.detail) from error
-        except OIDCError as error:
+        except Refusal as error:
             telemetry.log(
                 logging.WARNING,
                 "userinfo_failed",
@@ -236,51 +236,51 @@ class Refreshing:
             )
             return
         if known != new:
-            await self._keep(flight, known, answer)
+            await self._keep(in_flight, known, answer)
 
-    async def _keep(self, flight: Flight, new: Session, answer: RefreshResponse) -> None:
+    async def _keep(self, in_flight: InFlight, new: Session, answer: RefreshResponse) -> None:
         try:
-            kept = await self._write(flight, new)
+            kept = await self._write(in_flight, new)
         except SessionTooLarge as error:
-            await give_back(flight.provider, flight.application.client, answer)
+            await revoke_tokens(in_flight.provider, in_flight.application.client, answer)
             raise Ended(error.reason, error.detail) from error
         except Exception:  # a store that is away, or a bug: what could not be written is known here alone
-            flight.session = new
-            self._unwritten[new.id.key] = new, flight.holder
+            in_flight.session = new
+            self._pending_writes[new.id.key] = new, in_flight.owner
             raise
         if not kept:  # a logout came meanwhile, and stays
-            await give_back(flight.provider, flight.application.client, answer)
+            await revoke_tokens(in_flight.provider, in_flight.application.client, answer)
             raise Ended("ended_meanwhile")
-        flight.session = new
+        in_flight.session = new
 
-    async def _write(self, flight: Flight, new: Session) -> bool:
+    async def _write(self, in_flight: InFlight, new: Session) -> bool:
         """Tried again while there is time: what is written here exists nowhere else. Raises StoreUnavailable, SessionTooLarge."""
         failed: StoreUnavailable | None = None
         with trio.move_on_after(WRITE, shield=True), telemetry.span("store replace"):
             while True:
                 try:
                     return await self._sessions.replace(
-                        flight.application, flight.request, new, flight.holder, self._now()
+                        in_flight.application, in_flight.request, new, in_flight.owner, self._now()
                     )
                 except StoreUnavailable as error:
                     failed = error
                 await trio.sleep(FIRST_PAUSE)
         raise failed or StoreUnavailable("the renewed tokens could not be written in time")
 
-    async def _unlock(self, flight: Flight, session: Session) -> None:
+    async def _unlock(self, in_flight: InFlight, session: Session) -> None:
         with trio.move_on_after(WRITE, shield=True):
             try:
-                await self._sessions.unlock(session, flight.holder)
+                await self._sessions.unlock(session, in_flight.owner)
             except StoreUnavailable as error:  # it ends by itself
                 telemetry.log(logging.WARNING, "not_unlocked", reason=error.reason, detail=error.detail)
 
-    async def _end(self, flight: Flight, session: Session, over: Ended) -> None:
-        self._metrics.refreshed(flight.provider.name, "ended")
+    async def _end(self, in_flight: InFlight, session: Session, over: Ended) -> None:
+        self._metrics.refreshed(in_flight.provider.name, "ended")
         telemetry.log(
             logging.INFO,
             "session_ended",
-            application=flight.application.name,
-            provider=flight.provider.name,
+            application=in_flight.application.name,
+            provider=in_flight.provider.name,
             reason=over.reason,
             detail=over.detail or None,
         )
@@ -290,19 +290,19 @@ class Refreshing:
             except StoreUnavailable as error:  # the next request comes to the same end
                 telemetry.log(logging.WARNING, "not_ended", reason=error.reason, detail=error.detail)
 
-    def _rest(self, flight: Flight, session: Session, error: OIDCError) -> None:
-        self._metrics.refreshed(flight.provider.name, "failed")
-        before = self._resting.pop(session.id.key, (0, FIRST_REST // 2))[1]
-        seconds = min(before * 2, LAST_REST)
-        self._resting[session.id.key] = (self._now() + seconds, seconds)
-        for remembered in (self._resting, self._unwritten):
-            if len(remembered) > RESTING:
+    def _back_off(self, in_flight: InFlight, session: Session, error: Refusal) -> None:
+        self._metrics.refreshed(in_flight.provider.name, "failed")
+        before = self._backing_off.pop(session.id.key, (0, FIRST_BACKOFF // 2))[1]
+        seconds = min(before * 2, LAST_BACKOFF)
+        self._backing_off[session.id.key] = (self._now() + seconds, seconds)
+        for remembered in (self._backing_off, self._pending_writes):
+            if len(remembered) > BACKING_OFF:
                 remembered.pop(next(iter(remembered)))
         telemetry.log(
             logging.WARNING,
             "not_refreshed",
-            application=flight.application.name,
-            provider=flight.provider.name,
+            application=in_flight.application.name,
+            provider=in_flight.provider.name,
             reason=error.reason,
             detail=error.detail or None,
             again_after=seconds,

@@ -15,26 +15,26 @@ from extproc.core.application import Application
 from extproc.core.decide import decide
 from extproc.core.decisions import (
     Answer,
-    Authenticate,
     BackChannelLogout,
     Continue,
     Decision,
-    EndOwn,
+    EndListedSessions,
     EndSession,
-    Exchange,
     FrontChannelLogout,
-    Lookup,
+    ListSessions,
+    LoadSession,
     ReadBody,
+    RedeemCode,
     Refresh,
     Respond,
-    ShowOwn,
+    StartLogin,
     Step,
 )
 from extproc.core.errors import (
     LoginRequired,
     Misdirected,
-    OIDCError,
     Overloaded,
+    Refusal,
     SessionEnded,
     StoreUnavailable,
     Unavailable,
@@ -50,11 +50,11 @@ from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session
 from extproc.metrics import Metrics
 from extproc.provider.client import Provider
-from extproc.relying_party.login import Redeeming
-from extproc.relying_party.logout import Ending
+from extproc.relying_party.login import CodeRedemption
+from extproc.relying_party.logout import Logout
 from extproc.relying_party.own_sessions import SelfService
-from extproc.relying_party.refresh import Refreshing
-from extproc.sessions.interfaces import Sessions, StoreBusy
+from extproc.relying_party.refresh import TokenRefresh
+from extproc.sessions.interfaces import Sessions, WouldBlock
 
 Clock = Callable[[], float]
 D = TypeVar("D", bound=Decision)
@@ -76,10 +76,10 @@ class RelyingParty:
         self._providers = providers
         self._sessions = sessions
         self._clock = clock
-        self._redeeming = Redeeming(sessions, self.now, trusted_hops)
-        self._refreshing = Refreshing(sessions, self.now, metrics)
+        self._redeeming = CodeRedemption(sessions, self.now, trusted_hops)
+        self._refreshing = TokenRefresh(sessions, self.now, metrics)
         self._self_service = SelfService(sessions, self.now, trusted_hops)
-        self._ending = Ending(applications, providers, sessions, self.now)
+        self._ending = Logout(applications, providers, sessions, self.now)
 
     def now(self) -> int:
         return int(self._clock())
@@ -97,18 +97,18 @@ class RelyingParty:
     # -- the inline lane: on the event loop, without waiting -------------------------------------------------------
 
     def decide(self, request: Request) -> Decision | ReadBody:
-        """Raises OIDCError. A session that the store cannot give at once is a Lookup."""
+        """Raises Refusal. A session that the store cannot give at once is a LoadSession."""
         application, now = self.application(request), self.now()
         if is_back_channel(application, request):
             return back_channel(application, request)
         try:
-            session = self._sessions.peek(application, request, now)
-        except StoreBusy:
-            return Lookup()
+            session = self._sessions.find_nowait(application, request, now)
+        except WouldBlock:
+            return LoadSession()
         return self._decided(application, request, session)
 
     def unrefreshed(self, request: Request, step: Refresh) -> Answer:
-        """The answer where there is no room for a refresh. Raises OIDCError."""
+        """The answer where there is no room for a refresh. Raises Refusal."""
         application = self.application(request)
         decision = decide(application, request, step.session, self.now(), may_refresh=False)
         if not isinstance(decision, Continue | Respond):
@@ -117,18 +117,18 @@ class RelyingParty:
 
     def quick(self, request: Request, step: Step) -> Answer | None:
         """The answer to a step whose inputs are at hand, or None: then `perform`."""
-        if isinstance(step, Authenticate) and (metadata := self.provider(request).peek_metadata()) is not None:
+        if isinstance(step, StartLogin) and (metadata := self.provider(request).metadata_nowait()) is not None:
             return self._authenticate(request, step, metadata)
         return None
 
-    def refuse(self, request: Request | None, error: OIDCError, step: Step | None = None) -> Respond:
+    def refuse(self, request: Request | None, error: Refusal, step: Step | None = None) -> Respond:
         """The answer to a refusal: the login cookie of a callback that is over is expired; one that can be tried again keeps it."""
         application = self._applications.get(request.application) if request is not None else None
         if application is not None and request is not None and isinstance(error, SessionEnded):
             return respond(error, application, request, expired(application, request))
         if application is not None and request is not None and is_back_channel(application, request):
             return respond_to_provider(error)
-        if application is None or not isinstance(step, Exchange):
+        if application is None or not isinstance(step, RedeemCode):
             return respond(error, application, request)
         spent: tuple[Cookie, ...] = ()
         if not isinstance(error, Unavailable):
@@ -143,20 +143,20 @@ class RelyingParty:
     # -- the held lane: in trio -----------------------------------------------------------------------------------
 
     async def perform(self, request: Request, step: Step) -> Answer:
-        """Carries out a step. Raises OIDCError; cancelled when the client leaves."""
+        """Carries out a step. Raises Refusal; cancelled when the client leaves."""
         match step:
-            case Authenticate():
+            case StartLogin():
                 return self._authenticate(request, step, await self.provider(request).metadata())
-            case Exchange():
+            case RedeemCode():
                 return await self._redeeming.redeem(self.application(request), self.provider(request), request, step)
-            case Lookup():
+            case LoadSession():
                 found = await self.look_up(request)
                 return found if isinstance(found, Continue | Respond) else await self.perform(request, found)
             case Refresh():
                 return await self._refresh(request, step)
             case EndSession() | BackChannelLogout() | FrontChannelLogout():
                 return await self._ending.perform(self.application(request), request, step)
-            case ShowOwn() | EndOwn():
+            case ListSessions() | EndListedSessions():
                 return await self._self_service.perform(self.application(request), request, step)
             case _:
                 assert_never(step)
@@ -166,18 +166,18 @@ class RelyingParty:
         try:
             with telemetry.span("store touch"):
                 await self._sessions.touch(self.application(request), session, self.now())
-        except OIDCError as error:
+        except Refusal as error:
             telemetry.log(logging.WARNING, "touch_failed", reason=error.reason, detail=error.detail)
 
     async def lives(self, name: str, session: Session) -> bool:
-        """Whether a session would still serve a request of that application. Raises OIDCError."""
+        """Whether a session would still serve a request of that application. Raises Refusal."""
         application = self._applications[name]
-        found = await self._sessions.reload(application, session, self.now())
+        found = await self._sessions.load_again(application, session, self.now())
         now = self.now()
         return found is not None and found.fresh(application, now) and found.sufficient(application, now)
 
     def _decided(self, application: Application, request: Request, session: Session | None) -> Decision:
-        may_refresh = session is None or not self._refreshing.resting(session)
+        may_refresh = session is None or not self._refreshing.backing_off(session)
         decision = decide(application, request, session, self.now(), may_refresh=may_refresh)
         return self._noted(application, request, session, decision)
 
@@ -185,10 +185,10 @@ class RelyingParty:
         """The same decision, with the last use written down in the browser, where sessions are kept there."""
         if session is None or not isinstance(decision, Continue) or decision.touch is None:
             return decision
-        cookies = self._sessions.used(application, request, session, self.now())
+        cookies = self._sessions.touch_cookies(application, request, session, self.now())
         return replace(decision, set_cookies=decision.set_cookies + cookies, touch=None) if cookies else decision
 
-    def _authenticate(self, request: Request, step: Authenticate, metadata: ProviderMetadata) -> Respond:
+    def _authenticate(self, request: Request, step: StartLogin, metadata: ProviderMetadata) -> Respond:
         application = self.application(request)
         pending = PendingAuthorization(
             secrets.token_bytes(ATTEMPT_BYTES),
@@ -207,7 +207,7 @@ class RelyingParty:
         )
 
     async def look_up(self, request: Request) -> Decision:
-        """What decide() says of the session that the store could not give at once. Raises OIDCError."""
+        """What decide() says of the session that the store could not give at once. Raises Refusal."""
         application = self.application(request)
         session = None
         try:

@@ -6,7 +6,7 @@ from typing import Protocol
 import trio
 
 from extproc import background, telemetry
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.token import revocation
 from extproc.provider.client import Provider
@@ -24,7 +24,7 @@ class Tokens(Protocol):
     def refresh_token(self) -> str | None: ...
 
 
-async def give_back(provider: Provider, client: Client, tokens: Tokens) -> None:
+async def revoke_tokens(provider: Provider, client: Client, tokens: Tokens) -> None:
     """The refresh token where there is one: the access token ends with it."""
     token, hint = (
         (tokens.refresh_token, "refresh_token") if tokens.refresh_token else (tokens.access_token, "access_token")
@@ -32,7 +32,7 @@ async def give_back(provider: Provider, client: Client, tokens: Tokens) -> None:
     with trio.move_on_after(REVOCATION_TIMEOUT, shield=True) as scope:
         try:
             await provider.revoke(revocation(client, token, hint))
-        except OIDCError as error:
+        except Refusal as error:
             telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason=error.reason)
         except Exception as error:  # a bug; what is done besides goes on
             background.bug("not_revoked", error, provider=provider.name)

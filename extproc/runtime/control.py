@@ -17,7 +17,7 @@ LONGEST = 16_000_000  # bytes of a line: settings, or a batch of spans
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """To a worker: who it is. It gets everything ready, says Prepared, and waits for Listen."""
+    """To a worker: who it is. It gets everything ready, says Ready, and waits for Listen."""
 
     number: int
     listen: Address
@@ -32,8 +32,8 @@ class Listen:
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
-    """To a worker: from now on with the key ring and the client secrets of these settings. The answer is Taken."""
+class UpdateKeys:
+    """To a worker: from now on with the key ring and the client secrets of these settings. The answer is KeysUpdated."""
 
     settings: Settings
 
@@ -44,17 +44,17 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """To a worker: how are you? The answer is a Report."""
+class GetStatus:
+    """To a worker: how are you? The answer is a Status."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """To a worker: what are your metrics? The answer is a Measured."""
+class GetMetrics:
+    """To a worker: what are your metrics? The answer is a MetricsText."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Ready:
     """It has built everything, opened the store, and looks for its providers."""
 
 
@@ -64,7 +64,7 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class KeysUpdated:
     """It has what it was told to take."""
 
 
@@ -76,7 +76,7 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Status:
     """missing: (part, reason) of what is not ready; gauges: (name, count); checkers: how many check its health."""
 
     missing: tuple[tuple[str, str], ...]
@@ -92,23 +92,38 @@ class Spans:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MetricsText:
     """The worker's metrics, as OpenMetrics text."""
 
     openmetrics: str
 
 
 Message = (
-    Start | Listen | Take | Taken | Drain | Ask | Measure | Prepared | Serving | Failed | Report | Measured | Spans
+    Start
+    | Listen
+    | UpdateKeys
+    | KeysUpdated
+    | Drain
+    | GetStatus
+    | GetMetrics
+    | Ready
+    | Serving
+    | Failed
+    | Status
+    | MetricsText
+    | Spans
 )
-_KINDS = {kind.__name__: kind for kind in (Listen, Taken, Drain, Ask, Measure, Prepared, Serving, Failed, Measured)}
+_KINDS = {
+    kind.__name__: kind
+    for kind in (Listen, KeysUpdated, Drain, GetStatus, GetMetrics, Ready, Serving, Failed, MetricsText)
+}
 
 
 def encode(message: Message) -> bytes:
     match message:
         case Start(number, listen, settings):
             said: dict[str, object] = {"number": number, "listen": str(listen), "settings": to_text(settings)}
-        case Take(settings):
+        case UpdateKeys(settings):
             said = {"settings": to_text(settings)}
         case Spans(otlp):
             said = {"otlp": base64.b64encode(otlp).decode()}
@@ -123,12 +138,12 @@ def decode(line: bytes) -> Message:
     match kind := said.pop("kind"):
         case "Start":
             return Start(said["number"], parse_address(said["listen"]), from_text(said["settings"]))
-        case "Take":
-            return Take(from_text(said["settings"]))
+        case "UpdateKeys":
+            return UpdateKeys(from_text(said["settings"]))
         case "Spans":
             return Spans(base64.b64decode(said["otlp"]))
-        case "Report":
+        case "Status":
             missing = tuple((str(part), str(reason)) for part, reason in said["missing"])
-            return Report(missing, tuple((str(name), int(n)) for name, n in said["gauges"]), said["checkers"])
+            return Status(missing, tuple((str(name), int(n)) for name, n in said["gauges"]), said["checkers"])
     message: Message = _KINDS[kind](**said)
     return message

@@ -24,7 +24,7 @@ class NotTaken(Exception):
     """Settings that are right, and still cannot be used; its text is for the operator."""
 
 
-class Running(Protocol):
+class Reloadable(Protocol):
     """What runs with the settings. In trio."""
 
     reloads: Reloads
@@ -39,10 +39,10 @@ class Running(Protocol):
         """Takes settings that differ in more, or the same from scratch; those that it has now. Raises NotTaken."""
 
 
-class Reloading:
+class SettingsReload:
     """settings: those in use, with their secrets in them."""
 
-    def __init__(self, source: Source, settings: Settings, running: Running) -> None:
+    def __init__(self, source: Source, settings: Settings, running: Reloadable) -> None:
         self.settings = settings
         self._source, self._running = source, running
         self._asked = trio.Event()

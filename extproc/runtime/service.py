@@ -19,9 +19,9 @@ from extproc.ext_proc.credentials import Door
 from extproc.ext_proc.server import Listener
 from extproc.ext_proc.servicer import Server
 from extproc.metrics import Metrics, Reading, lag, otlp
-from extproc.metrics import catalogue as the
+from extproc.metrics import catalogue as metric
 from extproc.provider.client import Provider
-from extproc.provider.limits import Bodies, Turnstile
+from extproc.provider.limits import MemoryBudget, TickLimiter
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.runtime.rlimits import descriptors
 from extproc.sessions.interfaces import Sessions
@@ -45,10 +45,12 @@ class Service:
     ) -> None:
         self._ring = settings.key_ring()
         known = self._applications = applications(settings, self._ring)
-        self._turnstile = Turnstile()
-        self._metrics, self._worker, bodies = metrics, str(worker), Bodies()
+        self._tick_limiter = TickLimiter()
+        self._metrics, self._worker, memory_budget = metrics, str(worker), MemoryBudget()
         self._providers = {
-            name: Provider(name, provider, settings.timeouts, settings.limits, self._turnstile, metrics, bodies)
+            name: Provider(
+                name, provider, settings.timeouts, settings.limits, self._tick_limiter, metrics, memory_budget
+            )
             for name, provider in settings.providers.items()
         }
         by_application = {name: self._providers[str(settings.applications[name].provider)] for name in known}
@@ -100,7 +102,7 @@ class Service:
             scope.cancel()
         # what goes on after its client has left, a code exchange, may finish as well
         with trio.move_on_after(max(0.5, deadline - time.monotonic())):
-            while any(self._server.lanes.held(kind) for kind in FINISHED):  # noqa: ASYNC110 - once in a life
+            while any(self._server.admission.held(kind) for kind in FINISHED):  # noqa: ASYNC110 - once in a life
                 await trio.sleep(0.02)
         await self._looked_after.wait()  # a count of the sessions, the last export
         for provider in self._providers.values():
@@ -119,28 +121,28 @@ class Service:
         """What is in hand, in both lanes and on both sides. Asked in trio."""
         tasks = trio.lowlevel.current_statistics().tasks_living
         both = (("trio.tasks", tasks), ("asyncio.tasks", len(asyncio.all_tasks(self._loop))))
-        return (*self._server.lanes.gauges(), ("work", self._bridge.busy), *both)
+        return (*self._server.admission.gauges(), ("work", self._bridge.busy), *both)
 
     def _readings(self) -> Iterable[Reading]:
         """In trio."""
-        lanes = self._server.lanes
-        yield Reading(the.IN_FLIGHT, lanes.streams)
-        yield Reading(the.STREAMS_LIMIT, lanes.limits.streams)
+        lanes = self._server.admission
+        yield Reading(metric.IN_FLIGHT, lanes.streams)
+        yield Reading(metric.STREAMS_LIMIT, lanes.limits.streams)
         for kind in KINDS:
-            yield Reading(the.HELD, lanes.held(kind), (kind,))
-            yield Reading(the.HELD_LIMIT, getattr(lanes.limits, kind), (kind,))
-            yield Reading(the.HELD_OLDEST, lanes.oldest(kind), (kind,))
-        yield Reading(the.RING, len(self._ring.keys))
-        yield from (Reading(the.KEY, 1, (key_id(key),)) for key in self._ring.keys)
-        yield Reading(the.WORK, self._bridge.busy)
-        yield Reading(the.WAITING, self._turnstile.waiting)
+            yield Reading(metric.HELD, lanes.held(kind), (kind,))
+            yield Reading(metric.HELD_LIMIT, getattr(lanes.limits, kind), (kind,))
+            yield Reading(metric.HELD_OLDEST, lanes.oldest(kind), (kind,))
+        yield Reading(metric.RING, len(self._ring.keys))
+        yield from (Reading(metric.KEY, 1, (key_id(key),)) for key in self._ring.keys)
+        yield Reading(metric.WORK, self._bridge.busy)
+        yield Reading(metric.WAITING, self._tick_limiter.waiting)
         for provider in self._providers.values():
             yield from provider.readings()
-        yield Reading(the.STORE_READY, self._sessions.missing is None, (self._store,))
+        yield Reading(metric.STORE_READY, self._sessions.missing is None, (self._store,))
         if self._count is not None:
-            yield Reading(the.SESSIONS, self._count, (self._store,))
-        yield Reading(the.TRIO_TASKS, trio.lowlevel.current_statistics().tasks_living)
-        yield Reading(the.ASYNCIO_TASKS, len(asyncio.all_tasks(self._loop)))
+            yield Reading(metric.SESSIONS, self._count, (self._store,))
+        yield Reading(metric.TRIO_TASKS, trio.lowlevel.current_statistics().tasks_living)
+        yield Reading(metric.ASYNCIO_TASKS, len(asyncio.all_tasks(self._loop)))
 
     async def _look_after(self) -> None:
         """What is measured in trio by the clock, and exported by it."""

@@ -14,13 +14,13 @@ from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.admin import app as admin
 from extproc.admin import http_server
-from extproc.admin.operators import Operators
+from extproc.admin.operators import SessionAdmin
 from extproc.ext_proc.bridge import Bridge, guest
 from extproc.ext_proc.credentials import CannotListen
 from extproc.metrics import Metrics
 from extproc.metrics.exposition import Page, merged, page
 from extproc.metrics.reloads import Reloads
-from extproc.runtime.reload import Reloading
+from extproc.runtime.reload import SettingsReload
 from extproc.runtime.rlimits import allow_descriptors
 from extproc.runtime.service import Service, metrics_of
 from extproc.sessions.factory import open_sessions
@@ -35,7 +35,7 @@ __all__ = ["CannotListen", "run"]
 
 
 def run(settings: Settings, source: Source) -> None:
-    """Runs until a signal; `source` has the settings when they change. Raises OIDCError (the store) and CannotListen."""
+    """Runs until a signal; `source` has the settings when they change. Raises Refusal (the store) and CannotListen."""
     settings = with_secrets(settings)
     log_format.set_up(settings.log.level, settings.log.format)
     allow_descriptors()
@@ -59,8 +59,8 @@ async def _serve(
     settings: Settings, source: Source, sessions: Sessions, traces: TraceStore, metrics: Metrics, bridge: Bridge
 ) -> None:
     service = Service(settings, settings.listen, sessions, bridge, metrics)
-    alone = Alone(settings, service, traces, metrics)
-    reloading = Reloading(source, settings, alone)
+    alone = SingleProcess(settings, service, traces, metrics)
+    reloading = SettingsReload(source, settings, alone)
     told = _signals(lambda: bridge.spawn("settings", reloading.ask))
     over = trio.Event()
     await _start_admin(settings.admin, alone, bridge, over)
@@ -82,13 +82,13 @@ async def _serve(
     telemetry.log(logging.INFO, "stopped")
 
 
-async def _within(scope: trio.CancelScope, reloading: Reloading) -> None:
+async def _within(scope: trio.CancelScope, reloading: SettingsReload) -> None:
     with scope:
         await background.keep("settings", reloading.run)
 
 
-class Alone:
-    """The one worker with its admin. In trio. See Running."""
+class SingleProcess:
+    """The one worker with its admin. In trio. See Reloadable."""
 
     def __init__(self, settings: Settings, service: Service, traces: TraceStore, metrics: Metrics) -> None:
         self._service, self._traces, self._metrics = service, traces, metrics
@@ -115,7 +115,7 @@ class Alone:
             traces=self._traces,
             gauges=gauges,
             metrics=exposition,
-            operators=Operators(settings),
+            operators=SessionAdmin(settings),
         )
 
     def check(self, old: Settings, new: Settings) -> None:
@@ -139,7 +139,7 @@ class Alone:
         return taken
 
 
-async def _start_admin(address: Address, alone: Alone, bridge: Bridge, over: trio.Event) -> None:
+async def _start_admin(address: Address, alone: SingleProcess, bridge: Bridge, over: trio.Event) -> None:
     """The admin listener, in trio. Raises CannotListen."""
     ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

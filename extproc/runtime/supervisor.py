@@ -13,14 +13,14 @@ from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.admin import app as admin
 from extproc.admin import http_server
-from extproc.admin.operators import Operators
+from extproc.admin.operators import SessionAdmin
 from extproc.core.assertion import jwks
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.metrics import ProcessMetrics, Reading, otlp
-from extproc.metrics import catalogue as the
+from extproc.metrics import catalogue as metric
 from extproc.metrics.exposition import Page, from_text, merged, page
 from extproc.metrics.reloads import Reloads
-from extproc.runtime.reload import NotTaken, Reloading
+from extproc.runtime.reload import NotTaken, SettingsReload
 from extproc.runtime.worker_pool import Workers
 from extproc.runtime.worker_process import WorkerFailed, launch
 from extproc.settings import Settings, SettingsError, Source, with_secrets
@@ -72,7 +72,7 @@ async def _run(settings: Settings, source: Source) -> None:
 
 
 class Supervisor:
-    """In trio. See Running."""
+    """In trio. See Reloadable."""
 
     def __init__(self, settings: Settings, source: Source, nursery: trio.Nursery) -> None:
         self._settings, self._nursery = settings, nursery
@@ -82,7 +82,7 @@ class Supervisor:
         self._metrics.watch(background.readings)
         self.reloads = Reloads(self._metrics)
         self.workers = Workers(settings, launch, self._take_spans, nursery)
-        self.reloading = Reloading(source, settings, self)
+        self.reloading = SettingsReload(source, settings, self)
         self._app = self._application(settings)
         self._watching = trio.CancelScope()
         self._over = trio.Event()
@@ -92,7 +92,7 @@ class Supervisor:
         try:
             await self._nursery.start(self._serve_admin)
             await self.workers.start()
-        except (WorkerFailed, OSError, OIDCError) as error:
+        except (WorkerFailed, OSError, Refusal) as error:
             text = (
                 str(error) if isinstance(error, WorkerFailed) else http_server.cannot_bind(self._settings.admin, error)
             )
@@ -155,7 +155,7 @@ class Supervisor:
             traces=self._traces,
             gauges=self.workers.gauges,
             metrics=self._exposition,
-            operators=Operators(settings),
+            operators=SessionAdmin(settings),
         )
 
     async def _serve_admin(self, task_status: trio.TaskStatus[None]) -> None:
@@ -194,8 +194,8 @@ class Supervisor:
         return page(merged(parts), accept)
 
     def _counted(self) -> Iterable[Reading]:
-        yield Reading(the.WORKERS, self.workers.well)
-        yield Reading(the.WORKERS_WANTED, self._settings.worker_count)
+        yield Reading(metric.WORKERS, self.workers.well)
+        yield Reading(metric.WORKERS_WANTED, self._settings.worker_count)
 
     def _take_spans(self, otlp: bytes) -> None:
         try:

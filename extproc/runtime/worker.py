@@ -24,26 +24,26 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 
 from extproc import background, telemetry
 from extproc.addresses import Address
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.ext_proc.bridge import Bridge, guest
 from extproc.ext_proc.credentials import CannotListen
 from extproc.metrics.exposition import to_text
 from extproc.runtime.control import (
     LONGEST,
-    Ask,
     Drain,
     Failed,
+    GetMetrics,
+    GetStatus,
+    KeysUpdated,
     Listen,
-    Measure,
-    Measured,
     Message,
-    Prepared,
-    Report,
+    MetricsText,
+    Ready,
     Serving,
     Spans,
     Start,
-    Take,
-    Taken,
+    Status,
+    UpdateKeys,
     decode,
     encode,
 )
@@ -114,7 +114,7 @@ class Worker:
             self._service = Service(
                 settings, self._start.listen, sessions, self._bridge, self._metrics, self._start.number
             )
-        except OIDCError as error:
+        except Refusal as error:
             return self._say(Failed(error.detail))
         except OSError as error:  # a provider's ca_file
             return self._say(Failed(f"{error.filename or 'ca_file'}: {error.strerror or 'cannot be read'}"))
@@ -123,7 +123,7 @@ class Worker:
             [exporter], settings.tracing.endpoint, standard=telemetry.standard(), users=settings.tracing.users
         )
         self._service.warm()
-        self._say(Prepared())
+        self._say(Ready())
         obeying = asyncio.create_task(self._obey())
         await self._over.wait()
         await self._service.drain()
@@ -142,12 +142,12 @@ class Worker:
                         await self._service.listen()
                         telemetry.log(logging.INFO, "listening", listen=str(self._start.listen))
                         self._say(Serving())
-                    case Take(settings):
+                    case UpdateKeys(settings):
                         self._service.take(settings)
-                        self._say(Taken())
-                    case Ask():
+                        self._say(KeysUpdated())
+                    case GetStatus():
                         await background.once("report", partial(self._tell, self._report))
-                    case Measure():
+                    case GetMetrics():
                         await background.once("measuring", partial(self._tell, self._measured))
                     case Drain():
                         break
@@ -165,11 +165,11 @@ class Worker:
         """A question that meets an error of ours is not answered."""
         self._say(await self._bridge.run(what))
 
-    async def _report(self) -> Report:
-        return Report(self._service.missing(), self._service.gauges(), self._service.checkers)
+    async def _report(self) -> Status:
+        return Status(self._service.missing(), self._service.gauges(), self._service.checkers)
 
-    async def _measured(self) -> Measured:
-        return Measured(to_text(self._metrics.families()))
+    async def _measured(self) -> MetricsText:
+        return MetricsText(to_text(self._metrics.families()))
 
     def _say(self, message: Message) -> None:
         if not self._writer.is_closing():

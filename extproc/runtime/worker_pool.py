@@ -16,12 +16,12 @@ from typing import TypeVar
 import trio
 
 from extproc import background, telemetry
-from extproc.runtime.control import Drain, Report, Start
-from extproc.runtime.worker_process import Handle, TakeSpans, Worker, WorkerFailed
+from extproc.runtime.control import Drain, Start, Status
+from extproc.runtime.worker_process import TakeSpans, WorkerFailed, WorkerHandle, WorkerProxy
 from extproc.settings import Settings
 
 T = TypeVar("T")
-Launch = Callable[[], Awaitable[Handle]]
+Launch = Callable[[], Awaitable[WorkerHandle]]
 Pairs = tuple[tuple[str, str], ...]
 
 WARM = 10.0  # seconds that a successor waits for providers that its predecessor knew
@@ -43,11 +43,11 @@ class Workers:
     def __init__(self, settings: Settings, launch: Launch, spans: TakeSpans, nursery: trio.Nursery) -> None:
         self._settings, self._launch, self._spans, self._nursery = settings, launch, spans, nursery
         self._listens = settings.listens
-        self._now: list[Worker] = []
+        self._now: list[WorkerProxy] = []
         self._failures = [0 for _ in self._listens]
         self._turns = [trio.Lock() for _ in self._listens]
-        self._alive: set[Worker] = set()
-        self._leaving: set[Worker] = set()
+        self._alive: set[WorkerProxy] = set()
+        self._leaving: set[WorkerProxy] = set()
         self._stopping = False
 
     async def start(self) -> None:
@@ -62,7 +62,7 @@ class Workers:
 
     async def roll(self, settings: Settings) -> None:
         """Replaces all by workers with other settings, one by one. Raises WorkerFailed; what was not replaced goes on."""
-        fresh: list[Worker] = []
+        fresh: list[WorkerProxy] = []
         try:
             for place in range(len(self._listens)):
                 fresh.append(await self._spawn(place, settings))
@@ -130,17 +130,17 @@ class Workers:
 
     async def metrics(self) -> tuple[tuple[int, str], ...]:
         """Those that the workers say, as (worker, OpenMetrics text); without who does not answer."""
-        texts = await self._of_all(Worker.metrics)
+        texts = await self._of_all(WorkerProxy.metrics)
         return tuple((worker.number, text) for worker, text in texts if text is not None)
 
-    async def _reports(self) -> list[tuple[Worker, Report | None]]:
-        return await self._of_all(Worker.report)
+    async def _reports(self) -> list[tuple[WorkerProxy, Status | None]]:
+        return await self._of_all(WorkerProxy.report)
 
-    async def _of_all(self, question: Callable[[Worker], Awaitable[T]]) -> list[tuple[Worker, T]]:
+    async def _of_all(self, question: Callable[[WorkerProxy], Awaitable[T]]) -> list[tuple[WorkerProxy, T]]:
         workers = list(self._now)
-        answers: dict[Worker, T] = {}
+        answers: dict[WorkerProxy, T] = {}
 
-        async def ask(worker: Worker) -> None:
+        async def ask(worker: WorkerProxy) -> None:
             answers[worker] = await question(worker)
 
         async with trio.open_nursery() as nursery:
@@ -148,9 +148,9 @@ class Workers:
                 nursery.start_soon(ask, worker)
         return [(worker, answers[worker]) for worker in workers]
 
-    async def _spawn(self, place: int, settings: Settings) -> Worker:
+    async def _spawn(self, place: int, settings: Settings) -> WorkerProxy:
         try:
-            worker = Worker(place + 1, await self._launch(), settings.timeouts.drain + LEAVE)
+            worker = WorkerProxy(place + 1, await self._launch(), settings.timeouts.drain + LEAVE)
         except OSError as error:
             raise WorkerFailed(f"worker {place + 1}: {error.strerror or 'cannot be started'}") from None
         except Exception as error:
@@ -161,17 +161,17 @@ class Workers:
         self._nursery.start_soon(background.once, "worker", partial(self._hear, worker, start))
         return worker
 
-    async def _hear(self, worker: Worker, start: Start) -> None:
+    async def _hear(self, worker: WorkerProxy, start: Start) -> None:
         try:
             await worker.run(start, self._spans)
         finally:
             self._alive.discard(worker)
 
-    def _watch_over(self, place: int, worker: Worker) -> None:
+    def _watch_over(self, place: int, worker: WorkerProxy) -> None:
         watch = partial(self._watch, place, worker)
         self._nursery.start_soon(background.keep, "worker watch", watch, trio.sleep, FIRST_PAUSE)
 
-    async def _watch(self, place: int, worker: Worker) -> None:
+    async def _watch(self, place: int, worker: WorkerProxy) -> None:
         """Replaces a worker that ends while it is the one of its place."""
         await worker.ended.wait()
         if self._stopping or self._now[place] is not worker:
@@ -199,12 +199,12 @@ class Workers:
                 return  # its own watch sees to it
             telemetry.log(logging.INFO, "worker_restarted", worker=fresh.number)
 
-    async def _warm(self, worker: Worker) -> None:
+    async def _warm(self, worker: WorkerProxy) -> None:
         """Waits for the providers' metadata and keys: what its predecessor knows should not be asked for in a request."""
         with trio.move_on_after(WARM):
             await _until(worker, lambda report: not report.missing)
 
-    async def _replace(self, place: int, fresh: Worker, checkers: int) -> None:
+    async def _replace(self, place: int, fresh: WorkerProxy, checkers: int) -> None:
         async with self._turns[place]:
             if fresh.ended.is_set():
                 raise WorkerFailed(f"worker {fresh.number}: {fresh.failure}")
@@ -219,7 +219,7 @@ class Workers:
                 raise WorkerFailed(f"worker {fresh.number}: {error}") from None
         await self._found(fresh, checkers)
 
-    async def _listen(self, place: int, worker: Worker) -> None:
+    async def _listen(self, place: int, worker: WorkerProxy) -> None:
         """Has it take its address, from a predecessor that is about to leave if there is one. Raises WorkerFailed."""
         before = [other for other in self._leaving if other.number == worker.number]
         if self._listens[place].path is not None:
@@ -227,7 +227,7 @@ class Workers:
                 await other.ended.wait()  # its end takes the socket's name away
         await worker.listen(predecessor=bool(before))
 
-    async def _found(self, worker: Worker, checkers: int) -> None:
+    async def _found(self, worker: WorkerProxy, checkers: int) -> None:
         """Waits until so many check its health: until then Envoy sends nothing there."""
         with trio.move_on_after(FOUND):
             if await _until(worker, lambda report: report.checkers >= checkers):
@@ -236,7 +236,7 @@ class Workers:
             logging.WARNING, "worker_not_found", worker=worker.number, detail="not all check its health again"
         )
 
-    async def _see_off(self, worker: Worker) -> None:
+    async def _see_off(self, worker: WorkerProxy) -> None:
         try:
             await worker.handle.send(Drain())
             with trio.move_on_after(worker.patience):
@@ -246,7 +246,7 @@ class Workers:
             worker.handle.kill()
 
 
-async def _until(worker: Worker, enough: Callable[[Report], bool]) -> bool:
+async def _until(worker: WorkerProxy, enough: Callable[[Status], bool]) -> bool:
     """Asks until its report is good enough; False when it ends before."""
     while not worker.ended.is_set():
         report = await worker.report()

@@ -12,19 +12,19 @@ import trio
 from extproc import background
 from extproc.runtime.control import (
     LONGEST,
-    Ask,
     Failed,
+    GetMetrics,
+    GetStatus,
+    KeysUpdated,
     Listen,
-    Measure,
-    Measured,
     Message,
-    Prepared,
-    Report,
+    MetricsText,
+    Ready,
     Serving,
     Spans,
     Start,
-    Take,
-    Taken,
+    Status,
+    UpdateKeys,
     decode,
     encode,
 )
@@ -37,7 +37,7 @@ ANSWER = 2.0  # seconds for a report: whoever probes /readyz does not wait for l
 SILENT = 15.0  # seconds that one may go on which says nothing any more
 
 
-class Handle(Protocol):
+class WorkerHandle(Protocol):
     """A worker that runs, and the supervisor's end of the channel. In trio."""
 
     pid: int
@@ -55,7 +55,7 @@ class Handle(Protocol):
         """Ends it now."""
 
 
-async def launch() -> Handle:
+async def launch() -> WorkerHandle:
     """Starts `python -m extproc.worker`, with this program's own module path. Raises OSError."""
     ours, theirs = socket.socketpair()
     with theirs:
@@ -118,17 +118,17 @@ class WorkerFailed(Exception):
     """A worker could not start; its text is for the operator."""
 
 
-class Worker:
+class WorkerProxy:
     """The supervisor's view of one process."""
 
-    def __init__(self, number: int, handle: Handle, patience: float) -> None:
+    def __init__(self, number: int, handle: WorkerHandle, patience: float) -> None:
         """patience: seconds that it may take to end once it was told to."""
         self.number, self.handle, self.patience = number, handle, patience
         self.began = trio.current_time()
         self.ended = trio.Event()
         self.failure = ""
         self._prepared, self._serving, self._answered, self._taken = (trio.Event() for _ in range(4))
-        self._answer: Report | Measured | None = None
+        self._answer: Status | MetricsText | None = None
         self._asking, self._taking = trio.Lock(), trio.Lock()
         self._silent = False
 
@@ -157,13 +157,13 @@ class Worker:
 
     def _heard(self, message: Message, spans: TakeSpans) -> None:
         match message:
-            case Prepared():
+            case Ready():
                 self._prepared.set()
             case Serving():
                 self._serving.set()
-            case Taken():
+            case KeysUpdated():
                 self._taken.set()
-            case Report() | Measured():
+            case Status() | MetricsText():
                 self._answer = message
                 self._answered.set()
             case Spans(otlp):
@@ -197,23 +197,23 @@ class Worker:
                 await self._prepared.wait()  # its first line is Start
                 if self.ended.is_set():
                     return
-                await self.handle.send(Take(settings))
+                await self.handle.send(UpdateKeys(settings))
                 await self._taken.wait()
             if scope.cancelled_caught:
                 self.failure = f"it did not take other keys in {START:g} s"
                 self.handle.kill()
 
-    async def report(self) -> Report | None:
+    async def report(self) -> Status | None:
         """How it is; None when it does not say."""
-        answer = await self._asked(Ask())
-        return answer if isinstance(answer, Report) else None
+        answer = await self._asked(GetStatus())
+        return answer if isinstance(answer, Status) else None
 
     async def metrics(self) -> str | None:
         """Its metrics as OpenMetrics text; None when it does not say."""
-        answer = await self._asked(Measure())
-        return answer.openmetrics if isinstance(answer, Measured) else None
+        answer = await self._asked(GetMetrics())
+        return answer.openmetrics if isinstance(answer, MetricsText) else None
 
-    async def _asked(self, question: Ask | Measure) -> Report | Measured | None:
+    async def _asked(self, question: GetStatus | GetMetrics) -> Status | MetricsText | None:
         async with self._asking:
             self._answer, self._answered = None, trio.Event()
             if self.ended.is_set():

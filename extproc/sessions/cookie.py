@@ -15,9 +15,9 @@ from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session
 from extproc.core.session_cookie import data_cookies, left_over, read_session, session_cookies, used_cookie
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import Tombstones
-from extproc.sessions.memory import MemoryTombstones
-from extproc.sessions.rotation import OwnSuccessors, Successors
+from extproc.sessions.interfaces import Revocations
+from extproc.sessions.memory import MemoryRevocations
+from extproc.sessions.rotation import MemoryRotationGrace, RotationGrace
 
 MAX_SET = len(MORE_COOKIES)  # cookies that an application's answer can carry beside the assertion
 
@@ -30,37 +30,39 @@ class CookieSessions:
     providers take for a theft) nor a reason to end anything.
     """
 
-    def __init__(self, tombstones: Tombstones, successors: Successors | None = None) -> None:
-        self.tombstones = tombstones
-        self._successors = successors or OwnSuccessors()
+    def __init__(self, revocations: Revocations, successors: RotationGrace | None = None) -> None:
+        self.revocations = revocations
+        self._successors = successors or MemoryRotationGrace()
 
-    def peek(self, application: Application, request: Request, now: int) -> Session | None:
+    def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
         session = read_session(application, request)
         if session is None:
             return None
-        return _unless_over(session, self.tombstones.peek_buried(session.keys(application.ring), now))
+        return _unless_over(session, self.revocations.revoked_before_nowait(session.keys(application.ring), now))
 
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
         session = read_session(application, request)
         if session is None:
             return None
-        return _unless_over(session, await self.tombstones.buried(session.keys(application.ring), now))
+        return _unless_over(session, await self.revocations.revoked_before(session.keys(application.ring), now))
 
     def shown(self, application: Application, request: Request, now: int) -> bool:
         session = read_session(application, request)
         return session is not None and now < session.expires
 
-    async def begin(
+    async def create(
         self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
     ) -> tuple[Cookie, ...]:
         cookies = session_cookies(application, request, session, session.created, secrets.token_bytes(ENTROPY))
-        if await self.tombstones.buried(session.keys(application.ring), session.created) >= session.created:
+        if await self.revocations.revoked_before(session.keys(application.ring), session.created) >= session.created:
             raise SignedOutMeanwhile
         if replaces is not None:
             await self.end(replaces, session.created)
         return cookies
 
-    def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+    def touch_cookies(
+        self, application: Application, request: Request, session: Session, now: int
+    ) -> tuple[Cookie, ...]:
         if session.outdated:
             with suppress(SessionTooLarge):  # it began when more was allowed, and ends with its key
                 return self.renewed(application, request, replace(session, touched=now), now)
@@ -71,76 +73,76 @@ class CookieSessions:
         return data_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))[:MAX_SET]
 
     async def superseded(self, session: Session, now: int) -> bool:
-        return await self.tombstones.buried((_generation_key(session),), now) > session.generation
+        return await self.revocations.revoked_before((_generation_key(session),), now) > session.generation
 
     async def touch(self, application: Application, session: Session, now: int) -> None:
-        """Nothing: the cookies of used() say it."""
+        """Nothing: the cookies of touch_cookies() say it."""
 
-    async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
-        return await self._successors.lock(session.id.key, holder, seconds, now)
+    async def lock(self, session: Session, owner: bytes, seconds: int, now: int) -> bool:
+        return await self._successors.lock(session.id.key, owner, seconds, now)
 
-    async def unlock(self, session: Session, holder: bytes) -> None:
-        await self._successors.unlock(session.id.key, holder)
+    async def unlock(self, session: Session, owner: bytes) -> None:
+        await self._successors.unlock(session.id.key, owner)
 
-    async def reload(self, application: Application, session: Session, now: int) -> Session | None:
+    async def load_again(self, application: Application, session: Session, now: int) -> Session | None:
         successor = await self._successors.get(application, session, now)
         newer = successor is not None and successor.recency >= session.recency
         known = successor if successor is not None and newer else session
-        return _unless_over(known, await self.tombstones.buried(known.keys(application.ring), now))
+        return _unless_over(known, await self.revocations.revoked_before(known.keys(application.ring), now))
 
     async def replace(
-        self, application: Application, request: Request, session: Session, holder: bytes, now: int
+        self, application: Application, request: Request, session: Session, owner: bytes, now: int
     ) -> bool:
         data_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))  # whether it fits
-        if await self.reload(application, session, now) is None:
+        if await self.load_again(application, session, now) is None:
             return False
         await self._successors.put(application, session, now)
-        await self.tombstones.bury(_generation_key(session), session.generation, session.expires)
+        await self.revocations.revoke_before(_generation_key(session), session.generation, session.expires)
         return True
 
     async def end(self, session: Session, now: int) -> None:
-        await self.tombstones.bury(session.id.key, max(now, session.created), session.expires)
+        await self.revocations.revoke_before(session.id.key, max(now, session.created), session.expires)
 
     async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
         for tag in tags:
-            await self.tombstones.bury(tag, now, until)
+            await self.revocations.revoke_before(tag, now, until)
         return None
 
-    async def end_known(self, tags: Sequence[bytes], now: int) -> int | None:
+    async def end_stored(self, tags: Sequence[bytes], now: int) -> int | None:
         """Nothing: what a store does not have can be ended by a mark only."""
         return None
 
     async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
         return None
 
-    async def end_keys(self, keys: Sequence[bytes]) -> None:
+    async def delete_many(self, keys: Sequence[bytes]) -> None:
         """Nothing: there are no records."""
 
     async def count(self, now: int) -> int | None:
         return None
 
-    async def buried(self, keys: Sequence[bytes], now: int) -> int:
-        return await self.tombstones.buried(keys, now)
+    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
+        return await self.revocations.revoked_before(keys, now)
 
-    async def bury(self, key: bytes, at: int, expires: int) -> None:
-        await self.tombstones.bury(key, at, expires)
+    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
+        await self.revocations.revoke_before(key, at, expires)
 
-    async def claim(self, key: bytes, expires: int, now: int) -> bool:
-        return await self.tombstones.claim(key, expires, now)
+    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
+        return await self.revocations.use_once(key, expires, now)
 
     @property
-    def reaches_all(self) -> bool:
-        return not isinstance(self.tombstones, MemoryTombstones)
+    def shared(self) -> bool:
+        return not isinstance(self.revocations, MemoryRevocations)
 
     @property
     def missing(self) -> str | None:
-        return self.tombstones.missing
+        return self.revocations.missing
 
     async def start(self) -> None:
-        await self.tombstones.start()
+        await self.revocations.start()
 
     async def aclose(self) -> None:
-        await self.tombstones.aclose()
+        await self.revocations.aclose()
 
 
 def _generation_key(session: Session) -> bytes:

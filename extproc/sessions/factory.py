@@ -4,10 +4,10 @@ from typing import assert_never
 
 from extproc.metrics import Metrics
 from extproc.sessions.cookie import CookieSessions
-from extproc.sessions.instrumented import MeasuredStore
+from extproc.sessions.instrumented import InstrumentedStore
 from extproc.sessions.interfaces import Sessions, SessionStore
-from extproc.sessions.memory import MemoryTombstones
-from extproc.sessions.rotation import SharedSuccessors
+from extproc.sessions.memory import MemoryRevocations
+from extproc.sessions.rotation import SharedRotationGrace
 from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import CookieSettings, StoreSettings, TombstoneSettings
@@ -17,14 +17,14 @@ def open_sessions(settings: StoreSettings, metrics: Metrics | None = None) -> Se
     """With metrics: measured. Raises StoreUnavailable where the store cannot be used at all, such as a file that is no database of ours."""
     if isinstance(settings, CookieSettings):
         if settings.tombstones is None:
-            return CookieSessions(MemoryTombstones())
+            return CookieSessions(MemoryRevocations())
         shared = _measured(open_store(settings.tombstones, "store.tombstones"), settings.tombstones, metrics)
-        return CookieSessions(shared, SharedSuccessors(shared))
+        return CookieSessions(shared, SharedRotationGrace(shared))
     return StoredSessions(_measured(open_store(settings, "store"), settings, metrics))
 
 
 def _measured(store: SessionStore, settings: TombstoneSettings, metrics: Metrics | None) -> SessionStore:
-    return MeasuredStore(store, settings.kind, metrics) if metrics is not None else store
+    return InstrumentedStore(store, settings.kind, metrics) if metrics is not None else store
 
 
 def open_store(settings: TombstoneSettings, key: str = "store") -> SessionStore:

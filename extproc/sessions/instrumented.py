@@ -9,7 +9,7 @@ from extproc import background
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
 from extproc.metrics import Metrics
-from extproc.sessions.interfaces import Page, SessionStore, StoreBusy
+from extproc.sessions.interfaces import Page, SessionStore, WouldBlock
 
 T = TypeVar("T")
 
@@ -19,13 +19,13 @@ def _or_busy() -> Iterator[None]:
     """What a peek does not understand is asked for again, in the held lane, which says what is wrong."""
     try:
         yield
-    except StoreBusy:
+    except WouldBlock:
         raise
     except Exception as error:
-        raise StoreBusy from error
+        raise WouldBlock from error
 
 
-class MeasuredStore:
+class InstrumentedStore:
     """See SessionStore. kind: the store's, as the settings call it."""
 
     def __init__(self, store: SessionStore, kind: str, metrics: Metrics) -> None:
@@ -45,13 +45,13 @@ class MeasuredStore:
         finally:
             self._metrics.stored(self._kind, operation, time.perf_counter() - started, failed=failed)
 
-    def peek(self, key: bytes, now: int) -> Record | None:
+    def get_nowait(self, key: bytes, now: int) -> Record | None:
         with _or_busy():
-            return self._store.peek(key, now)
+            return self._store.get_nowait(key, now)
 
-    def peek_buried(self, keys: Sequence[bytes], now: int) -> int:
+    def revoked_before_nowait(self, keys: Sequence[bytes], now: int) -> int:
         with _or_busy():
-            return self._store.peek_buried(keys, now)
+            return self._store.revoked_before_nowait(keys, now)
 
     async def get(self, key: bytes, now: int) -> Record | None:
         return await self._measured("get", self._store.get(key, now))
@@ -77,23 +77,23 @@ class MeasuredStore:
     async def count(self, now: int) -> int | None:
         return await self._measured("count", self._store.count(now))
 
-    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
-        return await self._measured("lock", self._store.lock(key, holder, seconds, now))
+    async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
+        return await self._measured("lock", self._store.lock(key, owner, seconds, now))
 
-    async def unlock(self, key: bytes, holder: bytes) -> None:
-        await self._measured("unlock", self._store.unlock(key, holder))
+    async def unlock(self, key: bytes, owner: bytes) -> None:
+        await self._measured("unlock", self._store.unlock(key, owner))
 
-    async def replace(self, record: Record, holder: bytes, now: int) -> bool:
-        return await self._measured("replace", self._store.replace(record, holder, now))
+    async def replace(self, record: Record, owner: bytes, now: int) -> bool:
+        return await self._measured("replace", self._store.replace(record, owner, now))
 
-    async def claim(self, key: bytes, expires: int, now: int) -> bool:
-        return await self._measured("claim", self._store.claim(key, expires, now))
+    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
+        return await self._measured("use_once", self._store.use_once(key, expires, now))
 
-    async def bury(self, key: bytes, at: int, expires: int) -> None:
-        await self._measured("bury", self._store.bury(key, at, expires))
+    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
+        await self._measured("revoke_before", self._store.revoke_before(key, at, expires))
 
-    async def buried(self, keys: Sequence[bytes], now: int) -> int:
-        return await self._measured("buried", self._store.buried(keys, now))
+    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
+        return await self._measured("revoked_before", self._store.revoked_before(keys, now))
 
     @property
     def missing(self) -> str | None:

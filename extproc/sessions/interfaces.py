@@ -16,7 +16,7 @@ from extproc.core.session import Session
 from extproc.core.session_record import Record
 
 
-class StoreBusy(Exception):
+class WouldBlock(Exception):
     """A peek cannot answer at once; ask again in the held lane. Never "no session"."""
 
 
@@ -28,19 +28,19 @@ class Page:
     after: bytes | None
 
 
-class Tombstones(Protocol):
+class Revocations(Protocol):
     """What happens once, and what is over: marks that live until `expires`. Part of every store; shared among processes where it is."""
 
-    async def claim(self, key: bytes, expires: int, now: int) -> bool:
+    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
         """Marks a login attempt, or a logout token's jti, as used. True for exactly one caller, also among several processes."""
 
-    async def bury(self, key: bytes, at: int, expires: int) -> None:
+    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
         """Sessions of this key (a session's own, or a tag) that were created at `at` or before are over. Never moves back."""
 
-    def peek_buried(self, keys: Sequence[bytes], now: int) -> int:
-        """buried() without waiting, on the event loop. Raises StoreBusy when it would wait, always where the store is remote."""
+    def revoked_before_nowait(self, keys: Sequence[bytes], now: int) -> int:
+        """buried() without waiting, on the event loop. Raises WouldBlock when it would wait, always where the store is remote."""
 
-    async def buried(self, keys: Sequence[bytes], now: int) -> int:
+    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
         """The latest `at` of these keys, 0 when none of them is buried."""
 
     @property
@@ -54,11 +54,11 @@ class Tombstones(Protocol):
         """Closes what is open."""
 
 
-class SessionStore(Tombstones, Protocol):
+class SessionStore(Revocations, Protocol):
     """Sessions as records."""
 
-    def peek(self, key: bytes, now: int) -> Record | None:
-        """A keyed read without waiting, on the event loop. Raises StoreBusy when it would wait, always where the store is remote."""
+    def get_nowait(self, key: bytes, now: int) -> Record | None:
+        """A keyed read without waiting, on the event loop. Raises WouldBlock when it would wait, always where the store is remote."""
 
     async def get(self, key: bytes, now: int) -> Record | None:
         """The record, or None when there is none or it is past its end."""
@@ -84,16 +84,16 @@ class SessionStore(Tombstones, Protocol):
     async def count(self, now: int) -> int | None:
         """How many sessions there are, roughly; None where that could not be known cheaply."""
 
-    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
+    async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
         """The right to change a session, for so long. One holder at a time among all processes; the holder itself renews it.
 
         key: a session's, or any other. The session need not be there.
         """
 
-    async def unlock(self, key: bytes, holder: bytes) -> None:
+    async def unlock(self, key: bytes, owner: bytes) -> None:
         """Gives it back; nothing when somebody else has it by now."""
 
-    async def replace(self, record: Record, holder: bytes, now: int) -> bool:
+    async def replace(self, record: Record, owner: bytes, now: int) -> bool:
         """Writes what its holder changed, tags included: only if the session is still there and `holder` still has its lock, in one step.
 
         So a logout during a refresh is never undone. The later of both `touched` stays. The lock stays too.
@@ -103,8 +103,8 @@ class SessionStore(Tombstones, Protocol):
 class Sessions(Protocol):
     """How a browser's session is found, kept and ended: in a store under an id, or whole in its cookies."""
 
-    def peek(self, application: Application, request: Request, now: int) -> Session | None:
-        """The session of this browser, without waiting, on the event loop. Raises StoreBusy. Its limits are not looked at."""
+    def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
+        """The session of this browser, without waiting, on the event loop. Raises WouldBlock. Its limits are not looked at."""
 
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
         """The same, with waiting."""
@@ -115,7 +115,7 @@ class Sessions(Protocol):
         False where a store has sessions: of one that was ended it has nothing.
         """
 
-    async def begin(
+    async def create(
         self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
     ) -> tuple[Cookie, ...]:
         """Keeps a new session in place of another of the same browser; the cookies that it is to have.
@@ -123,7 +123,9 @@ class Sessions(Protocol):
         Raises SessionTooLarge, and SignedOutMeanwhile when end_tagged() was faster: nothing is kept then, and in cookies nothing ended.
         """
 
-    def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+    def touch_cookies(
+        self, application: Application, request: Request, session: Session, now: int
+    ) -> tuple[Cookie, ...]:
         """The cookies that write down a session's last use; none where touch() does."""
 
     def renewed(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
@@ -136,19 +138,19 @@ class Sessions(Protocol):
         """
 
     async def touch(self, application: Application, session: Session, now: int) -> None:
-        """Writes down a session's last use, and seals anew what an older key sealed; nothing where the cookies of used() do."""
+        """Writes down a session's last use, and seals anew what an older key sealed; nothing where the cookies of touch_cookies() do."""
 
-    async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
+    async def lock(self, session: Session, owner: bytes, seconds: int, now: int) -> bool:
         """The right to change it, see SessionStore; always given where nothing is shared among processes."""
 
-    async def unlock(self, session: Session, holder: bytes) -> None:
+    async def unlock(self, session: Session, owner: bytes) -> None:
         """Gives it back."""
 
-    async def reload(self, application: Application, session: Session, now: int) -> Session | None:
+    async def load_again(self, application: Application, session: Session, now: int) -> Session | None:
         """The session as it is by now; None: it is over."""
 
     async def replace(
-        self, application: Application, request: Request, session: Session, holder: bytes, now: int
+        self, application: Application, request: Request, session: Session, owner: bytes, now: int
     ) -> bool:
         """Keeps what the holder of its lock changed. False: it is over, which stays so. Raises SessionTooLarge.
 
@@ -164,37 +166,37 @@ class Sessions(Protocol):
         until: when the last of them would end by itself. How many there were; None where nobody can know.
         """
 
-    async def end_known(self, tags: Sequence[bytes], now: int) -> int | None:
+    async def end_stored(self, tags: Sequence[bytes], now: int) -> int | None:
         """Ends those that the store has, and leaves no mark: anybody may ask for it without filling the store."""
 
     async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
         """The sessions that carry one of the tags, each once; None where nobody can list them: that is not "there are none"."""
 
-    async def end_keys(self, keys: Sequence[bytes]) -> None:
+    async def delete_many(self, keys: Sequence[bytes]) -> None:
         """Ends the sessions of these records, which tagged() gave."""
 
     async def count(self, now: int) -> int | None:
         """See SessionStore; None where they are in cookies."""
 
-    async def buried(self, keys: Sequence[bytes], now: int) -> int:
-        """See Tombstones."""
+    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
+        """See Revocations."""
 
-    async def bury(self, key: bytes, at: int, expires: int) -> None:
-        """See Tombstones."""
+    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
+        """See Revocations."""
 
-    async def claim(self, key: bytes, expires: int, now: int) -> bool:
-        """See Tombstones."""
+    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
+        """See Revocations."""
 
     @property
-    def reaches_all(self) -> bool:
+    def shared(self) -> bool:
         """Whether what ends here has ended for every process, also after a restart."""
 
     @property
     def missing(self) -> str | None:
-        """See Tombstones."""
+        """See Revocations."""
 
     async def start(self) -> None:
-        """See Tombstones."""
+        """See Revocations."""
 
     async def aclose(self) -> None:
         """Closes what is open."""

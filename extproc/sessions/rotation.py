@@ -20,12 +20,12 @@ GRACE = 600  # seconds: new cookies come with the application's answer, and that
 MOST, MOST_BYTES = 5_000, 64_000_000  # in memory; beyond them the oldest goes
 
 
-class Successors(Protocol):
+class RotationGrace(Protocol):
     """lock and unlock as a SessionStore has them."""
 
-    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool: ...
+    async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool: ...
 
-    async def unlock(self, key: bytes, holder: bytes) -> None: ...
+    async def unlock(self, key: bytes, owner: bytes) -> None: ...
 
     async def get(self, application: Application, session: Session, now: int) -> Session | None:
         """What became of this session in the last ten minutes, if anything did."""
@@ -34,17 +34,17 @@ class Successors(Protocol):
         """Keeps it for ten minutes."""
 
 
-class SharedSuccessors:
+class SharedRotationGrace:
     """In a store, sealed like any record, without an index: nobody finds it but by the session's id."""
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
 
-    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
-        return await self._store.lock(key, holder, seconds, now)
+    async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
+        return await self._store.lock(key, owner, seconds, now)
 
-    async def unlock(self, key: bytes, holder: bytes) -> None:
-        await self._store.unlock(key, holder)
+    async def unlock(self, key: bytes, owner: bytes) -> None:
+        await self._store.unlock(key, owner)
 
     async def get(self, application: Application, session: Session, now: int) -> Session | None:
         record = await self._store.get(session.id.key, now)
@@ -55,17 +55,17 @@ class SharedSuccessors:
         await self._store.put(replace(record, expires=min(now + GRACE, session.expires), index=b"", tags=()))
 
 
-class OwnSuccessors:
+class MemoryRotationGrace:
     """In memory: another process knows nothing of them."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[int, int, bytes]] = {}  # until when, the last use, the session as it is dumped
         self._bytes = 0
 
-    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
+    async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
         return True  # within a process there is one refresh of a session at a time
 
-    async def unlock(self, key: bytes, holder: bytes) -> None:
+    async def unlock(self, key: bytes, owner: bytes) -> None:
         """Nothing: lock() takes none."""
 
     async def get(self, application: Application, session: Session, now: int) -> Session | None:

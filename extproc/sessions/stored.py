@@ -28,9 +28,9 @@ class StoredSessions:
     def __init__(self, store: SessionStore) -> None:
         self.store = store
 
-    def peek(self, application: Application, request: Request, now: int) -> Session | None:
+    def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
         known = session_ids(application, request)
-        return only(_opened(application, each, self.store.peek(each.key, now)) for each in known)
+        return only(_opened(application, each, self.store.get_nowait(each.key, now)) for each in known)
 
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
         known = session_ids(application, request)
@@ -39,14 +39,14 @@ class StoredSessions:
     def shown(self, application: Application, request: Request, now: int) -> bool:
         return False
 
-    async def begin(
+    async def create(
         self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
     ) -> tuple[Cookie, ...]:
         record = to_record(application, session, device, secrets.token_bytes(2 * ENTROPY))
         try:
             await self.store.put(record, replaces.id.key if replaces is not None else None)
             # its user may have been signed out between the provider's answer and this
-            if await self.store.buried(session.keys(application.ring), session.created) >= session.created:
+            if await self.store.revoked_before(session.keys(application.ring), session.created) >= session.created:
                 raise SignedOutMeanwhile
         except BaseException:  # it may be there all the same: no browser has its id, so nobody would ever end it
             await self._forget(session)
@@ -57,7 +57,9 @@ class StoredSessions:
         with trio.move_on_after(FORGETTING, shield=True), suppress(StoreUnavailable):
             await self.store.delete(session.id.key)
 
-    def used(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+    def touch_cookies(
+        self, application: Application, request: Request, session: Session, now: int
+    ) -> tuple[Cookie, ...]:
         return ()
 
     def renewed(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
@@ -73,38 +75,38 @@ class StoredSessions:
 
     async def _seal_again(self, application: Application, session: Session, now: int) -> None:
         """Only by the holder of its lock: who renews its tokens meanwhile seals it anew as well."""
-        key, holder = session.id.key, secrets.token_bytes(16)
-        if not await self.store.lock(key, holder, SEALING, now):
+        key, owner = session.id.key, secrets.token_bytes(16)
+        if not await self.store.lock(key, owner, SEALING, now):
             return
         try:
-            known = await self.reload(application, session, now)
+            known = await self.load_again(application, session, now)
             if known is not None and known.outdated:
-                await self._replace(application, known, holder, now)
+                await self._replace(application, known, owner, now)
         finally:
-            await self.store.unlock(key, holder)
+            await self.store.unlock(key, owner)
 
-    async def lock(self, session: Session, holder: bytes, seconds: int, now: int) -> bool:
-        return await self.store.lock(session.id.key, holder, seconds, now)
+    async def lock(self, session: Session, owner: bytes, seconds: int, now: int) -> bool:
+        return await self.store.lock(session.id.key, owner, seconds, now)
 
-    async def unlock(self, session: Session, holder: bytes) -> None:
-        await self.store.unlock(session.id.key, holder)
+    async def unlock(self, session: Session, owner: bytes) -> None:
+        await self.store.unlock(session.id.key, owner)
 
-    async def reload(self, application: Application, session: Session, now: int) -> Session | None:
+    async def load_again(self, application: Application, session: Session, now: int) -> Session | None:
         return _opened(application, session.id, await self.store.get(session.id.key, now))
 
     async def replace(
-        self, application: Application, request: Request, session: Session, holder: bytes, now: int
+        self, application: Application, request: Request, session: Session, owner: bytes, now: int
     ) -> bool:
-        return await self._replace(application, session, holder, now)
+        return await self._replace(application, session, owner, now)
 
-    async def _replace(self, application: Application, session: Session, holder: bytes, now: int) -> bool:
+    async def _replace(self, application: Application, session: Session, owner: bytes, now: int) -> bool:
         before = await self.store.get(session.id.key, now)
         if before is None:
             return False
         entry = open_entry(application.ring, before.key, before.index)
         device = entry.device if entry is not None else Device()
         return await self.store.replace(
-            to_record(application, session, device, secrets.token_bytes(2 * ENTROPY)), holder, now
+            to_record(application, session, device, secrets.token_bytes(2 * ENTROPY)), owner, now
         )
 
     async def end(self, session: Session, now: int) -> None:
@@ -112,10 +114,10 @@ class StoredSessions:
 
     async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
         for tag in tags:
-            await self.store.bury(tag, now, min(until, now + BEGINNING))
-        return await self.end_known(tags, now)
+            await self.store.revoke_before(tag, now, min(until, now + BEGINNING))
+        return await self.end_stored(tags, now)
 
-    async def end_known(self, tags: Sequence[bytes], now: int) -> int | None:
+    async def end_stored(self, tags: Sequence[bytes], now: int) -> int | None:
         # the tags of older keys first: a session that is just sealed anew loses them, after it got those of the first
         return sum([await self.store.end(tag, now) for tag in reversed(tags)])
 
@@ -123,24 +125,24 @@ class StoredSessions:
         found = {record.key: record for tag in tags for record in await self.store.tagged(tag, now)}
         return tuple(found.values())
 
-    async def end_keys(self, keys: Sequence[bytes]) -> None:
+    async def delete_many(self, keys: Sequence[bytes]) -> None:
         for key in keys:
             await self.store.delete(key)
 
     async def count(self, now: int) -> int | None:
         return await self.store.count(now)
 
-    async def buried(self, keys: Sequence[bytes], now: int) -> int:
-        return await self.store.buried(keys, now)
+    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
+        return await self.store.revoked_before(keys, now)
 
-    async def bury(self, key: bytes, at: int, expires: int) -> None:
-        await self.store.bury(key, at, expires)
+    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
+        await self.store.revoke_before(key, at, expires)
 
-    async def claim(self, key: bytes, expires: int, now: int) -> bool:
-        return await self.store.claim(key, expires, now)
+    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
+        return await self.store.use_once(key, expires, now)
 
     @property
-    def reaches_all(self) -> bool:
+    def shared(self) -> bool:
         return True
 
     @property

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from extproc.traces.tree import TELLING, is_wrong
+from extproc.traces.tree import PROBLEM_ATTRIBUTES, shows_problem
 from extproc.traces.values import (
     ATTRIBUTES,
     EVENTS,
@@ -19,10 +19,10 @@ from extproc.traces.values import (
     TEXT,
     Attributes,
     Event,
+    LazySpan,
     Link,
     Span,
     Status,
-    Unread,
 )
 
 OVERHEAD = 700  # bytes of a span besides its message, roughly
@@ -53,7 +53,7 @@ def unpack(body: bytes, content_encoding: str, limit: int) -> bytes:
     return unpacked
 
 
-def decode(body: bytes) -> tuple[Unread, ...]:
+def decode(body: bytes) -> tuple[LazySpan, ...]:
     """The spans of an ExportTraceServiceRequest; those without valid ids are left out. Raises BadExport."""
     try:
         request = ExportTraceServiceRequest.FromString(body)
@@ -69,15 +69,17 @@ def decode(body: bytes) -> tuple[Unread, ...]:
     )
 
 
-def _unread(span: trace_pb2.Span, service: str) -> Unread:
+def _unread(span: trace_pb2.Span, service: str) -> LazySpan:
     """Kept as bytes of its own: a message would keep the whole export alive."""
-    said = {pair.key: _any(pair.value) for pair in islice(span.attributes, ATTRIBUTES) if pair.key in TELLING}
+    said = {
+        pair.key: _any(pair.value) for pair in islice(span.attributes, ATTRIBUTES) if pair.key in PROBLEM_ATTRIBUTES
+    }
     kept = span.SerializeToString()
-    return Unread(
+    return LazySpan(
         span.trace_id.hex(),
         span.span_id.hex(),
         max(span.end_time_unix_nano - span.start_time_unix_nano, 0),
-        is_wrong(span.name, _status(span), said),
+        shows_problem(span.name, _status(span), said),
         tuple(link.trace_id.hex() for link in islice(span.links, EVENTS)),
         OVERHEAD + len(kept),
         partial(_read, kept, service),

@@ -9,8 +9,8 @@ from opentelemetry.sdk.trace import Span as SDKSpan
 from opentelemetry.trace import SpanContext, format_span_id, format_trace_id
 
 from extproc.traces.store import TraceStore
-from extproc.traces.tree import TELLING, is_wrong
-from extproc.traces.values import ATTRIBUTES, EVENTS, KINDS, STATUSES, TEXT, Attributes, Event, Link, Span, Unread
+from extproc.traces.tree import PROBLEM_ATTRIBUTES, shows_problem
+from extproc.traces.values import ATTRIBUTES, EVENTS, KINDS, STATUSES, TEXT, Attributes, Event, LazySpan, Link, Span
 
 OVERHEAD, EACH = 1800, 150  # bytes of a span besides its text, and of an attribute, an event, a link, roughly
 
@@ -32,16 +32,16 @@ class Recorder(SpanProcessor):
         return True
 
 
-def _unread(span: ReadableSpan, context: SpanContext) -> Unread:
+def _unread(span: ReadableSpan, context: SpanContext) -> LazySpan:
     attributes = span.attributes or {}
-    said = {key: _text(attributes[key]) for key in TELLING if key in attributes}
+    said = {key: _text(attributes[key]) for key in PROBLEM_ATTRIBUTES if key in attributes}
     things = len(attributes) + len(span.events) + len(span.links)
     text = sum(len(value) for value in attributes.values() if isinstance(value, str))
-    return Unread(
+    return LazySpan(
         format_trace_id(context.trace_id),
         format_span_id(context.span_id),
         (span.end_time or 0) - (span.start_time or 0),
-        is_wrong(span.name, STATUSES[span.status.status_code.value], said),
+        shows_problem(span.name, STATUSES[span.status.status_code.value], said),
         tuple(format_trace_id(link.context.trace_id) for link in span.links),
         OVERHEAD + EACH * things + text,
         partial(_of_sdk, span, context),

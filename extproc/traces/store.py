@@ -12,20 +12,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from extproc.traces.otlp import decode, unpack
-from extproc.traces.tree import wrong
-from extproc.traces.values import Span, Trace, Unread
+from extproc.traces.tree import is_problem
+from extproc.traces.values import LazySpan, Span, Trace
 
 OVERHEAD = 400  # bytes of a span besides its text, roughly
 
 
 @dataclass(slots=True)
 class _Kept:
-    spans: dict[str, Unread] = field(default_factory=dict)
+    spans: dict[str, LazySpan] = field(default_factory=dict)
     size: int = 0
     dropped: int = 0
     turn: int = 0  # when it got a span last
 
-    def copied(self) -> tuple[list[Unread], int]:
+    def copied(self) -> tuple[list[LazySpan], int]:
         """Under the lock; read without it."""
         return list(self.spans.values()), self.dropped
 
@@ -48,13 +48,13 @@ class TraceStore:
         self._slow_ns = slow * 1e9
         self._lock = threading.Lock()
         self._plain: OrderedDict[str, _Kept] = OrderedDict()
-        self._telling: OrderedDict[str, _Kept] = OrderedDict()
-        self._turn = self._bytes = self._telling_bytes = 0
+        self._kept_longer: OrderedDict[str, _Kept] = OrderedDict()
+        self._turn = self._bytes = self._kept_longer_bytes = 0
 
     def add(self, spans: Iterable[Span]) -> None:
         self.take(map(_unread, spans))
 
-    def take(self, spans: Iterable[Unread]) -> None:
+    def take(self, spans: Iterable[LazySpan]) -> None:
         with self._lock:
             for span in spans:
                 self._add(span)
@@ -70,22 +70,22 @@ class TraceStore:
 
     def trace(self, trace_id: str) -> Trace | None:
         with self._lock:
-            kept = self._plain.get(trace_id) or self._telling.get(trace_id)
+            kept = self._plain.get(trace_id) or self._kept_longer.get(trace_id)
             copied = None if kept is None else kept.copied()
         return None if copied is None else _trace(trace_id, *copied)
 
     def recent(self, count: int | None = None) -> tuple[Trace, ...]:
         """The last traces, the latest start first: spans of an older one may come later."""
         with self._lock:
-            every = [*self._plain.items(), *self._telling.items()]
+            every = [*self._plain.items(), *self._kept_longer.items()]
             newest = sorted(every, key=lambda item: -item[1].turn)[:count]
             copied = [(trace_id, *kept.copied()) for trace_id, kept in newest]
         return tuple(sorted((_trace(*each) for each in copied), key=lambda trace: -trace.spans[0].start_ns))
 
-    def _add(self, span: Unread) -> None:
+    def _add(self, span: LazySpan) -> None:
         trace_id = span.trace_id
-        known = trace_id in self._telling
-        group = self._telling if known else self._plain
+        known = trace_id in self._kept_longer
+        group = self._kept_longer if known else self._plain
         kept = group.get(trace_id)
         if kept is None:
             kept = group[trace_id] = _Kept()
@@ -102,11 +102,11 @@ class TraceStore:
         kept.size += growth
         self._bytes += growth
         if known:
-            self._telling_bytes += growth
+            self._kept_longer_bytes += growth
             self._all_tell(span.links)
-        elif span.wrong or span.duration_ns >= self._slow_ns:
+        elif span.is_problem or span.duration_ns >= self._slow_ns:
             self._all_tell((trace_id, *(other for each in kept.spans.values() for other in each.links)))
-        if len(self._plain) + len(self._telling) > self._max_traces or self._bytes > self._max_bytes:
+        if len(self._plain) + len(self._kept_longer) > self._max_traces or self._bytes > self._max_bytes:
             self._make_room()
 
     def _all_tell(self, trace_ids: Iterable[str]) -> None:
@@ -115,21 +115,21 @@ class TraceStore:
 
     def _tells(self, trace_id: str) -> None:
         if (kept := self._plain.pop(trace_id, None)) is not None:
-            self._telling[trace_id] = kept
-            self._telling_bytes += kept.size
+            self._kept_longer[trace_id] = kept
+            self._kept_longer_bytes += kept.size
 
     def _make_room(self) -> None:
-        while len(self._plain) + len(self._telling) > self._max_traces or self._bytes > self._max_bytes:
-            most = len(self._telling) > self._max_traces / 2 or self._telling_bytes > self._max_bytes / 2
-            of_telling = most or not self._plain
-            _, gone = (self._telling if of_telling else self._plain).popitem(last=False)
+        while len(self._plain) + len(self._kept_longer) > self._max_traces or self._bytes > self._max_bytes:
+            most = len(self._kept_longer) > self._max_traces / 2 or self._kept_longer_bytes > self._max_bytes / 2
+            of_kept_longer = most or not self._plain
+            _, gone = (self._kept_longer if of_kept_longer else self._plain).popitem(last=False)
             self._bytes -= gone.size
-            self._telling_bytes -= gone.size if of_telling else 0
+            self._kept_longer_bytes -= gone.size if of_kept_longer else 0
 
 
-def _unread(span: Span) -> Unread:
+def _unread(span: Span) -> LazySpan:
     links = tuple(link.trace_id for link in span.links)
-    return Unread(span.trace_id, span.span_id, span.duration_ns, wrong(span), links, _size(span), span)
+    return LazySpan(span.trace_id, span.span_id, span.duration_ns, is_problem(span), links, _size(span), span)
 
 
 def _size(span: Span) -> int:
@@ -139,6 +139,6 @@ def _size(span: Span) -> int:
     return OVERHEAD + text + 120 * (len(pairs) + len(span.events) + len(span.links))
 
 
-def _trace(trace_id: str, unread: Iterable[Unread], dropped: int) -> Trace:
+def _trace(trace_id: str, unread: Iterable[LazySpan], dropped: int) -> Trace:
     spans = (each.span() for each in unread)
     return Trace(trace_id, tuple(sorted(spans, key=lambda s: (s.start_ns, s.span_id))), dropped)

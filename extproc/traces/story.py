@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from extproc.traces.tree import REASON, STATUS_CODE, Row, failed, rows, wrong
+from extproc.traces.tree import REASON, STATUS_CODE, Row, failed, is_problem, rows
 from extproc.traces.values import Span, Trace
 
 Role = Literal["redirect", "callback", "page"]
@@ -37,7 +37,7 @@ class Summary:
     span_count: int
     dropped: int
     failed: bool
-    wrong: bool
+    is_problem: bool
 
     @property
     def duration_ns(self) -> int:
@@ -69,7 +69,7 @@ def summary(trace: Trace) -> Summary:
         len(spans),
         trace.dropped,
         any(map(failed, spans)),
-        any(map(wrong, spans)),
+        any(map(is_problem, spans)),
     )
 
 

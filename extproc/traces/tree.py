@@ -7,7 +7,7 @@ from extproc.traces.values import Span, Status
 
 REASON = ("extproc.reason", "reason", "error.type")
 STATUS_CODE = ("http.response.status_code", "http.status_code")
-TELLING = frozenset((*STATUS_CODE, "extproc.reason", "status"))  # by which is_wrong() goes
+PROBLEM_ATTRIBUTES = frozenset((*STATUS_CODE, "extproc.reason", "status"))  # by which is_wrong() goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +111,12 @@ def failed(span: Span) -> bool:
     return _has_failed(span.name, span.status, span.attribute("status"))
 
 
-def wrong(span: Span) -> bool:
+def is_problem(span: Span) -> bool:
     """Whether it is worth a look: an error, or a refusal of ours. That somebody is not signed in is neither."""
-    return is_wrong(span.name, span.status, dict(span.attributes))
+    return shows_problem(span.name, span.status, dict(span.attributes))
 
 
-def is_wrong(name: str, status: Status, said: Mapping[str, str]) -> bool:
+def shows_problem(name: str, status: Status, said: Mapping[str, str]) -> bool:
     """The same by what is said of a span: of its attributes, those named in TELLING count."""
     if _has_failed(name, status, said.get("status", "")):
         return True

@@ -57,7 +57,7 @@ class Span:
 
 
 @dataclass(slots=True)
-class Unread:
+class LazySpan:
     """A span as it came. What the store goes by is here; the rest is read when somebody looks, which is seldom.
 
     wrong: see tree.py; links: ids of other traces; size: bytes that it takes, roughly; way: to the span, or the span.
@@ -66,15 +66,15 @@ class Unread:
     trace_id: str
     span_id: str
     duration_ns: int
-    wrong: bool
+    is_problem: bool
     links: tuple[str, ...]
     size: int
-    way: "Callable[[], Span] | Span"
+    load: "Callable[[], Span] | Span"
 
     def span(self) -> Span:
-        if not isinstance(self.way, Span):
-            self.way = self.way()
-        return self.way
+        if not isinstance(self.load, Span):
+            self.load = self.load()
+        return self.load
 
 
 @dataclass(frozen=True, slots=True)

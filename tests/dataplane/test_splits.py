@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rig.raw import H2
 
 from extproc.core.http import Request
-from extproc.envoyconfig.snapshot import Front, generated
+from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.route import choose
 
 BATCH = settings(
@@ -306,14 +306,14 @@ def passed(splits: Gateway, world: World, host: str, sent: list[str]) -> list[st
     return [each.target.partition("?")[0] for each in world.upstream.received]
 
 
-def explained(front: Front, host: str, path: str) -> tuple[int, str] | None:
+def explained(front: HttpListener, host: str, path: str) -> tuple[int, str] | None:
     chosen = choose(front, Request("", False, "GET", path, host, ()))
     assert chosen is not None
     return chosen.answer
 
 
 def test_path_06_no_server_reads_what_passes_as_a_path_of_the_inner_application(splits: Gateway, world: World) -> None:
-    front = generated(splits.settings).fronts[0]
+    front = generated(splits.settings).listeners[0]
 
     @BATCH
     @given(st.data())

@@ -65,11 +65,11 @@ def receiver() -> Iterator[tuple[str, Exports]]:
 
 
 def requests_of(exports: Exports) -> dict[tuple[str, str], float]:
-    """The last export's requests, by lane and reason."""
+    """The last export's requests, by step and reason."""
     for metric in exports[-1].resource_metrics[0].scope_metrics[0].metrics:
         if metric.name == "extproc.requests":
             points = [({pair.key: pair.value.string_value for pair in p.attributes}, p) for p in metric.sum.data_points]
-            return {(attributes["lane"], attributes["reason"]): point.as_double for attributes, point in points}
+            return {(attributes["step"], attributes["reason"]): point.as_double for attributes, point in points}
     return {}
 
 
@@ -83,9 +83,9 @@ def test_after_logins_refusals_and_a_provider_s_timeout_the_numbers_are_what_hap
             expected = sign_in_be_refused_and_wait(stack)
             wait_until(lambda: sum(Numbers(stack).by("extproc_streams_total", "outcome").values()) == 6, 60)
             numbers = Numbers(stack)
-            assert numbers.by("extproc_requests_total", "lane", "application", "reason") == expected
+            assert numbers.by("extproc_requests_total", "step", "application", "reason") == expected
             assert numbers.by("extproc_streams_total", "outcome") == {("answered",): 6}, "and unanswered is 0"
-            assert numbers.by("extproc_decision_duration_seconds_count", "lane") == {("inline",): 4, ("callback",): 2}
+            assert numbers.by("extproc_decision_duration_seconds_count", "step") == {("none",): 4, ("callback",): 2}
             assert numbers.by("extproc_provider_calls_total", "endpoint", "outcome") == {
                 ("metadata", "success"): 1,
                 ("jwks", "success"): 1,
@@ -93,7 +93,7 @@ def test_after_logins_refusals_and_a_provider_s_timeout_the_numbers_are_what_hap
                 ("token", "timeout"): 1,
                 ("userinfo", "success"): 1,
             }
-            assert numbers.by("extproc_held", "lane") == {} and not numbers.by("extproc_store_errors_total")
+            assert numbers.by("extproc_held", "step") == {} and not numbers.by("extproc_store_errors_total")
             assert numbers.by("extproc_store_operation_duration_seconds_count", "operation").keys() >= {("put",)}
             assert numbers.by("extproc_provider_ready", "provider") == {("main",): 1}
             assert numbers.by("extproc_settings_generation", "worker") == {("1",): 1}
@@ -125,10 +125,10 @@ def sign_in_be_refused_and_wait(stack: Stack) -> dict[tuple[str, str, str], floa
         with stack.provider.holding("/token"):
             assert slow.navigate(callback).status_code == 504
     return {
-        ("inline", "app", "login_started"): 2,
+        ("none", "app", "login_started"): 2,
         ("callback", "app", "signed_in"): 1,
-        ("inline", "app", "no_such_endpoint"): 1,
-        ("inline", "app", "login_required"): 1,
+        ("none", "app", "no_such_endpoint"): 1,
+        ("none", "app", "login_required"): 1,
         ("callback", "app", "provider_timeout"): 1,
     }
 

@@ -87,15 +87,15 @@ def test_a_whole_login_at_an_otlp_receiver(tmp_path):
         to = {"tracing": {"endpoint": receiver.url, "sample": 1}}
         with traced(Liar(), to, f"{receiver.url}/v1/traces") as stack, stack.user() as user:
             redirect, callback, page = page_of(user, stack)
-            wanted = {"POST /token", "GET /me", "verify", "store put", "store claim", "decide", "app:own", "idp"}
+            wanted = {"POST /token", "GET /me", "verify", "store put", "store use_once", "decide", "app:own", "idp"}
             spans = receiver.spans(callback, lambda s: wanted <= {span.name for span in s})
             ingress = one(spans, "app:own")
             (call,) = below(ingress, spans)  # Envoy's, to the processor
             (stream,) = below(call, spans)
             assert (ingress.service, call.service, stream.service) == ("envoy", "envoy", "extproc")
             steps = {span.name: span for span in below(stream, spans)}
-            assert {"decide", "store claim", "POST /token", "GET /me", "verify", "store put"} <= set(steps)
-            order = ["decide", "store claim", "POST /token", "GET /me", "verify", "store put"]
+            assert {"decide", "store use_once", "POST /token", "GET /me", "verify", "store put"} <= set(steps)
+            order = ["decide", "store use_once", "POST /token", "GET /me", "verify", "store put"]
             assert [name for name in sorted(steps, key=lambda n: steps[n].start_ns) if name in order] == order
             # what was asked of the provider went through this very Envoy, below our call
             assert [span.service for span in below(steps["POST /token"], spans)] == ["envoy"]

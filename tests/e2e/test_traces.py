@@ -58,7 +58,7 @@ def test_the_callback_s_spans_and_envoy_s_are_one_tree():
             and attributes["extproc.application"] == "app"
         )
         children = {span["name"]: span for span in found if span["parent_id"] == stream["span_id"]}
-        assert {"decide", "POST /token", "GET /me", "keys", "store claim", "store put", "verify"} <= set(children)
+        assert {"decide", "POST /token", "GET /me", "keys", "store use_once", "store put", "verify"} <= set(children)
         token = children["POST /token"]
         assert (
             dict(token["attributes"])["http.request.method"] == "POST"

@@ -40,7 +40,7 @@ from rig.tokens import (
 from extproc.core.decide import admit
 from extproc.core.device import Device
 from extproc.core.encoding import b64encode
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.oidc.claims import Claims
@@ -137,9 +137,9 @@ def _session_of(claims: bytes) -> None:
     spoken = Claims({"sub": "alice", "groups": values.get("a", values), "email": values.get("a"), "name": values})
     made = session(claims=spoken)
     admit(APP, made, NOW)
-    with contextlib.suppress(OIDCError):
+    with contextlib.suppress(Refusal):
         session_cookies(APP, request(), made, NOW, ENTROPY_BYTES)
-    with contextlib.suppress(OIDCError):
+    with contextlib.suppress(Refusal):
         from_record(APP, made.id, to_record(APP, made, Device(), ENTROPY_BYTES * 2))
 
 
@@ -275,7 +275,7 @@ def texts() -> Iterator[Case]:
 
 async def _work(own: Own, work: Work) -> int:
     own.zero()
-    with contextlib.suppress(OIDCError, ValueError, KeyError, TypeError, RecursionError):
+    with contextlib.suppress(Refusal, ValueError, KeyError, TypeError, RecursionError):
         done = work()
         if isinstance(done, Awaitable):
             await done
@@ -287,7 +287,7 @@ async def _all(own: Own, head: int, only: str) -> None:
     known: dict[tuple[str, str], int] = {}
     async with trio.open_nursery() as nursery:
         world.open(nursery)
-        await world.sessions.begin(APP, request(), SESSION, Device(), None)
+        await world.sessions.create(APP, request(), SESSION, Device(), None)
         made = [
             (place, shape, [make(size) for size in (0, most // 2, most)])
             for place, shape, most, make in (*heads(world, head), *documents(), *keys(), *tokens(), *texts())

@@ -16,7 +16,7 @@ from extproc.contract import APPLICATION
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, Respond
 from extproc.core.encoding import b64decode, b64encode
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.http import Request, same_origin_target
 from extproc.core.login import pending_of
 from extproc.core.oidc.authorization import AuthorizationResponse
@@ -83,7 +83,7 @@ def request_head(data: bytes) -> None:
     request = head.request
     try:
         decision = decide(APP, request, None, NOW)
-    except OIDCError as error:
+    except Refusal as error:
         decision = respond(error, APP, request)
     assert not isinstance(decision, Continue)
     if isinstance(decision, Respond):
@@ -104,7 +104,7 @@ def url(data: bytes) -> None:
         request = Request("app", False, "GET", path, "app.example", browser)
         try:
             decision = decide(APP, request, None, NOW)
-        except OIDCError as error:
+        except Refusal as error:
             decision = respond(error, APP, request)
         if isinstance(decision, Respond):
             codec.write(decision, "0" * 32, "inline")
@@ -115,12 +115,12 @@ def callback(data: bytes) -> None:
     """A callback's query."""
     try:
         response = AuthorizationResponse.parse(data.decode("latin-1"))
-    except (OIDCError, UnicodeDecodeError):
+    except (Refusal, UnicodeDecodeError):
         return
     assert (response.code is None) != (response.error is None)
     try:
         pending_of(APP, Request("app", False, "GET", "/", "app.example", (("cookie", "a=b"),)), response.state)
-    except OIDCError:
+    except Refusal:
         return
     raise AssertionError("an attempt that nobody made")
 
@@ -129,7 +129,7 @@ def form(data: bytes) -> None:
     """The body of a back-channel logout."""
     try:
         posted(data)
-    except OIDCError:
+    except Refusal:
         return
 
 
@@ -138,7 +138,7 @@ def token(data: bytes) -> None:
     for alg in ("RS256", "ES256"):
         try:
             SignedToken.parse(data.decode("latin-1"), alg).verified(KEYS)
-        except OIDCError:
+        except Refusal:
             continue
         raise AssertionError("a signature that nobody made")
 
@@ -155,7 +155,7 @@ def claims(data: bytes) -> None:
     signed = b64encode(b'{"alg":"RS256"}') + "." + b64encode(data) + ".AAAA"
     try:
         verify_without_nonce(APP.client, signed, "at", KEYS, NOW)
-    except OIDCError:
+    except Refusal:
         return
     raise AssertionError("a signature that nobody made")
 
@@ -165,11 +165,11 @@ def provider(data: bytes) -> None:
     for read in (KeySet.parse, RefreshResponse.parse, token_error):
         try:
             read(data)
-        except OIDCError:
+        except Refusal:
             continue
     try:
         metadata = ProviderMetadata.parse(data, ISSUER)
-    except OIDCError:
+    except Refusal:
         return
     for endpoint in (metadata.token_endpoint, metadata.jwks_uri, metadata.authorization_endpoint):
         assert urlsplit(endpoint).scheme in ("https", "http") and "@" not in urlsplit(endpoint).netloc

@@ -8,7 +8,7 @@ from hostile.catalogue import Coverage, coverage, rows_of
 from rig.sources import parsed
 
 from extproc.core import errors
-from extproc.core.errors import PROVIDER_ERRORS, OIDCError, ProviderRefused
+from extproc.core.errors import PROVIDER_ERRORS, ProviderRefused, Refusal
 from extproc.core.refusals import respond
 
 ROOT = Path(__file__).parents[2]
@@ -66,12 +66,12 @@ def test_web_18_what_is_pinned_has_no_flaw_that_was_known_when_it_was_pinned() -
     assert all("--hash=sha256:" in entry for entry in hashes), "a package without its hash"
 
 
-def refusals() -> list[OIDCError]:
-    kinds: list[type[OIDCError]] = [OIDCError]
+def refusals() -> list[Refusal]:
+    kinds: list[type[Refusal]] = [Refusal]
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
-    made: list[OIDCError] = [ProviderRefused(error) for error in (*PROVIDER_ERRORS, "unregistered")]
-    raised = [OIDCError, *(kind for kind in kinds if kind.reason != OIDCError.reason or "reason" in vars(kind))]
+    made: list[Refusal] = [ProviderRefused(error) for error in (*PROVIDER_ERRORS, "unregistered")]
+    raised = [Refusal, *(kind for kind in kinds if kind.reason != Refusal.reason or "reason" in vars(kind))]
     checked = [errors.InvalidIDToken, errors.InvalidLogoutToken]  # their reason is made of a check's name
     named = [kind for kind in (*raised, *checked) if kind.__module__ == errors.__name__]
     inside = "host.internal: Traceback"
@@ -92,6 +92,6 @@ def test_web_15_a_status_says_whose_fault_it_is_and_the_page_nothing_of_the_insi
             assert answer.status == 503
         elif isinstance(error, errors.ProviderFault) and not isinstance(error, errors.CodeRefused):
             assert answer.status in (502, 504)
-        elif not isinstance(error, ProviderRefused) and type(error) is not OIDCError:
+        elif not isinstance(error, ProviderRefused) and type(error) is not Refusal:
             assert answer.status < 500 or isinstance(error, errors.SessionTooLarge)
     assert {400, 401, 403, 502, 503, 504} <= seen

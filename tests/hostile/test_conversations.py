@@ -24,7 +24,7 @@ from rig.tokens import ISSUER, NOW, application, cookie_header, pending, request
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, LIVE, PUBLIC
 from extproc.core.device import Device
-from extproc.core.errors import OIDCError, ProviderUnreachable, StoreUnavailable
+from extproc.core.errors import ProviderUnreachable, Refusal, StoreUnavailable
 from extproc.core.oidc.claims import Claims
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId
@@ -214,7 +214,7 @@ class World:
                 await asyncio.sleep(0.001)
         for stream in self.streams:
             stream.check_over()
-        assert not any(count for _, count in self.server.lanes.gauges()), self.server.lanes.gauges()
+        assert not any(count for _, count in self.server.admission.gauges()), self.server.admission.gauges()
         assert not self.store.locks
         assert not self.ended or not {FRESH.id.key, DUE.id.key} & set(self.store.records), "nothing revives"
         assert not self.unanswered()
@@ -225,7 +225,7 @@ class World:
         return sum(sample.value for sample in counted if sample.labels["outcome"] == "unanswered")
 
 
-def failing(error: type[OIDCError]) -> Callable[[str, str], None]:
+def failing(error: type[Refusal]) -> Callable[[str, str], None]:
     def met(operation: str, when: str) -> None:
         if when == "before":
             raise error("away")

@@ -19,7 +19,7 @@ from rig.rows import rows
 from rig.tokens import ISSUER, METADATA, application, pending
 
 from extproc.core.decide import _return_to
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.http import Request, origin
 from extproc.core.login import return_target
 from extproc.core.oidc.authorization import AuthorizationResponse
@@ -131,7 +131,7 @@ def test_a_provider_s_address_is_the_same_to_us_to_our_client_and_to_a_browser(b
     for url in dict.fromkeys(urls(seed=4, count=6000, host="idp.example")):
         try:
             accepted.append((url, _parsed(url)))
-        except OIDCError:
+        except Refusal:
             continue
     read = browser(_URL, [[url, "https://app.example/"] for url, _ in accepted])
     for (url, metadata), said in zip(accepted, read, strict=True):
@@ -183,7 +183,7 @@ def test_flow_04_a_callback_says_the_same_to_us_as_to_a_browser(browser: Any) ->
     for query, said in zip(asked, browser(_QUERY, [asked, "code"]), strict=True):
         try:
             code = AuthorizationResponse.parse(query).code
-        except OIDCError:
+        except Refusal:
             continue
         if [code] != said:
             faults.append(f"{query!r} has {said} for a browser, and we read {code!r}")

@@ -11,7 +11,7 @@ from rig.striking import HOW, Context, World, every
 from rig.tokens import ISSUER, NOW, Signer, application, cookie_header, pending, public, request
 from rig.tokens import key_set as keys_of
 
-from extproc.core.decisions import BackChannelLogout, EndOwn
+from extproc.core.decisions import BackChannelLogout, EndListedSessions
 from extproc.core.device import Device
 from extproc.core.oidc.claims import Claims
 from extproc.core.session import Session, SessionId
@@ -51,7 +51,7 @@ def answer(context: Context | None) -> str:
 
 
 async def signs_in(world: World, session: Session = SESSION) -> None:
-    await world.sessions.begin(world.app, request(), session, Device(), None)
+    await world.sessions.create(world.app, request(), session, Device(), None)
     world.provider.good.add("rt0")
 
 
@@ -190,14 +190,14 @@ def test_the_other_sessions_of_a_user_end_whatever_happens_meanwhile(how: str) -
 
     async def scenario(world: World, strikes) -> None:
         await signs_in(world)
-        await world.sessions.begin(world.app, request(), other, Device(), None)
+        await world.sessions.create(world.app, request(), other, Device(), None)
         asked = request("/oauth2/sessions", method="POST", cookie=COOKIE)
-        outcome = await strikes(lambda: world.perform(asked, EndOwn(SESSION, OTHERS, ())))
+        outcome = await strikes(lambda: world.perform(asked, EndListedSessions(SESSION, OTHERS, ())))
         gone = other.id.key not in world.store.records
         assert gone or outcome is None or outcome.status in (503, 504)
         assert gone or how != "leaves", "it was asked for, whoever has left since"
         assert SESSION.id.key in world.store.records, "the one that asked goes on"
-        assert (await world.perform(asked, EndOwn(SESSION, OTHERS, ()))).status == 303
+        assert (await world.perform(asked, EndListedSessions(SESSION, OTHERS, ()))).status == 303
         assert other.id.key not in world.store.records
 
     assert every(how, scenario, REFRESHES) > 0

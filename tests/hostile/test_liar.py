@@ -14,7 +14,7 @@ from rig.rows import rows
 from rig.stack import Stack
 from rig.tokens import client, key_set
 
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.client import FormRequest
 from extproc.core.oidc.id_token import IDToken, claims_of
@@ -113,7 +113,7 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(lie: 
         try:
             await calls(provider)[path]()
             told[path] = "believed"
-        except OIDCError as error:
+        except Refusal as error:
             told[path] = error.reason
 
     providers = [(path, Provider("main", settings, timeouts, limits)) for path in ("/jwks", "/token", "/me")]
@@ -169,7 +169,7 @@ async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_end
         for url in BAD_URLS:
             liar.metadata[endpoint] = url
             for call in (provider.metadata, provider.keys, lambda: provider.token(form), lambda: provider.revoke(form)):
-                with pytest.raises(OIDCError) as refused:
+                with pytest.raises(Refusal) as refused:
                     await call()
                 assert refused.value.reason in ("invalid_provider_metadata", "provider_unavailable"), url
     finally:

@@ -38,7 +38,7 @@ class Provider:
     def __init__(self) -> None:
         self.gate: trio.Event | None = None
 
-    def peek_metadata(self):
+    def metadata_nowait(self):
         return None
 
     async def metadata(self):
@@ -54,7 +54,7 @@ class Provider:
 class Store:
     """No session in it."""
 
-    def peek(self, key, now):
+    def get_nowait(self, key, now):
         return None
 
     async def get(self, key, now):
@@ -263,10 +263,10 @@ def test_rel_32_rounds_of_streams_that_are_cancelled_leave_as_much_as_the_round_
                     await stream.write(head(**NAVIGATION))
                 for stream in streams:
                     assert (await stream.read()).HasField("override_message_timeout")
-                assert edge.server.lanes.streams == STREAMS
+                assert edge.server.admission.streams == STREAMS
                 for stream in streams:
                     stream.cancel()
-                while edge.server.lanes.streams or bridge.busy:
+                while edge.server.admission.streams or bridge.busy:
                     await asyncio.sleep(0.01)
                 await bridge.run(opens(gate))
                 assert await ended(edge, head(**NAVIGATION)) == [None, "immediate_response"]

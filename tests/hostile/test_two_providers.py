@@ -25,7 +25,7 @@ ENDPOINTS = (
 OF_PARTNER = "self._name == 'partner'"
 # what runs in the background in a process that decides, each with its place in the log
 BACKGROUND = {
-    "extproc.provider.http:Exchanges.close_idle": ("provider partner", OF_PARTNER),
+    "extproc.provider.http:HttpClient.close_idle": ("provider partner", OF_PARTNER),
     "extproc.ext_proc.live_streams:Live.round": ("live streams", ""),
     "extproc.sessions.stored:StoredSessions.count": ("session count", ""),
     "extproc.sessions.stored:StoredSessions.touch": ("touch", ""),
@@ -41,7 +41,7 @@ OF_WORKERS = {
 CALLS = {
     "extproc.provider.client:Provider._fetch_metadata": "self.name == 'partner'",
     "extproc.provider.client:Provider._fetch_keys": "self.name == 'partner'",
-    "extproc.provider.http:Exchanges._exchange": OF_PARTNER,
+    "extproc.provider.http:HttpClient._exchange": OF_PARTNER,
     "extproc.core.oidc.token:RefreshResponse.parse": "b'at-bob' in args[1]",
 }
 # every kind at the boundary itself: tests/test_background.py

@@ -51,7 +51,7 @@ class Counted:
         return self.counter.count()
 
     def growth(self, place: str, shape: str) -> Growth:
-        """Measured again where it looks like a fault, and then the least of each: timers of Envoy's own only ever add to it."""
+        """MetricsText again where it looks like a fault, and then the least of each: timers of Envoy's own only ever add to it."""
         if (place, shape) not in self.known:
             found = self._measured(place, shape)
             for _ in range(4):

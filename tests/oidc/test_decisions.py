@@ -10,7 +10,7 @@ from rig.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, application, 
 
 from extproc.core.assertion import LASTS
 from extproc.core.decide import decide
-from extproc.core.decisions import Authenticate, Continue, EndSession, Exchange, Respond
+from extproc.core.decisions import Continue, EndSession, RedeemCode, Respond, StartLogin
 from extproc.core.device import Device
 from extproc.core.encoding import b64decode
 from extproc.core.errors import (
@@ -20,7 +20,7 @@ from extproc.core.errors import (
     MethodNotAllowed,
     Misdirected,
     NoSuchEndpoint,
-    OIDCError,
+    Refusal,
     StateMismatch,
 )
 from extproc.core.http import Request
@@ -48,7 +48,7 @@ SESSION = Session(
     NOW + 43_200,
     NOW,
 )
-NAVIGATE = Authenticate
+NAVIGATE = StartLogin
 
 
 def test_a_fresh_session_goes_on_with_identity_and_a_new_assertion():
@@ -76,7 +76,7 @@ def test_a_fresh_session_goes_on_with_identity_and_a_new_assertion():
     ],
 )
 def test_cook_17_a_session_past_its_limits_is_none(session):
-    assert decide(APP, request(), session, NOW) == Authenticate("/wanted?a=1", ())
+    assert decide(APP, request(), session, NOW) == StartLogin("/wanted?a=1", ())
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_redi_10_what_is_no_navigation_gets_401_and_no_cookie(headers):
     [{}, {"sec_fetch_dest": "empty"}, {"sec_fetch_mode": "", "sec_fetch_dest": ""}, {"method": "POST"}],
 )
 def test_redi_09_a_navigation_starts_a_login(headers):
-    assert decide(APP, request(**headers), None, NOW) == Authenticate("/wanted?a=1", ())
+    assert decide(APP, request(**headers), None, NOW) == StartLogin("/wanted?a=1", ())
 
 
 def test_a_dead_session_cookie_is_expired_on_the_way_to_the_login():
@@ -204,7 +204,7 @@ def test_flow_21_look_alikes_of_the_callback_are_no_callback(target):
 
 def test_flow_21_a_callback_outside_the_prefix_is_an_ordinary_page():
     wiki = application(url="https://app.example/wiki/")
-    assert decide(wiki, request("/wiki/x/oauth2/callback?code=a"), None, NOW) == Authenticate(
+    assert decide(wiki, request("/wiki/x/oauth2/callback?code=a"), None, NOW) == StartLogin(
         "/wiki/x/oauth2/callback?code=a", ()
     )
     with pytest.raises(StateMismatch):
@@ -261,13 +261,13 @@ def test_redi_01_what_could_lead_away_becomes_the_start_page(target):
     from urllib.parse import quote
 
     decision = decide(APP, request(f"/oauth2/login?return_to={quote(target, safe='')}"), None, NOW)
-    assert decision == Authenticate("/", ())
+    assert decision == StartLogin("/", ())
 
 
 def test_login_by_name_needs_no_html_but_no_script():
     plain = {"sec_fetch_mode": "", "sec_fetch_dest": "", "accept": "*/*"}
-    assert decide(APP, request("/oauth2/login?return_to=/a", **plain), None, NOW) == Authenticate("/a", ())
-    assert decide(APP, request("/oauth2/login?return_to=/a&return_to=/b"), None, NOW) == Authenticate("/", ())
+    assert decide(APP, request("/oauth2/login?return_to=/a", **plain), None, NOW) == StartLogin("/a", ())
+    assert decide(APP, request("/oauth2/login?return_to=/a&return_to=/b"), None, NOW) == StartLogin("/", ())
     with pytest.raises(LoginRequired):
         decide(APP, request("/oauth2/login", sec_fetch_mode="cors", sec_fetch_dest="empty"), None, NOW)
     with pytest.raises(MethodNotAllowed):
@@ -329,7 +329,7 @@ def back(state: str, cookie: str = "", query: str = "code=c&", method: str = "GE
 def test_the_callback_of_this_browser_s_attempt_is_exchanged():
     attempt = pending(APP)
     decision = decide(APP, back(attempt.state, cookie_header(APP, attempt)), None, NOW)
-    assert isinstance(decision, Exchange) and decision.pending == attempt and decision.response.code == "c"
+    assert isinstance(decision, RedeemCode) and decision.pending == attempt and decision.response.code == "c"
 
 
 def test_flow_11_each_of_ten_attempts_finds_its_own_cookie():
@@ -404,7 +404,7 @@ def test_flow_18_an_attempt_of_another_application_or_issuer_is_refused():
 def test_flow_10_a_late_callback_starts_again_and_keeps_its_target():
     attempt = pending(APP, created=NOW - LIFE)
     decision = decide(APP, back(attempt.state, cookie_header(APP, attempt)), None, NOW)
-    assert decision == Authenticate("/wanted?a=1", (APP.cookies.expired(APP.cookies.login(attempt.attempt)),))
+    assert decision == StartLogin("/wanted?a=1", (APP.cookies.expired(APP.cookies.login(attempt.attempt)),))
 
 
 @pytest.mark.parametrize(
@@ -457,7 +457,7 @@ COOKIES = f"__Host-extproc-session-app={SESSION.id.value}; __Host-extproc-assert
 )
 def test_web_11_a_logout_is_the_user_s_own(method, headers, outcome):
     asked = request("/oauth2/logout", method=method, cookie=COOKIES, **headers)
-    if issubclass(outcome, OIDCError):
+    if issubclass(outcome, Refusal):
         with pytest.raises(outcome) as caught:
             decide(APP, asked, SESSION, NOW)
         assert respond(caught.value, APP, asked).cookies == ()

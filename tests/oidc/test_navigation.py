@@ -16,16 +16,16 @@ from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, application, cookie_header, p
 
 from extproc.core import decide, sessions_page
 from extproc.core.decisions import (
-    Authenticate,
     Continue,
-    EndOwn,
+    EndListedSessions,
     EndSession,
-    Exchange,
     FrontChannelLogout,
+    ListSessions,
+    RedeemCode,
     Respond,
-    ShowOwn,
+    StartLogin,
 )
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.refusals import respond
 
@@ -107,11 +107,11 @@ ROWS: dict[tuple[str, bool], dict[str, str]] = {
 }  # fmt: skip
 BY_HEAD = {"login": "login_required", "sessions": "shown", "signed-out": "signed_out_page", "userinfo": "userinfo"}
 CHANGES = {
-    "login": Authenticate,
-    "exchange": Exchange,
+    "login": StartLogin,
+    "exchange": RedeemCode,
     "end": EndSession,
     "front": FrontChannelLogout,
-    "end own": EndOwn,
+    "end own": EndListedSessions,
 }
 
 
@@ -126,12 +126,12 @@ def answered(asked: Request, signed_in: bool) -> str:
     """The step that changes something, by its name in CHANGES, or the reason of an answer, which touches no cookie then."""
     try:
         decision = decide.decide(APP, asked, ALICE if signed_in else None, NOW)
-    except OIDCError as error:
+    except Refusal as error:
         decision = respond(error, APP, asked)
     for name, kind in CHANGES.items():
         if isinstance(decision, kind):
             return name
-    if isinstance(decision, ShowOwn):
+    if isinstance(decision, ListSessions):
         return "shown"
     assert isinstance(decision, Respond | Continue), decision
     assert isinstance(decision, Continue) or decision.cookies == (), f"a cookie of {decision.reason}"

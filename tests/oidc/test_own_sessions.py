@@ -11,7 +11,7 @@ from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, client, re
 from extproc import pages
 from extproc.core.application import Application
 from extproc.core.decide import decide
-from extproc.core.decisions import Authenticate, EndOwn, Respond, ShowOwn
+from extproc.core.decisions import EndListedSessions, ListSessions, Respond, StartLogin
 from extproc.core.device import Device
 from extproc.core.errors import (
     CrossSiteLogout,
@@ -19,7 +19,7 @@ from extproc.core.errors import (
     LoginRequired,
     MethodNotAllowed,
     NoSuchEndpoint,
-    OIDCError,
+    Refusal,
 )
 from extproc.core.oidc.claims import Claims
 from extproc.core.sealing import KeyRing
@@ -53,14 +53,14 @@ def other(name: bytes, **changes) -> Session:
 
 
 def test_the_page_is_for_those_who_are_signed_in():
-    assert decide(APP, request(HOME), SESSION, NOW) == ShowOwn(SESSION)
-    assert decide(APP, request(HOME + "?stale"), SESSION, NOW) == ShowOwn(SESSION, stale=True)
-    assert decide(APP, request(HOME), None, NOW) == Authenticate("/oauth2/sessions")
+    assert decide(APP, request(HOME), SESSION, NOW) == ListSessions(SESSION)
+    assert decide(APP, request(HOME + "?stale"), SESSION, NOW) == ListSessions(SESSION, stale=True)
+    assert decide(APP, request(HOME), None, NOW) == StartLogin("/oauth2/sessions")
 
 
 def test_it_is_for_those_who_are_signed_in_as_the_application_demands():
     app = application(demand=Demand(("gold",)))
-    assert decide(app, request(HOME), SESSION, NOW) == Authenticate("/oauth2/sessions")
+    assert decide(app, request(HOME), SESSION, NOW) == StartLogin("/oauth2/sessions")
     with pytest.raises(InsufficientAuthentication):
         decide(app, request(f"{HOME}?end=others&form={TOKEN}", **OURS), SESSION, NOW)
 
@@ -76,7 +76,7 @@ def test_it_is_for_those_who_are_signed_in_as_the_application_demands():
         (request(HOME + "/", **OURS), SESSION, NoSuchEndpoint),
     ],
 )
-def test_web_09_everybody_else_is_refused(sent, session, refusal: type[OIDCError]):
+def test_web_09_everybody_else_is_refused(sent, session, refusal: type[Refusal]):
     with pytest.raises(refusal):
         decide(APP, sent, session, NOW)
 
@@ -85,7 +85,7 @@ def test_a_button_of_our_page_ends_what_it_names():
     for which in (OTHERS, handle_of(OTHER.id.key)):
         sent = request(f"{HOME}?end={which}&form={TOKEN}", cookie="__Host-extproc-assertion-app=x", **OURS)
         decision = decide(APP, sent, SESSION, NOW + FORM_LIFE - 1)
-        assert isinstance(decision, EndOwn) and (decision.session, decision.which) == (SESSION, which)
+        assert isinstance(decision, EndListedSessions) and (decision.session, decision.which) == (SESSION, which)
         assert [cookie.name for cookie in decision.expired] == ["__Host-extproc-assertion-app"]
 
 
@@ -93,7 +93,7 @@ def test_a_button_of_our_page_ends_what_it_names():
 def test_a_query_of_any_kind_is_no_error(more):
     sent = request(f"{HOME}?end={OTHERS}&form={TOKEN}{more}", **OURS)
     decision = decide(APP, sent, SESSION, NOW)
-    assert isinstance(decision, EndOwn) if more == "&%ff" else decision.reason == "own_sessions_stale"
+    assert isinstance(decision, EndListedSessions) if more == "&%ff" else decision.reason == "own_sessions_stale"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,9 @@ def test_web_11_what_is_not_of_a_page_of_ours_ends_nothing_and_is_shown_the_page
 
 def test_cook_19_a_page_from_before_the_key_ring_turned_still_counts():
     turned = application(ring=KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys)))
-    assert isinstance(decide(turned, request(f"{HOME}?end=others&form={TOKEN}", **OURS), SESSION, NOW), EndOwn)
+    assert isinstance(
+        decide(turned, request(f"{HOME}?end=others&form={TOKEN}", **OURS), SESSION, NOW), EndListedSessions
+    )
 
 
 # -- what is known

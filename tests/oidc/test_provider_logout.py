@@ -17,7 +17,7 @@ from extproc.core.errors import (
     MethodNotAllowed,
     Misdirected,
     NoSuchEndpoint,
-    OIDCError,
+    Refusal,
     StoreUnavailable,
     UnknownKey,
 )
@@ -241,7 +241,7 @@ def test_logo_05_the_form_has_one_token_and_what_else_is_in_it_counts_for_nothin
         (StoreUnavailable("secret"), 503, "temporarily_unavailable"),
     ],
 )
-def test_a_provider_is_told_in_json_and_gets_no_cookie(error: OIDCError, status, said):
+def test_a_provider_is_told_in_json_and_gets_no_cookie(error: Refusal, status, said):
     answer = respond_to_provider(error)
     assert answer.status == status and answer.cookies == () and answer.page is None
     assert json.loads(answer.json) == {"error": said, "error_description": error.reason}

@@ -15,7 +15,7 @@ def subclasses(kind: type) -> Iterator[type]:
 
 
 def test_every_refusal_is_a_row_and_is_an_error():
-    plain = {kind.reason for kind in subclasses(errors.OIDCError) if "reason" in vars(kind)}
+    plain = {kind.reason for kind in subclasses(errors.Refusal) if "reason" in vars(kind)}
     assert len(plain) > 20 and all((REASONS[reason].status or 0) >= 400 for reason in plain)
     assert all(
         (errors.ProviderRefused(error).status or 0) >= 400 for error in (*PROVIDER_ERRORS, "<script>", "timeout")

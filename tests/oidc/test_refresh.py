@@ -9,7 +9,7 @@ from rig.rows import rows
 from rig.tokens import ISSUER, NOW, Signer, application, id_token_claims, key_set, request
 
 from extproc.core.decide import decide
-from extproc.core.decisions import Authenticate, Continue, Refresh
+from extproc.core.decisions import Continue, Refresh, StartLogin
 from extproc.core.errors import AccessTokenExpired, InvalidIDToken, InvalidTokenResponse, LoginRequired, UnknownKey
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.token import RefreshResponse, refresh_grant
@@ -79,7 +79,7 @@ def test_a_request_whose_tokens_are_due_waits_for_new_ones_and_others_do_not():
     assert isinstance(decide(APP, SCRIPT, SESSION, LATER, may_refresh=False), Continue)
     assert isinstance(decide(APP, request(public=True), SESSION, LATER), Continue)
     assert decide(APP, request("/oauth2/userinfo"), SESSION, LATER).reason == "userinfo"
-    assert isinstance(decide(APP, request(), replace(SESSION, expires=LATER), LATER), Authenticate)
+    assert isinstance(decide(APP, request(), replace(SESSION, expires=LATER), LATER), StartLogin)
 
 
 def test_an_application_that_wants_the_access_token_gets_a_valid_one_in_place_of_what_a_client_sent():
@@ -107,7 +107,7 @@ def test_it_is_refused_while_none_can_be_had_and_signs_in_again_when_none_ever_w
         (FORWARDS, replace(SESSION, refresh_token=None)),
         (replace(FORWARDS, refresh_margin=None), SESSION),
     ):
-        assert isinstance(decide(app, request(), session, NOW + 300), Authenticate)
+        assert isinstance(decide(app, request(), session, NOW + 300), StartLogin)
         with pytest.raises(LoginRequired):
             decide(app, SCRIPT, session, NOW + 300)
 

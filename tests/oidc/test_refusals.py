@@ -32,9 +32,9 @@ from extproc.core.errors import (
     LoginRequired,
     MethodNotAllowed,
     NoSuchEndpoint,
-    OIDCError,
     Overloaded,
     ProviderRefused,
+    Refusal,
     StoreUnavailable,
     SubjectMismatch,
 )
@@ -105,7 +105,7 @@ def test_a_page_is_for_those_who_read_html(accept, html):
     [
         (NoSuchEndpoint(), (404, "invalid_request", "no_such_endpoint", None, None)),
         (StoreUnavailable("x"), (503, "temporarily_unavailable", "store_unavailable", 5, None)),
-        (OIDCError(), (500, "temporarily_unavailable", "internal_error", None, None)),
+        (Refusal(), (500, "temporarily_unavailable", "internal_error", None, None)),
         (MethodNotAllowed("POST"), (405, "invalid_request", "method_not_allowed", None, "POST")),
     ],
 )
@@ -144,13 +144,13 @@ def test_flow_15_a_registered_error_of_the_provider_is_said_by_its_name():
 @pytest.mark.parametrize(
     ("step", "lane"),
     [
-        (decisions.Authenticate("/", ()), "login"),
-        (decisions.Exchange(None, pending(), None), "callback"),
-        (decisions.Lookup(), "lookup"),
-        (decisions.ShowOwn(SESSION, stale=False), "lookup"),
+        (decisions.StartLogin("/", ()), "login"),
+        (decisions.RedeemCode(None, pending(), None), "callback"),
+        (decisions.LoadSession(), "lookup"),
+        (decisions.ListSessions(SESSION, stale=False), "lookup"),
         (decisions.Refresh(SESSION), "refresh"),
         (decisions.EndSession(SESSION, ()), "logout"),
-        (decisions.EndOwn(SESSION, "all", ()), "logout"),
+        (decisions.EndListedSessions(SESSION, "all", ()), "logout"),
         (decisions.BackChannelLogout("t"), "provider_logout"),
         (decisions.FrontChannelLogout("sid", None, ()), "provider_logout"),
     ],

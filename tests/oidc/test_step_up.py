@@ -10,14 +10,14 @@ from rig.rows import rows
 from rig.tokens import ISSUER, METADATA, NOW, Signer, application, id_token_claims, key_set, pending, request
 
 from extproc.core.decide import decide
-from extproc.core.decisions import Authenticate, Continue, EndSession, Respond
+from extproc.core.decisions import Continue, EndSession, Respond, StartLogin
 from extproc.core.errors import (
     AcrNotSatisfied,
     AuthTimeTooOld,
     InsufficientAuthentication,
     InvalidIDToken,
     LoginRequired,
-    OIDCError,
+    Refusal,
 )
 from extproc.core.login import authorization_url
 from extproc.core.oidc.claims import Claims
@@ -97,7 +97,7 @@ def test_idt_27_a_login_that_comes_back_with_less_than_was_asked_makes_no_sessio
     if error is None:
         assert signed_in(demand, **claims).subject == "alice"
         return
-    with pytest.raises(OIDCError) as caught:
+    with pytest.raises(Refusal) as caught:
         signed_in(demand, **claims)
     assert caught.value.reason == error
     assert isinstance(caught.value, AcrNotSatisfied | AuthTimeTooOld | InvalidIDToken)
@@ -125,8 +125,8 @@ LESS = [
 @rows("idt_27")
 def test_a_navigation_with_less_than_is_demanded_goes_back_to_the_provider_and_keeps_its_session(session):
     # nothing is expired: the new session replaces this one, and a login that is given up leaves it as it is
-    assert decide(APP, request(cookie=COOKIES), session, NOW) == Authenticate("/wanted?a=1", ())
-    assert decide(APP, request("/oauth2/login?return_to=/x", cookie=COOKIES), session, NOW) == Authenticate("/x", ())
+    assert decide(APP, request(cookie=COOKIES), session, NOW) == StartLogin("/wanted?a=1", ())
+    assert decide(APP, request("/oauth2/login?return_to=/x", cookie=COOKIES), session, NOW) == StartLogin("/x", ())
     moved = decide(APP, request(authority="other.example"), session, NOW)
     assert (moved.status, moved.location) == (303, "https://app.example/wanted?a=1")
 
@@ -169,7 +169,7 @@ def test_another_application_demands_nothing_of_the_same_session():
 
 def test_tokens_are_not_renewed_for_a_session_that_is_not_enough():
     renews = application(demand=DEMAND, refresh_margin=30)
-    assert decide(renews, request(), replace(WEAK, access_expires=NOW), NOW) == Authenticate("/wanted?a=1", ())
+    assert decide(renews, request(), replace(WEAK, access_expires=NOW), NOW) == StartLogin("/wanted?a=1", ())
 
 
 @pytest.mark.parametrize(

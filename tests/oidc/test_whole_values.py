@@ -24,7 +24,7 @@ from rig.tokens import (
 
 from extproc.core.assertion import jwks
 from extproc.core.decide import decide
-from extproc.core.decisions import Authenticate, Continue, Exchange, Respond
+from extproc.core.decisions import Continue, RedeemCode, Respond, StartLogin
 from extproc.core.device import Device
 from extproc.core.encoding import b64encode
 from extproc.core.errors import (
@@ -166,7 +166,7 @@ def test_a_signed_in_request_goes_on_with_its_session():
 def test_a_second_login_knows_the_session_that_it_replaces():
     app, attempt = application(), pending(application())
     asked = request(f"/oauth2/callback?state={attempt.state}&code=c&iss=i", cookie=cookie_header(app, attempt))
-    assert decide(app, asked, session(), NOW) == Exchange(decide(app, asked, None, NOW).response, attempt, session())
+    assert decide(app, asked, session(), NOW) == RedeemCode(decide(app, asked, None, NOW).response, attempt, session())
     assert decide(app, asked, None, NOW).response.iss == "i"
 
 
@@ -206,7 +206,7 @@ def test_who_is_not_signed_in_well_enough_keeps_the_cookies_and_who_is_not_at_al
         asked = request(path, cookie=stale)
         assert decide(app, asked, session(), NOW).expired == ()
         nobody = decide(app, asked, None, NOW)
-        assert isinstance(nobody, Authenticate) and {cookie.name for cookie in nobody.expired} == gone
+        assert isinstance(nobody, StartLogin) and {cookie.name for cookie in nobody.expired} == gone
     script = request("/oauth2/sessions", sec_fetch_mode="cors", sec_fetch_dest="empty")
     with pytest.raises(InsufficientAuthentication):
         decide(app, script, session(), NOW)
@@ -230,7 +230,7 @@ def test_who_is_not_signed_in_well_enough_keeps_the_cookies_and_who_is_not_at_al
 )
 def test_what_is_a_navigation(headers, navigates):
     if navigates:
-        assert isinstance(decide(application(), request(**headers), None, NOW), Authenticate)
+        assert isinstance(decide(application(), request(**headers), None, NOW), StartLogin)
     else:
         with pytest.raises(LoginRequired):
             decide(application(), request(**headers), None, NOW)

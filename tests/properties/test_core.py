@@ -8,7 +8,7 @@ from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, request
 
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.oidc.claims import Claims, header_value
@@ -61,7 +61,7 @@ def test_any_request_without_a_session_is_decided_or_refused_and_never_identifie
     asked = Request("app", public, method, target, "app.example", tuple(headers.items()))
     try:
         decision = decide(APP, asked, None, NOW)
-    except OIDCError as error:
+    except Refusal as error:
         decision = respond(error, APP, asked)
     if isinstance(decision, Continue):
         assert public and not decision.set_headers and not decision.set_cookies
@@ -97,7 +97,7 @@ def test_cook_16_whatever_is_no_sealed_value_opens_as_none(text):
 def test_any_query_is_parsed_or_refused(query):
     try:
         response = AuthorizationResponse.parse(query)
-    except OIDCError:
+    except Refusal:
         return
     assert (response.code is None) != (response.error is None)
 

@@ -12,7 +12,7 @@ from extproc.contract import APPLICATION, PUBLIC
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, Refresh, Respond
 from extproc.core.device import Device
-from extproc.core.errors import OIDCError
+from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.oidc.claims import Claims
 from extproc.core.refusals import respond
@@ -69,7 +69,7 @@ REQUESTS = st.builds(
 def test_identity_goes_on_only_with_a_session_that_is_good_there(app, asked, session, may_refresh):
     try:
         decision = decide(app, asked, session, NOW, may_refresh=may_refresh)
-    except OIDCError as error:
+    except Refusal as error:
         decision = respond(error, app, asked)
     good = session is not None and session.fresh(app, NOW) and session.sufficient(app, NOW)
     if isinstance(decision, Continue):

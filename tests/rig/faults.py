@@ -1,6 +1,6 @@
 """Errors thrown inside the processor's own processes, at whichever function of it a test likes, while it runs.
 
-    faults = Faults(folder, {"extproc.ext_proc.live_streams:Live.round": "", "extproc.provider.http:Exchanges.exchange": "self._name == 'partner'"})
+    faults = Faults(folder, {"extproc.ext_proc.live_streams:Live.round": "", "extproc.provider.http:HttpClient.exchange": "self._name == 'partner'"})
     with Stack(Liar(), env=faults.env) as stack:
         with faults.thrown("extproc.ext_proc.live_streams:Live.round", "KeyError('x')"):   # each call of it ends so, in every process
             wait_until(lambda: faults.met("extproc.ext_proc.live_streams:Live.round"))

@@ -97,7 +97,7 @@ class Liar:
         self.start()
 
     def start(self) -> None:
-        """Alone, as another provider than the stack's own."""
+        """SingleProcess, as another provider than the stack's own."""
         self._thread.start()
 
     def settings(self, place: Place) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import Page, StoreBusy
+from extproc.sessions.interfaces import Page, WouldBlock
 from rig.tokens import METADATA, NOW, Signer, id_token_claims, key_set
 
 T = TypeVar("T")
@@ -60,13 +60,13 @@ class MemoryStore:
         record = self.records.get(key)
         return record if record is not None and record.expires > now else None
 
-    def _held(self, key: bytes, holder: bytes, now: int) -> bool:
-        other, until = self.locks.get(key, (holder, 0))
-        return other == holder or until <= now
+    def _held(self, key: bytes, owner: bytes, now: int) -> bool:
+        other, until = self.locks.get(key, (owner, 0))
+        return other == owner or until <= now
 
-    def peek(self, key: bytes, now: int) -> Record | None:
+    def get_nowait(self, key: bytes, now: int) -> Record | None:
         if self.remote:
-            raise StoreBusy
+            raise WouldBlock
         return self._known(key, now)
 
     async def get(self, key: bytes, now: int) -> Record | None:
@@ -103,46 +103,46 @@ class MemoryStore:
     async def count(self, now: int) -> int | None:
         return await self._do("count", lambda: len(self.records))
 
-    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
+    async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
         def effect() -> bool:
-            if not self._held(key, holder, now):
+            if not self._held(key, owner, now):
                 return False
-            self.locks[key] = (holder, now + seconds)
+            self.locks[key] = (owner, now + seconds)
             return True
 
         return await self._do("lock", effect)
 
-    async def unlock(self, key: bytes, holder: bytes) -> None:
+    async def unlock(self, key: bytes, owner: bytes) -> None:
         def effect() -> None:
-            if self.locks.get(key, (b"", 0))[0] == holder:
+            if self.locks.get(key, (b"", 0))[0] == owner:
                 del self.locks[key]
 
         await self._do("unlock", effect)
 
-    async def replace(self, record: Record, holder: bytes, now: int) -> bool:
+    async def replace(self, record: Record, owner: bytes, now: int) -> bool:
         def effect() -> bool:
-            if self._known(record.key, now) is None or self.locks.get(record.key, (b"", 0))[0] != holder:
+            if self._known(record.key, now) is None or self.locks.get(record.key, (b"", 0))[0] != owner:
                 return False
             self.records[record.key] = record
             return True
 
         return await self._do("replace", effect)
 
-    async def claim(self, key: bytes, expires: int, now: int) -> bool:
+    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
         def effect() -> bool:
             return key not in self.claims and self.claims.setdefault(key, expires) == expires
 
         return await self._do("claim", effect)
 
-    async def bury(self, key: bytes, at: int, expires: int) -> None:
+    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
         await self._do("bury", lambda: self.graves.update({key: max(at, self.graves.get(key, 0))}))
 
-    def peek_buried(self, keys: Sequence[bytes], now: int) -> int:
+    def revoked_before_nowait(self, keys: Sequence[bytes], now: int) -> int:
         if self.remote:
-            raise StoreBusy
+            raise WouldBlock
         return max(self.graves.get(key, 0) for key in keys)
 
-    async def buried(self, keys: Sequence[bytes], now: int) -> int:
+    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
         return await self._do("buried", lambda: max(self.graves.get(key, 0) for key in keys))
 
     async def start(self) -> None: ...
@@ -171,7 +171,7 @@ class MemoryProvider:
         self.now = NOW
         self._made = 0
 
-    def peek_metadata(self) -> ProviderMetadata | None:
+    def metadata_nowait(self) -> ProviderMetadata | None:
         return METADATA if self.known else None
 
     async def _do(self, operation: str, effect: Callable[[], T]) -> T:

@@ -80,4 +80,4 @@ async def listening(bridge: Bridge, party: RelyingParty, limits: Limits | None =
                 yield Edge(server, listener.port, method)
     finally:
         await listener.drain(0)
-    assert server.lanes.streams == 0
+    assert server.admission.streams == 0

@@ -205,7 +205,9 @@ def every(how: str, scenario: Scenario, app: Application | None = None) -> int:
                     outcome = await _struck(world, how, at, work, clock)
                     await trio.testing.wait_all_tasks_blocked()
                     assert trio.lowlevel.current_statistics().tasks_living == base, "a task was left behind"
-                    assert not any(count for _, count in world.server.lanes.gauges()), world.server.lanes.gauges()
+                    assert not any(count for _, count in world.server.admission.gauges()), (
+                        world.server.admission.gauges()
+                    )
                     return outcome
 
                 try:

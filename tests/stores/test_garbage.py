@@ -26,8 +26,8 @@ from extproc.core.session_cookie import read_session
 from extproc.core.session_record import FORMAT, Record, _label, from_record
 from extproc.metrics import Metrics
 from extproc.sessions.factory import open_store
-from extproc.sessions.instrumented import MeasuredStore
-from extproc.sessions.interfaces import SessionStore, StoreBusy
+from extproc.sessions.instrumented import InstrumentedStore
+from extproc.sessions.interfaces import SessionStore, WouldBlock
 from extproc.sessions.redis.client import Client
 from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.settings import RedisSettings
@@ -55,7 +55,7 @@ async def others_go_on(store: SessionStore) -> None:
     assert await store.lock(GOOD, b"me", 30, NOW)
     assert await store.replace(record(GOOD), b"me", NOW)
     await store.unlock(GOOD, b"me")
-    assert await store.buried([GOOD], NOW) == 0
+    assert await store.revoked_before([GOOD], NOW) == 0
     await store.count(NOW)
 
 
@@ -169,14 +169,14 @@ async def test_a_key_of_another_type_is_no_session_and_no_lock_of_others(
         plant("buried", GRAVE)
         if kind == "a text":
             with pytest.raises(StoreUnavailable):
-                await store.buried([GOOD, GRAVE], NOW)
-        await store.bury(GRAVE, NOW, NOW + 1000)
-        assert await store.buried([GOOD, GRAVE], NOW) == NOW
+                await store.revoked_before([GOOD, GRAVE], NOW)
+        await store.revoke_before(GRAVE, NOW, NOW + 1000)
+        assert await store.revoked_before([GOOD, GRAVE], NOW) == NOW
         # whose tags are garbage can sign in again, and be found
         plant("tag", ALICE)
         await store.put(record(GOOD))
         assert await store.tagged(ALICE, NOW) == (record(GOOD),)
-        for what, used in (("lock", store.lock(BAD, b"me", 5, NOW)), ("claim", store.claim(BAD, NOW + 5, NOW))):
+        for what, used in (("lock", store.lock(BAD, b"me", 5, NOW)), ("claim", store.use_once(BAD, NOW + 5, NOW))):
             plant(what, BAD)
             with suppress(StoreUnavailable):
                 assert not await used, "what may be somebody's is not given"
@@ -201,7 +201,7 @@ async def test_a_row_with_a_value_of_another_type_is_none(column: str, tmp_path:
             db.execute(f"UPDATE session SET {column} = {value} WHERE key = ?", (BAD,))
             (kind,) = db.execute(f"SELECT typeof({column}) FROM session WHERE key = ?", (BAD,)).fetchone()
             right = "integer" if column in ("expires", "touched") else "blob"
-            for found in (store.peek(BAD, NOW), await store.get(BAD, NOW)):
+            for found in (store.get_nowait(BAD, NOW), await store.get(BAD, NOW)):
                 assert found is None or (kind == right or (right, kind) == ("blob", "text")), (value, kind)
             if kind != right:
                 await others_go_on_beside(store)
@@ -243,13 +243,13 @@ async def test_a_tombstone_that_is_no_number_is_a_refusal_of_its_own_sessions_al
     store = SQLiteStore(tmp_path / "store")
     db = sqlite3.connect(tmp_path / "store", isolation_level=None)
     try:
-        await store.bury(GRAVE, NOW, NOW + 1000)
+        await store.revoke_before(GRAVE, NOW, NOW + 1000)
         db.execute(f"UPDATE grave SET at = {value}")
-        with pytest.raises(StoreBusy):
-            store.peek_buried([GOOD, GRAVE], NOW)
+        with pytest.raises(WouldBlock):
+            store.revoked_before_nowait([GOOD, GRAVE], NOW)
         with pytest.raises(StoreUnavailable):
-            await store.buried([GOOD, GRAVE], NOW)
-        assert store.peek_buried([GOOD], NOW) == await store.buried([GOOD], NOW) == 0
+            await store.revoked_before([GOOD, GRAVE], NOW)
+        assert store.revoked_before_nowait([GOOD], NOW) == await store.revoked_before([GOOD], NOW) == 0
     finally:
         db.close()
         await store.aclose()
@@ -271,7 +271,7 @@ class Broken:
         async def fails_later(*_: object) -> object:
             raise self._error
 
-        return fails if name.startswith("peek") else fails_later
+        return fails if name.endswith("_nowait") else fails_later
 
 
 @rows("rel_43")
@@ -279,16 +279,16 @@ class Broken:
     "error", [RuntimeError("x"), ValueError("x"), KeyError("x"), ExceptionGroup("x", [TypeError("x")])]
 )
 async def test_whatever_a_store_raises_is_unavailable_and_never_no_session(error: Exception) -> None:
-    store = MeasuredStore(Broken(error), "sqlite", Metrics())  # type: ignore[arg-type]
-    with pytest.raises(StoreBusy):
-        store.peek(GOOD, NOW)
-    with pytest.raises(StoreBusy):
-        store.peek_buried([GOOD], NOW)
+    store = InstrumentedStore(Broken(error), "sqlite", Metrics())  # type: ignore[arg-type]
+    with pytest.raises(WouldBlock):
+        store.get_nowait(GOOD, NOW)
+    with pytest.raises(WouldBlock):
+        store.revoked_before_nowait([GOOD], NOW)
     for work in (
         store.get(GOOD, NOW),
         store.put(record(GOOD)),
         store.tagged(ALICE, NOW),
-        store.buried([GOOD], NOW),
+        store.revoked_before([GOOD], NOW),
         store.count(NOW),
     ):
         with pytest.raises(StoreUnavailable):

@@ -91,7 +91,7 @@ async def test_rel_17_after_a_restart_the_first_request_on_an_idle_connection_is
     [
         (lambda store: store.get(record().key, NOW), b"HMGET", record()),
         (lambda store: store.put(record(b"2")), scripts.WRITE.sha.encode(), None),
-        (lambda store: store.claim(b"attempt", NOW + 60, NOW), scripts.CLAIM.sha.encode(), True),
+        (lambda store: store.use_once(b"attempt", NOW + 60, NOW), scripts.CLAIM.sha.encode(), True),
         (lambda store: store.lock(b"session", b"me", 30, NOW), scripts.LOCK.sha.encode(), True),
         (lambda store: store.end(ALICE, NOW), b"ZRANGE", 1),
     ],
@@ -114,10 +114,12 @@ async def test_rel_17_a_request_whose_connection_dies_under_it_is_sent_once_more
 
 async def test_an_attempt_is_still_the_caller_s_when_the_answer_to_its_claim_was_lost(server):
     async with proxied(server.port) as proxy, opened(proxy) as store, opened(server) as other:
-        await store.claim(b"earlier", NOW + 60, NOW)
+        await store.use_once(b"earlier", NOW + 60, NOW)
         proxy.reset_after(scripts.CLAIM.sha.encode())
-        assert await store.claim(b"attempt", NOW + 60, NOW)
-        assert not await other.claim(b"attempt", NOW + 60, NOW) and not await store.claim(b"attempt", NOW + 60, NOW)
+        assert await store.use_once(b"attempt", NOW + 60, NOW)
+        assert not await other.use_once(b"attempt", NOW + 60, NOW) and not await store.use_once(
+            b"attempt", NOW + 60, NOW
+        )
 
 
 async def test_rel_15_while_it_is_down_all_is_unavailable_and_all_is_there_when_it_is_back(server):
@@ -147,9 +149,9 @@ def everything(store: RedisStore) -> tuple[Callable[[], Awaitable[object]], ...]
         lambda: store.lock(key, b"me", 5, NOW),
         lambda: store.unlock(key, b"me"),
         lambda: store.replace(record(), b"me", NOW),
-        lambda: store.claim(b"attempt", NOW + 500, NOW),
-        lambda: store.bury(key, NOW, NOW + 500),
-        lambda: store.buried([key], NOW),
+        lambda: store.use_once(b"attempt", NOW + 500, NOW),
+        lambda: store.revoke_before(key, NOW, NOW + 500),
+        lambda: store.revoked_before([key], NOW),
     )
 
 

@@ -10,7 +10,7 @@ from rig.rows import rows
 from rig.tokens import ISSUER, METADATA, NOW, Signer, application, id_token_claims, key_set, request
 
 from extproc.core.application import Application
-from extproc.core.decisions import Continue, Lookup, Refresh, Respond
+from extproc.core.decisions import Continue, LoadSession, Refresh, Respond
 from extproc.core.device import Device
 from extproc.core.errors import (
     AccessTokenExpired,
@@ -31,8 +31,8 @@ from extproc.core.session_index import open_entry
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.interfaces import SessionStore
-from extproc.sessions.memory import MemoryTombstones
-from extproc.sessions.rotation import GRACE, MOST, MOST_BYTES, OwnSuccessors, SharedSuccessors
+from extproc.sessions.memory import MemoryRevocations
+from extproc.sessions.rotation import GRACE, MOST, MOST_BYTES, MemoryRotationGrace, SharedRotationGrace
 from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
@@ -64,7 +64,7 @@ class FakeProvider:
         self.looked_up: list[str] = []
         self.userinfo_says: object = {}
 
-    def peek_metadata(self):
+    def metadata_nowait(self):
         return METADATA
 
     async def metadata(self):
@@ -124,7 +124,7 @@ class Gateway:
 
     async def signs_in(self, session: Session = SESSION) -> str:
         """The browser's Cookie header."""
-        cookies = await self.all[0].begin(self.app, request(), session, DEVICE, None)
+        cookies = await self.all[0].create(self.app, request(), session, DEVICE, None)
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in cookies)
 
     async def session(self, cookie: str) -> Session | None:
@@ -268,7 +268,7 @@ async def test_a_navigation_whose_session_ended_so_goes_to_the_login(gateway, pr
     cookie = await gateway.signs_in()
     provider.fault = CodeRefused("invalid_grant")
     page = request(cookie=cookie)
-    answer = await party.perform(page, Lookup())
+    answer = await party.perform(page, LoadSession())
     assert (answer.status, answer.reason) == (303, "login_started")
     assert ("__Host-extproc-session-app", 0) in [(cookie.name, cookie.max_age) for cookie in answer.cookies]
     assert (await gateway.ask(party, cookie, sec_fetch_mode="navigate", sec_fetch_dest="document")).status == 303
@@ -439,7 +439,7 @@ async def test_a_bug_in_a_refresh_signs_nobody_out_and_leaves_no_flight_behind(g
             nursery.start_soon(asks)
         await until(lambda: provider.waiting)
         provider.go.set()
-    assert answers == ["alice"] * 10 and party._refreshing._flights == {}
+    assert answers == ["alice"] * 10 and party._refreshing._in_flight == {}
     provider.fault = None
     gateway.now += 61
     assert subject(await gateway.ask(party, cookie)) == "alice"
@@ -490,8 +490,8 @@ async def test_refr_05_in_cookies_requests_that_still_have_the_old_ones_are_serv
     """0: one, whose tombstones are in its memory."""
     gateway = Gateway(opener, provider)
     stores = [opener() for _ in range(processes)]
-    shared = [CookieSessions(store, SharedSuccessors(store)) for store in stores]
-    parties = [gateway.process(sessions) for sessions in shared or [CookieSessions(MemoryTombstones())]]
+    shared = [CookieSessions(store, SharedRotationGrace(store)) for store in stores]
+    parties = [gateway.process(sessions) for sessions in shared or [CookieSessions(MemoryRevocations())]]
     cookie = await gateway.signs_in()
     answers = []
 
@@ -521,7 +521,7 @@ async def test_refr_05_in_cookies_an_older_generation_neither_renews_nor_ends_an
     gateway = Gateway(opener, provider)
     store = opener()
     party = gateway.process(
-        CookieSessions(store, SharedSuccessors(store)) if shared else CookieSessions(MemoryTombstones())
+        CookieSessions(store, SharedRotationGrace(store)) if shared else CookieSessions(MemoryRevocations())
     )
     old = await gateway.signs_in()
     new = after(old, await gateway.ask(party, old))
@@ -537,7 +537,7 @@ async def test_refr_05_in_cookies_an_older_generation_neither_renews_nor_ends_an
     await gateway.aclose()
 
 
-class Between(SharedSuccessors):
+class Between(SharedRotationGrace):
     """Something happens between the answer of each get() and what its caller does next."""
 
     def __init__(self, store: SessionStore, happens: Callable[[], Awaitable[None]]) -> None:
@@ -560,7 +560,7 @@ async def test_refr_05_in_cookies_a_refresh_elsewhere_that_ends_between_two_ques
         provider.go.set()
         await ended.wait()
 
-    first = gateway.process(CookieSessions(stores[0], SharedSuccessors(stores[0])))
+    first = gateway.process(CookieSessions(stores[0], SharedRotationGrace(stores[0])))
     second = gateway.process(CookieSessions(stores[1], Between(stores[1], the_other_ends)))
     cookie = await gateway.signs_in()
     provider.go = trio.Event()
@@ -582,7 +582,7 @@ async def test_refr_05_in_cookies_a_clock_that_is_set_back_signs_nobody_out(prov
     """The newer generation came at an earlier time."""
     gateway = Gateway(opener, provider)
     store = opener()
-    party = gateway.process(CookieSessions(store, SharedSuccessors(store)))
+    party = gateway.process(CookieSessions(store, SharedRotationGrace(store)))
     old = await gateway.signs_in(replace(SESSION, access_issued=LATER + 60, access_expires=LATER + 61))
     gateway.now = LATER + 200
     new = after(old, await gateway.ask(party, old))
@@ -606,7 +606,7 @@ async def test_in_cookies_a_request_that_changes_nothing_sets_no_session(provide
 
 
 async def test_what_became_of_old_cookies_is_known_for_a_while_and_of_not_too_many():
-    own = OwnSuccessors()
+    own = MemoryRotationGrace()
     for number in range(MOST + 2):
         await own.put(APP, replace(SESSION, id=SessionId.of(number.to_bytes(32, "big"))), NOW)
     newest, oldest = (replace(SESSION, id=SessionId.of(n.to_bytes(32, "big"))) for n in (MOST + 1, 1))
@@ -634,7 +634,7 @@ async def test_a_store_that_is_busy_comes_to_the_same(gateway, provider):
     party = gateway.process()
     cookie = await gateway.signs_in()
     asked = request(cookie=cookie, **gateway.headers)
-    assert subject(await party.perform(asked, Lookup())) == "alice" and provider.grants == ["rt1"]
+    assert subject(await party.perform(asked, LoadSession())) == "alice" and provider.grants == ["rt1"]
 
 
 async def test_no_room_for_a_refresh_is_no_refusal_while_the_tokens_are_not_needed(gateway, provider):

@@ -10,7 +10,7 @@ from rig.rows import rows
 from rig.tokens import ISSUER, RING, application, request
 from rig.webuser import read_set_cookie
 
-from extproc.core.decisions import Lookup
+from extproc.core.decisions import LoadSession
 from extproc.core.device import Device
 from extproc.core.errors import LoginRequired, SessionTooLarge, SignedOutMeanwhile
 from extproc.core.oidc.claims import Claims
@@ -21,7 +21,7 @@ from extproc.core.session_record import MAX_SEALED
 from extproc.relying_party.login import end_surplus
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
-from extproc.sessions.memory import MemoryTombstones
+from extproc.sessions.memory import MemoryRevocations
 from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
@@ -66,14 +66,14 @@ async def sessions(request, opener) -> AsyncIterator:
     made = {
         "in a store": lambda: StoredSessions(opener()),
         "in cookies": lambda: CookieSessions(opener()),
-        "in cookies, tombstones here": lambda: CookieSessions(MemoryTombstones()),
+        "in cookies, tombstones here": lambda: CookieSessions(MemoryRevocations()),
     }[request.param]()
     yield made
     await made.aclose()
 
 
 async def begin(sessions, jar, one: Session, replaces: Session | None = None, app=APP) -> None:
-    jar.take(await sessions.begin(app, jar.request(), one, DEVICE, replaces))
+    jar.take(await sessions.create(app, jar.request(), one, DEVICE, replaces))
 
 
 async def find(sessions, jar: Jar, now: int = NOW, app=APP) -> Session | None:
@@ -102,7 +102,7 @@ async def test_flow_24_a_login_takes_the_place_of_the_session_before_and_ends_it
 @rows("logo_23")
 async def test_what_ended_is_over_for_every_copy_of_its_cookies_and_a_late_set_cookie_revives_nothing(sessions, jar):
     await begin(sessions, jar, session())
-    late = sessions.used(APP, jar.request(), session(), NOW + 60)
+    late = sessions.touch_cookies(APP, jar.request(), session(), NOW + 60)
     copy = Jar()
     copy.held = dict(jar.held)
     await sessions.end(session(), NOW + 30)
@@ -115,13 +115,13 @@ async def test_what_ended_is_over_also_when_a_clock_that_was_an_hour_ahead_is_se
     short = session(expires=NOW + 600)
     await begin(sessions, jar, short)
     await sessions.end(short, NOW + 30)
-    await sessions.claim(b"what is past its end is swept", NOW + 5400, NOW + 3630)
+    await sessions.use_once(b"what is past its end is swept", NOW + 5400, NOW + 3630)
     assert await find(sessions, jar, NOW + 60) is None
 
 
 async def test_last_use_is_written_down(sessions, jar):
     await begin(sessions, jar, session())
-    jar.take(sessions.used(APP, jar.request(), session(), NOW + 60))
+    jar.take(sessions.touch_cookies(APP, jar.request(), session(), NOW + 60))
     await sessions.touch(APP, session(), NOW + 60)
     assert await find(sessions, jar, NOW + 60) == session(touched=NOW + 60)
 
@@ -158,7 +158,7 @@ async def test_a_login_that_the_provider_ended_before_it_was_kept_is_no_session(
 async def test_what_anybody_may_ask_for_leaves_no_mark(sessions, jar):
     """A frame may name any sid: in cookies it ends nothing, in a store what is there, and a login goes on afterwards."""
     await begin(sessions, jar, session(b"1"))
-    count = await sessions.end_known(sid_tags(RING, ISSUER, "at the provider"), NOW)
+    count = await sessions.end_stored(sid_tags(RING, ISSUER, "at the provider"), NOW)
     assert (await find(sessions, jar) is None) == (count == 1) and count in (1, None)
     await begin(sessions, jar, session(b"2"))
     assert await find(sessions, jar) is not None
@@ -174,7 +174,7 @@ async def test_the_sessions_of_a_user_are_listed_once_each_and_end_one_by_one(se
         return
     keys = [SessionId.of(name * 32).key for name in (b"1", b"2")]
     assert sorted(record.key for record in found) == sorted(keys)
-    await sessions.end_keys(keys[:1])
+    await sessions.delete_many(keys[:1])
     assert await find(sessions, jar) is None
     assert [record.key for record in await sessions.tagged(subject_tags(turned, ISSUER, "alice"), NOW)] == keys[1:]
 
@@ -199,9 +199,9 @@ async def test_more_sessions_than_a_user_may_have_end_the_oldest(opener):
 
 
 async def test_what_was_done_is_marked_for_as_long_as_it_could_be_asked_again(sessions):
-    assert not await sessions.buried((b"k" * 32,), NOW)
-    await sessions.bury(b"k" * 32, NOW, NOW + 60)
-    assert await sessions.buried((b"k" * 32,), NOW + 59)
+    assert not await sessions.revoked_before((b"k" * 32,), NOW)
+    await sessions.revoke_before(b"k" * 32, NOW, NOW + 60)
+    assert await sessions.revoked_before((b"k" * 32,), NOW + 59)
 
 
 @rows("cook_19")
@@ -222,13 +222,13 @@ async def test_one_that_is_too_large_is_refused_and_the_one_before_stays(session
 
 
 async def test_a_login_is_used_once(sessions):
-    assert [await sessions.claim(b"attempt", NOW + 1800, NOW) for _ in range(2)] == [True, False]
+    assert [await sessions.use_once(b"attempt", NOW + 1800, NOW) for _ in range(2)] == [True, False]
 
 
 @pytest.mark.parametrize("kind", [StoredSessions, CookieSessions])
 async def test_rel_36_any_process_goes_on_with_what_another_began(kind, opener, jar):
     one, two, three = (kind(opener()) for _ in range(3))
-    assert await one.claim(b"attempt", NOW + 1800, NOW) and not await two.claim(b"attempt", NOW + 1800, NOW)
+    assert await one.use_once(b"attempt", NOW + 1800, NOW) and not await two.use_once(b"attempt", NOW + 1800, NOW)
     await begin(one, jar, session())
     assert await find(two, jar) == session()
     await three.end(session(), NOW)
@@ -247,7 +247,7 @@ async def test_cook_17_a_session_in_use_lives_on_and_is_written_down_at_most_onc
         script = jar.request(sec_fetch_mode="cors", sec_fetch_dest="empty")
         try:
             decision = party.decide(script)
-            if isinstance(decision, Lookup):
+            if isinstance(decision, LoadSession):
                 decision = await party.perform(script, decision)
         except LoginRequired:
             return "nobody"
@@ -274,7 +274,7 @@ async def use(sessions, app, jar: Jar, now: int) -> None:
     """A request that goes on, with what follows its answer."""
     party, asked = RelyingParty({"app": app}, {}, sessions, lambda: now), jar.request()
     decision = party.decide(asked)
-    if isinstance(decision, Lookup):
+    if isinstance(decision, LoadSession):
         decision = await party.perform(asked, decision)
     jar.take(cookie for cookie in decision.set_cookies if "assertion" not in cookie.name)
     if decision.touch is not None:
@@ -326,7 +326,7 @@ async def test_a_session_that_is_sealed_anew_while_its_user_s_sessions_are_ended
     path = tmp_path / "sessions.sqlite3"
     sessions, other = StoredSessions(Interrupted(path)), StoredSessions(SQLiteStore(path))
     await begin(other, jar, session(), app=BEFORE)
-    assert await sessions.end_known(subject_tags(BETWEEN.ring, ISSUER, "alice"), NOW) == 1
+    assert await sessions.end_stored(subject_tags(BETWEEN.ring, ISSUER, "alice"), NOW) == 1
     assert await find(other, jar, NOW, BETWEEN) is None
     for each in (sessions, other):
         await each.aclose()
@@ -350,7 +350,7 @@ async def test_the_index_of_a_record_opens_without_its_cookie_and_the_rest_does_
 
 
 async def test_switching_from_cookies_to_a_store_leaves_no_cookie_behind(opener, jar):
-    cookies, stored = CookieSessions(MemoryTombstones()), StoredSessions(opener())
+    cookies, stored = CookieSessions(MemoryRevocations()), StoredSessions(opener())
     noise = "".join(chr(33 + n * n * n % 89) for n in range(8000)).replace('"', "x").replace("\\", "y")
     await begin(cookies, jar, session(access_token=noise[::3] + noise[::-1]))
     assert await find(stored, jar) is None
@@ -363,9 +363,9 @@ async def test_switching_from_cookies_to_a_store_leaves_no_cookie_behind(opener,
 
 
 async def test_tombstones_in_memory_are_bounded_and_the_oldest_goes_first():
-    marks = MemoryTombstones(most=3)
+    marks = MemoryRevocations(most=3)
     for number in range(4):
-        assert await marks.claim(b"%d" % number, NOW + 60, NOW)
-        await marks.bury(b"%d" % number, NOW, NOW + 60)
-    assert await marks.claim(b"0", NOW + 60, NOW) and not await marks.claim(b"3", NOW + 60, NOW)
-    assert [marks.peek_buried([b"%d" % number], NOW) for number in range(4)] == [0, NOW, NOW, NOW]
+        assert await marks.use_once(b"%d" % number, NOW + 60, NOW)
+        await marks.revoke_before(b"%d" % number, NOW, NOW + 60)
+    assert await marks.use_once(b"0", NOW + 60, NOW) and not await marks.use_once(b"3", NOW + 60, NOW)
+    assert [marks.revoked_before_nowait([b"%d" % number], NOW) for number in range(4)] == [0, NOW, NOW, NOW]

@@ -16,7 +16,7 @@ from rig.tokens import NOW, application
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session import SessionId
 from extproc.core.session_record import Record, from_record
-from extproc.sessions.interfaces import StoreBusy
+from extproc.sessions.interfaces import WouldBlock
 from extproc.sessions.sqlite.schema import SCHEMA, TABLES
 from extproc.sessions.sqlite.store import LATE, SQLiteStore
 from extproc.sessions.sqlite.writer import Writer
@@ -42,19 +42,19 @@ async def test_what_is_past_its_end_is_swept_and_what_is_over_for_good_two_hours
     clock = [5.0]
     store = SQLiteStore(path, clock=lambda: clock[0])
     await store.put(record())
-    assert store.peek(record().key, NOW + 100) is None and await store.get(record().key, NOW + 100) is None
-    await store.bury(b"a", NOW, NOW + 100)
+    assert store.get_nowait(record().key, NOW + 100) is None and await store.get(record().key, NOW + 100) is None
+    await store.revoke_before(b"a", NOW, NOW + 100)
     await store.lock(b"a", b"me", 100, NOW)
-    await store.claim(b"a", NOW + 100, NOW)
+    await store.use_once(b"a", NOW + 100, NOW)
     clock[0] += 100
-    await store.claim(b"b", NOW + 500, NOW + 200)
-    assert await store.claim(b"a", NOW + 100, NOW) is False, "a clock that was ahead is set back"
-    assert await store.buried([b"a"], NOW) == NOW
+    await store.use_once(b"b", NOW + 500, NOW + 200)
+    assert await store.use_once(b"a", NOW + 100, NOW) is False, "a clock that was ahead is set back"
+    assert await store.revoked_before([b"a"], NOW) == NOW
     assert _rows(path) == {"session": 0, "grave": 1, "lock": 0, "attempt": 2, "tag": 0}
-    await store.claim(b"c", NOW + 100 + 2 * LATE, NOW + 100 + LATE)
+    await store.use_once(b"c", NOW + 100 + 2 * LATE, NOW + 100 + LATE)
     assert _rows(path) == {"session": 0, "grave": 0, "lock": 0, "attempt": 2, "tag": 0}
     await store.put(record())
-    await store.claim(b"d", NOW + 100 + 2 * LATE, NOW + 100)  # the sweep before this one is in the future now
+    await store.use_once(b"d", NOW + 100 + 2 * LATE, NOW + 100)  # the sweep before this one is in the future now
     assert _rows(path)["session"] == 0
     await store.aclose()
 
@@ -96,7 +96,7 @@ async def test_it_survives_a_restart_and_is_this_user_s_alone(path):
     await first.put(record())
     await first.aclose()
     second = SQLiteStore(path)
-    assert second.peek(record().key, NOW) == record()
+    assert second.get_nowait(record().key, NOW) == record()
     await second.aclose()
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
@@ -135,11 +135,11 @@ async def test_reads_go_on_while_another_process_writes_and_writes_that_cannot_a
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     try:
-        assert store.peek(record().key, NOW) == record()
+        assert store.get_nowait(record().key, NOW) == record()
         with pytest.raises(StoreUnavailable):
             await store.put(record(b"other"))
         with pytest.raises(StoreUnavailable):
-            await store.claim(b"a", NOW + 60, NOW)
+            await store.use_once(b"a", NOW + 60, NOW)
     finally:
         blocker.close()
     await store.put(record(b"other"))  # and it recovers
@@ -151,8 +151,8 @@ async def test_a_locked_database_is_busy_and_never_no_session(store, path):
     blocker.execute("PRAGMA locking_mode = EXCLUSIVE")
     store._peeked.execute("PRAGMA wal_checkpoint")
     store._peeked.close()  # what a reader meets when its file went away under it
-    with pytest.raises(StoreBusy):
-        store.peek(record().key, NOW)
+    with pytest.raises(WouldBlock):
+        store.get_nowait(record().key, NOW)
     blocker.close()
     store._peeked = sqlite3.connect(path)
 
@@ -257,12 +257,12 @@ async def test_a_file_of_the_first_schema_is_brought_to_today_s_with_its_session
     from_dump(path)
     store = SQLiteStore(path)
     session_id = SessionId.of(b"s" * 32)
-    found = store.peek(session_id.key, NOW)
+    found = store.get_nowait(session_id.key, NOW)
     session = from_record(application(), session_id, found)
     assert (session.subject, session.claims.get("groups"), session.refresh_token) == ("alice", ["dev"], "rt")
     assert (session.sid, session.auth_time, session.acr, session.touched) == ("sid-1", NOW - 5, "loa1", NOW + 120)
     assert (found.index, found.tags) == (b"", ()) and (await store.page(None, 10, NOW)).records == (found,)
-    assert not await store.claim(b"attempt", NOW + 1800, NOW)
+    assert not await store.use_once(b"attempt", NOW + 1800, NOW)
     await store.aclose()
 
 
@@ -288,7 +288,7 @@ async def test_a_process_of_the_version_before_goes_on_writing_while_another_mig
     row = (b"k" * 32, b"sealed", NOW + 100, NOW)
     before.execute("INSERT OR REPLACE INTO session (key, sealed, expires, touched) VALUES (?, ?, ?, ?)", row)
     before.close()
-    assert store.peek(b"k" * 32, NOW) == Record(*row)
+    assert store.get_nowait(b"k" * 32, NOW) == Record(*row)
     await store.aclose()
 
 
@@ -302,7 +302,7 @@ async def test_many_processes_may_start_at_once_on_an_old_file(path):
     async with trio.open_nursery() as nursery:
         for _ in range(8):
             nursery.start_soon(trio.to_thread.run_sync, start)
-    assert all(store.peek(SessionId.of(b"s" * 32).key, NOW) is not None for store in opened)
+    assert all(store.get_nowait(SessionId.of(b"s" * 32).key, NOW) is not None for store in opened)
     for store in opened:
         await store.aclose()
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import SessionStore, StoreBusy
+from extproc.sessions.interfaces import SessionStore, WouldBlock
 
 # Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an hour ahead
 NOW = int(time.time()) + 3600
@@ -23,8 +23,8 @@ def record(key=b"1", sealed=b"sealed", expires=NOW + 1000, touched=NOW, index=b"
 async def look(store: SessionStore, key: bytes, now: int = NOW) -> Record | None:
     """What both ways of reading say; a remote store is always busy for the one that does not wait."""
     got = await store.get(key, now)
-    with contextlib.suppress(StoreBusy):
-        assert store.peek(key, now) == got
+    with contextlib.suppress(WouldBlock):
+        assert store.get_nowait(key, now) == got
     return got
 
 
@@ -133,8 +133,8 @@ async def test_an_empty_store_has_an_empty_page(store):
 async def test_a_lock_has_one_holder_among_all_processes(store, other):
     won = []
 
-    async def take(by: SessionStore, holder: bytes) -> None:
-        won.append(await by.lock(b"session", holder, 30, NOW))
+    async def take(by: SessionStore, owner: bytes) -> None:
+        won.append(await by.lock(b"session", owner, 30, NOW))
 
     async with trio.open_nursery() as nursery:
         for number in range(20):
@@ -199,31 +199,32 @@ async def test_what_ended_during_a_refresh_is_never_brought_back(store, other, h
 async def test_an_attempt_is_claimed_by_exactly_one_of_many(store, other):
     won = []
 
-    async def claim(by: SessionStore) -> None:
-        won.append(await by.claim(b"attempt", NOW + 1000, NOW))
+    async def use_once(by: SessionStore) -> None:
+        won.append(await by.use_once(b"attempt", NOW + 1000, NOW))
 
     async with trio.open_nursery() as nursery:
         for _ in range(10):
-            nursery.start_soon(claim, store)
-            nursery.start_soon(claim, other)
+            nursery.start_soon(use_once, store)
+            nursery.start_soon(use_once, other)
     assert sorted(won) == [False] * 19 + [True]
 
 
-async def buried(store: SessionStore, *what: bytes, now: int = NOW) -> int:
-    at = await store.buried(what, now)
-    with contextlib.suppress(StoreBusy):
-        assert store.peek_buried(what, now) == at
+async def revoked_before(store: SessionStore, *what: bytes, now: int = NOW) -> int:
+    at = await store.revoked_before(what, now)
+    with contextlib.suppress(WouldBlock):
+        assert store.revoked_before_nowait(what, now) == at
     return at
 
 
 async def test_a_tombstone_says_when_and_never_moves_back(store, other):
-    assert await buried(store, b"session") == 0
-    await store.bury(b"session", NOW, NOW + 1000)
-    await store.bury(b"session", NOW - 50, NOW + 500)
-    await other.bury(b"user", NOW - 10, NOW + 1000)
-    assert await buried(other, b"session") == NOW and await buried(store, b"user") == NOW - 10
-    assert await buried(store, b"user", b"session", b"neither") == NOW
-    assert await buried(store, b"neither") == 0
+    assert await revoked_before(store, b"session") == 0
+    await store.revoke_before(b"session", NOW, NOW + 1000)
+    await store.revoke_before(b"session", NOW - 50, NOW + 500)
+    await other.revoke_before(b"user", NOW - 10, NOW + 1000)
+    assert await revoked_before(other, b"session") == NOW and await revoked_before(store, b"user") == NOW - 10
+    assert await revoked_before(store, b"user", b"session", b"neither") == NOW
+    assert await revoked_before(store, b"neither") == 0
     assert (
-        await buried(store, b"session", now=NOW + 600) == NOW and await buried(store, b"session", now=NOW + 1000) == 0
+        await revoked_before(store, b"session", now=NOW + 600) == NOW
+        and await revoked_before(store, b"session", now=NOW + 1000) == 0
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from extproc.core.encoding import b64encode
-from extproc.core.errors import InvalidIDToken, InvalidUserInfo, OIDCError, SubjectMismatch
+from extproc.core.errors import InvalidIDToken, InvalidUserInfo, Refusal, SubjectMismatch
 from extproc.core.oidc.claims import Claims, number, parse_object
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.jose import KeySet, SignedToken
@@ -166,7 +166,7 @@ def _read_userinfo(client: Client, userinfo: UserInfo, keys: KeySet) -> Mapping[
             return parse_object(userinfo.body)
         token = SignedToken.parse(userinfo.body.decode("ascii"), client.id_token_signed_response_alg)
         claims = token.verified(keys)
-    except OIDCError as error:
+    except Refusal as error:
         raise InvalidUserInfo(f"signed UserInfo: {error.detail}") from None
     except ValueError as error:
         raise InvalidUserInfo(f"UserInfo is {error}") from None

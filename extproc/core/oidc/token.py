@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from extproc.core.errors import ClientRefused, CodeRefused, InvalidTokenResponse, OIDCError
+from extproc.core.errors import ClientRefused, CodeRefused, InvalidTokenResponse, Refusal
 from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.oidc.claims import number, parse_object
 from extproc.core.oidc.client import Client, FormRequest
@@ -89,7 +89,7 @@ def revocation(client: Client, token: str, hint: str) -> FormRequest:
     return client.authenticated((("token", token), ("token_type_hint", hint)))
 
 
-def token_error(body: bytes) -> OIDCError:
+def token_error(body: bytes) -> Refusal:
     """What a 4xx of the token endpoint means (RFC 6749 section 5.2)."""
     try:
         error = parse_object(body).get("error")

@@ -25,7 +25,7 @@ import trio
 from extproc.concurrency import Together
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import Page, StoreBusy
+from extproc.sessions.interfaces import Page, WouldBlock
 from extproc.sessions.redis import scripts
 from extproc.sessions.redis.client import Client, Script
 from extproc.sessions.redis.connection import Limits, Reply
@@ -72,8 +72,8 @@ class RedisStore:
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 
-    def peek(self, key: bytes, now: int) -> Record | None:
-        raise StoreBusy
+    def get_nowait(self, key: bytes, now: int) -> Record | None:
+        raise WouldBlock
 
     async def get(self, key: bytes, now: int) -> Record | None:
         return await self._read(now, key)
@@ -86,11 +86,11 @@ class RedisStore:
         if replaces is not None:  # after: a login that fails in between has cost nobody a session
             await self._delete(replaces, until)
 
-    async def replace(self, record: Record, holder: bytes, now: int) -> bool:
+    async def replace(self, record: Record, owner: bytes, now: int) -> bool:
         until = await self._client.begin()
         await self._tag(record, REPLACED, until)
         keys = (self._key(b"session", record.key), self._key(b"lock", record.key))
-        return await self._script(scripts.REPLACE, keys, holder, *_values(record), until=until) == 1
+        return await self._script(scripts.REPLACE, keys, owner, *_values(record), until=until) == 1
 
     async def touch(self, key: bytes, now: int) -> None:
         await self._client.script(scripts.TOUCH, (self._key(b"session", key),), now)
@@ -121,23 +121,23 @@ class RedisStore:
     async def count(self, now: int) -> int | None:
         return None  # only a walk through all keys would tell
 
-    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
-        return await self._client.script(scripts.LOCK, (self._key(b"lock", key),), holder, seconds * 1000) == 1
+    async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
+        return await self._client.script(scripts.LOCK, (self._key(b"lock", key),), owner, seconds * 1000) == 1
 
-    async def unlock(self, key: bytes, holder: bytes) -> None:
-        await self._client.script(scripts.UNLOCK, (self._key(b"lock", key),), holder)
+    async def unlock(self, key: bytes, owner: bytes) -> None:
+        await self._client.script(scripts.UNLOCK, (self._key(b"lock", key),), owner)
 
-    async def claim(self, key: bytes, expires: int, now: int) -> bool:
+    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
         mine = secrets.token_bytes(16)
         return await self._script(scripts.CLAIM, (self._key(b"claim", key),), mine, expires) == 1
 
-    async def bury(self, key: bytes, at: int, expires: int) -> None:
+    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
         await self._script(scripts.BURY, (self._key(b"buried", key),), at, expires)
 
-    def peek_buried(self, keys: Sequence[bytes], now: int) -> int:
-        raise StoreBusy
+    def revoked_before_nowait(self, keys: Sequence[bytes], now: int) -> int:
+        raise WouldBlock
 
-    async def buried(self, keys: Sequence[bytes], now: int) -> int:
+    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
         async def one(key: bytes) -> int:
             where = self._key(b"buried", key)
             found = await self._client.command(where, b"GET", where)

@@ -1,6 +1,6 @@
 """SQLite: the embedded store. One file, WAL, several processes of one machine; it survives a restart.
 
-Reads of the inline lane use a connection of their own on the event loop that never waits: a locked database is StoreBusy, and
+Reads of the inline lane use a connection of their own on the event loop that never waits: a locked database is WouldBlock, and
 the request goes to the held lane. Everything else runs in a worker thread, under a deadline: reads one at a time on a connection
 of their own, changes as the writer commits them.
 
@@ -20,7 +20,7 @@ import trio
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session_index import TAG_BYTES
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import Page, StoreBusy
+from extproc.sessions.interfaces import Page, WouldBlock
 from extproc.sessions.sqlite.schema import TABLES, migrate
 from extproc.sessions.sqlite.writer import Writer
 
@@ -75,11 +75,11 @@ class SQLiteStore:
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 
-    def peek(self, key: bytes, now: int) -> Record | None:
+    def get_nowait(self, key: bytes, now: int) -> Record | None:
         try:
             return _one(self._peeked, key, now)
         except sqlite3.Error as error:
-            raise StoreBusy from error
+            raise WouldBlock from error
 
     async def get(self, key: bytes, now: int) -> Record | None:
         return await self._ask(lambda db: _one(db, key, now))
@@ -124,21 +124,21 @@ class SQLiteStore:
 
     # -- one holder at a time ---------------------------------------------------------------------------------------
 
-    async def lock(self, key: bytes, holder: bytes, seconds: int, now: int) -> bool:
+    async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
         def write(db: sqlite3.Connection) -> bool:
             at = int(self._clock())
-            return db.execute(_LOCK, (key, holder, at + seconds, at, at + LONGEST_LOCK)).rowcount == 1
+            return db.execute(_LOCK, (key, owner, at + seconds, at, at + LONGEST_LOCK)).rowcount == 1
 
         return await self._writer.run(write)
 
-    async def unlock(self, key: bytes, holder: bytes) -> None:
-        await self._writer.run(lambda db: db.execute("DELETE FROM lock WHERE key = ? AND holder = ?", (key, holder)))
+    async def unlock(self, key: bytes, owner: bytes) -> None:
+        await self._writer.run(lambda db: db.execute("DELETE FROM lock WHERE key = ? AND holder = ?", (key, owner)))
 
-    async def replace(self, record: Record, holder: bytes, now: int) -> bool:
+    async def replace(self, record: Record, owner: bytes, now: int) -> bool:
         values = (record.sealed, record.expires, record.touched, record.index, _joined(record), record.key, now)
 
         def write(db: sqlite3.Connection) -> bool:
-            written = db.execute(_REPLACE, (*values, holder, int(self._clock()))).rowcount == 1
+            written = db.execute(_REPLACE, (*values, owner, int(self._clock()))).rowcount == 1
             if written:
                 _tag(db, record)
             return written
@@ -147,7 +147,7 @@ class SQLiteStore:
 
     # -- what happens once, what is over ----------------------------------------------------------------------------
 
-    async def claim(self, key: bytes, expires: int, now: int) -> bool:
+    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
         def write(db: sqlite3.Connection) -> bool:
             self._sweep(db, now)
             db.execute("DELETE FROM attempt WHERE key = ? AND expires <= ?", (key, now))
@@ -156,16 +156,16 @@ class SQLiteStore:
 
         return await self._writer.run(write)
 
-    async def bury(self, key: bytes, at: int, expires: int) -> None:
+    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
         await self._writer.run(lambda db: db.execute(_BURY, (key, at, expires)))
 
-    def peek_buried(self, keys: Sequence[bytes], now: int) -> int:
+    def revoked_before_nowait(self, keys: Sequence[bytes], now: int) -> int:
         try:
             return _latest_burial(self._peeked, keys, now)
         except sqlite3.Error as error:
-            raise StoreBusy from error
+            raise WouldBlock from error
 
-    async def buried(self, keys: Sequence[bytes], now: int) -> int:
+    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
         return await self._ask(lambda db: _latest_burial(db, keys, now))
 
     @property
