@@ -1,4 +1,4 @@
-"""Fixtures that every test may ask for. Imported for tests/oidc as well, which has to start at once: so what is slow to import is imported late."""
+"""Fixtures that every test may ask for. Imported for tests/unit/core as well, which has to start at once: so what is slow to import is imported late."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from rig.keycloak import Keycloak
-    from rig.redis import Servers
+    from harness.keycloak import Keycloak
+    from harness.redis import Servers
     from xdist.scheduler import LoadScopeScheduling
 
-LONGEST = "tests/real", "tests/stateful", "tests/e2e", "tests/hostile"
+LONGEST = "tests/interop", "tests/stateful", "tests/e2e", "tests/attack"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadScopeScheduling":
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
-        """A file's tests stay together, for the stacks that they share; so do all of tests/real, for one Keycloak and one engine."""
+        """A file's tests stay together, for the stacks that they share; so do all of tests/interop, for one Keycloak and one engine."""
 
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/real" if nodeid.startswith("tests/real/") else nodeid.split("::", 1)[0]
+            return "tests/interop" if nodeid.startswith("tests/interop/") else nodeid.split("::", 1)[0]
 
     config.option.loadscopereorder = False  # it would put the files with many small tests first
     return ByFile(config, log)
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def keycloak(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Keycloak]":
     """A real Keycloak, started once; each Stack with it has its gateway port."""
-    from rig.keycloak import Keycloak
+    from harness.keycloak import Keycloak
 
     with Keycloak(tmp_path_factory.mktemp("keycloak")) as running:
         yield running
@@ -48,7 +48,7 @@ def keycloak(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Keycloak]":
 @pytest.fixture(scope="session")
 def redis_servers(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Servers]":
     """Real Redis and Valkey servers that tests share: nothing that a test does to them may stay."""
-    from rig.redis import Servers
+    from harness.redis import Servers
 
     servers = Servers(tmp_path_factory.mktemp("redis"))
     yield servers

@@ -4,7 +4,7 @@ import sys
 import time
 
 import httpx
-from rig.webuser import WebUser
+from harness.browser import WebUser
 
 TARGET = "/private?a=1&b=%2F"
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from rig.liar import Liar
-from rig.rows import rows
-from rig.stack import Stack
-from rig.tokens import ENTROPY_BYTES, application, client, request
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.rows import rows
+from harness.tokens import ENTROPY_BYTES, application, client, request
 
 from extproc.core.oidc.claims import Claims
 from extproc.core.sealing import KeyRing

@@ -6,9 +6,9 @@ import stat
 
 import grpc
 import pytest
-from rig.certificates import Authority
-from rig.liar import Liar
-from rig.stack import Stack
+from harness.certificates import Authority
+from harness.fake_provider import Liar
+from harness.gateway import Stack
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, SERVICE

@@ -13,12 +13,12 @@ import httpx
 import pytest
 import trio
 import yaml
-from rig.liar import Liar
-from rig.ports import free_port
-from rig.processes import Process, wait_until
-from rig.rows import rows
-from rig.stack import ROOT, Stack
-from rig.webuser import WebUser
+from harness.browser import WebUser
+from harness.fake_provider import Liar
+from harness.gateway import ROOT, Stack
+from harness.ports import free_port
+from harness.processes import Process, wait_until
+from harness.rows import rows
 
 
 def to_callback(stack: Stack, user: WebUser, path: str = "/private") -> str:

@@ -10,13 +10,13 @@ from typing import Any
 
 import httpx
 import pytest
-from rig.envoy import oldest
-from rig.liar import Liar
-from rig.processes import wait_until
-from rig.rows import rows
-from rig.stack import Stack
-from rig.tokens import Signer, public
-from rig.webuser import WebUser
+from harness.browser import WebUser
+from harness.envoy import oldest
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.processes import wait_until
+from harness.rows import rows
+from harness.tokens import Signer, public
 
 from extproc.core.assertion import AssertionProfile, key_id, mint
 from extproc.core.encoding import b64decode

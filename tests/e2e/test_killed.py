@@ -1,7 +1,7 @@
 """kill -9 of each part at each step of a login, while others go on: what is lost is what was in hand, and a retry works.
 
 Steps that other tests have: a processor alone before the callback and in the exchange (test_held.py), Envoy in UserInfo
-(hostile/test_gateway.py), Redis before the callback (test_redis.py), workers under load without a login (test_workers.py).
+(attack/test_gateway.py), Redis before the callback (test_redis.py), workers under load without a login (test_workers.py).
 """
 
 import html
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from rig.liar import Liar
-from rig.paced import MOST, Paced
-from rig.processes import wait_until
-from rig.redis import RedisServer
-from rig.stack import Stack
-from rig.webuser import WebUser
+from harness.browser import WebUser
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.paced_load import MOST, Paced
+from harness.processes import wait_until
+from harness.redis import RedisServer
 
 RATE, ENOUGH = 100, 20  # requests a second, of those who are signed in; answers in a row
 LISTED = {  # victim: steps

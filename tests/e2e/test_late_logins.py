@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
-from rig.liar import Liar
-from rig.processes import wait_until
-from rig.stack import Stack
-from rig.webuser import NAVIGATION_ACCEPT, WebUser
+from harness.browser import NAVIGATION_ACCEPT, WebUser
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.processes import wait_until
 
 STORES = ["sqlite", "cookie", "cookie, marks in memory", "redis"]
 TABS = 8

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from rig.liar import Liar
-from rig.processes import wait_until
-from rig.stack import Stack
-from rig.webuser import WebUser
+from harness.browser import WebUser
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.processes import wait_until
 
 
 def to_callback(stack: Stack, user: WebUser, path: str) -> str:

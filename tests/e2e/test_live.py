@@ -12,11 +12,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from rig.liar import Liar
-from rig.live import METHOD, Ticking, call, events, websocket
-from rig.processes import wait_until
-from rig.stack import Stack
-from rig.webuser import WebUser
+from harness.browser import WebUser
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.live import METHOD, Ticking, call, events, websocket
+from harness.processes import wait_until
 
 from extproc.admin.sessions import HEADER
 from extproc.contract import STREAM_DURATION

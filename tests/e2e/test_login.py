@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-from rig.liar import Liar
-from rig.processes import wait_until
-from rig.rows import rows
-from rig.stack import Stack
-from rig.tokens import Signer, public
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.processes import wait_until
+from harness.rows import rows
+from harness.tokens import Signer, public
 
 from extproc.core.sealing import KeyRing
 from extproc.core.session_index import open_entry

@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
-from rig.liar import Liar
-from rig.processes import wait_until
-from rig.rows import rows
-from rig.stack import Stack
-from rig.tokens import Signer, public
-from rig.webuser import WebUser
+from harness.browser import WebUser
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.processes import wait_until
+from harness.rows import rows
+from harness.tokens import Signer, public
 
 from extproc.core.oidc.logout_token import EVENT
 from extproc.core.provider_logout import MAX_BODY

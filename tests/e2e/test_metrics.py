@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.processes import wait_until
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
-from rig.liar import Liar
-from rig.processes import wait_until
-from rig.stack import Stack
 
 from extproc.metrics.catalogue import CATALOGUE, REFRESHES, RELOADS, WORKERS, WORKERS_WANTED
 

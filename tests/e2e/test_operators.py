@@ -6,8 +6,8 @@ import sys
 
 import httpx
 import pytest
-from rig.liar import Liar
-from rig.stack import ROOT, Stack
+from harness.fake_provider import Liar
+from harness.gateway import ROOT, Stack
 
 from extproc.admin.sessions import HEADER
 

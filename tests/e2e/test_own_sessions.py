@@ -6,11 +6,11 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
-from rig.kept import Kept
-from rig.liar import Liar
-from rig.rows import rows
-from rig.stack import Stack
-from rig.webuser import WebUser, forms
+from harness.browser import WebUser, forms
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.rows import rows
+from harness.stored_sessions import Kept
 
 NUMBERS = itertools.count(1)
 HOME = "/oauth2/sessions"

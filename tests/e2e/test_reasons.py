@@ -19,14 +19,14 @@ from urllib.parse import urlencode, urljoin
 import grpc
 import httpx
 import pytest
-from rig.kept import Kept
-from rig.liar import Liar
-from rig.ports import free_port
-from rig.processes import wait_until
-from rig.providers import SECRET
-from rig.stack import Stack
-from rig.tokens import Signer, public
-from rig.webuser import Cookie, WebUser
+from harness.browser import Cookie, WebUser
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.ports import free_port
+from harness.processes import wait_until
+from harness.providers import SECRET
+from harness.stored_sessions import Kept
+from harness.tokens import Signer, public
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, SERVICE
@@ -522,7 +522,7 @@ def _(stack, user, code):
 # -- at the gRPC interface: Envoy lets no such thing through, or cannot be made to do it -------------------------------
 
 GRPC = {"misdirected_request", "unexpected_message", "body_missing"}
-# internal_error needs a bug: tests/test_server.py; overtaken needs two callbacks at once, more than are let in here: tests/e2e/test_late_logins.py
+# internal_error needs a bug: tests/unit/ext_proc/test_servicer.py; overtaken needs two callbacks at once, more than are let in here: tests/e2e/test_late_logins.py
 ELSEWHERE = {"internal_error", "overtaken"}
 
 

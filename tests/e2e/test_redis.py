@@ -13,14 +13,14 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from rig.liar import Liar
-from rig.paced import Paced
-from rig.ports import free_port
-from rig.processes import Process, wait_until
-from rig.redis import Cluster, RedisServer, Replicated
-from rig.rows import rows
-from rig.stack import ROOT, Stack
-from rig.webuser import WebUser
+from harness.browser import WebUser
+from harness.fake_provider import Liar
+from harness.gateway import ROOT, Stack
+from harness.paced_load import Paced
+from harness.ports import free_port
+from harness.processes import Process, wait_until
+from harness.redis import Cluster, RedisServer, Replicated
+from harness.rows import rows
 
 
 def kept_in(server: RedisServer, **more: object) -> dict[str, object]:

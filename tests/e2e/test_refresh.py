@@ -13,14 +13,14 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from rig.kept import Kept
-from rig.liar import Liar
-from rig.ports import free_port, free_ports
-from rig.processes import Process, wait_until
-from rig.redis import RedisServer
-from rig.rows import rows
-from rig.stack import ROOT, Stack
-from rig.webuser import WebUser
+from harness.browser import WebUser
+from harness.fake_provider import Liar
+from harness.gateway import ROOT, Stack
+from harness.ports import free_port, free_ports
+from harness.processes import Process, wait_until
+from harness.redis import RedisServer
+from harness.rows import rows
+from harness.stored_sessions import Kept
 
 
 @pytest.fixture(scope="module")

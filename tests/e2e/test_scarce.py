@@ -11,11 +11,11 @@ from contextlib import closing, contextmanager
 
 import pytest
 import trio
-from rig.kept import Kept
-from rig.liar import Liar
-from rig.memory import limited
-from rig.processes import wait_until
-from rig.stack import Stack
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.memory import limited
+from harness.processes import wait_until
+from harness.stored_sessions import Kept
 
 from extproc.settings import Limits
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from rig.kept import Kept
-from rig.liar import Liar
-from rig.processes import wait_until
-from rig.stack import Stack
-from rig.webuser import WebUser
+from harness.browser import WebUser
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.processes import wait_until
+from harness.stored_sessions import Kept
 
 DEMANDS = {
     "acr_values": ["gold", "silver"],

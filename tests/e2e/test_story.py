@@ -8,9 +8,9 @@ import uuid
 
 import httpx
 import pytest
-from rig.liar import Liar
-from rig.processes import wait_until
-from rig.traced import Receiver, trace, traced
+from harness.fake_provider import Liar
+from harness.processes import wait_until
+from harness.traced import Receiver, trace, traced
 
 SERVICES = {"envoy", "extproc", "app"}
 

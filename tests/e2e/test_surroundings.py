@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rig.journey import signs_in
-from rig.liar import Liar
-from rig.stack import Stack
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.journey import signs_in
 
 
 def lost(stack: Stack) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import trio
-from rig.certificates import Authority
+from harness.certificates import Authority
 
 from extproc.core.errors import ProviderUnavailable
 from extproc.provider.client import Provider

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
-from rig.envoy import EnvoyProcess
-from rig.liar import Asked, Liar, Reply
-from rig.ports import free_port
-from rig.processes import wait_until
-from rig.providers import SECRET
-from rig.stack import Stack, envoy_program
-from rig.tokens import public
+from harness.envoy import EnvoyProcess
+from harness.fake_provider import Asked, Liar, Reply
+from harness.gateway import Stack, envoy_program
+from harness.ports import free_port
+from harness.processes import wait_until
+from harness.providers import SECRET
+from harness.tokens import public
 
 from extproc.cli.main import main
 from extproc.core.assertion import jwks

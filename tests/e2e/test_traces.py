@@ -6,11 +6,11 @@ from itertools import count
 
 import httpx
 import pytest
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.processes import wait_until
+from harness.traced import Traced, body_of, one_tree
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from rig.liar import Liar
-from rig.processes import wait_until
-from rig.stack import Stack
-from rig.traced import Traced, body_of, one_tree
 
 
 def to_callback(stack, user):

@@ -15,14 +15,14 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from harness.browser import WebUser
+from harness.fake_provider import Liar
+from harness.gateway import Stack, merged
+from harness.load import KINDS, Load
+from harness.ports import answers
+from harness.processes import wait_until
+from harness.rows import rows
 from prometheus_client.parser import text_string_to_metric_families
-from rig.liar import Liar
-from rig.load import KINDS, Load
-from rig.ports import answers
-from rig.processes import wait_until
-from rig.rows import rows
-from rig.stack import Stack, merged
-from rig.webuser import WebUser
 
 TWO = {"workers": 2}
 

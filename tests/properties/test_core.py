@@ -2,9 +2,9 @@
 
 from urllib.parse import quote, unquote, urlsplit
 
+from harness.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, request
 from hypothesis import given
 from hypothesis import strategies as st
-from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, request
 
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue

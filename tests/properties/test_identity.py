@@ -3,9 +3,9 @@
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from harness.tokens import ENTROPY_BYTES, ISSUER, NOW, application, request
 from hypothesis import given
 from hypothesis import strategies as st
-from rig.tokens import ENTROPY_BYTES, ISSUER, NOW, application, request
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, PUBLIC

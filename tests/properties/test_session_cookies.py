@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from harness.tokens import ENTROPY_BYTES, NOW, application, request, session
 from hypothesis import given
 from hypothesis import strategies as st
-from rig.tokens import ENTROPY_BYTES, NOW, application, request, session
 
 from extproc.core.session_cookie import CHUNK, read_session, session_cookies
 

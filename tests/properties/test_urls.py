@@ -4,11 +4,11 @@ import json
 from contextlib import suppress
 
 import pytest
+from harness.lies import BAD_URLS
+from harness.rows import rows
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from rig.lies import BAD_URLS
-from rig.rows import rows
 
 from extproc.core.errors import InvalidMetadata
 from extproc.core.oidc.metadata import ProviderMetadata

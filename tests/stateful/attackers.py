@@ -1,8 +1,8 @@
 """Everybody else: pages that nobody clicked on, a sibling host, a provider that lies, strangers."""
 
+from harness.browser import relation
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from rig.webuser import relation
 
 from stateful import lying, paths
 from stateful.holding import Holding

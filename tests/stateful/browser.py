@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx
-from rig.webuser import AGENT, Cookie, CookieJar, WebUser, origin, read_set_cookie, trustworthy
+from harness.browser import AGENT, Cookie, CookieJar, WebUser, origin, read_set_cookie, trustworthy
 
 MOST = 150  # cookies of a site; beyond 180 Chromium forgets some, which no gateway can help
 PUBLIC_SUFFIXES = ("test", "localhost")

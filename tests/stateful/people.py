@@ -1,9 +1,9 @@
 """People at browsers: they sign in and out, sit down at each other's machines, use several tabs; their pages and answers may be slow."""
 
+from harness.browser import REDIRECTS
+from harness.processes import wait_until
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
-from rig.processes import wait_until
-from rig.webuser import REDIRECTS
 
 from stateful.holding import Holding
 from stateful.truth import APPLICATIONS, LOGOUT, OF_MAIN, PEOPLE, Desk, Late, Violation, cookie_name

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from rig.stack import ROOT
+from harness.gateway import ROOT
 
 from stateful.world import STORES
 

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
-from rig.echo import Received
-from rig.liar import Asked, Liar, Reply
-from rig.processes import wait_until
-from rig.providers import Place
-from rig.stack import Stack
+from harness.echo import Received
+from harness.fake_provider import Asked, Liar, Reply
+from harness.gateway import Stack
+from harness.processes import wait_until
+from harness.providers import Place
 
 import extproc
 from stateful.browser import Browser

@@ -1,0 +1,220 @@
+"""Two providers, of which one lies, or meets bugs of ours: the other's users sign in and go on, with one worker and with two."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from harness.echo import Echo
+from harness.fake_provider import Liar
+from harness.fault_injection import Faults
+from harness.gateway import Stack
+from harness.lies import BAD_URLS
+from harness.processes import wait_until
+from harness.rows import rows
+
+ENDPOINTS = (
+    "token_endpoint",
+    "jwks_uri",
+    "userinfo_endpoint",
+    "revocation_endpoint",
+    "authorization_endpoint",
+    "end_session_endpoint",
+)
+OF_PARTNER = "self._name == 'partner'"
+# what runs in the background in a process that decides, each with its place in the log
+BACKGROUND = {
+    "extproc.provider.http:HttpClient.close_idle": ("provider partner", OF_PARTNER),
+    "extproc.ext_proc.live_streams:Live.round": ("live streams", ""),
+    "extproc.sessions.stored:StoredSessions.count": ("session count", ""),
+    "extproc.sessions.stored:StoredSessions.touch": ("touch", ""),
+    "extproc.metrics:Metrics.lagged": ("trio lag", "args[1] == 'trio'"),
+    "extproc.metrics.otlp:metrics_data": ("metrics export", ""),
+    "extproc.settings.watch:Source.changed": ("settings", ""),
+}
+# what a supervisor meets of its workers
+OF_WORKERS = {
+    "extproc.traces.store:TraceStore.add_otlp": ("worker spans", ""),
+    "extproc.metrics.exposition:from_text": ("worker metrics", ""),
+}
+CALLS = {
+    "extproc.provider.client:Provider._fetch_metadata": "self.name == 'partner'",
+    "extproc.provider.client:Provider._fetch_keys": "self.name == 'partner'",
+    "extproc.provider.http:HttpClient._exchange": OF_PARTNER,
+    "extproc.core.oidc.token:RefreshResponse.parse": "b'at-bob' in args[1]",
+}
+# every kind at the boundary itself: tests/unit/test_background.py
+ERRORS = (
+    "KeyError('x')",
+    "httpx.InvalidURL('x')",
+    "ExceptionGroup('x', [RuntimeError('x'), UnicodeError('x')])",
+    "MemoryError('x')",
+)
+SHORT = {
+    "extproc.provider.client:METADATA_FRESH": 0.2,
+    "extproc.provider.client:KEYS_FRESH": 0.2,
+    "extproc.provider.client:LOOK_EVERY": 0.1,
+    "extproc.provider.client:LOOK_AGAIN": 0.1,
+    "extproc.provider.cache:RETRY_FIRST": 0.02,
+    "extproc.provider.cache:RETRY_MOST": 0.05,
+    "extproc.background:FIRST_PAUSE": 0.05,
+    "extproc.background:LONGEST_PAUSE": 0.2,
+    "extproc.ext_proc.live_streams:EVERY": 0.2,
+    "extproc.runtime.service:COUNT_EVERY": 0.2,
+    "extproc.core.session:TOUCH_AFTER": 0,
+}
+
+
+class Two:
+    """A gateway whose application `app` is of an honest provider, and `two` of a partner that may be anything."""
+
+    def __init__(self, stack: Stack, partner: Liar, faults: Faults) -> None:
+        self.stack, self.partner, self.faults = stack, partner, faults
+
+    def honest_users_go_on(self) -> None:
+        """One signs in, one that is signed in is known, both by the processor: nothing is left to Envoy's own lane."""
+        with self.stack.user() as user:
+            assert user.go(self.stack.url("/private")).status_code == 200
+            user.cookies.drop("extproc-assertion-app")
+            assert user.go(self.stack.url("/private")).status_code == 200
+        assert self.stack.app.requests[-1].get("x-auth-sub") == "alice"
+
+    def partner_is_refused_or_in(self) -> None:
+        with self.stack.user() as user:
+            answer = user.go(self.stack.url("/two/x"))
+            assert answer.status_code in (200, 502, 503), answer.text
+            if answer.status_code != 200:
+                assert "internal_error" not in answer.text
+
+    def lines(self, **wanted: Any) -> list[dict[str, Any]]:
+        text = self.stack.extproc.output()
+        every = [
+            json.loads(line) for line in text.splitlines(keepends=True) if line.startswith("{") and line.endswith("\n")
+        ]
+        return [line for line in every if all(line.get(key) == value for key, value in wanted.items())]
+
+    @property
+    def processes(self) -> list[int]:
+        return [self.stack.extproc.pid, *self.stack.extproc.children]
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one worker", "two workers"])
+def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    targets = {target: when for target, (_, when) in (BACKGROUND | OF_WORKERS).items()} | CALLS
+    faults = Faults(tmp_path_factory.mktemp("faults"), targets, SHORT)
+    partner = Liar(behind=False, user="bob")
+    partner.start()
+    collector = Echo().start()
+    nowhere = {
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{collector.url}/v1/metrics",
+        "OTEL_METRIC_EXPORT_INTERVAL": "200",
+    }
+
+    def settings(stack: Stack) -> dict[str, Any]:
+        second = {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "partner"}
+        lies = {"issuer": partner.url, "client_id": "gateway", "client_secret": "x"}
+        return {
+            "workers": request.param,
+            "applications": {"two": second},
+            "providers": {"partner": lies},
+            "timeouts": {"call": 5},
+        }
+
+    # what it says at the start is the first of the bad addresses
+    partner.metadata["jwks_uri"] = BAD_URLS[0]
+    with Stack(Liar(behind=False), settings=settings, env={**faults.env, **nowhere}) as stack:
+        yield Two(stack, partner, faults)
+    partner.close()
+    collector.close()
+
+
+@pytest.fixture(autouse=True)
+def _the_same_processes(two: Two) -> Iterator[None]:
+    """No process ended, and no request met a bug."""
+    before, written = two.processes, len(two.stack.extproc.output())
+    yield
+    two.partner.metadata.clear()
+    assert two.processes == before and two.stack.extproc.exit_code is None
+    assert '"internal_error"' not in two.stack.extproc.output()[written:]
+
+
+@rows("rel_41")
+def test_at_the_start_a_provider_names_an_address_that_cannot_be_called_and_no_other_s_user_notices(two: Two) -> None:
+    wait_until(lambda: two.lines(event="provider_not_ready", provider="partner"), 30)
+    two.honest_users_go_on()
+    with two.stack.user() as user:
+        assert user.navigate(two.stack.url("/two/x")).status_code == 503
+    two.partner.metadata.clear()
+    with two.stack.user() as user:  # it has thought better of it
+        wait_until(lambda: user.go(two.stack.url("/two/x")).status_code == 200, 60, every=0.2)
+
+
+@rows("rel_41")
+def test_while_it_runs_a_provider_names_addresses_that_cannot_be_called_and_no_other_s_user_notices(two: Two) -> None:
+    discovery = "/.well-known/openid-configuration"
+    for number, url in enumerate(BAD_URLS):  # each of them at each endpoint: test_liar.py
+        two.partner.metadata.clear()
+        two.partner.metadata[ENDPOINTS[number % len(ENDPOINTS)]] = url
+        asked = len(two.partner.seen(discovery))
+        wait_until(lambda asked=asked: len(two.partner.seen(discovery)) > asked + 2, 60, "its metadata to be read")
+        if number % 8 == 0:
+            two.honest_users_go_on()
+    two.honest_users_go_on()
+    two.partner_is_refused_or_in()
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("target", [*BACKGROUND, *OF_WORKERS])
+def test_whatever_error_is_met_in_the_background_users_go_on_and_the_work_begins_again(two: Two, target: str) -> None:
+    place, _ = (BACKGROUND | OF_WORKERS)[target]
+    if target in OF_WORKERS and len(two.processes) == 1:
+        return  # there is no supervisor
+    for number, error in enumerate(ERRORS):
+        name = error.partition("(")[0].rpartition(".")[2]
+        with two.faults.thrown(target, error):
+
+            def reported(target: str = target, name: str = name) -> bool:
+                if target in OF_WORKERS or "touch" in target:
+                    two.honest_users_go_on()
+                    httpx.get(f"{two.stack.admin}/metrics", trust_env=False)
+                # that it was met is not enough: Envoy's own spans take the same way as those of workers
+                return bool(two.lines(event="background_failed", place=place, detail=name))
+
+            wait_until(reported, 60, f"{error} in {target}", every=0.05)
+            if number == 0:
+                two.honest_users_go_on()
+
+    def passed() -> bool:
+        if target in OF_WORKERS or "touch" in target:
+            two.honest_users_go_on()
+            httpx.get(f"{two.stack.admin}/metrics", trust_env=False)
+        return two.faults.passed(target) > 0
+
+    wait_until(passed, 60, f"{target} to go on", every=0.05)
+    two.honest_users_go_on()
+    page = httpx.get(f"{two.stack.admin}/metrics", trust_env=False).text
+    counted = [
+        line for line in page.splitlines() if line.startswith(f'extproc_background_failures_total{{place="{place}"')
+    ]
+    assert sum(float(line.split()[-1]) for line in counted) >= len(ERRORS)
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("target", CALLS)
+def test_whatever_a_call_to_a_provider_raises_is_that_provider_s_refusal_alone(two: Two, target: str) -> None:
+    two.partner.metadata.clear()
+    for number, error in enumerate(ERRORS):
+        with two.faults.thrown(target, error):
+
+            def met(target: str = target) -> bool:
+                two.partner_is_refused_or_in()
+                return two.faults.met(target) > 0
+
+            wait_until(met, 60, f"{error} in {target}", every=0.05)
+            if number == 0:
+                two.honest_users_go_on()
+    with two.stack.user() as user:
+        wait_until(lambda: user.go(two.stack.url("/two/x")).status_code == 200, 60, every=0.2)
+    assert two.lines(event="provider_call_failed", provider="partner")
+    two.honest_users_go_on()

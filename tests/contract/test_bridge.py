@@ -1,0 +1,130 @@
+"""asyncio and trio in one process: one suite for both bridges."""
+
+import asyncio
+import contextvars
+
+import pytest
+import trio
+from harness.bridges import BRIDGES
+
+SPAN = contextvars.ContextVar("span", default="lost")
+
+
+@pytest.fixture(params=BRIDGES)
+def run(request):
+    return BRIDGES[request.param]
+
+
+async def until(check) -> None:
+    async with asyncio.timeout(60):
+        while not check():
+            await asyncio.sleep(0.005)
+
+
+def test_work_is_done_in_trio_and_its_result_and_context_cross(run):
+    async def work():
+        await trio.sleep(0)
+        return SPAN.get()
+
+    async def body(bridge):
+        SPAN.set("kept")
+        assert await bridge.run(work) == "kept"
+        assert await asyncio.gather(*(bridge.run(work) for _ in range(200))) == ["kept"] * 200
+        await until(lambda: bridge.busy == 0)
+
+    run(body)
+
+
+def test_an_exception_comes_out_as_it_is_and_harms_no_other_work(run):
+    release = []
+
+    async def fails():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise LookupError("mine")
+
+    async def waits():
+        while not release:
+            await trio.sleep(0.005)
+        return "done"
+
+    async def body(bridge):
+        other = asyncio.ensure_future(bridge.run(waits))
+        with pytest.raises(ExceptionGroup) as caught:
+            await bridge.run(fails)
+        assert caught.group_contains(LookupError)
+        release.append(1)
+        assert await other == "done"
+
+    run(body)
+
+
+def test_cancelling_the_asyncio_side_cancels_the_work(run):
+    begun, seen = [], []
+
+    async def work():
+        begun.append(1)
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            seen.append("cancelled")
+            raise
+
+    async def body(bridge):
+        waiting = [asyncio.ensure_future(bridge.run(work)) for _ in range(50)]
+        await until(lambda: len(begun) == 50)
+        for task in waiting:
+            task.cancel()
+        assert all(
+            isinstance(outcome, asyncio.CancelledError)
+            for outcome in await asyncio.gather(*waiting, return_exceptions=True)
+        )
+        await until(lambda: bridge.busy == 0)
+        assert seen == ["cancelled"] * 50
+
+    run(body)
+
+
+def test_shielded_work_goes_on_after_its_asyncio_side_has_left_and_is_counted(run):
+    begun, finished, gate = [], [], []
+
+    async def work():
+        begun.append(1)
+        with trio.CancelScope(shield=True):
+            while not gate:
+                await trio.sleep(0.005)
+            finished.append(1)
+
+    async def body(bridge):
+        task = asyncio.ensure_future(bridge.run(work))
+        await until(lambda: begun)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert bridge.busy == 1 and not finished
+        gate.append(1)
+        await until(lambda: bridge.busy == 0)
+        assert finished == [1]
+
+    run(body)
+
+
+def test_spawned_work_is_awaited_by_nobody(run):
+    done = []
+
+    async def work():
+        done.append(trio.current_time())
+
+    async def body(bridge):
+        bridge.spawn("work", work)
+        await until(lambda: done)
+
+    run(body)
+
+
+def test_the_asyncio_side_s_own_error_comes_out(run):
+    async def body(bridge):
+        raise LookupError("serve")
+
+    with pytest.raises((LookupError, ExceptionGroup)):
+        run(body)

@@ -1,0 +1,379 @@
+"""Garbage in a store, which no version of this program wrote: nobody has such a session, what cannot be known is a refusal, and no other's
+session is touched by it."""
+
+import json
+import logging
+import sqlite3
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+import trio
+from harness.redis import PATIENT, RedisServer, Servers
+from harness.rows import rows
+from harness.tokens import NOW as THEN
+from harness.tokens import application, request
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.core.errors import StoreUnavailable
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session, SessionId
+from extproc.core.session_cookie import _label as cookie_label
+from extproc.core.session_cookie import read_session
+from extproc.core.session_record import FORMAT, Record, _label, from_record
+from extproc.metrics import Metrics
+from extproc.sessions.factory import open_store
+from extproc.sessions.instrumented import InstrumentedStore
+from extproc.sessions.interfaces import SessionStore, WouldBlock
+from extproc.sessions.redis.client import Client
+from extproc.sessions.sqlite.store import SQLiteStore
+from extproc.settings import RedisSettings
+
+NOW = 2_000_000_000
+ALICE, BAD, GOOD, GRAVE = b"alice".ljust(32), b"bad".ljust(32), b"good".ljust(32), b"grave".ljust(32)
+
+
+def record(key: bytes) -> Record:
+    return Record(key, b"sealed", NOW + 1000, NOW, b"entry", (ALICE,))
+
+
+async def others_go_on(store: SessionStore) -> None:
+    """A user whose session is beside the garbage, by every way to it."""
+    assert await store.get(GOOD, NOW) == record(GOOD)
+    assert await store.tagged(ALICE, NOW) == (record(GOOD),)
+    found, after = [], None
+    while True:
+        page = await store.page(after, 2, NOW)
+        found += page.records
+        if (after := page.after) is None:
+            break
+    assert set(found) == {record(GOOD)}
+    await store.touch(GOOD, NOW)
+    assert await store.lock(GOOD, b"me", 30, NOW)
+    assert await store.replace(record(GOOD), b"me", NOW)
+    await store.unlock(GOOD, b"me")
+    assert await store.revoked_before([GOOD], NOW) == 0
+    await store.count(NOW)
+
+
+async def nobody_has(store: SessionStore, key: bytes) -> None:
+    assert await store.get(key, NOW) is None
+    await store.touch(key, NOW)
+    assert await store.lock(key, b"me", 30, NOW)
+    await store.replace(record(key), b"me", NOW)
+    await store.unlock(key, b"me")
+
+
+# -- Redis
+
+PREFIX = "garbage:"
+FIELDS = {
+    "sealed": "sealed",
+    "touched": str(NOW),
+    "expires": str(NOW + 1000),
+    "index": "entry",
+    "tags": ALICE.hex(),
+    "write": "12345678",
+}
+WRONG = {
+    "touched": ["", "x", "1e9", "-1", "9" * 400, "\u0661"],
+    "expires": ["", "x", "nan", "inf", "-1", "9" * 5000],
+    "tags": ["zz", ALICE.hex() + " zz", "0", "\u00e9"],
+    "sealed": [None],
+    "index": [None],
+}
+
+
+def name(kind: str, key: bytes) -> str:
+    return f"{PREFIX}{kind}:{{{key.hex()}}}"
+
+
+@asynccontextmanager
+async def redis(server: RedisServer) -> AsyncIterator[SessionStore]:
+    server.command("FLUSHALL")
+    said = {"kind": "redis", "deadline": PATIENT, "connect": PATIENT, "key_prefix": PREFIX, "servers": [server.address]}
+    store = open_store(RedisSettings.model_validate_json(json.dumps(said)))
+    try:
+        await store.put(record(GOOD))
+        yield store
+    finally:
+        await store.aclose()
+
+
+def write(server: RedisServer, fields: dict[str, str | None]) -> None:
+    server.command("DEL", name("session", BAD))
+    server.command(
+        "HSET", name("session", BAD), *(word for pair in fields.items() if pair[1] is not None for word in pair)
+    )
+    server.command("ZADD", name("tag", ALICE), NOW + 1000, BAD + b"12345678")
+
+
+@rows("rel_43")
+@pytest.mark.parametrize("field", WRONG)
+async def test_a_session_with_garbage_in_a_field_is_none(field: str, redis_servers: Servers, caplog) -> None:
+    async with redis(redis_servers.redis) as store:
+        for value in WRONG[field]:
+            write(redis_servers.redis, {**FIELDS, field: value})
+            await others_go_on(store)
+            write(redis_servers.redis, {**FIELDS, field: value})
+            await nobody_has(store, BAD)
+            write(redis_servers.redis, {**FIELDS, field: value})
+            await store.delete(BAD)
+            write(redis_servers.redis, {**FIELDS, field: value})
+            await store.end(ALICE, NOW)
+            assert await store.get(GOOD, NOW) is None, "the end of a user's sessions goes on beyond the garbage"
+            write(redis_servers.redis, {**FIELDS, field: value})
+            await store.put(record(BAD))
+            assert await store.get(BAD, NOW) == record(BAD), "it is written over"
+            await store.put(record(GOOD))
+    assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
+
+
+KINDS = {
+    "a text": ("SET", "x"),
+    "a list": ("RPUSH", "x"),
+    "a set": ("SADD", "x"),
+    "other scores": ("ZADD", 1, "x"),
+}
+
+
+@rows("rel_43")
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_key_of_another_type_is_no_session_and_no_lock_of_others(
+    kind: str, redis_servers: Servers, caplog
+) -> None:
+    server = redis_servers.redis
+
+    def plant(what: str, key: bytes) -> None:
+        command, *words = KINDS[kind]
+        server.command("DEL", name(what, key))
+        server.command(command, name(what, key), *words)
+
+    async with redis(server) as store:
+        for odd in ("session:x", "session:{zz}", "session:{}", "session:{1}", "session:{é}"):
+            server.command("SET", PREFIX + odd, "x")
+        plant("session", BAD)
+        await others_go_on(store)
+        await nobody_has(store, BAD)
+        await store.put(record(BAD))
+        assert await store.get(BAD, NOW) == record(BAD)
+        await store.delete(BAD)
+        server.command("ZADD", name("tag", ALICE), NOW + 1000, BAD + b"12345678")
+        plant("session", BAD)
+        await store.end(ALICE, NOW)
+        assert await store.get(GOOD, NOW) is None
+        # a tombstone that says nothing: nobody knows whether it is over, until it is written anew
+        plant("buried", GRAVE)
+        if kind == "a text":
+            with pytest.raises(StoreUnavailable):
+                await store.revoked_before([GOOD, GRAVE], NOW)
+        await store.revoke_before(GRAVE, NOW, NOW + 1000)
+        assert await store.revoked_before([GOOD, GRAVE], NOW) == NOW
+        # whose tags are garbage can sign in again, and be found
+        plant("tag", ALICE)
+        await store.put(record(GOOD))
+        assert await store.tagged(ALICE, NOW) == (record(GOOD),)
+        for what, used in (("lock", store.lock(BAD, b"me", 5, NOW)), ("claim", store.use_once(BAD, NOW + 5, NOW))):
+            plant(what, BAD)
+            with suppress(StoreUnavailable):
+                assert not await used, "what may be somebody's is not given"
+    assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
+
+
+# -- SQLite
+
+COLUMNS = ("sealed", "expires", "touched", "entry", "tags")
+VALUES = ("'x'", "CAST(x'ff' AS TEXT)", "1.5", "x''", "x'ff'", "9223372036854775807", "-1", "''")
+
+
+@rows("rel_43")
+@pytest.mark.parametrize("column", COLUMNS)
+async def test_a_row_with_a_value_of_another_type_is_none(column: str, tmp_path: Path, caplog) -> None:
+    store = SQLiteStore(tmp_path / "store")
+    db = sqlite3.connect(tmp_path / "store", isolation_level=None)
+    try:
+        await store.put(record(GOOD))
+        for value in VALUES:
+            await store.put(record(BAD))
+            db.execute(f"UPDATE session SET {column} = {value} WHERE key = ?", (BAD,))
+            (kind,) = db.execute(f"SELECT typeof({column}) FROM session WHERE key = ?", (BAD,)).fetchone()
+            right = "integer" if column in ("expires", "touched") else "blob"
+            for found in (store.get_nowait(BAD, NOW), await store.get(BAD, NOW)):
+                assert found is None or (kind == right or (right, kind) == ("blob", "text")), (value, kind)
+            if kind != right:
+                await others_go_on_beside(store)
+            await store.touch(BAD, NOW)
+            await store.delete(BAD)
+    finally:
+        db.close()
+        await store.aclose()
+    assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
+
+
+async def others_go_on_beside(store: SessionStore) -> None:
+    assert await store.get(GOOD, NOW) == record(GOOD)
+    assert record(GOOD) in await store.tagged(ALICE, NOW)
+    assert record(GOOD) in (await store.page(None, 10, NOW)).records
+    await store.count(NOW)
+
+
+@rows("rel_43")
+async def test_a_row_whose_key_is_no_key_is_nobody_s(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "store")
+    db = sqlite3.connect(tmp_path / "store", isolation_level=None)
+    try:
+        await store.put(record(GOOD))
+        for key in ("'x'", "5", "CAST(x'ff' AS TEXT)", "x''"):
+            db.execute(
+                f"INSERT INTO session (key, sealed, expires, touched, entry, tags) VALUES ({key}, x'00', {NOW + 9}, {NOW}, x'', x'')"
+            )
+        await others_go_on_beside(store)
+        assert len((await store.page(None, 10, NOW)).records) == 1
+    finally:
+        db.close()
+        await store.aclose()
+
+
+@rows("rel_43")
+@pytest.mark.parametrize("value", ["'x'", "CAST(x'ff' AS TEXT)", "1.5", "x'ff'"])
+async def test_a_tombstone_that_is_no_number_is_a_refusal_of_its_own_sessions_alone(value: str, tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "store")
+    db = sqlite3.connect(tmp_path / "store", isolation_level=None)
+    try:
+        await store.revoke_before(GRAVE, NOW, NOW + 1000)
+        db.execute(f"UPDATE grave SET at = {value}")
+        with pytest.raises(WouldBlock):
+            store.revoked_before_nowait([GOOD, GRAVE], NOW)
+        with pytest.raises(StoreUnavailable):
+            await store.revoked_before([GOOD, GRAVE], NOW)
+        assert store.revoked_before_nowait([GOOD], NOW) == await store.revoked_before([GOOD], NOW) == 0
+    finally:
+        db.close()
+        await store.aclose()
+
+
+# -- whatever a store raises
+
+
+class Broken:
+    """A store of which each method raises."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str):
+        def fails(*_: object) -> object:
+            raise self._error
+
+        async def fails_later(*_: object) -> object:
+            raise self._error
+
+        return fails if name.endswith("_nowait") else fails_later
+
+
+@rows("rel_43")
+@pytest.mark.parametrize(
+    "error", [RuntimeError("x"), ValueError("x"), KeyError("x"), ExceptionGroup("x", [TypeError("x")])]
+)
+async def test_whatever_a_store_raises_is_unavailable_and_never_no_session(error: Exception) -> None:
+    store = InstrumentedStore(Broken(error), "sqlite", Metrics())  # type: ignore[arg-type]
+    with pytest.raises(WouldBlock):
+        store.get_nowait(GOOD, NOW)
+    with pytest.raises(WouldBlock):
+        store.revoked_before_nowait([GOOD], NOW)
+    for work in (
+        store.get(GOOD, NOW),
+        store.put(record(GOOD)),
+        store.tagged(ALICE, NOW),
+        store.revoked_before([GOOD], NOW),
+        store.count(NOW),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await work
+
+
+# -- what opens, and is no session
+
+APP = application()
+ID = SessionId.of(b"s" * 32)
+RIGHT = [FORMAT, "https://idp.example", "alice", {"sub": "alice"}, "idt", "at", "rt", THEN, THEN, THEN + 9, "sid", THEN, "acr", THEN, ["pwd"], 0, "A" * 43]  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=20,
+)
+
+
+def opened(data: bytes) -> list[Session | None]:
+    """As a record, and as cookies."""
+    sealed = APP.ring.seal(data, _label(APP, ID), bytes(ENTROPY)).encode()
+    label = cookie_label(APP, ID, "session data")
+    cookie = APP.ring.seal(THEN.to_bytes(8, "big") + zlib.compress(data), label, bytes(ENTROPY))
+    asked = request(cookie=f"{APP.cookies.session}={ID.cookie}; {APP.cookies.data(ID.handle)}0.0=1.{cookie}")
+    return [from_record(APP, ID, Record(ID.key, sealed, THEN + 9, THEN)), read_session(APP, asked)]
+
+
+def test_what_is_whole_opens() -> None:
+    assert all(isinstance(found, Session) for found in opened(json.dumps(RIGHT).encode()))
+
+
+@rows("rel_43")
+@given(st.one_of(st.binary(max_size=60), JSON.map(lambda value: json.dumps(value).encode())))
+def test_what_opens_and_holds_nonsense_is_no_session(data: bytes) -> None:
+    assert opened(data) == [None, None]
+
+
+@rows("rel_43")
+@given(st.integers(0, len(RIGHT) - 1), JSON)
+def test_a_session_with_one_value_of_another_kind_is_none_or_can_be_used(at: int, value: object) -> None:
+    data = json.dumps([*RIGHT[:at], value, *RIGHT[at + 1 :]]).encode()
+    for found in opened(data):
+        if found is not None:
+            found.fresh(APP, THEN)
+            found.sufficient(APP, THEN)
+            found.not_after(APP, THEN)
+            found.lasts(APP, THEN)
+            found.keys(APP.ring)
+            APP.identity_headers(found.claims)
+            assert repr(found)
+
+
+# -- what looks after the connections
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("where", ["_look", "_tell"])
+async def test_the_keeper_of_redis_goes_on_after_a_bug(where: str, redis_servers: Servers, monkeypatch) -> None:
+    right, wrong, met = getattr(Client, where), False, []
+
+    def once_wrong(*args: object) -> object:
+        nonlocal wrong
+        met.append(wrong)
+        if wrong:
+            wrong = False
+            raise ExceptionGroup("x", [KeyError("x")])
+        return right(*args)
+
+    monkeypatch.setattr("extproc.background.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("extproc.sessions.redis.client.LOOK_EVERY", 0.01)
+    monkeypatch.setattr(Client, where, once_wrong)
+    async with redis(redis_servers.redis) as store:
+        wrong = True
+        with trio.fail_after(30):
+            while True not in met or met[-1] or store.missing is not None:
+                await trio.sleep(0.01)
+        assert await store.get(GOOD, NOW) == record(GOOD)
+
+
+@rows("rel_42")
+async def test_a_connection_that_cannot_be_made_keeps_nobody_waiting(redis_servers: Servers, monkeypatch) -> None:
+    def fails(*_: object, **__: object) -> object:
+        raise ValueError("x")
+
+    monkeypatch.setattr("extproc.sessions.redis.connection.TCPConnection", fails)
+    with trio.fail_after(30), pytest.raises(StoreUnavailable):
+        async with redis(redis_servers.redis):
+            pass

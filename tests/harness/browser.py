@@ -1,0 +1,431 @@
+"""A person at a browser, without the browser: what Chromium sends, keeps and follows, as far as a login can tell.
+
+    user = WebUser("alice")
+    page = user.go("http://localhost:8080/a?b=1")       # redirects followed, forms filled in, until a page is there
+    user.hops                                           # every request of it, in order
+    user.fetch("http://localhost:8080/api", page=page)  # what a script on that page would send
+
+Sent: Sec-Fetch-* (not by an old browser: `WebUser(fetch_metadata=False)`), Accept, Origin on POST, as the page's
+Referrer-Policy lets it (null under no-referrer, and under same-origin to another origin). Kept: cookies by host,
+path, Secure (http on loopback counts as secure), SameSite with the default Lax, Max-Age and Expires, `__Host-` and
+`__Secure-`. The request target goes out byte for byte. Any name below .localhost or .test is 127.0.0.1.
+"""
+
+import email.utils
+import ipaddress
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Self
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import httpx
+
+from harness.clients import PATIENCE, TRUST
+
+USER_FIELDS = ("login", "username", "user", "email")
+PASSWORD_FIELDS = ("password", "passwd")
+REDIRECTS = (301, 302, 303, 307, 308)
+PREFERRED = ("answer=accept", "confirm=1", "logout=", "yes")  # buttons, of several in a form
+NAVIGATION_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+
+
+class TooManySteps(AssertionError):
+    """A journey that does not end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    name: str
+    value: str
+    host: str
+    path: str
+    domain: bool  # for hosts below `host` too
+    secure: bool
+    http_only: bool
+    same_site: str  # strict, lax, none
+    expires: float | None  # seconds since the epoch; None: with the browser
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.host, self.path, self.name
+
+
+class CookieJar:
+    """Cookies by the rules of RFC 6265bis."""
+
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._cookies: dict[tuple[str, str, str], Cookie] = {}
+
+    def __iter__(self) -> Iterator[Cookie]:
+        return (c for c in list(self._cookies.values()) if c.expires is None or c.expires > self._now())
+
+    def get(self, name: str, host: str | None = None) -> Cookie | None:
+        return next((c for c in self if c.name == name and host in (None, c.host)), None)
+
+    def named(self, prefix: str) -> list[Cookie]:
+        return [c for c in self if c.name.startswith(prefix)]
+
+    def put(self, cookie: Cookie) -> None:
+        self._cookies[cookie.key] = cookie
+
+    def drop(self, *names: str) -> None:
+        """Forgets the cookies of these names; all, when none is given."""
+        self._cookies = {key: c for key, c in self._cookies.items() if names and c.name not in names}
+
+    def receive(self, url: str, lines: Iterable[str]) -> None:
+        for line in lines:
+            if (cookie := read_set_cookie(line, url, self._now())) is not None:
+                self._cookies.pop(cookie.key, None)
+                if cookie.expires is None or cookie.expires > self._now():
+                    self._cookies[cookie.key] = cookie
+
+    def header(self, url: str, *, same_site: bool = True, top_level_get: bool = True) -> str:
+        """The Cookie header for a request there; empty: none."""
+        parts, fits = urlsplit(url), []
+        host, path = (parts.hostname or "").lower(), parts.path or "/"
+        for cookie in self:
+            if not (host == cookie.host or (cookie.domain and host.endswith("." + cookie.host))):
+                continue
+            if path != cookie.path and not path.startswith(cookie.path.removesuffix("/") + "/"):
+                continue
+            if cookie.secure and not trustworthy(url):
+                continue
+            if not same_site and (cookie.same_site == "strict" or (cookie.same_site == "lax" and not top_level_get)):
+                continue
+            fits.append(cookie)
+        fits.sort(key=lambda c: -len(c.path))
+        return "; ".join(f"{c.name}={c.value}" if c.name else c.value for c in fits)
+
+
+def read_set_cookie(line: str, url: str, now: float) -> Cookie | None:
+    """What a browser makes of one Set-Cookie line; None when it refuses it. `expires` may be in the past."""
+    pair, *rest = line.split(";")
+    name, has, value = pair.partition("=")
+    name, value = (name.strip(), value.strip()) if has else ("", name.strip())
+    attributes = {k.strip().lower(): v.strip() for k, _, v in (part.partition("=") for part in rest)}
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    secure = "secure" in attributes
+    domain = attributes.get("domain", "").lstrip(".").lower()
+    path = attributes.get("path", "")
+    if not path.startswith("/"):
+        path = parts.path[: parts.path.rfind("/")] or "/"
+    expires = None
+    if "max-age" in attributes:
+        expires = now + int(attributes["max-age"])
+    elif "expires" in attributes:
+        expires = email.utils.parsedate_to_datetime(attributes["expires"]).timestamp()
+    same_site = attributes.get("samesite", "lax").lower()
+    same_site = same_site if same_site in ("strict", "none") else "lax"
+    if domain and not (host == domain or host.endswith("." + domain)):
+        return None
+    if (secure and not trustworthy(url)) or (same_site == "none" and not secure):
+        return None
+    if name.startswith("__Host-") and (not secure or domain or attributes.get("path") != "/"):
+        return None
+    if name.startswith("__Secure-") and not secure:
+        return None
+    if len(name) + len(value) > 4096:
+        return None
+    return Cookie(name, value, domain or host, path, bool(domain), secure, "httponly" in attributes, same_site, expires)
+
+
+def trustworthy(url: str) -> bool:
+    """A potentially trustworthy URL: https, or http on loopback."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def relation(initiator: str, url: str) -> str:
+    """same-origin, same-site or cross-site: schemeful, and each name below the public suffix .localhost is a site."""
+    if origin(initiator) == origin(url):
+        return "same-origin"
+
+    def site(address: str) -> tuple[str, str]:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        return parts.scheme, host if host.replace(".", "").isdigit() else ".".join(host.split(".")[-2:])
+
+    return "same-site" if site(initiator) == site(url) else "cross-site"
+
+
+Page = httpx.Response | str | None  # where a link, form or script stands; None: the address bar
+RELATIONS = ("same-origin", "same-site", "cross-site")
+
+
+def worse(chain: str, initiator: str | None, url: str) -> str:
+    """What a chain of redirects is to the page that began it, after one more URL; none, when no page did."""
+    if initiator is None:
+        return "none"
+    return RELATIONS[max(RELATIONS.index(chain), RELATIONS.index(relation(initiator, url)))]
+
+
+def address_of(page: Page) -> str | None:
+    return str(page.url) if isinstance(page, httpx.Response) else page
+
+
+def origin_of(page: Page, url: str) -> str:
+    """What a form on that page says in Origin (Fetch, "append a request Origin header")."""
+    initiator = address_of(page)
+    if initiator is None:
+        return "null"
+    policy = page.headers.get("referrer-policy", "") if isinstance(page, httpx.Response) else ""
+    hidden = policy == "no-referrer" or (policy == "same-origin" and relation(initiator, url) != "same-origin")
+    return "null" if hidden else origin(initiator)
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One request and what came back."""
+
+    method: str
+    url: str
+    sent: Mapping[str, str]
+    response: httpx.Response
+
+    @property
+    def status(self) -> int:
+        return self.response.status_code
+
+    def __str__(self) -> str:
+        where = self.response.headers.get("location", "")
+        return f"{self.method} {self.url} {self.status}{' -> ' + where if where else ''}"
+
+
+@dataclass(slots=True)
+class Form:
+    action: str
+    method: str
+    id: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    buttons: list[tuple[str, str]] = field(default_factory=list)
+
+
+class _Forms(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+        self._open: Form | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        a = {k: v or "" for k, v in attrs}
+        if tag == "form":
+            self._open = Form(a.get("action", ""), a.get("method", "get").upper(), a.get("id"))
+            self.forms.append(self._open)
+        elif tag == "input" and self._open is not None and a.get("name"):
+            if a.get("type") == "submit":
+                self._open.buttons.append((a["name"], a.get("value", "")))
+            elif a.get("type") not in ("checkbox", "radio") or "checked" in a:
+                self._open.fields[a["name"]] = a.get("value", "")
+        elif tag == "button" and a.get("name"):  # it may stand outside its form and name it
+            named = [form for form in self.forms if a.get("form") and form.id == a["form"]]
+            for form in named or ([self._open] if self._open is not None else []):
+                form.buttons.append((a["name"], a.get("value", "")))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._open = None
+
+
+def forms(page: httpx.Response) -> list[Form]:
+    """The forms of an HTML page, POST ones when there are any."""
+    if "html" not in page.headers.get("content-type", ""):
+        return []
+    parser = _Forms()
+    parser.feed(page.text)
+    return [form for form in parser.forms if form.method == "POST"] or parser.forms
+
+
+class WebUser:
+    """A browser profile with one person at it. Close it, or use `with`."""
+
+    def __init__(
+        self,
+        user: str = "alice",
+        password: str = "secret",
+        *,
+        verify: ssl.SSLContext | bool = TRUST,
+        timeout: float = PATIENCE,
+        fetch_metadata: bool = True,
+    ) -> None:
+        """fetch_metadata: False is a browser that sends no Sec-Fetch-* anywhere, as Safari before 16.4."""
+        self.user, self.password, self._fetch_metadata = user, password, fetch_metadata
+        self.cookies = CookieJar()
+        self.hops: list[Hop] = []
+        self._http = httpx.Client(verify=verify, timeout=timeout, trust_env=False, follow_redirects=False)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        cookies: str | None = None,
+    ) -> httpx.Response:
+        """One bare request with these headers, and the cookies of a same-site request (or exactly `cookies`)."""
+        sent = self.cookies.header(url) if cookies is None else cookies
+        return self._send(method, url, dict(headers or {}), content, sent)
+
+    def navigate(
+        self,
+        url: str,
+        method: str = "GET",
+        *,
+        page: Page = None,
+        content: bytes | None = None,
+        chain: str = "same-origin",
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One top-level navigation, not following what it answers. `chain`: the redirects before it, see `worse`."""
+        initiator = address_of(page)
+        sent = {
+            "upgrade-insecure-requests": "1",
+            "accept": NAVIGATION_ACCEPT,
+            "sec-fetch-site": worse(chain, initiator, url),
+            "sec-fetch-mode": "navigate",
+            "sec-fetch-user": "?1",
+            "sec-fetch-dest": "document",
+        }
+        if method != "GET":
+            sent["origin"] = origin_of(page, url)
+            sent["content-type"] = "application/x-www-form-urlencoded"
+        near = initiator is None or relation(initiator, url) != "cross-site"
+        cookies = self.cookies.header(url, same_site=near, top_level_get=method == "GET")
+        return self._send(method, url, self._trusted(url, sent) | dict(headers or {}), content, cookies)
+
+    def fetch(
+        self,
+        url: str,
+        method: str = "GET",
+        *,
+        page: httpx.Response | str,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+    ) -> httpx.Response:
+        """What a script on `page` sends with fetch(..., {credentials: "include", redirect: "manual"})."""
+        initiator = address_of(page) or ""
+        site = relation(initiator, url)
+        sent = {
+            "accept": "*/*",
+            "sec-fetch-site": site,
+            "sec-fetch-mode": "cors",
+            "sec-fetch-dest": "empty",
+            "referer": origin(initiator) + "/",
+        }
+        if method not in ("GET", "HEAD") or site != "same-origin":
+            sent["origin"] = origin(initiator)
+        cookies = self.cookies.header(url, same_site=site != "cross-site", top_level_get=False)
+        return self._send(method, url, self._trusted(url, sent) | dict(headers or {}), content, cookies)
+
+    def follow(self, answer: httpx.Response, *, page: Page = None) -> httpx.Response:
+        """Follows the redirects that begin with `answer`, until something else comes."""
+        chain, url = "same-origin", str(answer.url)
+        for _ in range(20):
+            if answer.status_code not in REDIRECTS:
+                return answer
+            chain = worse(chain, address_of(page), url) if page is not None else chain
+            url = urljoin(url, answer.headers["location"])
+            answer = self.navigate(url, page=page, chain=chain)
+        raise TooManySteps("redirected more than 20 times:\n" + self.journey())
+
+    def go(self, url: str, *, page: Page = None, stop: str | None = None) -> httpx.Response:
+        """Navigates, follows redirects and fills in forms, until a page has no form or is an error.
+
+        With `stop`: the first answer whose Location begins with it is given back, not followed.
+        """
+        method, content, chain = "GET", None, "same-origin"
+        for _ in range(40):
+            answer = self.navigate(url, method, page=page, content=content, chain=chain)
+            if answer.status_code in REDIRECTS:
+                chain = worse(chain, address_of(page), url) if page is not None else chain
+                url = urljoin(url, answer.headers["location"])
+                if stop is not None and url.startswith(stop):
+                    return answer
+                if answer.status_code not in (307, 308):
+                    method, content = "GET", None
+                continue
+            found = forms(answer)
+            if answer.status_code >= 400 or not found:
+                return answer
+            form = self._choose(found)
+            method, content = form.method, urlencode(self._filled(form)).encode()
+            url, page, chain = urljoin(url, form.action), answer, "same-origin"
+            if method == "GET":
+                url, content = f"{url.partition('?')[0]}?{content.decode()}", None
+        raise TooManySteps("no end:\n" + self.journey())
+
+    def submit(self, page: httpx.Response, *, with_button: str | None = None) -> httpx.Response:
+        """Presses the (named) button of the page's form; gives the bare answer."""
+        form = self._choose(forms(page))
+        fields = dict(form.fields) | dict(b for b in form.buttons if b[0] == with_button)
+        url = urljoin(str(page.url), form.action)
+        return self.navigate(url, form.method, page=page, content=urlencode(fields).encode())
+
+    def journey(self) -> str:
+        """Every request so far, a line each."""
+        return "\n".join(str(hop) for hop in self.hops)
+
+    @staticmethod
+    def _choose(found: list[Form]) -> Form:
+        return next((form for form in found if set(form.fields) & {*USER_FIELDS, *PASSWORD_FIELDS}), found[0])
+
+    def _filled(self, form: Form) -> dict[str, str]:
+        filled = dict(form.fields)
+        filled |= {name: self.user for name in filled if name in USER_FIELDS}
+        filled |= {name: self.password for name in filled if name in PASSWORD_FIELDS}
+        for name, value in form.buttons:
+            if len(form.buttons) == 1 or any(wanted in f"{name}={value}" for wanted in PREFERRED):
+                return filled | {name: value}
+        return filled
+
+    def _trusted(self, url: str, sent: dict[str, str]) -> dict[str, str]:
+        says = self._fetch_metadata and trustworthy(url)
+        return {name: value for name, value in sent.items() if says or not name.startswith("sec-")}
+
+    def _send(
+        self, method: str, url: str, headers: dict[str, str], content: bytes | None, cookies: str
+    ) -> httpx.Response:
+        url = url.partition("#")[0]
+        parts = urlsplit(url)
+        target = url[len(origin(url)) :]
+        target = target if target.startswith("/") else "/" + target
+        headers = {"user-agent": AGENT, "accept-language": "en", "host": parts.netloc} | headers
+        if cookies:
+            headers["cookie"] = cookies
+        extensions: dict[str, object] = {"target": target.encode()}
+        connect = origin(url)
+        if (host := parts.hostname or "").endswith((".localhost", ".test")):
+            connect = f"{parts.scheme}://127.0.0.1{':' + str(parts.port) if parts.port else ''}"
+            extensions["sni_hostname"] = host
+        answer = self._http.request(method, connect + "/", headers=headers, content=content, extensions=extensions)
+        self._http.cookies.clear()
+        answer.request.url = httpx.URL(url)  # what `answer.url` says
+        self.hops.append(Hop(method, url, headers, answer))
+        self.cookies.receive(url, answer.headers.get_list("set-cookie"))
+        return answer

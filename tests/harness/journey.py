@@ -1,0 +1,72 @@
+"""The main job, as a person at a browser meets it, against whatever provider a Stack has."""
+
+from harness.browser import WebUser
+from harness.gateway import Stack
+
+# a query as a browser sends it, with all that a proxy might like to rewrite
+FIRST = "/private/report.html?q=a%20b+c&x=%2F%2f&empty=&=&r=http%3A%2F%2Fevil.example%2F&u=%E4%B8%96&a|b=[1]"
+EXPECTED = {"x-auth-email": "alice@example.test", "x-auth-name": "Alice Example"}
+
+
+def signs_in(stack: Stack, user: WebUser, groups: set[str] | None = None) -> None:
+    """Login lands on the first-asked address byte for byte, and the application knows who came."""
+    page = user.go(stack.url(FIRST))
+    assert page.status_code == 200, user.journey()
+    (received,) = stack.app.requests
+    assert received.target == FIRST
+    assert user.hops[-1].url == stack.url(FIRST)
+    assert {name: received.get(name) for name in EXPECTED} == EXPECTED
+    assert received.get("x-auth-sub")
+    if groups is not None:
+        assert set((received.get("x-auth-groups") or "").split(",")) == groups
+    assert "extproc-" not in (received.get("cookie") or ""), "a cookie of ours reached the application"
+    callback = next(hop for hop in user.hops if "/oauth2/callback" in hop.url)
+    assert callback.status == 303
+    assert callback.response.headers["cache-control"] == "no-store"
+
+
+def is_quick_the_second_time(stack: Stack, user: WebUser) -> None:
+    """With the assertion Envoy decides alone: same headers, no stream; and a client's own words are worth nothing."""
+    first = stack.app.requests[-1]
+    streams = stack.streams()
+    spoofed = {"x-auth-sub": "root", "x-auth-email": "root@example.test", "x-auth-evil": "1"}
+    page = user.navigate(stack.url("/second"), headers=spoofed)
+    assert page.status_code == 200
+    second = stack.app.requests[-1]
+    ours = [pair for pair in second.headers if pair[0].startswith("x-auth-")]
+    assert ours == [pair for pair in first.headers if pair[0].startswith("x-auth-")]
+    assert stack.streams() == streams, "the second request went to the processor"
+
+
+def tells_who_it_is(stack: Stack, user: WebUser) -> None:
+    answer = user.fetch(stack.url("/oauth2/userinfo"), page=stack.url("/"))
+    assert answer.status_code == 200
+    assert answer.json()["email"] == EXPECTED["x-auth-email"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def signs_out(stack: Stack, user: WebUser) -> None:
+    """Out here and at the provider, back at the local page; then a login is needed, with the password again."""
+    before = len(stack.app.requests)
+    start = len(user.hops)
+    answer = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"))
+    assert answer.status_code == 303
+    assert not user.cookies.named("__Host-extproc-") + user.cookies.named("extproc-")
+    page = user.go(answer.headers["location"], page=stack.url("/"))
+    assert page.status_code == 200, user.journey()
+    assert page.url.copy_with(query=None) == stack.url("/oauth2/signed-out")
+    assert any(hop.url.startswith(stack.place.origin) for hop in user.hops[start:]), "the provider heard nothing of it"
+    assert user.fetch(stack.url("/oauth2/userinfo"), page=page).status_code == 401
+    again = user.navigate(stack.url("/private"))
+    assert again.status_code == 303
+    asked = user.follow(again)
+    assert "password" in asked.text, "the provider did not ask for the password again"
+    assert len(stack.app.requests) == before
+
+
+def whole_journey(stack: Stack, groups: set[str] | None = None, name: str = "alice") -> None:
+    with stack.user(name) as user:
+        signs_in(stack, user, groups)
+        is_quick_the_second_time(stack, user)
+        tells_who_it_is(stack, user)
+        signs_out(stack, user)

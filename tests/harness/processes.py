@@ -1,0 +1,123 @@
+"""Processes for tests: each in its own group, with a log file, stopped for sure, gone when the tests are killed."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from harness.clients import LEAST, PATIENCE
+
+
+class ProcessFailed(AssertionError):
+    """A process ended, or did not get ready; the text has the end of its log."""
+
+
+def wait_until(check: Callable[[], object], timeout: float = PATIENCE, what: str = "it", every: float = 0.02) -> None:
+    """Polls until `check` gives something true. AssertionError after `timeout` seconds, which may not be fewer than LEAST."""
+    assert timeout >= LEAST, f"a wait of {timeout:g} s fails on a busy machine: no less than {LEAST:g}"
+    end = time.monotonic() + timeout
+    while not check():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout:g} s for {what}, in vain")
+        time.sleep(every)
+
+
+class Process:
+    """A program that runs from now on.
+
+    Its output goes to `log`, appended. It leads a process group, and the kernel kills it when the thread that started
+    it ends (so only the main thread arranges that).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.name, self.log = name, log
+        command = [str(word) for word in argv]
+        if threading.current_thread() is threading.main_thread() and (setpriv := shutil.which("setpriv")):
+            command = [setpriv, "--pdeathsig", "KILL", "--", *command]
+        with log.open("ab") as out:
+            self._popen = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **(env or {})},
+                cwd=cwd,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; minus the signal's number when one ended it."""
+        return self._popen.poll()
+
+    @property
+    def children(self) -> list[int]:
+        """The processes that it started, by whichever of its threads."""
+        tasks = Path(f"/proc/{self.pid}/task").iterdir()
+        return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
+    def output(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def tail(self, lines: int = 40) -> str:
+        return "\n".join(self.output().splitlines()[-lines:])
+
+    def wait_ready(self, check: Callable[[], object], timeout: float = PATIENCE) -> Self:
+        """Polls `check`. Raises ProcessFailed, after stopping it, when it ends before or the time is over."""
+        assert timeout >= LEAST, f"a wait of {timeout:g} s fails on a busy machine: no less than {LEAST:g}"
+        end = time.monotonic() + timeout
+        while not check():
+            if self.exit_code is not None:
+                raise ProcessFailed(f"{self.name} ended with {self.exit_code} before it was ready:\n{self.tail()}")
+            if time.monotonic() > end:
+                self.kill()
+                raise ProcessFailed(f"{self.name} was not ready in {timeout:g} s:\n{self.tail()}")
+            time.sleep(0.03)
+        return self
+
+    def send(self, number: int) -> None:
+        """A signal to the process alone."""
+        self._popen.send_signal(number)
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        return self._popen.wait(timeout)
+
+    def stop(self, grace: float = 10) -> int:
+        """SIGTERM, then after `grace` seconds SIGKILL, to the whole group. Gives the exit code; again is harmless."""
+        self._signal_group(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(grace)
+        return self.kill()
+
+    def kill(self) -> int:
+        """SIGKILL to the whole group."""
+        self._signal_group(signal.SIGKILL)
+        return self._popen.wait(PATIENCE)
+
+    def _signal_group(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

@@ -1,0 +1,43 @@
+"""A gateway over https on app.gw.test, and a neighbouring host of the same domain, evil.gw.test, for a real browser.
+
+with Siblings() as stack, stack.chromium() as context:
+    context.new_page().goto(stack.evil("/"))    # its pages may set cookies for gw.test, as any host of a domain may
+
+Everybody is whom `stack.provider.user` names, without a question of the provider's.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import BrowserContext
+
+from harness.chromium import browser
+from harness.fake_provider import Liar
+from harness.gateway import Stack, merged
+
+APP, EVIL, DOMAIN = "app.gw.test", "evil.gw.test", "gw.test"
+
+
+class Siblings(Stack):
+    names = (APP, EVIL, "127.0.0.1")
+
+    def __init__(self, envoy: Path | None = None, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(Liar(), tls=True, envoy=envoy, settings=self._of)
+        self.gateway = f"https://{APP}:{self.port}"
+        self._more = settings or {}
+
+    def _of(self, _: Stack) -> Mapping[str, Any]:
+        evil = {"hosts": [EVIL], "upstream": self.app.url, "exclude": True}
+        return merged({"applications": {"app": {"hosts": [APP]}, "evil": evil}}, self._more)
+
+    def evil(self, path: str) -> str:
+        return f"https://{EVIL}:{self.port}{path}"
+
+    @contextmanager
+    def chromium(self, *flags: str) -> Iterator[BrowserContext]:
+        """flags: more of the command line."""
+        with browser(self, f"--host-resolver-rules=MAP *.{DOMAIN} 127.0.0.1", *flags) as context:
+            context.set_default_timeout(60_000)
+            yield context

@@ -1,0 +1,189 @@
+"""Chromium signs in and out: what a real browser makes of our redirects, cookies and pages."""
+
+import base64
+
+import pytest
+from harness import pictures
+from harness.chromium import browser
+from harness.echo import ICON
+from harness.fake_provider import Liar
+from harness.gateway import Stack
+from harness.keycloak import Keycloak
+from harness.oidc_provider import OidcProvider
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+
+START = "/private?a=1&b=%2F&c=d+e"
+
+
+def ours(context: BrowserContext, stack: Stack) -> dict[str, dict[str, object]]:
+    """The browser's cookies of ours, by name."""
+    cookies = [dict(cookie) for cookie in context.cookies(stack.url("/"))]
+    return {str(cookie["name"]): cookie for cookie in cookies if "extproc-" in str(cookie["name"])}
+
+
+def complaints(page: Page) -> list[str]:
+    """What the console says is wrong on the gateway's pages, collected from now on.
+
+    But not of the icon: Chromium asks for a page's icon when it likes, perhaps after the logout that followed the page (401).
+    """
+    heard: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        wrong = message.type in ("error", "warning") and "//localhost:" in page.url
+        if wrong and not message.location["url"].endswith(ICON):
+            heard.append(f"{page.url}: {message.text} {message.location['url']}")
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    return heard
+
+
+def sign_in(page: Page, stack: Stack) -> None:
+    page.goto(stack.url(START))
+    assert page.url.startswith(stack.place.origin)
+    page.fill("input[name=login]", "alice")
+    page.fill("input[name=password]", "secret")
+    page.click("button[type=submit]")
+    page.wait_for_url("**/interaction/*")
+    page.click("button[type=submit]")  # consent
+    page.wait_for_url(stack.url(START))
+
+
+def test_the_trace_of_a_page_that_refuses_leads_an_operator_to_the_cause_and_the_user_back_to_what_was_wanted() -> None:
+    """And the pictures of it in docs/pictures are what is there today: tools/pictures makes them again."""
+    with Stack(Liar()) as stack, browser(stack) as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        for name, page in pictures.story(stack, context, START):
+            picture = pictures.drawn(page)
+            kept = (pictures.FOLDER / f"{name}.svg").read_text()
+            assert pictures.skeleton(picture) == pictures.skeleton(kept), f"{name}: tools/pictures"
+            shows_something(context, picture)
+            if name == "error":
+                user, trace_id = page, page.inner_text("#trace")
+                assert "id_token_nonce" in page.inner_text("main")
+                page.click("#copy")
+                page.wait_for_selector("#copy:has-text('Copied')")
+                assert page.evaluate("navigator.clipboard.readText()") == trace_id
+        assert page.url.endswith(trace_id)
+        assert {"id_token_nonce", trace_id} <= set(page.inner_text("header").split())
+        line = lambda line: line["trace_id"] == trace_id and line["reason"] == "id_token_nonce"  # noqa: E731
+        assert stack.access_log(line)
+        stack.provider.claims.clear()
+        user.click("text=Try again")
+        user.wait_for_url(stack.url(START))
+
+
+def shows_something(context: BrowserContext, picture: str) -> None:
+    """In an <img>, where no script runs and nothing is loaded, small and large, light and dark."""
+    data = base64.b64encode(picture.encode()).decode()
+    page = context.new_page()
+    for width, scheme in ((400, "light"), (1600, "dark")):
+        page.set_viewport_size({"width": width, "height": 300})
+        page.emulate_media(color_scheme=scheme)
+        page.set_content(f'<img src="data:image/svg+xml;base64,{data}" width={width}>')
+        page.wait_for_function("document.images[0].complete")
+        assert page.evaluate("document.images[0].naturalWidth") in pictures.WIDTHS.values()
+        shown = page.screenshot()
+        page.set_content("<img width=1 height=1>")
+        assert len(shown) > 4 * len(page.screenshot()), f"at {width} there is nothing to see"
+    page.close()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "tls"])
+def test_a_browser_signs_in_and_out(tls: bool) -> None:
+    with Stack(OidcProvider(), tls=tls) as stack, browser(stack) as context:
+        page = context.new_page()
+        heard = complaints(page)
+        sign_in(page, stack)
+        assert '"x-auth-email", "alice@example.test"' in page.inner_text("body")
+
+        prefix = "__Host-extproc-" if tls else "extproc-"
+        cookies = ours(context, stack)
+        assert set(cookies) == {f"{prefix}session-app", f"{prefix}assertion-app"}  # the login cookie is gone
+        for cookie in cookies.values():
+            assert (cookie["domain"], cookie["path"]) == ("localhost", "/")
+            assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, tls, "Lax")
+        assert page.evaluate("document.cookie") == ""
+
+        streams = stack.streams()
+        page.goto(stack.url("/second"))
+        assert stack.app.requests[-1].get("x-auth-email") == "alice@example.test"
+        assert stack.streams() == streams, "the second page went to the processor"
+
+        page.goto(stack.url("/oauth2/logout"))
+        page.click("button[name=logout]")  # the provider asks
+        page.wait_for_url("**/oauth2/signed-out*")
+        assert page.url.startswith(stack.url("/oauth2/signed-out"))
+        assert page.get_by_role("heading").inner_text() == "Signed out"
+        assert not ours(context, stack), "the browser kept cookies after the logout"
+
+        page.get_by_role("link").click()
+        page.wait_for_selector("input[name=password]")
+        assert heard == []
+
+
+def test_web_11_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> None:
+    with Stack(Liar()) as stack, stack.user() as phone, browser(stack) as context:
+        stack.provider.claims["sid"] = "phone"
+        assert phone.go(stack.url("/private")).status_code == 200
+        stack.provider.claims["sid"] = "here"
+        assert context.browser is not None
+        for width, scheme in ((400, "light"), (400, "dark"), (1600, "light"), (1600, "dark")):
+            plain = context.browser.new_context(
+                viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=False
+            )
+            page = plain.new_page()
+            heard = complaints(page)
+            page.goto(stack.url("/oauth2/sessions"))
+            assert page.url == stack.url("/oauth2/sessions")
+            wide = page.locator("main").bounding_box()
+            assert wide is not None and wide["x"] >= 0 and wide["x"] + wide["width"] <= width
+            if (width, scheme) == (1600, "dark"):
+                page.get_by_role("button", name="End: Chrome on Linux").click()
+                assert page.url == stack.url("/oauth2/sessions") and "nowhere else" in page.inner_text("main")
+            assert heard == []
+            plain.close()
+        phone.cookies.drop("extproc-assertion-app")
+        assert phone.navigate(stack.url("/private")).status_code == 303
+
+
+def test_a_script_without_a_session_is_refused_and_not_redirected() -> None:
+    with Stack(OidcProvider()) as stack, browser(stack) as context:
+        page = context.new_page()
+        page.goto(stack.url("/public/page"))
+        answer = page.evaluate("fetch('/api').then(r => [r.status, r.redirected, r.type])")
+        assert answer == [401, False, "basic"]
+        assert not ours(context, stack)
+
+
+def test_a_browser_signs_in_at_keycloak(keycloak: Keycloak) -> None:
+    with Stack(keycloak) as stack, browser(stack) as context:
+        page = context.new_page()
+        page.goto(stack.url(START))
+        page.fill("#username", "alice")
+        page.fill("#password", "secret")
+        page.click("#kc-login")
+        page.wait_for_url(stack.url(START))
+        assert '"x-auth-email", "alice@example.test"' in page.inner_text("body")
+
+
+def test_another_site_can_neither_sign_a_browser_out_nor_use_its_session() -> None:
+    with Stack(OidcProvider()) as stack, browser(stack) as context:
+        page = context.new_page()
+        sign_in(page, stack)
+        before = ours(context, stack)
+        page.goto(stack.place.origin + "/.well-known/openid-configuration")  # a page of another site
+        seen = len(stack.app.requests)
+        page.set_content(f'<form method="post" action="{stack.url("/oauth2/logout")}"><button>x</button></form>')
+        page.click("button")
+        page.wait_for_load_state()
+        assert ours(context, stack) == before
+        page.goto(stack.place.origin + "/.well-known/openid-configuration")
+        page.set_content(f'<a href="{stack.url("/oauth2/logout")}">x</a>')
+        page.click("a")
+        page.wait_for_url("**/oauth2/logout")
+        assert ours(context, stack) == before
+        assert len(stack.app.requests) == seen
+        page.get_by_role("button", name="Sign out").click()  # our page asks, and the user says yes
+        page.wait_for_url("**/session/end*")
+        assert not ours(context, stack)

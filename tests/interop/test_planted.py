@@ -1,0 +1,157 @@
+"""Chromium with a neighbouring host that plants cookies for the whole domain: findings 1 and 56 and their kind, over https.
+
+What the browser's jar takes and sends is the browser's own; a plant that it refuses is one that does no harm.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from harness.chromium import profile
+from harness.envoy import envoys
+from harness.fake_provider import Asked, Reply
+from harness.siblings import APP, DOMAIN, Siblings
+from playwright.sync_api import BrowserContext, Page
+
+PREFIX = "__Host-extproc-"
+# how a neighbouring host may try to have a pair of its own taken for ours
+PLANTS = [
+    "prefs=dark,PAIR",
+    "prefs=dark, PAIR",
+    "a=,PAIR,b",
+    'b="x,PAIR"',
+    "c=PAIR",
+    "d=x PAIR",
+    "=PAIR",
+    "=x,PAIR",
+    "PAIR",
+    "\tPAIR",
+    "PAIR,x",
+    "e,PAIR",
+    "$Version=1,PAIR",
+]
+
+
+@pytest.fixture(scope="module", params=list(envoys()))
+def stack(request: pytest.FixtureRequest) -> Iterator[Siblings]:
+    with Siblings(envoys()[request.param]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chromium(stack: Siblings) -> Iterator[BrowserContext]:
+    with stack.chromium() as context:
+        yield context
+
+
+@pytest.fixture
+def context(stack: Siblings, chromium: BrowserContext) -> Iterator[BrowserContext]:
+    """A fresh profile."""
+    stack.app.requests.clear()
+    stack.provider.user = "alice"
+    with profile(chromium) as fresh:
+        yield fresh
+
+
+def pairs_of(context: BrowserContext, stack: Siblings) -> dict[str, str]:
+    """Our cookies in this browser, by the kind."""
+    cookies = context.cookies(stack.url("/"))
+    named = {cookie["name"]: cookie["value"] for cookie in cookies if cookie["name"].startswith(PREFIX)}
+    return {name.removeprefix(PREFIX).partition("-")[0]: f"{name}={value}" for name, value in named.items()}
+
+
+def mallory_s(stack: Siblings, chromium: BrowserContext) -> dict[str, str]:
+    """A session and an assertion of mallory's own, got in an honest way."""
+    stack.provider.user = "mallory"
+    with profile(chromium) as context:
+        context.new_page().goto(stack.url("/private"))
+        pairs = pairs_of(context, stack)
+    stack.provider.user = "alice"
+    stack.app.requests.clear()
+    assert set(pairs) == {"session", "assertion"}
+    return pairs
+
+
+def plant(page: Page, stack: Siblings, pairs: list[str]) -> int:
+    """What a page of the neighbouring host sets; how many of its cookies the browser then sends to the application."""
+    page.goto(stack.evil("/"))
+    for pair in pairs:
+        for kind in PLANTS:
+            page.evaluate(
+                "c => { document.cookie = c }", f"{kind.replace('PAIR', pair)}; Domain={DOMAIN}; Path=/; Max-Age=3600"
+            )
+            unprefixed = kind.replace("PAIR", pair.removeprefix("__Host-"))
+            page.evaluate("c => { document.cookie = c }", f"{unprefixed}; Domain={DOMAIN}; Path=/; Max-Age=3600")
+    return sum(cookie["domain"] == f".{DOMAIN}" for cookie in page.context.cookies(stack.url("/")))
+
+
+def users(stack: Siblings) -> set[str | None]:
+    """Whom the application saw."""
+    return {received.get("x-auth-sub") for received in stack.app.requests if str(received.get("host")).startswith(APP)}
+
+
+def test_cook_26_what_a_neighbouring_host_plants_signs_nobody_in(
+    stack: Siblings, chromium: BrowserContext, context: BrowserContext
+) -> None:
+    evil = mallory_s(stack, chromium)
+    page = context.new_page()
+    assert plant(page, stack, [evil["session"], evil["assertion"]]) >= 5
+    stack.app.requests.clear()
+    page.goto(stack.url("/public/x"))
+    assert users(stack) == {None}
+    page.goto(stack.url("/private?a=1"))
+    assert page.url == stack.url("/private?a=1"), "the user signs in as ever"
+    page.goto(stack.url("/public/y"))
+    assert users(stack) == {None, "alice"}
+    assert not any("mallory" in str(received.headers) for received in stack.app.requests)
+
+
+def test_cook_26_what_a_neighbouring_host_plants_takes_nobody_s_session_away(
+    stack: Siblings, chromium: BrowserContext, context: BrowserContext
+) -> None:
+    evil = mallory_s(stack, chromium)
+    garbage = [f"{PREFIX}session-app=x", f"{PREFIX}assertion-app=x.y.z", f"{PREFIX}login-app-00000000=x"]
+    page = context.new_page()
+    page.goto(stack.url("/private"))
+    before = pairs_of(context, stack)["session"]
+    plant(page, stack, [evil["session"], evil["assertion"], *garbage])
+    expired: list[str] = []
+    page.on("response", lambda answer: expired.append(answer.headers.get("set-cookie", "")))
+    stack.app.requests.clear()
+    page.goto(stack.url("/private?fast"))
+    context.clear_cookies(name=f"{PREFIX}assertion-app", domain=APP)
+    page.goto(stack.url("/private?processor"))
+    page.goto(stack.url("/private?fast-again"))
+    page.goto(stack.url("/oauth2/userinfo"))
+    assert '"alice"' in page.inner_text("body")
+    assert users(stack) == {"alice"} and len(stack.app.requests) >= 3
+    assert pairs_of(context, stack)["session"] == before
+    assert not any("Max-Age=0" in line for line in expired)
+
+
+def test_cook_26_what_a_neighbouring_host_plants_unbinds_no_login(
+    stack: Siblings, chromium: BrowserContext, context: BrowserContext
+) -> None:
+    """Mallory's own login, its cookie planted and its callback opened here: it stays mallory's, and the user's own goes on."""
+
+    def shown(asked: Asked) -> Reply:
+        """The provider's page says where it would lead."""
+        return 200, {"content-type": "text/plain"}, stack.provider._authorize(asked)[1]["location"].encode()
+
+    stack.provider.user = "mallory"
+    stack.provider.answers["/auth"] = shown
+    with profile(chromium) as theirs:
+        other = theirs.new_page()
+        other.goto(stack.url("/private"))
+        callback = other.inner_text("body")
+        evil = pairs_of(theirs, stack)["login"]
+    del stack.provider.answers["/auth"]
+    stack.provider.user = "alice"
+    stack.app.requests.clear()
+    page = context.new_page()
+    plant(page, stack, [evil])
+    assert callback.startswith(stack.url("/oauth2/callback?"))
+    answer = page.goto(callback)
+    assert answer is not None and answer.status == 400 and "state_mismatch" in page.inner_text("body")
+    assert "session" not in pairs_of(context, stack)
+    page.goto(stack.url("/private"))
+    assert users(stack) == {"alice"}

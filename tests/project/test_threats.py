@@ -1,0 +1,79 @@
+"""docs/threats.md and tests/attack/promises.txt promise tests by name, and SECURITY.md promises nothing that nobody attacks."""
+
+import re
+from pathlib import Path
+
+import pytest
+from attack.promises import NO_PROMISE, Promises, attacks, clauses, named_tests, promises
+
+ROOT = Path(__file__).parents[2]
+SECURITY = """# Security
+## Who attacks
+| who | can | cannot |
+|---|---|---|
+| a stranger | send bytes | read a page (or, with `a, b`, two), write a header. Nothing else |
+| a network | nothing, unless told | |
+## Where trust ends
+- **Envoy** is trusted; the
+  network is not.
+## What is promised
+1. One answer; no silence.
+## What is not
+Volume; a stolen
+browser.
+"""
+CLAUSES = [
+    "a stranger cannot read a page (or, with `a, b`, two)",
+    "a stranger cannot write a header",
+    "a stranger cannot Nothing else",
+    "a network can nothing, unless told",
+    "Envoy is trusted",
+    "the network is not",
+    "One answer",
+    "no silence",
+    "not promised: Volume",
+    "not promised: a stolen browser",
+]
+
+
+def test_every_test_that_threats_md_names_exists():
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/threats.md").read_text()))
+    there = named_tests(ROOT / "tests")
+    assert len(named) > 40
+    assert named <= there, f"these are gone, or have another name now: {sorted(named - there)}"
+
+
+def test_every_promise_of_security_md_is_attacked_by_tests_that_exist():
+    found = promises()
+    assert len(found.clauses) > 40
+    assert found.faults == []
+
+
+def test_every_clause_of_security_md_is_read():
+    assert clauses(SECURITY) == CLAUSES
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ("write a header", "nobody attacks: a stranger cannot write a header"),
+        ("no silence", "nobody attacks: no silence"),
+        ("Volume", "nobody attacks: not promised: Volume"),
+    ],
+)
+def test_a_clause_that_is_new_or_says_something_else_has_to_be_mapped_again(changed: str, fault: str):
+    said = {clause: ["test_a"] for clause in clauses(SECURITY.replace(changed, "as it was"))}
+    faults = Promises(clauses(SECURITY), "", said, {"test_a"}).faults
+    assert faults[0] == fault and faults[1].startswith("is said nowhere: ") and len(faults) == 2
+
+
+def test_a_test_that_is_gone_a_clause_without_any_and_a_sentence_that_nobody_says_are_faults():
+    said = attacks(
+        "# a comment\na\n    test_a\n    test_gone\nb\nin the page\n    no promise: it says why\nnowhere\n    test_a\n"
+    )
+    assert said["in the page"] == [f"{NO_PROMISE} it says why"]
+    assert Promises(["a", "b"], "what is in the page", said, {"test_a"}).faults == [
+        "nobody attacks: b",
+        "is said nowhere: nowhere",
+        "there is no test_gone, which is to attack: a",
+    ]

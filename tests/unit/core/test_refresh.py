@@ -1,0 +1,189 @@
+"""Refresh as values: when it is due, what the provider's answer makes of a session, and what decide() says of it."""
+
+import json
+from bisect import bisect_left
+from dataclasses import replace
+
+import pytest
+from harness.rows import rows
+from harness.tokens import ISSUER, NOW, Signer, application, id_token_claims, key_set, request
+
+from extproc.core.decide import decide
+from extproc.core.decisions import Continue, Refresh, StartLogin
+from extproc.core.errors import AccessTokenExpired, InvalidIDToken, InvalidTokenResponse, LoginRequired, UnknownKey
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.token import RefreshResponse, refresh_grant
+from extproc.core.refresh import due, renewed
+from extproc.core.session import Session, SessionId
+from extproc.core.session_record import dump, load
+
+APP = application(refresh_margin=30)
+FORWARDS = application(refresh_margin=30, forward_access_token=True, assertion_lifetime=0)
+FIRST = Signer().sign(id_token_claims())
+SESSION = Session(
+    SessionId.of(b"s" * 32), ISSUER, "alice", Claims({"sub": "alice", "email": "old@example.com", "team": "red"}), FIRST, "at", "rt",
+    NOW + 300, NOW, NOW + 43_200, NOW, "sid", NOW, "silver", NOW,
+)  # fmt: skip
+LATER = NOW + 290
+SCRIPT = request(sec_fetch_mode="cors", sec_fetch_dest="empty", accept="application/json")
+
+
+def answer(**members) -> RefreshResponse:
+    said = {"access_token": "at2", "token_type": "Bearer", "expires_in": 600, "refresh_token": "rt2", **members}
+    return RefreshResponse.parse(
+        json.dumps({name: value for name, value in said.items() if value is not None}).encode()
+    )
+
+
+def refreshed_token(**changes) -> str:
+    """As a provider makes it: without a nonce."""
+    return Signer().sign(id_token_claims(**{"nonce": None, "iat": LATER, "exp": LATER + 300, **changes}))
+
+
+def of_life(seconds: int) -> Session:
+    return replace(SESSION, access_expires=NOW + seconds)
+
+
+@pytest.mark.parametrize(
+    ("session", "earliest", "latest"),
+    [
+        (of_life(300), 240, 270),  # the margin, and up to a tenth of the life
+        (of_life(3600), 3600 - 30 - 300, 3600 - 30),
+        (of_life(40), 16, 20),  # half its life is margin enough
+        (of_life(0), 5, 5),  # not for every request
+    ],
+)
+def test_refr_13_tokens_are_due_ahead_of_their_end_and_not_all_at_once(session, earliest, latest):
+    due_at = set()
+    for number in range(50):
+        one = replace(session, id=SessionId.of(bytes([number * 5]) * 32))
+        # due from some second on, and not before
+        due_at.add(bisect_left(range(100_000), True, key=lambda at, one=one: due(APP, one, NOW + at)))
+    assert earliest <= min(due_at) <= max(due_at) <= latest
+    assert len(due_at) > min((latest - earliest) // 4, 20)
+
+
+@pytest.mark.parametrize(
+    ("app", "session"),
+    [(application(), of_life(1)), (APP, replace(of_life(1), refresh_token=None))],
+    ids=["switched off", "no refresh token"],
+)
+def test_tokens_that_cannot_be_renewed_are_never_due(app, session):
+    assert not due(app, session, NOW + 10_000)
+    assert isinstance(decide(app, request(), session, NOW + 1000), Continue)
+
+
+def test_a_request_whose_tokens_are_due_waits_for_new_ones_and_others_do_not():
+    assert isinstance(decide(APP, request(), SESSION, NOW + 10), Continue)
+    assert decide(APP, SCRIPT, SESSION, LATER) == Refresh(SESSION)
+    assert isinstance(decide(APP, SCRIPT, SESSION, LATER, may_refresh=False), Continue)
+    assert isinstance(decide(APP, request(public=True), SESSION, LATER), Continue)
+    assert decide(APP, request("/oauth2/userinfo"), SESSION, LATER).reason == "userinfo"
+    assert isinstance(decide(APP, request(), replace(SESSION, expires=LATER), LATER), StartLogin)
+
+
+def test_an_application_that_wants_the_access_token_gets_a_valid_one_in_place_of_what_a_client_sent():
+    decision = decide(FORWARDS, request(), SESSION, NOW)
+    assert decision.set_headers[-1] == ("authorization", "Bearer at")
+    assert "authorization" not in decision.remove_headers and not decision.set_cookies
+    anonymous = decide(FORWARDS, request(public=True), None, NOW)
+    late = decide(FORWARDS, request(public=True), SESSION, NOW + 300)
+    assert "authorization" in anonymous.remove_headers and "authorization" in late.remove_headers
+    assert ("x-auth-sub", "alice") in late.set_headers and "at" not in dict(late.set_headers).values()
+    assert "Bearer" not in repr(decision)
+
+
+def test_without_it_the_client_s_own_authorization_is_left_alone():
+    for decision in (decide(APP, request(), SESSION, NOW), decide(APP, request(public=True), None, NOW)):
+        assert "authorization" not in (*dict(decision.set_headers), *decision.remove_headers)
+
+
+def test_it_is_refused_while_none_can_be_had_and_signs_in_again_when_none_ever_will():
+    with pytest.raises(AccessTokenExpired) as refusal:
+        decide(FORWARDS, request(), SESSION, NOW + 300, may_refresh=False)
+    assert (refusal.value.status, refusal.value.said.retry_after) == (503, 5)
+    assert isinstance(decide(FORWARDS, request(), SESSION, LATER, may_refresh=False), Continue)
+    for app, session in (
+        (FORWARDS, replace(SESSION, refresh_token=None)),
+        (replace(FORWARDS, refresh_margin=None), SESSION),
+    ):
+        assert isinstance(decide(app, request(), session, NOW + 300), StartLogin)
+        with pytest.raises(LoginRequired):
+            decide(app, SCRIPT, session, NOW + 300)
+
+
+def test_conf_24_the_grant_has_the_refresh_token_and_the_new_tokens_take_the_place_of_the_old():
+    assert dict(refresh_grant(APP.client, "rt").parameters) == {"grant_type": "refresh_token", "refresh_token": "rt"}
+    new = renewed(APP, SESSION, answer(id_token=refreshed_token(email="new@example.com", sid="sid2")), key_set(), LATER)
+    assert (new.access_token, new.refresh_token, new.access_issued, new.access_expires) == (
+        "at2",
+        "rt2",
+        LATER,
+        LATER + 600,
+    )
+    assert (new.claims.get("email"), new.claims.get("team"), new.sid) == ("new@example.com", "red", "sid2")
+    assert (new.id, new.created, new.expires, new.subject, new.auth_time, new.acr) == (
+        SESSION.id, SESSION.created, SESSION.expires, "alice", NOW, "silver",
+    )  # fmt: skip
+
+
+def test_refr_09_what_the_provider_leaves_out_stays_as_it_was():
+    new = renewed(APP, SESSION, answer(refresh_token=None, id_token=None, expires_in=None), key_set(), LATER)
+    assert new == replace(
+        SESSION, access_token="at2", access_issued=LATER, access_expires=LATER + 300, touched=LATER, generation=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"sub": "mallory"}, "subject"),
+        ({"iss": "https://evil.example"}, "issuer"),
+        ({"aud": "another"}, "audience"),
+        ({"azp": "another"}, "audience"),
+        ({"exp": LATER - 61}, "expired"),
+        ({"iat": LATER + 61}, "issued_at"),
+        ({"auth_time": NOW - 1}, "auth_time"),
+        ({"nonce": "another"}, "nonce"),
+        ({"at_hash": "another"}, "at_hash"),
+    ],
+)
+@rows("conf_25")
+def test_the_id_token_of_a_refresh_is_checked_like_the_first(changes, check):
+    said = {"auth_time": NOW, "nonce": id_token_claims()["nonce"]}
+    assert renewed(APP, SESSION, answer(id_token=refreshed_token(**said)), key_set(), LATER).access_token == "at2"
+    with pytest.raises(InvalidIDToken) as refusal:
+        renewed(APP, SESSION, answer(id_token=refreshed_token(**said | changes)), key_set(), LATER)
+    assert refusal.value.check == check
+
+
+def test_a_later_sign_in_at_the_provider_ends_no_session_and_makes_none_younger():
+    new = renewed(APP, SESSION, answer(id_token=refreshed_token(auth_time=NOW + 200)), key_set(), LATER)
+    assert (new.access_token, new.auth_time) == ("at2", NOW)
+    unknown = renewed(
+        APP, replace(SESSION, auth_time=None), answer(id_token=refreshed_token(auth_time=NOW)), key_set(), LATER
+    )
+    assert unknown.auth_time == NOW
+
+
+@pytest.mark.parametrize(("signer", "error"), [(Signer("RS256", "2"), UnknownKey), (Signer("ES256"), InvalidIDToken)])
+def test_its_signature_too(signer, error):
+    token = signer.sign(id_token_claims(nonce=None, iat=LATER, exp=LATER + 300))
+    with pytest.raises(error):
+        renewed(APP, SESSION, answer(id_token=token), key_set(), LATER)
+
+
+@pytest.mark.parametrize("members", [{"access_token": None}, {"access_token": ""}, {"id_token": 7}, {"refresh_token": "a b"}, {"expires_in": -1}, {"token_type": "mac"}])  # fmt: skip
+def test_an_answer_that_is_none_is_refused(members):
+    with pytest.raises(InvalidTokenResponse):
+        answer(**members)
+
+
+def test_a_session_of_the_format_before_has_the_tokens_of_its_login():
+    fields = json.loads(dump(SESSION))
+    assert load(json.dumps(fields).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([1, *fields[1:-4]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([2, *fields[1:-3]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([3, *fields[1:-2]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([4, *fields[1:-1]]).encode(), SESSION.id, NOW) == SESSION
+    assert load(json.dumps([6, *fields[1:]]).encode(), SESSION.id, NOW) is None

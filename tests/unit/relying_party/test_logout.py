@@ -1,0 +1,158 @@
+"""How sessions end, with a provider that these tests hold in their hands."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+import trio
+from harness.tokens import ISSUER, METADATA, NOW, Signer, application, client, key_set, public, request
+
+from extproc.core.decisions import BackChannelLogout, EndSession
+from extproc.core.device import Device
+from extproc.core.errors import InvalidLogoutToken, ProviderUnavailable
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.logout_token import EVENT
+from extproc.core.oidc.token import TokenResponse
+from extproc.core.session import Session, SessionId
+from extproc.relying_party.logout import Logout
+from extproc.relying_party.revocation import REVOCATION_TIMEOUT, revoke_tokens
+from extproc.sessions.sqlite.store import SQLiteStore
+from extproc.sessions.stored import StoredSessions
+
+DEVICE = Device("Firefox on Linux", "192.0.2.7")
+SESSION = Session(
+    SessionId.of(b"0" * 32), ISSUER, "alice", Claims({"sub": "alice"}), "idt", "at", "rt", NOW + 300, NOW, NOW + 43_200, NOW,
+    sid="s1",
+)  # fmt: skip
+
+
+class FakeProvider:
+    """What Logout asks of a provider. `away`: no metadata; `hangs`: a revocation never ends."""
+
+    def __init__(self, name="main", *, away=False, hangs=False, keys=None, newer=None):
+        self.name, self.away, self.hangs = name, away, hangs
+        self._keys, self._newer = keys or key_set(), newer or key_set()
+        self.revoked, self.fetched = [], 0
+
+    def metadata_nowait(self):
+        return None if self.away else METADATA
+
+    async def metadata(self):
+        if self.away:
+            raise ProviderUnavailable("away")
+        return METADATA
+
+    async def keys(self):
+        return self._keys
+
+    async def newer_keys(self):
+        self.fetched += 1
+        return self._newer
+
+    async def revoke(self, form):
+        self.revoked.append(dict(form.parameters))
+        if self.hangs:
+            await trio.sleep_forever()
+
+
+APPS = {
+    name: application(name=name, url=f"https://app.example/{name}/", client=client(client_id=who))
+    for name, who in (("one", "gateway"), ("two", "gateway"), ("three", "another"))
+}
+
+
+class House:
+    """Three applications, the last with another provider; alice is signed in to each."""
+
+    def __init__(self, path, provider, **changes):
+        self.main, self.another = provider, FakeProvider("another")
+        self.apps = {name: replace(app, **changes) for name, app in APPS.items()}
+        providers = {"one": self.main, "two": self.main, "three": self.another}
+        self.sessions = StoredSessions(SQLiteStore(path / "sessions.sqlite3"))
+        self.ending = Logout(self.apps, providers, self.sessions, lambda: NOW)
+        self.held = {
+            name: replace(SESSION, id=SessionId.of(str(number).encode() * 32), sid=f"s{number}")
+            for number, name in enumerate(self.apps)
+        }
+
+    async def __aenter__(self):
+        for name, session in self.held.items():
+            await self.sessions.create(self.apps[name], request(), session, DEVICE, None)
+        return self
+
+    async def __aexit__(self, *_):
+        await self.sessions.aclose()
+
+    def browser(self):
+        return request(
+            cookie="; ".join(f"{app.cookies.session}={self.held[name].id.cookie}" for name, app in self.apps.items())
+        )
+
+    async def alive(self):
+        asked = self.browser()
+        return [name for name, app in self.apps.items() if await self.sessions.find(app, asked, NOW) is not None]
+
+    async def log_out(self):
+        step = EndSession(self.held["one"], (self.apps["one"].cookies.expired("mine"),))
+        return await self.ending.perform(self.apps["one"], self.browser(), step)
+
+
+async def test_a_logout_is_for_every_application_of_the_provider_and_no_other(tmp_path):
+    async with House(tmp_path, FakeProvider()) as house:
+        answer = await house.log_out()
+        assert await house.alive() == ["three"]
+        assert [cookie.name for cookie in answer.cookies] == ["mine", house.apps["two"].cookies.session]
+        assert answer.location.startswith(f"{ISSUER}/logout?id_token_hint=idt&client_id=gateway&")
+        assert [form["token"] for form in house.main.revoked] == ["rt", "rt"] and not house.another.revoked
+
+
+async def test_or_for_this_one_alone_where_the_settings_say_so(tmp_path):
+    async with House(tmp_path, FakeProvider(), logout_everywhere=False) as house:
+        answer = await house.log_out()
+        assert await house.alive() == ["two", "three"] and [cookie.name for cookie in answer.cookies] == ["mine"]
+        assert len(house.main.revoked) == 1
+
+
+async def test_a_browser_whose_session_here_is_over_still_signs_out_of_the_others(tmp_path):
+    async with House(tmp_path, FakeProvider()) as house:
+        answer = await house.ending.perform(house.apps["one"], house.browser(), EndSession(None, ()))
+        assert await house.alive() == ["one", "three"]  # its own is what the step says
+        assert answer.location.startswith(f"{ISSUER}/logout?id_token_hint=idt")
+        answer = await house.ending.perform(house.apps["one"], request(), EndSession(None, ()))
+        assert answer.location == "https://app.example/one/oauth2/signed-out"
+
+
+@pytest.mark.parametrize("away", [True, False])
+async def test_logo_21_a_provider_that_is_away_or_hangs_stops_no_logout(tmp_path, autojump_clock, away):
+    async with House(tmp_path, FakeProvider(away=away, hangs=not away)) as house:
+        autojump_clock.autojump_threshold = float("inf")  # while a thread works for the store
+        started = trio.current_time()
+
+        async def later():
+            while not house.main.revoked:
+                await trio.lowlevel.checkpoint()
+            assert await house.alive() == ["three"]  # ended before anything is asked of the provider
+            autojump_clock.autojump_threshold = 0
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(later)
+            answer = await house.log_out()
+        assert trio.current_time() - started <= (0 if away else REVOCATION_TIMEOUT)
+        assert answer.location.startswith("https://app.example/one/oauth2/signed-out" if away else f"{ISSUER}/logout?")
+
+
+async def test_without_a_refresh_token_the_access_token_is_given_back(tmp_path):
+    async with House(tmp_path, FakeProvider()) as house:
+        await revoke_tokens(house.main, house.apps["one"].client, TokenResponse("at", "id", None, 60))
+        assert house.main.revoked == [{"token": "at", "token_type_hint": "access_token"}]
+
+
+@pytest.mark.parametrize(("newer", "ends"), [(key_set(public("RS256", "2")), True), (key_set(public("RS256")), False)])
+async def test_logo_22_a_key_that_is_not_known_is_looked_for_once(tmp_path, newer, ends):
+    token = Signer(name="2").sign(
+        {"iss": ISSUER, "aud": "gateway", "iat": NOW, "exp": NOW + 60, "jti": "1", "events": {EVENT: {}}, "sid": "s1"}
+    )
+    async with House(tmp_path, FakeProvider(newer=newer)) as house:
+        with nullcontext() if ends else pytest.raises(InvalidLogoutToken, match="no key of the set fits"):
+            await house.ending.perform(house.apps["one"], request(), BackChannelLogout(token))
+        assert house.main.fetched == 1 and ("two" not in await house.alive()) == ends

@@ -1,0 +1,219 @@
+"""Log lines: one valid JSON line whatever is in it, text for people, levels and floods."""
+
+import io
+import json
+import logging
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from extproc.cli.main import _over, _parser
+from extproc.core.decisions import Continue, Respond
+from extproc.ext_proc.stream_log import REFUSALS, WINDOW, RateLimitedLog, StreamLog
+from extproc.settings import Source
+from extproc.telemetry.log_format import JSONLines, TextLines, formatter
+
+
+def record(event="an event", level=logging.INFO, name="extproc", args=(), error=None, **fields):
+    info = (type(error), error, error.__traceback__) if error is not None else None
+    made = logging.LogRecord(name, level, "", 0, event, args, info)
+    made.__dict__.update(fields)
+    return made
+
+
+class Unprintable:
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("plain", "plain"),
+        ('"\\\r\n\t\x00\x1b[31m\x7f\u2028', '"\\\r\n\t\x00\x1b[31m\x7f\u2028'),
+        ("\udcff lone \ud800", "? lone ?"),
+        ("x" * 100_000, "x" * 500),
+        (float("nan"), "nan"),
+        (float("-inf"), "-inf"),
+        (1 << 70, str(1 << 70)),
+        (b"\xff", "b'\\xff'"),
+        (None, None),
+        (True, True),
+        (1.5, 1.5),
+        ([1, {"a": 2}], "[1, {'a': 2}]"),
+        (Unprintable(), "<Unprintable>"),
+    ],
+)
+def test_whatever_a_field_holds_a_line_is_one_valid_json_line(value, said):
+    line = JSONLines().format(record(field=value, event=value if isinstance(value, str) else "event"))
+    assert "\n" not in line and line.isascii()
+    assert json.loads(line, parse_constant=pytest.fail)["field"] == said
+    assert "\n" not in TextLines().format(record(field=value)) and "\x1b" not in TextLines().format(record(field=value))
+
+
+def test_a_library_s_line_says_whose_it_is_and_a_bad_one_is_a_line_all_the_same():
+    line = json.loads(JSONLines().format(record("%d things", name="other", args=("x",))))
+    assert (line["logger"], line["event"], line["level"]) == ("other", "%d things", "info")
+
+
+SECRET = "".join(("can", "ary"))  # in no line of source, which tracebacks show
+
+
+def failing(error):
+    try:
+        try:
+            raise KeyError(SECRET)
+        except KeyError:
+            raise error from ValueError(SECRET)
+    except BaseException as caught:
+        return caught
+
+
+def test_a_traceback_has_frames_and_types_and_of_texts_only_python_s_own():
+    group = ExceptionGroup(SECRET, [RuntimeError(SECRET)])
+    group.add_note(SECRET)
+    for error in (LookupError(SECRET), group):
+        line = JSONLines().format(record(error=failing(error)))
+        told = json.loads(line)["exception"]
+        assert SECRET not in line and SECRET not in TextLines().format(record(error=failing(error)))
+        assert "in failing" in told
+        assert type(error).__name__ in told and "ValueError" in told
+    assert "RuntimeError" in told
+    told = json.loads(JSONLines().format(record(error=failing(AttributeError("'X' object has no attribute 'y'")))))
+    assert told["exception"].endswith("AttributeError: 'X' object has no attribute 'y'")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("form", "terminal", "environment", "kind", "colours"),
+    [
+        ("auto", False, {}, JSONLines, False),
+        ("auto", True, {}, TextLines, True),
+        ("auto", True, {"NO_COLOR": "1"}, TextLines, False),
+        ("auto", True, {"TERM": "dumb"}, TextLines, False),
+        ("text", False, {}, TextLines, False),
+        ("json", True, {}, JSONLines, False),
+    ],
+)
+def test_text_is_for_terminals_and_so_are_colours(form, terminal, environment, kind, colours, monkeypatch):
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    found = formatter(form, Terminal() if terminal else io.StringIO())
+    assert type(found) is kind
+    line = found.format(record(level=logging.WARNING, reason="state_mismatch"))
+    assert ("\x1b[33m" in line) == colours and "state_mismatch" in line
+
+
+def test_a_flood_of_one_reason_is_counted_and_hides_no_other():
+    now = [100.0]
+    damper = RateLimitedLog(lambda: now[0])
+    assert [damper.passes("state_mismatch") for _ in range(REFUSALS + 5)] == [0] * REFUSALS + [None] * 5
+    assert damper.passes("invalid_callback") == 0
+    now[0] += WINDOW
+    assert damper.passes("state_mismatch") == 5 and damper.passes("state_mismatch") == 0
+
+
+@pytest.fixture
+def lines(caplog):
+    """The lines written at INFO, as (event, reason)."""
+    caplog.set_level(logging.INFO, "extproc")
+    return lambda: [(each.getMessage(), each.levelname, getattr(each, "reason", None)) for each in caplog.records]
+
+
+def test_at_info_what_a_person_met_is_there_and_what_strangers_cause_is_not(lines):
+    log = StreamLog(1, RateLimitedLog())
+    log.held("callback", "main")
+    for answer in (
+        Continue("session"),
+        Respond(303, "login_started"),
+        Respond(401, "login_required"),
+        Respond(421, "misdirected_request"),
+        Respond(303, "signed_in"),
+        Respond(400, "state_mismatch"),
+        Respond(502, "provider_failed"),
+        Respond(500, "internal_error"),
+    ):
+        log.answered(answer)
+    log.ended("cancelled", "cancelled")
+    assert lines() == [
+        ("answered", "INFO", "signed_in"),
+        ("answered", "INFO", "state_mismatch"),
+        ("answered", "WARNING", "provider_failed"),
+        ("answered", "ERROR", "internal_error"),
+        ("cancelled", "INFO", "cancelled"),
+    ]
+
+
+def test_logins_are_never_left_out_and_a_flood_of_refusals_is(lines):
+    log = StreamLog(1, RateLimitedLog(lambda: 1.0))
+    for _ in range(3 * REFUSALS):
+        log.answered(Respond(303, "signed_in"))
+        log.answered(Respond(400, "state_mismatch"))
+    reasons = [reason for _, _, reason in lines()]
+    assert (reasons.count("signed_in"), reasons.count("state_mismatch")) == (3 * REFUSALS, REFUSALS)
+
+
+CONFIG = """
+secret: an old tree keeps its secrets well, they say
+gateway: {url: "http://localhost:8080"}
+providers: {main: {issuer: "http://127.0.0.1:9", client_id: c, client_secret: s}}
+applications: {app: {hosts: [localhost], upstream: "http://127.0.0.1:9", provider: main}}
+log: {level: WARNING, format: text}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ([], ("WARNING", "text")),
+        (["--log-level", "debug"], ("DEBUG", "text")),
+        (["--log-format", "json", "--log-level", "ERROR"], ("ERROR", "json")),
+    ],
+)
+def test_the_command_line_says_over_the_settings_how_serve_logs(tmp_path, arguments, wanted):
+    config = tmp_path / "extproc.yaml"
+    config.write_text(CONFIG)
+    said = _parser().parse_args(["serve", "--config", str(config), *arguments])
+    log = Source(said.config, partial(_over, said)).load().log
+    assert (log.level, log.format) == wanted
+
+
+def reasons(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "extproc", "reasons", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[3],
+    )
+
+
+def test_the_command_says_what_a_reason_means_and_knows_a_misspelt_one():
+    told = reasons("state_mismatch")
+    assert told.returncode == 0 and "400" in told.stdout and "blocked cookies" in told.stdout
+    wrong = reasons("state_mismach")
+    assert wrong.returncode == 1 and "near it: state_mismatch" in wrong.stderr and not wrong.stdout
+
+
+async def test_every_line_of_a_stream_has_its_number():
+    told = []
+
+    async def one(number):
+        StreamLog(number, RateLimitedLog())
+        await trio.sleep(0)
+        told.append((number, json.loads(JSONLines().format(record()))["stream"]))
+
+    async with trio.open_nursery() as nursery:
+        for number in (7, 8):
+            nursery.start_soon(one, number)
+    assert sorted(told) == [(7, 7), (8, 8)]

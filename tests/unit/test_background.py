@@ -1,0 +1,273 @@
+"""What runs in the background: an error of it is logged, counted and ends nothing else, and nothing is started without that boundary."""
+
+import ast
+import asyncio
+import logging
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+import trio.testing
+from harness.bridges import BRIDGES
+from harness.rows import rows
+from harness.sources import parsed
+
+from extproc import background
+from extproc.concurrency import Together
+from extproc.core.errors import InvalidAnswer, ProviderTimeout
+from extproc.metrics import ProcessMetrics
+from extproc.metrics.exposition import page
+from extproc.provider.cache import Cache
+from extproc.runtime.worker_process import how
+
+ERRORS = (
+    RuntimeError, ValueError, KeyError, UnicodeError, httpx.InvalidURL, AttributeError, RecursionError, MemoryError,
+    lambda text: ExceptionGroup(text, [RuntimeError(text)]),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has just begun."""
+    background._Known.failures.clear()
+    background._Known.traced.clear()
+    monkeypatch.setattr(background, "FIRST_PAUSE", 0.01)
+
+
+class Fails:
+    """Work that meets each of the errors, one after the other, and then goes on for ever."""
+
+    def __init__(self, sleep: Callable[[], object]) -> None:
+        self.begun, self._sleep = 0, sleep
+
+    async def __call__(self) -> None:
+        self.begun += 1
+        if self.begun <= len(ERRORS):
+            raise ERRORS[self.begun - 1]("SECRET")
+        await self._sleep()
+
+
+def failed(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.getMessage() == "background_failed"]
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("run", BRIDGES.values(), ids=BRIDGES)
+def test_spawned_work_may_raise_anything_and_begins_again(run, caplog: pytest.LogCaptureFixture) -> None:
+    kept = Fails(trio.sleep_forever)
+    on_asyncio = Fails(lambda: asyncio.Event().wait())
+
+    async def fails() -> None:
+        raise ERRORS[-1]("SECRET")
+
+    async def works() -> str:
+        return "done"
+
+    async def body(bridge) -> None:
+        bridge.spawn("once", fails)
+        bridge.spawn("kept", lambda: background.keep("kept", kept))
+        task = asyncio.create_task(background.keep("on asyncio", on_asyncio, asyncio.sleep))
+        async with asyncio.timeout(60):
+            while min(kept.begun, on_asyncio.begun) <= len(ERRORS):
+                assert await bridge.run(works) == "done"
+                await asyncio.sleep(0.01)
+        task.cancel()
+
+    run(body)
+    assert len(failed(caplog)) == 2 * len(ERRORS) + 1
+    assert all(record.exc_info for record in failed(caplog))
+    metrics = ProcessMetrics()
+    metrics.watch(background.readings)
+    text = page(metrics.families(), "").body.decode()
+    assert "# TYPE extproc_background_failures_total counter" in text
+    assert f'extproc_background_failures_total{{place="kept"}} {len(ERRORS)}.0' in text
+    assert 'extproc_background_failures_total{place="once"} 1.0' in text
+
+
+async def test_work_that_fails_again_and_again_waits_longer_and_longer(autojump_clock, monkeypatch) -> None:
+    monkeypatch.setattr(background, "FIRST_PAUSE", 1.0)
+    monkeypatch.setattr(background.time, "monotonic", trio.current_time)
+    begun: list[float] = []
+
+    async def work() -> None:
+        begun.append(trio.current_time())
+        if len(begun) == 10:
+            await trio.sleep(background.STEADY)
+        raise RuntimeError
+
+    with trio.move_on_after(600):
+        await background.keep("work", work)
+    pauses = [later - earlier for earlier, later in pairwise(begun)]
+    assert pauses[:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert pauses[9:11] == [background.STEADY + 1, 2], "what went well for a while begins at the first pause"
+
+
+def test_a_flood_of_one_error_has_a_few_tracebacks_and_each_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    def raised(error: Exception) -> Exception:
+        try:
+            raise error
+        except Exception as caught:
+            return caught
+
+    for _ in range(500):
+        background.report("flood", raised(RuntimeError("x")))
+    assert len(failed(caplog)) == 500
+    assert sum(bool(record.exc_info) for record in failed(caplog)) == background.TRACEBACKS
+    background.report("flood", raised(KeyError("x")))  # another error is none of them
+    assert failed(caplog)[-1].exc_info
+    assert next(iter(background.readings())).value == 501
+    for n in range(3 * background.KINDS):
+        background.bug("event", RuntimeError(), place=f"place {n}")
+    assert len(background._Known.traced) <= background.KINDS
+
+
+async def test_work_that_is_cancelled_or_returns_is_not_begun_again() -> None:
+    begun = []
+
+    async def work() -> None:
+        begun.append(1)
+
+    await background.keep("work", work)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await background.keep("work", trio.sleep_forever)
+    assert begun == [1] and scope.cancelled_caught
+
+
+# -- what is fetched, and what goes on side by side
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: getattr(error, "__name__", "group"))
+async def test_a_fetch_that_meets_a_bug_backs_off_and_the_cache_serves_on(error) -> None:
+    fetched: list[int] = []
+
+    async def fetch() -> int:
+        fetched.append(1)
+        if len(fetched) == 1:
+            await trio.testing.wait_all_tasks_blocked()  # all the others wait for this one
+            raise error("x")
+        return len(fetched)
+
+    cache = Cache(fetch, fresh=600)
+    told: list[str] = []
+
+    async def ask() -> None:
+        with pytest.raises(InvalidAnswer) as refused:
+            await cache.get()
+        told.append(refused.value.detail)
+
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(ask)
+        assert len(told) == 20 and len(fetched) == 1, "those who wait hear of it, and no one asks again at once"
+        assert cache.waiting and cache.get_nowait() is None
+        while cache.waiting:
+            await trio.sleep(0.05)
+        assert await cache.get() == 2
+        fetched.clear()
+        with pytest.raises(InvalidAnswer):
+            await cache.refresh()
+        assert cache.get_nowait() == 2, "what was there serves on"
+
+
+@rows("rel_42")
+@pytest.mark.parametrize("error", [*ERRORS, ProviderTimeout], ids=lambda error: getattr(error, "__name__", "group"))
+async def test_the_first_error_of_calls_side_by_side_comes_out_as_it_is(error) -> None:
+    async def fails() -> None:
+        raise error("x")
+
+    async def both() -> None:
+        async with Together() as together:
+            together.start(trio.sleep_forever)
+            together.start(fails)
+
+    with pytest.raises(type(error("x"))) as raised:
+        await both()
+    if not isinstance(error("x"), ExceptionGroup):
+        assert not isinstance(raised.value, ExceptionGroup)
+
+
+@pytest.mark.parametrize(("code", "words"), [(3, "exit status 3"), (-9, "signal SIGKILL"), (-40, "signal 40")])
+def test_whatever_ended_a_worker_has_words(code: int, words: str) -> None:
+    assert how(code) == words
+
+
+# -- nothing without it
+
+STARTS = (
+    "start_soon",
+    "start",
+    "spawn",
+    "spawn_system_task",
+    "create_task",
+    "ensure_future",
+    "Thread",
+    "run_coroutine_threadsafe",
+)
+# what is started elsewhere: by whom, and who hears of its errors
+HEARD = {
+    ("ext_proc/bridge.py", "context.run(self._nursery.start_soon, job)"): "spawn() gives it a boundary, and run() an awaiting side",
+    ("ext_proc/bridge.py", "asyncio.ensure_future(serve)"): "the main program: it is awaited",
+    ("ext_proc/servicer.py", "self._bridge.spawn('touch', partial(self._touch, head.request, answer.touch))"): "spawn()",
+    ("runtime/service.py", "self._bridge.spawn('store', self._sessions.start)"): "spawn()",
+    ("runtime/service.py", "self._bridge.spawn(place, partial(_within, scope, place, provider.keep_warm))"): "spawn(), and keep()",
+    ("runtime/service.py", "self._bridge.spawn('live streams', partial(_within, self._watch, 'live streams', self._server.live.watch))"): "keep()",
+    ("runtime/service.py", "self._bridge.spawn('measuring', self._look_after)"): "spawn(), and its parts keep()",
+    ("runtime/single.py", "bridge.spawn('settings', reloading.ask)"): "spawn()",
+    ("runtime/single.py", "bridge.spawn('settings', partial(_within, watching, reloading))"): "spawn(), and keep()",
+    ("runtime/single.py", "bridge.spawn('admin', partial(background.keep, 'admin', work))"): "spawn(), and keep()",
+    ("runtime/worker.py", "asyncio.create_task(self._obey())"): "it has a boundary of its own, after which the worker goes",
+    ("ext_proc/live_streams.py", "asyncio.ensure_future(context.read())"): "it is awaited",
+    ("concurrency.py", "self._nursery.start_soon(child)"): "its error comes out of the block",
+    ("relying_party/logout.py", "nursery.start_soon(revoke_tokens, self._providers[owner.name], owner.client, session)"): "revoke_tokens raises nothing",
+    ("relying_party/login.py", "together.start(lambda: provider.userinfo(tokens.access_token))"): "Together",
+    ("relying_party/login.py", "together.start(lambda: _keys(provider))"): "Together",
+    ("sessions/redis/store.py", "together.start(partial(work, item))"): "Together",
+    ("sessions/redis/client.py", "trio.lowlevel.spawn_system_task(self._keep)"): "keep()",
+    ("sessions/redis/connection.py", "self._nursery.start_soon(self._open, self._opening)"): "it has a boundary of its own",
+    ("sessions/redis/connection.py", "self._nursery.start(self._keep, connection)"): "it is awaited, and has a boundary of its own",
+    ("runtime/worker_pool.py", "nursery.start_soon(worker.take, settings)"): "of a reload, whose boundary hears of it",
+    ("runtime/worker_pool.py", "nursery.start_soon(ask, worker)"): "of a question, whose asker hears of it",
+    ("runtime/supervisor.py", "nursery.start(hear)"): "signals: without them nobody could stop it",
+    ("runtime/supervisor.py", "self._nursery.start(self._serve_admin)"): "keep(); at the start its error is the supervisor's",
+    ("demo/app.py", "nursery.start_soon(_serve, app, port, shutdown)"): "a demo",
+}  # fmt: skip
+NOT_WORK = ("self._listener.start()", "self._sessions.start()", "self._client.start()", "self._grpc.start()", "self.store.start()",
+            "self.revocations.start()", "self._store.start()", "self.start()", "supervisor.start()", "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
+
+
+def started() -> set[tuple[str, str]]:
+    """Each place of the product at which something is started that goes on beside it."""
+    root, found = Path(background.__file__).parent, set()
+    for path in root.rglob("*.py"):
+        for node in ast.walk(parsed(path.read_text())):
+            if not isinstance(node, ast.Call):
+                continue
+            called = [node.func, *node.args]  # also where it is handed on: run(nursery.start_soon, ...)
+            names = {each.attr for each in called if isinstance(each, ast.Attribute)}
+            text = ast.unparse(node)
+            if names & set(STARTS) and text not in NOT_WORK and "_Set.light.start" not in text:
+                found.add((str(path.relative_to(root)), text))
+    return found
+
+
+def bounded(text: str) -> bool:
+    """Whether what is started is handed to the boundary at once."""
+    return (
+        ".start_soon(background.keep, " in text
+        or ".start_soon(background.once, " in text
+        or "create_task(background.keep(" in text
+    )
+
+
+@rows("rel_42")
+def test_nothing_is_started_in_the_background_without_the_boundary() -> None:
+    found = {place for place in started() if not bounded(place[1])}
+    assert found - set(HEARD) == set(), "start it by background.keep or background.once, or say who hears of its errors"
+    assert set(HEARD) - found == set(), "these are gone"
+    assert len(started()) > len(HEARD)

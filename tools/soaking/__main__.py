@@ -1,0 +1,250 @@
+"""tools/soak --minutes N [--seed S] [--store KIND] [--report FILE]: people at one gateway who do everything that people do, and a provider in trouble.
+
+Exit status 1 when anything is out of order: an answer that nothing explains, somebody else's page, work, tasks or descriptors
+that are left when all is quiet, memory that grows. --report FILE gets the text, and FILE.svg the drawing.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import re
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+from harness.gateway import Stack
+from harness.processes import wait_until
+from harness.redis import RedisServer
+
+from soaking.crowd import Crowd
+from soaking.people import Findings, Person
+from soaking.report import Soak, svg, text
+from soaking.watch import Watch, fit, look
+
+WARM = 0.3  # of the run, before memory counts
+GROWTH = 10.0  # MB that the rest may add: what allocators keep, caches that fill; for a run of any length
+HOURLY = 1.0  # MB an hour beyond that
+LEFT = 100e-6  # MB of each stream: grpcio leaves an array of 80 bytes when Envoy resets one (github.com/grpc/grpc/issues/43360)
+TASKS, DESCRIPTORS = 3, 60  # more than before, at rest: connections that are kept alive, bounded by their pools
+EACH = 12  # tasks, streams and such for each of the people
+PERIOD = 20.0  # seconds of calm and trouble in turn, as a third of it
+TROUBLE = 0.25  # of the provider's answers, in that third
+NEVER = (
+    "http.in.ext_proc.failure_mode_allowed",
+    "http.in.ext_proc.message_timeouts",
+    "http.in.ext_proc.spurious_msgs_received",
+)
+NEVER_LOGGED = (
+    "background_failed",
+    "internal_error",
+    "not_reloaded",
+    "spans_lost",
+    "worker_killed",
+    "opentelemetry.sdk",  # it warns of what is done with a span that has ended
+    "Task was destroyed",
+    "was never awaited",
+)
+
+
+def options(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="tools/soak", description="People at one gateway, for minutes or hours.")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--people", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--store", choices=("sqlite", "redis"), default="sqlite")
+    parser.add_argument("--kill", action="store_true", help="kill a worker now and then (with --workers 2 or more)")
+    parser.add_argument(
+        "--growth", type=float, default=GROWTH, metavar="MB", help=f"memory that may be added (default: {GROWTH:g})"
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE")
+    parsed = parser.parse_args(argv)
+    if parsed.kill and parsed.workers < 2:
+        parser.error("--kill needs --workers 2 or more: with one, everybody meets its end")
+    return parsed
+
+
+def settings(workers: int, redis: str | None = None) -> dict[str, object]:
+    """Short lives, so that minutes have what days have. redis: the address of the store, where it is not SQLite."""
+    return {
+        "workers": workers,
+        **({"store": {"path": None, "kind": "redis", "servers": [redis]}} if redis else {}),
+        "identity": {"assertion_lifetime": 10},
+        "session": {"refresh_margin": 5},
+        "timeouts": {"call": 3, "callback": 8},
+    }
+
+
+class Weather:
+    """What happens to the gateway meanwhile: a provider in trouble, SIGHUP, a worker killed. `tick` again and again."""
+
+    def __init__(self, stack: Stack, crowd: Crowd, rng: random.Random, seconds: float, kill: bool) -> None:
+        self._stack, self._crowd, self._rng, self._kill = stack, crowd, rng, kill
+        self._period = min(PERIOD, seconds / 3)
+        self._turn = -1
+        self.done: Counter[str] = Counter()
+
+    def tick(self, at: float) -> None:
+        turn, phase = divmod(at, self._period)
+        self._crowd.trouble = TROUBLE if phase > self._period * 2 / 3 else 0.0
+        self._crowd.forget()
+        if turn == self._turn:
+            return
+        self._turn = int(turn)
+        if self._kill and self._turn % 2:
+            with contextlib.suppress(ProcessLookupError, IndexError):
+                os.kill(self._rng.choice(self._stack.extproc.children), signal.SIGKILL)
+                self.done["worker killed"] += 1
+        else:
+            self._stack.extproc.send(signal.SIGHUP)
+            self.done["SIGHUP"] += 1
+
+
+def run(asked: argparse.Namespace) -> Soak:
+    rng, seconds = random.Random(asked.seed), asked.minutes * 60
+    crowd, findings = Crowd(random.Random(rng.random())), Findings(killing=asked.kill)
+    with ExitStack() as undo:
+        redis = None
+        if asked.store == "redis":
+            folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
+            redis = undo.enter_context(RedisServer(folder)).address
+        stack = undo.enter_context(Stack(crowd, settings=settings(asked.workers, redis)))
+        with stack.user() as user:  # whatever begins with the first login has begun
+            user.go(stack.url("/first"))
+        before = at_rest(stack)
+        over = threading.Event()
+        people = [
+            Person(f"u{n}", stack, crowd, findings, random.Random(rng.random()), over) for n in range(asked.people)
+        ]
+        weather, began, started = Weather(stack, crowd, rng, seconds, asked.kill), time.gmtime(), time.monotonic()
+        with Watch(stack, every=max(0.5, seconds / 600)) as watch:
+            for person in people:
+                person.start()
+            while (
+                (at := time.monotonic() - started) < seconds and not findings.wrong and stack.extproc.exit_code is None
+            ):
+                weather.tick(at)
+                crowded(watch, asked.people, findings)
+                time.sleep(0.2)
+            took, crowd.trouble = time.monotonic() - started, 0.0
+            over.set()
+            for person in people:
+                person.join()
+        faulty = list(findings.wrong)
+        after = quiet(stack, before, faulty)
+        streams = int(stack.streams() * (1 - WARM))
+        faulty += kept_promises(stack, killing=asked.kill)
+        warm = took * WARM
+        line = fit([(sample.at, sample.rss) for sample in watch.samples if sample.at >= warm])
+        soak = Soak(
+            time.strftime("%Y-%m-%d %H:%M:%S", began),
+            f"tools/soak --minutes {asked.minutes:g} --seed {asked.seed} --people {asked.people} --workers {asked.workers} "
+            f"--store {asked.store}" + (" --kill" if asked.kill else ""),
+            took,
+            asked.people,
+            asked.workers,
+            watch.samples,
+            warm,
+            line,
+            streams,
+            findings,
+            dict(crowd.faults),
+            dict(weather.done),
+            {name: (before[name], after[name]) for name in before},
+            faulty,
+        )
+        # with several workers each SIGHUP makes new processes, as a killed one is made anew: their memory says nothing
+        room = asked.growth + HOURLY * took / 3600 + LEFT * streams
+        if asked.workers == 1 and soak.growth > room:
+            faulty.append(f"memory grew by {soak.growth:.1f} MB in {took * (1 - WARM):.0f} s; {room:.1f} MB may be")
+        return soak
+
+
+def crowded(watch: Watch, people: int, findings: Findings) -> None:
+    """Nobody has more than one request in hand, besides those that he left; each keeps a few tasks."""
+    most = EACH * people + 60
+    for sample in watch.samples[-1:]:
+        for name in ("streams", "held", "trio", "asyncio"):
+            if (count := getattr(sample, name)) > most:
+                findings.say(f"{name}: {count} while {people} people are here")
+
+
+def at_rest(stack: Stack) -> dict[str, int]:
+    sample = look(stack, time.monotonic())
+    if sample is None:
+        return {}
+    return {
+        "streams": sample.streams,
+        "held": sample.held,
+        "work": sample.work,
+        "trio tasks": sample.trio,
+        "asyncio tasks": sample.asyncio,
+        "descriptors": sample.fds,
+        "streams of Envoy": stack.stat("cluster.processor.upstream_rq_active"),
+    }
+
+
+def quiet(stack: Stack, before: dict[str, int], faulty: list[str]) -> dict[str, int]:
+    """Waits until everything is as it was; what is not in half a minute is a fault."""
+    room = {"trio tasks": TASKS, "asyncio tasks": TASKS, "descriptors": DESCRIPTORS}
+    after: dict[str, int] = {}
+
+    def left() -> list[str]:
+        after.update(at_rest(stack))
+        return [
+            f"{name} at rest: {count} before, {after[name]} after"
+            for name, count in before.items()
+            if after.get(name, 0) > count + room.get(name, 0)
+        ]
+
+    try:
+        wait_until(lambda: not left(), 30, every=0.5)
+    except AssertionError:
+        faulty += left()
+    return after
+
+
+def kept_promises(stack: Stack, *, killing: bool) -> list[str]:
+    """What must be so at the end of any run. killing: a roll of which a worker was killed is not made, and says so."""
+    wrong = [f"{name} is {count}" for name in NEVER if (count := stack.stat(name.replace(".", r"\.")))]
+    lines = stack.extproc.output().splitlines()
+    if killing:
+        lines = [line for line in lines if not ("not_reloaded" in line and "SIGKILL" in line)]
+    for event in NEVER_LOGGED:
+        if said := next((line for line in lines if event in line), None):
+            wrong.append(f"the log has {event}: {said[:500]}")
+    if stack.extproc.exit_code is not None:
+        wrong.append(f"the processor ended with {stack.extproc.exit_code}")
+    else:
+        wrong += unanswered(stack)
+    return wrong
+
+
+def unanswered(stack: Stack) -> list[str]:
+    """By the page of metrics."""
+    page = httpx.get(f"{stack.admin}/metrics", trust_env=False)
+    found = re.findall(r'^(extproc_streams_total\{[^}]*"unanswered"[^}]*\}) (\S+)', page.text, re.MULTILINE)
+    return [f"{name} is {count}" for name, count in found if float(count)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    asked = options(argv)
+    soak = run(asked)
+    said = text(soak)
+    print(said)
+    if asked.report is not None:
+        asked.report.write_text(said)
+        Path(f"{asked.report}.svg").write_text(svg(soak))
+    return 1 if soak.faulty else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
