@@ -1,11 +1,10 @@
-"""Which rows of the attack catalogue have a test: what tests/attack/coverage prints, and what a test of the suite demands.
+"""Which rows of the attack catalogue have a test: tests/attack/coverage prints it, and a test of the suite demands it.
 
-A row is covered by a test whose name has it (`test_conf_12_...`), by a parameter of a test that begins with it, or by `@rows`.
-What is no attack on anything that exists says so, with its reason, in not_applicable.txt.
+A test covers a row by its marker, `@pytest.mark.attack("CONF-12")`. A row that attacks nothing that exists is in not_applicable.txt,
+with its reason. The markers are read from the source, since collecting the tests would import everything.
 """
 
 import ast
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 from harness.sources import parsed
 
 HERE = Path(__file__).parent
-_ROW = re.compile(r"(?:^|_)([a-z]{3,4})_(\d\d)(?=_|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,52 +49,25 @@ class Coverage:
 def coverage(tests: Path = HERE.parent) -> Coverage:
     """Of the tests in this folder."""
     words, reasons = _table(HERE / "rows.txt"), _table(HERE / "not_applicable.txt")
-    families = {row.partition("-")[0] for row in words}
     found: dict[str, list[str]] = defaultdict(list)
     for path in sorted(tests.rglob("test_*.py")):
         for row, name in rows_of(parsed(path.read_text())):
-            if row.partition("-")[0] in families:
-                found[row].append(f"{path.relative_to(tests.parent)}::{name}")
+            found[row].append(f"{path.relative_to(tests.parent)}::{name}")
     return Coverage(words, reasons, dict(found))
 
 
 def rows_of(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """(row, test's name) for each row that a test of the module names."""
-    values = {
-        target.id: statement.value
-        for statement in module.body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
+    """(row, test's name) for each row that a test of the module is marked with."""
+    return marked(module, "attack")
+
+
+def marked(module: ast.Module, marker: str) -> Iterator[tuple[str, str]]:
+    """(argument, test's name) for each argument of `@pytest.mark.<marker>(...)` on a test of the module."""
     for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            said = {text for decorator in node.decorator_list for text in _texts(decorator, values)}
-            named = set(_ROW.findall(node.name)) | {row for text in said for row in _ROW.findall(text)[:1]}
-            yield from ((f"{family.upper()}-{number}", node.name) for family, number in sorted(named))
-
-
-def _texts(decorator: ast.expr, values: dict[str, ast.expr]) -> Iterator[str]:
-    """The texts in `@rows(...)` and `@pytest.mark.parametrize(...)`; those of a table of the module that it names, too."""
-    name = ast.unparse(decorator).partition("(")[0]
-    if name != "rows" and not name.endswith(".parametrize"):
-        return
-    for node in ast.walk(decorator):
-        if isinstance(node, ast.Name) and node.id in values:
-            table = values[node.id]
-            yield from _strings(table.keys if isinstance(table, ast.Dict) else [table])
-    yield from _strings([decorator])
-
-
-def _strings(nodes: list[ast.expr | None] | list[ast.expr]) -> Iterator[str]:
-    for node in nodes:
-        for part in ast.walk(node) if node is not None else ():
-            if (
-                isinstance(part, ast.Constant)
-                and isinstance(part.value, str)
-                and re.match(r"[a-z]{3,4}_\d\d(_|$)", part.value)
-            ):
-                yield part.value
+            for decorator in node.decorator_list:
+                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == f"pytest.mark.{marker}":
+                    yield from ((str(ast.literal_eval(argument)), node.name) for argument in decorator.args)
 
 
 def _table(path: Path) -> dict[str, str]:

@@ -268,9 +268,10 @@ class Errors(logging.Handler):
             self.lines.append(str(record.exc_info))
 
 
+@pytest.mark.attack("EXTP-12")
 @given(SCRIPTS)
 @settings(max_examples=EXAMPLES, deadline=None)
-def test_extp_12_whatever_is_said_in_whichever_order_each_message_has_its_answer_or_its_stream_is_aborted(
+def test_whatever_is_said_in_whichever_order_each_message_has_its_answer_or_its_stream_is_aborted(
     script,
 ) -> None:
     first, then = script

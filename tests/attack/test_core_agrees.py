@@ -15,7 +15,6 @@ import pytest
 from harness.chromium import FLAGS, playwright
 from harness.corpora import Jar, queries, stored, strict, targets, urls
 from harness.downloads import found
-from harness.rows import rows
 from harness.tokens import ISSUER, METADATA, application, pending
 
 from extproc.core.decide import _return_to
@@ -49,7 +48,8 @@ def core(*lines: str) -> Request:
 # -- cookies --------------------------------------------------------------------------------------------------------
 
 
-def test_cook_14_the_core_reads_cookies_as_rfc_6265bis_has_them() -> None:
+@pytest.mark.attack("COOK-14")
+def test_the_core_reads_cookies_as_rfc_6265bis_has_them() -> None:
     """A cookie's value is that of RFC 6265bis, or there is none: never a part of another's, never somebody else's."""
     for lines in JAR.headers(seed=1, count=20_000):
         asked, cookies = core(*lines), strict(lines)
@@ -64,14 +64,16 @@ def test_cook_14_the_core_reads_cookies_as_rfc_6265bis_has_them() -> None:
             assert taken is not None or not (len(values) == len(good) == 1), (lines, name)
 
 
-def test_cook_12_whatever_a_neighbour_can_make_a_browser_keep_changes_nothing_of_ours() -> None:
+@pytest.mark.attack("COOK-12")
+@pytest.mark.threat("one-login")
+def test_whatever_a_neighbour_can_make_a_browser_keep_changes_nothing_of_ours() -> None:
     for line in JAR.kept(seed=2, count=20_000):
         asked = core(line)
         for name, value in JAR.ours:
             assert asked.cookie(name) == value, line
 
 
-@rows("cook_12")
+@pytest.mark.attack("COOK-12")
 def test_a_browser_keeps_of_a_neighbours_cookie_what_rfc_6265bis_says() -> None:
     assert (
         stored("prefs=dark,__Host-extproc-session-app=x; Domain=a.test", secure=False)
@@ -110,7 +112,9 @@ _URL = """texts => texts.map(([text, base]) => {
 })"""
 
 
-def test_redi_01_where_a_login_ends_is_our_origin_to_a_browser_too(browser: Any) -> None:
+@pytest.mark.attack("REDI-01")
+@pytest.mark.threat("one-login")
+def test_where_a_login_ends_is_our_origin_to_a_browser_too(browser: Any) -> None:
     """And no endpoint of ours, or a login could end with a logout."""
     wanted = [*dict.fromkeys(targets(seed=3, count=20_000))]
     ends = [return_target(APP, target) for target in wanted]
@@ -124,7 +128,7 @@ def test_redi_01_where_a_login_ends_is_our_origin_to_a_browser_too(browser: Any)
     assert sum(end != APP.path_prefix for end in ends) > 1000
 
 
-@rows("keys_03")
+@pytest.mark.attack("KEYS-03")
 def test_a_provider_s_address_is_the_same_to_us_to_our_client_and_to_a_browser(browser: Any) -> None:
     """What metadata names is where the browser is sent, and what we call."""
     faults, accepted = [], []
@@ -165,7 +169,8 @@ def _parsed(url: str) -> ProviderMetadata:
 _QUERY = "([texts, name]) => texts.map(text => new URLSearchParams(text).getAll(name))"
 
 
-def test_redi_01_a_query_says_the_same_to_us_as_to_a_browser(browser: Any) -> None:
+@pytest.mark.attack("REDI-01")
+def test_a_query_says_the_same_to_us_as_to_a_browser(browser: Any) -> None:
     """One return_to is that one, or none; several are none."""
     asked = [*dict.fromkeys(queries(seed=6, count=6000, name="return_to"))]
     faults = [
@@ -177,7 +182,8 @@ def test_redi_01_a_query_says_the_same_to_us_as_to_a_browser(browser: Any) -> No
     assert not faults, f"{len(faults)} faults: " + "\n".join(faults[:20])
 
 
-def test_flow_04_a_callback_says_the_same_to_us_as_to_a_browser(browser: Any) -> None:
+@pytest.mark.attack("FLOW-04")
+def test_a_callback_says_the_same_to_us_as_to_a_browser(browser: Any) -> None:
     asked = [f"state={pending().state}&{query}" for query in dict.fromkeys(queries(seed=8, count=6000, name="code"))]
     faults = []
     for query, said in zip(asked, browser(_QUERY, [asked, "code"]), strict=True):

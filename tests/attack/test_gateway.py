@@ -16,22 +16,23 @@ from harness.fake_provider import Liar
 from harness.gateway import Stack
 from harness.processes import wait_until
 from harness.raw_http import H2, sent
-from harness.rows import rows
 from harness.stored_sessions import Kept
 from harness.tokens import Signer, public
 
 HTML = {"accept": "text/html"}
 
 
-def test_conf_27_a_login_that_the_provider_begins_goes_to_our_provider_and_ends_on_our_page(stack: Stack) -> None:
+@pytest.mark.attack("CONF-27")
+def test_a_login_that_the_provider_begins_goes_to_our_provider_and_ends_on_our_page(stack: Stack) -> None:
     with stack.user() as user:
         said = f"iss={stack.provider.issuer}&target_link_uri=https%3A%2F%2Fevil.example%2F&login_hint=alice"
         page = user.go(f"{stack.url('/oauth2/login')}?{said}", page="https://portal.example/")
         assert page.status_code == 200 and page.url == stack.url("/") and user.cookies.named("extproc-session-app")
 
 
+@pytest.mark.attack("FAPI-04")
 @pytest.mark.parametrize("state", [None, "", "x", "0" * 35, "other"])
-def test_fapi_04_a_callback_of_another_state_or_none_calls_nobody(stack: Stack, state: str | None) -> None:
+def test_a_callback_of_another_state_or_none_calls_nobody(stack: Stack, state: str | None) -> None:
     with stack.user() as user, stack.user() as other:
         callback = httpx.URL(to_callback(stack, user))
         said = httpx.URL(to_callback(stack, other)).params["state"] if state == "other" else state
@@ -43,7 +44,8 @@ def test_fapi_04_a_callback_of_another_state_or_none_calls_nobody(stack: Stack, 
         assert user.navigate(str(callback)).status_code == 303  # the login itself is whole
 
 
-def test_cook_25_a_role_that_was_taken_away_is_gone_with_the_next_refresh(stack: Stack) -> None:
+@pytest.mark.attack("COOK-25")
+def test_a_role_that_was_taken_away_is_gone_with_the_next_refresh(stack: Stack) -> None:
     stack.provider.claims["groups"] = ["dev", "admins"]
     with stack.user() as user:
         groups = lambda page: dict(page.json()["headers"]).get("x-auth-groups")  # noqa: E731
@@ -63,7 +65,8 @@ PLANTED = [
 ]
 
 
-def test_web_07_whatever_a_request_holds_a_log_line_is_one_line_of_json(stack: Stack) -> None:
+@pytest.mark.attack("WEB-07")
+def test_whatever_a_request_holds_a_log_line_is_one_line_of_json(stack: Stack) -> None:
     agent = b'Mozilla "\\\x1b[2J\xff {"event":"forged"} ' + b"x" * 8_000
     for target in PLANTED:
         head = b"GET %b HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nuser-agent: %b\r\nconnection: close\r\n\r\n"
@@ -91,8 +94,9 @@ BOMBS = {
 }
 
 
+@pytest.mark.attack("REL-33")
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_rel_33_header_bombs_are_refused_or_answered_and_others_are_served(stack: Stack, bomb: str) -> None:
+def test_header_bombs_are_refused_or_answered_and_others_are_served(stack: Stack, bomb: str) -> None:
     before = memory(stack.extproc.pid)
     lines = "".join(f"{name}: {value}\r\n" for name, value in BOMBS[bomb])
     head = f"GET /private HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nconnection: close\r\n{lines}\r\n"
@@ -127,8 +131,9 @@ H2_LIES = {
 }  # fmt: skip
 
 
+@pytest.mark.attack("EXTP-19")
 @pytest.mark.parametrize("lie", H2_LIES)
-def test_extp_19_http2_that_no_client_speaks_opens_nothing(stack: Stack, lie: str) -> None:
+def test_http2_that_no_client_speaks_opens_nothing(stack: Stack, lie: str) -> None:
     with H2(stack.port) as client:
         answer = client.ask(H2_LIES[lie])
         assert answer is None or answer[":status"] in ("400", "401", "403", "404", "421"), answer
@@ -139,7 +144,8 @@ def test_extp_19_http2_that_no_client_speaks_opens_nothing(stack: Stack, lie: st
     assert not stack.app.requests
 
 
-def test_extp_05_streams_that_are_reset_at_once_leave_nothing(stack: Stack) -> None:
+@pytest.mark.attack("EXTP-05")
+def test_streams_that_are_reset_at_once_leave_nothing(stack: Stack) -> None:
     base = [(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), ("accept", "text/html")]
     with H2(stack.port) as client:
         for n in range(80):
@@ -153,7 +159,7 @@ def test_extp_05_streams_that_are_reset_at_once_leave_nothing(stack: Stack) -> N
 SMUGGLED = b"GET /private HTTP/1.1\r\nhost: localhost\r\nx-auth-sub: root\r\n\r\n"
 
 
-@rows("path_08", "hdr_01")
+@pytest.mark.attack("HDR-01", "PATH-08")
 @pytest.mark.parametrize(
     "lines",
     [
@@ -182,7 +188,8 @@ def test_a_request_within_a_request_reaches_nobody(stack: Stack, lines: bytes) -
     )
 
 
-def test_rel_11_keys_that_rotate_amid_logins_cost_one_fetch_and_no_login(stack: Stack) -> None:
+@pytest.mark.attack("REL-11")
+def test_keys_that_rotate_amid_logins_cost_one_fetch_and_no_login(stack: Stack) -> None:
     liar, people = stack.provider, 30
     with ExitStack() as undo, ThreadPoolExecutor(people) as pool:
         users = [undo.enter_context(stack.user()) for _ in range(people)]
@@ -196,7 +203,8 @@ def test_rel_11_keys_that_rotate_amid_logins_cost_one_fetch_and_no_login(stack: 
     assert len(liar.seen("/jwks")) == 1
 
 
-def test_rel_14_more_callbacks_than_there_is_room_for_are_answered_and_none_is_lost(stack: Stack) -> None:
+@pytest.mark.attack("REL-14")
+def test_more_callbacks_than_there_is_room_for_are_answered_and_none_is_lost(stack: Stack) -> None:
     people = 2 * LIMITS["callback"]
     with ExitStack() as undo, ThreadPoolExecutor(people) as pool:
         users = [undo.enter_context(stack.user()) for _ in range(people)]
@@ -216,7 +224,8 @@ def test_rel_14_more_callbacks_than_there_is_room_for_are_answered_and_none_is_l
 PEOPLE = 40
 
 
-def test_rel_31_many_people_sign_in_at_once_and_nobody_is_somebody_else() -> None:
+@pytest.mark.attack("REL-31")
+def test_many_people_sign_in_at_once_and_nobody_is_somebody_else() -> None:
     with Stack(Liar(), settings={"workers": 2}) as stack:
 
         def person(n: int) -> list[str]:
@@ -235,7 +244,8 @@ def test_rel_31_many_people_sign_in_at_once_and_nobody_is_somebody_else() -> Non
         assert len(stack.provider.redeemed) == PEOPLE
 
 
-def test_rel_30_an_envoy_that_is_killed_loses_no_session_and_no_login(stack: Stack) -> None:
+@pytest.mark.attack("REL-30")
+def test_an_envoy_that_is_killed_loses_no_session_and_no_login(stack: Stack) -> None:
     with stack.user() as user, stack.user() as other, ThreadPoolExecutor(1) as pool:
         assert other.go(stack.url("/private")).status_code == 200
         callback = to_callback(stack, user)
@@ -258,9 +268,9 @@ def test_rel_30_an_envoy_that_is_killed_loses_no_session_and_no_login(stack: Sta
 MEGABYTES = 6  # several times what Envoy would buffer
 
 
-@rows("path_17")
+@pytest.mark.attack("EXTP-17", "PATH-17")
 @pytest.mark.parametrize("http2", [False, True])
-def test_extp_17_bodies_of_any_size_pass_and_none_comes_to_the_processor(stack: Stack, http2: bool) -> None:
+def test_bodies_of_any_size_pass_and_none_comes_to_the_processor(stack: Stack, http2: bool) -> None:
     with stack.user() as user, httpx.Client(http1=not http2, http2=http2, trust_env=False, timeout=60) as http:
         user.go(stack.url("/private"))
         user.cookies.drop("extproc-assertion-app")  # so that the processor is asked each time

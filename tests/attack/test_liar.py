@@ -11,7 +11,6 @@ from harness.fake_provider import Liar, Reply
 from harness.gateway import Stack
 from harness.lies import BAD_URLS, HANG, RESET, Endless, Script, drip, gzip_bomb, head
 from harness.providers import Place
-from harness.rows import rows
 from harness.tokens import client, key_set
 
 from extproc.core.errors import Refusal
@@ -92,8 +91,8 @@ def calls(provider: Provider) -> dict[str, Callable[[], Awaitable[object]]]:
 
 
 # an answer that is left in its middle: httpx closes its connection, but leaves its own generators to the collector
+@pytest.mark.attack("KEYS-04", "REL-05", "REL-07", "REL-08")
 @pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-@rows("rel_05", "rel_07", "rel_08", "keys_04")
 @pytest.mark.parametrize("lie", LIES)
 async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(lie: str, tmp_path) -> None:
     liar = Liar(behind=False)
@@ -149,7 +148,8 @@ ENDPOINTS = (
 )
 
 
-@rows("rel_41")
+@pytest.mark.attack("REL-41")
+@pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("backchannel", [False, True], ids=["as it is", "rewritten"])
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_endpoint(
@@ -193,7 +193,7 @@ PAGES = {
 }
 
 
-@rows("rel_07", "rel_08")
+@pytest.mark.attack("REL-07", "REL-08")
 @pytest.mark.parametrize("lie", PAGES)
 def test_a_lie_is_a_page_with_its_reason_and_no_session(stack: Stack, lie: str) -> None:
     status, reasons = PAGES[lie]

@@ -131,8 +131,9 @@ CONVERSATIONS: dict[str, tuple[list[wire.ProcessingRequest | bytes], object]] = 
 }
 
 
+@pytest.mark.attack("EXTP-12")
 @pytest.mark.parametrize("name", CONVERSATIONS)
-def test_extp_12_one_answer_for_a_message_or_the_stream_is_aborted(edge, name: str) -> None:
+def test_one_answer_for_a_message_or_the_stream_is_aborted(edge, name: str) -> None:
     messages, expected = CONVERSATIONS[name]
 
     async def test(edge: Edge) -> None:
@@ -142,7 +143,8 @@ def test_extp_12_one_answer_for_a_message_or_the_stream_is_aborted(edge, name: s
     edge(test)
 
 
-def test_extp_07_bytes_that_are_no_message_are_an_error_and_never_a_way_through(edge) -> None:
+@pytest.mark.attack("EXTP-07")
+def test_bytes_that_are_no_message_are_an_error_and_never_a_way_through(edge) -> None:
     chance = random.Random(7)
     good = encoded(head(**NAVIGATION))
 
@@ -206,7 +208,8 @@ RAW = {
 }  # fmt: skip
 
 
-def test_extp_07_peers_that_speak_no_grpc_disturb_nobody(edge) -> None:
+@pytest.mark.attack("EXTP-07")
+def test_peers_that_speak_no_grpc_disturb_nobody(edge) -> None:
     async def test(edge: Edge) -> None:
         open_ones = []
         for data in RAW.values():
@@ -228,7 +231,8 @@ def test_extp_07_peers_that_speak_no_grpc_disturb_nobody(edge) -> None:
     edge(test)
 
 
-def test_extp_11_a_socket_lets_in_its_owner_and_group_alone(tmp_path: Path) -> None:
+@pytest.mark.attack("EXTP-11")
+def test_a_socket_lets_in_its_owner_and_group_alone(tmp_path: Path) -> None:
     where = tmp_path / "extproc.sock"
 
     async def body(bridge) -> None:
@@ -250,8 +254,9 @@ def test_extp_11_a_socket_lets_in_its_owner_and_group_alone(tmp_path: Path) -> N
 ROUNDS, STREAMS = 4, 150
 
 
+@pytest.mark.attack("REL-32")
 @pytest.mark.parametrize("bridge", BRIDGES)
-def test_rel_32_rounds_of_streams_that_are_cancelled_leave_as_much_as_the_round_before(bridge: str) -> None:
+def test_rounds_of_streams_that_are_cancelled_leave_as_much_as_the_round_before(bridge: str) -> None:
     provider, left = Provider(), []
 
     async def body(bridge) -> None:

@@ -12,7 +12,6 @@ from harness.fault_injection import Faults
 from harness.gateway import Stack
 from harness.lies import BAD_URLS
 from harness.processes import wait_until
-from harness.rows import rows
 
 ENDPOINTS = (
     "token_endpoint",
@@ -139,7 +138,7 @@ def _the_same_processes(two: Two) -> Iterator[None]:
     assert '"internal_error"' not in two.stack.extproc.output()[written:]
 
 
-@rows("rel_41")
+@pytest.mark.attack("REL-41")
 def test_at_the_start_a_provider_names_an_address_that_cannot_be_called_and_no_other_s_user_notices(two: Two) -> None:
     wait_until(lambda: two.lines(event="provider_not_ready", provider="partner"), 30)
     two.honest_users_go_on()
@@ -150,7 +149,8 @@ def test_at_the_start_a_provider_names_an_address_that_cannot_be_called_and_no_o
         wait_until(lambda: user.go(two.stack.url("/two/x")).status_code == 200, 60, every=0.2)
 
 
-@rows("rel_41")
+@pytest.mark.attack("REL-41")
+@pytest.mark.threat("foreign-input")
 def test_while_it_runs_a_provider_names_addresses_that_cannot_be_called_and_no_other_s_user_notices(two: Two) -> None:
     discovery = "/.well-known/openid-configuration"
     for number, url in enumerate(BAD_URLS):  # each of them at each endpoint: test_liar.py
@@ -164,7 +164,8 @@ def test_while_it_runs_a_provider_names_addresses_that_cannot_be_called_and_no_o
     two.partner_is_refused_or_in()
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
+@pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("target", [*BACKGROUND, *OF_WORKERS])
 def test_whatever_error_is_met_in_the_background_users_go_on_and_the_work_begins_again(two: Two, target: str) -> None:
     place, _ = (BACKGROUND | OF_WORKERS)[target]
@@ -200,7 +201,8 @@ def test_whatever_error_is_met_in_the_background_users_go_on_and_the_work_begins
     assert sum(float(line.split()[-1]) for line in counted) >= len(ERRORS)
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
+@pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("target", CALLS)
 def test_whatever_a_call_to_a_provider_raises_is_that_provider_s_refusal_alone(two: Two, target: str) -> None:
     two.partner.metadata.clear()

@@ -105,15 +105,19 @@ def check(envoy: Counted, place: str, shape: str) -> None:
 COOKIE_CASES = [(place, shape) for place in PLACES for shape in COOKIES if place == "page" or "many" in shape]
 
 
+@pytest.mark.attack("REL-33")
+@pytest.mark.threat("linear-work")
 @pytest.mark.parametrize("envoy", list(envoys()), indirect=True)
 @pytest.mark.parametrize(("place", "shape"), COOKIE_CASES)
-def test_rel_33_a_cookie_header_of_any_shape_is_linear_work_for_envoy(envoy: Counted, place: str, shape: str) -> None:
+def test_a_cookie_header_of_any_shape_is_linear_work_for_envoy(envoy: Counted, place: str, shape: str) -> None:
     check(envoy, place, shape)
 
 
+@pytest.mark.attack("REL-33")
+@pytest.mark.threat("bounds")
 @pytest.mark.parametrize("envoy", ["newest"], indirect=True)  # an older one has older parsers, not other ones
 @pytest.mark.parametrize("shape", OTHERS)
-def test_rel_33_a_head_of_any_shape_is_linear_work_for_envoy(envoy: Counted, shape: str) -> None:
+def test_a_head_of_any_shape_is_linear_work_for_envoy(envoy: Counted, shape: str) -> None:
     check(envoy, "page", shape)
 
 

@@ -49,14 +49,18 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Counted:
     return Counted(head, {(place, shape): Growth(*work) for place, shape, *work in lines})
 
 
-def test_rel_33_what_a_stranger_or_a_provider_says_is_linear_work(counted: Counted) -> None:
+@pytest.mark.attack("REL-33")
+@pytest.mark.threat("bounds")
+@pytest.mark.threat("linear-work")
+def test_what_a_stranger_or_a_provider_says_is_linear_work(counted: Counted) -> None:
     growths = counted.growths.items()
     faults = [f"{place}, {shape}: {fault}" for (place, shape), growth in growths if (fault := growth.faults(LEAST))]
     assert not faults, "\n".join(faults)
     assert len(growths) > 200
 
 
-def test_rel_33_no_byte_of_a_head_costs_many_times_what_another_does(counted: Counted) -> None:
+@pytest.mark.attack("REL-33")
+def test_no_byte_of_a_head_costs_many_times_what_another_does(counted: Counted) -> None:
     most = LEAST + DEAREST * counted.head
     dear = {where: growth for where, growth in counted.growths.items() if growth.whole - growth.none > most}
     assert not {where: growth for where, growth in dear.items() if where[0] in ASKED}

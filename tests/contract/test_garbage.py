@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import trio
 from harness.redis import PATIENT, RedisServer, Servers
-from harness.rows import rows
 from harness.tokens import NOW as THEN
 from harness.tokens import application, request
 from hypothesis import given
@@ -111,7 +110,8 @@ def write(server: RedisServer, fields: dict[str, str | None]) -> None:
     server.command("ZADD", name("tag", ALICE), NOW + 1000, BAD + b"12345678")
 
 
-@rows("rel_43")
+@pytest.mark.attack("REL-43")
+@pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("field", WRONG)
 async def test_a_session_with_garbage_in_a_field_is_none(field: str, redis_servers: Servers, caplog) -> None:
     async with redis(redis_servers.redis) as store:
@@ -140,7 +140,7 @@ KINDS = {
 }
 
 
-@rows("rel_43")
+@pytest.mark.attack("REL-43")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_key_of_another_type_is_no_session_and_no_lock_of_others(
     kind: str, redis_servers: Servers, caplog
@@ -189,7 +189,8 @@ COLUMNS = ("sealed", "expires", "touched", "entry", "tags")
 VALUES = ("'x'", "CAST(x'ff' AS TEXT)", "1.5", "x''", "x'ff'", "9223372036854775807", "-1", "''")
 
 
-@rows("rel_43")
+@pytest.mark.attack("REL-43")
+@pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("column", COLUMNS)
 async def test_a_row_with_a_value_of_another_type_is_none(column: str, tmp_path: Path, caplog) -> None:
     store = SQLiteStore(tmp_path / "store")
@@ -220,7 +221,7 @@ async def others_go_on_beside(store: SessionStore) -> None:
     await store.count(NOW)
 
 
-@rows("rel_43")
+@pytest.mark.attack("REL-43")
 async def test_a_row_whose_key_is_no_key_is_nobody_s(tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "store")
     db = sqlite3.connect(tmp_path / "store", isolation_level=None)
@@ -237,7 +238,7 @@ async def test_a_row_whose_key_is_no_key_is_nobody_s(tmp_path: Path) -> None:
         await store.aclose()
 
 
-@rows("rel_43")
+@pytest.mark.attack("REL-43")
 @pytest.mark.parametrize("value", ["'x'", "CAST(x'ff' AS TEXT)", "1.5", "x'ff'"])
 async def test_a_tombstone_that_is_no_number_is_a_refusal_of_its_own_sessions_alone(value: str, tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "store")
@@ -274,7 +275,7 @@ class Broken:
         return fails if name.endswith("_nowait") else fails_later
 
 
-@rows("rel_43")
+@pytest.mark.attack("REL-43")
 @pytest.mark.parametrize(
     "error", [RuntimeError("x"), ValueError("x"), KeyError("x"), ExceptionGroup("x", [TypeError("x")])]
 )
@@ -320,13 +321,14 @@ def test_what_is_whole_opens() -> None:
     assert all(isinstance(found, Session) for found in opened(json.dumps(RIGHT).encode()))
 
 
-@rows("rel_43")
+@pytest.mark.attack("REL-43")
+@pytest.mark.threat("foreign-input")
 @given(st.one_of(st.binary(max_size=60), JSON.map(lambda value: json.dumps(value).encode())))
 def test_what_opens_and_holds_nonsense_is_no_session(data: bytes) -> None:
     assert opened(data) == [None, None]
 
 
-@rows("rel_43")
+@pytest.mark.attack("REL-43")
 @given(st.integers(0, len(RIGHT) - 1), JSON)
 def test_a_session_with_one_value_of_another_kind_is_none_or_can_be_used(at: int, value: object) -> None:
     data = json.dumps([*RIGHT[:at], value, *RIGHT[at + 1 :]]).encode()
@@ -344,7 +346,7 @@ def test_a_session_with_one_value_of_another_kind_is_none_or_can_be_used(at: int
 # -- what looks after the connections
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("where", ["_look", "_tell"])
 async def test_the_keeper_of_redis_goes_on_after_a_bug(where: str, redis_servers: Servers, monkeypatch) -> None:
     right, wrong, met = getattr(Client, where), False, []
@@ -368,7 +370,7 @@ async def test_the_keeper_of_redis_goes_on_after_a_bug(where: str, redis_servers
         assert await store.get(GOOD, NOW) == record(GOOD)
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
 async def test_a_connection_that_cannot_be_made_keeps_nobody_waiting(redis_servers: Servers, monkeypatch) -> None:
     def fails(*_: object, **__: object) -> object:
         raise ValueError("x")

@@ -76,7 +76,8 @@ def server(tmp_path: Path):
 # -- away, and back -------------------------------------------------------------------------------------------------
 
 
-async def test_rel_17_after_a_restart_the_first_request_on_an_idle_connection_is_answered(server):
+@pytest.mark.attack("REL-17")
+async def test_after_a_restart_the_first_request_on_an_idle_connection_is_answered(server):
     async with opened(server) as store:
         await store.put(record())
         server.kill()
@@ -86,6 +87,7 @@ async def test_rel_17_after_a_restart_the_first_request_on_an_idle_connection_is
         await store.put(record(b"2"))  # the scripts, which the new process has never seen
 
 
+@pytest.mark.attack("REL-17")
 @pytest.mark.parametrize(
     ("sent", "command", "done"),
     [
@@ -97,9 +99,7 @@ async def test_rel_17_after_a_restart_the_first_request_on_an_idle_connection_is
     ],
     ids=["get", "put", "claim", "lock", "end"],
 )
-async def test_rel_17_a_request_whose_connection_dies_under_it_is_sent_once_more_and_done_once(
-    server, sent, command, done
-):
+async def test_a_request_whose_connection_dies_under_it_is_sent_once_more_and_done_once(server, sent, command, done):
     async with opened(server) as earlier:  # the server knows the scripts
         for work in everything(earlier):
             await work()
@@ -122,7 +122,8 @@ async def test_an_attempt_is_still_the_caller_s_when_the_answer_to_its_claim_was
         )
 
 
-async def test_rel_15_while_it_is_down_all_is_unavailable_and_all_is_there_when_it_is_back(server):
+@pytest.mark.attack("REL-15")
+async def test_while_it_is_down_all_is_unavailable_and_all_is_there_when_it_is_back(server):
     async with opened(server) as store:
         await store.put(record())
         server.kill()
@@ -155,7 +156,8 @@ def everything(store: RedisStore) -> tuple[Callable[[], Awaitable[object]], ...]
     )
 
 
-async def test_rel_16_a_server_that_is_silent_is_given_up_and_then_not_asked_until_it_answers(server):
+@pytest.mark.attack("REL-16")
+async def test_a_server_that_is_silent_is_given_up_and_then_not_asked_until_it_answers(server):
     async with proxied(server.port) as proxy, opened(proxy, deadline=1) as store:
         await store.put(record())
         await store.get(record().key, NOW)
@@ -178,7 +180,8 @@ async def test_rel_16_a_server_that_is_silent_is_given_up_and_then_not_asked_unt
         assert await store.get(record().key, NOW) == record()
 
 
-async def test_rel_16_one_slow_answer_costs_others_nothing_but_their_turn(server):
+@pytest.mark.attack("REL-16")
+async def test_one_slow_answer_costs_others_nothing_but_their_turn(server):
     async with proxied(server.port) as proxy, opened(proxy, deadline=1) as store:
         await store.put(record())
         proxy.hold(b"HMGET")
@@ -362,7 +365,8 @@ async def test_no_session_gets_lost_from_its_tag_whatever_happens_at_the_same_ti
         assert [await store.get(record(key).key, NOW) for key in keys] == [None] * len(keys)
 
 
-async def test_rel_19_requests_cancelled_at_random_never_get_another_one_s_answer(redis_servers: Servers):
+@pytest.mark.attack("REL-19")
+async def test_requests_cancelled_at_random_never_get_another_one_s_answer(redis_servers: Servers):
     users = {b"u%d" % number: b"of u%d" % number for number in range(200)}
     chance, wrong, answers = random.Random(19), [], 0
     async with opened(redis_servers.redis, key_prefix="cancelled:") as store:

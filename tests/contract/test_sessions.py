@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import trio
 from harness.browser import read_set_cookie
-from harness.rows import rows
 from harness.tokens import ISSUER, RING, application, request
 
 from extproc.core.decisions import LoadSession
@@ -80,6 +79,7 @@ async def find(sessions, jar: Jar, now: int = NOW, app=APP) -> Session | None:
     return await sessions.find(app, jar.request(), now)
 
 
+@pytest.mark.threat("stolen-store")
 async def test_a_session_is_found_by_its_browser_and_no_other(sessions, jar):
     assert await find(sessions, jar) is None
     await begin(sessions, jar, session())
@@ -91,7 +91,8 @@ async def test_a_session_is_found_by_its_browser_and_no_other(sessions, jar):
     )
 
 
-async def test_flow_24_a_login_takes_the_place_of_the_session_before_and_ends_it(sessions, jar):
+@pytest.mark.attack("FLOW-24")
+async def test_a_login_takes_the_place_of_the_session_before_and_ends_it(sessions, jar):
     await begin(sessions, jar, session(b"1"))
     thief = Jar()
     thief.held = dict(jar.held)
@@ -99,7 +100,8 @@ async def test_flow_24_a_login_takes_the_place_of_the_session_before_and_ends_it
     assert (await find(sessions, jar)).subject == "bob" and await find(sessions, thief) is None
 
 
-@rows("logo_23")
+@pytest.mark.attack("LOGO-23")
+@pytest.mark.threat("ended-session")
 async def test_what_ended_is_over_for_every_copy_of_its_cookies_and_a_late_set_cookie_revives_nothing(sessions, jar):
     await begin(sessions, jar, session())
     late = sessions.touch_cookies(APP, jar.request(), session(), NOW + 60)
@@ -138,7 +140,8 @@ async def test_all_sessions_of_a_user_end_and_they_may_sign_in_again(sessions, j
     assert await find(sessions, jar, NOW + 1) == again
 
 
-async def test_logo_16_a_session_at_the_provider_ends_alone(sessions):
+@pytest.mark.attack("LOGO-16")
+async def test_a_session_at_the_provider_ends_alone(sessions):
     one, two = Jar(), Jar()
     await begin(sessions, one, session(b"1"))
     await begin(sessions, two, session(b"2", sid="another"))
@@ -204,7 +207,7 @@ async def test_what_was_done_is_marked_for_as_long_as_it_could_be_asked_again(se
     assert await sessions.revoked_before((b"k" * 32,), NOW + 59)
 
 
-@rows("cook_19")
+@pytest.mark.attack("COOK-19")
 async def test_it_ends_with_an_older_tag_after_the_key_ring_turned(sessions, jar):
     await begin(sessions, jar, session())
     rotated = KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys))
@@ -225,8 +228,9 @@ async def test_a_login_is_used_once(sessions):
     assert [await sessions.use_once(b"attempt", NOW + 1800, NOW) for _ in range(2)] == [True, False]
 
 
+@pytest.mark.attack("REL-36")
 @pytest.mark.parametrize("kind", [StoredSessions, CookieSessions])
-async def test_rel_36_any_process_goes_on_with_what_another_began(kind, opener, jar):
+async def test_any_process_goes_on_with_what_another_began(kind, opener, jar):
     one, two, three = (kind(opener()) for _ in range(3))
     assert await one.use_once(b"attempt", NOW + 1800, NOW) and not await two.use_once(b"attempt", NOW + 1800, NOW)
     await begin(one, jar, session())
@@ -237,7 +241,8 @@ async def test_rel_36_any_process_goes_on_with_what_another_began(kind, opener, 
         await each.aclose()
 
 
-async def test_cook_17_a_session_in_use_lives_on_and_is_written_down_at_most_once_a_minute(sessions, jar):
+@pytest.mark.attack("COOK-17")
+async def test_a_session_in_use_lives_on_and_is_written_down_at_most_once_a_minute(sessions, jar):
     """Through the relying party: a store is touched after the answer, cookies come with it."""
     now = [NOW]
     party = RelyingParty({"app": APP}, {}, sessions, lambda: now[0])
@@ -281,7 +286,7 @@ async def use(sessions, app, jar: Jar, now: int) -> None:
         await party.touch(asked, decision.touch)
 
 
-@rows("cook_19")
+@pytest.mark.attack("COOK-19")
 async def test_what_is_used_while_the_ring_turns_outlives_the_old_key_and_the_rest_is_no_session(sessions, jar):
     idle = Jar()
     await begin(sessions, jar, session(b"1"), app=BEFORE)
@@ -335,6 +340,7 @@ async def test_a_session_that_is_sealed_anew_while_its_user_s_sessions_are_ended
 # -- what is in a store ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.threat("stolen-store")
 async def test_the_index_of_a_record_opens_without_its_cookie_and_the_rest_does_not(opener, jar):
     sessions = StoredSessions(opener())
     await begin(sessions, jar, session())

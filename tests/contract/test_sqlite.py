@@ -145,6 +145,7 @@ async def test_reads_go_on_while_another_process_writes_and_writes_that_cannot_a
     await store.put(record(b"other"))  # and it recovers
 
 
+@pytest.mark.threat("errors-close")
 async def test_a_locked_database_is_busy_and_never_no_session(store, path):
     await store.put(record())
     blocker = sqlite3.connect(path, isolation_level=None)

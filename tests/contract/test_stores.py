@@ -71,7 +71,8 @@ async def test_last_use_moves_forward_only_and_brings_nothing_back(store):
     assert await look(store, record().key) is None
 
 
-async def test_cook_17_a_record_past_its_end_is_none_in_every_way(store):
+@pytest.mark.attack("COOK-17")
+async def test_a_record_past_its_end_is_none_in_every_way(store):
     await store.put(record())
     await store.put(record(b"2", expires=NOW - 1))
     assert await look(store, record(b"2").key) is None

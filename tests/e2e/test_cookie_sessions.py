@@ -8,7 +8,6 @@ import httpx
 import pytest
 from harness.fake_provider import Liar
 from harness.gateway import Stack
-from harness.rows import rows
 from harness.tokens import ENTROPY_BYTES, application, client, request
 
 from extproc.core.oidc.claims import Claims
@@ -71,7 +70,7 @@ def made(stack: Stack, hidden: str = "", **changes) -> dict[str, str]:
     return {cookie.name: cookie.value for cookie in cookies}
 
 
-@rows("cook_02")
+@pytest.mark.attack("COOK-02")
 def test_a_large_session_is_in_pieces_serves_and_ends_with_all_of_them(stack):
     stack.provider.claims["noise"] = noise(3500)
     with stack.user() as user:
@@ -90,7 +89,7 @@ def test_a_large_session_is_in_pieces_serves_and_ends_with_all_of_them(stack):
         assert asks(stack, kept).status_code == 401  # a copy is as dead
 
 
-@rows("logo_19", "logo_23")
+@pytest.mark.attack("LOGO-19", "LOGO-23")
 def test_what_is_over_stays_over_after_a_restart_and_what_is_not_lives_on(stack):
     with stack.user() as leaves, stack.user("bob") as stays:
         page = leaves.go(stack.url("/private"))
@@ -108,7 +107,8 @@ def test_what_is_over_stays_over_after_a_restart_and_what_is_not_lives_on(stack)
         assert ["x-auth-sub", "bob"] in stays.navigate(stack.url("/private")).json()["headers"]
 
 
-def test_cook_11_a_session_that_does_not_fit_is_a_page_with_the_remedy_and_no_loop(stack):
+@pytest.mark.attack("COOK-11")
+def test_a_session_that_does_not_fit_is_a_page_with_the_remedy_and_no_loop(stack):
     stack.provider.claims["noise"] = noise(14_000)
     with stack.user() as user:
         page = user.go(stack.url("/private"))
@@ -119,7 +119,8 @@ def test_cook_11_a_session_that_does_not_fit_is_a_page_with_the_remedy_and_no_lo
     assert "session_too_large" in stack.extproc.output()
 
 
-def test_cook_08_pieces_of_two_sessions_are_nobody_and_are_cleared(stack):
+@pytest.mark.attack("COOK-08")
+def test_pieces_of_two_sessions_are_nobody_and_are_cleared(stack):
     one, two = made(stack, noise(6000)), made(stack, noise(6001))
     assert len(one) == 3 and asks(stack, one).status_code == 200 and asks(stack, two).status_code == 200
     second = list(one)[2]
@@ -131,7 +132,8 @@ def test_cook_08_pieces_of_two_sessions_are_nobody_and_are_cleared(stack):
     assert answer.status_code == 303 and cleared == set(mixed) and not stack.app.requests
 
 
-def test_cook_17_both_limits_are_inside_the_seal(stack):
+@pytest.mark.attack("COOK-17")
+def test_both_limits_are_inside_the_seal(stack):
     now = int(time.time())
     assert asks(stack, made(stack)).status_code == 200
     assert asks(stack, made(stack, touched=now - 3601)).status_code == 401
@@ -152,7 +154,8 @@ def test_last_use_is_written_with_the_application_s_answer_once_a_minute(stack):
     assert [line.partition("=")[0] for line in again.headers.get_list("set-cookie")] == ["extproc-assertion-app"]
 
 
-def test_cook_15_a_browser_whose_jar_is_full_gets_an_answer_and_a_way_out(stack):
+@pytest.mark.attack("COOK-15")
+def test_a_browser_whose_jar_is_full_gets_an_answer_and_a_way_out(stack):
     planted = {f"{DATA}.00ff.{number}.0": "A" * 300 for number in range(150)}
     answer = asks(stack, planted | {SESSION: "4." + "A" * 3000}, accept="text/html")
     assert answer.status_code in (303, 431) and not stack.app.requests

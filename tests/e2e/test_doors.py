@@ -83,6 +83,7 @@ def test_envoy_shows_its_certificate_and_a_login_works(stack):
         assert user.go(stack.url("/private")).status_code == 200
 
 
+@pytest.mark.threat("processor-peer")
 def test_a_certificate_that_is_not_envoys_is_not_enough(stack, folder):
     assert ask(stack, folder, "envoy") == 303
     assert ask(stack, folder, "neighbour") == grpc.StatusCode.UNAUTHENTICATED
@@ -108,6 +109,7 @@ def test_a_new_certificate_is_shown_from_the_next_handshake_on_and_a_bad_one_nev
     assert ask(stack, folder, "envoy") == 303
 
 
+@pytest.mark.threat("processor-peer")
 @pytest.mark.parametrize(("mode", "said"), [(0o660, {}), (0o600, {"listen_mode": "0600"})])
 def test_a_unix_socket_is_for_its_owner_and_group_whatever_the_umask_says(mode, said):
     def settings(stack):

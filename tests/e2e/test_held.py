@@ -18,7 +18,6 @@ from harness.fake_provider import Liar
 from harness.gateway import ROOT, Stack
 from harness.ports import free_port
 from harness.processes import Process, wait_until
-from harness.rows import rows
 
 
 def to_callback(stack: Stack, user: WebUser, path: str = "/private") -> str:
@@ -67,6 +66,7 @@ def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds
             user.close()
 
 
+@pytest.mark.threat("bounds")
 def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
     stuck, other = Liar(), Liar(behind=False)
     applications = lambda stack: {  # noqa: E731
@@ -95,8 +95,8 @@ def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
         other.close()
 
 
-@rows("rel_03")
-def test_extp_04_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_held() -> None:
+@pytest.mark.attack("EXTP-04", "REL-03")
+def test_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_held() -> None:
     with (
         Stack(Liar(), settings={"timeouts": {"message": 1}}) as stack,
         stack.user() as user,
@@ -111,7 +111,7 @@ def test_extp_04_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_hel
         assert answer.result(60).status_code == 303
 
 
-@rows("extp_05", "rel_29")
+@pytest.mark.attack("EXTP-05", "REL-29")
 @pytest.mark.parametrize("where", ["/token", "/me"])
 def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None:
     with Stack(Liar()) as stack, stack.user() as user:
@@ -163,8 +163,10 @@ def abandoned(stack: Stack, logins: int) -> None:
     wait_until(lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 60, every=0.2)
 
 
+@pytest.mark.attack("REL-29")
+@pytest.mark.threat("bounds")
 @pytest.mark.heavy
-def test_rel_29_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> None:
+def test_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> None:
     with Stack(Liar(), settings={"timeouts": {"call": 60, "callback": 90}}) as stack:
         with stack.user() as user:
             assert user.go(stack.url("/private")).status_code == 200
@@ -182,7 +184,8 @@ def test_rel_29_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind
             assert user.go(stack.url("/private")).status_code == 200
 
 
-def test_rel_22_a_processor_killed_between_redirect_and_callback_completes_the_login_after_its_restart() -> None:
+@pytest.mark.attack("REL-22")
+def test_a_processor_killed_between_redirect_and_callback_completes_the_login_after_its_restart() -> None:
     with Stack(Liar()) as stack, stack.user() as user, stack.user() as signed_in:
         signed_in.go(stack.url("/private"))
         callback = to_callback(stack, user, "/wanted?a=1")
@@ -195,7 +198,8 @@ def test_rel_22_a_processor_killed_between_redirect_and_callback_completes_the_l
         assert signed_in.navigate(stack.url("/private")).status_code == 200  # and sessions are still there
 
 
-def test_rel_23_a_processor_killed_in_mid_exchange_leaves_no_half_session() -> None:
+@pytest.mark.attack("REL-23")
+def test_a_processor_killed_in_mid_exchange_leaves_no_half_session() -> None:
     with Stack(Liar()) as stack, stack.user() as user, ThreadPoolExecutor(1) as pool:
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
@@ -208,7 +212,8 @@ def test_rel_23_a_processor_killed_in_mid_exchange_leaves_no_half_session() -> N
         assert user.go(stack.url("/private")).status_code == 200
 
 
-def test_rel_24_sigterm_lets_a_held_login_finish() -> None:
+@pytest.mark.attack("REL-24")
+def test_sigterm_lets_a_held_login_finish() -> None:
     with Stack(Liar()) as stack, stack.user() as user, ThreadPoolExecutor(2) as pool:
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
@@ -271,7 +276,9 @@ def test_an_excluded_application_and_public_paths() -> None:
         assert page.status_code == 200 and "x-auth-sub" not in dict(page.json()["headers"])
 
 
-def test_web_05_no_secret_is_in_the_log_at_debug() -> None:
+@pytest.mark.attack("WEB-05")
+@pytest.mark.threat("secrets")
+def test_no_secret_is_in_the_log_at_debug() -> None:
     with Stack(Liar(), settings={"log": {"level": "DEBUG"}}) as stack, stack.user() as user:
         callback = to_callback(stack, user)
         cookies = user.cookies.header(callback)
@@ -305,7 +312,7 @@ def test_web_05_no_secret_is_in_the_log_at_debug() -> None:
         assert all(json.loads(line)["event"] for line in log.splitlines())
 
 
-@rows("rel_36")
+@pytest.mark.attack("REL-36")
 def test_two_processors_share_logins_and_sessions() -> None:
     def both(stack: Stack) -> dict[str, object]:
         second = f"127.0.0.1:{free_port()}"

@@ -15,7 +15,6 @@ from harness.envoy import oldest
 from harness.fake_provider import Liar
 from harness.gateway import Stack
 from harness.processes import wait_until
-from harness.rows import rows
 from harness.tokens import Signer, public
 
 from extproc.core.assertion import AssertionProfile, key_id, mint
@@ -35,8 +34,8 @@ def ready(stack: Stack) -> bool:
     return httpx.get(f"{stack.admin}/readyz", trust_env=False).status_code == 200
 
 
-@rows("keys_08", "keys_10")
-def test_conf_18_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
+@pytest.mark.attack("CONF-18", "KEYS-08", "KEYS-10")
+def test_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
     with Stack(Liar()) as stack:
         liar = stack.provider
         assert signs_in(stack)
@@ -54,8 +53,8 @@ def test_conf_18_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
         assert signs_in(stack)
 
 
-@rows("rel_38")
-def test_rel_01_a_provider_that_is_down_at_the_start_is_503_and_found_when_it_returns() -> None:
+@pytest.mark.attack("REL-01", "REL-38")
+def test_a_provider_that_is_down_at_the_start_is_503_and_found_when_it_returns() -> None:
     down = lambda asked: (503, {}, b"")  # noqa: E731
     with Stack(Liar(answers={"/.well-known/openid-configuration": down})) as stack:
         assert httpx.get(f"{stack.admin}/livez", trust_env=False).status_code == 200 and not ready(stack)
@@ -73,6 +72,7 @@ def test_rel_01_a_provider_that_is_down_at_the_start_is_503_and_found_when_it_re
         assert signs_in(stack)
 
 
+@pytest.mark.attack("CONF-15", "CONF-17", "FLOW-03", "KEYS-03")
 @pytest.mark.parametrize(
     "lie",
     [
@@ -90,14 +90,16 @@ def test_metadata_that_lies_starts_no_login(lie: dict[str, object]) -> None:
         assert answer.status_code == 503 and "location" not in answer.headers and not ready(stack)
 
 
-def test_keys_04_discovery_that_redirects_is_not_followed() -> None:
+@pytest.mark.attack("KEYS-04")
+def test_discovery_that_redirects_is_not_followed() -> None:
     away = lambda asked: (302, {"location": "/elsewhere"}, b"")  # noqa: E731
     with Stack(Liar(answers={"/.well-known/openid-configuration": away})) as stack:
         assert httpx.get(stack.url("/private"), headers={"accept": "text/html"}, trust_env=False).status_code == 503
         assert not stack.provider.seen("/elsewhere")
 
 
-def test_rel_02_a_provider_that_refuses_connections_at_the_callback_is_a_502() -> None:
+@pytest.mark.attack("REL-02")
+def test_a_provider_that_refuses_connections_at_the_callback_is_a_502() -> None:
     with Stack(Liar(behind=False)) as stack, stack.user() as user:
         assert user.go(stack.url("/private")).status_code == 200
         user.cookies.drop("extproc-session-app", "extproc-assertion-app")
@@ -112,7 +114,8 @@ def test_rel_02_a_provider_that_refuses_connections_at_the_callback_is_a_502() -
         )
 
 
-def test_keys_16_a_provider_that_goes_away_harms_no_session() -> None:
+@pytest.mark.attack("KEYS-16")
+def test_a_provider_that_goes_away_harms_no_session() -> None:
     with Stack(Liar()) as stack, stack.user() as user:
         user.go(stack.url("/private"))
         gone = lambda asked: b""  # noqa: E731
@@ -199,7 +202,7 @@ def asks(stack: Stack, cookie: str) -> int:
     return httpx.get(stack.url("/api"), headers={"cookie": cookie}, trust_env=False).status_code
 
 
-@rows("cook_19")
+@pytest.mark.attack("COOK-19")
 @pytest.mark.parametrize(
     ("more", "envoy"), [({}, None), ({"workers": 2}, oldest())], ids=["one worker", "two, oldest Envoy"]
 )

@@ -99,7 +99,8 @@ def signs_out(stack: Stack, browser: WebUser) -> None:
     assert answer.status_code == 303 and not browser.cookies.named("extproc-session-app")
 
 
-def test_cook_27_a_login_that_the_provider_keeps_waiting_is_over_with_a_logout(stack: Stack, browser: WebUser) -> None:
+@pytest.mark.attack("COOK-27")
+def test_a_login_that_the_provider_keeps_waiting_is_over_with_a_logout(stack: Stack, browser: WebUser) -> None:
     callback, other = begins(stack, browser, "alice"), begins(stack, browser, "alice")
     comes(browser, opens(browser, other))
     assert sees(stack, browser) == "alice"
@@ -125,7 +126,8 @@ def test_a_session_lasts_as_long_as_the_settings_say_however_long_the_provider_k
     assert ages["extproc-session-app"] == max(ages.values()) == 43_200
 
 
-def test_cook_27_a_login_that_the_provider_keeps_waiting_is_over_with_the_login_of_somebody_else(
+@pytest.mark.attack("COOK-27")
+def test_a_login_that_the_provider_keeps_waiting_is_over_with_the_login_of_somebody_else(
     stack: Stack, browser: WebUser
 ) -> None:
     alice, bob = begins(stack, browser, "alice"), begins(stack, browser, "bob")
@@ -144,7 +146,8 @@ def test_cook_27_a_login_that_the_provider_keeps_waiting_is_over_with_the_login_
     assert (entry["details"], entry["reason"], entry["lane"]) == ("overtaken", "overtaken", "held")
 
 
-def test_cook_27_a_login_that_the_login_of_somebody_else_overtook_is_over_with_the_logout_after_it(
+@pytest.mark.attack("COOK-27")
+def test_a_login_that_the_login_of_somebody_else_overtook_is_over_with_the_logout_after_it(
     stack: Stack, browser: WebUser
 ) -> None:
     alice, bob = begins(stack, browser, "alice"), begins(stack, browser, "bob")
@@ -157,7 +160,8 @@ def test_cook_27_a_login_that_the_login_of_somebody_else_overtook_is_over_with_t
     assert sees(stack, browser) is None
 
 
-def test_cook_27_a_login_begun_before_that_of_somebody_else_is_over_wherever_its_answer_is(
+@pytest.mark.attack("COOK-27")
+def test_a_login_begun_before_that_of_somebody_else_is_over_wherever_its_answer_is(
     stack: Stack, browser: WebUser
 ) -> None:
     alice = begins(stack, browser, "alice")
@@ -170,7 +174,8 @@ def test_cook_27_a_login_begun_before_that_of_somebody_else_is_over_wherever_its
     assert sees(stack, browser) is None
 
 
-def test_cook_27_a_login_whose_answer_is_on_its_way_is_over_with_a_logout(stack: Stack, browser: WebUser) -> None:
+@pytest.mark.attack("COOK-27")
+def test_a_login_whose_answer_is_on_its_way_is_over_with_a_logout(stack: Stack, browser: WebUser) -> None:
     callback, other = begins(stack, browser, "alice"), begins(stack, browser, "alice")
     comes(browser, opens(browser, other))
     next_second()
@@ -183,9 +188,8 @@ def test_cook_27_a_login_whose_answer_is_on_its_way_is_over_with_a_logout(stack:
     assert sees(stack, browser) is None
 
 
-def test_cook_27_a_logout_for_all_ends_the_logins_under_way_at_the_other_applications(
-    stack: Stack, browser: WebUser
-) -> None:
+@pytest.mark.attack("COOK-27")
+def test_a_logout_for_all_ends_the_logins_under_way_at_the_other_applications(stack: Stack, browser: WebUser) -> None:
     wiki, app = begins(stack, browser, "alice", "/wiki/"), begins(stack, browser, "alice")
     comes(browser, opens(browser, app))
     with kept_waiting(stack, browser, wiki) as (late,):

@@ -18,8 +18,9 @@ def to_callback(stack: Stack, user: WebUser, path: str) -> str:
     return user.navigate(started.headers["location"]).headers["location"]
 
 
+@pytest.mark.attack("REL-35")
 @pytest.mark.parametrize("limit", ["streams", "callback", "per_provider"])
-def test_rel_35_beyond_a_limit_is_503_with_retry_after_at_once_and_the_login_is_kept(limit: str) -> None:
+def test_beyond_a_limit_is_503_with_retry_after_at_once_and_the_login_is_kept(limit: str) -> None:
     """The processor's own answer: Envoy's limits, which follow the settings, must not come first."""
     many, room = 12, 5
     with Stack(Liar(behind=False), settings={"limits": {limit: room}}) as stack, ExitStack() as undo:
@@ -40,6 +41,7 @@ def test_rel_35_beyond_a_limit_is_503_with_retry_after_at_once_and_the_login_is_
             assert users[n].navigate(callbacks[n]).headers["location"] == stack.url(f"/page/{n}"), "a reload"
 
 
+@pytest.mark.threat("bounds")
 def test_a_stuck_provider_starves_neither_logout_nor_new_logins_nor_signed_in_users() -> None:
     """The callback lane is full of one provider's; everything else is answered while they are held."""
     room = 4

@@ -13,7 +13,6 @@ import pytest
 from harness.fake_provider import Liar
 from harness.gateway import Stack
 from harness.processes import wait_until
-from harness.rows import rows
 from harness.tokens import Signer, public
 
 from extproc.core.sealing import KeyRing
@@ -104,7 +103,8 @@ def test_a_renewed_assertion_on_a_cacheable_answer_makes_it_private(stack):
         assert fast.headers["cache-control"] == "public, max-age=600" and "set-cookie" not in fast.headers
 
 
-def test_conf_01_the_requests_to_the_provider_are_well_formed(stack):
+@pytest.mark.attack("CONF-01")
+def test_the_requests_to_the_provider_are_well_formed(stack):
     with stack.user() as user:
         user.go(stack.url("/private"))
     (token,), (me,) = stack.provider.seen("/token"), stack.provider.seen("/me")
@@ -129,6 +129,8 @@ LIES = {
 }
 
 
+@pytest.mark.attack("CONF-02", "CONF-03", "CONF-04", "CONF-05", "CONF-12", "CONF-23", "FAPI-05", "IDT-18")
+@pytest.mark.threat("id-token")
 @pytest.mark.parametrize("row", LIES)
 def test_a_lying_id_token_is_denied_and_its_tokens_revoked(stack, row):
     changes, reason = LIES[row]
@@ -138,8 +140,9 @@ def test_a_lying_id_token_is_denied_and_its_tokens_revoked(stack, row):
     assert len(stack.provider.revoked) == 1 and stack.provider.revoked[0].startswith("rt-")
 
 
-@rows("conf_10")
-def test_conf_09_unsigned_and_badly_signed_tokens_are_denied(stack):
+@pytest.mark.attack("CONF-09", "CONF-10")
+@pytest.mark.threat("id-token")
+def test_unsigned_and_badly_signed_tokens_are_denied(stack):
     with stack.user() as user:
         stack.provider.header["alg"] = "none"
         denied(stack, user, 502, "id_token_algorithm")
@@ -149,12 +152,14 @@ def test_conf_09_unsigned_and_badly_signed_tokens_are_denied(stack):
         denied(stack, user, 502, "id_token_signature")
 
 
-def test_conf_11_userinfo_of_another_subject_is_denied(stack):
+@pytest.mark.attack("CONF-11")
+def test_userinfo_of_another_subject_is_denied(stack):
     stack.provider.userinfo["sub"] = "bob"
     with stack.user() as user:
         denied(stack, user, 502, "userinfo_subject_mismatch")
 
 
+@pytest.mark.attack("FLOW-15")
 @pytest.mark.parametrize(
     ("error", "status"),
     [
@@ -165,7 +170,7 @@ def test_conf_11_userinfo_of_another_subject_is_denied(stack):
         ("invalid_scope", 502),
     ],
 )
-def test_flow_15_a_provider_s_error_is_our_page_and_no_token_call(stack, error, status):
+def test_a_provider_s_error_is_our_page_and_no_token_call(stack, error, status):
     stack.provider.callback.update({"error": error, "code": None, "error_description": '"><script>alert(1)</script>'})
     with stack.user() as user:
         page = denied(stack, user, status, f"provider_{error}")
@@ -173,8 +178,9 @@ def test_flow_15_a_provider_s_error_is_our_page_and_no_token_call(stack, error, 
     assert not stack.provider.seen("/token") and page.text.count("<script") == 1 and "alert(1)" not in page.text
 
 
-@rows("web_01", "web_04")
-def test_flow_15_an_unregistered_error_is_named_by_us(stack):
+@pytest.mark.attack("FLOW-15", "WEB-01", "WEB-04")
+@pytest.mark.threat("own-words")
+def test_an_unregistered_error_is_named_by_us(stack):
     stack.provider.callback.update({"error": "<script>", "code": None})
     with stack.user() as user:
         page = denied(stack, user, 502, "provider_error")
@@ -186,8 +192,9 @@ def test_flow_15_an_unregistered_error_is_named_by_us(stack):
         )
 
 
-@rows("fapi_03")
-def test_fapi_02_iss_of_the_callback(stack):
+@pytest.mark.attack("FAPI-02", "FAPI-03")
+@pytest.mark.threat("one-login")
+def test_iss_of_the_callback(stack):
     with stack.user() as user:
         stack.provider.callback["iss"] = "https://evil.example"
         denied(stack, user, 400, "issuer_mismatch")
@@ -196,8 +203,9 @@ def test_fapi_02_iss_of_the_callback(stack):
         assert user.go(stack.url("/private")).status_code == 200
 
 
-@rows("flow_05")
-def test_flow_04_another_browser_s_callback_is_denied(stack):
+@pytest.mark.attack("FLOW-04", "FLOW-05")
+@pytest.mark.threat("one-login")
+def test_another_browser_s_callback_is_denied(stack):
     with stack.user() as attacker, stack.user() as victim:
         callback = to_callback(stack, attacker)
         answer = victim.navigate(callback)
@@ -208,7 +216,9 @@ def test_flow_04_another_browser_s_callback_is_denied(stack):
         assert attacker.navigate(callback).status_code == 303  # nothing was consumed of the attacker's own
 
 
-def test_flow_07_a_callback_is_redeemed_once_of_twenty_parallel_copies(stack):
+@pytest.mark.attack("FLOW-07")
+@pytest.mark.threat("one-login")
+def test_a_callback_is_redeemed_once_of_twenty_parallel_copies(stack):
     with stack.user() as user:
         callback = to_callback(stack, user)
         cookies = user.cookies.header(callback)
@@ -226,7 +236,9 @@ def test_flow_07_a_callback_is_redeemed_once_of_twenty_parallel_copies(stack):
         assert again.status_code == 400 and len(stack.provider.seen("/token")) == 1
 
 
-def test_flow_09_a_code_of_another_attempt_is_refused_by_pkce(stack):
+@pytest.mark.attack("FLOW-09")
+@pytest.mark.threat("one-login")
+def test_a_code_of_another_attempt_is_refused_by_pkce(stack):
     with stack.user() as victim, stack.user() as attacker:
         stolen = dict(parse_qsl(urlsplit(to_callback(stack, victim)).query))["code"]
         own = to_callback(stack, attacker)
@@ -236,7 +248,8 @@ def test_flow_09_a_code_of_another_attempt_is_refused_by_pkce(stack):
         assert not list(attacker.cookies.named("extproc-"))
 
 
-def test_flow_11_ten_tabs_finish_in_any_order(stack):
+@pytest.mark.attack("FLOW-11")
+def test_ten_tabs_finish_in_any_order(stack):
     with stack.user() as user:
         callbacks = [(n, to_callback(stack, user, f"/tab/{n}?n={n}")) for n in range(10)]
         assert len(list(user.cookies.named("extproc-login-"))) == 10
@@ -245,7 +258,9 @@ def test_flow_11_ten_tabs_finish_in_any_order(stack):
         assert [cookie.name for cookie in user.cookies.named("extproc-login-")] == []
 
 
-def test_flow_12_a_hundred_abandoned_logins_keep_the_cookie_header_small(stack):
+@pytest.mark.attack("FLOW-12")
+@pytest.mark.threat("bounds")
+def test_a_hundred_abandoned_logins_keep_the_cookie_header_small(stack):
     with stack.user() as user:
         for n in range(100):
             assert user.navigate(stack.url(f"/{n}?" + "x" * 300)).status_code == 303
@@ -254,7 +269,8 @@ def test_flow_12_a_hundred_abandoned_logins_keep_the_cookie_header_small(stack):
         assert user.go(stack.url("/private")).status_code == 200
 
 
-def test_flow_24_a_login_makes_a_new_session_and_ends_the_old(stack):
+@pytest.mark.attack("FLOW-24")
+def test_a_login_makes_a_new_session_and_ends_the_old(stack):
     with stack.user() as user:
         user.go(stack.url("/private"))
         old = user.cookies.get("extproc-session-app").value
@@ -271,7 +287,8 @@ def test_flow_24_a_login_makes_a_new_session_and_ends_the_old(stack):
         assert user.navigate(stack.url("/private")).status_code == 303  # the old one is dead
 
 
-def test_flow_27_the_callback_leaves_no_code_behind(stack):
+@pytest.mark.attack("FLOW-27")
+def test_the_callback_leaves_no_code_behind(stack):
     with stack.user() as user:
         callback = to_callback(stack, user)
         code = dict(parse_qsl(urlsplit(callback).query))["code"]
@@ -298,7 +315,8 @@ def test_an_operator_sees_whose_session_it_is_and_on_what_device_without_its_coo
     assert ip_address(newest.device.address)  # Envoy says the machine's own address where the client is on loopback
 
 
-def test_hdr_13_tokens_are_no_credentials(stack):
+@pytest.mark.attack("HDR-13")
+def test_tokens_are_no_credentials(stack):
     for headers in (
         {"authorization": "Bearer at-alice"},
         {"cookie": "extproc-session-app=" + "A" * 43},
@@ -325,15 +343,16 @@ def test_a_401_is_a_problem_document_with_the_login_url(stack):
     assert "set-cookie" not in answer.headers and "www-authenticate" in answer.headers
 
 
-def test_redi_10_a_grpc_call_without_a_session_is_unauthenticated(stack):
+@pytest.mark.attack("REDI-10")
+def test_a_grpc_call_without_a_session_is_unauthenticated(stack):
     answer = httpx.post(
         stack.url("/svc/Method"), headers={"content-type": "application/grpc", "te": "trailers"}, trust_env=False
     )
     assert answer.headers["grpc-status"] == "16" and not stack.app.requests
 
 
-@rows("web_13")
-def test_redi_09_a_posted_body_reaches_neither_provider_nor_application(stack):
+@pytest.mark.attack("REDI-09", "WEB-13")
+def test_a_posted_body_reaches_neither_provider_nor_application(stack):
     with stack.user() as user:
         answer = user.navigate(stack.url("/form"), "POST", page=stack.url("/"), content=b"secret=1")
         assert answer.status_code == 303 and user.go(answer.headers["location"]).status_code == 200
@@ -390,8 +409,10 @@ def test_our_own_endpoints_never_reach_the_application_with_a_live_assertion(sta
         assert not stack.app.requests
 
 
+@pytest.mark.attack("KEYS-15")
+@pytest.mark.threat("secrets")
 @pytest.mark.parametrize("planted", ["%0d%0aSet-Cookie:%20a=b", "%00", "%7f", "a%0ab"])
-def test_keys_15_control_characters_of_the_callback_reach_no_provider(stack, planted):
+def test_control_characters_of_the_callback_reach_no_provider(stack, planted):
     with stack.user() as user:
         state = dict(parse_qsl(urlsplit(to_callback(stack, user)).query))["state"]
         answer = user.navigate(f"{stack.url('/oauth2/callback')}?code={planted}&state={state}")
@@ -402,7 +423,8 @@ def test_keys_15_control_characters_of_the_callback_reach_no_provider(stack, pla
         assert stack.provider.seen("/token")[0].form["grant_type"] == "authorization_code"
 
 
-def test_flow_14_login_cookies_go_with_success_and_with_failure(stack):
+@pytest.mark.attack("FLOW-14")
+def test_login_cookies_go_with_success_and_with_failure(stack):
     with stack.user() as user:
         user.navigate(to_callback(stack, user))
         assert not list(user.cookies.named("extproc-login-")) and user.cookies.get("extproc-session-app")
@@ -412,7 +434,8 @@ def test_flow_14_login_cookies_go_with_success_and_with_failure(stack):
         assert not list(user.cookies.named("extproc-"))
 
 
-def test_keys_06_nothing_in_a_request_chooses_the_provider(stack):
+@pytest.mark.attack("KEYS-06")
+def test_nothing_in_a_request_chooses_the_provider(stack):
     for query in (
         "iss=https://evil.example",
         "issuer=https://evil.example",
@@ -426,7 +449,8 @@ def test_keys_06_nothing_in_a_request_chooses_the_provider(stack):
         )
 
 
-def test_flow_22_forwarded_headers_change_nothing(stack):
+@pytest.mark.attack("FLOW-22")
+def test_forwarded_headers_change_nothing(stack):
     headers = {
         "x-forwarded-host": "evil.example",
         "x-forwarded-proto": "https",
@@ -459,6 +483,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.attack("KEYS-04", "REL-06", "REL-07", "REL-08", "REL-10")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_token_endpoint_is_a_page_with_a_reason(stack, fault):
     answer, status, reason = FAULTS[fault]
@@ -468,7 +493,7 @@ def test_a_faulty_token_endpoint_is_a_page_with_a_reason(stack, fault):
     assert len(stack.provider.seen("/token")) == 1 and not stack.provider.seen("/elsewhere")
 
 
-@rows("rel_05")
+@pytest.mark.attack("REL-05")
 def test_a_provider_that_resets_is_a_502_and_one_that_hangs_a_504(stack):
     with stack.user() as user:
         stack.provider.answers["/token"] = lambda asked: b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"
@@ -478,8 +503,9 @@ def test_a_provider_that_resets_is_a_502_and_one_that_hangs_a_504(stack):
             denied(stack, user, 504, "provider_timeout")
 
 
+@pytest.mark.attack("IDT-29")
 @pytest.mark.parametrize(("body", "reason"), [(b"[]", "invalid_userinfo"), (b"<html>", "invalid_userinfo")])
-def test_idt_29_a_userinfo_that_is_no_object_is_denied(stack, body, reason):
+def test_a_userinfo_that_is_no_object_is_denied(stack, body, reason):
     stack.provider.answers["/me"] = lambda asked: (200, {"content-type": "application/json"}, body)
     with stack.user() as user:
         denied(stack, user, 502, reason)

@@ -15,7 +15,6 @@ from harness.browser import WebUser
 from harness.fake_provider import Liar
 from harness.gateway import Stack
 from harness.processes import wait_until
-from harness.rows import rows
 from harness.tokens import Signer, public
 
 from extproc.core.oidc.logout_token import EVENT
@@ -108,8 +107,9 @@ def is_refused(answer: httpx.Response, status: int, reason: str) -> bool:
     return True
 
 
+@pytest.mark.attack("LOGO-05", "LOGO-16", "LOGO-19")
+@pytest.mark.threat("ended-session")
 @pytest.mark.parametrize("by", ["sid", "sub"])
-@rows("logo_05", "logo_16", "logo_19")
 def test_the_provider_ends_the_sessions_of_every_application_at_once(stack, user, by):
     other = f"http://other.localhost:{stack.port}/"
     paths = ("/private", "/wiki/", other)
@@ -127,6 +127,7 @@ def test_the_provider_ends_the_sessions_of_every_application_at_once(stack, user
         assert lives(stack, elsewhere) == (by == "sid") and lives(stack, stranger)
 
 
+@pytest.mark.threat("ended-session")
 def test_the_fast_path_ends_with_the_assertion_which_lives_a_minute(stack, user):
     signs_in(stack, user)
     assertion = user.cookies.get("extproc-assertion-app")
@@ -137,7 +138,7 @@ def test_the_fast_path_ends_with_the_assertion_which_lives_a_minute(stack, user)
     assert not lives(stack, user)
 
 
-@rows("logo_17")
+@pytest.mark.attack("LOGO-17")
 def test_what_is_over_or_was_never_there_is_a_success(stack):
     for _ in range(2):
         assert posts(stack, logout_token(stack, sid="nobody's")).status_code == 200
@@ -151,6 +152,7 @@ def test_a_token_is_carried_out_once(stack, user):
     assert posts(stack, logout_token(stack), path="/wiki" + BACK).status_code == 200
 
 
+@pytest.mark.attack("LOGO-06", "LOGO-07", "LOGO-08", "LOGO-10", "LOGO-12", "LOGO-13")
 @pytest.mark.parametrize(
     ("row", "token", "reason"),
     [
@@ -174,6 +176,7 @@ def test_a_token_that_is_not_right_ends_nothing(stack, user, row, token, reason)
     assert lives(stack, user)
 
 
+@pytest.mark.attack("LOGO-05")
 @pytest.mark.parametrize(
     ("how", "status", "reason"),
     [
@@ -187,7 +190,7 @@ def test_a_token_that_is_not_right_ends_nothing(stack, user, row, token, reason)
         ({"data": {"logout_token": "a" * MAX_BODY}}, 413, "body_too_large"),
     ],
 )
-def test_logo_05_a_request_that_is_no_logout_is_told_so_in_json(stack, how, status, reason):
+def test_a_request_that_is_no_logout_is_told_so_in_json(stack, how, status, reason):
     answer = httpx.request(**{"method": "POST", "url": stack.url(BACK), "trust_env": False, **how})
     assert is_refused(answer, status, reason) and not stack.app.requests
 
@@ -224,7 +227,7 @@ def test_a_browser_s_cookies_and_pages_change_nothing_about_it(stack, user):
     assert is_refused(user.navigate(stack.url(BACK)), 405, "method_not_allowed")
 
 
-@rows("logo_22")
+@pytest.mark.attack("LOGO-22")
 def test_a_key_that_is_new_is_fetched_once_and_random_ones_are_not_looked_for_each_time(stack, user):
     signs_in(stack, user)
     liar = stack.provider
@@ -236,7 +239,8 @@ def test_a_key_that_is_new_is_fetched_once_and_random_ones_are_not_looked_for_ea
     assert len(liar.seen("/jwks")) <= 1 and lives(stack, user)
 
 
-def test_rel_15_a_store_that_cannot_answer_is_503_and_the_same_token_may_come_again(stack, user):
+@pytest.mark.attack("REL-15")
+def test_a_store_that_cannot_answer_is_503_and_the_same_token_may_come_again(stack, user):
     import sqlite3
 
     signs_in(stack, user)
@@ -269,7 +273,7 @@ def test_a_login_that_is_under_way_when_its_user_is_signed_out_ends_too(stack, u
 # -- by the user
 
 
-@rows("logo_01", "logo_21")
+@pytest.mark.attack("LOGO-01", "LOGO-21")
 def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, user):
     paths = ("/private", "/wiki/", f"http://other.localhost:{stack.port}/")
     signs_in(stack, user, *paths)
@@ -297,7 +301,8 @@ def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, u
     assert first.form["token_type_hint"] == "refresh_token" and first.headers["authorization"].startswith("Basic ")
 
 
-def test_logo_21_a_provider_that_does_not_revoke_stops_no_logout(stack, user):
+@pytest.mark.attack("LOGO-21")
+def test_a_provider_that_does_not_revoke_stops_no_logout(stack, user):
     signs_in(stack, user)
     stack.provider.answers["/revoke"] = lambda asked: (500, {}, b"")
     out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
@@ -305,7 +310,8 @@ def test_logo_21_a_provider_that_does_not_revoke_stops_no_logout(stack, user):
     assert len(stack.provider.seen("/revoke")) == 1
 
 
-def test_logo_21_a_revocation_that_hangs_is_given_up_and_the_session_ended_before_it(stack, user):
+@pytest.mark.attack("LOGO-21")
+def test_a_revocation_that_hangs_is_given_up_and_the_session_ended_before_it(stack, user):
     signs_in(stack, user)
     with stack.user() as copy, stack.provider.holding("/revoke"):
         for cookie in user.cookies.named("extproc-session-"):
@@ -337,8 +343,8 @@ def framed(stack: Stack, user: WebUser, cross: bool = True, **query: str) -> htt
     )
 
 
+@pytest.mark.attack("LOGO-03")
 @pytest.mark.parametrize("cross", [True, False])
-@rows("logo_03")
 def test_a_frame_ends_the_session_it_names(stack, user, cross):
     signs_in(stack, user, "/private", "/wiki/")
     for _ in range(2):  # the second time there is nothing left, and that is as good
@@ -352,7 +358,9 @@ def test_a_frame_ends_the_session_it_names(stack, user, cross):
     assert [lives(stack, user), lives(stack, user, "/wiki/")] == [not over, not over]
 
 
-def test_logo_03_a_frame_of_anybody_s_ends_nothing(stack, user):
+@pytest.mark.attack("LOGO-03")
+@pytest.mark.threat("ended-session")
+def test_a_frame_of_anybody_s_ends_nothing(stack, user):
     signs_in(stack, user)
     issuer, sid = stack.provider.issuer, stack.provider.claims["sid"]
     for query in ({}, {"iss": issuer}, {"sid": sid}, {"iss": "https://evil.example", "sid": sid}):
@@ -384,7 +392,8 @@ def by_nobody(head: dict[str, str]) -> dict[str, str]:
     return {f"sec-fetch-{name}" if name in ("site", "mode", "dest") else name: value for name, value in said.items()}
 
 
-def test_web_19_a_get_that_no_person_made_ends_nothing_and_sets_nothing(stack, user):
+@pytest.mark.attack("WEB-19")
+def test_a_get_that_no_person_made_ends_nothing_and_sets_nothing(stack, user):
     signs_in(stack, user, "/private", "/wiki/")
     for way, head in BY_NOBODY.items():
         answer = user.request("GET", stack.url("/oauth2/logout"), headers=by_nobody(head))
@@ -397,7 +406,8 @@ def test_web_19_a_get_that_no_person_made_ends_nothing_and_sets_nothing(stack, u
     assert out.headers["location"].startswith(f"{stack.provider.issuer}/logout?") and not lives(stack, user)
 
 
-def test_web_19_a_callback_that_no_person_brought_spends_nothing_and_the_person_s_own_signs_in(stack, user):
+@pytest.mark.attack("WEB-19")
+def test_a_callback_that_no_person_brought_spends_nothing_and_the_person_s_own_signs_in(stack, user):
     answer = user.navigate(stack.url("/private?a=1"))
     callback = user.navigate(answer.headers["location"]).headers["location"]
     for way, head in BY_NOBODY.items():
@@ -410,7 +420,8 @@ def test_web_19_a_callback_that_no_person_brought_spends_nothing_and_the_person_
     assert user.navigate(callback).headers["location"] == stack.url("/private?a=1") and lives(stack, user)
 
 
-def test_logo_03_what_is_no_frame_ends_nothing(stack, user):
+@pytest.mark.attack("LOGO-03")
+def test_what_is_no_frame_ends_nothing(stack, user):
     signs_in(stack, user)
     query = urlencode({"iss": stack.provider.issuer, "sid": stack.provider.claims["sid"]})
     for way, head in BY_NOBODY.items():
@@ -421,7 +432,8 @@ def test_logo_03_what_is_no_frame_ends_nothing(stack, user):
     assert lives(stack, user)
 
 
-def test_web_11_the_page_that_asks_signs_out_where_a_browser_sends_no_fetch_metadata(stack):
+@pytest.mark.attack("WEB-11")
+def test_the_page_that_asks_signs_out_where_a_browser_sends_no_fetch_metadata(stack):
     with WebUser(fetch_metadata=False) as user:
         signs_in(stack, user)
         page = user.navigate(stack.url("/oauth2/logout"))

@@ -123,6 +123,7 @@ def test_of_sessions_in_cookies_those_of_a_user_can_be_ended_and_none_listed(run
         assert not lives(running, user)
 
 
+@pytest.mark.threat("ended-session")
 @pytest.mark.parametrize(
     ("how", "status"),
     [

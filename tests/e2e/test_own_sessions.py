@@ -9,7 +9,6 @@ import pytest
 from harness.browser import WebUser, forms
 from harness.fake_provider import Liar
 from harness.gateway import Stack
-from harness.rows import rows
 from harness.stored_sessions import Kept
 
 NUMBERS = itertools.count(1)
@@ -90,7 +89,7 @@ def handles(page: httpx.Response) -> list[str]:
     return [action.partition("end=")[2].partition("&")[0] for action in actions]
 
 
-@rows("web_09", "web_13")
+@pytest.mark.attack("WEB-09", "WEB-13")
 def test_a_user_sees_their_sessions_and_ends_one_then_all_others(stored):
     with People(stored, 3) as (mine, phone, tablet), People(stored, 1) as (stranger,):
         page = shows(stored, mine)
@@ -145,7 +144,8 @@ def test_nobody_is_shown_the_page_without_a_login_which_ends_there(stored):
         assert "Your sessions" in shows(stored, user).text
 
 
-def test_web_11_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
+@pytest.mark.attack("WEB-11")
+def test_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
     with People(stored, 2) as (mine, phone), People(stored, 1) as (thief,):
         page = shows(stored, mine)
         evil = presses(mine, page, "end=others", at="http://evil.example/")
@@ -192,7 +192,8 @@ def test_in_cookies_the_page_says_that_nobody_knows_and_signs_out_everywhere(in_
         assert not lives(in_cookies, phone) and not lives(in_cookies, mine) and lives(in_cookies, stranger)
 
 
-def test_web_11_the_page_s_own_buttons_work_where_a_browser_sends_no_fetch_metadata(stored):
+@pytest.mark.attack("WEB-11")
+def test_the_page_s_own_buttons_work_where_a_browser_sends_no_fetch_metadata(stored):
     name = f"user-{next(NUMBERS)}"
     with WebUser(fetch_metadata=False) as mine, WebUser(fetch_metadata=False) as phone:
         signs_in(stored, mine, name)

@@ -20,7 +20,6 @@ from harness.paced_load import Paced
 from harness.ports import free_port
 from harness.processes import Process, wait_until
 from harness.redis import Cluster, RedisServer, Replicated
-from harness.rows import rows
 
 
 def kept_in(server: RedisServer, **more: object) -> dict[str, object]:
@@ -64,8 +63,8 @@ def unavailable(answer: httpx.Response) -> bool:
     )
 
 
-@rows("rel_38")
-def test_rel_15_redis_goes_down_and_comes_back_and_everybody_is_still_signed_in(
+@pytest.mark.attack("REL-15", "REL-38")
+def test_redis_goes_down_and_comes_back_and_everybody_is_still_signed_in(
     shared: tuple[Stack, RedisServer],
 ) -> None:
     stack, server = shared
@@ -102,7 +101,8 @@ def test_rel_15_redis_goes_down_and_comes_back_and_everybody_is_still_signed_in(
         assert "internal_error" not in stack.extproc.output()
 
 
-def test_rel_16_redis_that_is_silent_holds_nobody_up(shared: tuple[Stack, RedisServer]) -> None:
+@pytest.mark.attack("REL-16")
+def test_redis_that_is_silent_holds_nobody_up(shared: tuple[Stack, RedisServer]) -> None:
     stack, server = shared
     with stack.user() as user, ThreadPoolExecutor(10) as pool:
         assert user.go(stack.url("/private")).status_code == 200
@@ -119,7 +119,8 @@ def test_rel_16_redis_that_is_silent_holds_nobody_up(shared: tuple[Stack, RedisS
         wait_until(lambda: again(user, stack).status_code == 200, 60)
 
 
-def test_rel_17_redis_is_restarted_between_two_requests_and_nobody_notices(shared: tuple[Stack, RedisServer]) -> None:
+@pytest.mark.attack("REL-17")
+def test_redis_is_restarted_between_two_requests_and_nobody_notices(shared: tuple[Stack, RedisServer]) -> None:
     stack, server = shared
     with stack.user() as user:
         assert user.go(stack.url("/private")).status_code == 200
@@ -165,8 +166,9 @@ def processors(stack: Stack, number: int, undo: ExitStack) -> list[Process]:
     return more
 
 
+@pytest.mark.attack("REL-36")
 @pytest.mark.heavy
-def test_rel_36_a_login_begins_at_one_processor_is_finished_at_another_and_ends_at_a_third(tmp_path: Path) -> None:
+def test_a_login_begins_at_one_processor_is_finished_at_another_and_ends_at_a_third(tmp_path: Path) -> None:
     with Cluster(tmp_path) as cluster, ExitStack() as undo:
 
         def three(stack: Stack) -> dict[str, object]:

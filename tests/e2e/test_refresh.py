@@ -19,7 +19,6 @@ from harness.gateway import ROOT, Stack
 from harness.ports import free_port, free_ports
 from harness.processes import Process, wait_until
 from harness.redis import RedisServer
-from harness.rows import rows
 from harness.stored_sessions import Kept
 
 
@@ -68,7 +67,8 @@ def at_once(stack: Stack, user: WebUser, count: int = 50) -> list[httpx.Response
         return [ask.result() for ask in asks]
 
 
-def test_refr_01_fifty_requests_with_an_expired_token_make_one_grant_and_get_fifty_answers(stack):
+@pytest.mark.attack("REFR-01")
+def test_fifty_requests_with_an_expired_token_make_one_grant_and_get_fifty_answers(stack):
     with stack.user() as user:
         kept = signs_in(stack, user)
         old = kept.session(user)
@@ -144,8 +144,9 @@ def in_cookies(server: RedisServer) -> dict[str, Any]:
     return {"kind": "cookie", "tombstones": in_redis(server)}
 
 
+@pytest.mark.attack("REFR-02")
 @pytest.mark.parametrize(("store", "workers"), [(in_redis, 2), (in_cookies, 1)])
-def test_refr_02_two_machines_that_share_redis_make_one_grant_as_well(tmp_path: Path, store: Any, workers: int) -> None:
+def test_two_machines_that_share_redis_make_one_grant_as_well(tmp_path: Path, store: Any, workers: int) -> None:
     with RedisServer(tmp_path) as server, two_machines(store(server), workers) as (stack, second):
         assert grants_for_fifty(stack) == 1
         for part in (stack.extproc, second):
@@ -153,7 +154,8 @@ def test_refr_02_two_machines_that_share_redis_make_one_grant_as_well(tmp_path: 
             assert len({line.get("worker") for line in lines}) == workers
 
 
-def test_refr_12_a_client_that_leaves_in_mid_refresh_loses_no_token(stack):
+@pytest.mark.attack("REFR-12")
+def test_a_client_that_leaves_in_mid_refresh_loses_no_token(stack):
     with stack.user() as user:
         kept = signs_in(stack, user)
         old = kept.session(user)
@@ -169,7 +171,8 @@ def test_refr_12_a_client_that_leaves_in_mid_refresh_loses_no_token(stack):
         assert len(stack.provider.grants) == 1 and not stack.provider.revoked
 
 
-def test_refr_06_a_refused_refresh_token_signs_out_a_script_gets_401_and_a_page_the_login(stack):
+@pytest.mark.attack("REFR-06")
+def test_a_refused_refresh_token_signs_out_a_script_gets_401_and_a_page_the_login(stack):
     with stack.user() as user:
         kept = signs_in(stack, user)
         kept.age(user, refresh_token="stolen and used")
@@ -184,7 +187,8 @@ def test_refr_06_a_refused_refresh_token_signs_out_a_script_gets_401_and_a_page_
         assert user.follow(started).url == stack.url("/private?b=2")
 
 
-def test_refr_06_so_does_a_refusal_without_a_word(stack):
+@pytest.mark.attack("REFR-06")
+def test_so_does_a_refusal_without_a_word(stack):
     """glewlwyd's, of a session that was ended there."""
     with stack.user() as user:
         signs_in(stack, user)
@@ -193,8 +197,10 @@ def test_refr_06_so_does_a_refusal_without_a_word(stack):
         assert not user.cookies.named("extproc-session")
 
 
+@pytest.mark.attack("REFR-07")
+@pytest.mark.threat("errors-close")
 @pytest.mark.parametrize("trouble", [(400, {}, b"Bad Request"), (500, {}, b""), (429, {}, b""), b"HTTP/1.1 200 OK\r\n"])
-def test_refr_07_a_provider_in_trouble_costs_no_session(stack, trouble):
+def test_a_provider_in_trouble_costs_no_session(stack, trouble):
     with stack.user() as user:
         kept = signs_in(stack, user)
         stack.provider.answers["/token"] = lambda _: trouble
@@ -205,7 +211,8 @@ def test_refr_07_a_provider_in_trouble_costs_no_session(stack, trouble):
         assert kept.session(user).refresh_token and not user.fetch(stack.url("/x"), page=stack.url("/")).is_error
 
 
-def test_conf_25_another_subject_is_signed_out_and_its_tokens_are_given_back(stack):
+@pytest.mark.attack("CONF-25")
+def test_another_subject_is_signed_out_and_its_tokens_are_given_back(stack):
     with stack.user() as user:
         signs_in(stack, user)
         stack.provider.claims["sub"] = "mallory"
@@ -215,6 +222,7 @@ def test_conf_25_another_subject_is_signed_out_and_its_tokens_are_given_back(sta
         assert not any("mallory" in value for received in stack.app.requests for _, value in received.headers)
 
 
+@pytest.mark.threat("ended-session")
 def test_a_logout_in_mid_refresh_is_not_undone(stack):
     with stack.user() as user, ThreadPoolExecutor(1) as pool:
         signs_in(stack, user)
@@ -229,7 +237,8 @@ def test_a_logout_in_mid_refresh_is_not_undone(stack):
         assert len(stack.provider.revoked) == 2  # the old by the logout, the new because it came too late
 
 
-def test_refr_05_sessions_in_cookies_make_one_grant_and_the_browser_gets_the_new_ones() -> None:
+@pytest.mark.attack("REFR-05")
+def test_sessions_in_cookies_make_one_grant_and_the_browser_gets_the_new_ones() -> None:
     def settings(stack: Stack):
         over = str(stack.directory / "over.sqlite3")
         return {"store": {"kind": "cookie", "path": None, "tombstones": {"path": over}}}
@@ -257,8 +266,8 @@ def bearer(answer: httpx.Response) -> list[str]:
     return [value for name, value in answer.json()["headers"] if name == "authorization"]
 
 
-@rows("conf_24")
-def test_fapi_10_the_application_gets_the_newest_access_token_and_nothing_a_client_sent_in_its_place(stack):
+@pytest.mark.attack("CONF-24", "FAPI-10")
+def test_the_application_gets_the_newest_access_token_and_nothing_a_client_sent_in_its_place(stack):
     stack.provider.expires_in = 5  # due at once again, but for the five seconds that are always between two
     with stack.user() as user:
         page = user.go(stack.url("/api/x"))

@@ -72,6 +72,7 @@ def test_a_login_asks_for_what_the_application_demands_and_the_session_remembers
         assert session.auth_time == stack.provider.claims["auth_time"]
 
 
+@pytest.mark.attack("IDT-27")
 @pytest.mark.parametrize(
     ("lie", "status", "reason"),
     [
@@ -81,7 +82,7 @@ def test_a_login_asks_for_what_the_application_demands_and_the_session_remembers
         ({"auth_time": None}, 502, "id_token_auth_time"),
     ],
 )
-def test_idt_27_a_login_that_is_not_enough_ends_with_a_page_that_says_why(stack, lie, status, reason):
+def test_a_login_that_is_not_enough_ends_with_a_page_that_says_why(stack, lie, status, reason):
     right = dict(stack.provider.claims)
     stack.provider.claims.update(lie)
     with stack.user() as user:
@@ -96,7 +97,8 @@ def test_idt_27_a_login_that_is_not_enough_ends_with_a_page_that_says_why(stack,
         assert (again.status_code, str(again.url)) == (200, stack.url("/private?a=1"))
 
 
-def test_idt_27_a_session_that_has_grown_too_old_is_signed_in_anew_once(stack):
+@pytest.mark.attack("IDT-27")
+def test_a_session_that_has_grown_too_old_is_signed_in_anew_once(stack):
     with stack.user() as user:
         assert user.go(stack.url("/private")).status_code == 200
         old = session_cookie(user)
@@ -112,7 +114,8 @@ def test_idt_27_a_session_that_has_grown_too_old_is_signed_in_anew_once(stack):
         assert kept.session(user) is None  # replaced, not left behind
 
 
-def test_flow_24_a_stepped_up_session_has_a_new_id_and_the_old_one_is_worth_nothing(stack):
+@pytest.mark.attack("FLOW-24")
+def test_a_stepped_up_session_has_a_new_id_and_the_old_one_is_worth_nothing(stack):
     with stack.user() as user, stack.user() as thief:
         assert user.go(stack.url("/private")).status_code == 200
         kept = ages(stack, user, acr="bronze")

@@ -199,7 +199,8 @@ def secrets_of(user, provider):
     yield from (cookie.value for cookie in user.cookies)
 
 
-def test_web_05_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
+@pytest.mark.attack("WEB-05")
+def test_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
     with traced(Liar(), {"log": {"level": "DEBUG"}}) as stack, stack.user() as user:
         secrets, texts, start = set(), [], stack.url("/private?q=CANARY-query&access_token=CANARY-access")
 

@@ -75,13 +75,15 @@ def test_a_provider_with_a_certificate_of_the_ca_file_is_believed(serve):
     assert metadata(issuer, ca_file).issuer == issuer
 
 
-def test_keys_13_an_unknown_authority_is_refused(serve):
+@pytest.mark.attack("KEYS-13")
+def test_an_unknown_authority_is_refused(serve):
     issuer, _ = serve("127.0.0.1")
     with pytest.raises(ProviderUnavailable):
         metadata(issuer, None)
 
 
-def test_keys_13_a_certificate_for_another_name_is_refused(serve):
+@pytest.mark.attack("KEYS-13")
+def test_a_certificate_for_another_name_is_refused(serve):
     issuer, ca_file = serve("idp.example", "127.0.0.2")
     with pytest.raises(ProviderUnavailable):
         metadata(issuer, ca_file)

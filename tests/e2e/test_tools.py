@@ -113,6 +113,7 @@ def unmatched(tree: Tree) -> None:
     wrapper.pop("xds_matcher")
 
 
+@pytest.mark.attack("EXTP-16")
 @pytest.mark.parametrize(
     ("edit", "found"),
     [
@@ -121,7 +122,7 @@ def unmatched(tree: Tree) -> None:
     ],
     ids=["open", "without_matcher"],
 )
-def test_extp_16_a_running_envoy_with_an_open_door_is_found(stack: Stack, tmp_path: Path, edit, found) -> None:
+def test_a_running_envoy_with_an_open_door_is_found(stack: Stack, tmp_path: Path, edit, found) -> None:
     tree, port, admin = copy.deepcopy(yaml.safe_load(to_yaml(load(stack.config)))), free_port(), free_port()
     edit(tree)
     tree["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = port

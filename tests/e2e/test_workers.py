@@ -21,7 +21,6 @@ from harness.gateway import Stack, merged
 from harness.load import KINDS, Load
 from harness.ports import answers
 from harness.processes import wait_until
-from harness.rows import rows
 from prometheus_client.parser import text_string_to_metric_families
 
 TWO = {"workers": 2}
@@ -74,10 +73,10 @@ def to_callback(stack: Stack, user: WebUser) -> str:
     return user.navigate(started.headers["location"]).headers["location"]
 
 
+@pytest.mark.attack("COOK-19", "REL-28")
 @pytest.mark.heavy
-@rows("cook_19")
 @pytest.mark.parametrize("settings", [TWO, on_unix_sockets], ids=["tcp", "unix"])
-def test_rel_28_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(settings) -> None:
+def test_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(settings) -> None:
     with Stack(Liar(), settings=settings) as stack, stack.user() as user:
         first, session = workers(stack), session_of(user, stack)
         old, new = stack.settings["secret"], secrets.token_urlsafe(48)
@@ -102,8 +101,9 @@ def test_rel_28_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_reque
         assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
 
 
+@pytest.mark.attack("REL-28")
 @pytest.mark.heavy
-def test_rel_28_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is_lost() -> None:
+def test_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is_lost() -> None:
     other = Liar(behind=False, user="bob")
     other.start()
 
@@ -134,8 +134,9 @@ def test_rel_28_a_provider_is_added_and_removed_under_load_and_no_session_of_ano
         other.close()
 
 
+@pytest.mark.attack("REL-24")
 @pytest.mark.heavy
-def test_rel_24_sigterm_to_one_worker_under_load_fails_no_request() -> None:
+def test_sigterm_to_one_worker_under_load_fails_no_request() -> None:
     with Stack(Liar(), settings=TWO) as stack, stack.user() as user:
         with Load(stack, session_of(user, stack)) as load:
             load.goes_on()
@@ -188,7 +189,8 @@ def test_a_login_that_is_held_while_its_worker_is_replaced_is_finished_by_it() -
         assert user.navigate(stack.url("/private")).status_code == 200
 
 
-def test_rel_36_sessions_logout_and_single_use_hold_across_workers() -> None:
+@pytest.mark.attack("REL-36")
+def test_sessions_logout_and_single_use_hold_across_workers() -> None:
     debug = {"workers": 2, "log": {"level": "DEBUG"}}
     with Stack(Liar(), settings=debug) as stack, stack.user() as user:
         callback = to_callback(stack, user)
@@ -216,6 +218,7 @@ def test_rel_36_sessions_logout_and_single_use_hold_across_workers() -> None:
         everywhere("login_required", lambda: ask().status_code == 401)
 
 
+@pytest.mark.attack("REL-28")
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -229,7 +232,7 @@ def test_rel_36_sessions_logout_and_single_use_hold_across_workers() -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_rel_28_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_line(two, settings, said) -> None:
+def test_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_line(two, settings, said) -> None:
     old = workers(two)
     before, said_before = metrics(two, "extproc_settings_reloads_total", "outcome"), len(lines(two, "not_reloaded"))
     change(two, **settings)
@@ -264,6 +267,7 @@ def two() -> Iterator[Stack]:
         yield stack
 
 
+@pytest.mark.threat("secrets")
 def test_no_secret_is_in_a_worker_s_arguments_or_environment(two) -> None:
     for pid in workers(two):
         seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()

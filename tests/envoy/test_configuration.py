@@ -38,6 +38,7 @@ def typed(made: Settings, name: str) -> list[dict[str, Any]]:
     return [each for each in messages(yaml.safe_load(to_yaml(made))) if str(each.get("@type", "")).endswith("." + name)]
 
 
+@pytest.mark.threat("undecided")
 @pytest.mark.parametrize("lifetime", [0, 60])
 def test_the_processor_is_skipped_by_a_matcher_or_not_at_all(lifetime: int) -> None:
     """ExtensionWithMatcher without a matcher is valid, and skips its filter for every request."""
@@ -51,7 +52,9 @@ def test_the_processor_is_skipped_by_a_matcher_or_not_at_all(lifetime: int) -> N
         assert wrapper["extension_config"]["typed_config"]["@type"].endswith(".Composite")
 
 
-def test_extp_16_nothing_opens_the_processor() -> None:
+@pytest.mark.attack("EXTP-16")
+@pytest.mark.threat("undecided")
+def test_nothing_opens_the_processor() -> None:
     (processor,) = typed(simple(), "ExternalProcessor")
     wrong = {"failure_mode_allow", "allow_mode_override", "observability_mode", "disable_immediate_response"}
     assert not wrong & set(processor)

@@ -4,6 +4,7 @@ import json
 import time
 from pathlib import Path
 
+import pytest
 import yaml
 from harness.envoy import EnvoyProcess
 from harness.envoy_parts import FAKE_COOKIE, Asked, Stub
@@ -15,6 +16,7 @@ from extproc.contract import COOKIES, FORWARDED
 from extproc.envoyconfig import to_yaml
 
 
+@pytest.mark.threat("undecided")
 def test_a_stream_that_ends_in_silence_meets_the_gate(plain: Gateway, world: World, asked: list[Asked]) -> None:
     """Envoy itself would forward the request: see the next test."""
     for path in ("/x?stub=silent", "/public/x?stub=silent", "/wiki/?stub=silent", "/x?stub=undecided"):
@@ -23,6 +25,7 @@ def test_a_stream_that_ends_in_silence_meets_the_gate(plain: Gateway, world: Wor
     assert world.upstream.received == []
 
 
+@pytest.mark.threat("undecided")
 def test_without_the_gate_silence_would_reach_the_application(
     plain: Gateway, world: World, asked: list[Asked], tmp_path: Path
 ) -> None:
@@ -39,7 +42,9 @@ def test_without_the_gate_silence_would_reach_the_application(
         assert type(plain.client)(port).get("/x?stub=silent").status == 200
 
 
-def test_extp_15_an_answer_that_cannot_be_carried_out_whole_is_an_error(
+@pytest.mark.attack("EXTP-15")
+@pytest.mark.threat("undecided")
+def test_an_answer_that_cannot_be_carried_out_whole_is_an_error(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
     for kind in ("crlf", "path", "spurious"):
@@ -47,7 +52,8 @@ def test_extp_15_an_answer_that_cannot_be_carried_out_whole_is_an_error(
     assert world.upstream.received == []
 
 
-def test_path_15_nothing_that_the_processor_says_leads_to_another_route(
+@pytest.mark.attack("PATH-15")
+def test_nothing_that_the_processor_says_leads_to_another_route(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
     assert plain.client.get("/wiki/x?stub=reroute").status == 503
@@ -60,6 +66,7 @@ def test_path_15_nothing_that_the_processor_says_leads_to_another_route(
     assert [(stream.application, stream.public) for stream in asked] == [("wiki", False)] * 2 + [("wiki", True)]
 
 
+@pytest.mark.threat("own-words")
 def test_errors_of_ours_keep_their_page_and_errors_of_envoy_say_only_a_request_id(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
@@ -71,7 +78,9 @@ def test_errors_of_ours_keep_their_page_and_errors_of_envoy_say_only_a_request_i
         assert reply.get("cache-control") == "no-store"
 
 
-def test_extp_01_extp_02_no_processor_is_a_503_and_it_works_again_at_once(world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("EXTP-01", "EXTP-02")
+@pytest.mark.threat("undecided")
+def test_no_processor_is_a_503_and_it_works_again_at_once(world: World, asked: list[Asked]) -> None:
     port = free_port()
     applications: dict[str, object] = {"main": application(world.upstream.url)}
     with world.gateway(f"dead-{port}", applications, listen=f"127.0.0.1:{port}") as gateway:
@@ -100,7 +109,9 @@ def test_the_processor_is_reached_at_every_address_and_by_socket(
     assert asked == []
 
 
-def test_extp_03_a_processor_that_says_nothing_is_a_504(world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("EXTP-03")
+@pytest.mark.threat("undecided")
+def test_a_processor_that_says_nothing_is_a_504(world: World, asked: list[Asked]) -> None:
     applications: dict[str, object] = {"main": application(world.upstream.url)}
     timeouts = {"message": 1}
     with world.gateway(f"slow-{time.monotonic_ns()}", applications, timeouts=timeouts) as gateway:
@@ -137,6 +148,7 @@ def test_the_processor_gets_envoys_trace_and_nothing_about_the_client(plain: Gat
     assert not [key for key in stream.metadata if key.startswith(("x-envoy-internal", "x-forwarded"))]
 
 
+@pytest.mark.threat("policy-of-the-route")
 def test_a_client_cannot_say_what_a_route_says(plain: Gateway, asked: list[Asked]) -> None:
     plain.client.get("/x", "x-extproc-public: 1", "x-extproc-application: wiki")
     (stream,) = asked
@@ -166,6 +178,7 @@ def test_excluded_applications_never_reach_the_processor(plain: Gateway, world: 
     assert not any(received.values("x-auth-sub") for received in world.upstream.received)
 
 
+@pytest.mark.threat("policy-of-the-route")
 def test_our_own_endpoints_never_reach_an_application(plain: Gateway, world: World, asked: list[Asked]) -> None:
     both = f"{plain.cookie('main')}; {plain.cookie('wiki')}"
     paths = (
@@ -198,6 +211,7 @@ def test_without_a_lifetime_envoy_always_asks(world: World, asked: list[Asked]) 
     assert world.upstream.received[-1].values("x-auth-sub") == []
 
 
+@pytest.mark.threat("secrets")
 def test_the_access_log_has_the_reason_and_the_trace_and_no_query(plain: Gateway, asked: list[Asked]) -> None:
     trace = "1af7651916cd43dd8448eb211c80319c"
     plain.client.get("/log-this?code=canary-code&stub=continue", f"traceparent: 00-{trace}-b7ad6b7169203331-01")

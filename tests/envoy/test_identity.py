@@ -35,7 +35,9 @@ def test_a_valid_assertion_skips_the_processor_and_becomes_headers(
     assert asked == []
 
 
-def test_hdr_02_a_signed_in_client_cannot_add_to_its_identity(plain: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("HDR-02")
+@pytest.mark.threat("spoofed-identity")
+def test_a_signed_in_client_cannot_add_to_its_identity(plain: Gateway, world: World, asked: list[Asked]) -> None:
     cookie = plain.cookie("main", x_auth_sub="alice")
     assert plain.client.get("/", *SPOOFED, cookie=cookie).status == 200
     (received,) = world.upstream.received
@@ -44,6 +46,8 @@ def test_hdr_02_a_signed_in_client_cannot_add_to_its_identity(plain: Gateway, wo
     assert asked == []
 
 
+@pytest.mark.attack("HDR-01")
+@pytest.mark.threat("spoofed-identity")
 @pytest.mark.parametrize(
     ("path", "host"),
     [
@@ -56,7 +60,7 @@ def test_hdr_02_a_signed_in_client_cannot_add_to_its_identity(plain: Gateway, wo
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
-def test_hdr_01_spoofed_headers_are_gone_on_every_kind_of_route(
+def test_spoofed_headers_are_gone_on_every_kind_of_route(
     plain: Gateway, world: World, asked: list[Asked], path: str, host: str | None, method: str
 ) -> None:
     assert plain.client.get(path, *SPOOFED, "content-length: 0", host=host, method=method).status == 200
@@ -66,32 +70,33 @@ def test_hdr_01_spoofed_headers_are_gone_on_every_kind_of_route(
     assert received.values("x-auth-sub") in ([], ["stub"])
 
 
-def test_hdr_01_our_own_endpoints_let_nothing_through(plain: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("HDR-01")
+def test_our_own_endpoints_let_nothing_through(plain: Gateway, world: World, asked: list[Asked]) -> None:
     assert plain.client.get("/oauth2/callback?stub=continue", *SPOOFED).status == 404
     assert world.upstream.received == []
 
 
+@pytest.mark.attack("HDR-03")
 @pytest.mark.parametrize("name", ["X_Auth_User", "X-Auth_User", "x_auth-user", "X_AUTH_SUB", "any_name"])
-def test_hdr_03_underscores_in_header_names_are_refused(
-    plain: Gateway, world: World, asked: list[Asked], name: str
-) -> None:
+def test_underscores_in_header_names_are_refused(plain: Gateway, world: World, asked: list[Asked], name: str) -> None:
     assert plain.client.get("/public/", f"{name}: EVIL").status == 400
     assert plain.client.get("/x", f"{name}: EVIL", host="idp.test").status == 400
     assert world.upstream.received == []
 
 
+@pytest.mark.attack("HDR-03")
+@pytest.mark.threat("spoofed-identity")
 @pytest.mark.parametrize("name", ["X.Auth.Sub", "x-auth.sub", "x~auth~sub", "X!Auth-Sub"])
-def test_hdr_03_other_signs_that_an_upstream_may_fold_are_removed(
+def test_other_signs_that_an_upstream_may_fold_are_removed(
     plain: Gateway, world: World, asked: list[Asked], name: str
 ) -> None:
     assert plain.client.get("/public/", f"{name}: EVIL").status == 200
     assert b"EVIL" not in world.upstream.received[0].raw
 
 
+@pytest.mark.attack("HDR-06")
 @pytest.mark.parametrize("line", [b"X-Auth-Sub: \x80\xff", b"cookie: a=\xff\xfe; extproc-session-main=\x80"])
-def test_hdr_06_bytes_that_are_no_text_change_nothing(
-    plain: Gateway, world: World, asked: list[Asked], line: bytes
-) -> None:
+def test_bytes_that_are_no_text_change_nothing(plain: Gateway, world: World, asked: list[Asked], line: bytes) -> None:
     reply = plain.client.get("/x?stub=continue", line)
     assert reply.status in (200, 400)
     for received in world.upstream.received:
@@ -100,14 +105,17 @@ def test_hdr_06_bytes_that_are_no_text_change_nothing(
     assert plain.client.get("/x", line).status in (303, 400)
 
 
-def test_hdr_08_a_claim_that_is_missing_is_no_header_even_when_the_client_sends_one(
+@pytest.mark.attack("HDR-08")
+@pytest.mark.threat("spoofed-identity")
+def test_a_claim_that_is_missing_is_no_header_even_when_the_client_sends_one(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
     plain.client.get("/", "x-auth-email: EVIL", cookie=plain.cookie("main"))
     assert world.upstream.received[0].values("x-auth-email") == []
 
 
-def test_hdr_13_a_bearer_token_is_no_assertion(plain: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("HDR-13")
+def test_a_bearer_token_is_no_assertion(plain: Gateway, world: World, asked: list[Asked]) -> None:
     token = assertion(plain.settings, "main")
     assert plain.client.get("/", f"Authorization: Bearer {token}").status == 303
     assert plain.client.get(f"/?access_token={token}").status == 303
@@ -185,7 +193,9 @@ def test_a_cookie_that_comes_twice_goes_to_the_processor(plain: Gateway, world: 
     assert world.upstream.received == []
 
 
-def test_cook_27_an_assertion_counts_beside_the_session_that_it_was_made_for_alone(
+@pytest.mark.attack("COOK-27")
+@pytest.mark.threat("late-answer")
+def test_an_assertion_counts_beside_the_session_that_it_was_made_for_alone(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
     """Findings 30 and its kind: an answer that comes late sets the assertion of who has signed out."""
@@ -260,8 +270,9 @@ PLANTED = [
 ]
 
 
+@pytest.mark.attack("COOK-26")
 @pytest.mark.parametrize("what", ["session", "assertion", "both", "login"])
-def test_cook_26_what_a_neighbouring_host_plants_is_nobody_s(
+def test_what_a_neighbouring_host_plants_is_nobody_s(
     plain: Gateway, world: World, asked: list[Asked], what: str
 ) -> None:
     """Finding 1: to the processor it is as if nothing of ours had come, and Envoy believes none of it."""
@@ -281,9 +292,9 @@ def test_cook_26_what_a_neighbouring_host_plants_is_nobody_s(
     assert world.upstream.received == []
 
 
-def test_cook_26_what_is_planted_takes_nothing_from_who_is_signed_in(
-    plain: Gateway, world: World, asked: list[Asked]
-) -> None:
+@pytest.mark.attack("COOK-26")
+@pytest.mark.threat("planted-cookie")
+def test_what_is_planted_takes_nothing_from_who_is_signed_in(plain: Gateway, world: World, asked: list[Asked]) -> None:
     mallory = SessionId.of(b"m" * 32)
     own = plain.cookie("main", x_auth_sub="alice")
     for planted in PLANTED:
@@ -314,6 +325,7 @@ def test_on_https_what_lacks_the_prefix_of_a_host_is_not_ours(tls: Gateway, worl
     assert world.upstream.received[-1].values("x-auth-sub") == ["alice"]
 
 
+@pytest.mark.threat("linear-work")
 def test_so_many_cookies_of_a_kind_are_handed_on_and_no_more(plain: Gateway, asked: list[Asked]) -> None:
     """Findings 3 and 7: the newest logins, which browsers put last; an attempt, a session, an assertion each have room of their own."""
     logins = [f"extproc-login-main-{number:08x}=v{number}" for number in range(900)]
@@ -334,6 +346,7 @@ def test_the_name_in_a_cookie_of_the_applications_plants_nothing(
     assert [received.values("x-auth-sub") for received in world.upstream.received] == [["alice"]] * 3
 
 
+@pytest.mark.threat("spoofed-identity")
 @pytest.mark.parametrize("path", ["/x", "/public/", "/assets/"])
 def test_nobody_but_envoy_hands_cookies_on(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
     """The header in which they travel is taken from a client's request, and the application never sees it."""
@@ -368,6 +381,7 @@ def test_a_cookie_that_comes_twice_does_not_open_the_gate(plain: Gateway, world:
     assert world.upstream.received == []
 
 
+@pytest.mark.threat("spoofed-identity")
 def test_two_applications_on_one_host_take_only_their_own(plain: Gateway, world: World, asked: list[Asked]) -> None:
     main, wiki = plain.cookie("main", x_auth_sub="alice"), plain.cookie("wiki", x_auth_sub="bob")
     plain.client.get("/", cookie=f"{main}; {wiki}")
@@ -396,7 +410,8 @@ def test_where_nobody_said_where_the_keys_are_every_key_of_the_ring_stands_in_th
     assert asked == []
 
 
-def test_rel_33_a_request_s_headers_have_the_bound_of_the_settings(world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("REL-33")
+def test_a_request_s_headers_have_the_bound_of_the_settings(world: World, asked: list[Asked]) -> None:
     applications: dict[str, object] = {
         "main": {"hosts": ["app.test"], "upstream": world.upstream.url, "provider": "main"}
     }

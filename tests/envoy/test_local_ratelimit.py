@@ -160,6 +160,7 @@ def test_grpc_clients_get_resource_exhausted(limited: Gateway, asked: list[Asked
     assert int(reply.get("retry-after") or 0) > 0
 
 
+@pytest.mark.threat("bounds")
 def test_the_number_of_addresses_is_bounded(
     limited: Gateway, world: World, asked: list[Asked], tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -238,16 +238,17 @@ def check(gateway: Gateway, world: World, made: Callable[[Signs], Iterable[tuple
     assert not faults, f"{len(faults)} faults: " + signs.short("\n".join(faults[:20]))
 
 
+@pytest.mark.attack("COOK-12")
+@pytest.mark.threat("one-login")
 @pytest.mark.parametrize("scheme", ["plain", "tls"])
-def test_cook_12_what_a_neighbour_plants_is_nobody_s_sign_in(
-    request: pytest.FixtureRequest, world: World, scheme: str
-) -> None:
+def test_what_a_neighbour_plants_is_nobody_s_sign_in(request: pytest.FixtureRequest, world: World, scheme: str) -> None:
     gateway: Gateway = request.getfixturevalue(scheme)
     check(gateway, world, rows)
 
 
+@pytest.mark.attack("COOK-14")
 @pytest.mark.parametrize("scheme", ["plain", "tls"])
-def test_cook_14_envoy_and_the_processor_read_any_cookie_header_alike(
+def test_envoy_and_the_processor_read_any_cookie_header_alike(
     request: pytest.FixtureRequest, world: World, scheme: str
 ) -> None:
     gateway: Gateway = request.getfixturevalue(scheme)
@@ -259,7 +260,9 @@ def test_cook_14_envoy_and_the_processor_read_any_cookie_header_alike(
 # -- hosts and paths ------------------------------------------------------------------------------------------------
 
 
-def test_path_08_envoy_and_the_processor_take_a_host_for_the_same(plain: Gateway, world: World) -> None:
+@pytest.mark.attack("PATH-08")
+@pytest.mark.threat("policy-of-the-route")
+def test_envoy_and_the_processor_take_a_host_for_the_same(plain: Gateway, world: World) -> None:
     """Which application a Host belongs to: where Envoy serves one, the processor calls it by one of that application's hosts."""
     cases = [*dict.fromkeys(authorities(seed=5, count=400, host="app.test", port=plain.client.port))]
     world.stub.asked.clear()
@@ -275,7 +278,9 @@ def test_path_08_envoy_and_the_processor_take_a_host_for_the_same(plain: Gateway
     assert world.upstream.received
 
 
-def test_path_01_envoy_and_the_processor_take_a_path_for_the_same(plain: Gateway, world: World) -> None:
+@pytest.mark.attack("PATH-01")
+@pytest.mark.threat("policy-of-the-route")
+def test_envoy_and_the_processor_take_a_path_for_the_same(plain: Gateway, world: World) -> None:
     """Which path is an endpoint of ours and which is public: by Envoy's route, by the core, and by what an upstream may make of it."""
     words = ("oauth2", "callback", "wiki", "pub", "public", "robots.txt", "private", "assets", "logout", "login")
     cases = [*dict.fromkeys(paths(seed=7, count=1200, words=words))]

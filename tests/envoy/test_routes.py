@@ -47,6 +47,8 @@ def test_a_public_path_shows_who_is_signed_in(plain: Gateway, world: World, aske
     assert where(asked) == [("main", True)]
 
 
+@pytest.mark.attack("PATH-01")
+@pytest.mark.threat("policy-of-the-route")
 @pytest.mark.parametrize(
     "path",
     [
@@ -69,57 +71,62 @@ def test_a_public_path_shows_who_is_signed_in(plain: Gateway, world: World, aske
         "/public/..%e0%80%afadmin",
     ],
 )
-def test_path_01_no_trick_makes_a_path_public(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
+def test_no_trick_makes_a_path_public(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
     assert plain.client.get(path).status in (303, 400)
     assert not any(public for _, public in where(asked))
     assert world.upstream.received == []
 
 
-def test_path_01_the_application_gets_the_path_that_was_decided_on(
-    plain: Gateway, world: World, asked: list[Asked]
-) -> None:
+@pytest.mark.attack("PATH-01")
+def test_the_application_gets_the_path_that_was_decided_on(plain: Gateway, world: World, asked: list[Asked]) -> None:
     sent = ("/public//../x", "/public/a/../b", "/public//c", "/public/./%2e/d")
     assert [plain.client.get(path).status for path in sent] == [200] * 4
     assert [stream.path for stream in asked] == [received.target for received in world.upstream.received]
     assert [received.target for received in world.upstream.received] == [f"/public/{name}" for name in "xbcd"]
 
 
+@pytest.mark.attack("PATH-02")
 @pytest.mark.parametrize(
     "path", ["/public;/../admin", "/admin;x=y", "/public/a%3b/admin", "/public/a%3B/admin", "/;/admin", "/public;a/x"]
 )
-def test_path_02_path_parameters_are_never_public(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
+def test_path_parameters_are_never_public(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
     assert plain.client.get(path).status == 303
     assert where(asked) == [("main", False)]
     assert world.upstream.received == []
 
 
+@pytest.mark.attack("PATH-03")
 @pytest.mark.parametrize("path", ["/admin?x=/public/", "/admin?/public/", "/admin?/../public/x", "/?/oauth2/"])
-def test_path_03_rules_see_the_path_only(plain: Gateway, asked: list[Asked], path: str) -> None:
+def test_rules_see_the_path_only(plain: Gateway, asked: list[Asked], path: str) -> None:
     assert plain.client.get(path).status == 303
     assert where(asked) == [("main", False)]
 
 
+@pytest.mark.attack("PATH-04")
 @pytest.mark.parametrize("path", ["/admin#/public/", "/public/x#/../../admin", "/#"])
-def test_path_04_fragments_are_refused(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
+def test_fragments_are_refused(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
     assert plain.client.get(path).status == 400
     assert asked == []
     assert world.upstream.received == []
 
 
+@pytest.mark.attack("PATH-04")
 @pytest.mark.parametrize("path", ["/admin%23/public/", "/public/x/secret%23/bar"])
-def test_path_04_an_encoded_fragment_sign_is_a_protected_path(plain: Gateway, asked: list[Asked], path: str) -> None:
+def test_an_encoded_fragment_sign_is_a_protected_path(plain: Gateway, asked: list[Asked], path: str) -> None:
     assert plain.client.get(path).status == 303
     assert where(asked) == [("main", False)]
 
 
+@pytest.mark.attack("PATH-06")
 @pytest.mark.parametrize("path", ["/PUBLIC/", "/Public/x", "/admin/", "/admin.", "/admin%20", "/admin%00", "/admin%09"])
-def test_path_06_look_alikes_are_protected(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
+def test_look_alikes_are_protected(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
     assert plain.client.get(path).status in (303, 400)
     assert not any(public for _, public in where(asked))
     assert world.upstream.received == []
 
 
-def test_path_08_odd_targets_are_refused_or_protected(plain: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("PATH-08")
+def test_odd_targets_are_refused_or_protected(plain: Gateway, world: World, asked: list[Asked]) -> None:
     client = plain.client
     assert client.get("http://nope.test/public/", host="app.test").status == 421, "the target's host counts"
     assert client.get("http://app.test/x", host="nope.test").status == 303
@@ -136,8 +143,9 @@ def test_path_08_odd_targets_are_refused_or_protected(plain: Gateway, world: Wor
     assert client.get("/public/").status == 200
 
 
+@pytest.mark.attack("PATH-09")
 @pytest.mark.parametrize("path", [b"/a%zz", b"/public/%zz", b"/public/\xff", b"/public/a b", b"/public/%", b"/a\x00"])
-def test_path_09_malformed_targets_are_refused_or_protected(
+def test_malformed_targets_are_refused_or_protected(
     plain: Gateway, world: World, asked: list[Asked], path: bytes
 ) -> None:
     assert plain.client.get(path).status in (303, 400)
@@ -145,7 +153,8 @@ def test_path_09_malformed_targets_are_refused_or_protected(
     assert world.upstream.received == []
 
 
-def test_path_09_extp_19_too_much_is_refused(plain: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("EXTP-19", "PATH-09")
+def test_too_much_is_refused(plain: Gateway, world: World, asked: list[Asked]) -> None:
     assert plain.client.get("/" + "a" * 70_000).status == 431
     assert plain.client.get("/", *(f"x-{i}: 1" for i in range(1000))).status == 431
     assert plain.client.get("/", "x-big: " + "a" * 70_000).status == 431
@@ -153,8 +162,9 @@ def test_path_09_extp_19_too_much_is_refused(plain: Gateway, world: World, asked
     assert world.upstream.received == []
 
 
+@pytest.mark.attack("PATH-10")
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_path_10_every_method_is_protected(plain: Gateway, world: World, asked: list[Asked], method: str) -> None:
+def test_every_method_is_protected(plain: Gateway, world: World, asked: list[Asked], method: str) -> None:
     override = ("x-http-method-override: OPTIONS", "content-length: 0")
     assert plain.client.get("/admin", *override, method=method).status == 303
     assert where(asked) == [("main", False)]
@@ -162,9 +172,9 @@ def test_path_10_every_method_is_protected(plain: Gateway, world: World, asked: 
     assert world.upstream.received == []
 
 
-def test_path_11_path_12_headers_about_paths_and_addresses_decide_nothing(
-    plain: Gateway, world: World, asked: list[Asked]
-) -> None:
+@pytest.mark.attack("PATH-11", "PATH-12")
+@pytest.mark.threat("policy-of-the-route")
+def test_headers_about_paths_and_addresses_decide_nothing(plain: Gateway, world: World, asked: list[Asked]) -> None:
     lines = [
         f"{name}: /public/x" for name in ("x-forwarded-uri", "x-original-url", "x-rewrite-url", "x-envoy-original-path")
     ]
@@ -183,10 +193,11 @@ def test_path_11_path_12_headers_about_paths_and_addresses_decide_nothing(
     assert received.values("x-forwarded-proto") == ["http"]
 
 
+@pytest.mark.attack("PATH-08")
 @pytest.mark.parametrize(
     "odd", [":evil.example", ":1@evil.example", ":,x", ":%2e", ":@app.test", ":80_x", ":123456", ":-1"]
 )
-def test_path_08_what_is_no_host_with_a_port_is_refused_on_every_route(
+def test_what_is_no_host_with_a_port_is_refused_on_every_route(
     plain: Gateway, world: World, asked: list[Asked], odd: str
 ) -> None:
     """Envoy chooses by what stands before the colon, and an application writes all of it into its links."""
@@ -225,7 +236,8 @@ def test_a_prefix_without_its_slash_is_redirected(plain: Gateway, asked: list[As
     assert asked == []
 
 
-def test_path_17_a_websocket_needs_a_session(plain: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("PATH-17")
+def test_a_websocket_needs_a_session(plain: Gateway, world: World, asked: list[Asked]) -> None:
     upgrade = ("Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
 
     def open_socket(path: str, cookie: str = "") -> bytes:
@@ -249,7 +261,8 @@ def test_path_17_a_websocket_needs_a_session(plain: Gateway, world: World, asked
     assert world.upstream.received[1].values("x-auth-sub") == ["alice"]
 
 
-def test_path_17_no_other_upgrade_passes(plain: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("PATH-17")
+def test_no_other_upgrade_passes(plain: Gateway, world: World, asked: list[Asked]) -> None:
     h2c = ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
     raw = "\r\n".join(["GET / HTTP/1.1", "Host: app.test", "Connection: Upgrade, HTTP2-Settings", *h2c, "", ""])
     reply = exchange(plain.client.port, raw.replace("Connection: Upgrade", "Connection: close, Upgrade").encode())
@@ -284,6 +297,7 @@ COOKIES = [
 ]
 
 
+@pytest.mark.attack("HDR-18")
 @pytest.mark.parametrize(("sent", "arrives"), COOKIES)
 @pytest.mark.parametrize(
     "ours",
@@ -297,7 +311,7 @@ COOKIES = [
     ],
 )
 @pytest.mark.parametrize("path", ["/public/", "/assets/"])
-def test_hdr_18_our_cookies_go_and_the_others_stay_byte_for_byte(
+def test_our_cookies_go_and_the_others_stay_byte_for_byte(
     plain: Gateway, world: World, asked: list[Asked], path: str, sent: str, arrives: str | None, ours: str
 ) -> None:
     plain.client.get(path, f"cookie: {sent.replace('OURS', ours)}")
@@ -305,7 +319,8 @@ def test_hdr_18_our_cookies_go_and_the_others_stay_byte_for_byte(
     assert [each for each in received.values("cookie") if each] == ([arrives.replace("OURS", ours)] if arrives else [])
 
 
-def test_hdr_18_extp_19_long_and_split_cookies_stay_whole(plain: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("EXTP-19", "HDR-18")
+def test_long_and_split_cookies_stay_whole(plain: Gateway, world: World, asked: list[Asked]) -> None:
     cookie = plain.cookie("main")
     long = "; ".join(f"c{i}={'x' * 1000}" for i in range(40))
     assert plain.client.get("/", cookie=f"{cookie}; {long}").status == 200

@@ -183,8 +183,10 @@ HONEST = [
 ]
 
 
+@pytest.mark.attack("PATH-06")
+@pytest.mark.threat("one-path")
 @pytest.mark.parametrize("path", PAYROLL + MORE_PAYROLL)
-def test_path_06_no_spelling_goes_around_another_applications_step_up(
+def test_no_spelling_goes_around_another_applications_step_up(
     splits: Gateway, world: World, asked: list[Asked], path: str
 ) -> None:
     for name in ("step", "open"):
@@ -192,7 +194,8 @@ def test_path_06_no_spelling_goes_around_another_applications_step_up(
         assert (reply.status, world.upstream.received, asked) == (400, [], []), name
 
 
-def test_path_06_the_plain_spelling_meets_the_step_up(splits: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("PATH-06")
+def test_the_plain_spelling_meets_the_step_up(splits: Gateway, world: World, asked: list[Asked]) -> None:
     for path in ("/payroll/x", "//payroll//x", "/%70ayroll/x", "/a/../payroll/x", "/./payroll/%2e%2e/payroll/x"):
         asked.clear()
         reply = splits.client.get(path, host="step.test", cookie=signed_in(splits, "step"))
@@ -201,17 +204,21 @@ def test_path_06_the_plain_spelling_meets_the_step_up(splits: Gateway, world: Wo
     assert world.upstream.received == []
 
 
+@pytest.mark.attack("PATH-01")
+@pytest.mark.threat("one-path")
 @pytest.mark.parametrize("path", STATIC + MORE_STATIC)
-def test_path_01_no_dot_segment_in_disguise_leaves_an_open_application(
+def test_no_dot_segment_in_disguise_leaves_an_open_application(
     splits: Gateway, world: World, asked: list[Asked], path: str
 ) -> None:
     assert splits.client.get(path, host="main.test").status == 400
     assert (world.upstream.received, asked) == ([], [])
 
 
+@pytest.mark.attack("PATH-01")
+@pytest.mark.threat("one-path")
 @pytest.mark.parametrize("route", ["protected", "public", "excluded", "live"])
 @pytest.mark.parametrize("dots", ["%2e%2e;", "%252e%252e", "..%20", "..%3b", "%2e;a"])
-def test_path_01_disguised_dot_segments_are_refused_on_every_route(
+def test_disguised_dot_segments_are_refused_on_every_route(
     splits: Gateway, world: World, asked: list[Asked], route: str, dots: str
 ) -> None:
     prefix = {"public": "/public", "excluded": "/static"}.get(route, "")
@@ -230,7 +237,8 @@ def test_honest_paths_go_on_as_they_are(splits: Gateway, world: World, asked: li
     assert asked == []
 
 
-def test_path_06_a_public_path_around_another_application_is_such_a_split(
+@pytest.mark.attack("PATH-06")
+def test_a_public_path_around_another_application_is_such_a_split(
     splits: Gateway, world: World, asked: list[Asked]
 ) -> None:
     assert splits.client.get("/public/IN/x", host="public.test").status == 400
@@ -239,7 +247,8 @@ def test_path_06_a_public_path_around_another_application_is_such_a_split(
     assert [each.target for each in world.upstream.received] == ["/public/x/in"]
 
 
-def test_path_06_what_is_on_every_host_is_split_there_too(splits: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("PATH-06")
+def test_what_is_on_every_host_is_split_there_too(splits: Gateway, world: World, asked: list[Asked]) -> None:
     for host in ("step.test", "unheard-of.test"):
         assert splits.client.get("/every/ONE/x", host=host).status == 400
         assert splits.client.get("/every/one%252e/x", host=host).status == 400
@@ -247,7 +256,8 @@ def test_path_06_what_is_on_every_host_is_split_there_too(splits: Gateway, world
     assert len(world.upstream.received) == 2
 
 
-def test_path_01_kept_dot_segments_are_never_public_and_never_spelled_in_pieces(
+@pytest.mark.attack("PATH-01")
+def test_kept_dot_segments_are_never_public_and_never_spelled_in_pieces(
     splits: Gateway, world: World, asked: list[Asked]
 ) -> None:
     for path in ("/public/%2e%2e;/x", "/public/..%20/x", "/public/..%C2%A0/x", "/public/%252e%252e/x"):
@@ -259,16 +269,16 @@ def test_path_01_kept_dot_segments_are_never_public_and_never_spelled_in_pieces(
     assert splits.client.get("/payroll/%2e%2e;/x", host="keep.test").status == 400
 
 
-def test_path_06_an_upstream_that_does_not_fold_gets_every_path(
-    splits: Gateway, world: World, asked: list[Asked]
-) -> None:
+@pytest.mark.attack("PATH-06")
+def test_an_upstream_that_does_not_fold_gets_every_path(splits: Gateway, world: World, asked: list[Asked]) -> None:
     for path in ("/PAYROLL/x", "/payroll;a=b/x", "/payroll%20/x"):
         assert splits.client.get(path, host="exact.test").status == 200, path
     assert splits.client.get("/%2e%2e;/x", host="exact.test").status == 400
     assert splits.client.get("/WIKI/x", host="same.test").status == 303, "they ask the same"
 
 
-def test_path_06_our_endpoints_spelled_otherwise_are_paths_of_the_application(
+@pytest.mark.attack("PATH-06")
+def test_our_endpoints_spelled_otherwise_are_paths_of_the_application(
     splits: Gateway, world: World, asked: list[Asked]
 ) -> None:
     """A provider sends codes to the one address that is registered; nothing is decided by these."""
@@ -281,7 +291,8 @@ def test_path_06_our_endpoints_spelled_otherwise_are_paths_of_the_application(
     assert world.upstream.received == []
 
 
-def test_path_01_path_06_http_2_is_read_alike(splits: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("PATH-01", "PATH-06")
+def test_http_2_is_read_alike(splits: Gateway, world: World, asked: list[Asked]) -> None:
     def ask(path: str, host: str) -> str | None:
         head = [(":method", "GET"), (":scheme", "http"), (":authority", host), (":path", path)]
         with H2(splits.client.port) as client:
@@ -312,7 +323,9 @@ def explained(front: HttpListener, host: str, path: str) -> tuple[int, str] | No
     return chosen.answer
 
 
-def test_path_06_no_server_reads_what_passes_as_a_path_of_the_inner_application(splits: Gateway, world: World) -> None:
+@pytest.mark.attack("PATH-06")
+@pytest.mark.threat("one-path")
+def test_no_server_reads_what_passes_as_a_path_of_the_inner_application(splits: Gateway, world: World) -> None:
     front = generated(splits.settings).listeners[0]
 
     @BATCH
@@ -328,9 +341,9 @@ def test_path_06_no_server_reads_what_passes_as_a_path_of_the_inner_application(
     holds()
 
 
-def test_path_01_no_server_reads_what_passes_as_a_path_outside_of_the_open_application(
-    splits: Gateway, world: World
-) -> None:
+@pytest.mark.attack("PATH-01")
+@pytest.mark.threat("one-path")
+def test_no_server_reads_what_passes_as_a_path_outside_of_the_open_application(splits: Gateway, world: World) -> None:
     below = st.one_of(
         paths("private", below="static/"), paths("private", below="static/"), JUNK.map("/static{}".format)
     )

@@ -68,7 +68,8 @@ def test_http_2_is_spoken_and_its_cookie_crumbs_are_one_header(tls: Gateway, wor
     assert world.upstream.received[0].values("cookie") == ["a=1; b=2"]
 
 
-def test_cook_26_as_many_small_cookies_as_a_browser_keeps_lock_nobody_out(
+@pytest.mark.attack("COOK-26")
+def test_as_many_small_cookies_as_a_browser_keeps_lock_nobody_out(
     tls: Gateway, world: World, asked: list[Asked]
 ) -> None:
     """Newer Envoys count each crumb as a header."""
@@ -77,7 +78,8 @@ def test_cook_26_as_many_small_cookies_as_a_browser_keeps_lock_nobody_out(
     assert asked == []
 
 
-def test_rel_33_crumbs_have_the_bound_of_all_headers_together(tls: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("REL-33")
+def test_crumbs_have_the_bound_of_all_headers_together(tls: Gateway, world: World, asked: list[Asked]) -> None:
     """The oldest Envoy does not count them, and HPACK has each of them in a byte."""
     crumb = "a=" + "b" * 998
     assert h2_get(tls, world, [crumb] * 50) == "303"
@@ -130,7 +132,8 @@ def test_escaped_slashes_are_kept_for_the_one_and_refused_for_the_others(
     assert world.upstream.received == []
 
 
-def test_path_01_a_kept_escaped_slash_is_never_public(tls: Gateway, world: World, asked: list[Asked]) -> None:
+@pytest.mark.attack("PATH-01")
+def test_a_kept_escaped_slash_is_never_public(tls: Gateway, world: World, asked: list[Asked]) -> None:
     assert tls.client.get("/git/pub/x").status == 200
     for path in ("/git/pub/a%2Fadmin", "/git/pub/a%5cadmin", "/git/pub%2fx"):
         assert tls.client.get(path).status == 303, path

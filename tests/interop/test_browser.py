@@ -122,7 +122,8 @@ def test_a_browser_signs_in_and_out(tls: bool) -> None:
         assert heard == []
 
 
-def test_web_11_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> None:
+@pytest.mark.attack("WEB-11")
+def test_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> None:
     with Stack(Liar()) as stack, stack.user() as phone, browser(stack) as context:
         stack.provider.claims["sid"] = "phone"
         assert phone.go(stack.url("/private")).status_code == 200

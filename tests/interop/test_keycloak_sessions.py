@@ -18,7 +18,6 @@ from harness.gateway import Stack
 from harness.keycloak import Keycloak, Operator
 from harness.processes import wait_until
 from harness.redis import RedisServer
-from harness.rows import rows
 from harness.stored_sessions import Kept
 from harness.tokens import payload
 
@@ -103,7 +102,7 @@ def ends_at_its_refresh(stack: Stack, user: WebUser, path: str = "/private") -> 
 # -- by an operator of Keycloak
 
 
-@rows("logo_05")
+@pytest.mark.attack("LOGO-05")
 def test_an_operator_of_keycloak_or_the_user_there_ends_sessions_at_once(
     stack: Stack, operator: Operator, keycloak: Keycloak
 ) -> None:
@@ -166,7 +165,7 @@ def framed(user: WebUser, page: httpx.Response) -> list[httpx.Response]:
     return answers
 
 
-@rows("logo_03")
+@pytest.mark.attack("LOGO-03")
 def test_a_logout_at_keycloak_itself_reaches_a_session_in_a_store_by_a_frame(
     stack: Stack, operator: Operator, keycloak: Keycloak
 ) -> None:
@@ -190,7 +189,7 @@ def test_a_logout_at_keycloak_itself_reaches_a_session_in_a_store_by_a_frame(
 # -- refresh
 
 
-@rows("refr_01")
+@pytest.mark.attack("REFR-01")
 def test_thirty_requests_with_an_expired_token_are_thirty_answers_and_one_grant(
     stack: Stack, operator: Operator
 ) -> None:

@@ -118,7 +118,9 @@ def late(person: Person, tab: Page) -> list[str]:
     return names
 
 
-def test_cook_27_an_answer_that_comes_late_makes_nobody_of_who_signed_in_since(person: Person) -> None:
+@pytest.mark.attack("COOK-27")
+@pytest.mark.threat("late-answer")
+def test_an_answer_that_comes_late_makes_nobody_of_who_signed_in_since(person: Person) -> None:
     person.signs_in("alice")
     tab = person.context.new_page()
     tab.goto(person.stack.url("/public/tab"))
@@ -143,7 +145,9 @@ def test_cook_27_an_answer_that_comes_late_makes_nobody_of_who_signed_in_since(p
     assert person.stack.app.requests[-1].get("x-auth-sub") == "alice"
 
 
-def test_cook_27_tokens_that_come_late_bring_no_session_back_and_spend_none(person: Person) -> None:
+@pytest.mark.attack("COOK-27")
+@pytest.mark.threat("late-answer")
+def test_tokens_that_come_late_bring_no_session_back_and_spend_none(person: Person) -> None:
     provider = person.stack.provider
     provider.expires_in = 12
     person.signs_in("alice")
@@ -178,7 +182,8 @@ def test_cook_27_tokens_that_come_late_bring_no_session_back_and_spend_none(pers
     assert person.stack.app.requests[-1].get("x-auth-sub") == "bob"
 
 
-def test_cook_27_a_login_that_ends_late_signs_nobody_in(person: Person) -> None:
+@pytest.mark.attack("COOK-27")
+def test_a_login_that_ends_late_signs_nobody_in(person: Person) -> None:
     stack, tab = person.stack, person.is_at_the_provider("alice")
     with stack.provider.holding("/token", most=1):
         person.goes_on(tab)

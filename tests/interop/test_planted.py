@@ -89,7 +89,9 @@ def users(stack: Siblings) -> set[str | None]:
     return {received.get("x-auth-sub") for received in stack.app.requests if str(received.get("host")).startswith(APP)}
 
 
-def test_cook_26_what_a_neighbouring_host_plants_signs_nobody_in(
+@pytest.mark.attack("COOK-26")
+@pytest.mark.threat("planted-cookie")
+def test_what_a_neighbouring_host_plants_signs_nobody_in(
     stack: Siblings, chromium: BrowserContext, context: BrowserContext
 ) -> None:
     evil = mallory_s(stack, chromium)
@@ -105,7 +107,9 @@ def test_cook_26_what_a_neighbouring_host_plants_signs_nobody_in(
     assert not any("mallory" in str(received.headers) for received in stack.app.requests)
 
 
-def test_cook_26_what_a_neighbouring_host_plants_takes_nobody_s_session_away(
+@pytest.mark.attack("COOK-26")
+@pytest.mark.threat("planted-cookie")
+def test_what_a_neighbouring_host_plants_takes_nobody_s_session_away(
     stack: Siblings, chromium: BrowserContext, context: BrowserContext
 ) -> None:
     evil = mallory_s(stack, chromium)
@@ -128,7 +132,9 @@ def test_cook_26_what_a_neighbouring_host_plants_takes_nobody_s_session_away(
     assert not any("Max-Age=0" in line for line in expired)
 
 
-def test_cook_26_what_a_neighbouring_host_plants_unbinds_no_login(
+@pytest.mark.attack("COOK-26")
+@pytest.mark.threat("planted-cookie")
+def test_what_a_neighbouring_host_plants_unbinds_no_login(
     stack: Siblings, chromium: BrowserContext, context: BrowserContext
 ) -> None:
     """Mallory's own login, its cookie planted and its callback opened here: it stays mallory's, and the user's own goes on."""

@@ -10,7 +10,6 @@ from harness.chromium import browser, profile
 from harness.fake_provider import Asked, Liar, Reply
 from harness.gateway import Stack
 from harness.processes import wait_until
-from harness.rows import rows
 from playwright.sync_api import BrowserContext, Page
 
 LOGIN, CALLBACK, LOGOUT = "/oauth2/login", "/oauth2/callback", "/oauth2/logout"
@@ -140,8 +139,9 @@ def signed_out(context: BrowserContext, stack: Stack) -> bool:
     return len(stack.provider.revoked) == 1
 
 
+@pytest.mark.attack("REDI-10", "WEB-19")
+@pytest.mark.threat("unasked-request")
 @pytest.mark.parametrize("way", PAGES)
-@rows("web_19", "redi_10")
 def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
     stack: Stack, context: BrowserContext, way: str
 ) -> None:
@@ -169,7 +169,8 @@ def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
     assert signed_out(context, stack) and reasons.end_with("signed_out")
 
 
-@rows("web_19")
+@pytest.mark.attack("WEB-19")
+@pytest.mark.threat("unasked-request")
 def test_a_typed_address_signs_out_and_a_ping_does_not(stack: Stack, context: BrowserContext) -> None:
     """A ping is what a browser POSTs beside following a link that leads elsewhere."""
     page, reasons = context.new_page(), Reasons(stack, LOGOUT)
@@ -183,7 +184,7 @@ def test_a_typed_address_signs_out_and_a_ping_does_not(stack: Stack, context: Br
     assert signed_out(context, stack) and reasons.end_with("cross_site_logout", "signed_out")
 
 
-@rows("redi_09")
+@pytest.mark.attack("REDI-09")
 def test_an_application_s_service_worker_keeps_nobody_from_signing_in_or_out(
     stack: Stack, context: BrowserContext
 ) -> None:
@@ -206,7 +207,8 @@ def test_an_application_s_service_worker_keeps_nobody_from_signing_in_or_out(
     assert signed_out(context, stack)
 
 
-@rows("web_11")
+@pytest.mark.attack("WEB-11")
+@pytest.mark.threat("unasked-request")
 def test_our_own_buttons_work_on_plain_http_where_chromium_sends_no_fetch_metadata(context: BrowserContext) -> None:
     stack = Stack(Liar(), settings={"applications": {"app": {"hosts": [PLAIN]}}})
     stack.gateway = f"http://{PLAIN}:{stack.port}"

@@ -2,15 +2,14 @@
 
 import httpx
 import pytest
-from harness.rows import rows
 from soaking.__main__ import main
 from soaking.people import Findings
 from soaking.watch import Line, fit
 
 
+@pytest.mark.attack("REL-19", "REL-32")
 @pytest.mark.heavy
-@rows("rel_19")
-def test_rel_32_a_short_soak_is_in_order_and_writes_its_report(tmp_path) -> None:
+def test_a_short_soak_is_in_order_and_writes_its_report(tmp_path) -> None:
     report = tmp_path / "soak.txt"
     code = main(["--minutes", "0.25", "--people", "6", "--growth", "30", "--report", str(report)])
     said = report.read_text()

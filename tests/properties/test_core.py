@@ -2,6 +2,7 @@
 
 from urllib.parse import quote, unquote, urlsplit
 
+import pytest
 from harness.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, request
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,8 +38,10 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.attack("REDI-01")
+@pytest.mark.threat("one-login")
 @given(st.text())
-def test_redi_01_whatever_is_asked_for_the_location_is_ours(target):
+def test_whatever_is_asked_for_the_location_is_ours(target):
     decision = decide(APP, request(f"/oauth2/login?return_to={quote(target, errors='surrogatepass')}"), SESSION, NOW)
     location = urlsplit(decision.location)
     assert (
@@ -67,14 +70,17 @@ def test_any_request_without_a_session_is_decided_or_refused_and_never_identifie
         assert public and not decision.set_headers and not decision.set_cookies
 
 
+@pytest.mark.attack("HDR-09")
+@pytest.mark.threat("spoofed-identity")
 @given(JSON)
-def test_hdr_09_a_claim_never_ends_a_header_and_has_no_blank_at_its_ends(claim):
+def test_a_claim_never_ends_a_header_and_has_no_blank_at_its_ends(claim):
     value = header_value(claim)
     assert value.isascii() and (not value or value.isprintable()) and value == value.strip()
 
 
+@pytest.mark.attack("HDR-10")
 @given(st.lists(st.text(min_size=1)))
-def test_hdr_10_a_list_is_read_back_element_by_element(groups):
+def test_a_list_is_read_back_element_by_element(groups):
     value = header_value(groups)
     assert [unquote(part, errors="surrogatepass") for part in value.split(",") if part] == groups
 
@@ -88,8 +94,9 @@ def test_what_is_sealed_opens_under_its_own_label_alone(data, purpose, name, coo
     assert RING.open(sealed, Label(purpose, name, cookie, secret=b"x")) is None
 
 
+@pytest.mark.attack("COOK-16")
 @given(st.text())
-def test_cook_16_whatever_is_no_sealed_value_opens_as_none(text):
+def test_whatever_is_no_sealed_value_opens_as_none(text):
     assert RING.open(text, Label("login", "app")) is None
 
 
@@ -102,8 +109,9 @@ def test_any_query_is_parsed_or_refused(query):
     assert (response.code is None) != (response.error is None)
 
 
+@pytest.mark.attack("COOK-14")
 @given(st.text(st.characters(max_codepoint=255), max_size=400))
-def test_cook_14_any_cookie_header_is_read(text):
+def test_any_cookie_header_is_read(text):
     asked = Request("app", False, "GET", "/", "app.example", (("cookie", text),))
     for name, value in asked.cookies:
         assert f"{name}={value}" in text and not set(value) & set(' ;,="')

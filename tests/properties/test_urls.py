@@ -5,7 +5,6 @@ from contextlib import suppress
 
 import pytest
 from harness.lies import BAD_URLS
-from harness.rows import rows
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -43,7 +42,7 @@ def read(backchannel: str | None = None, **changes: object) -> ProviderMetadata:
     return ProviderMetadata.parse(json.dumps(RIGHT | changes).encode(), ISSUER, backchannel)
 
 
-@rows("rel_41")
+@pytest.mark.attack("REL-41")
 @pytest.mark.parametrize("backchannel", [None, BACK])
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_what_no_client_takes_is_no_endpoint(endpoint: str, backchannel: str | None) -> None:
@@ -54,7 +53,7 @@ def test_what_no_client_takes_is_no_endpoint(endpoint: str, backchannel: str | N
         assert url_fault(url) is not None or client_fault(url) is not None or url.startswith("file:"), url
 
 
-@rows("rel_41")
+@pytest.mark.attack("REL-41")
 @pytest.mark.parametrize("endpoint", ["token_endpoint", "jwks_uri", "userinfo_endpoint", "revocation_endpoint"])
 def test_what_is_no_url_once_it_is_rewritten_is_no_endpoint(endpoint: str) -> None:
     for back in ("https://[x", "https://a:99999", "https://a:b", "https://a..b", "https://999.1.1.1"):
@@ -68,7 +67,7 @@ def test_what_a_client_takes_is_an_endpoint(url: str) -> None:
     assert read(token_endpoint=url).token_endpoint == url
 
 
-@rows("rel_41")
+@pytest.mark.attack("REL-41")
 @given(st.lists(URLS, min_size=len(ENDPOINTS), max_size=len(ENDPOINTS)), st.sampled_from((None, BACK, ISSUER)))
 def test_metadata_is_refused_or_httpx_takes_each_url_of_it(urls: list[str], backchannel: str | None) -> None:
     document = RIGHT | dict(zip(ENDPOINTS, urls, strict=True))
@@ -81,7 +80,7 @@ def test_metadata_is_refused_or_httpx_takes_each_url_of_it(urls: list[str], back
         assert url is None or client_fault(url) is None
 
 
-@rows("rel_41")
+@pytest.mark.attack("REL-41")
 @given(URLS)
 def test_what_the_core_lets_pass_httpx_refuses_for_its_idna_tables_alone(url: str) -> None:
     if url_fault(url) is None and client_fault(url) is not None:
@@ -96,14 +95,15 @@ VALUES = st.recursive(
 NAMES = st.sampled_from((*RIGHT, "code_challenge_methods_supported", "authorization_response_iss_parameter_supported"))
 
 
-@rows("rel_41")
+@pytest.mark.attack("REL-41")
 @given(st.dictionaries(NAMES, VALUES, max_size=4), st.sampled_from((None, BACK)))
 def test_no_document_raises_anything_but_invalid_metadata(changes: dict[str, object], backchannel: str | None) -> None:
     with suppress(InvalidMetadata):
         read(backchannel, **changes)
 
 
-@rows("rel_41")
+@pytest.mark.attack("REL-41")
+@pytest.mark.threat("foreign-input")
 @given(st.binary(max_size=200), st.integers(0, 400), st.sampled_from((None, BACK)))
 def test_no_bytes_raise_anything_but_invalid_metadata(data: bytes, at: int, backchannel: str | None) -> None:
     whole = json.dumps(RIGHT).encode()

@@ -12,7 +12,6 @@ import pytest
 import trio
 import trio.testing
 from harness.bridges import BRIDGES
-from harness.rows import rows
 from harness.sources import parsed
 
 from extproc import background
@@ -54,7 +53,7 @@ def failed(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.getMessage() == "background_failed"]
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("run", BRIDGES.values(), ids=BRIDGES)
 def test_spawned_work_may_raise_anything_and_begins_again(run, caplog: pytest.LogCaptureFixture) -> None:
     kept = Fails(trio.sleep_forever)
@@ -140,7 +139,7 @@ async def test_work_that_is_cancelled_or_returns_is_not_begun_again() -> None:
 # -- what is fetched, and what goes on side by side
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: getattr(error, "__name__", "group"))
 async def test_a_fetch_that_meets_a_bug_backs_off_and_the_cache_serves_on(error) -> None:
     fetched: list[int] = []
@@ -175,7 +174,7 @@ async def test_a_fetch_that_meets_a_bug_backs_off_and_the_cache_serves_on(error)
         assert cache.get_nowait() == 2, "what was there serves on"
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("error", [*ERRORS, ProviderTimeout], ids=lambda error: getattr(error, "__name__", "group"))
 async def test_the_first_error_of_calls_side_by_side_comes_out_as_it_is(error) -> None:
     async def fails() -> None:
@@ -265,7 +264,8 @@ def bounded(text: str) -> bool:
     )
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
+@pytest.mark.threat("foreign-input")
 def test_nothing_is_started_in_the_background_without_the_boundary() -> None:
     found = {place for place in started() if not bounded(place[1])}
     assert found - set(HEARD) == set(), "start it by background.keep or background.once, or say who hears of its errors"

@@ -184,8 +184,9 @@ def test_what_was_generated_is_right() -> None:
     assert only.level == "ok"
 
 
+@pytest.mark.attack("EXTP-16")
 @pytest.mark.parametrize("name", DOORS)
-def test_extp_16_each_edit_that_opens_a_door_is_an_error_with_a_remedy(name: str) -> None:
+def test_each_edit_that_opens_a_door_is_an_error_with_a_remedy(name: str) -> None:
     edit, part, what = DOORS[name]
     found = [each for each in edited(edit) if each.level == "error"]
     assert any(part in each.part and any(w in each.what for w in what.split("|")) for each in found), found

@@ -5,7 +5,6 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from harness.rows import rows
 from harness.tokens import (
     ENTROPY_BYTES,
     ISSUER,
@@ -77,6 +76,7 @@ def test_a_fresh_session_goes_on_with_identity_and_a_new_assertion():
     assert decision.touch is None and decide(APP, request(), SESSION, NOW + 60).touch == SESSION
 
 
+@pytest.mark.attack("COOK-17")
 @pytest.mark.parametrize(
     "session",
     [
@@ -86,7 +86,7 @@ def test_a_fresh_session_goes_on_with_identity_and_a_new_assertion():
         None,
     ],
 )
-def test_cook_17_a_session_past_its_limits_is_none(session):
+def test_a_session_past_its_limits_is_none(session):
     assert decide(APP, request(), session, NOW) == StartLogin("/wanted?a=1", ())
 
 
@@ -125,6 +125,7 @@ def test_a_public_path_goes_on_without_identity():
     assert decide(APP, request(public=True), SESSION, NOW).set_headers[0] == ("x-auth-sub", "alice")
 
 
+@pytest.mark.attack("FLOW-12", "REDI-10", "WEB-12")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -151,8 +152,7 @@ def test_a_public_path_goes_on_without_identity():
         },
     ],
 )
-@rows("flow_12", "web_12")
-def test_redi_10_what_is_no_navigation_gets_401_and_no_cookie(headers):
+def test_what_is_no_navigation_gets_401_and_no_cookie(headers):
     with pytest.raises(LoginRequired) as caught:
         decide(APP, request(cookie="__Host-extproc-session-app=x", **headers), None, NOW)
     answer = respond(caught.value, APP, request(**headers))
@@ -164,11 +164,12 @@ def test_redi_10_what_is_no_navigation_gets_401_and_no_cookie(headers):
     )
 
 
+@pytest.mark.attack("REDI-09")
 @pytest.mark.parametrize(
     "headers",
     [{}, {"sec_fetch_dest": "empty"}, {"sec_fetch_mode": "", "sec_fetch_dest": ""}, {"method": "POST"}],
 )
-def test_redi_09_a_navigation_starts_a_login(headers):
+def test_a_navigation_starts_a_login(headers):
     assert decide(APP, request(**headers), None, NOW) == StartLogin("/wanted?a=1", ())
 
 
@@ -185,7 +186,8 @@ def test_a_dead_session_cookie_is_expired_on_the_way_to_the_login():
 # -- hosts ---------------------------------------------------------------------------------------------------------
 
 
-def test_flow_22_another_host_of_the_application_goes_to_its_url_first():
+@pytest.mark.attack("FLOW-22")
+def test_another_host_of_the_application_goes_to_its_url_first():
     decision = decide(APP, request(authority="OTHER.example:8443"), None, NOW)
     assert (decision.status, decision.location, decision.cookies) == (303, "https://app.example/wanted?a=1", ())
     decision = decide(APP, request("/oauth2/login?return_to=/x", authority="other.example"), None, NOW)
@@ -198,22 +200,25 @@ def test_flow_22_another_host_of_the_application_goes_to_its_url_first():
     assert decide(everywhere, request(authority="any.example"), None, NOW).location == "https://app.example/wanted?a=1"
 
 
+@pytest.mark.attack("FLOW-21")
 @pytest.mark.parametrize("path", ["callback", "logout", "userinfo", "signed-out"])
-def test_flow_21_endpoints_are_on_the_application_s_own_host_only(path):
+def test_endpoints_are_on_the_application_s_own_host_only(path):
     with pytest.raises(NoSuchEndpoint):
         decide(APP, request(f"/oauth2/{path}?code=a&state=b", authority="other.example"), SESSION, NOW)
 
 
+@pytest.mark.attack("FLOW-21")
 @pytest.mark.parametrize(
     "target",
     ["/oauth2/callback/", "/oauth2/callback;x", "/oauth2/CALLBACK", "/oauth2/callback%2f", "/oauth2/", "/oauth2/x"],
 )
-def test_flow_21_look_alikes_of_the_callback_are_no_callback(target):
+def test_look_alikes_of_the_callback_are_no_callback(target):
     with pytest.raises(NoSuchEndpoint):
         decide(APP, request(f"{target}?code=a&state=b"), None, NOW)
 
 
-def test_flow_21_a_callback_outside_the_prefix_is_an_ordinary_page():
+@pytest.mark.attack("FLOW-21")
+def test_a_callback_outside_the_prefix_is_an_ordinary_page():
     wiki = application(url="https://app.example/wiki/")
     assert decide(wiki, request("/wiki/x/oauth2/callback?code=a"), None, NOW) == StartLogin(
         "/wiki/x/oauth2/callback?code=a", ()
@@ -225,7 +230,8 @@ def test_flow_21_a_callback_outside_the_prefix_is_an_ordinary_page():
 # -- the authorization request -------------------------------------------------------------------------------------
 
 
-def test_flow_01_the_authorization_request_is_exact_and_its_values_are_unique():
+@pytest.mark.attack("FLOW-01")
+def test_the_authorization_request_is_exact_and_its_values_are_unique():
     seen = set()
     for number in range(100):
         attempt = pending(APP, secret=number.to_bytes(32, "big"))
@@ -246,6 +252,7 @@ def test_the_authorization_endpoint_s_own_query_is_kept():
     assert authorization_url(APP, metadata, pending(APP)).startswith(f"{ISSUER}/auth?p=B2C&response_type=code&")
 
 
+@pytest.mark.attack("REDI-06")
 @pytest.mark.parametrize(
     "target",
     [
@@ -258,17 +265,17 @@ def test_the_authorization_endpoint_s_own_query_is_kept():
         "/~u/(1)!*'",
     ],
 )
-def test_redi_06_a_return_url_is_kept_byte_for_byte(target):
+def test_a_return_url_is_kept_byte_for_byte(target):
     assert decide(APP, request(target), None, NOW).return_to == target
 
 
+@pytest.mark.attack("REDI-01", "REDI-03", "REDI-04")
 @pytest.mark.parametrize(
     "target",
     ["//evil.example", "/\\evil.example", "/\t/evil", "/a\\b", "https://evil.example/", "javascript:alert(1)", "", "x", "/a#b", "/a\r\nx: y", "/\x7f", "/é",
      "/.//evil.example", "/x/..//evil.example", "/%2e//evil", "/ /evil", "///evil", "\x0b/evil", "/a" * 513, "/oauth2/logout", "/oauth2/login?return_to=/"],
 )  # fmt: skip
-@rows("redi_03", "redi_04")
-def test_redi_01_what_could_lead_away_becomes_the_start_page(target):
+def test_what_could_lead_away_becomes_the_start_page(target):
     from urllib.parse import quote
 
     decision = decide(APP, request(f"/oauth2/login?return_to={quote(target, safe='')}"), None, NOW)
@@ -288,7 +295,8 @@ def test_login_by_name_needs_no_html_but_no_script():
 # -- login cookies -------------------------------------------------------------------------------------------------
 
 
-def test_flow_12_login_cookies_are_capped_and_the_oldest_goes():
+@pytest.mark.attack("FLOW-12")
+def test_login_cookies_are_capped_and_the_oldest_goes():
     attempts = [pending(APP, secret=bytes([n]) * 32, created=NOW + n, return_to="/") for n in range(MAX_COOKIES)]
     new = login_cookie(APP, pending(APP, secret=b"n" * 32, created=NOW + 99), ENTROPY_BYTES)
     dropped = crowded_out(APP, request(cookie=cookie_header(APP, *attempts)), new)
@@ -296,7 +304,8 @@ def test_flow_12_login_cookies_are_capped_and_the_oldest_goes():
     assert all(cookie.value == "" and cookie.max_age == 0 and cookie.secure for cookie in dropped)
 
 
-def test_flow_12_login_cookies_of_every_application_count_and_so_do_their_bytes():
+@pytest.mark.attack("FLOW-12")
+def test_login_cookies_of_every_application_count_and_so_do_their_bytes():
     other = application(name="other-app", url="https://app.example/other/")
     attempts = [pending(other, secret=bytes([n]) * 32, created=NOW + n, return_to="/" + "x" * 1000) for n in range(4)]
     header = cookie_header(other, *attempts)
@@ -310,7 +319,8 @@ def test_flow_12_login_cookies_of_every_application_count_and_so_do_their_bytes(
     assert sum(len(pair) + 2 for pair in kept) + len(new.name) + len(new.value) <= MAX_COOKIE_BYTES
 
 
-def test_cook_27_logins_under_way_are_those_of_this_application_that_open_and_have_not_ended():
+@pytest.mark.attack("COOK-27")
+def test_logins_under_way_are_those_of_this_application_that_open_and_have_not_ended():
     other = application(name="other", url="https://app.example/other/")
     old, first, second = (pending(APP, secret=secret * 32, created=created) for secret, created in
                           ((b"0", NOW - LIFE - GRACE), (b"1", NOW - 9), (b"2", NOW - 8)))  # fmt: skip
@@ -324,7 +334,8 @@ def test_cook_27_logins_under_way_are_those_of_this_application_that_open_and_ha
     assert under_way(APP, request(), NOW) == ()
 
 
-def test_rel_33_of_many_login_cookies_the_newest_are_opened():
+@pytest.mark.attack("REL-33")
+def test_of_many_login_cookies_the_newest_are_opened():
     attempts = [pending(APP, secret=number.to_bytes(32, "big"), created=NOW - 99 + number) for number in range(99)]
     found = under_way(APP, request(cookie=cookie_header(APP, *attempts)), NOW)
     assert found == tuple(attempts[: -MAX_COOKIES - 1 : -1])
@@ -343,7 +354,8 @@ def test_the_callback_of_this_browser_s_attempt_is_exchanged():
     assert isinstance(decision, RedeemCode) and decision.pending == attempt and decision.response.code == "c"
 
 
-def test_flow_11_each_of_ten_attempts_finds_its_own_cookie():
+@pytest.mark.attack("FLOW-11")
+def test_each_of_ten_attempts_finds_its_own_cookie():
     attempts = [pending(APP, secret=bytes([n]) * 32, return_to=f"/{n}") for n in range(10)]
     header = cookie_header(APP, *attempts)
     assert [decide(APP, back(a.state, header), None, NOW).pending.return_to for a in reversed(attempts)] == [
@@ -351,8 +363,9 @@ def test_flow_11_each_of_ten_attempts_finds_its_own_cookie():
     ]
 
 
+@pytest.mark.attack("FLOW-04")
 @pytest.mark.parametrize("state", ["", "x", "0" * 35, "00000000" + "A" * 27, "../../x", "é" * 35])
-def test_flow_04_a_state_that_is_not_ours_is_refused(state):
+def test_a_state_that_is_not_ours_is_refused(state):
     attempt = pending(APP)
     for cookie in (
         "",
@@ -366,7 +379,8 @@ def test_flow_04_a_state_that_is_not_ours_is_refused(state):
         decide(APP, request("/oauth2/callback?code=c", cookie=cookie_header(APP, attempt)), None, NOW)
 
 
-def test_flow_05_another_browser_s_code_and_state_are_refused():
+@pytest.mark.attack("FLOW-05")
+def test_another_browser_s_code_and_state_are_refused():
     attacker, victim = pending(APP, secret=b"a" * 32), pending(APP, secret=b"v" * 32)
     for cookie in ("", cookie_header(APP, victim)):
         with pytest.raises(StateMismatch):
@@ -377,8 +391,8 @@ def test_flow_05_another_browser_s_code_and_state_are_refused():
         decide(APP, back(forged, cookie_header(APP, victim)), None, NOW)
 
 
-@rows("cook_03")
-def test_redi_08_a_login_cookie_changed_anywhere_is_refused():
+@pytest.mark.attack("COOK-03", "REDI-08")
+def test_a_login_cookie_changed_anywhere_is_refused():
     attempt = pending(APP)
     name, _, value = cookie_header(APP, attempt).partition("=")
     for position in range(0, len(value), 3):
@@ -393,7 +407,9 @@ def test_redi_08_a_login_cookie_changed_anywhere_is_refused():
         assert decide(APP, back(attempt.state, planted), None, NOW).pending == attempt
 
 
-def test_flow_18_an_attempt_of_another_application_or_issuer_is_refused():
+@pytest.mark.attack("FLOW-18")
+@pytest.mark.threat("one-login")
+def test_an_attempt_of_another_application_or_issuer_is_refused():
     attempt = pending(APP)
     value = cookie_header(APP, attempt).partition("=")[2]
     other = application(name="two", url="https://app.example/two/")
@@ -412,29 +428,33 @@ def test_flow_18_an_attempt_of_another_application_or_issuer_is_refused():
         decide(moved, back(attempt.state, cookie_header(APP, attempt)), None, NOW)
 
 
-def test_flow_10_a_late_callback_starts_again_and_keeps_its_target():
+@pytest.mark.attack("FLOW-10")
+def test_a_late_callback_starts_again_and_keeps_its_target():
     attempt = pending(APP, created=NOW - LIFE)
     decision = decide(APP, back(attempt.state, cookie_header(APP, attempt)), None, NOW)
     assert decision == StartLogin("/wanted?a=1", (APP.cookies.expired(APP.cookies.login(attempt.attempt)),))
 
 
+@pytest.mark.attack("FLOW-04")
 @pytest.mark.parametrize(
     "query", ["code=a&code=b&", "state=x&code=a&", "", "code=&", "code=a&error=access_denied&", "code=%0a&", "code=%ff&", "code=a&iss=x&iss=y&", "code=" + "x" * 20_000 + "&", "a=1&" * 80 + "code=a&"]
 )  # fmt: skip
-def test_flow_04_a_malformed_callback_is_refused(query):
+def test_a_malformed_callback_is_refused(query):
     attempt = pending(APP)
     with pytest.raises(InvalidCallback):
         decide(APP, back(attempt.state, cookie_header(APP, attempt), query), None, NOW)
 
 
-def test_flow_15_an_error_is_kept_for_the_exchange():
+@pytest.mark.attack("FLOW-15")
+def test_an_error_is_kept_for_the_exchange():
     attempt = pending(APP)
     decision = decide(APP, back(attempt.state, cookie_header(APP, attempt), "error=access_denied&"), None, NOW)
     assert decision.response.error == "access_denied" and decision.response.code is None
 
 
+@pytest.mark.attack("FLOW-20")
 @pytest.mark.parametrize("method", ["POST", "PUT", "HEAD", "OPTIONS"])
-def test_flow_20_a_callback_by_another_method_is_refused(method):
+def test_a_callback_by_another_method_is_refused(method):
     attempt = pending(APP)
     with pytest.raises(MethodNotAllowed):
         decide(APP, back(attempt.state, cookie_header(APP, attempt), method=method), None, NOW)
@@ -445,6 +465,7 @@ def test_flow_20_a_callback_by_another_method_is_refused(method):
 COOKIES = f"__Host-extproc-session-app={SESSION.id.value}; __Host-extproc-assertion-app=a.b.c; mine=1"
 
 
+@pytest.mark.attack("WEB-11")
 @pytest.mark.parametrize(
     ("method", "headers", "outcome"),
     [
@@ -466,7 +487,7 @@ COOKIES = f"__Host-extproc-session-app={SESSION.id.value}; __Host-extproc-assert
         ("PUT", {"sec_fetch_site": "same-origin"}, MethodNotAllowed),
     ],
 )
-def test_web_11_a_logout_is_the_user_s_own(method, headers, outcome):
+def test_a_logout_is_the_user_s_own(method, headers, outcome):
     asked = request("/oauth2/logout", method=method, cookie=COOKIES, **headers)
     if issubclass(outcome, Refusal):
         with pytest.raises(outcome) as caught:
@@ -486,7 +507,8 @@ def test_web_11_a_logout_is_the_user_s_own(method, headers, outcome):
         ]
 
 
-def test_logo_01_the_provider_s_logout_is_told_who_and_where_to():
+@pytest.mark.attack("LOGO-01")
+def test_the_provider_s_logout_is_told_who_and_where_to():
     url = urlsplit(end_session_url(APP, METADATA, SESSION, "st"))
     assert url._replace(query="").geturl() == f"{ISSUER}/logout"
     assert dict(parse_qsl(url.query)) == {
@@ -498,7 +520,8 @@ def test_logo_01_the_provider_s_logout_is_told_who_and_where_to():
     assert end_session_url(APP, replace(METADATA, end_session_endpoint=None), SESSION, "st") is None
 
 
-def test_web_09_userinfo_shows_the_claims_and_no_token():
+@pytest.mark.attack("WEB-09")
+def test_userinfo_shows_the_claims_and_no_token():
     decision = decide(APP, request("/oauth2/userinfo"), SESSION, NOW)
     assert json.loads(decision.json) == SESSION.claims.values
     with pytest.raises(LoginRequired):
@@ -518,10 +541,11 @@ def test_a_record_opens_for_its_session_alone():
     assert from_record(APP, SESSION.id, replace(record, sealed=record.sealed[:-2] + b"AA")) is None
 
 
+@pytest.mark.attack("COOK-22")
 @pytest.mark.parametrize(
     "cookie", ["x", "x" * 44, "a b", "../" + "x" * 40, "*" * 43, "x" * 1_000_000, "\r\n" + "x" * 41, ""]
 )
-def test_cook_22_what_cannot_be_an_id_is_never_looked_up(cookie):
+def test_what_cannot_be_an_id_is_never_looked_up(cookie):
     assert SessionId.parse(cookie) is None
 
 

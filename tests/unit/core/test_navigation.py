@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
-from harness.rows import rows
 from harness.sources import parsed
 from harness.tokens import ENTROPY_BYTES, ISSUER, NOW, application, cookie_header, pending, request, session
 
@@ -143,6 +142,7 @@ def asked(endpoint: str, method: str, head: dict[str, str], site: str, **more: s
     return request(f"/oauth2/{TARGETS.get(endpoint, endpoint)}", method=method, **said)
 
 
+@pytest.mark.threat("unasked-request")
 def test_every_endpoint_has_its_rows() -> None:
     """By the source, so that nobody adds an endpoint without saying here what it does to a request that no person made."""
     tree = parsed(inspect.getsource(decide.endpoint))
@@ -156,9 +156,10 @@ def test_every_endpoint_has_its_rows() -> None:
     assert all(set(row) - {"else"} <= set(WAYS) for row in ROWS.values())
 
 
+@pytest.mark.attack("FLOW-12", "REDI-10", "WEB-19")
+@pytest.mark.threat("unasked-request")
 @pytest.mark.parametrize(("endpoint", "signed_in"), ROWS)
-@rows("redi_10", "flow_12")
-def test_web_19_a_get_that_no_person_made_changes_nothing(endpoint: str, signed_in: bool) -> None:
+def test_a_get_that_no_person_made_changes_nothing(endpoint: str, signed_in: bool) -> None:
     row, wrong = ROWS[endpoint, signed_in], []
     for way in WAYS:
         ours, _, theirs = row.get(way, row["else"]).partition("|")
@@ -169,8 +170,9 @@ def test_web_19_a_get_that_no_person_made_changes_nothing(endpoint: str, signed_
     assert wrong == []
 
 
+@pytest.mark.attack("WEB-19")
+@pytest.mark.threat("unasked-request")
 @pytest.mark.parametrize(("endpoint", "signed_in"), ROWS)
-@rows("web_19")
 def test_a_head_changes_nothing_whoever_sends_it(endpoint: str, signed_in: bool) -> None:
     """No browser's navigation is a HEAD, and a client that has no body has no page for its user either."""
     expected = BY_HEAD.get(endpoint, "method_not_allowed")
@@ -181,8 +183,10 @@ def test_a_head_changes_nothing_whoever_sends_it(endpoint: str, signed_in: bool)
             assert answered(asked(endpoint, "HEAD", head, site), signed_in) == expected, (head, site)
 
 
+@pytest.mark.attack("WEB-11")
+@pytest.mark.threat("unasked-request")
 @pytest.mark.parametrize(("endpoint", "signed_in"), ROWS)
-def test_web_11_a_post_changes_something_from_our_own_origin_alone(endpoint: str, signed_in: bool) -> None:
+def test_a_post_changes_something_from_our_own_origin_alone(endpoint: str, signed_in: bool) -> None:
     """Whatever made it: a prefetch or a picture cannot, and a script of our own origin is the application itself."""
     changes = {"logout": "end", "sessions": "end own" if signed_in else "login_required"}
     for way in ("document", "worker", "old", "frame", "script"):
@@ -205,7 +209,8 @@ def test_web_11_a_post_changes_something_from_our_own_origin_alone(endpoint: str
 PAGES = dict.fromkeys(("document", "worker", "undirected", "old"), "login")
 
 
-def test_redi_10_a_page_of_the_application_starts_a_login_for_a_person_alone() -> None:
+@pytest.mark.attack("REDI-10")
+def test_a_page_of_the_application_starts_a_login_for_a_person_alone() -> None:
     """Case 3 of those from the wild among them: a page that the application's service worker fetches."""
     for way in WAYS:
         for head, site in cells(way):

@@ -5,7 +5,6 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
-from harness.rows import rows
 from harness.tokens import ISSUER, NOW, RING, Signer, application, client, key_set, public, request
 
 from extproc.core.decide import decide
@@ -57,13 +56,14 @@ def refused(token: str, **how) -> str:
     return caught.value.check
 
 
+@pytest.mark.attack("LOGO-05", "LOGO-12")
 @pytest.mark.parametrize("typ", ["logout+jwt", "LOGOUT+JWT", "application/logout+jwt", "JWT", "jwt", None])
-@rows("logo_05", "logo_12")
 def test_a_right_token_is_accepted_by_every_type_that_providers_send(typ):
     token = Signer().sign(claims(unknown={"a": 1}, events={EVENT: {"more": 1}, "urn:other": {}}), typ=typ)
     assert verify(token) == LogoutToken(ISSUER, "gateway", "alice", "s1", "one", EXPIRES)
 
 
+@pytest.mark.attack("LOGO-16")
 @pytest.mark.parametrize(
     ("changes", "tags"),
     [
@@ -72,10 +72,11 @@ def test_a_right_token_is_accepted_by_every_type_that_providers_send(typ):
         ({"sid": None}, subject_tags(RING, ISSUER, "alice")),
     ],
 )
-def test_logo_16_a_sid_names_one_session_and_a_sub_alone_all_of_a_user(changes, tags):
+def test_a_sid_names_one_session_and_a_sub_alone_all_of_a_user(changes, tags):
     assert tags_of(verify(Signer().sign(claims(**changes))), RING) == tags
 
 
+@pytest.mark.attack("LOGO-08", "LOGO-10", "LOGO-12", "LOGO-13")
 @pytest.mark.parametrize(
     ("row", "changes", "check"),
     [
@@ -128,6 +129,7 @@ def test_clocks_may_differ():
         assert verify(Signer().sign(claims(**changes))).sid == "s1"
 
 
+@pytest.mark.attack("LOGO-05", "LOGO-06", "LOGO-07", "LOGO-12")
 @pytest.mark.parametrize(
     ("row", "token", "check"),
     [
@@ -168,6 +170,7 @@ def ask(target: str = "/oauth2/backchannel-logout", *, method: str = "POST", aut
     return request(target, method=method, authority=authority, **said)
 
 
+@pytest.mark.attack("LOGO-05")
 @pytest.mark.parametrize(
     "asked",
     [
@@ -178,7 +181,7 @@ def ask(target: str = "/oauth2/backchannel-logout", *, method: str = "POST", aut
         ask("/oauth2/backchannel-logout?x=1"),
     ],
 )
-def test_logo_05_a_provider_s_request_is_answered_once_its_body_is_there(asked):
+def test_a_provider_s_request_is_answered_once_its_body_is_there(asked):
     assert is_back_channel(APP, asked) and back_channel(APP, asked) == ReadBody()
 
 
@@ -208,6 +211,7 @@ def test_where_a_provider_may_not_there_is_no_such_endpoint():
             decide(app, ask(), None, NOW)
 
 
+@pytest.mark.attack("LOGO-05")
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -224,7 +228,7 @@ def test_where_a_provider_may_not_there_is_no_such_endpoint():
         (b"logout_token=" + b"a" * MAX_BODY, BodyTooLarge),
     ],
 )
-def test_logo_05_the_form_has_one_token_and_what_else_is_in_it_counts_for_nothing(body, said):
+def test_the_form_has_one_token_and_what_else_is_in_it_counts_for_nothing(body, said):
     if isinstance(said, str):
         assert posted(body) == BackChannelLogout(said)
         return
@@ -261,7 +265,8 @@ def frame(method: str = "GET", cookie: str = "", **query):
     return request(f"/oauth2/frontchannel-logout?{urlencode(query, doseq=True)}", method=method, cookie=cookie, **FRAME)
 
 
-def test_logo_03_a_frame_names_the_session_which_need_not_be_this_browser_s():
+@pytest.mark.attack("LOGO-03")
+def test_a_frame_names_the_session_which_need_not_be_this_browser_s():
     cookie = f"{APP.cookies.session}=x"
     assert decide(APP, frame(iss=ISSUER, sid="s1"), None, NOW) == FrontChannelLogout("s1")
     assert decide(APP, frame(iss=ISSUER, sid="another", cookie=cookie), SESSION, NOW) == FrontChannelLogout("another")
@@ -269,6 +274,7 @@ def test_logo_03_a_frame_names_the_session_which_need_not_be_this_browser_s():
     assert step == FrontChannelLogout("s1", SESSION, (APP.cookies.expired(APP.cookies.session),))
 
 
+@pytest.mark.attack("LOGO-03")
 @pytest.mark.parametrize(
     ("asked", "error"),
     [
@@ -284,7 +290,6 @@ def test_logo_03_a_frame_names_the_session_which_need_not_be_this_browser_s():
         (request("/oauth2/frontchannel-logout?iss=%ff", **FRAME), InvalidLogout),
     ],
 )
-@rows("logo_03")
 def test_any_page_can_show_a_frame_so_without_the_session_s_name_nothing_happens(asked, error):
     with pytest.raises(error):
         decide(APP, asked, SESSION, NOW)

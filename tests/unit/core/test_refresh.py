@@ -5,7 +5,6 @@ from bisect import bisect_left
 from dataclasses import replace
 
 import pytest
-from harness.rows import rows
 from harness.tokens import ISSUER, NOW, Signer, application, id_token_claims, key_set, request
 
 from extproc.core.decide import decide
@@ -44,6 +43,7 @@ def of_life(seconds: int) -> Session:
     return replace(SESSION, access_expires=NOW + seconds)
 
 
+@pytest.mark.attack("REFR-13")
 @pytest.mark.parametrize(
     ("session", "earliest", "latest"),
     [
@@ -53,7 +53,7 @@ def of_life(seconds: int) -> Session:
         (of_life(0), 5, 5),  # not for every request
     ],
 )
-def test_refr_13_tokens_are_due_ahead_of_their_end_and_not_all_at_once(session, earliest, latest):
+def test_tokens_are_due_ahead_of_their_end_and_not_all_at_once(session, earliest, latest):
     due_at = set()
     for number in range(50):
         one = replace(session, id=SessionId.of(bytes([number * 5]) * 32))
@@ -112,7 +112,8 @@ def test_it_is_refused_while_none_can_be_had_and_signs_in_again_when_none_ever_w
             decide(app, SCRIPT, session, NOW + 300)
 
 
-def test_conf_24_the_grant_has_the_refresh_token_and_the_new_tokens_take_the_place_of_the_old():
+@pytest.mark.attack("CONF-24")
+def test_the_grant_has_the_refresh_token_and_the_new_tokens_take_the_place_of_the_old():
     assert dict(refresh_grant(APP.client, "rt").parameters) == {"grant_type": "refresh_token", "refresh_token": "rt"}
     new = renewed(APP, SESSION, answer(id_token=refreshed_token(email="new@example.com", sid="sid2")), key_set(), LATER)
     assert (new.access_token, new.refresh_token, new.access_issued, new.access_expires) == (
@@ -127,13 +128,15 @@ def test_conf_24_the_grant_has_the_refresh_token_and_the_new_tokens_take_the_pla
     )  # fmt: skip
 
 
-def test_refr_09_what_the_provider_leaves_out_stays_as_it_was():
+@pytest.mark.attack("REFR-09")
+def test_what_the_provider_leaves_out_stays_as_it_was():
     new = renewed(APP, SESSION, answer(refresh_token=None, id_token=None, expires_in=None), key_set(), LATER)
     assert new == replace(
         SESSION, access_token="at2", access_issued=LATER, access_expires=LATER + 300, touched=LATER, generation=1
     )
 
 
+@pytest.mark.attack("CONF-25")
 @pytest.mark.parametrize(
     ("changes", "check"),
     [
@@ -148,7 +151,6 @@ def test_refr_09_what_the_provider_leaves_out_stays_as_it_was():
         ({"at_hash": "another"}, "at_hash"),
     ],
 )
-@rows("conf_25")
 def test_the_id_token_of_a_refresh_is_checked_like_the_first(changes, check):
     said = {"auth_time": NOW, "nonce": id_token_claims()["nonce"]}
     assert renewed(APP, SESSION, answer(id_token=refreshed_token(**said)), key_set(), LATER).access_token == "at2"

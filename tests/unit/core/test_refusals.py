@@ -130,7 +130,8 @@ def test_a_callback_that_can_still_succeed_is_asked_for_again():
     assert retry_callback(told) is told
 
 
-def test_flow_15_a_registered_error_of_the_provider_is_said_by_its_name():
+@pytest.mark.attack("FLOW-15")
+def test_a_registered_error_of_the_provider_is_said_by_its_name():
     assert [ProviderRefused(error).reason for error in ("access_denied", "mine")] == [
         "provider_access_denied",
         "provider_error",
@@ -171,21 +172,24 @@ def test_signed_out_is_a_page_that_leads_to_the_application():
 # -- what only broken bytes reach ----------------------------------------------------------------------------------
 
 
-def test_idt_13_a_number_of_any_length_is_a_number_or_none():
+@pytest.mark.attack("IDT-13")
+def test_a_number_of_any_length_is_a_number_or_none():
     assert [number(value) for value in (10**400, float("inf"), float("nan"), True, "1", None)] == [None] * 6
     assert [number(value) for value in (1, 0, -1.5)] == [1, 0, -1.5]
 
 
+@pytest.mark.attack("KEYS-11")
 @pytest.mark.parametrize(
     ("body", "said"), [(b"[]", "no JSON object"), (b"{", "the key set"), (b'{"keys":{}}', "no list")]
 )
-def test_keys_11_what_is_no_key_set_is_refused(body, said):
+def test_what_is_no_key_set_is_refused(body, said):
     with pytest.raises(InvalidAnswer) as refused:
         KeySet.parse(body)
     assert said in refused.value.detail
 
 
-def test_conf_15_what_is_no_json_object_is_no_metadata():
+@pytest.mark.attack("CONF-15")
+def test_what_is_no_json_object_is_no_metadata():
     with pytest.raises(InvalidMetadata) as refused:
         ProviderMetadata.parse(b"<html>", ISSUER)
     assert "the discovery document is" in refused.value.detail

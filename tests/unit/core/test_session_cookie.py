@@ -5,7 +5,6 @@ import zlib
 from dataclasses import replace
 
 import pytest
-from harness.rows import rows
 from harness.tokens import ENTROPY_BYTES, NOW, RING, application, request, session
 
 from extproc.core.device import Device
@@ -59,9 +58,10 @@ def test_what_is_kept_comes_back_whole_in_as_few_cookies_as_it_takes(noise, coun
     assert all(len(cookie.value) == CHUNK - (number > 0) * 2 for number, cookie in enumerate(made[1:-1]))
 
 
+@pytest.mark.attack("COOK-03")
 @pytest.mark.parametrize("which", [0, 1, 2, 3])
 @pytest.mark.parametrize("at", [0, 1, 2, 3, 19, 20, 21, 40, 2000, -2, -1])
-def test_cook_03_and_06_any_change_opens_nothing(which, at):
+def test_and_06_any_change_opens_nothing(which, at):
     value = ONE[which].value
     at %= len(value)
     for other in {"A", "b", "2", ".", " ", "\xff"} - {value[at]}:
@@ -73,6 +73,7 @@ ONE, TWO = cookies(session(9000)), cookies(session(9000, subject="mallory"), ent
 LONG = cookies(session(13_000), entropy=b"l" * 44)
 
 
+@pytest.mark.attack("COOK-08", "COOK-12")
 @pytest.mark.parametrize(
     "jar",
     [
@@ -92,14 +93,14 @@ LONG = cookies(session(13_000), entropy=b"l" * 44)
     ids=["the data missing", "the session missing", "the first missing", "a piece of another", "another's first", "swapped",
          "a piece twice", "the first twice", "an empty piece", "one piece too few", "one piece too many", "two generations"],
 )  # fmt: skip
-@rows("cook_12")
-def test_cook_08_pieces_that_do_not_belong_together_open_nothing(jar):
+def test_pieces_that_do_not_belong_together_open_nothing(jar):
     assert len(ONE) == 4 and len(LONG) == 5
     assert read(header(*ONE)) is not None
     assert read(header(*jar)) is None
 
 
-def test_cook_08_what_is_left_over_from_a_longer_session_is_expired_and_not_looked_at():
+@pytest.mark.attack("COOK-08")
+def test_what_is_left_over_from_a_longer_session_is_expired_and_not_looked_at():
     had = header(*LONG)
     made = cookies(session(generation=1), had=had)
     assert [(cookie.name, cookie.max_age) for cookie in made] == [
@@ -178,21 +179,23 @@ def test_what_came_with_several_values_is_not_expired_and_the_one_that_is_good_c
 # -- what is no session
 
 
+@pytest.mark.attack("COOK-09")
 @pytest.mark.parametrize("count", ["-1", "0", "5", "99999", "1000000000", "x", "", "1_", "\u0661", "01"])
-def test_cook_09_a_count_that_is_none_opens_nothing(count):
+def test_a_count_that_is_none_opens_nothing(count):
     made = cookies(session())
     assert read(value_of(f"{count}{made[1].value[1:]}")) is None
 
 
-@rows("cook_22")
+@pytest.mark.attack("COOK-16", "COOK-22")
 @pytest.mark.parametrize(
     "value", [b"s" * 43, b"1.", b"1." + b"A" * 1_000_000, b"4." + b"A" * 20_000, b"1.%0d%0a", b"1.*"]
 )
-def test_cook_16_what_is_no_sealed_session_opens_nothing(value):
+def test_what_is_no_sealed_session_opens_nothing(value):
     assert read(value_of(value.decode())) is None and read(f"{SESSION}={value.decode()}") is None
 
 
-def test_cook_16_other_values_of_ours_are_no_session():
+@pytest.mark.attack("COOK-16")
+def test_other_values_of_ours_are_no_session():
     record = to_record(APP, session(), Device(), ENTROPY_BYTES * 2)
     used = used_cookie(APP, session(), NOW, ENTROPY_BYTES)
     for other in (
@@ -212,12 +215,15 @@ def test_another_application_or_another_ring_opens_nothing():
     assert read(made.replace("-app", "-two"), application(name="two")) is None
 
 
-def test_cook_19_a_new_key_before_the_old_one_signs_nobody_out():
+@pytest.mark.attack("COOK-19")
+def test_a_new_key_before_the_old_one_signs_nobody_out():
     rotated = KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys))
     assert read(header(*cookies(session())), application(ring=rotated)) == session()
 
 
-def test_cook_24_nothing_is_inflated_beyond_the_bound_nor_before_it_is_authenticated():
+@pytest.mark.attack("COOK-24")
+@pytest.mark.threat("bounds")
+def test_nothing_is_inflated_beyond_the_bound_nor_before_it_is_authenticated():
     label = _label(APP, session().id, "session data")
     sealed = RING.seal(bytes(8) + zlib.compress(b"A" * (MAX_SEALED + 1)), label, ENTROPY_BYTES)
     assert len(sealed) < CHUNK and read(value_of(f"1.{sealed}")) is None
@@ -231,7 +237,8 @@ def test_cook_24_nothing_is_inflated_beyond_the_bound_nor_before_it_is_authentic
         assert read(value_of(f"1.{RING.seal(bytes(8) + broken, label, ENTROPY_BYTES)}")) is None
 
 
-def test_cook_11_a_session_that_fits_into_no_cookies_is_a_visible_error_with_its_remedy():
+@pytest.mark.attack("COOK-11")
+def test_a_session_that_fits_into_no_cookies_is_a_visible_error_with_its_remedy():
     with pytest.raises(SessionTooLarge) as caught:
         cookies(session(16_000))
     assert (

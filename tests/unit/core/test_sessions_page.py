@@ -5,7 +5,6 @@ from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from harness.rows import rows
 from harness.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, client, request
 
 from extproc import pages
@@ -65,6 +64,7 @@ def test_it_is_for_those_who_are_signed_in_as_the_application_demands():
         decide(app, request(f"{HOME}?end=others&form={TOKEN}", **OURS), SESSION, NOW)
 
 
+@pytest.mark.attack("WEB-09")
 @pytest.mark.parametrize(
     ("sent", "session", "refusal"),
     [
@@ -76,7 +76,7 @@ def test_it_is_for_those_who_are_signed_in_as_the_application_demands():
         (request(HOME + "/", **OURS), SESSION, NoSuchEndpoint),
     ],
 )
-def test_web_09_everybody_else_is_refused(sent, session, refusal: type[Refusal]):
+def test_everybody_else_is_refused(sent, session, refusal: type[Refusal]):
     with pytest.raises(refusal):
         decide(APP, sent, session, NOW)
 
@@ -96,6 +96,7 @@ def test_a_query_of_any_kind_is_no_error(more):
     assert isinstance(decision, EndListedSessions) if more == "&%ff" else decision.reason == "own_sessions_stale"
 
 
+@pytest.mark.attack("WEB-11")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -107,11 +108,12 @@ def test_a_query_of_any_kind_is_no_error(more):
         {"sec_fetch_site": ""},
     ],
 )
-def test_web_11_another_site_ends_nothing_even_with_a_right_token(headers):
+def test_another_site_ends_nothing_even_with_a_right_token(headers):
     with pytest.raises(CrossSiteLogout):
         decide(APP, request(f"{HOME}?end=others&form={TOKEN}", method="POST", **headers), SESSION, NOW)
 
 
+@pytest.mark.attack("WEB-11")
 @pytest.mark.parametrize(
     "query",
     [
@@ -130,14 +132,15 @@ def test_web_11_another_site_ends_nothing_even_with_a_right_token(headers):
         f"end=others&form={form_token(APP, SESSION, NOW - FORM_LIFE, ENTROPY_BYTES)}",
     ],
 )
-def test_web_11_what_is_not_of_a_page_of_ours_ends_nothing_and_is_shown_the_page_anew(query):
+def test_what_is_not_of_a_page_of_ours_ends_nothing_and_is_shown_the_page_anew(query):
     decision = decide(APP, request(f"{HOME}?{query}", **OURS), SESSION, NOW)
     assert isinstance(decision, Respond)
     assert (decision.status, decision.location) == (303, "https://app.example/oauth2/sessions?stale")
     assert not decision.cookies
 
 
-def test_cook_19_a_page_from_before_the_key_ring_turned_still_counts():
+@pytest.mark.attack("COOK-19")
+def test_a_page_from_before_the_key_ring_turned_still_counts():
     turned = application(ring=KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys)))
     assert isinstance(
         decide(turned, request(f"{HOME}?end=others&form={TOKEN}", **OURS), SESSION, NOW), EndListedSessions
@@ -274,8 +277,8 @@ def test_where_nobody_can_list_sessions_the_page_says_so_and_offers_what_there_i
     assert not page_of_one(APP, SESSION, device, None, NOW, stale=False).posts
 
 
-@rows("web_04")
-def test_web_01_whatever_is_shown_is_escaped_and_the_page_runs_nothing():
+@pytest.mark.attack("WEB-01", "WEB-04")
+def test_whatever_is_shown_is_escaped_and_the_page_runs_nothing():
     evil = replace(TWO, device=Device('"><script>alert(1)</script>', "<b>"), applications=("<i>",), handle='"x')
     sent = pages.html(shown(ONE, evil), "own_sessions", "", error=False).decode()
     assert (

@@ -6,7 +6,6 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from harness.rows import rows
 from harness.tokens import ISSUER, METADATA, NOW, Signer, application, id_token_claims, key_set, pending, request
 
 from extproc.core.decide import decide
@@ -68,6 +67,7 @@ def test_the_authorization_request_says_what_the_application_demands():
     assert plain.items() <= said.items()
 
 
+@pytest.mark.attack("IDT-27")
 @pytest.mark.parametrize(
     ("demand", "claims", "error"),
     [
@@ -93,7 +93,7 @@ def test_the_authorization_request_says_what_the_application_demands():
         (DEMAND, {"auth_time": NOW}, "acr_not_satisfied"),
     ],
 )
-def test_idt_27_a_login_that_comes_back_with_less_than_was_asked_makes_no_session(demand, claims, error):
+def test_a_login_that_comes_back_with_less_than_was_asked_makes_no_session(demand, claims, error):
     if error is None:
         assert signed_in(demand, **claims).subject == "alice"
         return
@@ -121,8 +121,8 @@ LESS = [
 ]
 
 
+@pytest.mark.attack("IDT-27")
 @pytest.mark.parametrize("session", LESS)
-@rows("idt_27")
 def test_a_navigation_with_less_than_is_demanded_goes_back_to_the_provider_and_keeps_its_session(session):
     # nothing is expired: the new session replaces this one, and a login that is given up leaves it as it is
     assert decide(APP, request(cookie=COOKIES), session, NOW) == StartLogin("/wanted?a=1", ())
@@ -172,11 +172,11 @@ def test_tokens_are_not_renewed_for_a_session_that_is_not_enough():
     assert decide(renews, request(), replace(WEAK, access_expires=NOW), NOW) == StartLogin("/wanted?a=1", ())
 
 
+@pytest.mark.attack("IDT-27")
 @pytest.mark.parametrize(
     ("since", "life"),
     [(0, 60), (540, 60), (570, 30), (597, 3), (598, None), (600, None), (600 + SKEW, None)],
 )
-@rows("idt_27")
 def test_no_assertion_outlives_max_age(since, life):
     decision = decide(APP, request(), replace(SESSION, auth_time=NOW - since), NOW)
     assert isinstance(decision, Continue)

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from harness.rows import rows
 from harness.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, SECRET, application, client, pending, request
 
 from extproc.core.assertion import MARK_AT, AssertionProfile, jwks, max_age, mint
@@ -21,6 +20,7 @@ from extproc.core.sealing import KeyRing, Label, expand
 from extproc.core.session import MARK, SessionId
 
 
+@pytest.mark.attack("HDR-09", "HDR-10", "HDR-11")
 @pytest.mark.parametrize(
     ("claim", "value"),
     [
@@ -48,8 +48,7 @@ from extproc.core.session import MARK, SessionId
         ("\ud800", "%ED%A0%80"),
     ],
 )
-@rows("hdr_10", "hdr_11")
-def test_hdr_09_the_encoding_of_claims(claim, value):
+def test_the_encoding_of_claims(claim, value):
     assert header_value(claim) == value
 
 
@@ -72,13 +71,15 @@ def test_json_is_read_strictly(text):
 # -- cookies -------------------------------------------------------------------------------------------------------
 
 
-def test_cook_01_the_attributes_of_a_cookie():
+@pytest.mark.attack("COOK-01")
+def test_the_attributes_of_a_cookie():
     assert (
         Cookie("__Host-x", "v", True, 60).header() == "__Host-x=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure"
     )
     assert Cookie("x", "v", False).header() == "x=v; Path=/; HttpOnly; SameSite=Lax"
 
 
+@pytest.mark.attack("COOK-12", "COOK-14")
 @pytest.mark.parametrize(
     ("header", "value"),
     [
@@ -105,8 +106,7 @@ def test_cook_01_the_attributes_of_a_cookie():
         ("", None),
     ],
 )
-@rows("cook_14")
-def test_cook_12_a_cookie_that_stands_twice_is_none(header, value):
+def test_a_cookie_that_stands_twice_is_none(header, value):
     assert request(cookie=header).cookie("s") == value
 
 
@@ -116,13 +116,15 @@ def test_several_cookie_headers_are_one():
     assert asked.cookies == (("a", "1"), ("s", "x"))
 
 
-def test_cook_15_of_very_many_cookies_the_last_count():
+@pytest.mark.attack("COOK-15")
+def test_of_very_many_cookies_the_last_count():
     many = "; ".join(f"c{number}=x" for number in range(1000))
     assert request(cookie=many).cookies == tuple((f"c{number}", "x") for number in range(1000 - 256, 1000))
     assert request(cookie=f"a={'x' * 4097}; b={'y' * 4096}").cookies == (("b", "y" * 4096),)
 
 
-def test_cook_12_several_values_of_a_name_are_all_there():
+@pytest.mark.attack("COOK-12")
+def test_several_values_of_a_name_are_all_there():
     asked = request(cookie="s=x; s=y; s=x; t=1")
     assert asked.cookie_values("s") == ("x", "y") and asked.cookie("s") is None
     assert asked.cookie_values("t") == ("1",) and asked.cookie_values("u") == ()
@@ -131,7 +133,8 @@ def test_cook_12_several_values_of_a_name_are_all_there():
 # -- sealing -------------------------------------------------------------------------------------------------------
 
 
-def test_cook_19_the_first_key_seals_and_all_open():
+@pytest.mark.attack("COOK-19")
+def test_the_first_key_seals_and_all_open():
     old, new = KeyRing.of([SECRET]), KeyRing.of([b"n" * 32, SECRET])
     label = Label("login", "app", "name")
     sealed = old.seal(b"x", label, ENTROPY_BYTES)
@@ -140,13 +143,15 @@ def test_cook_19_the_first_key_seals_and_all_open():
     assert KeyRing.of([b"n" * 32]).open(sealed, label) is None
 
 
-@rows("cook_06")
+@pytest.mark.attack("COOK-06")
 @pytest.mark.parametrize("length", [1, 4, 32, 33, 80, 8160])
 def test_expansion_is_that_of_rfc_5869(length):
     assert expand(SECRET, b"a purpose", length) == HKDFExpand(hashes.SHA256(), length, b"a purpose").derive(SECRET)
 
 
-def test_cook_03_every_byte_and_every_part_of_the_label_is_authenticated():
+@pytest.mark.attack("COOK-03")
+@pytest.mark.threat("stolen-store")
+def test_every_byte_and_every_part_of_the_label_is_authenticated():
     label = Label("login", "app", "name")
     sealed = RING.seal(b"token", label, ENTROPY_BYTES)
     raw = b64decode(sealed)
@@ -228,27 +233,29 @@ def parse(issuer: str = ISSUER, backchannel: str | None = None, **changes) -> Pr
     return ProviderMetadata.parse(json.dumps(document).encode(), issuer, backchannel)
 
 
-def test_conf_15_the_endpoints_come_from_the_document():
+@pytest.mark.attack("CONF-15")
+def test_the_endpoints_come_from_the_document():
     assert parse() == METADATA
     assert parse(authorization_response_iss_parameter_supported=True).iss_parameter_supported
 
 
+@pytest.mark.attack("CONF-17", "KEYS-01")
 @pytest.mark.parametrize(
     "issuer", [ISSUER + "/", ISSUER.upper(), "http://idp.example", "https://idp.example.evil", "", None, [ISSUER]]
 )
-@rows("keys_01")
-def test_conf_17_another_issuer_is_refused(issuer):
+def test_another_issuer_is_refused(issuer):
     with pytest.raises(InvalidMetadata):
         ProviderMetadata.parse(json.dumps(DOCUMENT | {"issuer": issuer}).encode(), ISSUER)
 
 
+@pytest.mark.attack("KEYS-03")
 @pytest.mark.parametrize(
     "name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"]
 )
 @pytest.mark.parametrize(
     "url", ["http://idp.example/x", "file:///etc/passwd", "ftp://idp.example/", "data:,x", "gopher://x/", "https://ok@evil.example/", "https://", "//idp.example/x", "https://idp.example/a b", "https://idp.example/\n", 5, "https://idp.example:x/", "https://idp.example/#f", "https:\\\\evil"]
 )  # fmt: skip
-def test_keys_03_an_endpoint_that_is_not_safe_is_refused(name, url):
+def test_an_endpoint_that_is_not_safe_is_refused(name, url):
     with pytest.raises(InvalidMetadata):
         parse(**{name: url})
 
@@ -259,10 +266,11 @@ def test_a_document_without_an_endpoint_that_is_needed_is_refused(name):
         parse(**{name: None})
 
 
+@pytest.mark.attack("FLOW-03")
 @pytest.mark.parametrize(
     ("methods", "right"), [(["S256"], True), (["plain", "S256"], True), (["plain"], False), ([], False), (None, True)]
 )
-def test_flow_03_a_provider_without_s256_is_refused(methods, right):
+def test_a_provider_without_s256_is_refused(methods, right):
     if right:
         assert parse(code_challenge_methods_supported=methods)
     else:
@@ -299,7 +307,8 @@ def test_split_horizon_the_endpoints_that_we_call_are_rewritten():
 # -- the token endpoint --------------------------------------------------------------------------------------------
 
 
-def test_flow_26_credentials_are_form_encoded_before_basic():
+@pytest.mark.attack("FLOW-26")
+def test_credentials_are_form_encoded_before_basic():
     import base64
 
     asked = code_grant(client(client_id="a:b", client_secret="p%+& ü"), "c", pending())
@@ -322,10 +331,12 @@ def test_client_secret_post_and_public_clients():
 RIGHT = {"access_token": "at", "id_token": "idt", "token_type": "bearer"}
 
 
-def test_fapi_09_a_token_response_without_expires_in_has_a_default():
+@pytest.mark.attack("FAPI-09")
+def test_a_token_response_without_expires_in_has_a_default():
     assert TokenResponse.parse(json.dumps(RIGHT).encode()).expires_in == 300
 
 
+@pytest.mark.attack("IDT-28", "REL-10")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -334,15 +345,15 @@ def test_fapi_09_a_token_response_without_expires_in_has_a_default():
         {"expires_in": "soon"}, {"expires_in": -1}, {"expires_in": True}, {"expires_in": [1]},
     ],
 )  # fmt: skip
-@rows("idt_28")
-def test_rel_10_a_malformed_token_response_is_refused(changes):
+def test_a_malformed_token_response_is_refused(changes):
     answer = {name: value for name, value in (RIGHT | changes).items() if value is not None}
     with pytest.raises(InvalidTokenResponse):
         TokenResponse.parse(json.dumps(answer).encode())
 
 
+@pytest.mark.attack("REL-07")
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"\xff"])
-def test_rel_07_a_token_response_that_is_no_object_is_refused(body):
+def test_a_token_response_that_is_no_object_is_refused(body):
     with pytest.raises(InvalidTokenResponse):
         TokenResponse.parse(body)
 

@@ -236,6 +236,7 @@ def test_what_is_a_navigation(headers, navigates):
             decide(application(), request(**headers), None, NOW)
 
 
+@pytest.mark.attack("REDI-01")
 @pytest.mark.parametrize(
     ("query", "target"),
     [
@@ -263,11 +264,12 @@ def test_what_is_a_navigation(headers, navigates):
         ("return_to=/oauth/x", "/oauth/x"),
     ],
 )
-def test_redi_01_where_a_login_that_was_asked_for_ends(query, target):
+def test_where_a_login_that_was_asked_for_ends(query, target):
     app = application(other_endpoints=("/wiki/oauth2/", "/oauth2/"))
     assert decide(app, request("/oauth2/login?" + query), None, NOW).return_to == target
 
 
+@pytest.mark.attack("REDI-08")
 @pytest.mark.parametrize(
     ("target", "same"),
     [
@@ -291,7 +293,7 @@ def test_redi_01_where_a_login_that_was_asked_for_ends(query, target):
         ("/a#b", False),
     ],
 )
-def test_redi_08_a_path_that_could_mean_another_is_no_return_target(target, same):
+def test_a_path_that_could_mean_another_is_no_return_target(target, same):
     assert (same_origin_target(target) is not None) is same
 
 

@@ -79,7 +79,8 @@ def test_a_continue_has_as_many_cookies_as_the_route_has_places_for():
         codec.write(Continue("session", (), (), (*cookies, cookies[0])), TRACE, "inline")
 
 
-def test_extp_13_every_set_cookie_is_appended():
+@pytest.mark.attack("EXTP-13")
+def test_every_set_cookie_is_appended():
     cookies = tuple(Cookie(f"c{n}", "v", True) for n in range(8))
     read = theirs_of(
         Respond(303, "login_started", location="https://idp.example/auth", cookies=cookies)
@@ -96,7 +97,9 @@ def test_the_override_is_what_envoy_reads():
     assert read.override_message_timeout.total_seconds() == 15.5 and read.request_headers is None
 
 
-def test_web_03_every_answer_of_ours_is_no_store_and_carries_the_trace():
+@pytest.mark.attack("WEB-03")
+@pytest.mark.threat("own-words")
+def test_every_answer_of_ours_is_no_store_and_carries_the_trace():
     page = Page("Title", 'A <b> "text"', "https://app.example/?a=1&b='", "Go")
     for answer in (
         Respond(400, "x", page=page),
@@ -116,7 +119,8 @@ def test_web_03_every_answer_of_ours_is_no_store_and_carries_the_trace():
             assert "<b>" not in read.body.decode() and TRACE in read.body.decode() and "content-security-policy" in sent
 
 
-def test_web_11_a_page_with_a_form_says_its_own_origin_to_itself_and_no_other_page_says_anything():
+@pytest.mark.attack("WEB-11")
+def test_a_page_with_a_form_says_its_own_origin_to_itself_and_no_other_page_says_anything():
     """Under no-referrer its POST would come with `Origin: null`, as anybody's may."""
     plain = Page("Title", "text", "https://app.example/", "Go")
     card = Card("Firefox", (), "/oauth2/logout", "Sign out")
@@ -133,8 +137,9 @@ def test_web_11_a_page_with_a_form_says_its_own_origin_to_itself_and_no_other_pa
         assert policy == "no-referrer" or "<form" in read.body.decode()
 
 
+@pytest.mark.attack("EXTP-15")
 @pytest.mark.parametrize("value", ["a\r\nb", "a\nb", "a\x00", "é", "\x7f"])
-def test_extp_15_a_value_that_no_header_may_hold_is_never_written(value):
+def test_a_value_that_no_header_may_hold_is_never_written(value):
     with pytest.raises(ValueError, match="no header may"):
         codec.write(Continue("x", (("x-auth-sub", value),)), TRACE, "inline")
 

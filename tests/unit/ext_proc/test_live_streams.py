@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import grpc
 import pytest
 from harness.bridges import BRIDGES
-from harness.rows import rows
 from harness.tokens import ISSUER, METADATA, NOW, application
 
 from extproc._wire import ext_proc_pb2 as wire
@@ -195,7 +194,7 @@ def test_a_store_that_cannot_answer_ends_nothing(serving):
     serving(test)
 
 
-@rows("rel_43")
+@pytest.mark.attack("REL-43")
 def test_a_session_that_cannot_be_read_keeps_no_other_s_stream_open(serving):
     async def test(here):
         garbled = [(await here.opens("al"))[0] for _ in range(2)]

@@ -147,7 +147,8 @@ async def aborted(call, *messages, **how):
     return caught.value
 
 
-def test_extp_12_a_navigation_gets_one_redirect(serving):
+@pytest.mark.attack("EXTP-12")
+def test_a_navigation_gets_one_redirect(serving):
     async def test(call):
         (answer,) = await call(headers(**BROWSER))
         sent = {
@@ -256,6 +257,8 @@ def test_each_stream_is_counted_by_how_it_ended(serving, provider, happens, outc
     assert outcomes() == {outcome: 1}
 
 
+@pytest.mark.attack("EXTP-07")
+@pytest.mark.threat("undecided")
 @pytest.mark.parametrize(
     "message",
     [
@@ -267,7 +270,7 @@ def test_each_stream_is_counted_by_how_it_ended(serving, provider, happens, outc
         b"\x12\x7f",
     ],
 )
-def test_extp_07_what_was_not_asked_for_is_aborted_and_others_are_served(serving, message):
+def test_what_was_not_asked_for_is_aborted_and_others_are_served(serving, message):
     async def test(call):
         await aborted(call, message)
         assert len(await call(headers())) == 1
@@ -275,7 +278,8 @@ def test_extp_07_what_was_not_asked_for_is_aborted_and_others_are_served(serving
     serving(test)
 
 
-def test_extp_16_observability_mode_is_refused(serving):
+@pytest.mark.attack("EXTP-16")
+def test_observability_mode_is_refused(serving):
     message = headers(**BROWSER)
     message.observability_mode = True
 
@@ -306,7 +310,8 @@ def test_a_public_path_is_a_written_decision(serving):
     serving(test)
 
 
-def test_hdr_06_any_bytes_in_headers_are_read(serving):
+@pytest.mark.attack("HDR-06")
+def test_any_bytes_in_headers_are_read(serving):
     async def test(call):
         (answer,) = await call(
             headers(
@@ -321,7 +326,8 @@ def test_hdr_06_any_bytes_in_headers_are_read(serving):
     serving(test)
 
 
-def test_redi_10_grpc_is_told_in_its_own_words(serving):
+@pytest.mark.attack("REDI-10")
+def test_grpc_is_told_in_its_own_words(serving):
     async def test(call):
         (answer,) = await call(headers(method="POST", content_type="application/grpc+proto"))
         assert (answer.immediate_response.status.code, answer.immediate_response.grpc_status.status) == (
@@ -366,7 +372,9 @@ def test_a_busy_store_is_asked_again_in_the_held_lane(serving):
     serving(test, store=FakeStore(busy=True))
 
 
-def test_rel_15_a_store_that_cannot_answer_is_never_no_session(serving):
+@pytest.mark.attack("REL-15")
+@pytest.mark.threat("errors-close")
+def test_a_store_that_cannot_answer_is_never_no_session(serving):
     async def test(call):
         answer = (await call(headers(**BROWSER, **COOKIE)))[-1].immediate_response
         assert (answer.status.code, answer.details) == (503, "store_unavailable")
@@ -375,7 +383,8 @@ def test_rel_15_a_store_that_cannot_answer_is_never_no_session(serving):
     serving(test, store=FakeStore(busy=True, error=StoreUnavailable("broken")))
 
 
-def test_rel_16_a_public_path_goes_on_without_the_store_and_without_identity(serving):
+@pytest.mark.attack("REL-16")
+def test_a_public_path_goes_on_without_the_store_and_without_identity(serving):
     async def test(call):
         public = ((APPLICATION, "app"), (PUBLIC, "1"))
         answer = (await call(headers(**BROWSER, **COOKIE), metadata=public))[-1]
@@ -401,7 +410,9 @@ def test_a_bug_is_a_500_with_a_trace_id_and_its_text_stays_in_the_log(serving, b
     assert (line.reason, line.levelname, line.detail) == ("internal_error", "ERROR", "LookupError")
 
 
-def test_rel_35_more_streams_than_may_be_in_hand_are_503_at_once(serving):
+@pytest.mark.attack("REL-35")
+@pytest.mark.threat("errors-close")
+def test_more_streams_than_may_be_in_hand_are_503_at_once(serving):
     asked, gate = [], []
 
     class Slow(FakeProvider):
@@ -560,6 +571,7 @@ def body(content: bytes = b"logout_token=x", **said):
     return wire.ProcessingRequest(request_body=wire.HttpBody(body=content, end_of_stream=True, **said))
 
 
+@pytest.mark.attack("LOGO-05")
 @pytest.mark.parametrize(
     ("content", "status", "reason"),
     [
@@ -569,7 +581,7 @@ def body(content: bytes = b"logout_token=x", **said):
         (b"logout_token=" + b"x" * 2_000_000, 413, "body_too_large"),
     ],
 )
-def test_logo_05_the_body_is_a_phase_of_its_own_with_one_answer(serving, content, status, reason):
+def test_the_body_is_a_phase_of_its_own_with_one_answer(serving, content, status, reason):
     async def test(call):
         asked, *more = await call(logout_request(), body(content), half_close=False)
         # nothing is decided yet: without a word of ours the gate would let nothing through
@@ -595,6 +607,7 @@ def test_a_request_without_a_body_is_answered_at_once(serving):
     serving(test)
 
 
+@pytest.mark.attack("EXTP-07")
 @pytest.mark.parametrize(
     "instead",
     [
@@ -606,7 +619,7 @@ def test_a_request_without_a_body_is_answered_at_once(serving):
         [b"\xff\xff\xff"],
     ],
 )
-def test_extp_07_what_comes_in_place_of_the_body_aborts_the_stream(serving, instead):
+def test_what_comes_in_place_of_the_body_aborts_the_stream(serving, instead):
     async def test(call):
         await aborted(call, logout_request(), *instead)
         assert len(await call(headers())) == 1

@@ -122,8 +122,9 @@ async def test_a_browser_whose_session_here_is_over_still_signs_out_of_the_other
         assert answer.location == "https://app.example/one/oauth2/signed-out"
 
 
+@pytest.mark.attack("LOGO-21")
 @pytest.mark.parametrize("away", [True, False])
-async def test_logo_21_a_provider_that_is_away_or_hangs_stops_no_logout(tmp_path, autojump_clock, away):
+async def test_a_provider_that_is_away_or_hangs_stops_no_logout(tmp_path, autojump_clock, away):
     async with House(tmp_path, FakeProvider(away=away, hangs=not away)) as house:
         autojump_clock.autojump_threshold = float("inf")  # while a thread works for the store
         started = trio.current_time()
@@ -147,8 +148,9 @@ async def test_without_a_refresh_token_the_access_token_is_given_back(tmp_path):
         assert house.main.revoked == [{"token": "at", "token_type_hint": "access_token"}]
 
 
+@pytest.mark.attack("LOGO-22")
 @pytest.mark.parametrize(("newer", "ends"), [(key_set(public("RS256", "2")), True), (key_set(public("RS256")), False)])
-async def test_logo_22_a_key_that_is_not_known_is_looked_for_once(tmp_path, newer, ends):
+async def test_a_key_that_is_not_known_is_looked_for_once(tmp_path, newer, ends):
     token = Signer(name="2").sign(
         {"iss": ISSUER, "aud": "gateway", "iat": NOW, "exp": NOW + 60, "jti": "1", "events": {EVENT: {}}, "sid": "s1"}
     )

@@ -107,8 +107,9 @@ class Away(SQLiteStore):
         raise StoreUnavailable("away")
 
 
+@pytest.mark.attack("REL-15")
 @pytest.mark.parametrize("step", [ListSessions(MINE), EndListedSessions(MINE, OTHERS, ())])
-async def test_rel_15_a_store_that_cannot_answer_is_no_empty_list(tmp_path, step):
+async def test_a_store_that_cannot_answer_is_no_empty_list(tmp_path, step):
     store = Away(tmp_path / "sessions.sqlite3")
     with pytest.raises(StoreUnavailable):
         await SelfService(StoredSessions(store), lambda: NOW, 0).perform(APPS["app"], request(), step)

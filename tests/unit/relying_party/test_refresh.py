@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import trio
-from harness.rows import rows
 from harness.tokens import ISSUER, METADATA, NOW, Signer, application, id_token_claims, key_set, request
 
 from extproc.core.application import Application
@@ -157,11 +156,9 @@ def subject(answer) -> str | None:
     return dict(answer.set_headers).get("x-auth-sub") if isinstance(answer, Continue) else None
 
 
-@rows("refr_02")
+@pytest.mark.attack("REFR-01", "REFR-02")
 @pytest.mark.parametrize("processes", [1, 2, 3])
-async def test_refr_01_fifty_requests_with_expired_tokens_make_one_grant_and_are_all_served(
-    gateway, provider, processes
-):
+async def test_fifty_requests_with_expired_tokens_make_one_grant_and_are_all_served(gateway, provider, processes):
     parties = [gateway.process() for _ in range(processes)]
     cookie = await gateway.signs_in()
     provider.go = trio.Event()
@@ -189,8 +186,8 @@ async def test_refr_01_fifty_requests_with_expired_tokens_make_one_grant_and_are
     )
 
 
-@rows("fapi_10")
-async def test_conf_24_each_rotation_is_stored_and_the_newest_tokens_are_used(gateway, provider):
+@pytest.mark.attack("CONF-24", "FAPI-10")
+async def test_each_rotation_is_stored_and_the_newest_tokens_are_used(gateway, provider):
     gateway.app = FORWARDS
     party = gateway.process()
     cookie = await gateway.signs_in()
@@ -212,7 +209,8 @@ async def test_the_device_and_the_tags_of_a_session_stay(gateway, provider):
     assert (entry.device, entry.sid, len(record.tags)) == (DEVICE, "at the provider", 2)
 
 
-async def test_refr_12_a_client_that_leaves_in_mid_refresh_loses_no_token(gateway, provider):
+@pytest.mark.attack("REFR-12")
+async def test_a_client_that_leaves_in_mid_refresh_loses_no_token(gateway, provider):
     party = gateway.process()
     cookie = await gateway.signs_in()
     provider.go = trio.Event()
@@ -247,7 +245,8 @@ async def test_waiters_are_served_when_the_client_that_came_first_leaves(gateway
     assert len(answers) == 1 and subject(answers[0]) == "alice" and provider.grants == ["rt1"]
 
 
-async def test_refr_06_a_refused_refresh_token_ends_the_session_once_and_for_all(gateway, provider):
+@pytest.mark.attack("REFR-06")
+async def test_a_refused_refresh_token_ends_the_session_once_and_for_all(gateway, provider):
     party = gateway.process()
     cookie = await gateway.signs_in()
     provider.fault = CodeRefused("invalid_grant")
@@ -274,10 +273,9 @@ async def test_a_navigation_whose_session_ended_so_goes_to_the_login(gateway, pr
     assert (await gateway.ask(party, cookie, sec_fetch_mode="navigate", sec_fetch_dest="document")).status == 303
 
 
+@pytest.mark.attack("REFR-07")
 @pytest.mark.parametrize("fault", [ProviderFailed, ProviderTimeout, ProviderUnreachable, ClientRefused])
-async def test_refr_07_while_the_provider_is_away_people_stay_signed_in_and_it_is_asked_ever_less(
-    gateway, provider, fault
-):
+async def test_while_the_provider_is_away_people_stay_signed_in_and_it_is_asked_ever_less(gateway, provider, fault):
     party = gateway.process()
     cookie = await gateway.signs_in()
     provider.fault = fault()
@@ -310,8 +308,8 @@ async def test_an_application_that_needs_the_token_gets_503_meanwhile_and_the_se
     assert dict((await gateway.ask(party, cookie)).set_headers)["authorization"] == "Bearer art2"
 
 
+@pytest.mark.attack("CONF-25")
 @pytest.mark.parametrize("claims", [{"sub": "mallory"}, {"iss": "https://evil.example"}, {"aud": "another"}])
-@rows("conf_25")
 async def test_another_subject_is_never_taken_over(gateway, provider, claims):
     party = gateway.process()
     cookie = await gateway.signs_in()
@@ -422,7 +420,8 @@ async def test_a_rotated_token_that_could_not_be_written_is_written_at_the_next_
 BUGS = (RuntimeError("x"), KeyError("x"), UnicodeError("x"), MemoryError("x"), ExceptionGroup("x", [ValueError("x")]))
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
+@pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
 async def test_a_bug_in_a_refresh_signs_nobody_out_and_leaves_no_flight_behind(gateway, provider, bug):
     party = gateway.process()
@@ -446,7 +445,7 @@ async def test_a_bug_in_a_refresh_signs_nobody_out_and_leaves_no_flight_behind(g
     assert (await gateway.session(cookie)).refresh_token == "rt2", "the lock was given back, and it was tried again"
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
 async def test_a_bug_in_reading_what_a_refresh_brought_keeps_the_new_refresh_token(gateway, provider, bug, monkeypatch):
     party = gateway.process()
@@ -464,7 +463,7 @@ async def test_a_bug_in_reading_what_a_refresh_brought_keeps_the_new_refresh_tok
     assert provider.grants == ["rt1", "rt2"]
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
 async def test_a_bug_in_writing_what_a_refresh_brought_loses_no_token(gateway, provider, monkeypatch):
     party = gateway.process()
     cookie = await gateway.signs_in()
@@ -483,10 +482,9 @@ async def test_a_bug_in_writing_what_a_refresh_brought_loses_no_token(gateway, p
 # -- in cookies -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.attack("REFR-05")
 @pytest.mark.parametrize("processes", [0, 1, 2])
-async def test_refr_05_in_cookies_requests_that_still_have_the_old_ones_are_served_with_the_new(
-    provider, opener, processes
-):
+async def test_in_cookies_requests_that_still_have_the_old_ones_are_served_with_the_new(provider, opener, processes):
     """0: one, whose tombstones are in its memory."""
     gateway = Gateway(opener, provider)
     stores = [opener() for _ in range(processes)]
@@ -515,8 +513,9 @@ def after(cookie: str, answer) -> str:
     return "; ".join((cookie, *(f"{c.name}={c.value}" for c in answer.set_cookies if "data" in c.name and c.value)))
 
 
+@pytest.mark.attack("REFR-05")
 @pytest.mark.parametrize("shared", [True, False])
-async def test_refr_05_in_cookies_an_older_generation_neither_renews_nor_ends_anything(provider, opener, shared):
+async def test_in_cookies_an_older_generation_neither_renews_nor_ends_anything(provider, opener, shared):
     """Finding 31: a copy, a restored profile, an answer that never came. Its refresh token is used up: to careful providers a theft."""
     gateway = Gateway(opener, provider)
     store = opener()
@@ -550,9 +549,8 @@ class Between(SharedRotationGrace):
         return found
 
 
-async def test_refr_05_in_cookies_a_refresh_elsewhere_that_ends_between_two_questions_signs_nobody_out(
-    provider, opener
-):
+@pytest.mark.attack("REFR-05")
+async def test_in_cookies_a_refresh_elsewhere_that_ends_between_two_questions_signs_nobody_out(provider, opener):
     gateway, ended = Gateway(opener, provider), trio.Event()
     stores = [opener(), opener()]
 
@@ -578,7 +576,8 @@ async def test_refr_05_in_cookies_a_refresh_elsewhere_that_ends_between_two_ques
     await gateway.aclose()
 
 
-async def test_refr_05_in_cookies_a_clock_that_is_set_back_signs_nobody_out(provider, opener):
+@pytest.mark.attack("REFR-05")
+async def test_in_cookies_a_clock_that_is_set_back_signs_nobody_out(provider, opener):
     """The newer generation came at an earlier time."""
     gateway = Gateway(opener, provider)
     store = opener()

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 import trio.testing
-from harness.rows import rows
 
 from extproc.addresses import Address
 from extproc.runtime.control import (
@@ -361,7 +360,7 @@ async def test_a_roll_that_finds_a_worker_dead_still_waits_until_envoy_has_found
 BUGS = (RuntimeError("x"), KeyError("x"), AttributeError("x"), ExceptionGroup("x", [UnicodeError("x")]))
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
 async def test_whatever_a_worker_says_is_its_own_end_and_no_other_s(house, autojump_clock, bug):
     async with house.workers(OLD) as workers:
@@ -380,7 +379,7 @@ async def test_whatever_a_worker_says_is_its_own_end_and_no_other_s(house, autoj
         assert house.alive == [2, 3]
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
 async def test_spans_that_cannot_be_kept_end_nothing_but_their_worker(house, autojump_clock, bug):
     def refuses(_):
@@ -394,7 +393,7 @@ async def test_spans_that_cannot_be_kept_end_nothing_but_their_worker(house, aut
         assert len(house.alive) == 2 and 1 in house.alive
 
 
-@rows("rel_42")
+@pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
 async def test_a_worker_that_cannot_be_started_for_any_reason_is_tried_again(house, autojump_clock, bug):
     async with house.workers(OLD) as workers:

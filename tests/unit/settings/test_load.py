@@ -80,6 +80,7 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
     assert "s" * 40 not in repr(settings) and "client'" not in repr(settings.providers["main"].client_secret)
 
 
+@pytest.mark.attack("HDR-16")
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -325,7 +326,7 @@ def test_the_example_of_the_issue_is_read(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_hdr_16_what_is_wrong_is_said_in_one_line(tmp_path, change, said):
+def test_what_is_wrong_is_said_in_one_line(tmp_path, change, said):
     assert said in fault(tmp_path, merged(RIGHT, change))
 
 

@@ -7,7 +7,6 @@ import json
 import warnings
 
 import pytest
-from harness.rows import rows
 from harness.tokens import ISSUER, NOW, Signer, client, id_token_claims, key, key_set, pending, public
 from joserfc import jwk
 
@@ -36,12 +35,17 @@ def refused(token, **how) -> str:
     return caught.value.check
 
 
+@pytest.mark.attack("CONF-08")
 @pytest.mark.parametrize("alg", ALGS)
-def test_conf_08_a_right_token_is_accepted_in_every_algorithm(alg):
+def test_a_right_token_is_accepted_in_every_algorithm(alg):
     token = verify(Signer(alg).sign(id_token_claims(), typ="JWT"), alg=alg)
     assert (token.subject, token.claims["groups"]) == ("alice", ["admins", "dev"])
 
 
+@pytest.mark.attack(
+    "CONF-02", "CONF-03", "CONF-04", "CONF-05", "CONF-12", "CONF-23", "IDT-13", "IDT-14", "IDT-16", "IDT-18", "IDT-19"
+)
+@pytest.mark.threat("one-login")
 @pytest.mark.parametrize(
     ("row", "changes", "check"),
     [
@@ -94,6 +98,7 @@ def test_a_token_with_a_wrong_claim_is_refused(row, changes, check):
     assert refused(Signer().sign(id_token_claims(**changes))) == check
 
 
+@pytest.mark.attack("IDT-16")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -106,22 +111,25 @@ def test_a_token_with_a_wrong_claim_is_refused(row, changes, check):
         {"exp": NOW + 1.5},
     ],
 )
-def test_idt_16_the_edges_of_the_leeway_are_accepted(changes):
+def test_the_edges_of_the_leeway_are_accepted(changes):
     assert verify(Signer().sign(id_token_claims(**changes))).subject == "alice"
 
 
-def test_fapi_07_an_audience_list_of_us_alone_is_accepted():
+@pytest.mark.attack("FAPI-07")
+def test_an_audience_list_of_us_alone_is_accepted():
     assert verify(Signer().sign(id_token_claims(aud=["gateway"], azp="gateway"))).subject == "alice"
 
 
+@pytest.mark.attack("IDT-01", "IDT-09")
+@pytest.mark.threat("id-token")
 @pytest.mark.parametrize("alg", ["none", "None", "nOnE", "", None, "HS256", "RS512", "PS256", "ES256", 5, ["RS256"]])
-@rows("idt_09")
-def test_idt_01_another_algorithm_in_the_header_is_refused(alg):
+def test_another_algorithm_in_the_header_is_refused(alg):
     assert refused(Signer().sign(id_token_claims(), alg=alg)) == "algorithm"
 
 
+@pytest.mark.attack("CONF-29")
 @pytest.mark.parametrize("alg", ["ES256", "EdDSA"])
-def test_conf_29_a_broken_signature_is_refused_in_the_registered_algorithm(alg):
+def test_a_broken_signature_is_refused_in_the_registered_algorithm(alg):
     head, _, signature = Signer(alg).sign(id_token_claims()).split(".")
     assert (
         refused(f"{head}.{b64encode(json.dumps(id_token_claims(sub='bob')).encode())}.{signature}", alg=alg)
@@ -130,14 +138,16 @@ def test_conf_29_a_broken_signature_is_refused_in_the_registered_algorithm(alg):
     assert refused(Signer(alg).sign(id_token_claims(), alg="HS256"), alg=alg) == "algorithm"
 
 
+@pytest.mark.attack("CONF-09", "IDT-01")
 @pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "RS256", "kid": "RS256-1"}])
-@rows("idt_01")
-def test_conf_09_a_token_without_a_signature_is_refused(header):
+def test_a_token_without_a_signature_is_refused(header):
     head, body = b64encode(json.dumps(header).encode()), b64encode(json.dumps(id_token_claims()).encode())
     assert refused(f"{head}.{body}.") in ("algorithm", "signature")
 
 
-def test_idt_02_the_public_key_as_an_hmac_secret_is_refused():
+@pytest.mark.attack("IDT-02")
+@pytest.mark.threat("id-token")
+def test_the_public_key_as_an_hmac_secret_is_refused():
     head, body = b64encode(b'{"alg":"HS256","kid":"RS256-1"}'), b64encode(json.dumps(id_token_claims()).encode())
     for secret in (key("RS256").as_pem(private=False), json.dumps(public("RS256")).encode()):
         mac = hmac.digest(secret, f"{head}.{body}".encode(), hashlib.sha256)
@@ -146,7 +156,8 @@ def test_idt_02_the_public_key_as_an_hmac_secret_is_refused():
     assert not KeySet.parse(json.dumps({"keys": [{"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}]}).encode()).keys
 
 
-def test_conf_10_a_broken_signature_is_refused():
+@pytest.mark.attack("CONF-10")
+def test_a_broken_signature_is_refused():
     token = Signer().sign(id_token_claims())
     head, body, signature = token.split(".")
     flipped = bytearray(base64.urlsafe_b64decode(signature + "=="))
@@ -155,7 +166,9 @@ def test_conf_10_a_broken_signature_is_refused():
     assert refused(f"{head}.{b64encode(json.dumps(id_token_claims(sub='bob')).encode())}.{signature}") == "signature"
 
 
-def test_idt_05_a_key_in_the_token_itself_has_no_say():
+@pytest.mark.attack("IDT-05")
+@pytest.mark.threat("id-token")
+def test_a_key_in_the_token_itself_has_no_say():
     mine = key("RS256", "attacker").as_dict(private=False)
     assert refused(Signer("RS256", "attacker").sign(id_token_claims(), kid="RS256-1", jwk=mine)) == "signature"
     assert (
@@ -168,6 +181,7 @@ def test_idt_05_a_key_in_the_token_itself_has_no_say():
     )
 
 
+@pytest.mark.attack("IDT-07")
 @pytest.mark.parametrize(
     "header",
     [
@@ -179,16 +193,18 @@ def test_idt_05_a_key_in_the_token_itself_has_no_say():
         {"zip": "DEF"},
     ],
 )
-def test_idt_07_critical_headers_are_refused(header):
+def test_critical_headers_are_refused(header):
     assert refused(Signer().sign(id_token_claims(), **header)) == "header"
 
 
+@pytest.mark.attack("IDT-07")
 @pytest.mark.parametrize("typ", ["at+jwt", "logout+jwt", "", 5, "JOSE"])
-def test_idt_07_a_token_of_another_type_is_refused(typ):
+def test_a_token_of_another_type_is_refused(typ):
     assert refused(Signer().sign(id_token_claims(), typ=typ)) == "type"
 
 
-def test_idt_09_a_key_made_for_another_algorithm_is_not_used():
+@pytest.mark.attack("IDT-09")
+def test_a_key_made_for_another_algorithm_is_not_used():
     token = Signer().sign(id_token_claims())
     for entry in (
         public("RS256", alg="RS512"),
@@ -199,7 +215,8 @@ def test_idt_09_a_key_made_for_another_algorithm_is_not_used():
         assert refused(token, keys=key_set(entry)) == "key"
 
 
-def test_idt_11_es256_signatures_of_other_shapes_are_refused():
+@pytest.mark.attack("IDT-11")
+def test_es256_signatures_of_other_shapes_are_refused():
     head, body, signature = Signer("ES256").sign(id_token_claims()).split(".")
     raw = base64.urlsafe_b64decode(signature + "==")
     der = b"\x30\x44\x02\x20" + raw[:32] + b"\x02\x20" + raw[32:]
@@ -209,6 +226,7 @@ def test_idt_11_es256_signatures_of_other_shapes_are_refused():
     assert refused(f"{head}.{body}.{signature}", alg="ES256", keys=key_set({**p384, "kid": "ES256-1"})) == "key"
 
 
+@pytest.mark.attack("IDT-21")
 @pytest.mark.parametrize(
     "mangle",
     [
@@ -227,31 +245,37 @@ def test_idt_11_es256_signatures_of_other_shapes_are_refused():
         lambda t: b64encode(b'{"alg":"RS256","alg":"RS256"}') + "." + t.split(".", 1)[1],
     ],
 )
-def test_idt_21_what_is_no_compact_token_is_refused(mangle):
+def test_what_is_no_compact_token_is_refused(mangle):
     assert refused(mangle(Signer().sign(id_token_claims()))) in ("malformed", "algorithm")
 
 
+@pytest.mark.attack("IDT-21")
 @pytest.mark.parametrize("kid", ["x" * 1_000, "../../etc/passwd", "' OR 1=1 --", 5, [], ""])
-def test_idt_21_a_strange_kid_finds_no_key(kid):
+def test_a_strange_kid_finds_no_key(kid):
     assert refused(Signer().sign(id_token_claims(), kid=kid)) == "key"
 
 
-def test_idt_22_an_oversized_token_is_refused_before_anything_is_decoded():
+@pytest.mark.attack("IDT-22")
+@pytest.mark.threat("bounds")
+def test_an_oversized_token_is_refused_before_anything_is_decoded():
     assert refused("A" * 5_000_000 + ".e30.x") == "malformed"
 
 
-def test_idt_23_an_encrypted_token_is_refused():
+@pytest.mark.attack("IDT-23")
+def test_an_encrypted_token_is_refused():
     assert refused("eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00iLCJ6aXAiOiJERUYifQ.x.x.x.x") == "malformed"
 
 
-def test_conf_06_a_token_without_kid_is_accepted_when_one_key_fits():
+@pytest.mark.attack("CONF-06")
+def test_a_token_without_kid_is_accepted_when_one_key_fits():
     token = Signer().sign(id_token_claims(), kid=None)
     assert verify(token, keys=key_set(public("RS256", kid=None), public("ES256"))).subject == "alice"
     with pytest.raises(UnknownKey):
         verify(token, keys=key_set(public("RS256"), public("RS256", "2")))
 
 
-def test_keys_11_malformed_keys_do_not_harm_the_good_ones():
+@pytest.mark.attack("KEYS-11")
+def test_malformed_keys_do_not_harm_the_good_ones():
     bad = [
         None,
         5,
@@ -273,10 +297,11 @@ def test_a_weak_rsa_key_is_left_out():
     assert not key_set(weak).keys
 
 
+@pytest.mark.attack("IDT-18")
 @pytest.mark.parametrize(
     ("alg", "name"), [("RS256", "sha256"), ("RS384", "sha384"), ("ES512", "sha512"), ("EdDSA", "sha512")]
 )
-def test_idt_18_at_hash_is_compared_in_the_algorithm_s_hash(alg, name):
+def test_at_hash_is_compared_in_the_algorithm_s_hash(alg, name):
     digest = hashlib.new(name, b"at").digest()
     claims = id_token_claims(at_hash=b64encode(digest[: len(digest) // 2]))
     assert verify(Signer(alg).sign(claims), alg=alg).subject == "alice"
@@ -300,19 +325,22 @@ def test_userinfo_lies_over_the_id_token_and_protocol_claims_are_left_out():
     assert claims.values == {"sub": "alice", "email": "new@example.com", "groups": ["admins", "dev"]}
 
 
+@pytest.mark.attack("CONF-11")
 @pytest.mark.parametrize("body", [b'{"sub":"bob"}', b"{}", b'{"sub":null}', b'{"sub":["alice"]}'])
-def test_conf_11_userinfo_of_another_subject_is_refused(body):
+def test_userinfo_of_another_subject_is_refused(body):
     with pytest.raises(SubjectMismatch):
         known(UserInfo("application/json", body))
 
 
+@pytest.mark.attack("IDT-29")
 @pytest.mark.parametrize("body", [b"[]", b'"alice"', b"<html>", b"", b"\xff", b'{"sub":"alice","sub":"alice"}'])
-def test_idt_29_userinfo_that_is_no_object_is_refused(body):
+def test_userinfo_that_is_no_object_is_refused(body):
     with pytest.raises(InvalidUserInfo):
         known(UserInfo("application/json", body))
 
 
-def test_conf_22_signed_userinfo_is_verified():
+@pytest.mark.attack("CONF-22")
+def test_signed_userinfo_is_verified():
     said = {"iss": ISSUER, "aud": "gateway", "sub": "alice", "name": "Alice"}
     assert known(UserInfo("application/jwt", Signer().sign(said).encode())).get("name") == "Alice"
     for other in ({**said, "iss": "https://evil.example"}, {**said, "aud": "x"}, {"sub": "alice"}):
