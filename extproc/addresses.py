@@ -4,7 +4,8 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-_EVERY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the wildcards, and how one reaches them at home
+# The wildcards, and how a client on the same machine reaches them.
+_EVERY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,16 @@ def parse_address(value: object) -> Address:
     if isinstance(value, str):
         if value.startswith("unix:") and len(value) > 5:
             return Address(path=value[5:])
-        if (match := re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", value)) and int(
-            match[3]
-        ) < 65536:
+        if (
+            match := re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", value)
+        ) and int(match[3]) < 65536:
             return Address(host=match[1] or match[2], port=int(match[3]))
     raise ValueError("an address is host:port, such as 127.0.0.1:9500, or unix:/path/to/socket")
 
 
 def of_worker(listen: Address, number: int) -> Address:
-    """The address of a worker, the first of several being number 1: port, port + 1, ..., or x.1.sock, x.2.sock, ...
+    """The address of a worker, the first of several being number 1: port, port + 1, ..., or
+    x.1.sock, x.2.sock, ...
 
     Raises ValueError when there is no such port.
     """

@@ -1,10 +1,13 @@
-"""The one boundary around what runs in the background: an error there is logged, counted, and ends nothing else.
+"""The one boundary around what runs in the background: an error there is logged, counted, and ends
+nothing else.
 
-    nursery.start_soon(keep, "sessions", count_sessions)    # goes on for ever: begins again after a pause
+    nursery.start_soon(keep, "sessions", count_sessions)    # goes on for ever: begins again after a
+    pause
     nursery.start_soon(once, "touch", touch)                # is done once
     await asyncio.create_task(keep("loop lag", lag, asyncio.sleep))
 
-A place is a name of this program's, never one of a client's or a provider's; it is a label of the metric and limits the tracebacks.
+A place is a name of this program's, never one of a client's or a provider's; it is a label of the
+metric and limits the tracebacks.
 """
 
 import logging
@@ -24,21 +27,27 @@ Sleep = Callable[[float], Awaitable[object]]
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds until work begins again, doubled with each failure
 STEADY = 60.0  # seconds after which work counts as well, and the next pause is the first one again
-TRACEBACKS, WINDOW = 10, 60.0  # so many of one error in so many seconds; then there are lines without
+# so many of one error in so many seconds; then there are lines without
+TRACEBACKS, WINDOW = 10, 60.0
 KINDS = 1000  # errors that are remembered for that
 
 
 class _Known:
-    """Of the whole process. failures: by place; traced: of each error, since when its tracebacks are counted, and how many came."""
+    """Of the whole process. failures: by place; traced: of each error, since when its tracebacks
+    are counted, and how many came.
+    """
 
     failures: ClassVar[Counter[str]] = Counter()
     traced: ClassVar[dict[tuple[object, ...], tuple[float, int]]] = {}
 
 
-async def keep(place: str, work: Work, sleep: Sleep = trio.sleep, longest: float | None = None) -> None:
+async def keep(
+    place: str, work: Work, sleep: Sleep = trio.sleep, longest: float | None = None
+) -> None:
     """Does the work until it returns or is cancelled; after an error again, after a pause.
 
-    sleep: trio's or asyncio's; longest: the longest pause, where nobody can do without the work for LONGEST_PAUSE.
+    sleep: trio's or asyncio's; longest: the longest pause, where nobody can do without the work for
+    LONGEST_PAUSE.
     """
     _Known.failures[place] += 0
     failures = 0
@@ -70,10 +79,21 @@ def report(place: str, error: BaseException, **fields: telemetry.Attribute | Non
     bug("background_failed", error, place=place, **fields)
 
 
-def bug(event: str, error: BaseException, place: str = "", **fields: telemetry.Attribute | None) -> None:
-    """Logs an error of ours that a boundary met: with its traceback, unless there was one of this kind and place a moment ago."""
+def bug(
+    event: str, error: BaseException, place: str = "", **fields: telemetry.Attribute | None
+) -> None:
+    """Logs an error of ours that a boundary met: with its traceback, unless there was one of this
+    kind and place a moment ago.
+    """
     traced = error if _traceback_wanted(place or event, error) else None
-    telemetry.log(logging.ERROR, event, exc_info=traced, place=place or None, detail=type(error).__qualname__, **fields)
+    telemetry.log(
+        logging.ERROR,
+        event,
+        exc_info=traced,
+        place=place or None,
+        detail=type(error).__qualname__,
+        **fields,
+    )
 
 
 def _traceback_wanted(place: str, error: BaseException) -> bool:
@@ -93,4 +113,7 @@ def _traceback_wanted(place: str, error: BaseException) -> bool:
 
 def readings() -> Iterable[Reading]:
     """How often each place failed."""
-    return [Reading(metric.BACKGROUND_FAILURES, count, (place,)) for place, count in _Known.failures.items()]
+    return [
+        Reading(metric.BACKGROUND_FAILURES, count, (place,))
+        for place, count in _Known.failures.items()
+    ]

@@ -1,4 +1,6 @@
-"""Calls that run concurrently, and blocks that are finished although their client has left. Runs in trio."""
+"""Calls that run concurrently, and blocks that are finished although their client has left. Runs in
+trio.
+"""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
@@ -14,7 +16,9 @@ class Result(Generic[T]):
 
 
 class Together:
-    """Calls side by side in one nursery; the first that fails cancels the others, and its error comes out as it is."""
+    """Calls side by side in one nursery; the first that fails cancels the others, and its error
+    comes out as it is.
+    """
 
     def __init__(self) -> None:
         self._error: Exception | None = None
@@ -47,6 +51,10 @@ GRACE = 4.0  # seconds; less than Envoy waits beyond our deadline
 
 
 def finished() -> AbstractContextManager[trio.CancelScope]:
-    """Raises TooSlowError at the deadline. Where the client had left before this began, what that was is not known any more: GRACE."""
+    """Raises TooSlowError at the deadline. Where the client had left before this began, what that
+    was is not known any more: GRACE.
+    """
     deadline = trio.current_effective_deadline()
-    return trio.fail_at(deadline if deadline > -float("inf") else trio.current_time() + GRACE, shield=True)
+    return trio.fail_at(
+        deadline if deadline > -float("inf") else trio.current_time() + GRACE, shield=True
+    )

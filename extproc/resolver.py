@@ -1,8 +1,9 @@
 """PerHostResolver looked up, in threads, which nobody can interrupt. Runs in trio.
 
-trio gives all threads of a process one limit, 40, and a lookup that was given up keeps its thread until the name server's time is
-over: half a minute. So a name server that does not answer for one provider would stop everybody's lookups, and whatever else is
-done in threads. Here each name has a limit of its own.
+trio gives all threads of a process one limit, 40, and a lookup that was given up keeps its thread
+until the name server's time is over: half a minute. So a name server that does not answer for one
+provider would stop everybody's lookups, and whatever else is done in threads. Here each name has a
+limit of its own.
 """
 
 import socket
@@ -35,13 +36,19 @@ class PerHostResolver(trio.abc.HostnameResolver):
         flags: int = 0,
     ) -> Any:
         work = partial(self._look_up, host, port, family, type, proto, flags)
-        return await trio.to_thread.run_sync(work, limiter=self._limiter(host), abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(
+            work, limiter=self._limiter(host), abandon_on_cancel=True
+        )
 
     async def getnameinfo(self, sockaddr: Any, flags: int) -> tuple[str, str]:
-        return await trio.to_thread.run_sync(socket.getnameinfo, sockaddr, flags, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(
+            socket.getnameinfo, sockaddr, flags, abandon_on_cancel=True
+        )
 
     def _limiter(self, host: bytes | str | None) -> trio.CapacityLimiter:
         if len(self._threads) >= NAMES:
-            busy = {name: limiter for name, limiter in self._threads.items() if limiter.borrowed_tokens}
+            busy = {
+                name: limiter for name, limiter in self._threads.items() if limiter.borrowed_tokens
+            }
             self._threads = busy
         return self._threads.setdefault(host, trio.CapacityLimiter(AT_ONCE))

@@ -1,4 +1,6 @@
-"""Build hook: compiles protos/*.proto into the private package extproc/_wire, at every build and editable install."""
+"""Build hook: compiles protos/*.proto into the private package extproc/_wire, at every build and
+editable install.
+"""
 
 import sys
 from pathlib import Path
@@ -22,7 +24,10 @@ class WireCodec(BuildHookInterface):
         out.mkdir(exist_ok=True)
         includes = [f"-I{root / 'protos'}", f"-I{files('grpc_tools') / '_proto'}"]
         sources = [str(path) for path in sorted((root / "protos").glob("*.proto"))]
-        if protoc.main(["protoc", *includes, f"--python_out={out}", f"--pyi_out={out}", *sources]) != 0:
+        if (
+            protoc.main(["protoc", *includes, f"--python_out={out}", f"--pyi_out={out}", *sources])
+            != 0
+        ):
             sys.exit("extproc: protoc could not compile protos/")
         (out / "__init__.py").write_text('"""Generated from protos/ at build time."""\n')
         build_data["artifacts"].append("/extproc/_wire/*")

@@ -1,4 +1,6 @@
-"""Fixtures that every test may ask for. Imported for tests/unit/core as well, which has to start at once: so what is slow to import is imported late."""
+"""Fixtures that every test may ask for. Imported for tests/unit/core as well, which has to start at
+once: so what is slow to import is imported late.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -17,10 +19,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadScop
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
-        """A file's tests stay together, for the stacks that they share; so do all of tests/interop, for one Keycloak and one engine."""
+        """A file's tests stay together, for the stacks that they share; so do all of tests/interop,
+        for one Keycloak and one engine.
+        """
 
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/interop" if nodeid.startswith("tests/interop/") else nodeid.split("::", 1)[0]
+            return (
+                "tests/interop" if nodeid.startswith("tests/interop/") else nodeid.split("::", 1)[0]
+            )
 
     config.option.loadscopereorder = False  # it would put the files with many small tests first
     return ByFile(config, log)
@@ -28,12 +34,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadScop
 
 @pytest.hookimpl(tryfirst=True)  # before `-m heavy` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever needs Keycloak is heavy. What takes longest begins first, so that the processes end together."""
+    """Whoever needs Keycloak is heavy. What takes longest begins first, so that the processes end
+    together.
+    """
     for item in items:
         if "keycloak" in getattr(item, "fixturenames", ()):
             item.add_marker("heavy")
     order = [*LONGEST, ""]
-    items.sort(key=lambda item: next(n for n, folder in enumerate(order) if item.nodeid.startswith(folder)))
+    items.sort(
+        key=lambda item: next(n for n, folder in enumerate(order) if item.nodeid.startswith(folder))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,6 @@
-"""Writes docs/metrics.md from the catalogue: `PYTHONPATH=.:tests python tools/metrics_reference.py > docs/metrics.md`. A test compares the two."""
+"""Writes docs/metrics.md from the catalogue: `PYTHONPATH=.:tests python tools/metrics_reference.py
+> docs/metrics.md`. A test compares the two.
+"""
 
 from extproc.metrics import ProcessMetrics
 from extproc.metrics.catalogue import CATALOGUE
@@ -64,7 +66,8 @@ def reference() -> str:
     for i in CATALOGUE:
         labels = ", ".join(f"`{label}`" for label in i.labels)
         parts.append(
-            f"| `{i.exposed}` | {i.kind} | {labels} | {i.text} | `{i.name}`{f', {i.unit}' if i.unit else ''} |\n"
+            f"| `{i.exposed}` | {i.kind} | {labels} | {i.text} | "
+            f"`{i.name}`{f', {i.unit}' if i.unit else ''} |\n"
         )
     parts.append(PROCESS)
     for family in ProcessMetrics().families():

@@ -1,8 +1,10 @@
-"""A pytest plugin for tools/mutation: tries mutants, each in a fork of a process that has collected the tests already.
+"""A pytest plugin for tools/mutation: tries mutants, each in a fork of a process that has collected
+the tests already.
 
-A mutant is a function of extproc/core with one change; mutmut has put all of them beside the originals, and a name in the environment
-chooses one. So nothing is imported or collected twice, no test is looked up by its id, and a mutant costs as much as the tests that
-call its function. What a test module computes while it is imported is computed with the originals.
+A mutant is a function of extproc/core with one change; mutmut has put all of them beside the
+originals, and a name in the environment chooses one. So nothing is imported or collected twice, no
+test is looked up by its id, and a mutant costs as much as the tests that call its function. What a
+test module computes while it is imported is computed with the originals.
 """
 
 import gc
@@ -113,7 +115,9 @@ class Mutating:
             said[name] = "killed, by time"
         else:
             said[name] = "survived" if os.WEXITSTATUS(status) == SURVIVED else "killed"
-        print(f"{len(said)}/{len(self.names)} {said[name]}: {name}", flush=True, file=sys.__stderr__)
+        print(
+            f"{len(said)}/{len(self.names)} {said[name]}: {name}", flush=True, file=sys.__stderr__
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,5 +1,7 @@
-"""Writes docs/settings.md from the models: `PYTHONPATH=.:tests python tools/reference.py > docs/settings.md`; docs/reasons.md from the
-table of reasons: `... tools/reference.py reasons > docs/reasons.md`. A test compares them."""
+"""Writes docs/settings.md from the models: `PYTHONPATH=.:tests python tools/reference.py >
+docs/settings.md`; docs/reasons.md from the table of reasons: `... tools/reference.py reasons >
+docs/reasons.md`. A test compares them.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -81,11 +83,17 @@ REASONS_PARTS = (
     ("Refused: what came back from the provider by way of the browser", requests.CALLBACKS),
     ("Refused: the provider's error in the callback", provider.ERRORS),
     ("Refused: what the provider answered to us", provider.FAULTS),
-    ("Refused: the provider is away; nothing was consumed, a reload completes a login", provider.AWAY),
+    (
+        "Refused: the provider is away; nothing was consumed, a reload completes a login",
+        provider.AWAY,
+    ),
     ("Refused: checks of the ID token", tokens.ID_TOKEN),
     ("Refused: checks of a logout token", tokens.LOGOUT_TOKEN),
     ("Refused: this service", requests.OURS),
-    ("No answer of ours: the stream ends with an error, and Envoy answers if anybody is there", requests.ABORTED),
+    (
+        "No answer of ours: the stream ends with an error, and Envoy answers if anybody is there",
+        requests.ABORTED,
+    ),
 )
 REASONS_FEET = """
 ## Envoy's own
@@ -107,7 +115,8 @@ def reasons() -> str:
     parts = [REASONS_HEAD]
     for title, rows in REASONS_PARTS:
         parts.append(
-            f"\n## {title}\n\n| reason | status | level | what users read | what it is, and what to do |\n|---|---|---|---|---|\n"
+            f"\n## {title}\n\n| reason | status | level | what users read | what it is, and "
+            "what to do |\n|---|---|---|---|---|\n"
         )
         parts += [reason_row(row) for row in rows]
     return "".join(parts) + REASONS_FEET
@@ -118,7 +127,9 @@ def reason_row(row: Reason) -> str:
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |\n"
 
 
-def models(model: type[BaseModel], path: str, seen: set[type]) -> Iterator[tuple[str, type[BaseModel]]]:
+def models(
+    model: type[BaseModel], path: str, seen: set[type]
+) -> Iterator[tuple[str, type[BaseModel]]]:
     """Each model once, with where it stands; one of several kinds with its kind."""
     yield path, model
     seen.add(model)
@@ -126,7 +137,9 @@ def models(model: type[BaseModel], path: str, seen: set[type]) -> Iterator[tuple
         many = get_origin(field.annotation) is dict
         for inner in models_in(field.annotation):
             if inner not in seen:
-                place = f"{path.partition(',')[0]}{'.' if path else ''}{name}{'.NAME' if many else ''}"
+                place = (
+                    f"{path.partition(',')[0]}{'.' if path else ''}{name}{'.NAME' if many else ''}"
+                )
                 yield from models(inner, place + kind(inner), seen)
 
 
@@ -147,19 +160,28 @@ def default(field: FieldInfo) -> str:
         value = list(value)
     if isinstance(value, Address) or not isinstance(value, dict | list | bool):
         return f"`{value:g}`" if isinstance(value, float) else f"`{value}`" if str(value) else ""
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`" if value not in ({}, []) else ""
+    return (
+        f"`{str(value).lower() if isinstance(value, bool) else value}`"
+        if value not in ({}, [])
+        else ""
+    )
 
 
 def reference() -> str:
     parts = [HEAD]
     for path, model in models(Settings, "", set()):
         place, _, of_kind = path.partition(", ")
-        parts.append(f"## `{place}`{f', {of_kind}' if of_kind else ''}\n\n" if path else "## The file\n\n")
+        parts.append(
+            f"## `{place}`{f', {of_kind}' if of_kind else ''}\n\n" if path else "## The file\n\n"
+        )
         if path and model.__doc__:
             parts.append(" ".join(model.__doc__.split()) + "\n\n")
         parts.append("| key | default | what it is |\n|---|---|---|\n")
         for name, field in model.model_fields.items():
-            parts.append(f"| `{name}` | {default(field)} | {(field.description or '').replace('|', '&#124;')} |\n")
+            parts.append(
+                f"| `{name}` | {default(field)} | "
+                f"{(field.description or '').replace('|', '&#124;')} |\n"
+            )
         parts.append("\n")
     return "".join(parts).rstrip("\n") + "\n" + FEET
 

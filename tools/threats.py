@@ -1,4 +1,6 @@
-"""Prints docs/threats.md: each promise with the tests that are marked with it. A test compares the two."""
+"""Prints docs/threats.md: each promise with the tests that are marked with it. A test compares the
+two.
+"""
 
 import sys
 from collections import defaultdict
@@ -34,7 +36,9 @@ class Threat:
 
 
 def threats() -> list[Threat]:
-    """The rows of tests/attack/threats.txt, in their order: a key, and indented below it the promise and how it is kept."""
+    """The rows of tests/attack/threats.txt, in their order: a key, and indented below it the
+    promise and how it is kept.
+    """
     lines = (ROOT / "tests/attack/threats.txt").read_text().splitlines()
     rows = [line.strip() for line in lines if line and not line.startswith("#")]
     return [Threat(*rows[at : at + 3]) for at in range(0, len(rows), 3)]

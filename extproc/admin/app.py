@@ -1,9 +1,11 @@
-"""The admin listener: probes, metrics, the public keys of the assertion, sessions, and the last traces. Loopback by default.
+"""The admin listener: probes, metrics, the public keys of the assertion, sessions, and the last
+traces. Loopback by default.
 
-Nothing here changes anything but the spans that `POST /v1/traces` takes (admin/traces.py) and `/sessions` (admin/sessions.py),
-and no answer may be kept or guessed at. The traces are readable by whoever reaches the port, so a page of another origin must
-not: a name that its owner can point at 127.0.0.1 (DNS rebinding) is refused as Host on the trace pages, and spans are not taken
-from a browser at all.
+Nothing here changes anything but the spans that `POST /v1/traces` takes (admin/traces.py) and
+`/sessions` (admin/sessions.py), and no answer may be kept or guessed at. The traces are readable by
+whoever reaches the port, so a page of another origin must not: a name that its owner can point at
+127.0.0.1 (DNS rebinding) is refused as Host on the trace pages, and spans are not taken from a
+browser at all.
 """
 
 import ipaddress
@@ -48,7 +50,9 @@ async def _to_traces(_: Request) -> Response:
     return RedirectResponse("/traces", 303)
 
 
-def _for_machines(readiness: Readiness, jwks: str, gauges: Gauges, metrics: Exposition) -> list[Route]:
+def _for_machines(
+    readiness: Readiness, jwks: str, gauges: Gauges, metrics: Exposition
+) -> list[Route]:
     """What probes, Envoy and Prometheus ask for, whatever name they ask by."""
 
     async def livez(_: Request) -> Response:
@@ -92,9 +96,10 @@ def application(
 ) -> Starlette:
     """The admin application.
 
-    `readiness` gives what is not ready, as (part, reason), and is asked at each probe; `jwks` is the key set as JSON;
-    `gauges` gives what is in hand now, as (name, count); `metrics` gives what Prometheus reads, by the Accept header;
-    `hosts` are names, besides addresses and names that no stranger's DNS can have, by which people reach the traces.
+    `readiness` gives what is not ready, as (part, reason), and is asked at each probe; `jwks` is
+    the key set as JSON; `gauges` gives what is in hand now, as (name, count); `metrics` gives what
+    Prometheus reads, by the Accept header; `hosts` are names, besides addresses and names that no
+    stranger's DNS can have, by which people reach the traces.
     """
 
     routes = [
@@ -110,7 +115,9 @@ def application(
 
 
 def known_host(host: str, hosts: tuple[str, ...]) -> bool:
-    """Whether a Host header is none that a stranger's DNS could have: an address, a name without dots, one of ours."""
+    """Whether a Host header is none that a stranger's DNS could have: an address, a name without
+    dots, one of ours.
+    """
     name = re.sub(r":\d*$", "", host.strip().lower()).removesuffix(".")
     if name.startswith("[") and name.endswith("]"):
         name = name[1:-1]

@@ -17,24 +17,34 @@ GRACE = 1.0  # seconds that an answer under way has at the end
 
 
 async def serve(
-    app: ASGIApp, address: Address, *, ready: Callable[[Address], None] = lambda _: None, shutdown: trio.Event
+    app: ASGIApp,
+    address: Address,
+    *,
+    ready: Callable[[Address], None] = lambda _: None,
+    shutdown: trio.Event,
 ) -> None:
-    """Serves an application on one address until `shutdown` is set; `ready` gets the address, with the port it has.
+    """Serves an application on one address until `shutdown` is set; `ready` gets the address, with
+    the port it has.
 
-    Raises OSError when the address cannot be had. It installs no signal handler and keeps no access log, so it may
-    run in a trio that is somebody's guest.
+    Raises OSError when the address cannot be had. It installs no signal handler and keeps no access
+    log, so it may run in a trio that is somebody's guest.
     """
-    sock = _listening(address)  # by us: out of hypercorn's nurseries the error would come in several groups
+    # by us: out of hypercorn's nurseries the error would come in several groups
+    sock = _listening(address)
     bound = Address(host=address.host, port=sock.getsockname()[1])
     config = Config()
     config.bind = [f"fd://{sock.detach()}"]
     config.accesslog = None
-    config.errorlog = logging.getLogger("extproc.http")  # an endpoint's exception goes where our log goes
+    # an endpoint's exception goes where our log goes
+    config.errorlog = logging.getLogger("extproc.http")
     config.errorlog.setLevel(logging.WARNING)
     config.graceful_timeout = config.shutdown_timeout = GRACE
     config.include_server_header = False
     await hypercorn_serve(
-        cast(ASGIFramework, app), config, shutdown_trigger=shutdown.wait, task_status=_Started(lambda: ready(bound))
+        cast(ASGIFramework, app),
+        config,
+        shutdown_trigger=shutdown.wait,
+        task_status=_Started(lambda: ready(bound)),
     )
 
 

@@ -1,6 +1,8 @@
-"""What operators do with sessions without having their cookies: list them, and end them by id, by user, by the provider's sid, or all.
+"""What operators do with sessions without having their cookies: list them, and end them by id, by
+user, by the provider's sid, or all.
 
-The store is opened for each request, so that it is the same where the admin is the processor's and where it is the supervisor's.
+The store is opened for each request, so that it is the same where the admin is the processor's and
+where it is the supervisor's.
 """
 
 import time
@@ -39,7 +41,9 @@ class SessionSelector:
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """One session as its index has it. idle: when it ends if nobody uses it. Times are seconds since the epoch."""
+    """One session as its index has it. idle: when it ends if nobody uses it. Times are seconds
+    since the epoch.
+    """
 
     id: str
     application: str
@@ -66,7 +70,9 @@ class SessionAdmin:
         self._settings = settings
         self._ring = settings.key_ring()
         self._issuers = sorted({provider.issuer for provider in settings.providers.values()})
-        self._providers = {name: each.provider or "" for name, each in settings.applications.items()}
+        self._providers = {
+            name: each.provider or "" for name, each in settings.applications.items()
+        }
         self._clock = clock
 
     async def listed(self, wanted: SessionSelector) -> tuple[SessionSummary, ...]:
@@ -76,7 +82,9 @@ class SessionAdmin:
                 raise NotPossible("sessions are in cookies: nobody can list them")
             records = await self._records(sessions, wanted)
         found = (self._entry(record) for record in records)
-        return tuple(sorted((entry for entry in found if entry is not None), key=lambda e: -e.used))[:MOST]
+        return tuple(
+            sorted((entry for entry in found if entry is not None), key=lambda e: -e.used)
+        )[:MOST]
 
     async def end(self, wanted: SessionSelector) -> int | None:
         """How many ended; None where nobody can know."""
@@ -87,11 +95,16 @@ class SessionAdmin:
             if wanted != SessionSelector():
                 if not shares_tombstones(self._settings.store):
                     raise NotPossible(
-                        "sessions are in cookies: set store.tombstones, by which the processor learns what is over"
+                        "sessions are in cookies: set store.tombstones, by which the "
+                        "processor learns what is over"
                     )
-                return await sessions.end_tagged(self._tags(wanted), now, now + int(self._settings.session.lifetime))
+                return await sessions.end_tagged(
+                    self._tags(wanted), now, now + int(self._settings.session.lifetime)
+                )
             if not isinstance(sessions, StoredSessions):
-                raise NotPossible("sessions are in cookies: a new secret in place of the old ends them all")
+                raise NotPossible(
+                    "sessions are in cookies: a new secret in place of the old ends them all"
+                )
             ended = 0
             while page := await sessions.store.page(None, _PAGE, now):
                 await sessions.delete_many([record.key for record in page.records])
@@ -103,12 +116,14 @@ class SessionAdmin:
     async def _end_one(self, sessions: Sessions, wanted: SessionSelector, now: int) -> int:
         if not isinstance(sessions, StoredSessions):
             raise NotPossible(
-                "sessions are in cookies: none can be found by its id; end those of its user, or of its sid"
+                "sessions are in cookies: none can be found by its id; end those of its "
+                "user, or of its sid"
             )
         found = await self._records(sessions, wanted)
         if len(found) > 1:
             raise NotPossible(
-                f"{len(found)} sessions have an id that begins so; say more of it (list --json has it whole)"
+                f"{len(found)} sessions have an id that begins so; say more of it (list "
+                "--json has it whole)"
             )
         await sessions.delete_many([record.key for record in found])
         return len(found)
@@ -123,7 +138,13 @@ class SessionAdmin:
         while len(found) < MOST:
             page = await sessions.store.page(after, _PAGE, now)
             # by its beginning one is found by looking at all: no store knows sessions by half a key
-            found.update({each.key: each for each in page.records if each.key.hex().startswith(wanted.id or "")})
+            found.update(
+                {
+                    each.key: each
+                    for each in page.records
+                    if each.key.hex().startswith(wanted.id or "")
+                }
+            )
             after = page.after
             if after is None:
                 break
@@ -144,9 +165,19 @@ class SessionAdmin:
         e, device = entry, entry.device
         idle = min(record.expires, record.touched + int(self._settings.session.idle))
         return SessionSummary(
-            record.key.hex(), e.application, e.issuer, e.subject, e.sid, e.created, record.touched, record.expires, idle,
-            device.agent, device.address, self._providers.get(e.application, ""),
-        )  # fmt: skip
+            record.key.hex(),
+            e.application,
+            e.issuer,
+            e.subject,
+            e.sid,
+            e.created,
+            record.touched,
+            record.expires,
+            idle,
+            device.agent,
+            device.address,
+            self._providers.get(e.application, ""),
+        )
 
     @asynccontextmanager
     async def _sessions(self) -> AsyncIterator[Sessions]:

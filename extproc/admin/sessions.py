@@ -1,7 +1,9 @@
-"""`/sessions` of the admin listener: what `extproc sessions` asks for. Every request of it is in the log, with who asked.
+"""`/sessions` of the admin listener: what `extproc sessions` asks for. Every request of it is in
+the log, with who asked.
 
-It changes something, so more is wanted than for a page to look at: the asker is on this machine, whatever address the listener
-has, and sends a header that no page of a browser can send here (no CORS answer of ours would let it).
+It changes something, so more is wanted than for a page to look at: the asker is on this machine,
+whatever address the listener has, and sends a header that no page of a browser can send here (no
+CORS answer of ours would let it).
 """
 
 import ipaddress
@@ -30,7 +32,9 @@ def sessions(operators: SessionAdmin | None) -> Callable[[Request], Awaitable[Re
         if not _of_this_machine(request) or request.headers.get(HEADER) != "1":
             return _error(403, f"only for processes of this machine, with the header {HEADER}: 1")
         query = request.query_params
-        wanted = SessionSelector(query.get("user") or None, query.get("sid") or None, query.get("id") or None)
+        wanted = SessionSelector(
+            query.get("user") or None, query.get("sid") or None, query.get("id") or None
+        )
         if (fault := _fault(wanted, everybody=query.get("all") == "1")) is not None:
             return _error(400, fault)
         try:

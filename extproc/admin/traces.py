@@ -1,6 +1,8 @@
-"""The trace pages of the admin listener, as HTML and as JSON, and `POST /v1/traces`, which takes other people's spans.
+"""The trace pages of the admin listener, as HTML and as JSON, and `POST /v1/traces`, which takes
+other people's spans.
 
-GET /traces[.json]             the last traces; ?reason=, ?application=, ?errors=1 say which; ?id= finds one
+GET /traces[.json]             the last traces; ?reason=, ?application=, ?errors=1 say which; ?id=
+finds one
 GET /traces/TRACE_ID[.json]    one trace, and the login that it is a step of (`story`)
 """
 
@@ -9,7 +11,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 
 from extproc.pages.markup import CONTENT_SECURITY_POLICY
 from extproc.pages.traces import Filter, absent_page, trace_list
@@ -31,7 +39,9 @@ def list_of(traces: TraceStore) -> Endpoint:
         if wanted := query.get("id", "").strip():
             return RedirectResponse(f"/traces/{trace_id_in(wanted) or 'none'}", 303)
         every = tuple(map(summary, traces.recent()))
-        choice = Filter(query.get("reason", ""), query.get("application", ""), query.get("errors") == "1")
+        choice = Filter(
+            query.get("reason", ""), query.get("application", ""), query.get("errors") == "1"
+        )
         chosen = tuple(each for each in every if choice.takes(each))[:SHOWN]
         if _wants_json(request):
             return JSONResponse({"traces": [_summary(each) for each in chosen]})
@@ -51,14 +61,22 @@ def one_of(traces: TraceStore) -> Endpoint:
         steps = story(traces.recent(), trace_id)
         if _wants_json(request):
             spans = [_span(trace, index) for index in range(len(trace.spans))]
-            return JSONResponse({**_summary(summary(trace)), "spans": spans, "story": [_step(step) for step in steps]})
+            return JSONResponse(
+                {
+                    **_summary(summary(trace)),
+                    "spans": spans,
+                    "story": [_step(step) for step in steps],
+                }
+            )
         return _html(trace_page(trace, steps))
 
     return endpoint
 
 
 def export_to(traces: TraceStore) -> Endpoint:
-    """OTLP/HTTP in protobuf, as Envoy and the SDKs send it (opentelemetry-proto, OTLP/HTTP request)."""
+    """OTLP/HTTP in protobuf, as Envoy and the SDKs send it (opentelemetry-proto, OTLP/HTTP
+    request).
+    """
 
     async def endpoint(request: Request) -> Response:
         if "origin" in request.headers or request.headers.get("sec-fetch-site", "none") != "none":
@@ -71,17 +89,22 @@ def export_to(traces: TraceStore) -> Endpoint:
             if len(body) > BODY:
                 return PlainTextResponse("The body is too large.\n", 413)
         try:
-            traces.add_otlp(bytes(body), request.headers.get("content-encoding", ""), limit=UNPACKED)
+            traces.add_otlp(
+                bytes(body), request.headers.get("content-encoding", ""), limit=UNPACKED
+            )
         except BadExport as error:
             return PlainTextResponse(f"Not taken: {error}.\n", 400)
-        return Response(b"", media_type=PROTOBUF)  # an empty ExportTraceServiceResponse: all was taken
+        # an empty ExportTraceServiceResponse: all was taken
+        return Response(b"", media_type=PROTOBUF)
 
     return endpoint
 
 
 def _wants_json(request: Request) -> bool:
     accept = request.headers.get("accept", "")
-    return request.url.path.endswith(".json") or ("application/json" in accept and "text/html" not in accept)
+    return request.url.path.endswith(".json") or (
+        "application/json" in accept and "text/html" not in accept
+    )
 
 
 def _html(page: str, status: int = 200) -> Response:
@@ -95,10 +118,20 @@ def _summary(of: Summary) -> dict[str, object]:
 
 def _step(step: Step) -> dict[str, object]:
     known = _summary(step.summary) if step.summary is not None else {}
-    return {"role": step.role, "trace_id": step.trace_id, "here": bool(known), "joined": step.joined, **known}
+    return {
+        "role": step.role,
+        "trace_id": step.trace_id,
+        "here": bool(known),
+        "joined": step.joined,
+        **known,
+    }
 
 
 def _span(trace: Trace, index: int) -> dict[str, object]:
     span = trace.spans[index]
     events = [{**asdict(event), "attributes": dict(event.attributes)} for event in span.events]
-    return {**asdict(span), "attributes": dict(span.attributes), "events": json.loads(json.dumps(events))}
+    return {
+        **asdict(span),
+        "attributes": dict(span.attributes),
+        "events": json.loads(json.dumps(events)),
+    }

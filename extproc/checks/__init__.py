@@ -1,9 +1,11 @@
-"""What `extproc check` looks at, a module for each group; each gives findings, and nothing here prints.
+"""What `extproc check` looks at, a module for each group; each gives findings, and nothing here
+prints.
 
 configured   the settings, and the Envoy configuration that they make
 providers    each provider, over the network
 parts        the store and the processor, as they run
-gateway      a running Envoy, or a file, against the generated configuration: fronts, trees, comparing, rules
+gateway      a running Envoy, or a file, against the generated configuration: fronts, trees,
+comparing, rules
 login        a login as a browser would begin it, up to the provider's page
 """
 
@@ -23,7 +25,9 @@ __all__ = ["Finding", "Level", "Scope", "check", "registration"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to look at besides the settings. envoy_admin: in place of gateway.admin; envoy_config: a file in place of both."""
+    """What to look at besides the settings. envoy_admin: in place of gateway.admin; envoy_config: a
+    file in place of both.
+    """
 
     offline: bool = False
     envoy_admin: str | None = None

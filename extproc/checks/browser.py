@@ -1,8 +1,8 @@
-"""A browser small enough to read, for `extproc demo --check` and `extproc check --login`: what it sends is what a browser sends,
-as far as a gateway can tell.
+"""A browser small enough to read, for `extproc demo --check` and `extproc check --login`: what it
+sends is what a browser sends, as far as a gateway can tell.
 
-Cookies belong to a host, not a port; a Secure one goes back over http to a loopback host, as browsers do; and each
-request says by Sec-Fetch-* where it comes from. Forms are filled in and sent.
+Cookies belong to a host, not a port; a Secure one goes back over http to a loopback host, as
+browsers do; and each request says by Sec-Fetch-* where it comes from. Forms are filled in and sent.
 """
 
 import ssl
@@ -22,7 +22,9 @@ HOPS = 20
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One request and its answer. `url` is what was asked for, `shown` the same without anything secret."""
+    """One request and its answer. `url` is what was asked for, `shown` the same without anything
+    secret.
+    """
 
     status: int
     method: str
@@ -53,7 +55,9 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class _Ask:
-    """One step of a navigation: `site` is who caused it, as Sec-Fetch-Site says it, `page` where a form stood."""
+    """One step of a navigation: `site` is who caused it, as Sec-Fetch-Site says it, `page` where a
+    form stood.
+    """
 
     method: str
     url: str
@@ -63,7 +67,11 @@ class _Ask:
 
     def headers(self) -> dict[str, str]:
         metadata = _fetch_metadata(self.site, "navigate", "document")
-        origin = {"origin": "{0.scheme}://{0.netloc}".format(urlsplit(self.page))} if self.method == "POST" else {}
+        origin = (
+            {"origin": "{0.scheme}://{0.netloc}".format(urlsplit(self.page))}
+            if self.method == "POST"
+            else {}
+        )
         return {"accept": HTML, "upgrade-insecure-requests": "1", **metadata, **origin}
 
 
@@ -75,9 +83,13 @@ class Browser:
         extra: tuple[tuple[str, str], ...] = (),
         verify: ssl.SSLContext | bool = True,
     ) -> None:
-        """`user` and `password` go into login forms; `extra` are headers of every request, such as an attacker's."""
+        """`user` and `password` go into login forms; `extra` are headers of every request, such as
+        an attacker's.
+        """
         self._user, self._password = user, password
-        self._http = httpx.Client(follow_redirects=False, timeout=20, trust_env=False, headers=extra, verify=verify)
+        self._http = httpx.Client(
+            follow_redirects=False, timeout=20, trust_env=False, headers=extra, verify=verify
+        )
         self.cookies: dict[str, dict[str, str]] = {}  # by host, then name
 
     def __enter__(self) -> Self:
@@ -113,20 +125,25 @@ class Browser:
     def _next(self, ask: "_Ask", answer: httpx.Response) -> "_Ask | None":
         if answer.is_redirect:
             target = urljoin(ask.url, answer.headers["location"])
-            # once another site has been in the chain, all that follows is cross-site; a typed address stays "none"
+            # once another site has been in the chain, all that follows is cross-site; a typed
+            # address stays "none"
             site = ask.site if ask.site in ("none", "cross-site") else _site(ask.url, target)
             return _Ask("GET", target, site=site)
         form = _login_form(answer) if answer.status_code == 200 else None
         if form is None:
             return None
         target = urljoin(ask.url, form.action or ask.url)
-        return _Ask(form.method.upper(), target, self._filled(form), _site(ask.url, target), ask.url)
+        return _Ask(
+            form.method.upper(), target, self._filled(form), _site(ask.url, target), ask.url
+        )
 
     def _filled(self, form: Form) -> dict[str, str]:
         typed = {"username": self._user, "password": self._password}
         return {name: typed.get(name, value) for name, value in form.fields.items()}
 
-    def _send(self, method: str, url: str, data: dict[str, str] | None, headers: dict[str, str]) -> httpx.Response:
+    def _send(
+        self, method: str, url: str, data: dict[str, str] | None, headers: dict[str, str]
+    ) -> httpx.Response:
         jar = self.cookies.setdefault(urlsplit(url).hostname or "", {})
         sent = {"user-agent": AGENT, "accept-language": "en", **headers}
         if jar:
@@ -139,7 +156,9 @@ class Browser:
 
 
 def shown(url: str) -> str:
-    """An address for a terminal: of a login's requests only the parameters' names, since their values are secret."""
+    """An address for a terminal: of a login's requests only the parameters' names, since their
+    values are secret.
+    """
     parts = urlsplit(url)
     ours = parts.path.startswith("/" + ENDPOINTS) or parts.hostname != "localhost"
     return without_values(url) if ours else parts._replace(fragment="").geturl()
@@ -164,10 +183,15 @@ def _site(page: str, url: str) -> str:
 
 
 def _store(jar: dict[str, str], line: str) -> None:
-    """One Set-Cookie (RFC 6265 section 5.2), as much of it as matters here: path and domain are left out."""
+    """One Set-Cookie (RFC 6265 section 5.2), as much of it as matters here: path and domain are
+    left out.
+    """
     pair, *attributes = line.split(";")
     name, _, value = pair.strip().partition("=")
-    gone = any(a.strip().lower() in ("max-age=0", "expires=thu, 01 jan 1970 00:00:00 gmt") for a in attributes)
+    gone = any(
+        a.strip().lower() in ("max-age=0", "expires=thu, 01 jan 1970 00:00:00 gmt")
+        for a in attributes
+    )
     if gone:
         jar.pop(name, None)
     else:
@@ -175,7 +199,9 @@ def _store(jar: dict[str, str], line: str) -> None:
 
 
 def _login_form(answer: httpx.Response) -> Form | None:
-    """The page's form, if it asks for a password: other forms, such as a sign-out button, are not for a robot."""
+    """The page's form, if it asks for a password: other forms, such as a sign-out button, are not
+    for a robot.
+    """
     if "html" not in answer.headers.get("content-type", ""):
         return None
     reader = _Forms()

@@ -19,7 +19,11 @@ def check_file(settings: Settings, path: Path) -> Iterator[Finding]:
     try:
         seen = read(yaml.safe_load(path.read_text()))
     except OSError as problem:
-        yield error(str(path), problem.strerror or "cannot be read", "name a file with Envoy's configuration")
+        yield error(
+            str(path),
+            problem.strerror or "cannot be read",
+            "name a file with Envoy's configuration",
+        )
     except UnicodeDecodeError:
         yield error(str(path), "is not UTF-8 text", "name a file with Envoy's configuration")
     except yaml.YAMLError as problem:
@@ -43,10 +47,23 @@ def check_running(settings: Settings, admin: str, *, asked_for: bool) -> Iterato
             answer.raise_for_status()
             seen = read(answer.json())
             version = client.get("/server_info").json().get("version", "")
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError, NoConfiguration) as problem:
+    except (
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        ValueError,
+        AttributeError,
+        NoConfiguration,
+    ) as problem:
         what = f"{admin} does not answer as Envoy's admin does ({type(problem).__name__})"
         remedy = "start Envoy with the configuration of `extproc envoy`, or correct gateway.admin"
-        yield error("gateway.admin", what, remedy) if asked_for else warning("gateway.admin", what, remedy)
+        yield (
+            error("gateway.admin", what, remedy)
+            if asked_for
+            else warning("gateway.admin", what, remedy)
+        )
         return
-    yield ok("gateway.admin", f"Envoy {version.split('/')[1] if version.count('/') > 1 else version} runs")
+    yield ok(
+        "gateway.admin",
+        f"Envoy {version.split('/')[1] if version.count('/') > 1 else version} runs",
+    )
     yield from compare(settings, generated(settings), seen, "running Envoy")

@@ -8,7 +8,9 @@ Level = Literal["error", "warning", "ok"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. part: a settings key, or what of the whole it is about. remedy: what to do, '' where all is well."""
+    """One thing that was looked at. part: a settings key, or what of the whole it is about. remedy:
+    what to do, '' where all is well.
+    """
 
     level: Level
     part: str

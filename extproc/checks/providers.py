@@ -1,4 +1,6 @@
-"""A provider as it is: reachable, what its metadata says against the settings, its keys, its clock."""
+"""A provider as it is: reachable, what its metadata says against the settings, its keys, its
+clock.
+"""
 
 import email.utils
 import json
@@ -37,7 +39,11 @@ def check_provider(settings: Settings, name: str) -> Iterator[Finding]:
         yield _unreachable(settings, provider, part, problem)
     except OSError as problem:
         what = f"{provider.ca_file} cannot be used: {problem.strerror or type(problem).__name__}"
-        yield error(f"{part}.ca_file", what, "name a PEM file with the authority of the provider's certificate")
+        yield error(
+            f"{part}.ca_file",
+            what,
+            "name a PEM file with the authority of the provider's certificate",
+        )
 
 
 class _Unusable(Exception):
@@ -54,7 +60,11 @@ def _client(settings: Settings, provider: ProviderSettings) -> httpx.Client:
         trust_env=provider.trust_env,
         follow_redirects=False,
         timeout=httpx.Timeout(timeouts.call, connect=timeouts.connect),
-        headers={"user-agent": "extproc", "accept": "application/json", "accept-encoding": "identity"},
+        headers={
+            "user-agent": "extproc",
+            "accept": "application/json",
+            "accept-encoding": "identity",
+        },
     )
 
 
@@ -62,26 +72,40 @@ def _get(client: httpx.Client, url: str) -> httpx.Response:
     answer = client.get(url)
     if answer.status_code != 200:
         leads = " (redirects are not followed)" if answer.is_redirect else ""
-        remedy = "compare issuer with what the provider's own page says, its path included; behind a proxy see backchannel_url"
+        remedy = (
+            "compare issuer with what the provider's own page says, its path included; behind a "
+            "proxy see backchannel_url"
+        )
         raise _Unusable("issuer", f"{url} answers {answer.status_code}{leads}", remedy)
     return answer
 
 
-def _unreachable(settings: Settings, provider: ProviderSettings, part: str, problem: httpx.HTTPError) -> Finding:
+def _unreachable(
+    settings: Settings, provider: ProviderSettings, part: str, problem: httpx.HTTPError
+) -> Finding:
     url = provider.backchannel_url or provider.issuer
     behind = serving(settings, url)
     what = f"{urlsplit(url).netloc} cannot be reached from here: {_words(problem)}"
     if behind is not None:
-        return warning(f"{part}.issuer", what, "it is behind this gateway: start Envoy, then look again")
-    remedy = "see that its name resolves, and that this machine may connect to it (a proxy: trust_env; --offline leaves the network out)"
-    if isinstance(problem.__context__ or problem.__cause__, ssl.SSLError) or "CERTIFICATE" in str(problem):
+        return warning(
+            f"{part}.issuer", what, "it is behind this gateway: start Envoy, then look again"
+        )
+    remedy = (
+        "see that its name resolves, and that this machine may connect to it (a proxy: "
+        "trust_env; --offline leaves the network out)"
+    )
+    if isinstance(problem.__context__ or problem.__cause__, ssl.SSLError) or "CERTIFICATE" in str(
+        problem
+    ):
         remedy = "set ca_file to the authority that the provider's certificate is from"
     return error(f"{part}.issuer", what, remedy)
 
 
 def _words(problem: httpx.HTTPError) -> str:
     return (
-        "no answer in time" if isinstance(problem, httpx.TimeoutException) else str(problem) or type(problem).__name__
+        "no answer in time"
+        if isinstance(problem, httpx.TimeoutException)
+        else str(problem) or type(problem).__name__
     )
 
 
@@ -92,17 +116,25 @@ def _clock(settings: Settings, answer: httpx.Response, now: float, part: str) ->
     except ValueError:
         return
     ahead, allowed = said - now, settings.timeouts.clock_skew
-    words = f"its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    words = (
+        f"its clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
+    )
     if abs(ahead) <= _TICK:
         yield ok(part, "its clock agrees with this machine's")
     elif abs(ahead) > allowed:
         what = f"{words}, more than timeouts.clock_skew, {allowed:g} s: ID tokens are refused"
         yield error(part, what, "run an NTP client on both machines")
     else:
-        yield warning(part, words, "run an NTP client on both machines before it becomes more than timeouts.clock_skew")
+        yield warning(
+            part,
+            words,
+            "run an NTP client on both machines before it becomes more than timeouts.clock_skew",
+        )
 
 
-def _metadata(settings: Settings, name: str, client: httpx.Client, answer: httpx.Response) -> Iterator[Finding]:
+def _metadata(
+    settings: Settings, name: str, client: httpx.Client, answer: httpx.Response
+) -> Iterator[Finding]:
     provider, part = settings.providers[name], f"providers.{name}"
     try:
         metadata = ProviderMetadata.parse(answer.content, provider.issuer, provider.backchannel_url)
@@ -153,7 +185,11 @@ def _supported(settings: Settings, name: str, document: dict[str, Any]) -> Itera
     yield from _protocol(settings.providers[name], f"providers.{name}", lists)
     if not isinstance(document.get("code_challenge_methods_supported"), list):
         what = "it does not say that it supports PKCE with S256; we send it, and it may be ignored"
-        yield warning(f"providers.{name}", what, "see at the provider whether PKCE can be required of this client")
+        yield warning(
+            f"providers.{name}",
+            what,
+            "see at the provider whether PKCE can be required of this client",
+        )
     yield from _asked_for(settings, name, lists)
 
 
@@ -164,14 +200,20 @@ def _protocol(provider: ProviderSettings, part: str, lists: _Lists) -> Iterator[
             "it does not support the response type code",
             "choose a client and flow with authorization codes at the provider",
         )
-    if lists.lacking(key := "id_token_signing_alg_values_supported", [provider.id_token_signed_response_alg]):
+    if lists.lacking(
+        key := "id_token_signing_alg_values_supported", [provider.id_token_signed_response_alg]
+    ):
         what = f"it does not sign ID tokens with {provider.id_token_signed_response_alg}"
         remedy = f"it signs with {lists.said(key)}: set one of these, as registered"
         yield error(f"{part}.id_token_signed_response_alg", what, remedy)
     key, method = "token_endpoint_auth_methods_supported", provider.auth_method
     if method != "none" and lists.lacking(key, [method]):
         remedy = f"it takes {lists.said(key)}: set one of these, as registered"
-        yield error(f"{part}.token_endpoint_auth_method", f"its token endpoint does not take {method}", remedy)
+        yield error(
+            f"{part}.token_endpoint_auth_method",
+            f"its token endpoint does not take {method}",
+            remedy,
+        )
 
 
 def _asked_for(settings: Settings, name: str, lists: _Lists) -> Iterator[Finding]:
@@ -179,8 +221,14 @@ def _asked_for(settings: Settings, name: str, lists: _Lists) -> Iterator[Finding
     part = f"providers.{name}"
     for scope in lists.lacking("scopes_supported", settings.providers[name].scopes):
         what = f"it does not list the scope {scope}; some providers list not all"
-        yield warning(f"{part}.scopes", what, "leave it out, or see at the provider that this client may have it")
-    if settings.session.refresh == "auto" and lists.lacking("grant_types_supported", ["refresh_token"]):
+        yield warning(
+            f"{part}.scopes",
+            what,
+            "leave it out, or see at the provider that this client may have it",
+        )
+    if settings.session.refresh == "auto" and lists.lacking(
+        "grant_types_supported", ["refresh_token"]
+    ):
         yield warning(
             f"{part}.scopes",
             "it lists no refresh_token grant: tokens cannot be renewed",
@@ -188,9 +236,13 @@ def _asked_for(settings: Settings, name: str, lists: _Lists) -> Iterator[Finding
         )
     for application in settings.protected:
         wanted = settings.applications[application]
-        if wanted.provider == name and (gone := lists.lacking(key := "acr_values_supported", wanted.acr_values)):
+        if wanted.provider == name and (
+            gone := lists.lacking(key := "acr_values_supported", wanted.acr_values)
+        ):
             what = f"the provider does not list {', '.join(gone)}"
-            yield warning(f"applications.{application}.acr_values", what, f"it lists {lists.said(key)}")
+            yield warning(
+                f"applications.{application}.acr_values", what, f"it lists {lists.said(key)}"
+            )
 
 
 def _logout(
@@ -198,9 +250,12 @@ def _logout(
 ) -> Iterator[Finding]:
     if metadata.end_session_endpoint is None:
         what = (
-            "it has no end_session_endpoint: who signs out here stays signed in there, and is in again with one click"
+            "it has no end_session_endpoint: who signs out here stays signed in there, and is "
+            "in again with one click"
         )
-        yield warning(part, what, "see whether RP-initiated logout can be switched on at the provider")
+        yield warning(
+            part, what, "see whether RP-initiated logout can be switched on at the provider"
+        )
     if metadata.revocation_endpoint is None:
         yield warning(
             part,
@@ -208,15 +263,21 @@ def _logout(
             "choose short access tokens there",
         )
     if provider.backchannel_logout and document.get("backchannel_logout_supported") is not True:
-        what = "it does not say that it supports back-channel logout: it may not be able to end sessions here"
+        what = (
+            "it does not say that it supports back-channel logout: it may not be able to end "
+            "sessions here"
+        )
         yield warning(
             f"{part}.backchannel_logout",
             what,
-            "set it to false, or register backchannel_logout_uri if the provider has a place for it",
+            "set it to false, or register backchannel_logout_uri if the provider has a "
+            "place for it",
         )
 
 
-def _keys(provider: ProviderSettings, client: httpx.Client, metadata: ProviderMetadata, part: str) -> Iterator[Finding]:
+def _keys(
+    provider: ProviderSettings, client: httpx.Client, metadata: ProviderMetadata, part: str
+) -> Iterator[Finding]:
     alg = provider.id_token_signed_response_alg
     try:
         answer = client.get(metadata.jwks_uri)
@@ -236,7 +297,9 @@ def _keys(provider: ProviderSettings, client: httpx.Client, metadata: ProviderMe
         yield error(part, f"{metadata.jwks_uri} answers {answer.status_code}", _BROKEN)
     elif not fitting:
         kinds = (
-            ", ".join(sorted({f"{key.kty} {key.alg or key.crv or ''}".strip() for key in keys.keys}))
+            ", ".join(
+                sorted({f"{key.kty} {key.alg or key.crv or ''}".strip() for key in keys.keys})
+            )
             or "none that can be used"
         )
         yield error(

@@ -31,7 +31,8 @@ def check_store(settings: Settings) -> Iterator[Finding]:
         yield error(
             "store",
             missing,
-            "see that it runs, and that this machine may connect to it: while it is away, requests get 503",
+            "see that it runs, and that this machine may connect to it: while it is away, "
+            "requests get 503",
         )
 
 
@@ -62,15 +63,24 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
             theirs = keys.json()
             version = _VERSION.search(client.get("/metrics").text)
     except (httpx.HTTPError, ValueError, AttributeError) as problem:
-        what = f"{settings.admin} does not answer as the processor's admin does ({type(problem).__name__})"
+        what = (
+            f"{settings.admin} does not answer as the processor's admin does "
+            f"({type(problem).__name__})"
+        )
         yield warning("admin", what, "start it with `extproc serve`, or look at its log")
         return
     for each in missing if isinstance(missing, list) else []:
         what = f"the running processor is not ready: {each.get('part')}: {each.get('reason')}"
-        yield error("admin", what, "what it says of its providers and its store above is why, or see its log")
+        yield error(
+            "admin",
+            what,
+            "what it says of its providers and its store above is why, or see its log",
+        )
     if theirs != json.loads(jwks(settings.key_ring())):
         what = "the running processor has another secret than these settings"
-        yield error("secret", what, "restart it, or send it SIGHUP, so that it reads the settings again")
+        yield error(
+            "secret", what, "restart it, or send it SIGHUP, so that it reads the settings again"
+        )
     ours = package_version("extproc-oidc")
     if version is not None and version[1] != ours:
         yield warning(

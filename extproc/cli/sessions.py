@@ -1,4 +1,6 @@
-"""`extproc sessions`: lists, shows and ends sessions through the admin listener of the processor that runs on this machine."""
+"""`extproc sessions`: lists, shows and ends sessions through the admin listener of the processor
+that runs on this machine.
+"""
 
 import argparse
 import json
@@ -14,7 +16,8 @@ from extproc.admin.sessions import HEADER
 from extproc.settings import Settings
 
 TIMEOUT = 30.0
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where the listener is on all addresses, it is here as well
+# A listener on all addresses is on this machine as well.
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def run(settings: Settings, parsed: argparse.Namespace) -> int:
@@ -33,7 +36,8 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
         said = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         sys.exit(
-            f"extproc: admin: {settings.admin} does not answer ({type(error).__name__}); is the processor running?"
+            f"extproc: admin: {settings.admin} does not answer ({type(error).__name__}); is "
+            "the processor running?"
         )
     if answer.status_code != 200:
         sys.exit(f"extproc: {said.get('error', answer.status_code)}")
@@ -55,7 +59,8 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
 
 def _line(each: Mapping[str, Any]) -> str:
     return (
-        f"{each['id'][:16]}  {each['application']}  {each['subject']}  sid {each['sid'] or '-'}  since {_time(each['created'])}"
+        f"{each['id'][:16]}  {each['application']}  {each['subject']}  sid "
+        f"{each['sid'] or '-'}  since {_time(each['created'])}"
         f"  used {_time(each['used'])}  {each['agent'] or '-'}  {each['address'] or '-'}"
     )
 

@@ -30,14 +30,16 @@ class Application:
     assertion_lifetime: int = 60
     session_lifetime: int = 43_200
     session_idle: int = 3600
-    refresh_margin: int | None = None  # renew tokens so long before the access token ends; None: never
+    # renew tokens so long before the access token ends; None: never
+    refresh_margin: int | None = None
     forward_access_token: bool = False
     stream_lifetime: int | None = None  # of one request at most; None: as long as its session
     backchannel_logout: bool = True
     logout_everywhere: bool = True  # of this browser's sessions with the same provider
     demand: Demand = NOTHING
     userinfo_at_refresh: bool = False
-    other_endpoints: tuple[str, ...] = ()  # what the paths of the endpoints of other applications begin with
+    # what the paths of the endpoints of other applications begin with
+    other_endpoints: tuple[str, ...] = ()
     sessions_per_user: int | None = None  # at this application; the oldest ends when there are more
 
     @cached_property
@@ -88,7 +90,16 @@ class Application:
 
         handle: of the session that it is good beside; lasts: seconds for a request.
         """
-        token = mint(self.ring, self.assertions, handle, (*headers, (LASTS, str(lasts * 1000))), now, not_after)
+        token = mint(
+            self.ring,
+            self.assertions,
+            handle,
+            (*headers, (LASTS, str(lasts * 1000))),
+            now,
+            not_after,
+        )
         if token is None:
             return None
-        return Cookie(self.cookies.assertion, token, self.cookies.secure, assertion_max_age(self.assertions))
+        return Cookie(
+            self.cookies.assertion, token, self.cookies.secure, assertion_max_age(self.assertions)
+        )

@@ -2,30 +2,46 @@
 
 The rules, in the order in which they are looked at:
 
-1. The route that Envoy chose says which application a request is for and whether its path is public. Nothing that a client can
-   write says so.
-2. Our own endpoints are below `{path_prefix}oauth2/`, on the host of the application's `url` only: login, callback, logout,
-   signed-out, userinfo, sessions, frontchannel-logout. Everything else below it is 404; none of it ever reaches the application.
-   backchannel-logout is no browser's, see provider_logout.py.
-3. A public path goes on, with identity headers when somebody is signed in and without them when nobody is.
-4. A session that is fresh goes on, with its identity headers and a new identity assertion for the browser; when its tokens are due
-   they are renewed first. An application that wants the access token gets it, and no request without a valid one.
-5. Without a session, a user navigation starts a login and everything else gets 401 and no cookie: a redirect would only
-   confuse a script, and twenty of them would start twenty logins. A navigation on another host that the application lists goes
-   to its `url` first, or the session would end up on the wrong host.
-6. A session of a login that is not enough for the application (step_up.py) is none on a public path. Elsewhere a navigation goes back
-   to the provider, with the session kept until the new one replaces it, and everything else is told what is missing.
-7. A request that no person made changes nothing (navigation.py has the table): it starts no login, spends no code, ends no session and
-   touches no cookie. Logout asks first, whatever is not certainly the user's own; what a browser asks ahead of time is refused, so that it
-   asks again when the user comes. A provider's front-channel logout is a frame and nothing else.
+1. The route that Envoy chose says which application a request is for and whether its path is
+   public. Nothing that a client can write says so.
+2. Our own endpoints are below `{path_prefix}oauth2/`, on the host of the application's `url` only:
+   login, callback, logout, signed-out, userinfo, sessions, frontchannel-logout. Everything else
+   below it is 404; none of it ever reaches the application. backchannel-logout is no browser's, see
+   provider_logout.py.
+3. A public path goes on, with identity headers when somebody is signed in and without them when
+   nobody is.
+4. A session that is fresh goes on, with its identity headers and a new identity assertion for the
+   browser; when its tokens are due they are renewed first. An application that wants the access
+   token gets it, and no request without a valid one.
+5. Without a session, a user navigation starts a login and everything else gets 401 and no cookie: a
+   redirect would only confuse a script, and twenty of them would start twenty logins. A navigation
+   on another host that the application lists goes to its `url` first, or the session would end up
+   on the wrong host.
+6. A session of a login that is not enough for the application (step_up.py) is none on a public
+   path. Elsewhere a navigation goes back to the provider, with the session kept until the new one
+   replaces it, and everything else is told what is missing.
+7. A request that no person made changes nothing (navigation.py has the table): it starts no login,
+   spends no code, ends no session and touches no cookie. Logout asks first, whatever is not
+   certainly the user's own; what a browser asks ahead of time is refused, so that it asks again
+   when the user comes. A provider's front-channel logout is a frame and nothing else.
 
-A decision is an Answer, or a Step: something that needs IO, which relying_party/relying_party.py carries out and which ends in an Answer.
-Refusals are raised as Refusal and become an Answer in one place, refusals.py.
+A decision is an Answer, or a Step: something that needs IO, which relying_party/relying_party.py
+carries out and which ends in an Answer. Refusals are raised as Refusal and become an Answer in one
+place, refusals.py.
 """
 
 from extproc.core import endpoints, sessions_page
 from extproc.core.application import Application
-from extproc.core.decisions import Continue, Decision, EndSession, Own, RedeemCode, Refresh, Respond, StartLogin
+from extproc.core.decisions import (
+    Continue,
+    Decision,
+    EndSession,
+    Own,
+    RedeemCode,
+    Refresh,
+    Respond,
+    StartLogin,
+)
 from extproc.core.errors import (
     AccessTokenExpired,
     CrossSiteLogout,
@@ -47,7 +63,12 @@ from extproc.core.session import Session
 
 
 def decide(
-    application: Application, request: Request, session: Session | None, now: int, *, may_refresh: bool = True
+    application: Application,
+    request: Request,
+    session: Session | None,
+    now: int,
+    *,
+    may_refresh: bool = True,
 ) -> Decision:
     """What the relying party does with one request, given what the store knows. Raises Refusal.
 
@@ -117,10 +138,14 @@ def _told(application: Application, request: Request, session: Session | None, n
 
 
 def admit(application: Application, session: Session, now: int) -> Continue:
-    """A signed-in request goes on, and the browser gets an assertion, so that the next ones need not come here."""
+    """A signed-in request goes on, and the browser gets an assertion, so that the next ones need
+    not come here.
+    """
     identity = application.identity_headers(session.claims)
     lasts = session.lasts(application, now)
-    renewed = application.assertion_cookie(session.id.handle, identity, now, session.not_after(application, now), lasts)
+    renewed = application.assertion_cookie(
+        session.id.handle, identity, now, session.not_after(application, now), lasts
+    )
     headers = identity + bearer(application, session, now)
     present = {name for name, _ in headers}
     return Continue(
@@ -144,7 +169,9 @@ def unauthenticated(application: Application, request: Request) -> Respond | Sta
 
 
 def step_up(application: Application, request: Request) -> Respond | StartLogin:
-    """Somebody is signed in, and not well enough: the same as for nobody, but that the session stays as it is."""
+    """Somebody is signed in, and not well enough: the same as for nobody, but that the session
+    stays as it is.
+    """
     if not is_user_navigation(request):
         raise application.demand.insufficient()
     if request.host != application.host:
@@ -152,7 +179,9 @@ def step_up(application: Application, request: Request) -> Respond | StartLogin:
     return StartLogin(return_target(application, request.target))
 
 
-def login(application: Application, request: Request, session: Session | None, now: int) -> Respond | StartLogin:
+def login(
+    application: Application, request: Request, session: Session | None, now: int
+) -> Respond | StartLogin:
     """GET /oauth2/login?return_to=PATH."""
     _only(request, "GET", "HEAD")
     if not is_user_navigation(request, explicit=True):
@@ -166,29 +195,45 @@ def login(application: Application, request: Request, session: Session | None, n
 
 
 def _return_to(query: str) -> str:
-    """The one return_to of a query; "" where there is none, or several, or more parameters than anybody needs."""
+    """The one return_to of a query; "" where there is none, or several, or more parameters than
+    anybody needs.
+    """
     try:
-        wanted = [value for name, value in parameters(query, "surrogateescape") if name == "return_to"]
+        wanted = [
+            value for name, value in parameters(query, "surrogateescape") if name == "return_to"
+        ]
     except ValueError:
         return ""
     return wanted[0] if len(wanted) == 1 else ""
 
 
-def callback(application: Application, request: Request, session: Session | None, now: int) -> RedeemCode | StartLogin:
-    """The provider's answer, brought by the browser: bound to this browser before anything else is done with it."""
+def callback(
+    application: Application, request: Request, session: Session | None, now: int
+) -> RedeemCode | StartLogin:
+    """The provider's answer, brought by the browser: bound to this browser before anything else is
+    done with it.
+    """
     _only(request, "GET")
     if not is_user_navigation(request, explicit=True):
         raise UserNavigationRequired
     response = AuthorizationResponse.parse(request.query)
     pending = pending_of(application, request, response.state)
     if pending.expired(now):
-        # the user left the provider's page open for long: start again instead of an error, the target is kept
-        return StartLogin(pending.return_to, (application.cookies.expired(application.cookies.login(pending.attempt)),))
+        # the user left the provider's page open for long: start again instead of an error, the
+        # target is kept
+        return StartLogin(
+            pending.return_to,
+            (application.cookies.expired(application.cookies.login(pending.attempt)),),
+        )
     return RedeemCode(response, pending, session)
 
 
-def logout(application: Application, request: Request, session: Session | None) -> Respond | EndSession:
-    """POST from our own origin, or a GET that is certainly the user's; any other GET gets a page that asks, and touches no cookie."""
+def logout(
+    application: Application, request: Request, session: Session | None
+) -> Respond | EndSession:
+    """POST from our own origin, or a GET that is certainly the user's; any other GET gets a page
+    that asks, and touches no cookie.
+    """
     _only(request, "GET", "POST")
     if request.method == "POST" and not may_post(application, request):
         raise CrossSiteLogout
@@ -196,14 +241,22 @@ def logout(application: Application, request: Request, session: Session | None) 
         raise UserNavigationRequired
     if request.method == "GET" and not is_user_navigation(request, certain=True):
         page = Page(
-            "Sign out?", "Do you want to sign out?", application.endpoints + endpoints.LOGOUT, "Sign out", posts=True
+            "Sign out?",
+            "Do you want to sign out?",
+            application.endpoints + endpoints.LOGOUT,
+            "Sign out",
+            posts=True,
         )
         return Respond(200, "logout_confirmation", page=page)
     return EndSession(session, expired(application, request))
 
 
-def own(application: Application, request: Request, session: Session | None, now: int) -> Respond | StartLogin | Own:
-    """What users see of their own sessions, and end: by POST from our own origin with what our page said."""
+def own(
+    application: Application, request: Request, session: Session | None, now: int
+) -> Respond | StartLogin | Own:
+    """What users see of their own sessions, and end: by POST from our own origin with what our page
+    said.
+    """
     _only(request, "GET", "HEAD", "POST")
     if request.method == "POST" and not may_post(application, request):
         raise CrossSiteLogout
@@ -215,7 +268,9 @@ def own(application: Application, request: Request, session: Session | None, now
     if request.method != "POST":
         return sessions_page.shown(session, request)
     chosen = sessions_page.chosen(application, request, session, now)
-    return chosen or Respond(303, "own_sessions_stale", location=sessions_page.address(application, stale=True))
+    return chosen or Respond(
+        303, "own_sessions_stale", location=sessions_page.address(application, stale=True)
+    )
 
 
 def _only(request: Request, *methods: str) -> None:
@@ -224,13 +279,21 @@ def _only(request: Request, *methods: str) -> None:
 
 
 def _to_own_host(application: Application, request: Request) -> Respond:
-    return Respond(303, "canonical_host", location=application.origin + return_target_or_endpoint(application, request))
+    return Respond(
+        303,
+        "canonical_host",
+        location=application.origin + return_target_or_endpoint(application, request),
+    )
 
 
 def return_target_or_endpoint(application: Application, request: Request) -> str:
     """The same target on the application's own host; login keeps its query."""
     if request.path == application.endpoints + endpoints.LOGIN:
-        return request.target if request.target.isascii() and request.target.isprintable() else request.path
+        return (
+            request.target
+            if request.target.isascii() and request.target.isprintable()
+            else request.path
+        )
     return return_target(application, request.target)
 
 

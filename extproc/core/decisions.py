@@ -1,4 +1,6 @@
-"""What a request can meet: an Answer, or a Step that needs IO and ends in one. Values only; decisions.py chooses among them."""
+"""What a request can meet: an Answer, or a Step that needs IO and ends in one. Values only;
+decisions.py chooses among them.
+"""
 
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -12,7 +14,9 @@ from extproc.core.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """Let the request go on to the application. set_cookies reach the browser with the application's response."""
+    """Let the request go on to the application. set_cookies reach the browser with the
+    application's response.
+    """
 
     reason: str
     set_headers: tuple[Header, ...] = field(default=(), repr=False)  # may hold an access token
@@ -29,7 +33,8 @@ class Respond:
 
     status: int
     reason: str
-    location: str | None = field(default=None, repr=False)  # holds a state, or an ID token as a hint
+    # holds a state, or an ID token as a hint
+    location: str | None = field(default=None, repr=False)
     cookies: tuple[Cookie, ...] = ()
     json: str | None = field(default=None, repr=False)
     page: Page | None = None
@@ -88,7 +93,9 @@ class BackChannelLogout:
 
 @dataclass(frozen=True, slots=True)
 class FrontChannelLogout:
-    """End the sessions that are of this one at the provider; `session`: this browser's, when it is one of them."""
+    """End the sessions that are of this one at the provider; `session`: this browser's, when it is
+    one of them.
+    """
 
     sid: str = field(repr=False)
     session: Session | None = None
@@ -97,7 +104,9 @@ class FrontChannelLogout:
 
 @dataclass(frozen=True, slots=True)
 class ListSessions:
-    """Show a user the sessions that are theirs. stale: what they asked to end was of a page that counts no more."""
+    """Show a user the sessions that are theirs. stale: what they asked to end was of a page that
+    counts no more.
+    """
 
     session: Session
     stale: bool = False
@@ -105,7 +114,9 @@ class ListSessions:
 
 @dataclass(frozen=True, slots=True)
 class EndListedSessions:
-    """End what a user chose among their own: a sign-in by its handle, or own_sessions.OTHERS or EVERYWHERE."""
+    """End what a user chose among their own: a sign-in by its handle, or own_sessions.OTHERS or
+    EVERYWHERE.
+    """
 
     session: Session
     which: str
@@ -114,12 +125,23 @@ class EndListedSessions:
 
 @dataclass(frozen=True, slots=True)
 class ReadBody:
-    """Nothing can be said before the request's body is there; its route hands the body on, no other does."""
+    """Nothing can be said before the request's body is there; its route hands the body on, no other
+    does.
+    """
 
 
 Answer = Continue | Respond
 Own = ListSessions | EndListedSessions
-Step = StartLogin | RedeemCode | LoadSession | Refresh | EndSession | BackChannelLogout | FrontChannelLogout | Own
+Step = (
+    StartLogin
+    | RedeemCode
+    | LoadSession
+    | Refresh
+    | EndSession
+    | BackChannelLogout
+    | FrontChannelLogout
+    | Own
+)
 Decision = Answer | Step
 
 

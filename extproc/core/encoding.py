@@ -7,7 +7,8 @@ import re
 _ALPHABET = re.compile(r"[A-Za-z0-9_-]*", re.ASCII)
 
 
-to_json = json.JSONEncoder(separators=(",", ":")).encode  # one for all: json.dumps makes an encoder for each call
+# one for all: json.dumps makes an encoder for each call
+to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def b64encode(data: bytes) -> str:

@@ -13,5 +13,7 @@ BACKCHANNEL_LOGOUT = "backchannel-logout"  # the endpoint whose body is read
 
 
 def url_of(application_url: str, endpoint: str) -> str:
-    """The absolute URL of an endpoint; `application_url` ends with `/`, as `Settings.url` and `Application.url` give it."""
+    """The absolute URL of an endpoint; `application_url` ends with `/`, as `Settings.url` and
+    `Application.url` give it.
+    """
     return f"{application_url}{ENDPOINTS}{endpoint}"

@@ -1,4 +1,5 @@
-"""Every way a request can be refused. Status, level and words of each are in reasons/, by its reason code.
+"""Every way a request can be refused. Status, level and words of each are in reasons/, by its
+reason code.
 
     Refusal
     |- LoginRequired                  login_required
@@ -30,7 +31,8 @@
     |  |- InvalidIDToken              id_token_<check>
     |  |- InvalidUserInfo             invalid_userinfo
     |  `- SubjectMismatch             userinfo_subject_mismatch
-    |- Unavailable                    try again later: Retry-After, nothing was consumed that is still needed
+    |- Unavailable                    try again later: Retry-After, nothing was consumed that is
+    still needed
     |  |- ProviderUnavailable         provider_unavailable
     |  |- InvalidMetadata             invalid_provider_metadata
     |  |- StoreUnavailable            store_unavailable
@@ -41,14 +43,17 @@
        |- ProviderFailed              provider_failed
        `- ProviderTimeout             provider_timeout
 
-`detail` is for the log of the operator and reaches no page. Whatever else is raised is a bug: internal_error.
+`detail` is for the log of the operator and reaches no page. Whatever else is raised is a bug:
+internal_error.
 """
 
 from extproc.core.reasons import PROVIDER_ERRORS, REASONS, Level, Reason
 
 
 class Refusal(Exception):
-    """Base: a refusal with a reason code, which says all about it. Never printed with foreign text in it."""
+    """Base: a refusal with a reason code, which says all about it. Never printed with foreign text
+    in it.
+    """
 
     reason = "internal_error"
 
@@ -81,7 +86,9 @@ class SessionEnded(LoginRequired):
 
 
 class InsufficientAuthentication(LoginRequired):
-    """Somebody is signed in, and the application demands more (RFC 9470). challenge: what, as WWW-StartLogin says it."""
+    """Somebody is signed in, and the application demands more (RFC 9470). challenge: what, as
+    WWW-StartLogin says it.
+    """
 
     reason = "insufficient_user_authentication"
 
@@ -123,7 +130,9 @@ class InvalidLogout(Refusal):
 
 
 class InvalidLogoutToken(Refusal):
-    """`check` names the check of Back-Channel Logout section 2.6 that failed, such as signature or events."""
+    """`check` names the check of Back-Channel Logout section 2.6 that failed, such as signature or
+    events.
+    """
 
     def __init__(self, check: str, detail: str = "") -> None:
         self.check = check
@@ -132,7 +141,9 @@ class InvalidLogoutToken(Refusal):
 
 
 class SessionTooLarge(Refusal):
-    """What the provider says of a user is more than a session may hold, here or in this kind of store."""
+    """What the provider says of a user is more than a session may hold, here or in this kind of
+    store.
+    """
 
     reason = "session_too_large"
 
@@ -205,7 +216,9 @@ class InvalidTokenResponse(ProviderFault):
 
 
 class InvalidIDToken(ProviderFault):
-    """`check` names the check of OpenID Connect Core section 3.1.3.7 that failed, such as signature or nonce."""
+    """`check` names the check of OpenID Connect Core section 3.1.3.7 that failed, such as signature
+    or nonce.
+    """
 
     def __init__(self, check: str, detail: str = "") -> None:
         self.check = check

@@ -1,7 +1,9 @@
-"""The authorization request and what comes back (RFC 6749 section 4.1, RFC 7636, RFC 9207, OpenID Connect Core section 3.1.2).
+"""The authorization request and what comes back (RFC 6749 section 4.1, RFC 7636, RFC 9207, OpenID
+Connect Core section 3.1.2).
 
-A login attempt is one random secret of 32 bytes. state, nonce and the PKCE verifier are derived from it, so that a sealed login
-cookie stays small; each is a value of its own with at least 160 bits, and none tells another.
+A login attempt is one random secret of 32 bytes. state, nonce and the PKCE verifier are derived
+from it, so that a sealed login cookie stays small; each is a value of its own with at least 160
+bits, and none tells another.
 """
 
 import hashlib
@@ -24,14 +26,20 @@ MAX_PLANTED = 3  # cookies of one name that are looked at; a browser itself keep
 
 
 def return_target(application: Application, target: str) -> str:
-    """Where a login ends: the target when it is ours, not too long and no endpoint of ours; else the application's start page."""
+    """Where a login ends: the target when it is ours, not too long and no endpoint of ours; else
+    the application's start page.
+    """
     accepted = same_origin_target(target) if len(target) <= MAX_RETURN_TO else None
-    if accepted is None or as_envoy_reads(accepted.partition("?")[0]).startswith(application.all_endpoints):
+    if accepted is None or as_envoy_reads(accepted.partition("?")[0]).startswith(
+        application.all_endpoints
+    ):
         return application.path_prefix
     return accepted
 
 
-def authorization_url(application: Application, metadata: ProviderMetadata, pending: PendingAuthorization) -> str:
+def authorization_url(
+    application: Application, metadata: ProviderMetadata, pending: PendingAuthorization
+) -> str:
     """Where the browser is sent."""
     challenge = b64encode(hashlib.sha256(pending.code_verifier.encode()).digest())
     mark = "&" if "?" in metadata.authorization_endpoint else "?"
@@ -52,11 +60,16 @@ def login_cookie(application: Application, pending: PendingAuthorization, entrop
 
 
 def crowded_out(application: Application, request: Request, new: Cookie) -> tuple[Cookie, ...]:
-    """Expires the oldest login cookies of this host, of whichever application, so that with the new one at most 12 and 4 kB remain.
+    """Expires the oldest login cookies of this host, of whichever application, so that with the new
+    one at most 12 and 4 kB remain.
 
     Those that do not open (another key's, tampered, more than MAX_OPENED) go first.
     """
-    logins = [(name, value) for name, value in request.cookies if name.startswith(application.cookies.logins)]
+    logins = [
+        (name, value)
+        for name, value in request.cookies
+        if name.startswith(application.cookies.logins)
+    ]
     found: list[tuple[int, str, int]] = []
     for number, (name, value) in enumerate(reversed(logins)):  # browsers put the newest last
         created = _created(application, name, value) if number < MAX_OPENED else 0
@@ -69,20 +82,29 @@ def crowded_out(application: Application, request: Request, new: Cookie) -> tupl
             kept, size = kept + 1, size + length
         else:
             dropped.append(application.cookies.expired(name))
-    # a browser's jar may be full of planted names: what is dropped in one answer is bounded, the rest goes next time
+    # a browser's jar may be full of planted names: what is dropped in one answer is bounded, the
+    # rest goes next time
     return tuple(dict.fromkeys(dropped))[: 2 * MAX_COOKIES]
 
 
 def _created(application: Application, name: str, value: str) -> int:
     match = re.fullmatch(r"(?P<app>.+)-[0-9a-f]{8}", name.removeprefix(application.cookies.logins))
-    opened = application.ring.open(value, Label("login", match["app"], name), limit=MAX_COOKIE_BYTES) if match else None
+    opened = (
+        application.ring.open(value, Label("login", match["app"], name), limit=MAX_COOKIE_BYTES)
+        if match
+        else None
+    )
     return PendingAuthorization.from_bytes(opened).created if opened is not None else 0
 
 
-def under_way(application: Application, request: Request, now: int) -> tuple[PendingAuthorization, ...]:
-    """The logins that this browser began at this application and that may not have ended yet; at most MAX_COOKIES, the newest first.
+def under_way(
+    application: Application, request: Request, now: int
+) -> tuple[PendingAuthorization, ...]:
+    """The logins that this browser began at this application and that may not have ended yet; at
+    most MAX_COOKIES, the newest first.
 
-    The browser loses a login's cookie with the answer to its callback: a login whose answer is still on its way is among them.
+    The browser loses a login's cookie with the answer to its callback: a login whose answer is
+    still on its way is among them.
     """
     own = re.compile(re.escape(application.cookies.login("")) + "[0-9a-f]{8}")
     named = [(name, value) for name, value in request.cookies if own.fullmatch(name)]
@@ -92,16 +114,23 @@ def under_way(application: Application, request: Request, now: int) -> tuple[Pen
 
 
 def pending_of(application: Application, request: Request, state: str) -> PendingAuthorization:
-    """The attempt that this browser started with this state. Raises StateMismatch; nothing else is looked at before."""
+    """The attempt that this browser started with this state. Raises StateMismatch; nothing else is
+    looked at before.
+    """
     if not re.fullmatch(r"[0-9a-f]{8}[A-Za-z0-9_-]{27}", state):
         raise StateMismatch("not a state of ours")
     name = application.cookies.login(state[:8])
-    found = [_opened(application, name, value) for value in request.cookie_values(name)[:MAX_PLANTED]]
+    found = [
+        _opened(application, name, value) for value in request.cookie_values(name)[:MAX_PLANTED]
+    ]
     known = [pending for pending in found if pending is not None]
     if not known:
         raise StateMismatch("this browser has no login cookie of that state")
     for pending in known:
-        if hmac.compare_digest(pending.state, state) and pending.issuer == application.client.issuer:
+        if (
+            hmac.compare_digest(pending.state, state)
+            and pending.issuer == application.client.issuer
+        ):
             return pending
     raise StateMismatch("the login cookie has another state or another issuer")
 

@@ -11,8 +11,12 @@ from extproc.core.session import Session
 from extproc.core.session_cookie import data_names
 
 
-def end_session_url(application: Application, metadata: ProviderMetadata, session: Session, state: str) -> str | None:
-    """Where the browser ends the provider's session and comes back from; None where the provider offers none (section 2)."""
+def end_session_url(
+    application: Application, metadata: ProviderMetadata, session: Session, state: str
+) -> str | None:
+    """Where the browser ends the provider's session and comes back from; None where the provider
+    offers none (section 2).
+    """
     if metadata.end_session_endpoint is None:
         return None
     query = urlencode(
@@ -23,7 +27,8 @@ def end_session_url(application: Application, metadata: ProviderMetadata, sessio
             "state": state,
         }
     )
-    return f"{metadata.end_session_endpoint}{'&' if '?' in metadata.end_session_endpoint else '?'}{query}"
+    joint = "&" if "?" in metadata.end_session_endpoint else "?"
+    return f"{metadata.end_session_endpoint}{joint}{query}"
 
 
 def signed_out_url(application: Application) -> str:
@@ -32,7 +37,9 @@ def signed_out_url(application: Application) -> str:
 
 
 def may_post(application: Application, request: Request) -> bool:
-    """A logout by POST comes from our own origin. Browsers always write Sec-Fetch-Site on trustworthy origins; Origin is for the rest."""
+    """A logout by POST comes from our own origin. Browsers always write Sec-Fetch-Site on
+    trustworthy origins; Origin is for the rest.
+    """
     if is_report(request):
         return False
     site = request.header("sec-fetch-site")
@@ -40,9 +47,11 @@ def may_post(application: Application, request: Request) -> bool:
 
 
 def expired(application: Application, request: Request) -> tuple[Cookie, ...]:
-    """Expires the cookies of a session that is over. One that opened no session is expired too, or it would be sent for ever.
+    """Expires the cookies of a session that is over. One that opened no session is expired too, or
+    it would be sent for ever.
 
-    A cookie that came with several values stays: somebody planted one of that name, and the other may be the browser's own session.
+    A cookie that came with several values stays: somebody planted one of that name, and the other
+    may be the browser's own session.
     """
     names = application.cookies
     single = (name for name in (names.session, names.assertion) if request.cookie(name) is not None)

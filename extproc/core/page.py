@@ -16,7 +16,9 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page of ours says; rendered at the edge, as HTML or, where HTML is not asked for, as a problem document (RFC 9457)."""
+    """What a page of ours says; rendered at the edge, as HTML or, where HTML is not asked for, as a
+    problem document (RFC 9457).
+    """
 
     title: str
     text: str

@@ -14,9 +14,14 @@ from extproc.core.page import Page
 
 
 def respond(
-    error: Refusal, application: Application | None, request: Request | None, cookies: tuple[Cookie, ...] = ()
+    error: Refusal,
+    application: Application | None,
+    request: Request | None,
+    cookies: tuple[Cookie, ...] = (),
 ) -> Respond:
-    """The one place where a refusal becomes an answer. Its text is fixed; the reason code and the trace id are all that varies."""
+    """The one place where a refusal becomes an answer. Its text is fixed; the reason code and the
+    trace id are all that varies.
+    """
     home = application.url if application is not None else "/"
     login_url = None
     if isinstance(error, LoginRequired) and application is not None:
@@ -28,7 +33,9 @@ def respond(
         page=Page(
             error.said.title,
             error.said.text,
-            (login_url + _back(application, request) if login_url else None) or _retry(application, request) or home,
+            (login_url + _back(application, request) if login_url else None)
+            or _retry(application, request)
+            or home,
             "Sign in" if login_url else "Try again",
         ),
         retry_after=error.said.retry_after,
@@ -41,7 +48,9 @@ def respond(
 
 
 def respond_to_provider(error: Refusal) -> Respond:
-    """The same to a provider that asked by itself (Back-Channel Logout section 2.8): JSON, and no cookie."""
+    """The same to a provider that asked by itself (Back-Channel Logout section 2.8): JSON, and no
+    cookie.
+    """
     said = {
         "error": "invalid_request" if error.status < 500 else "temporarily_unavailable",
         "error_description": error.reason,
@@ -58,7 +67,9 @@ def respond_to_provider(error: Refusal) -> Respond:
 
 
 def _retry(application: Application | None, request: Request | None) -> str | None:
-    """Where a page's retry link goes: the login is started anew for a callback; any other page is asked for again."""
+    """Where a page's retry link goes: the login is started anew for a callback; any other page is
+    asked for again.
+    """
     if application is None or request is None:
         return None
     if not request.path.startswith(application.endpoints):
@@ -89,5 +100,11 @@ def retry_login(application: Application, respond: Respond, return_to: str) -> R
 
 
 def retry_callback(respond: Respond) -> Respond:
-    """The same answer with a link that asks for this very address again: nothing was consumed, so a reload completes the login."""
-    return replace(respond, page=replace(respond.page, link="")) if respond.page is not None else respond
+    """The same answer with a link that asks for this very address again: nothing was consumed, so a
+    reload completes the login.
+    """
+    return (
+        replace(respond, page=replace(respond.page, link=""))
+        if respond.page is not None
+        else respond
+    )

@@ -1,11 +1,14 @@
-"""Sealing: authenticated encryption of what we hand out and take back (cookies) or put away (session records).
+"""Sealing: authenticated encryption of what we hand out and take back (cookies) or put away
+(session records).
 
-A sealed value names the key that made it and gets a key of its own, derived from the ring's key and a random salt, so that no
-number of values wears a key out. Purpose, application and name are associated data: a value opens only as what it was sealed
-as. Opening tries the one ring key that the value names; everything that is not exactly a value of ours opens as None, with one
-answer for all causes. The caller brings the randomness (44 bytes), since the core draws none.
+A sealed value names the key that made it and gets a key of its own, derived from the ring's key and
+a random salt, so that no number of values wears a key out. Purpose, application and name are
+associated data: a value opens only as what it was sealed as. Opening tries the one ring key that
+the value names; everything that is not exactly a value of ours opens as None, with one answer for
+all causes. The caller brings the randomness (44 bytes), since the core draws none.
 
-Layout, base64url without padding: version 1 byte | key id 4 | salt 32 | AES-256-GCM nonce 12 | ciphertext and tag.
+Layout, base64url without padding: version 1 byte | key id 4 | salt 32 | AES-256-GCM nonce 12 |
+ciphertext and tag.
 """
 
 import base64
@@ -29,7 +32,8 @@ _TAG = 16
 def expand(key: bytes, info: bytes, length: int = 32) -> bytes:
     """HKDF-Expand with SHA-256 (RFC 5869 section 2.3); length: 8160 bytes at most.
 
-    By the standard library's HMAC: every login start expands once, and the object of `cryptography` costs five times as much.
+    By the standard library's HMAC: every login start expands once, and the object of `cryptography`
+    costs five times as much.
     """
     blocks, block = b"", b""
     for count in range(1, -(-length // 32) + 1):
@@ -74,7 +78,9 @@ class KeyRing:
         if not secrets:
             raise ValueError("a key ring has at least one secret")
         # HKDF-Extract: the secrets may be text of any shape
-        return cls(tuple(Key(hmac.digest(b"extproc key ring v1", secret, "sha256")) for secret in secrets))
+        return cls(
+            tuple(Key(hmac.digest(b"extproc key ring v1", secret, "sha256")) for secret in secrets)
+        )
 
     def seal(self, plaintext: bytes, label: "Label", entropy: bytes) -> str:
         """`entropy` is 44 fresh random bytes."""
@@ -82,14 +88,20 @@ class KeyRing:
             raise ValueError(f"sealing takes {ENTROPY} random bytes")
         key, salt, nonce = self.keys[0], entropy[:32], entropy[32:]
         box = AESGCM(hmac.digest(key.sealing + label.secret, salt, "sha256"))
-        return b64encode(VERSION + key.id + entropy + box.encrypt(nonce, plaintext, label.associated_data))
+        return b64encode(
+            VERSION + key.id + entropy + box.encrypt(nonce, plaintext, label.associated_data)
+        )
 
     def newest(self, sealed: str) -> bool:
-        """Whether the first key sealed it, for what open() opened. What an older one sealed is to be sealed again when it is used."""
+        """Whether the first key sealed it, for what open() opened. What an older one sealed is to
+        be sealed again when it is used.
+        """
         return base64.urlsafe_b64decode(sealed[:8])[1:5] == self.keys[0].id
 
     def open(self, sealed: str, label: "Label", limit: int = 16_384) -> bytes | None:
-        """What was sealed, or None: tampered, another key's, another label's, too long, or no sealed value at all."""
+        """What was sealed, or None: tampered, another key's, another label's, too long, or no
+        sealed value at all.
+        """
         if len(sealed) > limit:
             return None
         try:
@@ -110,10 +122,11 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a sealed value is: its purpose, the application it belongs to, and its own name (a cookie's, a record's).
+    """What a sealed value is: its purpose, the application it belongs to, and its own name (a
+    cookie's, a record's).
 
-    `secret` is mixed into the key: a session record opens only with the id that its cookie holds, so neither a stolen store nor
-    the ring's key alone opens it.
+    `secret` is mixed into the key: a session record opens only with the id that its cookie holds,
+    so neither a stolen store nor the ring's key alone opens it.
     """
 
     purpose: str

@@ -1,7 +1,9 @@
-"""Session: what a login establishes. The browser holds a 256-bit id, a store the session itself (session_record.py) under the id's SHA-256.
+"""Session: what a login establishes. The browser holds a 256-bit id, a store the session itself
+(session_record.py) under the id's SHA-256.
 
-A session also has a handle, the head of that SHA-256. It is public: it stands in the session cookie beside the id, and in each identity
-assertion that is made for the session, which counts beside that cookie alone.
+A session also has a handle, the head of that SHA-256. It is public: it stands in the session cookie
+beside the id, and in each identity assertion that is made for the session, which counts beside that
+cookie alone.
 """
 
 import hashlib
@@ -29,7 +31,9 @@ TOUCH_AFTER = 60  # seconds: last use is written at most this often
 
 
 def handle_of(key: bytes) -> str:
-    """What a session is called where people and programs may see it: 16 hex digits, of which nobody gets its id."""
+    """What a session is called where people and programs may see it: 16 hex digits, of which nobody
+    gets its id.
+    """
     return key.hex()[: 2 * HANDLE_BYTES]
 
 
@@ -54,8 +58,9 @@ class SessionId:
 
     @property
     def cookie(self) -> str:
-        """The session cookie's value: `MARK.ID`. The mark is the handle as it stands in the text of this session's assertions
-        (assertion.py), so that Envoy tells by comparing text whether an assertion is of this session.
+        """The session cookie's value: `MARK.ID`. The mark is the handle as it stands in the text of
+        this session's assertions (assertion.py), so that Envoy tells by comparing text whether an
+        assertion is of this session.
         """
         return f"{b64encode(self.handle.encode())[:MARK]}.{self.value}"
 
@@ -71,7 +76,9 @@ class SessionId:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Times are seconds since the epoch. touched: last use, as the store knows it, to the minute. outdated: an older key sealed it."""
+    """Times are seconds since the epoch. touched: last use, as the store knows it, to the minute.
+    outdated: an older key sealed it.
+    """
 
     id: SessionId
     issuer: str
@@ -90,7 +97,8 @@ class Session:
     access_issued: int = 0  # when the access token came
     amr: tuple[str, ...] = ()
     generation: int = 0  # how many times its tokens were renewed
-    attempt: bytes = b""  # store_key of the login that it came of; empty where an older release wrote the session
+    # store_key of the login that it came of; empty where an older release wrote the session
+    attempt: bytes = b""
     outdated: bool = field(default=False, compare=False)
 
     def fresh(self, application: Application, now: int) -> bool:
@@ -107,7 +115,9 @@ class Session:
 
     @property
     def recency(self) -> tuple[int, int]:
-        """Orders two states of one session, the later the larger: by generation, and within one by the clock."""
+        """Orders two states of one session, the later the larger: by generation, and within one by
+        the clock.
+        """
         return self.generation, self.access_issued
 
     def stale_touch(self, now: int) -> bool:
@@ -116,11 +126,18 @@ class Session:
     def keys(self, ring: KeyRing) -> tuple[bytes, ...]:
         """All that it may be buried by: itself, its login, its user, the provider's session."""
         by_sid = sid_tags(ring, self.issuer, self.sid) if self.sid is not None else ()
-        return (self.id.key, *self.by_attempt, *subject_tags(ring, self.issuer, self.subject), *by_sid)
+        return (
+            self.id.key,
+            *self.by_attempt,
+            *subject_tags(ring, self.issuer, self.subject),
+            *by_sid,
+        )
 
     @property
     def by_attempt(self) -> tuple[bytes, ...]:
-        """The tag by which a browser ends what a login of its own brings, before it has that login's answer."""
+        """The tag by which a browser ends what a login of its own brings, before it has that
+        login's answer.
+        """
         return (self.attempt,) if self.attempt else ()
 
     def not_after(self, application: Application, now: int) -> int:
@@ -130,7 +147,8 @@ class Session:
         return ends if too_old is None else min(ends, too_old)
 
     def lasts(self, application: Application, now: int) -> int:
-        """Seconds that a request of it may take, whatever comes of it: a download, an event stream, a WebSocket. At least 1.
+        """Seconds that a request of it may take, whatever comes of it: a download, an event stream,
+        a WebSocket. At least 1.
 
         Until a limit that no later request can move: so the idle life is none of them.
         """
@@ -142,13 +160,17 @@ class Session:
 
 
 def session_ids(application: Application, request: Request) -> tuple[SessionId, ...]:
-    """The ids in this browser's session cookie: one, or several where somebody planted more of that name; at most MAX_PLANTED."""
+    """The ids in this browser's session cookie: one, or several where somebody planted more of that
+    name; at most MAX_PLANTED.
+    """
     values = request.cookie_values(application.cookies.session)[:MAX_PLANTED]
     return tuple(found for value in values if (found := SessionId.parse(value)) is not None)
 
 
 def only(found: Iterable[Session | None]) -> Session | None:
-    """The one session of several cookies of a name. Two that are good count as none: nobody knows which the browser means."""
+    """The one session of several cookies of a name. Two that are good count as none: nobody knows
+    which the browser means.
+    """
     good = [session for session in found if session is not None]
     return good[0] if len(good) == 1 else None
 
@@ -164,10 +186,13 @@ def establish(
 ) -> Session:
     """Checks everything the provider said and makes a session of it.
 
-    Raises UnknownKey, InvalidIDToken, InvalidUserInfo, SubjectMismatch, AcrNotSatisfied, AuthTimeTooOld.
+    Raises UnknownKey, InvalidIDToken, InvalidUserInfo, SubjectMismatch, AcrNotSatisfied,
+    AuthTimeTooOld.
     """
     client = application.client
-    id_token = verify_id_token(client, tokens.id_token, tokens.access_token, pending.nonce, keys, now)
+    id_token = verify_id_token(
+        client, tokens.id_token, tokens.access_token, pending.nonce, keys, now
+    )
     application.demand.check(id_token.acr, id_token.auth_time, now, client.clock_skew)
     return Session(
         id=session_id,

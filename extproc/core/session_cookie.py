@@ -1,13 +1,18 @@
-"""The whole session in the browser: sealed, compressed, in at most four cookies of data. There is no record of it anywhere else.
+"""The whole session in the browser: sealed, compressed, in at most four cookies of data. There is
+no record of it anywhere else.
 
-- The session cookie has the session's id, as where sessions are in a store. A login alone sets it, and only an end takes it away.
-- Data cookies have the rest, sealed with the id: `data-NAME.HANDLE.GENERATION.PIECE`. A generation begins with each renewal of the
-  tokens. Names tell sessions and generations apart, so whatever an answer sets late lies beside what is there and replaces nothing:
-  the session is what the session cookie names, as the newest generation has it that is whole.
-- A cookie of its own has the last use, since that changes with every other minute's request: `used-NAME.HANDLE`.
+- The session cookie has the session's id, as where sessions are in a store. A login alone sets it,
+  and only an end takes it away.
+- Data cookies have the rest, sealed with the id: `data-NAME.HANDLE.GENERATION.PIECE`. A generation
+  begins with each renewal of the tokens. Names tell sessions and generations apart, so whatever an
+  answer sets late lies beside what is there and replaces nothing: the session is what the session
+  cookie names, as the newest generation has it that is whole.
+- A cookie of its own has the last use, since that changes with every other minute's request:
+  `used-NAME.HANDLE`.
 
-The plaintext is compressed, then sealed, and the sealed text is cut in pieces; so what is opened was authenticated as a whole before
-anything of it is inflated, and pieces of two generations open nothing. The first piece says how many there are: `3.PIECE`.
+The plaintext is compressed, then sealed, and the sealed text is cut in pieces; so what is opened
+was authenticated as a whole before anything of it is inflated, and pieces of two generations open
+nothing. The first piece says how many there are: `3.PIECE`.
 """
 
 import re
@@ -44,7 +49,9 @@ def session_cookie(application: Application, session: Session, now: int) -> Cook
 def session_cookies(
     application: Application, request: Request, session: Session, now: int, entropy: bytes
 ) -> tuple[Cookie, ...]:
-    """What a login sets where sessions are in cookies. entropy: 44 random bytes. Raises SessionTooLarge."""
+    """What a login sets where sessions are in cookies. entropy: 44 random bytes. Raises
+    SessionTooLarge.
+    """
     data = data_cookies(application, request, session, now, entropy)
     return (session_cookie(application, session, now), *data)
 
@@ -52,7 +59,8 @@ def session_cookies(
 def data_cookies(
     application: Application, request: Request, session: Session, now: int, entropy: bytes
 ) -> tuple[Cookie, ...]:
-    """This generation of a session, and the expiry of what this browser has of others. entropy: 44 random bytes.
+    """This generation of a session, and the expiry of what this browser has of others. entropy: 44
+    random bytes.
 
     Raises SessionTooLarge.
     """
@@ -87,8 +95,12 @@ def used_cookie(application: Application, session: Session, now: int, entropy: b
 
 
 def data_names(application: Application, request: Request) -> tuple[str, ...]:
-    """The names of this browser's cookies with data or the last use of a session of this application, of whichever session."""
-    ours = dict.fromkeys(name for name, _ in request.cookies if name.startswith(application.cookies.of_sessions))
+    """The names of this browser's cookies with data or the last use of a session of this
+    application, of whichever session.
+    """
+    ours = dict.fromkeys(
+        name for name, _ in request.cookies if name.startswith(application.cookies.of_sessions)
+    )
     return tuple(name for name in ours if request.cookie(name) is not None)
 
 
@@ -101,12 +113,16 @@ def left_over(application: Application, request: Request, session: Session) -> t
         of_this = numbers is not None and int(numbers[1]) >= session.generation
         return of_this or name == names.used(session.id.handle)
 
-    return tuple(names.expired(name) for name in data_names(application, request) if not stays(name))
+    return tuple(
+        names.expired(name) for name in data_names(application, request) if not stays(name)
+    )
 
 
 def read_session(application: Application, request: Request) -> Session | None:
     """None: no session cookie, or none whose data is whole, ours, and of this application."""
-    return only(_read(application, request, session_id) for session_id in session_ids(application, request))
+    return only(
+        _read(application, request, session_id) for session_id in session_ids(application, request)
+    )
 
 
 def _read(application: Application, request: Request, session_id: SessionId) -> Session | None:
@@ -120,7 +136,9 @@ def _read(application: Application, request: Request, session_id: SessionId) -> 
         touched = int.from_bytes(opened[:_TOUCHED], "big")
         session = load(plain, session_id, touched, outdated=not application.ring.newest(sealed))
         if session is not None:
-            return replace(session, touched=max(touched, _last_use(application, request, session_id)))
+            return replace(
+                session, touched=max(touched, _last_use(application, request, session_id))
+            )
     return None
 
 
@@ -147,7 +165,9 @@ def _joined(pieces: Mapping[int, str]) -> str | None:
 
 def _last_use(application: Application, request: Request, session_id: SessionId) -> int:
     value = request.cookie(application.cookies.used(session_id.handle))
-    opened = application.ring.open(value or "", _label(application, session_id, "last use"), limit=CHUNK)
+    opened = application.ring.open(
+        value or "", _label(application, session_id, "last use"), limit=CHUNK
+    )
     return int.from_bytes(opened, "big") if opened is not None else 0
 
 

@@ -1,7 +1,9 @@
-"""The outer layer of a session record: what the server's key alone opens, so that sessions are listed and ended without their cookies.
+"""The outer layer of a session record: what the server's key alone opens, so that sessions are
+listed and ended without their cookies.
 
-Tags find a session by (issuer, subject) and by (issuer, sid): HMACs under a key of the ring, so that a stolen store tells nobody's
-name. What is written has the tag of the first key; a search asks for the tags of all keys, since older records have older ones.
+Tags find a session by (issuer, subject) and by (issuer, sid): HMACs under a key of the ring, so
+that a stolen store tells nobody's name. What is written has the tag of the first key; a search asks
+for the tags of all keys, since older records have older ones.
 """
 
 import hmac
@@ -29,7 +31,9 @@ class IndexEntry:
 
 
 def subject_tags(ring: KeyRing, issuer: str, subject: str) -> tuple[bytes, ...]:
-    """What the sessions of a user carry, one for each key of the ring; the first is the one to write."""
+    """What the sessions of a user carry, one for each key of the ring; the first is the one to
+    write.
+    """
     return _tags(ring, "sub", issuer, subject)
 
 
@@ -39,14 +43,18 @@ def sid_tags(ring: KeyRing, issuer: str, sid: str) -> tuple[bytes, ...]:
 
 
 def _tags(ring: KeyRing, *parts: str) -> tuple[bytes, ...]:
-    said = b"".join(len(part).to_bytes(4, "big") + part for part in (text.encode() for text in parts))
+    said = b"".join(
+        len(part).to_bytes(4, "big") + part for part in (text.encode() for text in parts)
+    )
     return tuple(hmac.digest(key.tagging, said, "sha256") for key in ring.keys)
 
 
 def written_tags(ring: KeyRing, entry: IndexEntry) -> tuple[bytes, ...]:
     """What a record of this session carries."""
     by_subject = subject_tags(ring, entry.issuer, entry.subject)[:1]
-    return by_subject + (sid_tags(ring, entry.issuer, entry.sid)[:1] if entry.sid is not None else ())
+    return by_subject + (
+        sid_tags(ring, entry.issuer, entry.sid)[:1] if entry.sid is not None else ()
+    )
 
 
 def _label(key: bytes) -> Label:

@@ -25,10 +25,16 @@ class IndexedSession:
 def indexed(ring: KeyRing, record: Record) -> IndexedSession | None:
     """None: a record of before there was an index, or of another gateway's key."""
     entry = open_entry(ring, record.key, record.index)
-    return IndexedSession(record.key, entry, record.touched, record.expires) if entry is not None else None
+    return (
+        IndexedSession(record.key, entry, record.touched, record.expires)
+        if entry is not None
+        else None
+    )
 
 
-def living(application: Application, records: Iterable[Record], now: int) -> tuple[IndexedSession, ...]:
+def living(
+    application: Application, records: Iterable[Record], now: int
+) -> tuple[IndexedSession, ...]:
     """Those of this application's provider that were not left idle for too long, in no order."""
     found = (indexed(application.ring, record) for record in records)
     return tuple(
@@ -41,20 +47,28 @@ def living(application: Application, records: Iterable[Record], now: int) -> tup
 
 
 def surplus(application: Application, records: Iterable[Record], now: int) -> tuple[bytes, ...]:
-    """The keys of those sessions of a user at this application that are more than it allows: the oldest.
+    """The keys of those sessions of a user at this application that are more than it allows: the
+    oldest.
 
-    Every process finds the same ones, whatever else is beginning: two logins at once never end each other.
+    Every process finds the same ones, whatever else is beginning: two logins at once never end each
+    other.
     """
     if application.sessions_per_user is None:
         return ()
-    here = [each for each in living(application, records, now) if each.entry.application == application.name]
+    here = [
+        each
+        for each in living(application, records, now)
+        if each.entry.application == application.name
+    ]
     newest_first = sorted(here, key=lambda each: (each.entry.created, each.key), reverse=True)
     return tuple(each.key for each in newest_first[application.sessions_per_user :])
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What a user takes for one session: the records that end together. this: the browser that asks is among them."""
+    """What a user takes for one session: the records that end together. this: the browser that asks
+    is among them.
+    """
 
     handle: str
     keys: tuple[bytes, ...]
@@ -67,7 +81,9 @@ class SignIn:
     this: bool
 
 
-def sign_ins(application: Application, session: Session, records: Iterable[Record], now: int) -> tuple[SignIn, ...]:
+def sign_ins(
+    application: Application, session: Session, records: Iterable[Record], now: int
+) -> tuple[SignIn, ...]:
     """This one first, then by last use."""
     groups: dict[str, list[IndexedSession]] = defaultdict(list)
     for each in living(application, records, now):

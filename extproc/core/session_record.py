@@ -1,7 +1,8 @@
 """A session as a store keeps it: a record in two layers under the SHA-256 of the session's id.
 
-The inner layer, `sealed`, has the tokens and claims, and opens only with the id that the browser holds: a stolen store opens nothing,
-and neither does the server's own key. The outer layer, `index` and `tags`, is the server's, see index.py.
+The inner layer, `sealed`, has the tokens and claims, and opens only with the id that the browser
+holds: a stolen store opens nothing, and neither does the server's own key. The outer layer, `index`
+and `tags`, is the server's, see index.py.
 """
 
 import json
@@ -16,14 +17,18 @@ from extproc.core.sealing import ENTROPY, Label
 from extproc.core.session import Session, SessionId
 from extproc.core.session_index import TAG_BYTES, IndexEntry, seal_entry, written_tags
 
-FORMAT = 5  # of the inner layer; 4 has no attempt, 3 no generation, 2 no amr, 1 no access_issued either
+# of the inner layer; 4 has no attempt, 3 no generation, 2 no amr, 1 no access_issued either
+FORMAT = 5
 MAX_SEALED = 262_144  # bytes of it
-MAX_IDENTITY = 16_384  # bytes of a session's identity headers, which most servers would not take, and which each request makes again
+# bytes of a session's identity headers, which most servers would not take, and which each request
+# makes again
+MAX_IDENTITY = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A session as a store keeps it: opaque bytes under a key, with the times by which it ends and the tags by which it is found.
+    """A session as a store keeps it: opaque bytes under a key, with the times by which it ends and
+    the tags by which it is found.
 
     A tag has 32 bytes. A record that a version before them wrote has no index and no tags.
     """
@@ -38,7 +43,9 @@ class Record:
 
 def _label(application: Application, session_id: SessionId) -> Label:
     # the id is half of the key: the record opens only for the browser that holds it
-    return Label("session", application.name, session_id.key.hex(), secret=session_id.value.encode())
+    return Label(
+        "session", application.name, session_id.key.hex(), secret=session_id.value.encode()
+    )
 
 
 def to_record(application: Application, session: Session, device: Device, entropy: bytes) -> Record:
@@ -48,17 +55,24 @@ def to_record(application: Application, session: Session, device: Device, entrop
     entry = IndexEntry(application.name, s.issuer, s.subject, s.sid, s.created, device)
     sealed = ring.seal(dump(session), _label(application, s.id), entropy[:ENTROPY]).encode()
     if len(sealed) > MAX_SEALED:
-        raise SessionTooLarge(f"the session would take {len(sealed)} bytes of the store; {MAX_SEALED} are allowed")
+        raise SessionTooLarge(
+            f"the session would take {len(sealed)} bytes of the store; {MAX_SEALED} are allowed"
+        )
     index = seal_entry(ring, s.id.key, entry, entropy[ENTROPY:])
-    return Record(s.id.key, sealed, s.expires, s.touched, index, (*written_tags(ring, entry), *s.by_attempt))
+    return Record(
+        s.id.key, sealed, s.expires, s.touched, index, (*written_tags(ring, entry), *s.by_attempt)
+    )
 
 
 def check_identity(application: Application, session: Session) -> None:
     """Raises SessionTooLarge for more identity headers than an application could take."""
-    size = sum(len(header) + len(value) for header, value in application.identity_headers(session.claims))
+    size = sum(
+        len(header) + len(value) for header, value in application.identity_headers(session.claims)
+    )
     if size > MAX_IDENTITY:
         raise SessionTooLarge(
-            f"the identity headers would have {size} bytes; {MAX_IDENTITY} are allowed: name fewer claims in identity.headers, "
+            f"the identity headers would have {size} bytes; {MAX_IDENTITY} are allowed: "
+            "name fewer claims in identity.headers, "
             "or have the provider give fewer groups"
         )
 
@@ -85,16 +99,30 @@ _FIELDS = (
 
 
 def dump(session: Session) -> bytes:
-    """The session but for its id and its last use, which each kind of store keeps in its own way."""
+    """The session but for its id and its last use, which each kind of store keeps in its own
+    way.
+    """
     s = session
     tokens = (s.id_token, s.access_token, s.refresh_token, s.access_expires)
     login = (s.sid, s.auth_time, s.acr)
-    fields = (s.issuer, s.subject, s.claims.values, *tokens, s.created, s.expires, *login, s.access_issued, s.amr)
+    fields = (
+        s.issuer,
+        s.subject,
+        s.claims.values,
+        *tokens,
+        s.created,
+        s.expires,
+        *login,
+        s.access_issued,
+        s.amr,
+    )
     return to_json([FORMAT, *fields, s.generation, b64encode(s.attempt)]).encode()
 
 
 def from_record(application: Application, session_id: SessionId, record: Record) -> Session | None:
-    """None: another key's, another application's or a damaged record, which is as if there were none."""
+    """None: another key's, another application's or a damaged record, which is as if there were
+    none.
+    """
     sealed = record.sealed.decode("ascii", "replace")
     opened = application.ring.open(sealed, _label(application, session_id), limit=2_000_000)
     if opened is None:
@@ -102,8 +130,12 @@ def from_record(application: Application, session_id: SessionId, record: Record)
     return load(opened, session_id, record.touched, outdated=not application.ring.newest(sealed))
 
 
-def load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool = False) -> Session | None:
-    """Only for bytes that were sealed by us. None: a format that this version does not know, or one with other values in it."""
+def load(
+    data: bytes, session_id: SessionId, touched: int, *, outdated: bool = False
+) -> Session | None:
+    """Only for bytes that were sealed by us. None: a format that this version does not know, or one
+    with other values in it.
+    """
     try:
         session = _load(data, session_id, touched, outdated=outdated)
     except (ValueError, TypeError, LookupError, RecursionError):
@@ -112,7 +144,9 @@ def load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool = F
 
 
 def _is_one(s: Session) -> bool:
-    """Whether each value is of its kind: whoever reads one of them later has no boundary of its own."""
+    """Whether each value is of its kind: whoever reads one of them later has no boundary of its
+    own.
+    """
     texts = (s.issuer, s.subject, s.id_token, s.access_token)
     maybe = (s.refresh_token, s.sid, s.acr)
     numbers = (s.access_expires, s.created, s.expires, s.access_issued, s.generation)
@@ -139,5 +173,17 @@ def _load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool) -
     if version < FORMAT:
         values.append("")  # attempt
     fields = dict(zip(_FIELDS, values, strict=True))
-    claims, amr, attempt = Claims(fields.pop("claims")), tuple(fields.pop("amr")), b64decode(fields.pop("attempt"))
-    return Session(id=session_id, claims=claims, amr=amr, attempt=attempt, touched=touched, outdated=outdated, **fields)
+    claims, amr, attempt = (
+        Claims(fields.pop("claims")),
+        tuple(fields.pop("amr")),
+        b64decode(fields.pop("attempt")),
+    )
+    return Session(
+        id=session_id,
+        claims=claims,
+        amr=amr,
+        attempt=attempt,
+        touched=touched,
+        outdated=outdated,
+        **fields,
+    )

@@ -1,10 +1,12 @@
-"""A user's own sessions: what is known of them without their cookies, the page that shows them, and what its buttons may end.
+"""A user's own sessions: what is known of them without their cookies, the page that shows them, and
+what its buttons may end.
 
-Sessions of one sid at the provider are one sign-in, whatever the applications: that is what a user recognises, and what ends at
-once. Where a logout is for the application alone, or the provider has no sid, each session is one.
+Sessions of one sid at the provider are one sign-in, whatever the applications: that is what a user
+recognises, and what ends at once. Where a logout is for the application alone, or the provider has
+no sid, each session is one.
 
-A button's address has the handle of a sign-in, which is no secret, and a token that this session alone can have got from a page of
-ours: sealed with its id, and good for an hour.
+A button's address has the handle of a sign-in, which is no secret, and a token that this session
+alone can have got from a page of ours: sealed with its id, and good for an hour.
 """
 
 from collections.abc import Sequence
@@ -28,10 +30,10 @@ FORM_LIFE = 3600  # seconds
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-# -- what is known --------------------------------------------------------------------------------------------------
+# -- what is known ---------------------------------------------------------------------------------
 
 
-# -- what was asked for ---------------------------------------------------------------------------------------------
+# -- what was asked for ----------------------------------------------------------------------------
 
 
 def shown(session: Session, request: Request) -> ListSessions:
@@ -39,8 +41,11 @@ def shown(session: Session, request: Request) -> ListSessions:
     return ListSessions(session, stale=request.query == "stale")
 
 
-def chosen(application: Application, request: Request, session: Session, now: int) -> EndListedSessions | None:
-    """POST /oauth2/sessions?end=WHICH&form=TOKEN, or None: not of a page of ours, or of one that is too old.
+def chosen(
+    application: Application, request: Request, session: Session, now: int
+) -> EndListedSessions | None:
+    """POST /oauth2/sessions?end=WHICH&form=TOKEN, or None: not of a page of ours, or of one that is
+    too old.
 
     What a form says stands in its address, so that its body need not be read.
     """
@@ -48,8 +53,14 @@ def chosen(application: Application, request: Request, session: Session, now: in
         pairs = parameters(request.query, "replace")
     except ValueError:
         return None
-    which, tokens = ([value for name, value in pairs if name == wanted] for wanted in ("end", "form"))
-    if len(which) != 1 or len(tokens) != 1 or not _form_is_ours(application, session, tokens[0], now):
+    which, tokens = (
+        [value for name, value in pairs if name == wanted] for wanted in ("end", "form")
+    )
+    if (
+        len(which) != 1
+        or len(tokens) != 1
+        or not _form_is_ours(application, session, tokens[0], now)
+    ):
         return None
     return EndListedSessions(session, which[0], expired(application, request))
 
@@ -65,15 +76,19 @@ def _form_is_ours(application: Application, session: Session, token: str, now: i
 
 
 def _label(application: Application, session: Session) -> Label:
-    return Label("own sessions", application.name, session.id.key.hex(), secret=session.id.value.encode())
+    return Label(
+        "own sessions", application.name, session.id.key.hex(), secret=session.id.value.encode()
+    )
 
 
-# -- the page -------------------------------------------------------------------------------------------------------
+# -- the page --------------------------------------------------------------------------------------
 
 _STALE = "Nothing was ended, because the page was too old. Please try again. "
 
 
-def page(application: Application, found: Sequence[SignIn], token: str, now: int, *, stale: bool) -> Page:
+def page(
+    application: Application, found: Sequence[SignIn], token: str, now: int, *, stale: bool
+) -> Page:
     """What a store knows of."""
     others = sum(not each.this for each in found)
     lasts = application.assertion_lifetime
@@ -93,12 +108,31 @@ def page(application: Application, found: Sequence[SignIn], token: str, now: int
 
 
 def page_of_one(
-    application: Application, session: Session, device: Device, token: str | None, now: int, *, stale: bool
+    application: Application,
+    session: Session,
+    device: Device,
+    token: str | None,
+    now: int,
+    *,
+    stale: bool,
 ) -> Page:
-    """Where sessions are in cookies: this one. token: None where nothing remembers what is over, so no other can be ended."""
-    text = "This service keeps no list of sessions, so only this one is shown; you may be signed in elsewhere, too."
+    """Where sessions are in cookies: this one. token: None where nothing remembers what is over, so
+    no other can be ended.
+    """
+    text = (
+        "This service keeps no list of sessions, so only this one is shown; you may be signed "
+        "in elsewhere, too."
+    )
     one = SignIn(
-        "", (), None, (application.name,), device, session.created, session.touched, session.expires, this=True
+        "",
+        (),
+        None,
+        (application.name,),
+        device,
+        session.created,
+        session.touched,
+        session.expires,
+        this=True,
     )
     return Page(
         "Your sessions",

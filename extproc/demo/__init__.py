@@ -1,8 +1,8 @@
 """The whole stack on loopback, for a person to look at: `extproc demo`.
 
-One Envoy with one worker, the processor, an application on `localhost` and a provider on `127.0.0.1` behind that same
-Envoy, and the traces of all four in the processor's admin. Everything it writes is in one temporary folder, everything
-it starts ends with it.
+One Envoy with one worker, the processor, an application on `localhost` and a provider on
+`127.0.0.1` behind that same Envoy, and the traces of all four in the processor's admin. Everything
+it writes is in one temporary folder, everything it starts ends with it.
 """
 
 import contextlib
@@ -15,7 +15,15 @@ from pathlib import Path
 from types import FrameType
 
 from extproc.demo.check import check as run_check
-from extproc.demo.files import ALICE, USERS, Layout, PortTaken, lay_out, write_description, write_files
+from extproc.demo.files import (
+    ALICE,
+    USERS,
+    Layout,
+    PortTaken,
+    lay_out,
+    write_description,
+    write_files,
+)
 from extproc.demo.stack import PartDied, Stack
 
 
@@ -24,10 +32,11 @@ class Stopped(Exception):
 
 
 def main(port: int | None, check: bool, describe: Path | None) -> int:
-    """Runs the demo until it is stopped, or with `check` until one login has been looked at. The process's exit status.
+    """Runs the demo until it is stopped, or with `check` until one login has been looked at. The
+    process's exit status.
 
-    `port` is the gateway's; without it 8080, or a free one. `describe` is where a JSON file with the addresses and
-    process ids goes once all is up.
+    `port` is the gateway's; without it 8080, or a free one. `describe` is where a JSON file with
+    the addresses and process ids goes once all is up.
     """
     try:
         with _signals(), tempfile.TemporaryDirectory(prefix="extproc-demo-") as folder:
@@ -58,7 +67,9 @@ def _run(stack: Stack, layout: Layout, check: bool, describe: Path | None) -> in
 
 
 def _welcome(layout: Layout) -> str:
-    people = "\n".join(f"               {user.name} / {user.password}   ({user.full_name})" for user in USERS)
+    people = "\n".join(
+        f"               {user.name} / {user.password}   ({user.full_name})" for user in USERS
+    )
     return f"""
   open         {layout.app}
   sign in as   {people.strip()}
@@ -69,13 +80,16 @@ def _welcome(layout: Layout) -> str:
   settings     {layout.settings_file}
   logs         {layout.folder}/*.log
 
-  Envoy with one worker listens on 127.0.0.1:{layout.gateway_port}, in front of the application and the provider alike.
+  Envoy with one worker listens on 127.0.0.1:{layout.gateway_port}, in front of
+  the application and the provider alike.
   Ctrl-C ends all of it."""
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP become Stopped; a second one finds the handlers off and cannot break the clean-up."""
+    """SIGINT, SIGTERM and SIGHUP become Stopped; a second one finds the handlers off and cannot
+    break the clean-up.
+    """
     caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop(_: int, __: FrameType | None) -> None:

@@ -36,12 +36,20 @@ def application(spans: Tracer, idp: str, traces: str) -> Starlette:
     """`idp` and `traces` are addresses that the page links to."""
 
     async def show(request: Request) -> Response:
-        parent = TraceContextTextMapPropagator().extract({"traceparent": request.headers.get("traceparent", "")})
-        with spans.start_as_current_span(f"{request.method} {request.url.path}", parent, SpanKind.SERVER) as span:
-            span.set_attributes({"http.request.method": request.method, "url.path": request.url.path})
+        parent = TraceContextTextMapPropagator().extract(
+            {"traceparent": request.headers.get("traceparent", "")}
+        )
+        with spans.start_as_current_span(
+            f"{request.method} {request.url.path}", parent, SpanKind.SERVER
+        ) as span:
+            span.set_attributes(
+                {"http.request.method": request.method, "url.path": request.url.path}
+            )
             span.set_attribute("http.response.status_code", 200)
             if "text/html" in request.headers.get("accept", ""):
-                return HTMLResponse(page(request, idp, traces), headers={"content-security-policy": POLICY})
+                return HTMLResponse(
+                    page(request, idp, traces), headers={"content-security-policy": POLICY}
+                )
             return JSONResponse(seen(request))
 
     endpoint: Callable[[Request], Awaitable[Response]] = show
@@ -50,11 +58,18 @@ def application(spans: Tracer, idp: str, traces: str) -> Starlette:
 
 def seen(request: Request) -> dict[str, object]:
     """What reached the application, header by header, in order."""
-    headers = [(name.decode("latin1"), value.decode("utf-8", "replace")) for name, value in request.headers.raw]
+    headers = [
+        (name.decode("latin1"), value.decode("utf-8", "replace"))
+        for name, value in request.headers.raw
+    ]
     return {
         "method": request.method,
         "path": target(request),
-        "user": {name.removeprefix(IDENTITY): value for name, value in headers if name.startswith(IDENTITY)},
+        "user": {
+            name.removeprefix(IDENTITY): value
+            for name, value in headers
+            if name.startswith(IDENTITY)
+        },
         "headers": headers,
         "cookies": request.cookies,
         "trace_id": trace_id(request),
@@ -90,13 +105,18 @@ def page(request: Request, idp: str, traces: str) -> str:
 
 
 def _who(user: dict[str, str]) -> str:
-    """Who is signed in, and the way out: a form, since a link could be followed by accident or by another site."""
+    """Who is signed in, and the way out: a form, since a link could be followed by accident or by
+    another site.
+    """
     if f"{IDENTITY}sub" not in user:
-        return "<header><h1>Hello, whoever you are</h1><a class=button href='/'>Sign in</a></header>"
+        return (
+            "<header><h1>Hello, whoever you are</h1><a class=button href='/'>Sign in</a></header>"
+        )
     name = user.get(f"{IDENTITY}name") or user[f"{IDENTITY}sub"]
     return (
         f"<header><h1>Hello, {escape(name)}</h1>"
-        "<form method=post action='/oauth2/logout'><button type=submit>Sign out</button></form></header>"
+        "<form method=post action='/oauth2/logout'><button type=submit>Sign "
+        "out</button></form></header>"
     )
 
 

@@ -14,7 +14,8 @@ from extproc.demo.files import ALICE, Layout
 from extproc.demo.stack import Stack
 from extproc.traces import Event, Span, render
 
-WANTED = "reports/caf%C3%A9?year=2026&q=a%2Fb+c%20d&empty="  # comes back byte for byte, or something decoded it
+# comes back byte for byte, or something decoded it
+WANTED = "reports/caf%C3%A9?year=2026&q=a%2Fb+c%20d&empty="
 OUR_COOKIE = re.compile(r"^(__Host-)?extproc-")
 EVIL = "EVIL"
 THEIRS = ("theme", "dark")  # a cookie of the application's own
@@ -52,7 +53,9 @@ def check(layout: Layout, stack: Stack) -> int:
 
 def _journey(layout: Layout, say: Report) -> str:
     """The login and what comes after it; gives the trace id of the callback."""
-    browser = Browser(ALICE.name, ALICE.password, extra=(("x-auth-sub", EVIL), ("X-Auth-Groups", EVIL)))
+    browser = Browser(
+        ALICE.name, ALICE.password, extra=(("x-auth-sub", EVIL), ("X-Auth-Groups", EVIL))
+    )
     browser.cookies["localhost"] = dict([THEIRS])
     wanted = layout.app + WANTED
     print(f"\nlogin, asking for {wanted}")
@@ -63,7 +66,11 @@ def _journey(layout: Layout, say: Report) -> str:
     callback = landing.hop("/oauth2/callback")
     say(callback is not None, "the provider sent the browser back to the callback", landing.url)
     say(landing.url == wanted, "landed on the page first asked for, byte for byte", landing.url)
-    say(landing.answer.status_code == 200, "the application answered 200", landing.answer.status_code)
+    say(
+        landing.answer.status_code == 200,
+        "the application answered 200",
+        landing.answer.status_code,
+    )
     say(f"Hello, {ALICE.full_name}" in landing.answer.text, "the application knows the user's name")
     _second_request(layout, say, browser)
     _provider_calls(layout, say)
@@ -72,7 +79,9 @@ def _journey(layout: Layout, say: Report) -> str:
 
 
 def _second_request(layout: Layout, say: Report, browser: Browser) -> None:
-    """A signed-in request does not reach the processor, and brings the application the identity and nothing of ours."""
+    """A signed-in request does not reach the processor, and brings the application the identity and
+    nothing of ours.
+    """
     before = _streams(layout)
     answer = browser.fetch(layout.app + WANTED)
     after = _streams(layout)
@@ -80,9 +89,18 @@ def _second_request(layout: Layout, say: Report, browser: Browser) -> None:
     seen = _json(answer)
     headers = [(str(name).lower(), str(value)) for name, value in seen.get("headers", [])]
     subjects = [value for name, value in headers if name == "x-auth-sub"]
-    say(subjects == [ALICE.name], "the spoofed x-auth-sub was replaced at the application", subjects)
-    say(not any(EVIL in value for _, value in headers), "nothing of the other spoofed header was left")
-    say(seen.get("path") == f"/{WANTED}", "the path reached the application as it was sent", seen.get("path"))
+    say(
+        subjects == [ALICE.name], "the spoofed x-auth-sub was replaced at the application", subjects
+    )
+    say(
+        not any(EVIL in value for _, value in headers),
+        "nothing of the other spoofed header was left",
+    )
+    say(
+        seen.get("path") == f"/{WANTED}",
+        "the path reached the application as it was sent",
+        seen.get("path"),
+    )
     cookies = "; ".join(value for name, value in headers if name == "cookie")
     ours = [name for name in seen.get("cookies", {}) if OUR_COOKIE.match(name)]
     say(not ours and "extproc-" not in cookies, "none of our cookies reached the application", ours)
@@ -92,9 +110,15 @@ def _second_request(layout: Layout, say: Report, browser: Browser) -> None:
         "fast path: no ext_proc stream for it",
         f"{before} streams before, {after} after",
     )
-    spans = _trace(layout, str(seen.get("trace_id", "")), lambda spans: any(s.service == "app" for s in spans))
+    spans = _trace(
+        layout, str(seen.get("trace_id", "")), lambda spans: any(s.service == "app" for s in spans)
+    )
     services = sorted({span.service for span in spans})
-    say("app" in services and len(services) > 1, "its trace has the gateway and the application", services)
+    say(
+        "app" in services and len(services) > 1,
+        "its trace has the gateway and the application",
+        services,
+    )
     say("extproc" not in services, "and not the processor", services)
 
 
@@ -128,7 +152,11 @@ def _own_endpoints(layout: Layout, say: Report, browser: Browser) -> None:
     left = [name for name in browser.cookies["localhost"] if OUR_COOKIE.match(name)]
     say(not left, "our cookies are gone from the browser", left)
     again = browser.open(layout.app, follow=False)
-    say(again.answer.status_code in (302, 303), "the application asks for a login again", again.answer)
+    say(
+        again.answer.status_code in (302, 303),
+        "the application asks for a login again",
+        again.answer,
+    )
 
 
 def _print_hops(landing: Landing) -> None:
@@ -137,18 +165,32 @@ def _print_hops(landing: Landing) -> None:
 
 
 def _print_trace(layout: Layout, say: Report, trace_id: str) -> None:
-    """The callback's trace, from the gateway through the processor to the provider and back through the gateway."""
+    """The callback's trace, from the gateway through the processor to the provider and back through
+    the gateway.
+    """
 
     def calls(spans: tuple[Span, ...]) -> tuple[bool, bool, bool]:
         ours = [span for span in spans if span.service == "extproc"]
         others = {span.service for span in spans} - {"extproc", "provider", "app"}
-        named = [" ".join([s.name, *(value for _, value in s.attributes)]) for s in ours if s.kind == "client"]
-        return bool(others and ours), any("token" in n for n in named), any("userinfo" in n for n in named)
+        named = [
+            " ".join([s.name, *(value for _, value in s.attributes)])
+            for s in ours
+            if s.kind == "client"
+        ]
+        return (
+            bool(others and ours),
+            any("token" in n for n in named),
+            any("userinfo" in n for n in named),
+        )
 
     spans = _trace(layout, trace_id, lambda spans: all(calls(spans)))
     print(f"\ntrace of the callback: {layout.traces}/{trace_id}\n" + render(spans) + "\n")
     both, token, userinfo = calls(spans)
-    say(both, "the trace has spans of Envoy and of the processor", sorted({span.service for span in spans}))
+    say(
+        both,
+        "the trace has spans of Envoy and of the processor",
+        sorted({span.service for span in spans}),
+    )
     say(token and userinfo, "and the token and UserInfo calls", [span.name for span in spans])
 
 
@@ -164,8 +206,15 @@ def _eventually(found: Callable[[], bool]) -> bool:
 def _logged(layout: Layout, method: str, path: str) -> bool:
     if not layout.access_log.exists():
         return False
-    lines = [json.loads(line) for line in layout.access_log.read_text().splitlines() if line.startswith("{")]
-    return any(line.get("method") == method and str(line.get("path", "")).partition("?")[0] == path for line in lines)
+    lines = [
+        json.loads(line)
+        for line in layout.access_log.read_text().splitlines()
+        if line.startswith("{")
+    ]
+    return any(
+        line.get("method") == method and str(line.get("path", "")).partition("?")[0] == path
+        for line in lines
+    )
 
 
 def _streams(layout: Layout) -> int:
@@ -175,14 +224,18 @@ def _streams(layout: Layout) -> int:
     return sum(int(line.rpartition(":")[2]) for line in text.splitlines() if ":" in line)
 
 
-def _trace(layout: Layout, trace_id: str, complete: Callable[[tuple[Span, ...]], bool]) -> tuple[Span, ...]:
+def _trace(
+    layout: Layout, trace_id: str, complete: Callable[[tuple[Span, ...]], bool]
+) -> tuple[Span, ...]:
     """The spans of one trace as the admin has them, once they are complete or patience ends."""
     spans: tuple[Span, ...] = ()
 
     def look() -> bool:
         nonlocal spans
         answer = httpx.get(f"{layout.traces}/{trace_id}.json", trust_env=False)
-        spans = tuple(_span(raw) for raw in answer.json()["spans"]) if answer.status_code == 200 else ()
+        spans = (
+            tuple(_span(raw) for raw in answer.json()["spans"]) if answer.status_code == 200 else ()
+        )
         return complete(spans)
 
     _eventually(look)
@@ -191,7 +244,9 @@ def _trace(layout: Layout, trace_id: str, complete: Callable[[tuple[Span, ...]],
 
 def _span(raw: dict[str, Any]) -> Span:
     events = tuple(Event(event["name"], event["time_ns"]) for event in raw["events"])
-    return Span(**{**raw, "attributes": tuple(raw["attributes"].items()), "events": events, "links": ()})
+    return Span(
+        **{**raw, "attributes": tuple(raw["attributes"].items()), "events": events, "links": ()}
+    )
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:

@@ -97,14 +97,18 @@ def _gateway_port(port: int | None, held: ExitStack) -> int:
         try:
             sock = held.enter_context(_bound("127.0.0.1", wanted))
             got: int = sock.getsockname()[1]
-            if socket.has_ipv6:  # a browser that asks localhost tries ::1 first: there must be nobody there either
+            # a browser that asks localhost tries ::1 first: there must be nobody there either
+            if socket.has_ipv6:
                 held.enter_context(_bound("::1", got))
         except OSError as error:
             if error.strerror and "assign" in error.strerror:  # no IPv6 loopback on this machine
                 return got
             continue
         return got
-    raise PortTaken(f"port {port} cannot be had: something listens there already, or it needs rights that you lack")
+    raise PortTaken(
+        f"port {port} cannot be had: something listens there already, or it needs rights "
+        "that you lack"
+    )
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -124,14 +128,19 @@ def write_files(layout: Layout) -> None:
     client_secret = secrets.token_urlsafe(24)
     _write(layout.folder / "secret", secrets.token_urlsafe(48))
     _write(layout.folder / "client-secret", client_secret)
-    _write(layout.settings_file, SETTINGS_HEAD + yaml.safe_dump(_settings(layout), sort_keys=False, width=120))
+    _write(
+        layout.settings_file,
+        SETTINGS_HEAD + yaml.safe_dump(_settings(layout), sort_keys=False, width=120),
+    )
     _write(layout.envoy_file, to_yaml(load(layout.settings_file)))
     layout.idp_folder.mkdir()
-    _write(layout.idp_folder / "settings.yaml", yaml.safe_dump(_idp_settings(layout, client_secret)))
+    _write(
+        layout.idp_folder / "settings.yaml", yaml.safe_dump(_idp_settings(layout, client_secret))
+    )
     _write(layout.idp_folder / "users.yaml", yaml.safe_dump(_idp_users(), allow_unicode=True))
 
 
-SETTINGS_HEAD = """# Made by `extproc demo`. The same file serves `extproc serve`, `extproc envoy` and `extproc check`.
+SETTINGS_HEAD = """# Made by `extproc demo`: for `extproc serve`, `extproc envoy`, `extproc check`.
 """
 
 
@@ -172,12 +181,14 @@ def _settings(layout: Layout) -> dict[str, Any]:
             "headers": {
                 "x-auth-sub": "sub",
                 "x-auth-email": "email",
-                "x-auth-name": "attributes.name",  # nanoidp keeps what it does not know itself in an object
+                # nanoidp keeps what it does not know itself in an object
+                "x-auth-name": "attributes.name",
                 "x-auth-groups": "groups",
             }
         },
         "store": {"path": str(folder / "sessions.sqlite3")},
-        "tracing": {"sample": 1},  # to look at; a gateway in use traces its own endpoints and a small share of the rest
+        # to look at; a gateway in use traces its own endpoints and a small share of the rest
+        "tracing": {"sample": 1},
         "timeouts": {"drain": "2s"},
     }
 
@@ -192,7 +203,12 @@ def _idp_settings(layout: Layout, client_secret: str) -> dict[str, Any]:
     return {
         "config_version": 1,
         "server": {"host": "127.0.0.1", "port": layout.idp_port},
-        "oauth": {"issuer": layout.idp.rstrip("/"), "audience": CLIENT_ID, "require_pkce": True, "clients": [client]},
+        "oauth": {
+            "issuer": layout.idp.rstrip("/"),
+            "audience": CLIENT_ID,
+            "require_pkce": True,
+            "clients": [client],
+        },
         "jwt": {"keys_dir": str(layout.idp_folder / "keys")},
         "session": {"secret_key": secrets.token_urlsafe(32)},
         "logging": {"verbose_logging": False, "log_token_requests": False},
@@ -214,7 +230,9 @@ def _idp_users() -> dict[str, Any]:
 
 
 def write_description(layout: Layout, path: Path, pids: tuple[tuple[str, int], ...]) -> None:
-    """The addresses and process ids as JSON, all at once: who waits for the file never reads half of it."""
+    """The addresses and process ids as JSON, all at once: who waits for the file never reads half
+    of it.
+    """
     text = json.dumps(
         {
             "gateway": f"http://localhost:{layout.gateway_port}",

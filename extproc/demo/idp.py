@@ -1,9 +1,10 @@
-"""The demo's provider: nanoidp, with pages that fetch nothing from elsewhere and without its management.
+"""The demo's provider: nanoidp, with pages that fetch nothing from elsewhere and without its
+management.
 
     python -m extproc.demo.idp FOLDER PORT TRACES
 
-FOLDER has nanoidp's settings.yaml and users.yaml. Only its OAuth endpoints answer: the rest of it, a user interface and
-an API that anybody may use, would otherwise be behind the gateway too.
+FOLDER has nanoidp's settings.yaml and users.yaml. Only its OAuth endpoints answer: the rest of it,
+a user interface and an API that anybody may use, would otherwise be behind the gateway too.
 """
 
 import logging
@@ -22,10 +23,14 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-
 
 
 def application(folder: Path) -> Flask:
-    """nanoidp with our two pages in place of its own, which load style and script from another site."""
+    """nanoidp with our two pages in place of its own, which load style and script from another
+    site.
+    """
     app: Flask = create_app(str(folder))
     ours = FileSystemLoader(Path(__file__).parent / "templates")
-    app.jinja_env.loader = ChoiceLoader([ours, *([app.jinja_env.loader] if app.jinja_env.loader else [])])
+    app.jinja_env.loader = ChoiceLoader(
+        [ours, *([app.jinja_env.loader] if app.jinja_env.loader else [])]
+    )
 
     @app.before_request
     def only_the_protocol() -> None:
@@ -46,7 +51,8 @@ def run(folder: Path, port: int, traces: str) -> None:
     app = application(folder)
     for name in ("nanoidp", "werkzeug"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    app.wsgi_app = TracedWSGI(app.wsgi_app, tracer("provider", traces))  # type: ignore[method-assign]
+    traced = TracedWSGI(app.wsgi_app, tracer("provider", traces))
+    app.wsgi_app = traced  # type: ignore[method-assign]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     make_server("127.0.0.1", port, app, threaded=True).serve_forever()
 

@@ -19,22 +19,33 @@ if TYPE_CHECKING:
 def tracer(service: str, endpoint: str) -> Tracer:
     """A tracer whose spans are at `endpoint`, an OTLP/HTTP address, within half a second."""
     resource = Resource.create({"service.name": service})
-    provider = TracerProvider(ParentBased(ALWAYS_OFF), resource)  # what the gateway traces, and no probe of our own
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=2), schedule_delay_millis=300))
+    # what the gateway traces, and no probe of our own
+    provider = TracerProvider(ParentBased(ALWAYS_OFF), resource)
+    provider.add_span_processor(
+        BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=2), schedule_delay_millis=300)
+    )
     atexit.register(provider.shutdown)
     return provider.get_tracer("extproc.demo")
 
 
 class TracedWSGI:
-    """A span around each request of a WSGI application, below the span that the `traceparent` header names."""
+    """A span around each request of a WSGI application, below the span that the `traceparent`
+    header names.
+    """
 
     def __init__(self, app: "WSGIApplication", tracer: Tracer) -> None:
         self._app, self._tracer = app, tracer
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
-        parent = TraceContextTextMapPropagator().extract({"traceparent": environ.get("HTTP_TRACEPARENT", "")})
-        with self._tracer.start_as_current_span(f"{method} {path}", parent, SpanKind.SERVER) as span:
+        parent = TraceContextTextMapPropagator().extract(
+            {"traceparent": environ.get("HTTP_TRACEPARENT", "")}
+        )
+        with self._tracer.start_as_current_span(
+            f"{method} {path}", parent, SpanKind.SERVER
+        ) as span:
             span.set_attributes({"http.request.method": method, "url.path": path})
 
             def started(status: str, *rest: object) -> object:

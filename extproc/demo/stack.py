@@ -1,8 +1,8 @@
 """The demo's processes: started in order, waited for, watched, and ended together.
 
-Each is a session of its own, so that Ctrl-C reaches us alone and we end them in order; and each asks the kernel to be
-killed when we are, so that nothing is left even after `kill -9`. That request holds for the thread that started them:
-hence no threads here.
+Each is a session of its own, so that Ctrl-C reaches us alone and we end them in order; and each
+asks the kernel to be killed when we are, so that nothing is left even after `kill -9`. That request
+holds for the thread that started them: hence no threads here.
 """
 
 import ctypes
@@ -31,7 +31,9 @@ LIBC = ctypes.CDLL(None, use_errno=True)  # loaded here: between fork and exec i
 
 
 class PartDied(Exception):
-    """A part ended by itself or did not come up; the text says which, and has the end of its log."""
+    """A part ended by itself or did not come up; the text says which, and has the end of its
+    log.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,15 @@ class Part:
 
 
 def parts(layout: Layout) -> tuple[Part, ...]:
-    """All parts. The processor is last: it may start whenever it likes, but earlier it would first find no provider."""
+    """All parts. The processor is last: it may start whenever it likes, but earlier it would first
+    find no provider.
+    """
     python = (sys.executable, "-m")
     spans = f"{layout.admin}v1/traces"
     # the envoy of this Python's own environment first: the version that this was tested with
-    envoy = shutil.which("envoy", path=str(Path(sys.executable).parent)) or str(find_envoy() or "envoy")
+    envoy = shutil.which("envoy", path=str(Path(sys.executable).parent)) or str(
+        find_envoy() or "envoy"
+    )
     discovery = ".well-known/openid-configuration"
     idp = (*python, "extproc.demo.idp", str(layout.idp_folder), str(layout.idp_port), spans)
     app = (*python, "extproc.demo.app", str(layout.app_port), layout.idp, layout.traces, spans)
@@ -56,19 +62,27 @@ def parts(layout: Layout) -> tuple[Part, ...]:
         Part("idp", idp, f"http://127.0.0.1:{layout.idp_port}/{discovery}"),
         Part("app", app, f"http://127.0.0.1:{layout.app_port}/public/"),
         Part(
-            "envoy", (envoy, "-c", str(layout.envoy_file), *ENVOY), f"http://127.0.0.1:{layout.envoy_admin_port}/ready"
+            "envoy",
+            (envoy, "-c", str(layout.envoy_file), *ENVOY),
+            f"http://127.0.0.1:{layout.envoy_admin_port}/ready",
         ),
-        Part("extproc", (*python, "extproc", "serve", "--config", str(layout.settings_file)), f"{layout.admin}readyz"),
+        Part(
+            "extproc",
+            (*python, "extproc", "serve", "--config", str(layout.settings_file)),
+            f"{layout.admin}readyz",
+        ),
     )
 
 
-# one worker, as the design wants it shown; no hot restart, whose shared memory two demos would fight over; logs and
-# spans at once instead of after seconds
+# one worker, as the design wants it shown; no hot restart, whose shared memory two demos would
+# fight over; logs and spans at once instead of after seconds
 ENVOY = (
-    *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning", "--file-flush-interval-msec", "200"),
-    *("--config-yaml", "{layered_runtime: {layers: [{name: demo, static_layer: {tracing.opentelemetry."
-      "flush_interval_ms: 300, tracing.opentelemetry.min_flush_spans: 1}}]}}"),
-)  # fmt: skip
+    *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
+    *("--file-flush-interval-msec", "200"),
+    "--config-yaml",
+    "{layered_runtime: {layers: [{name: demo, static_layer: {tracing.opentelemetry."
+    "flush_interval_ms: 300, tracing.opentelemetry.min_flush_spans: 1}}]}}",
+)
 
 
 class Stack:
@@ -81,7 +95,9 @@ class Stack:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+    def __exit__(
+        self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None
+    ) -> None:
         self._stop()
 
     def start(self) -> None:
@@ -108,7 +124,11 @@ class Stack:
         for part, process in self._running:
             status = process.poll()
             if status is not None:
-                how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+                how = (
+                    f"signal {signal.Signals(-status).name}"
+                    if status < 0
+                    else f"exit status {status}"
+                )
                 raise PartDied(f"{part.role} ended ({how}).{self._tail(part.role)}")
 
     def _launch(self, part: Part) -> None:
@@ -126,7 +146,9 @@ class Stack:
                     preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  # there are no threads here
                 )
             except OSError as error:
-                raise PartDied(f"{part.role} cannot be started: {part.command[0]}: {error.strerror}") from None
+                raise PartDied(
+                    f"{part.role} cannot be started: {part.command[0]}: {error.strerror}"
+                ) from None
         self._running.append((part, process))
 
     def _wait(self, part: Part) -> None:
@@ -142,17 +164,25 @@ class Stack:
             except httpx.HTTPError as error:
                 last = f"{part.up}: {type(error).__name__}"
             time.sleep(0.1)
-        raise PartDied(f"{part.role} did not come up in {STARTS:.0f} s ({last}).{self._tail(part.role)}")
+        raise PartDied(
+            f"{part.role} did not come up in {STARTS:.0f} s ({last}).{self._tail(part.role)}"
+        )
 
     def _tail(self, role: str, lines: int = 15) -> str:
         with suppress(OSError):
-            end = (self._layout.folder / f"{role}.log").read_text(errors="replace").splitlines()[-lines:]
+            end = (
+                (self._layout.folder / f"{role}.log")
+                .read_text(errors="replace")
+                .splitlines()[-lines:]
+            )
             if end:
                 return " The end of its log:\n" + "\n".join(f"  {line[:400]}" for line in end)
         return " Its log is empty."
 
     def _stop(self) -> None:
-        """All are told before any is waited for; what does not end in time is killed, with what it may have started."""
+        """All are told before any is waited for; what does not end in time is killed, with what it
+        may have started.
+        """
         processes = [process for _, process in reversed(self._running)]
         for process in processes:
             with suppress(ProcessLookupError):
@@ -169,9 +199,16 @@ class Stack:
 
 
 def _environment(layout: Layout) -> dict[str, str]:
-    """Ours, without what would send spans elsewhere or calls through a proxy; caches and homes in the demo's folder."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OTEL_", "NANOIDP_")) and k.lower() not in PROXIES}
-    package = str(Path(__file__).parents[2])  # they run in another folder: a relative PYTHONPATH would not do
+    """Ours, without what would send spans elsewhere or calls through a proxy; caches and homes in
+    the demo's folder.
+    """
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("OTEL_", "NANOIDP_")) and k.lower() not in PROXIES
+    }
+    # they run in another folder: a relative PYTHONPATH would not do
+    package = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
     return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path, "TMPDIR": str(layout.folder)}
 

@@ -1,4 +1,6 @@
-"""Settings to Envoy configuration, in envoy-data-plane's typed messages. Nothing here talks to a running Envoy."""
+"""Settings to Envoy configuration, in envoy-data-plane's typed messages. Nothing here talks to a
+running Envoy.
+"""
 
 from extproc.envoyconfig.binary import find_envoy, validate
 from extproc.envoyconfig.bootstrap import bootstrap, to_yaml

@@ -8,7 +8,10 @@ from envoy_data_plane.envoy.config.accesslog.v3 import (
 )
 from envoy_data_plane.envoy.config.core.v3 import SubstitutionFormatString
 from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
-from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import StderrAccessLog, StdoutAccessLog
+from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import (
+    StderrAccessLog,
+    StdoutAccessLog,
+)
 from envoy_data_plane.google.protobuf import Struct
 
 from extproc.contract import APPLICATION_KEY, LANE, NAMESPACE, REASON
@@ -42,7 +45,9 @@ FIELDS = {
 
 
 def access_log(path: str) -> AccessLog:
-    """JSON lines. The standard streams have loggers of their own: in a container not everybody may open /dev/stdout."""
+    """JSON lines. The standard streams have loggers of their own: in a container not everybody may
+    open /dev/stdout.
+    """
     line = SubstitutionFormatString(json_format=Struct.from_dict(FIELDS))
     if path == "/dev/stdout":
         return _log("stdout", StdoutAccessLog(log_format=line))
@@ -56,4 +61,6 @@ def _log(name: str, message: FileAccessLog | StdoutAccessLog | StderrAccessLog) 
     return AccessLog(name=typed.name, typed_config=typed.typed_config)
 
 
-_EXPORT = 10.0  # seconds for a batch of spans, as the SDKs have it: what is late is lost, and no request waits for it
+# seconds for a batch of spans, as the SDKs have it: what is late is lost, and no request waits for
+# it
+_EXPORT = 10.0

@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 _NOISE = re.compile(r"^\[[^\]]*\]\[\d+\]\[(\w+)\]\[\w+\] \[[^\]]*\] ?")
-_DUMP = re.compile(r"(?:goo\.gle/debug\w+\s+)?\w+ \{\n.*\n(?:\}\n?)?: ", re.DOTALL)  # the faulty message, printed whole
+# the faulty message, printed whole
+_DUMP = re.compile(r"(?:goo\.gle/debug\w+\s+)?\w+ \{\n.*\n(?:\}\n?)?: ", re.DOTALL)
 _WAIT = 60  # seconds
 
 
@@ -25,9 +26,20 @@ def validate(text: str, envoy: Path) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="extproc-envoy-") as directory:
         path = Path(directory) / "envoy.yaml"
         path.write_text(text)
-        command = [str(envoy), "--mode", "validate", "-c", str(path), "-l", "error", "--disable-hot-restart"]
+        command = [
+            str(envoy),
+            "--mode",
+            "validate",
+            "-c",
+            str(path),
+            "-l",
+            "error",
+            "--disable-hot-restart",
+        ]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_WAIT, check=False)  # noqa: S603
+            done = subprocess.run(  # noqa: S603
+                command, capture_output=True, text=True, timeout=_WAIT, check=False
+            )
         except OSError as error:
             return [f"{envoy}: {error.strerror or 'cannot be run'}"]
         except subprocess.TimeoutExpired:

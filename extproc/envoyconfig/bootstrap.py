@@ -10,7 +10,9 @@ from envoy_data_plane.envoy.config.bootstrap.v3 import (
     RuntimeLayer,
 )
 from envoy_data_plane.envoy.config.overload.v3 import OverloadManager, ResourceMonitor
-from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections.v3 import DownstreamConnectionsConfig
+from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections.v3 import (
+    DownstreamConnectionsConfig,
+)
 from envoy_data_plane.google.protobuf import Struct
 
 from extproc.envoyconfig.builders import pack
@@ -20,14 +22,15 @@ from extproc.envoyconfig.listeners import listeners
 from extproc.settings import Settings
 
 _CONNECTIONS = 50_000
-_PROGRAM = (
-    100_000  # RE2 instructions; Envoy's limit of 100 is for patterns that others write, ours grow with the settings
-)
+# RE2 instructions; Envoy's limit of 100 is for patterns that others write, ours grow with the
+# settings
+_PROGRAM = 100_000
 _RUNTIME = {
     "re2.max_program_size.error_level": _PROGRAM,
     "re2.max_program_size.warn_level": _PROGRAM,
-    # spans go out by the hundreds under load (Envoy's own: each five, an export for every third request), and within a second
-    # where there are few (5 s); of 1024 that wait Envoy drops the rest
+    # spans go out by the hundreds under load (Envoy's own: each five, an export for every third
+    # request), and within a second where there are few (5 s); of 1024 that wait Envoy drops the
+    # rest
     "tracing.opentelemetry.min_flush_spans": 500,
     "tracing.opentelemetry.flush_interval_ms": 1000,
 }
@@ -36,15 +39,22 @@ _HEAD = """\
 # It holds no secret. For Envoy 1.36 to 1.40.
 """
 _KEYS_INSIDE = """\
-# The keys of the filter `assertion` are public, and made from the settings' secret: a new secret needs a new configuration.
+# The keys of the filter `assertion` are public, and made from the settings' secret:
+# a new secret needs a new configuration.
 """
 
 
 def bootstrap(settings: Settings) -> Bootstrap:
-    """Everything in one message. Reads the secret's file where the settings name one and the keys stand in it."""
+    """Everything in one message. Reads the secret's file where the settings name one and the keys
+    stand in it.
+    """
     made = Bootstrap(
-        static_resources=BootstrapStaticResources(listeners=listeners(settings), clusters=clusters(settings)),
-        layered_runtime=LayeredRuntime(layers=[RuntimeLayer(name="static", static_layer=Struct.from_dict(_RUNTIME))]),
+        static_resources=BootstrapStaticResources(
+            listeners=listeners(settings), clusters=clusters(settings)
+        ),
+        layered_runtime=LayeredRuntime(
+            layers=[RuntimeLayer(name="static", static_layer=Struct.from_dict(_RUNTIME))]
+        ),
         overload_manager=OverloadManager(resource_monitors=[_connections()]),
     )
     if settings.gateway.admin is not None:
@@ -67,13 +77,19 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", value, style="|" if "\n" in value else None
+    )
 
 
 _Dumper.add_representer(str, _text)
 
 
 def _connections() -> ResourceMonitor:
-    """Without a limit a flood of connections takes the file descriptors that the applications need."""
+    """Without a limit a flood of connections takes the file descriptors that the applications
+    need.
+    """
     limit = DownstreamConnectionsConfig(max_active_downstream_connections=_CONNECTIONS)
-    return ResourceMonitor(name="envoy.resource_monitors.global_downstream_max_connections", typed_config=pack(limit))
+    return ResourceMonitor(
+        name="envoy.resource_monitors.global_downstream_max_connections", typed_config=pack(limit)
+    )

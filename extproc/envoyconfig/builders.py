@@ -1,4 +1,6 @@
-"""Small makers of Envoy's messages, so that the modules beside this one read like the configuration."""
+"""Small makers of Envoy's messages, so that the modules beside this one read like the
+configuration.
+"""
 
 from datetime import timedelta
 
@@ -49,6 +51,10 @@ def regex(pattern: str) -> StringMatcher:
     return StringMatcher(safe_regex=RegexMatcher(regex=pattern))
 
 
-def header(key: str, value: str, how: HeaderValueOptionHeaderAppendAction = SET) -> HeaderValueOption:
-    """A header to write; `value` is a format, in which % is a command's and a plain one is doubled by the caller."""
+def header(
+    key: str, value: str, how: HeaderValueOptionHeaderAppendAction = SET
+) -> HeaderValueOption:
+    """A header to write; `value` is a format, in which % is a command's and a plain one is doubled
+    by the caller.
+    """
     return HeaderValueOption(header=HeaderValue(key=key, value=value), append_action=how)

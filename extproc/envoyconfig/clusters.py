@@ -24,7 +24,12 @@ from envoy_data_plane.envoy.config.core.v3 import (
     SocketAddress,
 )
 from envoy_data_plane.envoy.config.core.v3 import HttpProtocolOptions as HttpOptions
-from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints
+from envoy_data_plane.envoy.config.endpoint.v3 import (
+    ClusterLoadAssignment,
+    Endpoint,
+    LbEndpoint,
+    LocalityLbEndpoints,
+)
 from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
     HttpProtocolOptions,
     HttpProtocolOptionsExplicitHttpConfig,
@@ -45,12 +50,16 @@ STREAMS_PER_CONNECTION = 1000
 _ROOM = 1000  # streams that are being refused, however low the limit is
 _CHECK = 1.0  # seconds between health checks
 _PAUSE = 1.0  # seconds without a word from a processor, after which a request is sent with a ping
-_KEEP = 1.5  # seconds Envoy keeps an idle connection to an application, the receiver of spans or the keys' server
+# seconds Envoy keeps an idle connection to an application, the receiver of spans or the keys'
+# server
+_KEEP = 1.5
 _APPLICATION_REQUESTS = 50_000  # WebSockets and event streams count as long as they last
 
 
 def application_cluster(name: str) -> str:
-    """The cluster of an application; a prefix of its own, so that no application can be called `processor`."""
+    """The cluster of an application; a prefix of its own, so that no application can be called
+    `processor`.
+    """
     return f"application-{name}"
 
 
@@ -66,7 +75,9 @@ def clusters(settings: Settings) -> list[Cluster]:
 
 
 def processors(settings: Settings) -> tuple[Where, ...]:
-    """One endpoint a worker process: SO_REUSEPORT balances connections, of which Envoy opens few, not streams."""
+    """One endpoint a worker process: SO_REUSEPORT balances connections, of which Envoy opens few,
+    not streams.
+    """
     return settings.gateway.processors or tuple(reachable(listen) for listen in settings.listens)
 
 
@@ -80,11 +91,17 @@ def _application(name: str, application: ApplicationSettings) -> Cluster:
     url = urlsplit(application.upstream)
     https = url.scheme == "https"
     cluster = _cluster(application_cluster(name), (_place(url),), connect=5)
-    cluster.circuit_breakers = _breakers(requests=_APPLICATION_REQUESTS, connections=_APPLICATION_REQUESTS)
+    cluster.circuit_breakers = _breakers(
+        requests=_APPLICATION_REQUESTS, connections=_APPLICATION_REQUESTS
+    )
     http2 = HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=Http2ProtocolOptions())
-    cluster.typed_extension_protocol_options = _spoken(http2 if application.upstream_http2 else _http1())
+    cluster.typed_extension_protocol_options = _spoken(
+        http2 if application.upstream_http2 else _http1()
+    )
     cluster.transport_socket = (
-        upstream_tls(url, application.upstream_ca_file, http2=application.upstream_http2) if https else None
+        upstream_tls(url, application.upstream_ca_file, http2=application.upstream_http2)
+        if https
+        else None
     )
     return cluster
 
@@ -94,21 +111,27 @@ def _http1() -> HttpProtocolOptionsExplicitHttpConfig:
 
 
 def _spoken(protocol: HttpProtocolOptionsExplicitHttpConfig) -> dict[str, Any]:
-    """The options of a cluster that speaks this protocol, and whose idle connections Envoy closes first.
+    """The options of a cluster that speaks this protocol, and whose idle connections Envoy closes
+    first.
 
-    Node, uvicorn, gunicorn and hypercorn close an idle connection after 2 to 5 s; what Envoy had begun to send at that moment is lost,
-    because Envoy sends again only what it had not begun to send.
+    Node, uvicorn, gunicorn and hypercorn close an idle connection after 2 to 5 s; what Envoy had
+    begun to send at that moment is lost, because Envoy sends again only what it had not begun to
+    send.
     """
     idle = HttpOptions(idle_timeout=seconds(_KEEP))
-    return {_HTTP_OPTIONS: pack(HttpProtocolOptions(explicit_http_config=protocol, common_http_protocol_options=idle))}
+    return {
+        _HTTP_OPTIONS: pack(
+            HttpProtocolOptions(explicit_http_config=protocol, common_http_protocol_options=idle)
+        )
+    }
 
 
 def _processor(settings: Settings) -> Cluster:
     cluster = _cluster(PROCESSOR, processors(settings), connect=0.5)
     cluster.lb_policy = ClusterLbPolicy.LEAST_REQUEST
-    # the processor answers 503 itself, before it consumes anything, and says when to come again: Envoy's limit, for what is
-    # at all processors or on its way to be refused, only bounds what a dead one costs
-    # (live streams, which are held for hours, are on top)
+    # the processor answers 503 itself, before it consumes anything, and says when to come again:
+    # Envoy's limit, for what is at all processors or on its way to be refused, only bounds what a
+    # dead one costs (live streams, which are held for hours, are on top)
     live = settings.limits.live if any(a.end_streams for a in settings.applications.values()) else 0
     streams = (2 * settings.limits.streams + live + _ROOM) * len(processors(settings))
     connections = max(1000, streams // STREAMS_PER_CONNECTION)
@@ -117,17 +140,25 @@ def _processor(settings: Settings) -> Cluster:
     cluster.common_lb_config = ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0))
     if len(processors(settings)) > 1:
         cluster.health_checks = [_health_check(settings)]
-        # within 1 s of another change Envoy would keep a worker's word to itself, and go on sending to one that is leaving
+        # within 1 s of another change Envoy would keep a worker's word to itself, and go on sending
+        # to one that is leaving
         cluster.common_lb_config.update_merge_window = seconds(0)
     cluster.transport_socket = processor_tls(settings.listen_tls) if settings.listen_tls else None
-    # a connection that something on the way forgot stays silent for a quarter of an hour, and every request goes to it: so whoever
-    # asks after a pause sends a ping as well, and what answers nothing for as long as it may be waited for is given up
-    alive = KeepaliveSettings(connection_idle_interval=seconds(_PAUSE), timeout=seconds(settings.timeouts.message))
-    http2 = Http2ProtocolOptions(max_concurrent_streams=STREAMS_PER_CONNECTION, connection_keepalive=alive)
+    # a connection that something on the way forgot stays silent for a quarter of an hour, and every
+    # request goes to it: so whoever asks after a pause sends a ping as well, and what answers
+    # nothing for as long as it may be waited for is given up
+    alive = KeepaliveSettings(
+        connection_idle_interval=seconds(_PAUSE), timeout=seconds(settings.timeouts.message)
+    )
+    http2 = Http2ProtocolOptions(
+        max_concurrent_streams=STREAMS_PER_CONNECTION, connection_keepalive=alive
+    )
     cluster.typed_extension_protocol_options = {
         _HTTP_OPTIONS: pack(
             HttpProtocolOptions(
-                explicit_http_config=HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=http2)
+                explicit_http_config=HttpProtocolOptionsExplicitHttpConfig(
+                    http2_protocol_options=http2
+                )
             )
         )
     }
@@ -135,18 +166,21 @@ def _processor(settings: Settings) -> Cluster:
 
 
 def _health_check(settings: Settings) -> HealthCheck:
-    """How a worker that is about to go is left in time (ext_proc/servicer.py, `leave`), and one that is dead is passed over.
+    """How a worker that is about to go is left in time (ext_proc/servicer.py, `leave`), and one
+    that is dead is passed over.
 
-    grpc.health.v1: NOT_SERVING counts at once, and so does a refused connection; one that only answers late is not out
-    before it would be too late for its requests as well. With a single processor there is nobody else to call, and
-    without checks it is called again as soon as it is back.
+    grpc.health.v1: NOT_SERVING counts at once, and so does a refused connection; one that only
+    answers late is not out before it would be too late for its requests as well. With a single
+    processor there is nobody else to call, and without checks it is called again as soon as it is
+    back.
     """
     every = seconds(_CHECK)
     return HealthCheck(
         timeout=seconds(settings.timeouts.message),
         interval=every,
         unhealthy_interval=every,
-        no_traffic_interval=every,  # 60 s otherwise: a gateway may have no traffic when its workers roll
+        # 60 s otherwise: a gateway may have no traffic when its workers roll
+        no_traffic_interval=every,
         no_traffic_healthy_interval=every,
         unhealthy_threshold=1,
         healthy_threshold=1,
@@ -190,11 +224,18 @@ def address(place: Where) -> Address:
 
 def _host(place: Where) -> str:
     """localhost needs no resolver (RFC 6761 section 6.3)."""
-    return "127.0.0.1" if place.host == "localhost" or place.host.endswith(".localhost") else place.host
+    return (
+        "127.0.0.1"
+        if place.host == "localhost" or place.host.endswith(".localhost")
+        else place.host
+    )
 
 
 def _breakers(*, requests: int, connections: int, retries: int = 3) -> CircuitBreakers:
     limits = CircuitBreakersThresholds(
-        max_connections=connections, max_pending_requests=requests, max_requests=requests, max_retries=retries
+        max_connections=connections,
+        max_pending_requests=requests,
+        max_requests=requests,
+        max_retries=retries,
     )
     return CircuitBreakers(thresholds=[limits])

@@ -1,4 +1,6 @@
-"""Answers of Envoy's own, for which nobody has to sign in: refusals, and the redirect to the slash of a prefix."""
+"""Answers of Envoy's own, for which nobody has to sign in: refusals, and the redirect to the slash
+of a prefix.
+"""
 
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
@@ -24,13 +26,19 @@ from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.sharing import overlaps
 from extproc.settings import Settings
 
-EVERYTHING = RouteMatch(safe_regex=RegexMatcher(regex=".*"))  # "*" of OPTIONS too, which the prefix / does not match
-CONNECT = RouteMatch(connect_matcher=RouteMatchConnectMatcher())  # the one thing that EVERYTHING is not
+# "*" of OPTIONS too, which the prefix / does not match
+EVERYTHING = RouteMatch(safe_regex=RegexMatcher(regex=".*"))
+# the one thing that EVERYTHING is not
+CONNECT = RouteMatch(connect_matcher=RouteMatchConnectMatcher())
 
 
 def unasked() -> dict[str, Any]:
     """What a route says to the filters where nobody decides."""
-    return {LIMIT: unlimited(), DECIDE: pack(ExtProcPerRoute(disabled=True)), GATE: pack(RbacPerRoute())}
+    return {
+        LIMIT: unlimited(),
+        DECIDE: pack(ExtProcPerRoute(disabled=True)),
+        GATE: pack(RbacPerRoute()),
+    }
 
 
 def direct(name: str, match: RouteMatch, status: int, body: str) -> Route:
@@ -44,8 +52,12 @@ def direct(name: str, match: RouteMatch, status: int, body: str) -> Route:
 
 
 def odd_host() -> Route:
-    """400 for a Host that is no host with a port: Envoy chooses by what stands before a colon, and the application gets all of it."""
-    header = HeaderMatcher(name=":authority", string_match=regex(regexes.AUTHORITY), invert_match=True)
+    """400 for a Host that is no host with a port: Envoy chooses by what stands before a colon, and
+    the application gets all of it.
+    """
+    header = HeaderMatcher(
+        name=":authority", string_match=regex(regexes.AUTHORITY), invert_match=True
+    )
     match = RouteMatch(safe_regex=EVERYTHING.safe_regex, headers=[header])
     return direct("odd-host", match, 400, "This is no host name with a port.")
 
@@ -57,13 +69,17 @@ def unlisted() -> Iterator[Route]:
 
 
 def slash(settings: Settings, name: str) -> Route:
-    """/wiki to /wiki/, on the application's own url: the connection's scheme may not be the browser's."""
+    """/wiki to /wiki/, on the application's own url: the connection's scheme may not be the
+    browser's.
+    """
     application = settings.applications[name]
     redirect = RedirectAction(path_redirect=application.path_prefix)
     if not application.exclude:
         url = urlsplit(settings.url(name))
         host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
-        redirect = RedirectAction(scheme_redirect=url.scheme, host_redirect=host, path_redirect=url.path)
+        redirect = RedirectAction(
+            scheme_redirect=url.scheme, host_redirect=host, path_redirect=url.path
+        )
         if url.port is not None:
             redirect.port_redirect = url.port
     return Route(
@@ -82,15 +98,21 @@ def rejects_dot_segments(settings: Settings, names: Sequence[str]) -> bool:
 
 def dot_segments(name: str, path_prefix: str) -> Route:
     """Whatever Envoy itself reads as a dot segment is gone by now."""
-    return _refused(name, spellings.dot_segments(path_prefix), "Dot segments are not accepted here.")
+    return _refused(
+        name, spellings.dot_segments(path_prefix), "Dot segments are not accepted here."
+    )
 
 
 def escaped_slashes(name: str, path_prefix: str) -> Route:
-    return _refused(name, regexes.escaped_slashes(path_prefix), "Escaped slashes are not accepted here.")
+    return _refused(
+        name, regexes.escaped_slashes(path_prefix), "Escaped slashes are not accepted here."
+    )
 
 
 def readings(settings: Settings, name: str, names: Sequence[str]) -> Iterator[Route]:
-    """What the application's upstream may read as a path of another application there that asks more of a user."""
+    """What the application's upstream may read as a path of another application there that asks
+    more of a user.
+    """
     application = settings.applications[name]
     found = [each for each in overlaps(settings, names) if each.outer == name and each.segments]
     if application.upstream_paths == "exact" or not found:

@@ -10,7 +10,13 @@ from envoy_data_plane.envoy.config.core.v3 import (
     TransportSocket,
 )
 from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
-from envoy_data_plane.envoy.config.route.v3 import RedirectAction, Route, RouteConfiguration, RouteMatch, VirtualHost
+from envoy_data_plane.envoy.config.route.v3 import (
+    RedirectAction,
+    Route,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+)
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
@@ -39,8 +45,9 @@ from extproc.envoyconfig.tracing import tracing
 from extproc.settings import TLS, Settings
 
 _BUFFER = 1 << 17  # bytes a connection may hold in memory each way
-# Browsers send each cookie as a header of its own in HTTP/2 (a crumb), which Envoy counts from some release on; Chromium keeps
-# some 180 for a domain. With too few, whoever plants many small ones locks everybody out.
+# Browsers send each cookie as a header of its own in HTTP/2 (a crumb), which Envoy counts from some
+# release on; Chromium keeps some 180 for a domain. With too few, whoever plants many small ones
+# locks everybody out.
 _HEADERS_COUNT = 400
 
 
@@ -48,7 +55,9 @@ def listeners(settings: Settings) -> list[Listener]:
     """The gateway, and with redirect_listen the way to it."""
     made = [_listener("gateway", settings.gateway.listen, _gateway(settings), settings.gateway.tls)]
     if settings.gateway.redirect_listen is not None:
-        made.append(_listener("redirect", settings.gateway.redirect_listen, _redirect(settings), None))
+        made.append(
+            _listener("redirect", settings.gateway.redirect_listen, _redirect(settings), None)
+        )
     return made
 
 
@@ -57,7 +66,12 @@ def _listener(name: str, where: Where, manager: HttpConnectionManager, tls: TLS 
     chain = FilterChain(filters=[http], transport_socket=_tls(tls) if tls else None)
     if tls:
         chain.transport_socket_connect_timeout = seconds(10)
-    return Listener(name=name, address=address(where), filter_chains=[chain], per_connection_buffer_limit_bytes=_BUFFER)
+    return Listener(
+        name=name,
+        address=address(where),
+        filter_chains=[chain],
+        per_connection_buffer_limit_bytes=_BUFFER,
+    )
 
 
 def _hardened(settings: Settings, name: str) -> HttpConnectionManager:
@@ -71,7 +85,9 @@ def _hardened(settings: Settings, name: str) -> HttpConnectionManager:
             headers_with_underscores_action=HttpProtocolOptionsHeadersWithUnderscoresAction.REJECT_REQUEST,
         ),
         http2_protocol_options=Http2ProtocolOptions(
-            max_concurrent_streams=100, initial_stream_window_size=1 << 18, initial_connection_window_size=1 << 20
+            max_concurrent_streams=100,
+            initial_stream_window_size=1 << 18,
+            initial_connection_window_size=1 << 20,
         ),
         max_request_headers_kb=settings.gateway.max_request_headers_kb,
         request_headers_timeout=seconds(10),
@@ -111,19 +127,25 @@ def _redirect(settings: Settings) -> HttpConnectionManager:
     url = urlsplit(settings.gateway.url)
     listed = hosts(settings)
     manager = _hardened(settings, "redirect")
-    virtual_hosts = [] if "*" in listed else [_to_https("canonical", ["*"], url.port, url.hostname or "")]
+    virtual_hosts = (
+        [] if "*" in listed else [_to_https("canonical", ["*"], url.port, url.hostname or "")]
+    )
     virtual_hosts.append(_to_https("listed", ["*"] if "*" in listed else listed, url.port, ""))
     manager.route_config = RouteConfiguration(
         name="redirect", virtual_hosts=virtual_hosts, ignore_port_in_host_matching=True
     )
-    manager.http_filters = [HttpFilter(name="router", typed_config=pack(Router(suppress_envoy_headers=True)))]
+    manager.http_filters = [
+        HttpFilter(name="router", typed_config=pack(Router(suppress_envoy_headers=True)))
+    ]
     return manager
 
 
 def _to_https(name: str, domains: list[str], port: int | None, host: str) -> VirtualHost:
     redirect = RedirectAction(https_redirect=True, port_redirect=port or 443, host_redirect=host)
     return VirtualHost(
-        name=name, domains=domains, routes=[Route(name=name, match=RouteMatch(prefix="/"), redirect=redirect)]
+        name=name,
+        domains=domains,
+        routes=[Route(name=name, match=RouteMatch(prefix="/"), redirect=redirect)],
     )
 
 
@@ -135,5 +157,6 @@ def _tls(tls: TLS) -> TransportSocket:
         alpn_protocols=["h2", "http/1.1"],
     )
     return TransportSocket(
-        name="envoy.transport_sockets.tls", typed_config=pack(DownstreamTlsContext(common_tls_context=context))
+        name="envoy.transport_sockets.tls",
+        typed_config=pack(DownstreamTlsContext(common_tls_context=context)),
     )

@@ -22,14 +22,29 @@ from extproc.envoyconfig.routes import hsts
 from extproc.settings import Settings
 
 # upstream trouble: Envoy's own text for it names addresses and library errors
-_UPSTREAM_TROUBLE = ["LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NC", "URX", "UPE", "DF", "UMSDR"]
+_UPSTREAM_TROUBLE = [
+    "LH",
+    "UH",
+    "UT",
+    "LR",
+    "UR",
+    "UF",
+    "UC",
+    "UO",
+    "NC",
+    "URX",
+    "UPE",
+    "DF",
+    "UMSDR",
+]
 
 
 def local_replies(settings: Settings) -> LocalReplyConfig:
-    """Envoy's own answers, of which the processor's are a kind: no cache keeps them, each says its request id,
-    which is in the access log beside the trace id (Envoy knows none here).
+    """Envoy's own answers, of which the processor's are a kind: no cache keeps them, each says its
+    request id, which is in the access log beside the trace id (Envoy knows none here).
 
-    The first mapper that matches counts. MemoryBudget are replaced only where the processor wrote none.
+    The first mapper that matches counts. MemoryBudget are replaced only where the processor wrote
+    none.
     """
     headers = [
         header("cache-control", "no-store", IF_ABSENT),
@@ -40,14 +55,21 @@ def local_replies(settings: Settings) -> LocalReplyConfig:
         text_format_source=text("Error %RESPONSE_CODE%\nRequest id: %REQ(X-REQUEST-ID)%\n")
     )
     trouble = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=_UPSTREAM_TROUBLE))
-    unsaid = AccessLogFilter(and_filter=AndFilter(filters=[_status(500), _absent(REASON), _absent(DECISION)]))
-    # no processor, or more than Envoy holds for it: in both cases the same request is worth another try
+    unsaid = AccessLogFilter(
+        and_filter=AndFilter(filters=[_status(500), _absent(REASON), _absent(DECISION)])
+    )
+    # no processor, or more than Envoy holds for it: in both cases the same request is worth another
+    # try
     away = AccessLogFilter(
-        and_filter=AndFilter(filters=[_status(503, ComparisonFilterOp.EQ), _absent(REASON), _absent(DECISION)])
+        and_filter=AndFilter(
+            filters=[_status(503, ComparisonFilterOp.EQ), _absent(REASON), _absent(DECISION)]
+        )
     )
     again = [*headers, header("retry-after", "2", IF_ABSENT)]
     # its flag, RL, comes too late for a mapper
-    limited = AccessLogFilter(and_filter=AndFilter(filters=[_status(429, ComparisonFilterOp.EQ), _absent(REASON)]))
+    limited = AccessLogFilter(
+        and_filter=AndFilter(filters=[_status(429, ComparisonFilterOp.EQ), _absent(REASON)])
+    )
     return LocalReplyConfig(
         mappers=[
             ResponseMapper(filter=away, body_format_override=plain, headers_to_add=again),
@@ -61,10 +83,16 @@ def local_replies(settings: Settings) -> LocalReplyConfig:
 
 def _status(number: int, op: ComparisonFilterOp = ComparisonFilterOp.GE) -> AccessLogFilter:
     value = RuntimeUInt32(default_value=number, runtime_key=f"extproc.status_{number}")
-    return AccessLogFilter(status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=op, value=value)))
+    return AccessLogFilter(
+        status_code_filter=StatusCodeFilter(comparison=ComparisonFilter(op=op, value=value))
+    )
 
 
 def _absent(key: str) -> AccessLogFilter:
-    """That the processor wrote no such key (the filter knows no `invert`; a value of ours is never empty)."""
+    """That the processor wrote no such key (the filter knows no `invert`; a value of ours is never
+    empty).
+    """
     never = metadata(key, exact(""))
-    return AccessLogFilter(metadata_filter=MetadataFilter(matcher=never, match_if_key_not_found=True))
+    return AccessLogFilter(
+        metadata_filter=MetadataFilter(matcher=never, match_if_key_not_found=True)
+    )

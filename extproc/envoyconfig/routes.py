@@ -1,17 +1,19 @@
-"""Virtual hosts and routes: the policy of every request is the route that Envoy chose, so nobody guesses a path twice.
+"""Virtual hosts and routes: the policy of every request is the route that Envoy chose, so nobody
+guesses a path twice.
 
 A virtual host has, in this order:
 1. 400 for a Host that is no host with a port;
-2. our own endpoints, of every application, the longest first: no assertion is looked at, so the processor is never
-   skipped, and they end in a 404 of Envoy's own, so a code or a logout reaches no application, whatever prefixes
-   there are;
+2. our own endpoints, of every application, the longest first: no assertion is looked at, so the
+   processor is never skipped, and they end in a 404 of Envoy's own, so a code or a logout reaches
+   no application, whatever prefixes there are;
 3. 400 for what a server might read as a dot segment, where every application rejects that;
 4. the applications, the longest path_prefix first, each with
    - the redirect from /wiki to /wiki/,
    - 400 for escaped slashes, where another application keeps them, and likewise for dot segments,
    - 400 for what its upstream might read as a path of another application that asks more of a user,
    - its public paths, one route each,
-   - its live streams that end with their session: no assertion is looked at, so the processor is always asked,
+   - its live streams that end with their session: no assertion is looked at, so the processor is
+     always asked,
    - its pages;
 5. a 403 for CONNECT and a 404, so that no request is without a route.
 Unlisted hosts get 421.
@@ -78,15 +80,19 @@ from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.filters.lua_cookies import keeping
 from extproc.settings import Settings
 
-_IDLE = 3600  # seconds without a byte either way: a WebSocket without pings, a stream of rare events
+# seconds without a byte either way: a WebSocket without pings, a stream of rare events
+_IDLE = 3600
 
 
 _LIVE = {
     "websocket": HeaderMatcher(name="upgrade", present_match=True),
     "event_stream": HeaderMatcher(name="accept", string_match=regex("(?i).*text/event-stream.*")),
-    "grpc": HeaderMatcher(name="content-type", string_match=StringMatcher(prefix="application/grpc")),
+    "grpc": HeaderMatcher(
+        name="content-type", string_match=StringMatcher(prefix="application/grpc")
+    ),
 }
-_AGAIN = RetryPolicy(retry_on="connect-failure,refused-stream,reset-before-request", num_retries=1)  # none was sent
+# none was sent
+_AGAIN = RetryPolicy(retry_on="connect-failure,refused-stream,reset-before-request", num_retries=1)
 
 
 def route_configuration(settings: Settings) -> RouteConfiguration:
@@ -107,16 +113,24 @@ def hsts(settings: Settings) -> list[HeaderValueOption]:
 
 
 def keeps_escaped_slashes(settings: Settings) -> bool:
-    return any(application.escaped_slashes == "keep" for application in settings.applications.values())
+    return any(
+        application.escaped_slashes == "keep" for application in settings.applications.values()
+    )
 
 
 def hosts(settings: Settings) -> list[str]:
     """Every host that an application lists, in their order."""
-    return list(dict.fromkeys(host for application in settings.applications.values() for host in application.hosts))
+    return list(
+        dict.fromkeys(
+            host for application in settings.applications.values() for host in application.hosts
+        )
+    )
 
 
 def _virtual_hosts(settings: Settings) -> Iterator[VirtualHost]:
-    """Hosts with the same applications share one. What is on "*" is on every host, but where a host has its own."""
+    """Hosts with the same applications share one. What is on "*" is on every host, but where a host
+    has its own.
+    """
     groups: dict[tuple[str, ...], list[str]] = {}
     for host in [*(h for h in hosts(settings) if h != "*"), "*"]:
         groups.setdefault(served(settings, host), []).append(host)
@@ -132,15 +146,29 @@ def served(settings: Settings, host: str) -> tuple[str, ...]:
     """Their names, the longest path_prefix first."""
     listed = {a.path_prefix: name for name, a in settings.applications.items() if "*" in a.hosts}
     listed |= {a.path_prefix: name for name, a in settings.applications.items() if host in a.hosts}
-    return tuple(listed[prefix] for prefix in sorted(listed, key=lambda prefix: (-len(prefix), prefix)))
+    return tuple(
+        listed[prefix] for prefix in sorted(listed, key=lambda prefix: (-len(prefix), prefix))
+    )
 
 
 def _routes(settings: Settings, names: Sequence[str]) -> list[Route]:
     refused = [dot_segments("dot-segments", "/")] if rejects_dot_segments(settings, names) else []
-    own = [route for name in names if not settings.applications[name].exclude for route in _own(settings, name)]
+    own = [
+        route
+        for name in names
+        if not settings.applications[name].exclude
+        for route in _own(settings, name)
+    ]
     pages = [route for name in names for route in _application(settings, name, names)]
     nothing = direct("none", EVERYTHING, 404, "There is nothing here.")
-    return [odd_host(), *own, *refused, *pages, direct("connect", CONNECT, 403, "There are no tunnels here."), nothing]
+    return [
+        odd_host(),
+        *own,
+        *refused,
+        *pages,
+        direct("connect", CONNECT, 403, "There are no tunnels here."),
+        nothing,
+    ]
 
 
 def _own(settings: Settings, name: str) -> Iterator[Route]:
@@ -157,7 +185,8 @@ def _endpoint(route_name: str, name: str, match: RouteMatch, decide: Any) -> Rou
     route = direct(route_name, match, 404, "There is nothing here.")
     route.metadata = _of(name)
     route.typed_per_filter_config = {DECIDE: decide}
-    # logins, callbacks and logouts are few, and the ones that somebody asks about: each has its trace
+    # logins, callbacks and logouts are few, and the ones that somebody asks about: each has its
+    # trace
     route.tracing = Tracing(random_sampling=FractionalPercent(numerator=100))
     return route
 
@@ -177,7 +206,9 @@ def _application(settings: Settings, name: str, names: Sequence[str]) -> Iterato
         yield _pages(settings, f"{name}:public:{path}", name, match, public=True)
     for kind in application.end_streams:
         match = RouteMatch(prefix=prefix, headers=[_LIVE[kind]])
-        yield _pages(settings, f"{name}:live:{kind}", name, match, {DECIDE: _decide(name, live=True)})
+        yield _pages(
+            settings, f"{name}:live:{kind}", name, match, {DECIDE: _decide(name, live=True)}
+        )
     yield _pages(settings, name, name, RouteMatch(prefix=prefix))
 
 
@@ -201,7 +232,10 @@ def _pages(
         metadata=_of(name),
         # no deadline for an answer that has begun: downloads, event streams, WebSockets
         route=RouteAction(
-            cluster=application_cluster(name), timeout=seconds(0), idle_timeout=seconds(_IDLE), retry_policy=_AGAIN
+            cluster=application_cluster(name),
+            timeout=seconds(0),
+            idle_timeout=seconds(_IDLE),
+            retry_policy=_AGAIN,
         ),
         typed_per_filter_config=config,
         response_headers_to_add=[] if application.exclude else _renewal(settings),
@@ -224,9 +258,11 @@ def _asked(settings: Settings, name: str, *, public: bool) -> dict[str, Any]:
 
 
 def _decide(name: str, *, public: bool = False, body: bool = False, live: bool = False) -> Any:
-    """What the route says to the processor, in gRPC metadata, which no client can write. body: it gets the body, too.
+    """What the route says to the processor, in gRPC metadata, which no client can write. body: it
+    gets the body, too.
 
-    live: its stream stays open as long as the response does, since that has its trailers yet to come.
+    live: its stream stays open as long as the response does, since that has its trailers yet to
+    come.
     """
     say = [HeaderValue(key=APPLICATION, value=name)]
     if public:
@@ -235,14 +271,20 @@ def _decide(name: str, *, public: bool = False, body: bool = False, live: bool =
     if live:
         say.append(HeaderValue(key=LIVE, value="1"))
         send = ProcessingModeHeaderSendMode.SEND
-        mode = ProcessingMode(request_header_mode=send, response_header_mode=send, response_trailer_mode=send)
-    return pack(ExtProcPerRoute(overrides=ExtProcOverrides(grpc_initial_metadata=say, processing_mode=mode)))
+        mode = ProcessingMode(
+            request_header_mode=send, response_header_mode=send, response_trailer_mode=send
+        )
+    return pack(
+        ExtProcPerRoute(overrides=ExtProcOverrides(grpc_initial_metadata=say, processing_mode=mode))
+    )
 
 
 def _renewal(settings: Settings) -> list[HeaderValueOption]:
-    """A renewed assertion comes as metadata of the processor's answer; without any, nothing is added.
+    """A renewed assertion comes as metadata of the processor's answer; without any, nothing is
+    added.
 
-    The application's own Cache-Control gives way to it, or a shared cache would keep somebody's assertion.
+    The application's own Cache-Control gives way to it, or a shared cache would keep somebody's
+    assertion.
     """
     # where sessions are in cookies, renewed tokens come with it, and once a minute the last use
     keys = (SET_COOKIE, *MORE_COOKIES) if settings.store.kind == "cookie" else (SET_COOKIE,)

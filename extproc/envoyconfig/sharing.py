@@ -1,9 +1,10 @@
 """Applications that share hosts and an upstream, and ask different things of a user.
 
-Such a split by path is as good as the upstream's reading of paths: what Envoy takes for a path of the outer application
-may be one of the inner application there. What counts as asking more: a login (exclude and public_paths), another provider,
-acr_values, max_age, prompt and authorization_params, but those that only say how the provider's pages look. What does not: how
-long requests and streams may last, and which identity headers the application gets.
+Such a split by path is as good as the upstream's reading of paths: what Envoy takes for a path of
+the outer application may be one of the inner application there. What counts as asking more: a login
+(exclude and public_paths), another provider, acr_values, max_age, prompt and authorization_params,
+but those that only say how the provider's pages look. What does not: how long requests and streams
+may last, and which identity headers the application gets.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,11 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """The upstream may read a path on the routes of `outer` as one of `inner`, which asks these things more.
+    """The upstream may read a path on the routes of `outer` as one of `inner`, which asks these
+    things more.
 
-    segments: those of the inner prefix that follow the outer one; none where all of `outer` may be `inner` to the upstream.
+    segments: those of the inner prefix that follow the outer one; none where all of `outer` may be
+    `inner` to the upstream.
     """
 
     outer: str
@@ -31,13 +34,20 @@ class Overlap:
 
 def overlaps(settings: Settings, names: Sequence[str]) -> list[Overlap]:
     """Among the applications of one virtual host, in their order."""
-    return [found for one in names for other in names if (found := overlap(settings, one, other)) is not None]
+    return [
+        found
+        for one in names
+        for other in names
+        if (found := overlap(settings, one, other)) is not None
+    ]
 
 
 def overlap(settings: Settings, outer: str, inner: str) -> Overlap | None:
-    """None where the upstreams differ, the inner application asks nothing more, or no folding leads there.
+    """None where the upstreams differ, the inner application asks nothing more, or no folding leads
+    there.
 
-    /payroll/ around /payroll/static/ is what the settings say; /PAYROLL/static/ in /payroll/ is what an upstream may make of it.
+    /payroll/ around /payroll/static/ is what the settings say; /PAYROLL/static/ in /payroll/ is
+    what an upstream may make of it.
     """
     one, other = settings.applications[outer], settings.applications[inner]
     if outer == inner or not same_upstream(one, other):
@@ -50,23 +60,31 @@ def overlap(settings: Settings, outer: str, inner: str) -> Overlap | None:
 
 
 def folded(path: str) -> tuple[str, ...]:
-    """Its segments as the upstream that folds most reads them; a path of the settings has neither `;` nor `%`."""
+    """Its segments as the upstream that folds most reads them; a path of the settings has neither
+    `;` nor `%`.
+    """
     return tuple(segment for each in path.split("/") if (segment := each.lower().rstrip(".")))
 
 
 def same_upstream(one: ApplicationSettings, other: ApplicationSettings) -> bool:
-    """By host and port, so that http and https to one port are one. Names that DNS makes one are not found."""
+    """By host and port, so that http and https to one port are one. Names that DNS makes one are
+    not found.
+    """
     return _address(one.upstream) == _address(other.upstream)
 
 
 def _address(upstream: str) -> tuple[str, int]:
     parts = urlsplit(upstream)
     host = parts.hostname or ""
-    return "localhost" if host in _LOOPBACK else host, parts.port or {"https": 443}.get(parts.scheme, 80)
+    return "localhost" if host in _LOOPBACK else host, parts.port or {"https": 443}.get(
+        parts.scheme, 80
+    )
 
 
 def demands(outer: ApplicationSettings, inner: ApplicationSettings) -> tuple[str, ...]:
-    """What the inner application asks of a user, and the outer one does not, in the words of the settings."""
+    """What the inner application asks of a user, and the outer one does not, in the words of the
+    settings.
+    """
     if inner.exclude:
         return ()
     if outer.exclude:
@@ -74,7 +92,9 @@ def demands(outer: ApplicationSettings, inner: ApplicationSettings) -> tuple[str
     found = ["a login"] if _public(outer, inner) else []
     if inner.provider != outer.provider:
         found.append(f"the provider {inner.provider}")
-    if inner.acr_values and not (outer.acr_values and set(outer.acr_values) <= set(inner.acr_values)):
+    if inner.acr_values and not (
+        outer.acr_values and set(outer.acr_values) <= set(inner.acr_values)
+    ):
         found.append("acr_values")
     if inner.max_age is not None and (outer.max_age is None or outer.max_age > inner.max_age):
         found.append("max_age")

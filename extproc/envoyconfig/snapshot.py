@@ -1,6 +1,8 @@
-"""What of an Envoy configuration decides who gets in: each HTTP listener with its filters and routes, and the clusters behind.
+"""What of an Envoy configuration decides who gets in: each HTTP listener with its filters and
+routes, and the clusters behind.
 
-It may be the generated one, a file somebody wrote, or what a running Envoy says at /config_dump; routes may come by RDS.
+It may be the generated one, a file somebody wrote, or what a running Envoy says at /config_dump;
+routes may come by RDS.
 """
 
 from collections.abc import Iterator
@@ -18,7 +20,9 @@ HCM = "HttpConnectionManager"
 
 @dataclass(frozen=True, slots=True)
 class HttpListener:
-    """One listener's http connection manager. `place` is its address as Envoy has it; routes: its route configuration."""
+    """One listener's http connection manager. `place` is its address as Envoy has it; routes: its
+    route configuration.
+    """
 
     name: str
     place: str
@@ -59,7 +63,9 @@ def read(document: Any) -> EnvoySnapshot:
     tree = plain(document)
     static = branch(tree, "static_resources")
     if not static:
-        raise NoConfiguration("has neither static_resources, as a bootstrap has, nor configs, as a config dump has")
+        raise NoConfiguration(
+            "has neither static_resources, as a bootstrap has, nor configs, as a config dump has"
+        )
     return _seen(items(static, "listeners"), {}, items(static, "clusters"))
 
 
@@ -68,8 +74,13 @@ def _dumped(configs: list[Tree]) -> EnvoySnapshot:
     for config in configs:
         match kind(config):
             case "ListenersConfigDump":
-                listeners += [branch(each, "listener") for each in items(config, "static_listeners")]
-                listeners += [branch(each, "active_state", "listener") for each in items(config, "dynamic_listeners")]
+                listeners += [
+                    branch(each, "listener") for each in items(config, "static_listeners")
+                ]
+                listeners += [
+                    branch(each, "active_state", "listener")
+                    for each in items(config, "dynamic_listeners")
+                ]
             case "ClustersConfigDump":
                 for key in ("static_clusters", "dynamic_active_clusters"):
                     clusters += [branch(each, "cluster") for each in items(config, key)]
@@ -89,7 +100,10 @@ def _seen(listeners: list[Tree], routes: dict[str, Tree], clusters: list[Tree]) 
         for listener in listeners
         for each in within(listener, "TcpProxy")
     )
-    bare = {str(each.get("name")): {key: value for key, value in each.items() if key != "@type"} for each in clusters}
+    bare = {
+        str(each.get("name")): {key: value for key, value in each.items() if key != "@type"}
+        for each in clusters
+    }
     return EnvoySnapshot(http, bare, tcp_proxies)
 
 
@@ -105,7 +119,10 @@ def _http_listeners(listener: Tree, routes: dict[str, Tree]) -> Iterator[HttpLis
             if kind(manager) == HCM:
                 by_name = routes.get(str(at(manager, "rds", "route_config_name")), {})
                 yield HttpListener(
-                    str(listener.get("name", place)), place, manager, branch(manager, "route_config") or by_name
+                    str(listener.get("name", place)),
+                    place,
+                    manager,
+                    branch(manager, "route_config") or by_name,
                 )
 
 

@@ -31,7 +31,9 @@ _AUTHORITIES = (
 def upstream_tls(url: SplitResult, ca_file: Path | None, *, http2: bool = False) -> TransportSocket:
     """TLS to an upstream, its certificate and name verified."""
     host = url.hostname or ""
-    kind = SubjectAltNameMatcherSanType.IP_ADDRESS if is_ip(host) else SubjectAltNameMatcherSanType.DNS
+    kind = (
+        SubjectAltNameMatcherSanType.IP_ADDRESS if is_ip(host) else SubjectAltNameMatcherSanType.DNS
+    )
     validation = CertificateValidationContext(
         trusted_ca=file(ca_file or _system_authorities()),
         match_typed_subject_alt_names=[SubjectAltNameMatcher(san_type=kind, matcher=exact(host))],
@@ -50,14 +52,18 @@ def processor_tls(tls: ListenTLS) -> TransportSocket:
     validation = CertificateValidationContext(
         trusted_ca=file(tls.ca),
         match_typed_subject_alt_names=[
-            SubjectAltNameMatcher(san_type=SubjectAltNameMatcherSanType.DNS, matcher=exact(tls.name))
+            SubjectAltNameMatcher(
+                san_type=SubjectAltNameMatcherSanType.DNS, matcher=exact(tls.name)
+            )
         ],
     )
     context = CommonTlsContext(
         tls_params=TlsParameters(tls_minimum_protocol_version=TlsParametersTlsProtocol.TLSv1_2),
         alpn_protocols=["h2"],
         tls_certificates=[
-            TlsCertificate(certificate_chain=file(tls.envoy_certificate), private_key=file(tls.envoy_key))
+            TlsCertificate(
+                certificate_chain=file(tls.envoy_certificate), private_key=file(tls.envoy_key)
+            )
         ],
         validation_context=validation,
     )
@@ -68,8 +74,14 @@ def processor_tls(tls: ListenTLS) -> TransportSocket:
 
 
 def _system_authorities() -> str:
-    """The bundle of this machine; where none is found, Debian's, so that Envoy says that it is missing."""
-    found = (path for path in (ssl.get_default_verify_paths().cafile, *_AUTHORITIES) if path and Path(path).is_file())
+    """The bundle of this machine; where none is found, Debian's, so that Envoy says that it is
+    missing.
+    """
+    found = (
+        path
+        for path in (ssl.get_default_verify_paths().cafile, *_AUTHORITIES)
+        if path and Path(path).is_file()
+    )
     return next(found, _AUTHORITIES[0])
 
 

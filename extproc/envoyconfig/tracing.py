@@ -22,11 +22,15 @@ from extproc.settings import Settings
 
 
 def tracing(settings: Settings) -> HttpConnectionManagerTracing:
-    """OpenTelemetry; a client's traceparent goes on. One span a request: a second one for the hop upstream says little more
-    and costs every request, sampled or not."""
-    receiver = HttpService(http_uri=HttpUri(uri=traces_url(settings), cluster=TRACING, timeout=seconds(_EXPORT)))
+    """OpenTelemetry; a client's traceparent goes on. One span a request: a second one for the hop
+    upstream says little more and costs every request, sampled or not.
+    """
+    receiver = HttpService(
+        http_uri=HttpUri(uri=traces_url(settings), cluster=TRACING, timeout=seconds(_EXPORT))
+    )
     provider = extension(
-        "envoy.tracers.opentelemetry", OpenTelemetryConfig(http_service=receiver, service_name="envoy")
+        "envoy.tracers.opentelemetry",
+        OpenTelemetryConfig(http_service=receiver, service_name="envoy"),
     )
     return HttpConnectionManagerTracing(
         random_sampling=Percent(value=settings.tracing.sample * 100),
@@ -41,5 +45,7 @@ def _reason_tag() -> CustomTag:
     key = MetadataKey(key=NAMESPACE, path=[MetadataKeyPathSegment(key=REASON)])
     return CustomTag(
         tag="extproc.reason",
-        metadata=CustomTagMetadata(kind=MetadataKind(request=MetadataKindRequest()), metadata_key=key),
+        metadata=CustomTagMetadata(
+            kind=MetadataKind(request=MetadataKindRequest()), metadata_key=key
+        ),
     )

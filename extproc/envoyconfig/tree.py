@@ -1,7 +1,8 @@
-"""Envoy's configuration as a tree of plain values, in one spelling: generated, running, or written by hand.
+"""Envoy's configuration as a tree of plain values, in one spelling: generated, running, or written
+by hand.
 
-Protobuf's JSON may say the same in several ways (names in camel case, defaults left out, durations with more digits, numbers as
-text), so what two trees say is compared only after `plain`.
+Protobuf's JSON may say the same in several ways (names in camel case, defaults left out, durations
+with more digits, numbers as text), so what two trees say is compared only after `plain`.
 """
 
 import re
@@ -13,11 +14,20 @@ Tree = dict[str, Any]
 Path = tuple[str, ...]
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
-_KEYED = ("typed_per_filter_config", "providers", "requirement_map", "source_codes", "metadata", "filter_metadata")
+_KEYED = (
+    "typed_per_filter_config",
+    "providers",
+    "requirement_map",
+    "source_codes",
+    "metadata",
+    "filter_metadata",
+)
 
 
 def plain(value: Any, *, names: bool = True) -> Any:
-    """The same without defaults, in one spelling. names: its keys are fields' names, and not a map's."""
+    """The same without defaults, in one spelling. names: its keys are fields' names, and not a
+    map's.
+    """
     if isinstance(value, Mapping):
         kept: Tree = {}
         for key, each in value.items():
@@ -43,7 +53,11 @@ def _scalar(value: Any) -> str | None:
 
 
 def _snake(name: str) -> str:
-    return name if name.startswith("@") else re.sub(r"(?<=[a-z0-9])[A-Z]", lambda found: "_" + found[0].lower(), name)
+    return (
+        name
+        if name.startswith("@")
+        else re.sub(r"(?<=[a-z0-9])[A-Z]", lambda found: "_" + found[0].lower(), name)
+    )
 
 
 def at(tree: Any, *path: str) -> Any:
@@ -118,7 +132,9 @@ def _short(value: Any, key: str = "") -> str:
         return "another text"
     if isinstance(value, dict | list):
         return (
-            f"a {kind(value)}" if kind(value) else f"{len(value)} {'entries' if isinstance(value, list) else 'fields'}"
+            f"a {kind(value)}"
+            if kind(value)
+            else f"{len(value)} {'entries' if isinstance(value, list) else 'fields'}"
         )
     text = "" if value is None else str(value)
     return text if len(text) <= 60 else text[:57] + "..."

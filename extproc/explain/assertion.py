@@ -16,18 +16,26 @@ def ago(seconds: int) -> str:
     return f"{max(seconds, 0)} s"
 
 
-def asserted(settings: Settings, application: Application, request: Request, now: int) -> str | None:
-    """Why Envoy believes this request's assertion, or None: what jwt_authn of the generated configuration looks at."""
+def asserted(
+    settings: Settings, application: Application, request: Request, now: int
+) -> str | None:
+    """Why Envoy believes this request's assertion, or None: what jwt_authn of the generated
+    configuration looks at.
+    """
     value = request.cookie(application.cookies.assertion)
     if value is None or settings.identity.assertion_lifetime == 0:
         return None
     try:
-        claims = SignedToken.parse(value, ALG).verified(KeySet.parse(jwks(application.ring).encode()))
+        claims = SignedToken.parse(value, ALG).verified(
+            KeySet.parse(jwks(application.ring).encode())
+        )
     except Refusal:
         return None
     expires = claims.get("exp")
     right = claims.get("iss") == application.url and claims.get("aud") == application.name
-    right = right and [known.handle for known in session_ids(application, request)] == [claims.get(SESSION)]
+    right = right and [known.handle for known in session_ids(application, request)] == [
+        claims.get(SESSION)
+    ]
     if not right or not isinstance(expires, int) or expires <= now:
         return None
     return f"its assertion is good for {ago(expires - now)} more"

@@ -1,4 +1,6 @@
-"""What would become of a request, step by step. The settings and decide() say it; nothing is sent, and nothing changed."""
+"""What would become of a request, step by step. The settings and decide() say it; nothing is sent,
+and nothing changed.
+"""
 
 import re
 import time
@@ -47,7 +49,9 @@ _OWN_WORD = ("accept", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-site")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as the operator says it. url: absolute, or a path on gateway.url; headers: names in lower case."""
+    """A request as the operator says it. url: absolute, or a path on gateway.url; headers: names in
+    lower case.
+    """
 
     method: str
     url: str
@@ -56,7 +60,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that was looked at; verdict: what comes of it all, with the remedy of its reason."""
+    """One thing that was looked at; verdict: what comes of it all, with the remedy of its
+    reason.
+    """
 
     what: str
     verdict: bool = False
@@ -65,7 +71,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The session of a request, if it has one. `known` is False where the store could not be read: then nobody knows."""
+    """The session of a request, if it has one. `known` is False where the store could not be read:
+    then nobody knows.
+    """
 
     session: Session | None
     said: str
@@ -85,7 +93,8 @@ def explain(settings: Settings, asked: Asked, find: FindSession) -> Iterator[Ste
     if not any(name in _OWN_WORD for name, _ in headers):
         headers = (*NAVIGATION, *headers)
         yield Step(
-            "no Accept or Sec-Fetch header was given: it is taken for a navigation, as from a browser's address bar"
+            "no Accept or Sec-Fetch header was given: it is taken for a navigation, as from "
+            "a browser's address bar"
         )
     yield from _cleaned(settings, headers)
     parts = urlsplit(url)
@@ -97,47 +106,73 @@ def explain(settings: Settings, asked: Asked, find: FindSession) -> Iterator[Ste
     if path != (parts.path or "/"):
         yield Step(f"Envoy reads the path as {path}")
     if re.search(r"/\.\.?;", path):
-        yield Step("Envoy 1.40 resolves ..; as it does .., and Envoy 1.36 leaves it; what follows is for Envoy 1.36")
+        yield Step(
+            "Envoy 1.40 resolves ..; as it does .., and Envoy 1.36 leaves it; what follows "
+            "is for Envoy 1.36"
+        )
     target = path + (f"?{parts.query}" if parts.query else "")
-    request = Request("", False, asked.method, target, parts.netloc.rpartition("@")[2], _forwarded(headers))
+    request = Request(
+        "", False, asked.method, target, parts.netloc.rpartition("@")[2], _forwarded(headers)
+    )
     chosen = choose(front, request)
     if chosen is None:
         yield Step("Envoy has no route for it: 404", verdict=True)
         return
-    yield Step(f"the host {request.host} matches {chosen.domain}, and the path the route {chosen.name}")
+    yield Step(
+        f"the host {request.host} matches {chosen.domain}, and the path the route {chosen.name}"
+    )
     if not chosen.application:
         yield _unasked(settings, chosen)
         return
     application = applications(settings, settings.key_ring())[chosen.application]
-    decided_for = Request(application.name, chosen.public, request.method, target, request.authority, request.headers)
+    decided_for = Request(
+        application.name, chosen.public, request.method, target, request.authority, request.headers
+    )
     yield from _decided(settings, application, decided_for, chosen, find)
 
 
 def _cleaned(settings: Settings, headers: tuple[tuple[str, str], ...]) -> Iterator[Step]:
     for name, _ in headers:
         if name.startswith(settings.identity.header_prefix):
-            yield Step(f"the header {name} is removed: what a client says of its identity counts for nothing")
+            yield Step(
+                f"the header {name} is removed: what a client says of its identity counts "
+                "for nothing"
+            )
         elif name not in FORWARDED.values() and not name.startswith(":"):
             yield Step(f"the header {name} has no say: the processor does not get it")
 
 
 def _forwarded(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in headers if name in FORWARDED.values() and not name.startswith(":"))
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if name in FORWARDED.values() and not name.startswith(":")
+    )
 
 
 def _unasked(settings: Settings, chosen: Chosen) -> Step:
     if chosen.answer is not None:
         status, said = chosen.answer
-        return Step(f"Envoy answers {status} by itself: {said}", verdict=True, remedy=remedy(chosen.name))
+        return Step(
+            f"Envoy answers {status} by itself: {said}", verdict=True, remedy=remedy(chosen.name)
+        )
     name = chosen.cluster.removeprefix("application-")
-    upstream = settings.applications[name].upstream if name in settings.applications else chosen.cluster
+    upstream = (
+        settings.applications[name].upstream if name in settings.applications else chosen.cluster
+    )
     return Step(
-        f"goes on to {upstream}: the application {name} is excluded (exclude: true), nobody is asked", verdict=True
+        f"goes on to {upstream}: the application {name} is excluded (exclude: true), nobody "
+        "is asked",
+        verdict=True,
     )
 
 
 def _decided(
-    settings: Settings, application: Application, request: Request, chosen: Chosen, find: FindSession
+    settings: Settings,
+    application: Application,
+    request: Request,
+    chosen: Chosen,
+    find: FindSession,
 ) -> Iterator[Step]:
     now = int(time.time())
     kind = (
@@ -150,15 +185,22 @@ def _decided(
     yield Step(f"the application is {application.name}, and the path is {kind}")
     if is_back_channel(application, request):
         yield Step(
-            "the provider's logout: the processor reads the body, and verifies the logout token in it", verdict=True
+            "the provider's logout: the processor reads the body, and verifies the logout "
+            "token in it",
+            verdict=True,
         )
         return
     if chosen.assertion and (why := asserted(settings, application, request, now)):
         upstream = settings.applications[application.name].upstream
-        yield Step(f"goes on to {upstream} with its identity headers by Envoy alone: {why}", verdict=True)
+        yield Step(
+            f"goes on to {upstream} with its identity headers by Envoy alone: {why}", verdict=True
+        )
         return
     if chosen.assertion:
-        yield Step(f"there is no cookie {application.cookies.assertion} that Envoy believes: it asks the processor")
+        yield Step(
+            f"there is no cookie {application.cookies.assertion} that Envoy believes: it "
+            "asks the processor"
+        )
     found = find(settings, application, request, now)
     yield Step(found.said)
     if found.session is None or not found.session.sufficient(application, now):
@@ -178,19 +220,34 @@ def navigation(request: Request) -> str:
     if is_prefetch(request):
         return "the browser asks ahead of time (Sec-Purpose or Purpose), " + so
     if mode:
-        return f"{request.method} with Sec-Fetch-Mode {mode}, Sec-Fetch-Dest {request.header('sec-fetch-dest') or 'none'}: {so}"
-    html = "accepts HTML" if "text/html" in request.header("accept").lower() else "does not ask for HTML"
+        return (
+            f"{request.method} with Sec-Fetch-Mode {mode}, Sec-Fetch-Dest "
+            f"{request.header('sec-fetch-dest') or 'none'}: {so}"
+        )
+    html = (
+        "accepts HTML"
+        if "text/html" in request.header("accept").lower()
+        else "does not ask for HTML"
+    )
     return f"{request.method} without Sec-Fetch-Mode, and it {html}: {so}"
 
 
-def _verdict(settings: Settings, application: Application, request: Request, found: Found, now: int) -> Step:
+def _verdict(
+    settings: Settings, application: Application, request: Request, found: Found, now: int
+) -> Step:
     unsure = "" if found.known else "where there is no session: "
     try:
         decision = decide(application, request, found.session, now)
     except Refusal as problem:
         remedy = REASONS[problem.reason].remedy
-        return Step(f"{unsure}{problem.status} {problem.reason}: {problem.said.text}", verdict=True, remedy=remedy)
-    return Step(unsure + _words(settings, application, decision), verdict=True, remedy=_remedy(decision))
+        return Step(
+            f"{unsure}{problem.status} {problem.reason}: {problem.said.text}",
+            verdict=True,
+            remedy=remedy,
+        )
+    return Step(
+        unsure + _words(settings, application, decision), verdict=True, remedy=_remedy(decision)
+    )
 
 
 def _remedy(decision: Decision) -> str:
@@ -204,20 +261,31 @@ def _remedy(decision: Decision) -> str:
     return REASONS[reason].remedy if reason in REASONS else ""
 
 
-def _words(settings: Settings, application: Application, decision: Decision) -> str:  # noqa: PLR0911 - one each
+def _words(  # noqa: PLR0911
+    settings: Settings, application: Application, decision: Decision
+) -> str:
     provider = settings.applications[application.name].provider
     match decision:
         case Continue():
             headers = ", ".join(name for name, _ in decision.set_headers) or "no identity"
-            return f"goes on to {settings.applications[application.name].upstream} with {headers} ({decision.reason})"
+            return (
+                f"goes on to {settings.applications[application.name].upstream} with {headers} "
+                f"({decision.reason})"
+            )
         case Respond():
             to = f" to {_bare(decision.location)}" if decision.location else ""
             return f"{decision.status} {decision.reason}{to}"
         case StartLogin():
             back = decision.return_to.partition("?")[0]
-            return f"303 to the login page of {provider} ({settings.providers[str(provider)].issuer}), and afterwards back to {back}"
+            return (
+                f"303 to the login page of {provider} "
+                f"({settings.providers[str(provider)].issuer}), and afterwards back to {back}"
+            )
         case RedeemCode():
-            return f"the end of a login of this browser: the code is redeemed at {provider}; it is not tried here"
+            return (
+                f"the end of a login of this browser: the code is redeemed at {provider}; it is "
+                "not tried here"
+            )
         case Refresh():
             return f"its tokens are due: they are renewed at {provider} first; it is not tried here"
         case EndSession():

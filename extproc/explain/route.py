@@ -1,4 +1,6 @@
-"""The route that Envoy chooses for a request, by the generated configuration: nobody guesses a path twice, not here either."""
+"""The route that Envoy chooses for a request, by the generated configuration: nobody guesses a path
+twice, not here either.
+"""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +16,9 @@ from extproc.envoyconfig.tree import Tree, at, branch, items
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A route. application: whom the processor decides for, '' where Envoy does not ask it. answer: Envoy's own, (status, text)."""
+    """A route. application: whom the processor decides for, '' where Envoy does not ask it. answer:
+    Envoy's own, (status, text).
+    """
 
     name: str
     domain: str
@@ -34,17 +38,25 @@ def refused(front: HttpListener, path: str, headers: tuple[tuple[str, str], ...]
                 return f"a header with an underscore, {name}: applications would read it as another"
     if "%00" in path:
         return "an encoded NUL in the path"
-    if front.manager.get("path_with_escaped_slashes_action") == "REJECT_REQUEST" and re.search(ESCAPED_SLASH, path):
-        return "an escaped slash in the path (applications.NAME.escaped_slashes: keep lets them through)"
+    if front.manager.get("path_with_escaped_slashes_action") == "REJECT_REQUEST" and re.search(
+        ESCAPED_SLASH, path
+    ):
+        return (
+            "an escaped slash in the path (applications.NAME.escaped_slashes: keep lets them "
+            "through)"
+        )
     return None
 
 
 def remedy(route: str) -> str:
-    """Which setting lets through what a route of Envoy's own refuses; '' where it refuses nothing, or no setting does."""
+    """Which setting lets through what a route of Envoy's own refuses; '' where it refuses nothing,
+    or no setting does.
+    """
     name, _, rule = route.rpartition(":reads-as:")
     if name:
         return (
-            f"an upstream may read it as a path of {rule}, which asks more of a user; where that one reads paths as they "
+            f"an upstream may read it as a path of {rule}, which asks more of a user; where "
+            "that one reads paths as they "
             f"are written, set applications.{name}.upstream_paths: exact"
         )
     name, _, rule = route.rpartition(":")
@@ -57,7 +69,14 @@ def choose(front: HttpListener, request: Request) -> Chosen | None:
     for domain in (request.host, "*"):
         for host in front.hosts:
             if domain in host.get("domains", []):
-                found = next((each for each in items(host, "routes") if _fits(branch(each, "match"), request)), None)
+                found = next(
+                    (
+                        each
+                        for each in items(host, "routes")
+                        if _fits(branch(each, "match"), request)
+                    ),
+                    None,
+                )
                 return _chosen(found, domain) if found is not None else None
     return None
 
@@ -65,7 +84,9 @@ def choose(front: HttpListener, request: Request) -> Chosen | None:
 def normalized(path: str) -> str:
     """As Envoy does it before it chooses: RFC 3986 section 6.2.2, and merge_slashes."""
     path = re.sub(
-        r"%[0-9A-Fa-f]{2}", lambda m: c if re.fullmatch(r"[A-Za-z0-9._~-]", c := unquote(m[0])) else m[0], path
+        r"%[0-9A-Fa-f]{2}",
+        lambda m: c if re.fullmatch(r"[A-Za-z0-9._~-]", c := unquote(m[0])) else m[0],
+        path,
     )
     kept: list[str] = []
     segments = path.split("/")[1:]
@@ -106,12 +127,17 @@ def _matches(wanted: Tree, value: str) -> bool:
     regex = at(said, "safe_regex", "regex")
     if regex is not None:
         return re.fullmatch(regex, value) is not None
-    return value == said.get("exact") or (said.get("prefix") is not None and value.startswith(said["prefix"]))
+    return value == said.get("exact") or (
+        said.get("prefix") is not None and value.startswith(said["prefix"])
+    )
 
 
 def _chosen(route: Tree, domain: str) -> Chosen:
     config = branch(route, "typed_per_filter_config")
-    said = {each.get("key"): each.get("value") for each in items(config, DECIDE, "overrides", "grpc_initial_metadata")}
+    said = {
+        each.get("key"): each.get("value")
+        for each in items(config, DECIDE, "overrides", "grpc_initial_metadata")
+    }
     asked = not at(config, DECIDE, "disabled")
     return Chosen(
         str(route.get("name", "")),

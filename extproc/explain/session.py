@@ -28,25 +28,38 @@ def find(settings: Settings, application: Application, request: Request, now: in
                 more = "; whether it was ended before its time is not looked up here"
             case SQLiteSettings() as store:
                 if not (known := session_ids(application, request)):
-                    return Found(None, f"the cookie {name} is no session's: it counts as absent, and is expired")
+                    return Found(
+                        None,
+                        f"the cookie {name} is no session's: it counts as absent, and is expired",
+                    )
                 session, more = only([_stored(store, application, each, now) for each in known]), ""
             case _:
                 session, more = trio.run(_remote, settings, application, request, now), ""
     except StoreUnavailable as problem:
         return Found(
-            None, f"there is a cookie {name}, and the store cannot be asked from here: {problem.detail}", False
+            None,
+            f"there is a cookie {name}, and the store cannot be asked from here: {problem.detail}",
+            False,
         )
     if session is None:
-        return Found(None, f"the cookie {name} is of no session that is kept: it is over, of another secret, or forged")
+        return Found(
+            None,
+            f"the cookie {name} is of no session that is kept: it is over, of another "
+            "secret, or forged",
+        )
     return Found(session, _told(application, session, now) + more)
 
 
-def _stored(store: SQLiteSettings, application: Application, session_id: SessionId, now: int) -> Session | None:
+def _stored(
+    store: SQLiteSettings, application: Application, session_id: SessionId, now: int
+) -> Session | None:
     record = read_only(store.path, session_id.key, now)
     return from_record(application, session_id, record) if record is not None else None
 
 
-async def _remote(settings: Settings, application: Application, request: Request, now: int) -> Session | None:
+async def _remote(
+    settings: Settings, application: Application, request: Request, now: int
+) -> Session | None:
     sessions = open_sessions(settings.store)
     try:
         await sessions.start()
@@ -65,5 +78,7 @@ def _told(application: Application, session: Session, now: int) -> str:
     if not session.fresh(application, now):
         return f"{age}, is over by session.lifetime or session.idle: it counts as none"
     if not session.sufficient(application, now):
-        return f"{age}, is of a login that is not enough for acr_values or max_age of the application"
+        return (
+            f"{age}, is of a login that is not enough for acr_values or max_age of the application"
+        )
     return f"{age}, is good for {ago(session.expires - now)} more at most"

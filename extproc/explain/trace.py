@@ -1,4 +1,6 @@
-"""A trace, and the login that it is a step of: from the processor's admin, or from Jaeger's query API."""
+"""A trace, and the login that it is a step of: from the processor's admin, or from Jaeger's query
+API.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,12 +27,16 @@ class Chapter:
 
 
 def from_admin(admin: str, trace_id: str) -> tuple[Chapter, ...]:
-    """Raises NoStory. The admin knows which traces belong together, so they are fetched and told as it has them."""
+    """Raises NoStory. The admin knows which traces belong together, so they are fetched and told as
+    it has them.
+    """
     with httpx.Client(base_url=admin, trust_env=False, timeout=PATIENCE) as client:
         asked = _json(client, f"/traces/{trace_id}.json")
         steps = asked.get("story")
         others = (
-            [str(each.get("trace_id")) for each in steps if isinstance(each, dict)] if isinstance(steps, list) else []
+            [str(each.get("trace_id")) for each in steps if isinstance(each, dict)]
+            if isinstance(steps, list)
+            else []
         )
         traces = [_of_admin(asked)]
         for other in others[:LINKED]:
@@ -51,7 +57,10 @@ def from_jaeger(url: str, trace_id: str) -> tuple[Chapter, ...]:
     with httpx.Client(base_url=url.rstrip("/"), trust_env=False, timeout=PATIENCE) as client:
         first = _of_jaeger(_json(client, f"/api/traces/{trace_id}"), trace_id)
         linked = dict.fromkeys(
-            link.trace_id for span in first.spans for link in span.links if link.trace_id != trace_id
+            link.trace_id
+            for span in first.spans
+            for link in span.links
+            if link.trace_id != trace_id
         )
         traces = [first]
         for other in list(linked)[:LINKED]:
@@ -72,7 +81,9 @@ def _json(client: httpx.Client, path: str) -> Mapping[str, Any]:
         answer = client.get(path)
         said = answer.json() if answer.status_code == 200 else None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
-        raise NoStory(f"{client.base_url} does not answer ({type(problem).__name__}); is it running there?") from None
+        raise NoStory(
+            f"{client.base_url} does not answer ({type(problem).__name__}); is it running there?"
+        ) from None
     if answer.status_code == 404:
         raise NoStory("it has no such trace: it was not sampled, or it made room for newer ones")
     if not isinstance(said, dict):
@@ -82,7 +93,9 @@ def _json(client: httpx.Client, path: str) -> Mapping[str, Any]:
 
 def _of_admin(raw: Mapping[str, Any]) -> Trace:
     try:
-        return Trace(raw["trace_id"], tuple(_span(each) for each in raw["spans"]), int(raw.get("dropped", 0)))
+        return Trace(
+            raw["trace_id"], tuple(_span(each) for each in raw["spans"]), int(raw.get("dropped", 0))
+        )
     except (KeyError, TypeError, ValueError):
         raise NoStory("the answer is no trace of an extproc of this version") from None
 
@@ -90,7 +103,9 @@ def _of_admin(raw: Mapping[str, Any]) -> Trace:
 def _span(raw: Mapping[str, Any]) -> Span:
     events = tuple(Event(each["name"], each["time_ns"]) for each in raw["events"])
     links = tuple(Link(each["trace_id"], each["span_id"]) for each in raw["links"])
-    return Span(**{**raw, "attributes": tuple(raw["attributes"].items()), "events": events, "links": links})
+    return Span(
+        **{**raw, "attributes": tuple(raw["attributes"].items()), "events": events, "links": links}
+    )
 
 
 def _of_jaeger(raw: Mapping[str, Any], trace_id: str) -> Trace:

@@ -1,8 +1,9 @@
-"""How much may be in hand at once: of streams, of each kind of held work, and of callbacks at one provider.
+"""How much may be in hand at once: of streams, of each kind of held work, and of callbacks at one
+provider.
 
-Where the process may have few file descriptors, they bound the work that calls a provider, in all lanes together.
-A lane that is full refuses at once, before anything is consumed. Slots are given back when the work has ended, which may be after
-its client has left.
+Where the process may have few file descriptors, they bound the work that calls a provider, in all
+lanes together. A lane that is full refuses at once, before anything is consumed. Slots are given
+back when the work has ended, which may be after its client has left.
 """
 
 import time
@@ -14,8 +15,10 @@ from extproc.core.errors import Overloaded
 from extproc.settings import Limits
 
 KINDS = ("callback", "login", "lookup", "refresh", "logout", "provider_logout", "live")
-CALLING = ("callback", "refresh", "logout", "provider_logout")  # each may have a connection of its own to a provider
-DESCRIPTORS = 96  # for everything else: listeners, Envoy's connections, the store, connections that are kept alive
+# each may have a connection of its own to a provider
+CALLING = ("callback", "refresh", "logout", "provider_logout")
+# for everything else: listeners, Envoy's connections, the store, connections that are kept alive
+DESCRIPTORS = 96
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,13 +31,19 @@ class Permit:
 
 
 class Admission:
-    """Not thread-safe, and need not be: both lanes run on one thread. descriptors: that the process may have; None: any number."""
+    """Not thread-safe, and need not be: both lanes run on one thread. descriptors: that the process
+    may have; None: any number.
+    """
 
     def __init__(
-        self, limits: Limits, clock: Callable[[], float] = time.monotonic, descriptors: int | None = None
+        self,
+        limits: Limits,
+        clock: Callable[[], float] = time.monotonic,
+        descriptors: int | None = None,
     ) -> None:
         self.limits, self._clock = limits, clock
-        self._taken: dict[str, dict[Permit, None]] = {kind: {} for kind in KINDS}  # the oldest first
+        # the oldest first
+        self._taken: dict[str, dict[Permit, None]] = {kind: {} for kind in KINDS}
         self._callbacks: Counter[str] = Counter()
         self.streams = 0
         self._room = max(descriptors - DESCRIPTORS, 8) if descriptors is not None else None
@@ -44,9 +53,17 @@ class Admission:
         if len(self._taken[kind]) >= getattr(self.limits, kind):
             raise Overloaded(f"the lane for {kind} is full (limits.{kind})")
         if kind == "callback" and self._callbacks[provider] >= self.limits.per_provider:
-            raise Overloaded(f"the callbacks at provider {provider} are at their limit (limits.per_provider)")
-        if self._room is not None and kind in CALLING and sum(map(self.held, CALLING)) >= self._room:
-            raise Overloaded(f"file descriptors for {self._room} calls to providers, and no more (ulimit -n)")
+            raise Overloaded(
+                f"the callbacks at provider {provider} are at their limit (limits.per_provider)"
+            )
+        if (
+            self._room is not None
+            and kind in CALLING
+            and sum(map(self.held, CALLING)) >= self._room
+        ):
+            raise Overloaded(
+                f"file descriptors for {self._room} calls to providers, and no more (ulimit -n)"
+            )
         permit = Permit(kind, provider, self._clock())
         self._taken[kind][permit] = None
         if kind == "callback":

@@ -1,14 +1,17 @@
-"""asyncio and trio in one process: grpc.aio lives on asyncio, the held lane in trio. ext_proc/servicer.py knows only `Bridge`.
+"""asyncio and trio in one process: grpc.aio lives on asyncio, the held lane in trio.
+ext_proc/servicer.py knows only `Bridge`.
 
 Two ways, one interface:
-- `guest`: asyncio is the host and trio its guest, by public API of trio alone. A hop is a callback each way; `extproc serve` uses
-  it. A stream that never enters trio costs what plain asyncio costs.
-- `embedded`: trio is the host and asyncio runs on trio-asyncio, for a program that is trio's already (a test under pytest-trio, an
-  embedding service). Stock trio-asyncio runs one ready callback for each trip through trio's scheduler; on the version that this
-  was tested with, all that are ready run in one trip.
+- `guest`: asyncio is the host and trio its guest, by public API of trio alone. A hop is a callback
+  each way; `extproc serve` uses it. A stream that never enters trio costs what plain asyncio costs.
+- `embedded`: trio is the host and asyncio runs on trio-asyncio, for a program that is trio's
+  already (a test under pytest-trio, an embedding service). Stock trio-asyncio runs one ready
+  callback for each trip through trio's scheduler; on the version that this was tested with, all
+  that are ready run in one trip.
 
-Both: cancellation of the asyncio side cancels the trio work, context variables (the current span) cross, and an exception comes
-out as it is. Work may shield itself and then goes on after the asyncio side has left; `Bridge.busy` counts it until it ends.
+Both: cancellation of the asyncio side cancels the trio work, context variables (the current span)
+cross, and an exception comes out as it is. Work may shield itself and then goes on after the
+asyncio side has left; `Bridge.busy` counts it until it ends.
 """
 
 import asyncio
@@ -38,10 +41,14 @@ class Bridge(Protocol):
         """Pieces of work in hand, those included whose asyncio side has left."""
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Does the work in trio, awaited on the asyncio side. Cancelling the await cancels the work."""
+        """Does the work in trio, awaited on the asyncio side. Cancelling the await cancels the
+        work.
+        """
 
     def spawn(self, place: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Starts work in trio that nobody awaits, behind the boundary of background.py. place: its name in the log and the metrics."""
+        """Starts work in trio that nobody awaits, behind the boundary of background.py. place: its
+        name in the log and the metrics.
+        """
 
 
 class _Nursery:
@@ -56,7 +63,9 @@ class _Nursery:
         self._start(partial(background.once, place, work))
 
     def _start(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Errors of the work end the process: it has its boundary, or an awaiting side that hears of them."""
+        """Errors of the work end the process: it has its boundary, or an awaiting side that hears
+        of them.
+        """
         self.busy += 1
 
         async def job() -> None:
@@ -97,7 +106,9 @@ class _Nursery:
 
 
 def guest(serve: Serve) -> None:
-    """Runs `serve(bridge)` on asyncio with trio as its guest, until it returns. SIGINT is left to `serve`."""
+    """Runs `serve(bridge)` on asyncio with trio as its guest, until it returns. SIGINT is left to
+    `serve`.
+    """
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -133,10 +144,12 @@ def guest(serve: Serve) -> None:
             scope.cancel()
             await asyncio.wait([over])
 
-    # trio installs a SIGINT handler of its own unless somebody has: the server decides what a signal means
+    # trio installs a SIGINT handler of its own unless somebody has: the server decides what a
+    # signal means
     previous = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        # a loop of asyncio's own, whatever policy somebody else's import (trio_asyncio's, say) has set for the process
+        # a loop of asyncio's own, whatever policy somebody else's import (trio_asyncio's, say) has
+        # set for the process
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(main())
     finally:
@@ -166,11 +179,13 @@ async def embedded(serve: Serve) -> None:
 
 
 def _drain(loop: Any, most: int = 64) -> None:
-    """Every callback that is ready runs in one trio tick, on the versions whose insides are known; else the loop stays as it comes."""
+    """Every callback that is ready runs in one trio tick, on the versions whose insides are known;
+    else the loop stays as it comes.
+    """
     installed = version("trio-asyncio")
-    if not installed.startswith(tuple(f"{tested}." for tested in TESTED_TRIO_ASYNCIO)) or not hasattr(
-        loop, "_main_loop_one"
-    ):
+    if not installed.startswith(
+        tuple(f"{tested}." for tested in TESTED_TRIO_ASYNCIO)
+    ) or not hasattr(loop, "_main_loop_one"):
         warnings.warn(
             f"trio-asyncio {installed} was not tested; its stock loop is used, which is slower",
             RuntimeWarning,

@@ -1,4 +1,6 @@
-"""Envoy's messages as values, and answers as Envoy's messages. Pure: bytes of a header in, values out, and back."""
+"""Envoy's messages as values, and answers as Envoy's messages. Pure: bytes of a header in, values
+out, and back.
+"""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +32,9 @@ GRPC_UNAUTHENTICATED, GRPC_UNAVAILABLE = 16, 14
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """The first message of a stream. grpc: the client speaks gRPC, so a refusal needs a grpc-status. live: see ext_proc/live_streams.py."""
+    """The first message of a stream. grpc: the client speaks gRPC, so a refusal needs a
+    grpc-status. live: see ext_proc/live_streams.py.
+    """
 
     request: Request
     end_of_stream: bool
@@ -39,14 +43,20 @@ class RequestHead:
 
 
 class UnexpectedMessage(Exception):
-    """A phase that was not asked for, or a stream that did not come through our configuration: the stream is aborted."""
+    """A phase that was not asked for, or a stream that did not come through our configuration: the
+    stream is aborted.
+    """
 
 
 def read(message: wire.ProcessingRequest, metadata: Mapping[str, str]) -> RequestHead:
-    """metadata: the stream's gRPC metadata, where the route wrote the application's name. Raises UnexpectedMessage."""
+    """metadata: the stream's gRPC metadata, where the route wrote the application's name. Raises
+    UnexpectedMessage.
+    """
     if message.observability_mode:
         # Envoy would not wait for our answer: every request would pass
-        raise UnexpectedMessage("observability_mode is on: this processor cannot protect anything so")
+        raise UnexpectedMessage(
+            "observability_mode is on: this processor cannot protect anything so"
+        )
     phase = message.WhichOneof("request")
     if phase != "request_headers":
         raise UnexpectedMessage(f"a message of the phase {phase}, which was not asked for")
@@ -57,9 +67,11 @@ def _head(head: wire.HttpHeaders, metadata: Mapping[str, str]) -> RequestHead:
     application = metadata.get(APPLICATION)
     if application is None:
         raise UnexpectedMessage(
-            f"the route does not name its application in {APPLICATION}: is the configuration from `extproc envoy`?"
+            f"the route does not name its application in {APPLICATION}: is the "
+            "configuration from `extproc envoy`?"
         )
-    # Envoy fills raw_value only; latin-1 gives every byte a character, so nothing is lost and nothing can fail
+    # Envoy fills raw_value only; latin-1 gives every byte a character, so nothing is lost and
+    # nothing can fail
     pseudo: dict[str, str] = {}
     plain: list[tuple[str, str]] = []
     for header in head.headers.headers:
@@ -92,7 +104,9 @@ def read_body(message: wire.ProcessingRequest) -> bytes:
 
 
 def ask_for_body() -> wire.ProcessingResponse:
-    """Answers the headers where the body is needed. It says no `decision`: without a second answer the gate lets nothing through."""
+    """Answers the headers where the body is needed. It says no `decision`: without a second answer
+    the gate lets nothing through.
+    """
     response = wire.ProcessingResponse()
     response.request_headers.response.SetInParent()
     return response
@@ -112,7 +126,9 @@ def unchanged(message: wire.ProcessingRequest) -> wire.ProcessingResponse:
 
 
 def end_stream(reason: str) -> wire.ProcessingResponse:
-    """Ends a live stream: once a response has begun, Envoy makes a reset of it, and before, this answer."""
+    """Ends a live stream: once a response has begun, Envoy makes a reset of it, and before, this
+    answer.
+    """
     response = wire.ProcessingResponse()
     response.immediate_response.status.code = 401
     response.immediate_response.details = reason
@@ -128,8 +144,12 @@ def override_message_timeout(seconds: float) -> wire.ProcessingResponse:
     return response
 
 
-def write(answer: Answer, trace_id: str, lane: str, *, grpc: bool = False) -> wire.ProcessingResponse:
-    """The one message that answers the request's headers, or its body where that was asked for. lane: for the access log."""
+def write(
+    answer: Answer, trace_id: str, lane: str, *, grpc: bool = False
+) -> wire.ProcessingResponse:
+    """The one message that answers the request's headers, or its body where that was asked for.
+    lane: for the access log.
+    """
     match answer:
         case Continue():
             response = _continue(answer)
@@ -168,7 +188,9 @@ def _respond(answer: Respond, trace_id: str, *, grpc: bool) -> wire.ProcessingRe
     reply.status.code = answer.status
     reply.details = answer.reason
     if grpc:
-        reply.grpc_status.status = GRPC_UNAUTHENTICATED if answer.status == 401 else GRPC_UNAVAILABLE
+        reply.grpc_status.status = (
+            GRPC_UNAUTHENTICATED if answer.status == 401 else GRPC_UNAVAILABLE
+        )
     for name, value in _headers(answer, trace_id):
         _set(reply.headers, name, value)
     for cookie in answer.cookies:
@@ -179,7 +201,9 @@ def _respond(answer: Respond, trace_id: str, *, grpc: bool) -> wire.ProcessingRe
     elif answer.page is not None and answer.html:
         reply.body = pages.html(answer.page, answer.reason, trace_id, error=error)
     elif answer.page is not None:
-        reply.body = pages.problem(answer.page, answer.status, answer.reason, trace_id, answer.login_url)
+        reply.body = pages.problem(
+            answer.page, answer.status, answer.reason, trace_id, answer.login_url
+        )
     return response
 
 
@@ -195,7 +219,12 @@ def _headers(answer: Respond, trace_id: str) -> list[tuple[str, str]]:
     if answer.json is not None:
         headers.append(("content-type", "application/json"))
     elif answer.page is not None:
-        headers.append(("content-type", "text/html; charset=utf-8" if answer.html else "application/problem+json"))
+        headers.append(
+            (
+                "content-type",
+                "text/html; charset=utf-8" if answer.html else "application/problem+json",
+            )
+        )
     if answer.page is not None and answer.html:
         headers.append(("content-security-policy", pages.csp(answer.framed_by)))
     if answer.retry_after is not None:
@@ -203,17 +232,24 @@ def _headers(answer: Respond, trace_id: str) -> list[tuple[str, str]]:
     if answer.allow is not None:
         headers.append(("allow", answer.allow))
     if answer.status == 401:
-        # a 401 says how to do better (RFC 9110 section 15.5.2); no browser opens a password box for this scheme
-        said = (f'login_url="{answer.login_url}"' if answer.login_url else "", answer.challenge or "")
+        # a 401 says how to do better (RFC 9110 section 15.5.2); no browser opens a password box for
+        # this scheme
+        said = (
+            f'login_url="{answer.login_url}"' if answer.login_url else "",
+            answer.challenge or "",
+        )
         headers.append(("www-authenticate", f"OIDC {', '.join(filter(None, said))}".rstrip()))
     return headers
 
 
 def _referrer_policy(answer: Respond) -> str:
-    """No address of ours goes anywhere, a callback's above all. A page with a form tells its own origin, and nobody else, where it stood:
-    under no-referrer a browser posts the form with `Origin: null`, which may be anybody's (Fetch, "append a request Origin header").
+    """No address of ours goes anywhere, a callback's above all. A page with a form tells its own
+    origin, and nobody else, where it stood: under no-referrer a browser posts the form with
+    `Origin: null`, which may be anybody's (Fetch, "append a request Origin header").
     """
-    has_form = answer.page is not None and answer.html and (answer.page.posts or bool(answer.page.cards))
+    has_form = (
+        answer.page is not None and answer.html and (answer.page.posts or bool(answer.page.cards))
+    )
     return "same-origin" if has_form else "no-referrer"
 
 
@@ -221,7 +257,9 @@ _VALUE = re.compile(r"[\x20-\x7e]*")
 
 
 def _set(mutation: wire.HeaderMutation, name: str, value: str, *, append: bool = False) -> None:
-    """Only raw_value counts, and only `append`; one CR or LF would make Envoy drop the whole mutation, so it is a bug here."""
+    """Only raw_value counts, and only `append`; one CR or LF would make Envoy drop the whole
+    mutation, so it is a bug here.
+    """
     if not _VALUE.fullmatch(value):
         raise ValueError(f"a value for the header {name} holds what no header may")
     option = mutation.set_headers.add()

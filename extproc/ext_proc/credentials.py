@@ -1,7 +1,9 @@
-"""Who gets in where the processor listens: access rights of a unix socket, mutual TLS on TCP, plain TCP for the rest (loopback).
+"""Who gets in where the processor listens: access rights of a unix socket, mutual TLS on TCP, plain
+TCP for the rest (loopback).
 
-With mutual TLS a certificate of the authority is not enough: it is often a whole cluster's, so the name in it has to be Envoy's. The
-processor's own certificate is read again when its file has changed; one that cannot be used leaves the old one, and is logged.
+With mutual TLS a certificate of the authority is not enough: it is often a whole cluster's, so the
+name in it has to be Envoy's. The processor's own certificate is read again when its file has
+changed; one that cannot be used leaves the old one, and is logged.
 """
 
 import logging
@@ -36,14 +38,19 @@ class Door:
 
     def bind(self, server: grpc.aio.Server) -> int:
         """The port that it has; 0 for a unix socket. Raises CannotListen."""
-        # the socket is made with its rights: changed later, it would have been everybody's for a moment
+        # the socket is made with its rights: changed later, it would have been everybody's for a
+        # moment
         before = os.umask(0o777 & ~self.mode) if self.address.path is not None else None
         try:
             if self.tls is None:
                 return int(server.add_insecure_port(str(self.address)))
-            return int(server.add_secure_port(str(self.address), _Certificates(self.tls).credentials()))
+            return int(
+                server.add_secure_port(str(self.address), _Certificates(self.tls).credentials())
+            )
         except RuntimeError:
-            raise CannotListen(f"listen: {self.address} cannot be bound; is another program using it?") from None
+            raise CannotListen(
+                f"listen: {self.address} cannot be bound; is another program using it?"
+            ) from None
         finally:
             if before is not None:
                 os.umask(before)
@@ -72,7 +79,9 @@ class _Certificates:
     def credentials(self) -> grpc.ServerCredentials:
         # None is allowed (its own documentation), and the stubs do not know it
         fetch = cast(Callable[[], grpc.ServerCertificateConfiguration], self._changed)
-        return grpc.dynamic_ssl_server_credentials(self._first, fetch, require_client_authentication=True)
+        return grpc.dynamic_ssl_server_credentials(
+            self._first, fetch, require_client_authentication=True
+        )
 
     def _changed(self) -> grpc.ServerCertificateConfiguration | None:
         """Asked by grpc before each handshake, in a thread of its own; None: as it was."""
@@ -97,7 +106,9 @@ class _Certificates:
         return tuple(found)
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
-        """Raises OSError, ValueError: grpc would take anything, and then refuse every handshake in silence."""
+        """Raises OSError, ValueError: grpc would take anything, and then refuse every handshake in
+        silence.
+        """
         tls = self._tls
         try:
             x509.load_pem_x509_certificates(tls.ca.read_bytes())
@@ -108,4 +119,6 @@ class _Certificates:
         except ValueError as error:
             raise ValueError(f"{tls.ca} holds no PEM certificates") from error
         pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-        return grpc.ssl_server_certificate_configuration([pair], root_certificates=tls.ca.read_bytes())
+        return grpc.ssl_server_certificate_configuration(
+            [pair], root_certificates=tls.ca.read_bytes()
+        )

@@ -1,4 +1,6 @@
-"""One ext_proc stream as a pure machine, and the one exception boundary: whatever happens becomes an Answer or a Step."""
+"""One ext_proc stream as a pure machine, and the one exception boundary: whatever happens becomes
+an Answer or a Step.
+"""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -22,13 +24,17 @@ class InternalError(Refusal):
 
 
 class Processor:
-    """step() never raises: what is not a decision is a refusal, and what is no refusal is a bug that answers 500."""
+    """step() never raises: what is not a decision is a refusal, and what is no refusal is a bug
+    that answers 500.
+    """
 
     def __init__(self, relying_party: RelyingParty) -> None:
         self._relying_party = relying_party
 
     def step(self, head: RequestHead) -> Answer | Step | ReadBody:
-        """The inline lane: an answer, the step that the held lane has to take, or the wish for the body: then read()."""
+        """The inline lane: an answer, the step that the held lane has to take, or the wish for the
+        body: then read().
+        """
         request, started = head.request, time.time_ns()
         try:
             decision = self._relying_party.decide(request)
@@ -48,7 +54,9 @@ class Processor:
             return self.refuse(head.request, error)
 
     def crowded_out(self, request: Request, step: Step, error: Refusal) -> Answer:
-        """No room in the lane: a refusal, but for tokens that are renewed another time where they are good for now."""
+        """No room in the lane: a refusal, but for tokens that are renewed another time where they
+        are good for now.
+        """
         if isinstance(step, Refresh):
             try:
                 return self._relying_party.unrefreshed(request, step)
@@ -57,8 +65,12 @@ class Processor:
         return self.refuse(request, error, step)
 
     async def perform(self, request: Request, step: Step, seconds: float) -> Answer:
-        """The held lane, in trio, under one deadline: always an answer, unless the client has left (trio.Cancelled)."""
-        return await self._within(seconds, request, step, lambda: self._relying_party.perform(request, step))
+        """The held lane, in trio, under one deadline: always an answer, unless the client has left
+        (trio.Cancelled).
+        """
+        return await self._within(
+            seconds, request, step, lambda: self._relying_party.perform(request, step)
+        )
 
     async def look_up(self, request: Request, step: LoadSession, seconds: float) -> Answer | Step:
         """The same for a lookup, which may find that there is more to do: in a lane of its own."""
@@ -83,7 +95,9 @@ class Processor:
         except Exception as error:  # the boundary
             return self.refuse(request, error, step)
 
-    def refuse(self, request: Request | None, error: Exception, step: Step | None = None) -> Respond:
+    def refuse(
+        self, request: Request | None, error: Exception, step: Step | None = None
+    ) -> Respond:
         """A refusal as an answer; a bug as 500, with its traceback in the log and nowhere else."""
         if not isinstance(error, Refusal):
             background.bug("internal_error", error)

@@ -1,4 +1,6 @@
-"""grpc.health.v1, and who asks: a server that is about to go is left by those who check it before it closes anything."""
+"""grpc.health.v1, and who asks: a server that is about to go is left by those who check it before
+it closes anything.
+"""
 
 import asyncio
 import time
@@ -10,8 +12,12 @@ from extproc.contract import SERVICE
 
 RECENT = 5.0  # seconds: who asked within them is somebody who checks, and will ask again
 PATIENCE = 5.0  # seconds that one who checks has to ask again; it may be gone itself
-SETTLE = 1.25  # seconds at least: behind one unix socket there may be several who check every second, all of one name
-QUIET = 0.5  # seconds without a stream, and at most PATIENCE more for it: Envoy's threads hear of us after the one that checks
+# seconds at least: behind one unix socket there may be several who check every second, all of one
+# name
+SETTLE = 1.25
+# seconds without a stream, and at most PATIENCE more for it: Envoy's threads hear of us after the
+# one that checks
+QUIET = 0.5
 _EVERY = 0.05
 
 
@@ -22,7 +28,9 @@ class Health(health.aio.HealthServicer):  # type: ignore[name-defined,misc]
         super().__init__()
         self._asked: dict[str, float] = {}
 
-    async def Check(self, request: health_pb2.HealthCheckRequest, context: object) -> health_pb2.HealthCheckResponse:
+    async def Check(
+        self, request: health_pb2.HealthCheckRequest, context: object
+    ) -> health_pb2.HealthCheckResponse:
         answer: health_pb2.HealthCheckResponse = await super().Check(request, context)
         now = time.monotonic()
         self._asked = {peer: at for peer, at in self._asked.items() if at > now - RECENT}
@@ -42,7 +50,8 @@ class Health(health.aio.HealthServicer):  # type: ignore[name-defined,misc]
             await self.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def leave(self, latest: Callable[[], float]) -> None:
-        """NOT_SERVING, and back when everybody who checks has heard it and sends nothing any more; at once where nobody does.
+        """NOT_SERVING, and back when everybody who checks has heard it and sends nothing any more;
+        at once where nobody does.
 
         latest: when the last stream came, on the monotonic clock.
         """
@@ -51,7 +60,8 @@ class Health(health.aio.HealthServicer):  # type: ignore[name-defined,misc]
         expected = self._since(left - RECENT)
         if not expected:
             return
-        while not expected <= self._since(left) and time.monotonic() < left + PATIENCE:  # noqa: ASYNC110
+        end = left + PATIENCE
+        while not expected <= self._since(left) and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(_EVERY)
         await asyncio.sleep(max(_EVERY, left + SETTLE - time.monotonic()))
         heard = time.monotonic()

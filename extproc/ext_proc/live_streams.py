@@ -1,11 +1,13 @@
-"""Live streams that end with their session: WebSockets, event streams and gRPC calls, where an application asks for it.
+"""Live streams that end with their session: WebSockets, event streams and gRPC calls, where an
+application asks for it.
 
-Envoy keeps such a request's ext_proc stream open (the route has it send the response's headers and trailers), and we keep it in hand.
-When the session is over we end the stream by an immediate response, of which, in the middle of a response, Envoy makes a reset.
-The stream ends with an error in any case but one: the request itself is over.
+Envoy keeps such a request's ext_proc stream open (the route has it send the response's headers and
+trailers), and we keep it in hand. When the session is over we end the stream by an immediate
+response, of which, in the middle of a response, Envoy makes a reset. The stream ends with an error
+in any case but one: the request itself is over.
 
-Sessions are asked for in the store, each once in a round, however many streams it has. A store that cannot answer ends nothing:
-then the limit that Envoy itself keeps (Session.lasts) is what remains.
+Sessions are asked for in the store, each once in a round, however many streams it has. A store that
+cannot answer ends nothing: then the limit that Envoy itself keeps (Session.lasts) is what remains.
 """
 
 import asyncio
@@ -43,7 +45,9 @@ class _Watched:
 
 
 class Live:
-    """The live streams of a process. hold() on the asyncio side, watch() in trio: both on one thread."""
+    """The live streams of a process. hold() on the asyncio side, watch() in trio: both on one
+    thread.
+    """
 
     def __init__(self, relying_party: RelyingParty) -> None:
         self._relying_party = relying_party
@@ -68,13 +72,17 @@ class Live:
             if not watched.streams and self._watched.get(key) is watched:
                 del self._watched[key]
         if over.done():
-            telemetry.log(logging.INFO, "stream_ended", application=application, reason=over.result())
+            telemetry.log(
+                logging.INFO, "stream_ended", application=application, reason=over.result()
+            )
             await context.write(codec.end_stream(over.result()))
             # should Envoy ever not obey: an error ends the request as well
             await context.abort(grpc.StatusCode.ABORTED, over.result())
 
     async def _until(self, context: Context, over: asyncio.Future[str]) -> None:
-        """Answers the phases of the response as they come; they change nothing. Raises UnexpectedMessage."""
+        """Answers the phases of the response as they come; they change nothing. Raises
+        UnexpectedMessage.
+        """
         while True:
             reading = asyncio.ensure_future(context.read())
             either: set[asyncio.Future[Any]] = {reading, over}
@@ -101,10 +109,14 @@ class Live:
             try:
                 lives = await self._relying_party.lives(watched.application, watched.session)
             except Unavailable as error:
-                telemetry.log(logging.WARNING, "sessions_unwatched", reason=error.reason, detail=error.detail)
+                telemetry.log(
+                    logging.WARNING, "sessions_unwatched", reason=error.reason, detail=error.detail
+                )
                 return
             except Refusal as error:
-                telemetry.log(logging.ERROR, "session_unwatched", reason=error.reason, detail=error.detail)
+                telemetry.log(
+                    logging.ERROR, "session_unwatched", reason=error.reason, detail=error.detail
+                )
                 continue
             except Exception as error:  # of this session's; the others are asked for all the same
                 background.report("live streams", error, application=watched.application)

@@ -1,8 +1,10 @@
-"""The asyncio edge: the ext_proc servicer on grpc.aio. Reads, writes, and hops into trio for a Step.
+"""The asyncio edge: the ext_proc servicer on grpc.aio. Reads, writes, and hops into trio for a
+Step.
 
-The contract with Envoy, of which every line below is a consequence: each phase gets exactly one answer, or the stream is aborted
-with an error. A stream that ends cleanly without an answer lets the request through, so there is one way out of `process` that
-returns, and it is behind the write of an answer.
+The contract with Envoy, of which every line below is a consequence: each phase gets exactly one
+answer, or the stream is aborted with an error. A stream that ends cleanly without an answer lets
+the request through, so there is one way out of `process` that returns, and it is behind the write
+of an answer.
 """
 
 import asyncio
@@ -76,10 +78,13 @@ class Server:
         log = StreamLog(next(self._ids), self._damper)
         outcome, started = "unanswered", time.perf_counter()
         try:
-            with telemetry.span(PROCESS, SpanKind.SERVER, _RPC, telemetry.parent_of(metadata)) as span:
+            with telemetry.span(
+                PROCESS, SpanKind.SERVER, _RPC, telemetry.parent_of(metadata)
+            ) as span:
                 response, held = await self._process(context, dict(metadata), span, log, started)
                 outcome = "answered"
-                # Envoy may reset the stream as soon as it has this: what is cancelled from here on was answered
+                # Envoy may reset the stream as soon as it has this: what is cancelled from here on
+                # was answered
                 span.add_event("answered")
                 try:
                     await context.write(response)
@@ -109,11 +114,15 @@ class Server:
     async def _process(
         self, context: Context, metadata: dict[str, str], span: Span, log: StreamLog, started: float
     ) -> tuple[wire.ProcessingResponse, Held | None]:
-        """The answer, to be written, and what is to be held on: a live stream. Aborts when its peer breaks the protocol."""
+        """The answer, to be written, and what is to be held on: a live stream. Aborts when its peer
+        breaks the protocol.
+        """
         message = await context.read()
         began = time.time_ns()
         if not isinstance(message, wire.ProcessingRequest):
-            await context.abort(grpc.StatusCode.ABORTED, "the stream ended before its first message")
+            await context.abort(
+                grpc.StatusCode.ABORTED, "the stream ended before its first message"
+            )
         try:
             head = codec.read(message, metadata)
             del message  # what waits for a provider does so in thousands
@@ -132,7 +141,9 @@ class Server:
         try:
             answer, response = self._encode(answer, head, log.lane)
             self._note(answer, head, span, log, began)
-            self._metrics.answered(lane, head.request.application, answer.reason, time.perf_counter() - started, span)
+            self._metrics.answered(
+                lane, head.request.application, answer.reason, time.perf_counter() - started, span
+            )
             return response, held
         except BaseException:
             if held is not None:
@@ -155,7 +166,9 @@ class Server:
     ) -> tuple[str, Answer]:
         """The answer, and the lane in which it was found."""
         if self.admission.over_limit:
-            return NO_STEP, self._processor.refuse(head.request, Overloaded("too many streams (limits.streams)"))
+            return NO_STEP, self._processor.refuse(
+                head.request, Overloaded("too many streams (limits.streams)")
+            )
         decision = self._processor.step(head)
         if isinstance(decision, ReadBody):
             decision = self._processor.read(head, await self._body(context, head, span, log))
@@ -163,8 +176,12 @@ class Server:
             return NO_STEP, decision
         return kind(decision), await self._hold(context, head, decision, span, log)
 
-    async def _body(self, context: Context, head: codec.RequestHead, span: Span, log: StreamLog) -> bytes:
-        """Answers the headers and waits for the body, which is a phase of its own. What comes in its place aborts the stream."""
+    async def _body(
+        self, context: Context, head: codec.RequestHead, span: Span, log: StreamLog
+    ) -> bytes:
+        """Answers the headers and waits for the body, which is a phase of its own. What comes in
+        its place aborts the stream.
+        """
         if head.end_of_stream:
             return b""
         await context.write(codec.ask_for_body())
@@ -183,8 +200,12 @@ class Server:
         except codec.UnexpectedMessage as error:
             await _unexpected(context, error, span, log)
 
-    async def _hold(self, context: Context, head: codec.RequestHead, step: Step, span: Span, log: StreamLog) -> Answer:
-        """The held lane: a place in it, more time from Envoy, then the work in trio under one deadline."""
+    async def _hold(
+        self, context: Context, head: codec.RequestHead, step: Step, span: Span, log: StreamLog
+    ) -> Answer:
+        """The held lane: a place in it, more time from Envoy, then the work in trio under one
+        deadline.
+        """
         lane, request = kind(step), head.request
         provider = self._relying_party.provider(request).name
         try:
@@ -204,7 +225,9 @@ class Server:
         return await self._bridge.run(partial(self._work, permit, request, step, seconds))
 
     async def _work(self, permit: Permit, request: Request, step: Step, seconds: float) -> Answer:
-        """In trio. What a lookup finds to be done has a lane of its own, within the time that Envoy was asked for."""
+        """In trio. What a lookup finds to be done has a lane of its own, within the time that Envoy
+        was asked for.
+        """
         deadline = trio.current_time() + seconds
         try:
             if isinstance(step, LoadSession):
@@ -221,7 +244,9 @@ class Server:
         finally:
             self.admission.release(permit)
 
-    def _encode(self, answer: Answer, head: codec.RequestHead, lane: str) -> tuple[Answer, wire.ProcessingResponse]:
+    def _encode(
+        self, answer: Answer, head: codec.RequestHead, lane: str
+    ) -> tuple[Answer, wire.ProcessingResponse]:
         """The answer that goes out, and its message."""
         try:
             return answer, codec.write(answer, telemetry.trace_id(), lane, grpc=head.grpc)
@@ -229,9 +254,15 @@ class Server:
             answer = self._processor.refuse(head.request, error)
             return answer, codec.write(answer, telemetry.trace_id(), lane, grpc=head.grpc)
 
-    def _note(self, answer: Answer, head: codec.RequestHead, span: Span, log: StreamLog, started: int) -> None:
+    def _note(
+        self, answer: Answer, head: codec.RequestHead, span: Span, log: StreamLog, started: int
+    ) -> None:
         record(answer, head.request, span, started)
-        if isinstance(answer, Continue) and answer.touch is not None and self._touching < MAX_TOUCHES:
+        if (
+            isinstance(answer, Continue)
+            and answer.touch is not None
+            and self._touching < MAX_TOUCHES
+        ):
             self._touching += 1
             self._bridge.spawn("touch", partial(self._touch, head.request, answer.touch))
         log.answered(answer)
@@ -243,7 +274,9 @@ class Server:
             self._touching -= 1
 
 
-async def _unexpected(context: Context, error: codec.UnexpectedMessage, span: Span, log: StreamLog) -> NoReturn:
+async def _unexpected(
+    context: Context, error: codec.UnexpectedMessage, span: Span, log: StreamLog
+) -> NoReturn:
     _aborted(span, log, "unexpected_message", str(error))
     await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
 

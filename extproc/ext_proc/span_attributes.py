@@ -8,15 +8,21 @@ from extproc.core.decisions import Answer, Respond
 from extproc.core.http import Request
 
 PROCESS = f"{SERVICE}/Process"
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"})
+METHODS = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"}
+)
 
 
 def record(answer: Answer, request: Request, span: Span, started_ns: int) -> None:
-    """The answer in the stream's span; of a refusal that nobody samples, a span for the trace page."""
+    """The answer in the stream's span; of a refusal that nobody samples, a span for the trace
+    page.
+    """
     status = answer.status if isinstance(answer, Respond) else 0
     if not span.is_recording():
         if status >= 400 and status != 401:
-            telemetry.keep_failure(PROCESS, started_ns, answer.reason, _attributes(request, answer.reason, status))
+            telemetry.keep_failure(
+                PROCESS, started_ns, answer.reason, _attributes(request, answer.reason, status)
+            )
         return
     span.set_attributes(_attributes(request, answer.reason, status))
     if status >= 500:

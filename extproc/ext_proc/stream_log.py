@@ -1,7 +1,8 @@
-"""What the log says of one stream: `held` when it has to wait, and in the end `answered`, `cancelled` or `aborted`. docs/logs.md.
+"""What the log says of one stream: `held` when it has to wait, and in the end `answered`,
+`cancelled` or `aborted`. docs/logs.md.
 
-The level is the reason's, from the table. Whatever strangers can cause as often as they like is left out beyond a few lines a
-second, unless the log is at DEBUG; logins and logouts never are.
+The level is the reason's, from the table. Whatever strangers can cause as often as they like is
+left out beyond a few lines a second, unless the log is at DEBUG; logins and logouts never are.
 """
 
 import logging
@@ -44,7 +45,9 @@ class StreamLog:
         self._damper = damper
         self._started = time.monotonic()
         self.application: str | None = None  # None: not known yet
-        self.lane, self._step, self._provider = "inline", None, None  # type: str, str | None, str | None
+        self.lane = "inline"
+        self._step: str | None = None
+        self._provider: str | None = None
 
     def held(self, step: str, provider: str) -> None:
         """step: the kind of held work."""
@@ -86,7 +89,9 @@ class StreamLog:
             lane=self.lane,
             step=self._step,
             provider=self._provider,
-            duration_ms=None if event == "held" else round((time.monotonic() - self._started) * 1000, 2),
+            duration_ms=None
+            if event == "held"
+            else round((time.monotonic() - self._started) * 1000, 2),
             detail=detail or None,
             left_out=left_out or None,
         )

@@ -1,8 +1,9 @@
-"""Metrics: counted once, read by Prometheus (exposition.py) and sent as OTLP (otlp.py). Imports nothing of ours.
+"""Metrics: counted once, read by Prometheus (exposition.py) and sent as OTLP (otlp.py). Imports
+nothing of ours.
 
-What is counted is bounded whatever clients send: labels are names of the settings or words of this program; whatever else comes
-is `other`. In the inline lane a request costs two increments and one observation, about a hundredth of what a 401 does: children
-are looked up by their labels once.
+What is counted is bounded whatever clients send: labels are names of the settings or words of this
+program; whatever else comes is `other`. In the inline lane a request costs two increments and one
+observation, about a hundredth of what a 401 does: children are looked up by their labels once.
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,9 @@ OUTCOMES = ("answered", "cancelled", "aborted", "unanswered")
 
 
 class Metrics(ProcessMetrics):
-    """Those of a process that decides. A request's labels beyond `applications` and `reasons` are `other`."""
+    """Those of a process that decides. A request's labels beyond `applications` and `reasons` are
+    `other`.
+    """
 
     def __init__(self, applications: Iterable[str] = (), reasons: Iterable[str] = ()) -> None:
         super().__init__()
@@ -33,7 +36,10 @@ class Metrics(ProcessMetrics):
         self._by_step = {step: decisions.labels(step) for step in STEPS}
         streams = self.counter(metric.STREAMS)
         self._streams = {outcome: streams.labels(outcome) for outcome in OUTCOMES}
-        self._called, self._call_seconds = self.counter(metric.CALLED), self._histogram(metric.CALL_SECONDS)
+        self._called, self._call_seconds = (
+            self.counter(metric.CALLED),
+            self._histogram(metric.CALL_SECONDS),
+        )
         self._refreshes = self.counter(metric.REFRESHES)
         self._store_seconds, self._store_errors = (
             self._histogram(metric.STORE_SECONDS),
@@ -41,7 +47,9 @@ class Metrics(ProcessMetrics):
         )
         self._lag = self._histogram(metric.LAG)
 
-    def answered(self, step: str, application: str, reason: str, seconds: float, span: Span) -> None:
+    def answered(
+        self, step: str, application: str, reason: str, seconds: float, span: Span
+    ) -> None:
         """A request has its answer. step: one of STEPS; seconds: since its stream began."""
         child = self._by_request.get((step, application, reason))
         (child or self._request(step, application, reason)).inc()
@@ -59,8 +67,12 @@ class Metrics(ProcessMetrics):
         """A stream has ended; outcome: one of OUTCOMES."""
         self._streams[outcome].inc()
 
-    def called(self, provider: str, endpoint: str, outcome: str, seconds: float, span: Span) -> None:
-        """A call to a provider is over; all three names are the settings' or the program's own (provider/metrics.py)."""
+    def called(
+        self, provider: str, endpoint: str, outcome: str, seconds: float, span: Span
+    ) -> None:
+        """A call to a provider is over; all three names are the settings' or the program's own
+        (provider/metrics.py).
+        """
         self._called.labels(provider, endpoint, outcome).inc()
         self._call_seconds.labels(provider, endpoint).observe(seconds, _exemplar(span))
 

@@ -1,7 +1,9 @@
-"""Every metric there is: its name, kind, unit, labels and meaning. docs/metrics.md is made from this.
+"""Every metric there is: its name, kind, unit, labels and meaning. docs/metrics.md is made from
+this.
 
-Names are OpenTelemetry's way (dots, a unit beside the name); Prometheus' names follow from them by the common rule for that:
-`extproc.decision.duration` in `s` is `extproc_decision_duration_seconds`, a counter ends in `_total`.
+Names are OpenTelemetry's way (dots, a unit beside the name); Prometheus' names follow from them by
+the common rule for that: `extproc.decision.duration` in `s` is `extproc_decision_duration_seconds`,
+a counter ends in `_total`.
 """
 
 from dataclasses import dataclass
@@ -18,7 +20,9 @@ LAGS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """name: OpenTelemetry's; unit: UCUM, "" for a count; buckets: upper bounds of a histogram, in its unit."""
+    """name: OpenTelemetry's; unit: UCUM, "" for a count; buckets: upper bounds of a histogram, in
+    its unit.
+    """
 
     name: str
     kind: Kind
@@ -51,7 +55,11 @@ def _seconds(name: str, buckets: tuple[float, ...], text: str, *labels: str) -> 
 
 
 REQUESTS = _counter(
-    "extproc.requests", "Requests that were answered, by the reason of the answer.", "step", "application", "reason"
+    "extproc.requests",
+    "Requests that were answered, by the reason of the answer.",
+    "step",
+    "application",
+    "reason",
 )
 DECISIONS = _seconds(
     "extproc.decision.duration",
@@ -61,15 +69,21 @@ DECISIONS = _seconds(
 )
 STREAMS = _counter(
     "extproc.streams",
-    "Streams by how they ended: answered; cancelled by Envoy, whose client left; aborted, since their peer broke the protocol;"
+    "Streams by how they ended: answered; cancelled by Envoy, whose client left; aborted, "
+    "since their peer broke the protocol;"
     " unanswered by a fault of ours, which must be 0.",
     "outcome",
 )
-CALLED = _counter("extproc.provider.calls", "Calls to a provider.", "provider", "endpoint", "outcome")
-CALL_SECONDS = _seconds("extproc.provider.call.duration", CALLS, "A call to a provider.", "provider", "endpoint")
+CALLED = _counter(
+    "extproc.provider.calls", "Calls to a provider.", "provider", "endpoint", "outcome"
+)
+CALL_SECONDS = _seconds(
+    "extproc.provider.call.duration", CALLS, "A call to a provider.", "provider", "endpoint"
+)
 REFRESHES = _counter(
     "extproc.refreshes",
-    "Sessions whose tokens were to be renewed: renewed; failed, tried again later; ended, since the provider refuses.",
+    "Sessions whose tokens were to be renewed: renewed; failed, tried again later; ended, "
+    "since the provider refuses.",
     "provider",
     "outcome",
 )
@@ -80,15 +94,25 @@ STORE_SECONDS = _seconds(
     "store",
     "operation",
 )
-STORE_ERRORS = _counter("extproc.store.errors", "Operations of the session store that failed.", "store", "operation")
-LAG = _seconds("extproc.loop.lag", LAGS, "How much later than due a timer fires, measured twice a second.", "loop")
+STORE_ERRORS = _counter(
+    "extproc.store.errors", "Operations of the session store that failed.", "store", "operation"
+)
+LAG = _seconds(
+    "extproc.loop.lag",
+    LAGS,
+    "How much later than due a timer fires, measured twice a second.",
+    "loop",
+)
 RELOADS = _counter(
-    "extproc.settings.reloads", "Settings read again: success, or failure and the old ones stay.", "outcome"
+    "extproc.settings.reloads",
+    "Settings read again: success, or failure and the old ones stay.",
+    "outcome",
 )
 
 BACKGROUND_FAILURES = _counter(
     "extproc.background.failures",
-    "Errors in what runs in the background, which must be 0: each is logged (`background_failed`), and the work begins again after a"
+    "Errors in what runs in the background, which must be 0: each is logged "
+    "(`background_failed`), and the work begins again after a"
     " pause.",
     "place",
 )
@@ -98,34 +122,62 @@ STREAMS_LIMIT = _gauge("extproc.streams.limit", "As many may be in hand (limits.
 HELD = _gauge("extproc.held", "Requests that are held now.", "step")
 HELD_LIMIT = _gauge("extproc.held.limit", "As many may be held.", "step")
 HELD_OLDEST = _gauge(
-    "extproc.held.oldest_age", "How long the oldest that is held has been; 0: none is.", "step", unit="s"
+    "extproc.held.oldest_age",
+    "How long the oldest that is held has been; 0: none is.",
+    "step",
+    unit="s",
 )
 WORK = _gauge("extproc.work", "Pieces of work in trio, those included whose client has left.")
-WAITING = _gauge("extproc.turnstile.waiting", "Answers of providers that wait for their turn on the CPU.")
-CONNECTS_WAITING = _gauge("extproc.provider.connects.waiting", "Calls that wait for their turn to connect.", "provider")
+WAITING = _gauge(
+    "extproc.turnstile.waiting", "Answers of providers that wait for their turn on the CPU."
+)
+CONNECTS_WAITING = _gauge(
+    "extproc.provider.connects.waiting", "Calls that wait for their turn to connect.", "provider"
+)
 CALLS_IN_FLIGHT = _gauge("extproc.provider.calls.in_flight", "Calls under way.", "provider")
 BREAKER = _gauge(
     "extproc.provider.breaker.open",
     "1 while no call for metadata is tried, because one failed a moment ago.",
     "provider",
 )
-PROVIDER_READY = _gauge("extproc.provider.ready", "1 when metadata and key set are there.", "provider")
-METADATA_AGE = _gauge("extproc.provider.metadata.age", "Since the metadata was fetched.", "provider", unit="s")
-KEYS_AGE = _gauge("extproc.provider.keys.age", "Since the provider's key set was fetched.", "provider", unit="s")
-STORE_READY = _gauge("extproc.store.ready", "1 when the store can be used; 0 also while its breaker is open.", "store")
+PROVIDER_READY = _gauge(
+    "extproc.provider.ready", "1 when metadata and key set are there.", "provider"
+)
+METADATA_AGE = _gauge(
+    "extproc.provider.metadata.age", "Since the metadata was fetched.", "provider", unit="s"
+)
+KEYS_AGE = _gauge(
+    "extproc.provider.keys.age", "Since the provider's key set was fetched.", "provider", unit="s"
+)
+STORE_READY = _gauge(
+    "extproc.store.ready",
+    "1 when the store can be used; 0 also while its breaker is open.",
+    "store",
+)
 SESSIONS = _gauge(
     "extproc.sessions",
-    "Sessions in the store, counted once a minute; each worker says the same of a store that they share. None for Redis and"
+    "Sessions in the store, counted once a minute; each worker says the same of a store "
+    "that they share. None for Redis and"
     " cookies, where it could not be known cheaply.",
     "store",
 )
 TRIO_TASKS = _gauge("extproc.trio.tasks", "Tasks of trio.")
 ASYNCIO_TASKS = _gauge("extproc.asyncio.tasks", "Tasks of asyncio.")
-RING = _gauge("extproc.sealing_keys", "Secrets in the key ring; more than 1 while they are being changed.")
-KEY = _gauge("extproc.assertion_key.info", "Always 1: the key ids of the identity assertion that are published.", "kid")
+RING = _gauge(
+    "extproc.sealing_keys", "Secrets in the key ring; more than 1 while they are being changed."
+)
+KEY = _gauge(
+    "extproc.assertion_key.info",
+    "Always 1: the key ids of the identity assertion that are published.",
+    "kid",
+)
 BUILD = _gauge("extproc.build.info", "Always 1: what runs.", "version", "python", "grpc", "trio")
 GENERATION = _gauge("extproc.settings.generation", "1 at the start, one more at each reload.")
-LOADED = _gauge("extproc.settings.loaded.timestamp", "When the settings in use were read, in Unix time.", unit="s")
+LOADED = _gauge(
+    "extproc.settings.loaded.timestamp",
+    "When the settings in use were read, in Unix time.",
+    unit="s",
+)
 WORKERS = _gauge("extproc.workers", "Workers that serve, and answer the supervisor.")
 WORKERS_WANTED = _gauge("extproc.workers.wanted", "Workers that there should be.")
 

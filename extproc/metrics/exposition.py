@@ -1,4 +1,6 @@
-"""What Prometheus reads: one page of all workers, as text or, where Accept asks for it, OpenMetrics with exemplars."""
+"""What Prometheus reads: one page of all workers, as text or, where Accept asks for it, OpenMetrics
+with exemplars.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,15 +46,20 @@ def from_text(text: str) -> list[Metric]:
 
 
 def merged(parts: Iterable[tuple[str, Iterable[Metric]]]) -> list[Metric]:
-    """The families of several processes as one, each sample with a label that says which worker it is of."""
+    """The families of several processes as one, each sample with a label that says which worker it
+    is of.
+    """
     families: dict[str, Metric] = {}
     for worker, part in parts:
         for family in part:
             if family.name not in families:
-                families[family.name] = Metric(family.name, family.documentation, family.type, family.unit)
+                families[family.name] = Metric(
+                    family.name, family.documentation, family.type, family.unit
+                )
             families[family.name].samples += [
                 sample._replace(labels={**sample.labels, WORKER: worker})
                 for sample in family.samples
-                if not sample.name.endswith("_created")  # a second series for each, which nothing of ours reads
+                # a second series for each, which nothing of ours reads
+                if not sample.name.endswith("_created")
             ]
     return list(families.values())

@@ -1,4 +1,6 @@
-"""How late timers fire: what one busy loop makes everybody on it wait. asyncio and trio share a thread, and see it each in its own way."""
+"""How late timers fire: what one busy loop makes everybody on it wait. asyncio and trio share a
+thread, and see it each in its own way.
+"""
 
 import asyncio
 

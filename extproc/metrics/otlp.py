@@ -1,6 +1,8 @@
-"""The same numbers as OTLP, for whoever collects by pushing: OpenTelemetry's names, units, cumulative sums, exemplars. Runs in trio.
+"""The same numbers as OTLP, for whoever collects by pushing: OpenTelemetry's names, units,
+cumulative sums, exemplars. Runs in trio.
 
-Only the exporter is OpenTelemetry's; its instruments would cost several times as much in the inline lane.
+Only the exporter is OpenTelemetry's; its instruments would cost several times as much in the inline
+lane.
 """
 
 import logging
@@ -40,11 +42,19 @@ _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
 
 def exporter(endpoint: str | None) -> OTLPMetricExporter | None:
-    """Where metrics go: to an OTLP/HTTP base address, or where the OTEL_* variables say, or nowhere."""
+    """Where metrics go: to an OTLP/HTTP base address, or where the OTEL_* variables say, or
+    nowhere.
+    """
     if endpoint is not None:
         return OTLPMetricExporter(endpoint=endpoint.rstrip("/") + "/v1/metrics")
-    named = any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "METRICS_ENDPOINT"))
-    return OTLPMetricExporter() if named and os.environ.get("OTEL_METRICS_EXPORTER", "otlp") == "otlp" else None
+    named = any(
+        os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "METRICS_ENDPOINT")
+    )
+    return (
+        OTLPMetricExporter()
+        if named and os.environ.get("OTEL_METRICS_EXPORTER", "otlp") == "otlp"
+        else None
+    )
 
 
 def interval() -> float:
@@ -54,13 +64,17 @@ def interval() -> float:
 
 
 async def export(metrics: ProcessMetrics, endpoint: str | None, worker: str) -> None:
-    """Until it is cancelled, and then once more. What cannot be delivered is lost, and the exporter's log says so. See exporter()."""
+    """Until it is cancelled, and then once more. What cannot be delivered is lost, and the
+    exporter's log says so. See exporter().
+    """
     if (to := exporter(endpoint)) is not None:
         await _export(metrics, to, worker)
 
 
 async def _export(metrics: ProcessMetrics, to: OTLPMetricExporter, worker: str) -> None:
-    resource = Resource.create({"service.name": "extproc", "service.instance.id": f"{os.uname().nodename}/{worker}"})
+    resource = Resource.create(
+        {"service.name": "extproc", "service.instance.id": f"{os.uname().nodename}/{worker}"}
+    )
 
     async def once() -> None:
         data = metrics_data(metrics.families(), resource, worker, metrics.started, time.time())
@@ -98,7 +112,11 @@ def _metric(family: Metric, worker: str, start: int, now: int) -> OTLPMetric:
     data: Sum | Gauge | Histogram
     match family.type:
         case "counter":
-            data = Sum([_number(sample, worker, start, now) for sample in samples], _CUMULATIVE, is_monotonic=True)
+            data = Sum(
+                [_number(sample, worker, start, now) for sample in samples],
+                _CUMULATIVE,
+                is_monotonic=True,
+            )
         case "histogram":
             data = Histogram(_histograms(samples, worker, start, now), _CUMULATIVE)
         case _:
@@ -110,18 +128,28 @@ def _number(sample: Sample, worker: str, start: int, now: int) -> NumberDataPoin
     return NumberDataPoint({**sample.labels, "worker": worker}, start, now, float(sample.value))
 
 
-def _histograms(samples: Sequence[Sample], worker: str, start: int, now: int) -> list[HistogramDataPoint]:
+def _histograms(
+    samples: Sequence[Sample], worker: str, start: int, now: int
+) -> list[HistogramDataPoint]:
     """Prometheus' cumulative buckets, one sample each, as points with a count for each bucket."""
     of: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
     for sample in samples:
         labels = tuple(item for item in sample.labels.items() if item[0] != "le")
         of.setdefault(labels, []).append(sample)
-    return [_histogram({**dict(labels), "worker": worker}, group, start, now) for labels, group in of.items()]
+    return [
+        _histogram({**dict(labels), "worker": worker}, group, start, now)
+        for labels, group in of.items()
+    ]
 
 
-def _histogram(attributes: dict[str, str], group: Sequence[Sample], start: int, now: int) -> HistogramDataPoint:
+def _histogram(
+    attributes: dict[str, str], group: Sequence[Sample], start: int, now: int
+) -> HistogramDataPoint:
     buckets = [sample for sample in group if sample.name.endswith("_bucket")]
-    counts = [int(after - before) for before, after in pairwise([0.0, *(bucket.value for bucket in buckets)])]
+    counts = [
+        int(after - before)
+        for before, after in pairwise([0.0, *(bucket.value for bucket in buckets)])
+    ]
     total = next((sample.value for sample in group if sample.name.endswith("_sum")), 0.0)
     return HistogramDataPoint(
         attributes=attributes,
@@ -142,5 +170,9 @@ def _exemplar(bucket: Sample) -> Exemplar | None:
         return None
     of = bucket.exemplar
     return Exemplar(
-        {}, of.value, int(float(of.timestamp or 0) * 1e9), int(of.labels["span_id"], 16), int(of.labels["trace_id"], 16)
+        {},
+        of.value,
+        int(float(of.timestamp or 0) * 1e9),
+        int(of.labels["span_id"], 16),
+        int(of.labels["trace_id"], 16),
     )

@@ -16,7 +16,9 @@ from extproc.metrics.catalogue import Instrument
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a gauge says now, or a counter that is kept elsewhere; labels: their values, in the order of the catalogue."""
+    """What a gauge says now, or a counter that is kept elsewhere; labels: their values, in the
+    order of the catalogue.
+    """
 
     gauge: Instrument
     value: float
@@ -27,7 +29,9 @@ Read = Callable[[], Iterable[Reading]]
 
 
 class ProcessMetrics:
-    """Of one process: memory, CPU, descriptors, what runs, and whatever else is watched. started: seconds since the epoch."""
+    """Of one process: memory, CPU, descriptors, what runs, and whatever else is watched. started:
+    seconds since the epoch.
+    """
 
     def __init__(self) -> None:
         self.started = time.time()
@@ -51,7 +55,9 @@ class ProcessMetrics:
         return Counter(what.family, what.text, what.labels, registry=self._registry)
 
     def _histogram(self, what: Instrument) -> Histogram:
-        return Histogram(what.family, what.text, what.labels, registry=self._registry, buckets=what.buckets)
+        return Histogram(
+            what.family, what.text, what.labels, registry=self._registry, buckets=what.buckets
+        )
 
 
 class _Gauges:

@@ -1,7 +1,8 @@
-"""The few pages that people see: small, self-contained, accessible, light and dark; and the same as problem documents.
+"""The few pages that people see: small, self-contained, accessible, light and dark; and the same as
+problem documents.
 
-Everything that varies is a fixed sentence of ours, a reason code, a trace id and a link on the application's own origin; all of it
-is escaped all the same.
+Everything that varies is a fixed sentence of ours, a reason code, a trace id and a link on the
+application's own origin; all of it is escaped all the same.
 """
 
 import base64
@@ -48,7 +49,8 @@ font:.8125rem/1.4 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-s
 #copy[hidden]{display:none}
 @media(max-width:27rem){body{padding:1rem}main{padding:1.5rem 1.25rem}}
 """.strip()
-# the button is for those with a script and a clipboard (which browsers keep from pages without https); others select the text
+# the button is for those with a script and a clipboard (which browsers keep from pages without
+# https); others select the text
 _SCRIPT = """
 (()=>{const b=document.getElementById("copy"),t=document.getElementById("trace");if(!b||!navigator.clipboard)return;b.hidden=false;
 b.onclick=()=>navigator.clipboard.writeText(t.textContent).then(()=>{b.textContent="Copied"},()=>{getSelection().selectAllChildren(t)})})()
@@ -59,9 +61,16 @@ def _hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
-# form-action is left out where a form is: the logout's redirect to the provider would be held against it
-_CSP = f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; base-uri 'none'; frame-ancestors "
-_COPY = '<button type="button" id="copy" aria-describedby="trace" aria-live="polite" hidden>Copy</button>'
+# form-action is left out where a form is: the logout's redirect to the provider would be held
+# against it
+_CSP = (
+    f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; base-uri "
+    "'none'; frame-ancestors "
+)
+_COPY = (
+    '<button type="button" id="copy" aria-describedby="trace" aria-live="polite" '
+    "hidden>Copy</button>"
+)
 
 
 def csp(framed_by: Sequence[str] = ()) -> str:
@@ -71,15 +80,20 @@ def csp(framed_by: Sequence[str] = ()) -> str:
 
 def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:
     """The page as HTML. trace_id "" leaves the line out."""
-    action = _button(page.link, page.link_text) if page.posts else _link(page.link, page.link_text, "go")
+    action = (
+        _button(page.link, page.link_text) if page.posts else _link(page.link, page.link_text, "go")
+    )
     action += _link(page.back, "Back to the application", "back") if page.back else ""
     facts = [("Reason", reason)] if error else []
-    facts += [("Trace", trace_id)] if trace_id and (error or (page.posts and not page.cards)) else []
+    facts += (
+        [("Trace", trace_id)] if trace_id and (error or (page.posts and not page.cards)) else []
+    )
     script = f"<script>{_SCRIPT}</script>" if facts and facts[-1][0] == "Trace" else ""
     cards = f"<ul>{''.join(map(_card, page.cards))}</ul>" if page.cards else ""
     attributes = (' class="wide"' if page.cards else "") + (" role=alert" if error else "")
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width,initial-scale=1">'
         f"<title>{escape(page.title)}</title><style>{_STYLE}</style></head>"
         f"<body><main{attributes}><h1>{escape(page.title)}</h1>"
         f"<p>{escape(page.text)}</p>{cards}{action}{_facts(facts)}</main>{script}</body></html>"
@@ -93,7 +107,9 @@ def _card(card: Card) -> str:
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:
-    details = "".join(f"<dt>{escape(name)}</dt><dd>{_fact(name, value)}</dd>" for name, value in facts)
+    details = "".join(
+        f"<dt>{escape(name)}</dt><dd>{_fact(name, value)}</dd>" for name, value in facts
+    )
     return f"<dl>{details}</dl>" if details else ""
 
 

@@ -1,4 +1,6 @@
-"""A value of a provider's that is fetched once for all who wait, kept while it is young, and for a day while its source is away."""
+"""A value of a provider's that is fetched once for all who wait, kept while it is young, and for a
+day while its source is away.
+"""
 
 import random
 import time
@@ -25,7 +27,9 @@ class _Held(Generic[T]):
 class Cache(Generic[T]):
     """One value that is fetched once for all who wait, and kept."""
 
-    def __init__(self, fetch: Callable[[], Awaitable[T]], fresh: float, provider: str | None = None) -> None:
+    def __init__(
+        self, fetch: Callable[[], Awaitable[T]], fresh: float, provider: str | None = None
+    ) -> None:
         """provider: its name, for the log."""
         self._fetch, self._provider = fetch, provider
         self._fresh = fresh
@@ -55,14 +59,17 @@ class Cache(Generic[T]):
         return time.monotonic() - self._held.at if self._held is not None else None
 
     async def get(self) -> T:
-        """The value, fetched when there is none. Raises what the fetch raised, at once while a failed one is backing off."""
+        """The value, fetched when there is none. Raises what the fetch raised, at once while a
+        failed one is backing off.
+        """
         if (value := self.get_nowait()) is not None:
             return value
         asked = time.monotonic()
         async with self._lock:
             if (value := self.get_nowait()) is not None:
                 return value
-            # those who waited here while another's fetch failed hear of it too: a down provider gets one call, not one each
+            # those who waited here while another's fetch failed hear of it too: a down provider
+            # gets one call, not one each
             if self._failed is not None and (self.waiting or asked < self._not_before):
                 raise self._failed
             return await self._fetch_now()
@@ -73,9 +80,11 @@ class Cache(Generic[T]):
             return await self._fetch_now()
 
     async def again(self, cool_down: float) -> T:
-        """A new value because the one that is there does not do: at most one fetch in `cool_down` seconds, shared by all who ask.
+        """A new value because the one that is there does not do: at most one fetch in `cool_down`
+        seconds, shared by all who ask.
 
-        Scheduled refreshes do not start the cool-down, so keys that rotate a moment after one are found at once.
+        Scheduled refreshes do not start the cool-down, so keys that rotate a moment after one are
+        found at once.
         """
         asked = time.monotonic()
         async with self._lock:
@@ -100,10 +109,17 @@ class Cache(Generic[T]):
         except Exception as error:
             # a bug backs off as any failure does, or all who ask would fetch one after another
             background.bug("provider_call_failed", error, provider=self._provider)
-            failed = InvalidAnswer(f"what was fetched met an error of ours: {type(error).__qualname__}")
+            failed = InvalidAnswer(
+                f"what was fetched met an error of ours: {type(error).__qualname__}"
+            )
             self._fail(failed)
             raise failed from error
-        self._held, self._failed, self._failures, self._not_before = _Held(value, time.monotonic()), None, 0, 0.0
+        self._held, self._failed, self._failures, self._not_before = (
+            _Held(value, time.monotonic()),
+            None,
+            0,
+            0.0,
+        )
         return value
 
     def _fail(self, error: Refusal) -> None:

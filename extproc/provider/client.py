@@ -1,7 +1,8 @@
 """Provider: every call to one OpenID Provider, and its caches. Runs in trio.
 
-Each call has a connect, a read and a total deadline. Metadata and keys are cached: used at once while they are young,
-refreshed in the background when they are not, kept for a day while the provider is away.
+Each call has a connect, a read and a total deadline. Metadata and keys are cached: used at once
+while they are young, refreshed in the background when they are not, kept for a day while the
+provider is away.
 """
 
 import logging
@@ -38,7 +39,8 @@ from extproc.provider.metrics import Call
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
 METADATA_FRESH, KEYS_FRESH = 3600.0, 600.0
-LOOK_EVERY, LOOK_AGAIN = 5.0, 0.5  # seconds between two looks at what is due; while something is missing
+# seconds between two looks at what is due; while something is missing
+LOOK_EVERY, LOOK_AGAIN = 5.0, 0.5
 COOL_DOWN = 10.0  # seconds between key set fetches that an unknown kid asks for
 
 
@@ -61,18 +63,27 @@ class Provider:
         self._timeouts = timeouts
         self._metrics = metrics or Metrics()
         self._http = HttpClient(
-            name, settings, timeouts, limits, tick_limiter or TickLimiter(), memory_budget or MemoryBudget()
+            name,
+            settings,
+            timeouts,
+            limits,
+            tick_limiter or TickLimiter(),
+            memory_budget or MemoryBudget(),
         )
         self._metadata = Cache(self._fetch_metadata, METADATA_FRESH, name)
         self._keys = Cache(self._fetch_keys, KEYS_FRESH, name)
 
-    # -- what is known without a call -----------------------------------------------------------------------------
+    # -- what is known without a call --------------------------------------------------------------
 
     def metadata_nowait(self) -> ProviderMetadata | None:
-        """Metadata without waiting: None when a call is needed. Raises ProviderUnavailable while a failed fetch is backing off."""
+        """Metadata without waiting: None when a call is needed. Raises ProviderUnavailable while a
+        failed fetch is backing off.
+        """
         metadata = self._metadata.get_nowait()
         if metadata is None and self._metadata.waiting:
-            raise ProviderUnavailable(f"provider {self.name}: its metadata could not be fetched a moment ago")
+            raise ProviderUnavailable(
+                f"provider {self.name}: its metadata could not be fetched a moment ago"
+            )
         return metadata
 
     @property
@@ -89,14 +100,19 @@ class Provider:
         yield Reading(metric.BREAKER, self._metadata.waiting, of)
         yield Reading(metric.CALLS_IN_FLIGHT, self._http.in_flight, of)
         yield Reading(metric.CONNECTS_WAITING, self._http.waiting, of)
-        for gauge, cached in ((metric.METADATA_AGE, self._metadata.age), (metric.KEYS_AGE, self._keys.age)):
+        for gauge, cached in (
+            (metric.METADATA_AGE, self._metadata.age),
+            (metric.KEYS_AGE, self._keys.age),
+        ):
             if cached is not None:
                 yield Reading(gauge, cached, of)
 
-    # -- calls ----------------------------------------------------------------------------------------------------
+    # -- calls -------------------------------------------------------------------------------------
 
     async def metadata(self) -> ProviderMetadata:
-        """Raises ProviderUnavailable when there is none to be had, InvalidMetadata when it is not right."""
+        """Raises ProviderUnavailable when there is none to be had, InvalidMetadata when it is not
+        right.
+        """
         try:
             with self._refusals():
                 return await self._metadata.get()
@@ -109,7 +125,9 @@ class Provider:
             return await self._keys.get()
 
     async def newer_keys(self) -> KeySet:
-        """The key set again, because a token names a key that it lacks: one fetch per cool-down, shared by all who ask."""
+        """The key set again, because a token names a key that it lacks: one fetch per cool-down,
+        shared by all who ask.
+        """
         with self._refusals():
             return await self._keys.again(COOL_DOWN)
 
@@ -131,7 +149,8 @@ class Provider:
         answer = await self._post("token", metadata.token_endpoint, request)
         if answer.status == 401 and not answer.body:
             raise ClientRefused("401 from the token endpoint")
-        if answer.status == 400 and not answer.body:  # all that glewlwyd says of a refresh token that is over
+        # all that glewlwyd says of a refresh token that is over
+        if answer.status == 400 and not answer.body:
             raise CodeRefused("400 from the token endpoint")
         if 400 <= answer.status < 500 and answer.status != 429:
             raise token_error(answer.body)
@@ -143,7 +162,10 @@ class Provider:
         metadata = await self.metadata()
         if metadata.userinfo_endpoint is None:
             return None
-        headers = {"authorization": f"Bearer {access_token}", "accept": "application/json, application/jwt"}
+        headers = {
+            "authorization": f"Bearer {access_token}",
+            "accept": "application/json, application/jwt",
+        }
         with self._refusals():
             answer = await self._call("userinfo", "GET", metadata.userinfo_endpoint, headers)
             if 400 <= answer.status < 500 and answer.status != 429:
@@ -156,14 +178,20 @@ class Provider:
         metadata = await self.metadata()
         if metadata.revocation_endpoint is not None:
             with self._refusals():
-                (await self._post("revocation", metadata.revocation_endpoint, request)).expect_success()
+                (
+                    await self._post("revocation", metadata.revocation_endpoint, request)
+                ).expect_success()
 
     async def keep_warm(self) -> None:
-        """For ever: fetches what is missing with back-off, and refreshes what is due, so that no login waits for it."""
+        """For ever: fetches what is missing with back-off, and refreshes what is due, so that no
+        login waits for it.
+        """
         while True:
             for cache in (self._metadata, self._keys):
                 if cache is self._keys and self._metadata.get_nowait() is None:
-                    break  # the keys' address is in the metadata: failing for want of it is no failure of the keys
+                    # the keys' address is in the metadata: failing for want of it is no failure of
+                    # the keys
+                    break
                 if cache.due and not cache.waiting:
                     try:
                         with self._refusals():
@@ -185,24 +213,33 @@ class Provider:
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
-        """Whatever a call raises is this provider's refusal: what is no Refusal is a bug, ours or a library's, and no other's trouble."""
+        """Whatever a call raises is this provider's refusal: what is no Refusal is a bug, ours or a
+        library's, and no other's trouble.
+        """
         try:
             yield
         except Refusal:
             raise
         except Exception as error:
             background.bug("provider_call_failed", error, provider=self.name)
-            raise InvalidAnswer(f"provider {self.name}: the call met {type(error).__qualname__}") from error
+            raise InvalidAnswer(
+                f"provider {self.name}: the call met {type(error).__qualname__}"
+            ) from error
 
-    # -- each call ------------------------------------------------------------------------------------------------
+    # -- each call ---------------------------------------------------------------------------------
 
     async def _fetch_metadata(self) -> ProviderMetadata:
         base = self._settings.backchannel_url or self._settings.issuer
         answer = await self._call(
-            "metadata", "GET", base.rstrip("/") + "/.well-known/openid-configuration", {"accept": "application/json"}
+            "metadata",
+            "GET",
+            base.rstrip("/") + "/.well-known/openid-configuration",
+            {"accept": "application/json"},
         )
         answer.expect_success()
-        return ProviderMetadata.parse(answer.body, self._settings.issuer, self._settings.backchannel_url, client_fault)
+        return ProviderMetadata.parse(
+            answer.body, self._settings.issuer, self._settings.backchannel_url, client_fault
+        )
 
     async def _fetch_keys(self) -> KeySet:
         metadata = await self.metadata()
@@ -218,12 +255,18 @@ class Provider:
         return await self._call(endpoint, "POST", url, headers, request)
 
     async def _call(
-        self, endpoint: str, method: str, url: str, headers: dict[str, str], form: FormRequest | None = None
+        self,
+        endpoint: str,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        form: FormRequest | None = None,
     ) -> HttpResponse:
         parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
         attributes: dict[str, telemetry.Attribute] = {
             "http.request.method": method,
-            "url.full": f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}",
+            "url.full": f"{parts.scheme}://{parts.hostname}{port}{parts.path}",
             "server.address": parts.hostname or "",
             "server.port": parts.port or (443 if parts.scheme == "https" else 80),
             "extproc.provider": self.name,
@@ -234,7 +277,9 @@ class Provider:
         ):
             try:
                 with trio.fail_after(self._timeouts.call):
-                    answer = await self._http.request(method, url, {**headers, **telemetry.traceparent()}, form)
+                    answer = await self._http.request(
+                        method, url, {**headers, **telemetry.traceparent()}, form
+                    )
             except trio.TooSlowError:
                 raise ProviderTimeout(
                     f"{method} {parts.path}: no whole answer within {self._timeouts.call:g} s"

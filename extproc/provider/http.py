@@ -1,6 +1,7 @@
 """HttpClient: HTTP with one provider, and the edge where httpx's errors become ours. Runs in trio.
 
-Redirects are never followed (a provider's endpoint is where its metadata says, and a redirect could lead inside), and a body has a limit.
+Redirects are never followed (a provider's endpoint is where its metadata says, and a redirect could
+lead inside), and a body has a limit.
 """
 
 import ssl
@@ -12,7 +13,13 @@ import httpx
 import trio
 
 from extproc import background
-from extproc.core.errors import InvalidAnswer, ProviderFailed, ProviderTimeout, ProviderUnreachable, Refusal
+from extproc.core.errors import (
+    InvalidAnswer,
+    ProviderFailed,
+    ProviderTimeout,
+    ProviderUnreachable,
+    Refusal,
+)
 from extproc.core.oidc.client import FormRequest
 from extproc.provider.limits import ConnectLimiter, MemoryBudget, ResponseBody, TickLimiter
 from extproc.settings import Limits, ProviderSettings, Timeouts
@@ -27,7 +34,9 @@ class HttpResponse:
     body: bytes = field(repr=False)  # of the token endpoint: tokens
 
     def expect_success(self) -> None:
-        """Raises for everything but 200 (and 204 of a revocation): 3xx is not followed, 5xx and 429 are the provider's trouble."""
+        """Raises for everything but 200 (and 204 of a revocation): 3xx is not followed, 5xx and 429
+        are the provider's trouble.
+        """
         if self.status >= 500 or self.status == 429:
             raise ProviderFailed(f"the provider answers {self.status}")
         if self.status not in (200, 204):
@@ -35,9 +44,12 @@ class HttpResponse:
 
 
 def client_fault(url: str) -> str | None:
-    """What httpx has against a URL; None: it makes a request of it. See extproc.oidc.urls, which names what is wrong."""
+    """What httpx has against a URL; None: it makes a request of it. See extproc.oidc.urls, which
+    names what is wrong.
+    """
     try:
-        # its host in Unicode is what a transport is chosen by, and a name that IDNA does not know has none
+        # its host in Unicode is what a transport is chosen by, and a name that IDNA does not know
+        # has none
         return None if httpx.Request("GET", url).url.host else "has no host that can be called"
     except (httpx.InvalidURL, ValueError) as error:
         return f"cannot be called ({type(error).__name__})"
@@ -77,8 +89,12 @@ class HttpClient:
         """How many wait for their turn to connect."""
         return self._connects.statistics().tasks_waiting
 
-    async def request(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> HttpResponse:
-        """One request and its whole answer. Raises ProviderUnreachable, ProviderTimeout, InvalidAnswer, Overloaded."""
+    async def request(
+        self, method: str, url: str, headers: dict[str, str], form: FormRequest | None
+    ) -> HttpResponse:
+        """One request and its whole answer. Raises ProviderUnreachable, ProviderTimeout,
+        InvalidAnswer, Overloaded.
+        """
         await self._tick_limiter()
         try:
             return await self._request(method, url, headers, form)
@@ -89,16 +105,23 @@ class HttpClient:
                 f"provider {self._name} at {urlsplit(url).netloc}: {type(error).__name__}"
             ) from error
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise InvalidAnswer(f"provider {self._name}: its URL cannot be called ({type(error).__name__})") from error
+            raise InvalidAnswer(
+                f"provider {self._name}: its URL cannot be called ({type(error).__name__})"
+            ) from error
         except httpx.TimeoutException as error:
             raise ProviderTimeout(f"provider {self._name}: {type(error).__name__}") from error
         except httpx.TransportError as error:
             raise ProviderUnreachable(f"provider {self._name}: {type(error).__name__}") from error
-        except Exception as error:  # a bug, ours or a library's: it is this provider's trouble and nobody else's
+        except Exception as error:
+            # a bug, ours or a library's: it is this provider's trouble and nobody else's
             background.bug("provider_call_failed", error, provider=self._name)
-            raise InvalidAnswer(f"provider {self._name}: the call met {type(error).__qualname__}") from error
+            raise InvalidAnswer(
+                f"provider {self._name}: the call met {type(error).__qualname__}"
+            ) from error
 
-    async def _request(self, method: str, url: str, headers: dict[str, str], form: FormRequest | None) -> HttpResponse:
+    async def _request(
+        self, method: str, url: str, headers: dict[str, str], form: FormRequest | None
+    ) -> HttpResponse:
         data = dict(form.parameters) if form is not None else None
         pool, connecting = self._pool(), ConnectLimiter(self._connects, self._tick_limiter)
         pool.in_flight += 1
@@ -112,15 +135,20 @@ class HttpClient:
             await connecting.over()
 
     async def _read(self, response: httpx.Response) -> HttpResponse:
-        # compressed bodies were not asked for: what expands a thousandfold is refused before it does
+        # compressed bodies were not asked for: what expands a thousandfold is refused before it
+        # does
         if response.headers.get("content-encoding", "identity") != "identity":
             raise InvalidAnswer("the answer has a content encoding that was not asked for")
         with ResponseBody(self._memory_budget) as body:
             async for chunk in response.aiter_raw():
                 body.add(chunk)
                 if len(body.data) > self._limit:
-                    raise InvalidAnswer(f"the answer is longer than {self._limit} bytes (limits.response_bytes)")
-            return HttpResponse(response.status_code, response.headers.get("content-type", ""), bytes(body.data))
+                    raise InvalidAnswer(
+                        f"the answer is longer than {self._limit} bytes (limits.response_bytes)"
+                    )
+            return HttpResponse(
+                response.status_code, response.headers.get("content-type", ""), bytes(body.data)
+            )
 
     def _pool(self) -> _Pool:
         for pool in self._pools:
@@ -135,14 +163,19 @@ class HttpClient:
             verify=self._tls,
             trust_env=self._settings.trust_env,
             follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # one user's would go with the next one's call
+            # one user's would go with the next one's call
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx.Timeout(self._timeouts.call, connect=self._timeouts.connect),
-            limits=httpx.Limits(max_connections=SHARD, max_keepalive_connections=20, keepalive_expiry=15),
+            limits=httpx.Limits(
+                max_connections=SHARD, max_keepalive_connections=20, keepalive_expiry=15
+            ),
             headers={"user-agent": "extproc", "accept-encoding": "identity"},
         )
 
     async def close_idle(self) -> None:
-        """A burst's extra pools go when it is over: httpx itself closes what is idle only when it is used again."""
+        """A burst's extra pools go when it is over: httpx itself closes what is idle only when it
+        is used again.
+        """
         idle = [pool for pool in self._pools[1:] if pool.in_flight == 0]
         self._pools = [pool for pool in self._pools if pool not in idle]
         for pool in idle:

@@ -1,14 +1,18 @@
-"""What one provider may cost the process: connections that are being made, answers in memory, CPU in one turn of the scheduler.
+"""What one provider may cost the process: connections that are being made, answers in memory, CPU
+in one turn of the scheduler.
 
-Connections: a burst of logins that all connect at the same moment takes the CPU (TLS handshakes) from everything else, and from
-the provider. A call that finds no place waits for one, first come first served, inside its own deadline.
+Connections: a burst of logins that all connect at the same moment takes the CPU (TLS handshakes)
+from everything else, and from the provider. A call that finds no place waits for one, first come
+first served, inside its own deadline.
 
-Memory: one answer has a limit of its own (limits.response_bytes); a thousand logins at a provider that sends all it may would still
-need a gigabyte. So what is beyond the first kilobytes of each, which honest answers never are, comes out of one budget.
+Memory: one answer has a limit of its own (limits.response_bytes); a thousand logins at a provider
+that sends all it may would still need a gigabyte. So what is beyond the first kilobytes of each,
+which honest answers never are, comes out of one budget.
 
-CPU: a turn of trio's scheduler runs every task that is ready, and nothing else happens meanwhile: no redirect, no renewal, no 401.
-When a slow provider answers a thousand logins at once, one turn would verify a thousand ID tokens. So every call that comes back
-from a provider passes a turnstile, a few in a turn, and between two turns the event loop has its own.
+CPU: a turn of trio's scheduler runs every task that is ready, and nothing else happens meanwhile:
+no redirect, no renewal, no 401. When a slow provider answers a thousand logins at once, one turn
+would verify a thousand ID tokens. So every call that comes back from a provider passes a turnstile,
+a few in a turn, and between two turns the event loop has its own.
 """
 
 from collections.abc import Mapping
@@ -36,7 +40,9 @@ class TickLimiter:
         return len(self._waiting)
 
     async def __call__(self) -> None:
-        """Returns in this turn while it has room, else in one that has. Cancelled as any wait is."""
+        """Returns in this turn while it has room, else in one that has. Cancelled as any wait
+        is.
+        """
         if self._free > 0 and not self._waiting:
             self._free -= 1
             self._turn_soon()
@@ -71,7 +77,10 @@ class MemoryBudget:
     def take(self, more: int) -> None:
         """Raises Overloaded."""
         if self.held + more > self._most:
-            raise Overloaded(f"the answers of providers that are being read have {self._most} bytes together already")
+            raise Overloaded(
+                f"the answers of providers that are being read have {self._most} bytes "
+                "together already"
+            )
         self.held += more
 
     def release(self, held: int) -> None:
@@ -79,7 +88,9 @@ class MemoryBudget:
 
 
 class ResponseBody:
-    """One answer while it is read: `with ResponseBody(bodies) as body`. What it was given goes back at the end."""
+    """One answer while it is read: `with ResponseBody(bodies) as body`. What it was given goes back
+    at the end.
+    """
 
     def __init__(self, memory_budget: MemoryBudget) -> None:
         self._memory_budget, self._taken = memory_budget, 0
@@ -100,10 +111,11 @@ class ResponseBody:
 
 
 class ConnectLimiter:
-    """httpcore's `trace` of one request: from its connect, if it makes one, until it sends its head, it holds a place.
+    """httpcore's `trace` of one request: from its connect, if it makes one, until it sends its
+    head, it holds a place.
 
-    Places are a provider's own, so that waiting for one provider starves no other. Call `over` when the request ends, however.
-    An answer passes the turnstile before anything is done with it.
+    Places are a provider's own, so that waiting for one provider starves no other. Call `over` when
+    the request ends, however. An answer passes the turnstile before anything is done with it.
     """
 
     __slots__ = ("_holds", "_places", "_stream", "_tick_limiter")
@@ -133,6 +145,7 @@ class ConnectLimiter:
     async def over(self) -> None:
         stream = self._stream
         self._connected()
-        if stream is not None:  # httpcore leaves the socket of a cancelled handshake to the garbage collector
+        # httpcore leaves the socket of a cancelled handshake to the garbage collector
+        if stream is not None:
             with trio.CancelScope(shield=True):
                 await stream.aclose()

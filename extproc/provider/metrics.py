@@ -13,7 +13,12 @@ class Call(AbstractContextManager["Call"]):
     """Around the call. span: its own, for the exemplar."""
 
     def __init__(self, metrics: Metrics, provider: str, endpoint: str, span: Span) -> None:
-        self._metrics, self._provider, self._endpoint, self._span = metrics, provider, endpoint, span
+        self._metrics, self._provider, self._endpoint, self._span = (
+            metrics,
+            provider,
+            endpoint,
+            span,
+        )
         self._outcome = "cancelled"
 
     def answered(self, status: int) -> None:

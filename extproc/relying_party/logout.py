@@ -1,6 +1,8 @@
-"""Logout: how sessions end before their time, started here (logout) or by the provider (back-channel, front-channel).
+"""Logout: how sessions end before their time, started here (logout) or by the provider
+(back-channel, front-channel).
 
-What ends here ends first, and whatever the provider does afterwards, or does not do, changes nothing about it.
+What ends here ends first, and whatever the provider does afterwards, or does not do, changes
+nothing about it.
 """
 
 import logging
@@ -31,7 +33,9 @@ Ends = EndSession | BackChannelLogout | FrontChannelLogout
 
 
 class Logout:
-    """Every way in which sessions end at somebody's word. `providers` by application name; `now`: seconds since the epoch."""
+    """Every way in which sessions end at somebody's word. `providers` by application name; `now`:
+    seconds since the epoch.
+    """
 
     def __init__(
         self,
@@ -58,10 +62,14 @@ class Logout:
                 case _:
                     assert_never(step)
 
-    # -- by the user ------------------------------------------------------------------------------------------------
+    # -- by the user -------------------------------------------------------------------------------
 
-    async def _log_out(self, application: Application, request: Request, step: EndSession) -> Respond:
-        """This browser's sessions here, then the one at the provider (OpenID Connect RP-Initiated Logout 1.0)."""
+    async def _log_out(
+        self, application: Application, request: Request, step: EndSession
+    ) -> Respond:
+        """This browser's sessions here, then the one at the provider (OpenID Connect RP-Initiated
+        Logout 1.0).
+        """
         cookies = step.expired
         ended = [(application, step.session)] if step.session is not None else []
         for other in self._siblings(application):
@@ -69,13 +77,16 @@ class Logout:
             session = await self._sessions.find(other, request, self._now())
             if session is not None and session.fresh(other, self._now()):
                 ended.append((other, session))
-        # the sessions last: as long as they are there, a logout that met a store that could not answer can be tried again
+        # the sessions last: as long as they are there, a logout that met a store that could not
+        # answer can be tried again
         for owner in (application, *self._siblings(application)):
             await self._end_logins(owner, request, marks=bool(ended))
         for owner, session in ended:
             await self._end(owner, session)
         onward = await self._give_back(application, ended) if ended else None
-        return Respond(303, "signed_out", location=onward or signed_out_url(application), cookies=cookies)
+        return Respond(
+            303, "signed_out", location=onward or signed_out_url(application), cookies=cookies
+        )
 
     def _siblings(self, application: Application) -> Iterator[Application]:
         """The other applications of the same provider, where a logout is for all."""
@@ -94,9 +105,11 @@ class Logout:
                 await self._sessions.end_tagged(tags, now, now + application.session_lifetime)
 
     async def _end_logins(self, application: Application, request: Request, *, marks: bool) -> None:
-        """Ends what the logins that this browser began have brought, and what they bring late, after this logout.
+        """Ends what the logins that this browser began have brought, and what they bring late,
+        after this logout.
 
-        marks: for the latter a mark is left. Somebody without a session leaves none: strangers would fill the store.
+        marks: for the latter a mark is left. Somebody without a session leaves none: strangers
+        would fill the store.
         """
         now = self._now()
         late = tuple(each.store_key for each in under_way(application, request, now))
@@ -108,14 +121,20 @@ class Logout:
             else:
                 await self._sessions.end_stored(late, now)
 
-    async def _give_back(self, application: Application, ended: Sequence[tuple[Application, Session]]) -> str | None:
-        """Tokens to the provider, beside the search for the address at which its own session ends; None: there is none."""
+    async def _give_back(
+        self, application: Application, ended: Sequence[tuple[Application, Session]]
+    ) -> str | None:
+        """Tokens to the provider, beside the search for the address at which its own session ends;
+        None: there is none.
+        """
         onward = None
         # what is ended stays ended: at the deadline the browser simply goes to our own page
         with trio.move_on_at(trio.current_effective_deadline(), shield=True):
             async with trio.open_nursery() as nursery:
                 for owner, session in ended:
-                    nursery.start_soon(revoke_tokens, self._providers[owner.name], owner.client, session)
+                    nursery.start_soon(
+                        revoke_tokens, self._providers[owner.name], owner.client, session
+                    )
                 onward = await self._onward(application, ended[0][1])
         return onward
 
@@ -124,14 +143,21 @@ class Logout:
             metadata = await self._providers[application.name].metadata()
         except Refusal as error:
             # ended here in any case; the provider's session then ends by its own limits
-            telemetry.log(logging.WARNING, "provider_logout_skipped", application=application.name, reason=error.reason)
+            telemetry.log(
+                logging.WARNING,
+                "provider_logout_skipped",
+                application=application.name,
+                reason=error.reason,
+            )
             return None
         return end_session_url(application, metadata, session, secrets.token_urlsafe(16))
 
-    # -- by the provider --------------------------------------------------------------------------------------------
+    # -- by the provider ---------------------------------------------------------------------------
 
     async def _back_channel(self, application: Application, step: BackChannelLogout) -> Respond:
-        """OpenID Connect Back-Channel Logout 1.0 section 2.7: the sessions of every application with this provider."""
+        """OpenID Connect Back-Channel Logout 1.0 section 2.7: the sessions of every application
+        with this provider.
+        """
         token = await self._verified(application, step.token)
         now = self._now()
         with telemetry.span("store delete"):
@@ -142,7 +168,9 @@ class Logout:
             )
             # only now: a token that the store kept from being carried out may come again
             await self._sessions.revoke_before(token.key, now, token.expires)
-        self._ended("backchannel_logout", application, ended, by="sid" if token.sid is not None else "sub")
+        self._ended(
+            "backchannel_logout", application, ended, by="sid" if token.sid is not None else "sub"
+        )
         return Respond(200, "backchannel_logout")
 
     async def _verified(self, application: Application, token: str) -> LogoutToken:
@@ -168,7 +196,13 @@ class Logout:
             ended = await self._sessions.end_stored(tags, self._now())
         self._ended("frontchannel_logout", application, ended, by="sid")
         page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
-        return Respond(200, "frontchannel_logout", cookies=step.expired, page=page, framed_by=self._frames(application))
+        return Respond(
+            200,
+            "frontchannel_logout",
+            cookies=step.expired,
+            page=page,
+            framed_by=self._frames(application),
+        )
 
     def _frames(self, application: Application) -> tuple[str, ...]:
         """Where the provider's page with our frame in it may be."""
@@ -183,4 +217,6 @@ class Logout:
 
     def _ended(self, what: str, application: Application, ended: int | None, by: str) -> None:
         provider = self._providers[application.name].name
-        telemetry.log(logging.INFO, what, application=application.name, provider=provider, ended=ended, by=by)
+        telemetry.log(
+            logging.INFO, what, application=application.name, provider=provider, ended=ended, by=by
+        )

@@ -39,22 +39,30 @@ class SelfService:
             case _:
                 assert_never(step)
 
-    async def _show(self, application: Application, request: Request, step: ListSessions) -> Respond:
+    async def _show(
+        self, application: Application, request: Request, step: ListSessions
+    ) -> Respond:
         found, now = await self._found(application, step.session), self._now()
-        token = sessions_page.form_token(application, step.session, now, secrets.token_bytes(ENTROPY))
+        token = sessions_page.form_token(
+            application, step.session, now, secrets.token_bytes(ENTROPY)
+        )
         if found is not None:
             page = sessions_page.page(application, found, token, now, stale=step.stale)
         else:
             device = Device.of(request, self._trusted_hops)
             reach = token if self._sessions.shared else None
-            page = sessions_page.page_of_one(application, step.session, device, reach, now, stale=step.stale)
+            page = sessions_page.page_of_one(
+                application, step.session, device, reach, now, stale=step.stale
+            )
         return Respond(200, "own_sessions", page=page)
 
     async def _end(self, application: Application, step: EndListedSessions) -> Respond:
         if step.which == EVERYWHERE and self._sessions.shared:
             ended = await self._end_tagged(application, self._subject(application, step.session))
             self._audit(application, EVERYWHERE, ended)
-            return Respond(303, "signed_out", location=signed_out_url(application), cookies=step.expired)
+            return Respond(
+                303, "signed_out", location=signed_out_url(application), cookies=step.expired
+            )
         found = await self._found(application, step.session) or ()
         others = [each for each in found if not each.this and step.which in (OTHERS, each.handle)]
         if step.which == OTHERS and found:
@@ -81,10 +89,20 @@ class SelfService:
         now = self._now()
         with telemetry.span("store get"):
             records = await self._sessions.tagged(self._subject(application, session), now)
-        return session_list.sign_ins(application, session, records, now) if records is not None else None
+        return (
+            session_list.sign_ins(application, session, records, now)
+            if records is not None
+            else None
+        )
 
     def _subject(self, application: Application, session: Session) -> tuple[bytes, ...]:
         return subject_tags(application.ring, session.issuer, session.subject)
 
     def _audit(self, application: Application, which: str, ended: int | None) -> None:
-        telemetry.log(logging.INFO, "own_sessions_ended", application=application.name, wanted=which, ended=ended)
+        telemetry.log(
+            logging.INFO,
+            "own_sessions_ended",
+            application=application.name,
+            wanted=which,
+            ended=ended,
+        )

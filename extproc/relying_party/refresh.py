@@ -1,10 +1,13 @@
-"""TokenRefresh: the tokens of a session are renewed once, whoever asks, and everybody who asks is served with the result.
+"""TokenRefresh: the tokens of a session are renewed once, whoever asks, and everybody who asks is
+served with the result.
 
-One flight per session in this process; among processes the lock of the store. In a flight: lock, reload, decide again, call, write,
-answer. It is shielded from its client's leaving, and what was written counts even when nobody is there to hear of it: a refresh
-token that was used may be worth nothing any more.
+One flight per session in this process; among processes the lock of the store. In a flight: lock,
+reload, decide again, call, write, answer. It is shielded from its client's leaving, and what was
+written counts even when nobody is there to hear of it: a refresh token that was used may be worth
+nothing any more.
 
-Only the provider's clear refusal ends a session. Whatever else goes wrong leaves it as it is, for a while without another try.
+Only the provider's clear refusal ends a session. Whatever else goes wrong leaves it as it is, for a
+while without another try.
 """
 
 import logging
@@ -41,13 +44,15 @@ from extproc.sessions.interfaces import Sessions
 LONGEST = 60.0  # seconds of a flight, where its client has no deadline
 WRITE = 4.0  # seconds for the write, the deadline or not
 FIRST_PAUSE, LAST_PAUSE = 0.05, 0.5  # seconds between two looks at what another process makes of it
-FIRST_BACKOFF, LAST_BACKOFF = 10, 60  # seconds without another try after a failure, doubled each time
+# seconds without another try after a failure, doubled each time
+FIRST_BACKOFF, LAST_BACKOFF = 10, 60
 BACKING_OFF = 10_000  # sessions of which that is remembered
+# checks that fail for everybody while a clock is wrong, ours or the provider's
 BY_CLOCK = (
     "expired",
     "issued_at",
     "not_before",
-)  # checks that fail for everybody while a clock is wrong, ours or the provider's
+)
 
 
 class Ended(Exception):
@@ -74,7 +79,9 @@ class InFlight:
 class TokenRefresh:
     """now: seconds since the epoch."""
 
-    def __init__(self, sessions: Sessions, now: Callable[[], int], metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, sessions: Sessions, now: Callable[[], int], metrics: Metrics | None = None
+    ) -> None:
         self._sessions = sessions
         self._now = now
         self._metrics = metrics or Metrics()
@@ -91,7 +98,9 @@ class TokenRefresh:
     async def refresh(
         self, application: Application, provider: Provider, request: Request, session: Session
     ) -> Session | None:
-        """The session with new tokens, or as it was where none can be had now, or None when it is over."""
+        """The session with new tokens, or as it was where none can be had now, or None when it is
+        over.
+        """
         key = session.id.key
         await trio.lowlevel.checkpoint_if_cancelled()  # whose client has left begins none
         in_flight = self._in_flight.get(key)
@@ -116,7 +125,8 @@ class TokenRefresh:
         """Never raises: trouble is logged, and leaves the session as it is."""
         try:
             await self._run_once(in_flight, session)
-        except Exception as error:  # a bug signs nobody out, and fails nobody whose tokens are still good
+        except Exception as error:
+            # a bug signs nobody out, and fails nobody whose tokens are still good
             background.bug("refresh_failed", error)
             self._back_off(in_flight, session, Refusal(type(error).__qualname__))
 
@@ -124,18 +134,24 @@ class TokenRefresh:
         deadline = min(trio.current_effective_deadline(), trio.current_time() + LONGEST)
         try:
             with trio.fail_at(deadline, shield=True):
-                await self._in_turn(in_flight, session, math.ceil(deadline - trio.current_time() + WRITE) + 1)
+                await self._in_turn(
+                    in_flight, session, math.ceil(deadline - trio.current_time() + WRITE) + 1
+                )
             self._backing_off.pop(session.id.key, None)
         except Ended as over:
             in_flight.session = None
             await self._end(in_flight, session, over)
         except trio.TooSlowError:
-            self._back_off(in_flight, session, ProviderTimeout("the tokens could not be renewed in time"))
+            self._back_off(
+                in_flight, session, ProviderTimeout("the tokens could not be renewed in time")
+            )
         except Refusal as error:
             self._back_off(in_flight, session, error)
 
     async def _in_turn(self, in_flight: InFlight, session: Session, seconds: int) -> None:
-        """With the session's lock; without it as soon as another process has renewed it. seconds: the life of the lock."""
+        """With the session's lock; without it as soon as another process has renewed it. seconds:
+        the life of the lock.
+        """
         try:
             if (current := await self._locked(in_flight, session, seconds)) is not None:
                 await self._renew(in_flight, current)
@@ -156,20 +172,26 @@ class TokenRefresh:
     async def _due_now(self, in_flight: InFlight, session: Session) -> Session | None:
         """Reloads and decides again."""
         with telemetry.span("store get"):
-            # the mark first: whoever renews a session writes the newer one before the mark, so behind a mark it is there
+            # the mark first: whoever renews a session writes the newer one before the mark, so
+            # behind a mark it is there
             superseded = await self._sessions.superseded(session, self._now())
             current = await self._sessions.load_again(in_flight.application, session, self._now())
         in_flight.session = current
         if current is None or not due(in_flight.application, current, self._now()):
             return None
         if superseded and current.generation == session.generation:
-            telemetry.log(logging.INFO, "session_superseded", application=in_flight.application.name)
-            in_flight.session = None  # a newer generation lives on, in another copy of these cookies
+            telemetry.log(
+                logging.INFO, "session_superseded", application=in_flight.application.name
+            )
+            # a newer generation lives on, in another copy of these cookies
+            in_flight.session = None
             return None
         return current
 
     async def _write_late(self, in_flight: InFlight, session: Session) -> None:
-        """With the lock: what could not be written at the last try, unless there is something newer by now. Raises StoreUnavailable."""
+        """With the lock: what could not be written at the last try, unless there is something newer
+        by now. Raises StoreUnavailable.
+        """
         key = session.id.key
         if key not in self._pending_writes:
             return
@@ -182,20 +204,28 @@ class TokenRefresh:
     async def _renew(self, in_flight: InFlight, session: Session) -> None:
         """The call and the write. Raises Ended, Refusal."""
         application, provider = in_flight.application, in_flight.provider
-        keys = await provider.keys()  # before anything is used up: an answer that cannot be checked would be lost
+        # before anything is used up: an answer that cannot be checked would be lost
+        keys = await provider.keys()
         try:
-            answer = await provider.refresh(refresh_grant(application.client, session.refresh_token or ""))
+            answer = await provider.refresh(
+                refresh_grant(application.client, session.refresh_token or "")
+            )
         except CodeRefused as error:
             raise Ended("refresh_refused", error.detail) from error
         trouble: Refusal | None = None
         try:
             new = await self._checked(in_flight, session, answer, keys)
         except Refusal as error:
-            if isinstance(error, InvalidIDToken) and not isinstance(error, UnknownKey) and error.check not in BY_CLOCK:
+            if (
+                isinstance(error, InvalidIDToken)
+                and not isinstance(error, UnknownKey)
+                and error.check not in BY_CLOCK
+            ):
                 await revoke_tokens(provider, application.client, answer)
                 raise Ended(error.reason, error.detail) from error
             new, trouble = carried_over(session, answer), error
-        except Exception as error:  # a bug; the refresh token is new all the same, and the old one may be worth nothing
+        except Exception as error:
+            # a bug; the refresh token is new all the same, and the old one may be worth nothing
             background.bug("refresh_failed", error)
             new, trouble = carried_over(session, answer), InvalidAnswer(type(error).__qualname__)
         except trio.Cancelled:  # too late to check it; the refresh token is new all the same
@@ -207,9 +237,13 @@ class TokenRefresh:
         if application.userinfo_at_refresh:
             await self._look_up(in_flight, new, answer, keys)
         self._metrics.refreshed(provider.name, "renewed")
-        telemetry.log(logging.INFO, "refreshed", application=application.name, provider=provider.name)
+        telemetry.log(
+            logging.INFO, "refreshed", application=application.name, provider=provider.name
+        )
 
-    async def _checked(self, in_flight: InFlight, session: Session, answer: RefreshResponse, keys: KeySet) -> Session:
+    async def _checked(
+        self, in_flight: InFlight, session: Session, answer: RefreshResponse, keys: KeySet
+    ) -> Session:
         """The session with what the answer says. Raises Refusal."""
         try:
             return renewed(in_flight.application, session, answer, keys, self._now())
@@ -217,8 +251,12 @@ class TokenRefresh:
             newer = await in_flight.provider.newer_keys()
         return renewed(in_flight.application, session, answer, newer, self._now())
 
-    async def _look_up(self, in_flight: InFlight, new: Session, answer: RefreshResponse, keys: KeySet) -> None:
-        """UserInfo again, once the tokens are kept. Another user's ends the session; trouble changes nothing. Raises Ended."""
+    async def _look_up(
+        self, in_flight: InFlight, new: Session, answer: RefreshResponse, keys: KeySet
+    ) -> None:
+        """UserInfo again, once the tokens are kept. Another user's ends the session; trouble
+        changes nothing. Raises Ended.
+        """
         application, provider = in_flight.application, in_flight.provider
         try:
             userinfo = await provider.userinfo(answer.access_token)
@@ -244,7 +282,8 @@ class TokenRefresh:
         except SessionTooLarge as error:
             await revoke_tokens(in_flight.provider, in_flight.application.client, answer)
             raise Ended(error.reason, error.detail) from error
-        except Exception:  # a store that is away, or a bug: what could not be written is known here alone
+        except Exception:
+            # a store that is away, or a bug: what could not be written is known here alone
             in_flight.session = new
             self._pending_writes[new.id.key] = new, in_flight.owner
             raise
@@ -254,7 +293,9 @@ class TokenRefresh:
         in_flight.session = new
 
     async def _write(self, in_flight: InFlight, new: Session) -> bool:
-        """Tried again while there is time: what is written here exists nowhere else. Raises StoreUnavailable, SessionTooLarge."""
+        """Tried again while there is time: what is written here exists nowhere else. Raises
+        StoreUnavailable, SessionTooLarge.
+        """
         failed: StoreUnavailable | None = None
         with trio.move_on_after(WRITE, shield=True), telemetry.span("store replace"):
             while True:
@@ -272,7 +313,9 @@ class TokenRefresh:
             try:
                 await self._sessions.unlock(session, in_flight.owner)
             except StoreUnavailable as error:  # it ends by itself
-                telemetry.log(logging.WARNING, "not_unlocked", reason=error.reason, detail=error.detail)
+                telemetry.log(
+                    logging.WARNING, "not_unlocked", reason=error.reason, detail=error.detail
+                )
 
     async def _end(self, in_flight: InFlight, session: Session, over: Ended) -> None:
         self._metrics.refreshed(in_flight.provider.name, "ended")
@@ -288,7 +331,9 @@ class TokenRefresh:
             try:
                 await self._sessions.end(session, self._now())
             except StoreUnavailable as error:  # the next request comes to the same end
-                telemetry.log(logging.WARNING, "not_ended", reason=error.reason, detail=error.detail)
+                telemetry.log(
+                    logging.WARNING, "not_ended", reason=error.reason, detail=error.detail
+                )
 
     def _back_off(self, in_flight: InFlight, session: Session, error: Refusal) -> None:
         self._metrics.refreshed(in_flight.provider.name, "failed")

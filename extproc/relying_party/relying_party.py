@@ -1,6 +1,7 @@
 """RelyingParty: turns each Step into an Answer, using the provider, the session store and the core.
 
-`quick` answers on the event loop what needs no waiting; `perform` does the rest in trio, under the deadline that the caller set.
+`quick` answers on the event loop what needs no waiting; `perform` does the rest in trio, under the
+deadline that the caller set.
 """
 
 import logging
@@ -61,7 +62,9 @@ D = TypeVar("D", bound=Decision)
 
 
 class RelyingParty:
-    """The relying party of every application. `providers` by application name; trusted_hops: see Device."""
+    """The relying party of every application. `providers` by application name; trusted_hops: see
+    Device.
+    """
 
     def __init__(
         self,
@@ -85,16 +88,20 @@ class RelyingParty:
         return int(self._clock())
 
     def application(self, request: Request) -> Application:
-        """Raises Misdirected for a name that no application has: Envoy's configuration is of other settings."""
+        """Raises Misdirected for a name that no application has: Envoy's configuration is of other
+        settings.
+        """
         try:
             return self._applications[request.application]
         except KeyError:
-            raise Misdirected(f"no application {request.application[:80]!r} in the settings") from None
+            raise Misdirected(
+                f"no application {request.application[:80]!r} in the settings"
+            ) from None
 
     def provider(self, request: Request) -> Provider:
         return self._providers[request.application]
 
-    # -- the inline lane: on the event loop, without waiting -------------------------------------------------------
+    # -- the inline lane: on the event loop, without waiting ---------------------------------------
 
     def decide(self, request: Request) -> Decision | ReadBody:
         """Raises Refusal. A session that the store cannot give at once is a LoadSession."""
@@ -117,16 +124,25 @@ class RelyingParty:
 
     def quick(self, request: Request, step: Step) -> Answer | None:
         """The answer to a step whose inputs are at hand, or None: then `perform`."""
-        if isinstance(step, StartLogin) and (metadata := self.provider(request).metadata_nowait()) is not None:
+        if (
+            isinstance(step, StartLogin)
+            and (metadata := self.provider(request).metadata_nowait()) is not None
+        ):
             return self._authenticate(request, step, metadata)
         return None
 
     def refuse(self, request: Request | None, error: Refusal, step: Step | None = None) -> Respond:
-        """The answer to a refusal: the login cookie of a callback that is over is expired; one that can be tried again keeps it."""
+        """The answer to a refusal: the login cookie of a callback that is over is expired; one that
+        can be tried again keeps it.
+        """
         application = self._applications.get(request.application) if request is not None else None
         if application is not None and request is not None and isinstance(error, SessionEnded):
             return respond(error, application, request, expired(application, request))
-        if application is not None and request is not None and is_back_channel(application, request):
+        if (
+            application is not None
+            and request is not None
+            and is_back_channel(application, request)
+        ):
             return respond_to_provider(error)
         if application is None or not isinstance(step, RedeemCode):
             return respond(error, application, request)
@@ -140,7 +156,7 @@ class RelyingParty:
             else retry_login(application, answer, step.pending.return_to)
         )
 
-    # -- the held lane: in trio -----------------------------------------------------------------------------------
+    # -- the held lane: in trio --------------------------------------------------------------------
 
     async def perform(self, request: Request, step: Step) -> Answer:
         """Carries out a step. Raises Refusal; cancelled when the client leaves."""
@@ -148,10 +164,16 @@ class RelyingParty:
             case StartLogin():
                 return self._authenticate(request, step, await self.provider(request).metadata())
             case RedeemCode():
-                return await self._redeeming.redeem(self.application(request), self.provider(request), request, step)
+                return await self._redeeming.redeem(
+                    self.application(request), self.provider(request), request, step
+                )
             case LoadSession():
                 found = await self.look_up(request)
-                return found if isinstance(found, Continue | Respond) else await self.perform(request, found)
+                return (
+                    found
+                    if isinstance(found, Continue | Respond)
+                    else await self.perform(request, found)
+                )
             case Refresh():
                 return await self._refresh(request, step)
             case EndSession() | BackChannelLogout() | FrontChannelLogout():
@@ -174,21 +196,37 @@ class RelyingParty:
         application = self._applications[name]
         found = await self._sessions.load_again(application, session, self.now())
         now = self.now()
-        return found is not None and found.fresh(application, now) and found.sufficient(application, now)
+        return (
+            found is not None
+            and found.fresh(application, now)
+            and found.sufficient(application, now)
+        )
 
-    def _decided(self, application: Application, request: Request, session: Session | None) -> Decision:
+    def _decided(
+        self, application: Application, request: Request, session: Session | None
+    ) -> Decision:
         may_refresh = session is None or not self._refreshing.backing_off(session)
         decision = decide(application, request, session, self.now(), may_refresh=may_refresh)
         return self._noted(application, request, session, decision)
 
-    def _noted(self, application: Application, request: Request, session: Session | None, decision: D) -> D | Continue:
-        """The same decision, with the last use written down in the browser, where sessions are kept there."""
+    def _noted(
+        self, application: Application, request: Request, session: Session | None, decision: D
+    ) -> D | Continue:
+        """The same decision, with the last use written down in the browser, where sessions are kept
+        there.
+        """
         if session is None or not isinstance(decision, Continue) or decision.touch is None:
             return decision
         cookies = self._sessions.touch_cookies(application, request, session, self.now())
-        return replace(decision, set_cookies=decision.set_cookies + cookies, touch=None) if cookies else decision
+        return (
+            replace(decision, set_cookies=decision.set_cookies + cookies, touch=None)
+            if cookies
+            else decision
+        )
 
-    def _authenticate(self, request: Request, step: StartLogin, metadata: ProviderMetadata) -> Respond:
+    def _authenticate(
+        self, request: Request, step: StartLogin, metadata: ProviderMetadata
+    ) -> Respond:
         application = self.application(request)
         pending = PendingAuthorization(
             secrets.token_bytes(ATTEMPT_BYTES),
@@ -198,7 +236,9 @@ class RelyingParty:
             telemetry.current(),
         )
         cookie = login_cookie(application, pending, secrets.token_bytes(ENTROPY))
-        dropped = tuple(old for old in crowded_out(application, request, cookie) if old not in step.expired)
+        dropped = tuple(
+            old for old in crowded_out(application, request, cookie) if old not in step.expired
+        )
         return Respond(
             303,
             "login_started",
@@ -207,21 +247,28 @@ class RelyingParty:
         )
 
     async def look_up(self, request: Request) -> Decision:
-        """What decide() says of the session that the store could not give at once. Raises Refusal."""
+        """What decide() says of the session that the store could not give at once. Raises
+        Refusal.
+        """
         application = self.application(request)
         session = None
         try:
             with telemetry.span("store get"):
                 session = await self._sessions.find(application, request, self.now())
         except StoreUnavailable as error:
-            if not request.public:  # what needs no login needs no store either: it goes on, without identity
+            # what needs no login needs no store either: it goes on, without identity
+            if not request.public:
                 raise
-            telemetry.log(logging.WARNING, "session_unknown", reason=error.reason, detail=error.detail)
+            telemetry.log(
+                logging.WARNING, "session_unknown", reason=error.reason, detail=error.detail
+            )
         return self._decided(application, request, session)
 
     async def _refresh(self, request: Request, step: Refresh) -> Answer:
         application = self.application(request)
-        session = await self._refreshing.refresh(application, self.provider(request), request, step.session)
+        session = await self._refreshing.refresh(
+            application, self.provider(request), request, step.session
+        )
         try:
             decision = decide(application, request, session, self.now(), may_refresh=False)
         except LoginRequired:

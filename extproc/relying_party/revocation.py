@@ -1,4 +1,6 @@
-"""Tokens that no session has any more are given back to the provider (RFC 7009): best effort, bounded, whoever has left."""
+"""Tokens that no session has any more are given back to the provider (RFC 7009): best effort,
+bounded, whoever has left.
+"""
 
 import logging
 from typing import Protocol
@@ -27,7 +29,9 @@ class Tokens(Protocol):
 async def revoke_tokens(provider: Provider, client: Client, tokens: Tokens) -> None:
     """The refresh token where there is one: the access token ends with it."""
     token, hint = (
-        (tokens.refresh_token, "refresh_token") if tokens.refresh_token else (tokens.access_token, "access_token")
+        (tokens.refresh_token, "refresh_token")
+        if tokens.refresh_token
+        else (tokens.access_token, "access_token")
     )
     with trio.move_on_after(REVOCATION_TIMEOUT, shield=True) as scope:
         try:

@@ -1,7 +1,8 @@
-"""What a supervisor and its workers say to each other: one JSON object a line, on a socket that is the worker's standard input.
+"""What a supervisor and its workers say to each other: one JSON object a line, on a socket that is
+the worker's standard input.
 
-The first line to a worker is its Start, settings with secrets included: nothing of that stands in arguments or environment.
-Whoever reads the end of the stream has lost the other side.
+The first line to a worker is its Start, settings with secrets included: nothing of that stands in
+arguments or environment. Whoever reads the end of the stream has lost the other side.
 """
 
 import base64
@@ -26,14 +27,18 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """To a worker: take the address, as soon as its predecessor has left it, if there is one; the answer is Serving or Failed."""
+    """To a worker: take the address, as soon as its predecessor has left it, if there is one; the
+    answer is Serving or Failed.
+    """
 
     predecessor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class UpdateKeys:
-    """To a worker: from now on with the key ring and the client secrets of these settings. The answer is KeysUpdated."""
+    """To a worker: from now on with the key ring and the client secrets of these settings. The
+    answer is KeysUpdated.
+    """
 
     settings: Settings
 
@@ -77,7 +82,9 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """missing: (part, reason) of what is not ready; gauges: (name, count); checkers: how many check its health."""
+    """missing: (part, reason) of what is not ready; gauges: (name, count); checkers: how many check
+    its health.
+    """
 
     missing: tuple[tuple[str, str], ...]
     gauges: tuple[tuple[str, int], ...]
@@ -115,14 +122,28 @@ Message = (
 )
 _KINDS = {
     kind.__name__: kind
-    for kind in (Listen, KeysUpdated, Drain, GetStatus, GetMetrics, Ready, Serving, Failed, MetricsText)
+    for kind in (
+        Listen,
+        KeysUpdated,
+        Drain,
+        GetStatus,
+        GetMetrics,
+        Ready,
+        Serving,
+        Failed,
+        MetricsText,
+    )
 }
 
 
 def encode(message: Message) -> bytes:
     match message:
         case Start(number, listen, settings):
-            said: dict[str, object] = {"number": number, "listen": str(listen), "settings": to_text(settings)}
+            said: dict[str, object] = {
+                "number": number,
+                "listen": str(listen),
+                "settings": to_text(settings),
+            }
         case UpdateKeys(settings):
             said = {"settings": to_text(settings)}
         case Spans(otlp):
@@ -144,6 +165,8 @@ def decode(line: bytes) -> Message:
             return Spans(base64.b64decode(said["otlp"]))
         case "Status":
             missing = tuple((str(part), str(reason)) for part, reason in said["missing"])
-            return Status(missing, tuple((str(name), int(n)) for name, n in said["gauges"]), said["checkers"])
+            return Status(
+                missing, tuple((str(name), int(n)) for name, n in said["gauges"]), said["checkers"]
+            )
     message: Message = _KINDS[kind](**said)
     return message

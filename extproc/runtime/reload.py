@@ -1,9 +1,11 @@
-"""Settings read again while they are in use: at SIGHUP, and when their file, or a file of a secret that they name, has changed.
+"""Settings read again while they are in use: at SIGHUP, and when their file, or a file of a secret
+that they name, has changed.
 
 The rules:
 - Whatever cannot be read or used leaves what runs as it is, with one line that says why.
-- Another key of the ring begins in two steps: at first it opens and is published, everywhere, and the one before goes on sealing. When
-  all workers know it, and Envoy has had the time to fetch it, it seals and signs.
+- Another key of the ring begins in two steps: at first it opens and is published, everywhere, and
+  the one before goes on sealing. When all workers know it, and Envoy has had the time to fetch it,
+  it seals and signs.
 - Keys and client secrets are taken in place: nothing is restarted for them.
 """
 
@@ -33,10 +35,14 @@ class Reloadable(Protocol):
         """Raises SettingsError where nothing of the new ones can be used."""
 
     async def take(self, settings: Settings) -> None:
-        """Takes what differs: the key ring and the client secrets. When it returns, every worker has them."""
+        """Takes what differs: the key ring and the client secrets. When it returns, every worker
+        has them.
+        """
 
     async def replace(self, old: Settings, new: Settings) -> Settings:
-        """Takes settings that differ in more, or the same from scratch; those that it has now. Raises NotTaken."""
+        """Takes settings that differ in more, or the same from scratch; those that it has now.
+        Raises NotTaken.
+        """
 
 
 class SettingsReload:
@@ -71,8 +77,11 @@ class SettingsReload:
         except (SettingsError, NotTaken) as error:
             telemetry.log(logging.ERROR, "not_reloaded", detail="; ".join(str(error).splitlines()))
             self._running.reloads.failed()
-        except Exception as error:  # a file that went between two looks at it, or a bug: nothing to end anything for
-            telemetry.log(logging.ERROR, "not_reloaded", exc_info=error, detail=type(error).__name__)
+        except Exception as error:
+            # a file that went between two looks at it, or a bug: nothing to end anything for
+            telemetry.log(
+                logging.ERROR, "not_reloaded", exc_info=error, detail=type(error).__name__
+            )
             self._running.reloads.failed()
 
     async def _take(self, new: Settings, asked: bool) -> None:
@@ -80,8 +89,15 @@ class SettingsReload:
         if (between := introduced(self.settings, new)) is not None:
             await self._running.take(between)
             self.settings = between
-            seconds = between.identity.keys_refresh + FETCH if between.identity.assertion_lifetime else 0
-            telemetry.log(logging.INFO, "key_published", detail="it seals and signs from then on", after=seconds)
+            seconds = (
+                between.identity.keys_refresh + FETCH if between.identity.assertion_lifetime else 0
+            )
+            telemetry.log(
+                logging.INFO,
+                "key_published",
+                detail="it seals and signs from then on",
+                after=seconds,
+            )
             await trio.sleep(seconds)
         if asked or differences(self.settings, new):
             self.settings = await self._running.replace(self.settings, new)

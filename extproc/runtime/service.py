@@ -1,4 +1,6 @@
-"""The processor with all that it needs, on one address: the same whether it is alone (runtime/single.py) or one of several (runtime/worker.py)."""
+"""The processor with all that it needs, on one address: the same whether it is alone
+(runtime/single.py) or one of several (runtime/worker.py).
+"""
 
 import asyncio
 import logging
@@ -29,11 +31,14 @@ from extproc.settings import Settings
 from extproc.settings.domain import applications
 
 COUNT_EVERY = 60.0  # seconds between two counts of the sessions
-FINISHED = ("callback", "refresh", "logout", "provider_logout")  # what goes on after its client has left
+# what goes on after its client has left
+FINISHED = ("callback", "refresh", "logout", "provider_logout")
 
 
 def metrics_of(settings: Settings) -> Metrics:
-    """The metrics of a process that decides: what their labels may say comes from the settings and the table of reasons."""
+    """The metrics of a process that decides: what their labels may say comes from the settings and
+    the table of reasons.
+    """
     return Metrics(settings.applications, REASONS)
 
 
@@ -41,7 +46,13 @@ class Service:
     """Built whole, then warmed, then listening, then drained. On the asyncio side of the bridge."""
 
     def __init__(
-        self, settings: Settings, listen: Address, sessions: Sessions, bridge: Bridge, metrics: Metrics, worker: int = 1
+        self,
+        settings: Settings,
+        listen: Address,
+        sessions: Sessions,
+        bridge: Bridge,
+        metrics: Metrics,
+        worker: int = 1,
     ) -> None:
         self._ring = settings.key_ring()
         known = self._applications = applications(settings, self._ring)
@@ -49,15 +60,27 @@ class Service:
         self._metrics, self._worker, memory_budget = metrics, str(worker), MemoryBudget()
         self._providers = {
             name: Provider(
-                name, provider, settings.timeouts, settings.limits, self._tick_limiter, metrics, memory_budget
+                name,
+                provider,
+                settings.timeouts,
+                settings.limits,
+                self._tick_limiter,
+                metrics,
+                memory_budget,
             )
             for name, provider in settings.providers.items()
         }
-        by_application = {name: self._providers[str(settings.applications[name].provider)] for name in known}
+        by_application = {
+            name: self._providers[str(settings.applications[name].provider)] for name in known
+        }
         hops = settings.gateway.trusted_hops
         party = RelyingParty(known, by_application, sessions, trusted_hops=hops, metrics=metrics)
-        self._server = Server(party, bridge, settings.timeouts, settings.limits, metrics, descriptors())
-        self._listener = Listener(self._server, Door(listen, settings.listen_tls, settings.listen_mode))
+        self._server = Server(
+            party, bridge, settings.timeouts, settings.limits, metrics, descriptors()
+        )
+        self._listener = Listener(
+            self._server, Door(listen, settings.listen_tls, settings.listen_mode)
+        )
         self._warm = [trio.CancelScope() for _ in self._providers]
         self._watch = trio.CancelScope()
         self._drain, self._sessions, self._bridge = settings.timeouts.drain, sessions, bridge
@@ -74,13 +97,17 @@ class Service:
         for scope, provider in zip(self._warm, self._providers.values(), strict=True):
             place = f"provider {provider.name}"
             self._bridge.spawn(place, partial(_within, scope, place, provider.keep_warm))
-        self._bridge.spawn("live streams", partial(_within, self._watch, "live streams", self._server.live.watch))
+        self._bridge.spawn(
+            "live streams", partial(_within, self._watch, "live streams", self._server.live.watch)
+        )
         lagging = partial(lag.of_asyncio, self._metrics)
         self._lagging = asyncio.create_task(background.keep("asyncio lag", lagging, asyncio.sleep))
         self._bridge.spawn("measuring", self._look_after)
 
     def take(self, settings: Settings) -> None:
-        """From now on with the key ring and the client secrets of other settings; what is in hand goes on as it began."""
+        """From now on with the key ring and the client secrets of other settings; what is in hand
+        goes on as it began.
+        """
         self._ring = settings.key_ring()
         self._applications.update(applications(settings, self._ring))
 
@@ -102,7 +129,8 @@ class Service:
             scope.cancel()
         # what goes on after its client has left, a code exchange, may finish as well
         with trio.move_on_after(max(0.5, deadline - time.monotonic())):
-            while any(self._server.admission.held(kind) for kind in FINISHED):  # noqa: ASYNC110 - once in a life
+            # Once in a life.
+            while any(self._server.admission.held(kind) for kind in FINISHED):  # noqa: ASYNC110
                 await trio.sleep(0.02)
         await self._looked_after.wait()  # a count of the sessions, the last export
         for provider in self._providers.values():
@@ -149,7 +177,9 @@ class Service:
         try:
             with self._background:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(background.keep, "trio lag", partial(lag.of_trio, self._metrics))
+                    nursery.start_soon(
+                        background.keep, "trio lag", partial(lag.of_trio, self._metrics)
+                    )
                     nursery.start_soon(background.keep, "session count", self._count_sessions)
                     exporting = partial(otlp.export, self._metrics, self._endpoint, self._worker)
                     nursery.start_soon(background.keep, "metrics export", exporting)

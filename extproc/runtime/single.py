@@ -1,4 +1,6 @@
-"""`extproc serve` with one worker: everything in this process, until SIGTERM or SIGINT. With several: runtime/worker_pool.py."""
+"""`extproc serve` with one worker: everything in this process, until SIGTERM or SIGINT. With
+several: runtime/worker_pool.py.
+"""
 
 import asyncio
 import logging
@@ -35,19 +37,26 @@ __all__ = ["CannotListen", "run"]
 
 
 def run(settings: Settings, source: Source) -> None:
-    """Runs until a signal; `source` has the settings when they change. Raises Refusal (the store) and CannotListen."""
+    """Runs until a signal; `source` has the settings when they change. Raises Refusal (the store)
+    and CannotListen.
+    """
     settings = with_secrets(settings)
     log_format.set_up(settings.log.level, settings.log.format)
     allow_descriptors()
     traces = TraceStore(settings.tracing.kept, slow=settings.tracing.slow)
     tracing = telemetry.set_up_tracing(
-        [Recorder(traces)], settings.tracing.endpoint, standard=telemetry.standard(), users=settings.tracing.users
+        [Recorder(traces)],
+        settings.tracing.endpoint,
+        standard=telemetry.standard(),
+        users=settings.tracing.users,
     )
     metrics = metrics_of(settings)
     sessions = open_sessions(settings.store, metrics)
     if not shares_tombstones(settings.store):
         telemetry.log(
-            logging.WARNING, "tombstones_not_shared", detail="store.tombstones is not set, see docs/sessions.md"
+            logging.WARNING,
+            "tombstones_not_shared",
+            detail="store.tombstones is not set, see docs/sessions.md",
         )
     try:
         guest(partial(_serve, settings, source, sessions, traces, metrics))
@@ -56,7 +65,12 @@ def run(settings: Settings, source: Source) -> None:
 
 
 async def _serve(
-    settings: Settings, source: Source, sessions: Sessions, traces: TraceStore, metrics: Metrics, bridge: Bridge
+    settings: Settings,
+    source: Source,
+    sessions: Sessions,
+    traces: TraceStore,
+    metrics: Metrics,
+    bridge: Bridge,
 ) -> None:
     service = Service(settings, settings.listen, sessions, bridge, metrics)
     alone = SingleProcess(settings, service, traces, metrics)
@@ -90,7 +104,9 @@ async def _within(scope: trio.CancelScope, reloading: SettingsReload) -> None:
 class SingleProcess:
     """The one worker with its admin. In trio. See Reloadable."""
 
-    def __init__(self, settings: Settings, service: Service, traces: TraceStore, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, service: Service, traces: TraceStore, metrics: Metrics
+    ) -> None:
         self._service, self._traces, self._metrics = service, traces, metrics
         self.reloads = Reloads(metrics)
         self._app = self._application(settings)
@@ -126,12 +142,21 @@ class SingleProcess:
         self._service.take(settings)
 
     async def replace(self, old: Settings, new: Settings) -> Settings:
-        """The secrets alone: one process cannot take its own address over from itself without a gap, in which requests would fail."""
+        """The secrets alone: one process cannot take its own address over from itself without a
+        gap, in which requests would fail.
+        """
         taken = with_secrets_of(old, new)
         await self.take(taken)
         if differing := differences(old, new):
-            said = f"{', '.join(differing)}: with workers: 1 only the secret and client secrets are taken while it runs"
-            telemetry.log(logging.ERROR, "not_reloaded", detail=f"{said}; restart it, or have workers: 2 or more")
+            said = (
+                f"{', '.join(differing)}: with workers: 1 only the secret and client secrets "
+                "are taken while it runs"
+            )
+            telemetry.log(
+                logging.ERROR,
+                "not_reloaded",
+                detail=f"{said}; restart it, or have workers: 2 or more",
+            )
             self.reloads.failed()
         else:
             telemetry.log(logging.INFO, "reloaded", detail="keys and client secrets")
@@ -139,7 +164,9 @@ class SingleProcess:
         return taken
 
 
-async def _start_admin(address: Address, alone: SingleProcess, bridge: Bridge, over: trio.Event) -> None:
+async def _start_admin(
+    address: Address, alone: SingleProcess, bridge: Bridge, over: trio.Event
+) -> None:
     """The admin listener, in trio. Raises CannotListen."""
     ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -1,4 +1,6 @@
-"""`extproc serve` with several workers: their supervisor, with one admin for all. SIGTERM drains, SIGHUP rolls to new settings."""
+"""`extproc serve` with several workers: their supervisor, with one admin for all. SIGTERM drains,
+SIGHUP rolls to new settings.
+"""
 
 import logging
 import signal
@@ -35,7 +37,9 @@ class CannotStart(Exception):
 
 
 def run(settings: Settings, source: Source) -> None:
-    """Runs until SIGTERM or SIGINT; `source` has the settings when they change. Raises CannotStart."""
+    """Runs until SIGTERM or SIGINT; `source` has the settings when they change. Raises
+    CannotStart.
+    """
     log_format.set_up(settings.log.level, settings.log.format)
     trio.run(_run, with_secrets(settings), source)
 
@@ -94,7 +98,9 @@ class Supervisor:
             await self.workers.start()
         except (WorkerFailed, OSError, Refusal) as error:
             text = (
-                str(error) if isinstance(error, WorkerFailed) else http_server.cannot_bind(self._settings.admin, error)
+                str(error)
+                if isinstance(error, WorkerFailed)
+                else http_server.cannot_bind(self._settings.admin, error)
             )
             raise CannotStart(text) from None
         self._nursery.start_soon(background.once, "settings", self._watch)
@@ -114,11 +120,14 @@ class Supervisor:
             await background.keep("settings", self.reloading.run)
 
     def check(self, old: Settings, new: Settings) -> None:
-        """Raises SettingsError where new settings need more than other workers: what Envoy knows us by, and what workers share."""
+        """Raises SettingsError where new settings need more than other workers: what Envoy knows us
+        by, and what workers share.
+        """
         same(old, new)
 
     async def take(self, settings: Settings) -> None:
-        self._app = self._application(settings)  # before: Envoy may know a key that nobody uses yet, not the reverse
+        # before: Envoy may know a key that nobody uses yet, not the reverse
+        self._app = self._application(settings)
         await self.workers.take(settings)
         self._settings = settings
 
@@ -146,7 +155,7 @@ class Supervisor:
             applications=", ".join(settings.protected),
         )
 
-    # -- admin ----------------------------------------------------------------------------------------------------
+    # -- admin -------------------------------------------------------------------------------------
 
     def _application(self, settings: Settings) -> Starlette:
         return admin.application(
@@ -202,12 +211,15 @@ class Supervisor:
             self._traces.add_otlp(otlp)
         except BadExport:
             telemetry.log(logging.ERROR, "spans_lost")
-        except Exception as error:  # a worker's spans are missing on the page of traces, and nothing else is
+        except Exception as error:
+            # a worker's spans are missing on the page of traces, and nothing else is
             background.report("worker spans", error)
 
 
 def same(old: Settings, new: Settings) -> None:
-    """Raises SettingsError where new settings need more than other workers: what Envoy knows us by, and what workers share."""
+    """Raises SettingsError where new settings need more than other workers: what Envoy knows us by,
+    and what workers share.
+    """
     what = {
         "workers": (old.worker_count, new.worker_count),
         "listen": (old.listen, new.listen),

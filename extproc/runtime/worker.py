@@ -1,8 +1,10 @@
-"""One of several workers: a process that its supervisor (runtime/worker_pool.py) started, told what to do on a socket that is its standard input.
+"""One of several workers: a process that its supervisor (runtime/worker_pool.py) started, told what
+to do on a socket that is its standard input.
 
     python -m extproc.worker
 
-It ends when it is told to, by the supervisor or by SIGTERM, and when the supervisor is gone; what is held is finished first.
+It ends when it is told to, by the supervisor or by SIGTERM, and when the supervisor is gone; what
+is held is finished first.
 """
 
 import asyncio
@@ -53,7 +55,8 @@ from extproc.sessions.factory import open_sessions
 from extproc.telemetry import log_format
 
 SOON = 500  # milliseconds until a finished span is on its way
-BACKLOG = 4_000_000  # bytes of spans that wait for a supervisor that does not read; then they are dropped
+# bytes of spans that wait for a supervisor that does not read; then they are dropped
+BACKLOG = 4_000_000
 PREDECESSOR = 30.0  # seconds that whoever had the address before may take to leave it
 
 
@@ -94,10 +97,16 @@ async def _work(start: Start, control: socket.socket, bridge: Bridge) -> None:
 
 
 class Worker:
-    """One worker, on the asyncio side. It listens to its supervisor until it is told to go, or nobody is there any more."""
+    """One worker, on the asyncio side. It listens to its supervisor until it is told to go, or
+    nobody is there any more.
+    """
 
     def __init__(
-        self, start: Start, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, bridge: Bridge
+        self,
+        start: Start,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        bridge: Bridge,
     ) -> None:
         self._start, self._reader, self._writer, self._bridge = start, reader, writer, bridge
         self._over = asyncio.Event()
@@ -112,15 +121,27 @@ class Worker:
             self._metrics = metrics_of(settings)
             sessions = open_sessions(settings.store, self._metrics)
             self._service = Service(
-                settings, self._start.listen, sessions, self._bridge, self._metrics, self._start.number
+                settings,
+                self._start.listen,
+                sessions,
+                self._bridge,
+                self._metrics,
+                self._start.number,
             )
         except Refusal as error:
             return self._say(Failed(error.detail))
         except OSError as error:  # a provider's ca_file
-            return self._say(Failed(f"{error.filename or 'ca_file'}: {error.strerror or 'cannot be read'}"))
-        exporter = BatchSpanProcessor(_ToSupervisor(self._loop, self._writer), schedule_delay_millis=SOON)
+            return self._say(
+                Failed(f"{error.filename or 'ca_file'}: {error.strerror or 'cannot be read'}")
+            )
+        exporter = BatchSpanProcessor(
+            _ToSupervisor(self._loop, self._writer), schedule_delay_millis=SOON
+        )
         tracing = telemetry.set_up_tracing(
-            [exporter], settings.tracing.endpoint, standard=telemetry.standard(), users=settings.tracing.users
+            [exporter],
+            settings.tracing.endpoint,
+            standard=telemetry.standard(),
+            users=settings.tracing.users,
         )
         self._service.warm()
         self._say(Ready())
@@ -132,7 +153,9 @@ class Worker:
         telemetry.log(logging.INFO, "stopped")
 
     async def _obey(self) -> None:
-        """Does as it is told; ends, and the worker with it, at Drain, at a failure, and when the supervisor is gone."""
+        """Does as it is told; ends, and the worker with it, at Drain, at a failure, and when the
+        supervisor is gone.
+        """
         try:
             while line := await self._reader.readline():
                 match decode(line):
@@ -155,7 +178,8 @@ class Worker:
             self._say(Failed(str(error)))
         except ConnectionError:
             pass  # killed, with something of ours unread
-        except Exception as error:  # the worker cannot carry out an order: it ends, and the supervisor starts another
+        except Exception as error:
+            # the worker cannot carry out an order: it ends, and the supervisor starts another
             background.report("obeying", error)
             self._say(Failed(f"it met {type(error).__qualname__}"))
         finally:
@@ -177,15 +201,17 @@ class Worker:
 
 
 async def _free(address: Address) -> None:
-    """Returns when nobody listens there any more: a predecessor closes its address before what it holds is finished.
+    """Returns when nobody listens there any more: a predecessor closes its address before what it
+    holds is finished.
 
-    A unix socket is taken over only from somebody who has ended, so there is nothing to wait for. After PREDECESSOR
-    seconds it returns as well, and the address says by itself what is wrong.
+    A unix socket is taken over only from somebody who has ended, so there is nothing to wait for.
+    After PREDECESSOR seconds it returns as well, and the address says by itself what is wrong.
     """
     if address.path is not None:
         return
     deadline = time.monotonic() + PREDECESSOR
-    while not _can_bind(address) and time.monotonic() < deadline:  # noqa: ASYNC110 - the kernel has no event for it
+    # The kernel has no event for it.
+    while not _can_bind(address) and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.02)
 
 
@@ -200,7 +226,9 @@ def _can_bind(address: Address) -> bool:
 
 
 class _ToSupervisor(SpanExporter):
-    """Sends finished spans to the supervisor, whose admin shows those of all workers. Called in the exporter's thread."""
+    """Sends finished spans to the supervisor, whose admin shows those of all workers. Called in the
+    exporter's thread.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> None:
         self._loop, self._writer = loop, writer

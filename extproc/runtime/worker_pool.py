@@ -1,10 +1,13 @@
-"""Several workers, each a process with an address of its own: started, restarted when one dies, rolled to new settings, drained.
+"""Several workers, each a process with an address of its own: started, restarted when one dies,
+rolled to new settings, drained.
 
 The rules:
 - All workers of one generation have the same settings, as they were read once.
-- Nothing of the old generation goes before everything of the new one is prepared: settings, store, keys, providers. Then one
-  worker after another leaves its address to its successor, and the next one waits until Envoy has found that successor.
-- A worker that ends by itself is replaced, at once the first time, then with longer and longer pauses.
+- Nothing of the old generation goes before everything of the new one is prepared: settings, store,
+  keys, providers. Then one worker after another leaves its address to its successor, and the next
+  one waits until Envoy has found that successor.
+- A worker that ends by itself is replaced, at once the first time, then with longer and longer
+  pauses.
 """
 
 import logging
@@ -26,21 +29,26 @@ Pairs = tuple[tuple[str, str], ...]
 
 WARM = 10.0  # seconds that a successor waits for providers that its predecessor knew
 FOUND = 30.0  # seconds that Envoy has to find a worker
-LEAVE = 15.0  # seconds beyond timeouts.drain that a worker has to end: to be left by Envoy, and to close
+# seconds beyond timeouts.drain that a worker has to end: to be left by Envoy, and to close
+LEAVE = 15.0
 STEADY = 60.0  # seconds after which a worker counts as well
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 _EVERY = 0.1
 
 
 def pause(failures: int) -> float:
-    """Seconds before a worker is started again, when it was started in vain so many times before."""
+    """Seconds before a worker is started again, when it was started in vain so many times
+    before.
+    """
     return min(FIRST_PAUSE * 2 ** (failures - 1), LONGEST_PAUSE) if failures else 0.0
 
 
 class Workers:
     """All of them. `nursery` is where they are watched; it is cancelled after `drain`."""
 
-    def __init__(self, settings: Settings, launch: Launch, spans: TakeSpans, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, settings: Settings, launch: Launch, spans: TakeSpans, nursery: trio.Nursery
+    ) -> None:
         self._settings, self._launch, self._spans, self._nursery = settings, launch, spans, nursery
         self._listens = settings.listens
         self._now: list[WorkerProxy] = []
@@ -51,8 +59,12 @@ class Workers:
         self._stopping = False
 
     async def start(self) -> None:
-        """Returns when all have their addresses. Raises WorkerFailed, with what the first that failed says."""
-        self._now = [await self._spawn(place, self._settings) for place in range(len(self._listens))]
+        """Returns when all have their addresses. Raises WorkerFailed, with what the first that
+        failed says.
+        """
+        self._now = [
+            await self._spawn(place, self._settings) for place in range(len(self._listens))
+        ]
         for worker in self._now:
             await worker.prepared()
         for worker in self._now:
@@ -61,7 +73,9 @@ class Workers:
             self._watch_over(place, worker)
 
     async def roll(self, settings: Settings) -> None:
-        """Replaces all by workers with other settings, one by one. Raises WorkerFailed; what was not replaced goes on."""
+        """Replaces all by workers with other settings, one by one. Raises WorkerFailed; what was
+        not replaced goes on.
+        """
         fresh: list[WorkerProxy] = []
         try:
             for place in range(len(self._listens)):
@@ -79,7 +93,9 @@ class Workers:
                 worker.handle.kill()
 
     async def take(self, settings: Settings) -> None:
-        """Has all take the key ring and the client secrets of these settings, which differ in nothing else. When it returns, all have."""
+        """Has all take the key ring and the client secrets of these settings, which differ in
+        nothing else. When it returns, all have.
+        """
         self._settings = settings  # for those that are started from now on
         async with trio.open_nursery() as nursery:
             for worker in tuple(self._now):
@@ -94,7 +110,12 @@ class Workers:
             for worker in list(self._alive):
                 await worker.ended.wait()
         for worker in self._alive:
-            telemetry.log(logging.ERROR, "worker_killed", worker=worker.number, detail="it did not end in time")
+            telemetry.log(
+                logging.ERROR,
+                "worker_killed",
+                worker=worker.number,
+                detail="it did not end in time",
+            )
             worker.handle.kill()
 
     def kill(self) -> None:
@@ -111,7 +132,9 @@ class Workers:
             elif not worker.serving:
                 found.append((f"worker {worker.number}", "it is being started"))
             else:
-                found += [(f"worker {worker.number}: {part}", reason) for part, reason in report.missing]
+                found += [
+                    (f"worker {worker.number}: {part}", reason) for part, reason in report.missing
+                ]
         return tuple(found)
 
     async def gauges(self) -> tuple[tuple[str, int], ...]:
@@ -129,14 +152,18 @@ class Workers:
         return sum(worker.well for worker in self._now)
 
     async def metrics(self) -> tuple[tuple[int, str], ...]:
-        """Those that the workers say, as (worker, OpenMetrics text); without who does not answer."""
+        """Those that the workers say, as (worker, OpenMetrics text); without who does not
+        answer.
+        """
         texts = await self._of_all(WorkerProxy.metrics)
         return tuple((worker.number, text) for worker, text in texts if text is not None)
 
     async def _reports(self) -> list[tuple[WorkerProxy, Status | None]]:
         return await self._of_all(WorkerProxy.report)
 
-    async def _of_all(self, question: Callable[[WorkerProxy], Awaitable[T]]) -> list[tuple[WorkerProxy, T]]:
+    async def _of_all(
+        self, question: Callable[[WorkerProxy], Awaitable[T]]
+    ) -> list[tuple[WorkerProxy, T]]:
         workers = list(self._now)
         answers: dict[WorkerProxy, T] = {}
 
@@ -152,10 +179,14 @@ class Workers:
         try:
             worker = WorkerProxy(place + 1, await self._launch(), settings.timeouts.drain + LEAVE)
         except OSError as error:
-            raise WorkerFailed(f"worker {place + 1}: {error.strerror or 'cannot be started'}") from None
+            raise WorkerFailed(
+                f"worker {place + 1}: {error.strerror or 'cannot be started'}"
+            ) from None
         except Exception as error:
             background.bug("worker_not_started", error, worker=place + 1)
-            raise WorkerFailed(f"worker {place + 1}: cannot be started ({type(error).__qualname__})") from None
+            raise WorkerFailed(
+                f"worker {place + 1}: cannot be started ({type(error).__qualname__})"
+            ) from None
         self._alive.add(worker)
         start = Start(worker.number, self._listens[place], settings)
         self._nursery.start_soon(background.once, "worker", partial(self._hear, worker, start))
@@ -180,7 +211,13 @@ class Workers:
             self._failures[place] = 0
         wait = pause(self._failures[place])
         self._failures[place] += 1
-        telemetry.log(logging.ERROR, "worker_ended", worker=worker.number, detail=worker.failure, restart_in=wait)
+        telemetry.log(
+            logging.ERROR,
+            "worker_ended",
+            worker=worker.number,
+            detail=worker.failure,
+            restart_in=wait,
+        )
         await trio.sleep(wait)
         async with self._turns[place]:
             if self._stopping or self._now[place] is not worker:
@@ -200,7 +237,9 @@ class Workers:
             telemetry.log(logging.INFO, "worker_restarted", worker=fresh.number)
 
     async def _warm(self, worker: WorkerProxy) -> None:
-        """Waits for the providers' metadata and keys: what its predecessor knows should not be asked for in a request."""
+        """Waits for the providers' metadata and keys: what its predecessor knows should not be
+        asked for in a request.
+        """
         with trio.move_on_after(WARM):
             await _until(worker, lambda report: not report.missing)
 
@@ -220,7 +259,9 @@ class Workers:
         await self._found(fresh, checkers)
 
     async def _listen(self, place: int, worker: WorkerProxy) -> None:
-        """Has it take its address, from a predecessor that is about to leave if there is one. Raises WorkerFailed."""
+        """Has it take its address, from a predecessor that is about to leave if there is one.
+        Raises WorkerFailed.
+        """
         before = [other for other in self._leaving if other.number == worker.number]
         if self._listens[place].path is not None:
             for other in before:
@@ -233,7 +274,10 @@ class Workers:
             if await _until(worker, lambda report: report.checkers >= checkers):
                 return
         telemetry.log(
-            logging.WARNING, "worker_not_found", worker=worker.number, detail="not all check its health again"
+            logging.WARNING,
+            "worker_not_found",
+            worker=worker.number,
+            detail="not all check its health again",
         )
 
     async def _see_off(self, worker: WorkerProxy) -> None:

@@ -1,4 +1,6 @@
-"""A worker as its supervisor sees it: a process, started afresh (no fork, nothing inherited), and the socket by which one speaks to it."""
+"""A worker as its supervisor sees it: a process, started afresh (no fork, nothing inherited), and
+the socket by which one speaks to it.
+"""
 
 import os
 import signal
@@ -59,10 +61,15 @@ async def launch() -> WorkerHandle:
     """Starts `python -m extproc.worker`, with this program's own module path. Raises OSError."""
     ours, theirs = socket.socketpair()
     with theirs:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        }
         command = [sys.executable, "-P", "-m", "extproc.runtime.worker"]
         try:
-            process = await trio.lowlevel.open_process(command, stdin=theirs.fileno(), env=environment)
+            process = await trio.lowlevel.open_process(
+                command, stdin=theirs.fileno(), env=environment
+            )
         except BaseException:
             ours.close()
             raise
@@ -111,7 +118,11 @@ def how(code: int) -> str:
     if code >= 0:
         return f"exit status {code}"
     # of the real-time signals two have names
-    return f"signal {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"signal {-code}"
+    return (
+        f"signal {signal.Signals(-code).name}"
+        if -code in set(signal.Signals)
+        else f"signal {-code}"
+    )
 
 
 class WorkerFailed(Exception):
@@ -127,7 +138,9 @@ class WorkerProxy:
         self.began = trio.current_time()
         self.ended = trio.Event()
         self.failure = ""
-        self._prepared, self._serving, self._answered, self._taken = (trio.Event() for _ in range(4))
+        self._prepared, self._serving, self._answered, self._taken = (
+            trio.Event() for _ in range(4)
+        )
         self._answer: Status | MetricsText | None = None
         self._asking, self._taking = trio.Lock(), trio.Lock()
         self._silent = False
@@ -190,7 +203,9 @@ class WorkerProxy:
             raise WorkerFailed(self.failure)
 
     async def take(self, settings: Settings) -> None:
-        """Has it take the key ring and the client secrets of other settings. One that does not do so in time is ended."""
+        """Has it take the key ring and the client secrets of other settings. One that does not do
+        so in time is ended.
+        """
         async with self._taking:
             self._taken = trio.Event()
             with trio.move_on_after(START) as scope:

@@ -1,1 +1,3 @@
-"""Where sessions are kept: in cookies, memory, SQLite or Redis, behind one protocol (`interfaces`)."""
+"""Where sessions are kept: in cookies, memory, SQLite or Redis, behind one protocol
+(`interfaces`).
+"""

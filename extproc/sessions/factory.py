@@ -14,21 +14,29 @@ from extproc.settings import CookieSettings, StoreSettings, TombstoneSettings
 
 
 def open_sessions(settings: StoreSettings, metrics: Metrics | None = None) -> Sessions:
-    """With metrics: measured. Raises StoreUnavailable where the store cannot be used at all, such as a file that is no database of ours."""
+    """With metrics: measured. Raises StoreUnavailable where the store cannot be used at all, such
+    as a file that is no database of ours.
+    """
     if isinstance(settings, CookieSettings):
         if settings.tombstones is None:
             return CookieSessions(MemoryRevocations())
-        shared = _measured(open_store(settings.tombstones, "store.tombstones"), settings.tombstones, metrics)
+        shared = _measured(
+            open_store(settings.tombstones, "store.tombstones"), settings.tombstones, metrics
+        )
         return CookieSessions(shared, SharedRotationGrace(shared))
     return StoredSessions(_measured(open_store(settings, "store"), settings, metrics))
 
 
-def _measured(store: SessionStore, settings: TombstoneSettings, metrics: Metrics | None) -> SessionStore:
+def _measured(
+    store: SessionStore, settings: TombstoneSettings, metrics: Metrics | None
+) -> SessionStore:
     return InstrumentedStore(store, settings.kind, metrics) if metrics is not None else store
 
 
 def open_store(settings: TombstoneSettings, key: str = "store") -> SessionStore:
-    """A store proper, whether sessions or tombstones are kept in it. key: where the settings stand."""
+    """A store proper, whether sessions or tombstones are kept in it. key: where the settings
+    stand.
+    """
     match settings.kind:
         case "sqlite":
             return SQLiteStore(settings.path)

@@ -1,4 +1,6 @@
-"""A store whose operations are measured: how long each took, and whether it failed. A peek, on the event loop, is not."""
+"""A store whose operations are measured: how long each took, and whether it failed. A peek, on the
+event loop, is not.
+"""
 
 import time
 from collections.abc import Awaitable, Iterator, Sequence
@@ -16,7 +18,9 @@ T = TypeVar("T")
 
 @contextmanager
 def _or_busy() -> Iterator[None]:
-    """What a peek does not understand is asked for again, in the held lane, which says what is wrong."""
+    """What a peek does not understand is asked for again, in the held lane, which says what is
+    wrong.
+    """
     try:
         yield
     except WouldBlock:
@@ -38,12 +42,17 @@ class InstrumentedStore:
         except StoreUnavailable:
             failed = True
             raise
-        except Exception as error:  # garbage in the store, or a bug: a refusal, and never "no session"
+        except Exception as error:
+            # garbage in the store, or a bug: a refusal, and never "no session"
             failed = True
             background.bug("store_failed", error, store=self._kind, operation=operation)
-            raise StoreUnavailable(f"{self._kind}: {operation} met {type(error).__qualname__}") from error
+            raise StoreUnavailable(
+                f"{self._kind}: {operation} met {type(error).__qualname__}"
+            ) from error
         finally:
-            self._metrics.stored(self._kind, operation, time.perf_counter() - started, failed=failed)
+            self._metrics.stored(
+                self._kind, operation, time.perf_counter() - started, failed=failed
+            )
 
     def get_nowait(self, key: bytes, now: int) -> Record | None:
         with _or_busy():

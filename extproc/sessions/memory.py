@@ -6,7 +6,9 @@ MAX_MARKS = 100_000  # of each sort, about 20 MB in all; beyond it the oldest go
 
 
 class MemoryRevocations:
-    """See Revocations. What this process has not seen it does not know: another one lets a used login be tried again."""
+    """See Revocations. What this process has not seen it does not know: another one lets a used
+    login be tried again.
+    """
 
     def __init__(self, most: int = MAX_MARKS) -> None:
         self._most = most

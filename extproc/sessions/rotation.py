@@ -1,8 +1,10 @@
-"""What cookies of before a refresh are good for, where whole sessions are in cookies: for ten minutes, the result of that refresh.
+"""What cookies of before a refresh are good for, where whole sessions are in cookies: for ten
+minutes, the result of that refresh.
 
-Browsers send several requests at once, and only the first answer brings the new cookies. Their old refresh token must not be used
-again: careful providers take that for a theft. So the result is kept for those that come late: in the store of the tombstones, for
-all processes, or in the memory of this one.
+Browsers send several requests at once, and only the first answer brings the new cookies. Their old
+refresh token must not be used again: careful providers take that for a theft. So the result is kept
+for those that come late: in the store of the tombstones, for all processes, or in the memory of
+this one.
 """
 
 import secrets
@@ -35,7 +37,9 @@ class RotationGrace(Protocol):
 
 
 class SharedRotationGrace:
-    """In a store, sealed like any record, without an index: nobody finds it but by the session's id."""
+    """In a store, sealed like any record, without an index: nobody finds it but by the session's
+    id.
+    """
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
@@ -52,14 +56,17 @@ class SharedRotationGrace:
 
     async def put(self, application: Application, session: Session, now: int) -> None:
         record = to_record(application, session, Device(), secrets.token_bytes(2 * ENTROPY))
-        await self._store.put(replace(record, expires=min(now + GRACE, session.expires), index=b"", tags=()))
+        await self._store.put(
+            replace(record, expires=min(now + GRACE, session.expires), index=b"", tags=())
+        )
 
 
 class MemoryRotationGrace:
     """In memory: another process knows nothing of them."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[int, int, bytes]] = {}  # until when, the last use, the session as it is dumped
+        # until when, the last use, the session as it is dumped
+        self._known: dict[bytes, tuple[int, int, bytes]] = {}
         self._bytes = 0
 
     async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
@@ -77,7 +84,11 @@ class MemoryRotationGrace:
         known = dump(session)
         self._known[session.id.key] = (now + GRACE, session.touched, known)
         self._bytes += len(known)
-        while len(self._known) > MOST or self._bytes > MOST_BYTES or next(iter(self._known.values()))[0] <= now:
+        while (
+            len(self._known) > MOST
+            or self._bytes > MOST_BYTES
+            or next(iter(self._known.values()))[0] <= now
+        ):
             self._forget(next(iter(self._known)))
 
     def _forget(self, key: bytes) -> None:

@@ -30,28 +30,44 @@ class StoredSessions:
 
     def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
         known = session_ids(application, request)
-        return only(_opened(application, each, self.store.get_nowait(each.key, now)) for each in known)
+        return only(
+            _opened(application, each, self.store.get_nowait(each.key, now)) for each in known
+        )
 
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
         known = session_ids(application, request)
-        return only([_opened(application, each, await self.store.get(each.key, now)) for each in known])
+        return only(
+            [_opened(application, each, await self.store.get(each.key, now)) for each in known]
+        )
 
     def shown(self, application: Application, request: Request, now: int) -> bool:
         return False
 
     async def create(
-        self, application: Application, request: Request, session: Session, device: Device, replaces: Session | None
+        self,
+        application: Application,
+        request: Request,
+        session: Session,
+        device: Device,
+        replaces: Session | None,
     ) -> tuple[Cookie, ...]:
         record = to_record(application, session, device, secrets.token_bytes(2 * ENTROPY))
         try:
             await self.store.put(record, replaces.id.key if replaces is not None else None)
             # its user may have been signed out between the provider's answer and this
-            if await self.store.revoked_before(session.keys(application.ring), session.created) >= session.created:
+            if (
+                await self.store.revoked_before(session.keys(application.ring), session.created)
+                >= session.created
+            ):
                 raise SignedOutMeanwhile
-        except BaseException:  # it may be there all the same: no browser has its id, so nobody would ever end it
+        except BaseException:
+            # it may be there all the same: no browser has its id, so nobody would ever end it
             await self._forget(session)
             raise
-        return (session_cookie(application, session, session.created), *left_over(application, request, session))
+        return (
+            session_cookie(application, session, session.created),
+            *left_over(application, request, session),
+        )
 
     async def _forget(self, session: Session) -> None:
         with trio.move_on_after(FORGETTING, shield=True), suppress(StoreUnavailable):
@@ -62,7 +78,9 @@ class StoredSessions:
     ) -> tuple[Cookie, ...]:
         return ()
 
-    def renewed(self, application: Application, request: Request, session: Session, now: int) -> tuple[Cookie, ...]:
+    def renewed(
+        self, application: Application, request: Request, session: Session, now: int
+    ) -> tuple[Cookie, ...]:
         return ()
 
     async def superseded(self, session: Session, now: int) -> bool:
@@ -91,7 +109,9 @@ class StoredSessions:
     async def unlock(self, session: Session, owner: bytes) -> None:
         await self.store.unlock(session.id.key, owner)
 
-    async def load_again(self, application: Application, session: Session, now: int) -> Session | None:
+    async def load_again(
+        self, application: Application, session: Session, now: int
+    ) -> Session | None:
         return _opened(application, session.id, await self.store.get(session.id.key, now))
 
     async def replace(
@@ -99,7 +119,9 @@ class StoredSessions:
     ) -> bool:
         return await self._replace(application, session, owner, now)
 
-    async def _replace(self, application: Application, session: Session, owner: bytes, now: int) -> bool:
+    async def _replace(
+        self, application: Application, session: Session, owner: bytes, now: int
+    ) -> bool:
         before = await self.store.get(session.id.key, now)
         if before is None:
             return False
@@ -118,7 +140,8 @@ class StoredSessions:
         return await self.end_stored(tags, now)
 
     async def end_stored(self, tags: Sequence[bytes], now: int) -> int | None:
-        # the tags of older keys first: a session that is just sealed anew loses them, after it got those of the first
+        # the tags of older keys first: a session that is just sealed anew loses them, after it got
+        # those of the first
         return sum([await self.store.end(tag, now) for tag in reversed(tags)])
 
     async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
@@ -156,5 +179,7 @@ class StoredSessions:
         await self.store.aclose()
 
 
-def _opened(application: Application, session_id: SessionId, record: Record | None) -> Session | None:
+def _opened(
+    application: Application, session_id: SessionId, record: Record | None
+) -> Session | None:
     return from_record(application, session_id, record) if record is not None else None

@@ -1,7 +1,7 @@
 """Settings: the one YAML file, with environment variables filled in, as frozen models.
 
-`load(path)` gives Settings or raises SettingsError, whose text has one line for each fault: the file, the key's path, what was
-wrong and what would be right; never a secret's value.
+`load(path)` gives Settings or raises SettingsError, whose text has one line for each fault: the
+file, the key's path, what was wrong and what would be right; never a secret's value.
 """
 
 from extproc.settings.applications import ApplicationSettings, Identity

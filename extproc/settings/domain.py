@@ -25,12 +25,18 @@ def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
             ring=ring,
             identity=tuple(settings.identity.headers.items()),
             # Envoy's own lane has no access token: such an application has no assertion
-            assertion_lifetime=0 if application.forward_access_token else int(settings.identity.assertion_lifetime),
+            assertion_lifetime=0
+            if application.forward_access_token
+            else int(settings.identity.assertion_lifetime),
             session_lifetime=int(settings.session.lifetime),
             session_idle=int(settings.session.idle),
-            refresh_margin=int(settings.session.refresh_margin) if settings.session.refresh == "auto" else None,
+            refresh_margin=int(settings.session.refresh_margin)
+            if settings.session.refresh == "auto"
+            else None,
             forward_access_token=application.forward_access_token,
-            stream_lifetime=int(application.stream_lifetime) if application.stream_lifetime is not None else None,
+            stream_lifetime=int(application.stream_lifetime)
+            if application.stream_lifetime is not None
+            else None,
             backchannel_logout=settings.providers[application.provider].backchannel_logout,
             logout_everywhere=settings.session.logout == "all",
             demand=_demand(application),

@@ -9,14 +9,22 @@ class Timeouts(Model):
     """Deadlines. The generated Envoy configuration follows them."""
 
     connect: Duration = Field(2, gt=0, description="connecting to a provider")
-    call: Duration = Field(5, gt=0, le=600, description="one call to a provider, connecting included")
+    call: Duration = Field(
+        5, gt=0, le=600, description="one call to a provider, connecting included"
+    )
     callback: Duration = Field(15, gt=0, le=1800, description="a whole callback")
-    message: Duration = Field(10, ge=1, le=1800, description="how long Envoy waits for the processor's first word")
+    message: Duration = Field(
+        10, ge=1, le=1800, description="how long Envoy waits for the processor's first word"
+    )
     drain: Duration = Field(20, description="how long held logins may finish after SIGTERM")
-    clock_skew: float = Field(60, ge=0, le=60, description="seconds that a provider's clock may differ")
+    clock_skew: float = Field(
+        60, ge=0, le=60, description="seconds that a provider's clock may differ"
+    )
 
     def held(self, lane: str) -> float:
-        """Seconds that work of a lane may take; a lookup may turn out to be a callback, anything else makes two calls at most."""
+        """Seconds that work of a lane may take; a lookup may turn out to be a callback, anything
+        else makes two calls at most.
+        """
         return self.callback if lane in ("callback", "lookup") else self.call * 2
 
     @property
@@ -28,17 +36,26 @@ class Limits(Model):
     """How much is in hand at once; beyond it: 503 with Retry-After, nothing consumed."""
 
     streams: Count = Field(20_000, description="requests at the processor, of all lanes")
-    callback: Count = Field(2_000, description="logins that are being finished, whichever the provider")
+    callback: Count = Field(
+        2_000, description="logins that are being finished, whichever the provider"
+    )
     login: Count = Field(2_000, description="login starts that wait for a provider's metadata")
     lookup: Count = Field(2_000, description="requests that wait for a busy session store")
-    refresh: Count = Field(2_000, description="requests that wait for their session's tokens to be renewed")
+    refresh: Count = Field(
+        2_000, description="requests that wait for their session's tokens to be renewed"
+    )
     logout: Count = Field(500, description="logouts under way")
     provider_logout: Count = Field(
         200, description="logouts under way that a provider started, by itself or in a frame"
     )
-    live: Count = Field(10_000, description="live streams that end with their session (applications.NAME.end_streams)")
+    live: Count = Field(
+        10_000,
+        description="live streams that end with their session (applications.NAME.end_streams)",
+    )
     per_provider: Count = Field(1_000, description="callbacks at one provider")
     connects: Count = Field(
-        50, description="connections to one provider that are being made; more wait, within their deadline"
+        50,
+        description="connections to one provider that are being made; more wait, within their "
+        "deadline",
     )
     response_bytes: Count = Field(1_000_000, description="of a provider's answer")

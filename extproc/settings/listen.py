@@ -18,11 +18,21 @@ class ListenTLS(Model):
         description="the processor's chain, its own certificate first; read again when it changes"
     )
     key: Path = Field(description="its private key")
-    name: str = Field("extproc", min_length=1, max_length=253, description="a DNS name in it: Envoy takes no other")
-    envoy_certificate: Path = Field(description="the chain that Envoy shows, a path on Envoy's machine")
+    name: str = Field(
+        "extproc",
+        min_length=1,
+        max_length=253,
+        description="a DNS name in it: Envoy takes no other",
+    )
+    envoy_certificate: Path = Field(
+        description="the chain that Envoy shows, a path on Envoy's machine"
+    )
     envoy_key: Path = Field(description="its private key, likewise")
     envoy_name: str = Field(
-        "envoy", min_length=1, max_length=253, description="a DNS name in it: the processor takes no other"
+        "envoy",
+        min_length=1,
+        max_length=253,
+        description="a DNS name in it: the processor takes no other",
     )
 
 

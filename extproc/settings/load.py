@@ -1,4 +1,6 @@
-"""The settings file: read, environment variables filled in, checked, and every fault explained in one line."""
+"""The settings file: read, environment variables filled in, checked, and every fault explained in
+one line.
+"""
 
 import difflib
 import json
@@ -34,7 +36,9 @@ class _Fault:
 
 
 def load(path: Path) -> Settings:
-    """Reads one settings file. Raises SettingsError, one line a fault, each with the file's name and the key's path."""
+    """Reads one settings file. Raises SettingsError, one line a fault, each with the file's name
+    and the key's path.
+    """
     try:
         text = path.read_text()
     except OSError as error:
@@ -50,11 +54,15 @@ def parse(text: str, path: Path | str = "settings") -> Settings:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise SettingsError(f"{path}{f':{mark.line + 1}' if mark else ''}: is not YAML: {_problem(error)}") from None
+        raise SettingsError(
+            f"{path}{f':{mark.line + 1}' if mark else ''}: is not YAML: {_problem(error)}"
+        ) from None
     except (ValueError, RecursionError):  # a date such as 2020-13-45; brackets without end
         raise SettingsError(f"{path}: is not YAML: a value cannot be parsed") from None
     if not isinstance(raw, dict):
-        raise SettingsError(f"{path}: is a {type(raw).__name__}; a mapping of settings is needed") from None
+        raise SettingsError(
+            f"{path}: is a {type(raw).__name__}; a mapping of settings is needed"
+        ) from None
     faults: list[_Fault] = []
     try:
         filled = _fill(raw, "", os.environ.get, faults)
@@ -72,14 +80,18 @@ def parse(text: str, path: Path | str = "settings") -> Settings:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    """What is wrong, without what stands there: a secret that begins with * or ! is an alias or a tag to YAML, and named by it."""
+    """What is wrong, without what stands there: a secret that begins with * or ! is an alias or a
+    tag to YAML, and named by it.
+    """
     if isinstance(error, ComposerError | ConstructorError):
         return "a value that begins with *, & or ! needs quotes"
     return getattr(error, "problem", None) or "cannot be parsed"
 
 
 def _with_files(settings: Settings) -> Settings:
-    """Reads the secrets that stand in files once, so that a missing or short one is said at the start."""
+    """Reads the secrets that stand in files once, so that a missing or short one is said at the
+    start.
+    """
     try:
         if settings.secret_file is not None:
             if not settings.ring():
@@ -89,10 +101,14 @@ def _with_files(settings: Settings) -> Settings:
             if (provider.client_secret_file is not None and not (secret := provider.secret())) or (
                 (secret := provider.secret()) and not secret.get_secret_value()
             ):
-                raise ValueError(f"providers.{name}.client_secret_file: {provider.client_secret_file} is empty")
+                raise ValueError(
+                    f"providers.{name}.client_secret_file: {provider.client_secret_file} is empty"
+                )
         if isinstance(settings.store, RedisSettings):
             settings.store.check_files("store")
-        if isinstance(settings.store, CookieSettings) and isinstance(settings.store.tombstones, RedisSettings):
+        if isinstance(settings.store, CookieSettings) and isinstance(
+            settings.store.tombstones, RedisSettings
+        ):
             settings.store.tombstones.check_files("store.tombstones")
     except OSError as error:
         raise ValueError(f"{error.filename}: {error.strerror or 'cannot be read'}") from None
@@ -102,7 +118,10 @@ def _with_files(settings: Settings) -> Settings:
 def _fill(value: Any, path: str, env: Callable[[str], str | None], faults: list[_Fault]) -> Any:
     """Puts environment variables in place of ${NAME}; $${ is a literal ${."""
     if isinstance(value, dict):
-        return {str(k): _fill(v, f"{path}.{k}" if path else str(k), env, faults) for k, v in value.items()}
+        return {
+            str(k): _fill(v, f"{path}.{k}" if path else str(k), env, faults)
+            for k, v in value.items()
+        }
     if isinstance(value, list):
         return [_fill(v, f"{path}[{i}]", env, faults) for i, v in enumerate(value)]
     if not isinstance(value, str):
@@ -124,18 +143,25 @@ def _explain(error: ValidationError) -> Iterator[_Fault]:
     seen: set[str] = set()
     for finding in error.errors(include_input=False, include_url=False):
         place = list(_place(finding["loc"]))
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+        path = "".join(
+            f"[{part}]" if isinstance(part, int) else f".{part}" for part in place
+        ).lstrip(".")
         what = finding["msg"].removeprefix("Value error, ")
         if finding["type"] == "extra_forbidden":
             what = "there is no such key" + _nearest(finding["loc"])
         elif finding["type"] == "union_tag_invalid":
             path += ".kind"
-            what = f"there is no kind {str(finding['ctx']['tag'])[:40]!r}; there are: {finding['ctx']['expected_tags']}"
+            what = (
+                f"there is no kind {str(finding['ctx']['tag'])[:40]!r}; there are: "
+                f"{finding['ctx']['expected_tags']}"
+            )
         elif finding["type"] == "missing":
             what = "is missing"
         elif finding["type"] == "string_pattern_mismatch":
             what = (
-                "is no name of lower-case letters, digits and hyphens, 40 at most" if NAME in finding["msg"] else what
+                "is no name of lower-case letters, digits and hyphens, 40 at most"
+                if NAME in finding["msg"]
+                else what
             )
         if path not in seen:
             seen.add(path)
@@ -143,7 +169,9 @@ def _explain(error: ValidationError) -> Iterator[_Fault]:
 
 
 def _place(loc: tuple[int | str, ...]) -> Iterator[int | str]:
-    """The keys as they stand in the file: without the names that pydantic gives to the arms of a union."""
+    """The keys as they stand in the file: without the names that pydantic gives to the arms of a
+    union.
+    """
     for before, part in zip((None, *loc), loc, strict=False):
         if not _is_union_arm(before, part):
             yield part
@@ -159,7 +187,9 @@ def _nearest(loc: tuple[int | str, ...]) -> str:
     models: list[Any] = [Settings]
     for before, part in zip((None, *loc), loc[:-1], strict=False):
         if before in KIND_KEYS and part in KINDS:
-            models = [model for model in models if part in get_args(model.model_fields["kind"].annotation)]
+            models = [
+                model for model in models if part in get_args(model.model_fields["kind"].annotation)
+            ]
             continue
         fields = [model.model_fields[part] for model in models if part in model.model_fields]
         models = [found for field in fields for found in models_in(field.annotation)] or models
@@ -169,7 +199,9 @@ def _nearest(loc: tuple[int | str, ...]) -> str:
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models within an annotation such as dict[Name, ProviderSettings], TLS | None, or a union of kinds."""
+    """The models within an annotation such as dict[Name, ProviderSettings], TLS | None, or a union
+    of kinds.
+    """
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
         return

@@ -12,28 +12,38 @@ class Tracing(Model):
 
     endpoint: str | None = Field(
         None,
-        description="OTLP/HTTP base address for Envoy's spans and ours, such as http://collector:4318; default: our admin (and OTEL_*)",
+        description="OTLP/HTTP base address for Envoy's spans and ours, such as "
+        "http://collector:4318; "
+        "default: our admin (and OTEL_*)",
     )
     sample: float = Field(
         0.01,
         ge=0,
         le=1,
-        description="share of requests that Envoy starts a trace for; our own endpoints, so every login and logout, always have one",
+        description="share of requests that Envoy starts a trace for; our own endpoints, so "
+        "every login "
+        "and logout, always have one",
     )
 
     kept: int = Field(
         200,
         ge=10,
         le=5000,
-        description="traces in memory for the trace page; when there are more, the oldest good one goes first",
+        description="traces in memory for the trace page; when there are more, the oldest good "
+        "one goes "
+        "first",
     )
     slow: Duration = Field(
         1,
         gt=0,
-        description="traces with an error, or with a span that lasts so long, outlive the others there (up to half of `kept`)",
+        description="traces with an error, or with a span that lasts so long, outlive the others "
+        "there "
+        "(up to half of `kept`)",
     )
     users: bool = Field(
-        False, description="the user's `sub` as enduser.id of the spans of a login; off: no span names a user"
+        False,
+        description="the user's `sub` as enduser.id of the spans of a login; off: no span names "
+        "a user",
     )
 
     @model_validator(mode="after")
@@ -44,11 +54,14 @@ class Tracing(Model):
 
 
 class Metrics(Model):
-    """Where metrics go besides `/metrics` of the admin, which Prometheus reads. OTEL_* variables of the OpenTelemetry SDK count as well."""
+    """Where metrics go besides `/metrics` of the admin, which Prometheus reads. OTEL_* variables of
+    the OpenTelemetry SDK count as well.
+    """
 
     endpoint: str | None = Field(
         None,
-        description="OTLP/HTTP base address for metrics, such as http://collector:4318; default: nowhere (and OTEL_*)",
+        description="OTLP/HTTP base address for metrics, such as http://collector:4318; default: "
+        "nowhere (and OTEL_*)",
     )
 
     @model_validator(mode="after")
@@ -65,5 +78,7 @@ class Log(Model):
         "INFO", description="DEBUG has a line for every request"
     )
     format: Literal["auto", "json", "text"] = Field(
-        "auto", description="json lines, or text for people, both on stderr; auto: text where that is a terminal"
+        "auto",
+        description="json lines, or text for people, both on stderr; auto: text where that is a "
+        "terminal",
     )

@@ -1,4 +1,6 @@
-"""Settings as frozen models. Durations are seconds, or text such as 90s, 30m, 12h; paths are relative to the working directory."""
+"""Settings as frozen models. Durations are seconds, or text such as 90s, 30m, 12h; paths are
+relative to the working directory.
+"""
 
 import os
 from pathlib import Path
@@ -32,20 +34,27 @@ class Settings(Model):
         None, description="32 bytes or more; a list is a key ring: the first seals, all open"
     )
     secret_file: Path | None = Field(None, description="a file with the secret, or one a line")
-    listen: Listen = Field(Address(host="127.0.0.1", port=9500), description="where Envoy speaks to the processor")
+    listen: Listen = Field(
+        Address(host="127.0.0.1", port=9500), description="where Envoy speaks to the processor"
+    )
     listen_tls: ListenTLS | None = Field(None, description="mutual TLS on listen")
-    listen_mode: Mode = Field(0o660, description="access rights of listen where it is a unix socket, octal in quotes")
+    listen_mode: Mode = Field(
+        0o660, description="access rights of listen where it is a unix socket, octal in quotes"
+    )
     admin: Listen = Field(
         Address(host="127.0.0.1", port=9490),
         description="probes, metrics and traces of all workers, http; takes OTLP at /v1/traces",
     )
     allow_plaintext: tuple[Plaintext, ...] = Field(
         (),
-        description="which of listen, admin, gateway.admin, gateway.keys may be without TLS off loopback, as on a network of containers",
+        description="which of listen, admin, gateway.admin, gateway.keys may be without TLS off "
+        "loopback, as on a network of containers",
     )
     workers: Workers = Field(
         1,
-        description="processes, each with an address of its own: from listen the ports that follow, or x.1.sock, x.2.sock; auto: one a CPU",
+        description="processes, each with an address of its own: from listen the ports that "
+        "follow, or "
+        "x.1.sock, x.2.sock; auto: one a CPU",
     )
     gateway: Gateway = Field(Gateway(), description="Envoy's listener")
     providers: dict[Name, ProviderSettings] = Field({}, description="by name")
@@ -53,7 +62,9 @@ class Settings(Model):
         min_length=1, description="by name; the name is in its cookies' names"
     )
     identity: Identity = Field(Identity(), description="what applications are told")
-    session: SessionSettings = Field(SessionSettings(), description="how long people stay signed in")
+    session: SessionSettings = Field(
+        SessionSettings(), description="how long people stay signed in"
+    )
     store: StoreSettings = Field(SQLiteSettings(), description="where sessions are kept")
     timeouts: Timeouts = Field(Timeouts(), description="deadlines")
     limits: Limits = Field(Limits(), description="how much at once")
@@ -75,30 +86,39 @@ class Settings(Model):
             if application.provider is not None and application.provider not in self.providers:
                 known = ", ".join(self.providers) or "none"
                 raise ValueError(
-                    f"applications.{name}.provider: there is no provider {application.provider!r}; there are: {known}"
+                    f"applications.{name}.provider: there is no provider "
+                    f"{application.provider!r}; there are: {known}"
                 )
             if "extproc-" in name:
                 raise ValueError(
-                    f"applications.{name}: a name with extproc- in it looks like a cookie of ours; choose another"
+                    f"applications.{name}: a name with extproc- in it looks like a cookie "
+                    "of ours; choose another"
                 )
             if not application.exclude:
                 host = urlsplit(self.url(name)).hostname or ""
                 host = f"[{host}]" if ":" in host else host
                 if "*" not in application.hosts and host not in application.hosts:
                     raise ValueError(
-                        f"applications.{name}: its url {self.url(name)} is on {host}, which is not among its hosts; set url or add the host"
+                        f"applications.{name}: its url {self.url(name)} is on {host}, which "
+                        "is not among its hosts; set url or add the host"
                     )
         if self.worker_count > 1 and not shares_tombstones(self.store):
             raise ValueError(
-                "workers: with store.kind cookie, several need store.tombstones; each would know alone which logins and sessions are over"
+                "workers: with store.kind cookie, several need store.tombstones; each would "
+                "know alone which logins and sessions are over"
             )
         if self.session.per_user is not None and isinstance(self.store, CookieSettings):
             raise ValueError(
-                "session.per_user: with store.kind cookie nobody can count sessions; leave it out, or choose store.kind sqlite or redis"
+                "session.per_user: with store.kind cookie nobody can count sessions; leave "
+                "it out, or choose store.kind sqlite or redis"
             )
-        if isinstance(self.store, CookieSettings) and self.gateway.max_request_headers_kb < COOKIE_HEADERS_KB:
+        if (
+            isinstance(self.store, CookieSettings)
+            and self.gateway.max_request_headers_kb < COOKIE_HEADERS_KB
+        ):
             raise ValueError(
-                f"gateway.max_request_headers_kb: with store.kind cookie {COOKIE_HEADERS_KB} or more are needed: a browser may send two "
+                "gateway.max_request_headers_kb: with store.kind cookie "
+                f"{COOKIE_HEADERS_KB} or more are needed: a browser may send two "
                 "generations of a session, or be answered 431 until its cookies end"
             )
         self._check_backchannel_logout()
@@ -110,10 +130,15 @@ class Settings(Model):
         for secret in self.ring():
             length = len(secret.get_secret_value().encode())
             if length < MINIMUM_SECRET:
-                raise ValueError(f"secret has {length} bytes; {MINIMUM_SECRET} or more are needed ({HOW_TO_MAKE_ONE})")
+                raise ValueError(
+                    f"secret has {length} bytes; {MINIMUM_SECRET} or more are needed "
+                    f"({HOW_TO_MAKE_ONE})"
+                )
 
     def _check_listeners(self) -> None:
-        """A port that two listeners want would be said by whichever came second, in its own words."""
+        """A port that two listeners want would be said by whichever came second, in its own
+        words.
+        """
         try:
             listens = self.listens
         except ValueError as error:
@@ -130,28 +155,45 @@ class Settings(Model):
         for number, listen in enumerate(listens, 1):
             for key, other in others:
                 if collide(listen, other):
-                    whose = f"the address of worker {number} of workers: {len(listens)}, counted from listen"
+                    whose = (
+                        f"the address of worker {number} of workers: {len(listens)}, counted "
+                        "from listen"
+                    )
                     raise ValueError(
-                        f"{key}: {other} is {whose if len(listens) > 1 else 'listen, too'}; choose another port for {key} or listen"
+                        f"{key}: {other} is {whose if len(listens) > 1 else 'listen, too'}; "
+                        f"choose another port for {key} or listen"
                     )
         if gateway.processors and len(gateway.processors) < len(listens):
             raise ValueError(
-                f"gateway.processors lists {len(gateway.processors)} of the {len(listens)} addresses of workers: "
-                f"Envoy would never call the rest; list each worker of every machine, or leave it out"
+                f"gateway.processors lists {len(gateway.processors)} of the {len(listens)} "
+                "addresses of workers: "
+                "Envoy would never call the rest; list each worker of every machine, or "
+                "leave it out"
             )
 
     def _check_doors(self) -> None:
         """Plain TCP is for loopback, or for those who say that they mean it."""
         if self.listen_tls is not None and self.listen.path is not None:
-            raise ValueError("listen_tls: listen is a unix socket; who may open it is said by listen_mode")
+            raise ValueError(
+                "listen_tls: listen is a unix socket; who may open it is said by listen_mode"
+            )
         doors: list[tuple[Plaintext, Address | None, str]] = [
-            ("listen", None if self.listen_tls else self.listen, "set listen_tls, use a unix socket"),
+            (
+                "listen",
+                None if self.listen_tls else self.listen,
+                "set listen_tls, use a unix socket",
+            ),
             ("admin", self.admin, "use a loopback address"),
             ("gateway.admin", self.gateway.admin, "use a loopback address"),
             *[("gateway.keys", address, "leave it out") for address in self.gateway.keys],
         ]
         for key, address, remedy in doors:
-            if address is None or address.path is not None or is_loopback(address.host) or key in self.allow_plaintext:
+            if (
+                address is None
+                or address.path is not None
+                or is_loopback(address.host)
+                or key in self.allow_plaintext
+            ):
                 continue
             raise ValueError(
                 f"{key}: {address} is not on loopback, and nothing there asks who is calling; "
@@ -159,11 +201,19 @@ class Settings(Model):
             )
 
     def _check_backchannel_logout(self) -> None:
-        for name in dict.fromkeys(application.provider for application in self.applications.values()):
-            if name is not None and self.providers[name].backchannel_logout and not shares_tombstones(self.store):
+        for name in dict.fromkeys(
+            application.provider for application in self.applications.values()
+        ):
+            if (
+                name is not None
+                and self.providers[name].backchannel_logout
+                and not shares_tombstones(self.store)
+            ):
                 raise ValueError(
-                    f"providers.{name}.backchannel_logout: sessions are in cookies, so a provider can end them only"
-                    " where a store remembers it: set store.tombstones, or backchannel_logout: false"
+                    f"providers.{name}.backchannel_logout: sessions are in cookies, so a "
+                    "provider can end them only"
+                    " where a store remembers it: set store.tombstones, or "
+                    "backchannel_logout: false"
                 )
 
     def _check_overlaps(self) -> None:
@@ -173,23 +223,36 @@ class Settings(Model):
                 other = taken.setdefault((host, application.path_prefix), name)
                 if other != name:
                     raise ValueError(
-                        f"applications.{name}: {other} has the host {host} with path_prefix {application.path_prefix} already"
+                        f"applications.{name}: {other} has the host {host} with path_prefix "
+                        f"{application.path_prefix} already"
                     )
 
     def _check_endpoints(self) -> None:
         """No application may lie where another one's own endpoints are: a code would reach it."""
         for name, application in self.applications.items():
             for other, owner in self.applications.items():
-                shared = set(application.hosts) & set(owner.hosts) or "*" in application.hosts + owner.hosts
-                if not owner.exclude and shared and application.path_prefix.startswith(owner.path_prefix + ENDPOINTS):
+                shared = (
+                    set(application.hosts) & set(owner.hosts)
+                    or "*" in application.hosts + owner.hosts
+                )
+                if (
+                    not owner.exclude
+                    and shared
+                    and application.path_prefix.startswith(owner.path_prefix + ENDPOINTS)
+                ):
                     raise ValueError(
-                        f"applications.{name}: path_prefix {application.path_prefix} lies among the endpoints of {other}"
+                        f"applications.{name}: path_prefix {application.path_prefix} lies "
+                        f"among the endpoints of {other}"
                     )
 
     def ring(self) -> tuple[SecretStr, ...]:
         """The key ring: the first seals, all open."""
         if self.secret_file is not None:
-            return tuple(SecretStr(line.strip()) for line in self.secret_file.read_text().splitlines() if line.strip())
+            return tuple(
+                SecretStr(line.strip())
+                for line in self.secret_file.read_text().splitlines()
+                if line.strip()
+            )
         if isinstance(self.secret, SecretStr):
             return (self.secret,)
         return self.secret or ()
@@ -200,8 +263,14 @@ class Settings(Model):
 
     @property
     def worker_count(self) -> int:
-        """How many processes; auto is what this process may run on, so it is asked where they will run."""
-        return min(len(os.sched_getaffinity(0)), MAXIMUM_WORKERS) if self.workers == "auto" else self.workers
+        """How many processes; auto is what this process may run on, so it is asked where they will
+        run.
+        """
+        return (
+            min(len(os.sched_getaffinity(0)), MAXIMUM_WORKERS)
+            if self.workers == "auto"
+            else self.workers
+        )
 
     @property
     def listens(self) -> tuple[Address, ...]:
@@ -213,7 +282,11 @@ class Settings(Model):
     @property
     def protected(self) -> tuple[str, ...]:
         """The applications that have a login."""
-        return tuple(name for name, application in self.applications.items() if application.provider is not None)
+        return tuple(
+            name
+            for name, application in self.applications.items()
+            if application.provider is not None
+        )
 
     def url(self, name: str) -> str:
         """An application's public address; it ends with its path_prefix."""

@@ -1,4 +1,6 @@
-"""Where sessions are kept: one model for each kind of store, chosen by `kind`; sqlite where it is not said."""
+"""Where sessions are kept: one model for each kind of store, chosen by `kind`; sqlite where it is
+not said.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,17 +17,26 @@ class SQLiteSettings(Model):
     """One file, for the processes of one machine."""
 
     kind: Literal["sqlite"] = Field("sqlite", description="`sqlite`, where no kind is said")
-    path: Path = Field(Path("extproc.sqlite3"), description="the file; made, readable by this user only")
+    path: Path = Field(
+        Path("extproc.sqlite3"), description="the file; made, readable by this user only"
+    )
 
 
 def _kind(value: Any) -> Any:
-    """The arm of the union: what `kind` says. A callable, since pydantic's own discriminator must be said each time."""
-    return value.get("kind", DEFAULT_KIND) if isinstance(value, dict) else getattr(value, "kind", DEFAULT_KIND)
+    """The arm of the union: what `kind` says. A callable, since pydantic's own discriminator must
+    be said each time.
+    """
+    return (
+        value.get("kind", DEFAULT_KIND)
+        if isinstance(value, dict)
+        else getattr(value, "kind", DEFAULT_KIND)
+    )
 
 
 # what is over, shared among processes, where the sessions themselves are in cookies
 TombstoneSettings = Annotated[
-    Annotated[SQLiteSettings, Tag("sqlite")] | Annotated[RedisSettings, Tag("redis")], Discriminator(_kind)
+    Annotated[SQLiteSettings, Tag("sqlite")] | Annotated[RedisSettings, Tag("redis")],
+    Discriminator(_kind),
 ]
 
 
@@ -35,7 +46,9 @@ class CookieSettings(Model):
     kind: Literal["cookie"] = Field(description="`cookie`")
     tombstones: TombstoneSettings | None = Field(
         None,
-        description="a store that remembers what is over: ended sessions, used logins. Without it every process knows its own only",
+        description="a store that remembers what is over: ended sessions, used logins. Without "
+        "it every "
+        "process knows its own only",
     )
 
 

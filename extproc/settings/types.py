@@ -1,11 +1,21 @@
-"""Kinds of values in the settings: durations, addresses, names, secrets; each says what would be right."""
+"""Kinds of values in the settings: durations, addresses, names, secrets; each says what would be
+right.
+"""
 
 import ipaddress
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
 
 from extproc.addresses import Address, parse_address
 from extproc.core.oidc.urls import url_fault
@@ -15,7 +25,9 @@ NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"  # in cookie names, in Envoy cl
 
 
 def _seconds(value: object) -> object:
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value.strip())):
+    if isinstance(value, str) and (
+        match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value.strip())
+    ):
         return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("a duration is a number of seconds, or text such as 90s, 30m, 12h")
@@ -28,7 +40,9 @@ def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         return ipaddress.ip_network(value if isinstance(value, str) else "")
     except ValueError:
-        raise ValueError("a network is an address, or address/bits with nothing behind the bits: 10.0.0.0/8") from None
+        raise ValueError(
+            "a network is an address, or address/bits with nothing behind the bits: 10.0.0.0/8"
+        ) from None
 
 
 Duration = Annotated[
@@ -36,7 +50,12 @@ Duration = Annotated[
     BeforeValidator(_seconds),
     Field(ge=0, le=31_536_000),
     WithJsonSchema(
-        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}]}
+        {
+            "anyOf": [
+                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"},
+            ]
+        }
     ),
 ]
 Listen = Annotated[
@@ -55,7 +74,9 @@ Name = Annotated[str, Field(pattern=NAME)]
 
 
 def _workers(value: object) -> object:
-    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAXIMUM_WORKERS):
+    if value == "auto" or (
+        isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAXIMUM_WORKERS
+    ):
         return value
     raise ValueError(f"a number of processes, 1 to {MAXIMUM_WORKERS}, or auto")
 
@@ -63,7 +84,14 @@ def _workers(value: object) -> object:
 Workers = Annotated[
     int | Literal["auto"],
     PlainValidator(_workers),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAXIMUM_WORKERS}, {"const": "auto"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MAXIMUM_WORKERS},
+                {"const": "auto"},
+            ]
+        }
+    ),
 ]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -74,7 +102,10 @@ class Model(BaseModel):
 
 def base_address(value: str, what: str, *, path: bool = False) -> str:
     """A base address: scheme and host, optionally a path, nothing else."""
-    right = f"{what} is an address such as https://host{'/path' if path else ''}, with no user, query or fragment"
+    right = (
+        f"{what} is an address such as https://host{'/path' if path else ''}, with no user, "
+        "query or fragment"
+    )
     try:
         parts = urlsplit(value)
         _ = parts.port

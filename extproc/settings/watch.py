@@ -1,4 +1,6 @@
-"""Where the settings come from, and whether there are others by now: the file, and the files of secrets that it names."""
+"""Where the settings come from, and whether there are others by now: the file, and the files of
+secrets that it names.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +14,13 @@ Mark = tuple[int, int, int, int]
 
 
 class Source:
-    """One settings file. Looked at again and again: a change is told once, when it has come to rest."""
+    """One settings file. Looked at again and again: a change is told once, when it has come to
+    rest.
+    """
 
-    def __init__(self, path: Path, over: Callable[[Settings], Settings] = lambda settings: settings) -> None:
+    def __init__(
+        self, path: Path, over: Callable[[Settings], Settings] = lambda settings: settings
+    ) -> None:
         """over: what is said elsewhere than in the file, laid over it each time."""
         self._path, self._over = path, over
         self._files: tuple[Path, ...] = (path,)
@@ -32,7 +38,9 @@ class Source:
         return settings
 
     def changed(self) -> bool:
-        """Whether it is worth while to load again: something is not as it was then, and is as it was at the last look."""
+        """Whether it is worth while to load again: something is not as it was then, and is as it
+        was at the last look.
+        """
         before, self._seen = self._seen, self._marks()
         if self._seen == self._taken or self._seen != before:
             return False
@@ -52,14 +60,18 @@ def _secret_files(settings: Settings) -> Iterator[Path | None]:
     yield settings.secret_file
     for provider in settings.providers.values():
         yield provider.client_secret_file
-    store = settings.store.tombstones if isinstance(settings.store, CookieSettings) else settings.store
+    store = (
+        settings.store.tombstones if isinstance(settings.store, CookieSettings) else settings.store
+    )
     if isinstance(store, RedisSettings):
         yield store.password_file
         yield store.sentinel_password_file
 
 
 def _mark(path: Path) -> Mark | None:
-    """Of the file that a name leads to, through symbolic links: Kubernetes swaps one that is a folder. None: there is none."""
+    """Of the file that a name leads to, through symbolic links: Kubernetes swaps one that is a
+    folder. None: there is none.
+    """
     try:
         stat = path.stat()
     except OSError:

@@ -1,8 +1,10 @@
-"""A span in fewer steps than the SDK's. What has ended is the SDK's ReadableSpan, so processors and exporters are the SDK's own.
+"""A span in fewer steps than the SDK's. What has ended is the SDK's ReadableSpan, so processors and
+exporters are the SDK's own.
 
-The SDK's span takes a lock and copies for each thing that is said of it: two of them cost more than a 401. Ours is written by one
-thread (asyncio's and trio's are the same), with few values, which are cut where they are written; so the SDK's limits, in
-OTEL_SPAN_*_LIMIT, are not asked. Imports nothing of ours.
+The SDK's span takes a lock and copies for each thing that is said of it: two of them cost more than
+a 401. Ours is written by one thread (asyncio's and trio's are the same), with few values, which are
+cut where they are written; so the SDK's limits, in OTEL_SPAN_*_LIMIT, are not asked. Imports
+nothing of ours.
 """
 
 import time
@@ -20,7 +22,9 @@ _PASSED_ON = TraceFlags.SAMPLED | TraceFlags.RANDOM_TRACE_ID
 class LightTracer:
     """Makes spans below a parent that is sampled, and hands each to the processors as it ends."""
 
-    def __init__(self, name: str, provider: TracerProvider, processors: Sequence[SpanProcessor]) -> None:
+    def __init__(
+        self, name: str, provider: TracerProvider, processors: Sequence[SpanProcessor]
+    ) -> None:
         self.scope, self.resource = InstrumentationScope(name), provider.resource
         self.ended = tuple(processor.on_end for processor in processors)
         self._new_id = provider.id_generator.generate_span_id
@@ -35,7 +39,9 @@ class LightTracer:
     ) -> "LightSpan":
         flags = TraceFlags(parent.trace_flags & _PASSED_ON)
         context = SpanContext(parent.trace_id, self._new_id(), False, flags, parent.trace_state)
-        return LightSpan(self, name, context, parent, kind, dict(attributes or ()), started_ns or time.time_ns())
+        return LightSpan(
+            self, name, context, parent, kind, dict(attributes or ()), started_ns or time.time_ns()
+        )
 
 
 class LightSpan(Span):
@@ -51,7 +57,13 @@ class LightSpan(Span):
         attributes: dict[str, AttributeValue],
         started_ns: int,
     ) -> None:
-        self._tracer, self._name, self._context, self._parent, self._kind = tracer, name, context, parent, kind
+        self._tracer, self._name, self._context, self._parent, self._kind = (
+            tracer,
+            name,
+            context,
+            parent,
+            kind,
+        )
         self._attributes, self._started_ns = attributes, started_ns
         self._recording, self.status = True, _UNSET
         self.events: list[Event] = []
@@ -71,7 +83,9 @@ class LightSpan(Span):
         if self._recording:
             self._attributes.update(attributes)
 
-    def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
+    def add_event(
+        self, name: str, attributes: Attributes = None, timestamp: int | None = None
+    ) -> None:
         if self._recording:
             self.events.append(Event(name, attributes, timestamp))
 

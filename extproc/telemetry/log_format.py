@@ -1,7 +1,9 @@
-"""How log lines look: JSON, one valid line a record whatever is in it, or text for a terminal. Imports nothing of ours but telemetry.
+"""How log lines look: JSON, one valid line a record whatever is in it, or text for a terminal.
+Imports nothing of ours but telemetry.
 
-Values are cut at 500 characters. A traceback has its frames and the exceptions' types; the text of one only where it is Python's
-own, made of names: any other may hold what a client or a provider sent.
+Values are cut at 500 characters. A traceback has its frames and the exceptions' types; the text of
+one only where it is Python's own, made of names: any other may hold what a client or a provider
+sent.
 """
 
 import json
@@ -26,10 +28,16 @@ _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICA
 
 
 class JSONLines(logging.Formatter):
-    """time, level and event first; then where it belongs (trace_id, span_id, stream), then what the event says."""
+    """time, level and event first; then where it belongs (trace_id, span_id, stream), then what the
+    event says.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {"time": _time(record), "level": record.levelname.lower(), "event": _event(record)}
+        line: dict[str, object] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "event": _event(record),
+        }
         if record.name != "extproc":
             line["logger"] = record.name
         line.update(_context())
@@ -64,7 +72,8 @@ class TextLines(logging.Formatter):
 
 
 def set_up(level: str, form: str, worker: int | None = None) -> None:
-    """All log lines go to stderr; libraries speak from WARNING on, and httpx (whose lines hold whole URLs) never.
+    """All log lines go to stderr; libraries speak from WARNING on, and httpx (whose lines hold
+    whole URLs) never.
 
     form: json, text, or auto: text where stderr is a terminal.
     """
@@ -83,7 +92,9 @@ def formatter(form: str, stream: TextIO) -> logging.Formatter:
     terminal = stream.isatty()
     if form == "json" or (form == "auto" and not terminal):
         return JSONLines()
-    return TextLines(colours=terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb")
+    return TextLines(
+        colours=terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
 
 
 class _OfWorker(logging.Filter):
@@ -99,7 +110,10 @@ class _OfWorker(logging.Filter):
 
 
 def _time(record: logging.LogRecord) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+    return (
+        time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        + f".{int(record.msecs):03d}Z"
+    )
 
 
 def _event(record: logging.LogRecord) -> str:
@@ -114,7 +128,10 @@ def _context() -> dict[str, object]:
     current = trace.get_current_span().get_span_context()
     ids: dict[str, object] = {}
     if current.is_valid:
-        ids = {"trace_id": trace.format_trace_id(current.trace_id), "span_id": trace.format_span_id(current.span_id)}
+        ids = {
+            "trace_id": trace.format_trace_id(current.trace_id),
+            "span_id": trace.format_span_id(current.span_id),
+        }
     if (stream := STREAM.get(None)) is not None:
         ids["stream"] = stream
     return ids
@@ -140,12 +157,21 @@ def _short(value: object, longest: int = 500) -> object:
 
 
 def _shown(value: object) -> str:
-    return json.dumps(value) if isinstance(value, str) and not (value.isascii() and value.isalnum()) else str(value)
+    return (
+        json.dumps(value)
+        if isinstance(value, str) and not (value.isascii() and value.isalnum())
+        else str(value)
+    )
 
 
 def _traceback(error: BaseException) -> str:
     # the end says most
-    return "".join(_told(error, set()))[-_LONGEST["exception"] :].encode("utf-8", "replace").decode().rstrip("\n")
+    return (
+        "".join(_told(error, set()))[-_LONGEST["exception"] :]
+        .encode("utf-8", "replace")
+        .decode()
+        .rstrip("\n")
+    )
 
 
 def _told(error: BaseException, seen: set[int]) -> Iterator[str]:

@@ -1,7 +1,9 @@
-"""Traces and logs: one tracer, propagation, lines with the trace's id (telemetry/log_format.py: how they look). Imports nothing of ours.
+"""Traces and logs: one tracer, propagation, lines with the trace's id (telemetry/log_format.py: how
+they look). Imports nothing of ours.
 
-Spans follow the OpenTelemetry semantic conventions (http, rpc, url, error.type). No span, event or log line holds a query
-string, a token, a cookie, a code or an exception's text of foreign origin: what is written here is written by name.
+Spans follow the OpenTelemetry semantic conventions (http, rpc, url, error.type). No span, event or
+log line holds a query string, a token, a cookie, a code or an exception's text of foreign origin:
+what is written here is written by name.
 """
 
 import os
@@ -18,7 +20,16 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags, Tracer
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from extproc.telemetry.light_spans import LightSpan, LightTracer
@@ -29,15 +40,22 @@ Attributes = Mapping[str, Attribute]
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACER = trace.get_tracer("extproc")  # once: it finds the provider that is set later
 ASIDE = 20  # failures kept in one second that nobody samples
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")  # W3C Trace Context section 3.2
+# W3C Trace Context section 3.2
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 def set_up_tracing(
-    processors: Sequence[SpanProcessor], endpoint: str | None, *, standard: bool, users: bool = False
+    processors: Sequence[SpanProcessor],
+    endpoint: str | None,
+    *,
+    standard: bool,
+    users: bool = False,
 ) -> TracerProvider:
-    """The process's tracer provider. endpoint: OTLP/HTTP base address; standard: export by the OTEL_* variables instead.
+    """The process's tracer provider. endpoint: OTLP/HTTP base address; standard: export by the
+    OTEL_* variables instead.
 
-    processors: for the trace page, which gets the failures that nobody samples as well; users: spans may name the user.
+    processors: for the trace page, which gets the failures that nobody samples as well; users:
+    spans may name the user.
     """
     resource = Resource.create({"service.name": "extproc"})
     provider = TracerProvider(resource=resource)
@@ -46,7 +64,9 @@ def set_up_tracing(
         aside.add_span_processor(processor)
     exporters = []
     if endpoint is not None:
-        exporters = [BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces"))]
+        exporters = [
+            BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint.rstrip("/") + "/v1/traces"))
+        ]
     elif standard:
         exporters = [BatchSpanProcessor(OTLPSpanExporter())]
     for processor in (*processors, *exporters):
@@ -54,15 +74,16 @@ def set_up_tracing(
     trace.set_tracer_provider(provider)
     _Set.aside, _Set.users = aside.get_tracer("extproc"), users
     _Set.off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    if isinstance(
-        provider.sampler, ParentBased
-    ):  # its answer is known below a parent; another, by OTEL_TRACES_SAMPLER, is asked
+    # its answer is known below a parent; another, by OTEL_TRACES_SAMPLER, is asked
+    if isinstance(provider.sampler, ParentBased):
         _Set.light = LightTracer("extproc", provider, (*processors, *exporters))
     return provider
 
 
 class _Set:
-    """What is set once for the process. off: by OTEL_SDK_DISABLED; light: where spans follow their parent."""
+    """What is set once for the process. off: by OTEL_SDK_DISABLED; light: where spans follow their
+    parent.
+    """
 
     light: LightTracer | None = None
     aside: Tracer | None = None  # of failures that nobody samples
@@ -72,25 +93,32 @@ class _Set:
 
 def standard() -> bool:
     """Whether the OTEL_* variables say where spans go."""
-    return any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
+    return any(
+        os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "TRACES_ENDPOINT")
+    )
 
 
 def parent_of(metadata: Sequence[tuple[str, str]]) -> otel_context.Context:
-    """The caller's context from a stream's gRPC metadata: there Envoy writes its own span, as nowhere else."""
+    """The caller's context from a stream's gRPC metadata: there Envoy writes its own span, as
+    nowhere else.
+    """
     carrier = {key: value for key, value in metadata if key in ("traceparent", "tracestate")}
     if (found := _TRACEPARENT.fullmatch(carrier.get("traceparent", ""))) is not None:
         flags = TraceFlags(int(found[3], 16))
-        if not flags.sampled or not carrier.get(
-            "tracestate"
-        ):  # whose state nobody keeps, or without one (Envoy writes it empty)
+        # whose state nobody keeps, or without one (Envoy writes it empty)
+        if not flags.sampled or not carrier.get("tracestate"):
             of_parent = SpanContext(int(found[1], 16), int(found[2], 16), True, flags)
             if of_parent.is_valid:
-                return trace.set_span_in_context(NonRecordingSpan(of_parent), otel_context.Context())
+                return trace.set_span_in_context(
+                    NonRecordingSpan(of_parent), otel_context.Context()
+                )
     return _PROPAGATOR.extract(carrier, context=otel_context.Context())
 
 
 def traceparent() -> dict[str, str]:
-    """The current span as headers of an outgoing call: traceparent and tracestate, never baggage."""
+    """The current span as headers of an outgoing call: traceparent and tracestate, never
+    baggage.
+    """
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
     return carrier
@@ -113,9 +141,11 @@ def span(
     attributes: Attributes | None = None,
     parent: otel_context.Context | None = None,
 ) -> AbstractContextManager[Span]:
-    """A span around a block. An exception marks it with error.type, never with its text or its traceback; being cancelled is no error.
+    """A span around a block. An exception marks it with error.type, never with its text or its
+    traceback; being cancelled is no error.
 
-    Below a parent that is not sampled none is made. The trace's id and what goes on to the provider are the parent's.
+    Below a parent that is not sampled none is made. The trace's id and what goes on to the provider
+    are the parent's.
     """
     outer = trace.get_current_span(parent)
     of_outer = outer.get_span_context()
@@ -135,7 +165,9 @@ def past(name: str, started_ns: int, attributes: Attributes) -> None:
     if not outer.is_recording():
         return
     if _Set.light is not None:
-        done: Span = _Set.light.start(name, outer.get_span_context(), SpanKind.INTERNAL, attributes, started_ns)
+        done: Span = _Set.light.start(
+            name, outer.get_span_context(), SpanKind.INTERNAL, attributes, started_ns
+        )
     else:
         done = _TRACER.start_span(name, attributes=attributes, start_time=started_ns)
     done.end()
@@ -171,7 +203,9 @@ class _Light(AbstractContextManager[Span]):
         self._token = otel_context.attach(trace.set_span_in_context(self._span, self._parent))
         return self._span
 
-    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
         otel_context.detach(self._token)
         if error is not None:
             _ended_by(error, self._span)
@@ -195,26 +229,33 @@ def _recorded(
 def _ended_by(error: BaseException, current: Span) -> None:
     if isinstance(error, Exception):
         status = current.status if isinstance(current, LightSpan | ReadableSpan) else None
-        if status is None or status.status_code is not StatusCode.ERROR:  # what was said by name counts
+        # what was said by name counts
+        if status is None or status.status_code is not StatusCode.ERROR:
             failed(current, getattr(error, "reason", type(error).__qualname__))
-    elif not any(event.name == "answered" for event in getattr(current, "events", ())):  # Envoy resets what it has
+    elif not any(event.name == "answered" for event in getattr(current, "events", ())):
+        # Envoy resets what it has
         current.add_event("cancelled")  # by asyncio or by trio
 
 
 def link(traceparent: str) -> None:
     """Links the current span to another trace: the redirect that started a login, for its callback.
 
-    Nothing where it has ended: a code exchange goes on when its client has left, and the SDK would write a warning for each.
+    Nothing where it has ended: a code exchange goes on when its client has left, and the SDK would
+    write a warning for each.
     """
-    other = trace.get_current_span(_PROPAGATOR.extract({"traceparent": traceparent})).get_span_context()
+    other = trace.get_current_span(
+        _PROPAGATOR.extract({"traceparent": traceparent})
+    ).get_span_context()
     current = trace.get_current_span()
     if traceparent and other.is_valid and current.is_recording():
         current.add_link(other, {"extproc.link": "login_started"})
 
 
 def keep_failure(name: str, started_ns: int, error_type: str, attributes: Attributes) -> None:
-    """A failure below a parent that nobody samples, as one span for the trace page alone: whoever has the id of an error
-    page finds the reason there. A few in each second: under a flood of failures the rest would cost what is scarce."""
+    """A failure below a parent that nobody samples, as one span for the trace page alone: whoever
+    has the id of an error page finds the reason there. A few in each second: under a flood of
+    failures the rest would cost what is scarce.
+    """
     now = time.time_ns()
     if now // 1_000_000_000 != _Set.second:
         _Set.second, _Set.kept = now // 1_000_000_000, 0

@@ -1,4 +1,6 @@
-"""The last traces, in memory: `TraceStore` keeps them, `rows` makes a tree of one, `render` prints it, `story` joins a login's."""
+"""The last traces, in memory: `TraceStore` keeps them, `rows` makes a tree of one, `render` prints
+it, `story` joins a login's.
+"""
 
 from extproc.traces.otlp import BadExport
 from extproc.traces.recorder import Recorder

@@ -1,4 +1,6 @@
-"""OTLP over HTTP, the receiving side: a body of somebody else's spans into values (opentelemetry-proto)."""
+"""OTLP over HTTP, the receiving side: a body of somebody else's spans into values
+(opentelemetry-proto).
+"""
 
 import zlib
 from collections.abc import Iterable
@@ -26,7 +28,8 @@ from extproc.traces.values import (
 )
 
 OVERHEAD = 700  # bytes of a span besides its message, roughly
-QUERIES = ("http.url", "url.full", "http.target", "url.path", "http.path")  # attributes that may hold a query
+# attributes that may hold a query
+QUERIES = ("http.url", "url.full", "http.target", "url.path", "http.path")
 
 
 class BadExport(ValueError):
@@ -34,7 +37,9 @@ class BadExport(ValueError):
 
 
 def unpack(body: bytes, content_encoding: str, limit: int) -> bytes:
-    """The body without its content coding. The limit stops a small body that unpacks to gigabytes."""
+    """The body without its content coding. The limit stops a small body that unpacks to
+    gigabytes.
+    """
     coding = content_encoding.strip().lower()
     if coding in ("", "identity"):
         unpacked = body
@@ -54,7 +59,9 @@ def unpack(body: bytes, content_encoding: str, limit: int) -> bytes:
 
 
 def decode(body: bytes) -> tuple[LazySpan, ...]:
-    """The spans of an ExportTraceServiceRequest; those without valid ids are left out. Raises BadExport."""
+    """The spans of an ExportTraceServiceRequest; those without valid ids are left out. Raises
+    BadExport.
+    """
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError:
@@ -72,7 +79,9 @@ def decode(body: bytes) -> tuple[LazySpan, ...]:
 def _unread(span: trace_pb2.Span, service: str) -> LazySpan:
     """Kept as bytes of its own: a message would keep the whole export alive."""
     said = {
-        pair.key: _any(pair.value) for pair in islice(span.attributes, ATTRIBUTES) if pair.key in PROBLEM_ATTRIBUTES
+        pair.key: _any(pair.value)
+        for pair in islice(span.attributes, ATTRIBUTES)
+        if pair.key in PROBLEM_ATTRIBUTES
     }
     kept = span.SerializeToString()
     return LazySpan(
@@ -98,7 +107,9 @@ def _of_otlp(span: trace_pb2.Span, service: str) -> Span:
     return Span(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
-        parent_id=span.parent_span_id.hex() if len(span.parent_span_id) == 8 and any(span.parent_span_id) else "",
+        parent_id=span.parent_span_id.hex()
+        if len(span.parent_span_id) == 8 and any(span.parent_span_id)
+        else "",
         name=span.name[:TEXT],
         kind=KINDS[span.kind] if 0 <= span.kind < len(KINDS) else "internal",
         service=service,
@@ -107,19 +118,25 @@ def _of_otlp(span: trace_pb2.Span, service: str) -> Span:
         status=_status(span),
         status_text=span.status.message[:TEXT],
         attributes=_pairs(span.attributes),
-        events=tuple(Event(e.name[:TEXT], e.time_unix_nano, _pairs(e.attributes)) for e in span.events[:EVENTS]),
+        events=tuple(
+            Event(e.name[:TEXT], e.time_unix_nano, _pairs(e.attributes))
+            for e in span.events[:EVENTS]
+        ),
         links=tuple(Link(link.trace_id.hex(), link.span_id.hex()) for link in span.links[:EVENTS]),
     )
 
 
 def _pairs(attributes: Iterable[KeyValue]) -> Attributes:
     return tuple(
-        (pair.key[:TEXT], _clean(pair.key, _any(pair.value))[:TEXT]) for pair in islice(attributes, ATTRIBUTES)
+        (pair.key[:TEXT], _clean(pair.key, _any(pair.value))[:TEXT])
+        for pair in islice(attributes, ATTRIBUTES)
     )
 
 
 def _clean(key: str, value: str) -> str:
-    """Without queries: a proxy writes the whole url of a callback into its span, the code included."""
+    """Without queries: a proxy writes the whole url of a callback into its span, the code
+    included.
+    """
     if key == "url.query":
         return "…" if value else ""
     if key in QUERIES and "?" in value:
@@ -128,7 +145,9 @@ def _clean(key: str, value: str) -> str:
 
 
 def _any(value: AnyValue) -> str:
-    """An OTLP value as text; what is nested deeper than a list of plain values is named, not shown."""
+    """An OTLP value as text; what is nested deeper than a list of plain values is named, not
+    shown.
+    """
     match kind := value.WhichOneof("value"):
         case None:
             return ""
@@ -137,7 +156,11 @@ def _any(value: AnyValue) -> str:
         case "bytes_value":
             return value.bytes_value.hex()
         case "array_value":
-            plain = [item for item in value.array_value.values if item.WhichOneof("value") != "array_value"]
+            plain = [
+                item
+                for item in value.array_value.values
+                if item.WhichOneof("value") != "array_value"
+            ]
             return ", ".join(_any(item) for item in plain)
         case "kvlist_value":
             return "{…}"

@@ -10,13 +10,27 @@ from opentelemetry.trace import SpanContext, format_span_id, format_trace_id
 
 from extproc.traces.store import TraceStore
 from extproc.traces.tree import PROBLEM_ATTRIBUTES, shows_problem
-from extproc.traces.values import ATTRIBUTES, EVENTS, KINDS, STATUSES, TEXT, Attributes, Event, LazySpan, Link, Span
+from extproc.traces.values import (
+    ATTRIBUTES,
+    EVENTS,
+    KINDS,
+    STATUSES,
+    TEXT,
+    Attributes,
+    Event,
+    LazySpan,
+    Link,
+    Span,
+)
 
-OVERHEAD, EACH = 1800, 150  # bytes of a span besides its text, and of an attribute, an event, a link, roughly
+# bytes of a span besides its text, and of an attribute, an event, a link, roughly
+OVERHEAD, EACH = 1800, 150
 
 
 class Recorder(SpanProcessor):
-    """Puts this process's own spans into a store as they end: `provider.add_span_processor(Recorder(store))`."""
+    """Puts this process's own spans into a store as they end:
+    `provider.add_span_processor(Recorder(store))`.
+    """
 
     def __init__(self, store: TraceStore) -> None:
         self._store = store
@@ -62,7 +76,10 @@ def _of_sdk(span: ReadableSpan, context: SpanContext) -> Span:
         status=STATUSES[span.status.status_code.value],
         status_text=(span.status.description or "")[:TEXT],
         attributes=_attributes(span.attributes),
-        events=tuple(Event(e.name[:TEXT], e.timestamp, _attributes(e.attributes)) for e in span.events[:EVENTS]),
+        events=tuple(
+            Event(e.name[:TEXT], e.timestamp, _attributes(e.attributes))
+            for e in span.events[:EVENTS]
+        ),
         links=tuple(
             Link(format_trace_id(link.context.trace_id), format_span_id(link.context.span_id))
             for link in span.links[:EVENTS]
@@ -78,4 +95,6 @@ def _attributes(attributes: Mapping[str, object] | None) -> Attributes:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return ", ".join(_text(item) for item in value) if isinstance(value, list | tuple) else str(value)
+    return (
+        ", ".join(_text(item) for item in value) if isinstance(value, list | tuple) else str(value)
+    )

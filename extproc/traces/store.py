@@ -1,9 +1,10 @@
 """Spans of the last traces, kept in memory: ours as they end, and other people's over OTLP.
 
-A person who signs in should see at once what happened, without a collector and a database. So everything here is
-bounded: traces, spans in one, what a span carries, bytes in all. What does not fit goes, the oldest trace first.
-A span is kept as it came and read when somebody looks: most are never looked at. Recording may be called from any thread.
-Attributes of ours come clean (extproc.telemetry), those of others are redacted as they are read (otlp.py).
+A person who signs in should see at once what happened, without a collector and a database. So
+everything here is bounded: traces, spans in one, what a span carries, bytes in all. What does not
+fit goes, the oldest trace first. A span is kept as it came and read when somebody looks: most are
+never looked at. Recording may be called from any thread. Attributes of ours come clean
+(extproc.telemetry), those of others are redacted as they are read (otlp.py).
 """
 
 import threading
@@ -31,10 +32,12 @@ class _Kept:
 
 
 class TraceStore:
-    """The last traces. A trace that got a span last goes last; a span that comes again replaces the one before.
+    """The last traces. A trace that got a span last goes last; a span that comes again replaces the
+    one before.
 
-    Traces worth a look outlive the others: those with a failure or a refusal, or one that lasts `slow` seconds, and what they are
-    linked to (the redirect of a failed callback). They may fill half of the room, so that the newest are seen too.
+    Traces worth a look outlive the others: those with a failure or a refusal, or one that lasts
+    `slow` seconds, and what they are linked to (the redirect of a failed callback). They may fill
+    half of the room, so that the newest are seen too.
     """
 
     def __init__(
@@ -44,7 +47,11 @@ class TraceStore:
         max_bytes: int = 16_000_000,
         slow: float = float("inf"),
     ) -> None:
-        self._max_traces, self._max_spans, self._max_bytes = max_traces, max_spans_per_trace, max_bytes
+        self._max_traces, self._max_spans, self._max_bytes = (
+            max_traces,
+            max_spans_per_trace,
+            max_bytes,
+        )
         self._slow_ns = slow * 1e9
         self._lock = threading.Lock()
         self._plain: OrderedDict[str, _Kept] = OrderedDict()
@@ -60,7 +67,8 @@ class TraceStore:
                 self._add(span)
 
     def add_otlp(self, body: bytes, content_encoding: str = "", *, limit: int = 16_000_000) -> int:
-        """Takes an ExportTraceServiceRequest in protobuf, plain or gzip; gives how many spans it had.
+        """Takes an ExportTraceServiceRequest in protobuf, plain or gzip; gives how many spans it
+        had.
 
         Raises BadExport; then nothing was taken. `limit` is on the unpacked size.
         """
@@ -80,7 +88,9 @@ class TraceStore:
             every = [*self._plain.items(), *self._kept_longer.items()]
             newest = sorted(every, key=lambda item: -item[1].turn)[:count]
             copied = [(trace_id, *kept.copied()) for trace_id, kept in newest]
-        return tuple(sorted((_trace(*each) for each in copied), key=lambda trace: -trace.spans[0].start_ns))
+        return tuple(
+            sorted((_trace(*each) for each in copied), key=lambda trace: -trace.spans[0].start_ns)
+        )
 
     def _add(self, span: LazySpan) -> None:
         trace_id = span.trace_id
@@ -105,8 +115,13 @@ class TraceStore:
             self._kept_longer_bytes += growth
             self._all_tell(span.links)
         elif span.is_problem or span.duration_ns >= self._slow_ns:
-            self._all_tell((trace_id, *(other for each in kept.spans.values() for other in each.links)))
-        if len(self._plain) + len(self._kept_longer) > self._max_traces or self._bytes > self._max_bytes:
+            self._all_tell(
+                (trace_id, *(other for each in kept.spans.values() for other in each.links))
+            )
+        if (
+            len(self._plain) + len(self._kept_longer) > self._max_traces
+            or self._bytes > self._max_bytes
+        ):
             self._make_room()
 
     def _all_tell(self, trace_ids: Iterable[str]) -> None:
@@ -119,8 +134,14 @@ class TraceStore:
             self._kept_longer_bytes += kept.size
 
     def _make_room(self) -> None:
-        while len(self._plain) + len(self._kept_longer) > self._max_traces or self._bytes > self._max_bytes:
-            most = len(self._kept_longer) > self._max_traces / 2 or self._kept_longer_bytes > self._max_bytes / 2
+        while (
+            len(self._plain) + len(self._kept_longer) > self._max_traces
+            or self._bytes > self._max_bytes
+        ):
+            most = (
+                len(self._kept_longer) > self._max_traces / 2
+                or self._kept_longer_bytes > self._max_bytes / 2
+            )
             of_kept_longer = most or not self._plain
             _, gone = (self._kept_longer if of_kept_longer else self._plain).popitem(last=False)
             self._bytes -= gone.size
@@ -129,13 +150,20 @@ class TraceStore:
 
 def _unread(span: Span) -> LazySpan:
     links = tuple(link.trace_id for link in span.links)
-    return LazySpan(span.trace_id, span.span_id, span.duration_ns, is_problem(span), links, _size(span), span)
+    return LazySpan(
+        span.trace_id, span.span_id, span.duration_ns, is_problem(span), links, _size(span), span
+    )
 
 
 def _size(span: Span) -> int:
     """What a span costs in memory, roughly: enough for a limit."""
     pairs = [*span.attributes, *(pair for event in span.events for pair in event.attributes)]
-    text = len(span.name) + len(span.service) + len(span.status_text) + sum(len(k) + len(v) for k, v in pairs)
+    text = (
+        len(span.name)
+        + len(span.service)
+        + len(span.status_text)
+        + sum(len(k) + len(v) for k, v in pairs)
+    )
     return OVERHEAD + text + 120 * (len(pairs) + len(span.events) + len(span.links))
 
 

@@ -1,9 +1,10 @@
 """What a trace was about, in a line; and which traces are steps of one login.
 
-A login is several requests: the redirect, the callback, the first page. The callback's span has a link to the redirect's, whose
-ids come in the sealed login cookie. The first page goes by Envoy alone, where no span can be linked: it is the next request of
-the same client (address, user agent, host) within ten seconds after the callback, and it is left out when the same client signed in
-more than once in that time. So that step is an inference, and is said to be one.
+A login is several requests: the redirect, the callback, the first page. The callback's span has a
+link to the redirect's, whose ids come in the sealed login cookie. The first page goes by Envoy
+alone, where no span can be linked: it is the next request of the same client (address, user agent,
+host) within ten seconds after the callback, and it is left out when the same client signed in more
+than once in that time. So that step is an inference, and is said to be one.
 """
 
 from collections.abc import Iterable
@@ -24,7 +25,9 @@ BEHIND = 2  # levels below the gateway's own span: its call, and whom it called
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One trace in a line. request: method and address without query; failed: a span failed; wrong: or we refused."""
+    """One trace in a line. request: method and address without query; failed: a span failed; wrong:
+    or we refused.
+    """
 
     trace_id: str
     request: str
@@ -46,7 +49,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request of a story. summary: None where its trace is not here. joined: how it was found, '' for what was asked for."""
+    """One request of a story. summary: None where its trace is not here. joined: how it was found,
+    '' for what was asked for.
+    """
 
     role: Role
     trace_id: str
@@ -74,12 +79,18 @@ def summary(trace: Trace) -> Summary:
 
 
 def story(traces: Iterable[Trace], trace_id: str) -> tuple[Step, ...]:
-    """The login that a trace is part of, its steps in order: that one alone where it is part of none. () for a trace that is not here."""
+    """The login that a trace is part of, its steps in order: that one alone where it is part of
+    none. () for a trace that is not here.
+    """
     by_id = {trace.trace_id: trace for trace in traces}
     if trace_id not in by_id:
         return ()
     here = {of: _facts(trace) for of, trace in by_id.items()}
-    pages = {of: page for of, facts in here.items() if (page := _page_after(facts, here.values())) is not None}
+    pages = {
+        of: page
+        for of, facts in here.items()
+        if (page := _page_after(facts, here.values())) is not None
+    }
     joined: dict[str, Joined] = {trace_id: ""}
     joined |= {of: "client" for of, page in pages.items() if page == trace_id}
     todo = list(joined)
@@ -94,7 +105,9 @@ def story(traces: Iterable[Trace], trace_id: str) -> tuple[Step, ...]:
         joined.setdefault(pages[of], "client")
     targets = {link for facts in here.values() for link in facts.links}
     steps = [
-        Step(_role(here.get(of), of in targets), of, summary(by_id[of]) if of in by_id else None, how)
+        Step(
+            _role(here.get(of), of in targets), of, summary(by_id[of]) if of in by_id else None, how
+        )
         for of, how in joined.items()
     ]
     return tuple(sorted(steps, key=lambda step: step.summary.start_ns if step.summary else 0))
@@ -102,7 +115,9 @@ def story(traces: Iterable[Trace], trace_id: str) -> tuple[Step, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What joins traces. client: address, user agent and host of who asked, by the gateway's own span."""
+    """What joins traces. client: address, user agent and host of who asked, by the gateway's own
+    span.
+    """
 
     trace_id: str
     links: tuple[str, ...]
@@ -139,7 +154,9 @@ def _role(facts: _Facts | None, target: bool) -> Role:
 
 
 def _page_after(callback: _Facts, others: Iterable[_Facts]) -> str | None:
-    """The first page after a login that succeeded, unless the same client ended another one just before it."""
+    """The first page after a login that succeeded, unless the same client ended another one just
+    before it.
+    """
     if callback.client is None or callback.reason != SIGNED_IN:
         return None
     same = [other for other in others if other.client == callback.client and other is not callback]
@@ -147,7 +164,9 @@ def _page_after(callback: _Facts, others: Iterable[_Facts]) -> str | None:
     if not after:
         return None
     page = min(after, key=lambda other: other.start_ns)
-    doubt = any(other.reason == SIGNED_IN and 0 <= page.start_ns - other.end_ns < NEXT for other in same)
+    doubt = any(
+        other.reason == SIGNED_IN and 0 <= page.start_ns - other.end_ns < NEXT for other in same
+    )
     return None if doubt or page.reason in (SIGNED_IN, STARTED) else page.trace_id
 
 
@@ -156,13 +175,24 @@ def _first(spans: Iterable[Span], *names: str) -> str:
 
 
 def _request(lines: tuple[Row, ...]) -> str:
-    """What the trace is about: its first request, without query; Envoy leaves the path to those behind it."""
+    """What the trace is about: its first request, without query; Envoy leaves the path to those
+    behind it.
+    """
     for row in lines[:5]:
         method = row.span.attribute("http.request.method", "http.method")
-        url = row.span.attribute("url.full", "http.url", "url.path", "http.target").partition("?")[0]
+        url = row.span.attribute("url.full", "http.url", "url.path", "http.target").partition("?")[
+            0
+        ]
         if method and url:
             if url.count("/") > 2 or url.startswith("/"):
                 return f"{method} {url}"
-            path = next((p for below in lines if below.depth <= BEHIND and (p := below.span.attribute("url.path"))), "")
+            path = next(
+                (
+                    p
+                    for below in lines
+                    if below.depth <= BEHIND and (p := below.span.attribute("url.path"))
+                ),
+                "",
+            )
             return f"{method} {url}{path}" if path else f"{method} {url} ({row.span.name})"
     return lines[0].span.name if lines else "Trace"

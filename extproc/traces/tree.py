@@ -7,15 +7,17 @@ from extproc.traces.values import Span, Status
 
 REASON = ("extproc.reason", "reason", "error.type")
 STATUS_CODE = ("http.response.status_code", "http.status_code")
-PROBLEM_ATTRIBUTES = frozenset((*STATUS_CODE, "extproc.reason", "status"))  # by which is_wrong() goes
+# by which is_wrong() goes
+PROBLEM_ATTRIBUTES = frozenset((*STATUS_CODE, "extproc.reason", "status"))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the tree, in reading order.
 
-    `last` has an entry for each level from the root's children down to the span itself: whether that branch is the
-    last of its siblings. So its length is the depth. `orphan`: the parent is not here, the span hangs under the root.
+    `last` has an entry for each level from the root's children down to the span itself: whether
+    that branch is the last of its siblings. So its length is the depth. `orphan`: the parent is not
+    here, the span hangs under the root.
     """
 
     span: Span
@@ -30,8 +32,9 @@ class Row:
 def rows(spans: Iterable[Span]) -> tuple[Row, ...]:
     """The tree of one trace, children by start, every span exactly once.
 
-    The root is the earliest span without a parent here, one that names no parent first. Whatever else has no parent
-    here hangs under the root, and so does a circle of spans that are each other's parents, at its earliest span.
+    The root is the earliest span without a parent here, one that names no parent first. Whatever
+    else has no parent here hangs under the root, and so does a circle of spans that are each
+    other's parents, at its earliest span.
     """
     ordered = sorted(spans, key=lambda span: (span.start_ns, span.span_id))
     if not ordered:
@@ -45,12 +48,18 @@ def rows(spans: Iterable[Span]) -> tuple[Row, ...]:
     root = min(loose, key=lambda span: bool(span.parent_id), default=ordered[0])
     orphans = {span.span_id for span in loose} - {root.span_id}
     reached = {root.span_id} | _below(root, children)
-    for span in [*loose, *ordered]:  # circles last; clocks differ, so a child may be before its parent
+    # circles last; clocks differ, so a child may be before its parent
+    for span in [*loose, *ordered]:
         if span.span_id not in reached:
             orphans.add(span.span_id)
             reached |= {span.span_id} | _below(span, children)
     adopted = [span for span in ordered if span.span_id in orphans]
-    return _walk(root, children, sorted([*children.get(root.span_id, []), *adopted], key=lambda s: s.start_ns), orphans)
+    return _walk(
+        root,
+        children,
+        sorted([*children.get(root.span_id, []), *adopted], key=lambda s: s.start_ns),
+        orphans,
+    )
 
 
 def _below(top: Span, children: dict[str, list[Span]]) -> set[str]:
@@ -64,7 +73,9 @@ def _below(top: Span, children: dict[str, list[Span]]) -> set[str]:
     return found
 
 
-def _walk(root: Span, children: dict[str, list[Span]], top: list[Span], orphans: set[str]) -> tuple[Row, ...]:
+def _walk(
+    root: Span, children: dict[str, list[Span]], top: list[Span], orphans: set[str]
+) -> tuple[Row, ...]:
     """Depth first without recursion: a chain of spans may be longer than Python's stack."""
     done: list[Row] = []
     seen: set[str] = set()
@@ -75,7 +86,11 @@ def _walk(root: Span, children: dict[str, list[Span]], top: list[Span], orphans:
             continue
         seen.add(row.span.span_id)
         done.append(row)
-        below = top if row.span is root else [c for c in children.get(row.span.span_id, ()) if c.span_id not in orphans]
+        below = (
+            top
+            if row.span is root
+            else [c for c in children.get(row.span.span_id, ()) if c.span_id not in orphans]
+        )
         for index in range(len(below) - 1, -1, -1):
             child = below[index]
             todo.append(Row(child, (*row.last, index == len(below) - 1), child.span_id in orphans))
@@ -92,7 +107,9 @@ def duration(nanoseconds: int) -> str:
 
 
 def render(spans: Iterable[Span], *, width: int = 78) -> str:
-    """The tree for a terminal, a line a span: service, name, what came of it, duration, and where it lies in time."""
+    """The tree for a terminal, a line a span: service, name, what came of it, duration, and where
+    it lies in time.
+    """
     lines = rows(spans)
     if not lines:
         return "no spans"
@@ -107,12 +124,16 @@ def render(spans: Iterable[Span], *, width: int = 78) -> str:
 
 
 def failed(span: Span) -> bool:
-    """Whether a span is an error. Envoy resets our stream after its last answer; the canceled span of that is none."""
+    """Whether a span is an error. Envoy resets our stream after its last answer; the canceled span
+    of that is none.
+    """
     return _has_failed(span.name, span.status, span.attribute("status"))
 
 
 def is_problem(span: Span) -> bool:
-    """Whether it is worth a look: an error, or a refusal of ours. That somebody is not signed in is neither."""
+    """Whether it is worth a look: an error, or a refusal of ours. That somebody is not signed in is
+    neither.
+    """
     return shows_problem(span.name, span.status, dict(span.attributes))
 
 
@@ -126,7 +147,9 @@ def shows_problem(name: str, status: Status, said: Mapping[str, str]) -> bool:
 
 def _has_failed(name: str, status: Status, envoys: str) -> bool:
     """envoys: what Envoy says of a call in its attribute `status`."""
-    return status == "error" and not (name.startswith("async envoy.service.ext_proc.") and envoys == "canceled")
+    return status == "error" and not (
+        name.startswith("async envoy.service.ext_proc.") and envoys == "canceled"
+    )
 
 
 def outcome(span: Span) -> str:
@@ -138,7 +161,9 @@ def outcome(span: Span) -> str:
 
 
 def short_name(span: Span) -> str:
-    """Envoy names a call by the whole gRPC service, and what goes upstream by its cluster and `egress`."""
+    """Envoy names a call by the whole gRPC service, and what goes upstream by its cluster and
+    `egress`.
+    """
     name = span.name.removeprefix("async ").removesuffix(" egress")
     if not name.startswith("envoy.service."):
         return name
@@ -153,7 +178,9 @@ def _label(span: Span) -> str:
 def _guides(row: Row) -> str:
     if not row.last:
         return ""
-    return "".join("   " if last else "│  " for last in row.last[:-1]) + ("└─ " if row.last[-1] else "├─ ")
+    return "".join("   " if last else "│  " for last in row.last[:-1]) + (
+        "└─ " if row.last[-1] else "├─ "
+    )
 
 
 def _fit(text: str, room: int) -> str:

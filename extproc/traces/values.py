@@ -1,4 +1,6 @@
-"""What a trace is made of: plain values, the same for our own spans and for those that others send us."""
+"""What a trace is made of: plain values, the same for our own spans and for those that others send
+us.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +10,8 @@ Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Status = Literal["unset", "ok", "error"]
 Attributes = tuple[tuple[str, str], ...]
 
-KINDS: tuple[Kind, ...] = ("internal", "internal", "server", "client", "producer", "consumer")  # by OTLP's number
+# by OTLP's number
+KINDS: tuple[Kind, ...] = ("internal", "internal", "server", "client", "producer", "consumer")
 STATUSES: tuple[Status, ...] = ("unset", "ok", "error")
 TEXT = 1024  # characters of one name or value that are kept
 ATTRIBUTES = 64  # of one span, event or link
@@ -30,7 +33,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One finished span. Ids are lower-case hex, `parent_id` is empty at a root, times are nanoseconds since 1970."""
+    """One finished span. Ids are lower-case hex, `parent_id` is empty at a root, times are
+    nanoseconds since 1970.
+    """
 
     trace_id: str
     span_id: str
@@ -58,9 +63,11 @@ class Span:
 
 @dataclass(slots=True)
 class LazySpan:
-    """A span as it came. What the store goes by is here; the rest is read when somebody looks, which is seldom.
+    """A span as it came. What the store goes by is here; the rest is read when somebody looks,
+    which is seldom.
 
-    wrong: see tree.py; links: ids of other traces; size: bytes that it takes, roughly; way: to the span, or the span.
+    wrong: see tree.py; links: ids of other traces; size: bytes that it takes, roughly; way: to the
+    span, or the span.
     """
 
     trace_id: str

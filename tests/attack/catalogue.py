@@ -1,7 +1,9 @@
-"""Which rows of the attack catalogue have a test: tests/attack/coverage prints it, and a test of the suite demands it.
+"""Which rows of the attack catalogue have a test: tests/attack/coverage prints it, and a test of
+the suite demands it.
 
-A test covers a row by its marker, `@pytest.mark.attack("CONF-12")`. A row that attacks nothing that exists is in not_applicable.txt,
-with its reason. The markers are read from the source, since collecting the tests would import everything.
+A test covers a row by its marker, `@pytest.mark.attack("CONF-12")`. A row that attacks nothing that
+exists is in not_applicable.txt, with its reason. The markers are read from the source, since
+collecting the tests would import everything.
 """
 
 import ast
@@ -17,7 +19,9 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """words and reasons: by row. tests: by row, each as file::name, of rows that nobody knows too."""
+    """words and reasons: by row. tests: by row, each as file::name, of rows that nobody knows
+    too.
+    """
 
     words: dict[str, str]
     reasons: dict[str, str]
@@ -40,9 +44,21 @@ class Coverage:
         """What is wrong, a line each; none: every row is accounted for."""
         return [
             *(f"{row} has no test: {self.words[row]}" for row in self.missing),
-            *(f"{row} has a test and is in not_applicable.txt" for row in self.reasons if row in self.tests),
-            *(f"{row} is in not_applicable.txt and in no catalogue" for row in self.reasons if row not in self.words),
-            *(f"{row} is in no catalogue: {self.tests[row][0]}" for row in self.tests if row not in self.words),
+            *(
+                f"{row} has a test and is in not_applicable.txt"
+                for row in self.reasons
+                if row in self.tests
+            ),
+            *(
+                f"{row} is in not_applicable.txt and in no catalogue"
+                for row in self.reasons
+                if row not in self.words
+            ),
+            *(
+                f"{row} is in no catalogue: {self.tests[row][0]}"
+                for row in self.tests
+                if row not in self.words
+            ),
         ]
 
 
@@ -62,12 +78,21 @@ def rows_of(module: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def marked(module: ast.Module, marker: str) -> Iterator[tuple[str, str]]:
-    """(argument, test's name) for each argument of `@pytest.mark.<marker>(...)` on a test of the module."""
+    """(argument, test's name) for each argument of `@pytest.mark.<marker>(...)` on a test of the
+    module.
+    """
     for node in ast.walk(module):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith(
+            "test_"
+        ):
             for decorator in node.decorator_list:
-                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == f"pytest.mark.{marker}":
-                    yield from ((str(ast.literal_eval(argument)), node.name) for argument in decorator.args)
+                if (
+                    isinstance(decorator, ast.Call)
+                    and ast.unparse(decorator.func) == f"pytest.mark.{marker}"
+                ):
+                    yield from (
+                        (str(ast.literal_eval(argument)), node.name) for argument in decorator.args
+                    )
 
 
 def _table(path: Path) -> dict[str, str]:
@@ -78,10 +103,15 @@ def _table(path: Path) -> dict[str, str]:
 
 def report(found: Coverage) -> str:
     lines = [
-        f"{row}  {found.words[row]}\n" + "".join(f"    {test}\n" for test in found.tests[row]) for row in found.covered
+        f"{row}  {found.words[row]}\n" + "".join(f"    {test}\n" for test in found.tests[row])
+        for row in found.covered
     ]
-    lines += ["not applicable:\n", *(f"{row}  {found.reasons[row]}\n" for row in found.not_applicable)]
+    lines += [
+        "not applicable:\n",
+        *(f"{row}  {found.reasons[row]}\n" for row in found.not_applicable),
+    ]
     counts = (
-        f"{len(found.covered)} rows covered, {len(found.not_applicable)} not applicable, {len(found.missing)} missing"
+        f"{len(found.covered)} rows covered, {len(found.not_applicable)} not applicable, "
+        f"{len(found.missing)} missing"
     )
     return "".join([*lines, *(f"FAULT {fault}\n" for fault in found.faults), counts])

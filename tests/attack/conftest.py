@@ -18,17 +18,28 @@ LIMITS = {"callback": 40, "connects": 5}
 def running() -> Iterator[Stack]:
     settings = {"timeouts": {"callback": 8, "call": 4}, "limits": LIMITS, "log": {"level": "DEBUG"}}
     with Stack(Liar(), settings=settings) as stack:
-        with stack.user() as first:  # whatever is made when it is needed first is there before memory is measured
+        # whatever is made when it is needed first is there before memory is measured
+        with stack.user() as first:
             assert first.go(stack.url("/private")).status_code == 200
         yield stack
 
 
 @pytest.fixture
 def stack(running: Stack) -> Iterator[Stack]:
-    """The provider honest again; and afterwards the same processor serves, holds nothing, and met no bug."""
+    """The provider honest again; and afterwards the same processor serves, holds nothing, and met
+    no bug.
+    """
     liar = running.provider
     assert isinstance(liar, Liar)
-    for lie in (liar.claims, liar.header, liar.userinfo, liar.metadata, liar.callback, liar.answers, liar.refreshed):
+    for lie in (
+        liar.claims,
+        liar.header,
+        liar.userinfo,
+        liar.metadata,
+        liar.callback,
+        liar.answers,
+        liar.refreshed,
+    ):
         lie.clear()
     liar.keys[:], liar.signer, liar.user = [public("RS256")], Signer(), "alice"
     for seen in (liar.asked, liar.redeemed, liar.revoked, liar.grants, running.app.requests):
@@ -43,8 +54,14 @@ def stack(running: Stack) -> Iterator[Stack]:
 
 
 def held(stack: Stack) -> dict[str, int]:
-    gauges = httpx.get(f"{stack.admin}/gauges", headers={"connection": "close"}, trust_env=False).json()
-    return {name: count for name, count in gauges.items() if name.startswith("held.") or name == "streams"}
+    gauges = httpx.get(
+        f"{stack.admin}/gauges", headers={"connection": "close"}, trust_env=False
+    ).json()
+    return {
+        name: count
+        for name, count in gauges.items()
+        if name.startswith("held.") or name == "streams"
+    }
 
 
 def memory(pid: int) -> int:
@@ -53,8 +70,12 @@ def memory(pid: int) -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def to_callback(stack: Stack, user: WebUser, path: str = "/private", name: str | None = None) -> str:
-    """A login up to the provider's answer: the address of the callback, not asked for yet. name: of another user."""
+def to_callback(
+    stack: Stack, user: WebUser, path: str = "/private", name: str | None = None
+) -> str:
+    """A login up to the provider's answer: the address of the callback, not asked for yet. name: of
+    another user.
+    """
     started = user.navigate(stack.url(path))
     assert started.status_code == 303, started.text
     said = {"x-user": name} if name else {}

@@ -1,6 +1,8 @@
-"""Runs under callgrind: what the processor does with each shape of foreign input, for nothing, the half and the whole of what may come.
+"""Runs under callgrind: what the processor does with each shape of foreign input, for nothing, the
+half and the whole of what may come.
 
-    valgrind ... python tests/attack/counting.py FOLDER HEAD     # HEAD: bytes of a request's head that Envoy hands on
+    valgrind ... python tests/attack/counting.py FOLDER HEAD     # HEAD: bytes of a request's head
+    that Envoy hands on
 
 Prints a JSON list for each: [place, shape, none, half, whole]. See test_work_in_the_processor.py.
 """
@@ -58,8 +60,10 @@ from extproc.runtime import control
 from extproc.settings import Limits
 
 Work = Callable[[], object]
-Case = tuple[str, str, int, Callable[[int], Work]]  # place, shape, the most bytes, and what is counted for so many
-# of a provider's answer and of a session a sixteenth of their caps: what is not linear there shows, and callgrind takes its time
+# place, shape, the most bytes, and what is counted for so many
+Case = tuple[str, str, int, Callable[[int], Work]]
+# of a provider's answer and of a session a sixteenth of their caps: what is not linear there shows,
+# and callgrind takes its time
 BODY = Limits().response_bytes // 16
 CLAIMS = MAX_SEALED // 16
 APP = application()
@@ -67,7 +71,7 @@ KEYS = key_set(public("RS256"))
 SESSION = session()
 FETCH = {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty", "accept": "application/json"}
 
-# -- requests, through the whole server -----------------------------------------------------------------------------
+# -- requests, through the whole server ------------------------------------------------------------
 
 OWN = f"{APP.cookies.session}={SESSION.id.cookie}"
 LOGIN = cookie_header(APP, pending())
@@ -80,7 +84,10 @@ ASKED: dict[str, dict[str, Any]] = {
     "callback": {"target": f"/oauth2/callback?code=1&state={pending().state}&", "cookie": LOGIN},
     "logout": {"target": "/oauth2/logout?", "cookie": OWN},
     "own sessions": {"target": "/oauth2/sessions?", "cookie": OWN},
-    "frontchannel-logout": {"target": f"/oauth2/frontchannel-logout?iss={ISSUER}&sid=1&", "cookie": OWN},
+    "frontchannel-logout": {
+        "target": f"/oauth2/frontchannel-logout?iss={ISSUER}&sid=1&",
+        "cookie": OWN,
+    },
     "backchannel-logout": {"target": "/oauth2/backchannel-logout?", "method": "POST"},
 }
 
@@ -88,10 +95,16 @@ ASKED: dict[str, dict[str, Any]] = {
 # cookies are read in one way at every place; what is done with those of ours differs
 SOME_COOKIES = {
     shape: COOKIES[shape]
-    for shape in ("many sessions of one name", "many logins as ours are", "many logins of __Host-", "commas")
+    for shape in (
+        "many sessions of one name",
+        "many logins as ours are",
+        "many logins of __Host-",
+        "commas",
+    )
 }
 QUERIES = {
-    shape: OTHERS[shape] for shape in ("parameters", "percent", "fields of a query", "one field again", "empty fields")
+    shape: OTHERS[shape]
+    for shape in ("parameters", "percent", "fields of a query", "one field again", "empty fields")
 }
 
 
@@ -103,8 +116,12 @@ def asked(place: str, head: Head) -> Request:
     base = request(target, authority="app.example" + head.authority, **made)
     own = (("cookie", cookie),) if cookie else ()
     named = {name for name, _ in head.headers}
-    kept = tuple((name, value) for name, value in base.headers if name not in named or name == "cookie")
-    return Request("app", base.public, base.method, base.target, base.authority, (*kept, *own, *head.headers))
+    kept = tuple(
+        (name, value) for name, value in base.headers if name not in named or name == "cookie"
+    )
+    return Request(
+        "app", base.public, base.method, base.target, base.authority, (*kept, *own, *head.headers)
+    )
 
 
 def heads(world: World, size: int) -> Iterator[Case]:
@@ -116,9 +133,11 @@ def heads(world: World, size: int) -> Iterator[Case]:
             yield place, shape, size, partial(made, place, shape)
 
 
-# -- documents ------------------------------------------------------------------------------------------------------
+# -- documents -------------------------------------------------------------------------------------
 
-METADATA = {name: f"{ISSUER}/{name}" for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
+METADATA = {
+    name: f"{ISSUER}/{name}" for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")
+}
 TOKENS = {"token_type": "Bearer", "access_token": "a", "id_token": "a.b.c"}
 KNOWN = IDToken("alice", None, None, None, (), {})
 
@@ -128,13 +147,22 @@ def _metadata(body: bytes) -> object:
 
 
 def _userinfo(body: bytes) -> object:
-    return claims_of_userinfo(client(), UserInfo("application/json", with_members(body, sub="alice")), "alice", KEYS)
+    return claims_of_userinfo(
+        client(), UserInfo("application/json", with_members(body, sub="alice")), "alice", KEYS
+    )
 
 
 def _session_of(claims: bytes) -> None:
     """From claims to headers, an assertion and a record, and back."""
     values = json.loads(claims)
-    spoken = Claims({"sub": "alice", "groups": values.get("a", values), "email": values.get("a"), "name": values})
+    spoken = Claims(
+        {
+            "sub": "alice",
+            "groups": values.get("a", values),
+            "email": values.get("a"),
+            "name": values,
+        }
+    )
     made = session(claims=spoken)
     admit(APP, made, NOW)
     with contextlib.suppress(Refusal):
@@ -168,8 +196,16 @@ SOME = ("one text", "many keys", "many small numbers", "not ASCII", "deep lists"
 def documents() -> Iterator[Case]:
     for place, (most, read) in READERS.items():
         for shape, made in DOCUMENTS.items():
-            if shape in (CLAIMED if place == "claims of a session" else SOME) or place == "UserInfo":
-                yield place, shape, most, lambda size, read=read, made=made: partial(read, made(size))  # type: ignore[misc]
+            if (
+                shape in (CLAIMED if place == "claims of a session" else SOME)
+                or place == "UserInfo"
+            ):
+                yield (
+                    place,
+                    shape,
+                    most,
+                    lambda size, read=read, made=made: partial(read, made(size)),
+                )  # type: ignore[misc]
 
 
 def _keys(**members: Callable[[int], object]) -> Callable[[int], bytes]:
@@ -192,12 +228,17 @@ KEY_SETS: dict[str, Callable[[int], bytes]] = {
     "many keys of ours": _many_keys,
     "a giant modulus": _keys(n=lambda size: "z" + "A" * (size // 4 * 4) + "ab"),
     "a giant exponent": _keys(e=lambda size: "z" + "A" * (size // 4 * 4) + "ab"),
-    "giant both": _keys(n=lambda size: "z" + "A" * (size // 8 * 4) + "ab", e=lambda size: "z" + "A" * (size // 8 * 4)),
+    "giant both": _keys(
+        n=lambda size: "z" + "A" * (size // 8 * 4) + "ab",
+        e=lambda size: "z" + "A" * (size // 8 * 4),
+    ),
     "a giant point": _keys(kty=lambda _: "EC", crv=lambda _: "P-256", x=_text, y=lambda _: "AAAA"),
     "a long kid": _keys(kid=_text),
     "many operations": _keys(key_ops=lambda size: ["sign"] * (size // 8)),
     "no keys": lambda size: b'{"keys":[' + filled("#", size, ",").encode() + b"]}",
-    "deep keys": lambda size: b'{"keys":[' + filled('{"kty":' * 300 + "1" + "}" * 300, size, ",").encode() + b"]}",
+    "deep keys": lambda size: (
+        b'{"keys":[' + filled('{"kty":' * 300 + "1" + "}" * 300, size, ",").encode() + b"]}"
+    ),
 }
 
 
@@ -206,7 +247,7 @@ def keys() -> Iterator[Case]:
         yield "key set", shape, BODY, lambda size, made=made: partial(KeySet.parse, made(size))  # type: ignore[misc]
 
 
-# -- tokens ---------------------------------------------------------------------------------------------------------
+# -- tokens ----------------------------------------------------------------------------------------
 
 TOKEN = MAX_TOKEN // 4 * 3 - 1000  # bytes of claims that a token has room for
 
@@ -218,7 +259,9 @@ def _signed(shape: str, size: int) -> str:
 
 
 UNSIGNED: dict[str, Callable[[int], str]] = {
-    "a long header": lambda size: b64encode(b'{"alg":"RS256","kid":"' + b"a" * size + b'"}') + ".e30.AAAA",
+    "a long header": lambda size: (
+        b64encode(b'{"alg":"RS256","kid":"' + b"a" * size + b'"}') + ".e30.AAAA"
+    ),
     "many members of a header": lambda size: (
         b64encode(b"{" + filled('"k#":1', size, ",").encode() + b"}") + ".e30.AAAA"
     ),
@@ -231,7 +274,9 @@ UNSIGNED: dict[str, Callable[[int], str]] = {
 
 def tokens() -> Iterator[Case]:
     def verified(shape: str, size: int) -> Work:
-        return partial(verify_id_token, client(), _signed(shape, size), "at", pending().nonce, KEYS, NOW)
+        return partial(
+            verify_id_token, client(), _signed(shape, size), "at", pending().nonce, KEYS, NOW
+        )
 
     def logged_out(make: Callable[[int], str], size: int) -> Work:
         body = b"logout_token=" + make(size).encode()
@@ -243,7 +288,7 @@ def tokens() -> Iterator[Case]:
         yield "logout token", shape, TOKEN, partial(logged_out, make)
 
 
-# -- forms, queries, records ----------------------------------------------------------------------------------------
+# -- forms, queries, records -----------------------------------------------------------------------
 
 FORMS = {"fields": ("a#=b", "&"), "empty fields": ("&", ""), "percent": ("%41", ""), "plus": ("+", ""), "half of percent": ("%", ""), "not ASCII": ("%c3%a9", "")}  # fmt: skip
 
@@ -260,7 +305,10 @@ def texts() -> Iterator[Case]:
 
     def record(size: int) -> Work:
         stored = to_record(APP, SESSION, Device(), ENTROPY_BYTES * 2)
-        return lambda: (open_entry(RING, stored.key, b"A" * size), RING.open("A" * size, None, limit=2_000_000))  # type: ignore[arg-type]
+        return lambda: (
+            open_entry(RING, stored.key, b"A" * size),
+            RING.open("A" * size, None, limit=2_000_000),
+        )  # type: ignore[arg-type]
 
     for shape, (unit, between) in FORMS.items():
         yield "body of a logout", shape, MAX_BODY - 20, partial(form, unit, between)
@@ -270,7 +318,7 @@ def texts() -> Iterator[Case]:
     yield "record", "garbage", BODY, record
 
 
-# -- the run --------------------------------------------------------------------------------------------------------
+# -- the run ---------------------------------------------------------------------------------------
 
 
 async def _work(own: Own, work: Work) -> int:
@@ -290,7 +338,13 @@ async def _all(own: Own, head: int, only: str) -> None:
         await world.sessions.create(APP, request(), SESSION, Device(), None)
         made = [
             (place, shape, [make(size) for size in (0, most // 2, most)])
-            for place, shape, most, make in (*heads(world, head), *documents(), *keys(), *tokens(), *texts())
+            for place, shape, most, make in (
+                *heads(world, head),
+                *documents(),
+                *keys(),
+                *tokens(),
+                *texts(),
+            )
             if only in f"{place}: {shape}"
         ]
         gc.disable()  # when it comes is chance
@@ -306,7 +360,9 @@ async def _all(own: Own, head: int, only: str) -> None:
 
 def main(folder: str, head: str, only: str = "") -> None:
     warnings.simplefilter("ignore")
-    trio.run(_all, Own(Path(folder)), int(head), only, clock=trio.testing.MockClock(autojump_threshold=0))
+    trio.run(
+        _all, Own(Path(folder)), int(head), only, clock=trio.testing.MockClock(autojump_threshold=0)
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""What SECURITY.md and docs/sessions.md promise, clause by clause, and which tests attack each: promises.txt.
+"""What SECURITY.md and docs/sessions.md promise, clause by clause, and which tests attack each:
+promises.txt.
 
-A clause is a line of promises.txt as it stands in the document; the tests that fail when it is broken are indented below it. `no promise:`
-with a reason stands where a clause says what we do not promise. Change a sentence of SECURITY.md, and its line here has to be read again.
+A clause is a line of promises.txt as it stands in the document; the tests that fail when it is
+broken are indented below it. `no promise:` with a reason stands where a clause says what we do not
+promise. Change a sentence of SECURITY.md, and its line here has to be read again.
 """
 
 import ast
@@ -19,7 +21,9 @@ NO_PROMISE = "no promise:"
 
 @dataclass(frozen=True, slots=True)
 class Promises:
-    """clauses: as SECURITY.md has them. attacks: by clause, the tests, or one line that begins with NO_PROMISE. there: all tests."""
+    """clauses: as SECURITY.md has them. attacks: by clause, the tests, or one line that begins with
+    NO_PROMISE. there: all tests.
+    """
 
     clauses: list[str]
     sessions: str  # docs/sessions.md, with one blank between words
@@ -52,7 +56,9 @@ def promises(root: Path = ROOT) -> Promises:
 
 
 def clauses(security: str) -> list[str]:
-    """Every clause of SECURITY.md's table of attackers, of its trust, of its promises and of what it does not promise."""
+    """Every clause of SECURITY.md's table of attackers, of its trust, of its promises and of what
+    it does not promise.
+    """
     said = _sections(security)
     return [
         *_table(said["Who attacks"]),
@@ -68,12 +74,18 @@ def _sections(text: str) -> dict[str, str]:
 
 
 def _table(text: str) -> Iterator[str]:
-    """`who cannot what`, for each thing in the last column; a first column without it says what it can do."""
+    """`who cannot what`, for each thing in the last column; a first column without it says what it
+    can do.
+    """
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         if len(cells) == 3 and cells[0] != "who" and not set(cells[0]) <= set("-"):
             who, can, cannot = cells
-            yield from (f"{who} cannot {clause}" for clause in _parts(cannot, r"; |\. |, (?![^(]*\))") if clause)
+            yield from (
+                f"{who} cannot {clause}"
+                for clause in _parts(cannot, r"; |\. |, (?![^(]*\))")
+                if clause
+            )
             if not cannot:
                 yield f"{who} can {can}"
 
@@ -106,5 +118,6 @@ def named_tests(folder: Path) -> set[str]:
         node.name
         for path in folder.rglob("test_*.py")
         for node in ast.walk(parsed(path.read_text()))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
     }

@@ -1,4 +1,5 @@
-"""What is fuzzed: one target for each parser of foreign bytes. A target takes bytes and raises nothing but a bug.
+"""What is fuzzed: one target for each parser of foreign bytes. A target takes bytes and raises
+nothing but a bug.
 
 Each says, beyond that, what must be true of whatever was read.
 """
@@ -53,7 +54,10 @@ def session_cookie(data: bytes) -> None:
     pieces = data.decode("latin-1").split(";")
     session_id = SessionId.of(b"s" * 32)
     first = f"{APP.cookies.session}={session_id.cookie}"
-    data_of = (f"{APP.cookies.data(session_id.handle)}{n // 4}.{n % 4}={piece}" for n, piece in enumerate(pieces))
+    data_of = (
+        f"{APP.cookies.data(session_id.handle)}{n // 4}.{n % 4}={piece}"
+        for n, piece in enumerate(pieces)
+    )
     header = "; ".join((first, *data_of))
     asked = Request("app", False, "GET", "/", "app.example", (("cookie", header),))
     assert read_session(APP, asked) is None
@@ -74,7 +78,9 @@ def sealed(data: bytes) -> None:
 
 
 def request_head(data: bytes) -> None:
-    """A message as it comes from the wire, and what is decided about it by somebody who is not signed in."""
+    """A message as it comes from the wire, and what is decided about it by somebody who is not
+    signed in.
+    """
     try:
         message = wire.ProcessingRequest.FromString(data)
         head = codec.read(message, {APPLICATION: "app"})
@@ -97,7 +103,9 @@ def url(data: bytes) -> None:
     if accepted is not None:
         parts = urlsplit(APP.origin + accepted)
         assert (
-            (parts.scheme, parts.netloc) == ("https", "app.example") and accepted.isascii() and accepted.isprintable()
+            (parts.scheme, parts.netloc) == ("https", "app.example")
+            and accepted.isascii()
+            and accepted.isprintable()
         )
     browser = (("accept", "text/html"), ("sec-fetch-mode", "navigate"))
     for path in (f"/{target}", f"/oauth2/login?return_to={target}", f"/oauth2/callback?{target}"):
@@ -119,7 +127,11 @@ def callback(data: bytes) -> None:
         return
     assert (response.code is None) != (response.error is None)
     try:
-        pending_of(APP, Request("app", False, "GET", "/", "app.example", (("cookie", "a=b"),)), response.state)
+        pending_of(
+            APP,
+            Request("app", False, "GET", "/", "app.example", (("cookie", "a=b"),)),
+            response.state,
+        )
     except Refusal:
         return
     raise AssertionError("an attempt that nobody made")
@@ -172,7 +184,9 @@ def provider(data: bytes) -> None:
     except Refusal:
         return
     for endpoint in (metadata.token_endpoint, metadata.jwks_uri, metadata.authorization_endpoint):
-        assert urlsplit(endpoint).scheme in ("https", "http") and "@" not in urlsplit(endpoint).netloc
+        assert (
+            urlsplit(endpoint).scheme in ("https", "http") and "@" not in urlsplit(endpoint).netloc
+        )
 
 
 def otlp(data: bytes) -> None:
@@ -219,5 +233,6 @@ def corpus(name: str) -> list[bytes]:
     from pathlib import Path
 
     return [
-        text.encode("latin-1") for text in json.loads((Path(__file__).parent / "corpus" / f"{name}.json").read_text())
+        text.encode("latin-1")
+        for text in json.loads((Path(__file__).parent / "corpus" / f"{name}.json").read_text())
     ]

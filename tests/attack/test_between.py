@@ -1,6 +1,8 @@
-"""What networks do between every two parts of a whole gateway: whoever suffers from it gets a page, and nobody another's identity.
+"""What networks do between every two parts of a whole gateway: whoever suffers from it gets a page,
+and nobody another's identity.
 
-Each case: a link, a fault, what a user does meanwhile and what may come of it. When the fault is over the same user's next try works.
+Each case: a link, a fault, what a user does meanwhile and what may come of it. When the fault is
+over the same user's next try works.
 """
 
 import re
@@ -21,7 +23,8 @@ from harness.processes import wait_until
 from harness.redis import RedisServer
 
 NAMES = count(1)
-GONE, THERE = "gone", "200 application"  # the browser got no answer; the application's, to this user
+# the browser got no answer; the application's, to this user
+GONE, THERE = "gone", "200 application"
 LINKS = ("browser", "processor", "application", "provider", "store", "keys", "collector")
 
 
@@ -85,11 +88,15 @@ class Person:
         return self.user.navigate(self.url)
 
     def callback(self) -> str | None:
-        """A login up to the provider's answer: the address of the callback, not asked for yet. None: it does not begin."""
+        """A login up to the provider's answer: the address of the callback, not asked for yet.
+        None: it does not begin.
+        """
         started = self.opens()
         if started.status_code != 303:
             return None
-        return self.user.navigate(started.headers["location"], headers={"x-user": self.name}).headers["location"]
+        return self.user.navigate(
+            started.headers["location"], headers={"x-user": self.name}
+        ).headers["location"]
 
     def arrives(self, callback: str) -> httpx.Response:
         return self.user.follow(self.user.navigate(callback))
@@ -105,7 +112,9 @@ class Person:
         except httpx.HTTPError:
             return GONE
         if answer.status_code == 200 and answer.headers.get("content-type") == "application/json":
-            assert [value for name, value in answer.json()["headers"] if name == "x-auth-sub"] == [self.name]
+            assert [value for name, value in answer.json()["headers"] if name == "x-auth-sub"] == [
+                self.name
+            ]
             return THERE
         reason = re.search(r">([a-z_]+)<", answer.text)
         return f"{answer.status_code} {reason[1] if reason else 'envoy'}"
@@ -113,7 +122,8 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """doing: `page`, signed in, asked of the processor; `fast`, by Envoy alone; `login`, from the callback on. requests: see Fault.
+    """doing: `page`, signed in, asked of the processor; `fast`, by Envoy alone; `login`, from the
+    callback on. requests: see Fault.
 
     outcome: what comes of it, as Person.gets says; a regular expression.
     """
@@ -175,7 +185,9 @@ def ready(stack: Stack) -> bool:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_a_network_does_is_a_page_and_over_when_it_is_over(gateway: Gateway, case: Case) -> None:
+def test_what_a_network_does_is_a_page_and_over_when_it_is_over(
+    gateway: Gateway, case: Case
+) -> None:
     with Person(gateway, patience=1 if case.outcome == GONE else 60) as person:
         again, said = suffers(gateway, case, person)
         assert re.fullmatch(case.outcome, said)
@@ -189,7 +201,9 @@ def test_what_a_network_does_is_a_page_and_over_when_it_is_over(gateway: Gateway
     assert '"internal_error"' not in stack.extproc.output()
 
 
-def suffers(gateway: Gateway, case: Case, person: Person) -> tuple[Callable[[], httpx.Response], str]:
+def suffers(
+    gateway: Gateway, case: Case, person: Person
+) -> tuple[Callable[[], httpx.Response], str]:
     """What a try is when the fault is over, and what came of the one in it."""
     again = person.signs_in if case.doing == "login" and case.outcome != THERE else person.opens
     if case.doing == "login":
@@ -200,7 +214,9 @@ def suffers(gateway: Gateway, case: Case, person: Person) -> tuple[Callable[[], 
         ask = person.opens
     if case.doing == "page":
         person.user.cookies.drop("extproc-assertion-app")
-    with gateway.links[case.link].fault(*case.kinds, case.after, case.seconds, requests=case.requests) as fault:
+    with gateway.links[case.link].fault(
+        *case.kinds, case.after, case.seconds, requests=case.requests
+    ) as fault:
         if case.link == "keys":
             wait_until(lambda: fault.struck, 30, "Envoy to fetch them")
         said = person.gets(ask)
@@ -217,5 +233,8 @@ def wanted(ask: Callable[[], str | None]) -> str:
 def ended_without_an_answer(stack: Stack) -> float:
     text = httpx.get(f"{stack.admin}/metrics", trust_env=False).text
     return sum(
-        float(each) for each in re.findall(r'extproc_streams_total\{[^}]*outcome="unanswered"[^}]*\} (\S+)', text)
+        float(each)
+        for each in re.findall(
+            r'extproc_streams_total\{[^}]*outcome="unanswered"[^}]*\} (\S+)', text
+        )
     )

@@ -22,9 +22,18 @@ def test_every_row_of_the_catalogue_has_a_test_or_a_reason() -> None:
     ("source", "rows"),
     [
         ("@pytest.mark.attack('CONF-01')\ndef test_a(): ...", ["CONF-01"]),
-        ("@pytest.mark.attack('CONF-02', 'IDT-03')\nasync def test_a(): ...", ["CONF-02", "IDT-03"]),
-        ("@pytest.mark.attack('CONF-02')\n@pytest.mark.attack('IDT-03')\ndef test_a(): ...", ["CONF-02", "IDT-03"]),
-        ("class TestA:\n    @pytest.mark.attack('CONF-01')\n    def test_a(self): ...", ["CONF-01"]),
+        (
+            "@pytest.mark.attack('CONF-02', 'IDT-03')\nasync def test_a(): ...",
+            ["CONF-02", "IDT-03"],
+        ),
+        (
+            "@pytest.mark.attack('CONF-02')\n@pytest.mark.attack('IDT-03')\ndef test_a(): ...",
+            ["CONF-02", "IDT-03"],
+        ),
+        (
+            "class TestA:\n    @pytest.mark.attack('CONF-01')\n    def test_a(self): ...",
+            ["CONF-01"],
+        ),
         ("@pytest.mark.attack('CONF-01')\ndef helper(): ...", []),
         ("@pytest.mark.threat('CONF-01')\ndef test_a(): ...", []),
         ("def test_conf_01_a(): 'CONF-02'", []),
@@ -36,8 +45,14 @@ def test_a_row_is_covered_by_the_marker_of_a_test(source: str, rows: list[str]) 
 
 def test_what_is_missing_contradicted_or_unknown_is_a_fault() -> None:
     words = {"CONF-01": "a", "CONF-02": "b", "CONF-03": "c"}
-    found = Coverage(words, {"CONF-03": "no", "CONF-01": "no"}, {"CONF-01": ["t"], "CONF-99": ["u"]})
-    assert (found.covered, found.not_applicable, found.missing) == (["CONF-01"], ["CONF-03"], ["CONF-02"])
+    found = Coverage(
+        words, {"CONF-03": "no", "CONF-01": "no"}, {"CONF-01": ["t"], "CONF-99": ["u"]}
+    )
+    assert (found.covered, found.not_applicable, found.missing) == (
+        ["CONF-01"],
+        ["CONF-03"],
+        ["CONF-02"],
+    )
     assert [fault.partition(" ")[0] for fault in found.faults] == ["CONF-02", "CONF-01", "CONF-99"]
 
 
@@ -69,8 +84,12 @@ def refusals() -> list[Refusal]:
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
     made: list[Refusal] = [ProviderRefused(error) for error in (*PROVIDER_ERRORS, "unregistered")]
-    raised = [Refusal, *(kind for kind in kinds if kind.reason != Refusal.reason or "reason" in vars(kind))]
-    checked = [errors.InvalidIDToken, errors.InvalidLogoutToken]  # their reason is made of a check's name
+    raised = [
+        Refusal,
+        *(kind for kind in kinds if kind.reason != Refusal.reason or "reason" in vars(kind)),
+    ]
+    # their reason is made of a check's name
+    checked = [errors.InvalidIDToken, errors.InvalidLogoutToken]
     named = [kind for kind in (*raised, *checked) if kind.__module__ == errors.__name__]
     inside = "host.internal: Traceback"
     return made + [kind("signature", inside) if kind in checked else kind(inside) for kind in named]
@@ -84,7 +103,8 @@ def test_a_status_says_whose_fault_it_is_and_the_page_nothing_of_the_inside() ->
         seen.add(answer.status)
         assert answer.status in (400, 401, 403, 404, 405, 413, 421, 500, 502, 503, 504), error
         assert (
-            answer.page is not None and "host.internal" not in answer.page.title + answer.page.text + answer.page.link
+            answer.page is not None
+            and "host.internal" not in answer.page.title + answer.page.text + answer.page.link
         )
         assert (answer.retry_after is not None) == (answer.status == 503), error
         if isinstance(error, errors.Unavailable):

@@ -1,7 +1,9 @@
-"""Streams that talk across each other, in any order, with a provider and a store that hang and fail: each message that wants an
-answer gets one or its stream is aborted, nobody gets another's identity, and at the end nothing is left.
+"""Streams that talk across each other, in any order, with a provider and a store that hang and
+fail: each message that wants an answer gets one or its stream is aborted, nobody gets another's
+identity, and at the end nothing is left.
 
-The script of a conversation is drawn by hypothesis; it runs on a real bridge, and only gRPC itself is left out.
+The script of a conversation is drawn by hypothesis; it runs on a real bridge, and only gRPC itself
+is left out.
 """
 
 import asyncio
@@ -45,7 +47,9 @@ OTHER = application(name="wiki", url="https://app.example/wiki/")
 
 def session(letter: bytes, **changes: Any) -> Session:
     known = Session(SessionId.of(letter * 32), ISSUER, "alice", Claims({"sub": "alice"}), "idt", "at", None, NOW + 300, NOW, NOW + 9_000, NOW)  # fmt: skip
-    return Session(**{name: changes.get(name, getattr(known, name)) for name in Session.__dataclass_fields__})
+    return Session(
+        **{name: changes.get(name, getattr(known, name)) for name in Session.__dataclass_fields__}
+    )
 
 
 FRESH = session(b"f")
@@ -128,8 +132,13 @@ class Stream:
         over = self.head == "live" and kinds[-1:] == ["immediate_response"]
         assert len(self.answers) <= self.read_so_far + over, "no answer that nobody wanted"
         for each in self.written:
-            told = {option.header.key for option in each.request_headers.response.header_mutation.set_headers}
-            assert "x-auth-sub" not in told or (self.head in MAY_BE_KNOWN and not self.ended_before), self.head
+            told = {
+                option.header.key
+                for option in each.request_headers.response.header_mutation.set_headers
+            }
+            assert "x-auth-sub" not in told or (
+                self.head in MAY_BE_KNOWN and not self.ended_before
+            ), self.head
 
     def check_over(self) -> None:
         """And when it is over."""
@@ -151,9 +160,16 @@ class World:
         for known, app in ((FRESH, APP), (DUE, APP), (FOREIGN, OTHER)):
             self.store.records[known.id.key] = to_record(app, known, Device(), bytes(2 * ENTROPY))
         self.provider.good.add("rt0")
-        self.applications, self.metrics, self.streams, self.ended = {"app": APP}, Metrics(), list[Stream](), False
+        self.applications, self.metrics, self.streams, self.ended = (
+            {"app": APP},
+            Metrics(),
+            list[Stream](),
+            False,
+        )
         party = RelyingParty(self.applications, {"app": self.provider}, StoredSessions(self.store), lambda: NOW, metrics=self.metrics)  # type: ignore[dict-item]  # fmt: skip
-        self.server = Server(party, bridge, Timeouts(), Limits(callback=2, refresh=2, live=2, lookup=4), self.metrics)
+        self.server = Server(
+            party, bridge, Timeouts(), Limits(callback=2, refresh=2, live=2, lookup=4), self.metrics
+        )
 
     async def begins(self, head: str) -> None:
         stream = Stream(head, self.ended)
@@ -177,9 +193,15 @@ class World:
             await asyncio.sleep(0)
 
     async def works(self, part: str, how: str) -> None:
-        """A store or provider that works, fails or hangs from now on; what hangs goes on when it works again."""
+        """A store or provider that works, fails or hangs from now on; what hangs goes on when it
+        works again.
+        """
         peer: MemoryStore | MemoryProvider = self.store if part == "store" else self.provider
-        peer.met = nothing if how != "fails" else failing(StoreUnavailable if part == "store" else ProviderUnreachable)
+        peer.met = (
+            nothing
+            if how != "fails"
+            else failing(StoreUnavailable if part == "store" else ProviderUnreachable)
+        )
         if how == "hangs":
             peer.open = trio.Event() if peer.open.is_set() else peer.open
         else:
@@ -208,15 +230,21 @@ class World:
             if stream.task is not None and not stream.task.done():
                 stream.left = True
                 stream.task.cancel()
-        await asyncio.gather(*(stream.task for stream in self.streams if stream.task), return_exceptions=True)
+        await asyncio.gather(
+            *(stream.task for stream in self.streams if stream.task), return_exceptions=True
+        )
         async with asyncio.timeout(30):
             while self.bridge.busy:
                 await asyncio.sleep(0.001)
         for stream in self.streams:
             stream.check_over()
-        assert not any(count for _, count in self.server.admission.gauges()), self.server.admission.gauges()
+        assert not any(count for _, count in self.server.admission.gauges()), (
+            self.server.admission.gauges()
+        )
         assert not self.store.locks
-        assert not self.ended or not {FRESH.id.key, DUE.id.key} & set(self.store.records), "nothing revives"
+        assert not self.ended or not {FRESH.id.key, DUE.id.key} & set(self.store.records), (
+            "nothing revives"
+        )
         assert not self.unanswered()
 
     def unanswered(self) -> float:
@@ -240,7 +268,17 @@ def sets(event: trio.Event) -> Callable[[], Any]:
     return work
 
 
-SAID = ("head", "head", "head", "request_body", "request_trailers", "response_headers", "response_trailers", "", "end")
+SAID = (
+    "head",
+    "head",
+    "head",
+    "request_body",
+    "request_trailers",
+    "response_headers",
+    "response_trailers",
+    "",
+    "end",
+)
 WHICH = st.integers(0, 3)
 BEGINS = st.tuples(st.just("begins"), st.sampled_from(sorted(HEADS)))
 DONE = (
@@ -249,7 +287,11 @@ DONE = (
     | st.tuples(st.just("says"), WHICH, st.just("head"))
     | st.tuples(st.just("leaves"), WHICH)
     | st.tuples(st.just("waits"), st.integers(1, 30))
-    | st.tuples(st.just("works"), st.sampled_from(["store", "provider"]), st.sampled_from(["works", "fails", "hangs"]))
+    | st.tuples(
+        st.just("works"),
+        st.sampled_from(["store", "provider"]),
+        st.sampled_from(["works", "fails", "hangs"]),
+    )
     | st.tuples(st.just("knows"), st.booleans())
     | st.sampled_from([("reloads",), ("ends_sessions",), ("drains",)])
 )
@@ -280,7 +322,11 @@ def test_whatever_is_said_in_whichever_order_each_message_has_its_answer_or_its_
     async def body(bridge: Bridge) -> None:
         world = World(bridge)
         try:
-            for name, *arguments in (*first, *((("says", n, "head")) for n in range(len(first))), *then):
+            for name, *arguments in (
+                *first,
+                *((("says", n, "head")) for n in range(len(first))),
+                *then,
+            ):
                 await getattr(world, name)(*arguments)
                 for stream in world.streams:
                     stream.check()

@@ -1,4 +1,5 @@
-"""Where our core and a browser read the same text, they decide the same: cookies by RFC 6265bis, URLs and queries as a real Chromium does.
+"""Where our core and a browser read the same text, they decide the same: cookies by RFC 6265bis,
+URLs and queries as a real Chromium does.
 
 tests/envoy/test_parsers_agree.py has what Envoy reads as well.
 """
@@ -42,15 +43,19 @@ JAR = Jar(_pairs(b"a" * 32), _pairs(b"m" * 32))
 
 
 def core(*lines: str) -> Request:
-    return Request("app", False, "GET", "/", "app.example", tuple(("cookie", line) for line in lines))
+    return Request(
+        "app", False, "GET", "/", "app.example", tuple(("cookie", line) for line in lines)
+    )
 
 
-# -- cookies --------------------------------------------------------------------------------------------------------
+# -- cookies ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.attack("COOK-14")
 def test_the_core_reads_cookies_as_rfc_6265bis_has_them() -> None:
-    """A cookie's value is that of RFC 6265bis, or there is none: never a part of another's, never somebody else's."""
+    """A cookie's value is that of RFC 6265bis, or there is none: never a part of another's, never
+    somebody else's.
+    """
     for lines in JAR.headers(seed=1, count=20_000):
         asked, cookies = core(*lines), strict(lines)
         assert set(asked.cookies) <= set(cookies), lines
@@ -85,8 +90,17 @@ def test_a_browser_keeps_of_a_neighbours_cookie_what_rfc_6265bis_says() -> None:
         is stored("=__Host-a=b", secure=True)
         is None
     )
-    assert stored("__Secure-a=b", secure=False) is stored("a=\x01b", secure=True) is stored("=", secure=True) is None
-    assert (stored(" a = b ;", secure=False), stored("c", secure=False), stored("=d", secure=False)) == (
+    assert (
+        stored("__Secure-a=b", secure=False)
+        is stored("a=\x01b", secure=True)
+        is stored("=", secure=True)
+        is None
+    )
+    assert (
+        stored(" a = b ;", secure=False),
+        stored("c", secure=False),
+        stored("=d", secure=False),
+    ) == (
         "a=b",
         "c",
         "d",
@@ -94,14 +108,16 @@ def test_a_browser_keeps_of_a_neighbours_cookie_what_rfc_6265bis_says() -> None:
     assert stored("__Secure-a=b", secure=True) == "__Secure-a=b"
 
 
-# -- what a browser makes of a URL ----------------------------------------------------------------------------------
+# -- what a browser makes of a URL -----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Evaluates JavaScript with an argument."""
     with playwright() as started:
-        running = started.chromium.launch(executable_path=found("EXTPROC_CHROMIUM", "Chromium"), args=FLAGS)
+        running = started.chromium.launch(
+            executable_path=found("EXTPROC_CHROMIUM", "Chromium"), args=FLAGS
+        )
         page = running.new_page()
         yield page.evaluate
         running.close()
@@ -129,7 +145,9 @@ def test_where_a_login_ends_is_our_origin_to_a_browser_too(browser: Any) -> None
 
 
 @pytest.mark.attack("KEYS-03")
-def test_a_provider_s_address_is_the_same_to_us_to_our_client_and_to_a_browser(browser: Any) -> None:
+def test_a_provider_s_address_is_the_same_to_us_to_our_client_and_to_a_browser(
+    browser: Any,
+) -> None:
     """What metadata names is where the browser is sent, and what we call."""
     faults, accepted = [], []
     for url in dict.fromkeys(urls(seed=4, count=6000, host="idp.example")):
@@ -140,7 +158,10 @@ def test_a_provider_s_address_is_the_same_to_us_to_our_client_and_to_a_browser(b
     read = browser(_URL, [[url, "https://app.example/"] for url, _ in accepted])
     for (url, metadata), said in zip(accepted, read, strict=True):
         try:
-            ours = {_place(origin(metadata.token_endpoint)), _place(str(httpx.URL(metadata.token_endpoint)))}
+            ours = {
+                _place(origin(metadata.token_endpoint)),
+                _place(str(httpx.URL(metadata.token_endpoint))),
+            }
         except (ValueError, httpx.InvalidURL) as error:
             faults.append(f"{url!r} is accepted, and our own client says {type(error).__name__}")
             continue
@@ -184,7 +205,10 @@ def test_a_query_says_the_same_to_us_as_to_a_browser(browser: Any) -> None:
 
 @pytest.mark.attack("FLOW-04")
 def test_a_callback_says_the_same_to_us_as_to_a_browser(browser: Any) -> None:
-    asked = [f"state={pending().state}&{query}" for query in dict.fromkeys(queries(seed=8, count=6000, name="code"))]
+    asked = [
+        f"state={pending().state}&{query}"
+        for query in dict.fromkeys(queries(seed=8, count=6000, name="code"))
+    ]
     faults = []
     for query, said in zip(asked, browser(_QUERY, [asked, "code"]), strict=True):
         try:

@@ -1,4 +1,6 @@
-"""Whatever happens at whichever await of a request: what was promised to others still holds, and the next request is served."""
+"""Whatever happens at whichever await of a request: what was promised to others still holds, and
+the next request is served.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -44,7 +46,8 @@ def answer(context: Context | None) -> str:
     if said.HasField("immediate_response"):
         return str(said.immediate_response.details)
     told = {
-        each.header.key: each.header.raw_value for each in said.request_headers.response.header_mutation.set_headers
+        each.header.key: each.header.raw_value
+        for each in said.request_headers.response.header_mutation.set_headers
     }
     assert told.get("x-auth-sub") == b"alice"
     return "identity"
@@ -62,12 +65,18 @@ def kept(world: World) -> Session | None:
 
 
 def unlocked(world: World, how: str) -> bool:
-    """No lock of a session is left to end by itself, but where the store does not hear of its end."""
+    """No lock of a session is left to end by itself, but where the store does not hear of its
+    end.
+    """
     return not world.store.locks or how == "store_away" or world.struck == "unlock"
 
 
-@pytest.mark.parametrize(("how", "remote"), [*((how, False) for how in HOW), ("leaves", True), ("late", True)])
-def test_tokens_that_were_renewed_are_kept_whatever_happens_meanwhile(how: str, remote: bool) -> None:
+@pytest.mark.parametrize(
+    ("how", "remote"), [*((how, False) for how in HOW), ("leaves", True), ("late", True)]
+)
+def test_tokens_that_were_renewed_are_kept_whatever_happens_meanwhile(
+    how: str, remote: bool
+) -> None:
     async def scenario(world: World, strikes) -> None:
         await signs_in(world)
         world.store.remote = remote
@@ -80,7 +89,9 @@ def test_tokens_that_were_renewed_are_kept_whatever_happens_meanwhile(how: str, 
         again = answer(await world.ask(asked))
         assert again == ("session_ended" if lost else "identity")
         if not lost:
-            assert (session := kept(world)) is not None and session.refresh_token in world.provider.good
+            assert (
+                session := kept(world)
+            ) is not None and session.refresh_token in world.provider.good
 
     assert every(how, scenario, REFRESHES) > 1
 
@@ -96,7 +107,9 @@ def test_tokens_whose_key_nobody_knew_are_kept_whatever_happens_meanwhile(how: s
         if not world.provider.lost:
             world.later += 61
             assert answer(await world.ask(asked)) == "identity"
-            assert (session := kept(world)) is not None and session.refresh_token in world.provider.good
+            assert (
+                session := kept(world)
+            ) is not None and session.refresh_token in world.provider.good
 
     assert every(how, scenario, REFRESHES) > 1
 
@@ -105,7 +118,8 @@ PENDING = pending()
 OTHER = pending(REFRESHES, secret=b"o" * 32, created=PENDING.created)
 CALLBACK = request(
     f"/oauth2/callback?code=code&state={PENDING.state}&iss=https%3A%2F%2Fidp.example",
-    cookie=cookie_header(REFRESHES, PENDING, OTHER),  # a second tab's login, which this one overtakes
+    # a second tab's login, which this one overtakes
+    cookie=cookie_header(REFRESHES, PENDING, OTHER),
     sec_fetch_site="cross-site",
 )
 
@@ -120,9 +134,9 @@ def test_a_login_is_whole_or_leaves_nothing_whatever_happens_meanwhile(
         assert len(records) <= 1 and len(world.provider.redeemed) <= 1
         if said == "signed_in":
             assert records and world.provider.good
-        elif (
-            said
-        ):  # an error page: no session, and no tokens that nobody knows of but where nobody could give them back
+        elif said:
+            # an error page: no session, and no tokens that nobody knows of but where nobody could
+            # give them back
             assert not records or how == "store_away" or world.struck == "delete", said
             assert not world.provider.good - lost or world.struck == "revoke"
         else:  # the client has left: its session is whole or there is none
@@ -134,13 +148,23 @@ def test_a_login_is_whole_or_leaves_nothing_whatever_happens_meanwhile(
 
     assert every(how, scenario, REFRESHES) > 1
     told = "others_not_overtaken" in {line.message for line in caplog.records}
-    assert told == how.startswith("store"), "an operator hears that other logins of that browser may still count"
+    assert told == how.startswith("store"), (
+        "an operator hears that other logins of that browser may still count"
+    )
 
 
-@pytest.mark.parametrize(("how", "remote"), [*((how, False) for how in HOW), ("leaves", True), ("late", True)])
-def test_who_asks_for_the_end_of_a_session_gets_it_whatever_happens_meanwhile(how: str, remote: bool) -> None:
+@pytest.mark.parametrize(
+    ("how", "remote"), [*((how, False) for how in HOW), ("leaves", True), ("late", True)]
+)
+def test_who_asks_for_the_end_of_a_session_gets_it_whatever_happens_meanwhile(
+    how: str, remote: bool
+) -> None:
     asked = request(
-        "/oauth2/logout", method="POST", cookie=COOKIE, origin="https://app.example", sec_fetch_site="same-origin"
+        "/oauth2/logout",
+        method="POST",
+        cookie=COOKIE,
+        origin="https://app.example",
+        sec_fetch_site="same-origin",
     )
 
     async def scenario(world: World, strikes) -> None:
@@ -162,12 +186,26 @@ OWN = application(refresh_margin=30, backchannel_logout=True)
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_logout_token_ends_what_it_names_or_may_come_again_whatever_happens_meanwhile(how: str) -> None:
-    said = {"iss": ISSUER, "aud": "gateway", "iat": NOW, "exp": NOW + 120, "jti": "1", "sub": "alice"}
+def test_a_logout_token_ends_what_it_names_or_may_come_again_whatever_happens_meanwhile(
+    how: str,
+) -> None:
+    said = {
+        "iss": ISSUER,
+        "aud": "gateway",
+        "iat": NOW,
+        "exp": NOW + 120,
+        "jti": "1",
+        "sub": "alice",
+    }
     token = Signer().sign(
-        {**said, "events": {"http://schemas.openid.net/event/backchannel-logout": {}}}, typ="logout+jwt"
+        {**said, "events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
+        typ="logout+jwt",
     )
-    asked = request("/oauth2/backchannel-logout", method="POST", content_type="application/x-www-form-urlencoded")
+    asked = request(
+        "/oauth2/backchannel-logout",
+        method="POST",
+        content_type="application/x-www-form-urlencoded",
+    )
 
     async def scenario(world: World, strikes) -> None:
         await signs_in(world)
@@ -178,7 +216,9 @@ def test_a_logout_token_ends_what_it_names_or_may_come_again_whatever_happens_me
         if how == "leaves" and not gone:
             raise AssertionError("it was asked for, whoever has left since")
         again = await world.perform(asked, BackChannelLogout(token))
-        assert again.status == 200 or (again.status == 400 and gone), "only what was carried out counts as used"
+        assert again.status == 200 or (again.status == 400 and gone), (
+            "only what was carried out counts as used"
+        )
         assert SESSION.id.key not in world.store.records
 
     assert every(how, scenario, OWN) > 0
@@ -192,7 +232,9 @@ def test_the_other_sessions_of_a_user_end_whatever_happens_meanwhile(how: str) -
         await signs_in(world)
         await world.sessions.create(world.app, request(), other, Device(), None)
         asked = request("/oauth2/sessions", method="POST", cookie=COOKIE)
-        outcome = await strikes(lambda: world.perform(asked, EndListedSessions(SESSION, OTHERS, ())))
+        outcome = await strikes(
+            lambda: world.perform(asked, EndListedSessions(SESSION, OTHERS, ()))
+        )
         gone = other.id.key not in world.store.records
         assert gone or outcome is None or outcome.status in (503, 504)
         assert gone or how != "leaves", "it was asked for, whoever has left since"

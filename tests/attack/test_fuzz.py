@@ -22,5 +22,7 @@ def test_a_second_of_fuzzing_finds_nothing_in_any_parser() -> None:
     ran = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=300)
     lines = ran.stdout.splitlines()
     assert ran.returncode == 0, (ran.stdout + ran.stderr)[-5000:]
-    assert [line.partition(",")[0] for line in lines if ": ok, " in line] == [f"{name}: ok" for name in TARGETS]
+    assert [line.partition(",")[0] for line in lines if ": ok, " in line] == [
+        f"{name}: ok" for name in TARGETS
+    ]
     assert not [line for line in lines if "no run" in line]

@@ -23,11 +23,17 @@ HTML = {"accept": "text/html"}
 
 
 @pytest.mark.attack("CONF-27")
-def test_a_login_that_the_provider_begins_goes_to_our_provider_and_ends_on_our_page(stack: Stack) -> None:
+def test_a_login_that_the_provider_begins_goes_to_our_provider_and_ends_on_our_page(
+    stack: Stack,
+) -> None:
     with stack.user() as user:
         said = f"iss={stack.provider.issuer}&target_link_uri=https%3A%2F%2Fevil.example%2F&login_hint=alice"
         page = user.go(f"{stack.url('/oauth2/login')}?{said}", page="https://portal.example/")
-        assert page.status_code == 200 and page.url == stack.url("/") and user.cookies.named("extproc-session-app")
+        assert (
+            page.status_code == 200
+            and page.url == stack.url("/")
+            and user.cookies.named("extproc-session-app")
+        )
 
 
 @pytest.mark.attack("FAPI-04")
@@ -36,7 +42,9 @@ def test_a_callback_of_another_state_or_none_calls_nobody(stack: Stack, state: s
     with stack.user() as user, stack.user() as other:
         callback = httpx.URL(to_callback(stack, user))
         said = httpx.URL(to_callback(stack, other)).params["state"] if state == "other" else state
-        params = callback.params.remove("state") if said is None else callback.params.set("state", said)
+        params = (
+            callback.params.remove("state") if said is None else callback.params.set("state", said)
+        )
         stack.provider.asked.clear()
         answer = user.navigate(str(callback.copy_with(params=params)))
         assert answer.status_code == 400 and ">state_mismatch<" in answer.text
@@ -71,10 +79,16 @@ def test_whatever_a_request_holds_a_log_line_is_one_line_of_json(stack: Stack) -
     for target in PLANTED:
         head = b"GET %b HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nuser-agent: %b\r\nconnection: close\r\n\r\n"
         assert sent(stack.port, head % (target, agent)).split(b" ")[1] in (b"303", b"400")
-    stack.provider.claims["name"] = stack.provider.userinfo["name"] = 'a\r\n{"event":"forged"}\x1b[31m' + "b" * 50_000
+    stack.provider.claims["name"] = stack.provider.userinfo["name"] = (
+        'a\r\n{"event":"forged"}\x1b[31m' + "b" * 50_000
+    )
     with stack.user() as user:
         user.go(stack.url("/private"))
-    stack.provider.answers["/token"] = lambda _: (400, {}, b'{"error":"a\\u000a\\u001b[31m{\\"event\\":\\"forged\\"}"}')
+    stack.provider.answers["/token"] = lambda _: (
+        400,
+        {},
+        b'{"error":"a\\u000a\\u001b[31m{\\"event\\":\\"forged\\"}"}',
+    )
     with stack.user() as user:
         user.go(stack.url("/last-of-all"))
     stack.access_log(lambda line: line["path"] == "/last-of-all")
@@ -89,20 +103,34 @@ BOMBS = {
     "one header of 100 kB": [("x-bomb", "a" * 100_000)],
     "ten thousand headers": [(f"x-{n}", "1") for n in range(10_000)],
     "200 cookies of 4 kB": [("cookie", "; ".join(f"c{n}={'a' * 4000}" for n in range(200)))],
-    "200 cookies of ours": [("cookie", "; ".join(f"extproc-login-app-{n:08x}={'a' * 250}" for n in range(200)))],
+    "200 cookies of ours": [
+        ("cookie", "; ".join(f"extproc-login-app-{n:08x}={'a' * 250}" for n in range(200)))
+    ],
     "3,000 cookies in crumbs": [("cookie", f"extproc-session-app={n}") for n in range(3_000)],
 }
 
 
 @pytest.mark.attack("REL-33")
 @pytest.mark.parametrize("bomb", BOMBS)
-def test_header_bombs_are_refused_or_answered_and_others_are_served(stack: Stack, bomb: str) -> None:
+def test_header_bombs_are_refused_or_answered_and_others_are_served(
+    stack: Stack, bomb: str
+) -> None:
     before = memory(stack.extproc.pid)
     lines = "".join(f"{name}: {value}\r\n" for name, value in BOMBS[bomb])
-    head = f"GET /private HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nconnection: close\r\n{lines}\r\n"
-    answered = {sent(stack.port, head.encode(), until=b"\r\n\r\n").partition(b" ")[2][:3] for _ in range(5)}
+    head = (
+        "GET /private HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nconnection: "
+        f"close\r\n{lines}\r\n"
+    )
+    answered = {
+        sent(stack.port, head.encode(), until=b"\r\n\r\n").partition(b" ")[2][:3] for _ in range(5)
+    }
     with H2(stack.port, wait=2) as client:
-        base = [(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", "/private")]
+        base = [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "localhost"),
+            (":path", "/private"),
+        ]
         # in crumbs: the library that packs headers here takes minutes for a value of 800 kB
         crumbs = [(name, part) for name, value in BOMBS[bomb] for part in value.split("; ")]
         by_h2 = client.ask([*base, ("accept", "text/html"), *crumbs])
@@ -138,7 +166,12 @@ def test_http2_that_no_client_speaks_opens_nothing(stack: Stack, lie: str) -> No
         answer = client.ask(H2_LIES[lie])
         assert answer is None or answer[":status"] in ("400", "401", "403", "404", "421"), answer
         with H2(stack.port) as other:
-            base = [(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", "/private")]
+            base = [
+                (":method", "GET"),
+                (":scheme", "http"),
+                (":authority", "localhost"),
+                (":path", "/private"),
+            ]
             served = other.ask(base)
             assert served is not None and served[":status"] == "401"
     assert not stack.app.requests
@@ -146,7 +179,12 @@ def test_http2_that_no_client_speaks_opens_nothing(stack: Stack, lie: str) -> No
 
 @pytest.mark.attack("EXTP-05")
 def test_streams_that_are_reset_at_once_leave_nothing(stack: Stack) -> None:
-    base = [(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), ("accept", "text/html")]
+    base = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        ("accept", "text/html"),
+    ]
     with H2(stack.port) as client:
         for n in range(80):
             stream = client.begin([*base, (":path", f"/{n}")], ends=n % 2 == 0)
@@ -184,7 +222,8 @@ def test_a_request_within_a_request_reaches_nobody(stack: Stack, lines: bytes) -
     answer = sent(stack.port, head + SMUGGLED * 2, wait=1)
     assert not stack.app.requests and b" 200 " not in answer
     assert all(
-        status in (b"100", b"400", b"401", b"403", b"417", b"501") for status in re.findall(rb"HTTP/1\.1 (\d+)", answer)
+        status in (b"100", b"400", b"401", b"403", b"417", b"501")
+        for status in re.findall(rb"HTTP/1\.1 (\d+)", answer)
     )
 
 
@@ -195,10 +234,16 @@ def test_keys_that_rotate_amid_logins_cost_one_fetch_and_no_login(stack: Stack) 
         users = [undo.enter_context(stack.user()) for _ in range(people)]
         callbacks = [to_callback(stack, user) for user in users]
         with liar.holding("/token"):
-            answers = [pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)]
+            answers = [
+                pool.submit(user.navigate, callback)
+                for user, callback in zip(users, callbacks, strict=True)
+            ]
             wait_until(lambda: liar.held == people, 60)
             liar.asked.clear()
-            liar.keys[:], liar.signer = [public("RS256", "2"), public("RS256")], Signer("RS256", "2")
+            liar.keys[:], liar.signer = (
+                [public("RS256", "2"), public("RS256")],
+                Signer("RS256", "2"),
+            )
         assert [answer.result().status_code for answer in answers] == [303] * people
     assert len(liar.seen("/jwks")) == 1
 
@@ -210,7 +255,10 @@ def test_more_callbacks_than_there_is_room_for_are_answered_and_none_is_lost(sta
         users = [undo.enter_context(stack.user()) for _ in range(people)]
         callbacks = [to_callback(stack, user) for user in users]
         with stack.provider.holding("/token"):
-            answers = [pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)]
+            answers = [
+                pool.submit(user.navigate, callback)
+                for user, callback in zip(users, callbacks, strict=True)
+            ]
             wait_until(lambda: sum(answer.done() for answer in answers) == LIMITS["callback"], 60)
         statuses = [answer.result().status_code for answer in answers]
         assert sorted(statuses) == [303] * LIMITS["callback"] + [503] * LIMITS["callback"]
@@ -236,7 +284,11 @@ def test_many_people_sign_in_at_once_and_nobody_is_somebody_else() -> None:
                     if turn % 2:
                         user.cookies.drop("extproc-assertion-app")
                     pages.append(user.navigate(stack.url(f"/{n}/{turn}")).json())
-                return [dict(page["headers"]).get(name) for page in pages for name in ("x-auth-sub", "x-auth-email")]
+                return [
+                    dict(page["headers"]).get(name)
+                    for page in pages
+                    for name in ("x-auth-sub", "x-auth-email")
+                ]
 
         with ThreadPoolExecutor(20) as pool:
             seen = list(pool.map(person, range(PEOPLE)))
@@ -257,7 +309,9 @@ def test_an_envoy_that_is_killed_loses_no_session_and_no_login(stack: Stack) -> 
                 answer.result()
         stack.stop_envoy()
         stack.start_envoy()
-        wait_until(lambda: httpx.get(stack.url("/x"), trust_env=False).status_code == 401, 60, every=0.2)
+        wait_until(
+            lambda: httpx.get(stack.url("/x"), trust_env=False).status_code == 401, 60, every=0.2
+        )
         other.cookies.drop("extproc-assertion-app")
         assert other.navigate(stack.url("/private")).status_code == 200
         late = user.navigate(callback)  # the code was used: a page, and a way on
@@ -271,22 +325,35 @@ MEGABYTES = 6  # several times what Envoy would buffer
 @pytest.mark.attack("EXTP-17", "PATH-17")
 @pytest.mark.parametrize("http2", [False, True])
 def test_bodies_of_any_size_pass_and_none_comes_to_the_processor(stack: Stack, http2: bool) -> None:
-    with stack.user() as user, httpx.Client(http1=not http2, http2=http2, trust_env=False, timeout=60) as http:
+    with (
+        stack.user() as user,
+        httpx.Client(http1=not http2, http2=http2, trust_env=False, timeout=60) as http,
+    ):
         user.go(stack.url("/private"))
         user.cookies.drop("extproc-assertion-app")  # so that the processor is asked each time
         headers = {"cookie": user.cookies.header(stack.url("/")), "accept": "*/*"}
         asked, before = stack.streams(), memory(stack.extproc.pid)
         told = stack.stat("cluster.processor.upstream_cx_tx_bytes_total")
         up = http.post(
-            stack.url("/up?echo-size=2"), headers=headers, content=(b"x" * 1_000_000 for _ in range(MEGABYTES))
+            stack.url("/up?echo-size=2"),
+            headers=headers,
+            content=(b"x" * 1_000_000 for _ in range(MEGABYTES)),
         )
-        assert up.status_code == 200 and len(stack.app.seen("/up")[-1].body) == MEGABYTES * 1_000_000
+        assert (
+            up.status_code == 200 and len(stack.app.seen("/up")[-1].body) == MEGABYTES * 1_000_000
+        )
         stack.app.requests.clear()
-        with http.stream("GET", stack.url(f"/down?echo-size={MEGABYTES * 1_000_000}"), headers=headers) as down:
+        with http.stream(
+            "GET", stack.url(f"/down?echo-size={MEGABYTES * 1_000_000}"), headers=headers
+        ) as down:
             assert sum(len(chunk) for chunk in down.iter_raw()) == MEGABYTES * 1_000_000
         http.cookies.clear()
-        # over HTTP/2 a body that nobody will read is never given room, and this client would wait for it
-        refused = http.post(stack.url("/up"), content=(b"x" * 10_000 for _ in range(1 if http2 else 100 * MEGABYTES)))
+        # over HTTP/2 a body that nobody will read is never given room, and this client would wait
+        # for it
+        refused = http.post(
+            stack.url("/up"),
+            content=(b"x" * 10_000 for _ in range(1 if http2 else 100 * MEGABYTES)),
+        )
         assert refused.status_code == 401 and not stack.app.seen("/up")
         assert stack.streams() == asked + 3 and memory(stack.extproc.pid) - before < 20_000_000
         assert stack.stat("cluster.processor.upstream_cx_tx_bytes_total") - told < 50_000

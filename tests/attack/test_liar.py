@@ -1,4 +1,6 @@
-"""A provider that lies in every way a server can: each call ends in an error of ours, in bounded time and memory."""
+"""A provider that lies in every way a server can: each call ends in an error of ours, in bounded
+time and memory.
+"""
 
 import re
 import tracemalloc
@@ -90,18 +92,24 @@ def calls(provider: Provider) -> dict[str, Callable[[], Awaitable[object]]]:
     }
 
 
-# an answer that is left in its middle: httpx closes its connection, but leaves its own generators to the collector
+# an answer that is left in its middle: httpx closes its connection, but leaves its own generators
+# to the collector
 @pytest.mark.attack("KEYS-04", "REL-05", "REL-07", "REL-08")
-@pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore:Async generator:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 @pytest.mark.parametrize("lie", LIES)
-async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(lie: str, tmp_path) -> None:
+async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
+    lie: str, tmp_path
+) -> None:
     liar = Liar(behind=False)
     liar.open(Place(liar.url, (), tmp_path, None))
     settings = ProviderSettings(issuer=liar.url, client_id="gateway")
+    # for honest calls on a busy machine too
     timeouts, limits = (
         Timeouts(call=2, connect=2),
         Limits(response_bytes=LIMIT),
-    )  # for honest calls on a busy machine too
+    )
     told: dict[str, str] = {}
 
     async def asks(path: str, provider: Provider) -> None:
@@ -115,7 +123,9 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(lie: 
         except Refusal as error:
             told[path] = error.reason
 
-    providers = [(path, Provider("main", settings, timeouts, limits)) for path in ("/jwks", "/token", "/me")]
+    providers = [
+        (path, Provider("main", settings, timeouts, limits)) for path in ("/jwks", "/token", "/me")
+    ]
     try:
         warm = Provider("main", settings, timeouts, limits)
         await warm.metadata()  # what is imported and cached by it is not the lie's
@@ -155,12 +165,16 @@ ENDPOINTS = (
 async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_endpoint(
     endpoint: str, backchannel: bool, tmp_path, monkeypatch
 ) -> None:
-    """Each of rig.lies, also where it would be rewritten. What was believed is called, and nothing but an error of ours comes of it."""
+    """Each of rig.lies, also where it would be rewritten. What was believed is called, and nothing
+    but an error of ours comes of it.
+    """
     liar = Liar(behind=False)
     liar.open(Place(liar.url, (), tmp_path, None))
     issuer = "https://idp.example" if backchannel else liar.url
     liar.issuer = issuer
-    settings = ProviderSettings(issuer=issuer, client_id="gateway", backchannel_url=liar.url if backchannel else None)
+    settings = ProviderSettings(
+        issuer=issuer, client_id="gateway", backchannel_url=liar.url if backchannel else None
+    )
     form = FormRequest((("token", "t"),))
     for back_off in ("RETRY_FIRST", "RETRY_MOST"):
         monkeypatch.setattr(f"extproc.provider.cache.{back_off}", 0)
@@ -168,10 +182,18 @@ async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_end
     try:
         for url in BAD_URLS:
             liar.metadata[endpoint] = url
-            for call in (provider.metadata, provider.keys, lambda: provider.token(form), lambda: provider.revoke(form)):
+            for call in (
+                provider.metadata,
+                provider.keys,
+                lambda: provider.token(form),
+                lambda: provider.revoke(form),
+            ):
                 with pytest.raises(Refusal) as refused:
                     await call()
-                assert refused.value.reason in ("invalid_provider_metadata", "provider_unavailable"), url
+                assert refused.value.reason in (
+                    "invalid_provider_metadata",
+                    "provider_unavailable",
+                ), url
     finally:
         await provider.aclose()
         liar.close()
@@ -200,6 +222,8 @@ def test_a_lie_is_a_page_with_its_reason_and_no_session(stack: Stack, lie: str) 
     stack.provider.answers["/token"] = lambda _: LIES[lie]
     with stack.user() as user:
         answer = user.navigate(to_callback(stack, user))
-        assert answer.status_code == status and re.search(f">({reasons})<", answer.text), answer.text
+        assert answer.status_code == status and re.search(f">({reasons})<", answer.text), (
+            answer.text
+        )
         assert answer.headers["cache-control"] == "no-store" and not user.cookies.named("extproc-")
     assert len(stack.provider.seen("/token")) == 1 and not stack.app.requests

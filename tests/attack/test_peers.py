@@ -1,4 +1,6 @@
-"""Strangers at the processor's own port: whatever they send, one answer for each message or an aborted stream, and it lives on."""
+"""Strangers at the processor's own port: whatever they send, one answer for each message or an
+aborted stream, and it lives on.
+"""
 
 import asyncio
 import gc
@@ -62,12 +64,19 @@ class Store:
 
 
 def party(provider: Provider | None = None) -> RelyingParty:
-    return RelyingParty({"app": application()}, {"app": provider or Provider()}, StoredSessions(Store()), lambda: NOW)  # type: ignore[dict-item, arg-type]
+    return RelyingParty(
+        {"app": application()},
+        {"app": provider or Provider()},
+        StoredSessions(Store()),
+        lambda: NOW,
+    )  # type: ignore[dict-item, arg-type]
 
 
 @pytest.fixture(params=BRIDGES)
 def edge(request: pytest.FixtureRequest) -> Callable[[Callable[[Edge], Awaitable[None]]], None]:
-    """edge(test): runs `await test(edge)` beside a processor; afterwards it still answers, and holds nothing."""
+    """edge(test): runs `await test(edge)` beside a processor; afterwards it still answers, and
+    holds nothing.
+    """
 
     def run(test: Callable[[Edge], Awaitable[None]]) -> None:
         async def body(bridge):
@@ -86,7 +95,9 @@ def answers_of(messages: list[wire.ProcessingResponse]) -> list[str | None]:
     return [message.WhichOneof("response") for message in messages]
 
 
-async def ended(edge: Edge, *messages: wire.ProcessingRequest | bytes, metadata=ROUTE) -> list[str | None] | str:
+async def ended(
+    edge: Edge, *messages: wire.ProcessingRequest | bytes, metadata=ROUTE
+) -> list[str | None] | str:
     try:
         return answers_of(await edge.call(*messages, metadata=metadata))
     except (grpc.aio.AioRpcError, AssertionError) as error:
@@ -98,8 +109,12 @@ def unknown_fields(message: wire.ProcessingRequest) -> bytes:
     return encoded(message) + b"\xf8\x3f\x01" + b"\xfa\x3f\x03abc" + b"\xfb\x3f\xfc\x3f"
 
 
-BODY = wire.ProcessingRequest(request_body=wire.HttpBody(body=b"logout_token=x", end_of_stream=True))
-LOGOUT = head("/oauth2/backchannel-logout", "POST", content_type="application/x-www-form-urlencoded")
+BODY = wire.ProcessingRequest(
+    request_body=wire.HttpBody(body=b"logout_token=x", end_of_stream=True)
+)
+LOGOUT = head(
+    "/oauth2/backchannel-logout", "POST", content_type="application/x-www-form-urlencoded"
+)
 TWICE = wire.ProcessingRequest()
 TWICE.MergeFrom(head())
 for each in head("/public/x").request_headers.headers.headers:
@@ -113,7 +128,10 @@ CONVERSATIONS: dict[str, tuple[list[wire.ProcessingRequest | bytes], object]] = 
     "a body where none was asked for": ([head(**NAVIGATION), BODY], [None, "immediate_response"]),
     "the body first": ([BODY, LOGOUT], ABORTED),
     "trailers first": ([wire.ProcessingRequest(request_trailers=wire.HttpTrailers())], ABORTED),
-    "the response's headers first": ([wire.ProcessingRequest(response_headers=wire.HttpHeaders()), head()], ABORTED),
+    "the response's headers first": (
+        [wire.ProcessingRequest(response_headers=wire.HttpHeaders()), head()],
+        ABORTED,
+    ),
     "the headers in place of the body": ([LOGOUT, LOGOUT], ABORTED),
     "nothing in a message": ([b""], ABORTED),
     "headers without a header": ([wire.ProcessingRequest(request_headers=wire.HttpHeaders())], ONE),
@@ -123,7 +141,10 @@ CONVERSATIONS: dict[str, tuple[list[wire.ProcessingRequest | bytes], object]] = 
     "the same phase in fifty thousand pieces": ([encoded(head()) + NESTED], ONE),
     "ten thousand headers": ([head(**{f"x_{n}": "1" for n in range(10_000)})], ONE),
     "a header of 3 MB": ([head(accept="a" * 3_000_000)], ONE),
-    "ten thousand cookies": ([head(x_extproc_cookies="; ".join(f"extproc-{n}=1" for n in range(10_000)))], ONE),
+    "ten thousand cookies": (
+        [head(x_extproc_cookies="; ".join(f"extproc-{n}=1" for n in range(10_000)))],
+        ONE,
+    ),
     "a path of 1 MB": ([head("/" + "a/../" * 200_000)], ONE),
     "a path of zeros": ([head(b"\x00" * 100)], ONE),
     "more than a message may have": ([head(accept="a" * 5_000_000)], "RESOURCE_EXHAUSTED"),
@@ -182,14 +203,23 @@ def test_metadata_that_no_route_writes_lets_nothing_through(edge, name: str) -> 
     edge(test)
 
 
-def test_what_a_stranger_gets_is_what_every_client_gets_and_a_header_is_no_word_of_a_route(edge) -> None:
+def test_what_a_stranger_gets_is_what_every_client_gets_and_a_header_is_no_word_of_a_route(
+    edge,
+) -> None:
     async def test(edge: Edge) -> None:
-        (answer,) = await edge.call(head(x_auth_sub="root", x_extproc_public="1", x_extproc_application="app"))
-        assert answer.immediate_response.status.code == 401 and not answer.HasField("request_headers")
+        (answer,) = await edge.call(
+            head(x_auth_sub="root", x_extproc_public="1", x_extproc_application="app")
+        )
+        assert answer.immediate_response.status.code == 401 and not answer.HasField(
+            "request_headers"
+        )
         (public,) = await edge.call(head(x_auth_sub="root"), metadata=(*ROUTE, (PUBLIC, "1")))
         assert not public.request_headers.response.header_mutation.set_headers
         assert "x-auth-sub" in public.request_headers.response.header_mutation.remove_headers
-        assert public.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value == CONTINUE
+        assert (
+            public.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value
+            == CONTINUE
+        )
 
     edge(test)
 
@@ -219,7 +249,8 @@ def test_peers_that_speak_no_grpc_disturb_nobody(edge) -> None:
                 writer.write(data)
                 await writer.drain()
                 writer.write_eof()
-                async with asyncio.timeout(1):  # by time: some are kept open, and nothing comes of them
+                # by time: some are kept open, and nothing comes of them
+                async with asyncio.timeout(1):
                     while await reader.read(65536):
                         pass
             except (OSError, TimeoutError):
@@ -236,7 +267,9 @@ def test_a_socket_lets_in_its_owner_and_group_alone(tmp_path: Path) -> None:
     where = tmp_path / "extproc.sock"
 
     async def body(bridge) -> None:
-        listener = Listener(Server(party(), bridge, Timeouts(), Limits()), Door(Address(path=str(where))))
+        listener = Listener(
+            Server(party(), bridge, Timeouts(), Limits()), Door(Address(path=str(where)))
+        )
         before = os.umask(0)
         try:
             await listener.start()
@@ -256,7 +289,9 @@ ROUNDS, STREAMS = 4, 150
 
 @pytest.mark.attack("REL-32")
 @pytest.mark.parametrize("bridge", BRIDGES)
-def test_rounds_of_streams_that_are_cancelled_leave_as_much_as_the_round_before(bridge: str) -> None:
+def test_rounds_of_streams_that_are_cancelled_leave_as_much_as_the_round_before(
+    bridge: str,
+) -> None:
     provider, left = Provider(), []
 
     async def body(bridge) -> None:
@@ -277,14 +312,27 @@ def test_rounds_of_streams_that_are_cancelled_leave_as_much_as_the_round_before(
                 assert await ended(edge, head(**NAVIGATION)) == [None, "immediate_response"]
                 del streams, stream
                 gc.collect()
-                left.append((len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd")), len(gc.get_objects())))
+                left.append(
+                    (
+                        len(asyncio.all_tasks()),
+                        len(os.listdir("/proc/self/fd")),
+                        len(gc.get_objects()),
+                    )
+                )
 
     BRIDGES[bridge](body)
     tasks, files, objects = zip(*left[1:], strict=True)  # the first round warms caches
-    # what leaks grows from round to round; a single round may be out by a task that ends, a connection or some caches
-    assert any(later <= before for before, later in pairwise(tasks)), f"a stream left a task behind: {tasks}"
-    assert any(later <= before for before, later in pairwise(files)), f"a stream left a file open: {files}"
-    assert any(later - before < STREAMS for before, later in pairwise(objects)), "a stream left something behind"
+    # what leaks grows from round to round; a single round may be out by a task that ends, a
+    # connection or some caches
+    assert any(later <= before for before, later in pairwise(tasks)), (
+        f"a stream left a task behind: {tasks}"
+    )
+    assert any(later <= before for before, later in pairwise(files)), (
+        f"a stream left a file open: {files}"
+    )
+    assert any(later - before < STREAMS for before, later in pairwise(objects)), (
+        "a stream left something behind"
+    )
 
 
 def opens(gate: trio.Event) -> Callable[[], Awaitable[None]]:

@@ -1,4 +1,6 @@
-"""Two providers, of which one lies, or meets bugs of ours: the other's users sign in and go on, with one worker and with two."""
+"""Two providers, of which one lies, or meets bugs of ours: the other's users sign in and go on,
+with one worker and with two.
+"""
 
 import json
 from collections.abc import Iterator
@@ -66,13 +68,17 @@ SHORT = {
 
 
 class Two:
-    """A gateway whose application `app` is of an honest provider, and `two` of a partner that may be anything."""
+    """A gateway whose application `app` is of an honest provider, and `two` of a partner that may
+    be anything.
+    """
 
     def __init__(self, stack: Stack, partner: Liar, faults: Faults) -> None:
         self.stack, self.partner, self.faults = stack, partner, faults
 
     def honest_users_go_on(self) -> None:
-        """One signs in, one that is signed in is known, both by the processor: nothing is left to Envoy's own lane."""
+        """One signs in, one that is signed in is known, both by the processor: nothing is left to
+        Envoy's own lane.
+        """
         with self.stack.user() as user:
             assert user.go(self.stack.url("/private")).status_code == 200
             user.cookies.drop("extproc-assertion-app")
@@ -89,9 +95,13 @@ class Two:
     def lines(self, **wanted: Any) -> list[dict[str, Any]]:
         text = self.stack.extproc.output()
         every = [
-            json.loads(line) for line in text.splitlines(keepends=True) if line.startswith("{") and line.endswith("\n")
+            json.loads(line)
+            for line in text.splitlines(keepends=True)
+            if line.startswith("{") and line.endswith("\n")
         ]
-        return [line for line in every if all(line.get(key) == value for key, value in wanted.items())]
+        return [
+            line for line in every if all(line.get(key) == value for key, value in wanted.items())
+        ]
 
     @property
     def processes(self) -> list[int]:
@@ -111,7 +121,12 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     }
 
     def settings(stack: Stack) -> dict[str, Any]:
-        second = {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "partner"}
+        second = {
+            "hosts": ["localhost"],
+            "path_prefix": "/two/",
+            "upstream": stack.app.url,
+            "provider": "partner",
+        }
         lies = {"issuer": partner.url, "client_id": "gateway", "client_secret": "x"}
         return {
             "workers": request.param,
@@ -139,7 +154,9 @@ def _the_same_processes(two: Two) -> Iterator[None]:
 
 
 @pytest.mark.attack("REL-41")
-def test_at_the_start_a_provider_names_an_address_that_cannot_be_called_and_no_other_s_user_notices(two: Two) -> None:
+def test_at_the_start_a_provider_names_an_address_that_cannot_be_called_and_no_other_s_user_notices(
+    two: Two,
+) -> None:
     wait_until(lambda: two.lines(event="provider_not_ready", provider="partner"), 30)
     two.honest_users_go_on()
     with two.stack.user() as user:
@@ -151,13 +168,19 @@ def test_at_the_start_a_provider_names_an_address_that_cannot_be_called_and_no_o
 
 @pytest.mark.attack("REL-41")
 @pytest.mark.threat("foreign-input")
-def test_while_it_runs_a_provider_names_addresses_that_cannot_be_called_and_no_other_s_user_notices(two: Two) -> None:
+def test_while_it_runs_a_provider_names_addresses_that_cannot_be_called_and_no_other_s_user_notices(
+    two: Two,
+) -> None:
     discovery = "/.well-known/openid-configuration"
     for number, url in enumerate(BAD_URLS):  # each of them at each endpoint: test_liar.py
         two.partner.metadata.clear()
         two.partner.metadata[ENDPOINTS[number % len(ENDPOINTS)]] = url
         asked = len(two.partner.seen(discovery))
-        wait_until(lambda asked=asked: len(two.partner.seen(discovery)) > asked + 2, 60, "its metadata to be read")
+        wait_until(
+            lambda asked=asked: len(two.partner.seen(discovery)) > asked + 2,
+            60,
+            "its metadata to be read",
+        )
         if number % 8 == 0:
             two.honest_users_go_on()
     two.honest_users_go_on()
@@ -167,7 +190,9 @@ def test_while_it_runs_a_provider_names_addresses_that_cannot_be_called_and_no_o
 @pytest.mark.attack("REL-42")
 @pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("target", [*BACKGROUND, *OF_WORKERS])
-def test_whatever_error_is_met_in_the_background_users_go_on_and_the_work_begins_again(two: Two, target: str) -> None:
+def test_whatever_error_is_met_in_the_background_users_go_on_and_the_work_begins_again(
+    two: Two, target: str
+) -> None:
     place, _ = (BACKGROUND | OF_WORKERS)[target]
     if target in OF_WORKERS and len(two.processes) == 1:
         return  # there is no supervisor
@@ -179,7 +204,8 @@ def test_whatever_error_is_met_in_the_background_users_go_on_and_the_work_begins
                 if target in OF_WORKERS or "touch" in target:
                     two.honest_users_go_on()
                     httpx.get(f"{two.stack.admin}/metrics", trust_env=False)
-                # that it was met is not enough: Envoy's own spans take the same way as those of workers
+                # that it was met is not enough: Envoy's own spans take the same way as those of
+                # workers
                 return bool(two.lines(event="background_failed", place=place, detail=name))
 
             wait_until(reported, 60, f"{error} in {target}", every=0.05)
@@ -196,7 +222,9 @@ def test_whatever_error_is_met_in_the_background_users_go_on_and_the_work_begins
     two.honest_users_go_on()
     page = httpx.get(f"{two.stack.admin}/metrics", trust_env=False).text
     counted = [
-        line for line in page.splitlines() if line.startswith(f'extproc_background_failures_total{{place="{place}"')
+        line
+        for line in page.splitlines()
+        if line.startswith(f'extproc_background_failures_total{{place="{place}"')
     ]
     assert sum(float(line.split()[-1]) for line in counted) >= len(ERRORS)
 
@@ -204,7 +232,9 @@ def test_whatever_error_is_met_in_the_background_users_go_on_and_the_work_begins
 @pytest.mark.attack("REL-42")
 @pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("target", CALLS)
-def test_whatever_a_call_to_a_provider_raises_is_that_provider_s_refusal_alone(two: Two, target: str) -> None:
+def test_whatever_a_call_to_a_provider_raises_is_that_provider_s_refusal_alone(
+    two: Two, target: str
+) -> None:
     two.partner.metadata.clear()
     for number, error in enumerate(ERRORS):
         with two.faults.thrown(target, error):

@@ -1,6 +1,8 @@
-"""What a stranger's head costs Envoy: linear work in each shape, and never many times what the same bytes cost in a harmless one.
+"""What a stranger's head costs Envoy: linear work in each shape, and never many times what the same
+bytes cost in a harmless one.
 
-Counted in instructions, of a real Envoy under callgrind: so nothing here depends on how busy the machine is.
+Counted in instructions, of a real Envoy under callgrind: so nothing here depends on how busy the
+machine is.
 """
 
 import re
@@ -19,7 +21,9 @@ from extproc.envoyconfig import to_yaml
 
 pytestmark = [
     pytest.mark.heavy,
-    pytest.mark.skipif(not there(), reason="valgrind is not installed (Debian: apt-get install valgrind)"),
+    pytest.mark.skipif(
+        not there(), reason="valgrind is not installed (Debian: apt-get install valgrind)"
+    ),
 ]
 REST = 2000  # bytes of a head that are no shape's
 LEAST = 1_500_000  # instructions: what a head of nothing costs, and a little more
@@ -45,13 +49,16 @@ class Counted:
             *(": ".join(header) for header in head.headers),
         ]
         raw = "\r\n".join([f"GET {PLACES[place]}{head.path} HTTP/1.1", *lines]) + "\r\n\r\n"
-        reply = exchange(self.port, raw.encode("latin-1"), wait=300)  # the first ones are slow: callgrind compiles
+        # the first ones are slow: callgrind compiles
+        reply = exchange(self.port, raw.encode("latin-1"), wait=300)
         # what Envoy refuses to read at all would be cheap for the wrong reason
         assert reply.status not in (0, 431), f"{size} bytes: {reply.status}"
         return self.counter.count()
 
     def growth(self, place: str, shape: str) -> Growth:
-        """MetricsText again where it looks like a fault, and then the least of each: timers of Envoy's own only ever add to it."""
+        """MetricsText again where it looks like a fault, and then the least of each: timers of
+        Envoy's own only ever add to it.
+        """
         if (place, shape) not in self.known:
             found = self._measured(place, shape)
             for _ in range(4):
@@ -63,11 +70,15 @@ class Counted:
         return self.known[place, shape]
 
     def _measured(self, place: str, shape: str) -> Growth:
-        return Growth(*(self.work(place, HEADS[shape], size) for size in (0, self.cap // 2, self.cap)))
+        return Growth(
+            *(self.work(place, HEADS[shape], size) for size in (0, self.cap // 2, self.cap))
+        )
 
 
 @pytest.fixture(scope="module")
-def envoy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counted]:
+def envoy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Counted]:
     directory, port = tmp_path_factory.mktemp("counted"), free_port()
     with Upstream() as upstream, Stub() as stub, Keys() as keys:
         page = {"hosts": ["app.test"], "upstream": upstream.url}
@@ -88,7 +99,9 @@ def envoy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         cap = re.search(r"max_request_headers_kb: (\d+)", text)
         assert cap, "the configuration bounds no request head"
         program = under(envoys()[request.param], directory)
-        with EnvoyProcess(text, envoy=program, port=port, directory=directory, patience=120) as process:
+        with EnvoyProcess(
+            text, envoy=program, port=port, directory=directory, patience=120
+        ) as process:
             counted = Counted(port, Counter(directory, process.pid), int(cap[1]) * 1024 - REST, {})
             for place in PLACES:  # the first requests compile, connect and fill caches
                 for shape in ("many sessions", "many foreign", HARMLESS):
@@ -102,20 +115,25 @@ def check(envoy: Counted, place: str, shape: str) -> None:
     assert growth.whole - growth.none <= LEAST + DEAREST * (harmless.whole - harmless.none)
 
 
-COOKIE_CASES = [(place, shape) for place in PLACES for shape in COOKIES if place == "page" or "many" in shape]
+COOKIE_CASES = [
+    (place, shape) for place in PLACES for shape in COOKIES if place == "page" or "many" in shape
+]
 
 
 @pytest.mark.attack("REL-33")
 @pytest.mark.threat("linear-work")
 @pytest.mark.parametrize("envoy", list(envoys()), indirect=True)
 @pytest.mark.parametrize(("place", "shape"), COOKIE_CASES)
-def test_a_cookie_header_of_any_shape_is_linear_work_for_envoy(envoy: Counted, place: str, shape: str) -> None:
+def test_a_cookie_header_of_any_shape_is_linear_work_for_envoy(
+    envoy: Counted, place: str, shape: str
+) -> None:
     check(envoy, place, shape)
 
 
 @pytest.mark.attack("REL-33")
 @pytest.mark.threat("bounds")
-@pytest.mark.parametrize("envoy", ["newest"], indirect=True)  # an older one has older parsers, not other ones
+# an older one has older parsers, not other ones
+@pytest.mark.parametrize("envoy", ["newest"], indirect=True)
 @pytest.mark.parametrize("shape", OTHERS)
 def test_a_head_of_any_shape_is_linear_work_for_envoy(envoy: Counted, shape: str) -> None:
     check(envoy, "page", shape)

@@ -1,6 +1,8 @@
-"""What a stranger, a browser or a provider says costs the processor: linear work in each shape, at each place where it is read.
+"""What a stranger, a browser or a provider says costs the processor: linear work in each shape, at
+each place where it is read.
 
-Counted in instructions, in one process under callgrind, which counting.py is: nothing here depends on how busy the machine is.
+Counted in instructions, in one process under callgrind, which counting.py is: nothing here depends
+on how busy the machine is.
 """
 
 import json
@@ -21,11 +23,14 @@ from extproc.envoyconfig import to_yaml
 
 pytestmark = [
     pytest.mark.heavy,
-    pytest.mark.skipif(not there(), reason="valgrind is not installed (Debian: apt-get install valgrind)"),
+    pytest.mark.skipif(
+        not there(), reason="valgrind is not installed (Debian: apt-get install valgrind)"
+    ),
 ]
 TESTS = Path(__file__).parents[1]
 LEAST = 2_000_000  # instructions: two requests of nothing
-DEAREST = 1000  # instructions for each byte of a head; the percent signs of a query, at 775, are what costs most
+# instructions for each byte of a head; the percent signs of a query, at 775, are what costs most
+DEAREST = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +42,21 @@ class Counted:
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory: pytest.TempPathFactory) -> Counted:
     directory = tmp_path_factory.mktemp("counted")
-    configuration = to_yaml(settings(applications={"main": application("http://127.0.0.1:1", "localhost")}))
+    configuration = to_yaml(
+        settings(applications={"main": application("http://127.0.0.1:1", "localhost")})
+    )
     bound = re.search(r"max_request_headers_kb: (\d+)", configuration)
     assert bound, "the configuration bounds no request head"
     head = int(bound[1]) * 1024 - 2000
     command = python(directory, TESTS / "attack/counting.py", directory, str(head))
     paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=900, env={**os.environ, "PYTHONPATH": paths})
+    ran = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
     assert ran.returncode == 0, ran.stderr[-3000:]
     lines = [json.loads(line) for line in ran.stdout.splitlines()]
     return Counted(head, {(place, shape): Growth(*work) for place, shape, *work in lines})
@@ -54,7 +67,11 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Counted:
 @pytest.mark.threat("linear-work")
 def test_what_a_stranger_or_a_provider_says_is_linear_work(counted: Counted) -> None:
     growths = counted.growths.items()
-    faults = [f"{place}, {shape}: {fault}" for (place, shape), growth in growths if (fault := growth.faults(LEAST))]
+    faults = [
+        f"{place}, {shape}: {fault}"
+        for (place, shape), growth in growths
+        if (fault := growth.faults(LEAST))
+    ]
     assert not faults, "\n".join(faults)
     assert len(growths) > 200
 
@@ -62,5 +79,9 @@ def test_what_a_stranger_or_a_provider_says_is_linear_work(counted: Counted) -> 
 @pytest.mark.attack("REL-33")
 def test_no_byte_of_a_head_costs_many_times_what_another_does(counted: Counted) -> None:
     most = LEAST + DEAREST * counted.head
-    dear = {where: growth for where, growth in counted.growths.items() if growth.whole - growth.none > most}
+    dear = {
+        where: growth
+        for where, growth in counted.growths.items()
+        if growth.whole - growth.none > most
+    }
     assert not {where: growth for where, growth in dear.items() if where[0] in ASKED}

@@ -15,8 +15,14 @@ class Said(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        parent = TraceContextTextMapPropagator().extract({"traceparent": self.headers.get("traceparent", "")})
-        said = {"http.request.method": "GET", "url.path": self.path.partition("?")[0], "http.response.status_code": 200}
+        parent = TraceContextTextMapPropagator().extract(
+            {"traceparent": self.headers.get("traceparent", "")}
+        )
+        said = {
+            "http.request.method": "GET",
+            "url.path": self.path.partition("?")[0],
+            "http.response.status_code": 200,
+        }
         with TRACER.start_as_current_span("GET", parent, SpanKind.SERVER, said):
             self._answer()
 

@@ -1,4 +1,6 @@
-"""Signs in and out through a running gateway as a browser would, and says whether all was right: python login.py URL"""
+"""Signs in and out through a running gateway as a browser would, and says whether all was right:
+python login.py URL
+"""
 
 import sys
 import time
@@ -19,11 +21,15 @@ def sign_in_and_out(gateway: str) -> None:
         assert said["target"] == TARGET, said
         assert headers["x-auth-email"] == "alice@example.test", headers
         assert set(headers["x-auth-groups"].split(",")) == {"admins", "dev"}, headers
-        spoofed = user.navigate(gateway + "/second", headers={"x-auth-email": "root@example.test"}).json()
+        spoofed = user.navigate(
+            gateway + "/second", headers={"x-auth-email": "root@example.test"}
+        ).json()
         again = {name: value for name, value in spoofed["headers"] if name.startswith("x-auth-")}
         assert again == headers, again
         answer = user.fetch(gateway + "/oauth2/userinfo", page=page)
-        assert (answer.status_code, answer.json()["email"]) == (200, "alice@example.test"), answer.text
+        assert (answer.status_code, answer.json()["email"]) == (200, "alice@example.test"), (
+            answer.text
+        )
         out = user.navigate(gateway + "/oauth2/logout", "POST", page=page)
         signed_out = user.go(out.headers["location"], page=page)
         assert str(signed_out.url).startswith(gateway + "/oauth2/signed-out"), user.journey()
@@ -31,8 +37,9 @@ def sign_in_and_out(gateway: str) -> None:
 
 
 def wait_for(gateway: str, seconds: float = 60) -> None:
-    """Until a login can begin. Envoy has no health check of its own, and the processor looks for its provider anew
-    after a pause; a person would see a page that says so, and reload it."""
+    """Until a login can begin. Envoy has no health check of its own, and the processor looks for
+    its provider anew after a pause; a person would see a page that says so, and reload it.
+    """
     end = time.monotonic() + seconds
     with WebUser() as user:
         while True:

@@ -1,6 +1,7 @@
 """Every kind of store, for the one suite that runs against each of them.
 
-A kind is a context manager over a test's folder, and over the servers that all tests share, that gives a function: it opens the store once more, as another process would.
+A kind is a context manager over a test's folder, and over the servers that all tests share, that
+gives a function: it opens the store once more, as another process would.
 """
 
 import json
@@ -58,14 +59,20 @@ KINDS: dict[str, Callable[[Path, Servers], AbstractContextManager[Opener]]] = {
         }
     ),
     "sentinel": redis(
-        lambda servers: {"mode": "sentinel", "servers": servers.replicated.sentinels, "master": servers.replicated.name}
+        lambda servers: {
+            "mode": "sentinel",
+            "servers": servers.replicated.sentinels,
+            "master": servers.replicated.name,
+        }
     ),
     "cluster": redis(lambda servers: {"mode": "cluster", "servers": servers.cluster.addresses[:2]}),
 }
 
 
 @pytest.fixture(params=KINDS)
-def opener(request: pytest.FixtureRequest, tmp_path: Path, redis_servers: Servers) -> Iterator[Opener]:
+def opener(
+    request: pytest.FixtureRequest, tmp_path: Path, redis_servers: Servers
+) -> Iterator[Opener]:
     with KINDS[request.param](tmp_path, redis_servers) as opened:
         yield opened
 

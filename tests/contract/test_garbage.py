@@ -1,5 +1,6 @@
-"""Garbage in a store, which no version of this program wrote: nobody has such a session, what cannot be known is a refusal, and no other's
-session is touched by it."""
+"""Garbage in a store, which no version of this program wrote: nobody has such a session, what
+cannot be known is a refusal, and no other's session is touched by it.
+"""
 
 import json
 import logging
@@ -32,7 +33,12 @@ from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.settings import RedisSettings
 
 NOW = 2_000_000_000
-ALICE, BAD, GOOD, GRAVE = b"alice".ljust(32), b"bad".ljust(32), b"good".ljust(32), b"grave".ljust(32)
+ALICE, BAD, GOOD, GRAVE = (
+    b"alice".ljust(32),
+    b"bad".ljust(32),
+    b"good".ljust(32),
+    b"grave".ljust(32),
+)
 
 
 def record(key: bytes) -> Record:
@@ -93,7 +99,13 @@ def name(kind: str, key: bytes) -> str:
 @asynccontextmanager
 async def redis(server: RedisServer) -> AsyncIterator[SessionStore]:
     server.command("FLUSHALL")
-    said = {"kind": "redis", "deadline": PATIENT, "connect": PATIENT, "key_prefix": PREFIX, "servers": [server.address]}
+    said = {
+        "kind": "redis",
+        "deadline": PATIENT,
+        "connect": PATIENT,
+        "key_prefix": PREFIX,
+        "servers": [server.address],
+    }
     store = open_store(RedisSettings.model_validate_json(json.dumps(said)))
     try:
         await store.put(record(GOOD))
@@ -105,7 +117,9 @@ async def redis(server: RedisServer) -> AsyncIterator[SessionStore]:
 def write(server: RedisServer, fields: dict[str, str | None]) -> None:
     server.command("DEL", name("session", BAD))
     server.command(
-        "HSET", name("session", BAD), *(word for pair in fields.items() if pair[1] is not None for word in pair)
+        "HSET",
+        name("session", BAD),
+        *(word for pair in fields.items() if pair[1] is not None for word in pair),
     )
     server.command("ZADD", name("tag", ALICE), NOW + 1000, BAD + b"12345678")
 
@@ -113,7 +127,9 @@ def write(server: RedisServer, fields: dict[str, str | None]) -> None:
 @pytest.mark.attack("REL-43")
 @pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("field", WRONG)
-async def test_a_session_with_garbage_in_a_field_is_none(field: str, redis_servers: Servers, caplog) -> None:
+async def test_a_session_with_garbage_in_a_field_is_none(
+    field: str, redis_servers: Servers, caplog
+) -> None:
     async with redis(redis_servers.redis) as store:
         for value in WRONG[field]:
             write(redis_servers.redis, {**FIELDS, field: value})
@@ -124,7 +140,9 @@ async def test_a_session_with_garbage_in_a_field_is_none(field: str, redis_serve
             await store.delete(BAD)
             write(redis_servers.redis, {**FIELDS, field: value})
             await store.end(ALICE, NOW)
-            assert await store.get(GOOD, NOW) is None, "the end of a user's sessions goes on beyond the garbage"
+            assert await store.get(GOOD, NOW) is None, (
+                "the end of a user's sessions goes on beyond the garbage"
+            )
             write(redis_servers.redis, {**FIELDS, field: value})
             await store.put(record(BAD))
             assert await store.get(BAD, NOW) == record(BAD), "it is written over"
@@ -176,7 +194,10 @@ async def test_a_key_of_another_type_is_no_session_and_no_lock_of_others(
         plant("tag", ALICE)
         await store.put(record(GOOD))
         assert await store.tagged(ALICE, NOW) == (record(GOOD),)
-        for what, used in (("lock", store.lock(BAD, b"me", 5, NOW)), ("claim", store.use_once(BAD, NOW + 5, NOW))):
+        for what, used in (
+            ("lock", store.lock(BAD, b"me", 5, NOW)),
+            ("claim", store.use_once(BAD, NOW + 5, NOW)),
+        ):
             plant(what, BAD)
             with suppress(StoreUnavailable):
                 assert not await used, "what may be somebody's is not given"
@@ -192,7 +213,9 @@ VALUES = ("'x'", "CAST(x'ff' AS TEXT)", "1.5", "x''", "x'ff'", "9223372036854775
 @pytest.mark.attack("REL-43")
 @pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("column", COLUMNS)
-async def test_a_row_with_a_value_of_another_type_is_none(column: str, tmp_path: Path, caplog) -> None:
+async def test_a_row_with_a_value_of_another_type_is_none(
+    column: str, tmp_path: Path, caplog
+) -> None:
     store = SQLiteStore(tmp_path / "store")
     db = sqlite3.connect(tmp_path / "store", isolation_level=None)
     try:
@@ -200,10 +223,15 @@ async def test_a_row_with_a_value_of_another_type_is_none(column: str, tmp_path:
         for value in VALUES:
             await store.put(record(BAD))
             db.execute(f"UPDATE session SET {column} = {value} WHERE key = ?", (BAD,))
-            (kind,) = db.execute(f"SELECT typeof({column}) FROM session WHERE key = ?", (BAD,)).fetchone()
+            (kind,) = db.execute(
+                f"SELECT typeof({column}) FROM session WHERE key = ?", (BAD,)
+            ).fetchone()
             right = "integer" if column in ("expires", "touched") else "blob"
             for found in (store.get_nowait(BAD, NOW), await store.get(BAD, NOW)):
-                assert found is None or (kind == right or (right, kind) == ("blob", "text")), (value, kind)
+                assert found is None or (kind == right or (right, kind) == ("blob", "text")), (
+                    value,
+                    kind,
+                )
             if kind != right:
                 await others_go_on_beside(store)
             await store.touch(BAD, NOW)
@@ -229,7 +257,8 @@ async def test_a_row_whose_key_is_no_key_is_nobody_s(tmp_path: Path) -> None:
         await store.put(record(GOOD))
         for key in ("'x'", "5", "CAST(x'ff' AS TEXT)", "x''"):
             db.execute(
-                f"INSERT INTO session (key, sealed, expires, touched, entry, tags) VALUES ({key}, x'00', {NOW + 9}, {NOW}, x'', x'')"
+                "INSERT INTO session (key, sealed, expires, touched, entry, tags) VALUES "
+                f"({key}, x'00', {NOW + 9}, {NOW}, x'', x'')"
             )
         await others_go_on_beside(store)
         assert len((await store.page(None, 10, NOW)).records) == 1
@@ -240,7 +269,9 @@ async def test_a_row_whose_key_is_no_key_is_nobody_s(tmp_path: Path) -> None:
 
 @pytest.mark.attack("REL-43")
 @pytest.mark.parametrize("value", ["'x'", "CAST(x'ff' AS TEXT)", "1.5", "x'ff'"])
-async def test_a_tombstone_that_is_no_number_is_a_refusal_of_its_own_sessions_alone(value: str, tmp_path: Path) -> None:
+async def test_a_tombstone_that_is_no_number_is_a_refusal_of_its_own_sessions_alone(
+    value: str, tmp_path: Path
+) -> None:
     store = SQLiteStore(tmp_path / "store")
     db = sqlite3.connect(tmp_path / "store", isolation_level=None)
     try:
@@ -250,7 +281,9 @@ async def test_a_tombstone_that_is_no_number_is_a_refusal_of_its_own_sessions_al
             store.revoked_before_nowait([GOOD, GRAVE], NOW)
         with pytest.raises(StoreUnavailable):
             await store.revoked_before([GOOD, GRAVE], NOW)
-        assert store.revoked_before_nowait([GOOD], NOW) == await store.revoked_before([GOOD], NOW) == 0
+        assert (
+            store.revoked_before_nowait([GOOD], NOW) == await store.revoked_before([GOOD], NOW) == 0
+        )
     finally:
         db.close()
         await store.aclose()
@@ -277,9 +310,12 @@ class Broken:
 
 @pytest.mark.attack("REL-43")
 @pytest.mark.parametrize(
-    "error", [RuntimeError("x"), ValueError("x"), KeyError("x"), ExceptionGroup("x", [TypeError("x")])]
+    "error",
+    [RuntimeError("x"), ValueError("x"), KeyError("x"), ExceptionGroup("x", [TypeError("x")])],
 )
-async def test_whatever_a_store_raises_is_unavailable_and_never_no_session(error: Exception) -> None:
+async def test_whatever_a_store_raises_is_unavailable_and_never_no_session(
+    error: Exception,
+) -> None:
     store = InstrumentedStore(Broken(error), "sqlite", Metrics())  # type: ignore[arg-type]
     with pytest.raises(WouldBlock):
         store.get_nowait(GOOD, NOW)
@@ -303,7 +339,9 @@ ID = SessionId.of(b"s" * 32)
 RIGHT = [FORMAT, "https://idp.example", "alice", {"sub": "alice"}, "idt", "at", "rt", THEN, THEN, THEN + 9, "sid", THEN, "acr", THEN, ["pwd"], 0, "A" * 43]  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=20) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=20) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=20,
 )
 
@@ -313,7 +351,9 @@ def opened(data: bytes) -> list[Session | None]:
     sealed = APP.ring.seal(data, _label(APP, ID), bytes(ENTROPY)).encode()
     label = cookie_label(APP, ID, "session data")
     cookie = APP.ring.seal(THEN.to_bytes(8, "big") + zlib.compress(data), label, bytes(ENTROPY))
-    asked = request(cookie=f"{APP.cookies.session}={ID.cookie}; {APP.cookies.data(ID.handle)}0.0=1.{cookie}")
+    asked = request(
+        cookie=f"{APP.cookies.session}={ID.cookie}; {APP.cookies.data(ID.handle)}0.0=1.{cookie}"
+    )
     return [from_record(APP, ID, Record(ID.key, sealed, THEN + 9, THEN)), read_session(APP, asked)]
 
 
@@ -330,7 +370,9 @@ def test_what_opens_and_holds_nonsense_is_no_session(data: bytes) -> None:
 
 @pytest.mark.attack("REL-43")
 @given(st.integers(0, len(RIGHT) - 1), JSON)
-def test_a_session_with_one_value_of_another_kind_is_none_or_can_be_used(at: int, value: object) -> None:
+def test_a_session_with_one_value_of_another_kind_is_none_or_can_be_used(
+    at: int, value: object
+) -> None:
     data = json.dumps([*RIGHT[:at], value, *RIGHT[at + 1 :]]).encode()
     for found in opened(data):
         if found is not None:
@@ -348,7 +390,9 @@ def test_a_session_with_one_value_of_another_kind_is_none_or_can_be_used(at: int
 
 @pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("where", ["_look", "_tell"])
-async def test_the_keeper_of_redis_goes_on_after_a_bug(where: str, redis_servers: Servers, monkeypatch) -> None:
+async def test_the_keeper_of_redis_goes_on_after_a_bug(
+    where: str, redis_servers: Servers, monkeypatch
+) -> None:
     right, wrong, met = getattr(Client, where), False, []
 
     def once_wrong(*args: object) -> object:
@@ -371,7 +415,9 @@ async def test_the_keeper_of_redis_goes_on_after_a_bug(where: str, redis_servers
 
 
 @pytest.mark.attack("REL-42")
-async def test_a_connection_that_cannot_be_made_keeps_nobody_waiting(redis_servers: Servers, monkeypatch) -> None:
+async def test_a_connection_that_cannot_be_made_keeps_nobody_waiting(
+    redis_servers: Servers, monkeypatch
+) -> None:
     def fails(*_: object, **__: object) -> object:
         raise ValueError("x")
 

@@ -1,4 +1,6 @@
-"""Redis when it is not well: slow, restarted, full, read-only, failing over. Only success or StoreUnavailable, never "no session"."""
+"""Redis when it is not well: slow, restarted, full, read-only, failing over. Only success or
+StoreUnavailable, never "no session".
+"""
 
 import contextlib
 import os
@@ -26,21 +28,29 @@ from extproc.sessions.redis.factory import redis_store
 from extproc.sessions.redis.store import RedisStore
 from extproc.settings import RedisSettings
 
-# Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an hour ahead
+# Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an
+# hour ahead
 NOW = int(time.time()) + 3600
 ALICE = b"alice".ljust(32)
 
 
-def record(key: bytes = b"1", sealed: bytes = b"sealed", tags: tuple[bytes, ...] = (ALICE,)) -> Record:
+def record(
+    key: bytes = b"1", sealed: bytes = b"sealed", tags: tuple[bytes, ...] = (ALICE,)
+) -> Record:
     return Record(key.ljust(32), sealed, NOW + 1000, NOW, b"entry", tags)
 
 
 @asynccontextmanager
-async def opened(*servers: RedisServer | Proxy | str, **settings: object) -> AsyncIterator[RedisStore]:
+async def opened(
+    *servers: RedisServer | Proxy | str, **settings: object
+) -> AsyncIterator[RedisStore]:
     """A store that has looked for its servers once."""
     addresses = [str(getattr(server, "address", server)) for server in servers]
-    settings = {"deadline": PATIENT, "connect": PATIENT, **settings}  # a busy machine is no silent server
-    store = redis_store(RedisSettings(kind="redis", servers=tuple(map(address, addresses)), **settings), "store")  # type: ignore[arg-type]
+    # a busy machine is no silent server
+    settings = {"deadline": PATIENT, "connect": PATIENT, **settings}
+    store = redis_store(
+        RedisSettings(kind="redis", servers=tuple(map(address, addresses)), **settings), "store"
+    )  # type: ignore[arg-type]
     await store.start()
     with trio.fail_after(60):
         while store.missing == "it was not connected to yet":
@@ -73,7 +83,7 @@ def server(tmp_path: Path):
         yield running
 
 
-# -- away, and back -------------------------------------------------------------------------------------------------
+# -- away, and back --------------------------------------------------------------------------------
 
 
 @pytest.mark.attack("REL-17")
@@ -99,7 +109,9 @@ async def test_after_a_restart_the_first_request_on_an_idle_connection_is_answer
     ],
     ids=["get", "put", "claim", "lock", "end"],
 )
-async def test_a_request_whose_connection_dies_under_it_is_sent_once_more_and_done_once(server, sent, command, done):
+async def test_a_request_whose_connection_dies_under_it_is_sent_once_more_and_done_once(
+    server, sent, command, done
+):
     async with opened(server) as earlier:  # the server knows the scripts
         for work in everything(earlier):
             await work()
@@ -188,10 +200,13 @@ async def test_one_slow_answer_costs_others_nothing_but_their_turn(server):
         with pytest.raises(StoreUnavailable, match="no answer in time"):
             await store.get(record().key, NOW)
         proxy.stall()
-        assert await store.get(record().key, NOW) == record()  # on a new connection: the old one is as good as lost
+        # on a new connection: the old one is as good as lost
+        assert await store.get(record().key, NOW) == record()
 
 
-async def test_a_connection_that_is_lost_under_many_requests_is_one_failure_and_all_are_answered(server):
+async def test_a_connection_that_is_lost_under_many_requests_is_one_failure_and_all_are_answered(
+    server,
+):
     async with proxied(server.port) as proxy, opened(proxy) as store:
         await store.put(record())
         answers = []
@@ -209,7 +224,7 @@ async def test_a_connection_that_is_lost_under_many_requests_is_one_failure_and_
         assert answers == [record()] * 100
 
 
-# -- there, and unwilling -------------------------------------------------------------------------------------------
+# -- there, and unwilling --------------------------------------------------------------------------
 
 
 async def test_a_full_server_refuses_writes_reads_go_on_and_it_is_said(server):
@@ -238,7 +253,9 @@ async def test_a_read_only_replica_refuses_writes_and_it_is_said(server, tmp_pat
             await store.put(record())
 
 
-async def test_a_wrong_password_at_the_start_names_its_setting_and_the_store_comes_when_it_is_right(server, caplog):
+async def test_a_wrong_password_at_the_start_names_its_setting_and_the_store_comes_when_it_is_right(
+    server, caplog
+):
     caplog.set_level("INFO", "extproc")
     server.command("ACL", "SETUSER", "extproc", "on", ">another", "~*", "+@all")
     async with opened(server, username="extproc", password="the-password") as store:
@@ -268,20 +285,27 @@ async def test_rights_that_lack_are_said(server):
 
 async def test_a_certificate_of_another_authority_is_refused(redis_servers: Servers):
     secured = redis_servers.secured
-    async with opened(secured, tls=True, username="extproc", password=redis_servers.password) as store:
+    async with opened(
+        secured, tls=True, username="extproc", password=redis_servers.password
+    ) as store:
         assert "store.ca_file" in (store.missing or "")
         with pytest.raises(StoreUnavailable):
             await store.get(record().key, NOW)
 
 
 async def commands(stream: trio.SocketStream) -> AsyncIterator[bytes]:
-    """The name of each command that a client sends, however they come in pieces (RESP: arrays of bulk strings)."""
+    """The name of each command that a client sends, however they come in pieces (RESP: arrays of
+    bulk strings).
+    """
     unread = b""
     async for data in stream:
         unread += data
         while (array := re.match(rb"\*(\d+)\r\n", unread)) is not None:
             words, at = [], array.end()
-            while len(words) < int(array[1]) and (length := re.compile(rb"\$(\d+)\r\n").match(unread, at)) is not None:
+            while (
+                len(words) < int(array[1])
+                and (length := re.compile(rb"\$(\d+)\r\n").match(unread, at)) is not None
+            ):
                 at = length.end() + int(length[1]) + 2
                 words.append(unread[length.end() : at - 2])
             if len(words) < int(array[1]) or at > len(unread):
@@ -317,7 +341,9 @@ async def test_whatever_else_a_server_says_is_unavailable_and_its_words_stay_out
                 async for name in names:
                     if name != b"HELLO" and not reply:
                         return
-                    await stream.send_all(hello if name == b"HELLO" else b"+PONG\r\n" if name == b"PING" else reply)
+                    await stream.send_all(
+                        hello if name == b"HELLO" else b"+PONG\r\n" if name == b"PING" else reply
+                    )
 
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
@@ -330,7 +356,7 @@ async def test_whatever_else_a_server_says_is_unavailable_and_its_words_stay_out
         nursery.cancel_scope.cancel()
 
 
-# -- one at a time, in any order ------------------------------------------------------------------------------------
+# -- one at a time, in any order -------------------------------------------------------------------
 
 
 async def test_a_session_that_is_on_its_way_when_its_user_is_signed_out_is_never_there(server):
@@ -347,7 +373,9 @@ async def test_a_session_that_is_on_its_way_when_its_user_is_signed_out_is_never
         assert await other.get(record().key, NOW) == record()
 
 
-async def test_no_session_gets_lost_from_its_tag_whatever_happens_at_the_same_time(redis_servers: Servers):
+async def test_no_session_gets_lost_from_its_tag_whatever_happens_at_the_same_time(
+    redis_servers: Servers,
+):
     keys = [b"k%d" % number for number in range(30)]
     async with opened(redis_servers.redis, key_prefix="torn:") as store:
 
@@ -384,7 +412,9 @@ async def test_requests_cancelled_at_random_never_get_another_one_s_answer(redis
         for _ in range(20):
             async with trio.open_nursery() as nursery:
                 for key, sealed in users.items():
-                    nursery.start_soon(one, key, sealed, chance.choice((0, 0.0005, 0.002, 0.01, 10)))
+                    nursery.start_soon(
+                        one, key, sealed, chance.choice((0, 0.0005, 0.002, 0.01, 10))
+                    )
         assert not wrong and 500 < answers < 4000
 
 
@@ -401,7 +431,15 @@ async def test_everything_in_the_server_goes_by_itself(server):
         await store.put(record(b"4"))
         await store.lock(record().key, b"me", 30, NOW)
         keys = server.command("KEYS", "*")
-        assert {key.split(":")[1] for key in keys} == {"session", "tag", "lock", "claim", "buried", "ended", "probe"}
+        assert {key.split(":")[1] for key in keys} == {
+            "session",
+            "tag",
+            "lock",
+            "claim",
+            "buried",
+            "ended",
+            "probe",
+        }
         assert all(0 < server.command("PTTL", key) <= 3_600_000 + 1_001_000 for key in keys)
 
 
@@ -413,7 +451,7 @@ async def test_what_is_past_its_end_leaves_a_tag(server):
         assert server.command("ZCARD", tag) == 1
 
 
-# -- failing over ---------------------------------------------------------------------------------------------------
+# -- failing over ----------------------------------------------------------------------------------
 
 
 @dataclass
@@ -497,9 +535,8 @@ async def test_a_write_that_no_replica_follows_counts_and_is_logged(server, capl
     async with proxied(server.port) as proxy, opened(proxy, replicas=1) as store:
         for number in range(20):
             await store.put(record(b"%d" % number))
-        assert (
-            proxy.seen(b"WAIT") <= 2
-        )  # once for the script as it is not known, once for it: then nobody waits for a while
+        # once for the script as it is not known, once for it: then nobody waits for a while
+        assert proxy.seen(b"WAIT") <= 2
         assert [line.message for line in caplog.records].count("store_not_replicated") == 1
         assert await store.get(record(b"0").key, NOW) is not None
 
@@ -521,7 +558,9 @@ async def test_a_failover_in_a_cluster_under_load_loses_no_session(tmp_path):
 
 async def test_slots_that_move_are_followed(redis_servers: Servers):
     cluster = redis_servers.cluster
-    async with opened(cluster.addresses[0], mode="cluster", key_prefix=f"{os.urandom(4).hex()}:") as store:
+    async with opened(
+        cluster.addresses[0], mode="cluster", key_prefix=f"{os.urandom(4).hex()}:"
+    ) as store:
         await store.put(record())
         where = store._key(b"session", record().key)
         old = cluster.owner(where)

@@ -1,4 +1,6 @@
-"""How sessions live and end, whether they are in a store or in cookies: the same journeys through each."""
+"""How sessions live and end, whether they are in a store or in cookies: the same journeys through
+each.
+"""
 
 import time
 from collections.abc import AsyncIterator
@@ -24,7 +26,8 @@ from extproc.sessions.memory import MemoryRevocations
 from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
-# Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an hour ahead
+# Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an
+# hour ahead
 NOW = int(time.time()) + 3600
 APP, DEVICE = application(), Device("Firefox on Linux", "192.0.2.7")
 
@@ -52,7 +55,9 @@ class Jar:
                 self.held[kept.name] = kept.value
 
     def request(self, **headers: str):
-        return request(cookie="; ".join(f"{name}={value}" for name, value in self.held.items()), **headers)
+        return request(
+            cookie="; ".join(f"{name}={value}" for name, value in self.held.items()), **headers
+        )
 
 
 @pytest.fixture
@@ -86,7 +91,11 @@ async def test_a_session_is_found_by_its_browser_and_no_other(sessions, jar):
     assert await find(sessions, jar) == session()
     assert await find(sessions, Jar()) is None
     assert (
-        await find(sessions, jar, app=application(ring=KeyRing.of([b"another gateway's secret, not this one's"])))
+        await find(
+            sessions,
+            jar,
+            app=application(ring=KeyRing.of([b"another gateway's secret, not this one's"])),
+        )
         is None
     )
 
@@ -102,7 +111,9 @@ async def test_a_login_takes_the_place_of_the_session_before_and_ends_it(session
 
 @pytest.mark.attack("LOGO-23")
 @pytest.mark.threat("ended-session")
-async def test_what_ended_is_over_for_every_copy_of_its_cookies_and_a_late_set_cookie_revives_nothing(sessions, jar):
+async def test_what_ended_is_over_for_every_copy_of_its_cookies_and_a_late_set_cookie_revives_nothing(
+    sessions, jar
+):
     await begin(sessions, jar, session())
     late = sessions.touch_cookies(APP, jar.request(), session(), NOW + 60)
     copy = Jar()
@@ -113,7 +124,9 @@ async def test_what_ended_is_over_for_every_copy_of_its_cookies_and_a_late_set_c
     assert await find(sessions, copy, NOW + 43_199) is None
 
 
-async def test_what_ended_is_over_also_when_a_clock_that_was_an_hour_ahead_is_set_back(sessions, jar):
+async def test_what_ended_is_over_also_when_a_clock_that_was_an_hour_ahead_is_set_back(
+    sessions, jar
+):
     short = session(expires=NOW + 600)
     await begin(sessions, jar, short)
     await sessions.end(short, NOW + 30)
@@ -134,7 +147,11 @@ async def test_all_sessions_of_a_user_end_and_they_may_sign_in_again(sessions, j
         await begin(sessions, browser, session(name, subject="bob" if name == b"3" else "alice"))
     count = await sessions.end_tagged(subject_tags(RING, ISSUER, "alice"), NOW, NOW + 43_200)
     assert count in (2, None)  # cookies cannot be counted
-    assert [await find(sessions, browser) is None for browser in browsers.values()] == [True, True, False]
+    assert [await find(sessions, browser) is None for browser in browsers.values()] == [
+        True,
+        True,
+        False,
+    ]
     again = session(b"4", created=NOW + 1)
     await begin(sessions, jar, again)
     assert await find(sessions, jar, NOW + 1) == again
@@ -159,7 +176,9 @@ async def test_a_login_that_the_provider_ended_before_it_was_kept_is_no_session(
 
 
 async def test_what_anybody_may_ask_for_leaves_no_mark(sessions, jar):
-    """A frame may name any sid: in cookies it ends nothing, in a store what is there, and a login goes on afterwards."""
+    """A frame may name any sid: in cookies it ends nothing, in a store what is there, and a login
+    goes on afterwards.
+    """
     await begin(sessions, jar, session(b"1"))
     count = await sessions.end_stored(sid_tags(RING, ISSUER, "at the provider"), NOW)
     assert (await find(sessions, jar) is None) == (count == 1) and count in (1, None)
@@ -172,14 +191,18 @@ async def test_the_sessions_of_a_user_are_listed_once_each_and_end_one_by_one(se
     await begin(sessions, jar, session(b"1"))
     await begin(sessions, Jar(), session(b"2"), app=application(ring=turned))
     await begin(sessions, Jar(), session(b"3", subject="bob"))
-    found = await sessions.tagged((*subject_tags(turned, ISSUER, "alice"), *subject_tags(RING, ISSUER, "alice")), NOW)
+    found = await sessions.tagged(
+        (*subject_tags(turned, ISSUER, "alice"), *subject_tags(RING, ISSUER, "alice")), NOW
+    )
     if found is None:  # in cookies nobody can know, which is not "none"
         return
     keys = [SessionId.of(name * 32).key for name in (b"1", b"2")]
     assert sorted(record.key for record in found) == sorted(keys)
     await sessions.delete_many(keys[:1])
     assert await find(sessions, jar) is None
-    assert [record.key for record in await sessions.tagged(subject_tags(turned, ISSUER, "alice"), NOW)] == keys[1:]
+    assert [
+        record.key for record in await sessions.tagged(subject_tags(turned, ISSUER, "alice"), NOW)
+    ] == keys[1:]
 
 
 async def test_more_sessions_than_a_user_may_have_end_the_oldest(opener):
@@ -196,7 +219,12 @@ async def test_more_sessions_than_a_user_may_have_end_the_oldest(opener):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(end_surplus, one, limited, made[2], NOW + 3)
         nursery.start_soon(end_surplus, two, limited, made[3], NOW + 3)
-    assert [await find(one, browser, app=limited) is None for browser in browsers] == [True, True, False, False]
+    assert [await find(one, browser, app=limited) is None for browser in browsers] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     for each in (one, two):
         await each.aclose()
 
@@ -232,7 +260,9 @@ async def test_a_login_is_used_once(sessions):
 @pytest.mark.parametrize("kind", [StoredSessions, CookieSessions])
 async def test_any_process_goes_on_with_what_another_began(kind, opener, jar):
     one, two, three = (kind(opener()) for _ in range(3))
-    assert await one.use_once(b"attempt", NOW + 1800, NOW) and not await two.use_once(b"attempt", NOW + 1800, NOW)
+    assert await one.use_once(b"attempt", NOW + 1800, NOW) and not await two.use_once(
+        b"attempt", NOW + 1800, NOW
+    )
     await begin(one, jar, session())
     assert await find(two, jar) == session()
     await three.end(session(), NOW)
@@ -265,13 +295,23 @@ async def test_a_session_in_use_lives_on_and_is_written_down_at_most_once_a_minu
     for after in (10, 49, 60, 70, 119, 120, 3719, 3720 + 3600):
         now[0] = NOW + after
         said.append(await ask())
-    assert said == ["in use", "in use", "written", "in use", "in use", "written", "written", "nobody"]
+    assert said == [
+        "in use",
+        "in use",
+        "written",
+        "in use",
+        "in use",
+        "written",
+        "written",
+        "nobody",
+    ]
 
 
-# -- the key ring turns ---------------------------------------------------------------------------------------------
+# -- the key ring turns ----------------------------------------------------------------------------
 
 BEFORE, BETWEEN, AFTER = (
-    replace(APP, ring=KeyRing.of([letter * 40 for letter in ring])) for ring in ((b"a",), (b"b", b"a"), (b"b",))
+    replace(APP, ring=KeyRing.of([letter * 40 for letter in ring]))
+    for ring in ((b"a",), (b"b", b"a"), (b"b",))
 )
 
 
@@ -287,7 +327,9 @@ async def use(sessions, app, jar: Jar, now: int) -> None:
 
 
 @pytest.mark.attack("COOK-19")
-async def test_what_is_used_while_the_ring_turns_outlives_the_old_key_and_the_rest_is_no_session(sessions, jar):
+async def test_what_is_used_while_the_ring_turns_outlives_the_old_key_and_the_rest_is_no_session(
+    sessions, jar
+):
     idle = Jar()
     await begin(sessions, jar, session(b"1"), app=BEFORE)
     await begin(sessions, idle, session(b"2"), app=BEFORE)
@@ -297,7 +339,9 @@ async def test_what_is_used_while_the_ring_turns_outlives_the_old_key_and_the_re
     assert found == session(b"1", touched=NOW + 1) and not found.outdated
     assert await find(sessions, idle, NOW + 2, AFTER) is None
     # it is found by its user as ever
-    assert await sessions.end_tagged(subject_tags(AFTER.ring, ISSUER, "alice"), NOW + 2, NOW + 43_200) in (1, None)
+    assert await sessions.end_tagged(
+        subject_tags(AFTER.ring, ISSUER, "alice"), NOW + 2, NOW + 43_200
+    ) in (1, None)
     assert await find(sessions, jar, NOW + 2, AFTER) is None
 
 
@@ -306,7 +350,9 @@ async def test_a_session_whose_lock_another_has_is_sealed_anew_at_its_next_use(o
     await begin(sessions, jar, session(), app=BEFORE)
     assert await sessions.lock(session(), b"refreshing", 60, NOW)
     await use(sessions, BETWEEN, jar, NOW + 1)
-    assert (await find(sessions, jar, NOW + 1, BETWEEN)).outdated and await find(sessions, jar, NOW + 1, AFTER) is None
+    assert (await find(sessions, jar, NOW + 1, BETWEEN)).outdated and await find(
+        sessions, jar, NOW + 1, AFTER
+    ) is None
     await sessions.unlock(session(), b"refreshing")
     await use(sessions, BETWEEN, jar, NOW + 2)
     assert await find(sessions, jar, NOW + 2, AFTER) == session(touched=NOW + 2)
@@ -315,7 +361,9 @@ async def test_a_session_whose_lock_another_has_is_sealed_anew_at_its_next_use(o
     await sessions.aclose()
 
 
-async def test_a_session_that_is_sealed_anew_while_its_user_s_sessions_are_ended_is_ended(tmp_path, jar):
+async def test_a_session_that_is_sealed_anew_while_its_user_s_sessions_are_ended_is_ended(
+    tmp_path, jar
+):
     class Interrupted(SQLiteStore):
         """After its first search for a tag, the session is used."""
 
@@ -337,7 +385,7 @@ async def test_a_session_that_is_sealed_anew_while_its_user_s_sessions_are_ended
         await each.aclose()
 
 
-# -- what is in a store ---------------------------------------------------------------------------------------------
+# -- what is in a store ----------------------------------------------------------------------------
 
 
 @pytest.mark.threat("stolen-store")
@@ -345,7 +393,9 @@ async def test_the_index_of_a_record_opens_without_its_cookie_and_the_rest_does_
     sessions = StoredSessions(opener())
     await begin(sessions, jar, session())
     (record,) = await sessions.store.tagged(subject_tags(RING, ISSUER, "alice")[0], NOW)
-    assert await sessions.store.tagged(sid_tags(RING, ISSUER, "at the provider")[0], NOW) == (record,)
+    assert await sessions.store.tagged(sid_tags(RING, ISSUER, "at the provider")[0], NOW) == (
+        record,
+    )
     assert open_entry(RING, record.key, record.index) == IndexEntry(
         "app", ISSUER, "alice", "at the provider", NOW, DEVICE
     )
@@ -357,15 +407,19 @@ async def test_the_index_of_a_record_opens_without_its_cookie_and_the_rest_does_
 
 async def test_switching_from_cookies_to_a_store_leaves_no_cookie_behind(opener, jar):
     cookies, stored = CookieSessions(MemoryRevocations()), StoredSessions(opener())
-    noise = "".join(chr(33 + n * n * n % 89) for n in range(8000)).replace('"', "x").replace("\\", "y")
+    noise = (
+        "".join(chr(33 + n * n * n % 89) for n in range(8000)).replace('"', "x").replace("\\", "y")
+    )
     await begin(cookies, jar, session(access_token=noise[::3] + noise[::-1]))
     assert await find(stored, jar) is None
     await begin(stored, jar, session(b"2"))
-    assert list(jar.held) == ["__Host-extproc-session-app"] and await find(stored, jar) == session(b"2")
+    assert list(jar.held) == ["__Host-extproc-session-app"] and await find(stored, jar) == session(
+        b"2"
+    )
     await stored.aclose()
 
 
-# -- tombstones of one process --------------------------------------------------------------------------------------
+# -- tombstones of one process ---------------------------------------------------------------------
 
 
 async def test_tombstones_in_memory_are_bounded_and_the_oldest_goes_first():
@@ -373,5 +427,12 @@ async def test_tombstones_in_memory_are_bounded_and_the_oldest_goes_first():
     for number in range(4):
         assert await marks.use_once(b"%d" % number, NOW + 60, NOW)
         await marks.revoke_before(b"%d" % number, NOW, NOW + 60)
-    assert await marks.use_once(b"0", NOW + 60, NOW) and not await marks.use_once(b"3", NOW + 60, NOW)
-    assert [marks.revoked_before_nowait([b"%d" % number], NOW) for number in range(4)] == [0, NOW, NOW, NOW]
+    assert await marks.use_once(b"0", NOW + 60, NOW) and not await marks.use_once(
+        b"3", NOW + 60, NOW
+    )
+    assert [marks.revoked_before_nowait([b"%d" % number], NOW) for number in range(4)] == [
+        0,
+        NOW,
+        NOW,
+        NOW,
+    ]

@@ -42,7 +42,10 @@ async def test_what_is_past_its_end_is_swept_and_what_is_over_for_good_two_hours
     clock = [5.0]
     store = SQLiteStore(path, clock=lambda: clock[0])
     await store.put(record())
-    assert store.get_nowait(record().key, NOW + 100) is None and await store.get(record().key, NOW + 100) is None
+    assert (
+        store.get_nowait(record().key, NOW + 100) is None
+        and await store.get(record().key, NOW + 100) is None
+    )
     await store.revoke_before(b"a", NOW, NOW + 100)
     await store.lock(b"a", b"me", 100, NOW)
     await store.use_once(b"a", NOW + 100, NOW)
@@ -54,21 +57,26 @@ async def test_what_is_past_its_end_is_swept_and_what_is_over_for_good_two_hours
     await store.use_once(b"c", NOW + 100 + 2 * LATE, NOW + 100 + LATE)
     assert _rows(path) == {"session": 0, "grave": 0, "lock": 0, "attempt": 2, "tag": 0}
     await store.put(record())
-    await store.use_once(b"d", NOW + 100 + 2 * LATE, NOW + 100)  # the sweep before this one is in the future now
+    # the sweep before this one is in the future now
+    await store.use_once(b"d", NOW + 100 + 2 * LATE, NOW + 100)
     assert _rows(path)["session"] == 0
     await store.aclose()
 
 
 def _rows(path):
     with closing(sqlite3.connect(path)) as db:
-        return {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in (*TABLES, "tag")}
+        return {
+            table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in (*TABLES, "tag")
+        }
 
 
 async def test_a_clock_that_is_set_changes_nothing_about_a_lock(path):
     clock = [5000.0]
     store = SQLiteStore(path, clock=lambda: clock[0])
     await store.put(record(expires=NOW + 10_000))
-    for now in (NOW + 3600, NOW - 3600):  # an hour ahead or back, while its holder asks the provider
+    # an hour ahead or back, while its holder asks the provider
+    for now in (NOW + 3600, NOW - 3600):
         assert await store.lock(record().key, b"me", 30, NOW)
         assert not await store.lock(record().key, b"you", 30, now)
         assert await store.replace(record(expires=NOW + 10_000), b"me", now)
@@ -130,7 +138,9 @@ def test_processes_that_open_a_new_file_at_the_same_time_all_get_it(tmp_path):
             assert process.returncode == 0, said
 
 
-async def test_reads_go_on_while_another_process_writes_and_writes_that_cannot_are_an_error(store, path):
+async def test_reads_go_on_while_another_process_writes_and_writes_that_cannot_are_an_error(
+    store, path
+):
     await store.put(record())
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
@@ -163,7 +173,9 @@ class Counted:
 
     def __init__(self, path):
         self.begun = 0
-        self.database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+        self.database = sqlite3.connect(
+            path, timeout=60, isolation_level=None, check_same_thread=False
+        )
         self.database.execute("CREATE TABLE IF NOT EXISTS t (k INTEGER PRIMARY KEY)")
         self.database.set_trace_callback(self._seen)
 
@@ -184,9 +196,8 @@ async def test_changes_that_wait_at_the_same_time_are_committed_together(path):
     async with trio.open_nursery() as nursery:
         for key in range(2000):
             nursery.start_soon(writer.run, insert(key))
-    assert (
-        counted.rows() == list(range(2000)) and counted.begun <= 200
-    )  # how many depends on the threads; alone they were 2,000
+    # how many depends on the threads; alone they were 2,000
+    assert counted.rows() == list(range(2000)) and counted.begun <= 200
 
 
 async def test_a_change_that_fails_takes_no_other_with_it(path):
@@ -260,9 +271,20 @@ async def test_a_file_of_the_first_schema_is_brought_to_today_s_with_its_session
     session_id = SessionId.of(b"s" * 32)
     found = store.get_nowait(session_id.key, NOW)
     session = from_record(application(), session_id, found)
-    assert (session.subject, session.claims.get("groups"), session.refresh_token) == ("alice", ["dev"], "rt")
-    assert (session.sid, session.auth_time, session.acr, session.touched) == ("sid-1", NOW - 5, "loa1", NOW + 120)
-    assert (found.index, found.tags) == (b"", ()) and (await store.page(None, 10, NOW)).records == (found,)
+    assert (session.subject, session.claims.get("groups"), session.refresh_token) == (
+        "alice",
+        ["dev"],
+        "rt",
+    )
+    assert (session.sid, session.auth_time, session.acr, session.touched) == (
+        "sid-1",
+        NOW - 5,
+        "loa1",
+        NOW + 120,
+    )
+    assert (found.index, found.tags) == (b"", ()) and (await store.page(None, 10, NOW)).records == (
+        found,
+    )
     assert not await store.use_once(b"attempt", NOW + 1800, NOW)
     await store.aclose()
 
@@ -274,7 +296,11 @@ async def test_an_old_file_has_the_same_tables_then_as_a_new_one(path, tmp_path)
         await SQLiteStore(file).aclose()
         with sqlite3.connect(file) as db:
             tables.append(
-                sorted(db.execute("SELECT type, name, replace(sql, 'IF NOT EXISTS ', '') FROM sqlite_master"))
+                sorted(
+                    db.execute(
+                        "SELECT type, name, replace(sql, 'IF NOT EXISTS ', '') FROM sqlite_master"
+                    )
+                )
             )
             assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
         db.close()
@@ -287,7 +313,9 @@ async def test_a_process_of_the_version_before_goes_on_writing_while_another_mig
     before = sqlite3.connect(path, isolation_level=None)
     store = SQLiteStore(path)
     row = (b"k" * 32, b"sealed", NOW + 100, NOW)
-    before.execute("INSERT OR REPLACE INTO session (key, sealed, expires, touched) VALUES (?, ?, ?, ?)", row)
+    before.execute(
+        "INSERT OR REPLACE INTO session (key, sealed, expires, touched) VALUES (?, ?, ?, ?)", row
+    )
     before.close()
     assert store.get_nowait(b"k" * 32, NOW) == Record(*row)
     await store.aclose()

@@ -1,4 +1,6 @@
-"""What every store does, whichever its kind. Times are real: a store may trust a clock of its own."""
+"""What every store does, whichever its kind. Times are real: a store may trust a clock of its
+own.
+"""
 
 import contextlib
 import time
@@ -11,17 +13,22 @@ import trio
 from extproc.core.session_record import Record
 from extproc.sessions.interfaces import SessionStore, WouldBlock
 
-# Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an hour ahead
+# Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an
+# hour ahead
 NOW = int(time.time()) + 3600
 ALICE, BOB, LAPTOP = b"alice".ljust(32), b"bob".ljust(32), b"laptop".ljust(32)
 
 
-def record(key=b"1", sealed=b"sealed", expires=NOW + 1000, touched=NOW, index=b"entry", tags=(ALICE,)):
+def record(
+    key=b"1", sealed=b"sealed", expires=NOW + 1000, touched=NOW, index=b"entry", tags=(ALICE,)
+):
     return Record(key.ljust(32), sealed, expires, touched, index, tags)
 
 
 async def look(store: SessionStore, key: bytes, now: int = NOW) -> Record | None:
-    """What both ways of reading say; a remote store is always busy for the one that does not wait."""
+    """What both ways of reading say; a remote store is always busy for the one that does not
+    wait.
+    """
     got = await store.get(key, now)
     with contextlib.suppress(WouldBlock):
         assert store.get_nowait(key, now) == got
@@ -86,12 +93,14 @@ async def test_a_record_past_its_end_is_none_in_every_way(store):
 async def test_a_new_record_takes_the_old_one_s_place(store):
     await store.put(record(b"old", tags=(ALICE, LAPTOP)))
     await store.put(record(b"new"), replaces=record(b"old").key)
-    assert await look(store, record(b"old").key) is None and await look(store, record(b"new").key) == record(b"new")
+    assert await look(store, record(b"old").key) is None and await look(
+        store, record(b"new").key
+    ) == record(b"new")
     assert [one.key for one in await store.tagged(ALICE, NOW)] == [record(b"new").key]
     assert await store.tagged(LAPTOP, NOW) == ()
 
 
-# -- found and ended without cookies --------------------------------------------------------------------------------
+# -- found and ended without cookies ---------------------------------------------------------------
 
 
 async def test_sessions_are_found_by_tag_newest_use_first(store, other):
@@ -111,7 +120,10 @@ async def test_all_sessions_of_a_tag_end_and_no_others(store, other):
         await store.put(record(b"a%d" % number))
     await store.put(record(b"b", tags=(BOB,)))
     assert await other.end(ALICE, NOW) == 5 and await other.end(ALICE, NOW) == 0
-    assert await look(store, record(b"a0").key) is None and await look(store, record(b"b").key) is not None
+    assert (
+        await look(store, record(b"a0").key) is None
+        and await look(store, record(b"b").key) is not None
+    )
     assert await store.tagged(ALICE, NOW) == ()
 
 
@@ -120,7 +132,9 @@ async def test_pages_have_every_session_whatever_their_size(store):
     for number in range(23):
         await store.put(record(b"%d" % number))
     expected = {record(b"%d" % number).key for number in range(23)}
-    assert await keys(store, 5) and set(await keys(store, 5)) == expected == set(await keys(store, 23))
+    assert await keys(store, 5) and set(await keys(store, 5)) == expected == set(
+        await keys(store, 23)
+    )
     assert set(await keys(store, 1000)) == expected
 
 
@@ -128,7 +142,7 @@ async def test_an_empty_store_has_an_empty_page(store):
     assert await keys(store, 10) == []
 
 
-# -- one holder at a time -------------------------------------------------------------------------------------------
+# -- one holder at a time --------------------------------------------------------------------------
 
 
 async def test_a_lock_has_one_holder_among_all_processes(store, other):
@@ -144,7 +158,9 @@ async def test_a_lock_has_one_holder_among_all_processes(store, other):
 
 
 async def test_its_holder_renews_a_lock_and_gives_it_back(store, other):
-    assert await store.lock(b"session", b"me", 30, NOW) and await store.lock(b"session", b"me", 30, NOW)
+    assert await store.lock(b"session", b"me", 30, NOW) and await store.lock(
+        b"session", b"me", 30, NOW
+    )
     await other.unlock(b"session", b"you")  # not yours
     assert not await other.lock(b"session", b"you", 30, NOW)
     assert await other.lock(b"another", b"you", 30, NOW)
@@ -153,7 +169,9 @@ async def test_its_holder_renews_a_lock_and_gives_it_back(store, other):
     assert await other.lock(b"session", b"you", 30, NOW)
 
 
-async def test_a_lock_whose_holder_died_is_taken_over_and_its_holder_writes_nothing_more(store, other):
+async def test_a_lock_whose_holder_died_is_taken_over_and_its_holder_writes_nothing_more(
+    store, other
+):
     await store.put(record())
     assert await store.lock(record().key, b"dead", 1, int(time.time()))
     with trio.fail_after(60):
@@ -194,7 +212,7 @@ async def test_what_ended_during_a_refresh_is_never_brought_back(store, other, h
     assert await look(store, record().key) == before
 
 
-# -- what happens once, what is over --------------------------------------------------------------------------------
+# -- what happens once, what is over ---------------------------------------------------------------
 
 
 async def test_an_attempt_is_claimed_by_exactly_one_of_many(store, other):
@@ -222,7 +240,10 @@ async def test_a_tombstone_says_when_and_never_moves_back(store, other):
     await store.revoke_before(b"session", NOW, NOW + 1000)
     await store.revoke_before(b"session", NOW - 50, NOW + 500)
     await other.revoke_before(b"user", NOW - 10, NOW + 1000)
-    assert await revoked_before(other, b"session") == NOW and await revoked_before(store, b"user") == NOW - 10
+    assert (
+        await revoked_before(other, b"session") == NOW
+        and await revoked_before(store, b"user") == NOW - 10
+    )
     assert await revoked_before(store, b"user", b"session", b"neither") == NOW
     assert await revoked_before(store, b"neither") == 0
     assert (

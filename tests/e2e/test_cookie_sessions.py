@@ -1,4 +1,6 @@
-"""Sessions that are whole in cookies, through a real Envoy: no store but the browser, and tombstones for what is over."""
+"""Sessions that are whole in cookies, through a real Envoy: no store but the browser, and
+tombstones for what is over.
+"""
 
 import random
 import time
@@ -27,7 +29,11 @@ def noise(length: int) -> str:
 def running():
     def settings(stack: Stack):
         return {
-            "store": {"kind": "cookie", "path": None, "tombstones": {"path": str(stack.directory / "over.sqlite3")}}
+            "store": {
+                "kind": "cookie",
+                "path": None,
+                "tombstones": {"path": str(stack.directory / "over.sqlite3")},
+            }
         }
 
     with Stack(Liar(), settings=settings) as stack:
@@ -44,7 +50,11 @@ def stack(running):
 
 
 def jar(user) -> dict[str, str]:
-    return {cookie.name: cookie.value for cookie in user.cookies if cookie.name.startswith((SESSION, DATA))}
+    return {
+        cookie.name: cookie.value
+        for cookie in user.cookies
+        if cookie.name.startswith((SESSION, DATA))
+    }
 
 
 def asks(
@@ -66,7 +76,9 @@ def made(stack: Stack, hidden: str = "", **changes) -> dict[str, str]:
         SessionId.of(b"s" * 32), stack.provider.issuer, "alice", Claims({"sub": "alice"}), "idt", "at" + hidden, None,
         now + 300, now - 600, now + 10_000, now,
     )  # fmt: skip
-    cookies = session_cookies(app, request(cookie=""), replace(known, **changes), now, ENTROPY_BYTES)
+    cookies = session_cookies(
+        app, request(cookie=""), replace(known, **changes), now, ENTROPY_BYTES
+    )
     return {cookie.name: cookie.value for cookie in cookies}
 
 
@@ -80,12 +92,20 @@ def test_a_large_session_is_in_pieces_serves_and_ends_with_all_of_them(stack):
         session, *data = kept
         assert session == SESSION and [name[-3:] for name in data] == ["0.0", "0.1", "0.2"]
         assert all(name.startswith(f"{DATA}.") for name in data) and kept[data[0]].startswith("3.")
-        assert all("extproc" not in value for received in stack.app.requests for _, value in received.headers)
+        assert all(
+            "extproc" not in value
+            for received in stack.app.requests
+            for _, value in received.headers
+        )
         assert asks(stack, kept).status_code == 200  # without an assertion
         out = user.navigate(stack.url("/oauth2/logout"), "POST", page=page, content=b"")
         assert "id_token_hint=" in out.headers["location"] and not user.cookies.named("extproc-")
-        gone = [line for line in out.headers.get_list("set-cookie") if line.startswith((SESSION, DATA))]
-        assert len(gone) == 4 and all("Path=/; HttpOnly; SameSite=Lax; Max-Age=0" in line for line in gone)
+        gone = [
+            line for line in out.headers.get_list("set-cookie") if line.startswith((SESSION, DATA))
+        ]
+        assert len(gone) == 4 and all(
+            "Path=/; HttpOnly; SameSite=Lax; Max-Age=0" in line for line in gone
+        )
         assert asks(stack, kept).status_code == 401  # a copy is as dead
 
 
@@ -112,7 +132,11 @@ def test_a_session_that_does_not_fit_is_a_page_with_the_remedy_and_no_loop(stack
     stack.provider.claims["noise"] = noise(14_000)
     with stack.user() as user:
         page = user.go(stack.url("/private"))
-        assert page.status_code == 500 and ">session_too_large<" in page.text and "store.kind" in page.text
+        assert (
+            page.status_code == 500
+            and ">session_too_large<" in page.text
+            and "store.kind" in page.text
+        )
         assert page.headers["x-trace-id"] in page.text
         assert not user.cookies.named("extproc-") and not stack.app.requests
         assert len(stack.provider.revoked) == 1  # the tokens that no session took
@@ -122,13 +146,21 @@ def test_a_session_that_does_not_fit_is_a_page_with_the_remedy_and_no_loop(stack
 @pytest.mark.attack("COOK-08")
 def test_pieces_of_two_sessions_are_nobody_and_are_cleared(stack):
     one, two = made(stack, noise(6000)), made(stack, noise(6001))
-    assert len(one) == 3 and asks(stack, one).status_code == 200 and asks(stack, two).status_code == 200
+    assert (
+        len(one) == 3
+        and asks(stack, one).status_code == 200
+        and asks(stack, two).status_code == 200
+    )
     second = list(one)[2]
     mixed = one | {second: two[second]}
     stack.app.requests.clear()
     assert asks(stack, mixed).status_code == 401
     answer = asks(stack, mixed, accept="text/html")
-    cleared = {line.partition("=")[0] for line in answer.headers.get_list("set-cookie") if "Max-Age=0" in line}
+    cleared = {
+        line.partition("=")[0]
+        for line in answer.headers.get_list("set-cookie")
+        if "Max-Age=0" in line
+    }
     assert answer.status_code == 303 and cleared == set(mixed) and not stack.app.requests
 
 
@@ -141,17 +173,23 @@ def test_both_limits_are_inside_the_seal(stack):
 
 
 def test_last_use_is_written_with_the_application_s_answer_once_a_minute(stack):
-    """In a cookie of its own: a request that changes nothing sets no session, however late its answer comes."""
+    """In a cookie of its own: a request that changes nothing sets no session, however late its
+    answer comes.
+    """
     cookies = made(stack, noise(14_000), touched=int(time.time()) - 3000)
     assert len(cookies) == 5
     answer = asks(stack, cookies, "/private?echo-cookie=own")
     assert answer.status_code == 200 and answer.headers["cache-control"] == "private"
-    sets = dict(line.partition(";")[0].split("=", 1) for line in answer.headers.get_list("set-cookie"))
+    sets = dict(
+        line.partition(";")[0].split("=", 1) for line in answer.headers.get_list("set-cookie")
+    )
     used = next(name for name in sets if name.startswith("extproc-used-app."))
     assert set(sets) == {"own", "extproc-assertion-app", used}
     again = asks(stack, cookies | {used: sets[used]})
     assert again.status_code == 200
-    assert [line.partition("=")[0] for line in again.headers.get_list("set-cookie")] == ["extproc-assertion-app"]
+    assert [line.partition("=")[0] for line in again.headers.get_list("set-cookie")] == [
+        "extproc-assertion-app"
+    ]
 
 
 @pytest.mark.attack("COOK-15")
@@ -162,7 +200,10 @@ def test_a_browser_whose_jar_is_full_gets_an_answer_and_a_way_out(stack):
 
 
 def test_without_a_store_for_tombstones_a_logout_holds_at_this_process_and_the_start_says_what_is_missing():
-    settings = {"store": {"kind": "cookie", "path": None}, "providers": {"main": {"backchannel_logout": False}}}
+    settings = {
+        "store": {"kind": "cookie", "path": None},
+        "providers": {"main": {"backchannel_logout": False}},
+    }
     with Stack(Liar(), settings=settings) as stack, stack.user() as user:
         assert "tombstones_not_shared" in stack.extproc.output()
         page = user.go(stack.url("/private"))

@@ -38,16 +38,30 @@ def test_the_ports_differ_and_the_settings_are_good(tmp_path):
 
 
 def test_a_port_that_is_taken_is_said(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortTaken, match=str(taken.getsockname()[1])):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(PortTaken, match=str(taken.getsockname()[1])),
+    ):
         lay_out(tmp_path, taken.getsockname()[1])
 
 
 def test_the_description_has_the_agreed_keys(tmp_path):
     write_description(
-        lay_out(tmp_path, None), tmp_path / "d.json", (("envoy", 1), ("extproc", 2), ("app", 3), ("idp", 4))
+        lay_out(tmp_path, None),
+        tmp_path / "d.json",
+        (("envoy", 1), ("extproc", 2), ("app", 3), ("idp", 4)),
     )
     described = json.loads((tmp_path / "d.json").read_text())
-    assert sorted(described) == ["admin", "app", "config", "gateway", "idp", "pids", "traces", "user"]
+    assert sorted(described) == [
+        "admin",
+        "app",
+        "config",
+        "gateway",
+        "idp",
+        "pids",
+        "traces",
+        "user",
+    ]
     assert sorted(described["user"]) == ["name", "password"]
     assert [path.name for path in tmp_path.iterdir()] == ["d.json"]
 
@@ -70,7 +84,9 @@ class Demo:
                 str(described),
             ]
             environment = {**os.environ, "TMPDIR": str(folder)}
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=environment)
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=environment
+            )
         deadline = time.monotonic() + 180
         while not described.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:

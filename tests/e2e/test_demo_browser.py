@@ -5,7 +5,10 @@ import pytest
 
 from extproc.checks.browser import Browser, shown
 
-LOGIN = "<form method=post><input type=hidden name=id value=t1><input name=username><input name=password></form>"
+LOGIN = (
+    "<form method=post><input type=hidden name=id value=t1><input name=username><input "
+    "name=password></form>"
+)
 OTHER = "<form method=post action=/oauth2/logout><button>Sign out</button></form>"
 
 
@@ -18,7 +21,9 @@ def browse(answers):
         return answers[f"{request.method} {request.url}"]
 
     browser = Browser("alice", "wonderland", extra=(("x-auth-sub", "EVIL"),))
-    browser._http = httpx.Client(transport=httpx.MockTransport(answer), headers=browser._http.headers)
+    browser._http = httpx.Client(
+        transport=httpx.MockTransport(answer), headers=browser._http.headers
+    )
     return browser, asked
 
 
@@ -27,7 +32,9 @@ def html(text):
 
 
 def to(url, *cookies):
-    return httpx.Response(303, headers=[("location", url), *(("set-cookie", cookie) for cookie in cookies)])
+    return httpx.Response(
+        303, headers=[("location", url), *(("set-cookie", cookie) for cookie in cookies)]
+    )
 
 
 def login():
@@ -37,9 +44,13 @@ def login():
                 "http://127.0.0.1:1/authorize?state=s", "__Host-x=1; Secure", "gone=; Max-Age=0"
             ),
             "GET http://127.0.0.1:1/authorize?state=s": html(LOGIN),
-            "POST http://127.0.0.1:1/authorize?state=s": to("http://localhost:1/oauth2/callback?code=SECRET"),
+            "POST http://127.0.0.1:1/authorize?state=s": to(
+                "http://localhost:1/oauth2/callback?code=SECRET"
+            ),
             "GET http://localhost:1/oauth2/callback?code=SECRET": to("/a?b=c"),
-            "POST http://localhost:1/oauth2/logout": to("http://localhost:1/oauth2/callback?code=SECRET"),
+            "POST http://localhost:1/oauth2/logout": to(
+                "http://localhost:1/oauth2/callback?code=SECRET"
+            ),
         }
     )
 
@@ -61,7 +72,12 @@ def test_cookies_belong_to_a_host_and_secure_ones_go_back_over_http_on_loopback(
     browser, asked = login()
     browser.cookies["localhost"] = {"gone": "x"}
     browser.open("http://localhost:1/a?b=c")
-    assert [request.headers.get("cookie") for request in asked[:4]] == ["gone=x", None, None, "__Host-x=1"]
+    assert [request.headers.get("cookie") for request in asked[:4]] == [
+        "gone=x",
+        None,
+        None,
+        "__Host-x=1",
+    ]
     assert browser.cookies == {"localhost": {"__Host-x": "1"}, "127.0.0.1": {}}
 
 
@@ -84,7 +100,10 @@ def test_a_form_is_sent_with_its_pages_origin():
 @pytest.mark.parametrize(
     ("url", "text"),
     [
-        ("http://localhost:1/oauth2/callback?code=SECRET&state=s", "http://localhost:1/oauth2/callback?code=…&state=…"),
+        (
+            "http://localhost:1/oauth2/callback?code=SECRET&state=s",
+            "http://localhost:1/oauth2/callback?code=…&state=…",
+        ),
         ("http://127.0.0.1:1/authorize?nonce=n", "http://127.0.0.1:1/authorize?nonce=…"),
         ("http://localhost:1/a?q=a%2Fb", "http://localhost:1/a?q=a%2Fb"),
         ("http://localhost:1/", "http://localhost:1/"),

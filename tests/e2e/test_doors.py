@@ -31,7 +31,9 @@ def folder(tmp_path_factory, authorities):
         (ours, "neighbour", "neighbour"),
         (foreign, "stranger", "envoy"),
     ):
-        authority.issue(name, certificate=folder / f"{file}.crt", key=folder / f"{file}.key", client=True)
+        authority.issue(
+            name, certificate=folder / f"{file}.crt", key=folder / f"{file}.key", client=True
+        )
     return folder
 
 
@@ -50,7 +52,9 @@ def stack(folder):
 
 
 def ask(stack, folder, name):
-    """One stream of a navigation, by somebody with this certificate; the status of the answer, or of the stream."""
+    """One stream of a navigation, by somebody with this certificate; the status of the answer, or
+    of the stream.
+    """
     files = (folder / "ca.pem", folder / f"{name}.key", folder / f"{name}.crt")
     credentials = (
         grpc.ssl_channel_credentials(*(file.read_bytes() for file in files))
@@ -63,12 +67,20 @@ def ask(stack, folder, name):
 
 
 def _ask(channel):
-    head = {":method": "GET", ":path": "/", ":authority": "localhost", ":scheme": "http", "accept": "text/html"}
+    head = {
+        ":method": "GET",
+        ":path": "/",
+        ":authority": "localhost",
+        ":scheme": "http",
+        "accept": "text/html",
+    }
     request = wire.ProcessingRequest()
     for key, value in head.items():
         request.request_headers.headers.headers.add(key=key, raw_value=value.encode())
     method = channel.stream_stream(
-        f"/{SERVICE}/Process", wire.ProcessingRequest.SerializeToString, wire.ProcessingResponse.FromString
+        f"/{SERVICE}/Process",
+        wire.ProcessingRequest.SerializeToString,
+        wire.ProcessingResponse.FromString,
     )
     try:
         return next(
@@ -95,15 +107,21 @@ def test_a_certificate_that_is_not_envoys_is_not_enough(stack, folder):
         assert user.go(stack.url("/private")).status_code == 200
 
 
-def test_a_new_certificate_is_shown_from_the_next_handshake_on_and_a_bad_one_never(stack, folder, authorities):
+def test_a_new_certificate_is_shown_from_the_next_handshake_on_and_a_bad_one_never(
+    stack, folder, authorities
+):
     kept = {name: (folder / f"processor.{name}").read_bytes() for name in ("crt", "key")}
     (folder / "processor.crt").write_text("nonsense")
     assert ask(stack, folder, "envoy") == 303
     assert "certificate_refused" in stack.extproc.output()
-    authorities[1].issue("extproc", certificate=folder / "new.crt", key=folder / "new.key", client=True)
+    authorities[1].issue(
+        "extproc", certificate=folder / "new.crt", key=folder / "new.key", client=True
+    )
     for name in ("crt", "key"):
         shutil.move(folder / f"new.{name}", folder / f"processor.{name}")
-    assert ask(stack, folder, "envoy") == grpc.StatusCode.UNAVAILABLE, "the client's authority does not know it"
+    assert ask(stack, folder, "envoy") == grpc.StatusCode.UNAVAILABLE, (
+        "the client's authority does not know it"
+    )
     for name, content in kept.items():
         (folder / f"processor.{name}").write_bytes(content)
     assert ask(stack, folder, "envoy") == 303

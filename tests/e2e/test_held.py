@@ -1,4 +1,6 @@
-"""Logins that are held: more than there is room for, abandoned, drained, killed; with one Envoy worker and the provider behind it."""
+"""Logins that are held: more than there is room for, abandoned, drained, killed; with one Envoy
+worker and the provider behind it.
+"""
 
 import json
 import os
@@ -27,31 +29,50 @@ def to_callback(stack: Stack, user: WebUser, path: str = "/private") -> str:
 
 
 def gauges(stack: Stack) -> dict[str, int]:
-    # the admin keeps a connection that its client has left for some seconds, with two tasks: whoever looks often would count himself
-    return httpx.get(f"{stack.admin}/gauges", headers={"connection": "close"}, trust_env=False).json()
+    # the admin keeps a connection that its client has left for some seconds, with two tasks:
+    # whoever looks often would count himself
+    return httpx.get(
+        f"{stack.admin}/gauges", headers={"connection": "close"}, trust_env=False
+    ).json()
 
 
 def descriptors(stack: Stack) -> int:
     return len(os.listdir(f"/proc/{stack.extproc.pid}/fd"))
 
 
-def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds_deadlock_nothing() -> None:
-    with Stack(Liar(), settings={"limits": {"callback": 5}}) as stack, ThreadPoolExecutor(12) as pool:
+def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds_deadlock_nothing() -> (
+    None
+):
+    with (
+        Stack(Liar(), settings={"limits": {"callback": 5}}) as stack,
+        ThreadPoolExecutor(12) as pool,
+    ):
         users = [stack.user(f"user{n}") for n in range(12)]
         callbacks = [to_callback(stack, user, f"/page/{n}") for n, user in enumerate(users)]
         with stack.provider.holding("/token"):
-            answers = [pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)]
-            wait_until(lambda: sum(answer.done() for answer in answers) == 7 and stack.provider.held == 5, 60)
+            answers = [
+                pool.submit(user.navigate, callback)
+                for user, callback in zip(users, callbacks, strict=True)
+            ]
+            wait_until(
+                lambda: sum(answer.done() for answer in answers) == 7 and stack.provider.held == 5,
+                60,
+            )
             refused = [n for n, answer in enumerate(answers) if answer.done()]
             for n in refused:
                 answer = answers[n].result()
-                assert (answer.status_code, ">overloaded<" in answer.text, int(answer.headers["retry-after"]) > 0) == (
+                assert (
+                    answer.status_code,
+                    ">overloaded<" in answer.text,
+                    int(answer.headers["retry-after"]) > 0,
+                ) == (
                     503,
                     True,
                     True,
                 )
                 assert "set-cookie" not in answer.headers  # the login is intact
-            # others are served meanwhile: public pages, new logins, and the provider's own pages behind this Envoy
+            # others are served meanwhile: public pages, new logins, and the provider's own pages
+            # behind this Envoy
             assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
             with stack.user() as other:
                 assert to_callback(stack, other)
@@ -72,7 +93,12 @@ def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
     applications = lambda stack: {  # noqa: E731
         "providers": {"other": {"issuer": other.url, "client_id": "gateway", "client_secret": "x"}},
         "applications": {
-            "two": {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "other"}
+            "two": {
+                "hosts": ["localhost"],
+                "path_prefix": "/two/",
+                "upstream": stack.app.url,
+                "provider": "other",
+            }
         },
         "limits": {"callback": 10, "per_provider": 2},
     }
@@ -83,9 +109,12 @@ def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
             callbacks = [to_callback(stack, user) for user in users]
             with stuck.holding("/token"):
                 answers = [
-                    pool.submit(user.navigate, callback) for user, callback in zip(users, callbacks, strict=True)
+                    pool.submit(user.navigate, callback)
+                    for user, callback in zip(users, callbacks, strict=True)
                 ]
-                wait_until(lambda: sum(answer.done() for answer in answers) == 2 and stuck.held == 2, 60)
+                wait_until(
+                    lambda: sum(answer.done() for answer in answers) == 2 and stuck.held == 2, 60
+                )
                 with stack.user() as free:
                     assert free.go(stack.url("/two/x")).status_code == 200
             assert sorted(answer.result().status_code for answer in answers) == [303, 303, 503, 503]
@@ -117,7 +146,10 @@ def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None
     with Stack(Liar()) as stack, stack.user() as user:
         callback = to_callback(stack, user)
         host, _, path = callback.removeprefix("http://").partition("/")
-        head = f"GET /{path} HTTP/1.1\r\nhost: {host}\r\ncookie: {user.cookies.header(callback)}\r\n\r\n"
+        head = (
+            f"GET /{path} HTTP/1.1\r\nhost: {host}\r\ncookie: "
+            f"{user.cookies.header(callback)}\r\n\r\n"
+        )
         with stack.provider.holding(where):
             with socket.create_connection(("127.0.0.1", stack.port)) as connection:
                 connection.sendall(head.encode())
@@ -134,12 +166,16 @@ def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None
 
 
 async def abandon(stack: Stack, callbacks: list[tuple[str, str]]) -> None:
-    """Opens every callback, and leaves when the provider has been asked about each and has answered none."""
+    """Opens every callback, and leaves when the provider has been asked about each and has answered
+    none.
+    """
 
     async def one(callback: str, cookies: str) -> None:
         host, _, path = callback.removeprefix("http://").partition("/")
         async with await trio.open_tcp_stream("127.0.0.1", int(host.rpartition(":")[2])) as stream:
-            await stream.send_all(f"GET /{path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookies}\r\n\r\n".encode())
+            await stream.send_all(
+                f"GET /{path} HTTP/1.1\r\nhost: {host}\r\ncookie: {cookies}\r\n\r\n".encode()
+            )
             await trio.sleep_forever()
 
     async with trio.open_nursery() as nursery:
@@ -160,7 +196,9 @@ def abandoned(stack: Stack, logins: int) -> None:
             callbacks.append((callback, user.cookies.header(callback)))
     with stack.provider.holding("/token"):
         trio.run(abandon, stack, callbacks)
-    wait_until(lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 60, every=0.2)
+    wait_until(
+        lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 60, every=0.2
+    )
 
 
 @pytest.mark.attack("REL-29")
@@ -175,8 +213,14 @@ def test_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> N
         for _ in range(4):
             abandoned(stack, 250)
         for side in ("trio.tasks", "asyncio.tasks"):
-            wait_until(lambda side=side: gauges(stack)[side] <= base[side] + 2, 60, f"the {side} to end", every=0.5)
-        wait_until(lambda: descriptors(stack) <= fds + 40, 60)  # kept-alive connections, bounded by the pool
+            wait_until(
+                lambda side=side: gauges(stack)[side] <= base[side] + 2,
+                60,
+                f"the {side} to end",
+                every=0.5,
+            )
+        # kept-alive connections, bounded by the pool
+        wait_until(lambda: descriptors(stack) <= fds + 40, 60)
         wait_until(lambda: stack.stat("cluster.processor.upstream_rq_active") == 0, 60)
         assert stack.stat("http.in.ext_proc.failure_mode_allowed") == 0
         assert "internal_error" not in stack.extproc.output()
@@ -185,17 +229,25 @@ def test_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> N
 
 
 @pytest.mark.attack("REL-22")
-def test_a_processor_killed_between_redirect_and_callback_completes_the_login_after_its_restart() -> None:
+def test_a_processor_killed_between_redirect_and_callback_completes_the_login_after_its_restart() -> (
+    None
+):
     with Stack(Liar()) as stack, stack.user() as user, stack.user() as signed_in:
         signed_in.go(stack.url("/private"))
         callback = to_callback(stack, user, "/wanted?a=1")
         stack.kill_extproc()
         signed_in.cookies.drop("extproc-assertion-app")
-        assert signed_in.navigate(stack.url("/private")).status_code >= 500  # down is an error, never a way in
+        # down is an error, never a way in
+        assert signed_in.navigate(stack.url("/private")).status_code >= 500
         stack.app.requests.clear()
         stack.start_extproc()
-        wait_until(lambda: user.navigate(callback).headers.get("location") == stack.url("/wanted?a=1"), 60, every=0.3)
-        assert signed_in.navigate(stack.url("/private")).status_code == 200  # and sessions are still there
+        wait_until(
+            lambda: user.navigate(callback).headers.get("location") == stack.url("/wanted?a=1"),
+            60,
+            every=0.3,
+        )
+        # and sessions are still there
+        assert signed_in.navigate(stack.url("/private")).status_code == 200
 
 
 @pytest.mark.attack("REL-23")
@@ -208,7 +260,9 @@ def test_a_processor_killed_in_mid_exchange_leaves_no_half_session() -> None:
             stack.kill_extproc()
             assert answer.result(60).status_code >= 500
         stack.start_extproc()
-        assert user.navigate(callback).status_code == 400 and len(stack.provider.seen("/token")) == 1
+        assert (
+            user.navigate(callback).status_code == 400 and len(stack.provider.seen("/token")) == 1
+        )
         assert user.go(stack.url("/private")).status_code == 200
 
 
@@ -231,7 +285,12 @@ def test_sigterm_lets_a_held_login_finish() -> None:
 def test_two_applications_on_one_host_do_not_take_each_other_s_cookies() -> None:
     both: Callable[[Stack], dict[str, object]] = lambda stack: {  # noqa: E731
         "applications": {
-            "two": {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "main"}
+            "two": {
+                "hosts": ["localhost"],
+                "path_prefix": "/two/",
+                "upstream": stack.app.url,
+                "provider": "main",
+            }
         }
     }
     with Stack(Liar(), settings=both) as stack, stack.user() as user:
@@ -266,7 +325,9 @@ def test_an_excluded_application_and_public_paths() -> None:
         for _ in range(5):
             assert (
                 httpx.get(
-                    f"{stack.origin}/.well-known/openid-configuration", headers={"x-auth-sub": "evil"}, trust_env=False
+                    f"{stack.origin}/.well-known/openid-configuration",
+                    headers={"x-auth-sub": "evil"},
+                    trust_env=False,
                 ).status_code
                 == 200
             )
@@ -316,26 +377,51 @@ def test_no_secret_is_in_the_log_at_debug() -> None:
 def test_two_processors_share_logins_and_sessions() -> None:
     def both(stack: Stack) -> dict[str, object]:
         second = f"127.0.0.1:{free_port()}"
-        return {"gateway": {"processors": [stack.settings["listen"], second]}} if "listen" in stack.settings else {}
+        return (
+            {"gateway": {"processors": [stack.settings["listen"], second]}}
+            if "listen" in stack.settings
+            else {}
+        )
 
     with Stack(Liar(), settings=both) as stack, ExitStack() as undo:
         settings = yaml.safe_load(stack.config.read_text())
-        settings |= {"listen": settings["gateway"]["processors"][1], "admin": f"127.0.0.1:{free_port()}"}
+        settings |= {
+            "listen": settings["gateway"]["processors"][1],
+            "admin": f"127.0.0.1:{free_port()}",
+        }
         (stack.directory / "second.yaml").write_text(yaml.safe_dump(settings))
-        argv = [sys.executable, "-m", "extproc", "serve", "--config", stack.directory / "second.yaml"]
+        argv = [
+            sys.executable,
+            "-m",
+            "extproc",
+            "serve",
+            "--config",
+            stack.directory / "second.yaml",
+        ]
         second = Process(
-            "second", argv, log=stack.directory / "second.log", env={"PYTHONPATH": str(ROOT)}, cwd=stack.directory
+            "second",
+            argv,
+            log=stack.directory / "second.log",
+            env={"PYTHONPATH": str(ROOT)},
+            cwd=stack.directory,
         )
         undo.callback(second.stop)
         second.wait_ready(lambda: '"serving"' in second.output(), 60)
-        wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 60, "Envoy to find both")
-        for _ in range(10):  # row REL-36: redirect, callback, page and logout fall on whichever is next
+        wait_until(
+            lambda: stack.stat("cluster.processor.membership_healthy") == 2,
+            60,
+            "Envoy to find both",
+        )
+        # row REL-36: redirect, callback, page and logout fall on whichever is next
+        for _ in range(10):
             with stack.user() as user:
                 assert user.go(stack.url("/private")).status_code == 200
                 user.cookies.drop("extproc-assertion-app")
                 assert user.navigate(stack.url("/private")).status_code == 200
                 assert (
-                    user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"").status_code
+                    user.navigate(
+                        stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b""
+                    ).status_code
                     == 303
                 )
         assert '"answered"' in second.output() and '"answered"' in stack.extproc.output()

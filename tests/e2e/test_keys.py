@@ -1,4 +1,6 @@
-"""Keys and metadata of a provider that change, lie or are away, and our own keys, rotated, behind the real Envoy."""
+"""Keys and metadata of a provider that change, lie or are away, and our own keys, rotated, behind
+the real Envoy.
+"""
 
 import json
 import secrets
@@ -41,7 +43,8 @@ def test_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
         assert signs_in(stack)
         fetched = len(liar.seen("/jwks"))
         liar.keys[:], liar.signer = [public("RS256", "rotated")], Signer("RS256", "rotated")
-        assert signs_in(stack) and len(liar.seen("/jwks")) == fetched + 1  # row CONF-18: the very first login works
+        # row CONF-18: the very first login works
+        assert signs_in(stack) and len(liar.seen("/jwks")) == fetched + 1
         liar.signer = Signer()
         assert not signs_in(stack)  # row KEYS-10: the old key is out
         liar.signer = Signer("RS256", "rotated")
@@ -57,9 +60,15 @@ def test_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
 def test_a_provider_that_is_down_at_the_start_is_503_and_found_when_it_returns() -> None:
     down = lambda asked: (503, {}, b"")  # noqa: E731
     with Stack(Liar(answers={"/.well-known/openid-configuration": down})) as stack:
-        assert httpx.get(f"{stack.admin}/livez", trust_env=False).status_code == 200 and not ready(stack)
+        assert httpx.get(f"{stack.admin}/livez", trust_env=False).status_code == 200 and not ready(
+            stack
+        )
         answer = httpx.get(stack.url("/private"), headers={"accept": "text/html"}, trust_env=False)
-        assert (answer.status_code, ">provider_unavailable<" in answer.text, "set-cookie" in answer.headers) == (
+        assert (
+            answer.status_code,
+            ">provider_unavailable<" in answer.text,
+            "set-cookie" in answer.headers,
+        ) == (
             503,
             True,
             False,
@@ -94,7 +103,12 @@ def test_metadata_that_lies_starts_no_login(lie: dict[str, object]) -> None:
 def test_discovery_that_redirects_is_not_followed() -> None:
     away = lambda asked: (302, {"location": "/elsewhere"}, b"")  # noqa: E731
     with Stack(Liar(answers={"/.well-known/openid-configuration": away})) as stack:
-        assert httpx.get(stack.url("/private"), headers={"accept": "text/html"}, trust_env=False).status_code == 503
+        assert (
+            httpx.get(
+                stack.url("/private"), headers={"accept": "text/html"}, trust_env=False
+            ).status_code
+            == 503
+        )
         assert not stack.provider.seen("/elsewhere")
 
 
@@ -124,19 +138,22 @@ def test_a_provider_that_goes_away_harms_no_session() -> None:
         )
         user.cookies.drop("extproc-assertion-app")
         assert user.navigate(stack.url("/private")).status_code == 200
-        # a login still starts from the metadata that is known, and ends with a page that names the cause
+        # a login still starts from the metadata that is known, and ends with a page that names the
+        # cause
         with stack.user() as other:
             answer = other.go(stack.url("/private"))
             assert answer.status_code in (502, 504) and "provider_" in answer.text
 
 
-# -- our own keys: rotated in place, behind an Envoy that stays as it is ------------------------------------------------
+# -- our own keys: rotated in place, behind an Envoy that stays as it is ---------------------------
 
 IN_FILES = {"identity": {"keys_refresh": "1s", "assertion_lifetime": "20s"}}
 
 
 class Mounted:
-    """The secret in a file, as Kubernetes mounts one: a name that leads through ..data, which is swapped."""
+    """The secret in a file, as Kubernetes mounts one: a name that leads through ..data, which is
+    swapped.
+    """
 
     def __init__(self, stack: Stack) -> None:
         self.stack, self._folder, self._number = stack, stack.directory / "mounted", 0
@@ -183,7 +200,9 @@ def sealed_with(stack: Stack, secret: str) -> int:
     """How many sessions in the store are."""
     ring = KeyRing.of([secret.encode()])
     with closing(sqlite3.connect(stack.settings["store"]["path"])) as db:
-        return sum(ring.newest(sealed.decode()) for (sealed,) in db.execute("SELECT sealed FROM session"))
+        return sum(
+            ring.newest(sealed.decode()) for (sealed,) in db.execute("SELECT sealed FROM session")
+        )
 
 
 def kid(secret: str) -> str:
@@ -191,10 +210,14 @@ def kid(secret: str) -> str:
 
 
 def forged(stack: Stack, secret: str, life: int = 20) -> str:
-    """The Cookie header of somebody who has a key: an assertion that no processor made. life: seconds."""
+    """The Cookie header of somebody who has a key: an assertion that no processor made. life:
+    seconds.
+    """
     profile = AssertionProfile(stack.url("/"), "app", life)
     session, mallory = SessionId.of(b"m" * 32), [("x-auth-sub", "mallory")]
-    token = mint(KeyRing.of([secret.encode()]), profile, session.handle, mallory, int(time.time()), 1 << 40)
+    token = mint(
+        KeyRing.of([secret.encode()]), profile, session.handle, mallory, int(time.time()), 1 << 40
+    )
     return f"extproc-session-app={session.cookie}; extproc-assertion-app={token}"
 
 
@@ -204,7 +227,9 @@ def asks(stack: Stack, cookie: str) -> int:
 
 @pytest.mark.attack("COOK-19")
 @pytest.mark.parametrize(
-    ("more", "envoy"), [({}, None), ({"workers": 2}, oldest())], ids=["one worker", "two, oldest Envoy"]
+    ("more", "envoy"),
+    [({}, None), ({"workers": 2}, oldest())],
+    ids=["one worker", "two, oldest Envoy"],
 )
 def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
     more: dict[str, object], envoy: Path | None
@@ -212,9 +237,17 @@ def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
     def settings(stack: Stack) -> dict[str, object]:
         return IN_FILES | more | {"secret": None, "secret_file": Mounted(stack).path}
 
-    with Stack(Liar(), settings=settings, envoy=envoy) as stack, stack.user() as user, stack.user() as idle:
+    with (
+        Stack(Liar(), settings=settings, envoy=envoy) as stack,
+        stack.user() as user,
+        stack.user() as idle,
+    ):
         mounted = Mounted(stack)
-        assert user.go(stack.url("/private")).status_code == idle.go(stack.url("/private")).status_code == 200
+        assert (
+            user.go(stack.url("/private")).status_code
+            == idle.go(stack.url("/private")).status_code
+            == 200
+        )
         envoy, config, processes = (
             stack.envoy.pid,
             stack.envoy.path.read_text(),
@@ -231,18 +264,28 @@ def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
         assert user.navigate(stack.url("/private")).status_code == 200
         assert signed_by(user) == kid(KEY_B)
         streams = stack.streams()
-        assert user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == streams  # Envoy knows B
+        # Envoy knows B
+        assert (
+            user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == streams
+        )
         assert asks(stack, forged(stack, KEY_A)) == 200  # whoever has a key of the ring can do this
-        assert asks(stack, forged(stack, KEY_A, 3000)) == 401  # and no more than this, once the key is out
+        # and no more than this, once the key is out
+        assert asks(stack, forged(stack, KEY_A, 3000)) == 401
 
-        wait_until(lambda: sealed_with(stack, KEY_B) == 1, 60, "the session that was used to be sealed anew")
+        wait_until(
+            lambda: sealed_with(stack, KEY_B) == 1,
+            60,
+            "the session that was used to be sealed anew",
+        )
         rotate(mounted, KEY_B)
         wait_until(lambda: asks(stack, forged(stack, KEY_A)) == 401, 60, "Envoy to forget the key")
         user.cookies.drop("extproc-assertion-app")
-        assert user.navigate(stack.url("/private")).status_code == 200  # no redirect in all that time
+        # no redirect in all that time
+        assert user.navigate(stack.url("/private")).status_code == 200
         idle.cookies.drop("extproc-assertion-app")
         answer = idle.navigate(stack.url("/private"))
-        assert answer.status_code == 303 and "client_id=" in answer.headers["location"]  # no session, and no error
+        # no session, and no error
+        assert answer.status_code == 303 and "client_id=" in answer.headers["location"]
         assert not log(stack, "not_reloaded") and not log(stack, "internal_error")
         assert (stack.envoy.pid, stack.envoy.path.read_text()) == (envoy, config)
         assert [stack.extproc.pid, *stack.extproc.children] == processes

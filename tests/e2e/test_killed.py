@@ -1,7 +1,9 @@
-"""kill -9 of each part at each step of a login, while others go on: what is lost is what was in hand, and a retry works.
+"""kill -9 of each part at each step of a login, while others go on: what is lost is what was in
+hand, and a retry works.
 
-Steps that other tests have: a processor alone before the callback and in the exchange (test_held.py), Envoy in UserInfo
-(attack/test_gateway.py), Redis before the callback (test_redis.py), workers under load without a login (test_workers.py).
+Steps that other tests have: a processor alone before the callback and in the exchange
+(test_held.py), Envoy in UserInfo (attack/test_gateway.py), Redis before the callback
+(test_redis.py), workers under load without a login (test_workers.py).
 """
 
 import html
@@ -32,7 +34,13 @@ LISTED = {  # victim: steps
     "redis": ("/token", "/me", "written"),
 }
 # what those who are signed in may meet while it is away; 0: no answer at all
-BACKGROUND = {"worker": {503}, "processor": {503}, "envoy": {0}, "provider": set[int](), "redis": {503}}
+BACKGROUND = {
+    "worker": {503},
+    "processor": {503},
+    "envoy": {0},
+    "provider": set[int](),
+    "redis": {503},
+}
 # and the login that was interrupted
 INTERRUPTED = {
     "worker": {303, 503},
@@ -68,7 +76,10 @@ class Gateway:
     def restart(self, victim: str) -> None:
         match victim:
             case "worker":
-                wait_until(lambda: self.stack.extproc.output().count('"worker_restarted"') == self.killed, 60)
+                wait_until(
+                    lambda: self.stack.extproc.output().count('"worker_restarted"') == self.killed,
+                    60,
+                )
             case "processor":
                 self.stack.start_extproc()
             case "envoy":
@@ -84,7 +95,9 @@ class Gateway:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always")
+    server = RedisServer(
+        tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always"
+    )
     settings = {"workers": 2, "store": {"path": None, "kind": "redis", "servers": [server.address]}}
     with server, Stack(Liar(behind=False), settings=settings) as stack, ExitStack() as undo:
         cookies = []
@@ -100,7 +113,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(
-    ("victim", "step"), [(victim, step) for victim, steps in LISTED.items() for step in steps], ids=lambda value: value
+    ("victim", "step"),
+    [(victim, step) for victim, steps in LISTED.items() for step in steps],
+    ids=lambda value: value,
 )
 def test_what_is_killed_in_mid_login_loses_what_it_had_in_hand_and_a_retry_works(
     gateway: Gateway, victim: str, step: str
@@ -128,11 +143,14 @@ def test_what_is_killed_in_mid_login_loses_what_it_had_in_hand_and_a_retry_works
             if first is None:
                 assert late.headers["location"] == stack.url("/wanted"), "nothing had been begun"
             elif late.status_code != 303:
-                assert late.status_code == 400 and user.go(way_on(late)).status_code == 200, late.text
+                assert late.status_code == 400 and user.go(way_on(late)).status_code == 200, (
+                    late.text
+                )
             assert user.go(stack.url("/wanted")).status_code == 200, user.journey()
     bad = [answer for answer in gateway.load.answers if answer.at >= began and answer.status != 200]
     assert {answer.status for answer in bad} <= BACKGROUND[victim], gateway.load.summary(began)
-    if victim == "worker":  # each client has one request in hand: what it asks for afterwards is answered
+    # each client has one request in hand: what it asks for afterwards is answered
+    if victim == "worker":
         assert len(bad) <= MOST, f"more than it can have had in hand: {gateway.load.summary(began)}"
     assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
     assert "internal_error" not in stack.extproc.output()

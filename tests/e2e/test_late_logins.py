@@ -1,7 +1,8 @@
 """Logins of one browser whose answers come late, through a real Envoy, in every kind of store.
 
-A login is late in two ways: the provider keeps its callback waiting, or its answer is complete and still on its way to the browser.
-Meanwhile the browser signs out, or somebody else signs in there. Nobody is signed in by what comes then.
+A login is late in two ways: the provider keeps its callback waiting, or its answer is complete and
+still on its way to the browser. Meanwhile the browser signs out, or somebody else signs in there.
+Nobody is signed in by what comes then.
 """
 
 import time
@@ -31,9 +32,23 @@ def running(request: pytest.FixtureRequest) -> Iterator[Stack]:
         elif request.param == "redis":
             servers = request.getfixturevalue("redis_servers")
             store = {"kind": "redis", "path": None, "servers": [servers.redis.address]}
-        provider = {"providers": {"main": {"backchannel_logout": False}}} if "memory" in request.param else {}
-        wiki = {"hosts": ["localhost"], "path_prefix": "/wiki/", "upstream": stack.app.url, "provider": "main"}
-        return {"store": store, "timeouts": {"call": 55}, "applications": {"wiki": wiki}, **provider}
+        provider = (
+            {"providers": {"main": {"backchannel_logout": False}}}
+            if "memory" in request.param
+            else {}
+        )
+        wiki = {
+            "hosts": ["localhost"],
+            "path_prefix": "/wiki/",
+            "upstream": stack.app.url,
+            "provider": "main",
+        }
+        return {
+            "store": store,
+            "timeouts": {"call": 55},
+            "applications": {"wiki": wiki},
+            **provider,
+        }
 
     with Stack(Liar(), settings=settings) as stack:
         yield stack
@@ -61,7 +76,11 @@ def begins(stack: Stack, browser: WebUser, name: str, path: str = "/private") ->
 def opens(browser: WebUser, callback: str) -> httpx.Response:
     """A callback in a tab of its own. What it sets has not come to the browser yet: see comes()."""
     headers = {"accept": NAVIGATION_ACCEPT, "cookie": browser.cookies.header(callback)}
-    headers |= {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    headers |= {
+        "sec-fetch-site": "cross-site",
+        "sec-fetch-mode": "navigate",
+        "sec-fetch-dest": "document",
+    }
     return httpx.get(callback, headers=headers, trust_env=False)
 
 
@@ -71,11 +90,20 @@ def comes(browser: WebUser, answer: httpx.Response) -> httpx.Response:
 
 
 @contextmanager
-def kept_waiting(stack: Stack, browser: WebUser, *callbacks: str) -> Iterator[list[Future[httpx.Response]]]:
-    """Callbacks whose codes are at the provider until the block ends; what is asked of it in the block is answered at once."""
-    with ThreadPoolExecutor(len(callbacks)) as pool, stack.provider.holding("/token", most=len(callbacks)):
+def kept_waiting(
+    stack: Stack, browser: WebUser, *callbacks: str
+) -> Iterator[list[Future[httpx.Response]]]:
+    """Callbacks whose codes are at the provider until the block ends; what is asked of it in the
+    block is answered at once.
+    """
+    with (
+        ThreadPoolExecutor(len(callbacks)) as pool,
+        stack.provider.holding("/token", most=len(callbacks)),
+    ):
         late = [pool.submit(opens, browser, callback) for callback in callbacks]
-        wait_until(lambda: stack.provider.held == len(callbacks), 60, what="the callbacks at the provider")
+        wait_until(
+            lambda: stack.provider.held == len(callbacks), 60, what="the callbacks at the provider"
+        )
         yield late
 
 
@@ -86,7 +114,9 @@ def next_second() -> None:
 
 
 def sees(stack: Stack, browser: WebUser, path: str = "/public/") -> str | None:
-    """Whom the application takes this browser for: the processor decides it, not an assertion of before."""
+    """Whom the application takes this browser for: the processor decides it, not an assertion of
+    before.
+    """
     for cookie in browser.cookies.named("extproc-assertion-"):
         browser.cookies.drop(cookie.name)
     for _ in range(2):  # and Envoy, by the assertion that came of it
@@ -100,7 +130,9 @@ def signs_out(stack: Stack, browser: WebUser) -> None:
 
 
 @pytest.mark.attack("COOK-27")
-def test_a_login_that_the_provider_keeps_waiting_is_over_with_a_logout(stack: Stack, browser: WebUser) -> None:
+def test_a_login_that_the_provider_keeps_waiting_is_over_with_a_logout(
+    stack: Stack, browser: WebUser
+) -> None:
     callback, other = begins(stack, browser, "alice"), begins(stack, browser, "alice")
     comes(browser, opens(browser, other))
     assert sees(stack, browser) == "alice"
@@ -110,7 +142,10 @@ def test_a_login_that_the_provider_keeps_waiting_is_over_with_a_logout(stack: St
         before = len(stack.provider.revoked)
     answer = comes(browser, late.result(60))
     assert answer.status_code == 400 and ">signed_out_meanwhile<" in answer.text
-    assert "/oauth2/login?return_to=/private" in answer.text and len(stack.provider.revoked) == before + 1
+    assert (
+        "/oauth2/login?return_to=/private" in answer.text
+        and len(stack.provider.revoked) == before + 1
+    )
     assert sees(stack, browser) is None
 
 
@@ -122,7 +157,10 @@ def test_a_session_lasts_as_long_as_the_settings_say_however_long_the_provider_k
         next_second()
         next_second()
     set_cookies = late.result(60).headers.get_list("set-cookie")
-    ages = {line.partition("=")[0]: int(line.partition("Max-Age=")[2].partition(";")[0]) for line in set_cookies}
+    ages = {
+        line.partition("=")[0]: int(line.partition("Max-Age=")[2].partition(";")[0])
+        for line in set_cookies
+    }
     assert ages["extproc-session-app"] == max(ages.values()) == 43_200
 
 
@@ -142,7 +180,9 @@ def test_a_login_that_the_provider_keeps_waiting_is_over_with_the_login_of_someb
     ]
     assert sees(stack, browser) == "bob" and stack.provider.revoked == before
     trace_id = answer.headers["x-trace-id"]
-    (entry,) = stack.access_log(lambda line: line["trace_id"] == trace_id and line["application"] != "idp")
+    (entry,) = stack.access_log(
+        lambda line: line["trace_id"] == trace_id and line["application"] != "idp"
+    )
     assert (entry["details"], entry["reason"], entry["lane"]) == ("overtaken", "overtaken", "held")
 
 
@@ -175,7 +215,9 @@ def test_a_login_begun_before_that_of_somebody_else_is_over_wherever_its_answer_
 
 
 @pytest.mark.attack("COOK-27")
-def test_a_login_whose_answer_is_on_its_way_is_over_with_a_logout(stack: Stack, browser: WebUser) -> None:
+def test_a_login_whose_answer_is_on_its_way_is_over_with_a_logout(
+    stack: Stack, browser: WebUser
+) -> None:
     callback, other = begins(stack, browser, "alice"), begins(stack, browser, "alice")
     comes(browser, opens(browser, other))
     next_second()
@@ -189,7 +231,9 @@ def test_a_login_whose_answer_is_on_its_way_is_over_with_a_logout(stack: Stack, 
 
 
 @pytest.mark.attack("COOK-27")
-def test_a_logout_for_all_ends_the_logins_under_way_at_the_other_applications(stack: Stack, browser: WebUser) -> None:
+def test_a_logout_for_all_ends_the_logins_under_way_at_the_other_applications(
+    stack: Stack, browser: WebUser
+) -> None:
     wiki, app = begins(stack, browser, "alice", "/wiki/"), begins(stack, browser, "alice")
     comes(browser, opens(browser, app))
     with kept_waiting(stack, browser, wiki) as (late,):
@@ -198,25 +242,36 @@ def test_a_logout_for_all_ends_the_logins_under_way_at_the_other_applications(st
     assert answer.status_code == 400 and ">signed_out_meanwhile<" in answer.text
 
 
-def test_a_login_that_goes_on_after_a_logout_or_after_another_login_signs_in(stack: Stack, browser: WebUser) -> None:
+def test_a_login_that_goes_on_after_a_logout_or_after_another_login_signs_in(
+    stack: Stack, browser: WebUser
+) -> None:
     """A person opens the tab again in which the provider waits for them: that is no late answer."""
     first, second, third = (begins(stack, browser, name) for name in ("alice", "alice", "bob"))
     comes(browser, opens(browser, first))
     next_second()
-    assert comes(browser, opens(browser, second)).status_code == 303 and sees(stack, browser) == "alice"
+    assert (
+        comes(browser, opens(browser, second)).status_code == 303
+        and sees(stack, browser) == "alice"
+    )
     signs_out(stack, browser)
     next_second()
-    assert comes(browser, opens(browser, third)).status_code == 303 and sees(stack, browser) == "bob"
+    assert (
+        comes(browser, opens(browser, third)).status_code == 303 and sees(stack, browser) == "bob"
+    )
 
 
-def test_somebody_without_a_session_ends_no_login_by_a_logout(stack: Stack, browser: WebUser) -> None:
+def test_somebody_without_a_session_ends_no_login_by_a_logout(
+    stack: Stack, browser: WebUser
+) -> None:
     callback = begins(stack, browser, "alice")
     with kept_waiting(stack, browser, callback) as (late,):
         signs_out(stack, browser)
     assert comes(browser, late.result(60)).status_code == 303 and sees(stack, browser) == "alice"
 
 
-def test_of_many_tabs_at_once_each_gets_its_page_and_one_session_stays(stack: Stack, browser: WebUser) -> None:
+def test_of_many_tabs_at_once_each_gets_its_page_and_one_session_stays(
+    stack: Stack, browser: WebUser
+) -> None:
     callbacks = [begins(stack, browser, "alice", f"/private/{number}") for number in range(TABS)]
     with kept_waiting(stack, browser, *callbacks) as late:
         pass

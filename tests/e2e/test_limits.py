@@ -1,4 +1,6 @@
-"""Beyond each limit: 503 with Retry-After at once, by the processor's own word; and what is stuck starves nobody else."""
+"""Beyond each limit: 503 with Retry-After at once, by the processor's own word; and what is stuck
+starves nobody else.
+"""
 
 import resource
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,15 +23,28 @@ def to_callback(stack: Stack, user: WebUser, path: str) -> str:
 @pytest.mark.attack("REL-35")
 @pytest.mark.parametrize("limit", ["streams", "callback", "per_provider"])
 def test_beyond_a_limit_is_503_with_retry_after_at_once_and_the_login_is_kept(limit: str) -> None:
-    """The processor's own answer: Envoy's limits, which follow the settings, must not come first."""
+    """The processor's own answer: Envoy's limits, which follow the settings, must not come
+    first.
+    """
     many, room = 12, 5
-    with Stack(Liar(behind=False), settings={"limits": {limit: room}}) as stack, ExitStack() as undo:
+    with (
+        Stack(Liar(behind=False), settings={"limits": {limit: room}}) as stack,
+        ExitStack() as undo,
+    ):
         pool = undo.enter_context(ThreadPoolExecutor(many))
         users = [undo.enter_context(stack.user(f"user{n}")) for n in range(many)]
         callbacks = [to_callback(stack, user, f"/page/{n}") for n, user in enumerate(users)]
         with stack.provider.holding("/token"):
-            answers = [pool.submit(user.navigate, to) for user, to in zip(users, callbacks, strict=True)]
-            wait_until(lambda: sum(each.done() for each in answers) == many - room and stack.provider.held == room, 60)
+            answers = [
+                pool.submit(user.navigate, to) for user, to in zip(users, callbacks, strict=True)
+            ]
+            wait_until(
+                lambda: (
+                    sum(each.done() for each in answers) == many - room
+                    and stack.provider.held == room
+                ),
+                60,
+            )
             refused = [n for n, each in enumerate(answers) if each.done()]
         for n in refused:
             answer = answers[n].result()
@@ -38,16 +53,25 @@ def test_beyond_a_limit_is_503_with_retry_after_at_once_and_the_login_is_kept(li
             assert ">overloaded<" in answer.text
         assert {answers[n].result().status_code for n in range(many) if n not in refused} == {303}
         for n in refused:
-            assert users[n].navigate(callbacks[n]).headers["location"] == stack.url(f"/page/{n}"), "a reload"
+            assert users[n].navigate(callbacks[n]).headers["location"] == stack.url(f"/page/{n}"), (
+                "a reload"
+            )
 
 
 @pytest.mark.threat("bounds")
 def test_a_stuck_provider_starves_neither_logout_nor_new_logins_nor_signed_in_users() -> None:
-    """The callback lane is full of one provider's; everything else is answered while they are held."""
+    """The callback lane is full of one provider's; everything else is answered while they are
+    held.
+    """
     room = 4
-    with Stack(Liar(behind=False), settings={"limits": {"callback": room}}) as stack, ExitStack() as undo:
+    with (
+        Stack(Liar(behind=False), settings={"limits": {"callback": room}}) as stack,
+        ExitStack() as undo,
+    ):
         pool = undo.enter_context(ThreadPoolExecutor(room))
-        leaving, staying, coming = (undo.enter_context(stack.user(name)) for name in ("leaving", "staying", "coming"))
+        leaving, staying, coming = (
+            undo.enter_context(stack.user(name)) for name in ("leaving", "staying", "coming")
+        )
         for user in (leaving, staying):
             assert user.go(stack.url("/private")).status_code == 200
         users = [undo.enter_context(stack.user(f"user{n}")) for n in range(room)]
@@ -57,10 +81,14 @@ def test_a_stuck_provider_starves_neither_logout_nor_new_logins_nor_signed_in_us
                 pool.submit(user.navigate, to) for user, to in zip(users, callbacks, strict=True)
             ]
             wait_until(lambda: stack.provider.held == room, 60)
-            out = leaving.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+            out = leaving.navigate(
+                stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b""
+            )
             assert out.status_code == 303
             staying.cookies.drop("extproc-assertion-app")
-            assert staying.navigate(stack.url("/private")).status_code == 200, "decided by the processor"
+            assert staying.navigate(stack.url("/private")).status_code == 200, (
+                "decided by the processor"
+            )
             assert to_callback(stack, coming, "/private")
             assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
             assert not any(each.done() for each in answers), "the others were held all the while"

@@ -1,7 +1,8 @@
 """Live streams end with their session, through a real Envoy: WebSockets, event streams, gRPC calls.
 
-Two promises: no request outlasts what its session had left, nor `stream_lifetime` (Envoy's router sees to it, on both lanes); and where
-`end_streams` asks for it, a stream ends soon after its session, whoever ends that.
+Two promises: no request outlasts what its session had left, nor `stream_lifetime` (Envoy's router
+sees to it, on both lanes); and where `end_streams` asks for it, a stream ends soon after its
+session, whoever ends that.
 """
 
 import contextlib
@@ -22,7 +23,9 @@ from extproc.admin.sessions import HEADER
 from extproc.contract import STREAM_DURATION
 
 NUMBERS = itertools.count(1)
-ENVOYS = {"newest": None} | ({"oldest": Path(old)} if (old := os.environ.get("EXTPROC_ENVOY_OLDEST")) else {})
+ENVOYS = {"newest": None} | (
+    {"oldest": Path(old)} if (old := os.environ.get("EXTPROC_ENVOY_OLDEST")) else {}
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +38,20 @@ def ticking():
 def running(request, ticking):
     def settings(stack: Stack):
         app = {"hosts": ["localhost"], "upstream": stack.app.url, "provider": "main"}
-        clock = {"hosts": ["localhost"], "upstream": ticking.url, "upstream_http2": True, "provider": "main"}
+        clock = {
+            "hosts": ["localhost"],
+            "upstream": ticking.url,
+            "upstream_http2": True,
+            "provider": "main",
+        }
         return {
             "applications": {
                 "short": {**app, "path_prefix": "/short/", "stream_lifetime": "2s"},
-                "ended": {**app, "path_prefix": "/ended/", "end_streams": ["websocket", "event_stream"]},
+                "ended": {
+                    **app,
+                    "path_prefix": "/ended/",
+                    "end_streams": ["websocket", "event_stream"],
+                },
                 "clock": {**clock, "path_prefix": "/test.Clock/", "end_streams": ["grpc"]},
             },
         }
@@ -91,8 +103,14 @@ def test_a_stream_ends_after_stream_lifetime_and_another_goes_on(stack, scene, a
     user = signed_in(scene, stack, "/short/", "/private")
     sent, before = cookies(stack, user, assertion=assertion), stack.streams()
     longer = (STREAM_DURATION, "3600000")  # nobody can ask for more
-    short = [scene.enter_context(closing(opens(stack.port, "/short/x", sent, longer))) for opens in (websocket, events)]
-    others = [scene.enter_context(closing(opens(stack.port, "/private", sent))) for opens in (websocket, events)]
+    short = [
+        scene.enter_context(closing(opens(stack.port, "/short/x", sent, longer)))
+        for opens in (websocket, events)
+    ]
+    others = [
+        scene.enter_context(closing(opens(stack.port, "/private", sent)))
+        for opens in (websocket, events)
+    ]
     assert stack.streams() - before == (0 if assertion else 4)
     assert all(stream.goes_on() for stream in short + others)
     for stream in short:
@@ -102,7 +120,9 @@ def test_a_stream_ends_after_stream_lifetime_and_another_goes_on(stack, scene, a
         assert request.get("x-auth-sub") == user.user and request.get(STREAM_DURATION) is None
     for status in (101, 200):
         stack.access_log(
-            lambda line, s=status: (line["path"], line["status"], line["flags"]) == ("/short/x", s, "UMSDR")
+            lambda line, s=status: (
+                (line["path"], line["status"], line["flags"]) == ("/short/x", s, "UMSDR")
+            )
         )
 
 
@@ -117,7 +137,8 @@ def test_streams_end_soon_after_their_session_and_those_of_another_go_on(stack, 
     for whose in (user, leaver, other):
         sent = cookies(stack, whose)
         streams[whose.user] = [
-            scene.enter_context(closing(opens(stack.port, "/ended/x", sent))) for opens in (websocket, events, call)
+            scene.enter_context(closing(opens(stack.port, "/ended/x", sent)))
+            for opens in (websocket, events, call)
         ]
         assert all(stream.goes_on() for stream in streams[whose.user])
         assert ticking.seen[-1]["x-auth-sub"] == whose.user
@@ -128,12 +149,18 @@ def test_streams_end_soon_after_their_session_and_those_of_another_go_on(stack, 
         stream.ends()
     assert all(stream.goes_on() for stream in streams[other.user])
     for path in ("/ended/x", METHOD):
-        stack.access_log(lambda line, p=path: line["reason"] == "session_over" and line["path"] == p)
+        stack.access_log(
+            lambda line, p=path: line["reason"] == "session_over" and line["path"] == p
+        )
 
 
 def test_only_live_streams_are_held_at_the_processor(stack, scene):
     user = signed_in(scene, stack, "/ended/")
-    sent, before, held = cookies(stack, user), stack.streams(), "cluster.processor.upstream_rq_active"
+    sent, before, held = (
+        cookies(stack, user),
+        stack.streams(),
+        "cluster.processor.upstream_rq_active",
+    )
     assert user.request("GET", stack.url("/ended/x"), headers={"accept": "*/*"}).status_code == 200
     assert stack.streams() == before
     stream = scene.enter_context(closing(websocket(stack.port, "/ended/x", sent)))
@@ -144,7 +171,11 @@ def test_only_live_streams_are_held_at_the_processor(stack, scene):
 
 
 def test_a_live_stream_needs_a_session(stack):
-    answer = httpx.get(stack.url("/ended/x?echo-events=1"), headers={"accept": "text/event-stream"}, trust_env=False)
+    answer = httpx.get(
+        stack.url("/ended/x?echo-events=1"),
+        headers={"accept": "text/event-stream"},
+        trust_env=False,
+    )
     assert answer.status_code == 401
     assert stack.app.requests == []
 

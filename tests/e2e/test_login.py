@@ -1,4 +1,6 @@
-"""A login through a real Envoy with one worker, at a provider behind that same Envoy that lies when it is told to."""
+"""A login through a real Envoy with one worker, at a provider behind that same Envoy that lies when
+it is told to.
+"""
 
 import json
 import sqlite3
@@ -29,7 +31,14 @@ def running():
 def stack(running):
     """The one stack of this module, its provider honest again."""
     liar = running.provider
-    for lie in (liar.claims, liar.header, liar.userinfo, liar.metadata, liar.callback, liar.answers):
+    for lie in (
+        liar.claims,
+        liar.header,
+        liar.userinfo,
+        liar.metadata,
+        liar.callback,
+        liar.answers,
+    ):
         lie.clear()
     liar.keys[:], liar.signer, liar.user = [public("RS256")], Signer(), "alice"
     for seen in (liar.asked, liar.redeemed, liar.revoked, running.app.requests):
@@ -48,7 +57,9 @@ def to_callback(stack: Stack, user, path: str = "/private") -> str:
 def denied(
     stack: Stack, user, status: int | None = None, reason: str | None = None, path: str = "/private"
 ) -> httpx.Response:
-    """DENY of the catalogue: our page, no session, the login cookie gone, the application untouched."""
+    """DENY of the catalogue: our page, no session, the login cookie gone, the application
+    untouched.
+    """
     answer = user.navigate(to_callback(stack, user, path))
     assert (
         400 <= answer.status_code < 600
@@ -67,7 +78,12 @@ def test_a_login_ends_on_the_page_first_asked_for(stack):
         page = user.go(stack.url("/a%20b/c;d=1?x=1&x=2&y=&next=%2F%2Fevil"))
         assert page.json()["target"] == "/a%20b/c;d=1?x=1&x=2&y=&next=%2F%2Fevil"
         headers = dict(page.json()["headers"])
-        assert (headers["x-auth-sub"], headers["x-auth-email"], headers["x-auth-name"], headers["x-auth-groups"]) == (
+        assert (
+            headers["x-auth-sub"],
+            headers["x-auth-email"],
+            headers["x-auth-name"],
+            headers["x-auth-groups"],
+        ) == (
             "alice",
             "alice@example.com",
             "Alice",
@@ -89,7 +105,10 @@ def test_the_fast_path_and_the_processor_give_the_same_bytes(stack):
         assert stack.streams() == streams + 1
         pick = lambda page: sorted((n, v) for n, v in page["headers"] if n.startswith("x-auth"))  # noqa: E731
         assert pick(fast) == pick(slow) and len(pick(fast)) == 4
-        assert dict(fast["headers"])["x-auth-name"] == "Zo%C3%AB%2C %00%0D%0Ax-auth-sub: evil; 100%25 %F0%9F%98%80%20"
+        assert (
+            dict(fast["headers"])["x-auth-name"]
+            == "Zo%C3%AB%2C %00%0D%0Ax-auth-sub: evil; 100%25 %F0%9F%98%80%20"
+        )
         assert dict(fast["headers"])["x-auth-groups"] == "a%2Cadmin,%C3%BC,%20b%20"
 
 
@@ -98,9 +117,14 @@ def test_a_renewed_assertion_on_a_cacheable_answer_makes_it_private(stack):
         user.go(stack.url("/private"))
         user.cookies.drop("extproc-assertion-app")
         renewed = user.navigate(stack.url("/page?echo-cache=600"))
-        assert renewed.headers["cache-control"] == "private" and user.cookies.get("extproc-assertion-app")
+        assert renewed.headers["cache-control"] == "private" and user.cookies.get(
+            "extproc-assertion-app"
+        )
         fast = user.navigate(stack.url("/page?echo-cache=600"))
-        assert fast.headers["cache-control"] == "public, max-age=600" and "set-cookie" not in fast.headers
+        assert (
+            fast.headers["cache-control"] == "public, max-age=600"
+            and "set-cookie" not in fast.headers
+        )
 
 
 @pytest.mark.attack("CONF-01")
@@ -114,7 +138,10 @@ def test_the_requests_to_the_provider_are_well_formed(stack):
     )
     assert token.headers["authorization"].startswith("Basic ") and "client_secret" not in token.form
     assert me.headers["authorization"].startswith("Bearer at-alice-") and not me.query
-    assert token.headers["traceparent"][3:35] == me.headers["traceparent"][3:35] and "baggage" not in token.headers
+    assert (
+        token.headers["traceparent"][3:35] == me.headers["traceparent"][3:35]
+        and "baggage" not in token.headers
+    )
 
 
 LIES = {
@@ -129,7 +156,9 @@ LIES = {
 }
 
 
-@pytest.mark.attack("CONF-02", "CONF-03", "CONF-04", "CONF-05", "CONF-12", "CONF-23", "FAPI-05", "IDT-18")
+@pytest.mark.attack(
+    "CONF-02", "CONF-03", "CONF-04", "CONF-05", "CONF-12", "CONF-23", "FAPI-05", "IDT-18"
+)
 @pytest.mark.threat("id-token")
 @pytest.mark.parametrize("row", LIES)
 def test_a_lying_id_token_is_denied_and_its_tokens_revoked(stack, row):
@@ -171,11 +200,17 @@ def test_userinfo_of_another_subject_is_denied(stack):
     ],
 )
 def test_a_provider_s_error_is_our_page_and_no_token_call(stack, error, status):
-    stack.provider.callback.update({"error": error, "code": None, "error_description": '"><script>alert(1)</script>'})
+    stack.provider.callback.update(
+        {"error": error, "code": None, "error_description": '"><script>alert(1)</script>'}
+    )
     with stack.user() as user:
         page = denied(stack, user, status, f"provider_{error}")
     # the one script is ours
-    assert not stack.provider.seen("/token") and page.text.count("<script") == 1 and "alert(1)" not in page.text
+    assert (
+        not stack.provider.seen("/token")
+        and page.text.count("<script") == 1
+        and "alert(1)" not in page.text
+    )
 
 
 @pytest.mark.attack("FLOW-15", "WEB-01", "WEB-04")
@@ -184,7 +219,10 @@ def test_an_unregistered_error_is_named_by_us(stack):
     stack.provider.callback.update({"error": "<script>", "code": None})
     with stack.user() as user:
         page = denied(stack, user, 502, "provider_error")
-        assert page.text.count("<script") == 1 and "unsafe" not in page.headers["content-security-policy"]
+        assert (
+            page.text.count("<script") == 1
+            and "unsafe" not in page.headers["content-security-policy"]
+        )
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
         assert (
             page.headers["x-content-type-options"] == "nosniff"
@@ -209,11 +247,16 @@ def test_another_browser_s_callback_is_denied(stack):
     with stack.user() as attacker, stack.user() as victim:
         callback = to_callback(stack, attacker)
         answer = victim.navigate(callback)
-        assert answer.status_code == 400 and ">state_mismatch<" in answer.text and "set-cookie" not in answer.headers
+        assert (
+            answer.status_code == 400
+            and ">state_mismatch<" in answer.text
+            and "set-cookie" not in answer.headers
+        )
         to_callback(stack, victim)
         assert victim.navigate(callback).status_code == 400
         assert not stack.provider.seen("/token")
-        assert attacker.navigate(callback).status_code == 303  # nothing was consumed of the attacker's own
+        # nothing was consumed of the attacker's own
+        assert attacker.navigate(callback).status_code == 303
 
 
 @pytest.mark.attack("FLOW-07")
@@ -225,14 +268,22 @@ def test_a_callback_is_redeemed_once_of_twenty_parallel_copies(stack):
         with ThreadPoolExecutor(20) as pool:
             answers = list(
                 pool.map(
-                    lambda _: httpx.get(callback, headers={"cookie": cookies, "accept": "text/html"}, trust_env=False),
+                    lambda _: httpx.get(
+                        callback,
+                        headers={"cookie": cookies, "accept": "text/html"},
+                        trust_env=False,
+                    ),
                     range(20),
                 )
             )
         assert sorted(answer.status_code for answer in answers) == [303] + [400] * 19
-        assert all(">login_already_used<" in answer.text for answer in answers if answer.status_code == 400)
+        assert all(
+            ">login_already_used<" in answer.text for answer in answers if answer.status_code == 400
+        )
         assert len(stack.provider.seen("/token")) == 1
-        again = httpx.get(callback, headers={"cookie": cookies, "accept": "text/html"}, trust_env=False)
+        again = httpx.get(
+            callback, headers={"cookie": cookies, "accept": "text/html"}, trust_env=False
+        )
         assert again.status_code == 400 and len(stack.provider.seen("/token")) == 1
 
 
@@ -282,7 +333,11 @@ def test_a_login_makes_a_new_session_and_ends_the_old(stack):
             cookies = other.cookies.header(callback) + "; " + planted
         answer = httpx.get(callback, headers={"cookie": cookies}, trust_env=False)
         assert answer.status_code == 303
-        new = next(line for line in answer.headers.get_list("set-cookie") if line.startswith("extproc-session-app="))
+        new = next(
+            line
+            for line in answer.headers.get_list("set-cookie")
+            if line.startswith("extproc-session-app=")
+        )
         assert old not in new
         assert user.navigate(stack.url("/private")).status_code == 303  # the old one is dead
 
@@ -293,10 +348,19 @@ def test_the_callback_leaves_no_code_behind(stack):
         callback = to_callback(stack, user)
         code = dict(parse_qsl(urlsplit(callback).query))["code"]
         answer = user.navigate(callback)
-        assert answer.headers["referrer-policy"] == "no-referrer" and code not in answer.headers["location"]
+        assert (
+            answer.headers["referrer-policy"] == "no-referrer"
+            and code not in answer.headers["location"]
+        )
         stack.access_log(lambda line: line["path"] == "/oauth2/callback" and line["status"] == 303)
         logs = stack.extproc.output() + stack.access_log_file.read_text()
-        for secret in (code, user.cookies.get("extproc-session-app").value, "at-alice-", "rt-", "gateway-secret"):
+        for secret in (
+            code,
+            user.cookies.get("extproc-session-app").value,
+            "at-alice-",
+            "rt-",
+            "gateway-secret",
+        ):
             assert secret not in logs
 
 
@@ -310,9 +374,14 @@ def test_an_operator_sees_whose_session_it_is_and_on_what_device_without_its_coo
         user.go(stack.url("/private"))
     (row,) = stored() - before
     newest = open_entry(KeyRing.of([stack.settings["secret"].encode()]), *row)
-    assert (newest.application, newest.issuer, newest.subject) == ("app", stack.provider.issuer, "alice")
+    assert (newest.application, newest.issuer, newest.subject) == (
+        "app",
+        stack.provider.issuer,
+        "alice",
+    )
     assert newest.device.agent == "Chrome on Linux"
-    assert ip_address(newest.device.address)  # Envoy says the machine's own address where the client is on loopback
+    # Envoy says the machine's own address where the client is on loopback
+    assert ip_address(newest.device.address)
 
 
 @pytest.mark.attack("HDR-13")
@@ -323,13 +392,21 @@ def test_tokens_are_no_credentials(stack):
         {"cookie": "extproc-assertion-app=e30.e30.x"},
         {"cookie": 'extproc-session-app={"sub":"alice"}'},
     ):
-        answer = httpx.get(stack.url("/private"), headers={**headers, "accept": "application/json"}, trust_env=False)
+        answer = httpx.get(
+            stack.url("/private"),
+            headers={**headers, "accept": "application/json"},
+            trust_env=False,
+        )
         assert answer.status_code == 401 and not stack.app.requests
 
 
 def test_a_401_is_a_problem_document_with_the_login_url(stack):
     answer = httpx.get(stack.url("/api"), headers={"accept": "application/json"}, trust_env=False)
-    assert (answer.status_code, answer.headers["content-type"], answer.headers["cache-control"]) == (
+    assert (
+        answer.status_code,
+        answer.headers["content-type"],
+        answer.headers["cache-control"],
+    ) == (
         401,
         "application/problem+json",
         "no-store",
@@ -346,7 +423,9 @@ def test_a_401_is_a_problem_document_with_the_login_url(stack):
 @pytest.mark.attack("REDI-10")
 def test_a_grpc_call_without_a_session_is_unauthenticated(stack):
     answer = httpx.post(
-        stack.url("/svc/Method"), headers={"content-type": "application/grpc", "te": "trailers"}, trust_env=False
+        stack.url("/svc/Method"),
+        headers={"content-type": "application/grpc", "te": "trailers"},
+        trust_env=False,
     )
     assert answer.headers["grpc-status"] == "16" and not stack.app.requests
 
@@ -364,10 +443,16 @@ def test_logout_ends_the_session_here_and_there(stack):
     with stack.user() as user:
         user.go(stack.url("/private"))
         session = user.cookies.get("extproc-session-app").value
-        cross = user.navigate(stack.url("/oauth2/logout"), "POST", page="https://evil.example/", content=b"")
+        cross = user.navigate(
+            stack.url("/oauth2/logout"), "POST", page="https://evil.example/", content=b""
+        )
         assert cross.status_code == 403 and "set-cookie" not in cross.headers
         asks = user.navigate(stack.url("/oauth2/logout"), page="https://evil.example/")
-        assert asks.status_code == 200 and "set-cookie" not in asks.headers and '<form method="post"' in asks.text
+        assert (
+            asks.status_code == 200
+            and "set-cookie" not in asks.headers
+            and '<form method="post"' in asks.text
+        )
         out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
         query = dict(parse_qsl(urlsplit(out.headers["location"]).query))
         assert (
@@ -389,8 +474,16 @@ def test_userinfo_of_the_signed_in_user(stack):
     with stack.user() as user:
         page = user.go(stack.url("/private"))
         answer = user.fetch(stack.url("/oauth2/userinfo"), page=page)
-        assert answer.json() == {"sub": "alice", "email": "alice@example.com", "name": "Alice", "groups": ["dev"]}
-        assert answer.headers["cache-control"] == "no-store" and answer.headers["content-type"] == "application/json"
+        assert answer.json() == {
+            "sub": "alice",
+            "email": "alice@example.com",
+            "name": "Alice",
+            "groups": ["dev"],
+        }
+        assert (
+            answer.headers["cache-control"] == "no-store"
+            and answer.headers["content-type"] == "application/json"
+        )
     assert httpx.get(stack.url("/oauth2/userinfo"), trust_env=False).status_code == 401
 
 
@@ -416,10 +509,18 @@ def test_control_characters_of_the_callback_reach_no_provider(stack, planted):
     with stack.user() as user:
         state = dict(parse_qsl(urlsplit(to_callback(stack, user)).query))["state"]
         answer = user.navigate(f"{stack.url('/oauth2/callback')}?code={planted}&state={state}")
-        assert answer.status_code == 400 and ">invalid_callback<" in answer.text and not stack.provider.seen("/token")
+        assert (
+            answer.status_code == 400
+            and ">invalid_callback<" in answer.text
+            and not stack.provider.seen("/token")
+        )
         # what is printable is encoded: one request, one code
-        user.navigate(f"{stack.url('/oauth2/callback')}?code=a%26grant_type%3Dx%20%25&state={state}")
-        assert [asked.form["code"] for asked in stack.provider.seen("/token")] == ["a&grant_type=x %"]
+        user.navigate(
+            f"{stack.url('/oauth2/callback')}?code=a%26grant_type%3Dx%20%25&state={state}"
+        )
+        assert [asked.form["code"] for asked in stack.provider.seen("/token")] == [
+            "a&grant_type=x %"
+        ]
         assert stack.provider.seen("/token")[0].form["grant_type"] == "authorization_code"
 
 
@@ -427,7 +528,9 @@ def test_control_characters_of_the_callback_reach_no_provider(stack, planted):
 def test_login_cookies_go_with_success_and_with_failure(stack):
     with stack.user() as user:
         user.navigate(to_callback(stack, user))
-        assert not list(user.cookies.named("extproc-login-")) and user.cookies.get("extproc-session-app")
+        assert not list(user.cookies.named("extproc-login-")) and user.cookies.get(
+            "extproc-session-app"
+        )
     stack.provider.claims["nonce"] = "x"
     with stack.user() as user:
         user.navigate(to_callback(stack, user))
@@ -442,7 +545,11 @@ def test_nothing_in_a_request_chooses_the_provider(stack):
         "provider=evil",
         "target_link_uri=https://evil.example/",
     ):
-        answer = httpx.get(f"{stack.url('/oauth2/login')}?{query}", headers={"accept": "text/html"}, trust_env=False)
+        answer = httpx.get(
+            f"{stack.url('/oauth2/login')}?{query}",
+            headers={"accept": "text/html"},
+            trust_env=False,
+        )
         assert (
             answer.headers["location"].startswith(stack.provider.issuer + "/auth?")
             and "evil" not in answer.headers["location"]
@@ -460,25 +567,49 @@ def test_forwarded_headers_change_nothing(stack):
     }
     answer = httpx.get(stack.url("/private"), headers=headers, trust_env=False)
     query = dict(parse_qsl(urlsplit(answer.headers["location"]).query))
-    assert query["redirect_uri"] == stack.url("/oauth2/callback") and "Secure" not in answer.headers["set-cookie"]
-    assert httpx.get(stack.url("/private"), headers={"host": "evil.example"}, trust_env=False).status_code == 421
+    assert (
+        query["redirect_uri"] == stack.url("/oauth2/callback")
+        and "Secure" not in answer.headers["set-cookie"]
+    )
+    assert (
+        httpx.get(
+            stack.url("/private"), headers={"host": "evil.example"}, trust_env=False
+        ).status_code
+        == 421
+    )
 
 
 FAULTS = {
     "rel_06_500": (lambda asked: (500, {}, b"no"), 502, "provider_failed"),
     "rel_06_503": (lambda asked: (503, {}, b"no"), 502, "provider_failed"),
     "rel_06_429": (lambda asked: (429, {"retry-after": "9"}, b"no"), 502, "provider_failed"),
-    "rel_07_html": (lambda asked: (200, {"content-type": "text/html"}, b"<html>"), 502, "invalid_token_response"),
+    "rel_07_html": (
+        lambda asked: (200, {"content-type": "text/html"}, b"<html>"),
+        502,
+        "invalid_token_response",
+    ),
     "rel_07_empty": (lambda asked: (200, {}, b""), 502, "invalid_token_response"),
-    "rel_07_gzip": (lambda asked: (200, {"content-encoding": "gzip"}, b"x"), 502, "invalid_provider_answer"),
+    "rel_07_gzip": (
+        lambda asked: (200, {"content-encoding": "gzip"}, b"x"),
+        502,
+        "invalid_provider_answer",
+    ),
     "rel_08_large": (lambda asked: (200, {}, b"x" * 1_100_000), 502, "invalid_provider_answer"),
     "rel_10_no_token": (
         lambda asked: (200, {}, json.dumps({"token_type": "bearer"}).encode()),
         502,
         "invalid_token_response",
     ),
-    "keys_04_redirect": (lambda asked: (307, {"location": "/elsewhere"}, b""), 502, "invalid_provider_answer"),
-    "invalid_client": (lambda asked: (401, {}, b'{"error":"invalid_client"}'), 502, "client_refused"),
+    "keys_04_redirect": (
+        lambda asked: (307, {"location": "/elsewhere"}, b""),
+        502,
+        "invalid_provider_answer",
+    ),
+    "invalid_client": (
+        lambda asked: (401, {}, b'{"error":"invalid_client"}'),
+        502,
+        "client_refused",
+    ),
     "invalid_grant": (lambda asked: (400, {}, b'{"error":"invalid_grant"}'), 400, "code_refused"),
 }
 
@@ -496,7 +627,9 @@ def test_a_faulty_token_endpoint_is_a_page_with_a_reason(stack, fault):
 @pytest.mark.attack("REL-05")
 def test_a_provider_that_resets_is_a_502_and_one_that_hangs_a_504(stack):
     with stack.user() as user:
-        stack.provider.answers["/token"] = lambda asked: b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"
+        stack.provider.answers["/token"] = lambda asked: (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"
+        )
         assert denied(stack, user).status_code in (502, 504)
         stack.provider.answers.clear()
         with stack.provider.holding("/token"):
@@ -504,7 +637,9 @@ def test_a_provider_that_resets_is_a_502_and_one_that_hangs_a_504(stack):
 
 
 @pytest.mark.attack("IDT-29")
-@pytest.mark.parametrize(("body", "reason"), [(b"[]", "invalid_userinfo"), (b"<html>", "invalid_userinfo")])
+@pytest.mark.parametrize(
+    ("body", "reason"), [(b"[]", "invalid_userinfo"), (b"<html>", "invalid_userinfo")]
+)
 def test_a_userinfo_that_is_no_object_is_denied(stack, body, reason):
     stack.provider.answers["/me"] = lambda asked: (200, {"content-type": "application/json"}, body)
     with stack.user() as user:

@@ -1,7 +1,8 @@
-"""How sessions end, through a real Envoy: by the user for all applications, by the provider's own request, by its frame.
+"""How sessions end, through a real Envoy: by the user for all applications, by the provider's own
+request, by its frame.
 
-Each in a store and in cookies. What is asked of a session afterwards is asked without its assertion, by which Envoy would let
-it through for the rest of its life, one minute at most.
+Each in a store and in cookies. What is asked of a session afterwards is asked without its
+assertion, by which Envoy would let it through for the rest of its life, one minute at most.
 """
 
 import itertools
@@ -27,7 +28,11 @@ NUMBERS = itertools.count(1)
 @pytest.fixture(scope="module", params=["sqlite", "cookie"])
 def running(request):
     def settings(stack: Stack):
-        cookie = {"kind": "cookie", "path": None, "tombstones": {"path": str(stack.directory / "over.sqlite3")}}
+        cookie = {
+            "kind": "cookie",
+            "path": None,
+            "tombstones": {"path": str(stack.directory / "over.sqlite3")},
+        }
         app = {"upstream": stack.app.url, "provider": "main"}
         other = f"http://other.localhost:{stack.port}/"
         return {
@@ -66,16 +71,23 @@ def user(stack):
 def signs_in(stack: Stack, user: WebUser, *paths: str) -> None:
     for path in paths or ("/private",):
         page = user.go(path if path.startswith("http:") else stack.url(path))
-        assert page.status_code == 200 and ["x-auth-sub", stack.provider.user] in page.json()["headers"], user.journey()
+        assert (
+            page.status_code == 200
+            and ["x-auth-sub", stack.provider.user] in page.json()["headers"]
+        ), user.journey()
 
 
 def lives(stack: Stack, user: WebUser, path: str = "/private") -> bool:
-    """Whether the session serves, were its assertion used up; a navigation without one starts a login."""
+    """Whether the session serves, were its assertion used up; a navigation without one starts a
+    login.
+    """
     for cookie in user.cookies.named("extproc-assertion-"):
         user.cookies.drop(cookie.name)
     answer = user.navigate(path if path.startswith("http:") else stack.url(path))
     assert answer.status_code in (200, 303), answer.text
-    assert answer.status_code == 200 or answer.headers["location"].startswith(f"{stack.provider.issuer}/auth?")
+    assert answer.status_code == 200 or answer.headers["location"].startswith(
+        f"{stack.provider.issuer}/auth?"
+    )
     return answer.status_code == 200
 
 
@@ -97,11 +109,16 @@ def logout_token(stack: Stack, header: dict | None = None, **changes) -> str:
 
 
 def posts(stack: Stack, token: str, *, path: str = BACK, **more) -> httpx.Response:
-    return httpx.post(stack.url(path), data={"logout_token": token, "other": "1"}, trust_env=False, **more)
+    return httpx.post(
+        stack.url(path), data={"logout_token": token, "other": "1"}, trust_env=False, **more
+    )
 
 
 def is_refused(answer: httpx.Response, status: int, reason: str) -> bool:
-    said = {"error": "invalid_request" if status < 500 else "temporarily_unavailable", "error_description": reason}
+    said = {
+        "error": "invalid_request" if status < 500 else "temporarily_unavailable",
+        "error_description": reason,
+    }
     assert (answer.status_code, answer.json()) == (status, said)
     assert answer.headers["cache-control"] == "no-store" and "set-cookie" not in answer.headers
     return True
@@ -121,7 +138,9 @@ def test_the_provider_ends_the_sessions_of_every_application_at_once(stack, user
         signs_in(stack, stranger)
         stack.provider.user = name
         answer = posts(stack, logout_token(stack, sid=mine if by == "sid" else None))
-        assert (answer.status_code, answer.content) == (200, b"") and answer.headers["cache-control"] == "no-store"
+        assert (answer.status_code, answer.content) == (200, b"") and answer.headers[
+            "cache-control"
+        ] == "no-store"
         assert "set-cookie" not in answer.headers
         assert [lives(stack, user, path) for path in paths] == [False, False, False]
         assert lives(stack, elsewhere) == (by == "sid") and lives(stack, stranger)
@@ -131,7 +150,8 @@ def test_the_provider_ends_the_sessions_of_every_application_at_once(stack, user
 def test_the_fast_path_ends_with_the_assertion_which_lives_a_minute(stack, user):
     signs_in(stack, user)
     assertion = user.cookies.get("extproc-assertion-app")
-    assert 0 < assertion.expires - time.time() <= 45  # the browser drops it before Envoy would refuse it
+    # the browser drops it before Envoy would refuse it
+    assert 0 < assertion.expires - time.time() <= 45
     assert posts(stack, logout_token(stack)).status_code == 200
     before = stack.streams()
     assert user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == before
@@ -158,16 +178,32 @@ def test_a_token_is_carried_out_once(stack, user):
     [
         ("logo_06", lambda stack: logout_token(stack, {"alg": "none"}), "logout_token_algorithm"),
         ("logo_07", lambda stack: Signer("ES256").sign({"iss": "x"}), "logout_token_algorithm"),
-        ("logo_08", lambda stack: logout_token(stack, iss="https://evil.example"), "logout_token_issuer"),
+        (
+            "logo_08",
+            lambda stack: logout_token(stack, iss="https://evil.example"),
+            "logout_token_issuer",
+        ),
         ("logo_08", lambda stack: logout_token(stack, aud="another"), "logout_token_audience"),
         ("logo_10", lambda stack: logout_token(stack, nonce="n"), "logout_token_nonce"),
         ("logo_12", lambda stack: logout_token(stack, events=None), "logout_token_events"),
-        ("logo_12", lambda stack: logout_token(stack, events={EVENT: "yes"}), "logout_token_events"),
+        (
+            "logo_12",
+            lambda stack: logout_token(stack, events={EVENT: "yes"}),
+            "logout_token_events",
+        ),
         ("logo_12", lambda stack: logout_token(stack, sub=None, sid=None), "logout_token_subject"),
         ("logo_12", lambda stack: logout_token(stack, {"typ": "at+jwt"}), "logout_token_type"),
         ("logo_13", lambda stack: logout_token(stack, jti=None), "logout_token_jti"),
-        ("logo_13", lambda stack: logout_token(stack, exp=int(time.time()) - 61), "logout_token_expired"),
-        ("logo_13", lambda stack: logout_token(stack, iat=int(time.time()) - 4000), "logout_token_issued_at"),
+        (
+            "logo_13",
+            lambda stack: logout_token(stack, exp=int(time.time()) - 61),
+            "logout_token_expired",
+        ),
+        (
+            "logo_13",
+            lambda stack: logout_token(stack, iat=int(time.time()) - 4000),
+            "logout_token_issued_at",
+        ),
     ],
 )
 def test_a_token_that_is_not_right_ends_nothing(stack, user, row, token, reason):
@@ -203,7 +239,9 @@ def test_a_body_whose_length_nobody_said_is_read_up_to_a_limit_and_reaches_nobod
         for _ in range(pieces):
             yield b"a" * 65_536
 
-    answer = httpx.post(stack.url(BACK), content=much(), headers={"content-type": FORM}, trust_env=False)
+    answer = httpx.post(
+        stack.url(BACK), content=much(), headers={"content-type": FORM}, trust_env=False
+    )
     assert answer.status_code == 413 and not stack.app.requests
     assert posts(stack, logout_token(stack)).status_code == 200
 
@@ -216,25 +254,35 @@ def test_a_body_in_pieces_is_read_whole(stack, user):
         for start in range(0, len(form), 100):
             yield form[start : start + 100]
 
-    answer = httpx.post(stack.url(BACK), content=pieces(), headers={"content-type": FORM}, trust_env=False)
+    answer = httpx.post(
+        stack.url(BACK), content=pieces(), headers={"content-type": FORM}, trust_env=False
+    )
     assert answer.status_code == 200 and not lives(stack, user)
 
 
 def test_a_browser_s_cookies_and_pages_change_nothing_about_it(stack, user):
     signs_in(stack, user)
-    answer = user.navigate(stack.url(BACK), "POST", page=stack.url("/"), content=b"logout_token=a.b.c")
+    answer = user.navigate(
+        stack.url(BACK), "POST", page=stack.url("/"), content=b"logout_token=a.b.c"
+    )
     assert is_refused(answer, 400, "logout_token_malformed") and lives(stack, user)
     assert is_refused(user.navigate(stack.url(BACK)), 405, "method_not_allowed")
 
 
 @pytest.mark.attack("LOGO-22")
-def test_a_key_that_is_new_is_fetched_once_and_random_ones_are_not_looked_for_each_time(stack, user):
+def test_a_key_that_is_new_is_fetched_once_and_random_ones_are_not_looked_for_each_time(
+    stack, user
+):
     signs_in(stack, user)
     liar = stack.provider
     liar.signer = Signer(name="2")
     assert len(liar.seen("/jwks")) == 0
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda kid: posts(stack, logout_token(stack, {"kid": kid})), map(str, range(40))))
+        answers = list(
+            pool.map(
+                lambda kid: posts(stack, logout_token(stack, {"kid": kid})), map(str, range(40))
+            )
+        )
     assert all(is_refused(answer, 400, "logout_token_key") for answer in answers)
     assert len(liar.seen("/jwks")) <= 1 and lives(stack, user)
 
@@ -256,7 +304,9 @@ def test_a_store_that_cannot_answer_is_503_and_the_same_token_may_come_again(sta
 
 
 def test_a_login_that_is_under_way_when_its_user_is_signed_out_ends_too(stack, user):
-    """The code is exchanged, then the provider ends the user's sessions, then the new one would be kept."""
+    """The code is exchanged, then the provider ends the user's sessions, then the new one would be
+    kept.
+    """
     started = user.navigate(stack.url("/private"))
     callback = user.navigate(started.headers["location"]).headers["location"]
     with ThreadPoolExecutor(1) as pool:
@@ -265,7 +315,11 @@ def test_a_login_that_is_under_way_when_its_user_is_signed_out_ends_too(stack, u
             wait_until(lambda: stack.provider.held, what="the callback")
             assert posts(stack, logout_token(stack, sid=None)).status_code == 200
         answer = login.result(60)
-    assert answer.status_code == 400 and ">signed_out_meanwhile<" in answer.text and stack.provider.revoked
+    assert (
+        answer.status_code == 400
+        and ">signed_out_meanwhile<" in answer.text
+        and stack.provider.revoked
+    )
     assert "/oauth2/login?return_to=/private" in answer.text
     assert not lives(stack, user)
 
@@ -285,9 +339,13 @@ def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, u
         out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
         query = dict(parse_qsl(urlsplit(out.headers["location"]).query))
         assert set(query) == {"id_token_hint", "client_id", "post_logout_redirect_uri", "state"}
-        assert query["post_logout_redirect_uri"] == stack.url("/oauth2/signed-out") and len(query["state"]) >= 16
+        assert (
+            query["post_logout_redirect_uri"] == stack.url("/oauth2/signed-out")
+            and len(query["state"]) >= 16
+        )
         left = {(cookie.host, cookie.name) for cookie in user.cookies.named("extproc-session-")}
-        assert left == {("other.localhost", "extproc-session-other")}  # its cookie was not in the request
+        # its cookie was not in the request
+        assert left == {("other.localhost", "extproc-session-other")}
         assert [lives(stack, user, path) for path in paths] == [False, False, False]
         assert lives(stack, elsewhere)
     for name, value in copies.items():
@@ -296,9 +354,13 @@ def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, u
             headers = {"cookie": f"{name}={value}", "accept": "application/json"}
             assert httpx.get(stack.url(path), headers=headers, trust_env=False).status_code == 401
     # of the two sessions whose cookies were there, the refresh tokens
-    assert len(stack.provider.revoked) == 2 and all(token.startswith("rt-") for token in stack.provider.revoked)
+    assert len(stack.provider.revoked) == 2 and all(
+        token.startswith("rt-") for token in stack.provider.revoked
+    )
     (first, _) = stack.provider.seen("/revoke")
-    assert first.form["token_type_hint"] == "refresh_token" and first.headers["authorization"].startswith("Basic ")
+    assert first.form["token_type_hint"] == "refresh_token" and first.headers[
+        "authorization"
+    ].startswith("Basic ")
 
 
 @pytest.mark.attack("LOGO-21")
@@ -306,7 +368,9 @@ def test_a_provider_that_does_not_revoke_stops_no_logout(stack, user):
     signs_in(stack, user)
     stack.provider.answers["/revoke"] = lambda asked: (500, {}, b"")
     out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
-    assert out.headers["location"].startswith(f"{stack.provider.issuer}/logout?") and not lives(stack, user)
+    assert out.headers["location"].startswith(f"{stack.provider.issuer}/logout?") and not lives(
+        stack, user
+    )
     assert len(stack.provider.seen("/revoke")) == 1
 
 
@@ -318,7 +382,9 @@ def test_a_revocation_that_hangs_is_given_up_and_the_session_ended_before_it(sta
             copy.cookies.put(cookie)
         with ThreadPoolExecutor(1) as pool:
             out = pool.submit(
-                lambda: user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+                lambda: user.navigate(
+                    stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b""
+                )
             )
             wait_until(lambda: stack.provider.held, what="the revocation")
             assert not out.done() and not lives(stack, copy)
@@ -339,7 +405,10 @@ def framed(stack: Stack, user: WebUser, cross: bool = True, **query: str) -> htt
         "sec-fetch-site": "cross-site" if cross else "same-site",
     }
     return user.request(
-        "GET", url, headers=sent, cookies=user.cookies.header(url, same_site=not cross, top_level_get=False)
+        "GET",
+        url,
+        headers=sent,
+        cookies=user.cookies.header(url, same_site=not cross, top_level_get=False),
     )
 
 
@@ -348,12 +417,17 @@ def framed(stack: Stack, user: WebUser, cross: bool = True, **query: str) -> htt
 def test_a_frame_ends_the_session_it_names(stack, user, cross):
     signs_in(stack, user, "/private", "/wiki/")
     for _ in range(2):  # the second time there is nothing left, and that is as good
-        answer = framed(stack, user, cross, iss=stack.provider.issuer, sid=stack.provider.claims["sid"])
+        answer = framed(
+            stack, user, cross, iss=stack.provider.issuer, sid=stack.provider.claims["sid"]
+        )
         assert answer.status_code == 200 and answer.headers["cache-control"] == "no-store"
-        assert f"frame-ancestors {stack.provider.issuer}" in answer.headers["content-security-policy"]
+        assert (
+            f"frame-ancestors {stack.provider.issuer}" in answer.headers["content-security-policy"]
+        )
         assert "x-frame-options" not in answer.headers
     in_store = "kind" not in stack.settings["store"]
-    # a browser keeps our cookies from a frame of another site, and a session in cookies is known by them alone
+    # a browser keeps our cookies from a frame of another site, and a session in cookies is known by
+    # them alone
     over = in_store or not cross
     assert [lives(stack, user), lives(stack, user, "/wiki/")] == [not over, not over]
 
@@ -389,7 +463,10 @@ BY_NOBODY = {
 
 def by_nobody(head: dict[str, str]) -> dict[str, str]:
     said = {"site": "same-origin", "accept": "text/html", **head}
-    return {f"sec-fetch-{name}" if name in ("site", "mode", "dest") else name: value for name, value in said.items()}
+    return {
+        f"sec-fetch-{name}" if name in ("site", "mode", "dest") else name: value
+        for name, value in said.items()
+    }
 
 
 @pytest.mark.attack("WEB-19")
@@ -397,27 +474,44 @@ def test_a_get_that_no_person_made_ends_nothing_and_sets_nothing(stack, user):
     signs_in(stack, user, "/private", "/wiki/")
     for way, head in BY_NOBODY.items():
         answer = user.request("GET", stack.url("/oauth2/logout"), headers=by_nobody(head))
-        reason = "user_navigation_required" if {"purpose", "sec-purpose"} & set(head) else "logout_confirmation"
+        reason = (
+            "user_navigation_required"
+            if {"purpose", "sec-purpose"} & set(head)
+            else "logout_confirmation"
+        )
         stack.access_log(lambda line, reason=reason: line["reason"] == reason)
-        assert answer.status_code == (403 if reason == "user_navigation_required" else 200), (way, answer.text)
+        assert answer.status_code == (403 if reason == "user_navigation_required" else 200), (
+            way,
+            answer.text,
+        )
         assert "set-cookie" not in answer.headers, way
     assert stack.provider.revoked == [] and lives(stack, user) and lives(stack, user, "/wiki/")
     out = user.navigate(stack.url("/oauth2/logout"), page=stack.url("/private"))
-    assert out.headers["location"].startswith(f"{stack.provider.issuer}/logout?") and not lives(stack, user)
+    assert out.headers["location"].startswith(f"{stack.provider.issuer}/logout?") and not lives(
+        stack, user
+    )
 
 
 @pytest.mark.attack("WEB-19")
-def test_a_callback_that_no_person_brought_spends_nothing_and_the_person_s_own_signs_in(stack, user):
+def test_a_callback_that_no_person_brought_spends_nothing_and_the_person_s_own_signs_in(
+    stack, user
+):
     answer = user.navigate(stack.url("/private?a=1"))
     callback = user.navigate(answer.headers["location"]).headers["location"]
     for way, head in BY_NOBODY.items():
         if way == "a frame through a service worker":
             continue  # looks like the page itself, and knows state and code
         answer = user.request("GET", callback, headers=by_nobody(head))
-        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False), (way, answer.text)
-        assert answer.headers["referrer-policy"] == "no-referrer"  # its address has a code, which is good still
+        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False), (
+            way,
+            answer.text,
+        )
+        # its address has a code, which is good still
+        assert answer.headers["referrer-policy"] == "no-referrer"
     assert stack.provider.seen("/token") == []
-    assert user.navigate(callback).headers["location"] == stack.url("/private?a=1") and lives(stack, user)
+    assert user.navigate(callback).headers["location"] == stack.url("/private?a=1") and lives(
+        stack, user
+    )
 
 
 @pytest.mark.attack("LOGO-03")
@@ -427,8 +521,13 @@ def test_what_is_no_frame_ends_nothing(stack, user):
     for way, head in BY_NOBODY.items():
         if "frame" in way.split():
             continue
-        answer = user.request("GET", stack.url(f"/oauth2/frontchannel-logout?{query}"), headers=by_nobody(head))
-        assert (answer.status_code, "set-cookie" in answer.headers) == (400, False), (way, answer.text)
+        answer = user.request(
+            "GET", stack.url(f"/oauth2/frontchannel-logout?{query}"), headers=by_nobody(head)
+        )
+        assert (answer.status_code, "set-cookie" in answer.headers) == (400, False), (
+            way,
+            answer.text,
+        )
     assert lives(stack, user)
 
 
@@ -437,11 +536,17 @@ def test_the_page_that_asks_signs_out_where_a_browser_sends_no_fetch_metadata(st
     with WebUser(fetch_metadata=False) as user:
         signs_in(stack, user)
         page = user.navigate(stack.url("/oauth2/logout"))
-        assert (page.status_code, page.headers["referrer-policy"]) == (200, "same-origin") and "Sign out?" in page.text
-        for elsewhere in ("http://evil.localhost/", None):  # another site's form, and one that hides where it is
+        assert (page.status_code, page.headers["referrer-policy"]) == (
+            200,
+            "same-origin",
+        ) and "Sign out?" in page.text
+        # another site's form, and one that hides where it is
+        for elsewhere in ("http://evil.localhost/", None):
             evil = user.navigate(stack.url("/oauth2/logout"), "POST", page=elsewhere, content=b"")
             assert (evil.status_code, "set-cookie" in evil.headers) == (403, False)
         assert lives(stack, user)
         out = user.submit(page)
-        assert out.status_code == 303 and out.headers["location"].startswith(f"{stack.provider.issuer}/logout?")
+        assert out.status_code == 303 and out.headers["location"].startswith(
+            f"{stack.provider.issuer}/logout?"
+        )
         assert "sec-fetch-mode" not in user.hops[-1].sent and not lives(stack, user)

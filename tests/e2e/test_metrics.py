@@ -1,4 +1,6 @@
-"""The numbers are what happened, on real Envoy: read by Prometheus from the admin, and pushed as OTLP."""
+"""The numbers are what happened, on real Envoy: read by Prometheus from the admin, and pushed as
+OTLP.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +17,9 @@ from prometheus_client.samples import Sample
 
 from extproc.metrics.catalogue import CATALOGUE, REFRESHES, RELOADS, WORKERS, WORKERS_WANTED
 
-OPENMETRICS = {"accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"}
+OPENMETRICS = {
+    "accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+}
 Exports = list[ExportMetricsServiceRequest]
 
 
@@ -26,7 +30,9 @@ class Numbers:
         answer = httpx.get(f"{stack.admin}/metrics", headers=OPENMETRICS, trust_env=False)
         assert answer.headers["content-type"].startswith("application/openmetrics-text")
         self.families = list(text_string_to_metric_families(answer.text))
-        self.samples: list[Sample] = [sample for family in self.families for sample in family.samples]
+        self.samples: list[Sample] = [
+            sample for family in self.families for sample in family.samples
+        ]
 
     def by(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
         """What is not 0, by these labels."""
@@ -68,24 +74,39 @@ def requests_of(exports: Exports) -> dict[tuple[str, str], float]:
     """The last export's requests, by step and reason."""
     for metric in exports[-1].resource_metrics[0].scope_metrics[0].metrics:
         if metric.name == "extproc.requests":
-            points = [({pair.key: pair.value.string_value for pair in p.attributes}, p) for p in metric.sum.data_points]
-            return {(attributes["step"], attributes["reason"]): point.as_double for attributes, point in points}
+            points = [
+                ({pair.key: pair.value.string_value for pair in p.attributes}, p)
+                for p in metric.sum.data_points
+            ]
+            return {
+                (attributes["step"], attributes["reason"]): point.as_double
+                for attributes, point in points
+            }
     return {}
 
 
 def test_after_logins_refusals_and_a_provider_s_timeout_the_numbers_are_what_happened() -> None:
-    """From the first request to SIGTERM, on both ways out; and nothing that a client wrote is in them."""
+    """From the first request to SIGTERM, on both ways out; and nothing that a client wrote is in
+    them.
+    """
     settings = {"timeouts": {"call": 5, "callback": 8}}
     with receiver() as (address, exports):
         settings["metrics"] = {"endpoint": address}  # type: ignore[assignment]
         env = {"OTEL_METRIC_EXPORT_INTERVAL": "300"}
         with Stack(Liar(behind=False), settings=settings, env=env) as stack:
             expected = sign_in_be_refused_and_wait(stack)
-            wait_until(lambda: sum(Numbers(stack).by("extproc_streams_total", "outcome").values()) == 6, 60)
+            wait_until(
+                lambda: sum(Numbers(stack).by("extproc_streams_total", "outcome").values()) == 6, 60
+            )
             numbers = Numbers(stack)
             assert numbers.by("extproc_requests_total", "step", "application", "reason") == expected
-            assert numbers.by("extproc_streams_total", "outcome") == {("answered",): 6}, "and unanswered is 0"
-            assert numbers.by("extproc_decision_duration_seconds_count", "step") == {("none",): 4, ("callback",): 2}
+            assert numbers.by("extproc_streams_total", "outcome") == {("answered",): 6}, (
+                "and unanswered is 0"
+            )
+            assert numbers.by("extproc_decision_duration_seconds_count", "step") == {
+                ("none",): 4,
+                ("callback",): 2,
+            }
             assert numbers.by("extproc_provider_calls_total", "endpoint", "outcome") == {
                 ("metadata", "success"): 1,
                 ("jwks", "success"): 1,
@@ -93,22 +114,37 @@ def test_after_logins_refusals_and_a_provider_s_timeout_the_numbers_are_what_hap
                 ("token", "timeout"): 1,
                 ("userinfo", "success"): 1,
             }
-            assert numbers.by("extproc_held", "step") == {} and not numbers.by("extproc_store_errors_total")
-            assert numbers.by("extproc_store_operation_duration_seconds_count", "operation").keys() >= {("put",)}
+            assert numbers.by("extproc_held", "step") == {} and not numbers.by(
+                "extproc_store_errors_total"
+            )
+            assert numbers.by(
+                "extproc_store_operation_duration_seconds_count", "operation"
+            ).keys() >= {("put",)}
             assert numbers.by("extproc_provider_ready", "provider") == {("main",): 1}
             assert numbers.by("extproc_settings_generation", "worker") == {("1",): 1}
-            assert numbers.by("extproc_loop_lag_seconds_count", "loop").keys() == {("asyncio",), ("trio",)}
+            assert numbers.by("extproc_loop_lag_seconds_count", "loop").keys() == {
+                ("asyncio",),
+                ("trio",),
+            }
             exemplars_lead_to_traces(stack, numbers)
             every_metric_is_documented(numbers)
 
             settled = len(numbers.samples)  # what is made at its first use is there
             hostile(stack)
             numbers = Numbers(stack)
-            assert sum(numbers.by("extproc_requests_total").values()) == stack.streams() > 6 + HOSTILE // 3
+            assert (
+                sum(numbers.by("extproc_requests_total").values())
+                == stack.streams()
+                > 6 + HOSTILE // 3
+            )
             assert len(numbers.samples) < settled + HOSTILE // 2
-            wait_until(lambda: bool(exports) and sum(requests_of(exports).values()) == stack.streams(), 60)
+            wait_until(
+                lambda: bool(exports) and sum(requests_of(exports).values()) == stack.streams(), 60
+            )
             assert stack.stop_extproc() == 0
-        assert requests_of(exports)["callback", "signed_in"] == 1, "the last export is on the way out"
+        assert requests_of(exports)["callback", "signed_in"] == 1, (
+            "the last export is on the way out"
+        )
 
 
 HOSTILE = 120
@@ -116,12 +152,16 @@ METHODS = ("GET", "POST", "PUT", "OPTIONS")
 
 
 def sign_in_be_refused_and_wait(stack: Stack) -> dict[tuple[str, str, str], float]:
-    """One login, two refusals, one login whose provider says nothing; the requests that this makes."""
+    """One login, two refusals, one login whose provider says nothing; the requests that this
+    makes.
+    """
     with stack.user() as user, stack.user("slow") as slow:
         assert user.go(stack.url("/private")).status_code == 200
         assert user.navigate(stack.url("/oauth2/nothing")).status_code == 404
         assert httpx.get(stack.url("/private"), trust_env=False).status_code == 401
-        callback = slow.navigate(slow.navigate(stack.url("/private")).headers["location"]).headers["location"]
+        callback = slow.navigate(slow.navigate(stack.url("/private")).headers["location"]).headers[
+            "location"
+        ]
         with stack.provider.holding("/token"):
             assert slow.navigate(callback).status_code == 504
     return {
@@ -134,8 +174,13 @@ def sign_in_be_refused_and_wait(stack: Stack) -> dict[tuple[str, str, str], floa
 
 
 def exemplars_lead_to_traces(stack: Stack, numbers: Numbers) -> None:
-    for name in ("extproc_decision_duration_seconds_bucket", "extproc_provider_call_duration_seconds_bucket"):
-        found = [sample.exemplar for sample in numbers.samples if sample.name == name and sample.exemplar]
+    for name in (
+        "extproc_decision_duration_seconds_bucket",
+        "extproc_provider_call_duration_seconds_bucket",
+    ):
+        found = [
+            sample.exemplar for sample in numbers.samples if sample.name == name and sample.exemplar
+        ]
         assert found, name
         trace = found[-1].labels["trace_id"]
         url = f"{stack.admin}/traces/{trace}.json"
@@ -143,18 +188,28 @@ def exemplars_lead_to_traces(stack: Stack, numbers: Numbers) -> None:
 
 
 def every_metric_is_documented(numbers: Numbers) -> None:
-    """What is scraped is in the catalogue, and the other way round but for what only a supervisor has."""
-    families = {family.name for family in numbers.families if not family.name.startswith("process_")}
+    """What is scraped is in the catalogue, and the other way round but for what only a supervisor
+    has.
+    """
+    families = {
+        family.name for family in numbers.families if not family.name.startswith("process_")
+    }
     documented = {instrument.family for instrument in CATALOGUE}
     assert families <= documented
-    assert documented - families <= {i.family for i in (WORKERS, WORKERS_WANTED, RELOADS, REFRESHES)}
+    assert documented - families <= {
+        i.family for i in (WORKERS, WORKERS_WANTED, RELOADS, REFRESHES)
+    }
 
 
 def hostile(stack: Stack) -> None:
     """Paths, hosts, headers and methods of a stranger's choice."""
     with httpx.Client(trust_env=False) as client:
         for n in range(HOSTILE):
-            headers = {"x-extproc-application": f"evil{n}", "x-request-id": f"evil{n}", "traceparent": f"evil{n}"}
+            headers = {
+                "x-extproc-application": f"evil{n}",
+                "x-request-id": f"evil{n}",
+                "traceparent": f"evil{n}",
+            }
             if n % 2:
                 headers["host"] = f"evil{n}.example"
             answer = client.request(METHODS[n % 4], stack.url(f"/evil{n}?evil{n}"), headers=headers)

@@ -1,4 +1,6 @@
-"""`extproc sessions`, against the admin of a running processor: one, and several workers with one admin."""
+"""`extproc sessions`, against the admin of a running processor: one, and several workers with one
+admin.
+"""
 
 import json
 import subprocess
@@ -44,11 +46,17 @@ def lives(stack: Stack, user) -> bool:
 def test_an_operator_lists_sessions_and_ends_them_by_user_by_sid_and_all(workers):
     with Stack(Liar(), settings={"workers": workers}) as stack:
         users = [stack.user() for _ in range(4)]
-        for user, name, sid in zip(users, ("alice", "alice", "bob", "carol"), ("s1", "s2", "s3", "s4"), strict=True):
+        for user, name, sid in zip(
+            users, ("alice", "alice", "bob", "carol"), ("s1", "s2", "s3", "s4"), strict=True
+        ):
             signs_in(stack, user, name, sid)
         code, text = command(stack, "list", "--all")
         lines = text.splitlines()
-        assert code == 0 and len(lines) == 4 and all(" app " in line and "Chrome on Linux" in line for line in lines)
+        assert (
+            code == 0
+            and len(lines) == 4
+            and all(" app " in line and "Chrome on Linux" in line for line in lines)
+        )
         code, text = command(stack, "list", "--user", "alice")
         assert code == 0 and len(text.splitlines()) == 2 and "sid s1" in text and "sid s2" in text
         assert command(stack, "end", "--sid", "s1") == (0, "1 ended")
@@ -57,7 +65,9 @@ def test_an_operator_lists_sessions_and_ends_them_by_user_by_sid_and_all(workers
         assert command(stack, "end", "--user", "bob") == (0, "0 ended")
         assert [lives(stack, user) for user in users] == [False, True, False, True]
         assert command(stack, "end", "--all") == (0, "2 ended")
-        assert [lives(stack, user) for user in users] == [False] * 4 and command(stack, "list", "--all") == (0, "")
+        assert [lives(stack, user) for user in users] == [False] * 4 and command(
+            stack, "list", "--all"
+        ) == (0, "")
         log = stack.extproc.output()
         for said in (
             '"sessions_listed"',
@@ -85,14 +95,25 @@ def shows_and_ends_one(stack: Stack, user, other) -> None:
         "id", "application", "provider", "issuer", "user", "sid", "device", "address", "since", "last seen", "expires", "or unused",
     ]  # fmt: skip
     assert said["id"].startswith(listed[:16]) and (said["user"], said["sid"]) == ("dora", "s5")
-    assert (said["application"], said["provider"], said["device"]) == ("app", "main", "Chrome on Linux")
+    assert (said["application"], said["provider"], said["device"]) == (
+        "app",
+        "main",
+        "Chrome on Linux",
+    )
     assert said["since"] in listed and said["since"] < said["or unused"] < said["expires"]
     code, text = command(stack, "show", said["id"], "--json")
     (each,) = json.loads(text)["sessions"]
     assert code == 0 and each["id"] == said["id"] and each["address"] == said["address"]
     assert not {"access_token", "id_token", "claims"} & set(each)
-    assert command(stack, "end", listed[:16]) == (0, "1 ended") and not lives(stack, user) and lives(stack, other)
-    assert command(stack, "show", said["id"]) == (1, "extproc: there is no such session, or it is over")
+    assert (
+        command(stack, "end", listed[:16]) == (0, "1 ended")
+        and not lives(stack, user)
+        and lives(stack, other)
+    )
+    assert command(stack, "show", said["id"]) == (
+        1,
+        "extproc: there is no such session, or it is over",
+    )
     assert command(stack, "end", said["id"]) == (0, "0 ended")
     assert f'"id={listed[:16]}"' in stack.extproc.output()
 
@@ -115,7 +136,8 @@ def test_of_sessions_in_cookies_those_of_a_user_can_be_ended_and_none_listed(run
         code, text = command(running, "end", "--all")
         assert code == 1 and "a new secret in place of the old ends them all" in text
         assert (
-            command(running, "show", "0123456789abcdef")[1] == "extproc: sessions are in cookies: nobody can list them"
+            command(running, "show", "0123456789abcdef")[1]
+            == "extproc: sessions are in cookies: nobody can list them"
         )
         assert "end those of its user" in command(running, "end", "0123456789abcdef")[1]
         assert lives(running, user)
@@ -130,7 +152,8 @@ def test_of_sessions_in_cookies_those_of_a_user_can_be_ended_and_none_listed(run
         ({"headers": {}}, 403),
         ({"headers": {HEADER: "yes"}}, 403),
         ({"headers": {**OPERATOR, "origin": "http://127.0.0.1:9490"}}, 403),
-        ({"headers": {**OPERATOR, "x-forwarded-for": "127.0.0.1"}}, 403),  # a proxy here speaks for others
+        # a proxy here speaks for others
+        ({"headers": {**OPERATOR, "x-forwarded-for": "127.0.0.1"}}, 403),
         ({"headers": {**OPERATOR, "host": "evil.example"}}, 421),
         ({"params": {}}, 400),
         ({"params": {"user": ""}}, 400),
@@ -158,5 +181,7 @@ def test_without_a_processor_it_says_so(running, tmp_path):
     config = tmp_path / "extproc.yaml"
     config.write_text(running.config.read_text().replace(running.settings["admin"], "127.0.0.1:1"))
     argv = [sys.executable, "-m", "extproc", "sessions", "list", "--all", "--config", config]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, env={"PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        argv, capture_output=True, text=True, check=False, timeout=60, env={"PYTHONPATH": str(ROOT)}
+    )
     assert done.returncode == 1 and "admin: 127.0.0.1:1 does not answer" in done.stderr

@@ -1,4 +1,6 @@
-"""A user's own sessions, seen and ended through a real Envoy: in a store and in cookies; and how many there may be."""
+"""A user's own sessions, seen and ended through a real Envoy: in a store and in cookies; and how
+many there may be.
+"""
 
 import itertools
 import time
@@ -19,7 +21,12 @@ SCRIPTLESS = "default-src 'none'; style-src 'sha256-"
 @pytest.fixture(scope="module")
 def stored():
     def settings(stack: Stack):
-        wiki = {"hosts": ["localhost"], "path_prefix": "/wiki/", "upstream": stack.app.url, "provider": "main"}
+        wiki = {
+            "hosts": ["localhost"],
+            "path_prefix": "/wiki/",
+            "upstream": stack.app.url,
+            "provider": "main",
+        }
         return {"applications": {"wiki": wiki}, "session": {"per_user": 3}}
 
     with Stack(Liar(), settings=settings) as stack:
@@ -54,7 +61,9 @@ class People:
             browser.close()
 
 
-def signs_in(stack: Stack, browser: WebUser, name: str, path: str = "/private", sid: str | None = None) -> None:
+def signs_in(
+    stack: Stack, browser: WebUser, name: str, path: str = "/private", sid: str | None = None
+) -> None:
     stack.provider.user, stack.provider.claims["sid"] = name, sid or f"sid-{next(NUMBERS)}"
     assert browser.go(stack.url(path)).status_code == 200
 
@@ -70,8 +79,14 @@ def lives(stack: Stack, browser: WebUser, path: str = "/private") -> bool:
 def shows(stack: Stack, browser: WebUser) -> httpx.Response:
     page = browser.navigate(stack.url(HOME))
     assert page.status_code == 200, page.text
-    assert page.headers["cache-control"] == "no-store" and page.headers["x-content-type-options"] == "nosniff"
-    assert page.headers["content-security-policy"].startswith(SCRIPTLESS) and "<script" not in page.text
+    assert (
+        page.headers["cache-control"] == "no-store"
+        and page.headers["x-content-type-options"] == "nosniff"
+    )
+    assert (
+        page.headers["content-security-policy"].startswith(SCRIPTLESS)
+        and "<script" not in page.text
+    )
     assert "set-cookie" not in page.headers
     return page
 
@@ -79,13 +94,19 @@ def shows(stack: Stack, browser: WebUser) -> httpx.Response:
 def presses(
     browser: WebUser, page: httpx.Response, wanted: str, at: httpx.Response | str | None = None
 ) -> httpx.Response:
-    """The button whose address says so; at: the page that it stands on, where that is another one."""
+    """The button whose address says so; at: the page that it stands on, where that is another
+    one.
+    """
     (action,) = [form.action for form in forms(page) if wanted in form.action]
     return browser.navigate(urljoin(str(page.url), action), "POST", page=at or page, content=b"")
 
 
 def handles(page: httpx.Response) -> list[str]:
-    actions = [form.action for form in forms(page) if "end=" in form.action and "end=others" not in form.action]
+    actions = [
+        form.action
+        for form in forms(page)
+        if "end=" in form.action and "end=others" not in form.action
+    ]
     return [action.partition("end=")[2].partition("&")[0] for action in actions]
 
 
@@ -97,17 +118,24 @@ def test_a_user_sees_their_sessions_and_ends_one_then_all_others(stored):
         assert page.text.count("Chrome on Linux") == 3 * 2 and page.text.count("This one") == 1
         assert "127.0.0.1" in page.text or "192." in page.text
         for secret in [
-            cookie.value for browser in (mine, phone, tablet) for cookie in browser.cookies.named("extproc-")
+            cookie.value
+            for browser in (mine, phone, tablet)
+            for cookie in browser.cookies.named("extproc-")
         ]:
             assert secret not in page.text
         first, _ = handles(page)
         answer = presses(mine, page, first)
         assert (answer.status_code, answer.headers["location"]) == (303, stored.url(HOME))
-        assert sorted([lives(stored, phone), lives(stored, tablet)]) == [False, True] and lives(stored, mine)
+        assert sorted([lives(stored, phone), lives(stored, tablet)]) == [False, True] and lives(
+            stored, mine
+        )
         assert len(handles(shows(stored, mine))) == 1
         assert presses(mine, shows(stored, mine), "end=others").status_code == 303
         assert (
-            not lives(stored, phone) and not lives(stored, tablet) and lives(stored, mine) and lives(stored, stranger)
+            not lives(stored, phone)
+            and not lives(stored, tablet)
+            and lives(stored, mine)
+            and lives(stored, stranger)
         )
         assert "nowhere else" in shows(stored, mine).text
         assert not [seen for seen in stored.app.requests if "oauth2" in seen.target]
@@ -118,7 +146,9 @@ def test_a_user_sees_their_sessions_and_ends_one_then_all_others(stored):
 def test_this_session_is_signed_out_by_the_logout(stored):
     with People(stored, 1) as (mine,):
         answer = presses(mine, shows(stored, mine), "/oauth2/logout")
-        assert answer.headers["location"].startswith(f"{stored.provider.issuer}/logout?") and not lives(stored, mine)
+        assert answer.headers["location"].startswith(
+            f"{stored.provider.issuer}/logout?"
+        ) and not lives(stored, mine)
 
 
 def test_a_sign_in_is_one_whatever_the_applications(stored):
@@ -129,7 +159,9 @@ def test_a_sign_in_is_one_whatever_the_applications(stored):
         page = shows(stored, mine)
         assert "app, wiki" in page.text and len(handles(page)) == 1
         presses(mine, page, handles(page)[0])
-        assert not lives(stored, phone) and not lives(stored, phone, "/wiki/") and lives(stored, mine)
+        assert (
+            not lives(stored, phone) and not lives(stored, phone, "/wiki/") and lives(stored, mine)
+        )
 
 
 def test_nobody_is_shown_the_page_without_a_login_which_ends_there(stored):
@@ -152,25 +184,37 @@ def test_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
         assert evil.status_code in (401, 403) and "set-cookie" not in evil.headers
         # the browser sent no cookie there (SameSite); with them it is refused as well
         (action,) = [form.action for form in forms(page) if "end=others" in form.action]
-        sent = {"sec-fetch-site": "cross-site", "origin": "http://evil.example", "accept": "text/html"}
+        sent = {
+            "sec-fetch-site": "cross-site",
+            "origin": "http://evil.example",
+            "accept": "text/html",
+        }
         evil = mine.request("POST", stored.url(action), headers=sent)
         assert evil.status_code == 403 and "cross_site_logout" in evil.text
         # somebody else's page, and none
         for url in (action.replace("form=", "form=x"), HOME + "?end=others"):
             stale = mine.navigate(stored.url(url), "POST", page=page, content=b"")
-            assert (stale.status_code, stale.headers["location"]) == (303, stored.url(HOME + "?stale"))
+            assert (stale.status_code, stale.headers["location"]) == (
+                303,
+                stored.url(HOME + "?stale"),
+            )
         theirs = thief.navigate(stored.url(action), "POST", page=shows(stored, thief), content=b"")
         assert theirs.headers["location"] == stored.url(HOME + "?stale")
         assert "Nothing was ended" in mine.navigate(stored.url(HOME + "?stale")).text
         assert lives(stored, phone) and lives(stored, mine)
         # what is pressed twice, or has ended meanwhile, is no fault
-        assert [presses(mine, page, "end=others").headers["location"] for _ in range(2)] == [stored.url(HOME)] * 2
+        assert [presses(mine, page, "end=others").headers["location"] for _ in range(2)] == [
+            stored.url(HOME)
+        ] * 2
 
 
 def test_one_login_more_than_a_user_may_have_ends_the_oldest(stored):
     with People(stored, 3) as browsers, stored.user() as last:
-        for age, browser in zip((30, 20, 10), browsers, strict=True):  # so that no two are of one second
-            Kept(stored).age(browser, created=int(time.time()) - age, access_expires=int(time.time()) + 300)
+        # so that no two are of one second
+        for age, browser in zip((30, 20, 10), browsers, strict=True):
+            Kept(stored).age(
+                browser, created=int(time.time()) - age, access_expires=int(time.time()) + 300
+            )
         signs_in(stored, last, stored.provider.user)
         browsers.append(last)
         assert [lives(stored, browser) for browser in browsers] == [False, True, True, True]
@@ -187,9 +231,16 @@ def test_in_cookies_the_page_says_that_nobody_knows_and_signs_out_everywhere(in_
         page = shows(in_cookies, mine)
         assert "keeps no list of sessions" in page.text and page.text.count("Chrome on Linux") == 2
         answer = presses(mine, page, "end=everywhere")
-        assert (answer.status_code, answer.headers["location"]) == (303, in_cookies.url("/oauth2/signed-out"))
+        assert (answer.status_code, answer.headers["location"]) == (
+            303,
+            in_cookies.url("/oauth2/signed-out"),
+        )
         assert not mine.cookies.named("extproc-")
-        assert not lives(in_cookies, phone) and not lives(in_cookies, mine) and lives(in_cookies, stranger)
+        assert (
+            not lives(in_cookies, phone)
+            and not lives(in_cookies, mine)
+            and lives(in_cookies, stranger)
+        )
 
 
 @pytest.mark.attack("WEB-11")
@@ -199,11 +250,21 @@ def test_the_page_s_own_buttons_work_where_a_browser_sends_no_fetch_metadata(sto
         signs_in(stored, mine, name)
         signs_in(stored, phone, name)
         page = mine.navigate(stored.url(HOME))
-        assert page.headers["referrer-policy"] == "same-origin" and "sec-fetch-mode" not in mine.hops[-1].sent
+        assert (
+            page.headers["referrer-policy"] == "same-origin"
+            and "sec-fetch-mode" not in mine.hops[-1].sent
+        )
         assert presses(mine, page, "end=others").headers["location"] == stored.url(HOME)
         assert lives(stored, mine) and not lives(stored, phone)
         (action,) = [form.action for form in forms(page) if "end=others" in form.action]
         for elsewhere in ("http://evil.localhost/", None):
-            assert mine.navigate(stored.url(action), "POST", page=elsewhere, content=b"").status_code == 403
+            assert (
+                mine.navigate(stored.url(action), "POST", page=elsewhere, content=b"").status_code
+                == 403
+            )
         alone = mine.navigate(stored.url(HOME))  # which has this session's own button
-        assert "nowhere else" in alone.text and mine.submit(alone).status_code == 303 and not lives(stored, mine)
+        assert (
+            "nowhere else" in alone.text
+            and mine.submit(alone).status_code == 303
+            and not lives(stored, mine)
+        )

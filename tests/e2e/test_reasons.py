@@ -1,7 +1,9 @@
-"""Every reason of the table, provoked for real: through a real Envoy where Envoy lets such a request pass, else at the processor's
-gRPC interface. Each is then looked for in every place where the table's page says that it is.
+"""Every reason of the table, provoked for real: through a real Envoy where Envoy lets such a
+request pass, else at the processor's gRPC interface. Each is then looked for in every place where
+the table's page says that it is.
 
-A reason without a case fails its test. The processor logs at DEBUG, and whatever is secret is looked for in all that was written.
+A reason without a case fails its test. The processor logs at DEBUG, and whatever is secret is
+looked for in all that was written.
 """
 
 import html
@@ -32,7 +34,15 @@ from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, SERVICE
 from extproc.core.oidc.logout_token import EVENT
 from extproc.core.provider_logout import MAX_BODY
-from extproc.core.reasons import PROVIDER_ERRORS, REASONS, Level, outcomes, provider, requests, tokens
+from extproc.core.reasons import (
+    PROVIDER_ERRORS,
+    REASONS,
+    Level,
+    outcomes,
+    provider,
+    requests,
+    tokens,
+)
 
 CANARY = "canary-that-nobody-may-write-down"
 JSON = {"content-type": "application/json"}
@@ -118,12 +128,16 @@ def honest(liar: Liar) -> None:
 @pytest.fixture
 def user(stack: Stack) -> Iterator[WebUser]:
     with stack.user() as user:
-        user.cookies.put(Cookie("theirs", CANARY, "localhost", "/", False, False, False, "lax", None))
+        user.cookies.put(
+            Cookie("theirs", CANARY, "localhost", "/", False, False, False, "lax", None)
+        )
         yield user
 
 
 def case(*codes: str) -> Callable[[Provoke], Provoke]:
-    """What provokes these. It gives the answer, or the path of a request that the application answers or that nobody hears of."""
+    """What provokes these. It gives the answer, or the path of a request that the application
+    answers or that nobody hears of.
+    """
 
     def registered(provoke: Provoke) -> Provoke:
         CASES.update(dict.fromkeys(codes, provoke))
@@ -136,11 +150,13 @@ def codes(*parts) -> list[str]:
     return [reason.code for part in parts for reason in part]
 
 
-# -- the steps of a login ------------------------------------------------------------------------------------------
+# -- the steps of a login --------------------------------------------------------------------------
 
 
 def to_callback(stack: Stack, user: WebUser, path: str = "/private") -> str:
-    started = user.navigate(stack.url(f"{path}?q={CANARY}"), headers={"authorization": f"Bearer {CANARY}"})
+    started = user.navigate(
+        stack.url(f"{path}?q={CANARY}"), headers={"authorization": f"Bearer {CANARY}"}
+    )
     assert started.status_code == 303, started.text
     return user.navigate(started.headers["location"]).headers["location"]
 
@@ -158,7 +174,9 @@ def again(stack: Stack, user: WebUser, path: str) -> str:
     return path
 
 
-def logs_out(stack: Stack, header: dict[str, object] | None = None, **changes: object) -> httpx.Response:
+def logs_out(
+    stack: Stack, header: dict[str, object] | None = None, **changes: object
+) -> httpx.Response:
     now, liar = int(time.time()), stack.provider
     claims = {
         "iss": liar.issuer, "aud": "gateway", "iat": now, "exp": now + 120, "jti": f"{CANARY}-{time.monotonic_ns()}",
@@ -169,7 +187,7 @@ def logs_out(stack: Stack, header: dict[str, object] | None = None, **changes: o
     return httpx.post(stack.url(BACK), data={"logout_token": token}, trust_env=False)
 
 
-# -- nothing is wrong ----------------------------------------------------------------------------------------------
+# -- nothing is wrong ------------------------------------------------------------------------------
 
 
 @case("session")
@@ -262,12 +280,14 @@ def _(stack, user, code):
     return logs_out(stack)
 
 
-# -- the request ---------------------------------------------------------------------------------------------------
+# -- the request -----------------------------------------------------------------------------------
 
 
 @case("login_required")
 def _(stack, user, code):
-    return user.fetch(stack.url(f"/private?q={CANARY}"), page=stack.url("/"), headers={"authorization": CANARY})
+    return user.fetch(
+        stack.url(f"/private?q={CANARY}"), page=stack.url("/"), headers={"authorization": CANARY}
+    )
 
 
 @case("session_ended")
@@ -294,12 +314,16 @@ def _(stack, user, code):
 
 @case("method_not_allowed")
 def _(stack, user, code):
-    return user.navigate(stack.url(CALLBACK), "POST", page=stack.url("/"), content=f"code={CANARY}".encode())
+    return user.navigate(
+        stack.url(CALLBACK), "POST", page=stack.url("/"), content=f"code={CANARY}".encode()
+    )
 
 
 @case("cross_site_logout")
 def _(stack, user, code):
-    return user.navigate(stack.url("/oauth2/logout"), "POST", page="http://evil.localhost/", content=b"")
+    return user.navigate(
+        stack.url("/oauth2/logout"), "POST", page="http://evil.localhost/", content=b""
+    )
 
 
 @case("user_navigation_required")
@@ -317,7 +341,7 @@ def _(stack, user, code):
     return httpx.post(stack.url(BACK), data={"token": CANARY}, trust_env=False)
 
 
-# -- what comes back -----------------------------------------------------------------------------------------------
+# -- what comes back -------------------------------------------------------------------------------
 
 
 @case("invalid_callback")
@@ -365,13 +389,17 @@ def _(stack, user, code):
 
 @case(*codes(provider.ERRORS))
 def _(stack, user, code):
-    said = {"error": code.removeprefix("provider_"), "code": None, "error_description": f"{CANARY}\r\n<script>"}
+    said = {
+        "error": code.removeprefix("provider_"),
+        "code": None,
+        "error_description": f"{CANARY}\r\n<script>",
+    }
     assert (said["error"] in PROVIDER_ERRORS) == (code != "provider_error")
     stack.provider.callback.update(said)
     return user.navigate(to_callback(stack, user))
 
 
-# -- what the provider answers -------------------------------------------------------------------------------------
+# -- what the provider answers ---------------------------------------------------------------------
 
 ANSWERS = {
     "code_refused": ("/token", 400, {"error": "invalid_grant", "error_description": CANARY}),
@@ -413,7 +441,10 @@ def _(stack, user, code):
     # between two tries of the metadata it is known that there is none, and not why
     found: list[httpx.Response] = []
     wait_until(
-        lambda: found.append(said()) or f">{code}<" in found[-1].text, 60, "the next try of the metadata", every=0.1
+        lambda: found.append(said()) or f">{code}<" in found[-1].text,
+        60,
+        "the next try of the metadata",
+        every=0.1,
     )
     return found[-1]
 
@@ -424,7 +455,13 @@ def _(stack, user, code):
     signs_in(stack, user, "/api/x")
     stack.provider.answers["/token"] = lambda _: (503, {}, CANARY.encode())
     found: list[httpx.Response] = []
-    wait_until(lambda: found.append(user.fetch(stack.url("/api/x"), page=stack.url("/"))) or code in found[-1].text, 60)
+    wait_until(
+        lambda: (
+            found.append(user.fetch(stack.url("/api/x"), page=stack.url("/")))
+            or code in found[-1].text
+        ),
+        60,
+    )
     return found[-1]
 
 
@@ -476,7 +513,7 @@ def _(stack, user, code):
     return logs_out(stack, header, **claims)
 
 
-# -- ourselves -----------------------------------------------------------------------------------------------------
+# -- ourselves -------------------------------------------------------------------------------------
 
 
 @case("session_too_large")
@@ -509,7 +546,10 @@ def _(stack, user, code):
 def _(stack, user, code):
     callback = to_callback(stack, user)
     target = callback.removeprefix(stack.gateway)
-    head = f"GET {target} HTTP/1.1\r\nhost: localhost\r\ncookie: {user.cookies.header(callback)}\r\n\r\n"
+    head = (
+        f"GET {target} HTTP/1.1\r\nhost: localhost\r\ncookie: "
+        f"{user.cookies.header(callback)}\r\n\r\n"
+    )
     with stack.provider.holding("/token"):
         with socket.create_connection(("127.0.0.1", stack.port)) as leaves:
             leaves.sendall(head.encode())
@@ -519,17 +559,22 @@ def _(stack, user, code):
     return ""
 
 
-# -- at the gRPC interface: Envoy lets no such thing through, or cannot be made to do it -------------------------------
+# -- at the gRPC interface: Envoy lets no such thing through, or cannot be made to do it -----------
 
 GRPC = {"misdirected_request", "unexpected_message", "body_missing"}
-# internal_error needs a bug: tests/unit/ext_proc/test_servicer.py; overtaken needs two callbacks at once, more than are let in here: tests/e2e/test_late_logins.py
+# internal_error needs a bug: tests/unit/ext_proc/test_servicer.py; overtaken needs two callbacks at
+# once, more than are let in here: tests/e2e/test_late_logins.py
 ELSEWHERE = {"internal_error", "overtaken"}
 
 
-def streamed(stack: Stack, trace_id: str, *messages: wire.ProcessingRequest) -> list[wire.ProcessingResponse]:
+def streamed(
+    stack: Stack, trace_id: str, *messages: wire.ProcessingRequest
+) -> list[wire.ProcessingResponse]:
     with grpc.insecure_channel(stack.settings["listen"]) as channel:
         call = channel.stream_stream(
-            f"/{SERVICE}/Process", wire.ProcessingRequest.SerializeToString, wire.ProcessingResponse.FromString
+            f"/{SERVICE}/Process",
+            wire.ProcessingRequest.SerializeToString,
+            wire.ProcessingResponse.FromString,
         )
         metadata = ((APPLICATION, "app"), ("traceparent", f"00-{trace_id}-{'1' * 16}-01"))
         return list(call(iter(messages), metadata=metadata, timeout=60))
@@ -537,7 +582,13 @@ def streamed(stack: Stack, trace_id: str, *messages: wire.ProcessingRequest) -> 
 
 def head(path: str, authority: str, **more: str) -> wire.ProcessingRequest:
     message = wire.ProcessingRequest()
-    for name, value in {":path": path, ":authority": authority, ":method": "GET", ":scheme": "http", **more}.items():
+    for name, value in {
+        ":path": path,
+        ":authority": authority,
+        ":method": "GET",
+        ":scheme": "http",
+        **more,
+    }.items():
         option = message.request_headers.headers.headers.add()
         option.key, option.raw_value = name.replace("_", "-"), value.encode()
     return message
@@ -550,7 +601,11 @@ def test_it_is_said_where_envoy_cannot_be_made_to_provoke_it(stack, code):
         "misdirected_request": [head(f"/?q={CANARY}", f"{CANARY}.example")],
         "unexpected_message": [wire.ProcessingRequest(response_headers=wire.HttpHeaders())],
         "body_missing": [
-            head(BACK, "localhost", **{":method": "POST", "content_type": "application/x-www-form-urlencoded"})
+            head(
+                BACK,
+                "localhost",
+                **{":method": "POST", "content_type": "application/x-www-form-urlencoded"},
+            )
         ],
     }
     if REASONS[code].status is None:
@@ -559,9 +614,9 @@ def test_it_is_said_where_envoy_cannot_be_made_to_provoke_it(stack, code):
     else:
         (answer,) = streamed(stack, trace_id, *messages[code])
         said = answer.immediate_response
-        assert (said.details, said.status.code) == (code, REASONS[code].status) and json.loads(said.body)[
-            "reason"
-        ] == code
+        assert (said.details, said.status.code) == (code, REASONS[code].status) and json.loads(
+            said.body
+        )["reason"] == code
     logged(stack, code, trace_id)
     spanned(stack, code, trace_id)
 
@@ -569,7 +624,7 @@ def test_it_is_said_where_envoy_cannot_be_made_to_provoke_it(stack, code):
 GRPC_IDS = {code: 0xC0DE << 64 | number for number, code in enumerate(sorted(GRPC))}
 
 
-# -- the walk ------------------------------------------------------------------------------------------------------
+# -- the walk --------------------------------------------------------------------------------------
 
 
 def logged(stack: Stack, code: str, trace_id: str) -> dict:
@@ -577,18 +632,29 @@ def logged(stack: Stack, code: str, trace_id: str) -> dict:
 
     def ends() -> list[dict]:
         lines = [
-            json.loads(line) for line in stack.extproc.output().splitlines() if trace_id in line and line.endswith("}")
+            json.loads(line)
+            for line in stack.extproc.output().splitlines()
+            if trace_id in line and line.endswith("}")
         ]
         return [
-            line for line in lines if line["event"] in ("answered", "cancelled", "aborted") and line["reason"] == code
+            line
+            for line in lines
+            if line["event"] in ("answered", "cancelled", "aborted") and line["reason"] == code
         ]
 
     wait_until(ends, 60, f"the line of {code}")
     (line,) = ends()
-    assert line["level"] == REASONS[code].level.name.lower() and line.get("status") == REASONS[code].status
+    assert (
+        line["level"] == REASONS[code].level.name.lower()
+        and line.get("status") == REASONS[code].status
+    )
     assert line["lane"] in ("inline", "held") and line["duration_ms"] >= 0 and line["stream"] > 0
     if line["lane"] == "held":
-        begins = [one for one in map(json.loads, stack.extproc.output().splitlines()) if one["event"] == "held"]
+        begins = [
+            one
+            for one in map(json.loads, stack.extproc.output().splitlines())
+            if one["event"] == "held"
+        ]
         (begin,) = [one for one in begins if one["stream"] == line["stream"]]
         assert begin["step"] == line["step"] and begin["trace_id"] == trace_id
     return line
@@ -597,7 +663,9 @@ def logged(stack: Stack, code: str, trace_id: str) -> dict:
 def spanned(stack: Stack, code: str, trace_id: str) -> None:
     def attributes() -> list[dict]:
         answer = httpx.get(
-            f"{stack.admin}/traces/{trace_id}.json", headers={"accept": "application/json"}, trust_env=False
+            f"{stack.admin}/traces/{trace_id}.json",
+            headers={"accept": "application/json"},
+            trust_env=False,
         )
         spans = answer.json()["spans"] if answer.status_code == 200 else []
         return [dict(span["attributes"]) for span in spans if span["name"].endswith("/Process")]
@@ -626,7 +694,9 @@ def test_it_is_said_in_every_place(stack, user, code):
         assert answer.status_code == reason.status, answer.text
         trace_id = answer.headers["x-trace-id"]
         # the provider is behind the same Envoy: what it is asked is in the same trace
-        (entry,) = stack.access_log(lambda line: line["trace_id"] == trace_id and line["application"] != "idp")
+        (entry,) = stack.access_log(
+            lambda line: line["trace_id"] == trace_id and line["application"] != "idp"
+        )
         assert (entry["reason"], entry["details"], entry["status"]) == (code, code, reason.status)
         on_the_page(answer, code)
     line = logged(stack, code, entry["trace_id"])
@@ -653,15 +723,19 @@ def on_the_page(answer: httpx.Response, code: str) -> None:
 
 def test_nothing_is_said_to_be_provoked_that_is_not_in_the_table():
     assert set(CASES) | GRPC | ELSEWHERE == set(REASONS)
-    assert codes(outcomes.ADMITTED, requests.ABORTED) == [code for code in REASONS if REASONS[code].status is None]
+    assert codes(outcomes.ADMITTED, requests.ABORTED) == [
+        code for code in REASONS if REASONS[code].status is None
+    ]
 
 
 def test_every_reason_has_words_for_users_and_a_remedy_for_operators():
     for reason in REASONS.values():
-        assert reason.title and reason.text.endswith((".", "?")) and reason.remedy.endswith("."), reason.code
-        assert (reason.status == 503) == (reason.retry_after is not None) or reason.code.startswith("provider_"), (
+        assert reason.title and reason.text.endswith((".", "?")) and reason.remedy.endswith("."), (
             reason.code
         )
+        assert (reason.status == 503) == (reason.retry_after is not None) or reason.code.startswith(
+            "provider_"
+        ), reason.code
 
 
 # the last of this module: what was written by all the others, and by these
@@ -681,7 +755,13 @@ def test_no_secret_is_in_any_line_or_span_at_debug(stack, user):
     login_cookies = [cookie.value for cookie in user.cookies.named("extproc-login-")]
     callback = user.navigate(started.headers["location"]).headers["location"]
     user.navigate(callback)
-    secrets = [CANARY, "at-user-", "rt-", *login_cookies, *(c.value for c in user.cookies.named("extproc-"))]
+    secrets = [
+        CANARY,
+        "at-user-",
+        "rt-",
+        *login_cookies,
+        *(c.value for c in user.cookies.named("extproc-")),
+    ]
     assert len(secrets) >= 6
     for code in LOUD:
         honest(stack.provider)
@@ -690,14 +770,20 @@ def test_no_secret_is_in_any_line_or_span_at_debug(stack, user):
     for asked in stack.provider.asked:
         said = asked.query | asked.form
         secrets += [
-            said[name] for name in ("code", "state", "nonce", "code_verifier", "refresh_token") if said.get(name)
+            said[name]
+            for name in ("code", "state", "nonce", "code_verifier", "refresh_token")
+            if said.get(name)
         ]
     trace_ids = {line["trace_id"] for line in stack.access_log() if line["trace_id"]}
-    spans = [httpx.get(f"{stack.admin}/traces/{one}.json", trust_env=False).text for one in trace_ids]
+    spans = [
+        httpx.get(f"{stack.admin}/traces/{one}.json", trust_env=False).text for one in trace_ids
+    ]
     written = {
         "log": stack.extproc.output(),
         "access log": stack.access_log_file.read_text(),
         "spans": "\n".join(spans),
     }
     assert all(len(text) > 1000 for text in written.values())
-    assert [(where, secret) for secret in secrets for where, text in written.items() if secret in text] == []
+    assert [
+        (where, secret) for secret in secrets for where, text in written.items() if secret in text
+    ] == []

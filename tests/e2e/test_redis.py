@@ -49,7 +49,9 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, RedisServer]]:
     """For tests that leave both as they found them."""
-    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always")
+    server = RedisServer(
+        tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always"
+    )
     with server, Stack(Liar(), settings=kept_in(server, deadline=2)) as stack:
         yield stack, server
 
@@ -72,18 +74,20 @@ def test_redis_goes_down_and_comes_back_and_everybody_is_still_signed_in(
         assert user.go(stack.url("/private")).status_code == 200
         assert again(user, stack).status_code == 200
         wait_until(lambda: ready(stack).status_code == 200)
-        callback = other.navigate(other.navigate(stack.url("/b")).headers["location"]).headers["location"]
+        callback = other.navigate(other.navigate(stack.url("/b")).headers["location"]).headers[
+            "location"
+        ]
         user.navigate(stack.url("/private"))  # has an assertion again
 
         redeemed = len(stack.provider.redeemed)
 
         server.kill()
         asked = stack.streams()
-        assert user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == asked  # the fast path
+        # the fast path
+        assert user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == asked
         assert unavailable(again(user, stack))
-        assert (
-            unavailable(other.navigate(callback)) and len(stack.provider.redeemed) == redeemed
-        )  # nothing was consumed
+        # nothing was consumed
+        assert unavailable(other.navigate(callback)) and len(stack.provider.redeemed) == redeemed
         assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
         wait_until(lambda: ready(stack).status_code == 503)
         assert [part["part"] for part in ready(stack).json()["missing"]] == ["store"]
@@ -93,7 +97,8 @@ def test_redis_goes_down_and_comes_back_and_everybody_is_still_signed_in(
         server.start()
         wait_until(lambda: again(user, stack).status_code == 200, 60)
         wait_until(lambda: ready(stack).status_code == 200)
-        assert other.navigate(callback).headers["location"] == stack.url("/b")  # a reload completes the login
+        # a reload completes the login
+        assert other.navigate(callback).headers["location"] == stack.url("/b")
         copy = user.cookies.get("extproc-session-app")
         assert sign_out(user, stack).status_code == 303
         user.cookies.put(copy)
@@ -109,7 +114,9 @@ def test_redis_that_is_silent_holds_nobody_up(shared: tuple[Stack, RedisServer])
         session = {"cookie": f"extproc-session-app={user.cookies.get('extproc-session-app').value}"}
         server.process.send(signal.SIGSTOP)
         try:
-            ask = lambda path: httpx.get(stack.url(path), headers=session, trust_env=False, timeout=60)  # noqa: E731
+            ask = lambda path: httpx.get(  # noqa: E731
+                stack.url(path), headers=session, trust_env=False, timeout=60
+            )
             private = [pool.submit(ask, "/private") for _ in range(8)]
             assert ask("/public/x").status_code == 200
             assert {answer.result().status_code for answer in private} == {503}
@@ -120,7 +127,9 @@ def test_redis_that_is_silent_holds_nobody_up(shared: tuple[Stack, RedisServer])
 
 
 @pytest.mark.attack("REL-17")
-def test_redis_is_restarted_between_two_requests_and_nobody_notices(shared: tuple[Stack, RedisServer]) -> None:
+def test_redis_is_restarted_between_two_requests_and_nobody_notices(
+    shared: tuple[Stack, RedisServer],
+) -> None:
     stack, server = shared
     with stack.user() as user:
         assert user.go(stack.url("/private")).status_code == 200
@@ -130,19 +139,35 @@ def test_redis_is_restarted_between_two_requests_and_nobody_notices(shared: tupl
             assert again(user, stack).status_code == 200
 
 
-def test_a_wrong_password_keeps_the_processor_serving_and_is_said_where_an_operator_looks(server: RedisServer) -> None:
+def test_a_wrong_password_keeps_the_processor_serving_and_is_said_where_an_operator_looks(
+    server: RedisServer,
+) -> None:
     server.config("requirepass", "right-password")
     server.password = "right-password"
-    with Stack(Liar(), settings=kept_in(server, password="wrong-password")) as stack, stack.user() as user:
+    with (
+        Stack(Liar(), settings=kept_in(server, password="wrong-password")) as stack,
+        stack.user() as user,
+    ):
         wait_until(lambda: "store.password" in ready(stack).text)
         assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
-        callback = user.navigate(user.navigate(stack.url("/private")).headers["location"]).headers["location"]
+        callback = user.navigate(user.navigate(stack.url("/private")).headers["location"]).headers[
+            "location"
+        ]
         assert unavailable(user.navigate(callback))
         lines = [json.loads(line) for line in stack.extproc.output().splitlines()]
-        assert any(line["event"] == "store_not_ready" and "store.password" in line["detail"] for line in lines)
+        assert any(
+            line["event"] == "store_not_ready" and "store.password" in line["detail"]
+            for line in lines
+        )
         argv = [sys.executable, "-m", "extproc", "check", "--config", stack.config]
-        check = Process("check", argv, log=stack.directory / "check.log", env={"PYTHONPATH": str(ROOT)})
-        assert check.wait(60) == 1 and "error: store: " in check.output() and "store.password" in check.output()
+        check = Process(
+            "check", argv, log=stack.directory / "check.log", env={"PYTHONPATH": str(ROOT)}
+        )
+        assert (
+            check.wait(60) == 1
+            and "error: store: " in check.output()
+            and "store.password" in check.output()
+        )
         server.config("requirepass", "wrong-password")
         server.password = "wrong-password"
         wait_until(lambda: user.navigate(callback).status_code == 303, 60, every=0.2)
@@ -158,7 +183,9 @@ def processors(stack: Stack, number: int, undo: ExitStack) -> list[Process]:
         config.write_text(yaml.safe_dump(own))
         argv = [sys.executable, "-m", "extproc", "serve", "--config", config]
         env = {"PYTHONPATH": str(ROOT)}
-        one = Process(f"processor {place}", argv, log=config.with_suffix(".log"), env=env, cwd=stack.directory)
+        one = Process(
+            f"processor {place}", argv, log=config.with_suffix(".log"), env=env, cwd=stack.directory
+        )
         undo.callback(one.stop)
         more.append(one.wait_ready(lambda one=one: '"serving"' in one.output(), 60))
     known = "cluster.processor.membership_healthy"
@@ -168,11 +195,19 @@ def processors(stack: Stack, number: int, undo: ExitStack) -> list[Process]:
 
 @pytest.mark.attack("REL-36")
 @pytest.mark.heavy
-def test_a_login_begins_at_one_processor_is_finished_at_another_and_ends_at_a_third(tmp_path: Path) -> None:
+def test_a_login_begins_at_one_processor_is_finished_at_another_and_ends_at_a_third(
+    tmp_path: Path,
+) -> None:
     with Cluster(tmp_path) as cluster, ExitStack() as undo:
 
         def three(stack: Stack) -> dict[str, object]:
-            store = {"path": None, "kind": "redis", "mode": "cluster", "servers": cluster.addresses[:3], "deadline": 2}
+            store = {
+                "path": None,
+                "kind": "redis",
+                "mode": "cluster",
+                "servers": cluster.addresses[:3],
+                "deadline": 2,
+            }
             listen = stack.settings.get("listen", "127.0.0.1:1")
             return {"gateway": {"processors": [listen, *more]}, "store": store}
 
@@ -191,7 +226,11 @@ def test_a_login_begins_at_one_processor_is_finished_at_another_and_ends_at_a_th
 
 
 def watched(folder: Path) -> tuple[Replicated, Callable[[Replicated], dict[str, object]]]:
-    return Replicated(folder), lambda it: {"mode": "sentinel", "servers": it.sentinels, "master": it.name}
+    return Replicated(folder), lambda it: {
+        "mode": "sentinel",
+        "servers": it.sentinels,
+        "master": it.name,
+    }
 
 
 def sharded(folder: Path) -> tuple[Cluster, Callable[[Cluster], dict[str, object]]]:
@@ -205,7 +244,8 @@ def test_a_failover_under_200_requests_a_second_costs_no_session_and_answers_200
 ) -> None:
     several, settings = servers(tmp_path)
     with several:
-        # a deadline that a busy machine keeps: what is counted are the servers' failures, not its own
+        # a deadline that a busy machine keeps: what is counted are the servers' failures, not its
+        # own
         store = {"path": None, "kind": "redis", "deadline": 1, **settings(several)}
         with Stack(Liar(), settings={"store": store}) as stack:
             cookies = []
@@ -220,14 +260,24 @@ def test_a_failover_under_200_requests_a_second_costs_no_session_and_answers_200
                 master = several.master() if isinstance(several, Replicated) else several.masters[0]
                 before, killed = len(load.answers), time.monotonic()
                 master.kill()
-                wait_until(lambda: any(answer.status == 503 for answer in load.answers[before:]), 60, "a 503")
+                wait_until(
+                    lambda: any(answer.status == 503 for answer in load.answers[before:]),
+                    60,
+                    "a 503",
+                )
                 load.settles()
             print(f"{servers.__name__}: {load.summary(killed)}")
             for answer in load.answers:
                 assert answer.status in (200, 503), answer
                 if answer.status == 503:
-                    assert int(answer.head.partition("\r\nretry-after: ")[2].partition("\r\n")[0]) > 0
-                    assert "store_unavailable" in answer.body and "\r\nset-cookie:" not in answer.head
+                    assert (
+                        int(answer.head.partition("\r\nretry-after: ")[2].partition("\r\n")[0]) > 0
+                    )
+                    assert (
+                        "store_unavailable" in answer.body and "\r\nset-cookie:" not in answer.head
+                    )
                 else:
-                    assert ["x-auth-sub", f"user{answer.session}"] in json.loads(answer.body)["headers"]
+                    assert ["x-auth-sub", f"user{answer.session}"] in json.loads(answer.body)[
+                        "headers"
+                    ]
             assert {answer.session for answer in load.answers[-200:]} == set(range(20))

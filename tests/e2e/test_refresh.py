@@ -1,4 +1,6 @@
-"""Tokens that are renewed, through a real Envoy, at a provider that rotates refresh tokens and takes a second use for a theft."""
+"""Tokens that are renewed, through a real Envoy, at a provider that rotates refresh tokens and
+takes a second use for a theft.
+"""
 
 import json
 import socket
@@ -25,9 +27,16 @@ from harness.stored_sessions import Kept
 @pytest.fixture(scope="module")
 def running() -> Iterator[Stack]:
     def settings(stack: Stack):
-        api = {"hosts": ["localhost"], "path_prefix": "/api/", "upstream": stack.app.url, "provider": "main"}
+        api = {
+            "hosts": ["localhost"],
+            "path_prefix": "/api/",
+            "upstream": stack.app.url,
+            "provider": "main",
+        }
         return {
-            "applications": {"api": {**api, "forward_access_token": True, "public_paths": ["/api/public/"]}},
+            "applications": {
+                "api": {**api, "forward_access_token": True, "public_paths": ["/api/public/"]}
+            },
             "timeouts": {"call": 10},
         }
 
@@ -56,9 +65,14 @@ def signs_in(stack: Stack, user: WebUser) -> Kept:
 
 
 def at_once(stack: Stack, user: WebUser, count: int = 50) -> list[httpx.Response]:
-    """So many requests side by side, all with the cookies that this browser has now; the refresh waits until all are under way."""
+    """So many requests side by side, all with the cookies that this browser has now; the refresh
+    waits until all are under way.
+    """
     headers = {"cookie": user.cookies.header(stack.url("/")), "accept": "application/json"}
-    with httpx.Client(headers=headers, trust_env=False, timeout=30) as http, ThreadPoolExecutor(count) as pool:
+    with (
+        httpx.Client(headers=headers, trust_env=False, timeout=30) as http,
+        ThreadPoolExecutor(count) as pool,
+    ):
         with stack.provider.holding("/token"):
             before = stack.streams()
             asks = [pool.submit(http.get, stack.url(f"/private/{n}")) for n in range(count)]
@@ -100,7 +114,11 @@ def grants_for_fifty(stack: Stack) -> int:
 def test_two_workers_make_one_grant_as_well() -> None:
     with Stack(Liar(), settings={"workers": 2, "log": {"level": "DEBUG"}}) as stack:
         assert grants_for_fifty(stack) == 1
-        taken = {line["worker"] for line in events(stack.extproc, "answered") if line.get("step") == "refresh"}
+        taken = {
+            line["worker"]
+            for line in events(stack.extproc, "answered")
+            if line.get("step") == "refresh"
+        }
         assert len(taken) == 2
 
 
@@ -146,7 +164,9 @@ def in_cookies(server: RedisServer) -> dict[str, Any]:
 
 @pytest.mark.attack("REFR-02")
 @pytest.mark.parametrize(("store", "workers"), [(in_redis, 2), (in_cookies, 1)])
-def test_two_machines_that_share_redis_make_one_grant_as_well(tmp_path: Path, store: Any, workers: int) -> None:
+def test_two_machines_that_share_redis_make_one_grant_as_well(
+    tmp_path: Path, store: Any, workers: int
+) -> None:
     with RedisServer(tmp_path) as server, two_machines(store(server), workers) as (stack, second):
         assert grants_for_fifty(stack) == 1
         for part in (stack.extproc, second):
@@ -159,7 +179,10 @@ def test_a_client_that_leaves_in_mid_refresh_loses_no_token(stack):
     with stack.user() as user:
         kept = signs_in(stack, user)
         old = kept.session(user)
-        head = f"GET /private HTTP/1.1\r\nhost: localhost\r\ncookie: {user.cookies.header(stack.url('/'))}\r\n\r\n"
+        head = (
+            "GET /private HTTP/1.1\r\nhost: localhost\r\ncookie: "
+            f"{user.cookies.header(stack.url('/'))}\r\n\r\n"
+        )
         left = stack.extproc.output().count('"event": "cancelled"')
         with stack.provider.holding("/token"):
             with socket.create_connection(("127.0.0.1", stack.port)) as leaves:
@@ -178,7 +201,9 @@ def test_a_refused_refresh_token_signs_out_a_script_gets_401_and_a_page_the_logi
         kept.age(user, refresh_token="stolen and used")
         answer = user.fetch(stack.url("/private"), page=stack.url("/"))
         assert answer.status_code == 401 and "session_ended" in answer.text
-        assert stack.provider.grants == ["stolen and used"] and not user.cookies.named("extproc-session")
+        assert stack.provider.grants == ["stolen and used"] and not user.cookies.named(
+            "extproc-session"
+        )
     with stack.user() as user:
         signs_in(stack, user).age(user, refresh_token="stolen and used")
         started = user.navigate(stack.url("/private?b=2"))
@@ -199,7 +224,9 @@ def test_so_does_a_refusal_without_a_word(stack):
 
 @pytest.mark.attack("REFR-07")
 @pytest.mark.threat("errors-close")
-@pytest.mark.parametrize("trouble", [(400, {}, b"Bad Request"), (500, {}, b""), (429, {}, b""), b"HTTP/1.1 200 OK\r\n"])
+@pytest.mark.parametrize(
+    "trouble", [(400, {}, b"Bad Request"), (500, {}, b""), (429, {}, b""), b"HTTP/1.1 200 OK\r\n"]
+)
 def test_a_provider_in_trouble_costs_no_session(stack, trouble):
     with stack.user() as user:
         kept = signs_in(stack, user)
@@ -208,7 +235,10 @@ def test_a_provider_in_trouble_costs_no_session(stack, trouble):
             user.cookies.drop("extproc-assertion-app")
             assert user.navigate(stack.url("/private")).status_code == 200
         assert len(stack.provider.seen("/token")) == 2  # one of them the login's
-        assert kept.session(user).refresh_token and not user.fetch(stack.url("/x"), page=stack.url("/")).is_error
+        assert (
+            kept.session(user).refresh_token
+            and not user.fetch(stack.url("/x"), page=stack.url("/")).is_error
+        )
 
 
 @pytest.mark.attack("CONF-25")
@@ -219,7 +249,9 @@ def test_another_subject_is_signed_out_and_its_tokens_are_given_back(stack):
         assert user.fetch(stack.url("/private"), page=stack.url("/")).status_code == 401
         assert not user.cookies.named("extproc-session")
         assert len(stack.provider.revoked) == 1
-        assert not any("mallory" in value for received in stack.app.requests for _, value in received.headers)
+        assert not any(
+            "mallory" in value for received in stack.app.requests for _, value in received.headers
+        )
 
 
 @pytest.mark.threat("ended-session")
@@ -230,11 +262,14 @@ def test_a_logout_in_mid_refresh_is_not_undone(stack):
         with stack.provider.holding("/token"):
             late = pool.submit(httpx.get, stack.url("/private"), headers=cookie, trust_env=False)
             wait_until(lambda: stack.provider.held == 1, 60)
-            out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+            out = user.navigate(
+                stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b""
+            )
             assert out.status_code == 303
         assert late.result().status_code == 401
         assert httpx.get(stack.url("/private"), headers=cookie, trust_env=False).status_code == 401
-        assert len(stack.provider.revoked) == 2  # the old by the logout, the new because it came too late
+        # the old by the logout, the new because it came too late
+        assert len(stack.provider.revoked) == 2
 
 
 @pytest.mark.attack("REFR-05")
@@ -256,10 +291,14 @@ def test_sessions_in_cookies_make_one_grant_and_the_browser_gets_the_new_ones() 
         for answer in answers:
             user.cookies.receive(stack.url("/"), answer.headers.get_list("set-cookie"))
         new = kept.session(user)
-        assert new is not None and new.refresh_token != login.refresh_token and new.access_expires > time.time() + 200
+        assert (
+            new is not None
+            and new.refresh_token != login.refresh_token
+            and new.access_expires > time.time() + 200
+        )
 
 
-# -- the access token for the application -----------------------------------------------------------------------------
+# -- the access token for the application ----------------------------------------------------------
 
 
 def bearer(answer: httpx.Response) -> list[str]:
@@ -268,7 +307,8 @@ def bearer(answer: httpx.Response) -> list[str]:
 
 @pytest.mark.attack("CONF-24", "FAPI-10")
 def test_the_application_gets_the_newest_access_token_and_nothing_a_client_sent_in_its_place(stack):
-    stack.provider.expires_in = 5  # due at once again, but for the five seconds that are always between two
+    # due at once again, but for the five seconds that are always between two
+    stack.provider.expires_in = 5
     with stack.user() as user:
         page = user.go(stack.url("/api/x"))
         first = bearer(page)
@@ -278,7 +318,9 @@ def test_the_application_gets_the_newest_access_token_and_nothing_a_client_sent_
         assert bearer(spoofed) == first
         evil = {"authorization": "Bearer evil"}
         assert bearer(httpx.get(stack.url("/api/public/x"), headers=evil, trust_env=False)) == []
-        assert bearer(httpx.get(stack.url("/public/x"), headers=evil, trust_env=False)) == ["Bearer evil"]
+        assert bearer(httpx.get(stack.url("/public/x"), headers=evil, trust_env=False)) == [
+            "Bearer evil"
+        ]
         wait_until(lambda: bearer(user.navigate(stack.url("/api/x"))) not in (first, []), 60)
         assert len(stack.provider.grants) == 1
 
@@ -292,7 +334,9 @@ def test_without_a_valid_token_it_is_503_and_the_session_stays(stack):
         def refused() -> bool:
             answer = user.fetch(stack.url("/api/x"), page=stack.url("/"))
             return (
-                answer.status_code == 503 and "access_token_expired" in answer.text and "retry-after" in answer.headers
+                answer.status_code == 503
+                and "access_token_expired" in answer.text
+                and "retry-after" in answer.headers
             )
 
         wait_until(refused, 60)

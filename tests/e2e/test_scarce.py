@@ -1,4 +1,6 @@
-"""A processor that has too little of something: it sheds, says so, and goes on as the same process when there is enough again."""
+"""A processor that has too little of something: it sheds, says so, and goes on as the same process
+when there is enough again.
+"""
 
 import os
 import re
@@ -21,16 +23,22 @@ from extproc.settings import Limits
 
 FEW, MANY = 256, 200  # descriptors in all; logins at once, each of which needs one
 ROOM = 160  # of them that there is room for (ext_proc/admission.py)
-# no deadline runs out here: under load a thousand logins take minutes to come, and one that times out is an answer too many
+# no deadline runs out here: under load a thousand logins take minutes to come, and one that times
+# out is an answer too many
 PATIENT = {"timeouts": {"message": 600, "connect": 60, "call": 600, "callback": 1200}}
 MEMORY, SURPLUS = 256 << 20, 40  # bytes; logins beyond what may be held
-REST = 60  # descriptors that may be open afterwards beyond those before: connections that are kept alive
+# descriptors that may be open afterwards beyond those before: connections that are kept alive
+REST = 60
 
 
 async def ask(port: int, path: str, *lines: str) -> str:
     """The head of an answer of somebody on localhost, empty when there is none."""
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-        await stream.send_all("\r\n".join([f"GET {path} HTTP/1.1", f"host: localhost:{port}", *lines, "", ""]).encode())
+        await stream.send_all(
+            "\r\n".join(
+                [f"GET {path} HTTP/1.1", f"host: localhost:{port}", *lines, "", ""]
+            ).encode()
+        )
         said = b""
         while b"\r\n\r\n" not in said and (more := await stream.receive_some(65536)):
             said += more
@@ -38,7 +46,9 @@ async def ask(port: int, path: str, *lines: str) -> str:
 
 
 class Crowd:
-    """Browsers that come back from the provider, all at once as often as one likes. more: header lines of each, besides."""
+    """Browsers that come back from the provider, all at once as often as one likes. more: header
+    lines of each, besides.
+    """
 
     def __init__(self, stack: Stack, size: int, *more: str) -> None:
         self._stack, self._more = stack, more
@@ -82,7 +92,9 @@ class Crowd:
 
     async def _return(self, number: int) -> None:
         back, cookies = self.places[number]
-        self.answers[number] = await ask(self._stack.port, back, f"cookie: {cookies}", "accept: text/html", *self._more)
+        self.answers[number] = await ask(
+            self._stack.port, back, f"cookie: {cookies}", "accept: text/html", *self._more
+        )
 
 
 def descriptors(stack: Stack) -> int:
@@ -95,11 +107,15 @@ def the_same_process(stack: Stack) -> Iterator[None]:
     pid = stack.extproc.pid
     yield
     assert stack.extproc.pid == pid and stack.extproc.exit_code is None
-    assert "internal_error" not in stack.extproc.output() and "Traceback" not in stack.extproc.output()
+    assert (
+        "internal_error" not in stack.extproc.output() and "Traceback" not in stack.extproc.output()
+    )
 
 
 @pytest.mark.heavy
-def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consumed_and_recovers() -> None:
+def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consumed_and_recovers() -> (
+    None
+):
     limits = ("prlimit", f"--nofile={FEW}:{FEW}", "--")
     with (
         Stack(Liar(behind=False), within=limits, settings=PATIENT) as stack,
@@ -112,11 +128,17 @@ def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consum
         with ThreadPoolExecutor(1) as pool:
             with stack.provider.holding("/token"):
                 flood = pool.submit(crowd.come)
-                wait_until(lambda: len(crowd.answers) == MANY - ROOM and stack.provider.held == ROOM, 300, "the flood")
+                wait_until(
+                    lambda: len(crowd.answers) == MANY - ROOM and stack.provider.held == ROOM,
+                    300,
+                    "the flood",
+                )
                 assert crowd.statuses() == {503: MANY - ROOM} and descriptors(stack) <= FEW
                 assert all("\r\nretry-after: " in answer for answer in crowd.answers.values())
                 user.cookies.drop("extproc-assertion-app")
-                assert user.navigate(stack.url("/private")).status_code == 200, "whoever is signed in notices nothing"
+                assert user.navigate(stack.url("/private")).status_code == 200, (
+                    "whoever is signed in notices nothing"
+                )
             flood.result(300)
         assert crowd.statuses() == {503: MANY - ROOM, 303: ROOM}
         refused = crowd.who(503)
@@ -139,19 +161,29 @@ def test_a_processor_in_256_mb_sheds_logins_with_large_headers_and_recovers() ->
         crowd = Crowd(stack, most + SURPLUS, f"cookie: own={large}")
         with ThreadPoolExecutor(1) as pool, stack.provider.holding("/token"):
             flood = pool.submit(crowd.come)
-            wait_until(lambda: len(crowd.answers) == SURPLUS and stack.provider.held == most, 500, "the flood")
+            wait_until(
+                lambda: len(crowd.answers) == SURPLUS and stack.provider.held == most,
+                500,
+                "the flood",
+            )
             assert crowd.statuses() == {503: SURPLUS}
             user.cookies.drop("extproc-assertion-app")
-            assert user.navigate(stack.url("/private")).status_code == 200, "whoever is signed in notices nothing"
+            assert user.navigate(stack.url("/private")).status_code == 200, (
+                "whoever is signed in notices nothing"
+            )
             stack.provider.kill()  # done with them, without a thousand exchanges
             flood.result(300)
         stack.provider.restart()
         assert crowd.statuses().keys() <= {502, 503}, crowd.statuses()
-        wait_until(lambda: user.go(stack.url("/oauth2/login?return_to=/private")).status_code == 200, 60, every=0.2)
+        wait_until(
+            lambda: user.go(stack.url("/oauth2/login?return_to=/private")).status_code == 200,
+            60,
+            every=0.2,
+        )
         assert group.peak <= MEMORY
 
 
-# -- room for the store --------------------------------------------------------------------------------------------
+# -- room for the store ----------------------------------------------------------------------------
 
 
 def test_a_full_disk_stops_logins_and_no_session_and_spends_no_refresh_token() -> None:
@@ -162,7 +194,9 @@ def test_a_full_disk_stops_logins_and_no_session_and_spends_no_refresh_token() -
         the_same_process(stack),
     ):
         assert user.go(stack.url("/private")).status_code == 200
-        callback = late.navigate(late.navigate(stack.url("/x")).headers["location"]).headers["location"]
+        callback = late.navigate(late.navigate(stack.url("/x")).headers["location"]).headers[
+            "location"
+        ]
         Kept(stack).age(user)
         user.cookies.drop("extproc-assertion-app")
         with no_room(stack):
@@ -172,8 +206,12 @@ def test_a_full_disk_stops_logins_and_no_session_and_spends_no_refresh_token() -
                 page = late.navigate(callback)
                 assert (page.status_code, ">store_unavailable<" in page.text) == (503, True)
                 assert int(page.headers["retry-after"]) > 0 and stack.provider.redeemed[1:] == []
-            out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
-            assert (out.status_code, ">store_unavailable<" in out.text) == (503, True), "not signed out, and told so"
+            out = user.navigate(
+                stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b""
+            )
+            assert (out.status_code, ">store_unavailable<" in out.text) == (503, True), (
+                "not signed out, and told so"
+            )
         assert late.navigate(callback).status_code == 303, "the same login"
         with closing(sqlite3.connect(stack.settings["store"]["path"])) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -188,4 +226,8 @@ def no_room(stack: Stack) -> Iterator[None]:
     try:
         yield
     finally:
-        resource.prlimit(stack.extproc.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        resource.prlimit(
+            stack.extproc.pid,
+            resource.RLIMIT_FSIZE,
+            (resource.RLIM_INFINITY, resource.RLIM_INFINITY),
+        )

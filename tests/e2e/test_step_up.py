@@ -1,4 +1,6 @@
-"""An application that demands more of a login than a right password, beside one that does not, through a real Envoy."""
+"""An application that demands more of a login than a right password, beside one that does not,
+through a real Envoy.
+"""
 
 import base64
 import json
@@ -26,7 +28,12 @@ CHALLENGE = 'error="insufficient_user_authentication", acr_values="gold silver",
 @pytest.fixture(scope="module")
 def running() -> Iterator[Stack]:
     def settings(stack: Stack) -> dict[str, Any]:
-        other = {"hosts": ["localhost"], "path_prefix": "/other/", "upstream": stack.app.url, "provider": "main"}
+        other = {
+            "hosts": ["localhost"],
+            "path_prefix": "/other/",
+            "upstream": stack.app.url,
+            "provider": "main",
+        }
         return {"applications": {"app": DEMANDS, "other": other}}
 
     with Stack(Liar(), settings=settings) as stack:
@@ -45,7 +52,9 @@ def stack(running: Stack) -> Stack:
 
 
 def ages(stack: Stack, user: WebUser, **changes: object) -> Kept:
-    """The session of this browser with other facts of its login, in a browser without an assertion."""
+    """The session of this browser with other facts of its login, in a browser without an
+    assertion.
+    """
     now = int(time.time())
     kept = Kept(stack)
     kept.age(user, access_issued=now, access_expires=now + 300, **changes)
@@ -64,7 +73,12 @@ def test_a_login_asks_for_what_the_application_demands_and_the_session_remembers
         assert user.go(stack.url("/private")).status_code == 200
         assert user.go(stack.url("/other/private")).status_code == 200
         first, second = (asked.query for asked in stack.provider.seen("/auth"))
-        wanted = {"acr_values": "gold silver", "max_age": "60", "prompt": "login", "ui_locales": "fr de"}
+        wanted = {
+            "acr_values": "gold silver",
+            "max_age": "60",
+            "prompt": "login",
+            "ui_locales": "fr de",
+        }
         assert wanted.items() <= first.items() and not set(wanted) & set(second)
         session = Kept(stack).session(user)
         assert session is not None
@@ -126,7 +140,10 @@ def test_a_stepped_up_session_has_a_new_id_and_the_old_one_is_worth_nothing(stac
         new = kept.session(user)
         assert new is not None and new.acr == "gold" and session_cookie(user) != old.value
         assert kept.session(thief) is None
-        assert thief.fetch(stack.url("/private"), page=stack.url("/")).json()["reason"] == "login_required"
+        assert (
+            thief.fetch(stack.url("/private"), page=stack.url("/")).json()["reason"]
+            == "login_required"
+        )
 
 
 def test_a_step_up_that_fails_leaves_the_session_as_it_was(stack):
@@ -148,7 +165,10 @@ def test_a_script_is_told_what_is_missing(stack):
         ages(stack, user, acr="bronze")
         stack.provider.asked.clear()
         answer = user.fetch(stack.url("/private"), page=page)
-        assert (answer.status_code, answer.json()["reason"]) == (401, "insufficient_user_authentication")
+        assert (answer.status_code, answer.json()["reason"]) == (
+            401,
+            "insufficient_user_authentication",
+        )
         login = stack.url("/oauth2/login")
         assert answer.headers["www-authenticate"] == f'OIDC login_url="{login}", {CHALLENGE}'
         assert "set-cookie" not in answer.headers and not stack.provider.seen("/auth")
@@ -184,7 +204,8 @@ def test_envoy_s_own_lane_ends_with_max_age(stack):
             assert user.go(stack.url("/private")).status_code == 200
             return stack.streams() > before
 
-        # the browser still sends it, and nothing is issued any more: from now on the processor is asked each time
+        # the browser still sends it, and nothing is issued any more: from now on the processor is
+        # asked each time
         wait_until(asks_again, 30, every=0.2)
         assert user.cookies.get("extproc-assertion-app") == assertion
         assert len(stack.provider.seen("/auth")) == 1

@@ -1,4 +1,6 @@
-"""One login, one story: at an OTLP receiver and on the trace page, with a real application; and no secret in any of its spans."""
+"""One login, one story: at an OTLP receiver and on the trace page, with a real application; and no
+secret in any of its spans.
+"""
 
 import http.client
 import json
@@ -49,7 +51,9 @@ def test_a_login_is_three_linked_steps_from_whichever_one_looks(stack):
     with stack.user() as user:
         redirect, callback, page = page_of(user, stack)
         for asked in (redirect, callback, page):
-            whole = lambda found: len(found["story"]) == 3 and all(step["here"] for step in found["story"])  # noqa: E731
+            whole = lambda found: (  # noqa: E731
+                len(found["story"]) == 3 and all(step["here"] for step in found["story"])
+            )
             story = trace(stack, asked, whole)["story"]
             assert [(step["role"], step["trace_id"]) for step in story] == [
                 ("redirect", redirect),
@@ -59,14 +63,19 @@ def test_a_login_is_three_linked_steps_from_whichever_one_looks(stack):
             assert [step["reason"] for step in story] == ["login_started", "signed_in", ""]
             assert all(step["duration_ns"] > 0 for step in story)
         joined = {
-            step["role"]: step["joined"] for step in trace(stack, callback, lambda found: found["story"])["story"]
+            step["role"]: step["joined"]
+            for step in trace(stack, callback, lambda found: found["story"])["story"]
         }
         assert joined == {"redirect": "link", "callback": "", "page": "client"}
-        text = httpx.get(f"{stack.admin}/traces/{page}", headers={"accept": "text/html"}, trust_env=False).text
+        text = httpx.get(
+            f"{stack.admin}/traces/{page}", headers={"accept": "text/html"}, trust_env=False
+        ).text
         assert f"/traces/{redirect}'" in text and f"/traces/{callback}'" in text
 
 
-def test_the_application_s_span_hangs_below_envoy_s_on_the_fast_path_and_through_the_processor(stack):
+def test_the_application_s_span_hangs_below_envoy_s_on_the_fast_path_and_through_the_processor(
+    stack,
+):
     with stack.user() as user:
         *_, page = page_of(user, stack)
         streams = stack.streams()
@@ -79,7 +88,10 @@ def test_the_application_s_span_hangs_below_envoy_s_on_the_fast_path_and_through
         for found in (fast, slow):
             by_id = {span["span_id"]: span for span in found["spans"]}
             (app,) = [span for span in found["spans"] if span["service"] == "app"]
-            assert by_id[app["parent_id"]]["service"] == "envoy" and by_id[app["parent_id"]]["kind"] == "server"
+            assert (
+                by_id[app["parent_id"]]["service"] == "envoy"
+                and by_id[app["parent_id"]]["kind"] == "server"
+            )
 
 
 def test_a_whole_login_at_an_otlp_receiver(tmp_path):
@@ -87,30 +99,53 @@ def test_a_whole_login_at_an_otlp_receiver(tmp_path):
         to = {"tracing": {"endpoint": receiver.url, "sample": 1}}
         with traced(Liar(), to, f"{receiver.url}/v1/traces") as stack, stack.user() as user:
             redirect, callback, page = page_of(user, stack)
-            wanted = {"POST /token", "GET /me", "verify", "store put", "store use_once", "decide", "app:own", "idp"}
+            wanted = {
+                "POST /token",
+                "GET /me",
+                "verify",
+                "store put",
+                "store use_once",
+                "decide",
+                "app:own",
+                "idp",
+            }
             spans = receiver.spans(callback, lambda s: wanted <= {span.name for span in s})
             ingress = one(spans, "app:own")
             (call,) = below(ingress, spans)  # Envoy's, to the processor
             (stream,) = below(call, spans)
             assert (ingress.service, call.service, stream.service) == ("envoy", "envoy", "extproc")
             steps = {span.name: span for span in below(stream, spans)}
-            assert {"decide", "store use_once", "POST /token", "GET /me", "verify", "store put"} <= set(steps)
+            assert {
+                "decide",
+                "store use_once",
+                "POST /token",
+                "GET /me",
+                "verify",
+                "store put",
+            } <= set(steps)
             order = ["decide", "store use_once", "POST /token", "GET /me", "verify", "store put"]
-            assert [name for name in sorted(steps, key=lambda n: steps[n].start_ns) if name in order] == order
+            assert [
+                name for name in sorted(steps, key=lambda n: steps[n].start_ns) if name in order
+            ] == order
             # what was asked of the provider went through this very Envoy, below our call
             assert [span.service for span in below(steps["POST /token"], spans)] == ["envoy"]
             assert [link.trace_id for link in stream.links] == [redirect]
             assert [event.name for event in stream.events] == ["override sent", "held", "answered"]
             assert (
-                stream.attribute("http.request.method") == "GET" and stream.attribute("url.path") == "/oauth2/callback"
+                stream.attribute("http.request.method") == "GET"
+                and stream.attribute("url.path") == "/oauth2/callback"
             )
             assert stream.attribute("server.address") == f"localhost:{stack.port}"
 
             shown = receiver.spans(page, lambda s: {span.service for span in s} == {"envoy", "app"})
             (app,) = [span for span in shown if span.service == "app"]
             assert app.parent_id == one(shown, "app", "envoy").span_id
-            first = receiver.spans(redirect, lambda s: {span.service for span in s} == {"envoy", "extproc"})
-            assert [span.attribute("extproc.reason") for span in first if span.name == "app"] == ["login_started"]
+            first = receiver.spans(
+                redirect, lambda s: {span.service for span in s} == {"envoy", "extproc"}
+            )
+            assert [span.attribute("extproc.reason") for span in first if span.name == "app"] == [
+                "login_started"
+            ]
             # a receiver that is not ours has the same tree
             ids = {(span.span_id, span.parent_id, span.name) for span in spans}
             wait_until(lambda: ids <= receiver.tapped(callback), 60, "oteltap's lines")
@@ -129,9 +164,14 @@ def test_userinfo_and_the_key_set_overlap_in_the_trace(stack):
             wait_until(lambda: stack.provider.held >= 2, 60, "both calls")
         login.join(60)
         names = lambda found: {span["name"] for span in found["spans"]}  # noqa: E731
-        found = trace(stack, answers[0].headers["x-trace-id"], lambda f: {"GET /me", "keys", "verify"} <= names(f))
+        found = trace(
+            stack,
+            answers[0].headers["x-trace-id"],
+            lambda f: {"GET /me", "keys", "verify"} <= names(f),
+        )
         me, keys, verify = (
-            next(span for span in found["spans"] if span["name"] == name) for name in ("GET /me", "keys", "verify")
+            next(span for span in found["spans"] if span["name"] == name)
+            for name in ("GET /me", "keys", "verify")
         )
         assert me["start_ns"] < keys["end_ns"] and keys["start_ns"] < me["end_ns"]
         assert max(me["end_ns"], keys["end_ns"]) <= verify["start_ns"]
@@ -192,9 +232,13 @@ def secrets_of(user, provider):
     """Whatever a login has that nobody else may have, as far as it was seen on the wire."""
     for asked in provider.asked:
         yield from (
-            asked.form.get(name, "") for name in ("code", "code_verifier", "client_secret", "refresh_token", "token")
+            asked.form.get(name, "")
+            for name in ("code", "code_verifier", "client_secret", "refresh_token", "token")
         )
-        yield from (asked.query.get(name, "") for name in ("state", "nonce", "code_challenge", "id_token_hint"))
+        yield from (
+            asked.query.get(name, "")
+            for name in ("state", "nonce", "code_challenge", "id_token_hint")
+        )
         yield asked.headers.get("authorization", "").rpartition(" ")[2]
     yield from (cookie.value for cookie in user.cookies)
 
@@ -202,13 +246,18 @@ def secrets_of(user, provider):
 @pytest.mark.attack("WEB-05")
 def test_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
     with traced(Liar(), {"log": {"level": "DEBUG"}}) as stack, stack.user() as user:
-        secrets, texts, start = set(), [], stack.url("/private?q=CANARY-query&access_token=CANARY-access")
+        secrets, texts, start = (
+            set(),
+            [],
+            stack.url("/private?q=CANARY-query&access_token=CANARY-access"),
+        )
 
         def login():
             started = user.navigate(start)
             back = user.navigate(started.headers["location"]).headers["location"]
             secrets.update(secrets_of(user, stack.provider))
-            answers = [user.navigate(back), user.navigate(back)]  # the second is a code that was used
+            # the second is a code that was used
+            answers = [user.navigate(back), user.navigate(back)]
             secrets.update(secrets_of(user, stack.provider))
             # where the retry goes is the user's own affair
             texts.extend(re.sub(r"CANARY-(query|access)", "", each.text) for each in answers)
@@ -218,17 +267,28 @@ def test_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
         ids = login()
         for _ in provider_errors(stack.provider):
             ids += login()
-        anonymous = {"cookie": "extproc-session-app=CANARY-session; extproc-assertion-app=CANARY.assertion.x"}
+        anonymous = {
+            "cookie": "extproc-session-app=CANARY-session; extproc-assertion-app=CANARY.assertion.x"
+        }
         for path, headers in (
             ("/oauth2/callback?code=CANARY-code&state=CANARY-state", {}),
             ("/oauth2/callback?code=CANARY-code&code=CANARY-twice", anonymous),
             ("/oauth2/CANARYQ?CANARY-query", {"authorization": "Bearer CANARY-bearer"}),
-            ("/private?CANARY-query", {**anonymous, "sec-fetch-mode": "cors", "referer": "http://x/?CANARY-referer"}),
+            (
+                "/private?CANARY-query",
+                {**anonymous, "sec-fetch-mode": "cors", "referer": "http://x/?CANARY-referer"},
+            ),
         ):
-            ids.append(httpx.get(stack.url(path), headers=headers, trust_env=False).headers.get("x-trace-id"))
+            ids.append(
+                httpx.get(stack.url(path), headers=headers, trust_env=False).headers.get(
+                    "x-trace-id"
+                )
+            )
         logout = {"logout_token": "CANARY-logout-token"}
         ids.append(
-            httpx.post(stack.url("/oauth2/backchannel-logout"), data=logout, trust_env=False).headers.get("x-trace-id")
+            httpx.post(
+                stack.url("/oauth2/backchannel-logout"), data=logout, trust_env=False
+            ).headers.get("x-trace-id")
         )
         known = [trace_id for trace_id in ids if trace_id]
         assert len(known) > 20
@@ -236,7 +296,9 @@ def test_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
             found = trace(stack, trace_id, lambda f: {"envoy", "extproc"} <= services(f["spans"]))
             texts.append(json.dumps(found))
             texts.append(httpx.get(f"{stack.admin}/traces/{trace_id}", trust_env=False).text)
-        texts += [httpx.get(f"{stack.admin}/traces{kind}", trust_env=False).text for kind in ("", ".json")]
+        texts += [
+            httpx.get(f"{stack.admin}/traces{kind}", trust_env=False).text for kind in ("", ".json")
+        ]
         texts.append(stack.extproc.output())
         reasons = set(re.findall(r'"extproc.reason": "(\w+)"', "".join(texts)))
         assert len(reasons) > 10, reasons  # they were different failures
@@ -254,7 +316,12 @@ def test_a_failure_that_was_not_sampled_is_found_by_the_id_of_its_page():
         trace_id = answered.headers["x-trace-id"]
         (span,) = trace(stack, trace_id, lambda found: found["spans"])["spans"]
         assert span["attributes"]["extproc.reason"] == "provider_unavailable"
-        assert (span["attributes"]["extproc.sampled"], span["attributes"]["url.path"]) == ("false", "/private")
+        assert (span["attributes"]["extproc.sampled"], span["attributes"]["url.path"]) == (
+            "false",
+            "/private",
+        )
         pasted = " ".join(trace_id[at : at + 4] for at in range(0, 32, 4))
-        page = httpx.get(f"{stack.admin}/traces", params={"id": pasted}, follow_redirects=True, trust_env=False)
+        page = httpx.get(
+            f"{stack.admin}/traces", params={"id": pasted}, follow_redirects=True, trust_env=False
+        )
         assert page.status_code == 200 and "provider_unavailable" in page.text

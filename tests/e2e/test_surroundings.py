@@ -1,4 +1,6 @@
-"""A machine that is set up oddly: a time zone 14 hours ahead, the C locale, a provider that DNS does not know."""
+"""A machine that is set up oddly: a time zone 14 hours ahead, the C locale, a provider that DNS
+does not know.
+"""
 
 import datetime
 import json
@@ -14,7 +16,12 @@ from harness.journey import signs_in
 
 def lost(stack: Stack) -> dict[str, Any]:
     """An application whose provider has a name that nobody resolves (RFC 6761)."""
-    two = {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": "lost"}
+    two = {
+        "hosts": ["localhost"],
+        "path_prefix": "/two/",
+        "upstream": stack.app.url,
+        "provider": "lost",
+    }
     provider = {"issuer": "https://provider.invalid", "client_id": "gateway", "client_secret": "x"}
     return {"applications": {"two": two}, "providers": {"lost": provider}}
 
@@ -27,10 +34,14 @@ def stack() -> Iterator[Stack]:
         yield running
 
 
-def test_a_far_time_zone_and_the_c_locale_change_neither_a_login_nor_its_cookies_nor_the_log(stack: Stack) -> None:
+def test_a_far_time_zone_and_the_c_locale_change_neither_a_login_nor_its_cookies_nor_the_log(
+    stack: Stack,
+) -> None:
     with stack.user() as user:
         signs_in(stack, user)
-        lives = [cookie.expires - time.time() for cookie in user.cookies if cookie.expires is not None]
+        lives = [
+            cookie.expires - time.time() for cookie in user.cookies if cookie.expires is not None
+        ]
         assert lives and all(0 < seconds <= 43_200 for seconds in lives)
     lines = [json.loads(line) for line in stack.extproc.output().splitlines()]
     last = datetime.datetime.fromisoformat(lines[-1]["time"])
@@ -38,7 +49,9 @@ def test_a_far_time_zone_and_the_c_locale_change_neither_a_login_nor_its_cookies
     assert abs(last - datetime.datetime.now(datetime.UTC)) < datetime.timedelta(hours=1)
 
 
-def test_a_provider_that_dns_does_not_know_is_a_page_with_retry_after_and_nobody_else_s_trouble(stack: Stack) -> None:
+def test_a_provider_that_dns_does_not_know_is_a_page_with_retry_after_and_nobody_else_s_trouble(
+    stack: Stack,
+) -> None:
     with stack.user() as user:
         page = user.navigate(stack.url("/two/x"))
         assert (page.status_code, int(page.headers["retry-after"]) > 0) == (503, True)

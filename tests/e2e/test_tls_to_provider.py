@@ -1,4 +1,6 @@
-"""TLS to a provider: what cannot be verified is refused, and nothing turns verification off (row KEYS-13)."""
+"""TLS to a provider: what cannot be verified is refused, and nothing turns verification off (row
+KEYS-13).
+"""
 
 import ssl
 import threading
@@ -17,7 +19,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         issuer = f"https://127.0.0.1:{self.server.server_address[1]}"
         ends = "".join(
-            f', "{name}": "{issuer}/{name}"' for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")
+            f', "{name}": "{issuer}/{name}"'
+            for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")
         )
         body = f'{{"issuer": "{issuer}"{ends}}}'.encode()
         self.send_response(200)
@@ -36,7 +39,9 @@ class Quiet(ThreadingHTTPServer):
 
 @pytest.fixture
 def serve(tmp_path):
-    """serve(*names): an https server on loopback with a certificate for these names; gives its address and the authority's file."""
+    """serve(*names): an https server on loopback with a certificate for these names; gives its
+    address and the authority's file.
+    """
     running = []
 
     def start(*names, newest=None):
@@ -60,7 +65,10 @@ def serve(tmp_path):
 def metadata(issuer, ca_file):
     async def ask():
         provider = Provider(
-            "main", ProviderSettings(issuer=issuer, client_id="gateway", ca_file=ca_file), Timeouts(), Limits()
+            "main",
+            ProviderSettings(issuer=issuer, client_id="gateway", ca_file=ca_file),
+            Timeouts(),
+            Limits(),
         )
         try:
             return await provider.metadata()

@@ -1,4 +1,6 @@
-"""`extproc check` and `extproc explain` beside a real Envoy, a running processor and a provider that can lie."""
+"""`extproc check` and `extproc explain` beside a real Envoy, a running processor and a provider
+that can lie.
+"""
 
 import contextlib
 import copy
@@ -79,28 +81,43 @@ def test_what_runs_as_it_should_has_no_error(stack: Stack) -> None:
     code, said = check(stack)
     assert (code, lines(said, "error")) == (0, []), said
     right = "\n".join(lines(said, "ok"))
-    assert "the processor is ready" in right and "running Envoy: is as the settings make it" in right
+    assert (
+        "the processor is ready" in right and "running Envoy: is as the settings make it" in right
+    )
     assert "its keys verify RS256" in right and "Envoy 1." in right
-    assert f"redirect_uri              {stack.gateway}/oauth2/callback" in said and "all right" in said.splitlines()[-1]
+    assert (
+        f"redirect_uri              {stack.gateway}/oauth2/callback" in said
+        and "all right" in said.splitlines()[-1]
+    )
 
 
 def test_as_json_it_says_the_same(stack: Stack) -> None:
     code, said = check(stack, "--json")
     document = json.loads(said)
-    assert code == 0 and document["right"] and {each["level"] for each in document["findings"]} <= {"ok", "warning"}
+    assert (
+        code == 0
+        and document["right"]
+        and {each["level"] for each in document["findings"]} <= {"ok", "warning"}
+    )
     assert all(each["remedy"] for each in document["findings"] if each["level"] != "ok")
     assert any("oauth2/callback" in line for line in document["register"])
 
 
 def doors(tree: Tree) -> Tree:
-    return tree["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    return tree["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0][
+        "typed_config"
+    ]
 
 
 def opened(tree: Tree) -> None:
     """No gate, and a filter that fails open."""
     filters = doors(tree)["http_filters"]
-    wrapped = next(each for each in filters if each["name"] == "decide")["typed_config"]["xds_matcher"]
-    wrapped["on_no_match"]["action"]["typed_config"]["typed_config"]["typed_config"]["failure_mode_allow"] = True
+    wrapped = next(each for each in filters if each["name"] == "decide")["typed_config"][
+        "xds_matcher"
+    ]
+    wrapped["on_no_match"]["action"]["typed_config"]["typed_config"]["typed_config"][
+        "failure_mode_allow"
+    ] = True
     filters[:] = [each for each in filters if each["name"] != "gate"]
     for host in doors(tree)["route_config"]["virtual_hosts"]:
         for route in host["routes"]:
@@ -109,7 +126,9 @@ def opened(tree: Tree) -> None:
 
 def unmatched(tree: Tree) -> None:
     """ExtensionWithMatcher without a matcher: Envoy takes it, and asks nobody."""
-    wrapper = next(each for each in doors(tree)["http_filters"] if each["name"] == "decide")["typed_config"]
+    wrapper = next(each for each in doors(tree)["http_filters"] if each["name"] == "decide")[
+        "typed_config"
+    ]
     wrapper.pop("xds_matcher")
 
 
@@ -118,12 +137,21 @@ def unmatched(tree: Tree) -> None:
     ("edit", "found"),
     [
         (opened, ("failure_mode_allow is on", "there is no gate")),
-        (unmatched, ("the filter has no matcher: Envoy leaves the processor out for every request",)),
+        (
+            unmatched,
+            ("the filter has no matcher: Envoy leaves the processor out for every request",),
+        ),
     ],
     ids=["open", "without_matcher"],
 )
-def test_a_running_envoy_with_an_open_door_is_found(stack: Stack, tmp_path: Path, edit, found) -> None:
-    tree, port, admin = copy.deepcopy(yaml.safe_load(to_yaml(load(stack.config)))), free_port(), free_port()
+def test_a_running_envoy_with_an_open_door_is_found(
+    stack: Stack, tmp_path: Path, edit, found
+) -> None:
+    tree, port, admin = (
+        copy.deepcopy(yaml.safe_load(to_yaml(load(stack.config)))),
+        free_port(),
+        free_port(),
+    )
     edit(tree)
     tree["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = port
     tree["admin"]["address"]["socket_address"]["port_value"] = admin
@@ -140,7 +168,9 @@ def test_an_envoy_of_other_settings_is_found(stack: Stack) -> None:
     code, said = check(stack, config=other(stack, applications=more, secret="z" * 40))
     errors = "\n".join(lines(said, "error"))
     assert code == 1 and "route on localhost wiki: the route is missing" in errors
-    assert "error: secret: the running processor has another secret" in errors and "z" * 40 not in said
+    assert (
+        "error: secret: the running processor has another secret" in errors and "z" * 40 not in said
+    )
 
 
 def test_parts_that_do_not_run_are_named(stack: Stack, tmp_path: Path) -> None:
@@ -148,45 +178,74 @@ def test_parts_that_do_not_run_are_named(stack: Stack, tmp_path: Path) -> None:
     gateway = {**stack.settings["gateway"], "admin": nobody}
     _, said = check(stack, config=other(stack, admin=f"127.0.0.1:{free_port()}", gateway=gateway))
     warned = "\n".join(lines(said, "warning"))
-    assert f"gateway.admin: http://{nobody} does not answer" in warned and "start it with `extproc serve`" in warned, (
-        said
-    )
+    assert (
+        f"gateway.admin: http://{nobody} does not answer" in warned
+        and "start it with `extproc serve`" in warned
+    ), said
     assert check(stack, "--envoy-admin", nobody)[0] == 1
 
 
-def test_a_processor_that_is_not_ready_or_of_another_version_is_said(stack: Stack, liar: Liar) -> None:
+def test_a_processor_that_is_not_ready_or_of_another_version_is_said(
+    stack: Stack, liar: Liar
+) -> None:
     from extproc.checks.running import check_processor
 
     settings = load(other(stack, admin=liar.url.removeprefix("http://")))
     missing = {"ready": False, "missing": [{"part": "store", "reason": "it is away"}]}
     liar.answers["/readyz"] = lambda asked: (503, {}, json.dumps(missing).encode())
-    liar.answers["/.well-known/jwks.json"] = lambda asked: (200, {}, jwks(settings.key_ring()).encode())
-    liar.answers["/metrics"] = lambda asked: (200, {}, b'x 1\nextproc_build_info{python="3",version="0.0.0"} 1.0\n')
+    liar.answers["/.well-known/jwks.json"] = lambda asked: (
+        200,
+        {},
+        jwks(settings.key_ring()).encode(),
+    )
+    liar.answers["/metrics"] = lambda asked: (
+        200,
+        {},
+        b'x 1\nextproc_build_info{python="3",version="0.0.0"} 1.0\n',
+    )
     found = [(each.level, each.what) for each in check_processor(settings)]
     assert found[0] == ("error", "the running processor is not ready: store: it is away")
-    assert [level for level, what in found[1:] if "version 0.0.0" in what] == ["warning"] and len(found) == 2
+    assert [level for level, what in found[1:] if "version 0.0.0" in what] == ["warning"] and len(
+        found
+    ) == 2
 
 
 LIES: dict[str, tuple[dict[str, Any], str]] = {
-    "issuer": ({"issuer": "https://evil.example"}, "the provider says issuer 'https://evil.example'"),
+    "issuer": (
+        {"issuer": "https://evil.example"},
+        "the provider says issuer 'https://evil.example'",
+    ),
     "plain_pkce": ({"code_challenge_methods_supported": ["plain"]}, "lacks S256"),
-    "http_endpoint": ({"token_endpoint": "http://evil.example/token"}, "neither https nor http on loopback"),
+    "http_endpoint": (
+        {"token_endpoint": "http://evil.example/token"},
+        "neither https nor http on loopback",
+    ),
     "algorithm": ({"id_token_signing_alg_values_supported": ["ES256"]}, "it signs with ES256"),
-    "authentication": ({"token_endpoint_auth_methods_supported": ["private_key_jwt"]}, "it takes private_key_jwt"),
-    "response_type": ({"response_types_supported": ["token"]}, "does not support the response type code"),
+    "authentication": (
+        {"token_endpoint_auth_methods_supported": ["private_key_jwt"]},
+        "it takes private_key_jwt",
+    ),
+    "response_type": (
+        {"response_types_supported": ["token"]},
+        "does not support the response type code",
+    ),
     "keys": ({"jwks_uri": "http://127.0.0.1:9/jwks"}, "cannot be fetched"),
 }
 
 
 @pytest.mark.parametrize("name", LIES)
-def test_metadata_that_cannot_work_is_said_with_its_remedy(stack: Stack, liar: Liar, name: str) -> None:
+def test_metadata_that_cannot_work_is_said_with_its_remedy(
+    stack: Stack, liar: Liar, name: str
+) -> None:
     from extproc.checks.providers import check_provider
 
     lie, said = LIES[name]
     liar.metadata.update(lie)
     errors = [each for each in check_provider(load(stack.config), "main") if each.level == "error"]
     assert (
-        errors and any(said in f"{each.what} {each.remedy}" for each in errors) and all(each.remedy for each in errors)
+        errors
+        and any(said in f"{each.what} {each.remedy}" for each in errors)
+        and all(each.remedy for each in errors)
     )
 
 
@@ -194,7 +253,9 @@ def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, liar: Liar) -
     from extproc.checks.providers import check_provider
 
     def provider() -> str:
-        return "\n".join(f"{each.level}: {each.what}" for each in check_provider(load(stack.config), "main"))
+        return "\n".join(
+            f"{each.level}: {each.what}" for each in check_provider(load(stack.config), "main")
+        )
 
     def late(asked: Asked) -> Reply:
         status, headers, body = liar._truth(asked)
@@ -230,11 +291,16 @@ def test_a_login_is_walked_up_to_the_provider_s_page(stack: Stack, liar: Liar) -
     code, said = login(stack)
     assert code == 0 and "the provider shows its login page" in said, said
     assert (
-        f"303 GET {stack.gateway}/\n" in said and "303 to the provider with state, nonce, PKCE and redirect_uri" in said
+        f"303 GET {stack.gateway}/\n" in said
+        and "303 to the provider with state, nonce, PKCE and redirect_uri" in said
     )
     liar.answers.clear()
     code, said = login(stack)
-    assert code == 0 and "without asking anybody; the callback is not called" in said and not liar.redeemed
+    assert (
+        code == 0
+        and "without asking anybody; the callback is not called" in said
+        and not liar.redeemed
+    )
 
 
 REFUSALS: dict[str, tuple[Reply, str]] = {
@@ -247,7 +313,9 @@ REFUSALS: dict[str, tuple[Reply, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_the_provider_refuses_is_said_with_what_to_register(stack: Stack, liar: Liar, name: str) -> None:
+def test_what_the_provider_refuses_is_said_with_what_to_register(
+    stack: Stack, liar: Liar, name: str
+) -> None:
     (status, headers, body), remedy = REFUSALS[name]
 
     def refuse(asked: Asked) -> Reply:
@@ -288,7 +356,9 @@ REQUESTS: dict[str, tuple[str, str, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_what_explain_says_of_a_request_is_what_envoy_and_the_processor_do(stack: Stack, name: str) -> None:
+def test_what_explain_says_of_a_request_is_what_envoy_and_the_processor_do(
+    stack: Stack, name: str
+) -> None:
     method, path, headers = REQUESTS[name]
     host = headers.get("host", "localhost")
     sent = {name: value for name, value in headers.items() if name != "host"}
@@ -296,7 +366,9 @@ def test_what_explain_says_of_a_request_is_what_envoy_and_the_processor_do(stack
     code, said = explain(stack, f"http://{host}:{stack.port}{path}", "--method", method, *header)
     if not sent.keys() & {"accept", "sec-fetch-mode"}:
         sent |= dict(NAVIGATION)
-    answer = asked(stack.port, method, path, {"host": f"{host}:{stack.port}", "user-agent": name, **sent})
+    answer = asked(
+        stack.port, method, path, {"host": f"{host}:{stack.port}", "user-agent": name, **sent}
+    )
     verdict = next(line for line in said.splitlines() if line.startswith("→"))
     assert code == 0 and "CANARY" not in said
     if answer == 200 and "signed_out" not in name:
@@ -326,11 +398,18 @@ def test_a_session_is_looked_up_and_left_as_it_is(stack: Stack) -> None:
     session = f"extproc-session-app={cookies['extproc-session-app']}"
     (kept := stack.directory / "cookie").write_text(f"Cookie: {session}\n")
     code, said = explain(stack, "/private", "--cookie", f"@{kept}")
-    assert code == 0 and "a session, begun" in said and "→ goes on to" in said and "with x-auth-sub" in said, said
+    assert (
+        code == 0
+        and "a session, begun" in said
+        and "→ goes on to" in said
+        and "with x-auth-sub" in said
+    ), said
     assertion = f"extproc-assertion-app={cookies['extproc-assertion-app']}"
     _, fast = explain(stack, "/private", "--cookie", session, "--cookie", assertion)
     assert "by Envoy alone: its assertion is good for" in fast
-    _, forged = explain(stack, "/private", "--cookie", session[:-4] + "AAAA", "--cookie", assertion[:-4] + "AAAA")
+    _, forged = explain(
+        stack, "/private", "--cookie", session[:-4] + "AAAA", "--cookie", assertion[:-4] + "AAAA"
+    )
     assert "303 to the login page of main" in forged
     assert not any(value in said + fast + forged for value in cookies.values())
 
@@ -349,9 +428,15 @@ def test_a_pasted_trace_id_tells_the_whole_login(stack: Stack) -> None:
 
     wait_until(whole, 30)
     (said,) = told
-    assert "1. redirect to the provider" in said and f"trace {trace_id}" in said and "(asked for)" in said
     assert (
-        "signed_in: You are signed in." in said and "A login is complete and a session is kept." in said and "━" in said
+        "1. redirect to the provider" in said
+        and f"trace {trace_id}" in said
+        and "(asked for)" in said
+    )
+    assert (
+        "signed_in: You are signed in." in said
+        and "A login is complete and a session is kept." in said
+        and "━" in said
     )
     assert "CANARY" not in said and "code=" not in said
 
@@ -384,11 +469,20 @@ def test_jaeger_is_asked_in_place_of_the_admin(stack: Stack, liar: Liar) -> None
         )
 
     back = {"refType": "FOLLOWS_FROM", "traceID": linked, "spanID": "1".rjust(16, "0")}
-    first = answer(span(asked_for, "call\x1b[31mback", "extproc", reason="state_mismatch", references=[back]))
+    first = answer(
+        span(asked_for, "call\x1b[31mback", "extproc", reason="state_mismatch", references=[back])
+    )
     liar.answers[f"/api/traces/{asked_for}"] = lambda _: first
-    liar.answers[f"/api/traces/{linked}"] = lambda _: answer(span(linked, "start", "extproc", reason="login_started"))
+    liar.answers[f"/api/traces/{linked}"] = lambda _: answer(
+        span(linked, "start", "extproc", reason="login_started")
+    )
     code, said = explain(stack, asked_for, "--jaeger", liar.url)
-    assert code == 0 and "2 requests" in said and "by a span link" in said and "1.5 ms" in said, said
-    assert "state_mismatch: This sign-in was not started in this browser" in said and "\x1b" not in said
+    assert code == 0 and "2 requests" in said and "by a span link" in said and "1.5 ms" in said, (
+        said
+    )
+    assert (
+        "state_mismatch: This sign-in was not started in this browser" in said
+        and "\x1b" not in said
+    )
     liar.answers[f"/api/traces/{asked_for}"] = lambda _: (200, {}, b"{}")
     assert explain(stack, asked_for, "--jaeger", liar.url)[0] == 1

@@ -1,4 +1,6 @@
-"""One login, one trace: Envoy's spans and ours in one tree, with nothing secret in it, and exported where the standard variables say."""
+"""One login, one trace: Envoy's spans and ours in one tree, with nothing secret in it, and exported
+where the standard variables say.
+"""
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,11 +21,17 @@ def to_callback(stack, user):
 
 
 def trace(stack, trace_id):
-    return httpx.get(f"{stack.admin}/traces/{trace_id}.json", headers={"accept": "application/json"}, trust_env=False)
+    return httpx.get(
+        f"{stack.admin}/traces/{trace_id}.json",
+        headers={"accept": "application/json"},
+        trust_env=False,
+    )
 
 
 def spans(stack, trace_id, wanted):
-    """The trace's spans, once they are one tree and those that are wanted have arrived: Envoy's come a little later."""
+    """The trace's spans, once they are one tree and those that are wanted have arrived: Envoy's
+    come a little later.
+    """
     found = {}
 
     def there():
@@ -31,7 +39,9 @@ def spans(stack, trace_id, wanted):
         found.update(answer.json() if answer.status_code == 200 else {})
         if answer.status_code != 200:
             return False
-        return one_tree((span["span_id"], span["parent_id"]) for span in found["spans"]) and wanted(found["spans"])
+        return one_tree((span["span_id"], span["parent_id"]) for span in found["spans"]) and wanted(
+            found["spans"]
+        )
 
     wait_until(there, 60, "the spans", every=0.3)
     return found["spans"]
@@ -46,11 +56,14 @@ def test_the_callback_s_spans_and_envoy_s_are_one_tree():
         started, callback = to_callback(stack, user)
         answer = user.navigate(callback)
         found = spans(
-            stack, answer.headers["x-trace-id"], lambda s: {"envoy", "extproc"} <= services(s) and len(s) > 10
+            stack,
+            answer.headers["x-trace-id"],
+            lambda s: {"envoy", "extproc"} <= services(s) and len(s) > 10,
         )
         by_id = {span["span_id"]: span for span in found}
         (stream,) = [span for span in found if span["name"].endswith("ExternalProcessor/Process")]
-        assert by_id[stream["parent_id"]]["service"] == "envoy"  # Envoy's client span, from the stream's gRPC metadata
+        # Envoy's client span, from the stream's gRPC metadata
+        assert by_id[stream["parent_id"]]["service"] == "envoy"
         attributes = dict(stream["attributes"])
         assert (
             attributes["extproc.reason"] == "signed_in"
@@ -58,14 +71,26 @@ def test_the_callback_s_spans_and_envoy_s_are_one_tree():
             and attributes["extproc.application"] == "app"
         )
         children = {span["name"]: span for span in found if span["parent_id"] == stream["span_id"]}
-        assert {"decide", "POST /token", "GET /me", "keys", "store use_once", "store put", "verify"} <= set(children)
+        assert {
+            "decide",
+            "POST /token",
+            "GET /me",
+            "keys",
+            "store use_once",
+            "store put",
+            "verify",
+        } <= set(children)
         token = children["POST /token"]
         assert (
             dict(token["attributes"])["http.request.method"] == "POST"
             and dict(token["attributes"])["extproc.provider"] == "main"
         )
         # the provider is behind this very Envoy, and its hop hangs below our call
-        assert [span for span in found if span["parent_id"] == token["span_id"] and span["service"] == "envoy"]
+        assert [
+            span
+            for span in found
+            if span["parent_id"] == token["span_id"] and span["service"] == "envoy"
+        ]
         # the redirect that started the login is linked
         assert [link["trace_id"] for link in stream["links"]] == [started.headers["x-trace-id"]]
 
@@ -74,7 +99,9 @@ def test_a_login_has_its_trace_even_where_other_requests_have_none():
     with Traced(Liar(), settings={"tracing": {"sample": 0}}) as stack, stack.user() as user:
         started, callback = to_callback(stack, user)
         answer = user.navigate(callback)
-        found = spans(stack, answer.headers["x-trace-id"], lambda s: {"envoy", "extproc"} <= services(s))
+        found = spans(
+            stack, answer.headers["x-trace-id"], lambda s: {"envoy", "extproc"} <= services(s)
+        )
         assert any(span["name"] == "POST /token" for span in found)
         assert trace(stack, started.headers["x-trace-id"]).status_code == 404
 
@@ -83,7 +110,9 @@ def test_a_refused_login_s_span_says_why_and_the_log_has_its_trace():
     with Traced(Liar(claims={"nonce": "x"})) as stack, stack.user() as user:
         _, callback = to_callback(stack, user)
         trace_id = user.navigate(callback).headers["x-trace-id"]
-        found = spans(stack, trace_id, lambda s: any(span["name"].endswith("/Process") for span in s))
+        found = spans(
+            stack, trace_id, lambda s: any(span["name"].endswith("/Process") for span in s)
+        )
         (stream,) = [span for span in found if span["name"].endswith("/Process")]
         assert (
             dict(stream["attributes"])["extproc.reason"] == "id_token_nonce"
@@ -136,22 +165,39 @@ def test_spans_are_exported_where_the_standard_variables_say(collector):
                 for scope in resource.scope_spans
                 for span in scope.spans
             ]
-            return [span for span in every if span.trace_id.hex() == trace_id and span.name == "POST /token"]
+            return [
+                span
+                for span in every
+                if span.trace_id.hex() == trace_id and span.name == "POST /token"
+            ]
 
         wait_until(exported, 60)
         path, export = received[0]
         assert path == "/v1/traces"
-        attributes = {a.key: a.value.string_value for a in export.resource_spans[0].resource.attributes}
-        assert attributes["service.name"] == "extproc" and attributes["deployment.environment.name"] == "test"
+        attributes = {
+            a.key: a.value.string_value for a in export.resource_spans[0].resource.attributes
+        }
+        assert (
+            attributes["service.name"] == "extproc"
+            and attributes["deployment.environment.name"] == "test"
+        )
 
 
 def of_envoy(body):
-    resources = [resource.resource for resource in ExportTraceServiceRequest.FromString(body).resource_spans]
-    return any(a.key == "service.name" and a.value.string_value == "envoy" for r in resources for a in r.attributes)
+    resources = [
+        resource.resource for resource in ExportTraceServiceRequest.FromString(body).resource_spans
+    ]
+    return any(
+        a.key == "service.name" and a.value.string_value == "envoy"
+        for r in resources
+        for a in r.attributes
+    )
 
 
 def test_envoy_closes_an_idle_connection_to_the_receiver_of_spans_and_waits_for_one_that_is_slow():
-    """A receiver that closes at the moment when a batch is sent loses it; uvicorn and hypercorn close after 5 s of silence."""
+    """A receiver that closes at the moment when a batch is sent loses it; uvicorn and hypercorn
+    close after 5 s of silence.
+    """
     number, later = count(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -159,7 +205,8 @@ def test_envoy_closes_an_idle_connection_to_the_receiver_of_spans_and_waits_for_
 
         def do_POST(self):
             match next(number) if of_envoy(body_of(self)) else None:
-                case 0:  # it is slow: two more batches come meanwhile, and Envoy sends one in a second
+                # it is slow: two more batches come meanwhile, and Envoy sends one in a second
+                case 0:
                     later.wait(60)
                 case 2:
                     later.set()
@@ -173,9 +220,20 @@ def test_envoy_closes_an_idle_connection_to_the_receiver_of_spans_and_waits_for_
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_address[1]}"
-        with Stack(Liar(), settings={"tracing": {"endpoint": address}}) as stack, stack.user() as user:
-            wait_until(lambda: user.navigate(stack.url("/private")) and later.is_set(), 60, every=0.3)
-            wait_until(lambda: stack.stat("cluster.tracing.upstream_rq_200") >= 3, 60, "its answers")
+        with (
+            Stack(Liar(), settings={"tracing": {"endpoint": address}}) as stack,
+            stack.user() as user,
+        ):
+            wait_until(
+                lambda: user.navigate(stack.url("/private")) and later.is_set(), 60, every=0.3
+            )
+            wait_until(
+                lambda: stack.stat("cluster.tracing.upstream_rq_200") >= 3, 60, "its answers"
+            )
             assert stack.stat("cluster.tracing.upstream_rq_timeout") == 0
-            wait_until(lambda: stack.stat("cluster.tracing.upstream_cx_destroy_local") > 0, 60, "Envoy to close")
+            wait_until(
+                lambda: stack.stat("cluster.tracing.upstream_cx_destroy_local") > 0,
+                60,
+                "Envoy to close",
+            )
         server.shutdown()

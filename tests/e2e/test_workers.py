@@ -1,4 +1,6 @@
-"""Several workers behind a real Envoy: rolled under load, killed, left alone, and one gateway to whoever looks."""
+"""Several workers behind a real Envoy: rolled under load, killed, left alone, and one gateway to
+whoever looks.
+"""
 
 import contextlib
 import json
@@ -84,7 +86,11 @@ def test_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(sett
             load.goes_on()
             # in two steps: while workers of both kinds run, each opens what the other has sealed
             for ring in ([old, new], [new, old]):
-                change(stack, secret=ring, providers={"main": {"scopes": ["openid", "email", "rolled"]}})
+                change(
+                    stack,
+                    secret=ring,
+                    providers={"main": {"scopes": ["openid", "email", "rolled"]}},
+                )
                 hang_up(stack, "reloaded")
                 load.goes_on()
         assert not load.failed and {kind for kind, _ in load.answers} == set(KINDS)
@@ -108,7 +114,12 @@ def test_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is
     other.start()
 
     def second(stack: Stack, provider: str, providers: dict[str, Any]) -> dict[str, Any]:
-        two = {"hosts": ["localhost"], "path_prefix": "/two/", "upstream": stack.app.url, "provider": provider}
+        two = {
+            "hosts": ["localhost"],
+            "path_prefix": "/two/",
+            "upstream": stack.app.url,
+            "provider": provider,
+        }
         return {"applications": {"two": two}, "providers": providers}
 
     added = {"other": {"issuer": other.url, "client_id": "gateway", "client_secret": "x"}}
@@ -123,13 +134,16 @@ def test_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is
                     change(stack, **second(stack, provider, providers))
                     hang_up(stack, "reloaded")
                     load.goes_on()
-                    # whoever was signed in by a provider that the application no longer has signs in anew, when he asks us
+                    # whoever was signed in by a provider that the application no longer has signs
+                    # in anew, when he asks us
                     visitor.cookies.drop("extproc-assertion-two")
                     assert visitor.go(stack.url("/two/x")).status_code == 200
                     assert stack.app.seen("/two/x")[-1].get("x-auth-sub") == sub
             assert not load.failed and not lines(stack, "not_reloaded")
             assert user.navigate(stack.url("/private")).status_code == 200
-            wait_until(lambda: httpx.get(f"{stack.admin}/readyz", trust_env=False).status_code == 200, 60)
+            wait_until(
+                lambda: httpx.get(f"{stack.admin}/readyz", trust_env=False).status_code == 200, 60
+            )
     finally:
         other.close()
 
@@ -142,7 +156,9 @@ def test_sigterm_to_one_worker_under_load_fails_no_request() -> None:
             load.goes_on()
             for number, worker in enumerate(workers(stack), 1):
                 os.kill(worker, signal.SIGTERM)
-                wait_until(lambda number=number: len(lines(stack, "worker_restarted")) == number, 60)
+                wait_until(
+                    lambda number=number: len(lines(stack, "worker_restarted")) == number, 60
+                )
                 load.goes_on()
                 wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
         assert not load.failed
@@ -159,7 +175,10 @@ def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else(s
                 load.goes_on()
                 failed = len(load.failed)
                 os.kill(victim, signal.SIGKILL)
-                wait_until(lambda victim=victim: victim not in workers(stack) and len(workers(stack)) == 2, 30)
+                wait_until(
+                    lambda victim=victim: victim not in workers(stack) and len(workers(stack)) == 2,
+                    30,
+                )
                 load.goes_on()
                 # each client has one request in hand: what it asks for afterwards is answered
                 assert len(load.failed) - failed <= load.clients
@@ -174,14 +193,19 @@ def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else(s
 
 def test_a_login_that_is_held_while_its_worker_is_replaced_is_finished_by_it() -> None:
     patient = {"workers": 2, "timeouts": {"call": 60, "callback": 60, "drain": 60}}
-    with Stack(Liar(), settings=patient) as stack, stack.user() as user, ThreadPoolExecutor(1) as pool:
+    with (
+        Stack(Liar(), settings=patient) as stack,
+        stack.user() as user,
+        ThreadPoolExecutor(1) as pool,
+    ):
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
             wait_until(lambda: stack.provider.held == 1, 60)
             old = workers(stack)
             hang_up(stack, "reloaded")  # TCP: the successor need not wait for what is held
-            # The old worker that holds nothing ends by itself, and the supervisor does not wait for that either.
+            # The old worker that holds nothing ends by itself, and the supervisor does not wait for
+            # that either.
             wait_until(lambda: len(workers(stack)) == 3, 60)
             assert len(set(workers(stack)) & set(old)) == 1
         assert answer.result(60).status_code == 303
@@ -198,23 +222,34 @@ def test_sessions_logout_and_single_use_hold_across_workers() -> None:
         assert user.navigate(callback).status_code == 303
         user.cookies.drop("extproc-assertion-app")
         session = user.cookies.header(stack.url("/private"))
-        ask = lambda: user.request("GET", stack.url("/private"), headers={"accept": "*/*"}, cookies=session)  # noqa: E731
+        ask = lambda: user.request(  # noqa: E731
+            "GET", stack.url("/private"), headers={"accept": "*/*"}, cookies=session
+        )
 
         def everywhere(reason: str, check: Any) -> None:
-            """Asks until both workers have answered for that reason, and expects the same of both."""
+            """Asks until both workers have answered for that reason, and expects the same of
+            both.
+            """
             for _ in range(100):
                 assert check()
-                by = {line["worker"] for line in lines(stack, "answered") if line["reason"] == reason}
+                by = {
+                    line["worker"] for line in lines(stack, "answered") if line["reason"] == reason
+                }
                 if by == {1, 2}:
                     return
             raise AssertionError(f"one worker never answered {reason}: {by}")
 
         everywhere("session", lambda: ask().status_code == 200)
         # the code and the attempt are used up, whichever worker is asked
-        replay = lambda: user.request("GET", callback, headers={"accept": "text/html"}, cookies=attempt)  # noqa: E731
+        replay = lambda: user.request(  # noqa: E731
+            "GET", callback, headers={"accept": "text/html"}, cookies=attempt
+        )
         everywhere("login_already_used", lambda: replay().status_code == 400)
         assert len(stack.provider.seen("/token")) == 1
-        assert user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/")).status_code == 303
+        assert (
+            user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/")).status_code
+            == 303
+        )
         everywhere("login_required", lambda: ask().status_code == 401)
 
 
@@ -232,15 +267,24 @@ def test_sessions_logout_and_single_use_hold_across_workers() -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_line(two, settings, said) -> None:
+def test_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_line(
+    two, settings, said
+) -> None:
     old = workers(two)
-    before, said_before = metrics(two, "extproc_settings_reloads_total", "outcome"), len(lines(two, "not_reloaded"))
+    before, said_before = (
+        metrics(two, "extproc_settings_reloads_total", "outcome"),
+        len(lines(two, "not_reloaded")),
+    )
     change(two, **settings)
     hang_up(two, "not_reloaded")
 
-    def counted() -> bool:  # once for the signal, and once more where the changed file was seen before it came
+    # once for the signal, and once more where the changed file was seen before it came
+    def counted() -> bool:
         after = metrics(two, "extproc_settings_reloads_total", "outcome")
-        failures, successes = after["failure"] - before["failure"], after["success"] - before["success"]
+        failures, successes = (
+            after["failure"] - before["failure"],
+            after["success"] - before["success"],
+        )
         return failures == len(lines(two, "not_reloaded")) - said_before and successes == 0
 
     wait_until(counted, 60, "every refusal is counted, and nothing taken")
@@ -275,7 +319,9 @@ def test_no_secret_is_in_a_worker_s_arguments_or_environment(two) -> None:
         for secret in (two.settings["secret"], two.settings["providers"]["main"]["client_secret"]):
             assert secret.encode() not in seen
         # nor does a crash write it down
-        assert re.search(r"^Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text(), re.M)
+        assert re.search(
+            r"^Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text(), re.M
+        )
 
 
 def test_the_admin_shows_all_workers_as_one(two) -> None:
@@ -293,7 +339,9 @@ def test_the_admin_shows_all_workers_as_one(two) -> None:
         assert user.go(two.url("/private")).status_code == 200
     assert {"1", "2", "supervisor"} == metrics(two, "extproc_build_info", "worker").keys()
     assert sum(metrics(two, "extproc_streams_total", "outcome").values()) > 0
-    assert metrics(two, "extproc_workers", "worker") == metrics(two, "extproc_workers_wanted", "worker")
+    assert metrics(two, "extproc_workers", "worker") == metrics(
+        two, "extproc_workers_wanted", "worker"
+    )
 
     def services() -> set[str]:
         traces = httpx.get(f"{two.admin}/traces.json", trust_env=False).json()["traces"]
@@ -306,14 +354,18 @@ def test_the_admin_shows_all_workers_as_one(two) -> None:
         answer = ready()
         assert answer.status_code == 503 and "it does not answer" in answer.text
         assert metrics(two, "extproc_workers", "worker") == {"supervisor": 1}
-        assert len(metrics(two, "extproc_build_info", "worker")) == 2, "the others are on the page all the same"
+        assert len(metrics(two, "extproc_build_info", "worker")) == 2, (
+            "the others are on the page all the same"
+        )
     finally:
         os.kill(victim, signal.SIGCONT)
     wait_until(lambda: ready().status_code == 200, 60)
 
 
 @pytest.mark.heavy
-def test_workers_whose_supervisor_is_killed_finish_what_they_hold_and_leave_their_addresses() -> None:
+def test_workers_whose_supervisor_is_killed_finish_what_they_hold_and_leave_their_addresses() -> (
+    None
+):
     with Stack(Liar(), settings=TWO) as stack, stack.user() as user, ThreadPoolExecutor(1) as pool:
         left = workers(stack)
         callback = to_callback(stack, user)
@@ -341,7 +393,10 @@ def test_sigterm_drains_all_workers() -> None:
             stack.extproc.send(signal.SIGTERM)  # to the supervisor alone
             wait_until(lambda: len(lines(stack, "draining")) == 3, 60)
         assert answer.result(60).status_code == 303 and stack.extproc.wait(30) == 0
-        assert not any(alive(pid) for pid in left) and lines(stack, "stopped")[-1].get("worker") is None
+        assert (
+            not any(alive(pid) for pid in left)
+            and lines(stack, "stopped")[-1].get("worker") is None
+        )
 
 
 def test_one_worker_takes_keys_and_says_what_else_it_cannot_take_and_goes_on() -> None:

@@ -17,9 +17,16 @@ from extproc.envoyconfig import to_yaml
 
 
 @pytest.mark.threat("undecided")
-def test_a_stream_that_ends_in_silence_meets_the_gate(plain: Gateway, world: World, asked: list[Asked]) -> None:
+def test_a_stream_that_ends_in_silence_meets_the_gate(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
     """Envoy itself would forward the request: see the next test."""
-    for path in ("/x?stub=silent", "/public/x?stub=silent", "/wiki/?stub=silent", "/x?stub=undecided"):
+    for path in (
+        "/x?stub=silent",
+        "/public/x?stub=silent",
+        "/wiki/?stub=silent",
+        "/x?stub=undecided",
+    ):
         assert plain.client.get(path, "X-Auth-Sub: EVIL").status == 403, path
     assert len(asked) == 4
     assert world.upstream.received == []
@@ -61,9 +68,14 @@ def test_nothing_that_the_processor_says_leads_to_another_route(
     for path in ("/wiki/x?stub=clear", "/wiki/pub/x?stub=clear"):
         line = "x-envoy-original-path: /assets/x"
         assert plain.client.get(path, line, "x-forwarded-host: idp.test").status == 200
-    assert [received.target for received in world.upstream.received] == ["/wiki/x?stub=clear", "/wiki/pub/x?stub=clear"]
+    assert [received.target for received in world.upstream.received] == [
+        "/wiki/x?stub=clear",
+        "/wiki/pub/x?stub=clear",
+    ]
     # the word of the route that was chosen, each time
-    assert [(stream.application, stream.public) for stream in asked] == [("wiki", False)] * 2 + [("wiki", True)]
+    assert [(stream.application, stream.public) for stream in asked] == [("wiki", False)] * 2 + [
+        ("wiki", True)
+    ]
 
 
 @pytest.mark.threat("own-words")
@@ -71,10 +83,20 @@ def test_errors_of_ours_keep_their_page_and_errors_of_envoy_say_only_a_request_i
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
     page = plain.client.get("/x?stub=page")
-    assert (page.status, page.body, page.get("content-type")) == (503, b"<p>our page</p>", "text/html")
+    assert (page.status, page.body, page.get("content-type")) == (
+        503,
+        b"<p>our page</p>",
+        "text/html",
+    )
     error = plain.client.get("/x?stub=spurious")
     assert error.body.decode() == f"Error 503\nRequest id: {error.get('x-request-id')}\n"
-    for reply in (page, error, plain.client.get("/x"), plain.client.get("/wiki"), plain.client.get("/", host="nope")):
+    for reply in (
+        page,
+        error,
+        plain.client.get("/x"),
+        plain.client.get("/wiki"),
+        plain.client.get("/", host="nope"),
+    ):
         assert reply.get("cache-control") == "no-store"
 
 
@@ -87,7 +109,9 @@ def test_no_processor_is_a_503_and_it_works_again_at_once(world: World, asked: l
         down = gateway.client.get("/")
         assert down.status == 503
         assert int(down.get("retry-after") or 0) > 0
-        assert gateway.client.get("/", cookie=gateway.cookie("main")).status == 200, "signed-in users go on"
+        assert gateway.client.get("/", cookie=gateway.cookie("main")).status == 200, (
+            "signed-in users go on"
+        )
         with Stub(f"127.0.0.1:{port}"):
             assert gateway.client.get("/?stub=continue").status == 200
         assert gateway.client.get("/").status == 503
@@ -116,21 +140,37 @@ def test_a_processor_that_says_nothing_is_a_504(world: World, asked: list[Asked]
     timeouts = {"message": 1}
     with world.gateway(f"slow-{time.monotonic_ns()}", applications, timeouts=timeouts) as gateway:
         assert gateway.client.get("/?stub=hang").status == 504
-        wait_until(lambda: "ext_proc_error_per-message_timeout_exceeded" in gateway.access_log(), what="the access log")
+        wait_until(
+            lambda: "ext_proc_error_per-message_timeout_exceeded" in gateway.access_log(),
+            what="the access log",
+        )
     assert world.upstream.received == []
 
 
 def test_a_request_is_held_once_for_as_long_as_the_processor_needs(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
-    """Envoy tells the processor a timeout of 500 ms (x-envoy-expected-rq-timeout-ms), which it does not mean."""
+    """Envoy tells the processor a timeout of 500 ms (x-envoy-expected-rq-timeout-ms), which it does
+    not mean.
+    """
     assert plain.client.get("/x?stub=hold").status == 200
     assert len(asked) == 1
 
 
-def test_the_processor_gets_what_it_reads_and_nothing_else(plain: Gateway, asked: list[Asked]) -> None:
-    sent = ("authorization: Bearer canary", "x-api-key: canary", "accept: text/html", "sec-fetch-mode: navigate")
-    plain.client.get("/x?a=b", *sent, cookie="a=canary; extproc-session-main=s;b=canary;extproc-login-main-0000000f=l")
+def test_the_processor_gets_what_it_reads_and_nothing_else(
+    plain: Gateway, asked: list[Asked]
+) -> None:
+    sent = (
+        "authorization: Bearer canary",
+        "x-api-key: canary",
+        "accept: text/html",
+        "sec-fetch-mode: navigate",
+    )
+    plain.client.get(
+        "/x?a=b",
+        *sent,
+        cookie="a=canary; extproc-session-main=s;b=canary;extproc-login-main-0000000f=l",
+    )
     (stream,) = asked
     assert set(stream.headers) <= set(FORWARDED)
     assert stream.headers[":path"] == b"/x?a=b"
@@ -139,13 +179,17 @@ def test_the_processor_gets_what_it_reads_and_nothing_else(plain: Gateway, asked
     assert b"canary" not in b"".join(stream.headers.values())
 
 
-def test_the_processor_gets_envoys_trace_and_nothing_about_the_client(plain: Gateway, asked: list[Asked]) -> None:
+def test_the_processor_gets_envoys_trace_and_nothing_about_the_client(
+    plain: Gateway, asked: list[Asked]
+) -> None:
     plain.client.get("/x", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     (stream,) = asked
     trace = stream.metadata["traceparent"].split("-")
     assert trace[1] == "0af7651916cd43dd8448eb211c80319c"
     assert trace[2] != "b7ad6b7169203331", "the parent is Envoy's own span"
-    assert not [key for key in stream.metadata if key.startswith(("x-envoy-internal", "x-forwarded"))]
+    assert not [
+        key for key in stream.metadata if key.startswith(("x-envoy-internal", "x-forwarded"))
+    ]
 
 
 @pytest.mark.threat("policy-of-the-route")
@@ -155,7 +199,9 @@ def test_a_client_cannot_say_what_a_route_says(plain: Gateway, asked: list[Asked
     assert (stream.application, stream.public) == ("main", False)
 
 
-def test_a_renewed_assertion_comes_with_the_applications_answer(plain: Gateway, asked: list[Asked]) -> None:
+def test_a_renewed_assertion_comes_with_the_applications_answer(
+    plain: Gateway, asked: list[Asked]
+) -> None:
     reply = plain.client.get("/x?stub=renew")
     assert reply.status == 200
     assert reply.values("set-cookie") == ["own=1", FAKE_COOKIE]
@@ -165,21 +211,27 @@ def test_a_renewed_assertion_comes_with_the_applications_answer(plain: Gateway, 
     assert other.values("cache-control") == ["public, max-age=60"]
 
 
-def test_excluded_applications_never_reach_the_processor(plain: Gateway, world: World, asked: list[Asked]) -> None:
+def test_excluded_applications_never_reach_the_processor(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
     for path, host in (
         ("/assets/x", None),
         ("/assets/oauth2/callback", None),
         ("/x", "idp.test"),
         ("/oauth2/x", "idp.test"),
     ):
-        assert plain.client.get(path, host=host, cookie=f"{plain.cookie('main')}; a=1").status == 200
+        assert (
+            plain.client.get(path, host=host, cookie=f"{plain.cookie('main')}; a=1").status == 200
+        )
     assert asked == []
     assert {tuple(received.values("cookie")) for received in world.upstream.received} == {("a=1",)}
     assert not any(received.values("x-auth-sub") for received in world.upstream.received)
 
 
 @pytest.mark.threat("policy-of-the-route")
-def test_our_own_endpoints_never_reach_an_application(plain: Gateway, world: World, asked: list[Asked]) -> None:
+def test_our_own_endpoints_never_reach_an_application(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
     both = f"{plain.cookie('main')}; {plain.cookie('wiki')}"
     paths = (
         "/oauth2/callback?code=x",
@@ -196,7 +248,9 @@ def test_our_own_endpoints_never_reach_an_application(plain: Gateway, world: Wor
 
 
 def test_without_a_lifetime_envoy_always_asks(world: World, asked: list[Asked]) -> None:
-    applications: dict[str, object] = {"main": application(world.upstream.url, public_paths=["/public/"])}
+    applications: dict[str, object] = {
+        "main": application(world.upstream.url, public_paths=["/public/"])
+    }
     identity = {"assertion_lifetime": 0}
     with world.gateway(f"asks-{time.monotonic_ns()}", applications, identity=identity) as gateway:
         (listener,) = yaml.safe_load(to_yaml(gateway.settings))["static_resources"]["listeners"]
@@ -204,7 +258,9 @@ def test_without_a_lifetime_envoy_always_asks(world: World, asked: list[Asked]) 
         (decide,) = (each["typed_config"] for each in filters if each["name"] == "decide")
         assert decide["@type"].endswith(".ExternalProcessor"), "in no matcher"
         assert gateway.client.get("/?stub=continue", cookie=gateway.cookie("main")).status == 200
-        assert gateway.client.get("/", "x-auth-sub: EVIL", cookie=gateway.cookie("main")).status == 303
+        assert (
+            gateway.client.get("/", "x-auth-sub: EVIL", cookie=gateway.cookie("main")).status == 303
+        )
         assert gateway.client.get("/?stub=silent", "x-auth-sub: EVIL").status == 403
         assert gateway.client.get("/public/", "x-auth-sub: EVIL").status == 200
     assert len(asked) == 4
@@ -212,9 +268,13 @@ def test_without_a_lifetime_envoy_always_asks(world: World, asked: list[Asked]) 
 
 
 @pytest.mark.threat("secrets")
-def test_the_access_log_has_the_reason_and_the_trace_and_no_query(plain: Gateway, asked: list[Asked]) -> None:
+def test_the_access_log_has_the_reason_and_the_trace_and_no_query(
+    plain: Gateway, asked: list[Asked]
+) -> None:
     trace = "1af7651916cd43dd8448eb211c80319c"
-    plain.client.get("/log-this?code=canary-code&stub=continue", f"traceparent: 00-{trace}-b7ad6b7169203331-01")
+    plain.client.get(
+        "/log-this?code=canary-code&stub=continue", f"traceparent: 00-{trace}-b7ad6b7169203331-01"
+    )
     wait_until(lambda: "/log-this" in plain.access_log(), 60, "the access log")
     line = json.loads(next(each for each in plain.access_log().splitlines() if "/log-this" in each))
     assert line["path"] == "/log-this"

@@ -1,4 +1,6 @@
-"""How often one address may ask: who shares a limit, who has none, and that nobody gets around it. On the real Envoy."""
+"""How often one address may ask: who shares a limit, who has none, and that nobody gets around it.
+On the real Envoy.
+"""
 
 import itertools
 import json
@@ -47,7 +49,9 @@ def limited(world: World) -> Iterator[Gateway]:
         "assets": application(url, path_prefix="/assets/", exclude=True),
     }
     limit = {"per_second": 1, "burst": BURST, "exempt": ["198.51.100.0/24"]}
-    with world.gateway("limited", applications, gateway={"trusted_hops": 1, "rate_limit": limit}) as gateway:
+    with world.gateway(
+        "limited", applications, gateway={"trusted_hops": 1, "rate_limit": limit}
+    ) as gateway:
         yield gateway
 
 
@@ -61,11 +65,22 @@ def test_a_flood_from_one_address_is_answered_429_and_nobody_else_is(
     assert reply.get("cache-control") == "no-store"
     assert client.get("/", behind("203.0.113.8")).status == 303, "another address"
     cookie = limited.cookie("main")
-    assert statuses(lambda: client.get("/", behind(FLOOD), cookie=cookie)) == {200}, "a signed-in user of that address"
+    assert statuses(lambda: client.get("/", behind(FLOOD), cookie=cookie)) == {200}, (
+        "a signed-in user of that address"
+    )
     assert {stream.path for stream in asked} == {"/flood?code=canary", "/"}
     wait_until(lambda: "local_rate_limited" in limited.access_log(), 60, "the access log")
-    line = next(json.loads(each) for each in limited.access_log().splitlines() if "local_rate_limited" in each)
-    assert (line["status"], line["details"], line["flags"], line["client"]) == (429, "local_rate_limited", "RL", FLOOD)
+    line = next(
+        json.loads(each)
+        for each in limited.access_log().splitlines()
+        if "local_rate_limited" in each
+    )
+    assert (line["status"], line["details"], line["flags"], line["client"]) == (
+        429,
+        "local_rate_limited",
+        "RL",
+        FLOOD,
+    )
 
 
 @pytest.mark.parametrize("path", ["/public/x", "/assets/x", "/wiki", "/nothing-here"])
@@ -110,14 +125,18 @@ def test_what_a_client_says_about_itself_to_the_proxy_does_not_count(
     refused(lambda: limited.client.get("/x", behind(sent.format(n=next(numbers)))))
 
 
-def test_without_a_trusted_proxy_x_forwarded_for_does_not_count(world: World, asked: list[Asked]) -> None:
+def test_without_a_trusted_proxy_x_forwarded_for_does_not_count(
+    world: World, asked: list[Asked]
+) -> None:
     own = own_address()
     limit = {"rate_limit": {"per_second": 1, "burst": BURST}}
     applications: dict[str, object] = {"main": application(world.upstream.url)}
     with world.gateway("untrusted", applications, gateway=limit) as gateway:
         client, numbers = Client(gateway.client.port, source=own), itertools.count(1)
         refused(lambda: client.get("/x", behind(f"198.18.0.{next(numbers) % 250}")))
-        assert statuses(lambda: gateway.client.get("/x", behind(own))) == {303}, "loopback is exempt, whatever it says"
+        assert statuses(lambda: gateway.client.get("/x", behind(own))) == {303}, (
+            "loopback is exempt, whatever it says"
+        )
 
 
 def own_address() -> str:
@@ -146,7 +165,9 @@ def test_a_limit_is_for_an_ipv4_address_and_for_a_64_of_ipv6(
     limited: Gateway, asked: list[Asked], addresses: Sequence[str], shared: bool
 ) -> None:
     numbers = iter(range(1, 200))
-    replies = statuses(lambda: limited.client.get("/x", behind(addresses[0].format(n=next(numbers)))))
+    replies = statuses(
+        lambda: limited.client.get("/x", behind(addresses[0].format(n=next(numbers))))
+    )
     assert (429 in replies) is shared
 
 
@@ -164,18 +185,26 @@ def test_grpc_clients_get_resource_exhausted(limited: Gateway, asked: list[Asked
 def test_the_number_of_addresses_is_bounded(
     limited: Gateway, world: World, asked: list[Asked], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The address that was idle longest goes, so a flood of addresses costs no more memory. 20,000 in the real one."""
+    """The address that was idle longest goes, so a flood of addresses costs no more memory. 20,000
+    in the real one.
+    """
     text = to_yaml(limited.settings)
     assert text.count("max_dynamic_descriptors: 20000") == 1
-    config = yaml.safe_load(text.replace("max_dynamic_descriptors: 20000", "max_dynamic_descriptors: 3"))
+    config = yaml.safe_load(
+        text.replace("max_dynamic_descriptors: 20000", "max_dynamic_descriptors: 3")
+    )
     port = free_port()
     config["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = port
     directory = tmp_path_factory.mktemp("bounded")
     with EnvoyProcess(yaml.safe_dump(config), envoy=world.envoy, port=port, directory=directory):
         client = Client(port)
         refused(lambda: client.get("/x", behind(FLOOD)))
-        assert [client.get("/x", behind(f"203.0.113.{n}")).status for n in range(100, 103)] == [303] * 3
-        assert statuses(lambda: client.get("/x", behind(FLOOD)), BURST) == {303}, "forgotten: a whole burst again"
+        assert [client.get("/x", behind(f"203.0.113.{n}")).status for n in range(100, 103)] == [
+            303
+        ] * 3
+        assert statuses(lambda: client.get("/x", behind(FLOOD)), BURST) == {303}, (
+            "forgotten: a whole burst again"
+        )
 
 
 @pytest.mark.parametrize("rate_limit", [{"per_second": 0, "burst": 1}, {}])
@@ -191,6 +220,10 @@ def test_no_limit_and_the_default_one_let_a_few_hundred_requests_pass(
 def test_without_a_fast_path_everybody_counts(world: World, asked: list[Asked]) -> None:
     applications: dict[str, object] = {"main": application(world.upstream.url)}
     gateway = {"trusted_hops": 1, "rate_limit": {"per_second": 1, "burst": BURST}}
-    with world.gateway("asks", applications, gateway=gateway, identity={"assertion_lifetime": 0}) as made:
-        refused(lambda: made.client.get("/x?stub=continue", behind(FLOOD), cookie=made.cookie("main")))
+    with world.gateway(
+        "asks", applications, gateway=gateway, identity={"assertion_lifetime": 0}
+    ) as made:
+        refused(
+            lambda: made.client.get("/x?stub=continue", behind(FLOOD), cookie=made.cookie("main"))
+        )
         assert made.client.get("/x?stub=continue", behind("203.0.113.8")).status == 200

@@ -1,4 +1,6 @@
-"""Which route a request meets: hosts, prefixes, public paths, and the tricks that are played with paths."""
+"""Which route a request meets: hosts, prefixes, public paths, and the tricks that are played with
+paths.
+"""
 
 import socket
 
@@ -40,10 +42,15 @@ def test_paths_are_taken_by_whole_segments(
     assert where(asked) == [(application, public)]
 
 
-def test_a_public_path_shows_who_is_signed_in(plain: Gateway, world: World, asked: list[Asked]) -> None:
+def test_a_public_path_shows_who_is_signed_in(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
     assert plain.client.get("/public/x", cookie=plain.cookie("main")).status == 200
     assert plain.client.get("/public/x").status == 200
-    assert [received.values("x-auth-sub") for received in world.upstream.received] == [["alice"], []]
+    assert [received.values("x-auth-sub") for received in world.upstream.received] == [
+        ["alice"],
+        [],
+    ]
     assert where(asked) == [("main", True)]
 
 
@@ -71,32 +78,52 @@ def test_a_public_path_shows_who_is_signed_in(plain: Gateway, world: World, aske
         "/public/..%e0%80%afadmin",
     ],
 )
-def test_no_trick_makes_a_path_public(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
+def test_no_trick_makes_a_path_public(
+    plain: Gateway, world: World, asked: list[Asked], path: str
+) -> None:
     assert plain.client.get(path).status in (303, 400)
     assert not any(public for _, public in where(asked))
     assert world.upstream.received == []
 
 
 @pytest.mark.attack("PATH-01")
-def test_the_application_gets_the_path_that_was_decided_on(plain: Gateway, world: World, asked: list[Asked]) -> None:
+def test_the_application_gets_the_path_that_was_decided_on(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
     sent = ("/public//../x", "/public/a/../b", "/public//c", "/public/./%2e/d")
     assert [plain.client.get(path).status for path in sent] == [200] * 4
-    assert [stream.path for stream in asked] == [received.target for received in world.upstream.received]
-    assert [received.target for received in world.upstream.received] == [f"/public/{name}" for name in "xbcd"]
+    assert [stream.path for stream in asked] == [
+        received.target for received in world.upstream.received
+    ]
+    assert [received.target for received in world.upstream.received] == [
+        f"/public/{name}" for name in "xbcd"
+    ]
 
 
 @pytest.mark.attack("PATH-02")
 @pytest.mark.parametrize(
-    "path", ["/public;/../admin", "/admin;x=y", "/public/a%3b/admin", "/public/a%3B/admin", "/;/admin", "/public;a/x"]
+    "path",
+    [
+        "/public;/../admin",
+        "/admin;x=y",
+        "/public/a%3b/admin",
+        "/public/a%3B/admin",
+        "/;/admin",
+        "/public;a/x",
+    ],
 )
-def test_path_parameters_are_never_public(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
+def test_path_parameters_are_never_public(
+    plain: Gateway, world: World, asked: list[Asked], path: str
+) -> None:
     assert plain.client.get(path).status == 303
     assert where(asked) == [("main", False)]
     assert world.upstream.received == []
 
 
 @pytest.mark.attack("PATH-03")
-@pytest.mark.parametrize("path", ["/admin?x=/public/", "/admin?/public/", "/admin?/../public/x", "/?/oauth2/"])
+@pytest.mark.parametrize(
+    "path", ["/admin?x=/public/", "/admin?/public/", "/admin?/../public/x", "/?/oauth2/"]
+)
 def test_rules_see_the_path_only(plain: Gateway, asked: list[Asked], path: str) -> None:
     assert plain.client.get(path).status == 303
     assert where(asked) == [("main", False)]
@@ -112,29 +139,41 @@ def test_fragments_are_refused(plain: Gateway, world: World, asked: list[Asked],
 
 @pytest.mark.attack("PATH-04")
 @pytest.mark.parametrize("path", ["/admin%23/public/", "/public/x/secret%23/bar"])
-def test_an_encoded_fragment_sign_is_a_protected_path(plain: Gateway, asked: list[Asked], path: str) -> None:
+def test_an_encoded_fragment_sign_is_a_protected_path(
+    plain: Gateway, asked: list[Asked], path: str
+) -> None:
     assert plain.client.get(path).status == 303
     assert where(asked) == [("main", False)]
 
 
 @pytest.mark.attack("PATH-06")
-@pytest.mark.parametrize("path", ["/PUBLIC/", "/Public/x", "/admin/", "/admin.", "/admin%20", "/admin%00", "/admin%09"])
-def test_look_alikes_are_protected(plain: Gateway, world: World, asked: list[Asked], path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/PUBLIC/", "/Public/x", "/admin/", "/admin.", "/admin%20", "/admin%00", "/admin%09"]
+)
+def test_look_alikes_are_protected(
+    plain: Gateway, world: World, asked: list[Asked], path: str
+) -> None:
     assert plain.client.get(path).status in (303, 400)
     assert not any(public for _, public in where(asked))
     assert world.upstream.received == []
 
 
 @pytest.mark.attack("PATH-08")
-def test_odd_targets_are_refused_or_protected(plain: Gateway, world: World, asked: list[Asked]) -> None:
+def test_odd_targets_are_refused_or_protected(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
     client = plain.client
-    assert client.get("http://nope.test/public/", host="app.test").status == 421, "the target's host counts"
+    assert client.get("http://nope.test/public/", host="app.test").status == 421, (
+        "the target's host counts"
+    )
     assert client.get("http://app.test/x", host="nope.test").status == 303
     assert client.get("*", method="OPTIONS").status in (400, 404)
     assert client.get("app.test:443", method="CONNECT").status in (400, 403)
     assert client.get("/x", method="CONNECT").status in (400, 403)
     assert client.get("", method="GET").status in (0, 400)
-    assert exchange(client.port, b"GET /public/ HTTP/1.1\r\nconnection: close\r\n\r\n").status == 400, "no Host"
+    assert (
+        exchange(client.port, b"GET /public/ HTTP/1.1\r\nconnection: close\r\n\r\n").status == 400
+    ), "no Host"
     two = b"GET / HTTP/1.1\r\nhost: app.test\r\nhost: nope.test\r\nconnection: close\r\n\r\n"
     assert exchange(client.port, two).status in (400, 421)
     assert exchange(client.port, b"GET /public/ HTTP/1.0\r\nhost: app.test\r\n\r\n").status == 426
@@ -144,7 +183,9 @@ def test_odd_targets_are_refused_or_protected(plain: Gateway, world: World, aske
 
 
 @pytest.mark.attack("PATH-09")
-@pytest.mark.parametrize("path", [b"/a%zz", b"/public/%zz", b"/public/\xff", b"/public/a b", b"/public/%", b"/a\x00"])
+@pytest.mark.parametrize(
+    "path", [b"/a%zz", b"/public/%zz", b"/public/\xff", b"/public/a b", b"/public/%", b"/a\x00"]
+)
 def test_malformed_targets_are_refused_or_protected(
     plain: Gateway, world: World, asked: list[Asked], path: bytes
 ) -> None:
@@ -164,7 +205,9 @@ def test_too_much_is_refused(plain: Gateway, world: World, asked: list[Asked]) -
 
 @pytest.mark.attack("PATH-10")
 @pytest.mark.parametrize("method", ["HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-def test_every_method_is_protected(plain: Gateway, world: World, asked: list[Asked], method: str) -> None:
+def test_every_method_is_protected(
+    plain: Gateway, world: World, asked: list[Asked], method: str
+) -> None:
     override = ("x-http-method-override: OPTIONS", "content-length: 0")
     assert plain.client.get("/admin", *override, method=method).status == 303
     assert where(asked) == [("main", False)]
@@ -174,9 +217,12 @@ def test_every_method_is_protected(plain: Gateway, world: World, asked: list[Ask
 
 @pytest.mark.attack("PATH-11", "PATH-12")
 @pytest.mark.threat("policy-of-the-route")
-def test_headers_about_paths_and_addresses_decide_nothing(plain: Gateway, world: World, asked: list[Asked]) -> None:
+def test_headers_about_paths_and_addresses_decide_nothing(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
     lines = [
-        f"{name}: /public/x" for name in ("x-forwarded-uri", "x-original-url", "x-rewrite-url", "x-envoy-original-path")
+        f"{name}: /public/x"
+        for name in ("x-forwarded-uri", "x-original-url", "x-rewrite-url", "x-envoy-original-path")
     ]
     more = [
         "x-forwarded-method: OPTIONS",
@@ -184,34 +230,49 @@ def test_headers_about_paths_and_addresses_decide_nothing(plain: Gateway, world:
         "user-agent: ELB-HealthChecker/2.0",
         "x-envoy-internal: true",
     ]
-    more += ["x-envoy-decorator-operation: evil", "x-forwarded-proto: https", "x-forwarded-host: idp.test"]
+    more += [
+        "x-envoy-decorator-operation: evil",
+        "x-forwarded-proto: https",
+        "x-forwarded-host: idp.test",
+    ]
     assert plain.client.get("/admin", *lines, *more).status == 303
     assert where(asked) == [("main", False)]
     plain.client.get("/", *lines, *more, cookie=plain.cookie("main"))
     (received,) = world.upstream.received
-    assert [name for name in received.names() if name.startswith("x-envoy")] == ["x-envoy-external-address"]
+    assert [name for name in received.names() if name.startswith("x-envoy")] == [
+        "x-envoy-external-address"
+    ]
     assert received.values("x-forwarded-proto") == ["http"]
 
 
 @pytest.mark.attack("PATH-08")
 @pytest.mark.parametrize(
-    "odd", [":evil.example", ":1@evil.example", ":,x", ":%2e", ":@app.test", ":80_x", ":123456", ":-1"]
+    "odd",
+    [":evil.example", ":1@evil.example", ":,x", ":%2e", ":@app.test", ":80_x", ":123456", ":-1"],
 )
 def test_what_is_no_host_with_a_port_is_refused_on_every_route(
     plain: Gateway, world: World, asked: list[Asked], odd: str
 ) -> None:
-    """Envoy chooses by what stands before the colon, and an application writes all of it into its links."""
+    """Envoy chooses by what stands before the colon, and an application writes all of it into its
+    links.
+    """
     cookie = plain.cookie("main")
     for path in ("/x", "/public/", "/assets/", "/oauth2/login"):
-        assert plain.client.get(path, host=f"app.test{odd}", cookie=cookie).status in (400, 421), path
+        assert plain.client.get(path, host=f"app.test{odd}", cookie=cookie).status in (400, 421), (
+            path
+        )
     assert world.upstream.received == [] and asked == []
     for right in ("app.test", "APP.test", "app.test:1", "app.test:65535"):
         assert plain.client.get("/x", host=right, cookie=cookie).status == 200
 
 
-def test_an_unlisted_host_gets_421_and_nobody_is_asked(plain: Gateway, world: World, asked: list[Asked]) -> None:
+def test_an_unlisted_host_gets_421_and_nobody_is_asked(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
     for host in ("nope.test", "app.test.evil.test", "127.0.0.1", "xapp.test"):
-        assert plain.client.get("/public/", host=host, cookie=plain.cookie("main")).status == 421, host
+        assert plain.client.get("/public/", host=host, cookie=plain.cookie("main")).status == 421, (
+            host
+        )
     assert asked == []
     assert world.upstream.received == []
 
@@ -238,7 +299,11 @@ def test_a_prefix_without_its_slash_is_redirected(plain: Gateway, asked: list[As
 
 @pytest.mark.attack("PATH-17")
 def test_a_websocket_needs_a_session(plain: Gateway, world: World, asked: list[Asked]) -> None:
-    upgrade = ("Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13")
+    upgrade = (
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    )
 
     def open_socket(path: str, cookie: str = "") -> bytes:
         with socket.create_connection(("127.0.0.1", plain.client.port), timeout=60) as stream:
@@ -264,8 +329,12 @@ def test_a_websocket_needs_a_session(plain: Gateway, world: World, asked: list[A
 @pytest.mark.attack("PATH-17")
 def test_no_other_upgrade_passes(plain: Gateway, world: World, asked: list[Asked]) -> None:
     h2c = ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
-    raw = "\r\n".join(["GET / HTTP/1.1", "Host: app.test", "Connection: Upgrade, HTTP2-Settings", *h2c, "", ""])
-    reply = exchange(plain.client.port, raw.replace("Connection: Upgrade", "Connection: close, Upgrade").encode())
+    raw = "\r\n".join(
+        ["GET / HTTP/1.1", "Host: app.test", "Connection: Upgrade, HTTP2-Settings", *h2c, "", ""]
+    )
+    reply = exchange(
+        plain.client.port, raw.replace("Connection: Upgrade", "Connection: close, Upgrade").encode()
+    )
     assert reply.status in (303, 400, 403)
     assert world.upstream.received == []
 
@@ -282,7 +351,8 @@ COOKIES = [
     ("a=1;OURS;b=2", "a=1;b=2"),
     ("a=1;  OURS ;  b=2", "a=1;  b=2"),
     ("OURS;OURS;a=1;OURS", "a=1"),
-    # a comma separates nothing; what looks like ours behind one goes to nobody, in case the application lets it separate
+    # a comma separates nothing; what looks like ours behind one goes to nobody, in case the
+    # application lets it separate
     ("a=1,OURS,b=2", "a=1"),
     ("a=1, OURS; b=2,3", "a=1; b=2,3"),
     ("a=1,2; OURS; b=3", "a=1,2; b=3"),
@@ -312,19 +382,34 @@ COOKIES = [
 )
 @pytest.mark.parametrize("path", ["/public/", "/assets/"])
 def test_our_cookies_go_and_the_others_stay_byte_for_byte(
-    plain: Gateway, world: World, asked: list[Asked], path: str, sent: str, arrives: str | None, ours: str
+    plain: Gateway,
+    world: World,
+    asked: list[Asked],
+    path: str,
+    sent: str,
+    arrives: str | None,
+    ours: str,
 ) -> None:
     plain.client.get(path, f"cookie: {sent.replace('OURS', ours)}")
     (received,) = world.upstream.received
-    assert [each for each in received.values("cookie") if each] == ([arrives.replace("OURS", ours)] if arrives else [])
+    assert [each for each in received.values("cookie") if each] == (
+        [arrives.replace("OURS", ours)] if arrives else []
+    )
 
 
 @pytest.mark.attack("EXTP-19", "HDR-18")
-def test_long_and_split_cookies_stay_whole(plain: Gateway, world: World, asked: list[Asked]) -> None:
+def test_long_and_split_cookies_stay_whole(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
     cookie = plain.cookie("main")
     long = "; ".join(f"c{i}={'x' * 1000}" for i in range(40))
     assert plain.client.get("/", cookie=f"{cookie}; {long}").status == 200
-    assert plain.client.get("/", f"cookie: a=1; {cookie}", "cookie: extproc-login-main-00000000=s; b=2").status == 200
+    assert (
+        plain.client.get(
+            "/", f"cookie: a=1; {cookie}", "cookie: extproc-login-main-00000000=s; b=2"
+        ).status
+        == 200
+    )
     whole, split = world.upstream.received
     assert whole.values("cookie") == [long]
     assert "extproc" not in split.raw.decode()

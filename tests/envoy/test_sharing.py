@@ -1,4 +1,6 @@
-"""Which applications share an upstream and ask different things, what `extproc check` says of them, and what the patterns match."""
+"""Which applications share an upstream and ask different things, what `extproc check` says of them,
+and what the patterns match.
+"""
 
 import re
 from typing import Any
@@ -18,7 +20,10 @@ DOOR: dict[str, Any] = {"hosts": ["localhost"], "exclude": True, **UP}
 
 
 def made(**applications: dict[str, Any]) -> Settings:
-    providers = {name: {"issuer": f"https://{name}.example", "client_id": "gateway"} for name in ("main", "other")}
+    providers = {
+        name: {"issuer": f"https://{name}.example", "client_id": "gateway"}
+        for name in ("main", "other")
+    }
     return settings(applications=applications, providers=providers)
 
 
@@ -48,9 +53,17 @@ def two(outer: dict[str, Any], inner: dict[str, Any], path_prefix: str = "/payro
         ({"prompt": "login consent"}, {"prompt": "consent"}, []),
         ({"prompt": "consent"}, {"prompt": "login consent"}, ["prompt"]),
         ({}, {"authorization_params": {"kc_idp_hint": "x"}}, ["authorization_params"]),
-        ({"authorization_params": {"kc_idp_hint": "x"}}, {"authorization_params": {"kc_idp_hint": "x"}}, []),
+        (
+            {"authorization_params": {"kc_idp_hint": "x"}},
+            {"authorization_params": {"kc_idp_hint": "x"}},
+            [],
+        ),
         ({}, {"authorization_params": {"ui_locales": "de", "display": "page"}}, []),
-        ({"forward_access_token": True}, {"stream_lifetime": "5m", "end_streams": ["websocket"]}, []),
+        (
+            {"forward_access_token": True},
+            {"stream_lifetime": "5m", "end_streams": ["websocket"]},
+            [],
+        ),
     ],
 )
 def test_what_one_application_asks_and_the_other_does_not(
@@ -74,9 +87,13 @@ def test_what_one_application_asks_and_the_other_does_not(
         ("/ab/", "/a/", None),
     ],
 )
-def test_which_prefix_an_upstream_may_read_as_another(outer: str, inner: str, segments: tuple[str, ...] | None) -> None:
+def test_which_prefix_an_upstream_may_read_as_another(
+    outer: str, inner: str, segments: tuple[str, ...] | None
+) -> None:
     found = overlap(two({"path_prefix": outer}, {"max_age": "5m"}, inner), "outer", "inner")
-    assert found == (None if segments is None else Overlap("outer", "inner", segments, ("max_age",)))
+    assert found == (
+        None if segments is None else Overlap("outer", "inner", segments, ("max_age",))
+    )
 
 
 @pytest.mark.parametrize(
@@ -91,7 +108,11 @@ def test_which_prefix_an_upstream_may_read_as_another(outer: str, inner: str, se
     ],
 )
 def test_an_upstream_is_its_host_and_port(one: str, other: str, same: bool) -> None:
-    found = overlap(two({"upstream": one, "exclude": True, "provider": None}, {"upstream": other}), "outer", "inner")
+    found = overlap(
+        two({"upstream": one, "exclude": True, "provider": None}, {"upstream": other}),
+        "outer",
+        "inner",
+    )
     assert (found is not None) == same
 
 
@@ -100,9 +121,12 @@ SAYS = [
     (
         two({}, {"acr_values": ["mfa"]}),
         [
-            "applications.outer: is all of the upstream of inner, which also asks for acr_values, so whatever that upstream, "
-            "http://127.0.0.1:8081, may read as /payroll/ is 400 on its routes (another case, ;parameters, encoded, dots or blanks behind "
-            "a name, doubled slashes); give inner an upstream of its own, or set upstream_paths: exact where it reads paths as they are written"
+            "applications.outer: is all of the upstream of inner, which also asks for "
+            "acr_values, so whatever that upstream, "
+            "http://127.0.0.1:8081, may read as /payroll/ is 400 on its routes (another "
+            "case, ;parameters, encoded, dots or blanks behind "
+            "a name, doubled slashes); give inner an upstream of its own, or set "
+            "upstream_paths: exact where it reads paths as they are written"
         ],
     ),
     (two({"upstream_paths": "exact"}, {"acr_values": ["mfa"]}), []),
@@ -110,30 +134,42 @@ SAYS = [
     (
         two({"exclude": True, "provider": None}, {}),
         [
-            "applications.outer: is all of the upstream of inner without its login, so whatever that upstream, http://127.0.0.1:8081, may "
-            "read as /payroll/ is 400 on its routes (another case, ;parameters, encoded, dots or blanks behind a name, doubled slashes), "
-            "and the split is as good as that list; give inner an upstream of its own, say its public_paths instead of outer, or set "
+            "applications.outer: is all of the upstream of inner without its login, so "
+            "whatever that upstream, http://127.0.0.1:8081, may "
+            "read as /payroll/ is 400 on its routes (another case, ;parameters, encoded, "
+            "dots or blanks behind a name, doubled slashes), "
+            "and the split is as good as that list; give inner an upstream of its own, say "
+            "its public_paths instead of outer, or set "
             "upstream_paths: exact where it reads paths as they are written"
         ],
     ),
     (
         made(app=APP, static={**DOOR, "path_prefix": "/static/", "dot_segments": "keep"}),
         [
-            "applications.static.dot_segments: keeps what the upstream of app, http://127.0.0.1:8081, may read as ..: such a path may "
+            "applications.static.dot_segments: keeps what the upstream of app, "
+            "http://127.0.0.1:8081, may read as ..: such a path may "
             "reach what app protects, without a login; leave dot_segments out"
         ],
     ),
     (made(app={**APP, "dot_segments": "keep"}, static={**DOOR, "path_prefix": "/static/"}), []),
     (
-        made(app={**APP, "path_prefix": "/App/"}, other={**APP, "path_prefix": "/app/", "provider": "other"}),
+        made(
+            app={**APP, "path_prefix": "/App/"},
+            other={**APP, "path_prefix": "/app/", "provider": "other"},
+        ),
         [
-            "applications.app.path_prefix: an upstream that folds reads /App/ as /app/ of other, which also asks for the provider other",
-            "applications.other.path_prefix: an upstream that folds reads /app/ as /App/ of app, which also asks for the provider main",
+            "applications.app.path_prefix: an upstream that folds reads /App/ as /app/ of "
+            "other, which also asks for the provider other",
+            "applications.other.path_prefix: an upstream that folds reads /app/ as /App/ of "
+            "app, which also asks for the provider main",
         ],
     ),
     (
         made(app=APP, door={**DOOR, "hosts": ["other"]}),
-        ["applications.door: is all of the upstream of app without its login, on another host; give it an upstream"],
+        [
+            "applications.door: is all of the upstream of app without its login, on another "
+            "host; give it an upstream"
+        ],
     ),
 ]
 
@@ -152,7 +188,10 @@ def test_patterns_stay_below_their_prefix(pattern: Any) -> None:
 
 
 def test_patterns_match_what_they_say() -> None:
-    for function, pattern in ((dot_segments, dot_segments("/")), (readings, readings("/", ["payroll"]))):
+    for function, pattern in (
+        (dot_segments, dot_segments("/")),
+        (readings, readings("/", ["payroll"])),
+    ):
         _, yes, no = re.split(r"\b(?:yes|no): ", function.__doc__ or "", flags=re.I)
         for path in yes.split():
             assert re.fullmatch(pattern, path), path
@@ -170,15 +209,26 @@ def test_patterns_match_what_they_say() -> None:
 )
 def test_explain_names_the_rule_and_the_setting(path: str, route: str, says: str) -> None:
     steps = list(
-        explain(two({"exclude": True, "provider": None}, {}), Asked("GET", f"http://localhost:8080{path}", ()), find)
+        explain(
+            two({"exclude": True, "provider": None}, {}),
+            Asked("GET", f"http://localhost:8080{path}", ()),
+            find,
+        )
     )
     assert steps[-2].what.endswith(f"the path the route {route}"), steps
-    assert steps[-1].verdict and says in steps[-1].remedy and bool(steps[-1].remedy) == bool(says), steps
-    assert steps[-1].what.startswith("Envoy answers 400 by itself" if says else "goes on to http://127.0.0.1:8081")
+    assert (
+        steps[-1].verdict and says in steps[-1].remedy and bool(steps[-1].remedy) == bool(says)
+    ), steps
+    assert steps[-1].what.startswith(
+        "Envoy answers 400 by itself" if says else "goes on to http://127.0.0.1:8081"
+    )
 
 
 def test_explain_says_that_envoys_differ() -> None:
-    steps = [each.what for each in explain(two({}, {}), Asked("GET", "http://localhost:8080/a/..;/x", ()), find)]
+    steps = [
+        each.what
+        for each in explain(two({}, {}), Asked("GET", "http://localhost:8080/a/..;/x", ()), find)
+    ]
     assert any("Envoy 1.40 resolves ..;" in step for step in steps)
 
 

@@ -1,4 +1,6 @@
-"""One path, read one way: what a server behind Envoy may read otherwise than Envoy does leads to no other application there."""
+"""One path, read one way: what a server behind Envoy may read otherwise than Envoy does leads to no
+other application there.
+"""
 
 from collections.abc import Iterator
 
@@ -19,19 +21,29 @@ BATCH = settings(
     max_examples=12,
     deadline=None,
     database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.function_scoped_fixture,
+    ],
 )
 
 
 @pytest.fixture(scope="module")
 def splits(world: World) -> Iterator[Gateway]:
-    """Hosts with two applications each on one upstream, of which one asks more of a user than the other."""
+    """Hosts with two applications each on one upstream, of which one asks more of a user than the
+    other.
+    """
 
-    def two(host: str, prefix: str, outer: dict[str, object], inner: dict[str, object]) -> dict[str, object]:
+    def two(
+        host: str, prefix: str, outer: dict[str, object], inner: dict[str, object]
+    ) -> dict[str, object]:
         url, name = world.upstream.url, host.partition(".")[0]
         return {
             name: application(url, host, url=f"http://{host}/", **outer),
-            f"{name}-in": application(url, host, url=f"http://{host}{prefix}", path_prefix=prefix, **inner),
+            f"{name}-in": application(
+                url, host, url=f"http://{host}{prefix}", path_prefix=prefix, **inner
+            ),
         }
 
     kept: dict[str, object] = {"escaped_slashes": "keep"}
@@ -195,8 +207,16 @@ def test_no_spelling_goes_around_another_applications_step_up(
 
 
 @pytest.mark.attack("PATH-06")
-def test_the_plain_spelling_meets_the_step_up(splits: Gateway, world: World, asked: list[Asked]) -> None:
-    for path in ("/payroll/x", "//payroll//x", "/%70ayroll/x", "/a/../payroll/x", "/./payroll/%2e%2e/payroll/x"):
+def test_the_plain_spelling_meets_the_step_up(
+    splits: Gateway, world: World, asked: list[Asked]
+) -> None:
+    for path in (
+        "/payroll/x",
+        "//payroll//x",
+        "/%70ayroll/x",
+        "/a/../payroll/x",
+        "/./payroll/%2e%2e/payroll/x",
+    ):
         asked.clear()
         reply = splits.client.get(path, host="step.test", cookie=signed_in(splits, "step"))
         assert reply.status == 303 and [each.application for each in asked] == ["step-in"], path
@@ -230,9 +250,14 @@ def test_disguised_dot_segments_are_refused_on_every_route(
 
 
 @pytest.mark.parametrize("path", HONEST)
-def test_honest_paths_go_on_as_they_are(splits: Gateway, world: World, asked: list[Asked], path: str) -> None:
+def test_honest_paths_go_on_as_they_are(
+    splits: Gateway, world: World, asked: list[Asked], path: str
+) -> None:
     for name in ("step", "open", "main"):
-        assert splits.client.get(path, host=f"{name}.test", cookie=signed_in(splits, name)).status == 200, name
+        assert (
+            splits.client.get(path, host=f"{name}.test", cookie=signed_in(splits, name)).status
+            == 200
+        ), name
     assert [each.target for each in world.upstream.received] == [path] * 3
     assert asked == []
 
@@ -248,7 +273,9 @@ def test_a_public_path_around_another_application_is_such_a_split(
 
 
 @pytest.mark.attack("PATH-06")
-def test_what_is_on_every_host_is_split_there_too(splits: Gateway, world: World, asked: list[Asked]) -> None:
+def test_what_is_on_every_host_is_split_there_too(
+    splits: Gateway, world: World, asked: list[Asked]
+) -> None:
     for host in ("step.test", "unheard-of.test"):
         assert splits.client.get("/every/ONE/x", host=host).status == 400
         assert splits.client.get("/every/one%252e/x", host=host).status == 400
@@ -260,17 +287,30 @@ def test_what_is_on_every_host_is_split_there_too(splits: Gateway, world: World,
 def test_kept_dot_segments_are_never_public_and_never_spelled_in_pieces(
     splits: Gateway, world: World, asked: list[Asked]
 ) -> None:
-    for path in ("/public/%2e%2e;/x", "/public/..%20/x", "/public/..%C2%A0/x", "/public/%252e%252e/x"):
+    for path in (
+        "/public/%2e%2e;/x",
+        "/public/..%20/x",
+        "/public/..%C2%A0/x",
+        "/public/%252e%252e/x",
+    ):
         assert splits.client.get(path, host="keep.test").status == 303, path
-        assert splits.client.get(path, host="keep.test", cookie=signed_in(splits, "keep")).status == 200, path
+        assert (
+            splits.client.get(path, host="keep.test", cookie=signed_in(splits, "keep")).status
+            == 200
+        ), path
     assert splits.client.get("/public/.hidden/a.%20b", host="keep.test").status == 200
     for path in ("/%25%2532%2565./x", "/PAYROLL/x", "/%2e;/payroll/x"):
-        assert splits.client.get(path, host="keep.test", cookie=signed_in(splits, "keep")).status == 400, path
+        assert (
+            splits.client.get(path, host="keep.test", cookie=signed_in(splits, "keep")).status
+            == 400
+        ), path
     assert splits.client.get("/payroll/%2e%2e;/x", host="keep.test").status == 400
 
 
 @pytest.mark.attack("PATH-06")
-def test_an_upstream_that_does_not_fold_gets_every_path(splits: Gateway, world: World, asked: list[Asked]) -> None:
+def test_an_upstream_that_does_not_fold_gets_every_path(
+    splits: Gateway, world: World, asked: list[Asked]
+) -> None:
     for path in ("/PAYROLL/x", "/payroll;a=b/x", "/payroll%20/x"):
         assert splits.client.get(path, host="exact.test").status == 200, path
     assert splits.client.get("/%2e%2e;/x", host="exact.test").status == 400
@@ -282,11 +322,18 @@ def test_our_endpoints_spelled_otherwise_are_paths_of_the_application(
     splits: Gateway, world: World, asked: list[Asked]
 ) -> None:
     """A provider sends codes to the one address that is registered; nothing is decided by these."""
-    for path in ("/OAUTH2/callback", "/oauth2;x/callback", "/oauth2%2520/callback", "/oauth2%253b/callback"):
+    for path in (
+        "/OAUTH2/callback",
+        "/oauth2;x/callback",
+        "/oauth2%2520/callback",
+        "/oauth2%253b/callback",
+    ):
         assert splits.client.get(path, host="same.test").status == 303, path
         assert not asked[-1].path.startswith("/oauth2/")
     for path in ("/oauth2/%2e%2e;/x", "/oauth2/..%3b/x", "/oauth2/%252e%252e/x"):
-        assert splits.client.get(path, host="same.test", cookie=signed_in(splits, "same")).status in (303, 404), path
+        assert splits.client.get(
+            path, host="same.test", cookie=signed_in(splits, "same")
+        ).status in (303, 404), path
         assert asked[-1].path.startswith("/oauth2/")
     assert world.upstream.received == []
 
@@ -325,15 +372,21 @@ def explained(front: HttpListener, host: str, path: str) -> tuple[int, str] | No
 
 @pytest.mark.attack("PATH-06")
 @pytest.mark.threat("one-path")
-def test_no_server_reads_what_passes_as_a_path_of_the_inner_application(splits: Gateway, world: World) -> None:
+def test_no_server_reads_what_passes_as_a_path_of_the_inner_application(
+    splits: Gateway, world: World
+) -> None:
     front = generated(splits.settings).listeners[0]
 
     @BATCH
     @given(st.data())
     def holds(data: st.DataObject) -> None:
-        host, names = data.draw(st.sampled_from([("open.test", ("payroll",)), ("deep.test", ("hr", "sk.i"))]))
+        host, names = data.draw(
+            st.sampled_from([("open.test", ("payroll",)), ("deep.test", ("hr", "sk.i"))])
+        )
         spelled = st.one_of(paths(*names), paths(*names), paths(*names, "x"), JUNK)
-        for target in passed(splits, world, host, data.draw(st.lists(spelled, min_size=15, max_size=25))):
+        for target in passed(
+            splits, world, host, data.draw(st.lists(spelled, min_size=15, max_size=25))
+        ):
             for model, read in readings(target):
                 assert read[: len(names)] != names, f"{model} reads {target} as {'/'.join(read)}"
             assert explained(front, host, target) is None, target
@@ -343,9 +396,13 @@ def test_no_server_reads_what_passes_as_a_path_of_the_inner_application(splits: 
 
 @pytest.mark.attack("PATH-01")
 @pytest.mark.threat("one-path")
-def test_no_server_reads_what_passes_as_a_path_outside_of_the_open_application(splits: Gateway, world: World) -> None:
+def test_no_server_reads_what_passes_as_a_path_outside_of_the_open_application(
+    splits: Gateway, world: World
+) -> None:
     below = st.one_of(
-        paths("private", below="static/"), paths("private", below="static/"), JUNK.map("/static{}".format)
+        paths("private", below="static/"),
+        paths("private", below="static/"),
+        JUNK.map("/static{}".format),
     )
 
     @BATCH

@@ -1,4 +1,6 @@
-"""https: the listener, the redirect to it, https upstreams; and escaped slashes where one application keeps them."""
+"""https: the listener, the redirect to it, https upstreams; and escaped slashes where one
+application keeps them.
+"""
 
 import socket
 import ssl
@@ -41,7 +43,9 @@ def test_old_tls_is_refused(tls: Gateway, world: World) -> None:
 
 
 def h2_get(tls: Gateway, world: World, cookies: list[str]) -> str:
-    """The status of GET / over HTTP/2 with each cookie as a crumb of its own; `reset` where Envoy resets the stream."""
+    """The status of GET / over HTTP/2 with each cookie as a crumb of its own; `reset` where Envoy
+    resets the stream.
+    """
     context = world.authority.context()
     context.set_alpn_protocols(["h2"])
     with (
@@ -51,8 +55,15 @@ def h2_get(tls: Gateway, world: World, cookies: list[str]) -> str:
         assert stream.selected_alpn_protocol() == "h2"
         connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         connection.initiate_connection()
-        head = [(":method", "GET"), (":path", "/"), (":authority", "app.test"), (":scheme", "https")]
-        connection.send_headers(1, [*head, *(("cookie", cookie) for cookie in cookies)], end_stream=True)
+        head = [
+            (":method", "GET"),
+            (":path", "/"),
+            (":authority", "app.test"),
+            (":scheme", "https"),
+        ]
+        connection.send_headers(
+            1, [*head, *(("cookie", cookie) for cookie in cookies)], end_stream=True
+        )
         stream.sendall(connection.data_to_send())
         while True:
             for event in connection.receive_data(stream.recv(65536)):
@@ -62,7 +73,9 @@ def h2_get(tls: Gateway, world: World, cookies: list[str]) -> str:
                     return "reset"
 
 
-def test_http_2_is_spoken_and_its_cookie_crumbs_are_one_header(tls: Gateway, world: World, asked: list[Asked]) -> None:
+def test_http_2_is_spoken_and_its_cookie_crumbs_are_one_header(
+    tls: Gateway, world: World, asked: list[Asked]
+) -> None:
     assert h2_get(tls, world, ["a=1", *tls.cookie("main").split("; "), "b=2"]) == "200"
     assert asked == []
     assert world.upstream.received[0].values("cookie") == ["a=1; b=2"]
@@ -79,7 +92,9 @@ def test_as_many_small_cookies_as_a_browser_keeps_lock_nobody_out(
 
 
 @pytest.mark.attack("REL-33")
-def test_crumbs_have_the_bound_of_all_headers_together(tls: Gateway, world: World, asked: list[Asked]) -> None:
+def test_crumbs_have_the_bound_of_all_headers_together(
+    tls: Gateway, world: World, asked: list[Asked]
+) -> None:
     """The oldest Envoy does not count them, and HPACK has each of them in a byte."""
     crumb = "a=" + "b" * 998
     assert h2_get(tls, world, [crumb] * 50) == "303"
@@ -89,13 +104,18 @@ def test_crumbs_have_the_bound_of_all_headers_together(tls: Gateway, world: Worl
     assert asked == [] and world.upstream.received == []
 
 
-def test_the_plain_listener_sends_everybody_to_https(tls: Gateway, world: World, asked: list[Asked]) -> None:
+def test_the_plain_listener_sends_everybody_to_https(
+    tls: Gateway, world: World, asked: list[Asked]
+) -> None:
     where = tls.settings.gateway.redirect_listen
     assert where is not None
     client = Client(where.port)
     reply = client.get("/a/b?c=d", "x-auth-sub: EVIL", host=f"app.test:{where.port}")
     assert (reply.status, reply.get("location")) == (301, f"{tls.settings.gateway.url}/a/b?c=d")
-    assert client.get("/", host="other.test").get("location") == f"https://other.test:{tls.client.port}/"
+    assert (
+        client.get("/", host="other.test").get("location")
+        == f"https://other.test:{tls.client.port}/"
+    )
     assert asked == []
     assert world.upstream.received == []
 
@@ -109,7 +129,9 @@ def test_an_https_upstream_is_verified(tls: Gateway, world: World, asked: list[A
         assert b"127.0.0.1" not in reply.body
 
 
-def test_an_application_on_every_host_gives_way_to_a_hosts_own(tls: Gateway, world: World, asked: list[Asked]) -> None:
+def test_an_application_on_every_host_gives_way_to_a_hosts_own(
+    tls: Gateway, world: World, asked: list[Asked]
+) -> None:
     assert tls.client.get("/every/").status == 303
     assert tls.client.get("/every/", host="app.test:1").status == 303
     assert Client(tls.client.port, "other.test", tls.client.tls).get("/every/").status == 200
@@ -124,7 +146,9 @@ def test_escaped_slashes_are_kept_for_the_one_and_refused_for_the_others(
 ) -> None:
     assert tls.client.get(f"/a{slash}b", cookie=tls.cookie("main")).status == 400
     assert tls.client.get(f"/public/..{slash}b").status == 400
-    assert tls.client.get(f"/git{slash}b", cookie=tls.cookie("git")).status == 400, "the path of main"
+    assert tls.client.get(f"/git{slash}b", cookie=tls.cookie("git")).status == 400, (
+        "the path of main"
+    )
     reply = tls.client.get(f"/git/a{slash}b?q={slash}", cookie=tls.cookie("git"))
     assert reply.status == 200
     assert f"GET /git/a{slash}b?q={slash} ".encode() in reply.body
@@ -133,7 +157,9 @@ def test_escaped_slashes_are_kept_for_the_one_and_refused_for_the_others(
 
 
 @pytest.mark.attack("PATH-01")
-def test_a_kept_escaped_slash_is_never_public(tls: Gateway, world: World, asked: list[Asked]) -> None:
+def test_a_kept_escaped_slash_is_never_public(
+    tls: Gateway, world: World, asked: list[Asked]
+) -> None:
     assert tls.client.get("/git/pub/x").status == 200
     for path in ("/git/pub/a%2Fadmin", "/git/pub/a%5cadmin", "/git/pub%2fx"):
         assert tls.client.get(path).status == 303, path

@@ -1,14 +1,17 @@
-"""A person at a browser, without the browser: what Chromium sends, keeps and follows, as far as a login can tell.
+"""A person at a browser, without the browser: what Chromium sends, keeps and follows, as far as a
+login can tell.
 
     user = WebUser("alice")
-    page = user.go("http://localhost:8080/a?b=1")       # redirects followed, forms filled in, until a page is there
+    page = user.go("http://localhost:8080/a?b=1")       # redirects followed, forms filled in, until
+    a page is there
     user.hops                                           # every request of it, in order
     user.fetch("http://localhost:8080/api", page=page)  # what a script on that page would send
 
-Sent: Sec-Fetch-* (not by an old browser: `WebUser(fetch_metadata=False)`), Accept, Origin on POST, as the page's
-Referrer-Policy lets it (null under no-referrer, and under same-origin to another origin). Kept: cookies by host,
-path, Secure (http on loopback counts as secure), SameSite with the default Lax, Max-Age and Expires, `__Host-` and
-`__Secure-`. The request target goes out byte for byte. Any name below .localhost or .test is 127.0.0.1.
+Sent: Sec-Fetch-* (not by an old browser: `WebUser(fetch_metadata=False)`), Accept, Origin on POST,
+as the page's Referrer-Policy lets it (null under no-referrer, and under same-origin to another
+origin). Kept: cookies by host, path, Secure (http on loopback counts as secure), SameSite with the
+default Lax, Max-Age and Expires, `__Host-` and `__Secure-`. The request target goes out byte for
+byte. Any name below .localhost or .test is 127.0.0.1.
 """
 
 import email.utils
@@ -29,8 +32,13 @@ USER_FIELDS = ("login", "username", "user", "email")
 PASSWORD_FIELDS = ("password", "passwd")
 REDIRECTS = (301, 302, 303, 307, 308)
 PREFERRED = ("answer=accept", "confirm=1", "logout=", "yes")  # buttons, of several in a form
-NAVIGATION_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
-AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+NAVIGATION_ACCEPT = (
+    "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+)
+AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 "
+    "Safari/537.36"
+)
 
 
 class TooManySteps(AssertionError):
@@ -62,7 +70,9 @@ class CookieJar:
         self._cookies: dict[tuple[str, str, str], Cookie] = {}
 
     def __iter__(self) -> Iterator[Cookie]:
-        return (c for c in list(self._cookies.values()) if c.expires is None or c.expires > self._now())
+        return (
+            c for c in list(self._cookies.values()) if c.expires is None or c.expires > self._now()
+        )
 
     def get(self, name: str, host: str | None = None) -> Cookie | None:
         return next((c for c in self if c.name == name and host in (None, c.host)), None)
@@ -75,7 +85,9 @@ class CookieJar:
 
     def drop(self, *names: str) -> None:
         """Forgets the cookies of these names; all, when none is given."""
-        self._cookies = {key: c for key, c in self._cookies.items() if names and c.name not in names}
+        self._cookies = {
+            key: c for key, c in self._cookies.items() if names and c.name not in names
+        }
 
     def receive(self, url: str, lines: Iterable[str]) -> None:
         for line in lines:
@@ -95,7 +107,9 @@ class CookieJar:
                 continue
             if cookie.secure and not trustworthy(url):
                 continue
-            if not same_site and (cookie.same_site == "strict" or (cookie.same_site == "lax" and not top_level_get)):
+            if not same_site and (
+                cookie.same_site == "strict" or (cookie.same_site == "lax" and not top_level_get)
+            ):
                 continue
             fits.append(cookie)
         fits.sort(key=lambda c: -len(c.path))
@@ -103,11 +117,15 @@ class CookieJar:
 
 
 def read_set_cookie(line: str, url: str, now: float) -> Cookie | None:
-    """What a browser makes of one Set-Cookie line; None when it refuses it. `expires` may be in the past."""
+    """What a browser makes of one Set-Cookie line; None when it refuses it. `expires` may be in the
+    past.
+    """
     pair, *rest = line.split(";")
     name, has, value = pair.partition("=")
     name, value = (name.strip(), value.strip()) if has else ("", name.strip())
-    attributes = {k.strip().lower(): v.strip() for k, _, v in (part.partition("=") for part in rest)}
+    attributes = {
+        k.strip().lower(): v.strip() for k, _, v in (part.partition("=") for part in rest)
+    }
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     secure = "secure" in attributes
@@ -132,7 +150,17 @@ def read_set_cookie(line: str, url: str, now: float) -> Cookie | None:
         return None
     if len(name) + len(value) > 4096:
         return None
-    return Cookie(name, value, domain or host, path, bool(domain), secure, "httponly" in attributes, same_site, expires)
+    return Cookie(
+        name,
+        value,
+        domain or host,
+        path,
+        bool(domain),
+        secure,
+        "httponly" in attributes,
+        same_site,
+        expires,
+    )
 
 
 def trustworthy(url: str) -> bool:
@@ -153,14 +181,18 @@ def origin(url: str) -> str:
 
 
 def relation(initiator: str, url: str) -> str:
-    """same-origin, same-site or cross-site: schemeful, and each name below the public suffix .localhost is a site."""
+    """same-origin, same-site or cross-site: schemeful, and each name below the public suffix
+    .localhost is a site.
+    """
     if origin(initiator) == origin(url):
         return "same-origin"
 
     def site(address: str) -> tuple[str, str]:
         parts = urlsplit(address)
         host = parts.hostname or ""
-        return parts.scheme, host if host.replace(".", "").isdigit() else ".".join(host.split(".")[-2:])
+        return parts.scheme, host if host.replace(".", "").isdigit() else ".".join(
+            host.split(".")[-2:]
+        )
 
     return "same-site" if site(initiator) == site(url) else "cross-site"
 
@@ -170,7 +202,9 @@ RELATIONS = ("same-origin", "same-site", "cross-site")
 
 
 def worse(chain: str, initiator: str | None, url: str) -> str:
-    """What a chain of redirects is to the page that began it, after one more URL; none, when no page did."""
+    """What a chain of redirects is to the page that began it, after one more URL; none, when no
+    page did.
+    """
     if initiator is None:
         return "none"
     return RELATIONS[max(RELATIONS.index(chain), RELATIONS.index(relation(initiator, url)))]
@@ -186,7 +220,9 @@ def origin_of(page: Page, url: str) -> str:
     if initiator is None:
         return "null"
     policy = page.headers.get("referrer-policy", "") if isinstance(page, httpx.Response) else ""
-    hidden = policy == "no-referrer" or (policy == "same-origin" and relation(initiator, url) != "same-origin")
+    hidden = policy == "no-referrer" or (
+        policy == "same-origin" and relation(initiator, url) != "same-origin"
+    )
     return "null" if hidden else origin(initiator)
 
 
@@ -264,11 +300,15 @@ class WebUser:
         timeout: float = PATIENCE,
         fetch_metadata: bool = True,
     ) -> None:
-        """fetch_metadata: False is a browser that sends no Sec-Fetch-* anywhere, as Safari before 16.4."""
+        """fetch_metadata: False is a browser that sends no Sec-Fetch-* anywhere, as Safari before
+        16.4.
+        """
         self.user, self.password, self._fetch_metadata = user, password, fetch_metadata
         self.cookies = CookieJar()
         self.hops: list[Hop] = []
-        self._http = httpx.Client(verify=verify, timeout=timeout, trust_env=False, follow_redirects=False)
+        self._http = httpx.Client(
+            verify=verify, timeout=timeout, trust_env=False, follow_redirects=False
+        )
 
     def close(self) -> None:
         self._http.close()
@@ -288,7 +328,9 @@ class WebUser:
         content: bytes | None = None,
         cookies: str | None = None,
     ) -> httpx.Response:
-        """One bare request with these headers, and the cookies of a same-site request (or exactly `cookies`)."""
+        """One bare request with these headers, and the cookies of a same-site request (or exactly
+        `cookies`).
+        """
         sent = self.cookies.header(url) if cookies is None else cookies
         return self._send(method, url, dict(headers or {}), content, sent)
 
@@ -302,7 +344,9 @@ class WebUser:
         chain: str = "same-origin",
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """One top-level navigation, not following what it answers. `chain`: the redirects before it, see `worse`."""
+        """One top-level navigation, not following what it answers. `chain`: the redirects before
+        it, see `worse`.
+        """
         initiator = address_of(page)
         sent = {
             "upgrade-insecure-requests": "1",
@@ -317,7 +361,9 @@ class WebUser:
             sent["content-type"] = "application/x-www-form-urlencoded"
         near = initiator is None or relation(initiator, url) != "cross-site"
         cookies = self.cookies.header(url, same_site=near, top_level_get=method == "GET")
-        return self._send(method, url, self._trusted(url, sent) | dict(headers or {}), content, cookies)
+        return self._send(
+            method, url, self._trusted(url, sent) | dict(headers or {}), content, cookies
+        )
 
     def fetch(
         self,
@@ -328,7 +374,9 @@ class WebUser:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
     ) -> httpx.Response:
-        """What a script on `page` sends with fetch(..., {credentials: "include", redirect: "manual"})."""
+        """What a script on `page` sends with fetch(..., {credentials: "include", redirect:
+        "manual"}).
+        """
         initiator = address_of(page) or ""
         site = relation(initiator, url)
         sent = {
@@ -341,7 +389,9 @@ class WebUser:
         if method not in ("GET", "HEAD") or site != "same-origin":
             sent["origin"] = origin(initiator)
         cookies = self.cookies.header(url, same_site=site != "cross-site", top_level_get=False)
-        return self._send(method, url, self._trusted(url, sent) | dict(headers or {}), content, cookies)
+        return self._send(
+            method, url, self._trusted(url, sent) | dict(headers or {}), content, cookies
+        )
 
     def follow(self, answer: httpx.Response, *, page: Page = None) -> httpx.Response:
         """Follows the redirects that begin with `answer`, until something else comes."""
@@ -393,7 +443,10 @@ class WebUser:
 
     @staticmethod
     def _choose(found: list[Form]) -> Form:
-        return next((form for form in found if set(form.fields) & {*USER_FIELDS, *PASSWORD_FIELDS}), found[0])
+        return next(
+            (form for form in found if set(form.fields) & {*USER_FIELDS, *PASSWORD_FIELDS}),
+            found[0],
+        )
 
     def _filled(self, form: Form) -> dict[str, str]:
         filled = dict(form.fields)
@@ -423,7 +476,9 @@ class WebUser:
         if (host := parts.hostname or "").endswith((".localhost", ".test")):
             connect = f"{parts.scheme}://127.0.0.1{':' + str(parts.port) if parts.port else ''}"
             extensions["sni_hostname"] = host
-        answer = self._http.request(method, connect + "/", headers=headers, content=content, extensions=extensions)
+        answer = self._http.request(
+            method, connect + "/", headers=headers, content=content, extensions=extensions
+        )
         self._http.cookies.clear()
         answer.request.url = httpx.URL(url)  # what `answer.url` says
         self.hops.append(Hop(method, url, headers, answer))

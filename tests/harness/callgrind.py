@@ -1,12 +1,14 @@
-"""Counted work: the instructions that a program executes, by valgrind's callgrind. They do not depend on how busy the machine is.
+"""Counted work: the instructions that a program executes, by valgrind's callgrind. They do not
+depend on how busy the machine is.
 
 with EnvoyProcess(config, envoy=under(newest(), directory), directory=directory) as envoy:
     counter = Counter(directory, envoy.pid)
-    counter.count()                         # begins; what was done before cost a fifth of the time and is not counted
-    ...
+    counter.count()                         # begins; what was done before cost a fifth of the time
+    and is not counted ...
     counter.count()                         # the instructions since then
 
-A Python program that runs under it counts its own work with `Own`, without a pause between two cases.
+A Python program that runs under it counts its own work with `Own`, without a pause between two
+cases.
 """
 
 import ctypes
@@ -69,20 +71,28 @@ class Counter:
 
     def _say(self, *words: str) -> None:
         # it waits for valgrind to look by itself, and an idle program does not
-        command = ["vgdb", f"--vgdb-prefix={self._directory / 'vgdb'}", f"--pid={self._pid}", "--max-invoke-ms=1"]
+        command = [
+            "vgdb",
+            f"--vgdb-prefix={self._directory / 'vgdb'}",
+            f"--pid={self._pid}",
+            "--max-invoke-ms=1",
+        ]
         subprocess.run([*command, *words], check=True, capture_output=True, timeout=120)
 
 
 class Own:
     """Counts what this very program does, under `command`."""
 
-    # valgrind.h's client request for x86-64: its arguments in rax, the preamble (rotations by 128 in all), xchg rbx,rbx
+    # valgrind.h's client request for x86-64: its arguments in rax, the preamble (rotations by 128
+    # in all), xchg rbx,rbx
     _CODE = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
     _DUMP, _ZERO, _START = 0x43540000, 0x43540001, 0x43540004
 
     def __init__(self, directory: Path) -> None:
         self._directory, self._dumps = directory, 0
-        self._page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        self._page = mmap.mmap(
+            -1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
+        )
         self._page.write(self._CODE)
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._page))
         self._call = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)(address)

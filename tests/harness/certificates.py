@@ -20,18 +20,27 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(self._name, self._key.public_key())
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        builder = builder.add_extension(
+            x509.BasicConstraints(ca=True, path_length=0), critical=True
+        )
         builder = builder.add_extension(_usage(certificates=True), critical=True)
         identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
-        self._certificate = builder.add_extension(identifier, critical=False).sign(self._key, hashes.SHA256())
+        self._certificate = builder.add_extension(identifier, critical=False).sign(
+            self._key, hashes.SHA256()
+        )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, *names: str, certificate: Path, key: Path, client: bool = False) -> str:
-        """A certificate for these host names and addresses, with its key, as PEM files; client: a client may show it, too.
+        """A certificate for these host names and addresses, with its key, as PEM files; client: a
+        client may show it, too.
 
-        Gives the SHA-256 of its public key, in base64: what Chromium's --ignore-certificate-errors-spki-list takes.
+        Gives the SHA-256 of its public key, in base64: what Chromium's
+        --ignore-certificate-errors-spki-list takes.
         """
-        usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if client else [])]
+        usages = [
+            ExtendedKeyUsageOID.SERVER_AUTH,
+            *([ExtendedKeyUsageOID.CLIENT_AUTH] if client else []),
+        ]
         own = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
@@ -40,21 +49,32 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
-            .add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([_name(name) for name in names]), critical=False
+            )
             .add_extension(authority, critical=False)
         )
-        certificate.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        certificate.write_bytes(
+            builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        )
         key.touch(mode=0o600)
         pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         key.write_bytes(own.private_bytes(pem, pkcs8, serialization.NoEncryption()))
-        der, information = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        return base64.b64encode(hashlib.sha256(own.public_key().public_bytes(der, information)).digest()).decode()
+        der, information = (
+            serialization.Encoding.DER,
+            serialization.PublicFormat.SubjectPublicKeyInfo,
+        )
+        return base64.b64encode(
+            hashlib.sha256(own.public_key().public_bytes(der, information)).digest()
+        ).decode()
 
     def context(self) -> ssl.SSLContext:
         """What a client verifies with that trusts this authority alone."""
         return ssl.create_default_context(cadata=self.pem.decode())
 
-    def _builder(self, subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, public: ec.EllipticCurvePublicKey
+    ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()

@@ -22,7 +22,9 @@ FLAGS = [
 
 @contextmanager
 def browser(stack: Stack, *flags: str) -> Iterator[BrowserContext]:
-    """A fresh profile, which trusts the stack's certificate beside those that are signed. flags: more of the command line."""
+    """A fresh profile, which trusts the stack's certificate beside those that are signed. flags:
+    more of the command line.
+    """
     trust = [f"--ignore-certificate-errors-spki-list={stack.fingerprint}"] if stack.tls else []
     chromium = found("EXTPROC_CHROMIUM", "Chromium")
     with playwright() as started:
@@ -36,7 +38,9 @@ def browser(stack: Stack, *flags: str) -> Iterator[BrowserContext]:
 
 @contextmanager
 def profile(context: BrowserContext, timeout: float = 60) -> Iterator[BrowserContext]:
-    """A fresh profile in the browser of another one: without its cookies and its cache. timeout: seconds for anything."""
+    """A fresh profile in the browser of another one: without its cookies and its cache. timeout:
+    seconds for anything.
+    """
     assert context.browser is not None
     fresh = context.browser.new_context()
     fresh.set_default_timeout(1000 * timeout)
@@ -46,7 +50,9 @@ def profile(context: BrowserContext, timeout: float = 60) -> Iterator[BrowserCon
 
 @contextmanager
 def playwright() -> Iterator[Playwright]:
-    """On a loop of asyncio's own: trio-asyncio, once somebody has imported it, gives one of its own to whoever asks for a new one."""
+    """On a loop of asyncio's own: trio-asyncio, once somebody has imported it, gives one of its own
+    to whoever asks for a new one.
+    """
     policy = asyncio.get_event_loop_policy()
     asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
     try:

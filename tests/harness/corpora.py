@@ -1,4 +1,6 @@
-"""Text that parsers read differently, made at random of the parts on which they differ, the same for the same seed."""
+"""Text that parsers read differently, made at random of the parts on which they differ, the same
+for the same seed.
+"""
 
 import random
 import re
@@ -9,7 +11,9 @@ Pair = tuple[str, str]
 
 
 def strict(lines: Sequence[str]) -> list[Pair]:
-    """The cookies of Cookie headers by RFC 6265bis: only `;` separates, each header is a list of its own, what has no `=` has no name."""
+    """The cookies of Cookie headers by RFC 6265bis: only `;` separates, each header is a list of
+    its own, what has no `=` has no name.
+    """
     found = []
     for line in lines:
         for part in line.split(";"):
@@ -20,7 +24,8 @@ def strict(lines: Sequence[str]) -> list[Pair]:
 
 
 def stored(line: str, *, secure: bool) -> str | None:
-    """What a browser keeps of a Set-Cookie of a neighbouring host with Domain, as it stands in Cookie then (RFC 6265bis 5.6, 5.7).
+    """What a browser keeps of a Set-Cookie of a neighbouring host with Domain, as it stands in
+    Cookie then (RFC 6265bis 5.6, 5.7).
 
     secure: the cookie says Secure, and its host is https. None: it keeps nothing.
     """
@@ -31,14 +36,18 @@ def stored(line: str, *, secure: bool) -> str | None:
     if not name + value or len((name + value).encode("latin-1")) > 4096:
         return None
     claimed = (name or value).lower()
-    if claimed.startswith("__host-") or (claimed.startswith("__secure-") and (not name or not secure)):
+    if claimed.startswith("__host-") or (
+        claimed.startswith("__secure-") and (not name or not secure)
+    ):
         return None
     return f"{name}={value}" if name else value
 
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """What cookies are made of. ours: good names with good values of this browser. planted: the same names, another's values."""
+    """What cookies are made of. ours: good names with good values of this browser. planted: the
+    same names, another's values.
+    """
 
     ours: tuple[Pair, ...]
     planted: tuple[Pair, ...]
@@ -51,14 +60,20 @@ class Jar:
             yield tuple(self._line(chance) for _ in range(lines))
 
     def kept(self, seed: int, count: int) -> Iterator[str]:
-        """The Cookie header of a browser that has all of ours, beside what a neighbouring host planted."""
+        """The Cookie header of a browser that has all of ours, beside what a neighbouring host
+        planted.
+        """
         chance = random.Random(seed)
         for _ in range(count):
             said = [
                 self._planted(chance) + chance.choice(("", "", ",x=y", "; Path=/a"))
                 for _ in range(chance.randint(1, 4))
             ]
-            kept = [one for line in said if (one := stored(line, secure=chance.random() < 0.5)) is not None]
+            kept = [
+                one
+                for line in said
+                if (one := stored(line, secure=chance.random() < 0.5)) is not None
+            ]
             cookies = [*("=".join(pair) for pair in self.ours), *kept]
             chance.shuffle(cookies)  # a longer path comes first, then the older
             yield "; ".join(cookies)
@@ -66,7 +81,9 @@ class Jar:
     def _planted(self, chance: random.Random) -> str:
         name, value = chance.choice(self.planted)
         other = name.removeprefix("__Host-")
-        return chance.choice(_DISGUISES).format(name=name, value=value, other=other, upper=name.upper(), head=name[:-2])
+        return chance.choice(_DISGUISES).format(
+            name=name, value=value, other=other, upper=name.upper(), head=name[:-2]
+        )
 
     def _line(self, chance: random.Random) -> str:
         line = self._cookie(chance)
@@ -138,10 +155,16 @@ def authorities(seed: int, count: int, host: str, port: int) -> Iterator[str]:
         "\xe9",
     )
     for _ in range(count):
-        text = chance.choice((host, host.upper(), host.title(), f"{host}:{port}", f"{host}:", f"{host}."))
+        text = chance.choice(
+            (host, host.upper(), host.title(), f"{host}:{port}", f"{host}:", f"{host}.")
+        )
         for _ in range(chance.choices((0, 1, 2), (1, 4, 3))[0]):
             more = chance.choice(marks) + chance.choice(others)
-            text = text + more if chance.random() < 0.7 else chance.choice(others) + chance.choice(marks) + text
+            text = (
+                text + more
+                if chance.random() < 0.7
+                else chance.choice(others) + chance.choice(marks) + text
+            )
         yield text
 
 
@@ -173,7 +196,10 @@ def paths(seed: int, count: int, words: Sequence[str]) -> Iterator[str]:
         ":",
     )
     for _ in range(count):
-        parts = [chance.choice(words if chance.random() < 0.6 else odd) for _ in range(chance.randint(1, 5))]
+        parts = [
+            chance.choice(words if chance.random() < 0.6 else odd)
+            for _ in range(chance.randint(1, 5))
+        ]
         if chance.random() < 0.2:
             parts[-1] += chance.choice(odd)
         if chance.random() < 0.1:
@@ -226,7 +252,11 @@ def urls(seed: int, count: int, host: str) -> Iterator[str]:
         "/a|b",
     )
     for _ in range(count):
-        yield chance.choices(heads, (20, *[1] * (len(heads) - 1)))[0] + chance.choice(hosts) + chance.choice(tails)
+        yield (
+            chance.choices(heads, (20, *[1] * (len(heads) - 1)))[0]
+            + chance.choice(hosts)
+            + chance.choice(tails)
+        )
 
 
 def queries(seed: int, count: int, name: str) -> Iterator[str]:
@@ -266,5 +296,9 @@ def queries(seed: int, count: int, name: str) -> Iterator[str]:
     for _ in range(count):
         pairs = []
         for _ in range(chance.choices((1, 2, 3), (4, 2, 1))[0]):
-            pairs.append(chance.choice(names) + chance.choices(("=", "", "=="), (20, 1, 1))[0] + chance.choice(values))
+            pairs.append(
+                chance.choice(names)
+                + chance.choices(("=", "", "=="), (20, 1, 1))[0]
+                + chance.choice(values)
+            )
         yield chance.choices(("&", ";", "&&", "?"), (20, 2, 1, 1))[0].join(pairs)

@@ -1,9 +1,37 @@
-"""Paths in disguise, for hypothesis: the same path to some server, in a spelling that a client may send."""
+"""Paths in disguise, for hypothesis: the same path to some server, in a spelling that a client may
+send.
+"""
 
 from hypothesis import strategies as st
 
-_CUT = ("", ";", ";a=b", "%3b", "%3Bx", "%253b", ";a%2f", "%3f", "%2523x", "%2500", "%2500x", "::$DATA")
-_BEHIND = ("", ".", "..", "%20", "%20.", "%2520", "%09", "%250a", "%252e", ".%20", "%c2%a0", "%25c2%25a0")
+_CUT = (
+    "",
+    ";",
+    ";a=b",
+    "%3b",
+    "%3Bx",
+    "%253b",
+    ";a%2f",
+    "%3f",
+    "%2523x",
+    "%2500",
+    "%2500x",
+    "::$DATA",
+)
+_BEHIND = (
+    "",
+    ".",
+    "..",
+    "%20",
+    "%20.",
+    "%2520",
+    "%09",
+    "%250a",
+    "%252e",
+    ".%20",
+    "%c2%a0",
+    "%25c2%25a0",
+)
 _SLASH = (
     "/",
     "/",
@@ -23,7 +51,18 @@ _SLASH = (
     "/%20/",
     "/./",
 )
-_DOT = (".", "%2e", "%252e", "%25252E", "%u002e", "%c0%ae", "%25c0%25ae", "%e0%80%ae", "%ef%bc%8e", "%25%2532%2565")
+_DOT = (
+    ".",
+    "%2e",
+    "%252e",
+    "%25252E",
+    "%u002e",
+    "%c0%ae",
+    "%25c0%25ae",
+    "%e0%80%ae",
+    "%ef%bc%8e",
+    "%25%2532%2565",
+)
 
 
 def encoded(char: str, times: int) -> str:
@@ -43,7 +82,9 @@ def character(draw: st.DrawFn, char: str) -> str:
         case "e":
             return encoded(char, draw(st.integers(1, 4)))
         case "t":  # each character of the encoding is encoded in turn
-            return "%25" + "".join(encoded(each, draw(st.integers(1, 3))) for each in f"{ord(char):02x}")
+            return "%25" + "".join(
+                encoded(each, draw(st.integers(1, 3))) for each in f"{ord(char):02x}"
+            )
         case "w":
             return "".join(f"%{byte:02x}" for byte in chr(ord(char) + 0xFEE0).encode())
         case "k":
@@ -63,7 +104,11 @@ def disguised(draw: st.DrawFn, name: str) -> str:
 
 @st.composite
 def up(draw: st.DrawFn) -> str:
-    dots = draw(st.sampled_from(_DOT)) + draw(st.sampled_from(("", "", "%2509"))) + draw(st.sampled_from(_DOT))
+    dots = (
+        draw(st.sampled_from(_DOT))
+        + draw(st.sampled_from(("", "", "%2509")))
+        + draw(st.sampled_from(_DOT))
+    )
     blank = draw(st.sampled_from(("", "", "", "%20", "%2520")))
     return blank + dots + draw(st.sampled_from(_BEHIND)) + draw(st.sampled_from(_CUT))
 
@@ -72,7 +117,9 @@ def up(draw: st.DrawFn) -> str:
 def paths(draw: st.DrawFn, *names: str, below: str = "") -> str:
     """One that leads to these names some way, below a prefix that is written plainly."""
     parts = (
-        ["/" + below] if below else [draw(st.sampled_from(("/", "/", "/a/", "//", "/;/", "/%2f", "/%252f", "/.%2f")))]
+        ["/" + below]
+        if below
+        else [draw(st.sampled_from(("/", "/", "/a/", "//", "/;/", "/%2f", "/%252f", "/.%2f")))]
     )
     for _ in range(draw(st.integers(1 if below else 0, 2))):
         if draw(st.booleans()):

@@ -24,7 +24,9 @@ PLACES = {
 
 
 def found(variable: str, what: str) -> Path:
-    """Where the environment variable says, or tests/run put it. What is missing skips the test; in CI it fails."""
+    """Where the environment variable says, or tests/run put it. What is missing skips the test; in
+    CI it fails.
+    """
     place = Path(os.environ.get(variable) or PLACES[variable])
     if not place.exists():
         missing(f"{what} is not there ({variable}): tests/run gets it")

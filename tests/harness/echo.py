@@ -1,14 +1,18 @@
-"""The application behind the gateway: says what it received, as JSON, and keeps it for the test to look at.
+"""The application behind the gateway: says what it received, as JSON, and keeps it for the test to
+look at.
 
     with Echo() as app:
         app.url                 # http://127.0.0.1:PORT
-        app.requests            # every Received so far, in order, but for the icon that a browser wants of its own and at a time of its own
+        app.requests            # every Received so far, in order, but for the icon that a browser
+        wants of its own and at a time of its own
         app.seen("/private")    # those whose path is that
-        app.pages["/wiki"] = "text/html", "<img src=/x>"     # a page of its own at that path, by any query
+        app.pages["/wiki"] = "text/html", "<img src=/x>"     # a page of its own at that path, by
+        any query
 
-Its query tells it how to answer: echo-status=503, echo-delay=SECONDS, echo-cache=SECONDS (Cache-Control: public),
-echo-cookie=NAME (a cookie of its own), echo-size=BYTES (so much text instead), echo-events=1 (an event stream that never
-ends), echo-hold=NAME (no answer until `release(NAME)`). It speaks WebSocket and sends every text back.
+Its query tells it how to answer: echo-status=503, echo-delay=SECONDS, echo-cache=SECONDS
+(Cache-Control: public), echo-cookie=NAME (a cookie of its own), echo-size=BYTES (so much text
+instead), echo-events=1 (an event stream that never ends), echo-hold=NAME (no answer until
+`release(NAME)`). It speaks WebSocket and sends every text back.
 """
 
 import asyncio
@@ -65,7 +69,8 @@ class Echo:
         self._listening = socket.create_server(("127.0.0.1", port), backlog=1024)
         self.port: int = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
+        # not by policy: trio_asyncio, once imported, has one of its own
+        self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._run, name="echo", daemon=True)
         self._ends = asyncio.Event()
         self._held: dict[str, asyncio.Event] = {}
@@ -108,7 +113,9 @@ class Echo:
             assert task is not None
             open_connections.add(task)
             try:
-                with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                with contextlib.suppress(
+                    OSError, asyncio.IncompleteReadError, asyncio.CancelledError
+                ):
                     while await self._answer(reader, writer):
                         pass
             finally:
@@ -129,7 +136,8 @@ class Echo:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, target, _ = head[0].split(" ", 2)
         headers = tuple(
-            (name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in head[1:-2])
+            (name.lower(), value.strip())
+            for name, _, value in (line.partition(":") for line in head[1:-2])
         )
         fields = dict(headers)
         body = await self._body(reader, fields)
@@ -147,7 +155,9 @@ class Echo:
         if "echo-hold" in query:
             await self._holding(query["echo-hold"]).wait()
         size = int(query.get("echo-size", 0))
-        kind, page = self.pages.get(request.path, ("application/json", json.dumps(request.as_json())))
+        kind, page = self.pages.get(
+            request.path, ("application/json", json.dumps(request.as_json()))
+        )
         text = b"x" * size if size else page.encode()
         lines = [f"HTTP/1.1 {query.get('echo-status', '200')} Said", f"content-length: {len(text)}"]
         lines += [f"content-type: {kind}", "x-app: echo"]
@@ -161,7 +171,13 @@ class Echo:
 
     @staticmethod
     async def _events(writer: asyncio.StreamWriter) -> None:
-        head = ["HTTP/1.1 200 OK", "content-type: text/event-stream", "transfer-encoding: chunked", "", ""]
+        head = [
+            "HTTP/1.1 200 OK",
+            "content-type: text/event-stream",
+            "transfer-encoding: chunked",
+            "",
+            "",
+        ]
         writer.write("\r\n".join(head).encode())
         while True:
             writer.write(b"b\r\ndata: tick\n\r\n")
@@ -180,7 +196,9 @@ class Echo:
         return await reader.readexactly(int(fields.get("content-length", 0)))
 
     @staticmethod
-    async def _websocket(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _websocket(
+        request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         socket_ = WSConnection(ConnectionType.SERVER)
         lines = [
             f"{request.method} {request.target} HTTP/1.1",

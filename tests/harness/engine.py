@@ -1,8 +1,9 @@
 """A Docker engine for the compose test.
 
-Where one runs already it is used as it is, with the images that it has or pulls. Else, as root, one of our own is
-started with stand-ins for the images: built from Debian, Keycloak's distribution and the Envoy of the wheel, under the
-names in Dockerfile and compose.yaml, since those stay as users have them.
+Where one runs already it is used as it is, with the images that it has or pulls. Else, as root, one
+of our own is started with stand-ins for the images: built from Debian, Keycloak's distribution and
+the Envoy of the wheel, under the names in Dockerfile and compose.yaml, since those stay as users
+have them.
 """
 
 import fcntl
@@ -37,7 +38,9 @@ class Engine:
         self._turn: TextIO | None = None
         self.ours = False
 
-    def docker(self, *words: str | Path, check: bool = True, env: Mapping[str, str] | None = None) -> str:
+    def docker(
+        self, *words: str | Path, check: bool = True, env: Mapping[str, str] | None = None
+    ) -> str:
         """What it printed. AssertionError, with all that it said, when it fails."""
         return self._run(["docker", *words], check=check, env=env)
 
@@ -57,10 +60,20 @@ class Engine:
         data = CACHE / "engine"
         data.mkdir(parents=True, exist_ok=True)
         self._turn = (CACHE / "engine.lock").open("w")
-        fcntl.flock(self._turn, fcntl.LOCK_EX)  # one engine at a time has the data; another test run waits for it
-        roots = ["--data-root", data, "--exec-root", self._directory / "exec", "-p", self._directory / "pid"]
+        # one engine at a time has the data; another test run waits for it
+        fcntl.flock(self._turn, fcntl.LOCK_EX)
+        roots = [
+            "--data-root",
+            data,
+            "--exec-root",
+            self._directory / "exec",
+            "-p",
+            self._directory / "pid",
+        ]
         address = ["-H", self._environment["DOCKER_HOST"]]
-        self._process = Process("dockerd", ["dockerd", *roots, *address], log=self._directory / "dockerd.log")
+        self._process = Process(
+            "dockerd", ["dockerd", *roots, *address], log=self._directory / "dockerd.log"
+        )
         self._process.wait_ready(self._answers, 120)
         return self
 
@@ -83,23 +96,30 @@ class Engine:
         # the certificates of this machine are in it; pip, which brings its own, is told to use them
         certificates = "ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt"
         if not self.docker("images", "-q", PYTHON).strip():  # a new one would make every layer new
-            self.docker("import", "--change", certificates, "--change", 'CMD ["python3"]', base, PYTHON)
+            self.docker(
+                "import", "--change", certificates, "--change", 'CMD ["python3"]', base, PYTHON
+            )
         self._build(
             ENVOY,
             f'FROM {PYTHON}\nCOPY envoy /usr/local/bin/envoy\nUSER 101:101\nENTRYPOINT ["envoy"]\n',
             envoy_program(),
         )
         names = "ln -s redis-server /usr/bin/valkey-server && ln -s redis-cli /usr/bin/valkey-cli"
-        self._build(VALKEY, f'FROM {PYTHON}\nRUN {APT} redis-server && {names}\nCMD ["valkey-server"]\n')
+        self._build(
+            VALKEY, f'FROM {PYTHON}\nRUN {APT} redis-server && {names}\nCMD ["valkey-server"]\n'
+        )
         keycloak = (
             f"FROM {PYTHON}\nRUN mkdir -p /usr/share/man/man1 && {APT} openjdk-17-jre-headless\n"
             "COPY --chown=1000:0 keycloak /opt/keycloak\n"
-            "RUN rm -rf /opt/keycloak/data && install -d -o 1000 -g 0 /opt/keycloak/data /opt/keycloak/data/import\n"
+            "RUN rm -rf /opt/keycloak/data && install -d -o 1000 -g 0 /opt/keycloak/data "
+            "/opt/keycloak/data/import\n"
             'ENV KC_RUN_IN_CONTAINER=true\nUSER 1000\nENTRYPOINT ["/opt/keycloak/bin/kc.sh"]\n'
         )
         self._build(KEYCLOAK, keycloak, found("EXTPROC_KEYCLOAK", "Keycloak"), "keycloak")
 
-    def _build(self, tag: str, dockerfile: str, copied: Path | None = None, name: str | None = None) -> None:
+    def _build(
+        self, tag: str, dockerfile: str, copied: Path | None = None, name: str | None = None
+    ) -> None:
         with tempfile.TemporaryDirectory(prefix="image-") as folder:
             if copied is not None:
                 target = Path(folder) / (name or copied.name)
@@ -118,16 +138,25 @@ class Engine:
 
     def _answers(self) -> bool:
         command = ["docker", "info"]
-        return subprocess.run(command, capture_output=True, check=False, env=self._all()).returncode == 0
+        return (
+            subprocess.run(command, capture_output=True, check=False, env=self._all()).returncode
+            == 0
+        )
 
     def _all(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**os.environ, "DOCKER_CLI_HINTS": "false", **self._environment, **(more or {})}
 
-    def _run(self, command: Sequence[str | Path], *, check: bool, env: Mapping[str, str] | None) -> str:
+    def _run(
+        self, command: Sequence[str | Path], *, check: bool, env: Mapping[str, str] | None
+    ) -> str:
         words = [str(word) for word in command]
         started = time.monotonic()
-        done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT, env=self._all(env))
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, cwd=ROOT, env=self._all(env)
+        )
         print(f"{time.monotonic() - started:6.1f} s  {' '.join(words)[:100]}")
         said = done.stdout + done.stderr
-        assert not check or done.returncode == 0, f"{' '.join(words)}: {done.returncode}\n{said[-6000:]}"
+        assert not check or done.returncode == 0, (
+            f"{' '.join(words)}: {done.returncode}\n{said[-6000:]}"
+        )
         return said

@@ -37,7 +37,9 @@ def envoys() -> dict[str, Path]:
 
 
 class EnvoyProcess:
-    """Envoy from `with` to its end. It is ready when the listeners accept; several can run at once (no hot restart)."""
+    """Envoy from `with` to its end. It is ready when the listeners accept; several can run at once
+    (no hot restart).
+    """
 
     def __init__(
         self,
@@ -50,7 +52,12 @@ class EnvoyProcess:
         patience: float = PATIENCE,
     ) -> None:
         """patience: seconds in which it gets ready."""
-        self._config, self._envoy, self._concurrency, self._patience = config, envoy, concurrency, patience
+        self._config, self._envoy, self._concurrency, self._patience = (
+            config,
+            envoy,
+            concurrency,
+            patience,
+        )
         self._own = None if directory else tempfile.TemporaryDirectory(prefix="envoy-")
         self.directory = directory or Path(self._own.name if self._own else ".")
         self.port = port if port is not None else _first_port(config)
@@ -69,7 +76,14 @@ class EnvoyProcess:
 
     def __enter__(self) -> Self:
         self.path.write_text(self._config)
-        command = [self._envoy, "-c", self.path, "--concurrency", str(self._concurrency), "--disable-hot-restart"]
+        command = [
+            self._envoy,
+            "-c",
+            self.path,
+            "--concurrency",
+            str(self._concurrency),
+            "--disable-hot-restart",
+        ]
         self._process = Process("envoy", [*command, "-l", "warning"], log=self.log)
         self._process.wait_ready(lambda: answers(self.port), self._patience)
         return self

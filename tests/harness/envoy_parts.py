@@ -1,4 +1,6 @@
-"""The parts around the Envoy under test: an upstream that shows raw bytes, a stub processor, a raw client, settings."""
+"""The parts around the Envoy under test: an upstream that shows raw bytes, a stub processor, a raw
+client, settings.
+"""
 
 import asyncio
 import contextlib
@@ -41,7 +43,11 @@ RING = KeyRing.of([SECRET.encode()])
 
 def settings(**changes: Any) -> Settings:
     """Settings as the file would give them."""
-    provider = {"issuer": "https://idp.example", "client_id": "gateway", "client_secret": "canary-client-secret"}
+    provider = {
+        "issuer": "https://idp.example",
+        "client_id": "gateway",
+        "client_secret": "canary-client-secret",
+    }
     base = {"secret": SECRET, "providers": {"main": provider}, **changes}
     return Settings.model_validate_json(json.dumps(base))
 
@@ -50,11 +56,26 @@ SESSION = SessionId.of(b"s" * 32)
 
 
 def assertion(
-    made: Settings, name: str, *, ring: KeyRing = RING, life: int = 60, session: SessionId = SESSION, **headers: str
+    made: Settings,
+    name: str,
+    *,
+    ring: KeyRing = RING,
+    life: int = 60,
+    session: SessionId = SESSION,
+    **headers: str,
 ) -> str:
     """A good assertion of an application, as the processor mints it."""
-    values = [(key.replace("_", "-"), value) for key, value in headers.items()] or [("x-auth-sub", "alice")]
-    token = mint(ring, AssertionProfile(made.url(name), name, life), session.handle, values, int(time.time()), 1 << 40)
+    values = [(key.replace("_", "-"), value) for key, value in headers.items()] or [
+        ("x-auth-sub", "alice")
+    ]
+    token = mint(
+        ring,
+        AssertionProfile(made.url(name), name, life),
+        session.handle,
+        values,
+        int(time.time()),
+        1 << 40,
+    )
     assert token is not None
     return token
 
@@ -76,10 +97,16 @@ class Received:
 
     def values(self, name: str) -> list[str]:
         lines = self.raw.decode("latin-1").split("\r\n")[1:]
-        return [line.partition(":")[2].lstrip() for line in lines if line.lower().startswith(name + ":")]
+        return [
+            line.partition(":")[2].lstrip() for line in lines if line.lower().startswith(name + ":")
+        ]
 
     def names(self) -> list[str]:
-        return [line.partition(":")[0].lower() for line in self.raw.decode("latin-1").split("\r\n")[1:] if line]
+        return [
+            line.partition(":")[0].lower()
+            for line in self.raw.decode("latin-1").split("\r\n")[1:]
+            if line
+        ]
 
 
 class Keys:
@@ -111,7 +138,9 @@ class Keys:
 
 
 class Upstream:
-    """An application: keeps what it receives, says 200, and answers an upgrade with 101 and an echo of bytes."""
+    """An application: keeps what it receives, says 200, and answers an upgrade with 101 and an echo
+    of bytes.
+    """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.received: list[Received] = []
@@ -141,7 +170,9 @@ class Upstream:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connection:
-            stream = self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+            stream = (
+                self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+            )
             with stream:
                 while self._answer(stream):
                     pass
@@ -158,7 +189,9 @@ class Upstream:
             body += stream.recv(65536)
         self.received.append(Received(head, body))
         if re.search(rb"(?i)\r\nupgrade: *websocket", head):
-            stream.sendall(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n")
+            stream.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\r\n"
+            )
             while more := stream.recv(65536):
                 stream.sendall(more)
             return False
@@ -196,7 +229,11 @@ def continued(
         for key, value in headers.items()
     ]
     mutation = HeaderMutation(set_headers=options, remove_headers=list(remove))
-    said = {contract.DECISION: contract.CONTINUE, contract.REASON: "stub_continue", **(metadata or {})}
+    said = {
+        contract.DECISION: contract.CONTINUE,
+        contract.REASON: "stub_continue",
+        **(metadata or {}),
+    }
     return ProcessingResponse(
         request_headers=HeadersResponse(response=CommonResponse(header_mutation=mutation)),
         dynamic_metadata=Struct.from_dict({contract.NAMESPACE: said}),
@@ -212,7 +249,9 @@ def immediate(status: StatusCode, body: bytes = b"", **headers: bytes) -> Proces
         immediate_response=ImmediateResponse(
             status=HttpStatus(code=status), headers=HeaderMutation(set_headers=options), body=body
         ),
-        dynamic_metadata=Struct.from_dict({contract.NAMESPACE: {contract.REASON: "stub_immediate"}}),
+        dynamic_metadata=Struct.from_dict(
+            {contract.NAMESPACE: {contract.REASON: "stub_immediate"}}
+        ),
     )
 
 
@@ -220,7 +259,9 @@ FAKE_COOKIE = "extproc-assertion-main=fresh; Path=/; HttpOnly; SameSite=Lax"
 
 
 def answer(asked: Asked) -> ProcessingResponse | None:
-    """What the stub says: by the query's `stub`, else as the real one would to somebody who is not signed in."""
+    """What the stub says: by the query's `stub`, else as the real one would to somebody who is not
+    signed in.
+    """
     match parse_qs(urlsplit(asked.path).query).get("stub", [""])[0]:
         case "silent":
             return None
@@ -250,7 +291,9 @@ def answer(asked: Asked) -> ProcessingResponse | None:
             response.request_headers.response.clear_route_cache = True
             return response
         case "page":
-            return immediate(StatusCode.ServiceUnavailable, b"<p>our page</p>", content_type=b"text/html")
+            return immediate(
+                StatusCode.ServiceUnavailable, b"<p>our page</p>", content_type=b"text/html"
+            )
         case "spurious":
             return ProcessingResponse()
     if asked.public:
@@ -260,16 +303,21 @@ def answer(asked: Asked) -> ProcessingResponse | None:
 
 @dataclass
 class Stub:
-    """A processor that answers by `answer`, in a thread of its own; `asked` is every stream, in order."""
+    """A processor that answers by `answer`, in a thread of its own; `asked` is every stream, in
+    order.
+    """
 
     where: str = ""  # host:port or unix:PATH; by default a free port
     asked: list[Asked] = field(default_factory=list)
     port: int = 0
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
+        # not by policy: trio_asyncio, once imported, has one of its own
+        self._loop = asyncio.SelectorEventLoop()
         self._ready, self._end = threading.Event(), asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),), daemon=True)
+        self._thread = threading.Thread(
+            target=self._loop.run_until_complete, args=(self._serve(),), daemon=True
+        )
         self._thread.start()
         assert self._ready.wait(60)
         return self
@@ -282,7 +330,9 @@ class Stub:
     async def _serve(self) -> None:
         server = grpc.aio.server()
         handler = grpc.stream_stream_rpc_method_handler(self._process)
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(contract.SERVICE, {"Process": handler}),))
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(contract.SERVICE, {"Process": handler}),)
+        )
         health = Health()
         await health.serving()
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
@@ -293,7 +343,9 @@ class Stub:
         await server.stop(0)
 
     async def _process(self, _: object, context: Any) -> None:
-        metadata = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+        metadata = {
+            key: value for key, value in context.invocation_metadata() if isinstance(value, str)
+        }
         raw = await context.read()
         if raw is grpc.aio.EOF:
             return
@@ -334,7 +386,9 @@ def exchange(
     wait: float = 10,
 ) -> Reply:
     """Sends bytes, reads one answer; a connection closed without any is status 0."""
-    with socket.create_connection(("127.0.0.1", port), wait, (source, 0) if source else None) as plain:
+    with socket.create_connection(
+        ("127.0.0.1", port), wait, (source, 0) if source else None
+    ) as plain:
         stream = tls.wrap_socket(plain, server_hostname=name) if tls else plain
         stream.sendall(raw)
         data = b""
@@ -358,7 +412,9 @@ def parse(data: bytes) -> Reply:
         return Reply(0, (), b"")
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
-    headers = tuple((key.lower(), value.strip()) for key, _, value in (line.partition(":") for line in lines))
+    headers = tuple(
+        (key.lower(), value.strip()) for key, _, value in (line.partition(":") for line in lines)
+    )
     if ("transfer-encoding", "chunked") in headers:
         body = _unchunk(body)
     return Reply(int(first.split(" ")[1]), headers, body)
@@ -391,7 +447,9 @@ class Client:
         host: str | None = None,
         cookie: str = "",
     ) -> Reply:
-        """`lines` are header lines as they are sent, after Host and, where one is given, the cookie."""
+        """`lines` are header lines as they are sent, after Host and, where one is given, the
+        cookie.
+        """
         target = path.encode("latin-1") if isinstance(path, str) else path
         name = host or self.host
         more = [*([f"cookie: {cookie}"] if cookie else []), *lines]
@@ -403,7 +461,9 @@ class Client:
             *encoded,
         ]
         raw = b"\r\n".join(head) + b"\r\n\r\n"
-        return exchange(self.port, raw, tls=self.tls, name=name.partition(":")[0], source=self.source)
+        return exchange(
+            self.port, raw, tls=self.tls, name=name.partition(":")[0], source=self.source
+        )
 
 
 def lint_lines(settings: Settings, descriptors: int) -> list[str]:

@@ -1,4 +1,6 @@
-"""One world for all tests of an Envoy version: an upstream, a stub processor, and three Envoys in front of them."""
+"""One world for all tests of an Envoy version: an upstream, a stub processor, and three Envoys in
+front of them.
+"""
 
 import contextlib
 import ssl
@@ -59,7 +61,9 @@ class World:
     def gateway(
         self, name: str, applications: dict[str, object], *, tls: bool = False, **changes: object
     ) -> Iterator[Gateway]:
-        """An Envoy with these applications; the processor is the stub, unless `listen` says otherwise."""
+        """An Envoy with these applications; the processor is the stub, unless `listen` says
+        otherwise.
+        """
         port = free_port()
         directory = self.directory / name
         directory.mkdir()
@@ -69,13 +73,22 @@ class World:
             "access_log": str(directory / "access.log"),
             "keys": [f"127.0.0.1:{self.keys.port}"],
         }
-        gateway |= {"tls": {"certificate": str(self.certificate), "key": str(self.key)}} if tls else {}
+        gateway |= (
+            {"tls": {"certificate": str(self.certificate), "key": str(self.key)}} if tls else {}
+        )
         gateway |= changes.pop("gateway", {})  # type: ignore[call-overload]
         made = settings(
-            **{"listen": f"127.0.0.1:{self.stub.port}", "gateway": gateway, "applications": applications, **changes}
+            **{
+                "listen": f"127.0.0.1:{self.stub.port}",
+                "gateway": gateway,
+                "applications": applications,
+                **changes,
+            }
         )
         context = self.authority.context() if tls else None
-        with EnvoyProcess(to_yaml(made), envoy=self.envoy, port=port, directory=directory) as process:
+        with EnvoyProcess(
+            to_yaml(made), envoy=self.envoy, port=port, directory=directory
+        ) as process:
             yield Gateway(made, Client(port, tls=context), process)
 
 
@@ -95,7 +108,12 @@ def world(envoy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
 
 
 def application(upstream: str, host: str = "app.test", **more: object) -> dict[str, object]:
-    return {"hosts": [host], "upstream": upstream, **({} if more.get("exclude") else {"provider": "main"}), **more}
+    return {
+        "hosts": [host],
+        "upstream": upstream,
+        **({} if more.get("exclude") else {"provider": "main"}),
+        **more,
+    }
 
 
 @pytest.fixture(scope="session")
@@ -114,15 +132,23 @@ def plain(world: World) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="session")
 def tls(world: World) -> Iterator[Gateway]:
-    """https, redirect, HSTS, https upstreams, escaped slashes kept by one application, another on every host."""
-    ca, certificate, key = (world.directory / name for name in ("up-ca.pem", "up-cert.pem", "up-key.pem"))
+    """https, redirect, HSTS, https upstreams, escaped slashes kept by one application, another on
+    every host.
+    """
+    ca, certificate, key = (
+        world.directory / name for name in ("up-ca.pem", "up-cert.pem", "up-key.pem")
+    )
     ca.write_bytes(world.authority.pem)
     world.authority.issue("127.0.0.1", certificate=certificate, key=key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     redirect = free_port()
     with Upstream(context) as secure:
-        kept = {"escaped_slashes": "keep", "upstream_ca_file": str(ca), "public_paths": ["/git/pub/"]}
+        kept = {
+            "escaped_slashes": "keep",
+            "upstream_ca_file": str(ca),
+            "public_paths": ["/git/pub/"],
+        }
         localhost = secure.url.replace("127.0.0.1", "localhost")
         applications: dict[str, object] = {
             "main": application(world.upstream.url, public_paths=["/public/"]),
@@ -130,7 +156,9 @@ def tls(world: World) -> Iterator[Gateway]:
             "wrong": application(localhost, path_prefix="/wrong/", upstream_ca_file=str(ca)),
             "foreign": application(secure.url, path_prefix="/foreign/"),
             "every": application(world.upstream.url, "*", path_prefix="/every/"),
-            "mine": application(world.upstream.url, "other.test", path_prefix="/every/", exclude=True),
+            "mine": application(
+                world.upstream.url, "other.test", path_prefix="/every/", exclude=True
+            ),
         }
         gateway = {"redirect_listen": f"127.0.0.1:{redirect}", "hsts": 3600}
         with world.gateway("tls", applications, tls=True, gateway=gateway) as made:

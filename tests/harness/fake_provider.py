@@ -1,15 +1,21 @@
-"""A provider that tells the truth until it is told to lie: any claim, any signature, any answer, held as long as a test likes.
+"""A provider that tells the truth until it is told to lie: any claim, any signature, any answer,
+held as long as a test likes.
 
     with Stack(Liar()) as stack, stack.user() as user:
-        stack.provider.claims["iss"] = "https://evil.example"       # laid over the right ID token; None takes one away
-        stack.provider.answers["/token"] = lambda asked: (500, {}, b"")  # or bytes: exactly these go on the wire, then it closes;
-                                                                          # or a list of rig.lies: bytes, waits, resets
-        with stack.provider.holding("/token"): ...                  # requests wait there; stack.provider.held says how many
+        stack.provider.claims["iss"] = "https://evil.example"       # laid over the right ID token;
+        None takes one away stack.provider.answers["/token"] = lambda asked: (500, {}, b"")  # or
+        bytes: exactly these go on the wire, then it closes;
+                                                                          # or a list of rig.lies:
+                                                                          bytes, waits, resets
+        with stack.provider.holding("/token"): ...                  # requests wait there;
+        stack.provider.held says how many
 
-Refresh tokens are good once: the second use of one ends all that came of its login, as careful providers do. `grants` has the
-refresh tokens that came, in order; `refreshed` is laid over the answer to them, `expires_in` is an access token's life.
+Refresh tokens are good once: the second use of one ends all that came of its login, as careful
+providers do. `grants` has the refresh tokens that came, in order; `refreshed` is laid over the
+answer to them, `expires_in` is an access token's life.
 
-It asks nobody for a password: /auth answers with the redirect at once, for `user` or whom the header x-user names. It serves in a thread of its own on loopback.
+It asks nobody for a password: /auth answers with the redirect at once, for `user` or whom the
+header x-user names. It serves in a thread of its own on loopback.
 """
 
 import asyncio
@@ -48,7 +54,9 @@ class Asked:
 
 @dataclass
 class Liar:
-    """Behind the gateway when `behind`, else reached directly. Everything may be changed while it runs."""
+    """Behind the gateway when `behind`, else reached directly. Everything may be changed while it
+    runs.
+    """
 
     behind: bool = True
     user: str = "alice"
@@ -84,7 +92,8 @@ class Liar:
         self._held_paths: set[str] = set()
         self._may_hold = 0
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-        self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
+        # not by policy: trio_asyncio, once imported, has one of its own
+        self._loop = asyncio.SelectorEventLoop()
         self._go, self._over = asyncio.Event(), asyncio.Event()
         self._thread = threading.Thread(
             target=lambda: self._loop.run_until_complete(self._serve()), name="liar", daemon=True
@@ -102,8 +111,16 @@ class Liar:
 
     def settings(self, place: Place) -> dict[str, Any]:
         issuer = place.origin if self.behind else self.url
-        ca = {"ca_file": str(place.ca_file)} if place.ca_file and issuer.startswith("https:") else {}
-        return {"issuer": issuer, "client_id": "gateway", "client_secret": SECRET, **ca, **self.client}
+        ca = (
+            {"ca_file": str(place.ca_file)} if place.ca_file and issuer.startswith("https:") else {}
+        )
+        return {
+            "issuer": issuer,
+            "client_id": "gateway",
+            "client_secret": SECRET,
+            **ca,
+            **self.client,
+        }
 
     def close(self) -> None:
         if self._thread.is_alive():
@@ -127,7 +144,9 @@ class Liar:
             self._loop.call_soon_threadsafe(self._go.set)
 
     def kill(self) -> None:
-        """As if its process were killed: nothing listens any more, and every connection is reset. What it knows it still knows."""
+        """As if its process were killed: nothing listens any more, and every connection is reset.
+        What it knows it still knows.
+        """
         self._in_its_thread(self._cut)
 
     def restart(self) -> None:
@@ -156,13 +175,17 @@ class Liar:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._connected, sock=self._listening, limit=1 << 20)
+        self._server = await asyncio.start_server(
+            self._connected, sock=self._listening, limit=1 << 20
+        )
 
     async def _cut(self) -> None:
         self._server.close()
         for task, writer in list(self._connections.items()):
             with contextlib.suppress(OSError):  # closed already by the other side
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, RESET
+                )
             writer.transport.abort()
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -184,10 +207,19 @@ class Liar:
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, target, _ = head[0].split(" ", 2)
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in head[1:-2])
+        }
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         parts = urlsplit(target)
-        asked = Asked(method, parts.path, dict(parse_qsl(parts.query)), dict(parse_qsl(body.decode())), headers)
+        asked = Asked(
+            method,
+            parts.path,
+            dict(parse_qsl(parts.query)),
+            dict(parse_qsl(body.decode())),
+            headers,
+        )
         self.asked.append(asked)
         if asked.path in self._held_paths and self._may_hold > 0:
             self._may_hold -= 1
@@ -225,8 +257,15 @@ class Liar:
             case "/token":
                 return self._redeem(asked)
             case "/me":
-                user = self._whose.get(asked.headers.get("authorization", "").removeprefix("Bearer "), self.user)
-                said = {"sub": user, "email": f"{user}@example.com", "name": user.title(), **self.userinfo}
+                user = self._whose.get(
+                    asked.headers.get("authorization", "").removeprefix("Bearer "), self.user
+                )
+                said = {
+                    "sub": user,
+                    "email": f"{user}@example.com",
+                    "name": user.title(),
+                    **self.userinfo,
+                }
                 return _json({name: value for name, value in said.items() if value is not None})
             case "/revoke":
                 self.revoked.append(asked.form.get("token", ""))
@@ -249,7 +288,11 @@ class Liar:
             "revocation_endpoint": "/revoke",
             "end_session_endpoint": "/logout",
         }
-        document = {"issuer": self.issuer, **{name: self.issuer + path for name, path in ends.items()}, **self.metadata}
+        document = {
+            "issuer": self.issuer,
+            **{name: self.issuer + path for name, path in ends.items()},
+            **self.metadata,
+        }
         return {name: value for name, value in document.items() if value is not None}
 
     def _authorize(self, asked: Asked) -> Reply:
@@ -259,7 +302,11 @@ class Liar:
         query = urlencode({name: value for name, value in back.items() if value is not None})
         location = f"{asked.query['redirect_uri']}?{query}"
         if self.waits:
-            return 200, {"content-type": "text/html"}, f'<a href="{escape(location)}">Sign in</a>'.encode()
+            return (
+                200,
+                {"content-type": "text/html"},
+                f'<a href="{escape(location)}">Sign in</a>'.encode(),
+            )
         return 303, {"location": location}, b""
 
     def _refresh(self, asked: Asked) -> Reply:
@@ -267,7 +314,8 @@ class Liar:
         self.grants.append(token)
         login = self._logins.get(token, "")
         if self._newest.get(login) != token:
-            self._newest.pop(login, None)  # it was used before: whoever has the newer one is out as well
+            # it was used before: whoever has the newer one is out as well
+            self._newest.pop(login, None)
             return _json({"error": "invalid_grant"}, 400)
         said = {**self._tokens(None, login), **self.refreshed}
         return _json({name: value for name, value in said.items() if value is not None})
@@ -277,7 +325,9 @@ class Liar:
             return self._refresh(asked)
         started = self._codes.pop(asked.form.get("code", ""), None)
         challenge = (
-            base64.urlsafe_b64encode(hashlib.sha256(asked.form.get("code_verifier", "").encode()).digest())
+            base64.urlsafe_b64encode(
+                hashlib.sha256(asked.form.get("code_verifier", "").encode()).digest()
+            )
             .rstrip(b"=")
             .decode()
         )
@@ -291,7 +341,9 @@ class Liar:
         return _json(self._tokens(started.get("nonce"), None, started["user"]))
 
     def _tokens(self, nonce: str | None, login: str | None, named: str = "") -> dict[str, Any]:
-        """nonce: of a login. login: the first refresh token of the one that is refreshed. named: by x-user."""
+        """nonce: of a login. login: the first refresh token of the one that is refreshed. named: by
+        x-user.
+        """
         now, user = int(time.time()), named or self.user
         claims = {
             "iss": self.issuer,
@@ -303,7 +355,9 @@ class Liar:
             "groups": ["dev"],
             **self.claims,
         }
-        token = self.signer.sign({name: value for name, value in claims.items() if value is not None}, **self.header)
+        token = self.signer.sign(
+            {name: value for name, value in claims.items() if value is not None}, **self.header
+        )
         refresh_token = f"rt-{secrets.token_hex(8)}"
         self._logins[refresh_token] = login or refresh_token
         self._newest[login or refresh_token] = refresh_token

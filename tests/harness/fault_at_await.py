@@ -1,9 +1,11 @@
-"""A processor in trio alone, on a clock that tests move, and something that happens to it at its n-th step: each await is one.
+"""A processor in trio alone, on a clock that tests move, and something that happens to it at its
+n-th step: each await is one.
 
     for world in every("leaves", made): ...     # see tests/attack/test_every_await.py
 
-What happens (HOW): `leaves`, the client does; `late`, as much time passes at once as the whole request may take; `store_before`,
-`store_after`, `provider_before`, `provider_after`, that one operation fails before or after its effect; `store_away`, from then on all do.
+What happens (HOW): `leaves`, the client does; `late`, as much time passes at once as the whole
+request may take; `store_before`, `store_after`, `provider_before`, `provider_after`, that one
+operation fails before or after its effect; `store_away`, from then on all do.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -50,9 +52,8 @@ class Direct:
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         self.hops += 1
-        await (
-            trio.lowlevel.cancel_shielded_checkpoint()
-        )  # the hop: who has left by now is heard of at the work's first await
+        # the hop: who has left by now is heard of at the work's first await
+        await trio.lowlevel.cancel_shielded_checkpoint()
         return await work()
 
     def spawn(self, place: str, work: Callable[[], Awaitable[object]]) -> None:
@@ -99,7 +100,9 @@ class World:
         return NOW + self.later + trio.current_time()
 
     def open(self, nursery: trio.Nursery) -> None:
-        party = RelyingParty({"app": self.app}, {"app": self.provider}, self.sessions, self.now, metrics=self.metrics)  # type: ignore[dict-item]
+        party = RelyingParty(
+            {"app": self.app}, {"app": self.provider}, self.sessions, self.now, metrics=self.metrics
+        )  # type: ignore[dict-item]
         self._processor = Processor(party)
         self.bridge = Direct(nursery)
         self.server = Server(party, self.bridge, Timeouts(), Limits(), self.metrics)
@@ -150,12 +153,16 @@ def _fails(world: World, how: str, at: int) -> Callable[[str, str], None]:
         if seen == at or (when == "away" and seen > at):
             world.struck = operation
             if when == "away" or here == when:
-                raise StoreUnavailable("struck") if part == "store" else ProviderUnreachable("struck")
+                raise (
+                    StoreUnavailable("struck") if part == "store" else ProviderUnreachable("struck")
+                )
 
     return met
 
 
-async def _struck(world: World, how: str, at: int, work: Callable[[], Awaitable[Any]], clock: Any) -> Any:
+async def _struck(
+    world: World, how: str, at: int, work: Callable[[], Awaitable[Any]], clock: Any
+) -> Any:
     """The outcome of the work, in which that happens; None where it was cancelled."""
     scope, outcome = trio.CancelScope(), None
 
@@ -185,12 +192,15 @@ async def _struck(world: World, how: str, at: int, work: Callable[[], Awaitable[
     return outcome
 
 
-Scenario = Callable[["World", Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]], Awaitable[None]]
+Scenario = Callable[
+    ["World", Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]], Awaitable[None]
+]
 
 
 def every(how: str, scenario: Scenario, app: Application | None = None) -> int:
-    """Runs `await scenario(world, strikes)` again and again: `await strikes(work)` is the outcome of the work, struck one await later
-    each time, until it comes to its end before. How often."""
+    """Runs `await scenario(world, strikes)` again and again: `await strikes(work)` is the outcome
+    of the work, struck one await later each time, until it comes to its end before. How often.
+    """
     metrics = Metrics()
     for at in _counted():
         clock = trio.testing.MockClock(autojump_threshold=0)
@@ -204,7 +214,9 @@ def every(how: str, scenario: Scenario, app: Application | None = None) -> int:
                 async def strikes(work: Callable[[], Awaitable[Any]]) -> Any:
                     outcome = await _struck(world, how, at, work, clock)
                     await trio.testing.wait_all_tasks_blocked()
-                    assert trio.lowlevel.current_statistics().tasks_living == base, "a task was left behind"
+                    assert trio.lowlevel.current_statistics().tasks_living == base, (
+                        "a task was left behind"
+                    )
                     assert not any(count for _, count in world.server.admission.gauges()), (
                         world.server.admission.gauges()
                     )

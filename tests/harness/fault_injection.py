@@ -1,13 +1,18 @@
-"""Errors thrown inside the processor's own processes, at whichever function of it a test likes, while it runs.
+"""Errors thrown inside the processor's own processes, at whichever function of it a test likes,
+while it runs.
 
-    faults = Faults(folder, {"extproc.ext_proc.live_streams:Live.round": "", "extproc.provider.http:HttpClient.exchange": "self._name == 'partner'"})
-    with Stack(Liar(), env=faults.env) as stack:
-        with faults.thrown("extproc.ext_proc.live_streams:Live.round", "KeyError('x')"):   # each call of it ends so, in every process
+    faults = Faults(folder, {"extproc.ext_proc.live_streams:Live.round": "",
+    "extproc.provider.http:HttpClient.exchange": "self._name == 'partner'"}) with Stack(Liar(),
+    env=faults.env) as stack:
+        with faults.thrown("extproc.ext_proc.live_streams:Live.round", "KeyError('x')"):   # each
+        call of it ends so, in every process
             wait_until(lambda: faults.met("extproc.ext_proc.live_streams:Live.round"))
-        wait_until(lambda: faults.passed("extproc.ext_proc.live_streams:Live.round"))      # since then it was called, and went on
+        wait_until(lambda: faults.passed("extproc.ext_proc.live_streams:Live.round"))      # since
+        then it was called, and went on
 
-A condition is Python, of the call's `self` and `args`. `constants` are modules' values to be set before anything runs: the product has no
-switch for any of this. It is a sitecustomize, so each Python of the stack's environment that imports extproc has it.
+A condition is Python, of the call's `self` and `args`. `constants` are modules' values to be set
+before anything runs: the product has no switch for any of this. It is a sitecustomize, so each
+Python of the stack's environment that imports extproc has it.
 """
 
 import contextlib
@@ -65,7 +70,10 @@ for target, condition in {targets!r}.items():
 
 class Faults:
     def __init__(
-        self, folder: Path, targets: Mapping[str, str] | None = None, constants: Mapping[str, object] | None = None
+        self,
+        folder: Path,
+        targets: Mapping[str, str] | None = None,
+        constants: Mapping[str, object] | None = None,
     ) -> None:
         """targets: MODULE:FUNCTION, or MODULE:CLASS.METHOD, and when; constants: MODULE:NAME."""
         self._folder = folder

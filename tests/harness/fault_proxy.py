@@ -1,19 +1,25 @@
-"""TCP proxies that do to a connection what networks do. All in one thread, so that tests of whole gateways may use them:
+"""TCP proxies that do to a connection what networks do. All in one thread, so that tests of whole
+gateways may use them:
 
     with Network() as network:
         link = network.link()               # link.address is where clients connect
         link.target = 8080                  # the server's port on 127.0.0.1
-        with link.fault("reset", after=100): ...    # from now on, on connections that there are and on new ones
+        with link.fault("reset", after=100): ...    # from now on, on connections that there are and
+        on new ones
                                             # after the block everything passes again
 
-A fault is of one direction, the server's answers unless `requests=True`, and begins `after` so many bytes of it on each connection:
+A fault is of one direction, the server's answers unless `requests=True`, and begins `after` so many
+bytes of it on each connection:
 
-    delay    each piece comes `seconds` later          stall    nothing more comes, until the block ends
-    drip     a byte at a time, `seconds` apart         corrupt  one byte of each connection is another
+    delay    each piece comes `seconds` later          stall    nothing more comes, until the block
+    ends
+    drip     a byte at a time, `seconds` apart         corrupt  one byte of each connection is
+    another
     reset    both sides get a RST                      close    both sides get a FIN
 
-These are of both directions: `refuse` (connections are reset, new ones refused), `hole` (nothing comes, and new ones are not
-answered, until the block ends) and `lost` (connections that there are stay silent for ever, as when a firewall forgot them).
+These are of both directions: `refuse` (connections are reset, new ones refused), `hole` (nothing
+comes, and new ones are not answered, until the block ends) and `lost` (connections that there are
+stay silent for ever, as when a firewall forgot them).
 """
 
 import asyncio
@@ -70,7 +76,10 @@ class _Connection:
             await self.link.current.wait()
         there, server = await asyncio.open_connection("127.0.0.1", self.link.target)
         self._writers.append(server)
-        both = (self._pump(reader, server, requests=True), self._pump(there, self._writers[0], requests=False))
+        both = (
+            self._pump(reader, server, requests=True),
+            self._pump(there, self._writers[0], requests=False),
+        )
         tasks = [asyncio.ensure_future(each) for each in both]
         try:
             await asyncio.gather(*tasks)
@@ -83,12 +92,16 @@ class _Connection:
     def cut(self, *, reset: bool) -> None:
         for writer in self._writers:
             if reset:
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, LINGER
+                )
                 writer.transport.abort()
             else:
                 writer.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, requests: bool) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, requests: bool
+    ) -> None:
         while data := await reader.read(PIECE):
             await self._pass(data, writer, requests=requests)
         if not self.lost:
@@ -102,7 +115,11 @@ class _Connection:
         begins = max(0, fault.after - self._seen[requests])
         corrupted = fault.kind == "corrupt" and self._seen[requests] > fault.after
         self._seen[requests] += len(data)
-        if corrupted or fault.kind in ("pass", "refuse") or not (fault.requests == requests or fault.kind in BOTH):
+        if (
+            corrupted
+            or fault.kind in ("pass", "refuse")
+            or not (fault.requests == requests or fault.kind in BOTH)
+        ):
             begins = len(data)
         passes, rest = data[:begins], data[begins:]
         await self._send(writer, passes)
@@ -149,7 +166,9 @@ class Link:
         return f"127.0.0.1:{self.port}"
 
     @contextmanager
-    def fault(self, kind: str, after: int = 0, seconds: float = 0.0, *, requests: bool = False) -> Iterator[Fault]:
+    def fault(
+        self, kind: str, after: int = 0, seconds: float = 0.0, *, requests: bool = False
+    ) -> Iterator[Fault]:
         fault = Fault(kind, after, seconds, requests)
         self._network.call(self._set, fault)
         try:
@@ -171,7 +190,9 @@ class Link:
             await self._open()
 
     async def _open(self) -> None:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, backlog=1024)
+        self._server = await asyncio.start_server(
+            self._connected, "127.0.0.1", self.port, backlog=1024
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -183,7 +204,9 @@ class Link:
             connection.cut(reset=True)
             if task is not None:
                 task.cancel()
-        await asyncio.gather(*(task for task in self._connections.values() if task), return_exceptions=True)
+        await asyncio.gather(
+            *(task for task in self._connections.values() if task), return_exceptions=True
+        )
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(self, writer)
@@ -200,7 +223,8 @@ class Network:
     """The thread, and its links."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.SelectorEventLoop()  # not by policy: trio_asyncio, once imported, has one of its own
+        # not by policy: trio_asyncio, once imported, has one of its own
+        self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
         self._links: list[Link] = []
 

@@ -1,6 +1,8 @@
-"""How servers read a path: models of Tomcat, Jetty, Express, IIS and what stands in front of them, each as small steps.
+"""How servers read a path: models of Tomcat, Jetty, Express, IIS and what stands in front of them,
+each as small steps.
 
-A model takes the path that Envoy sent on and gives the segments by which the server chooses what it serves.
+A model takes the path that Envoy sent on and gives the segments by which the server chooses what it
+serves.
 """
 
 import re
@@ -35,7 +37,9 @@ def decode_all(path: str) -> str:
 def ascii_of(path: str) -> str:
     """Overlong UTF-8 as old decoders have it, and Windows' best fit of fullwidth forms."""
     path = re.sub("[\xc0\xc1](.)", lambda m: chr((ord(m[0][0]) & 1) << 6 | ord(m[1]) & 0x3F), path)
-    path = re.sub("\xe0([\x80\x81])(.)", lambda m: chr((ord(m[1]) & 1) << 6 | ord(m[2]) & 0x3F), path)
+    path = re.sub(
+        "\xe0([\x80\x81])(.)", lambda m: chr((ord(m[1]) & 1) << 6 | ord(m[2]) & 0x3F), path
+    )
     path = re.sub("\xef([\xbc\xbd])([\x80-\xbf])", lambda m: _narrow(m[0]), path)
     return "".join(chr(ord(c) - 0xFEE0) if 0xFF01 <= ord(c) <= 0xFF5E else c for c in path)
 
@@ -86,7 +90,9 @@ def _utf8(found: str) -> str:
 
 
 def no_case(path: str) -> str:
-    """By the upper case of each character and then its lower case, as Java's equalsIgnoreCase does."""
+    """By the upper case of each character and then its lower case, as Java's equalsIgnoreCase
+    does.
+    """
     upper = (up if len(up := char.upper()) == 1 else char for char in path)
     return "".join(low if len(low := char.lower()) == 1 else low[0] for char in upper)
 
@@ -120,8 +126,12 @@ MODELS: dict[str, Model] = {
     "express behind a proxy that decodes": _model(decode, end_at_query, decode, no_case),
     "iis": _model(decode_iis, backslashes, trim, no_case),
     "iis behind a proxy that decodes": _model(decode, decode_iis, backslashes, trim, no_case),
-    "windows, names tidied": _model(decode_iis, backslashes, utf8, strip, trim, no_case, end_at_nul),
-    "whatever decodes all": _model(decode_all, ascii_of, backslashes, cut, utf8, strip, trim, no_case, end_at_query),
+    "windows, names tidied": _model(
+        decode_iis, backslashes, utf8, strip, trim, no_case, end_at_nul
+    ),
+    "whatever decodes all": _model(
+        decode_all, ascii_of, backslashes, cut, utf8, strip, trim, no_case, end_at_query
+    ),
     "whatever decodes all, cut first": _model(cut, decode_all, cut, end_at_nul, no_case, trim),
     "whatever tidies first": _model(decode_all, utf8, strip, cut, trim, no_case),
 }

@@ -1,25 +1,31 @@
-"""A whole gateway on loopback: application, provider, `extproc serve` and a real Envoy with one worker. For tests:
+"""A whole gateway on loopback: application, provider, `extproc serve` and a real Envoy with one
+worker. For tests:
 
     with Stack(OidcProvider()) as stack, stack.user("alice") as user:
         page = user.go(stack.url("/private?a=1"))   # through the login and back
         page.json()["headers"]                      # what the application received (rig.echo)
         stack.app.requests                          # the same, and how often
-        stack.access_log(lambda line: ...)          # Envoy's log, parsed; waits until such a line is there
+        stack.access_log(lambda line: ...)          # Envoy's log, parsed; waits until such a line
+        is there
         stack.extproc.output()                      # the processor's log
 
-The application `app` is on http://localhost:PORT/ (public path /public/), the provider on http://127.0.0.1:PORT,
-behind the same listener, as the excluded application `idp`; with `tls` both are https, verified with `stack.authority`.
-Anything else by `settings`, merged into what is said here (a mapping into a mapping; None takes a key away; a function
-is called with the stack):
+The application `app` is on http://localhost:PORT/ (public path /public/), the provider on
+http://127.0.0.1:PORT, behind the same listener, as the excluded application `idp`; with `tls` both
+are https, verified with `stack.authority`. Anything else by `settings`, merged into what is said
+here (a mapping into a mapping; None takes a key away; a function is called with the stack):
 
-    Stack(OidcProvider("gateway-public"), settings={"timeouts": {"callback": 3}, "limits": {"callback": 2}})
-    Stack(keycloak)                                     # the session's Keycloak (fixture); its port is given
-    Stack(At("", upstream="http://127.0.0.1:7777"))     # a fake provider of yours behind the gateway
+    Stack(OidcProvider("gateway-public"), settings={"timeouts": {"callback": 3}, "limits":
+    {"callback": 2}})
+    Stack(keycloak)                                     # the session's Keycloak (fixture); its port
+    is given
+    Stack(At("", upstream="http://127.0.0.1:7777"))     # a fake provider of yours behind the
+    gateway
     Stack(At("http://127.0.0.1:7777"))                  # the same, reached directly
     Stack(provider, envoy=found("EXTPROC_ENVOY_OLDEST", "the oldest Envoy"))
 
-Parts can be stopped and started: `stack.stop_extproc()`, `stack.kill_extproc()`, `stack.start_extproc()`,
-`stack.stop_envoy()`, `stack.start_envoy()`, `stack.provider.close()`. `stack.stat("NAME")` is one of Envoy's counters.
+Parts can be stopped and started: `stack.stop_extproc()`, `stack.kill_extproc()`,
+`stack.start_extproc()`, `stack.stop_envoy()`, `stack.start_envoy()`, `stack.provider.close()`.
+`stack.stat("NAME")` is one of Envoy's counters.
 """
 
 import json
@@ -53,12 +59,13 @@ from harness.providers import Place, Provider
 from harness.redis import PATIENT as PATIENT_STORE
 
 ROOT = Path(__file__).parents[2]
+# a busy machine is no slow provider: tests of those say their own
 PATIENT = {
     "connect": 10,
     "call": 30,
     "callback": 60,
     "drain": 60,
-}  # a busy machine is no slow provider: tests of those say their own
+}
 Line = dict[str, Any]
 
 
@@ -87,7 +94,12 @@ class Stack:
         self.admin = f"http://127.0.0.1:{free_port()}"
         self.envoy_admin = f"http://127.0.0.1:{free_port()}"
         self.tls, self.authority = tls, Authority() if tls else None
-        self._overrides, self._binary, self._env, self._within = settings or {}, envoy, dict(env or {}), within
+        self._overrides, self._binary, self._env, self._within = (
+            settings or {},
+            envoy,
+            dict(env or {}),
+            within,
+        )
         self.fingerprint = ""  # of the certificate's public key
         self._exit = ExitStack()
         self.settings: dict[str, Any] = {}
@@ -108,23 +120,31 @@ class Stack:
 
     # what it says
 
-    def access_log(self, wanted: Callable[[Line], object] | None = None, timeout: float = 60) -> list[Line]:
+    def access_log(
+        self, wanted: Callable[[Line], object] | None = None, timeout: float = 60
+    ) -> list[Line]:
         """Envoy's access log. With `wanted`: waits for such a line, and gives those alone."""
         end = time.monotonic() + timeout
         while True:
             text = self.access_log_file.read_text() if self.access_log_file.exists() else ""
-            lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+            lines = [
+                json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")
+            ]
             if wanted is None:
                 return lines
             if found := [line for line in lines if wanted(line)]:
                 return found
             if time.monotonic() > end:
-                raise AssertionError(f"no such line in Envoy's access log after {timeout:g} s:\n{text[-3000:]}")
+                raise AssertionError(
+                    f"no such line in Envoy's access log after {timeout:g} s:\n{text[-3000:]}"
+                )
             time.sleep(0.1)
 
     def stat(self, name: str) -> int:
         """One of Envoy's counters or gauges; 0 when it has none of that name."""
-        text = httpx.get(f"{self.envoy_admin}/stats", params={"filter": f"^{name}$"}, trust_env=False).text
+        text = httpx.get(
+            f"{self.envoy_admin}/stats", params={"filter": f"^{name}$"}, trust_env=False
+        ).text
         return int(text.split(": ")[1]) if ": " in text else 0
 
     def streams(self) -> int:
@@ -136,14 +156,18 @@ class Stack:
     def start_extproc(self) -> Process:
         argv = [*self._within, sys.executable, "-m", "extproc", "serve", "--config", self.config]
         env = {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **self._env}
-        self.extproc = Process("extproc", argv, log=self.directory / "extproc.log", env=env, cwd=self.directory)
+        self.extproc = Process(
+            "extproc", argv, log=self.directory / "extproc.log", env=env, cwd=self.directory
+        )
         self.extproc.wait_ready(lambda: _answers(f"{self.admin}/livez"), 30)
-        if (
-            len(listens := load(self.config).listens) > 1
-        ):  # Envoy checks the health of several, and sends nothing before
+        # Envoy checks the health of several, and sends nothing before
+        if len(listens := load(self.config).listens) > 1:
             known = "cluster.processor.membership_healthy"
-            self.extproc.wait_ready(lambda: all(map(_listens, listens)) and self.stat(known) == len(listens), 60)
-        if key_servers(load(self.config)):  # until Envoy has the keys it asks the processor about everybody
+            self.extproc.wait_ready(
+                lambda: all(map(_listens, listens)) and self.stat(known) == len(listens), 60
+            )
+        # until Envoy has the keys it asks the processor about everybody
+        if key_servers(load(self.config)):
             self.extproc.wait_ready(lambda: self.stat(r"http\..*jwks_fetch_success") > 0, 30)
         return self.extproc
 
@@ -156,9 +180,14 @@ class Stack:
 
     def start_envoy(self) -> EnvoyProcess:
         program = self.directory / "envoy"
-        program.write_text(f'#!/bin/sh\nexec {self._binary or envoy_program()} "$@" --file-flush-interval-msec 50\n')
+        program.write_text(
+            f'#!/bin/sh\nexec {self._binary or envoy_program()} "$@" '
+            "--file-flush-interval-msec 50\n"
+        )
         program.chmod(0o755)
-        self._envoy = EnvoyProcess(self.envoy_config(), envoy=program, port=self.port, directory=self.directory)
+        self._envoy = EnvoyProcess(
+            self.envoy_config(), envoy=program, port=self.port, directory=self.directory
+        )
         return self._envoy.__enter__()
 
     def envoy_config(self) -> str:
@@ -180,7 +209,9 @@ class Stack:
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
-            self.directory = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="extproc-stack-")))
+            self.directory = Path(
+                undo.enter_context(tempfile.TemporaryDirectory(prefix="extproc-stack-"))
+            )
             self.access_log_file = self.directory / "access.log"
             undo.callback(self._keep_logs)
             self.start_app()
@@ -195,7 +226,8 @@ class Stack:
                 self.settings = self._settings()  # a fake may know its address only now
             self.config = self.directory / "extproc.yaml"
             self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
-            self.start_envoy()  # first: the processor looks for its providers through it as soon as it is up
+            # first: the processor looks for its providers through it as soon as it is up
+            self.start_envoy()
             undo.callback(self.stop_envoy)
             self.start_extproc()
             undo.callback(lambda: self.extproc.stop(5))
@@ -219,8 +251,17 @@ class Stack:
         if self.provider is not None:
             providers = {"main": self.provider.settings(self.place)}
             if self.provider.upstream is not None:
-                applications["idp"] = {"hosts": ["127.0.0.1"], "upstream": self.provider.upstream, "exclude": True}
-        tls = {"tls": {"certificate": str(self.directory / "tls.pem"), "key": str(self.directory / "tls.key")}}
+                applications["idp"] = {
+                    "hosts": ["127.0.0.1"],
+                    "upstream": self.provider.upstream,
+                    "exclude": True,
+                }
+        tls = {
+            "tls": {
+                "certificate": str(self.directory / "tls.pem"),
+                "key": str(self.directory / "tls.key"),
+            }
+        }
         base = {
             "secret": self.settings.get("secret") or secrets.token_urlsafe(48),
             "listen": self.settings.get("listen") or f"127.0.0.1:{free_ports(4)}",
@@ -238,7 +279,9 @@ class Stack:
             "timeouts": dict(PATIENT),
             "tracing": {"sample": 1},
         }
-        settings = merged(base, self._overrides(self) if callable(self._overrides) else self._overrides)
+        settings = merged(
+            base, self._overrides(self) if callable(self._overrides) else self._overrides
+        )
         for store in (settings["store"], settings["store"].get("tombstones") or {}):
             if store.get("kind") == "redis":
                 store.setdefault("deadline", PATIENT_STORE)  # a quarter of a second by default

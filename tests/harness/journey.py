@@ -19,14 +19,18 @@ def signs_in(stack: Stack, user: WebUser, groups: set[str] | None = None) -> Non
     assert received.get("x-auth-sub")
     if groups is not None:
         assert set((received.get("x-auth-groups") or "").split(",")) == groups
-    assert "extproc-" not in (received.get("cookie") or ""), "a cookie of ours reached the application"
+    assert "extproc-" not in (received.get("cookie") or ""), (
+        "a cookie of ours reached the application"
+    )
     callback = next(hop for hop in user.hops if "/oauth2/callback" in hop.url)
     assert callback.status == 303
     assert callback.response.headers["cache-control"] == "no-store"
 
 
 def is_quick_the_second_time(stack: Stack, user: WebUser) -> None:
-    """With the assertion Envoy decides alone: same headers, no stream; and a client's own words are worth nothing."""
+    """With the assertion Envoy decides alone: same headers, no stream; and a client's own words are
+    worth nothing.
+    """
     first = stack.app.requests[-1]
     streams = stack.streams()
     spoofed = {"x-auth-sub": "root", "x-auth-email": "root@example.test", "x-auth-evil": "1"}
@@ -46,7 +50,9 @@ def tells_who_it_is(stack: Stack, user: WebUser) -> None:
 
 
 def signs_out(stack: Stack, user: WebUser) -> None:
-    """Out here and at the provider, back at the local page; then a login is needed, with the password again."""
+    """Out here and at the provider, back at the local page; then a login is needed, with the
+    password again.
+    """
     before = len(stack.app.requests)
     start = len(user.hops)
     answer = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"))
@@ -55,7 +61,9 @@ def signs_out(stack: Stack, user: WebUser) -> None:
     page = user.go(answer.headers["location"], page=stack.url("/"))
     assert page.status_code == 200, user.journey()
     assert page.url.copy_with(query=None) == stack.url("/oauth2/signed-out")
-    assert any(hop.url.startswith(stack.place.origin) for hop in user.hops[start:]), "the provider heard nothing of it"
+    assert any(hop.url.startswith(stack.place.origin) for hop in user.hops[start:]), (
+        "the provider heard nothing of it"
+    )
     assert user.fetch(stack.url("/oauth2/userinfo"), page=page).status_code == 401
     again = user.navigate(stack.url("/private"))
     assert again.status_code == 303

@@ -1,4 +1,6 @@
-"""A real Keycloak with the realm of compose.yaml, as a process. One for a whole test session: it takes 15 s, 500 MB."""
+"""A real Keycloak with the realm of compose.yaml, as a process. One for a whole test session: it
+takes 15 s, 500 MB.
+"""
 
 import shutil
 import time
@@ -17,16 +19,20 @@ REALM = Path(__file__).parent.parent / "compose" / "realm.json"
 ISSUER = "/realms/demo"
 ADMIN = "admin"
 REFRESHES = ["REFRESH_TOKEN", "REFRESH_TOKEN_ERROR"]  # types of events
-TOKEN_LIFE = 40.0  # seconds: an admin's token is good for a minute, and costs a hash of the password
+# seconds: an admin's token is good for a minute, and costs a hash of the password
+TOKEN_LIFE = 40.0
 
 
 class Keycloak:
-    """Behind the gateway's port `gateway_port`, at http://127.0.0.1: its issuer is fixed, so every Stack with it has
-    that port. Asked at its own port its discovery document gives internal addresses of the back-channel endpoints, as
-    Keycloak does behind a proxy. Users alice and bob, password secret.
+    """Behind the gateway's port `gateway_port`, at http://127.0.0.1: its issuer is fixed, so every
+    Stack with it has that port. Asked at its own port its discovery document gives internal
+    addresses of the back-channel endpoints, as Keycloak does behind a proxy. Users alice and bob,
+    password secret.
     """
 
-    def __init__(self, directory: Path, *, port: int | None = None, gateway_port: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, port: int | None = None, gateway_port: int | None = None
+    ) -> None:
         self.directory = directory
         self.port = port or free_port()
         self.gateway_port: int | None = gateway_port or free_port()
@@ -50,7 +56,8 @@ class Keycloak:
             "--health-enabled=true",
             "--db=dev-mem",
             "--import-realm",
-            # spans below those of the gateway, to whoever listens there: nobody, but for tests of traces
+            # spans below those of the gateway, to whoever listens there: nobody, but for tests of
+            # traces
             "--tracing-enabled=true",
             f"--tracing-endpoint=http://127.0.0.1:{self.otlp_port}",
             "--tracing-protocol=http/protobuf",
@@ -64,7 +71,9 @@ class Keycloak:
             "KC_BOOTSTRAP_ADMIN_PASSWORD": SECRET,
         }
         program = [home / "bin" / "kc.sh", "start-dev", *options]
-        self.process = Process("keycloak", program, log=self.directory / "keycloak.log", env=environment)
+        self.process = Process(
+            "keycloak", program, log=self.directory / "keycloak.log", env=environment
+        )
         self.process.wait_ready(lambda: answers_ok(f"{self.upstream}{ISSUER}{DISCOVERY}"), 600)
         return self
 
@@ -94,7 +103,9 @@ class Keycloak:
 
 
 class Operator:
-    """Whoever runs this Keycloak, at its admin API; use `with`: what was changed of the realm and the client is as before after it."""
+    """Whoever runs this Keycloak, at its admin API; use `with`: what was changed of the realm and
+    the client is as before after it.
+    """
 
     def __init__(self, keycloak: Keycloak) -> None:
         self._realm = f"{keycloak.upstream}/admin{ISSUER}"
@@ -161,9 +172,16 @@ class Operator:
 
     def _call(self, method: str, path: str, **more: Any) -> httpx.Response:
         if time.monotonic() > self._token_from + TOKEN_LIFE:
-            form = {"grant_type": "password", "client_id": "admin-cli", "username": ADMIN, "password": SECRET}
+            form = {
+                "grant_type": "password",
+                "client_id": "admin-cli",
+                "username": ADMIN,
+                "password": SECRET,
+            }
             self._token_from = time.monotonic()
-            self._token = self._http.post(self._tokens, data=form).raise_for_status().json()["access_token"]
+            self._token = (
+                self._http.post(self._tokens, data=form).raise_for_status().json()["access_token"]
+            )
         headers = {"authorization": f"Bearer {self._token}"}
         answer = self._http.request(method, self._realm + path, headers=headers, **more)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"

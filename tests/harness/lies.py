@@ -1,4 +1,5 @@
-"""Answers that a decent server never gives: a script of what goes on the wire, step by step, until the connection is closed.
+"""Answers that a decent server never gives: a script of what goes on the wire, step by step, until
+the connection is closed.
 
 [HEAD, b"{", HANG]                       # headers and the first byte, then nothing
 [*drip(whole, every=0.05)]               # a byte now and then
@@ -44,7 +45,9 @@ BAD_URLS = (
 )  # fmt: skip
 
 
-def head(length: int | None = None, *lines: str, status: str = "200 OK", kind: str = "application/json") -> bytes:
+def head(
+    length: int | None = None, *lines: str, status: str = "200 OK", kind: str = "application/json"
+) -> bytes:
     said = [f"HTTP/1.1 {status}", f"content-type: {kind}", *lines]
     if length is not None:
         said.append(f"content-length: {length}")
@@ -76,6 +79,8 @@ async def play(script: Script, writer: asyncio.StreamWriter) -> None:
                     await asyncio.sleep(0)
             case _:
                 linger = struct.pack("ii", 1, 0)  # close is a reset
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, linger
+                )
                 writer.transport.abort()
                 return

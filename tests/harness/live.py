@@ -1,10 +1,13 @@
-"""Live streams as a client holds them: a WebSocket, an event stream, a gRPC call that the other side never ends.
+"""Live streams as a client holds them: a WebSocket, an event stream, a gRPC call that the other
+side never ends.
 
     with websocket(stack.port, "/chat", cookies) as stream:
-        stream.goes_on()                # waits until the application was heard of once more; False: it is over
+        stream.goes_on()                # waits until the application was heard of once more; False:
+        it is over
         stream.ends()                   # waits until it is over
 
-`Ticking` is a gRPC application (HTTP/2 by prior knowledge) whose calls get a message again and again.
+`Ticking` is a gRPC application (HTTP/2 by prior knowledge) whose calls get a message again and
+again.
 """
 
 import contextlib
@@ -59,7 +62,9 @@ class WebSocket(Events):
     def __init__(self, port: int, target: str, cookies: str, *lines: tuple[str, str]) -> None:
         self._protocol = WSConnection(ConnectionType.CLIENT)
         more = [(name.encode(), value.encode()) for name, value in (("cookie", cookies), *lines)]
-        super().__init__(port, self._protocol.send(Request(f"localhost:{port}", target, extra_headers=more)))
+        super().__init__(
+            port, self._protocol.send(Request(f"localhost:{port}", target, extra_headers=more))
+        )
         self._protocol.receive_data(self.head)
         assert isinstance(next(self._protocol.events()), AcceptConnection), self.head
 
@@ -78,7 +83,9 @@ class Call:
 
     def __init__(self, port: int, cookies: str, *lines: tuple[str, str]) -> None:
         self._channel = grpc.insecure_channel(f"localhost:{port}", [("grpc.enable_http_proxy", 0)])
-        self._answers = self._channel.unary_stream(METHOD)(b"go", PATIENCE, (("cookie", cookies), *lines))
+        self._answers = self._channel.unary_stream(METHOD)(
+            b"go", PATIENCE, (("cookie", cookies), *lines)
+        )
         self.code: grpc.StatusCode | None = None
 
     def goes_on(self) -> bool:
@@ -102,8 +109,20 @@ def websocket(port: int, target: str, cookies: str, *lines: tuple[str, str]) -> 
 
 def events(port: int, target: str, cookies: str, *lines: tuple[str, str]) -> Events:
     """What EventSource sends."""
-    said = [("host", f"localhost:{port}"), ("accept", "text/event-stream"), ("cookie", cookies), *lines]
-    text = "\r\n".join([f"GET {target}?echo-events=1 HTTP/1.1", *(f"{name}: {value}" for name, value in said), "", ""])
+    said = [
+        ("host", f"localhost:{port}"),
+        ("accept", "text/event-stream"),
+        ("cookie", cookies),
+        *lines,
+    ]
+    text = "\r\n".join(
+        [
+            f"GET {target}?echo-events=1 HTTP/1.1",
+            *(f"{name}: {value}" for name, value in said),
+            "",
+            "",
+        ]
+    )
     return Events(port, text.encode())
 
 
@@ -119,7 +138,9 @@ class Ticking:
         self._over = threading.Event()
         self._server = grpc.server(futures.ThreadPoolExecutor(8))
         handler = grpc.unary_stream_rpc_method_handler(self._tick)
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Clock", {"Tick": handler}),))
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("test.Clock", {"Tick": handler}),)
+        )
         self.url = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
 
     def _tick(self, _: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:

@@ -1,11 +1,16 @@
-"""A steady load on a gateway: anonymous navigations, scripts without a session, and sessions whose assertion has gone.
+"""A steady load on a gateway: anonymous navigations, scripts without a session, and sessions whose
+assertion has gone.
 
-    with Load(stack, session) as load:          # session: the Cookie header of a signed-in browser, without its assertion
+    with Load(stack, session) as load:          # session: the Cookie header of a signed-in browser,
+    without its assertion
         ...
-        load.goes_on(100)                       # waits until every client has had so many answers more
-    load.answers                                # Counter of (kind, status); status 0: no answer at all
+        load.goes_on(100)                       # waits until every client has had so many answers
+        more
+    load.answers                                # Counter of (kind, status); status 0: no answer at
+    all
 
-Each client has one request in hand at a time, on a connection that it keeps, and breathes between two. In a thread of its own.
+Each client has one request in hand at a time, on a connection that it keeps, and breathes between
+two. In a thread of its own.
 """
 
 import asyncio
@@ -26,7 +31,8 @@ class Load:
     def __init__(self, stack: Stack, session: str, clients: int = 12) -> None:
         self._port, self.clients = stack.port, clients
         self._heads = {
-            "navigation": "accept: text/html\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: document\r\n",
+            "navigation": "accept: text/html\r\nsec-fetch-mode: navigate\r\nsec-fetch-dest: "
+            "document\r\n",
             "script": "accept: */*\r\nsec-fetch-mode: cors\r\n",
             "session": f"accept: text/html\r\ncookie: {session}\r\n",
         }
@@ -48,7 +54,9 @@ class Load:
         """Returns when every client has had so many answers more."""
         wanted = [done + answers for done in self._done]
         wait_until(
-            lambda: all(done >= want for done, want in zip(self._done, wanted, strict=True)), timeout, "more answers"
+            lambda: all(done >= want for done, want in zip(self._done, wanted, strict=True)),
+            timeout,
+            "more answers",
         )
 
     def _run(self) -> None:
@@ -78,7 +86,9 @@ class Load:
             connection[1].close()
 
 
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> tuple[int, str]:
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> tuple[int, str]:
     try:
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

@@ -1,4 +1,5 @@
-"""A real limit on a process's memory: the kernel kills what needs more. Needs root, and a control group that can be made.
+"""A real limit on a process's memory: the kernel kills what needs more. Needs root, and a control
+group that can be made.
 
 with limited(256 << 20) as group: Process("extproc", [*group.within, ...])
 """
@@ -56,6 +57,10 @@ def limited(size: int) -> Iterator[Group]:
             yield Group(folder, peak)
             return
         finally:
-            wait_until(lambda folder=folder: not (folder / "cgroup.procs").read_text(), 60, "its processes to end")
+            wait_until(
+                lambda folder=folder: not (folder / "cgroup.procs").read_text(),
+                60,
+                "its processes to end",
+            )
             folder.rmdir()
     missing("memory cannot be limited: no control group can be made, which needs root")

@@ -1,8 +1,9 @@
 """A store and a provider in memory, for tests of what happens at each of their awaits.
 
-Each operation has its effect between two checkpoints, as one across a network has: who is cancelled at the second does not learn
-of it. `met` is called at both, with the operation's name and "before" or "after", and may raise what the operation then raises.
-Before its effect an operation waits for `open`.
+Each operation has its effect between two checkpoints, as one across a network has: who is cancelled
+at the second does not learn of it. `met` is called at both, with the operation's name and "before"
+or "after", and may raise what the operation then raises. Before its effect an operation waits for
+`open`.
 """
 
 import json
@@ -86,7 +87,9 @@ class MemoryStore:
         await self._do("delete", lambda: self.records.pop(key, None))
 
     async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
-        return await self._do("tagged", lambda: tuple(each for each in self.records.values() if tag in each.tags))
+        return await self._do(
+            "tagged", lambda: tuple(each for each in self.records.values() if tag in each.tags)
+        )
 
     async def end(self, tag: bytes, now: int) -> int:
         def effect() -> int:
@@ -121,7 +124,10 @@ class MemoryStore:
 
     async def replace(self, record: Record, owner: bytes, now: int) -> bool:
         def effect() -> bool:
-            if self._known(record.key, now) is None or self.locks.get(record.key, (b"", 0))[0] != owner:
+            if (
+                self._known(record.key, now) is None
+                or self.locks.get(record.key, (b"", 0))[0] != owner
+            ):
                 return False
             self.records[record.key] = record
             return True
@@ -213,7 +219,9 @@ class MemoryProvider:
             if token not in self.good:
                 raise CodeRefused("invalid_grant")
             self.good.remove(token)
-            return RefreshResponse.parse(self._tokens(id_token_claims(nonce=None, iat=self.now, exp=self.now + 300)))
+            return RefreshResponse.parse(
+                self._tokens(id_token_claims(nonce=None, iat=self.now, exp=self.now + 300))
+            )
 
         return await self._do("refresh", effect)
 
@@ -231,5 +239,11 @@ class MemoryProvider:
     def _tokens(self, claims: dict[str, object]) -> bytes:
         self._made += 1
         self.good.add(f"rt{self._made}")
-        said = {"access_token": f"at{self._made}", "refresh_token": f"rt{self._made}", "token_type": "Bearer"}
-        return json.dumps({**said, "expires_in": 300, "id_token": self.signer.sign(claims)}).encode()
+        said = {
+            "access_token": f"at{self._made}",
+            "refresh_token": f"rt{self._made}",
+            "token_type": "Bearer",
+        }
+        return json.dumps(
+            {**said, "expires_in": 300, "id_token": self.signer.sign(claims)}
+        ).encode()

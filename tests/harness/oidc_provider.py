@@ -19,11 +19,13 @@ POST_LOGOUT_PATHS = ("", "oauth2/signed-out", "oauth2/logout")
 class OidcProvider:
     """Behind the gateway unless `direct`. Users alice, bob, carol; any password is right.
 
-    `client`: gateway (client_secret_basic), gateway-post or gateway-public. `environment`: see idp.mjs.
-    Opened without a Place it stands alone, and `issuer` is its own address.
+    `client`: gateway (client_secret_basic), gateway-post or gateway-public. `environment`: see
+    idp.mjs. Opened without a Place it stands alone, and `issuer` is its own address.
     """
 
-    def __init__(self, client: str = "gateway", *, direct: bool = False, **environment: str) -> None:
+    def __init__(
+        self, client: str = "gateway", *, direct: bool = False, **environment: str
+    ) -> None:
         self.client, self.direct, self.environment = client, direct, environment
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
@@ -37,14 +39,19 @@ class OidcProvider:
             place.directory,
             ISSUER=self.address if self.direct else place.origin,
             REDIRECTS=",".join(f"{url}oauth2/callback" for url in place.applications),
-            POST_LOGOUT=",".join(url + path for url in place.applications for path in POST_LOGOUT_PATHS),
+            POST_LOGOUT=",".join(
+                url + path for url in place.applications for path in POST_LOGOUT_PATHS
+            ),
             BACKCHANNEL=f"{place.applications[0]}oauth2/backchannel-logout",
             **({"NODE_EXTRA_CA_CERTS": str(place.ca_file)} if place.ca_file else {}),
         )
 
     def run(self, directory: Path, **environment: str) -> Self:
         """Starts it with these settings and those of the constructor; returns when it answers."""
-        self._start = directory, {"PORT": str(self.port), "SECRET": SECRET} | environment | self.environment
+        self._start = (
+            directory,
+            {"PORT": str(self.port), "SECRET": SECRET} | environment | self.environment,
+        )
         self.start()
         return self
 
@@ -52,17 +59,33 @@ class OidcProvider:
         """Starts it again as it was; it forgot every session, grant and code."""
         assert self._start is not None, "run or open it first"
         directory, environment = self._start
-        home, log = found("EXTPROC_OIDC_PROVIDER", "npm oidc-provider"), directory / "oidc-provider.log"
-        self.process = Process("oidc-provider", ["node", PROGRAM], log=log, env=environment, cwd=home)
+        home, log = (
+            found("EXTPROC_OIDC_PROVIDER", "npm oidc-provider"),
+            directory / "oidc-provider.log",
+        )
+        self.process = Process(
+            "oidc-provider", ["node", PROGRAM], log=log, env=environment, cwd=home
+        )
         self.process.wait_ready(lambda: answers_ok(self.address + DISCOVERY), 30)
 
     def settings(self, place: Place) -> dict[str, Any]:
         secret = {} if self.client == "gateway-public" else {"client_secret": SECRET}
-        method = {"token_endpoint_auth_method": "client_secret_post"} if self.client == "gateway-post" else {}
+        method = (
+            {"token_endpoint_auth_method": "client_secret_post"}
+            if self.client == "gateway-post"
+            else {}
+        )
         ca = {"ca_file": str(place.ca_file)} if place.ca_file and not self.direct else {}
         issuer = self.address if self.direct else place.origin
         scopes = ["openid", "email", "profile", "groups"]
-        return {"issuer": issuer, "client_id": self.client, "scopes": scopes, **secret, **method, **ca}
+        return {
+            "issuer": issuer,
+            "client_id": self.client,
+            "scopes": scopes,
+            **secret,
+            **method,
+            **ca,
+        }
 
     def close(self) -> None:
         if self.process is not None:

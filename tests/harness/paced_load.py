@@ -1,6 +1,8 @@
-"""So many requests a second, each in turn with one of these sessions, whatever becomes of those before.
+"""So many requests a second, each in turn with one of these sessions, whatever becomes of those
+before.
 
-    with Paced(stack, cookies, rate=200) as load:   # Cookie headers of signed-in browsers, without their assertions
+    with Paced(stack, cookies, rate=200) as load:   # Cookie headers of signed-in browsers, without
+    their assertions
         load.settles(200)                           # waits until so many answers in a row were 200
         load.answers                                # Answer, in the order in which they came
 
@@ -22,7 +24,9 @@ MOST = 64  # requests under way
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """at: seconds, monotonic; session: its place in `cookies`; status 0: none came, and `head` says why."""
+    """at: seconds, monotonic; session: its place in `cookies`; status 0: none came, and `head` says
+    why.
+    """
 
     at: float
     session: int
@@ -37,9 +41,13 @@ class Paced:
     def __init__(self, stack: Stack, cookies: Sequence[str], rate: int = 200) -> None:
         self._port, self._pause = stack.port, 1 / rate
         head = (
-            f"GET /paced HTTP/1.1\r\nhost: localhost:{stack.port}\r\naccept: text/html\r\nsec-fetch-mode: navigate\r\n"
+            f"GET /paced HTTP/1.1\r\nhost: localhost:{stack.port}\r\naccept: "
+            "text/html\r\nsec-fetch-mode: navigate\r\n"
         )
-        self._requests = [f"{head}sec-fetch-dest: document\r\ncookie: {cookie}\r\n\r\n".encode() for cookie in cookies]
+        self._requests = [
+            f"{head}sec-fetch-dest: document\r\ncookie: {cookie}\r\n\r\n".encode()
+            for cookie in cookies
+        ]
         self.answers: list[Answer] = []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="paced")
@@ -55,9 +63,14 @@ class Paced:
         wait_until(settled, timeout, f"{answers} answers of 200")
 
     def summary(self, since: float) -> str:
-        """What came after that moment: how many of each status, and when the first and the last that was not 200."""
+        """What came after that moment: how many of each status, and when the first and the last
+        that was not 200.
+        """
         seen = [answer for answer in self.answers if answer.at >= since]
-        count = {status: sum(a.status == status for a in seen) for status in sorted({a.status for a in seen})}
+        count = {
+            status: sum(a.status == status for a in seen)
+            for status in sorted({a.status for a in seen})
+        }
         bad = [answer.at - since for answer in seen if answer.status != 200]
         between = f", not 200 from {bad[0]:.2f} s to {bad[-1]:.2f} s" if bad else ""
         return f"{count}{between}, {len(seen) / (seen[-1].at - since):.0f} a second"
@@ -104,7 +117,9 @@ class Paced:
             connection[1].close()
 
 
-async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> tuple[int, str, str]:
+async def _exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> tuple[int, str, str]:
     try:
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

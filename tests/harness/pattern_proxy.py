@@ -1,8 +1,9 @@
 """A TCP proxy on loopback, in trio, that does to connections what networks do.
 
 async with proxied(server.port) as proxy:
-    proxy.hold(b"HMGET")     # what the client sends from this on stays here; proxy.held is set, proxy.release() lets it go
-    proxy.reset_after(b"x")  # the server gets it, and the client gets no answer: its connection is reset, once
+    proxy.hold(b"HMGET")     # what the client sends from this on stays here; proxy.held is set,
+    proxy.release() lets it go proxy.reset_after(b"x")  # the server gets it, and the client gets no
+    answer: its connection is reset, once
     proxy.reset()            # all connections, now
     proxy.seen(b"HMGET")     # how often the client sent that
 """
@@ -63,7 +64,9 @@ class Proxy:
                 await self._back(client, server)
                 nursery.cancel_scope.cancel()
 
-    async def _there(self, client: trio.SocketStream, server: trio.SocketStream, over: trio.CancelScope) -> None:
+    async def _there(
+        self, client: trio.SocketStream, server: trio.SocketStream, over: trio.CancelScope
+    ) -> None:
         with contextlib.suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             async for data in client:
                 self._sent += data

@@ -1,8 +1,10 @@
-"""Pages as pictures for the docs: SVG that holds the page's own DOM and style sheet, so they are text, and a test can make them again.
+"""Pages as pictures for the docs: SVG that holds the page's own DOM and style sheet, so they are
+text, and a test can make them again.
 
     story(stack, context, start)    each page, with its name, as the story goes
     drawn(page)                     the SVG of what the browser shows
-    skeleton(svg)                   the same without what differs from run to run: ids, times, durations, and the order of what went on side by side
+    skeleton(svg)                   the same without what differs from run to run: ids, times,
+    durations, and the order of what went on side by side
 
 An <img> runs no script and loads nothing, and neither is in there.
 """
@@ -33,12 +35,14 @@ SERIALISED = """() => {
     return new XMLSerializer().serializeToString(root);
 }"""
 TAKEN = (
-    "document.activeElement.blur(), [innerWidth, Math.ceil(document.documentElement.getBoundingClientRect().height)]"
+    "document.activeElement.blur(), [innerWidth, "
+    "Math.ceil(document.documentElement.getBoundingClientRect().height)]"
 )
 
 
 def story(stack: Stack, context: BrowserContext, start: str) -> Iterator[tuple[str, Page]]:
-    """Logins that fail, one after the other; the list of what went wrong; and the trace that is found by the id on the last user's page.
+    """Logins that fail, one after the other; the list of what went wrong; and the trace that is
+    found by the id on the last user's page.
 
     Needs a Liar that is told the truth, and a browser without a session. The pages stay open.
     """
@@ -61,14 +65,17 @@ def story(stack: Stack, context: BrowserContext, start: str) -> Iterator[tuple[s
     operator.check("text=Errors and refusals only")
     operator.click("text=Show")
     yield "traces", operator
-    operator.fill("#id", " ".join(trace_id[at : at + 8] for at in range(0, 32, 8)))  # as somebody reads it out
+    # as somebody reads it out
+    operator.fill("#id", " ".join(trace_id[at : at + 8] for at in range(0, 32, 8)))
     operator.keyboard.press("Enter")
     operator.wait_for_url(f"**/traces/{trace_id}")
     yield "trace", operator
 
 
 def _whole(stack: Stack, trace_id: str) -> bool:
-    """Envoy's spans come last: of each refusal, and of what the processor asked the provider in one of them."""
+    """Envoy's spans come last: of each refusal, and of what the processor asked the provider in one
+    of them.
+    """
 
     def read(path: str) -> Any:
         return httpx.get(f"{stack.admin}{path}", trust_env=False).json()
@@ -79,26 +86,37 @@ def _whole(stack: Stack, trace_id: str) -> bool:
 
 
 def drawn(page: Page) -> str:
-    """The page as it stands, as wide as it is. Media queries by width, and units of the window, are carried out: in an
-    <img> they would ask for the size at which the picture is shown. Light and dark stay.
+    """The page as it stands, as wide as it is. Media queries by width, and units of the window, are
+    carried out: in an <img> they would ask for the size at which the picture is shown. Light and
+    dark stay.
     """
     width, height = page.evaluate(TAKEN)
     style = page.evaluate("document.querySelector('style').textContent")
     style = re.sub(r"@media ?\(max-width[^{]*\{(?:[^{}]*\{[^{}]*\})*\s*\}", "", style)
     style = re.sub(
-        r"([\d.]+)v([wh])", lambda unit: f"{float(unit[1]) * (width if unit[2] == 'w' else height) / 100:g}px", style
+        r"([\d.]+)v([wh])",
+        lambda unit: f"{float(unit[1]) * (width if unit[2] == 'w' else height) / 100:g}px",
+        style,
     )
     dom = re.sub(r"(localhost|127\.0\.0\.1):\d+", r"\1:8080", page.evaluate(SERIALISED))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">\n'
-        f"<style>{style}\nhtml{{display:block;min-height:100%;background:var(--back,var(--paper))}} svg:root{{border:0;width:auto;height:auto}}</style>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}">\n'
+        f"<style>{style}\nhtml{{display:block;min-height:100%;background:var(--back,var(--paper))}} "
+        ""
+        ""
+        ""
+        ""
+        "svg:root{border:0;width:auto;height:auto}</style>\n"
         f'<foreignObject width="{width}" height="{height}">{_lines(dom)}</foreignObject>\n</svg>\n'
     )
 
 
 def _lines(dom: str) -> str:
     """A line for each element that begins a part of the page: a change of one is seen in a diff."""
-    return re.sub(r"(?=<(?:body|header|main|section|h1|h2|p|ul|ol|li|table|tr|dl|form|details)\b)", "\n", dom)
+    return re.sub(
+        r"(?=<(?:body|header|main|section|h1|h2|p|ul|ol|li|table|tr|dl|form|details)\b)", "\n", dom
+    )
 
 
 def skeleton(svg: str) -> list[str]:

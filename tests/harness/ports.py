@@ -1,7 +1,8 @@
 """Free TCP ports on loopback, below the range that outgoing connections take theirs from.
 
-A port is this process's from when it is given until the process ends, also while nothing listens on it: a part that is started
-again finds it free. Other test processes of this machine know by a file of claims, which has a line for each, `PORT PID`.
+A port is this process's from when it is given until the process ends, also while nothing listens on
+it: a part that is started again finds it free. Other test processes of this machine know by a file
+of claims, which has a line for each, `PORT PID`.
 """
 
 import fcntl
@@ -35,7 +36,9 @@ def free_ports(count: int) -> int:
 
 @contextmanager
 def _claims() -> Iterator[dict[int, int]]:
-    """The claims of processes that still run, by port; what is added to them is kept. One process at a time has them."""
+    """The claims of processes that still run, by port; what is added to them is kept. One process
+    at a time has them.
+    """
     with open(os.open(CLAIMS, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         lines = [line.split() for line in file.read().splitlines()]

@@ -1,4 +1,6 @@
-"""Processes for tests: each in its own group, with a log file, stopped for sure, gone when the tests are killed."""
+"""Processes for tests: each in its own group, with a log file, stopped for sure, gone when the
+tests are killed.
+"""
 
 import contextlib
 import os
@@ -18,9 +20,15 @@ class ProcessFailed(AssertionError):
     """A process ended, or did not get ready; the text has the end of its log."""
 
 
-def wait_until(check: Callable[[], object], timeout: float = PATIENCE, what: str = "it", every: float = 0.02) -> None:
-    """Polls until `check` gives something true. AssertionError after `timeout` seconds, which may not be fewer than LEAST."""
-    assert timeout >= LEAST, f"a wait of {timeout:g} s fails on a busy machine: no less than {LEAST:g}"
+def wait_until(
+    check: Callable[[], object], timeout: float = PATIENCE, what: str = "it", every: float = 0.02
+) -> None:
+    """Polls until `check` gives something true. AssertionError after `timeout` seconds, which may
+    not be fewer than LEAST.
+    """
+    assert timeout >= LEAST, (
+        f"a wait of {timeout:g} s fails on a busy machine: no less than {LEAST:g}"
+    )
     end = time.monotonic() + timeout
     while not check():
         if time.monotonic() > end:
@@ -31,8 +39,8 @@ def wait_until(check: Callable[[], object], timeout: float = PATIENCE, what: str
 class Process:
     """A program that runs from now on.
 
-    Its output goes to `log`, appended. It leads a process group, and the kernel kills it when the thread that started
-    it ends (so only the main thread arranges that).
+    Its output goes to `log`, appended. It leads a process group, and the kernel kills it when the
+    thread that started it ends (so only the main thread arranges that).
     """
 
     def __init__(
@@ -46,7 +54,9 @@ class Process:
     ) -> None:
         self.name, self.log = name, log
         command = [str(word) for word in argv]
-        if threading.current_thread() is threading.main_thread() and (setpriv := shutil.which("setpriv")):
+        if threading.current_thread() is threading.main_thread() and (
+            setpriv := shutil.which("setpriv")
+        ):
             command = [setpriv, "--pdeathsig", "KILL", "--", *command]
         with log.open("ab") as out:
             self._popen = subprocess.Popen(
@@ -81,12 +91,18 @@ class Process:
         return "\n".join(self.output().splitlines()[-lines:])
 
     def wait_ready(self, check: Callable[[], object], timeout: float = PATIENCE) -> Self:
-        """Polls `check`. Raises ProcessFailed, after stopping it, when it ends before or the time is over."""
-        assert timeout >= LEAST, f"a wait of {timeout:g} s fails on a busy machine: no less than {LEAST:g}"
+        """Polls `check`. Raises ProcessFailed, after stopping it, when it ends before or the time
+        is over.
+        """
+        assert timeout >= LEAST, (
+            f"a wait of {timeout:g} s fails on a busy machine: no less than {LEAST:g}"
+        )
         end = time.monotonic() + timeout
         while not check():
             if self.exit_code is not None:
-                raise ProcessFailed(f"{self.name} ended with {self.exit_code} before it was ready:\n{self.tail()}")
+                raise ProcessFailed(
+                    f"{self.name} ended with {self.exit_code} before it was ready:\n{self.tail()}"
+                )
             if time.monotonic() > end:
                 self.kill()
                 raise ProcessFailed(f"{self.name} was not ready in {timeout:g} s:\n{self.tail()}")
@@ -101,7 +117,9 @@ class Process:
         return self._popen.wait(timeout)
 
     def stop(self, grace: float = 10) -> int:
-        """SIGTERM, then after `grace` seconds SIGKILL, to the whole group. Gives the exit code; again is harmless."""
+        """SIGTERM, then after `grace` seconds SIGKILL, to the whole group. Gives the exit code;
+        again is harmless.
+        """
         self._signal_group(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(grace)

@@ -1,4 +1,6 @@
-"""What a Stack needs to know of an OpenID Provider, real or fake, behind the gateway or elsewhere."""
+"""What a Stack needs to know of an OpenID Provider, real or fake, behind the gateway or
+elsewhere.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +26,9 @@ class Provider(Protocol):
     """The gateway's port that it is bound to; None: it takes any."""
 
     upstream: str | None
-    """Where Envoy finds it (http://host:port), known once it was opened; None: it is not behind the gateway."""
+    """Where Envoy finds it (http://host:port), known once it was opened; None: it is not behind the
+    gateway.
+    """
 
     def open(self, place: Place) -> None:
         """Starts it, and returns when it answers."""
@@ -37,19 +41,24 @@ class Provider(Protocol):
 
 @dataclass(slots=True)
 class At:
-    """A provider that somebody else runs, a fake one above all. With `upstream` it is behind the gateway, and then
-    `issuer` is a path there, such as "" or "/realms/demo"."""
+    """A provider that somebody else runs, a fake one above all. With `upstream` it is behind the
+    gateway, and then `issuer` is a path there, such as "" or "/realms/demo".
+    """
 
     issuer: str
     upstream: str | None = None
-    client: dict[str, Any] = field(default_factory=lambda: {"client_id": "gateway", "client_secret": SECRET})
+    client: dict[str, Any] = field(
+        default_factory=lambda: {"client_id": "gateway", "client_secret": SECRET}
+    )
     gateway_port: int | None = None
 
     def open(self, place: Place) -> None: ...
 
     def settings(self, place: Place) -> dict[str, Any]:
         issuer = place.origin + self.issuer if self.upstream else self.issuer
-        ca = {"ca_file": str(place.ca_file)} if place.ca_file and issuer.startswith("https:") else {}
+        ca = (
+            {"ca_file": str(place.ca_file)} if place.ca_file and issuer.startswith("https:") else {}
+        )
         return {"issuer": issuer, **self.client, **ca}
 
     def close(self) -> None: ...

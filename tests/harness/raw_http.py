@@ -1,8 +1,10 @@
-"""Clients that say exactly what they are told to: bytes over HTTP/1.1, and HTTP/2 frames that no library would check.
+"""Clients that say exactly what they are told to: bytes over HTTP/1.1, and HTTP/2 frames that no
+library would check.
 
 sent(port, b"GET / HTTP/1.1\\r\\n...")               # all that comes back
 with H2(port) as client:
-    client.ask([(":method", "GET"), ("X-Upper", "1")])   # a stream's status and headers; None: reset or closed
+    client.ask([(":method", "GET"), ("X-Upper", "1")])   # a stream's status and headers; None:
+    reset or closed
 """
 
 import contextlib
@@ -20,8 +22,12 @@ Headers = list[tuple[str, str]]
 def sent(port: int, data: bytes, wait: float = 10, *, until: bytes = b"") -> bytes:
     """One connection: what comes back until it is closed or silent, or these bytes have come."""
     received = b""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), wait) as connection:
-        with contextlib.suppress(OSError):  # who refuses early closes early; what it said is there all the same
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), wait) as connection,
+    ):
+        # who refuses early closes early; what it said is there all the same
+        with contextlib.suppress(OSError):
             connection.sendall(data)
         while (not until or until not in received) and (more := connection.recv(65536)):
             received += more
@@ -34,7 +40,9 @@ class H2:
     def __init__(self, port: int, wait: float = 10) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), wait)
         config = h2.config.H2Configuration(
-            validate_outbound_headers=False, normalize_outbound_headers=False, validate_inbound_headers=False
+            validate_outbound_headers=False,
+            normalize_outbound_headers=False,
+            validate_inbound_headers=False,
         )
         self.connection = h2.connection.H2Connection(config)
         self.connection.initiate_connection()
@@ -56,7 +64,9 @@ class H2:
         return stream
 
     def ask(self, headers: Headers) -> dict[str, str] | None:
-        """The answer's headers, :status among them; None: the stream was reset, or the connection went."""
+        """The answer's headers, :status among them; None: the stream was reset, or the connection
+        went.
+        """
         try:
             return self._answer(self.begin(headers))
         except (OSError, h2.exceptions.ProtocolError):
@@ -70,7 +80,9 @@ class H2:
                     case h2.events.ResponseReceived(stream_id=id) if id == stream:
                         found = {_text(name): _text(value) for name, value in event.headers or []}
                     case h2.events.DataReceived():
-                        self.connection.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id)
+                        self.connection.acknowledge_received_data(
+                            event.flow_controlled_length or 0, event.stream_id
+                        )
                     case h2.events.StreamEnded(stream_id=id) if id == stream:
                         self.flush()
                         return found

@@ -23,11 +23,14 @@ from harness.ports import free_port
 from harness.processes import Process, wait_until
 
 HOST = "127.0.0.1"
-PATIENT = 10  # seconds, the most that store.deadline and store.connect may be: for tests of anything but those
+# seconds, the most that store.deadline and store.connect may be: for tests of anything but those
+PATIENT = 10
 
 
 def redis() -> Path:
-    return Path(shutil.which("redis-server") or missing("redis-server is not there: tests/run installs it"))
+    return Path(
+        shutil.which("redis-server") or missing("redis-server is not there: tests/run installs it")
+    )
 
 
 def valkey() -> Path:
@@ -36,7 +39,8 @@ def valkey() -> Path:
 
 # what docs/sessions.md says that a user needs
 COMMANDS = (
-    "hello auth ping select role asking wait cluster|slots eval evalsha time exists get set del pexpireat hset hget hmget "
+    "hello auth ping select role asking wait cluster|slots eval evalsha time exists get set "
+    "del pexpireat hset hget hmget "
     "zadd zrem zrange zremrangebyscore scan"
 )
 ACL = ["~extproc:*", *(f"+{command}" for command in COMMANDS.split(" "))]
@@ -47,9 +51,13 @@ class RedisError(Exception):
 
 
 class RedisServer:
-    """One server, without persistence unless `options` say otherwise. It may be started again on its port after an end."""
+    """One server, without persistence unless `options` say otherwise. It may be started again on
+    its port after an end.
+    """
 
-    def __init__(self, folder: Path, *options: object, program: Path | None = None, port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *options: object, program: Path | None = None, port: int = 0
+    ) -> None:
         self.port = port or free_port()
         self.folder = folder / str(self.port)
         self.folder.mkdir(parents=True)
@@ -86,9 +94,22 @@ class RedisServer:
         return self
 
     def start(self) -> Self:
-        base = ["--port", self.port, "--bind", HOST, "--dir", self.folder, "--save", "", "--appendonly", "no"]
+        base = [
+            "--port",
+            self.port,
+            "--bind",
+            HOST,
+            "--dir",
+            self.folder,
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
         argv = [self._program, *base, "--repl-diskless-sync-delay", "0", *self._options]
-        self.process = Process(f"redis {self.port}", [str(word) for word in argv], log=self.folder / "log")
+        self.process = Process(
+            f"redis {self.port}", [str(word) for word in argv], log=self.folder / "log"
+        )
         self.process.wait_ready(self._answers, 60)
         return self
 
@@ -102,7 +123,9 @@ class RedisServer:
         self.process.kill()
 
     def command(self, *words: object) -> Any:
-        """One command, in the tests' own few lines of RESP: they share no code with what they test."""
+        """One command, in the tests' own few lines of RESP: they share no code with what they
+        test.
+        """
         with socket.create_connection((HOST, self.port), timeout=60) as plain, ExitStack() as stack:
             connection = plain
             if self.tls is not None:
@@ -129,14 +152,19 @@ class RedisServer:
 
 
 class Replicated:
-    """A master named `lab`, replicas of it, and three sentinels that need half a second to call it down."""
+    """A master named `lab`, replicas of it, and three sentinels that need half a second to call it
+    down.
+    """
 
     name = "lab"
 
     def __init__(self, folder: Path, program: Path | None = None, replicas: int = 2) -> None:
         self._folder, self._program = folder, program
         master = RedisServer(folder, program=program)
-        followers = [RedisServer(folder, "--replicaof", HOST, master.port, program=program) for _ in range(replicas)]
+        followers = [
+            RedisServer(folder, "--replicaof", HOST, master.port, program=program)
+            for _ in range(replicas)
+        ]
         self.servers = [master, *followers]
         self._stack = ExitStack()
 
@@ -154,10 +182,16 @@ class Replicated:
             for server in self.servers:
                 undo.enter_context(server)
             first, *followers = self.servers
-            wait_until(lambda: first.info("replication").get("connected_slaves") == str(len(followers)), 60, "replicas")
+            wait_until(
+                lambda: first.info("replication").get("connected_slaves") == str(len(followers)),
+                60,
+                "replicas",
+            )
             self.watching = [undo.enter_context(self._sentinel(first.port)) for _ in range(3)]
             for sentinel in self.watching:
-                wait_until(lambda s=sentinel: self._complete(s, len(followers)), 60, "the sentinels", 0.1)
+                wait_until(
+                    lambda s=sentinel: self._complete(s, len(followers)), 60, "the sentinels", 0.1
+                )
             self._stack = undo.pop_all()
         return self
 
@@ -217,7 +251,9 @@ class Cluster:
         """The master that has the slot of a key now."""
         living = next(server for server in self.servers if server.process.exit_code is None)
         slot = living.command("CLUSTER", "KEYSLOT", key)
-        ports = [node[2][1] for node in living.command("CLUSTER", "SLOTS") if node[0] <= slot <= node[1]]
+        ports = [
+            node[2][1] for node in living.command("CLUSTER", "SLOTS") if node[0] <= slot <= node[1]
+        ]
         return next(server for server in self.servers if server.port == ports[0])
 
     def __enter__(self) -> Self:
@@ -240,14 +276,34 @@ class Cluster:
         for server in self.servers[1:]:
             server.command("CLUSTER", "MEET", HOST, first.port, self._buses[0])
         for server in self.servers:
-            wait_until(lambda s=server: len(s.command("CLUSTER", "NODES").splitlines()) == 6, 60, "the cluster", 0.05)
+            wait_until(
+                lambda s=server: len(s.command("CLUSTER", "NODES").splitlines()) == 6,
+                60,
+                "the cluster",
+                0.05,
+            )
         for master, replica in zip(self.masters, self.servers[3:], strict=True):
             own = master.command("CLUSTER", "MYID")
-            wait_until(lambda r=replica, own=own: _done(r, "CLUSTER", "REPLICATE", own), 60, "a replica", 0.05)
+            wait_until(
+                lambda r=replica, own=own: _done(r, "CLUSTER", "REPLICATE", own),
+                60,
+                "a replica",
+                0.05,
+            )
         for server in self.servers:
-            wait_until(lambda s=server: "cluster_state:ok" in s.command("CLUSTER", "INFO"), 60, "the cluster", 0.05)
+            wait_until(
+                lambda s=server: "cluster_state:ok" in s.command("CLUSTER", "INFO"),
+                60,
+                "the cluster",
+                0.05,
+            )
         for master in self.masters:  # a replica that never synchronised cannot take over
-            wait_until(lambda m=master: "state=online" in m.command("INFO", "replication"), 60, "a replica", 0.05)
+            wait_until(
+                lambda m=master: "state=online" in m.command("INFO", "replication"),
+                60,
+                "a replica",
+                0.05,
+            )
 
 
 def _done(server: RedisServer, *words: object) -> bool:
@@ -259,7 +315,9 @@ def _done(server: RedisServer, *words: object) -> bool:
 
 def _packed(*words: object) -> bytes:
     parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts)
+    return b"*%d\r\n" % len(parts) + b"".join(
+        b"$%d\r\n%s\r\n" % (len(part), part) for part in parts
+    )
 
 
 def _parsed(stream: Any) -> Any:
@@ -275,7 +333,9 @@ def _parsed(stream: Any) -> Any:
         return int(rest)
     if kind == b"*":
         return [_parsed(stream) for _ in range(int(rest))]
-    return None if rest == b"-1" else stream.read(int(rest) + 2)[:-2].decode(errors="surrogateescape")
+    return (
+        None if rest == b"-1" else stream.read(int(rest) + 2)[:-2].decode(errors="surrogateescape")
+    )
 
 
 class Servers:
@@ -303,7 +363,9 @@ class Servers:
         """TLS, and a user `extproc` that may do what docs/sessions.md says and no more."""
         authority = Authority()
         self.ca_file.write_bytes(authority.pem)
-        server = self._stack.enter_context(RedisServer(self._folder).secured(authority, "of the default user"))
+        server = self._stack.enter_context(
+            RedisServer(self._folder).secured(authority, "of the default user")
+        )
         server.command("ACL", "SETUSER", "extproc", "on", f">{self.password}", *ACL)
         return server
 

@@ -1,4 +1,5 @@
-"""The processor at its gRPC edge, with a real listener and a fake provider and store: for peers that do what Envoy never does.
+"""The processor at its gRPC edge, with a real listener and a fake provider and store: for peers
+that do what Envoy never does.
 
 async with listening(bridge, party) as edge:      # on the asyncio side, see bridges.py
     await edge.call(headers("/private"))          # the answers of one stream
@@ -30,7 +31,9 @@ def encoded(message: wire.ProcessingRequest | bytes) -> bytes:
     return message if isinstance(message, bytes) else message.SerializeToString()
 
 
-def head(path: str | bytes = "/private", method: str = "GET", **more: str | bytes) -> wire.ProcessingRequest:
+def head(
+    path: str | bytes = "/private", method: str = "GET", **more: str | bytes
+) -> wire.ProcessingRequest:
     """The first message of a stream, underscores for hyphens."""
     said = {":method": method, ":path": path, ":authority": "app.example", ":scheme": "https"}
     said |= {name.replace("_", "-"): value for name, value in more.items()}  # type: ignore[arg-type]
@@ -53,9 +56,12 @@ class Edge:
     async def call(
         self, *messages: wire.ProcessingRequest | bytes, metadata: Any = ROUTE
     ) -> list[wire.ProcessingResponse]:
-        """The answers of a stream that said these. Raises grpc.aio.AioRpcError when it was aborted."""
+        """The answers of a stream that said these. Raises grpc.aio.AioRpcError when it was
+        aborted.
+        """
         stream = self.stream(metadata)
-        # it may be over before all was said, which grpc.aio calls an internal error: what counts is what came back
+        # it may be over before all was said, which grpc.aio calls an internal error: what counts is
+        # what came back
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             for message in messages:
                 await stream.write(message)
@@ -69,13 +75,17 @@ class Edge:
 
 
 @asynccontextmanager
-async def listening(bridge: Bridge, party: RelyingParty, limits: Limits | None = None) -> AsyncIterator[Edge]:
+async def listening(
+    bridge: Bridge, party: RelyingParty, limits: Limits | None = None
+) -> AsyncIterator[Edge]:
     server = Server(party, bridge, Timeouts(), limits or Limits())
     listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
     await listener.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
-            method = channel.stream_stream(f"/{SERVICE}/Process", encoded, wire.ProcessingResponse.FromString)
+            method = channel.stream_stream(
+                f"/{SERVICE}/Process", encoded, wire.ProcessingResponse.FromString
+            )
             async with asyncio.timeout(60):
                 yield Edge(server, listener.port, method)
     finally:

@@ -20,14 +20,20 @@ class Head:
 
 
 def filled(unit: str, size: int, between: str = "") -> str:
-    """`unit` again and again, each with its number where it has a place for one, in about `size` characters and never more."""
+    """`unit` again and again, each with its number where it has a place for one, in about `size`
+    characters and never more.
+    """
     numbered = "#" in unit
     longest = len(unit) + len(between) + (unit.count("#") * (len(str(size)) - 1) if numbered else 0)
     count = size // longest
-    return between.join([unit.replace("#", str(number)) for number in range(count)] if numbered else [unit] * count)
+    return between.join(
+        [unit.replace("#", str(number)) for number in range(count)] if numbered else [unit] * count
+    )
 
 
-def _cookie(unit: str, between: str = "; ", before: str = "", after: str = "") -> Callable[[int], Head]:
+def _cookie(
+    unit: str, between: str = "; ", before: str = "", after: str = ""
+) -> Callable[[int], Head]:
     def made(size: int) -> Head:
         text = before + filled(unit, size - len(before) - len(after), between) + after
         return Head(headers=(("cookie", text),) if size else ())
@@ -45,11 +51,14 @@ def _path(unit: str, between: str = "", before: str = "") -> Callable[[int], Hea
 
 def _lines(unit: str, lines: int = 40) -> Callable[[int], Head]:
     """So many Cookie headers."""
-    return lambda size: Head(headers=(("cookie", filled(unit, size // lines, "; ")),) * lines if size else ())
+    return lambda size: Head(
+        headers=(("cookie", filled(unit, size // lines, "; ")),) * lines if size else ()
+    )
 
 
 OURS = "__Host-extproc-"  # extproc- is part of it, so that both spellings are looked at
-# what a client may write into a Cookie header; the prefix is that of https, and with it goes for http as well
+# what a client may write into a Cookie header; the prefix is that of https, and with it goes for
+# http as well
 COOKIES: dict[str, Callable[[int], Head]] = {
     "one cookie": _cookie("v", "", "a="),
     "many foreign": _cookie("c#=v"),
@@ -122,14 +131,22 @@ OTHERS: dict[str, Callable[[int], Head]] = {
     "upgrade": _header("upgrade", "websocke", ","),
     "an unknown header": _header("x-unknown", "a=b;", " "),
     "a header of ours": _header("x-extproc-cookies", "extproc-assertion-#=v", "; "),
-    "identity headers": lambda size: Head(headers=(("x-auth-sub", "a" * (size // 40)),) * 40 if size else ()),
+    "identity headers": lambda size: Head(
+        headers=(("x-auth-sub", "a" * (size // 40)),) * 40 if size else ()
+    ),
 }
 HEADS = COOKIES | OTHERS
 
 
-def _document(unit: str, between: str = ",", before: str = '{"a":[', after: str = "]}") -> Callable[[int], bytes]:
+def _document(
+    unit: str, between: str = ",", before: str = '{"a":[', after: str = "]}"
+) -> Callable[[int], bytes]:
     """JSON, right or not."""
-    return cache(lambda size: (before + filled(unit, size - len(before) - len(after), between) + after).encode())
+    return cache(
+        lambda size: (
+            before + filled(unit, size - len(before) - len(after), between) + after
+        ).encode()
+    )
 
 
 DOCUMENTS: dict[str, Callable[[int], bytes]] = {
@@ -162,4 +179,6 @@ DOCUMENTS: dict[str, Callable[[int], bytes]] = {
 def with_members(document: bytes, **members: object) -> bytes:
     """The same object, with these members ahead of its own."""
     text = json.dumps(members)[:-1].encode()
-    return text + b"," + document[1:] if document[:1] == b"{" and document[1:2] != b"}" else document
+    return (
+        text + b"," + document[1:] if document[:1] == b"{" and document[1:2] != b"}" else document
+    )

@@ -1,7 +1,9 @@
-"""A gateway over https on app.gw.test, and a neighbouring host of the same domain, evil.gw.test, for a real browser.
+"""A gateway over https on app.gw.test, and a neighbouring host of the same domain, evil.gw.test,
+for a real browser.
 
 with Siblings() as stack, stack.chromium() as context:
-    context.new_page().goto(stack.evil("/"))    # its pages may set cookies for gw.test, as any host of a domain may
+    context.new_page().goto(stack.evil("/"))    # its pages may set cookies for gw.test, as any host
+    of a domain may
 
 Everybody is whom `stack.provider.user` names, without a question of the provider's.
 """
@@ -23,7 +25,9 @@ APP, EVIL, DOMAIN = "app.gw.test", "evil.gw.test", "gw.test"
 class Siblings(Stack):
     names = (APP, EVIL, "127.0.0.1")
 
-    def __init__(self, envoy: Path | None = None, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, envoy: Path | None = None, settings: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(Liar(), tls=True, envoy=envoy, settings=self._of)
         self.gateway = f"https://{APP}:{self.port}"
         self._more = settings or {}

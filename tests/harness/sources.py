@@ -7,8 +7,9 @@ import gc
 def parsed(source: str) -> ast.Module:
     """ast.parse, with no garbage collection in between.
 
-    A finalizer may let another thread run, and a server's thread that prints a traceback parses as well (for its carets). CPython 3.11
-    has one place for the depth of all parses of a process, and raises SystemError: AST constructor recursion depth mismatch.
+    A finalizer may let another thread run, and a server's thread that prints a traceback parses as
+    well (for its carets). CPython 3.11 has one place for the depth of all parses of a process, and
+    raises SystemError: AST constructor recursion depth mismatch.
     """
     before = gc.isenabled()
     gc.disable()

@@ -1,4 +1,6 @@
-"""A login as its spans: what Envoy, the processor and the application say of one callback, and a request after it."""
+"""A login as its spans: what Envoy, the processor and the application say of one callback, and a
+request after it.
+"""
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -8,7 +10,9 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 START = 1_780_000_000_000_000_000
 
 
-def span(number: int, parent: int, service: str, name: str, start: float, end: float, **more: object) -> Span:
+def span(
+    number: int, parent: int, service: str, name: str, start: float, end: float, **more: object
+) -> Span:
     """A span by short numbers and milliseconds."""
     return Span(
         trace_id=str(more.pop("trace_id", TRACE)),
@@ -24,11 +28,18 @@ def span(number: int, parent: int, service: str, name: str, start: float, end: f
 
 
 def http(method: str, url: str, status: int, **more: str) -> tuple[tuple[str, str], ...]:
-    return (("http.method", method), ("http.url", url), ("http.status_code", str(status)), *more.items())
+    return (
+        ("http.method", method),
+        ("http.url", url),
+        ("http.status_code", str(status)),
+        *more.items(),
+    )
 
 
 def callback() -> tuple[Span, ...]:
-    """The held lane: a token request, UserInfo beside the keys, the store; the provider behind the same Envoy."""
+    """The held lane: a token request, UserInfo beside the keys, the store; the provider behind the
+    same Envoy.
+    """
     ours, out = "extproc", "async envoy.service.ext_proc.v3.ExternalProcessor.Process egress"
     idp = "http://127.0.0.1:8080"
     failed = Event("exception", START + 60_400_000, (("exception.type", "httpx.ReadTimeout"),))
@@ -43,7 +54,9 @@ def callback() -> tuple[Span, ...]:
             kind="server",
             attributes=http("GET", "http://localhost:8080/oauth2/callback", 303),
         ),
-        span(2, 1, "gateway", out, 0.4, 87.2, kind="client", attributes=(("grpc.status_code", "0"),)),
+        span(
+            2, 1, "gateway", out, 0.4, 87.2, kind="client", attributes=(("grpc.status_code", "0"),)
+        ),
         span(
             3,
             2,
@@ -52,7 +65,11 @@ def callback() -> tuple[Span, ...]:
             1.1,
             86.8,
             kind="server",
-            attributes=(("extproc.application", "app"), ("extproc.reason", "signed_in"), ("extproc.lane", "held")),
+            attributes=(
+                ("extproc.application", "app"),
+                ("extproc.reason", "signed_in"),
+                ("extproc.lane", "held"),
+            ),
         ),
         span(4, 3, ours, "decide", 1.3, 1.6, attributes=(("extproc.step", "RedeemCode"),)),
         span(5, 3, ours, "store use_once", 1.9, 4.2),
@@ -70,7 +87,16 @@ def callback() -> tuple[Span, ...]:
                 ("http.response.status_code", "200"),
             ),
         ),
-        span(7, 6, "gateway", "ingress", 6.0, 46.2, kind="server", attributes=http("POST", f"{idp}/token", 200)),
+        span(
+            7,
+            6,
+            "gateway",
+            "ingress",
+            6.0,
+            46.2,
+            kind="server",
+            attributes=http("POST", f"{idp}/token", 200),
+        ),
         span(8, 7, "gateway", "router idp egress", 6.4, 46.0, kind="client"),
         span(9, 8, "provider", "POST /token", 7.0, 45.0, kind="server"),
         span(
@@ -83,7 +109,16 @@ def callback() -> tuple[Span, ...]:
             kind="client",
             attributes=(("http.request.method", "GET"), ("http.response.status_code", "200")),
         ),
-        span(11, 10, "gateway", "ingress", 49.4, 69.0, kind="server", attributes=http("GET", f"{idp}/userinfo", 200)),
+        span(
+            11,
+            10,
+            "gateway",
+            "ingress",
+            49.4,
+            69.0,
+            kind="server",
+            attributes=http("GET", f"{idp}/userinfo", 200),
+        ),
         span(
             12,
             3,
@@ -131,7 +166,9 @@ def export(spans: tuple[Span, ...]) -> bytes:
         scope = resource.scope_spans.add()
         for one in (s for s in spans if s.service == service):
             sent = scope.spans.add(
-                trace_id=bytes.fromhex(one.trace_id), span_id=bytes.fromhex(one.span_id), name=one.name
+                trace_id=bytes.fromhex(one.trace_id),
+                span_id=bytes.fromhex(one.span_id),
+                name=one.name,
             )
             sent.parent_span_id = bytes.fromhex(one.parent_id)
             sent.start_time_unix_nano, sent.end_time_unix_nano = one.start_ns, one.end_ns
@@ -141,7 +178,9 @@ def export(spans: tuple[Span, ...]) -> bytes:
             for key, value in one.attributes:
                 sent.attributes.add(key=key).value.string_value = value
             for link in one.links:
-                sent.links.add(trace_id=bytes.fromhex(link.trace_id), span_id=bytes.fromhex(link.span_id))
+                sent.links.add(
+                    trace_id=bytes.fromhex(link.trace_id), span_id=bytes.fromhex(link.span_id)
+                )
             for event in one.events:
                 there = sent.events.add(name=event.name, time_unix_nano=event.time_ns)
                 for key, value in event.attributes:

@@ -1,4 +1,5 @@
-"""The sessions of a Stack as they are kept: read, and made older, so that no test waits for a token to expire.
+"""The sessions of a Stack as they are kept: read, and made older, so that no test waits for a token
+to expire.
 
 kept = Kept(stack)
 kept.age(user)                  # the access token of this browser's session ended a second ago
@@ -46,7 +47,9 @@ class Kept:
 
         async def read(store: SessionStore) -> Session | None:
             record = await store.get(session_id.key, int(time.time()))
-            return from_record(self._application, session_id, record) if record is not None else None
+            return (
+                from_record(self._application, session_id, record) if record is not None else None
+            )
 
         return self._with_store(read)
 
@@ -55,7 +58,9 @@ class Kept:
         now = int(time.time())
         session = self.session(user)
         assert session is not None
-        older = replace(session, **{"access_issued": now - 301, "access_expires": now - 1, **changes})
+        older = replace(
+            session, **{"access_issued": now - 301, "access_expires": now - 1, **changes}
+        )
         if isinstance(self._store, CookieSettings):
             cookies = session_cookies(self._application, request(), older, now, ENTROPY_BYTES)
             user.cookies.receive(self._url, (cookie.header() for cookie in cookies))
@@ -64,7 +69,9 @@ class Kept:
         self._with_store(lambda store: store.put(record))
 
     def _id(self, user: WebUser) -> SessionId:
-        (cookie,) = (cookie for cookie in user.cookies if cookie.name.endswith("extproc-session-app"))
+        (cookie,) = (
+            cookie for cookie in user.cookies if cookie.name.endswith("extproc-session-app")
+        )
         session_id = SessionId.parse(cookie.value)
         assert session_id is not None
         return session_id

@@ -1,4 +1,6 @@
-"""Values for the tests of the core: an application, a provider's keys, and tokens with anything in them that can be asked for."""
+"""Values for the tests of the core: an application, a provider's keys, and tokens with anything in
+them that can be asked for.
+"""
 
 import base64
 import json
@@ -25,7 +27,12 @@ ISSUER = "https://idp.example"
 NOW = 1_800_000_000
 SECRET = b"an old tree keeps its secrets well, they say"
 RING = KeyRing.of([SECRET])
-IDENTITY = (("x-auth-sub", "sub"), ("x-auth-email", "email"), ("x-auth-name", "name"), ("x-auth-groups", "groups"))
+IDENTITY = (
+    ("x-auth-sub", "sub"),
+    ("x-auth-email", "email"),
+    ("x-auth-name", "name"),
+    ("x-auth-groups", "groups"),
+)
 ENTROPY_BYTES = bytes(range(ENTROPY))
 METADATA = ProviderMetadata(
     ISSUER,
@@ -98,7 +105,12 @@ def request(
     """A browser's navigation; headers by keyword, underscores for hyphens, "" takes one away."""
     said = BROWSER | {name.replace("_", "-"): value for name, value in headers.items()}
     return Request(
-        "app", public, method, target, authority, tuple((name, value) for name, value in said.items() if value)
+        "app",
+        public,
+        method,
+        target,
+        authority,
+        tuple((name, value) for name, value in said.items() if value),
     )
 
 
@@ -109,7 +121,9 @@ def _noise(length: int) -> str:
 
 
 def session(noise: int = 0, **changes: Any) -> Session:
-    """One whose access token has so many characters that no compression makes smaller than three quarters."""
+    """One whose access token has so many characters that no compression makes smaller than three
+    quarters.
+    """
     values: dict[str, Any] = {
         "id": SessionId.of(b"s" * 32),
         "issuer": ISSUER,
@@ -137,14 +151,22 @@ def key(alg: str, name: str = "1") -> Any:
         case "RS" | "PS":
             return _rsa(name)  # one for all: making them is slow
         case "ES":
-            return jwk.ECKey.generate_key({"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[alg])
+            return jwk.ECKey.generate_key(
+                {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[alg]
+            )
         case _:
             return jwk.OKPKey.generate_key("Ed25519")
 
 
 def public(kind: str, name: str = "1", **members: Any) -> dict[str, Any]:
     """A key of a JWK set; members are laid over it, None takes one away."""
-    entry = {**key(kind, name).as_dict(private=False), "kid": f"{kind}-{name}", "use": "sig", "alg": kind, **members}
+    entry = {
+        **key(kind, name).as_dict(private=False),
+        "kid": f"{kind}-{name}",
+        "use": "sig",
+        "alg": kind,
+        **members,
+    }
     return {name: value for name, value in entry.items() if value is not None}
 
 
@@ -162,14 +184,20 @@ class Signer:
     def sign(self, claims: Any, **header: Any) -> str:
         """The header's alg may lie: what signs is self.alg. A header of None is left out."""
         full = {"alg": self.alg, "kid": f"{self.alg}-{self.name}", **header}
-        head = b64encode(json.dumps({name: value for name, value in full.items() if value is not None}).encode())
+        head = b64encode(
+            json.dumps({name: value for name, value in full.items() if value is not None}).encode()
+        )
         body = b64encode(claims if isinstance(claims, bytes) else json.dumps(claims).encode())
-        signature = jws.JWSRegistry.algorithms[self.alg].sign(f"{head}.{body}".encode(), key(self.alg, self.name))
+        signature = jws.JWSRegistry.algorithms[self.alg].sign(
+            f"{head}.{body}".encode(), key(self.alg, self.name)
+        )
         return f"{head}.{body}.{b64encode(signature)}"
 
 
 def id_token_claims(**changes: Any) -> dict[str, Any]:
-    """What a right ID token for pending() says; changes are laid over it, None takes a claim away."""
+    """What a right ID token for pending() says; changes are laid over it, None takes a claim
+    away.
+    """
     claims = {
         "iss": ISSUER,
         "sub": "alice",

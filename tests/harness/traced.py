@@ -1,4 +1,6 @@
-"""A gateway whose application sends spans of its own, and an OTLP receiver: for tests of whole traces."""
+"""A gateway whose application sends spans of its own, and an OTLP receiver: for tests of whole
+traces.
+"""
 
 import json
 import re
@@ -21,22 +23,39 @@ from harness.providers import Provider
 
 
 class Traced(Stack):
-    """Of whose Envoy no span gets lost: it gives up those that a receiver has not taken in ten seconds, and a busy one may take longer."""
+    """Of whose Envoy no span gets lost: it gives up those that a receiver has not taken in ten
+    seconds, and a busy one may take longer.
+    """
 
     def envoy_config(self) -> str:
-        config, patient = re.subn(r"(cluster: tracing\s+timeout: )10s", r"\g<1>30s", super().envoy_config())
+        config, patient = re.subn(
+            r"(cluster: tracing\s+timeout: )10s", r"\g<1>30s", super().envoy_config()
+        )
         assert patient, "Envoy's configuration names no such timeout any more"
         return config
 
 
 @contextmanager
-def traced(provider: Provider, settings: Mapping[str, Any] | None = None, spans: str = "") -> Iterator[Stack]:
-    """A Stack whose application is the demo's. spans: where that sends them, an OTLP/HTTP address; the admin by default."""
+def traced(
+    provider: Provider, settings: Mapping[str, Any] | None = None, spans: str = ""
+) -> Iterator[Stack]:
+    """A Stack whose application is the demo's. spans: where that sends them, an OTLP/HTTP address;
+    the admin by default.
+    """
     port = free_port()
-    over = merged({"applications": {"app": {"upstream": f"http://127.0.0.1:{port}"}}}, settings or {})
+    over = merged(
+        {"applications": {"app": {"upstream": f"http://127.0.0.1:{port}"}}}, settings or {}
+    )
     with Traced(provider, settings=over) as stack:
         admin = f"{stack.admin}/"
-        argv = ["-m", "extproc.demo.app", str(port), f"{stack.origin}/", f"{admin}traces", spans or f"{admin}v1/traces"]
+        argv = [
+            "-m",
+            "extproc.demo.app",
+            str(port),
+            f"{stack.origin}/",
+            f"{admin}traces",
+            spans or f"{admin}v1/traces",
+        ]
         app = Process(
             "app",
             [sys.executable, *argv],
@@ -52,14 +71,20 @@ def traced(provider: Provider, settings: Mapping[str, Any] | None = None, spans:
 
 
 def one_tree(spans: Iterable[tuple[str, str]]) -> bool:
-    """Whether these spans, as (id, parent's id), hang together. While some are still on their way, others have no parent yet."""
+    """Whether these spans, as (id, parent's id), hang together. While some are still on their way,
+    others have no parent yet.
+    """
     every = list(spans)
     known = {span_id for span_id, _ in every}
     return sum(parent not in known for _, parent in every) == 1
 
 
-def trace(stack: Stack, trace_id: str, wanted: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    """A trace of the admin as JSON, once it is one tree and as wanted: the spans of others come a little later."""
+def trace(
+    stack: Stack, trace_id: str, wanted: Callable[[dict[str, Any]], object]
+) -> dict[str, Any]:
+    """A trace of the admin as JSON, once it is one tree and as wanted: the spans of others come a
+    little later.
+    """
     found: dict[str, Any] = {}
 
     def there() -> object:
@@ -74,7 +99,8 @@ def trace(stack: Stack, trace_id: str, wanted: Callable[[dict[str, Any]], object
 
 
 def body_of(handler: BaseHTTPRequestHandler) -> bytes:
-    if handler.headers.get("transfer-encoding") != "chunked":  # as the SDK sends it; Envoy sends chunks
+    # as the SDK sends it; Envoy sends chunks
+    if handler.headers.get("transfer-encoding") != "chunked":
         return handler.rfile.read(int(handler.headers["content-length"]))
     body = b""
     while size := int(handler.rfile.readline().split(b";")[0], 16):
@@ -87,14 +113,18 @@ def body_of(handler: BaseHTTPRequestHandler) -> bytes:
 class Receiver:
     """An OTLP/HTTP receiver, which passes each body on to `oteltap`, a receiver that is not ours.
 
-    What comes is decoded twice: here with the services, and by oteltap, which prints spans without them.
+    What comes is decoded twice: here with the services, and by oteltap, which prints spans without
+    them.
     """
 
     def __init__(self, directory: Path, port: int = 0) -> None:
         self.store = TraceStore(max_traces=1000)
         self._log = directory / "oteltap.ndjson"
         self._port = free_port()
-        self._client, self._passing = httpx.Client(trust_env=False, timeout=30), ThreadPoolExecutor(1)
+        self._client, self._passing = (
+            httpx.Client(trust_env=False, timeout=30),
+            ThreadPoolExecutor(1),
+        )
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -128,14 +158,20 @@ class Receiver:
     def _pass_on(self, path: str, body: bytes, content_type: str) -> None:
         """Later: Envoy waits some seconds for an answer, and gives its spans up after that."""
         url, headers = f"http://127.0.0.1:{self._port}{path}", {"content-type": content_type}
-        self._passing.submit(lambda: self._client.post(url, content=body, headers=headers).raise_for_status())
+        self._passing.submit(
+            lambda: self._client.post(url, content=body, headers=headers).raise_for_status()
+        )
 
-    def spans(self, trace_id: str, wanted: Callable[[tuple[Span, ...]], object]) -> tuple[Span, ...]:
+    def spans(
+        self, trace_id: str, wanted: Callable[[tuple[Span, ...]], object]
+    ) -> tuple[Span, ...]:
         """The spans of a trace, once they are one tree and as wanted."""
 
         def there() -> object:
             found = self.store.trace(trace_id)
-            whole = found is not None and one_tree((span.span_id, span.parent_id) for span in found.spans)
+            whole = found is not None and one_tree(
+                (span.span_id, span.parent_id) for span in found.spans
+            )
             return whole and wanted(found.spans)
 
         wait_until(there, 60, f"the trace {trace_id}", every=0.2)
@@ -145,5 +181,11 @@ class Receiver:
 
     def tapped(self, trace_id: str) -> set[tuple[str, str, str]]:
         """The same as oteltap printed it: span id, parent's id, name."""
-        lines = [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
-        return {(line["spanId"], line["parentSpanId"], line["name"]) for line in lines if line["traceId"] == trace_id}
+        lines = [
+            json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")
+        ]
+        return {
+            (line["spanId"], line["parentSpanId"], line["name"])
+            for line in lines
+            if line["traceId"] == trace_id
+        }

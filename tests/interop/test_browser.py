@@ -24,7 +24,8 @@ def ours(context: BrowserContext, stack: Stack) -> dict[str, dict[str, object]]:
 def complaints(page: Page) -> list[str]:
     """What the console says is wrong on the gateway's pages, collected from now on.
 
-    But not of the icon: Chromium asks for a page's icon when it likes, perhaps after the logout that followed the page (401).
+    But not of the icon: Chromium asks for a page's icon when it likes, perhaps after the logout
+    that followed the page (401).
     """
     heard: list[str] = []
 
@@ -49,8 +50,12 @@ def sign_in(page: Page, stack: Stack) -> None:
     page.wait_for_url(stack.url(START))
 
 
-def test_the_trace_of_a_page_that_refuses_leads_an_operator_to_the_cause_and_the_user_back_to_what_was_wanted() -> None:
-    """And the pictures of it in docs/pictures are what is there today: tools/pictures makes them again."""
+def test_the_trace_of_a_page_that_refuses_leads_an_operator_to_the_cause_and_the_user_back_to_what_was_wanted() -> (
+    None
+):
+    """And the pictures of it in docs/pictures are what is there today: tools/pictures makes them
+    again.
+    """
     with Stack(Liar()) as stack, browser(stack) as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         for name, page in pictures.story(stack, context, START):
@@ -99,7 +104,8 @@ def test_a_browser_signs_in_and_out(tls: bool) -> None:
 
         prefix = "__Host-extproc-" if tls else "extproc-"
         cookies = ours(context, stack)
-        assert set(cookies) == {f"{prefix}session-app", f"{prefix}assertion-app"}  # the login cookie is gone
+        # the login cookie is gone
+        assert set(cookies) == {f"{prefix}session-app", f"{prefix}assertion-app"}
         for cookie in cookies.values():
             assert (cookie["domain"], cookie["path"]) == ("localhost", "/")
             assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, tls, "Lax")
@@ -131,7 +137,9 @@ def test_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> 
         assert context.browser is not None
         for width, scheme in ((400, "light"), (400, "dark"), (1600, "light"), (1600, "dark")):
             plain = context.browser.new_context(
-                viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=False
+                viewport={"width": width, "height": 800},
+                color_scheme=scheme,
+                java_script_enabled=False,
             )
             page = plain.new_page()
             heard = complaints(page)
@@ -141,7 +149,9 @@ def test_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> 
             assert wide is not None and wide["x"] >= 0 and wide["x"] + wide["width"] <= width
             if (width, scheme) == (1600, "dark"):
                 page.get_by_role("button", name="End: Chrome on Linux").click()
-                assert page.url == stack.url("/oauth2/sessions") and "nowhere else" in page.inner_text("main")
+                assert page.url == stack.url(
+                    "/oauth2/sessions"
+                ) and "nowhere else" in page.inner_text("main")
             assert heard == []
             plain.close()
         phone.cookies.drop("extproc-assertion-app")
@@ -173,9 +183,12 @@ def test_another_site_can_neither_sign_a_browser_out_nor_use_its_session() -> No
         page = context.new_page()
         sign_in(page, stack)
         before = ours(context, stack)
-        page.goto(stack.place.origin + "/.well-known/openid-configuration")  # a page of another site
+        # a page of another site
+        page.goto(stack.place.origin + "/.well-known/openid-configuration")
         seen = len(stack.app.requests)
-        page.set_content(f'<form method="post" action="{stack.url("/oauth2/logout")}"><button>x</button></form>')
+        page.set_content(
+            f'<form method="post" action="{stack.url("/oauth2/logout")}"><button>x</button></form>'
+        )
         page.click("button")
         page.wait_for_load_state()
         assert ours(context, stack) == before

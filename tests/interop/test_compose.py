@@ -12,7 +12,10 @@ from harness.ports import free_port
 
 pytestmark = pytest.mark.heavy
 
-READ = "import sys, urllib.request as u; print(u.urlopen('http://extproc:9490' + sys.argv[1]).read().decode())"
+READ = (
+    "import sys, urllib.request as u; print(u.urlopen('http://extproc:9490' + "
+    "sys.argv[1]).read().decode())"
+)
 
 # within the container: who it is, what it could write to, which programs would run as another user
 LOOK = """
@@ -47,10 +50,14 @@ STORY = {
 
 
 def told(engine: Engine, env: dict[str, str]) -> dict[str, set[str]]:
-    """The services of each step of the login that the trace page shows last. Spans reach it over the network, some seconds late."""
+    """The services of each step of the login that the trace page shows last. Spans reach it over
+    the network, some seconds late.
+    """
 
     def read(path: str) -> Any:
-        return json.loads(engine.compose("exec", "-T", "extproc", "python", "-c", READ, path, env=env))
+        return json.loads(
+            engine.compose("exec", "-T", "extproc", "python", "-c", READ, path, env=env)
+        )
 
     traces = read("/traces.json")["traces"]
     services = {trace["trace_id"]: set(trace["services"]) for trace in traces}
@@ -86,17 +93,28 @@ def test_every_profile_is_valid(engine: Engine) -> None:
 def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(engine: Engine) -> None:
     engine.images()
     port = free_port()
-    ports = {"GATEWAY_PORT": str(port), "ADMIN_PORT": str(free_port()), "COMPOSE_PROJECT_NAME": f"extproc-{port}"}
+    ports = {
+        "GATEWAY_PORT": str(port),
+        "ADMIN_PORT": str(free_port()),
+        "COMPOSE_PROJECT_NAME": f"extproc-{port}",
+    }
     gateway = f"http://localhost:{port}"
     try:
         engine.compose("--progress", "plain", "build", env=ports)
-        engine.compose("--progress", "plain", "up", "-d", "--wait", "--wait-timeout", "600", env=ports)
+        engine.compose(
+            "--progress", "plain", "up", "-d", "--wait", "--wait-timeout", "600", env=ports
+        )
         wait_for(gateway)
         sign_in_and_out(gateway)
         assert "signed in and out" in engine.compose("run", "--rm", "tests", env=ports)
-        assert json.loads(engine.compose("exec", "-T", "extproc", "python", "-c", LOOK, env=ports)) == BARE
+        assert (
+            json.loads(engine.compose("exec", "-T", "extproc", "python", "-c", LOOK, env=ports))
+            == BARE
+        )
         for program in ("sh", "bash", "pip", "apt-get", "dpkg", "perl"):
-            said = engine.compose("exec", "-T", "extproc", program, "--version", check=False, env=ports)
+            said = engine.compose(
+                "exec", "-T", "extproc", program, "--version", check=False, env=ports
+            )
             assert "not found" in said, f"{program}: {said}"
         end = time.monotonic() + 30
         while (found := told(engine, ports)) != STORY and time.monotonic() < end:

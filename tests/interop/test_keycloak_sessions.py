@@ -1,6 +1,8 @@
-"""Sessions that live and die as Keycloak says, in each kind of store, with refresh tokens that are good for one use.
+"""Sessions that live and die as Keycloak says, in each kind of store, with refresh tokens that are
+good for one use.
 
-What is asked of a session is asked without its assertion, by which Envoy would let it through for the rest of its life.
+What is asked of a session is asked without its assertion, by which Envoy would let it through for
+the rest of its life.
 """
 
 import json
@@ -22,7 +24,8 @@ from harness.stored_sessions import Kept
 from harness.tokens import payload
 
 GRANTED = ""  # a refresh event without an error
-ONE_KIND = pytest.mark.parametrize("running", ["sqlite"], indirect=True)  # the store makes no difference
+# the store makes no difference
+ONE_KIND = pytest.mark.parametrize("running", ["sqlite"], indirect=True)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "redis", "cookie"])
@@ -39,7 +42,12 @@ def running(
                 "redis": {"path": None, **redis},
                 "cookie": {"path": None, "kind": "cookie", "tombstones": redis},
             }[request.param]
-            vault = {"hosts": ["localhost"], "path_prefix": "/vault/", "upstream": stack.app.url, "provider": "main"}
+            vault = {
+                "hosts": ["localhost"],
+                "path_prefix": "/vault/",
+                "upstream": stack.app.url,
+                "provider": "main",
+            }
             return {"store": store, "applications": {"vault": {**vault, "prompt": "login"}}}
 
         with Stack(keycloak, settings=settings) as stack:
@@ -88,7 +96,9 @@ def lives(stack: Stack, user: WebUser, path: str = "/private") -> bool:
     """A navigation without a session goes to the login at Keycloak."""
     answer = asks(stack, user, path)
     assert answer.status_code in (200, 303), answer.text
-    assert answer.status_code == 200 or answer.headers["location"].startswith(f"{stack.place.origin}/realms/demo/")
+    assert answer.status_code == 200 or answer.headers["location"].startswith(
+        f"{stack.place.origin}/realms/demo/"
+    )
     return answer.status_code == 200
 
 
@@ -140,7 +150,9 @@ def test_signing_out_the_whole_realm_or_disabling_a_user_ends_sessions_at_their_
 
 
 @ONE_KIND
-def test_a_session_that_keycloak_let_expire_for_idleness_ends_at_its_refresh(stack: Stack, operator: Operator) -> None:
+def test_a_session_that_keycloak_let_expire_for_idleness_ends_at_its_refresh(
+    stack: Stack, operator: Operator
+) -> None:
     operator.change_realm(ssoSessionIdleTimeout=20)  # a login has to fit into it
     with stack.user() as user:
         signs_in(stack, user)
@@ -155,11 +167,17 @@ def test_a_session_that_keycloak_let_expire_for_idleness_ends_at_its_refresh(sta
 
 
 def framed(user: WebUser, page: httpx.Response) -> list[httpx.Response]:
-    """What a browser does with the frames of Keycloak's page: another site's, so our cookies do not come along."""
+    """What a browser does with the frames of Keycloak's page: another site's, so our cookies do not
+    come along.
+    """
     answers = []
     for source in re.findall(r'<iframe src="([^"]+)"', page.text):
         url = unescape(source)
-        sent = {"sec-fetch-dest": "iframe", "sec-fetch-mode": "navigate", "sec-fetch-site": "cross-site"}
+        sent = {
+            "sec-fetch-dest": "iframe",
+            "sec-fetch-mode": "navigate",
+            "sec-fetch-site": "cross-site",
+        }
         cookies = user.cookies.header(url, same_site=False, top_level_get=False)
         answers.append(user.request("GET", url, headers=sent, cookies=cookies))
     return answers
@@ -182,7 +200,8 @@ def test_a_logout_at_keycloak_itself_reaches_a_session_in_a_store_by_a_frame(
         (frame,) = framed(user, page)
         assert frame.status_code == 200, frame.text
         assert f"frame-ancestors {stack.place.origin}" in frame.headers["content-security-policy"]
-        assert lives(stack, user) == (stack.settings["store"].get("kind") == "cookie")  # docs/sessions.md says so
+        # docs/sessions.md says so
+        assert lives(stack, user) == (stack.settings["store"].get("kind") == "cookie")
         assert lives(stack, bob)
 
 
@@ -200,7 +219,10 @@ def test_thirty_requests_with_an_expired_token_are_thirty_answers_and_one_grant(
         old = kept.session(user)
         user.cookies.drop("extproc-assertion-app")
         headers = {"cookie": user.cookies.header(stack.url("/")), "accept": "application/json"}
-        with httpx.Client(headers=headers, trust_env=False, timeout=30) as http, ThreadPoolExecutor(30) as pool:
+        with (
+            httpx.Client(headers=headers, trust_env=False, timeout=30) as http,
+            ThreadPoolExecutor(30) as pool,
+        ):
             answers = list(pool.map(http.get, [stack.url(f"/private/{n}") for n in range(30)]))
         assert [answer.status_code for answer in answers] == [200] * 30
         assert operator.refreshes() == [GRANTED]
@@ -212,8 +234,12 @@ def test_thirty_requests_with_an_expired_token_are_thirty_answers_and_one_grant(
 
 
 @ONE_KIND
-def test_signing_in_again_for_another_application_ends_no_session(stack: Stack, operator: Operator) -> None:
-    """Keycloak's auth_time is that of its own session: it moves on, in the ID tokens of everybody's refreshes."""
+def test_signing_in_again_for_another_application_ends_no_session(
+    stack: Stack, operator: Operator
+) -> None:
+    """Keycloak's auth_time is that of its own session: it moves on, in the ID tokens of everybody's
+    refreshes.
+    """
     with stack.user() as user:
         signs_in(stack, user)
         kept = Kept(stack)
@@ -229,5 +255,7 @@ def test_signing_in_again_for_another_application_ends_no_session(stack: Stack, 
         assert after is not None and after.auth_time == began < payload(after.id_token)["auth_time"]
         assert operator.refreshes() == [GRANTED] * 2
         assert not [
-            line for line in stack.extproc.output().splitlines() if json.loads(line)["event"] == "internal_error"
+            line
+            for line in stack.extproc.output().splitlines()
+            if json.loads(line)["event"] == "internal_error"
         ]

@@ -1,4 +1,6 @@
-"""A login at a real Keycloak is one trace with its spans, at an OTLP receiver: envoy, extproc, keycloak, and app on the page."""
+"""A login at a real Keycloak is one trace with its spans, at an OTLP receiver: envoy, extproc,
+keycloak, and app on the page.
+"""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +24,11 @@ def up(span: Span, by_id: dict[str, Span]) -> Iterator[Span]:
 
 def ways_to(spans: tuple[Span, ...]) -> list[tuple[Span, ...]]:
     """From each call that Keycloak was asked to answer, up to the root."""
-    ways = [tuple(up(span, {span.span_id: span for span in spans})) for span in spans if span.service == "keycloak"]
+    ways = [
+        tuple(up(span, {span.span_id: span for span in spans}))
+        for span in spans
+        if span.service == "keycloak"
+    ]
     return [way for way in ways if len(way) == 1 or way[1].service != "keycloak"]
 
 
@@ -31,21 +37,31 @@ def calls(ways: list[tuple[Span, ...]]) -> set[str]:
     return {way[2].name.rpartition("/")[2] for way in ways if len(way) > 2}
 
 
-def test_a_login_at_keycloak_is_one_tree_with_keycloak_s_own_spans(keycloak: Keycloak, tmp_path: Path) -> None:
+def test_a_login_at_keycloak_is_one_tree_with_keycloak_s_own_spans(
+    keycloak: Keycloak, tmp_path: Path
+) -> None:
     with Receiver(tmp_path, keycloak.otlp_port) as receiver:
         to = {"tracing": {"endpoint": receiver.url, "sample": 1}}
         with traced(keycloak, to, f"{receiver.url}/v1/traces") as stack, stack.user() as user:
             user.go(stack.url("/private"))
-            page = next(hop.response for hop in user.hops if hop.url == stack.url("/private") and hop.status == 200)
+            page = next(
+                hop.response
+                for hop in user.hops
+                if hop.url == stack.url("/private") and hop.status == 200
+            )
             callback = next(hop for hop in user.hops if "/oauth2/callback?" in hop.url)
             ways = ways_to(
                 receiver.spans(
-                    callback.response.headers["x-trace-id"], lambda s: {"token", "userinfo"} <= calls(ways_to(s))
+                    callback.response.headers["x-trace-id"],
+                    lambda s: {"token", "userinfo"} <= calls(ways_to(s)),
                 )
             )
-            # its own span, Envoy's before it, our call, the stream, Envoy's call of us, the callback
+            # its own span, Envoy's before it, our call, the stream, Envoy's call of us, the
+            # callback
             assert {tuple(span.service for span in way) for way in ways} == {WAY}
-            assert {(way[3].name.rpartition("/")[2], way[5].name) for way in ways} == {("Process", "app:own")}
+            assert {(way[3].name.rpartition("/")[2], way[5].name) for way in ways} == {
+                ("Process", "app:own")
+            }
             shown = re.search(r"/traces/([0-9a-f]{32})", page.text)
             assert shown is not None
             receiver.spans(shown[1], lambda s: {span.service for span in s} == {"envoy", "app"})

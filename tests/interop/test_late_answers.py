@@ -1,8 +1,10 @@
-"""Chromium while answers of the application come late, with the cookies that were true when their requests came: findings 30 and 31.
+"""Chromium while answers of the application come late, with the cookies that were true when their
+requests came: findings 30 and 31.
 
-One browser, one request of alice's after another held at the application: pages that renew an assertion, that write down the last use,
-that bring renewed tokens. Each ends after something else has happened: a logout, another user's login, a step-up, a
-refresh, the same user's next login. Whatever it sets, the browser is who signed in last.
+One browser, one request of alice's after another held at the application: pages that renew an
+assertion, that write down the last use, that bring renewed tokens. Each ends after something else
+has happened: a logout, another user's login, a step-up, a refresh, the same user's next login.
+Whatever it sets, the browser is who signed in last.
 """
 
 import itertools
@@ -18,7 +20,9 @@ from playwright.sync_api import BrowserContext, Page
 
 PREFIX = "__Host-extproc-"
 _NAMES = (f"h{number}" for number in itertools.count())
-HEAVY = [pytest.param(kind, marks=pytest.mark.heavy) for kind in ("cookie, marks in memory", "redis")]
+HEAVY = [
+    pytest.param(kind, marks=pytest.mark.heavy) for kind in ("cookie, marks in memory", "redis")
+]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "cookie", *HEAVY])
@@ -27,7 +31,11 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Siblings]:
     more: dict[str, Any] = {}
     if request.param == "cookie":
         folder = request.getfixturevalue("tmp_path_factory").mktemp("marks")
-        store = {"kind": "cookie", "path": None, "tombstones": {"path": str(folder / "marks.sqlite3")}}
+        store = {
+            "kind": "cookie",
+            "path": None,
+            "tombstones": {"path": str(folder / "marks.sqlite3")},
+        }
     elif request.param.startswith("cookie"):
         store = {"kind": "cookie", "path": None}
         more = {"providers": {"main": {"backchannel_logout": False}}}
@@ -45,7 +53,9 @@ class Person:
         self.stack, self.context = stack, context
         self.page = context.new_page()
         self.failed: list[str] = []  # requests that Chromium says failed, and how
-        context.on("requestfailed", lambda asked: self.failed.append(f"{asked.url}: {asked.failure}"))
+        context.on(
+            "requestfailed", lambda asked: self.failed.append(f"{asked.url}: {asked.failure}")
+        )
 
     def signs_in(self, user: str) -> None:
         self.stack.provider.user = user
@@ -83,7 +93,10 @@ class Person:
         """A request of a page of the application's that is held there. Its name."""
         name = next(_NAMES)
         before = len(self.stack.app.requests)
-        tab.evaluate(f"() => {{ window.{name} = fetch('{path}?echo-hold={name}').then(r => r.status, String) }}")
+        tab.evaluate(
+            f"() => {{ window.{name} = fetch('{path}?echo-hold={name}').then(r => r.status, "
+            "String) }"
+        )
         wait_until(lambda: any(name in r.target for r in self.stack.app.requests[before:]), 60)
         return name
 
@@ -91,14 +104,19 @@ class Person:
         """The held answer comes."""
         self.stack.app.release(name)
         answer = tab.evaluate(f"window.{name}")
-        assert answer == 200, (answer, self.failed, [line for line in self.stack.access_log() if line["flags"] != "-"])
+        assert answer == 200, (
+            answer,
+            self.failed,
+            [line for line in self.stack.access_log() if line["flags"] != "-"],
+        )
 
 
 @pytest.fixture
 def person(stack: Siblings) -> Iterator[Person]:
     stack.provider.refreshed.clear()
     stack.provider.expires_in = 300
-    # whatever is on its way over HTTP/2 Chromium gives up when an address of the machine changes (ERR_NETWORK_CHANGED)
+    # whatever is on its way over HTTP/2 Chromium gives up when an address of the machine changes
+    # (ERR_NETWORK_CHANGED)
     with stack.chromium("--disable-http2") as context:
         yield Person(stack, context)
 
@@ -110,7 +128,9 @@ def next_second() -> None:
 
 
 def late(person: Person, tab: Page) -> list[str]:
-    """Requests of whoever is signed in, of every kind whose answer sets something, held at the application."""
+    """Requests of whoever is signed in, of every kind whose answer sets something, held at the
+    application.
+    """
     names = []
     for path in ("/private/slow", "/public/slow"):
         person.is_asked_about()
@@ -156,7 +176,8 @@ def test_tokens_that_come_late_bring_no_session_back_and_spend_none(person: Pers
     tab.goto(person.stack.url("/public/tab"))
     old = late(person, tab)
     grants = len(provider.grants)
-    wait_until(lambda: time.monotonic() > signed_in + 8, 60)  # tokens are due then, see refresh.due()
+    # tokens are due then, see refresh.due()
+    wait_until(lambda: time.monotonic() > signed_in + 8, 60)
     person.is_asked_about()
     renews = person.begins(tab, "/private/slow")
     assert len(provider.grants) == grants + 1, "this request had the tokens renewed"
@@ -191,7 +212,10 @@ def test_a_login_that_ends_late_signs_nobody_in(person: Person) -> None:
     tab.wait_for_url("**/private/late")
     for _ in range(3):
         assert person.sees() == "bob", "after bob's login"
-    assert tab.evaluate("fetch('/oauth2/userinfo').then(r => r.json()).then(said => said.sub)") == "bob"
+    assert (
+        tab.evaluate("fetch('/oauth2/userinfo').then(r => r.json()).then(said => said.sub)")
+        == "bob"
+    )
     person.signs_out()
     tab = person.is_at_the_provider("alice")
     person.signs_in("alice")

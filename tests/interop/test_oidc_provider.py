@@ -34,25 +34,41 @@ def test_signs_in_and_out_at_a_provider_that_is_not_behind_this_envoy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "tls"), [("sqlite", True), ("redis", False), ("cookie, sqlite", False), ("cookie, redis", True)]
+    ("kind", "tls"),
+    [("sqlite", True), ("redis", False), ("cookie, sqlite", False), ("cookie, redis", True)],
 )
-def test_a_logout_at_the_provider_itself_ends_the_session_here(kind: str, tls: bool, redis_servers: Servers) -> None:
+def test_a_logout_at_the_provider_itself_ends_the_session_here(
+    kind: str, tls: bool, redis_servers: Servers
+) -> None:
     def settings(stack: Stack) -> dict[str, Any]:
-        redis = {"kind": "redis", "servers": [redis_servers.redis.address], "key_prefix": f"{stack.port}:"}
+        redis = {
+            "kind": "redis",
+            "servers": [redis_servers.redis.address],
+            "key_prefix": f"{stack.port}:",
+        }
         over = redis if "redis" in kind else {"path": str(stack.directory / "over.sqlite3")}
         cookie = {"kind": "cookie", "path": None, "tombstones": over}
         return {"store": {"sqlite": {}, "redis": {"path": None, **redis}}.get(kind, cookie)}
 
-    with Stack(OidcProvider(), settings=settings, tls=tls) as stack, stack.user() as user, stack.user() as other:
+    with (
+        Stack(OidcProvider(), settings=settings, tls=tls) as stack,
+        stack.user() as user,
+        stack.user() as other,
+    ):
         for browser in (user, other):
             assert browser.go(stack.url("/private")).status_code == 200
         user.go(f"{stack.place.origin}/session/end")
         (line,) = stack.access_log(lambda line: line["path"] == "/oauth2/backchannel-logout")
-        assert (line["status"], line["route"], line["reason"]) == (200, "app:backchannel-logout", "backchannel_logout")
-        for browser, status in ((user, 303), (other, 200)):  # by sid: the other browser's session is another
-            for cookie in browser.cookies.named("__Host-extproc-assertion-") + browser.cookies.named(
-                "extproc-assertion-"
-            ):
+        assert (line["status"], line["route"], line["reason"]) == (
+            200,
+            "app:backchannel-logout",
+            "backchannel_logout",
+        )
+        # by sid: the other browser's session is another
+        for browser, status in ((user, 303), (other, 200)):
+            for cookie in browser.cookies.named(
+                "__Host-extproc-assertion-"
+            ) + browser.cookies.named("extproc-assertion-"):
                 browser.cookies.drop(cookie.name)
             assert browser.navigate(stack.url("/private")).status_code == status
 

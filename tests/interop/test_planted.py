@@ -1,6 +1,8 @@
-"""Chromium with a neighbouring host that plants cookies for the whole domain: findings 1 and 56 and their kind, over https.
+"""Chromium with a neighbouring host that plants cookies for the whole domain: findings 1 and 56 and
+their kind, over https.
 
-What the browser's jar takes and sends is the browser's own; a plant that it refuses is one that does no harm.
+What the browser's jar takes and sends is the browser's own; a plant that it refuses is one that
+does no harm.
 """
 
 from collections.abc import Iterator
@@ -55,8 +57,13 @@ def context(stack: Siblings, chromium: BrowserContext) -> Iterator[BrowserContex
 def pairs_of(context: BrowserContext, stack: Siblings) -> dict[str, str]:
     """Our cookies in this browser, by the kind."""
     cookies = context.cookies(stack.url("/"))
-    named = {cookie["name"]: cookie["value"] for cookie in cookies if cookie["name"].startswith(PREFIX)}
-    return {name.removeprefix(PREFIX).partition("-")[0]: f"{name}={value}" for name, value in named.items()}
+    named = {
+        cookie["name"]: cookie["value"] for cookie in cookies if cookie["name"].startswith(PREFIX)
+    }
+    return {
+        name.removeprefix(PREFIX).partition("-")[0]: f"{name}={value}"
+        for name, value in named.items()
+    }
 
 
 def mallory_s(stack: Siblings, chromium: BrowserContext) -> dict[str, str]:
@@ -72,21 +79,31 @@ def mallory_s(stack: Siblings, chromium: BrowserContext) -> dict[str, str]:
 
 
 def plant(page: Page, stack: Siblings, pairs: list[str]) -> int:
-    """What a page of the neighbouring host sets; how many of its cookies the browser then sends to the application."""
+    """What a page of the neighbouring host sets; how many of its cookies the browser then sends to
+    the application.
+    """
     page.goto(stack.evil("/"))
     for pair in pairs:
         for kind in PLANTS:
             page.evaluate(
-                "c => { document.cookie = c }", f"{kind.replace('PAIR', pair)}; Domain={DOMAIN}; Path=/; Max-Age=3600"
+                "c => { document.cookie = c }",
+                f"{kind.replace('PAIR', pair)}; Domain={DOMAIN}; Path=/; Max-Age=3600",
             )
             unprefixed = kind.replace("PAIR", pair.removeprefix("__Host-"))
-            page.evaluate("c => { document.cookie = c }", f"{unprefixed}; Domain={DOMAIN}; Path=/; Max-Age=3600")
+            page.evaluate(
+                "c => { document.cookie = c }",
+                f"{unprefixed}; Domain={DOMAIN}; Path=/; Max-Age=3600",
+            )
     return sum(cookie["domain"] == f".{DOMAIN}" for cookie in page.context.cookies(stack.url("/")))
 
 
 def users(stack: Siblings) -> set[str | None]:
     """Whom the application saw."""
-    return {received.get("x-auth-sub") for received in stack.app.requests if str(received.get("host")).startswith(APP)}
+    return {
+        received.get("x-auth-sub")
+        for received in stack.app.requests
+        if str(received.get("host")).startswith(APP)
+    }
 
 
 @pytest.mark.attack("COOK-26")
@@ -113,7 +130,11 @@ def test_what_a_neighbouring_host_plants_takes_nobody_s_session_away(
     stack: Siblings, chromium: BrowserContext, context: BrowserContext
 ) -> None:
     evil = mallory_s(stack, chromium)
-    garbage = [f"{PREFIX}session-app=x", f"{PREFIX}assertion-app=x.y.z", f"{PREFIX}login-app-00000000=x"]
+    garbage = [
+        f"{PREFIX}session-app=x",
+        f"{PREFIX}assertion-app=x.y.z",
+        f"{PREFIX}login-app-00000000=x",
+    ]
     page = context.new_page()
     page.goto(stack.url("/private"))
     before = pairs_of(context, stack)["session"]
@@ -137,11 +158,17 @@ def test_what_a_neighbouring_host_plants_takes_nobody_s_session_away(
 def test_what_a_neighbouring_host_plants_unbinds_no_login(
     stack: Siblings, chromium: BrowserContext, context: BrowserContext
 ) -> None:
-    """Mallory's own login, its cookie planted and its callback opened here: it stays mallory's, and the user's own goes on."""
+    """Mallory's own login, its cookie planted and its callback opened here: it stays mallory's, and
+    the user's own goes on.
+    """
 
     def shown(asked: Asked) -> Reply:
         """The provider's page says where it would lead."""
-        return 200, {"content-type": "text/plain"}, stack.provider._authorize(asked)[1]["location"].encode()
+        return (
+            200,
+            {"content-type": "text/plain"},
+            stack.provider._authorize(asked)[1]["location"].encode(),
+        )
 
     stack.provider.user = "mallory"
     stack.provider.answers["/auth"] = shown
@@ -157,7 +184,9 @@ def test_what_a_neighbouring_host_plants_unbinds_no_login(
     plant(page, stack, [evil])
     assert callback.startswith(stack.url("/oauth2/callback?"))
     answer = page.goto(callback)
-    assert answer is not None and answer.status == 400 and "state_mismatch" in page.inner_text("body")
+    assert (
+        answer is not None and answer.status == 400 and "state_mismatch" in page.inner_text("body")
+    )
     assert "session" not in pairs_of(context, stack)
     page.goto(stack.url("/private"))
     assert users(stack) == {"alice"}

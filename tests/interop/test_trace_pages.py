@@ -1,4 +1,6 @@
-"""The trace pages in Chromium: nothing sticks out on a phone or on a wide screen, and a keyboard is enough."""
+"""The trace pages in Chromium: nothing sticks out on a phone or on a wide screen, and a keyboard is
+enough.
+"""
 
 from dataclasses import replace
 
@@ -29,10 +31,20 @@ FOCUS = "[document.activeElement.tagName, getComputedStyle(document.activeElemen
 def store():
     kept = TraceStore()
     first = spans.span(
-        1, 0, "envoy", LONG, -900, -890, kind="server", trace_id="1" * 32, attributes=spans.http("GET", LONG[4:], 303)
+        1,
+        0,
+        "envoy",
+        LONG,
+        -900,
+        -890,
+        kind="server",
+        trace_id="1" * 32,
+        attributes=spans.http("GET", LONG[4:], 303),
     )
     whole = [
-        replace(span, links=(Link("1" * 32, first.span_id),)) if span.name == "ext_proc callback" else span
+        replace(span, links=(Link("1" * 32, first.span_id),))
+        if span.name == "ext_proc callback"
+        else span
         for span in spans.callback()
     ]
     kept.add((first, *whole, *spans.fast_path()))
@@ -41,7 +53,9 @@ def store():
 
 def look(base: str, width: int, scheme: str) -> None:
     with playwright() as started:
-        browser = started.chromium.launch(executable_path=found("EXTPROC_CHROMIUM", "Chromium"), args=FLAGS)
+        browser = started.chromium.launch(
+            executable_path=found("EXTPROC_CHROMIUM", "Chromium"), args=FLAGS
+        )
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
         heard: list[str] = []
         page.on("console", lambda message: heard.append(message.text))
@@ -56,7 +70,9 @@ def look(base: str, width: int, scheme: str) -> None:
 
 
 def by_keyboard(page: Page, base: str) -> None:
-    """From the list to a trace by its id, into the waterfall past the head of the page, and a span opened."""
+    """From the list to a trace by its id, into the waterfall past the head of the page, and a span
+    opened.
+    """
     page.goto(f"{base}/traces")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"

@@ -1,6 +1,8 @@
-"""Chromium opens pages of an application that name our endpoints in every way that needs no click: nothing may come of it.
+"""Chromium opens pages of an application that name our endpoints in every way that needs no click:
+nothing may come of it.
 
-The provider signs in without a question, so what a click or a typed address leads to ends where it should.
+The provider signs in without a question, so what a click or a typed address leads to ends where it
+should.
 """
 
 from collections.abc import Iterator
@@ -34,16 +36,17 @@ LOADED = {
     "object": "<object data='{}' type=text/html width=9 height=9></object>",
     "embed": "<embed src='{}' type=text/html width=9 height=9>",
 }  # fmt: skip
-RULES = '<script type=speculationrules>{{"HOW":[{{"source":"list","urls":["{}"],"eagerness":"immediate"}}]}}</script>'
+RULES = (
+    "<script "
+    'type=speculationrules>{{"HOW":[{{"source":"list","urls":["{}"],"eagerness":"immediate"}}]}}</script>'
+)
 AHEAD = {
     "prefetch": "<link rel=prefetch href='{}'>",
     "speculative prefetch": RULES.replace("HOW", "prefetch"),
     "speculative prerender": RULES.replace("HOW", "prerender"),
 }
 PAGES = {"loaded": list(LOADED.values())} | {way: [markup] for way, markup in AHEAD.items()}
-WORKER = (
-    "onfetch=e=>e.respondWith(fetch(e.request));oninstall=()=>skipWaiting();onactivate=e=>e.waitUntil(clients.claim())"
-)
+WORKER = "onfetch=e=>e.respondWith(fetch(e.request));oninstall=()=>skipWaiting();onactivate=e=>e.waitUntil(clients.claim())"
 REGISTERS = "<script>navigator.serviceWorker.register('/sw.js').then(()=>navigator.serviceWorker.ready).then(()=>document.title='ready')</script>"
 
 
@@ -87,15 +90,24 @@ class Reasons:
 
     def end_with(self, *wanted: str) -> bool:
         """Waits until the last ones are these: Envoy writes its log a little later."""
-        wait_until(lambda: self()[-len(wanted) :] == list(wanted), 60, f"{self._path} to be answered {wanted}")
+        wait_until(
+            lambda: self()[-len(wanted) :] == list(wanted),
+            60,
+            f"{self._path} to be answered {wanted}",
+        )
         return True
 
 
 def opens(page: Page, stack: Stack, way: str, url: str) -> Reasons:
-    """A page of the application that holds the address in that way, and a link to it; once Chromium asked for it as often as it may."""
+    """A page of the application that holds the address in that way, and a link to it; once Chromium
+    asked for it as often as it may.
+    """
     path, mark = url.partition("?")[0].removeprefix(stack.url("")), "&" if "?" in url else "?"
     # each has an address of its own, or Chromium would ask once for several
-    markup = "".join(held.format(f"{url}{mark}n={n}" if way == "loaded" else url) for n, held in enumerate(PAGES[way]))
+    markup = "".join(
+        held.format(f"{url}{mark}n={n}" if way == "loaded" else url)
+        for n, held in enumerate(PAGES[way])
+    )
     stack.app.pages["/public/wiki"] = (
         "text/html",
         f"<!doctype html><title>wiki</title>{markup}<a id=link href='{url}'>x</a>",
@@ -109,7 +121,9 @@ def opens(page: Page, stack: Stack, way: str, url: str) -> Reasons:
 
 
 def waits_at_the_provider(page: Page, stack: Stack, link: str) -> str:
-    """Follows a link to a login at which the provider waits; gives the address of the callback to which it will lead."""
+    """Follows a link to a login at which the provider waits; gives the address of the callback to
+    which it will lead.
+    """
     back: list[str] = []
 
     def waits(asked: Asked) -> Reply:
@@ -145,7 +159,9 @@ def signed_out(context: BrowserContext, stack: Stack) -> bool:
 def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
     stack: Stack, context: BrowserContext, way: str
 ) -> None:
-    """Login, callback and logout, one after another. What Chromium got ahead of time it lets go of, since it is an error, and asks again."""
+    """Login, callback and logout, one after another. What Chromium got ahead of time it lets go of,
+    since it is an error, and asks again.
+    """
     page = context.new_page()
     reasons = opens(page, stack, way, "/oauth2/login?return_to=/private")
     assert set(reasons()) == {"login_required"} and ours(context, stack) == {}
@@ -154,14 +170,20 @@ def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
 
     reasons = opens(page, stack, way, back)
     assert set(reasons()) == {"user_navigation_required"} and ours(context, stack) == before
-    assert stack.provider.seen("/token") == [] and [name[:14] for name in before] == ["extproc-login-"]
+    assert stack.provider.seen("/token") == [] and [name[:14] for name in before] == [
+        "extproc-login-"
+    ]
     page.click("#link")
     page.wait_for_url(stack.url("/private"))
     assert reasons.end_with("signed_in") and "x-auth-sub" in page.inner_text("body")
     before = ours(context, stack)
 
     reasons = opens(page, stack, way, LOGOUT)
-    asks = {"user_navigation_required"} if way in AHEAD else {"logout_confirmation", "user_navigation_required"}
+    asks = (
+        {"user_navigation_required"}
+        if way in AHEAD
+        else {"logout_confirmation", "user_navigation_required"}
+    )
     assert set(reasons()) == asks
     assert ours(context, stack)["extproc-session-app"] == before["extproc-session-app"]
     assert stack.provider.revoked == [] == stack.provider.seen("/logout") and lives(context, stack)
@@ -171,7 +193,9 @@ def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
 
 @pytest.mark.attack("WEB-19")
 @pytest.mark.threat("unasked-request")
-def test_a_typed_address_signs_out_and_a_ping_does_not(stack: Stack, context: BrowserContext) -> None:
+def test_a_typed_address_signs_out_and_a_ping_does_not(
+    stack: Stack, context: BrowserContext
+) -> None:
     """A ping is what a browser POSTs beside following a link that leads elsewhere."""
     page, reasons = context.new_page(), Reasons(stack, LOGOUT)
     page.goto(stack.url("/private"))
@@ -179,7 +203,11 @@ def test_a_typed_address_signs_out_and_a_ping_does_not(stack: Stack, context: Br
     page.goto(stack.url("/public/wiki"))
     page.click("#link")
     wait_until(reasons, 60, "the ping")
-    assert reasons() == ["cross_site_logout"] and stack.provider.revoked == [] and lives(context, stack)
+    assert (
+        reasons() == ["cross_site_logout"]
+        and stack.provider.revoked == []
+        and lives(context, stack)
+    )
     page.goto(stack.url(LOGOUT))
     assert signed_out(context, stack) and reasons.end_with("cross_site_logout", "signed_out")
 
@@ -188,7 +216,9 @@ def test_a_typed_address_signs_out_and_a_ping_does_not(stack: Stack, context: Br
 def test_an_application_s_service_worker_keeps_nobody_from_signing_in_or_out(
     stack: Stack, context: BrowserContext
 ) -> None:
-    """What it fetches for the browser has Sec-Fetch-Dest empty: a page, and a frame, which therefore ends nothing."""
+    """What it fetches for the browser has Sec-Fetch-Dest empty: a page, and a frame, which
+    therefore ends nothing.
+    """
     stack.app.pages["/sw.js"] = "text/javascript", WORKER
     stack.app.pages["/worker"] = "text/html", f"<iframe src={LOGOUT}></iframe>{REGISTERS}"
     page, reasons = context.new_page(), Reasons(stack, LOGOUT)
@@ -197,7 +227,9 @@ def test_an_application_s_service_worker_keeps_nobody_from_signing_in_or_out(
     context.clear_cookies()  # the session ran out
     page.goto(stack.url("/private"))
     assert page.url == stack.url("/private") and "x-auth-sub" in page.inner_text("body"), "no login"
-    assert stack.app.seen("/private")[-1].get("sec-fetch-dest") == "empty", "the worker was not asked"
+    assert stack.app.seen("/private")[-1].get("sec-fetch-dest") == "empty", (
+        "the worker was not asked"
+    )
     earlier = len(reasons())
     page.goto(stack.url("/worker"))
     wait_until(lambda: len(reasons()) > earlier, 60, "the frame")
@@ -209,13 +241,17 @@ def test_an_application_s_service_worker_keeps_nobody_from_signing_in_or_out(
 
 @pytest.mark.attack("WEB-11")
 @pytest.mark.threat("unasked-request")
-def test_our_own_buttons_work_on_plain_http_where_chromium_sends_no_fetch_metadata(context: BrowserContext) -> None:
+def test_our_own_buttons_work_on_plain_http_where_chromium_sends_no_fetch_metadata(
+    context: BrowserContext,
+) -> None:
     stack = Stack(Liar(), settings={"applications": {"app": {"hosts": [PLAIN]}}})
     stack.gateway = f"http://{PLAIN}:{stack.port}"
     with stack:
         page, reasons = context.new_page(), Reasons(stack, LOGOUT)
         page.goto(stack.url("/private"))
-        assert stack.app.requests[-1].get("sec-fetch-mode") is None, "Chromium sends Sec-Fetch-Mode there now"
+        assert stack.app.requests[-1].get("sec-fetch-mode") is None, (
+            "Chromium sends Sec-Fetch-Mode there now"
+        )
         for policy in ("unsafe-url", "no-referrer"):  # with an Origin of its own, and with null
             page.goto(f"{stack.provider.issuer}/.well-known/openid-configuration")
             form = f"<form method=post action='{stack.url(LOGOUT)}'><button>x</button></form>"

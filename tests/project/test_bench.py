@@ -1,4 +1,6 @@
-"""The yardstick works: a short run of the bench, whose counts are looked at and whose times are not."""
+"""The yardstick works: a short run of the bench, whose counts are looked at and whose times are
+not.
+"""
 
 import json
 import shutil
@@ -68,16 +70,28 @@ def test_the_bench_runs_and_loses_nothing(tmp_path):
         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'tools'}",
     }
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=env, timeout=600)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=env, timeout=600
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads((tmp_path / "out.json").read_text())
     assert {result["row"] for result in results} == ROWS
-    assert all(set(result) == FIELDS and result["lost"] == 0 and result["median"] > 0 for result in results)
+    assert all(
+        set(result) == FIELDS and result["lost"] == 0 and result["median"] > 0 for result in results
+    )
 
 
 def test_an_unknown_row_is_said_clearly(tmp_path):
     env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'tools'}"}
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "nope"], capture_output=True, text=True, check=False, cwd=tmp_path, env=env
+        [sys.executable, "-m", "benchmarks", "nope"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=env,
     )
-    assert done.returncode == 2 and "there is no row 'nope'; there are: signed-in, processed" in done.stderr
+    assert (
+        done.returncode == 2
+        and "there is no row 'nope'; there are: signed-in, processed" in done.stderr
+    )

@@ -1,4 +1,6 @@
-"""The links of the hostile suite (harness/fault_proxy.py) cause each fault as their docstring describes it."""
+"""The links of the hostile suite (harness/fault_proxy.py) cause each fault as their docstring
+describes it.
+"""
 
 import socket
 import socketserver
@@ -43,7 +45,9 @@ def echoed(connection: socket.socket, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("requests", [False, True])
 def test_corrupt_is_one_byte_of_every_connection(link: Link, requests: bool) -> None:
-    """A client connects again after corrupted bytes that no request waited for: the next request must meet the fault as well."""
+    """A client connects again after corrupted bytes that no request waited for: the next request
+    must meet the fault as well.
+    """
     with connected(link) as before, connected(link) as other:
         assert echoed(before, b"abc") == echoed(other, b"abc") == b"abc"
         with link.fault("corrupt", after=1, requests=requests) as fault:

@@ -1,4 +1,6 @@
-""".ci/lock.txt has everything that the processor runs with, each with its hashes, and says nothing of where it came from; .ci/supply.txt has tools."""
+""".ci/lock.txt has everything that the processor runs with, each with its hashes, and says nothing
+of where it came from; .ci/supply.txt has tools.
+"""
 
 import re
 import tomllib
@@ -8,13 +10,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / ".ci/lock.txt").read_text()
-BOTH = pytest.mark.parametrize("lock", [LOCK, (ROOT / ".ci/supply.txt").read_text()], ids=["lock", "supply"])
+BOTH = pytest.mark.parametrize(
+    "lock", [LOCK, (ROOT / ".ci/supply.txt").read_text()], ids=["lock", "supply"]
+)
 
 
 def entries(lock: str) -> dict[str, list[str]]:
     """Hashes by name and version."""
     text = re.sub(r"^#.*\n", "", lock, flags=re.M).replace("\\\n", " ")
-    return {line.split()[0]: re.findall(r"--hash=(\S+)", line) for line in text.splitlines() if line.strip()}
+    return {
+        line.split()[0]: re.findall(r"--hash=(\S+)", line)
+        for line in text.splitlines()
+        if line.strip()
+    }
 
 
 @BOTH

@@ -1,4 +1,5 @@
-"""How tests wait: long enough for a busy machine, by polling, and with no bound on what something took (docs/testing.md).
+"""How tests wait: long enough for a busy machine, by polling, and with no bound on what something
+took (docs/testing.md).
 
 A line whose time is what it is about says so: `# by time: WHY`.
 """
@@ -15,14 +16,18 @@ TESTS = Path(__file__).parents[1]
 # where the seconds stand; elsewhere they are the keyword `timeout`
 PLACES = {
     **dict.fromkeys(("fail_after", "move_on_after", "timeout", "result", "join", "wait"), 0),
-    **dict.fromkeys(("wait_until", "wait_ready", "wait_for", "until", "access_log", "settles", "goes_on"), 1),
+    **dict.fromkeys(
+        ("wait_until", "wait_ready", "wait_for", "until", "access_log", "settles", "goes_on"), 1
+    ),
 }
 CLOCKS = {"monotonic", "perf_counter", "monotonic_ns", "perf_counter_ns"}
 EXEMPT = "# by time: "
 
 
 def faults(source: str) -> list[tuple[int, str]]:
-    """Lines that wait too short, sleep in place of a wait, or compare what something took with a bound."""
+    """Lines that wait too short, sleep in place of a wait, or compare what something took with a
+    bound.
+    """
     lines = source.splitlines()
     return [
         (line, fault)
@@ -38,12 +43,18 @@ def _found(node: ast.AST, polling: bool) -> Iterator[tuple[int, str]]:
         polling = False
     polling = polling or isinstance(node, ast.While)
     if isinstance(node, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
         if not polling and (seconds := _seconds(node, name)) is not None and seconds < LEAST:
             yield node.lineno, f"{name} waits {seconds:g} s: no less than {LEAST:g}"
         if name == "sleep" and not polling and node.args and (_number(node.args[0]) or 0) > 0:
             yield node.lineno, "sleeps in place of a wait"
-    if isinstance(node, ast.Compare) and any(isinstance(op, ast.Lt | ast.LtE) for op in node.ops) and _took(node):
+    if (
+        isinstance(node, ast.Compare)
+        and any(isinstance(op, ast.Lt | ast.LtE) for op in node.ops)
+        and _took(node)
+    ):
         yield node.lineno, "compares what something took with a bound"
     for child in ast.iter_child_nodes(node):
         yield from _found(child, polling)
@@ -67,7 +78,10 @@ def _took(node: ast.AST) -> bool:
     return any(
         isinstance(part, ast.BinOp)
         and isinstance(part.op, ast.Sub)
-        and any(isinstance(call, ast.Call) and getattr(call.func, "attr", "") in CLOCKS for call in ast.walk(part.left))
+        and any(
+            isinstance(call, ast.Call) and getattr(call.func, "attr", "") in CLOCKS
+            for call in ast.walk(part.left)
+        )
         for part in ast.walk(node)
     )
 
@@ -106,7 +120,11 @@ def test_what_waits_as_it_should_is_not(source: str) -> None:
 
 def test_no_test_fails_because_the_machine_is_busy() -> None:
     apart = {"benchmarks", "soaking", "compose"}  # what they measure is time
-    paths = [path for path in sorted(TESTS.rglob("*.py")) if path.relative_to(TESTS).parts[0] not in apart]
+    paths = [
+        path
+        for path in sorted(TESTS.rglob("*.py"))
+        if path.relative_to(TESTS).parts[0] not in apart
+    ]
     found = [
         f"{path.relative_to(TESTS.parent)}:{line}: {fault}"
         for path in paths

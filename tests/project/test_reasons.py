@@ -1,4 +1,6 @@
-"""The table of reasons and the code say the same: nothing ends for a reason that is in no table. tests/e2e provokes each."""
+"""The table of reasons and the code say the same: nothing ends for a reason that is in no table.
+tests/e2e provokes each.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -10,7 +12,9 @@ from harness.sources import parsed
 import extproc
 from extproc.core.reasons import REASONS
 
-SOURCES = [path for path in Path(extproc.__file__).parent.rglob("*.py") if "_wire" not in path.parts]
+SOURCES = [
+    path for path in Path(extproc.__file__).parent.rglob("*.py") if "_wire" not in path.parts
+]
 FAMILIES = {"InvalidIDToken": "id_token", "InvalidLogoutToken": "logout_token"}
 
 
@@ -31,14 +35,24 @@ def literal(node: ast.expr) -> object:
 
 
 def test_every_answer_in_the_code_is_a_row_with_its_status():
-    answers = [args for name, args in calls() if name == "Respond" and len(args) > 1 and literal(args[1])]
+    answers = [
+        args for name, args in calls() if name == "Respond" and len(args) > 1 and literal(args[1])
+    ]
     assert len(answers) >= 9
     for status, reason in ((literal(args[0]), str(literal(args[1]))) for args in answers):
         assert reason in REASONS and REASONS[reason].status == status, (status, reason)
-    going_on = [literal(args[0]) for name, args in calls() if name == "Continue" and args and literal(args[0])]
+    going_on = [
+        literal(args[0])
+        for name, args in calls()
+        if name == "Continue" and args and literal(args[0])
+    ]
     assert going_on and all(REASONS[str(reason)].status is None for reason in going_on)
 
 
 def test_every_check_of_a_token_is_a_row():
-    checks = [(FAMILIES[name], literal(args[0])) for name, args in calls() if name in FAMILIES and literal(args[0])]
+    checks = [
+        (FAMILIES[name], literal(args[0]))
+        for name, args in calls()
+        if name in FAMILIES and literal(args[0])
+    ]
     assert len(checks) > 20 and all(f"{family}_{check}" in REASONS for family, check in checks)

@@ -1,4 +1,6 @@
-"""No value of ours shows a secret when it is printed, in a log line or in a traceback that shows local variables."""
+"""No value of ours shows a secret when it is printed, in a log line or in a traceback that shows
+local variables.
+"""
 
 import dataclasses
 import importlib
@@ -10,7 +12,17 @@ from collections.abc import Iterator
 
 import pytest
 import trio
-from harness.tokens import ENTROPY_BYTES, NOW, RING, Signer, application, client, id_token_claims, pending, request
+from harness.tokens import (
+    ENTROPY_BYTES,
+    NOW,
+    RING,
+    Signer,
+    application,
+    client,
+    id_token_claims,
+    pending,
+    request,
+)
 
 import extproc
 from extproc.addresses import Address
@@ -42,7 +54,8 @@ from extproc.settings import Settings, from_text
 SECRET = re.compile(
     r"token|secret|password|verifier|entropy|material|sealed|cookie|code|body|holder|authorization|claims|values|raw$"
 )
-NOT_THESE = ("extproc.metrics.exposition.Page.body", "extproc.core.reasons.reason.Reason.code")  # metrics, reason codes
+# metrics, reason codes
+NOT_THESE = ("extproc.metrics.exposition.Page.body", "extproc.core.reasons.reason.Reason.code")
 NONE = {
     # field: why it is no secret
     "authorization_endpoint": "an address",
@@ -63,7 +76,11 @@ def dataclasses_of_ours() -> Iterator[type]:
         if module.name.endswith("__main__") or module.name.startswith((DEMO, "extproc._wire")):
             continue
         for found in vars(importlib.import_module(module.name)).values():
-            if isinstance(found, type) and dataclasses.is_dataclass(found) and found.__module__ == module.name:
+            if (
+                isinstance(found, type)
+                and dataclasses.is_dataclass(found)
+                and found.__module__ == module.name
+            ):
                 yield found
 
 
@@ -94,12 +111,24 @@ def settings() -> Settings:
             {
                 "secret": [canary("old"), canary("new")],
                 "providers": {
-                    "main": {"issuer": "https://idp.example", "client_id": "g", "client_secret": canary("client")}
+                    "main": {
+                        "issuer": "https://idp.example",
+                        "client_id": "g",
+                        "client_secret": canary("client"),
+                    }
                 },
                 "applications": {
-                    "app": {"hosts": ["localhost"], "upstream": "http://127.0.0.1:9600", "provider": "main"}
+                    "app": {
+                        "hosts": ["localhost"],
+                        "upstream": "http://127.0.0.1:9600",
+                        "provider": "main",
+                    }
                 },
-                "store": {"kind": "redis", "servers": ["127.0.0.1:6379"], "password": canary("redis")},
+                "store": {
+                    "kind": "redis",
+                    "servers": ["127.0.0.1:6379"],
+                    "password": canary("redis"),
+                },
             }
         )
     )
@@ -141,12 +170,16 @@ def test_log_07_a_value_with_a_secret_prints_without_it(value):
         raise RuntimeError(value)
     except RuntimeError as error:
         # what error reporters do: every local variable of every frame
-        told = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+        told = "".join(
+            traceback.TracebackException.from_exception(error, capture_locals=True).format()
+        )
     assert "held" in told and held and hidden(told)
 
 
 def test_a_refresh_in_flight_prints_no_token():
-    flight = InFlight(application(), None, request(), session(), canary("holder").encode(), trio.Event())
+    flight = InFlight(
+        application(), None, request(), session(), canary("holder").encode(), trio.Event()
+    )
     assert hidden(repr(flight))
 
 
@@ -156,5 +189,8 @@ def test_the_settings_hide_what_the_hand_over_carries():
     kept = settings()
     assert all(canary(name) in to_text(kept) for name in ("old", "new", "client", "redis"))
     assert (
-        hidden(repr(kept)) and hidden(str(kept)) and hidden(str(kept.model_dump())) and hidden(kept.model_dump_json())
+        hidden(repr(kept))
+        and hidden(str(kept))
+        and hidden(str(kept.model_dump()))
+        and hidden(kept.model_dump_json())
     )

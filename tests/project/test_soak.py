@@ -1,4 +1,6 @@
-"""The soak works: a short run of it, which asserts all that hours assert; and it finds what it is there to find."""
+"""The soak works: a short run of it, which asserts all that hours assert; and it finds what it is
+there to find.
+"""
 
 import httpx
 import pytest
@@ -14,7 +16,9 @@ def test_a_short_soak_is_in_order_and_writes_its_report(tmp_path) -> None:
     code = main(["--minutes", "0.25", "--people", "6", "--growth", "30", "--report", str(report)])
     said = report.read_text()
     assert code == 0 and said.endswith("in order\n"), said
-    assert all(deed in said for deed in ("login", "asked", "logout", "backchannel", "reset", "SIGHUP"))
+    assert all(
+        deed in said for deed in ("login", "asked", "logout", "backchannel", "reset", "SIGHUP")
+    )
     assert (tmp_path / "soak.txt.svg").read_text().count("<polyline") == 7
 
 
@@ -48,7 +52,9 @@ def test_an_answer_that_is_not_documented_is_a_finding(deed, status, killing, wr
 )
 def test_a_page_that_shows_somebody_else_is_a_finding(sub, email, wrong) -> None:
     findings = Findings()
-    findings.compare("u1", httpx.Response(200, json={"headers": [["x-auth-sub", sub], ["x-auth-email", email]]}))
+    findings.compare(
+        "u1", httpx.Response(200, json={"headers": [["x-auth-sub", sub], ["x-auth-email", email]]})
+    )
     assert bool(findings.wrong) == wrong and findings.compared == 1
 
 

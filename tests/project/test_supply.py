@@ -1,4 +1,6 @@
-"""What we are made of: the SBOM has exactly what is needed, as it is locked, and a known vulnerability does not get past tests/run."""
+"""What we are made of: the SBOM has exactly what is needed, as it is locked, and a known
+vulnerability does not get past tests/run.
+"""
 
 import json
 import subprocess
@@ -30,7 +32,12 @@ def installed(folder: Path, **requires: list[str]) -> dict[str, Distribution]:
         place.mkdir()
         (place / "METADATA").write_text(
             "\n".join(
-                ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1", *(f"Requires-Dist: {line}" for line in lines)]
+                [
+                    "Metadata-Version: 2.1",
+                    f"Name: {name}",
+                    "Version: 1",
+                    *(f"Requires-Dist: {line}" for line in lines),
+                ]
             )
         )
     return {name: PathDistribution(folder / f"{name}-1.dist-info") for name in requires}
@@ -46,7 +53,11 @@ def test_only_what_is_asked_for_is_needed_by_extras_and_markers(tmp_path: Path) 
         pytest=["core"],
     )
     assert sbom.needs(["web>=1"], there) == {"": {"web"}, "web": {"core"}}
-    assert sbom.needs(["Web[speed]"], there) == {"": {"web"}, "web": {"core", "fast"}, "fast": {"core", "web"}}
+    assert sbom.needs(["Web[speed]"], there) == {
+        "": {"web"},
+        "web": {"core", "fast"},
+        "fast": {"core", "web"},
+    }
     with pytest.raises(SystemExit, match="web needs core"):
         sbom.needs(["web"], {"web": there["web"]})
 
@@ -62,11 +73,18 @@ def test_only_what_is_asked_for_is_needed_by_extras_and_markers(tmp_path: Path) 
 def test_what_is_not_as_locked_is_named(lock: str, wrong: list[str]) -> None:
     bom = {"components": [{"name": "Web", "version": "1"}, {"name": "core", "version": "1"}]}
     assert sbom.differences(bom, {"": {"web"}, "web": {"core"}}, sbom.locked(lock)) == wrong
-    assert sbom.differences(bom, {"": {"web", "lost"}}, sbom.locked(f"{lock}\nlost==1"))[-1] == "lost: not in it"
+    assert (
+        sbom.differences(bom, {"": {"web", "lost"}}, sbom.locked(f"{lock}\nlost==1"))[-1]
+        == "lost: not in it"
+    )
 
 
-def test_the_sbom_of_an_environment_has_its_locked_packages_and_nothing_of_the_tests(tmp_path: Path) -> None:
-    """A whole one, by cyclonedx-bom, and found right by the schema: of a project that needs half of what is there."""
+def test_the_sbom_of_an_environment_has_its_locked_packages_and_nothing_of_the_tests(
+    tmp_path: Path,
+) -> None:
+    """A whole one, by cyclonedx-bom, and found right by the schema: of a project that needs half of
+    what is there.
+    """
     tools = found("EXTPROC_SUPPLY", "cyclonedx-bom")
     (tmp_path / ".ci").mkdir()
     (tmp_path / ".ci/lock.txt").write_text((ROOT / ".ci/supply.txt").read_text())
@@ -74,10 +92,20 @@ def test_the_sbom_of_an_environment_has_its_locked_packages_and_nothing_of_the_t
         '[project]\nname = "ours"\nversion = "7"\ndependencies = ["referencing"]\n'
     )
     python, target = tools / "bin/python", tmp_path / "sbom.json"
-    subprocess.run([python, ROOT / "tools/sbom", "--folder", tmp_path, "--of", python, "--output", target], check=True)
+    subprocess.run(
+        [python, ROOT / "tools/sbom", "--folder", tmp_path, "--of", python, "--output", target],
+        check=True,
+    )
     bom = json.loads(target.read_text())
-    assert {part["name"] for part in bom["components"]} == {"attrs", "referencing", "rpds-py", "typing_extensions"}
-    assert bom["metadata"]["component"]["name"] == "ours" and "http" not in json.dumps(bom["components"])
+    assert {part["name"] for part in bom["components"]} == {
+        "attrs",
+        "referencing",
+        "rpds-py",
+        "typing_extensions",
+    }
+    assert bom["metadata"]["component"]["name"] == "ours" and "http" not in json.dumps(
+        bom["components"]
+    )
 
 
 # ---- known vulnerabilities
@@ -88,8 +116,14 @@ REPORT = {
     "vulns": [{"id": "GHSA-1", "fix_versions": ["2"], "aliases": [], "description": "x"}],
 }
 CLEAN = {"name": "core", "version": "1", "vulns": []}
-SKIPPED = {"name": "core", "skip_reason": "Dependency not found on PyPI and could not be audited: core (1)"}
-REFUSED = "Traceback ...\nrequests.exceptions.ConnectionError: HTTPSConnectionPool(host='api', port=443): Max retries exceeded"
+SKIPPED = {
+    "name": "core",
+    "skip_reason": "Dependency not found on PyPI and could not be audited: core (1)",
+}
+REFUSED = (
+    "Traceback ...\nrequests.exceptions.ConnectionError: HTTPSConnectionPool(host='api', "
+    "port=443): Max retries exceeded"
+)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +135,13 @@ REFUSED = "Traceback ...\nrequests.exceptions.ConnectionError: HTTPSConnectionPo
         (0, [SKIPPED, {**REPORT, "vulns": []}], "", UNCHECKED, "for 1 of 2"),
         (0, [CLEAN], "", UNCHECKED, "for 1 of 2"),
         (1, None, REFUSED, UNCHECKED, "no advisory source (ConnectionError)"),
-        (1, None, "requests.exceptions.JSONDecodeError: Expecting value", UNCHECKED, "(JSONDecodeError)"),
+        (
+            1,
+            None,
+            "requests.exceptions.JSONDecodeError: Expecting value",
+            UNCHECKED,
+            "(JSONDecodeError)",
+        ),
         (1, None, "pip_audit._service.interface.ServiceError", UNCHECKED, "(ServiceError)"),
         (
             1,
@@ -124,13 +164,21 @@ def test_only_an_answer_for_every_package_says_that_there_is_none(
 
 @contextmanager
 def advisories(vulnerable: str) -> Iterator[str]:
-    """A source with OSV's interface (POST /v1/query), which knows one vulnerability, of that package."""
+    """A source with OSV's interface (POST /v1/query), which knows one vulnerability, of that
+    package.
+    """
 
     class Osv(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            known = {"id": "GHSA-test", "summary": "lets anybody in", "affected": [{"package": asked["package"]}]}
-            body = json.dumps({"vulns": [known]} if asked["package"]["name"] == vulnerable else {}).encode()
+            known = {
+                "id": "GHSA-test",
+                "summary": "lets anybody in",
+                "affected": [{"package": asked["package"]}],
+            }
+            body = json.dumps(
+                {"vulns": [known]} if asked["package"]["name"] == vulnerable else {}
+            ).encode()
             self.send_response(200)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -163,7 +211,10 @@ def test_the_audit_fails_on_a_known_vulnerability_passes_without_one_and_says_wh
         return done.returncode, done.stdout
 
     with advisories("web") as source:
-        assert audit(source) == (FOUND, "known vulnerabilities: 1\nweb 1: GHSA-test, mended in no version\n")
+        assert audit(source) == (
+            FOUND,
+            "known vulnerabilities: 1\nweb 1: GHSA-test, mended in no version\n",
+        )
     with advisories("other") as source:
         assert audit(source) == (NONE, "none known in 2 packages\n")
     assert audit(f"http://127.0.0.1:{free_port()}/v1/query") == (

@@ -1,4 +1,6 @@
-"""docs/threats.md is made of markers, promises.txt names tests, and SECURITY.md promises nothing that nobody attacks."""
+"""docs/threats.md is made of markers, promises.txt names tests, and SECURITY.md promises nothing
+that nobody attacks.
+"""
 
 from pathlib import Path
 
@@ -37,7 +39,9 @@ CLAUSES = [
 
 
 def test_threats_md_is_what_the_markers_of_the_tests_make_it():
-    assert (ROOT / "docs/threats.md").read_text() == page(), "python tools/threats.py > docs/threats.md"
+    assert (ROOT / "docs/threats.md").read_text() == page(), (
+        "python tools/threats.py > docs/threats.md"
+    )
 
 
 def test_every_threat_is_held_by_tests_and_every_marker_names_a_threat():
@@ -64,7 +68,9 @@ def test_every_clause_of_security_md_is_read():
         ("Volume", "nobody attacks: not promised: Volume"),
     ],
 )
-def test_a_clause_that_is_new_or_says_something_else_has_to_be_mapped_again(changed: str, fault: str):
+def test_a_clause_that_is_new_or_says_something_else_has_to_be_mapped_again(
+    changed: str, fault: str
+):
     said = {clause: ["test_a"] for clause in clauses(SECURITY.replace(changed, "as it was"))}
     faults = Promises(clauses(SECURITY), "", said, {"test_a"}).faults
     assert faults[0] == fault and faults[1].startswith("is said nowhere: ") and len(faults) == 2
@@ -72,7 +78,8 @@ def test_a_clause_that_is_new_or_says_something_else_has_to_be_mapped_again(chan
 
 def test_a_test_that_is_gone_a_clause_without_any_and_a_sentence_that_nobody_says_are_faults():
     said = attacks(
-        "# a comment\na\n    test_a\n    test_gone\nb\nin the page\n    no promise: it says why\nnowhere\n    test_a\n"
+        "# a comment\na\n    test_a\n    test_gone\nb\nin the page\n    no promise: it says "
+        "why\nnowhere\n    test_a\n"
     )
     assert said["in the page"] == [f"{NO_PROMISE} it says why"]
     assert Promises(["a", "b"], "what is in the page", said, {"test_a"}).faults == [

@@ -42,7 +42,12 @@ JSON = st.recursive(
 @pytest.mark.threat("one-login")
 @given(st.text())
 def test_whatever_is_asked_for_the_location_is_ours(target):
-    decision = decide(APP, request(f"/oauth2/login?return_to={quote(target, errors='surrogatepass')}"), SESSION, NOW)
+    decision = decide(
+        APP,
+        request(f"/oauth2/login?return_to={quote(target, errors='surrogatepass')}"),
+        SESSION,
+        NOW,
+    )
     location = urlsplit(decision.location)
     assert (
         (location.scheme, location.netloc) == ("https", "app.example")
@@ -55,12 +60,16 @@ def test_whatever_is_asked_for_the_location_is_ours(target):
     target=st.text(st.characters(max_codepoint=255), max_size=80).map(lambda t: "/" + t),
     method=st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "get", ""]),
     headers=st.dictionaries(
-        st.sampled_from(["cookie", "accept", "sec-fetch-mode", "sec-fetch-site", "origin", "upgrade"]),
+        st.sampled_from(
+            ["cookie", "accept", "sec-fetch-mode", "sec-fetch-site", "origin", "upgrade"]
+        ),
         st.text(st.characters(max_codepoint=255), max_size=60),
     ),
     public=st.booleans(),
 )
-def test_any_request_without_a_session_is_decided_or_refused_and_never_identified(target, method, headers, public):
+def test_any_request_without_a_session_is_decided_or_refused_and_never_identified(
+    target, method, headers, public
+):
     asked = Request("app", public, method, target, "app.example", tuple(headers.items()))
     try:
         decision = decide(APP, asked, None, NOW)
@@ -90,7 +99,10 @@ def test_what_is_sealed_opens_under_its_own_label_alone(data, purpose, name, coo
     label = Label(purpose, name, cookie)
     sealed = RING.seal(data, label, ENTROPY_BYTES)
     assert RING.open(sealed, label) == data
-    assert RING.open(sealed, Label(purpose + name, "", cookie)) in (None, data if not name else None)
+    assert RING.open(sealed, Label(purpose + name, "", cookie)) in (
+        None,
+        data if not name else None,
+    )
     assert RING.open(sealed, Label(purpose, name, cookie, secret=b"x")) is None
 
 

@@ -1,4 +1,6 @@
-"""For any request and any session: an identity header goes to the application only when the session is good there, and only its own."""
+"""For any request and any session: an identity header goes to the application only when the session
+is good there, and only its own.
+"""
 
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -77,7 +79,9 @@ def test_identity_goes_on_only_with_a_session_that_is_good_there(app, asked, ses
         assert asked.public or good
         assert not told or (good and told.pop("x-auth-sub") == "alice" and set(told) <= IDENTITY)
         # whatever we do not say ourselves is taken away
-        ours = {header for header, _ in app.identity} | ({"authorization"} if app.forward_access_token else set())
+        ours = {header for header, _ in app.identity} | (
+            {"authorization"} if app.forward_access_token else set()
+        )
         assert ours == {name for name, _ in decision.set_headers} | set(decision.remove_headers)
         assert not decision.set_cookies or good
     if isinstance(decision, Refresh):
@@ -100,7 +104,12 @@ def test_a_session_is_kept_by_record_and_cookie_and_opens_for_its_application_al
     assert read_session(app, request(cookie=header)) == session
     other = header.replace("-app", "-wiki")
     assert read_session(APPS[2], request(cookie=other)) is None
-    assert read_session(replace(app, ring=type(app.ring).of([b"another key" * 4])), request(cookie=header)) is None
+    assert (
+        read_session(
+            replace(app, ring=type(app.ring).of([b"another key" * 4])), request(cookie=header)
+        )
+        is None
+    )
 
 
 @given(
@@ -118,5 +127,10 @@ def test_any_head_is_read_or_refused_and_only_the_route_says_that_it_is_public(h
     except codec.UnexpectedMessage:
         assert APPLICATION not in metadata
         return
-    assert head.request.public == (metadata.get(PUBLIC) == "1") and head.request.application == metadata[APPLICATION]
-    assert all(name != "x-auth-sub" and "ignored" not in value for name, value in head.request.headers)
+    assert (
+        head.request.public == (metadata.get(PUBLIC) == "1")
+        and head.request.application == metadata[APPLICATION]
+    )
+    assert all(
+        name != "x-auth-sub" and "ignored" not in value for name, value in head.request.headers
+    )

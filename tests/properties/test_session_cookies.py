@@ -18,7 +18,9 @@ def cookies(kept):
 
 
 def read(*made):
-    return read_session(APP, request(cookie="; ".join(f"{cookie.name}={cookie.value}" for cookie in made)))
+    return read_session(
+        APP, request(cookie="; ".join(f"{cookie.name}={cookie.value}" for cookie in made))
+    )
 
 
 @given(st.integers(0, 13_500), st.integers(0, 2**40), st.text(max_size=50))
@@ -26,8 +28,13 @@ def test_what_is_kept_comes_back_whole_in_as_few_cookies_as_it_takes(noise, touc
     kept = session(noise, touched=touched, subject=subject, sid="s")
     made = cookies(kept)
     assert read(*made) == kept == read(*reversed(made))
-    assert all(len(cookie.value) <= CHUNK and cookie.max_age == 43_200 and cookie.secure for cookie in made)
-    assert [cookie.name for cookie in made] == [NAME, *(f"{DATA}{piece}" for piece in range(len(made) - 1))]
+    assert all(
+        len(cookie.value) <= CHUNK and cookie.max_age == 43_200 and cookie.secure for cookie in made
+    )
+    assert [cookie.name for cookie in made] == [
+        NAME,
+        *(f"{DATA}{piece}" for piece in range(len(made) - 1)),
+    ]
     assert all(len(cookie.value) >= CHUNK - 2 for cookie in made[1:-1])
 
 
@@ -46,4 +53,6 @@ def test_and_06_any_change_opens_nothing(data):
 @given(st.integers(0, 2**40))
 def test_sealing_a_session_again_never_takes_more_room(touched):
     kept = session(3000)
-    assert [len(c.value) for c in cookies(replace(kept, touched=touched))] == [len(c.value) for c in cookies(kept)]
+    assert [len(c.value) for c in cookies(replace(kept, touched=touched))] == [
+        len(c.value) for c in cookies(kept)
+    ]

@@ -1,4 +1,6 @@
-"""URLs of a provider's metadata: accepted only as an HTTP client takes them, before and after they are rewritten for a back channel."""
+"""URLs of a provider's metadata: accepted only as an HTTP client takes them, before and after they
+are rewritten for a back channel.
+"""
 
 import json
 from contextlib import suppress
@@ -50,13 +52,23 @@ def test_what_no_client_takes_is_no_endpoint(endpoint: str, backchannel: str | N
         with pytest.raises(InvalidMetadata) as refused:
             read(backchannel, **{endpoint: url})
         assert refused.value.detail.startswith(f"{endpoint} "), url
-        assert url_fault(url) is not None or client_fault(url) is not None or url.startswith("file:"), url
+        assert (
+            url_fault(url) is not None or client_fault(url) is not None or url.startswith("file:")
+        ), url
 
 
 @pytest.mark.attack("REL-41")
-@pytest.mark.parametrize("endpoint", ["token_endpoint", "jwks_uri", "userinfo_endpoint", "revocation_endpoint"])
+@pytest.mark.parametrize(
+    "endpoint", ["token_endpoint", "jwks_uri", "userinfo_endpoint", "revocation_endpoint"]
+)
 def test_what_is_no_url_once_it_is_rewritten_is_no_endpoint(endpoint: str) -> None:
-    for back in ("https://[x", "https://a:99999", "https://a:b", "https://a..b", "https://999.1.1.1"):
+    for back in (
+        "https://[x",
+        "https://a:99999",
+        "https://a:b",
+        "https://a..b",
+        "https://999.1.1.1",
+    ):
         with pytest.raises(InvalidMetadata):
             read(back, **{endpoint: ISSUER + "/x"})
 
@@ -68,11 +80,18 @@ def test_what_a_client_takes_is_an_endpoint(url: str) -> None:
 
 
 @pytest.mark.attack("REL-41")
-@given(st.lists(URLS, min_size=len(ENDPOINTS), max_size=len(ENDPOINTS)), st.sampled_from((None, BACK, ISSUER)))
-def test_metadata_is_refused_or_httpx_takes_each_url_of_it(urls: list[str], backchannel: str | None) -> None:
+@given(
+    st.lists(URLS, min_size=len(ENDPOINTS), max_size=len(ENDPOINTS)),
+    st.sampled_from((None, BACK, ISSUER)),
+)
+def test_metadata_is_refused_or_httpx_takes_each_url_of_it(
+    urls: list[str], backchannel: str | None
+) -> None:
     document = RIGHT | dict(zip(ENDPOINTS, urls, strict=True))
     try:
-        found = ProviderMetadata.parse(json.dumps(document).encode(), ISSUER, backchannel, client_fault)
+        found = ProviderMetadata.parse(
+            json.dumps(document).encode(), ISSUER, backchannel, client_fault
+        )
     except InvalidMetadata:
         return
     for name in ENDPOINTS:
@@ -89,15 +108,21 @@ def test_what_the_core_lets_pass_httpx_refuses_for_its_idna_tables_alone(url: st
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | URLS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
-NAMES = st.sampled_from((*RIGHT, "code_challenge_methods_supported", "authorization_response_iss_parameter_supported"))
+NAMES = st.sampled_from(
+    (*RIGHT, "code_challenge_methods_supported", "authorization_response_iss_parameter_supported")
+)
 
 
 @pytest.mark.attack("REL-41")
 @given(st.dictionaries(NAMES, VALUES, max_size=4), st.sampled_from((None, BACK)))
-def test_no_document_raises_anything_but_invalid_metadata(changes: dict[str, object], backchannel: str | None) -> None:
+def test_no_document_raises_anything_but_invalid_metadata(
+    changes: dict[str, object], backchannel: str | None
+) -> None:
     with suppress(InvalidMetadata):
         read(backchannel, **changes)
 
@@ -105,7 +130,9 @@ def test_no_document_raises_anything_but_invalid_metadata(changes: dict[str, obj
 @pytest.mark.attack("REL-41")
 @pytest.mark.threat("foreign-input")
 @given(st.binary(max_size=200), st.integers(0, 400), st.sampled_from((None, BACK)))
-def test_no_bytes_raise_anything_but_invalid_metadata(data: bytes, at: int, backchannel: str | None) -> None:
+def test_no_bytes_raise_anything_but_invalid_metadata(
+    data: bytes, at: int, backchannel: str | None
+) -> None:
     whole = json.dumps(RIGHT).encode()
     for body in (data, whole[:at] + data + whole[at:], whole[:at] + data):
         with suppress(InvalidMetadata):
@@ -118,4 +145,6 @@ def test_a_setting_that_no_client_can_call_says_so_by_its_key(key: str, url: str
     given_settings = {"issuer": ISSUER, "client_id": "gateway"} | {key: url}
     with pytest.raises(ValidationError) as refused:
         ProviderSettings.model_validate(given_settings)
-    assert f"{key} " in str(refused.value) and "is an address such as https://host" in str(refused.value), url
+    assert f"{key} " in str(refused.value) and "is an address such as https://host" in str(
+        refused.value
+    ), url

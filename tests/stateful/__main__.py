@@ -18,14 +18,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--examples", type=int)
     parser.add_argument("--shrink", action="store_true")
-    parser.add_argument("--rules", type=lambda text: text.split(","), default=[], help=f"some of: {', '.join(RULES)}")
+    parser.add_argument(
+        "--rules",
+        type=lambda text: text.split(","),
+        default=[],
+        help=f"some of: {', '.join(RULES)}",
+    )
     said = parser.parse_args()
     stores = said.store or list(STORES)
     if said.examples is None:
         return for_minutes(said.minutes, stores, said.seed, said.rules)
     for store in stores:
         with World(store) as world:
-            outcome = explore(world, examples=said.examples, rules=said.rules, seed=said.seed, shrink=said.shrink)
+            outcome = explore(
+                world, examples=said.examples, rules=said.rules, seed=said.seed, shrink=said.shrink
+            )
         print(f"{store}: {outcome}", flush=True)
         if outcome.violation is not None:
             return 1

@@ -12,7 +12,9 @@ from stateful.truth import APPLICATIONS, Desk, cookie_name
 from stateful.world import HOST, SIBLING, SITE
 
 disguises = st.builds(
-    lambda entrance, upwards, change, wanted: entrance + "".join(upwards) + paths.CHANGES[change](wanted),
+    lambda entrance, upwards, change, wanted: (
+        entrance + "".join(upwards) + paths.CHANGES[change](wanted)
+    ),
     entrance=st.sampled_from(paths.ENTRANCES),
     upwards=st.lists(st.sampled_from(paths.UPWARDS), max_size=2),
     change=st.sampled_from(tuple(paths.CHANGES)),
@@ -31,14 +33,20 @@ class Attackers(Holding):
         near = relation(page, url)
         if method == "POST" and near == "same-origin":
             return  # the application's own form
-        said = headers | {"sec-fetch-site": near} | ({"origin": f"https://{site}:1"} if method == "POST" else {})
+        said = (
+            headers
+            | {"sec-fetch-site": near}
+            | ({"origin": f"https://{site}:1"} if method == "POST" else {})
+        )
         sent = desk.browser.cookies.header(
             url,
             same_site=near != "cross-site",
             top_level_get=method == "GET" and headers["sec-fetch-dest"] == "document",
         )
         with self._changes_nothing(desk, f"a {kind} of {site} at {endpoint}"):
-            desk.browser.request(method, url, headers=said, content=b"" if method == "POST" else None, cookies=sent)
+            desk.browser.request(
+                method, url, headers=said, content=b"" if method == "POST" else None, cookies=sent
+            )
 
     # ---- a sibling host
 
@@ -55,7 +63,9 @@ class Attackers(Holding):
         return (found[0].name, found[0].value) if found else (prefix, "none")
 
     def _her_login(self, application: str) -> tuple[str, str, str]:
-        """A login that she began and did not end: her login cookie's name and value, and the callback's address."""
+        """A login that she began and did not end: her login cookie's name and value, and the
+        callback's address.
+        """
         browser = self._browser("mallory")
         if application == "partner" and self.lied:
             return (
@@ -76,7 +86,11 @@ class Attackers(Holding):
         for line in plant.lines(name, value):
             if planted + len(line) > 12_000:
                 return  # a head that is too large is refused, whoever made it so
-            planted += len(line) if desk.browser.cookies.take(self.world.at("/", SIBLING, scheme), line) else 0
+            planted += (
+                len(line)
+                if desk.browser.cookies.take(self.world.at("/", SIBLING, scheme), line)
+                else 0
+            )
 
     @rule(whom=whose, plant=plants)
     def a_sibling_plants(self, whom: int, plant: Plant) -> None:
@@ -111,7 +125,9 @@ class Attackers(Holding):
 
     # ---- anybody
 
-    @rule(whom=st.sampled_from((0, 0, 1, None)), disguised=st.lists(disguises, min_size=1, max_size=6))
+    @rule(
+        whom=st.sampled_from((0, 0, 1, None)), disguised=st.lists(disguises, min_size=1, max_size=6)
+    )
     def paths_in_disguise(self, whom: int | None, disguised: list[str]) -> None:
         """With somebody's cookies, or with none."""
         browser = self.desks[whom].browser if whom is not None else self._browser("nobody")

@@ -1,7 +1,10 @@
-"""A browser profile beside a hostile sibling host: what Chromium keeps of a cookie that another host of the site plants.
+"""A browser profile beside a hostile sibling host: what Chromium keeps of a cookie that another
+host of the site plants.
 
-jar = Jar(now)                                     # CookieJar with the rules that matter for what is planted
-browser = Browser("alice", world)                  # whoever sits there, and what they send the providers as password
+jar = Jar(now)                                     # CookieJar with the rules that matter for what
+is planted
+browser = Browser("alice", world)                  # whoever sits there, and what they send the
+providers as password
 browser.user = "bob"                               # somebody else sits down
 """
 
@@ -21,8 +24,10 @@ PREFIXES = ("__host-", "__secure-")
 
 
 class Jar(CookieJar):
-    """Beyond CookieJar: control characters, nameless cookies that hide a prefix, prefixes in any case, what a page without TLS may not
-    write over, and the order of creation (RFC 6265bis sections 5.6, 5.7)."""
+    """Beyond CookieJar: control characters, nameless cookies that hide a prefix, prefixes in any
+    case, what a page without TLS may not write over, and the order of creation (RFC 6265bis
+    sections 5.6, 5.7).
+    """
 
     late: list[tuple[str, list[str]]] | None = None  # where lines wait, while answers are late
 
@@ -44,7 +49,9 @@ class Jar(CookieJar):
 
     def forget(self, host: str) -> None:
         """The cookies of this host are gone."""
-        self._cookies = {key: cookie for key, cookie in self._cookies.items() if cookie.host != host}
+        self._cookies = {
+            key: cookie for key, cookie in self._cookies.items() if cookie.host != host
+        }
 
     def take(self, url: str, line: str) -> bool:
         """One Set-Cookie line; whether the browser keeps it."""
@@ -54,7 +61,8 @@ class Jar(CookieJar):
         if cookie.expires is not None and cookie.expires <= self._now():
             self._cookies.pop(cookie.key, None)
         else:
-            self._cookies[cookie.key] = cookie  # in its old place, if it was there: that is its time of creation
+            # in its old place, if it was there: that is its time of creation
+            self._cookies[cookie.key] = cookie
         return True
 
     def _refused(self, cookie: Cookie, url: str, line: str) -> bool:
@@ -64,25 +72,34 @@ class Jar(CookieJar):
             return True
         if not cookie.name and cookie.value.lower().startswith(PREFIXES):
             return True
-        if cookie.name.lower().startswith("__host-") and (cookie.domain or cookie.path != "/" or not cookie.secure):
+        if cookie.name.lower().startswith("__host-") and (
+            cookie.domain or cookie.path != "/" or not cookie.secure
+        ):
             return True
         if cookie.name.lower().startswith("__secure-") and not cookie.secure:
             return True
         new = cookie.key not in self._cookies
-        return (new and len(list(self)) >= MOST) or (not trustworthy(url) and self._covers_a_secure_one(cookie))
+        return (new and len(list(self)) >= MOST) or (
+            not trustworthy(url) and self._covers_a_secure_one(cookie)
+        )
 
     def _covers_a_secure_one(self, new: Cookie) -> bool:
         def related(a: str, b: str) -> bool:
             return a == b or a.endswith("." + b) or b.endswith("." + a)
 
         return any(
-            old.secure and old.name == new.name and related(old.host, new.host) and new.path.startswith(old.path)
+            old.secure
+            and old.name == new.name
+            and related(old.host, new.host)
+            and new.path.startswith(old.path)
             for old in self
         )
 
 
 class Browser(WebUser):
-    """WebUser with that jar. `seen` is called after each request, with its number, its address and its status."""
+    """WebUser with that jar. `seen` is called after each request, with its number, its address and
+    its status.
+    """
 
     def __init__(
         self,
@@ -108,19 +125,32 @@ class Browser(WebUser):
         return answer
 
     def slow(self, url: str) -> "Slow":
-        """A page whose answer is taken when somebody waits for it, as a script's fetch that goes on in another tab."""
-        sent = {"accept": "*/*", "sec-fetch-site": "same-origin", "sec-fetch-mode": "cors", "sec-fetch-dest": "empty"}
-        return Slow(url, {**sent, "cookie": self.cookies.header(url), "user-agent": AGENT}, self._verify)
+        """A page whose answer is taken when somebody waits for it, as a script's fetch that goes on
+        in another tab.
+        """
+        sent = {
+            "accept": "*/*",
+            "sec-fetch-site": "same-origin",
+            "sec-fetch-mode": "cors",
+            "sec-fetch-dest": "empty",
+        }
+        return Slow(
+            url, {**sent, "cookie": self.cookies.header(url), "user-agent": AGENT}, self._verify
+        )
 
 
 class Slow:
-    """A request under way. `number` is its x-probe, and the name under which rig.echo holds its answer."""
+    """A request under way. `number` is its x-probe, and the name under which rig.echo holds its
+    answer.
+    """
 
     def __init__(self, url: str, headers: dict[str, str], verify: ssl.SSLContext) -> None:
         self.number, self.failure = probe(), ""
         self.url = f"{url}?echo-hold={self.number}"
         self._answer: httpx.Response | None = None
-        self._headers = {name: value for name, value in headers.items() if value} | {"x-probe": self.number}
+        self._headers = {name: value for name, value in headers.items() if value} | {
+            "x-probe": self.number
+        }
         self._thread = threading.Thread(target=self._run, args=(verify,), daemon=True)
         self._thread.start()
 

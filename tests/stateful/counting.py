@@ -1,6 +1,7 @@
-"""How much work the Lua of a generated configuration does for one request, counted and not timed: characters that its string functions
-look at or copy, and bytes that it allocates. Each answer says it in `x-lua-work`. Nothing is compiled, and what earlier requests left is
-collected first: otherwise one request in some thousands would count tens of kB that are not its own.
+"""How much work the Lua of a generated configuration does for one request, counted and not timed:
+characters that its string functions look at or copy, and bytes that it allocates. Each answer says
+it in `x-lua-work`. Nothing is compiled, and what earlier requests left is collected first:
+otherwise one request in some thousands would count tens of kB that are not its own.
 
 config = counted(to_yaml(settings))
 """

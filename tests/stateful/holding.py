@@ -15,8 +15,9 @@ from stateful.truth import APPLICATIONS, PEOPLE, Desk, Violation, application_of
 from stateful.world import HOST, MFA, World
 
 PER_BYTE = 40  # work for each byte of a Cookie header, at most
-# The table of LuaJIT's strings still grows by tens of kB at a request of its own choice (counting.py keeps the rest out). Small headers
-# may cost more by that before a test notices; a large one, for which the holes are looked for, no more than PER_BYTE says.
+# The table of LuaJIT's strings still grows by tens of kB at a request of its own choice
+# (counting.py keeps the rest out). Small headers may cost more by that before a test notices; a
+# large one, for which the holes are looked for, no more than PER_BYTE says.
 FOR_ITSELF = 80_000
 
 
@@ -42,7 +43,9 @@ class Holding(RuleBasedStateMachine):
         parts = urlsplit(url)
         if parts.hostname != HOST:
             return
-        if answer.status_code >= 500 and not (self.lied and parts.path.startswith("/partner/oauth2/")):
+        if answer.status_code >= 500 and not (
+            self.lied and parts.path.startswith("/partner/oauth2/")
+        ):
             raise Violation("answers", f"{answer.status_code} for {url}: {answer.text[:200]}")
         self._arrived(browser, number, url)
         self._worked(browser.hops[-1].sent.get("cookie", ""), answer)
@@ -73,7 +76,9 @@ class Holding(RuleBasedStateMachine):
     def _worked(self, cookie: str, answer: httpx.Response) -> None:
         work = int(answer.headers.get(WORK, 0))
         if work > PER_BYTE * len(cookie) + FOR_ITSELF:
-            raise Violation("work", f"{work} for a Cookie header of {len(cookie)} bytes: {cookie[:100]}")
+            raise Violation(
+                "work", f"{work} for a Cookie header of {len(cookie)} bytes: {cookie[:100]}"
+            )
 
     # ---- what must hold after a step
 
@@ -102,11 +107,16 @@ class Holding(RuleBasedStateMachine):
             if user is None:
                 answer = browser.fetch(url, page=self.world.at("/"))
                 if answer.status_code != 401:
-                    raise Violation("identity", f"{answer.status_code} by {lane} for {url} in {desk}")
+                    raise Violation(
+                        "identity", f"{answer.status_code} by {lane} for {url} in {desk}"
+                    )
                 continue
             answer = browser.navigate(url)
             if answer.status_code != 200:
-                raise Violation("lockout", f"{answer.status_code} by {lane} for {url} in {desk}; {_told(browser)}")
+                raise Violation(
+                    "lockout",
+                    f"{answer.status_code} by {lane} for {url} in {desk}; {_told(browser)}",
+                )
 
     @contextmanager
     def _changes_nothing(self, desk: Desk, what: str) -> Iterator[None]:
@@ -154,10 +164,15 @@ class Holding(RuleBasedStateMachine):
             return
         if desk.signed[application] is None and application == "payroll" and person not in MFA:
             if answer.status_code != 403:
-                raise Violation("demand", f"{answer.status_code} at the end of a login without a second factor")
+                raise Violation(
+                    "demand", f"{answer.status_code} at the end of a login without a second factor"
+                )
             return
         if answer.status_code != 200:
-            raise Violation("lockout", f"a login at {application} ends in {answer.status_code}; {_told(browser)}")
+            raise Violation(
+                "lockout",
+                f"a login at {application} ends in {answer.status_code}; {_told(browser)}",
+            )
         if desk.signed[application] is None:
             desk.signed[application] = person
             desk.ended[application].append(desk.begins())

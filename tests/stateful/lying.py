@@ -1,4 +1,6 @@
-"""What nobody decent sends: documents of a provider, requests that no person made, giant Cookie headers."""
+"""What nobody decent sends: documents of a provider, requests that no person made, giant Cookie
+headers.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -68,9 +70,15 @@ EMBEDDED: Mapping[str, tuple[str, dict[str, str]]] = {
     "old frame": ("GET", _asked("navigate", "frame")),
     "object": ("GET", _asked("navigate", "object")),
     "embed": ("GET", _asked("navigate", "embed")),
-    "link prefetch": ("GET", _asked("no-cors", "empty", purpose="prefetch", sec_purpose="prefetch")),
+    "link prefetch": (
+        "GET",
+        _asked("no-cors", "empty", purpose="prefetch", sec_purpose="prefetch"),
+    ),
     "speculation prefetch": ("GET", _asked("navigate", "document", sec_purpose="prefetch")),
-    "anonymous prefetch": ("GET", _asked("navigate", "document", sec_purpose="prefetch;anonymous-client-ip")),
+    "anonymous prefetch": (
+        "GET",
+        _asked("navigate", "document", sec_purpose="prefetch;anonymous-client-ip"),
+    ),
     "prerender": ("GET", _asked("navigate", "document", sec_purpose="prefetch;prerender")),
     "old prefetch": ("GET", _asked("navigate", "document", purpose="prefetch")),
     "service worker": ("GET", _asked("same-origin", "serviceworker", accept="*/*")),

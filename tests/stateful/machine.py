@@ -1,4 +1,6 @@
-"""The machine: whoever is at the browsers, on a sibling host, at a provider or anywhere, in any order; and what must hold after each step."""
+"""The machine: whoever is at the browsers, on a sibling host, at a provider or anywhere, in any
+order; and what must hold after each step.
+"""
 
 from hypothesis.stateful import RULE_MARKER
 

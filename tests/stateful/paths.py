@@ -1,6 +1,8 @@
-"""How an application may read a path otherwise than Envoy does, and the disguises that make use of it.
+"""How an application may read a path otherwise than Envoy does, and the disguises that make use of
+it.
 
-What a path demands of a user is a set of words; a reading that demands what the route did not is a hole.
+What a path demands of a user is a set of words; a reading that demands what the route did not is a
+hole.
 """
 
 import re
@@ -19,7 +21,11 @@ APPLICATIONS = {"app": "/", "payroll": "/payroll/", "partner": "/partner/"}
 
 def page_of(path: str) -> str:
     """Which of PAGES a path is, as Envoy's routes have it: by its first segment."""
-    return next(prefix for prefix in PAGES if path.startswith(prefix) or path == prefix.rstrip("/") or prefix == "/")
+    return next(
+        prefix
+        for prefix in PAGES
+        if path.startswith(prefix) or path == prefix.rstrip("/") or prefix == "/"
+    )
 
 
 def _resolved(path: str) -> str:
@@ -48,7 +54,9 @@ def express(path: str) -> str:
 
 
 def iis(path: str) -> str:
-    """ASP.NET on Windows: decoded, a backslash is a slash, no case, nothing behind a segment's last dot or blank."""
+    """ASP.NET on Windows: decoded, a backslash is a slash, no case, nothing behind a segment's last
+    dot or blank.
+    """
     decoded = _resolved(unquote(path, "latin-1").replace("\\", "/"))
     return "/".join(segment.rstrip(". ") for segment in decoded.lower().split("/"))
 
@@ -62,7 +70,9 @@ READERS = (tomcat, express, iis, twice)
 
 
 def wider(path: str) -> str | None:
-    """Which reader finds more behind a path than its route demands of a user, and what; None: none does."""
+    """Which reader finds more behind a path than its route demands of a user, and what; None: none
+    does.
+    """
     demanded = DEMANDS[page_of(path)]
     for reader in READERS:
         read = reader(path)

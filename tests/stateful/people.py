@@ -1,4 +1,6 @@
-"""People at browsers: they sign in and out, sit down at each other's machines, use several tabs; their pages and answers may be slow."""
+"""People at browsers: they sign in and out, sit down at each other's machines, use several tabs;
+their pages and answers may be slow.
+"""
 
 from harness.browser import REDIRECTS
 from harness.processes import wait_until
@@ -35,7 +37,11 @@ class People(Holding):
             return
         of_it = OF_MAIN if application in OF_MAIN else (application,)
         signed_in = any(desk.signed[other] is not None for other in of_it)
-        known = [name for name in of_it if desk.browser.cookies.get(cookie_name("session", name)) is not None]
+        known = [
+            name
+            for name in of_it
+            if desk.browser.cookies.get(cookie_name("session", name)) is not None
+        ]
         page = self.world.at(APPLICATIONS[application])
         answer = desk.browser.navigate(page + "oauth2/logout", "POST", page=page, content=b"")
         if application == "partner" and self.lied:
@@ -68,14 +74,18 @@ class People(Holding):
         answer = desk.browser.go(prefix + "other", stop=prefix + "oauth2/callback")
         if answer.status_code not in REDIRECTS:
             raise Violation("lockout", f"{answer.status_code} where a login of {desk} begins")
-        desk.begun.append((application, desk.person(application), answer.headers["location"], number))
+        desk.begun.append(
+            (application, desk.person(application), answer.headers["location"], number)
+        )
         self._holds(desk)
 
     @precondition(lambda self: any(desk.begun for desk in self.desks))
     @rule(data=st.data())
     def goes_on_with_that_login(self, data: st.DataObject) -> None:
         desk = data.draw(st.sampled_from([desk for desk in self.desks if desk.begun]), "desk")
-        application, person, callback, number = desk.begun.pop(data.draw(st.integers(0, len(desk.begun) - 1), "login"))
+        application, person, callback, number = desk.begun.pop(
+            data.draw(st.integers(0, len(desk.begun) - 1), "login")
+        )
         if self._ends_well(desk, application, person, callback):
             desk.signed[application] = person
             desk.ended[application].append(number)
@@ -93,14 +103,19 @@ class People(Holding):
     @rule(data=st.data())
     def goes_on_with_that_login_and_the_answer_is_late(self, data: st.DataObject) -> None:
         desk = data.draw(st.sampled_from([desk for desk in self.desks if desk.begun]), "desk")
-        application, person, callback, number = desk.begun.pop(data.draw(st.integers(0, len(desk.begun) - 1), "login"))
+        application, person, callback, number = desk.begun.pop(
+            data.draw(st.integers(0, len(desk.begun) - 1), "login")
+        )
         with desk.browser.cookies.answers_late() as lines:
             well = self._ends_well(desk, application, person, callback)
         ended = desk.ended[application]
         if well:
             ended.append(number)
-        desk.late.append(Late(tuple(lines), application, person if well else None, number, len(ended)))
-        if well:  # the new session has ended the one before, and the browser does not know either of it yet
+        desk.late.append(
+            Late(tuple(lines), application, person if well else None, number, len(ended))
+        )
+        # the new session has ended the one before, and the browser does not know either of it yet
+        if well:
             desk.signed[application] = None
             desk.browser.cookies.drop(cookie_name("assertion", application))
 
@@ -114,7 +129,8 @@ class People(Holding):
     @precondition(lambda self: any(desk.late for desk in self.desks))
     @rule(data=st.data())
     def that_answer_comes(self, data: st.DataObject) -> None:
-        """What it sets is set. It may sign in whose callback it was, unless that login is over, and nobody else.
+        """What it sets is set. It may sign in whose callback it was, unless that login is over, and
+        nobody else.
 
         What it takes away is gone, as in any browser.
         """
@@ -140,15 +156,18 @@ class People(Holding):
         if user not in could and not (user is None and late.ends(application)):
             raise Violation(
                 "lockout" if user is None else "identity",
-                f"a late answer of {late.application}: {user} ({answer.status_code}) in {desk}: {late.lines}",
+                f"a late answer of {late.application}: {user} ({answer.status_code}) in "
+                f"{desk}: {late.lines}",
             )
         desk.signed[application] = user
 
     @rule(whom=whose, application=applications, lane=st.sampled_from(("processor", "processor", "either")), after=st.sampled_from((0, 0, 70)))  # fmt: skip
     def opens_a_slow_page(self, whom: int, application: str, lane: str, after: int) -> None:
-        """After a while in which nobody asked for anything, maybe: then its answer writes down in a cookie that the session is in use.
+        """After a while in which nobody asked for anything, maybe: then its answer writes down in a
+        cookie that the session is in use.
 
-        Not where sessions are in a store: Envoy's clock stays, and takes no assertion from such a time.
+        Not where sessions are in a store: Envoy's clock stays, and takes no assertion from such a
+        time.
         """
         if after and self.world.store == "cookie":
             self._later(after)
@@ -180,7 +199,9 @@ class People(Holding):
     def assertions_run_out(self, whom: int) -> None:
         """Nobody looks yet: the next request meets what has run out."""
         self.desks[whom].unlooked = True
-        self.desks[whom].browser.cookies.drop(*(cookie_name("assertion", name) for name in APPLICATIONS))
+        self.desks[whom].browser.cookies.drop(
+            *(cookie_name("assertion", name) for name in APPLICATIONS)
+        )
 
     @rule(seconds=st.sampled_from((50, 70, 280)))
     def time_passes(self, seconds: int) -> None:

@@ -1,6 +1,8 @@
-"""What a sibling host plants: any Set-Cookie line that a browser may keep, made of a name, pieces and what holds them together.
+"""What a sibling host plants: any Set-Cookie line that a browser may keep, made of a name, pieces
+and what holds them together.
 
-A piece is a template: {ours} is one of our cookies' names, {hers} the value that mallory's own cookie of that name has.
+A piece is a template: {ours} is one of our cookies' names, {hers} the value that mallory's own
+cookie of that name has.
 """
 
 from dataclasses import dataclass
@@ -10,7 +12,15 @@ from hypothesis import strategies as st
 APPLICATIONS = ("app", "payroll", "partner")
 KINDS = ("session", "session", "session", "assertion", "assertion", "login", "data", "used")
 NAMES = ("prefs", "", "a", '"q"', "extproc-session-app", "extproc-assertion-app", "a __Host-extproc-session-app", "__Secure-extproc-session-app", "__HOST-extproc-session-app", "__Host-extproc-session-app", "a,__Host-extproc-session-app", "a\t__Host-extproc-assertion-app")  # fmt: skip
-OURS = ("{ours}={hers}", "{ours}={hers}", "{ours}={hers}", "{ours}=garbage", "{ours}=", "{bare}={hers}", "{ours}")
+OURS = (
+    "{ours}={hers}",
+    "{ours}={hers}",
+    "{ours}={hers}",
+    "{ours}=garbage",
+    "{ours}=",
+    "{bare}={hers}",
+    "{ours}",
+)
 PIECES = (*OURS, "dark", "dark", "", "=", '"')
 MARKS = (",", ",", ",", ",", ", ", " , ", " ", "\t", "|", "&", "=", '"', "%3B", "\\")
 PATHS = ("/", "/x", "/payroll/", "/oauth2/", "/payroll/oauth2/callback")
@@ -18,7 +28,9 @@ PATHS = ("/", "/x", "/payroll/", "/oauth2/", "/payroll/oauth2/callback")
 
 @dataclass(frozen=True)
 class Plant:
-    """`times`: so many of it, their names numbered where a name can be. `alone`: what was planted before has run out."""
+    """`times`: so many of it, their names numbered where a name can be. `alone`: what was planted
+    before has run out.
+    """
 
     name: str
     pieces: tuple[str, ...]
@@ -32,9 +44,18 @@ class Plant:
 
     def lines(self, ours: str, hers: str) -> list[str]:
         bare = ours.removeprefix("__Host-")
-        value = self.mark.join(piece.format(ours=ours, hers=hers, bare=bare) for piece in self.pieces)
-        end = f"; Domain=gw.test; Path={self.path}; Max-Age=31536000{'; Secure' if self.secure else ''}"
-        names = [self.name] if self.times == 1 else [f"{self.name}{number}" for number in range(self.times)]
+        value = self.mark.join(
+            piece.format(ours=ours, hers=hers, bare=bare) for piece in self.pieces
+        )
+        end = (
+            f"; Domain=gw.test; Path={self.path}; "
+            f"Max-Age=31536000{'; Secure' if self.secure else ''}"
+        )
+        names = (
+            [self.name]
+            if self.times == 1
+            else [f"{self.name}{number}" for number in range(self.times)]
+        )
         # a semicolon would end the value; without a name there is no `=` either
         return [f"{name}={value}{end}" if name else f"{value}{end}" for name in names]
 

@@ -34,8 +34,9 @@ class Outcome:
     def __str__(self) -> str:
         found = f"{self.violation} does not hold" if self.violation else "everything held"
         return (
-            f"{found} after {self.examples} examples, {self.steps} steps, {self.seconds:.0f} s\n{self.story}".rstrip()
-        )
+            f"{found} after {self.examples} examples, {self.steps} steps, {self.seconds:.0f} "
+            f"s\n{self.story}"
+        ).rstrip()
 
 
 def explore(
@@ -47,23 +48,30 @@ def explore(
     shrink: bool = False,
     steps: int = STEPS,
 ) -> Outcome:
-    """seed: None is the same run each time. shrink: looks for the shortest story, which takes minutes."""
+    """seed: None is the same run each time. shrink: looks for the shortest story, which takes
+    minutes.
+    """
     machine = _counting(world)
     machine = only(machine, *rules) if rules else machine
     Violation.raised.clear()
     began, sure, story = time.monotonic(), False, ""
     while not sure and machine.examples < examples and not Violation.raised:
-        sure, story = _explore(machine, examples - machine.examples, seed, shrink=shrink, steps=steps)
+        sure, story = _explore(
+            machine, examples - machine.examples, seed, shrink=shrink, steps=steps
+        )
         seed = (seed or 0) + 1
     violation = Violation.raised[0].kind if Violation.raised else None
     return Outcome(violation, story, machine.examples, machine.steps, time.monotonic() - began)
 
 
-def _explore(machine: Any, examples: int, seed: int | None, *, shrink: bool, steps: int) -> tuple[bool, str]:
+def _explore(
+    machine: Any, examples: int, seed: int | None, *, shrink: bool, steps: int
+) -> tuple[bool, str]:
     """Whether hypothesis came to its end, and the story of a violation, if there is one.
 
-    Hypothesis wants the same steps to come to the same end each time. Real processes do not always do so, and what it says of that is
-    no word on the gateway: a violation that was met once counts, and without one the rest goes on with other steps.
+    Hypothesis wants the same steps to come to the same end each time. Real processes do not always
+    do so, and what it says of that is no word on the gateway: a violation that was met once counts,
+    and without one the rest goes on with other steps.
     """
     settings = hypothesis.settings(
         max_examples=examples,
@@ -83,7 +91,9 @@ def _explore(machine: Any, examples: int, seed: int | None, *, shrink: bool, ste
     except Violation as found:
         return True, "\n".join([str(found), *getattr(found, "__notes__", ())])
     except Flaky as unsure:
-        return False, "\n".join([*(str(found) for found in Violation.raised[:1]), type(unsure).__name__])
+        return False, "\n".join(
+            [*(str(found) for found in Violation.raised[:1]), type(unsure).__name__]
+        )
     return True, ""
 
 
@@ -103,8 +113,12 @@ def _counting(of: World) -> type[Gateway]:
     return Counting
 
 
-def for_minutes(minutes: float, stores: Sequence[str], seed: int | None, rules: Sequence[str] = ()) -> int:
-    """Other examples all the time, each store in turns; 1 where something did not hold, with its story."""
+def for_minutes(
+    minutes: float, stores: Sequence[str], seed: int | None, rules: Sequence[str] = ()
+) -> int:
+    """Other examples all the time, each store in turns; 1 where something did not hold, with its
+    story.
+    """
     draw = random.Random(seed)
     end = time.monotonic() + 60 * minutes
     while time.monotonic() < end:

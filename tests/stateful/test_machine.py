@@ -1,4 +1,6 @@
-"""The machine over the whole gateway, the same steps each time. For hours and with other steps: tests/stateful/run."""
+"""The machine over the whole gateway, the same steps each time. For hours and with other steps:
+tests/stateful/run.
+"""
 
 import os
 import subprocess
@@ -21,6 +23,8 @@ def test_whatever_people_siblings_providers_and_strangers_do_nobody_is_somebody_
     # in a process of its own: what hypothesis draws depends on the modules that the process has
     command = [sys.executable, "-m", "stateful", "--store", store, "--examples", str(EXAMPLES)]
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(
+        command, env=env, capture_output=True, text=True, check=False, timeout=600
+    )
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr[-4000:]

@@ -1,4 +1,6 @@
-"""The machine finds each of the grave holes when its fix is taken out: of a copy of the package, by a patch that is kept here."""
+"""The machine finds each of the grave holes when its fix is taken out: of a copy of the package, by
+a patch that is kept here.
+"""
 
 import os
 import shutil
@@ -16,7 +18,9 @@ ROOT = HERE.parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """violation: which invariant does not hold any more, one of these. rules: the machine's steps that lead there; others only take time."""
+    """violation: which invariant does not hold any more, one of these. rules: the machine's steps
+    that lead there; others only take time.
+    """
 
     violation: tuple[str, ...]
     rules: str
@@ -25,14 +29,18 @@ class Hole:
 
 
 HOLES = {
-    "comma-in-a-cookie": Hole(("identity", "lockout"), "signs_in,a_sibling_plants,a_sibling_opens_its_own_callback"),
+    "comma-in-a-cookie": Hole(
+        ("identity", "lockout"), "signs_in,a_sibling_plants,a_sibling_opens_its_own_callback"
+    ),
     "dot-segments": Hole(("demand",), "paths_in_disguise"),
     "late-assertion": Hole(("identity",), "hands_over,opens_a_slow_page,that_page_ends"),
     "late-login": Hole(
         ("identity",),
         "signs_out,begins_a_login_in_another_tab,goes_on_with_that_login_and_the_answer_is_late,that_answer_comes",
     ),
-    "late-session": Hole(("identity", "lockout"), "hands_over,opens_a_slow_page,that_page_ends", store="cookie"),
+    "late-session": Hole(
+        ("identity", "lockout"), "hands_over,opens_a_slow_page,that_page_ends", store="cookie"
+    ),
     "logout-by-picture": Hole(("asked",), "signs_in,a_page_holds"),
     "path-folding": Hole(("demand",), "signs_in,paths_in_disguise"),
     "provider": Hole(("lives",), "the_partner_says"),
@@ -41,8 +49,12 @@ HOLES = {
 
 
 def patched(name: str, directory: Path) -> Path:
-    """A copy of the package with the patch. AssertionError, with what to do, where it does not apply."""
-    shutil.copytree(ROOT / "extproc", directory / "extproc", ignore=shutil.ignore_patterns("__pycache__"))
+    """A copy of the package with the patch. AssertionError, with what to do, where it does not
+    apply.
+    """
+    shutil.copytree(
+        ROOT / "extproc", directory / "extproc", ignore=shutil.ignore_patterns("__pycache__")
+    )
     environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(directory.parent)}
     applied = subprocess.run(
         ["git", "apply", "--unidiff-zero", HERE / "patches" / f"{name}.patch"],
@@ -53,7 +65,8 @@ def patched(name: str, directory: Path) -> Path:
         check=False,
     )
     assert applied.returncode == 0, (
-        f"tests/stateful/patches/{name}.patch takes out a fix that is not there as it was: make it anew, "
+        f"tests/stateful/patches/{name}.patch takes out a fix that is not there as it was: "
+        "make it anew, "
         f"`git diff -U1` of the smallest change that opens the hole again\n{applied.stderr}"
     )
     return directory
@@ -66,7 +79,16 @@ def test_each_patch_has_its_hole_and_each_hole_its_patch() -> None:
 @pytest.mark.parametrize("name", HOLES)
 def test_the_machine_finds_the_hole_that_a_patch_opens(name: str, tmp_path: Path) -> None:
     hole, package = HOLES[name], patched(name, tmp_path)
-    command = [sys.executable, "-P", "-m", "stateful", "--store", hole.store, "--examples", str(hole.examples)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "stateful",
+        "--store",
+        hole.store,
+        "--examples",
+        str(hole.examples),
+    ]
     done = subprocess.run(
         [*command, "--rules", hole.rules],
         cwd=tmp_path,
@@ -78,4 +100,6 @@ def test_the_machine_finds_the_hole_that_a_patch_opens(name: str, tmp_path: Path
     )
     print(done.stdout)
     found = f"{hole.store}: ", " does not hold"
-    assert any(kind.join(found) in done.stdout for kind in hole.violation), done.stdout + done.stderr[-4000:]
+    assert any(kind.join(found) in done.stdout for kind in hole.violation), (
+        done.stdout + done.stderr[-4000:]
+    )

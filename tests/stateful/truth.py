@@ -1,7 +1,8 @@
 """What is true of each browser, and what a Violation of it is called.
 
 A Violation names what did not hold:
-- identity: a request reached the application as somebody else than who signed in last in that browser
+- identity: a request reached the application as somebody else than who signed in last in that
+  browser
 - lockout: a signed-in browser is not served, or a login does not end at the application
 - demand: a request reached pages that demand more than what was asked of it
 - asked: a request that no person made changed who is signed in
@@ -37,7 +38,8 @@ class Violation(AssertionError):
 class Late:
     """An answer of ours that a browser has not got yet: what it sets, and whose callback it was.
 
-    begun: the number of its login. since: how many logins and logouts of the application had ended in that browser, its own included.
+    begun: the number of its login. since: how many logins and logouts of the application had ended
+    in that browser, its own included.
     """
 
     lines: tuple[tuple[str, list[str]], ...]
@@ -62,13 +64,11 @@ class Desk:
         self.unlooked = True  # something ran out, and nobody looked since
         self.slow: list[Slow] = []
         self.late: list[Late] = []
-        self.begun: list[
-            tuple[str, str, str, int]
-        ] = []  # logins in other tabs: application, person, callback address, number
+        # logins in other tabs: application, person, callback address, number
+        self.begun: list[tuple[str, str, str, int]] = []
         self.logins = 0  # that were begun
-        self.ended: dict[str, list[float]] = {
-            name: [] for name in APPLICATIONS
-        }  # the number of each login that ended well, or LOGOUT
+        # the number of each login that ended well, or LOGOUT
+        self.ended: dict[str, list[float]] = {name: [] for name in APPLICATIONS}
 
     def begins(self) -> int:
         """The number of a login: later ones have larger numbers."""
@@ -76,7 +76,9 @@ class Desk:
         return self.logins
 
     def is_over(self, late: Late) -> bool:
-        """Whether what ended since has ended that login as well: a logout, or a login that was begun after it."""
+        """Whether what ended since has ended that login as well: a logout, or a login that was
+        begun after it.
+        """
         return any(number > late.begun for number in self.ended[late.application][late.since :])
 
     def person(self, application: str) -> str:

@@ -1,14 +1,15 @@
-"""The whole gateway for the machine: `extproc serve` and a real Envoy on https, two providers of which one lies, three applications on one
-upstream and an excluded one, and a clock.
+"""The whole gateway for the machine: `extproc serve` and a real Envoy on https, two providers of
+which one lies, three applications on one upstream and an excluded one, and a clock.
 
     with World("sqlite") as world:
         browser = world.browser("alice")
         browser.go(world.at("/payroll/x"))
         world.received(number)         # what the application got of that request, or None
-        world.ahead = 70               # browsers, processor and providers: seconds later; Envoy's clock stays
+        world.ahead = 70               # browsers, processor and providers: seconds later; Envoy's
+        clock stays
 
-`/` wants a login at `main`, `/payroll/` one with a second factor, `/partner/` one at `partner`, `/static/` and `/public/` none.
-Only alice has a second factor.
+`/` wants a login at `main`, `/payroll/` one with a second factor, `/partner/` one at `partner`,
+`/static/` and `/public/` none. Only alice has a second factor.
 """
 
 import mmap
@@ -42,13 +43,16 @@ STORES: Mapping[str, Mapping[str, Any]] = {
 
 
 class Provider(Liar):
-    """Liar for several people: each is who they are in refreshes too, with the acr that was asked for if they have it."""
+    """Liar for several people: each is who they are in refreshes too, with the acr that was asked
+    for if they have it.
+    """
 
     def __init__(self, now: Callable[[], float], client_id: str) -> None:
         super().__init__(behind=False, client={"client_id": client_id})
         self.metadata = {"userinfo_endpoint": None}
         self._now, self._client_id, self._acr = now, client_id, "pwd"
-        self._whose_login: dict[str, tuple[str, str]] = {}  # by the first refresh token of a login: user, acr
+        # by the first refresh token of a login: user, acr
+        self._whose_login: dict[str, tuple[str, str]] = {}
 
     def _redeem(self, asked: Asked) -> Reply:
         begun = self._codes.get(asked.form.get("code", ""), {})
@@ -77,14 +81,22 @@ class World(Stack):
     def __init__(self, store: str, envoy: Path | None = None) -> None:
         self.store = store
         self._clock = self._open_clock()
-        self.main, self.partner = Provider(self.now, "gateway"), Provider(self.now, "gateway-partner")
+        self.main, self.partner = (
+            Provider(self.now, "gateway"),
+            Provider(self.now, "gateway-partner"),
+        )
         package = Path(extproc.__file__).parents[1]  # maybe a copy of it, with a patch
-        env = {"PYTHONPATH": f"{SHIM}:{package}", "WORLD_CLOCK": self._clock_file.name, "PYTHONDONTWRITEBYTECODE": "1"}
+        env = {
+            "PYTHONPATH": f"{SHIM}:{package}",
+            "WORLD_CLOCK": self._clock_file.name,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         super().__init__(settings=lambda _: self._own_settings(), tls=True, envoy=envoy, env=env)
         self.gateway = f"https://{HOST}:{self.port}"
         self._context: ssl.SSLContext | None = None
         self._browsers: list[Browser] = []
-        self._http = httpx.Client(verify=False, trust_env=False, timeout=60)  # one: each new one reads all authorities
+        # one: each new one reads all authorities
+        self._http = httpx.Client(verify=False, trust_env=False, timeout=60)
 
     # clocks
 
@@ -108,10 +120,14 @@ class World(Stack):
 
     # people
 
-    def browser(self, user: str, seen: Callable[[Browser, str, str, httpx.Response], None]) -> Browser:
+    def browser(
+        self, user: str, seen: Callable[[Browser, str, str, httpx.Response], None]
+    ) -> Browser:
         assert self.authority is not None
         self._context = self._context or self.authority.context()
-        browser = Browser(user, verify=self._context, now=self.now, seen=seen, accounts=self._account)
+        browser = Browser(
+            user, verify=self._context, now=self.now, seen=seen, accounts=self._account
+        )
         self._browsers.append(browser)
         return browser
 
@@ -130,7 +146,9 @@ class World(Stack):
 
     def received(self, number: str) -> Received | None:
         """What the application got of the request with this x-probe."""
-        return next((one for one in reversed(self.app.requests) if one.get("x-probe") == number), None)
+        return next(
+            (one for one in reversed(self.app.requests) if one.get("x-probe") == number), None
+        )
 
     # its life
 
@@ -180,7 +198,9 @@ class World(Stack):
         wait_until(self._knows_its_providers, 60, "the processor to know its providers")
 
     def taken_in(self) -> None:
-        """Waits until the processor has asked for what the partner says now, and has done something with it: it asks again, or is gone."""
+        """Waits until the processor has asked for what the partner says now, and has done something
+        with it: it asks again, or is gone.
+        """
         before = len(self.partner.seen("/.well-known/openid-configuration"))
         wait_until(
             lambda: (
@@ -203,10 +223,18 @@ class World(Stack):
             "gateway": {"url": self.gateway},
             "store": STORES[self.store],
             "tracing": {"sample": 0},
-            "providers": {"main": self.main.settings(place), "partner": self.partner.settings(place)},
+            "providers": {
+                "main": self.main.settings(place),
+                "partner": self.partner.settings(place),
+            },
             "applications": {
                 "app": {"hosts": [HOST]},
-                "payroll": {**page, "path_prefix": "/payroll/", "provider": "main", "acr_values": ["mfa"]},
+                "payroll": {
+                    **page,
+                    "path_prefix": "/payroll/",
+                    "provider": "main",
+                    "acr_values": ["mfa"],
+                },
                 "partner": {**page, "path_prefix": "/partner/", "provider": "partner"},
                 "static": {**page, "path_prefix": "/static/", "exclude": True},
             },

@@ -1,4 +1,6 @@
-"""What runs in the background: an error of it is logged, counted and ends nothing else, and nothing is started without that boundary."""
+"""What runs in the background: an error of it is logged, counted and ends nothing else, and nothing
+is started without that boundary.
+"""
 
 import ast
 import asyncio
@@ -55,7 +57,9 @@ def failed(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 
 @pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("run", BRIDGES.values(), ids=BRIDGES)
-def test_spawned_work_may_raise_anything_and_begins_again(run, caplog: pytest.LogCaptureFixture) -> None:
+def test_spawned_work_may_raise_anything_and_begins_again(
+    run, caplog: pytest.LogCaptureFixture
+) -> None:
     kept = Fails(trio.sleep_forever)
     on_asyncio = Fails(lambda: asyncio.Event().wait())
 
@@ -86,7 +90,9 @@ def test_spawned_work_may_raise_anything_and_begins_again(run, caplog: pytest.Lo
     assert 'extproc_background_failures_total{place="once"} 1.0' in text
 
 
-async def test_work_that_fails_again_and_again_waits_longer_and_longer(autojump_clock, monkeypatch) -> None:
+async def test_work_that_fails_again_and_again_waits_longer_and_longer(
+    autojump_clock, monkeypatch
+) -> None:
     monkeypatch.setattr(background, "FIRST_PAUSE", 1.0)
     monkeypatch.setattr(background.time, "monotonic", trio.current_time)
     begun: list[float] = []
@@ -101,10 +107,14 @@ async def test_work_that_fails_again_and_again_waits_longer_and_longer(autojump_
         await background.keep("work", work)
     pauses = [later - earlier for earlier, later in pairwise(begun)]
     assert pauses[:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert pauses[9:11] == [background.STEADY + 1, 2], "what went well for a while begins at the first pause"
+    assert pauses[9:11] == [background.STEADY + 1, 2], (
+        "what went well for a while begins at the first pause"
+    )
 
 
-def test_a_flood_of_one_error_has_a_few_tracebacks_and_each_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_flood_of_one_error_has_a_few_tracebacks_and_each_is_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def raised(error: Exception) -> Exception:
         try:
             raise error
@@ -163,7 +173,9 @@ async def test_a_fetch_that_meets_a_bug_backs_off_and_the_cache_serves_on(error)
         async with trio.open_nursery() as nursery:
             for _ in range(20):
                 nursery.start_soon(ask)
-        assert len(told) == 20 and len(fetched) == 1, "those who wait hear of it, and no one asks again at once"
+        assert len(told) == 20 and len(fetched) == 1, (
+            "those who wait hear of it, and no one asks again at once"
+        )
         assert cache.waiting and cache.get_nowait() is None
         while cache.waiting:
             await trio.sleep(0.05)
@@ -175,7 +187,9 @@ async def test_a_fetch_that_meets_a_bug_backs_off_and_the_cache_serves_on(error)
 
 
 @pytest.mark.attack("REL-42")
-@pytest.mark.parametrize("error", [*ERRORS, ProviderTimeout], ids=lambda error: getattr(error, "__name__", "group"))
+@pytest.mark.parametrize(
+    "error", [*ERRORS, ProviderTimeout], ids=lambda error: getattr(error, "__name__", "group")
+)
 async def test_the_first_error_of_calls_side_by_side_comes_out_as_it_is(error) -> None:
     async def fails() -> None:
         raise error("x")
@@ -191,7 +205,9 @@ async def test_the_first_error_of_calls_side_by_side_comes_out_as_it_is(error) -
         assert not isinstance(raised.value, ExceptionGroup)
 
 
-@pytest.mark.parametrize(("code", "words"), [(3, "exit status 3"), (-9, "signal SIGKILL"), (-40, "signal 40")])
+@pytest.mark.parametrize(
+    ("code", "words"), [(3, "exit status 3"), (-9, "signal SIGKILL"), (-40, "signal 40")]
+)
 def test_whatever_ended_a_worker_has_words(code: int, words: str) -> None:
     assert how(code) == words
 
@@ -247,7 +263,8 @@ def started() -> set[tuple[str, str]]:
         for node in ast.walk(parsed(path.read_text())):
             if not isinstance(node, ast.Call):
                 continue
-            called = [node.func, *node.args]  # also where it is handed on: run(nursery.start_soon, ...)
+            # also where it is handed on: run(nursery.start_soon, ...)
+            called = [node.func, *node.args]
             names = {each.attr for each in called if isinstance(each, ast.Attribute)}
             text = ast.unparse(node)
             if names & set(STARTS) and text not in NOT_WORK and "_Set.light.start" not in text:
@@ -268,6 +285,8 @@ def bounded(text: str) -> bool:
 @pytest.mark.threat("foreign-input")
 def test_nothing_is_started_in_the_background_without_the_boundary() -> None:
     found = {place for place in started() if not bounded(place[1])}
-    assert found - set(HEARD) == set(), "start it by background.keep or background.once, or say who hears of its errors"
+    assert found - set(HEARD) == set(), (
+        "start it by background.keep or background.once, or say who hears of its errors"
+    )
     assert set(HEARD) - found == set(), "these are gone"
     assert len(started()) > len(HEARD)

@@ -1,4 +1,6 @@
-"""PerHostResolver: a name server that does not answer for one name holds up nobody who asks for another."""
+"""PerHostResolver: a name server that does not answer for one name holds up nobody who asks for
+another.
+"""
 
 import socket
 import threading
@@ -37,7 +39,9 @@ async def test_a_name_that_hangs_takes_threads_of_its_own_only_and_whoever_waits
                 nursery.cancel_scope.cancel()
             assert len(hanging.asked) == AT_ONCE
             assert trio.to_thread.current_default_thread_limiter().borrowed_tokens == 0
-            assert await names.getaddrinfo(b"well.example", 443) == [WELL], "the threads of the other are still there"
+            assert await names.getaddrinfo(b"well.example", 443) == [WELL], (
+                "the threads of the other are still there"
+            )
     finally:
         hanging.go.set()
     with trio.fail_after(30):
@@ -55,6 +59,8 @@ async def test_a_lookup_is_the_system_s():
     assert ("127.0.0.1", 80) in [
         found[4] for found in await PerHostResolver().getaddrinfo(b"localhost", 80, socket.AF_INET)
     ]
-    assert (await PerHostResolver().getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV))[
-        1
-    ] == "80"
+    assert (
+        await PerHostResolver().getnameinfo(
+            ("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
+        )
+    )[1] == "80"

@@ -1,4 +1,6 @@
-"""Many people at once: logins as browsers make them, over plain sockets, each checked to its end."""
+"""Many people at once: logins as browsers make them, over plain sockets, each checked to its
+end.
+"""
 
 import asyncio
 import time
@@ -6,7 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 NAVIGATION = (
-    "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Site: cross-site\r\n"
+    "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: "
+    "document\r\nSec-Fetch-Site: cross-site\r\n"
 )
 
 
@@ -34,11 +37,14 @@ class Visitor:
     async def get(self, target: str, cookie: str = "") -> Reply:
         lines = f"GET {target} HTTP/1.1\r\nHost: {self._host}\r\n{NAVIGATION}"
         started = time.perf_counter()
-        self._writer.write(f"{lines}{f'Cookie: {cookie}' + chr(13) + chr(10) if cookie else ''}\r\n".encode())
+        self._writer.write(
+            f"{lines}{f'Cookie: {cookie}' + chr(13) + chr(10) if cookie else ''}\r\n".encode()
+        )
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         took = time.perf_counter() - started
         headers = [
-            (name.lower(), value.strip()) for name, _, value in (s.partition(":") for s in head.split("\r\n")[1:])
+            (name.lower(), value.strip())
+            for name, _, value in (s.partition(":") for s in head.split("\r\n")[1:])
         ]
         body = next((int(value) for name, value in headers if name == "content-length"), 0)
         await self._reader.readexactly(body)
@@ -47,15 +53,25 @@ class Visitor:
         return Reply(int(head.split(" ", 2)[1]), location, cookies, took)
 
     async def login(self) -> Reply:
-        """A whole login; the provider's page is played here. The last answer: 303 with a session, if it went well."""
+        """A whole login; the provider's page is played here. The last answer: 303 with a session,
+        if it went well.
+        """
         first = await self.get("/page")
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(first.location).query).items()}
-        back = urlsplit(asked["redirect_uri"]).path + "?" + urlencode({"code": asked["nonce"], "state": asked["state"]})
+        asked = {
+            name: values[0] for name, values in parse_qs(urlsplit(first.location).query).items()
+        }
+        back = (
+            urlsplit(asked["redirect_uri"]).path
+            + "?"
+            + urlencode({"code": asked["nonce"], "state": asked["state"]})
+        )
         return await self.get(back, "; ".join(first.cookies))
 
 
 def signed_in(reply: Reply) -> bool:
-    return reply.status == 303 and any(cookie.startswith("extproc-session-") for cookie in reply.cookies)
+    return reply.status == 303 and any(
+        cookie.startswith("extproc-session-") for cookie in reply.cookies
+    )
 
 
 async def one_by_one(port: int, logins: int) -> tuple[list[Reply], int]:

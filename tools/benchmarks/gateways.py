@@ -1,4 +1,6 @@
-"""What is measured: our gateway and its peers, each with an Envoy of its own (one worker), all before the same upstream."""
+"""What is measured: our gateway and its peers, each with an Envoy of its own (one worker), all
+before the same upstream.
+"""
 
 import json
 import sys
@@ -18,11 +20,16 @@ from harness.processes import Process
 from harness.providers import Place, Provider
 
 T = "type.googleapis.com/envoy."
-ROUTER = {"name": "router", "typed_config": {"@type": T + "extensions.filters.http.router.v3.Router"}}
+ROUTER = {
+    "name": "router",
+    "typed_config": {"@type": T + "extensions.filters.http.router.v3.Router"},
+}
 
 
 def cluster(name: str, port: int) -> dict[str, Any]:
-    address = {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
+    address = {
+        "endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}
+    }
     return {
         "name": name,
         "type": "STATIC",
@@ -48,7 +55,9 @@ def plain(
         "stat_prefix": "in",
         "http_filters": [*filters, ROUTER],
         "route_config": {
-            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, **action}]}]
+            "virtual_hosts": [
+                {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, **action}]}
+            ]
         },
     }
     listener = {
@@ -57,14 +66,22 @@ def plain(
     }
     ups = [cluster("up", upstream)] if upstream else []
     return yaml.safe_dump(
-        {"static_resources": {"listeners": [listener], "clusters": [*ups, *clusters], "secrets": [*secrets]}},
+        {
+            "static_resources": {
+                "listeners": [listener],
+                "clusters": [*ups, *clusters],
+                "secrets": [*secrets],
+            }
+        },
         sort_keys=False,
     )
 
 
 @contextmanager
 def envoy(config: str, port: int) -> Iterator[EnvoyProcess]:
-    program = next(newest().parent.parent.glob("lib/python3*/site-packages/envoy/_bin/envoy"), newest())
+    program = next(
+        newest().parent.parent.glob("lib/python3*/site-packages/envoy/_bin/envoy"), newest()
+    )
     with EnvoyProcess(config, envoy=program, port=port) as running:
         yield running
 
@@ -77,7 +94,12 @@ def upstream() -> Iterator[int]:
         yield port
 
 
-BROWSER = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-Site": "none"}
+BROWSER = {
+    "Accept": "text/html",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Site": "none",
+}
 SCRIPT_CALL = {
     "Accept": "application/json",
     "Sec-Fetch-Mode": "cors",
@@ -87,7 +109,9 @@ SCRIPT_CALL = {
 
 
 class Gateway(Stack):
-    """Our gateway before the bench's upstream; with `reference`, the stock server is in the processor's place."""
+    """Our gateway before the bench's upstream; with `reference`, the stock server is in the
+    processor's place.
+    """
 
     def __init__(
         self,
@@ -166,7 +190,9 @@ def jwt_authn(jwks: str, cookie: str, issuer: str) -> dict[str, Any]:
 
 
 class Signed(Liar):
-    """A provider whose tokens are all signed, of the size that Keycloak's have for a user with a few roles."""
+    """A provider whose tokens are all signed, of the size that Keycloak's have for a user with a
+    few roles.
+    """
 
     def open(self, place: Place) -> None:
         super().open(place)
@@ -176,7 +202,12 @@ class Signed(Liar):
         status, headers, body = self._truth(asked)
         tokens = json.loads(body)
         for name, size in (("access_token", 500), ("refresh_token", 120), ("id_token", 300)):
-            claims = {"iss": self.issuer, "sub": self.user, "aud": "gateway", "exp": int(time.time()) + 36_000}
+            claims = {
+                "iss": self.issuer,
+                "sub": self.user,
+                "aud": "gateway",
+                "exp": int(time.time()) + 36_000,
+            }
             tokens[name] = self.signer.sign({**claims, "rest": "x" * size})
         return status, headers, json.dumps({**tokens, "expires_in": 36_000}).encode()
 
@@ -185,7 +216,10 @@ def oauth2(issuer: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Envoy's own oauth2 filter at a provider, and its secrets."""
     names = ("token", "hmac")
     secrets = [
-        {"name": name, "generic_secret": {"secret": {"inline_string": "0123456789abcdef0123456789abcdef"}}}
+        {
+            "name": name,
+            "generic_secret": {"secret": {"inline_string": "0123456789abcdef0123456789abcdef"}},
+        }
         for name in names
     ]
     config = {
@@ -194,7 +228,11 @@ def oauth2(issuer: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "redirect_uri": "http://%REQ(:authority)%/callback",
         "redirect_path_matcher": {"path": {"exact": "/callback"}},
         "signout_path": {"path": {"exact": "/signout"}},
-        "credentials": {"client_id": "gateway", "token_secret": {"name": "token"}, "hmac_secret": {"name": "hmac"}},
+        "credentials": {
+            "client_id": "gateway",
+            "token_secret": {"name": "token"},
+            "hmac_secret": {"name": "hmac"},
+        },
         "auth_scopes": ["openid"],
     }
     return {
@@ -205,4 +243,6 @@ def oauth2(issuer: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 def public_keys(gateway: Stack) -> str:
     """The assertion's keys, from where Envoy gets them."""
-    return httpx.get(f"{gateway.admin}/.well-known/jwks.json", trust_env=False).raise_for_status().text
+    return (
+        httpx.get(f"{gateway.admin}/.well-known/jwks.json", trust_env=False).raise_for_status().text
+    )

@@ -1,4 +1,6 @@
-"""The rows `workers` and `growth`: more processes, and what a request costs when there is more of everything."""
+"""The rows `workers` and `growth`: more processes, and what a request costs when there is more of
+everything.
+"""
 
 import secrets
 import sqlite3
@@ -12,13 +14,17 @@ SEALED = 1200  # bytes of a record with an ID token, an access token and a few c
 
 
 def row_workers(plan: Plan) -> list[Result]:
-    """Anonymous redirects with one worker and with two: requests a second, and CPU of all workers together."""
+    """Anonymous redirects with one worker and with two: requests a second, and CPU of all workers
+    together.
+    """
     with ExitStack() as stack:
         up = stack.enter_context(upstream())
         gateways = {count: stack.enter_context(Gateway(up, workers=count)) for count in (1, 2)}
         for gateway in gateways.values():
             stack.enter_context(signed_in(gateway))
-        return plan.compare("workers", *(_redirects(f"{count} workers", each) for count, each in gateways.items()))
+        return plan.compare(
+            "workers", *(_redirects(f"{count} workers", each) for count, each in gateways.items())
+        )
 
 
 def _redirects(name: str, gateway: Gateway) -> Subject:
@@ -26,7 +32,9 @@ def _redirects(name: str, gateway: Gateway) -> Subject:
 
 
 def row_flood(plan: Plan) -> list[Result]:
-    """The processor's memory after so many anonymous navigations, of which it keeps nothing, beside a tenth of them."""
+    """The processor's memory after so many anonymous navigations, of which it keeps nothing, beside
+    a tenth of them.
+    """
     with ExitStack() as stack:
         gateway = stack.enter_context(Gateway(stack.enter_context(upstream())))
         stack.enter_context(signed_in(gateway))
@@ -40,7 +48,11 @@ def row_flood(plan: Plan) -> list[Result]:
             plan.say(f"flood: {asked} navigations")
             sizes.append(memory(gateway.extproc.pid) / 1e6)
         name = f"extproc, after {plan.flood} anonymous navigations"
-        return [ratios("flood", name, "after a tenth of them", "memory", "MB", sizes[1:], sizes[:1], lost)]
+        return [
+            ratios(
+                "flood", name, "after a tenth of them", "memory", "MB", sizes[1:], sizes[:1], lost
+            )
+        ]
 
 
 def row_growth(plan: Plan) -> list[Result]:
@@ -59,7 +71,12 @@ def _stored(plan: Plan) -> list[Result]:
             fill(gateway, count)
             headers = {**BROWSER, "Cookie": cookie}
             subjects.append(
-                Subject(f"renewal, {count} sessions stored", gateway.url("/page"), (gateway.extproc.pid,), headers)
+                Subject(
+                    f"renewal, {count} sessions stored",
+                    gateway.url("/page"),
+                    (gateway.extproc.pid,),
+                    headers,
+                )
             )
         return plan.compare("stored", *subjects)
 
@@ -71,7 +88,10 @@ def fill(gateway: Gateway, count: int) -> None:
     expires, touched = int(time.time()) + 40_000, int(time.time())
     known = {"key": None, "sealed": None, "expires": expires, "touched": touched}
     rest = {name: b"" for name in columns if name not in known}
-    row = f"INSERT INTO session ({', '.join([*known, *rest])}) VALUES ({', '.join('?' * (len(known) + len(rest)))})"
+    row = (
+        f"INSERT INTO session ({', '.join([*known, *rest])}) VALUES "
+        f"({', '.join('?' * (len(known) + len(rest)))})"
+    )
     some = secrets.token_bytes(SEALED)
     for start in range(0, count, 50_000):
         with database:
@@ -84,21 +104,36 @@ def fill(gateway: Gateway, count: int) -> None:
 
 
 def _applications(plan: Plan) -> list[Result]:
-    """A signed-in request and a redirect with more and more applications on the host; the first one's, which matches last."""
+    """A signed-in request and a redirect with more and more applications on the host; the first
+    one's, which matches last.
+    """
     with ExitStack() as stack:
         up, fast, slow = stack.enter_context(upstream()), [], []
         for count in plan.applications:
-            gateway = stack.enter_context(Gateway(up, applications=count, identity={"assertion_lifetime": 3600}))
+            gateway = stack.enter_context(
+                Gateway(up, applications=count, identity={"assertion_lifetime": 3600})
+            )
             user = stack.enter_context(signed_in(gateway))
             cookies = {"Cookie": user.cookies.header(gateway.url("/"))}
-            fast.append(Subject(f"fast path, {count} applications", gateway.url("/"), (gateway.envoy.pid,), cookies))
+            fast.append(
+                Subject(
+                    f"fast path, {count} applications",
+                    gateway.url("/"),
+                    (gateway.envoy.pid,),
+                    cookies,
+                )
+            )
             pids = (gateway.extproc.pid,)
-            slow.append(Subject(f"redirect, {count} applications", gateway.url("/page"), pids, BROWSER, 303))
+            slow.append(
+                Subject(f"redirect, {count} applications", gateway.url("/page"), pids, BROWSER, 303)
+            )
         return plan.compare("applications", *fast) + plan.compare("applications", *slow)
 
 
 def _foreign_cookies(plan: Plan) -> list[Result]:
-    """A signed-in request with an application's own cookies beside ours, beside the same without ours on a bare Envoy."""
+    """A signed-in request with an application's own cookies beside ours, beside the same without
+    ours on a bare Envoy.
+    """
     with ExitStack() as stack:
         up = stack.enter_context(upstream())
         gateway = stack.enter_context(Gateway(up, identity={"assertion_lifetime": 3600}))
@@ -108,6 +143,11 @@ def _foreign_cookies(plan: Plan) -> list[Result]:
             foreign = "; ".join(f"c{index}={'x' * 95}" for index in range(size // 100))
             headers = {"Cookie": f"{foreign}; {ours}"}
             subjects.append(
-                Subject(f"fast path, {size} B of foreign cookies", gateway.url("/"), (gateway.envoy.pid,), headers)
+                Subject(
+                    f"fast path, {size} B of foreign cookies",
+                    gateway.url("/"),
+                    (gateway.envoy.pid,),
+                    headers,
+                )
             )
         return plan.compare("cookies", *subjects)

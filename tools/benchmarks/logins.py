@@ -1,4 +1,6 @@
-"""The rows `login` and `held`: whole logins one by one, and thousands that wait for a slow provider at the same time."""
+"""The rows `login` and `held`: whole logins one by one, and thousands that wait for a slow provider
+at the same time.
+"""
 
 import asyncio
 import itertools
@@ -38,11 +40,18 @@ class Idp:
 
     @property
     def provider(self) -> At:
-        client = {"client_id": "gateway", "client_secret": SECRET, "id_token_signed_response_alg": "EdDSA"}
+        client = {
+            "client_id": "gateway",
+            "client_secret": SECRET,
+            "id_token_signed_response_alg": "EdDSA",
+        }
         return At(self.url, client=client)
 
     def tell(self, what: str) -> dict[str, Any]:
-        return cast(dict[str, Any], httpx.get(f"{self.url}/bench/{what}", trust_env=False, timeout=30).json())
+        return cast(
+            dict[str, Any],
+            httpx.get(f"{self.url}/bench/{what}", trust_env=False, timeout=30).json(),
+        )
 
 
 @contextmanager
@@ -59,7 +68,9 @@ def idp() -> Iterator[Idp]:
 
 
 def row_login(plan: Plan) -> list[Result]:
-    """The processor's CPU for a whole login, beside two answers of a stock server; a callback's time, beside the provider's."""
+    """The processor's CPU for a whole login, beside two answers of a stock server; a callback's
+    time, beside the provider's.
+    """
     with ExitStack() as stack:
         up, provider = stack.enter_context(upstream()), stack.enter_context(idp())
         ours = stack.enter_context(Gateway(up, provider.provider))
@@ -81,9 +92,24 @@ def row_login(plan: Plan) -> list[Result]:
             spent["stock"].append(used(stock.extproc.pid, before) / plan.logins * 1e6)
     name = "extproc, a whole login"
     return [
-        ratios("login", name, "stock grpc.aio, two answers", "cpu", "us", spent["ours"], spent["stock"], lost),
         ratios(
-            "login", "extproc, callback", "the provider's own part", "wall", "ms", spent["callback"], spent["provider"]
+            "login",
+            name,
+            "stock grpc.aio, two answers",
+            "cpu",
+            "us",
+            spent["ours"],
+            spent["stock"],
+            lost,
+        ),
+        ratios(
+            "login",
+            "extproc, callback",
+            "the provider's own part",
+            "wall",
+            "ms",
+            spent["callback"],
+            spent["provider"],
         ),
     ]
 
@@ -95,15 +121,21 @@ async def _answers(port: int, requests: int) -> None:
 
 
 def row_held(plan: Plan) -> list[Result]:
-    """N callbacks held at once, at a provider that takes as long as all of them need to come (Little's law); another route
-    meanwhile; memory. Nobody is released together: the first is answered when the last is there."""
+    """N callbacks held at once, at a provider that takes as long as all of them need to come
+    (Little's law); another route meanwhile; memory. Nobody is released together: the first is
+    answered when the last is there.
+    """
     return [result for count in plan.held for result in _held(plan, count)]
 
 
 def _held(plan: Plan, count: int) -> list[Result]:
     settings = {
         "timeouts": {"call": 600, "callback": 900},
-        "limits": {"callback": count + 10, "per_provider": count + 10, "streams": max(20_000, 2 * count)},
+        "limits": {
+            "callback": count + 10,
+            "per_provider": count + 10,
+            "streams": max(20_000, 2 * count),
+        },
     }
     with ExitStack() as stack:
         up, provider = stack.enter_context(upstream()), stack.enter_context(idp())
@@ -124,12 +156,30 @@ def _held(plan: Plan, count: int) -> list[Result]:
     watched = [(took, word) for at, took, word in answered if idle < at < over]
     calm = [took for at, took, _ in answered if at <= idle]
     lost += sum(word != "ok" for _, word in watched)
-    each = [max(4096, peak[name] - base[name]) / count / 1024 for name in ("processor", "Envoy")]  # a page at least
+    # a page at least
+    each = [max(4096, peak[name] - base[name]) / count / 1024 for name in ("processor", "Envoy")]
     subject = f"{count} held at once"
     quiet, busy = _p99(calm), _p99([took for took, _ in watched])
     return [
-        ratios("held", f"{subject}: processor, each", "Envoy, each", "memory", "kB", [each[0]], [each[1]], lost),
-        ratios("held", f"{subject}: another route, p99", "p99 before", "wall", "ms", [busy * 1e3], [quiet * 1e3]),
+        ratios(
+            "held",
+            f"{subject}: processor, each",
+            "Envoy, each",
+            "memory",
+            "kB",
+            [each[0]],
+            [each[1]],
+            lost,
+        ),
+        ratios(
+            "held",
+            f"{subject}: another route, p99",
+            "p99 before",
+            "wall",
+            "ms",
+            [busy * 1e3],
+            [quiet * 1e3],
+        ),
     ]
 
 
@@ -141,7 +191,12 @@ def _rate(ours: Gateway) -> float:
 
 
 async def _crowd(
-    ours: Gateway, provider: Idp, count: int, rate: float, pids: dict[str, int], peak: dict[str, float]
+    ours: Gateway,
+    provider: Idp,
+    count: int,
+    rate: float,
+    pids: dict[str, int],
+    peak: dict[str, float],
 ) -> int:
     """How many of them ended signed in; at the peak, memory is read."""
     tasks = await arrive(ours.port, count, rate)
@@ -156,7 +211,9 @@ async def _crowd(
 
 @contextmanager
 def _watching(address: str, status: int) -> Iterator[Any]:
-    """Asks another route all the time; what it is called for gives (when, seconds, ok or lost) of every answer."""
+    """Asks another route all the time; what it is called for gives (when, seconds, ok or lost) of
+    every answer.
+    """
     command = [sys.executable, "-m", "benchmarks.watch", address, str(status), str(WATCHED)]
     with (
         tempfile.TemporaryFile("w+") as out,
@@ -169,7 +226,8 @@ def _watching(address: str, status: int) -> Iterator[Any]:
             out.seek(0)
             lines = (line.split() for line in out)
             return [
-                (float(at), float(took), word) for at, took, word in (fields for fields in lines if len(fields) == 3)
+                (float(at), float(took), word)
+                for at, took, word in (fields for fields in lines if len(fields) == 3)
             ]
 
         try:

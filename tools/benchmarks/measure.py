@@ -1,4 +1,6 @@
-"""Measuring: CPU of processes by their clocks, load from wrk, and ratios of subjects that took turns."""
+"""Measuring: CPU of processes by their clocks, load from wrk, and ratios of subjects that took
+turns.
+"""
 
 import os
 import re
@@ -13,7 +15,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Subject:
-    """Something under load: an address to ask, what to send along, the status that is right, and whose CPU counts."""
+    """Something under load: an address to ask, what to send along, the status that is right, and
+    whose CPU counts.
+    """
 
     name: str
     url: str
@@ -32,7 +36,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table and of the JSON: a metric of a subject, and its ratio to the row's reference, round by round."""
+    """One line of the table and of the JSON: a metric of a subject, and its ratio to the row's
+    reference, round by round.
+    """
 
     row: str
     subject: str
@@ -49,7 +55,9 @@ class Result:
 
 
 def cpu(pid: int) -> float:
-    """Seconds of CPU that a process has used so far, in user and kernel mode, by its own clock: /proc counts whole ticks."""
+    """Seconds of CPU that a process has used so far, in user and kernel mode, by its own clock:
+    /proc counts whole ticks.
+    """
     return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python has not
 
 
@@ -88,10 +96,17 @@ def load(subject: Subject, seconds: float, connections: int, script: str) -> Sam
         env={**os.environ, "WANTED": str(subject.status)},
     )
     spent = max(1 / TICKS, sum(map(cpu, subject.pids)) - before)
-    counted, wrong = re.search(r"(\d+) requests in ([\d.]+)s", done.stdout), re.search(r"WRONG (\d+)", done.stdout)
+    counted, wrong = (
+        re.search(r"(\d+) requests in ([\d.]+)s", done.stdout),
+        re.search(r"WRONG (\d+)", done.stdout),
+    )
     if done.returncode or counted is None or wrong is None:
-        raise RuntimeError(f"wrk failed for {subject.name}: {done.stdout[-500:]} {done.stderr[-500:]}")
-    sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", done.stdout)
+        raise RuntimeError(
+            f"wrk failed for {subject.name}: {done.stdout[-500:]} {done.stderr[-500:]}"
+        )
+    sockets = re.search(
+        r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", done.stdout
+    )
     lost = int(wrong[1]) + (sum(map(int, sockets.groups())) if sockets else 0)
     return Sample(int(counted[1]), lost, spent, float(counted[2]))
 
@@ -105,7 +120,9 @@ def compare(
     script: str,
     say: Callable[[str], None],
 ) -> list[Result]:
-    """The subjects take turns; the first is the reference. CPU per request (microseconds) and requests per second."""
+    """The subjects take turns; the first is the reference. CPU per request (microseconds) and
+    requests per second.
+    """
     samples: dict[str, list[Sample]] = {subject.name: [] for subject in subjects}
     for subject in subjects:
         load(subject, min(1.0, seconds), connections, script)  # warm
@@ -122,7 +139,9 @@ def compare(
         for subject in subjects:
             values = [of(sample) for sample in samples[subject.name]]
             lost = sum(sample.lost for sample in samples[subject.name])
-            results.append(ratios(row, subject.name, subjects[0].name, metric, unit, values, base, lost))
+            results.append(
+                ratios(row, subject.name, subjects[0].name, metric, unit, values, base, lost)
+            )
     return results
 
 
@@ -139,13 +158,18 @@ def ratios(
     """Values of a subject beside those of its reference, round by round."""
     pairs = [value / other for value, other in zip(values, base, strict=True)]
     middle = statistics.median
-    of_values, of_pairs = (min(values), middle(values), max(values)), (min(pairs), middle(pairs), max(pairs))
+    of_values, of_pairs = (
+        (min(values), middle(values), max(values)),
+        (min(pairs), middle(pairs), max(pairs)),
+    )
     return Result(row, subject, reference, metric, unit, *of_values, *of_pairs, lost)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how often. script: wrk's, a path; flood: requests; held, stored, applications: sizes that rows of those names try."""
+    """How long and how often. script: wrk's, a path; flood: requests; held, stored, applications:
+    sizes that rows of those names try.
+    """
 
     rounds: int
     seconds: float
@@ -159,4 +183,6 @@ class Plan:
     applications: Sequence[int]
 
     def compare(self, row: str, *subjects: Subject) -> list[Result]:
-        return compare(row, subjects, self.rounds, self.seconds, self.connections, self.script, self.say)
+        return compare(
+            row, subjects, self.rounds, self.seconds, self.connections, self.script, self.say
+        )

@@ -1,9 +1,11 @@
-"""A provider that costs next to nothing and answers when it is told: for rows that count what we cost, not what it does.
+"""A provider that costs next to nothing and answers when it is told: for rows that count what we
+cost, not what it does.
 
 python -m benchmarks.provider HOST:PORT
 
-It knows nothing of users: the code of a callback is the login's nonce, chosen by whoever plays the browser. GET /bench/hold/SECONDS
-has every token request wait so long; GET /bench/state tells how many wait, and how long it took for the others.
+It knows nothing of users: the code of a callback is the login's nonce, chosen by whoever plays the
+browser. GET /bench/hold/SECONDS has every token request wait so long; GET /bench/state tells how
+many wait, and how long it took for the others.
 """
 
 import asyncio
@@ -18,7 +20,9 @@ ALG = "EdDSA"
 
 
 class Provider:
-    """spent: seconds from a request's last byte to its answer, of /token and /me since the last question."""
+    """spent: seconds from a request's last byte to its answer, of /token and /me since the last
+    question.
+    """
 
     def __init__(self, issuer: str) -> None:
         self.issuer, self.signer, self.held = issuer, Signer(ALG), 0
@@ -52,16 +56,33 @@ class Provider:
         finally:
             self.held -= 1
         now = int(time.time())
-        claims = {"iss": self.issuer, "sub": "alice", "aud": "gateway", "exp": now + 600, "iat": now, "nonce": code}
+        claims = {
+            "iss": self.issuer,
+            "sub": "alice",
+            "aud": "gateway",
+            "exp": now + 600,
+            "iat": now,
+            "nonce": code,
+        }
         token = self.signer.sign({**claims, "groups": ["dev"]})
-        return {"access_token": "a" * 40, "token_type": "Bearer", "expires_in": 600, "id_token": token}
+        return {
+            "access_token": "a" * 40,
+            "token_type": "Bearer",
+            "expires_in": 600,
+            "id_token": token,
+        }
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 length = next(
-                    (s.partition(":")[2] for s in head.split("\r\n") if s.lower()[:15] == "content-length:"), 0
+                    (
+                        s.partition(":")[2]
+                        for s in head.split("\r\n")
+                        if s.lower()[:15] == "content-length:"
+                    ),
+                    0,
                 )
                 body = await reader.readexactly(int(length))
                 path, started = head.split(" ", 2)[1].partition("?")[0], time.perf_counter()

@@ -1,6 +1,8 @@
-"""The reference of the processed rows: a stock grpc.aio asyncio ext_proc server that parses and answers, and nothing else.
+"""The reference of the processed rows: a stock grpc.aio asyncio ext_proc server that parses and
+answers, and nothing else.
 
-python -m benchmarks.reference HOST:PORT      a path that begins with /continue goes on, everything else is redirected
+python -m benchmarks.reference HOST:PORT      a path that begins with /continue goes on, everything
+else is redirected
 """
 
 import asyncio
@@ -13,12 +15,17 @@ from extproc.contract import CONTINUE, DECISION, NAMESPACE, SERVICE
 
 
 def answer(request: wire.ProcessingRequest) -> wire.ProcessingResponse:
-    headers = {header.key: header.raw_value.decode("latin-1") for header in request.request_headers.headers.headers}
+    headers = {
+        header.key: header.raw_value.decode("latin-1")
+        for header in request.request_headers.headers.headers
+    }
     response = wire.ProcessingResponse()
     if headers[":path"].startswith("/continue"):
         header = response.request_headers.response.header_mutation.set_headers.add().header
         header.key, header.raw_value = "x-auth-sub", b"alice"
-        response.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value = CONTINUE
+        response.dynamic_metadata.fields[NAMESPACE].struct_value.fields[
+            DECISION
+        ].string_value = CONTINUE
         return response
     response.immediate_response.status.code = 303
     for name, value in (
@@ -40,7 +47,9 @@ async def main(address: str) -> None:
     handler = grpc.stream_stream_rpc_method_handler(
         process, wire.ProcessingRequest.FromString, wire.ProcessingResponse.SerializeToString
     )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"Process": handler}),))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler(SERVICE, {"Process": handler}),)
+    )
     server.add_insecure_port(address)
     await server.start()
     await server.wait_for_termination()

@@ -30,7 +30,9 @@ from benchmarks.measure import Plan, Result, Subject
 
 
 def row_signed_in(plan: Plan) -> list[Result]:
-    """Envoy's CPU for one request of a signed-in browser: bare, jwt_authn alone, our whole fast path, Envoy's oauth2 filter."""
+    """Envoy's CPU for one request of a signed-in browser: bare, jwt_authn alone, our whole fast
+    path, Envoy's oauth2 filter.
+    """
     with ExitStack() as stack:
         up = stack.enter_context(upstream())
         ours = stack.enter_context(Gateway(up, identity={"assertion_lifetime": 3600}))
@@ -52,7 +54,10 @@ def row_signed_in(plan: Plan) -> list[Result]:
             Subject("extproc, fast path", ours.url("/"), (ours.envoy.pid, ours.extproc.pid), mine),
             _filter("Envoy's oauth2 filter, short opaque tokens", ours.provider, up, stack),
             _filter(
-                "Envoy's oauth2 filter, signed tokens", stack.enter_context(_opened(Signed(behind=False))), up, stack
+                "Envoy's oauth2 filter, signed tokens",
+                stack.enter_context(_opened(Signed(behind=False))),
+                up,
+                stack,
             ),
         )
         assert ours.streams() == streams, "the fast path was not taken"
@@ -77,10 +82,15 @@ def _filter(name: str, provider: Liar, up: int, stack: ExitStack) -> Subject:
 
 
 def row_processed(plan: Plan) -> list[Result]:
-    """The processor's CPU for one request that needs a decision, beside a stock server that only parses and answers."""
+    """The processor's CPU for one request that needs a decision, beside a stock server that only
+    parses and answers.
+    """
     with ExitStack() as stack:
         up = stack.enter_context(upstream())
-        ours, stock = stack.enter_context(Gateway(up)), stack.enter_context(Gateway(up, reference=True))
+        ours, stock = (
+            stack.enter_context(Gateway(up)),
+            stack.enter_context(Gateway(up, reference=True)),
+        )
         with signed_in(ours) as user:
             session = f"extproc-session-app={user.cookies.get('extproc-session-app').value}"
         stock_pid, pid = (stock.extproc.pid,), (ours.extproc.pid,)
@@ -94,14 +104,19 @@ def row_processed(plan: Plan) -> list[Result]:
             "renewed",
             Subject("stock grpc.aio, continue", stock.url("/continue"), stock_pid, BROWSER),
             Subject(
-                "extproc, stale assertion renewed from SQLite", ours.url("/page"), pid, {**BROWSER, "Cookie": session}
+                "extproc, stale assertion renewed from SQLite",
+                ours.url("/page"),
+                pid,
+                {**BROWSER, "Cookie": session},
             ),
         )
 
 
 def row_tracing(plan: Plan) -> list[Result]:
-    """The processor's CPU for one redirect, and one 401: without the SDK, below a parent that is not sampled, and sampled, its spans
-    sent to a collector (a sink), or kept here, Envoy's among them."""
+    """The processor's CPU for one redirect, and one 401: without the SDK, below a parent that is
+    not sampled, and sampled, its spans sent to a collector (a sink), or kept here, Envoy's among
+    them.
+    """
     with ExitStack() as stack:
         up = stack.enter_context(upstream())
         sink = f"http://127.0.0.1:{up}"
@@ -116,7 +131,9 @@ def row_tracing(plan: Plan) -> list[Result]:
 
         def subjects(path: str, headers: Mapping[str, str], status: int) -> list[Subject]:
             return [
-                Subject(f"{name}, {status}", gateway.url(path), (gateway.extproc.pid,), headers, status)
+                Subject(
+                    f"{name}, {status}", gateway.url(path), (gateway.extproc.pid,), headers, status
+                )
                 for name, gateway in gateways.items()
             ]
 

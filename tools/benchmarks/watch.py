@@ -1,6 +1,7 @@
 """Asks one address again and again, in a process of its own, and prints how long each answer took.
 
-python -m benchmarks.watch HOST:PORT STATUS EVERY [NAME:VALUE...]   one line an answer: seconds since start, seconds, ok or lost
+python -m benchmarks.watch HOST:PORT STATUS EVERY [NAME:VALUE...]   one line an answer: seconds
+since start, seconds, ok or lost
 """
 
 import http.client

@@ -1,7 +1,9 @@
-"""tools/soak --minutes N [--seed S] [--store KIND] [--report FILE]: people at one gateway who do everything that people do, and a provider in trouble.
+"""tools/soak --minutes N [--seed S] [--store KIND] [--report FILE]: people at one gateway who do
+everything that people do, and a provider in trouble.
 
-Exit status 1 when anything is out of order: an answer that nothing explains, somebody else's page, work, tasks or descriptors
-that are left when all is quiet, memory that grows. --report FILE gets the text, and FILE.svg the drawing.
+Exit status 1 when anything is out of order: an answer that nothing explains, somebody else's page,
+work, tasks or descriptors that are left when all is quiet, memory that grows. --report FILE gets
+the text, and FILE.svg the drawing.
 """
 
 import argparse
@@ -30,10 +32,14 @@ from soaking.report import Soak, svg, text
 from soaking.watch import Watch, fit, look
 
 WARM = 0.3  # of the run, before memory counts
-GROWTH = 10.0  # MB that the rest may add: what allocators keep, caches that fill; for a run of any length
+# MB that the rest may add: what allocators keep, caches that fill; for a run of any length
+GROWTH = 10.0
 HOURLY = 1.0  # MB an hour beyond that
-LEFT = 100e-6  # MB of each stream: grpcio leaves an array of 80 bytes when Envoy resets one (github.com/grpc/grpc/issues/43360)
-TASKS, DESCRIPTORS = 3, 60  # more than before, at rest: connections that are kept alive, bounded by their pools
+# MB of each stream: grpcio leaves an array of 80 bytes when Envoy resets one
+# (github.com/grpc/grpc/issues/43360)
+LEFT = 100e-6
+# more than before, at rest: connections that are kept alive, bounded by their pools
+TASKS, DESCRIPTORS = 3, 60
 EACH = 12  # tasks, streams and such for each of the people
 PERIOD = 20.0  # seconds of calm and trouble in turn, as a third of it
 TROUBLE = 0.25  # of the provider's answers, in that third
@@ -55,15 +61,23 @@ NEVER_LOGGED = (
 
 
 def options(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tools/soak", description="People at one gateway, for minutes or hours.")
+    parser = argparse.ArgumentParser(
+        prog="tools/soak", description="People at one gateway, for minutes or hours."
+    )
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--people", type=int, default=8)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--store", choices=("sqlite", "redis"), default="sqlite")
-    parser.add_argument("--kill", action="store_true", help="kill a worker now and then (with --workers 2 or more)")
     parser.add_argument(
-        "--growth", type=float, default=GROWTH, metavar="MB", help=f"memory that may be added (default: {GROWTH:g})"
+        "--kill", action="store_true", help="kill a worker now and then (with --workers 2 or more)"
+    )
+    parser.add_argument(
+        "--growth",
+        type=float,
+        default=GROWTH,
+        metavar="MB",
+        help=f"memory that may be added (default: {GROWTH:g})",
     )
     parser.add_argument("--report", type=Path, metavar="FILE")
     parsed = parser.parse_args(argv)
@@ -73,7 +87,9 @@ def options(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def settings(workers: int, redis: str | None = None) -> dict[str, object]:
-    """Short lives, so that minutes have what days have. redis: the address of the store, where it is not SQLite."""
+    """Short lives, so that minutes have what days have. redis: the address of the store, where it
+    is not SQLite.
+    """
     return {
         "workers": workers,
         **({"store": {"path": None, "kind": "redis", "servers": [redis]}} if redis else {}),
@@ -84,9 +100,13 @@ def settings(workers: int, redis: str | None = None) -> dict[str, object]:
 
 
 class Weather:
-    """What happens to the gateway meanwhile: a provider in trouble, SIGHUP, a worker killed. `tick` again and again."""
+    """What happens to the gateway meanwhile: a provider in trouble, SIGHUP, a worker killed. `tick`
+    again and again.
+    """
 
-    def __init__(self, stack: Stack, crowd: Crowd, rng: random.Random, seconds: float, kill: bool) -> None:
+    def __init__(
+        self, stack: Stack, crowd: Crowd, rng: random.Random, seconds: float, kill: bool
+    ) -> None:
         self._stack, self._crowd, self._rng, self._kill = stack, crowd, rng, kill
         self._period = min(PERIOD, seconds / 3)
         self._turn = -1
@@ -122,14 +142,21 @@ def run(asked: argparse.Namespace) -> Soak:
         before = at_rest(stack)
         over = threading.Event()
         people = [
-            Person(f"u{n}", stack, crowd, findings, random.Random(rng.random()), over) for n in range(asked.people)
+            Person(f"u{n}", stack, crowd, findings, random.Random(rng.random()), over)
+            for n in range(asked.people)
         ]
-        weather, began, started = Weather(stack, crowd, rng, seconds, asked.kill), time.gmtime(), time.monotonic()
+        weather, began, started = (
+            Weather(stack, crowd, rng, seconds, asked.kill),
+            time.gmtime(),
+            time.monotonic(),
+        )
         with Watch(stack, every=max(0.5, seconds / 600)) as watch:
             for person in people:
                 person.start()
             while (
-                (at := time.monotonic() - started) < seconds and not findings.wrong and stack.extproc.exit_code is None
+                (at := time.monotonic() - started) < seconds
+                and not findings.wrong
+                and stack.extproc.exit_code is None
             ):
                 weather.tick(at)
                 crowded(watch, asked.people, findings)
@@ -146,7 +173,8 @@ def run(asked: argparse.Namespace) -> Soak:
         line = fit([(sample.at, sample.rss) for sample in watch.samples if sample.at >= warm])
         soak = Soak(
             time.strftime("%Y-%m-%d %H:%M:%S", began),
-            f"tools/soak --minutes {asked.minutes:g} --seed {asked.seed} --people {asked.people} --workers {asked.workers} "
+            f"tools/soak --minutes {asked.minutes:g} --seed {asked.seed} --people "
+            f"{asked.people} --workers {asked.workers} "
             f"--store {asked.store}" + (" --kill" if asked.kill else ""),
             took,
             asked.people,
@@ -161,15 +189,21 @@ def run(asked: argparse.Namespace) -> Soak:
             {name: (before[name], after[name]) for name in before},
             faulty,
         )
-        # with several workers each SIGHUP makes new processes, as a killed one is made anew: their memory says nothing
+        # with several workers each SIGHUP makes new processes, as a killed one is made anew: their
+        # memory says nothing
         room = asked.growth + HOURLY * took / 3600 + LEFT * streams
         if asked.workers == 1 and soak.growth > room:
-            faulty.append(f"memory grew by {soak.growth:.1f} MB in {took * (1 - WARM):.0f} s; {room:.1f} MB may be")
+            faulty.append(
+                f"memory grew by {soak.growth:.1f} MB in {took * (1 - WARM):.0f} s; "
+                f"{room:.1f} MB may be"
+            )
         return soak
 
 
 def crowded(watch: Watch, people: int, findings: Findings) -> None:
-    """Nobody has more than one request in hand, besides those that he left; each keeps a few tasks."""
+    """Nobody has more than one request in hand, besides those that he left; each keeps a few
+    tasks.
+    """
     most = EACH * people + 60
     for sample in watch.samples[-1:]:
         for name in ("streams", "held", "trio", "asyncio"):
@@ -213,8 +247,12 @@ def quiet(stack: Stack, before: dict[str, int], faulty: list[str]) -> dict[str, 
 
 
 def kept_promises(stack: Stack, *, killing: bool) -> list[str]:
-    """What must be so at the end of any run. killing: a roll of which a worker was killed is not made, and says so."""
-    wrong = [f"{name} is {count}" for name in NEVER if (count := stack.stat(name.replace(".", r"\.")))]
+    """What must be so at the end of any run. killing: a roll of which a worker was killed is not
+    made, and says so.
+    """
+    wrong = [
+        f"{name} is {count}" for name in NEVER if (count := stack.stat(name.replace(".", r"\.")))
+    ]
     lines = stack.extproc.output().splitlines()
     if killing:
         lines = [line for line in lines if not ("not_reloaded" in line and "SIGKILL" in line)]
@@ -231,7 +269,9 @@ def kept_promises(stack: Stack, *, killing: bool) -> list[str]:
 def unanswered(stack: Stack) -> list[str]:
     """By the page of metrics."""
     page = httpx.get(f"{stack.admin}/metrics", trust_env=False)
-    found = re.findall(r'^(extproc_streams_total\{[^}]*"unanswered"[^}]*\}) (\S+)', page.text, re.MULTILINE)
+    found = re.findall(
+        r'^(extproc_streams_total\{[^}]*"unanswered"[^}]*\}) (\S+)', page.text, re.MULTILINE
+    )
     return [f"{name} is {count}" for name, count in found if float(count)]
 
 

@@ -1,4 +1,5 @@
-"""A provider for many people, who are known there by a cookie, and which now and then is slow, broken or gone.
+"""A provider for many people, who are known there by a cookie, and which now and then is slow,
+broken or gone.
 
 crowd = Crowd(random.Random(1))
 crowd.trouble = 0.3            # so many of the processor's requests go wrong; 0: none, the default
@@ -33,7 +34,13 @@ class Crowd(Liar):
 
     def logout_token(self, user: str) -> str:
         now = int(time.time())
-        claims = {"iss": self.issuer, "aud": "gateway", "iat": now, "exp": now + 60, "jti": secrets.token_hex(8)}
+        claims = {
+            "iss": self.issuer,
+            "aud": "gateway",
+            "iat": now,
+            "exp": now + 60,
+            "jti": secrets.token_hex(8),
+        }
         return self.signer.sign({**claims, "sub": user, "events": {EVENT: {}}}, typ="logout+jwt")
 
     def forget(self) -> None:
@@ -58,7 +65,9 @@ class Crowd(Liar):
             case "html":
                 return 200, {"content-type": "text/html"}, b"<h1>It works!</h1>"
         if asked.path == "/me":
-            self.user = asked.headers.get("authorization", "").removeprefix("Bearer at-").partition("-")[0]
+            self.user = (
+                asked.headers.get("authorization", "").removeprefix("Bearer at-").partition("-")[0]
+            )
         return super()._truth(asked)
 
     def _authorize(self, asked: Asked) -> Reply:

@@ -1,7 +1,8 @@
-"""People at a gateway, each in a thread of its own, who do all that people do, and look at what they get.
+"""People at a gateway, each in a thread of its own, who do all that people do, and look at what
+they get.
 
-An answer that is not one of DOCUMENTED for what was done, a page that shows anybody else, and a session that ends by itself or
-goes on after its end are findings: `Findings.wrong`.
+An answer that is not one of DOCUMENTED for what was done, a page that shows anybody else, and a
+session that ends by itself or goes on after its end are findings: `Findings.wrong`.
 """
 
 import contextlib
@@ -41,8 +42,9 @@ DOCUMENTED = {  # with what may come while the provider is in trouble
 class Findings:
     """answers: how often each deed got each status; wrong: what must not be.
 
-    killing: workers are killed meanwhile, with what they have in hand: a request is 503, a login begins anew (400 for its
-    callback), and of a refresh that was sent nobody has the answer, which ends its session.
+    killing: workers are killed meanwhile, with what they have in hand: a request is 503, a login
+    begins anew (400 for its callback), and of a refresh that was sent nobody has the answer, which
+    ends its session.
     """
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -81,7 +83,13 @@ class Person:
     """One, with a browser. `over` ends it."""
 
     def __init__(
-        self, name: str, stack: Stack, crowd: Crowd, findings: Findings, rng: random.Random, over: threading.Event
+        self,
+        name: str,
+        stack: Stack,
+        crowd: Crowd,
+        findings: Findings,
+        rng: random.Random,
+        over: threading.Event,
     ) -> None:
         self.name, self._stack, self._crowd, self._findings = name, stack, crowd, findings
         self._rng, self._over = rng, over
@@ -98,7 +106,9 @@ class Person:
 
     def _browser(self) -> WebUser:
         user = self._stack.user(self.name)
-        user.cookies.put(Cookie("who", self.name, "127.0.0.1", "/", False, False, True, "lax", None))
+        user.cookies.put(
+            Cookie("who", self.name, "127.0.0.1", "/", False, False, True, "lax", None)
+        )
         return user
 
     def _live(self) -> None:
@@ -115,7 +125,11 @@ class Person:
             self._user.hops.clear()
             deed = self._rng.choices(list(deeds), list(deeds.values()))[0]
             try:
-                (deed if self._signed_in or deed in (self._aborted, self._tampered) else self._login)()
+                (
+                    deed
+                    if self._signed_in or deed in (self._aborted, self._tampered)
+                    else self._login
+                )()
             except httpx.TransportError as error:  # nobody here resets a connection of these
                 self._findings.say(f"{deed.__name__}: no answer: {error!r}")
             except Exception as error:
@@ -135,12 +149,16 @@ class Person:
             self._signed_in = False
             self._findings.count("signed out", 303)
             if not self._findings.killing:
-                self._findings.say(f"{deed}: {self.name} was signed out: {answer.headers.get('set-cookie')}")
+                self._findings.say(
+                    f"{deed}: {self.name} was signed out: {answer.headers.get('set-cookie')}"
+                )
         elif self._findings.saw(deed, answer) == 200:
             self._findings.compare(self.name, answer)
 
     def _asked(self) -> None:
-        """A page without the assertion: the processor is asked, and renews it, and refreshes the tokens where they are due."""
+        """A page without the assertion: the processor is asked, and renews it, and refreshes the
+        tokens where they are due.
+        """
         self._user.cookies.drop("extproc-assertion-app")
         self._page("asked")
 
@@ -165,7 +183,9 @@ class Person:
                 case "refused":
                     state = httpx.URL(callback).params["state"]
                     told = {"error": "access_denied", "state": state}
-                    self._findings.saw("refused", user.navigate(str(httpx.URL(callback, params=told))))
+                    self._findings.saw(
+                        "refused", user.navigate(str(httpx.URL(callback, params=told)))
+                    )
                 case "forged":
                     forged = httpx.URL(callback).copy_set_param("state", secrets.token_urlsafe(16))
                     self._findings.saw("forged", user.navigate(str(forged)))
@@ -173,12 +193,20 @@ class Person:
     def _tampered(self) -> None:
         with self._browser() as user:
             stolen = f"extproc-session-app={secrets.token_urlsafe(32)}"
-            headers = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-            self._findings.saw("tampered", user.request("GET", self._url(), headers=headers, cookies=stolen))
+            headers = {
+                "accept": "text/html",
+                "sec-fetch-mode": "navigate",
+                "sec-fetch-dest": "document",
+            }
+            self._findings.saw(
+                "tampered", user.request("GET", self._url(), headers=headers, cookies=stolen)
+            )
 
     def _logout(self) -> None:
         before = self._session()
-        out = self._user.navigate(self._stack.url("/oauth2/logout"), "POST", page=self._stack.url("/"), content=b"")
+        out = self._user.navigate(
+            self._stack.url("/oauth2/logout"), "POST", page=self._stack.url("/"), content=b""
+        )
         if self._findings.saw("logout", out) == 303:
             self._ended(before)
 
@@ -190,7 +218,8 @@ class Person:
         out = self._user.request("POST", where, headers=said, content=form, cookies="")
         if self._findings.saw("backchannel", out) == 200:
             self._ended(before)
-            self._over.wait(1.1)  # a session that begins within the second of the logout's `iat` would be ended by it
+            # a session that begins within the second of the logout's `iat` would be ended by it
+            self._over.wait(1.1)
 
     # and what they look at
 
@@ -211,8 +240,13 @@ class Person:
     def _raw(self, text: str) -> None:
         """Some of it, or all, and a reset after a while."""
         data = text.encode()
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._stack.port)) as connection:
-            connection.sendall(data if self._rng.random() < 0.8 else data[: self._rng.randrange(len(data))])
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self._stack.port)) as connection,
+        ):
+            connection.sendall(
+                data if self._rng.random() < 0.8 else data[: self._rng.randrange(len(data))]
+            )
             self._over.wait(self._rng.choice((0, 0.001, 0.005, 0.02, 0.1)))
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._findings.count("reset")

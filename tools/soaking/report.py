@@ -22,7 +22,9 @@ PANELS = (
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """What was done and what came of it. line: through the memory after the warm-up, which ended at `warm` seconds."""
+    """What was done and what came of it. line: through the memory after the warm-up, which ended at
+    `warm` seconds.
+    """
 
     began: str
     command: str
@@ -49,18 +51,29 @@ def text(soak: Soak) -> str:
     requests = sum(soak.findings.answers.values())
     lines = [
         f"soak of {soak.seconds:.0f} s, begun {soak.began} UTC: {soak.command}",
-        f"machine: {os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}; "
+        f"machine: {os.cpu_count()} CPUs, {platform.machine()}, Python "
+        f"{platform.python_version()}; "
         f"people: {soak.people}, workers: {soak.workers}",
         "",
-        f"{requests} deeds, {requests / soak.seconds:.0f} a second; {soak.findings.compared} pages were compared with the owner "
+        f"{requests} deeds, {requests / soak.seconds:.0f} a second; {soak.findings.compared} "
+        "pages were compared with the owner "
         "of the cookie that was sent",
         "",
         f"{'deed':14} answers (status: how many)",
     ]
     for deed in sorted({deed for deed, _ in soak.findings.answers}):
-        counts = sorted((status, n) for (name, status), n in soak.findings.answers.items() if name == deed)
-        lines.append(f"{deed:14} " + ", ".join(f"{status or 'not read'}: {n}" for status, n in counts))
-    lines += ["", "faults of the provider: " + _counts(soak.faults), "besides: " + _counts(soak.done), ""]
+        counts = sorted(
+            (status, n) for (name, status), n in soak.findings.answers.items() if name == deed
+        )
+        lines.append(
+            f"{deed:14} " + ", ".join(f"{status or 'not read'}: {n}" for status, n in counts)
+        )
+    lines += [
+        "",
+        "faults of the provider: " + _counts(soak.faults),
+        "besides: " + _counts(soak.done),
+        "",
+    ]
     lines += [f"{'':22}{'least':>9}{'median':>9}{'most':>9}{'last':>9}"]
     for title, name in PANELS:
         values = [float(getattr(sample, name)) for sample in soak.samples] or [0.0]
@@ -69,11 +82,16 @@ def text(soak: Soak) -> str:
         lines.append(f"{title.removesuffix(', MB'):30}"[:30].ljust(22) + shown)
     lines += [
         "",
-        f"with {soak.workers} workers, whose rolls come and go, a line through their memory says nothing"
+        (
+            f"with {soak.workers} workers, whose rolls come and go, a line through their memory "
+            "says nothing"
+        )
         if soak.workers > 1
-        else f"memory after the first {soak.warm:.0f} s: {soak.line.slope * 3600:+.1f} MB an hour, {soak.growth:+.1f} MB in all, "
+        else f"memory after the first {soak.warm:.0f} s: {soak.line.slope * 3600:+.1f} MB an "
+        f"hour, {soak.growth:+.1f} MB in all, "
         f"{soak.growth * 1e6 / max(1, soak.streams):+.0f} bytes a stream",
-        "at rest, before and after: " + ", ".join(f"{name} {a} and {b}" for name, (a, b) in soak.rest.items()),
+        "at rest, before and after: "
+        + ", ".join(f"{name} {a} and {b}" for name, (a, b) in soak.rest.items()),
         "",
         *(["in order"] if not soak.faulty else ["NOT IN ORDER:", *soak.faulty]),
     ]
@@ -100,7 +118,9 @@ def svg(soak: Soak) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _panel(title: str, points: Sequence[tuple[float, float]], top: float, line: Line | None, warm: float) -> list[str]:
+def _panel(
+    title: str, points: Sequence[tuple[float, float]], top: float, line: Line | None, warm: float
+) -> list[str]:
     last = points[-1][0] if points else 1.0
     low, high = (min(y for _, y in points), max(y for _, y in points)) if points else (0.0, 1.0)
     high = max(high, low + 1)
@@ -110,13 +130,17 @@ def _panel(title: str, points: Sequence[tuple[float, float]], top: float, line: 
 
     parts = [
         f'<text x="{LEFT}" y="{top + 12}">{escape(title)}</text>',
-        f'<rect x="{LEFT}" y="{top + 20}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#ccc"/>',
+        f'<rect x="{LEFT}" y="{top + 20}" width="{WIDTH}" height="{HEIGHT}" fill="none" '
+        'stroke="#ccc"/>',
         f'<text x="{LEFT - 6}" y="{top + 26}" text-anchor="end">{high:.0f}</text>',
         f'<text x="{LEFT - 6}" y="{top + 20 + HEIGHT}" text-anchor="end">{low:.0f}</text>',
         f'<text x="{LEFT + WIDTH}" y="{top + 34 + HEIGHT}" text-anchor="end">{last:.0f} s</text>',
-        f'<polyline fill="none" stroke="#2563eb" points="{" ".join(place(x, y) for x, y in points)}"/>',
+        '<polyline fill="none" stroke="#2563eb" '
+        f'points="{" ".join(place(x, y) for x, y in points)}"/>',
     ]
     if line is not None:
         ends = f"{place(warm, line.at(warm))} {place(last, line.at(last))}"
-        parts.append(f'<polyline fill="none" stroke="#dc2626" stroke-dasharray="6 4" points="{ends}"/>')
+        parts.append(
+            f'<polyline fill="none" stroke="#dc2626" stroke-dasharray="6 4" points="{ends}"/>'
+        )
     return parts

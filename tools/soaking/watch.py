@@ -1,4 +1,6 @@
-"""What the processor has in hand and how large it is, again and again; and what a line through that says."""
+"""What the processor has in hand and how large it is, again and again; and what a line through that
+says.
+"""
 
 import os
 import threading
@@ -14,7 +16,9 @@ from harness.gateway import Stack
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """at: seconds since the start; rss, envoy: MB, of all processes of the processor, and of Envoy."""
+    """at: seconds since the start; rss, envoy: MB, of all processes of the processor, and of
+    Envoy.
+    """
 
     at: float
     rss: float
@@ -58,7 +62,9 @@ def look(stack: Stack, started: float) -> Sample | None:
         pids = processes(stack)
         # the admin keeps a connection that its client has left for some seconds, with two tasks
         closing = {"connection": "close"}
-        gauges: dict[str, int] = httpx.get(f"{stack.admin}/gauges", headers=closing, trust_env=False, timeout=10).json()
+        gauges: dict[str, int] = httpx.get(
+            f"{stack.admin}/gauges", headers=closing, trust_env=False, timeout=10
+        ).json()
         held = sum(count for name, count in gauges.items() if name.startswith("held."))
         return Sample(
             time.monotonic() - started,

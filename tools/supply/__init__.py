@@ -1,6 +1,8 @@
-"""The tools that look at what we are made of: cyclonedx-bom and pip-audit, pinned in .ci/supply.txt, in an environment of their own.
+"""The tools that look at what we are made of: cyclonedx-bom and pip-audit, pinned in
+.ci/supply.txt, in an environment of their own.
 
-They need fifty packages that neither the processor nor its tests do, so they stay out of .ci/lock.txt.
+They need fifty packages that neither the processor nor its tests do, so they stay out of
+.ci/lock.txt.
 """
 
 import os
@@ -14,14 +16,24 @@ TOOLS = ROOT / ".ci/supply.txt"
 
 
 def tools() -> Path:
-    """The environment's `bin`: EXTPROC_SUPPLY (set by tests/run), or .venv-supply, which is made if it is not there."""
+    """The environment's `bin`: EXTPROC_SUPPLY (set by tests/run), or .venv-supply, which is made if
+    it is not there.
+    """
     if there := os.environ.get("EXTPROC_SUPPLY"):
         return Path(there) / "bin"
     own = ROOT / ".venv-supply"
     pinned = TOOLS.read_text()
     if not (own / "ready").exists() or (own / "ready").read_text() != pinned:
         venv.create(own, clear=True, with_pip=True)
-        pip = [own / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-compile"]
+        pip = [
+            own / "bin/python",
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--no-compile",
+        ]
         subprocess.run([*pip, "--require-hashes", "-r", TOOLS], check=True)
         (own / "ready").write_text(pinned)
     return own / "bin"

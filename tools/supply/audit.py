@@ -1,9 +1,12 @@
-"""Known vulnerabilities in anything that is locked: .ci/lock.txt, which the processor and its tests run with, and .ci/supply.txt.
+"""Known vulnerabilities in anything that is locked: .ci/lock.txt, which the processor and its tests
+run with, and .ci/supply.txt.
 
-    tools/audit                   asks pip-audit's advisory source (OSV); --source URL: another one with OSV's interface
+    tools/audit                   asks pip-audit's advisory source (OSV); --source URL: another one
+    with OSV's interface
 
-It ends with 0 when there is none, with 1 when there is one, with 2 when it could not run, and with 3, "not checked", when no source of
-advisories answered for everything: pip-audit itself says "none found" then of whatever it was not told about.
+It ends with 0 when there is none, with 1 when there is one, with 2 when it could not run, and with
+3, "not checked", when no source of advisories answered for everything: pip-audit itself says "none
+found" then of whatever it was not told about.
 """
 
 import argparse
@@ -20,7 +23,8 @@ NONE, FOUND, BROKEN, UNCHECKED = range(4)
 TIMEOUT = 5  # seconds, of each question
 # how pip-audit ends when there is nobody to ask, or somebody who does not answer as OSV does
 AWAY = re.compile(
-    r"^(?:requests\.exceptions|pip_audit\._service\.interface)\.(\w+)|(Could not connect) to ", flags=re.M
+    r"^(?:requests\.exceptions|pip_audit\._service\.interface)\.(\w+)|(Could not connect) to ",
+    flags=re.M,
 )
 
 
@@ -38,7 +42,8 @@ def verdict(code: int, stdout: str, stderr: str, wanted: set[str]) -> Verdict:
         return Verdict(BROKEN, ["pip-audit failed", *stderr.strip().splitlines()[-5:]])
     told = json.loads(stdout)["dependencies"]
     found = [
-        f"{of['name']} {of['version']}: {one['id']}, mended in {', '.join(one['fix_versions']) or 'no version'}"
+        f"{of['name']} {of['version']}: {one['id']}, mended in "
+        f"{', '.join(one['fix_versions']) or 'no version'}"
         for of in told
         for one in of.get("vulns", [])
     ]
@@ -46,7 +51,10 @@ def verdict(code: int, stdout: str, stderr: str, wanted: set[str]) -> Verdict:
         return Verdict(FOUND, [f"known vulnerabilities: {len(found)}", *found])
     missing = wanted - {of["name"] for of in told if "vulns" in of}
     if missing:
-        return Verdict(UNCHECKED, [f"not checked: no advisory source for {len(missing)} of {len(wanted)} packages"])
+        return Verdict(
+            UNCHECKED,
+            [f"not checked: no advisory source for {len(missing)} of {len(wanted)} packages"],
+        )
     return (
         Verdict(BROKEN, ["pip-audit failed", stderr])
         if code
@@ -55,7 +63,8 @@ def verdict(code: int, stdout: str, stderr: str, wanted: set[str]) -> Verdict:
 
 
 def audit(locks: list[Path], source: str | None) -> Verdict:
-    with tempfile.TemporaryDirectory() as cache:  # what it was told last time is not what is known now
+    # what it was told last time is not what is known now
+    with tempfile.TemporaryDirectory() as cache:
         command = [
             tools() / "python",
             "-m",
@@ -67,17 +76,31 @@ def audit(locks: list[Path], source: str | None) -> Verdict:
             "--format",
             "json",
         ]
-        command += ["--timeout", str(TIMEOUT), "--cache-dir", cache, "--vulnerability-service", "osv"]
+        command += [
+            "--timeout",
+            str(TIMEOUT),
+            "--cache-dir",
+            cache,
+            "--vulnerability-service",
+            "osv",
+        ]
         command += [word for lock in locks for word in ("--requirement", lock)]
         done = subprocess.run(
-            [*command, *(["--osv-url", source] if source else [])], capture_output=True, text=True, check=False
+            [*command, *(["--osv-url", source] if source else [])],
+            capture_output=True,
+            text=True,
+            check=False,
         )
-    names = {name for lock in locks for name in re.findall(r"^([\w.-]+)==", lock.read_text(), flags=re.M)}
+    names = {
+        name for lock in locks for name in re.findall(r"^([\w.-]+)==", lock.read_text(), flags=re.M)
+    }
     return verdict(done.returncode, done.stdout, done.stderr, names)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--source", metavar="URL")
     parser.add_argument("locks", nargs="*", type=Path, default=[LOCK, TOOLS])
     asked = parser.parse_args()

@@ -1,10 +1,13 @@
-"""What extproc is made of, as a CycloneDX SBOM: its packages, their versions and licences, and which of them needs which.
+"""What extproc is made of, as a CycloneDX SBOM: its packages, their versions and licences, and
+which of them needs which.
 
     tools/sbom                                of .venv (made by tests/run): build/sbom.cdx.json
-    tools/sbom --of PYTHON --output FILE      of another environment, which has extproc's dependencies at least
+    tools/sbom --of PYTHON --output FILE      of another environment, which has extproc's
+    dependencies at least
 
-What the environment has besides, for tests, is left out. It fails when a package is missing, or is not the version of .ci/lock.txt, or
-when CycloneDX's own schema is not met. The image has its own at /opt/extproc/share/sbom.cdx.json.
+What the environment has besides, for tests, is left out. It fails when a package is missing, or is
+not the version of .ci/lock.txt, or when CycloneDX's own schema is not met. The image has its own at
+/opt/extproc/share/sbom.cdx.json.
 """
 
 import argparse
@@ -29,11 +32,16 @@ def canonical(name: str) -> str:
 
 def locked(text: str) -> dict[str, str]:
     """Versions by name, of a lock file."""
-    return {canonical(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, flags=re.M)}
+    return {
+        canonical(name): version
+        for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, flags=re.M)
+    }
 
 
 def needs(requirements: list[str], there: dict[str, Distribution]) -> Graph:
-    """What each package needs, beginning with "" (us). Extras count where somebody asks for them, markers as they are here."""
+    """What each package needs, beginning with "" (us). Extras count where somebody asks for them,
+    markers as they are here.
+    """
     from packaging.requirements import Requirement
 
     found: Graph = {}
@@ -46,18 +54,24 @@ def needs(requirements: list[str], there: dict[str, Distribution]) -> Graph:
         seen.add((name, extras))
         for wanted in map(Requirement, lines):
             marker = wanted.marker
-            if marker is not None and not any(marker.evaluate({"extra": extra}) for extra in extras | {""}):
+            if marker is not None and not any(
+                marker.evaluate({"extra": extra}) for extra in extras | {""}
+            ):
                 continue
             to = canonical(wanted.name)
             if to not in there:
-                raise SystemExit(f"tools/sbom: {name or 'extproc'} needs {wanted}, which is not installed")
+                raise SystemExit(
+                    f"tools/sbom: {name or 'extproc'} needs {wanted}, which is not installed"
+                )
             found.setdefault(name, set()).add(to)
             waiting.append((to, frozenset(wanted.extras), there[to].requires or []))
     return found
 
 
 def pruned(bom: dict[str, Any], graph: Graph) -> dict[str, Any]:
-    """Only what is needed, without links to web pages: whoever reads this looks for names, versions and licences."""
+    """Only what is needed, without links to web pages: whoever reads this looks for names, versions
+    and licences.
+    """
     kept = set().union(*graph.values())
     components = [part for part in bom["components"] if canonical(part["name"]) in kept]
     for part in (*components, *bom["metadata"]["tools"]["components"]):
@@ -65,7 +79,9 @@ def pruned(bom: dict[str, Any], graph: Graph) -> dict[str, Any]:
     refs = {canonical(part["name"]): part["bom-ref"] for part in components}
     refs[""] = bom["metadata"]["component"]["bom-ref"]
     dependencies = [
-        {"ref": ref, "dependsOn": sorted(refs[to] for to in graph[name])} if graph.get(name) else {"ref": ref}
+        {"ref": ref, "dependsOn": sorted(refs[to] for to in graph[name])}
+        if graph.get(name)
+        else {"ref": ref}
         for name, ref in sorted(refs.items())
     ]
     return {**bom, "components": components, "dependencies": dependencies}
@@ -79,12 +95,23 @@ def differences(bom: dict[str, Any], graph: Graph, lock: dict[str, str]) -> list
         for name, version in said.items()
         if lock.get(name) != version
     ]
-    return wrong + [f"{name}: not in it" for name in sorted(set().union(*graph.values()) - set(said))]
+    return wrong + [
+        f"{name}: not in it" for name in sorted(set().union(*graph.values()) - set(said))
+    ]
 
 
 def described(python: str, pyproject: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "cyclonedx_py", "environment", "--no-validate", "--output-reproducible"]
-    done = subprocess.run([*command, "--pyproject", pyproject, python], check=True, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "cyclonedx_py",
+        "environment",
+        "--no-validate",
+        "--output-reproducible",
+    ]
+    done = subprocess.run(
+        [*command, "--pyproject", pyproject, python], check=True, capture_output=True, text=True
+    )
     return dict(json.loads(done.stdout))
 
 
@@ -99,8 +126,13 @@ def faults(text: str) -> str:
 def sbom(python: str, folder: Path) -> str:
     """folder: where pyproject.toml and .ci/lock.txt are."""
     pyproject = folder / "pyproject.toml"
-    ask = "import sysconfig; print(*{sysconfig.get_path('purelib'), sysconfig.get_path('platlib')}, sep='\\n')"
-    where = subprocess.run([python, "-c", ask], check=True, capture_output=True, text=True).stdout.split()
+    ask = (
+        "import sysconfig; print(*{sysconfig.get_path('purelib'), "
+        "sysconfig.get_path('platlib')}, sep='\\n')"
+    )
+    where = subprocess.run(
+        [python, "-c", ask], check=True, capture_output=True, text=True
+    ).stdout.split()
     there = {canonical(one.name): one for one in distributions(path=where)}
     graph = needs(tomllib.loads(pyproject.read_text())["project"]["dependencies"], there)
     bom = pruned(described(python, pyproject), graph)
@@ -112,7 +144,9 @@ def sbom(python: str, folder: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--of", default=str(ROOT / ".venv/bin/python"), metavar="PYTHON")
     parser.add_argument("--output", type=Path, default=ROOT / "build/sbom.cdx.json", metavar="FILE")
     parser.add_argument("--folder", type=Path, default=ROOT, help=argparse.SUPPRESS)

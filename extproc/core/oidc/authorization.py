@@ -20,13 +20,16 @@ ATTEMPT_BYTES = 32
 
 @dataclass(frozen=True)
 class PendingAuthorization:
-    """What the callback needs to know of the request that started it; travels in a sealed cookie of its own."""
+    """What the callback needs to know of the request that started it; travels in a sealed cookie of
+    its own.
+    """
 
     secret: bytes = field(repr=False)
     issuer: str
     created: int  # seconds since the epoch
     return_to: str
-    traceparent: str = ""  # of the request that started it, for a link: never a secret, never trusted
+    # of the request that started it, for a link: never a secret, never trusted
+    traceparent: str = ""
 
     @cached_property
     def _derived(self) -> bytes:
@@ -57,7 +60,9 @@ class PendingAuthorization:
 
     @property
     def settled_key(self) -> bytes:
-        """What marks the attempt as overtaken by another login of its browser; tells nothing of the attempt."""
+        """What marks the attempt as overtaken by another login of its browser; tells nothing of the
+        attempt.
+        """
         return hashlib.sha256(b"settled " + self.secret).digest()
 
     @property
@@ -67,7 +72,9 @@ class PendingAuthorization:
 
     @property
     def forgotten(self) -> int:
-        """When its browser has forgotten it: a callback that came within its life may take its time."""
+        """When its browser has forgotten it: a callback that came within its life may take its
+        time.
+        """
         return self.created + LIFE + GRACE
 
     def expired(self, now: int) -> bool:
@@ -75,7 +82,9 @@ class PendingAuthorization:
 
     def to_bytes(self) -> bytes:
         trace = packed(self.traceparent)
-        return to_json([b64encode(self.secret), self.issuer, self.created, self.return_to, trace]).encode()
+        return to_json(
+            [b64encode(self.secret), self.issuer, self.created, self.return_to, trace]
+        ).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "PendingAuthorization":
@@ -85,14 +94,17 @@ class PendingAuthorization:
 
 
 def packed(traceparent: str) -> str:
-    """The ids of a traceparent (W3C Trace Context section 3.2) as 32 characters: 16 and 8 bytes. '' for what is none."""
+    """The ids of a traceparent (W3C Trace Context section 3.2) as 32 characters: 16 and 8 bytes. ''
+    for what is none.
+    """
     parts = re.fullmatch(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", traceparent)
     return b64encode(bytes.fromhex(parts[1] + parts[2])) if parts else ""
 
 
 def unpacked(trace: str) -> str:
     """The traceparent again, without its flags: a link needs none."""
-    ids = b64decode(trace).hex() if len(trace) == 32 else ""  # another length: a cookie of an older release
+    # another length: a cookie of an older release
+    ids = b64decode(trace).hex() if len(trace) == 32 else ""
     return f"00-{ids[:32]}-{ids[32:]}-00" if ids else ""
 
 
@@ -107,28 +119,42 @@ class AuthorizationResponse:
 
     @classmethod
     def parse(cls, query: str) -> "AuthorizationResponse":
-        """Raises InvalidCallback: a parameter twice (RFC 6749 section 3.1), neither code nor error, or both; StateMismatch: no state."""
+        """Raises InvalidCallback: a parameter twice (RFC 6749 section 3.1), neither code nor error,
+        or both; StateMismatch: no state.
+        """
         if len(query) > MAX_QUERY:
             raise InvalidCallback("the query is longer than 16 kB")
         try:
             pairs = parse_qsl(
-                query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=64, errors="strict"
+                query,
+                keep_blank_values=True,
+                strict_parsing=bool(query),
+                max_num_fields=64,
+                errors="strict",
             )
         except ValueError:
             raise InvalidCallback("the query is malformed") from None
         read = {name: value for name, value in pairs if name in ("state", "code", "error", "iss")}
         if len(read) != sum(name in read for name, _ in pairs):
             raise InvalidCallback("a parameter stands twice")
-        state, code, error = read.get("state", ""), read.get("code") or None, read.get("error") or None
+        state, code, error = (
+            read.get("state", ""),
+            read.get("code") or None,
+            read.get("error") or None,
+        )
         if not state:
             raise StateMismatch("no state")
         if (code is None) == (error is None):
-            raise InvalidCallback("neither code nor error" if code is None else "both code and error")
+            raise InvalidCallback(
+                "neither code nor error" if code is None else "both code and error"
+            )
         if code is not None and not re.fullmatch(r"[\x20-\x7e]{1,8192}", code):
-            raise InvalidCallback("the code has characters that no code has (RFC 6749 appendix A.11)")
+            raise InvalidCallback(
+                "the code has characters that no code has (RFC 6749 appendix A.11)"
+            )
         return cls(state, code, error, read.get("iss"))
 
 
-GRACE = (
-    5400  # how much longer the cookie stays: a late answer restarts the login with its return URL, instead of an error
-)
+# how much longer the cookie stays: a late answer restarts the login with its return URL, instead of
+# an error
+GRACE = 5400

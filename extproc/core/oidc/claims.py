@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-# Printable ASCII but "%" (our escape) and "," (our separator); a blank only inside. Everything else is percent-encoded UTF-8.
+# Printable ASCII but "%" (our escape) and "," (our separator); a blank only inside. Everything else
+# is percent-encoded UTF-8.
 _SAFE = " !\"#$&'()*+-./:;<=>?@[\\]^_`{|}~"
 
 
 def parse_object(text: bytes | str) -> Mapping[str, Any]:
-    """A JSON object with unique keys and finite numbers. Raises ValueError, whose text holds nothing of the input."""
+    """A JSON object with unique keys and finite numbers. Raises ValueError, whose text holds
+    nothing of the input.
+    """
 
     def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -49,7 +52,9 @@ class Claims:
     values: Mapping[str, Any] = field(repr=False)
 
     def get(self, path: str) -> Any:
-        """The claim of this very name, or, with dots, the one inside objects (realm_access.roles); None when absent."""
+        """The claim of this very name, or, with dots, the one inside objects (realm_access.roles);
+        None when absent.
+        """
         if path in self.values:
             return self.values[path]
         found: Any = self.values
@@ -64,9 +69,10 @@ class Claims:
 def header_value(value: object) -> str:
     """A claim as a header value; "" where there is nothing to say (absent, null, empty).
 
-    One rule to read it back: split at ",", then percent-decode each part as UTF-8. Text is one part, a list has a part for each
-    element; numbers, booleans and objects are their JSON. CR, LF, NUL, commas, percent signs and non-ASCII are always encoded,
-    so no claim can end a header, split a value or smuggle in a group.
+    One rule to read it back: split at ",", then percent-decode each part as UTF-8. Text is one
+    part, a list has a part for each element; numbers, booleans and objects are their JSON. CR, LF,
+    NUL, commas, percent signs and non-ASCII are always encoded, so no claim can end a header, split
+    a value or smuggle in a group.
     """
     if isinstance(value, list | tuple):
         return ",".join(part for part in map(_part, value) if part)
@@ -78,7 +84,11 @@ def _part(value: object) -> str:
         return ""
     if isinstance(value, float) and number(value) is None:
         return ""  # 1e400 in the provider's JSON: no number
-    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), sort_keys=True)
+    text = (
+        value
+        if isinstance(value, str)
+        else json.dumps(value, separators=(",", ":"), sort_keys=True)
+    )
     encoded = quote(text.encode("utf-8", "surrogatepass"), safe=_SAFE)
     inner = encoded.strip(" ")
     if inner == encoded:

@@ -1,4 +1,6 @@
-"""Client: what we are at a provider, and how we prove it at the token endpoint (RFC 6749 section 2.3, OpenID Core section 9)."""
+"""Client: what we are at a provider, and how we prove it at the token endpoint (RFC 6749 section
+2.3, OpenID Core section 9).
+"""
 
 import base64
 from dataclasses import dataclass, field
@@ -23,7 +25,9 @@ class Client:
 
     @cached_property
     def authorization_query(self) -> str:
-        """What every authorization request of this client says alike (OpenID Connect Core section 3.1.2.1), with PKCE S256 always."""
+        """What every authorization request of this client says alike (OpenID Connect Core section
+        3.1.2.1), with PKCE S256 always.
+        """
         return urlencode(
             {
                 "response_type": "code",
@@ -37,7 +41,8 @@ class Client:
     def authenticated(self, parameters: Parameters) -> "FormRequest":
         """A request to the token or revocation endpoint with our credentials in it."""
         if self.auth_method == "client_secret_basic":
-            # both are form-encoded first (RFC 6749 section 2.3.1), or a colon or a percent sign would break them
+            # both are form-encoded first (RFC 6749 section 2.3.1), or a colon or a percent sign
+            # would break them
             pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret or '')}"
             return FormRequest(parameters, "Basic " + base64.b64encode(pair.encode()).decode())
         mine: Parameters = (("client_id", self.client_id),)

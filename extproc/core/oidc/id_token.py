@@ -54,15 +54,23 @@ class IDToken:
     claims: Mapping[str, Any] = field(repr=False)
 
 
-def verify_id_token(client: Client, token: str, access_token: str, nonce: str, keys: KeySet, now: int) -> IDToken:
-    """Raises UnknownKey when a newer key set may help, InvalidIDToken with the failed check's name for all else."""
+def verify_id_token(
+    client: Client, token: str, access_token: str, nonce: str, keys: KeySet, now: int
+) -> IDToken:
+    """Raises UnknownKey when a newer key set may help, InvalidIDToken with the failed check's name
+    for all else.
+    """
     id_token = verify_without_nonce(client, token, access_token, keys, now)
     check_nonce(id_token, nonce)
     return id_token
 
 
-def verify_without_nonce(client: Client, token: str, access_token: str, keys: KeySet, now: int) -> IDToken:
-    """All but the nonce, for the ID token of a refresh, which need not have it. Raises as verify_id_token does."""
+def verify_without_nonce(
+    client: Client, token: str, access_token: str, keys: KeySet, now: int
+) -> IDToken:
+    """All but the nonce, for the ID token of a refresh, which need not have it. Raises as
+    verify_id_token does.
+    """
     signed = SignedToken.parse(token, client.id_token_signed_response_alg)
     claims = signed.verified(keys)
     if claims.get("iss") != client.issuer:
@@ -88,13 +96,20 @@ def verify_without_nonce(client: Client, token: str, access_token: str, keys: Ke
 def check_nonce(id_token: IDToken, nonce: str) -> None:
     """Raises InvalidIDToken."""
     said = id_token.claims.get("nonce")
-    if not isinstance(said, str) or not hmac.compare_digest(said.encode("utf-8", "replace"), nonce.encode()):
+    if not isinstance(said, str) or not hmac.compare_digest(
+        said.encode("utf-8", "replace"), nonce.encode()
+    ):
         raise InvalidIDToken("nonce", "nonce is not the one that was sent")
 
 
 def subject_of(value: object) -> str:
     """A sub claim as text. Raises InvalidIDToken."""
-    if not isinstance(value, str) or not 0 < len(value) <= 255 or not value.isprintable() or value.isspace():
+    if (
+        not isinstance(value, str)
+        or not 0 < len(value) <= 255
+        or not value.isprintable()
+        or value.isspace()
+    ):
         raise InvalidIDToken("subject", "sub is missing, too long or no printable text")
     return value
 
@@ -102,7 +117,8 @@ def subject_of(value: object) -> str:
 def check_audience(client: Client, claims: Mapping[str, Any]) -> None:
     """aud and azp. Raises InvalidIDToken."""
     audience = claims.get("aud")
-    # a list is fine when we are the only one in it: other audiences are not trusted (section 3.1.3.7 step 3)
+    # a list is fine when we are the only one in it: other audiences are not trusted (section
+    # 3.1.3.7 step 3)
     if audience not in (client.client_id, [client.client_id]):
         raise InvalidIDToken("audience", "aud is not this client alone")
     if claims.get("azp", client.client_id) != client.client_id:
@@ -118,7 +134,9 @@ def check_times(claims: Mapping[str, Any], now: int, leeway: float) -> None:
         raise InvalidIDToken("issued_at", "iat is missing or in the future; check both clocks")
     if issued < now - MAX_AGE - leeway:
         raise InvalidIDToken("issued_at", "iat is more than an hour ago")
-    if "nbf" in claims and ((not_before := number(claims["nbf"])) is None or not_before > now + leeway):
+    if "nbf" in claims and (
+        (not_before := number(claims["nbf"])) is None or not_before > now + leeway
+    ):
         raise InvalidIDToken("not_before", "nbf is in the future or no number")
 
 
@@ -139,15 +157,21 @@ class UserInfo:
 
 
 def claims_of(client: Client, id_token: IDToken, userinfo: UserInfo | None, keys: KeySet) -> Claims:
-    """What is known of the user: the ID token's claims and UserInfo's over them. Raises InvalidUserInfo, SubjectMismatch."""
+    """What is known of the user: the ID token's claims and UserInfo's over them. Raises
+    InvalidUserInfo, SubjectMismatch.
+    """
     known = user_claims(id_token)
     if userinfo is not None:
         known = {**known, **claims_of_userinfo(client, userinfo, id_token.subject, keys)}
     return Claims(known)
 
 
-def claims_of_userinfo(client: Client, userinfo: UserInfo, subject: str, keys: KeySet) -> Mapping[str, Any]:
-    """What UserInfo says of this user (OpenID Connect Core section 5.3.2). Raises InvalidUserInfo, SubjectMismatch."""
+def claims_of_userinfo(
+    client: Client, userinfo: UserInfo, subject: str, keys: KeySet
+) -> Mapping[str, Any]:
+    """What UserInfo says of this user (OpenID Connect Core section 5.3.2). Raises InvalidUserInfo,
+    SubjectMismatch.
+    """
     said = _read_userinfo(client, userinfo, keys)
     if said.get("sub") != subject:
         raise SubjectMismatch("sub of UserInfo is not sub of the ID token")
@@ -164,13 +188,18 @@ def _read_userinfo(client: Client, userinfo: UserInfo, keys: KeySet) -> Mapping[
     try:
         if kind != "application/jwt":
             return parse_object(userinfo.body)
-        token = SignedToken.parse(userinfo.body.decode("ascii"), client.id_token_signed_response_alg)
+        token = SignedToken.parse(
+            userinfo.body.decode("ascii"), client.id_token_signed_response_alg
+        )
         claims = token.verified(keys)
     except Refusal as error:
         raise InvalidUserInfo(f"signed UserInfo: {error.detail}") from None
     except ValueError as error:
         raise InvalidUserInfo(f"UserInfo is {error}") from None
     # section 5.3.2: a signed answer has iss and aud
-    if claims.get("iss") != client.issuer or claims.get("aud") not in (client.client_id, [client.client_id]):
+    if claims.get("iss") != client.issuer or claims.get("aud") not in (
+        client.client_id,
+        [client.client_id],
+    ):
         raise InvalidUserInfo("signed UserInfo of another issuer or for another client")
     return claims

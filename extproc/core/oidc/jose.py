@@ -1,7 +1,9 @@
-"""Signed tokens of a provider: key sets and signatures (RFC 7515, RFC 7517, RFC 8725). joserfc does the mathematics.
+"""Signed tokens of a provider: key sets and signatures (RFC 7515, RFC 7517, RFC 8725). joserfc does
+the mathematics.
 
-What this adds is strictness: the one algorithm that was registered, a key that is made for it, nothing critical that we do not
-know, no key out of the token itself, and a length limit before anything is decoded.
+What this adds is strictness: the one algorithm that was registered, a key that is made for it,
+nothing critical that we do not know, no key out of the token itself, and a length limit before
+anything is decoded.
 """
 
 import re
@@ -44,7 +46,9 @@ class VerificationKey:
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """A JWK set; keys that are malformed, too weak or not for signatures are left out, the good ones work."""
+    """A JWK set; keys that are malformed, too weak or not for signatures are left out, the good
+    ones work.
+    """
 
     keys: tuple[VerificationKey, ...]
 
@@ -63,7 +67,11 @@ class KeySet:
         """The key that a header names, or the only one that fits. Raises UnknownKey."""
         fitting = [key for key in self.keys if key.fits(alg) and (kid is None or key.kid == kid)]
         if len(fitting) != 1:
-            raise UnknownKey("no key of the set fits" if not fitting else "several keys fit and the token names none")
+            raise UnknownKey(
+                "no key of the set fits"
+                if not fitting
+                else "several keys fit and the token names none"
+            )
         return fitting[0]
 
 
@@ -74,7 +82,9 @@ def _key(entry: object) -> VerificationKey | None:
     if not isinstance(operations, list) or "verify" not in operations:
         return None
     kty, crv, alg, kid = (entry.get(name) for name in ("kty", "crv", "alg", "kid"))
-    if kty not in ("RSA", "EC", "OKP") or not all(isinstance(text, str | None) for text in (crv, alg, kid)):
+    if kty not in ("RSA", "EC", "OKP") or not all(
+        isinstance(text, str | None) for text in (crv, alg, kid)
+    ):
         return None
     public = {name: entry[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in entry}
     try:
@@ -107,12 +117,15 @@ class SignedToken:
             raise InvalidIDToken("malformed", "the header is no JSON object") from None
         if header.get("alg") != alg:
             raise InvalidIDToken(
-                "algorithm", f"signed with another algorithm than {alg} (setting id_token_signed_response_alg)"
+                "algorithm",
+                f"signed with another algorithm than {alg} (setting id_token_signed_response_alg)",
             )
         if "crit" in header or header.get("b64", True) is not True or "zip" in header:
             raise InvalidIDToken("header", "a critical or unknown processing header")
         kind = header.get("typ", "JWT")
-        if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in {t.lower() for t in types}:
+        if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in {
+            t.lower() for t in types
+        }:
             raise InvalidIDToken("type", "typ is of another kind of token")
         kid = header.get("kid")
         if kid is not None and (not isinstance(kid, str) or len(kid) > 256):
@@ -120,14 +133,19 @@ class SignedToken:
         return cls(header, token)
 
     def verified(self, keys: KeySet) -> Mapping[str, Any]:
-        """The payload, once the signature is right. Raises UnknownKey (a newer set may help) or InvalidIDToken."""
+        """The payload, once the signature is right. Raises UnknownKey (a newer set may help) or
+        InvalidIDToken.
+        """
         alg = self.header["alg"]
         chosen = keys.choose(alg, self.header.get("kid"))
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # joserfc warns that EdDSA has a newer name (RFC 9864)
+                # joserfc warns that EdDSA has a newer name (RFC 9864)
+                warnings.simplefilter("ignore")
                 # only alg goes in: nothing else of the token's header has a say
-                content = jws.deserialize_compact(self.raw.encode(), chosen.key, algorithms=[alg], registry=_REGISTRY)
+                content = jws.deserialize_compact(
+                    self.raw.encode(), chosen.key, algorithms=[alg], registry=_REGISTRY
+                )
             return parse_object(content.payload)
         except (JoseError, ValueError, TypeError):
             raise InvalidIDToken("signature", "the signature or its payload is not right") from None

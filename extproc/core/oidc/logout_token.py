@@ -17,7 +17,9 @@ EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 @dataclass(frozen=True, slots=True)
 class LogoutToken:
-    """A verified logout token; it names a session (sid), or else all of a user's. expires: when nobody takes it any more."""
+    """A verified logout token; it names a session (sid), or else all of a user's. expires: when
+    nobody takes it any more.
+    """
 
     issuer: str
     client_id: str
@@ -30,11 +32,15 @@ class LogoutToken:
     def key(self) -> bytes:
         """By which it is known that it was carried out."""
         parts = (part.encode() for part in ("jti", self.issuer, self.client_id, self.jti))
-        return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
+        return hashlib.sha256(
+            b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+        ).digest()
 
 
 def verify_logout_token(client: Client, token: str, keys: KeySet, now: int) -> LogoutToken:
-    """Back-Channel Logout sections 2.4 and 2.6. Raises UnknownKey when a newer key set may help, InvalidLogoutToken for all else."""
+    """Back-Channel Logout sections 2.4 and 2.6. Raises UnknownKey when a newer key set may help,
+    InvalidLogoutToken for all else.
+    """
     try:
         return _verified(client, token, keys, now)
     except UnknownKey:
@@ -45,7 +51,9 @@ def verify_logout_token(client: Client, token: str, keys: KeySet, now: int) -> L
 
 def _verified(client: Client, token: str, keys: KeySet, now: int) -> LogoutToken:
     # many providers say JWT, or nothing; the type of any other token is refused (section 2.4)
-    claims = SignedToken.parse(token, client.id_token_signed_response_alg, ("logout+jwt", "JWT")).verified(keys)
+    claims = SignedToken.parse(
+        token, client.id_token_signed_response_alg, ("logout+jwt", "JWT")
+    ).verified(keys)
     if claims.get("iss") != client.issuer:
         raise InvalidLogoutToken("issuer", "iss is not the issuer of the settings")
     check_audience(client, claims)

@@ -1,4 +1,6 @@
-"""ProviderMetadata (OpenID Connect Discovery 1.0 section 3), checked when it is read, rewritten for a back channel."""
+"""ProviderMetadata (OpenID Connect Discovery 1.0 section 3), checked when it is read, rewritten for
+a back channel.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ UrlFault = Callable[[str], str | None]  # what is wrong with a URL; None: it can
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
-    """Where a provider's endpoints are: the first two and end_session for the browser, the others as we call them."""
+    """Where a provider's endpoints are: the first two and end_session for the browser, the others
+    as we call them.
+    """
 
     issuer: str
     authorization_endpoint: str
@@ -29,9 +33,14 @@ class ProviderMetadata:
 
     @classmethod
     def parse(
-        cls, body: bytes, issuer: str, backchannel_url: str | None = None, client_fault: UrlFault = url_fault
+        cls,
+        body: bytes,
+        issuer: str,
+        backchannel_url: str | None = None,
+        client_fault: UrlFault = url_fault,
     ) -> "ProviderMetadata":
-        """Reads a discovery document. Raises InvalidMetadata: other issuer (compared exactly), endpoint missing or not safe.
+        """Reads a discovery document. Raises InvalidMetadata: other issuer (compared exactly),
+        endpoint missing or not safe.
 
         client_fault: the HTTP client's own word on a URL, beside ours.
         """
@@ -41,11 +50,13 @@ class ProviderMetadata:
             raise InvalidMetadata(f"the discovery document is {error}") from None
         if document.get("issuer") != issuer:
             raise InvalidMetadata(
-                "the discovery document names another issuer than the settings (compared byte for byte)"
+                "the discovery document names another issuer than the settings (compared "
+                "byte for byte)"
             )
         methods = document.get("code_challenge_methods_supported")
         if isinstance(methods, list) and "S256" not in methods:
-            # absent is common and harmless; a list without S256 is a provider that would ignore our challenge (RFC 9700 2.1.1)
+            # absent is common and harmless; a list without S256 is a provider that would ignore our
+            # challenge (RFC 9700 2.1.1)
             raise InvalidMetadata("code_challenge_methods_supported lacks S256")
         read = _Reader(document, issuer, backchannel_url, client_fault)
         return cls(
@@ -56,7 +67,8 @@ class ProviderMetadata:
             jwks_uri=read.required("jwks_uri"),
             userinfo_endpoint=read.optional("userinfo_endpoint"),
             revocation_endpoint=read.optional("revocation_endpoint"),
-            iss_parameter_supported=document.get("authorization_response_iss_parameter_supported") is True,
+            iss_parameter_supported=document.get("authorization_response_iss_parameter_supported")
+            is True,
         )
 
 
@@ -84,17 +96,23 @@ class _Reader:
             value = self._rewritten(value, self.backchannel_url)
             self._check(name, value)
         if not self._safe(value, browser=browser):
-            raise InvalidMetadata(f"{name} is neither https nor http on loopback (or below backchannel_url)")
+            raise InvalidMetadata(
+                f"{name} is neither https nor http on loopback (or below backchannel_url)"
+            )
         return value
 
     def _check(self, name: str, url: str) -> None:
-        """Raises InvalidMetadata for what no HTTP client takes. Nothing else may take the URL apart before."""
+        """Raises InvalidMetadata for what no HTTP client takes. Nothing else may take the URL apart
+        before.
+        """
         fault = url_fault(url) or self.client_fault(url)
         if fault is not None:
             raise InvalidMetadata(f"{name} {fault}")
 
     def _rewritten(self, endpoint: str, backchannel: str) -> str:
-        """A public endpoint as we call it: below issuer -> below backchannel_url; same origin -> its origin; else as it is."""
+        """A public endpoint as we call it: below issuer -> below backchannel_url; same origin ->
+        its origin; else as it is.
+        """
         base, inner = self.issuer.rstrip("/"), backchannel.rstrip("/")
         if endpoint == base or endpoint.startswith(base + "/"):
             return inner + endpoint[len(base) :]
@@ -108,7 +126,10 @@ class _Reader:
         if parts.scheme == "https":
             return True
         below_backchannel = (
-            not browser and self.backchannel_url is not None and origin(url) == origin(self.backchannel_url)
+            not browser
+            and self.backchannel_url is not None
+            and origin(url) == origin(self.backchannel_url)
         )
-        # a public http issuer is refused by the settings unless it is loopback: its own pages may be where it is
+        # a public http issuer is refused by the settings unless it is loopback: its own pages may
+        # be where it is
         return is_loopback(parts.hostname or "") or below_backchannel

@@ -1,4 +1,6 @@
-"""The token endpoint: grants as requests, answers read strictly (RFC 6749 sections 4.1.3, 5 and RFC 7009)."""
+"""The token endpoint: grants as requests, answers read strictly (RFC 6749 sections 4.1.3, 5 and RFC
+7009).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +34,9 @@ class TokenResponse:
 
 @dataclass(frozen=True, slots=True)
 class RefreshResponse:
-    """The answer to a refresh grant, which may leave out what stays as it was. expires_in: seconds."""
+    """The answer to a refresh grant, which may leave out what stays as it was. expires_in:
+    seconds.
+    """
 
     access_token: str = field(repr=False)
     id_token: str | None = field(repr=False)
@@ -49,7 +53,9 @@ class RefreshResponse:
         token_type = answer.get("token_type")
         if not isinstance(token_type, str) or token_type.lower() != "bearer":
             raise InvalidTokenResponse("token_type is not Bearer")
-        access, id_token, refresh = (_token(answer, name) for name in ("access_token", "id_token", "refresh_token"))
+        access, id_token, refresh = (
+            _token(answer, name) for name in ("access_token", "id_token", "refresh_token")
+        )
         if access is None:
             raise InvalidTokenResponse("access_token is missing or no token")
         life = number(answer.get("expires_in", DEFAULT_LIFE))
@@ -62,7 +68,13 @@ def _token(answer: Mapping[str, Any], name: str) -> str | None:
     token = answer.get(name)
     if token is None:
         return None
-    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
+    if (
+        not isinstance(token, str)
+        or not token
+        or not token.isascii()
+        or not token.isprintable()
+        or " " in token
+    ):
         raise InvalidTokenResponse(f"{name} is missing or no token")
     return token
 
@@ -103,4 +115,6 @@ def token_error(body: bytes) -> Refusal:
         case "invalid_request" | "unsupported_grant_type" | "invalid_scope":
             return InvalidTokenResponse(f"the token endpoint says {error}")
         case _:
-            return InvalidTokenResponse("the token endpoint refuses with an error that is not registered")
+            return InvalidTokenResponse(
+                "the token endpoint refuses with an error that is not registered"
+            )

@@ -1,5 +1,5 @@
-"""Absolute http and https URLs, accepted only as an HTTP client takes them: a URL that a resolver, an IDNA codec or a client would choke on
-is refused where it is read, not where it is called.
+"""Absolute http and https URLs, accepted only as an HTTP client takes them: a URL that a resolver,
+an IDNA codec or a client would choke on is refused where it is read, not where it is called.
 """
 
 import ipaddress
@@ -12,13 +12,16 @@ _LONGEST_NAME = 253
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _PORT = re.compile(r"[0-9]{1,5}")
 _LETTERS = frozenset(("Ll", "Lm", "Lo", "Mn", "Mc", "Nd"))
-_OTHERS = frozenset("-\u00b7\u0375\u05f3\u05f4\u06fd\u06fe\u0f0b\u200c\u200d\u3007\u30fb")  # RFC 5892 section 2.6
+# RFC 5892 section 2.6
+_OTHERS = frozenset("-\u00b7\u0375\u05f3\u05f4\u06fd\u06fe\u0f0b\u200c\u200d\u3007\u30fb")
 # inet_aton() reads 1.2.3 and 0x7f.1 as addresses, and clients and resolvers disagree about which
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 
 def url_fault(url: str) -> str | None:
-    """What is wrong with a URL that is to be called, in words that follow its name; None: an HTTP client takes it."""
+    """What is wrong with a URL that is to be called, in words that follow its name; None: an HTTP
+    client takes it.
+    """
     if not 0 < len(url) <= LONGEST:
         return f"has no character, or more than {LONGEST}"
     if not re.fullmatch(r"[\x21-\x7e]+", url) or "\\" in url:
@@ -53,7 +56,9 @@ def _is_port(rest: str) -> bool:
     """rest: what follows the host, with its colon."""
     if rest in ("", ":"):
         return True
-    return rest.startswith(":") and _PORT.fullmatch(rest[1:]) is not None and 0 < int(rest[1:]) < 65536
+    return (
+        rest.startswith(":") and _PORT.fullmatch(rest[1:]) is not None and 0 < int(rest[1:]) < 65536
+    )
 
 
 def _is_ipv6(host: str) -> bool:
@@ -71,24 +76,39 @@ def _host_fault(host: str) -> str | None:
         try:
             ipaddress.IPv4Address(host)
         except ValueError:
-            return "has no host that can be called: its last label is a number, and it is no IPv4 address"
+            return (
+                "has no host that can be called: its last label is a number, and it is no IPv4 "
+                "address"
+            )
         return None
     if len(host) > _LONGEST_NAME:
         return f"has a host of more than {_LONGEST_NAME} characters"
     for label in labels:
         if not _LABEL.fullmatch(label):
-            return "has no host that can be called: each label has 1 to 63 letters, digits, hyphens or underscores"
+            return (
+                "has no host that can be called: each label has 1 to 63 letters, digits, "
+                "hyphens or underscores"
+            )
         if label.lower().startswith("xn--") and not _is_internationalized(label):
-            return "has no host that can be called: a label that begins with xn-- is no internationalized one"
+            return (
+                "has no host that can be called: a label that begins with xn-- is no "
+                "internationalized one"
+            )
     return None
 
 
 def _is_internationalized(label: str) -> bool:
-    """Whether an A-label can be one: Punycode, in its one spelling, of letters, marks and digits (RFC 5891 section 5.4, RFC 5892)."""
+    """Whether an A-label can be one: Punycode, in its one spelling, of letters, marks and digits
+    (RFC 5891 section 5.4, RFC 5892).
+    """
     try:
         text = label[4:].lower().encode().decode("punycode")
         spelled = text.encode("punycode").decode() == label[4:].lower()
     except (UnicodeError, OverflowError):
         return False
     normal = unicodedata.normalize("NFC", text) == text and not text.isascii()
-    return spelled and normal and all(each in _OTHERS or unicodedata.category(each) in _LETTERS for each in text)
+    return (
+        spelled
+        and normal
+        and all(each in _OTHERS or unicodedata.category(each) in _LETTERS for each in text)
+    )

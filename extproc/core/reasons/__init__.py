@@ -1,7 +1,8 @@
 """Every way a request can end, in one table: REASONS. docs/reasons.md is made from it.
 
-A reason's code is on the page, in the problem document, in Envoy's response code details and access log, in the span, in the log
-and in the metrics. Codes are never renamed: people have alarms on them.
+A reason's code is on the page, in the problem document, in Envoy's response code details and access
+log, in the span, in the log and in the metrics. Codes are never renamed: people have alarms on
+them.
 """
 
 from collections.abc import Mapping
@@ -25,5 +26,6 @@ _ALL = (
     *requests.ABORTED,
 )
 REASONS: Mapping[str, Reason] = {reason.code: reason for reason in _ALL}
-# the registered codes of a provider's error answer (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6)
+# the registered codes of a provider's error answer (RFC 6749 section 4.1.2.1, OpenID Connect Core
+# section 3.1.2.6)
 PROVIDER_ERRORS = frozenset(reason.code.removeprefix("provider_") for reason in provider.REGISTERED)

@@ -7,8 +7,9 @@ from enum import IntEnum
 class Level(IntEnum):
     """Of the log line, by logging's numbers.
 
-    DEBUG: what any stranger can cause at will, and what is as it should be for every request. INFO: what a person met. WARNING:
-    trouble outside, or settings at odds with the provider's. ERROR: a bug.
+    DEBUG: what any stranger can cause at will, and what is as it should be for every request. INFO:
+    what a person met. WARNING: trouble outside, or settings at odds with the provider's. ERROR: a
+    bug.
     """
 
     DEBUG = 10
@@ -21,8 +22,9 @@ class Level(IntEnum):
 class Reason:
     """One way a request can end.
 
-    status: of the answer that the browser gets; None: the request goes on to the application, or (ABORTED) Envoy answers by itself.
-    text: for the user, fixed. remedy: for the operator, what it means and what to do. retry_after: seconds.
+    status: of the answer that the browser gets; None: the request goes on to the application, or
+    (ABORTED) Envoy answers by itself. text: for the user, fixed. remedy: for the operator, what it
+    means and what to do. retry_after: seconds.
     """
 
     code: str

@@ -7,129 +7,244 @@ _NOT_OUT, _NOT_IN, _LATER = "Not signed out", "Sign-in did not complete", "Not a
 
 REQUESTS = (
     Reason(
-        "login_required", 401, DEBUG, "Sign in first", "This needs a signed-in user.",
-        "Not a navigation (a script, an image, a WebSocket), and no session: the page that made it should go to login_url. For paths that "
+        "login_required",
+        401,
+        DEBUG,
+        "Sign in first",
+        "This needs a signed-in user.",
+        "Not a navigation (a script, an image, a WebSocket), and no session: the page that "
+        "made it should go to login_url. For paths that "
         "need no login, public_paths.",
     ),
     Reason(
-        "session_ended", 401, INFO, "Sign in first", "Your session has ended. Please sign in again.",
-        "The provider did not renew the session's tokens; the line session_ended before says why. Often its session or its refresh tokens "
+        "session_ended",
+        401,
+        INFO,
+        "Sign in first",
+        "Your session has ended. Please sign in again.",
+        "The provider did not renew the session's tokens; the line session_ended before says "
+        "why. Often its session or its refresh tokens "
         "live shorter than session.lifetime.",
     ),
     Reason(
-        "insufficient_user_authentication", 401, INFO, "Sign in again", "This needs a stronger or a more recent sign-in than yours.",
-        "The session does not meet acr_values or max_age of the application, and this was no navigation: the page that made it should go "
+        "insufficient_user_authentication",
+        401,
+        INFO,
+        "Sign in again",
+        "This needs a stronger or a more recent sign-in than yours.",
+        "The session does not meet acr_values or max_age of the application, and this was no "
+        "navigation: the page that made it should go "
         "to login_url.",
     ),
     Reason(
-        "misdirected_request", 421, DEBUG, "Wrong address", "This address does not belong to the application.",
-        "The host is not in the application's hosts: add it there, or look at who sends it. With 'no application' in the detail, Envoy's "
+        "misdirected_request",
+        421,
+        DEBUG,
+        "Wrong address",
+        "This address does not belong to the application.",
+        "The host is not in the application's hosts: add it there, or look at who sends it. "
+        "With 'no application' in the detail, Envoy's "
         "configuration is of other settings: print it anew with `extproc envoy`.",
     ),
     Reason(
-        "no_such_endpoint", 404, DEBUG, "No such page", "The sign-in service has no page at this address.",
-        "Below oauth2/ are login, callback, logout, signed-out, userinfo and the provider's logouts, on the host of the application's url.",
+        "no_such_endpoint",
+        404,
+        DEBUG,
+        "No such page",
+        "The sign-in service has no page at this address.",
+        "Below oauth2/ are login, callback, logout, signed-out, userinfo and the provider's "
+        "logouts, on the host of the application's url.",
     ),
     Reason(
-        "method_not_allowed", 405, DEBUG, "Not possible this way", "This address does not take requests of this kind.",
-        "Allow says which methods the endpoint takes. A callback by POST: the provider must not be told response_mode form_post.",
+        "method_not_allowed",
+        405,
+        DEBUG,
+        "Not possible this way",
+        "This address does not take requests of this kind.",
+        "Allow says which methods the endpoint takes. A callback by POST: the provider must "
+        "not be told response_mode form_post.",
     ),
     Reason(
-        "cross_site_logout", 403, INFO, _NOT_OUT, "Another site asked to sign you out. Nothing was changed.",
-        "A form on another origin posted to oauth2/logout: link to it instead, or post from the application's own origin.",
+        "cross_site_logout",
+        403,
+        INFO,
+        _NOT_OUT,
+        "Another site asked to sign you out. Nothing was changed.",
+        "A form on another origin posted to oauth2/logout: link to it instead, or post from "
+        "the application's own origin.",
     ),
     Reason(
-        "user_navigation_required", 403, DEBUG, "Open this page yourself",
+        "user_navigation_required",
+        403,
+        DEBUG,
+        "Open this page yourself",
         "This works only as a page that you open yourself. Nothing was changed.",
-        "A browser asked for oauth2/callback or oauth2/logout without its user: ahead of time (prefetch, prerender), or for a picture, a "
-        "frame or a script of some page. Browsers ask again when the user comes. Leave oauth2/ out of what pages prefetch.",
+        "A browser asked for oauth2/callback or oauth2/logout without its user: ahead of "
+        "time (prefetch, prerender), or for a picture, a "
+        "frame or a script of some page. Browsers ask again when the user comes. Leave "
+        "oauth2/ out of what pages prefetch.",
     ),
     Reason(
-        "body_too_large", 413, INFO, "Too large", "This request is larger than a logout can be.",
+        "body_too_large",
+        413,
+        INFO,
+        "Too large",
+        "This request is larger than a logout can be.",
         "A back-channel logout with more than 64 kB: no provider sends that; look at who does.",
     ),
     Reason(
-        "invalid_logout_request", 400, INFO, _NOT_OUT, "This is no complete logout request of the identity provider. Nothing was changed.",
-        "The detail says what is missing. For front-channel logout register frontchannel_logout_session_required at the provider.",
+        "invalid_logout_request",
+        400,
+        INFO,
+        _NOT_OUT,
+        "This is no complete logout request of the identity provider. Nothing was changed.",
+        "The detail says what is missing. For front-channel logout register "
+        "frontchannel_logout_session_required at the provider.",
     ),
-)  # fmt: skip
+)
 
 CALLBACKS = (
     Reason(
-        "invalid_callback", 400, INFO, _NOT_IN, "The answer that came back from the identity provider is incomplete or malformed.",
-        "The detail says what is wrong with the query of oauth2/callback. When every login ends so, look at what rewrites URLs on the way.",
+        "invalid_callback",
+        400,
+        INFO,
+        _NOT_IN,
+        "The answer that came back from the identity provider is incomplete or malformed.",
+        "The detail says what is wrong with the query of oauth2/callback. When every login "
+        "ends so, look at what rewrites URLs on the way.",
     ),
     Reason(
-        "state_mismatch", 400, INFO, _NOT_IN,
+        "state_mismatch",
+        400,
+        INFO,
+        _NOT_IN,
         "This sign-in was not started in this browser, or its cookie is gone. Please start again.",
-        "A bookmark of the callback, blocked cookies, a login older than two hours, or somebody else's link. When every login ends so: "
+        "A bookmark of the callback, blocked cookies, a login older than two hours, or "
+        "somebody else's link. When every login ends so: "
         "url has another host or scheme than browsers use, or machines have different secrets.",
     ),
     Reason(
-        "login_already_used", 400, INFO, _NOT_IN, "This sign-in was used already. Please start again.",
+        "login_already_used",
+        400,
+        INFO,
+        _NOT_IN,
+        "This sign-in was used already. Please start again.",
         "The same callback came twice: a reload, or something on the way that repeats requests.",
     ),
     Reason(
-        "signed_out_meanwhile", 400, INFO, _NOT_IN,
+        "signed_out_meanwhile",
+        400,
+        INFO,
+        _NOT_IN,
         "You were signed out while this sign-in was under way. Please start again.",
-        "The browser signed out, or a back-channel logout for the user came, while the provider was still at work on this login. "
+        "The browser signed out, or a back-channel logout for the user came, while the "
+        "provider was still at work on this login. "
         "Nothing to do, unless every login ends so.",
     ),
     Reason(
-        "issuer_mismatch", 400, WARNING, _NOT_IN, "The answer came from another identity provider than the one that was asked.",
-        "iss of the callback is not providers.NAME.issuer: a mix-up attack, or an issuer that is spelled in two ways (a slash at its end).",
+        "issuer_mismatch",
+        400,
+        WARNING,
+        _NOT_IN,
+        "The answer came from another identity provider than the one that was asked.",
+        "iss of the callback is not providers.NAME.issuer: a mix-up attack, or an issuer "
+        "that is spelled in two ways (a slash at its end).",
     ),
     Reason(
-        "acr_not_satisfied", 403, INFO, _NOT_IN,
-        "You signed in at your identity provider, but not in the way that this application demands, such as with a second factor."
-        " Try again and choose that way; if there is none to choose, the application's operator has to look at this.",
-        "acr of the ID token is none of acr_values. When every login ends so, the provider knows other values, or this client gets no acr.",
+        "acr_not_satisfied",
+        403,
+        INFO,
+        _NOT_IN,
+        "You signed in at your identity provider, but not in the way that this application "
+        "demands, such as with a second factor."
+        " Try again and choose that way; if there is none to choose, the application's "
+        "operator has to look at this.",
+        "acr of the ID token is none of acr_values. When every login ends so, the provider "
+        "knows other values, or this client gets no acr.",
     ),
     Reason(
-        "auth_time_too_old", 403, INFO, _NOT_IN,
-        "This application demands that you signed in a short while ago, and your identity provider did not ask you to sign in again."
+        "auth_time_too_old",
+        403,
+        INFO,
+        _NOT_IN,
+        "This application demands that you signed in a short while ago, and your identity "
+        "provider did not ask you to sign in again."
         " Sign out there, then try again.",
-        "The provider was told max_age and did not ask again. When every login ends so, it ignores max_age: set prompt: login.",
+        "The provider was told max_age and did not ask again. When every login ends so, it "
+        "ignores max_age: set prompt: login.",
     ),
-)  # fmt: skip
+)
 
 OURS = (
     Reason(
-        "session_too_large", 500, WARNING, _NOT_IN,
-        "Your identity provider says more about you than this service can keep. Its operator can ask for less, or set store.kind to "
+        "session_too_large",
+        500,
+        WARNING,
+        _NOT_IN,
+        "Your identity provider says more about you than this service can keep. Its operator "
+        "can ask for less, or set store.kind to "
         "sqlite or redis where it is cookie.",
-        "The detail says how large. Have the provider give fewer claims (mostly groups), ask for fewer scopes, or use a store of kind "
+        "The detail says how large. Have the provider give fewer claims (mostly groups), ask "
+        "for fewer scopes, or use a store of kind "
         "sqlite or redis in place of cookie.",
     ),
     Reason(
-        "store_unavailable", 503, WARNING, _LATER,
+        "store_unavailable",
+        503,
+        WARNING,
+        _LATER,
         "Sessions cannot be read right now. You are still signed in; please try again in a moment.",
-        "The detail says which store and why. Look at its server or its file's disk; `extproc check` tries it.",
+        "The detail says which store and why. Look at its server or its file's disk; "
+        "`extproc check` tries it.",
         retry_after=5,
     ),
     Reason(
-        "overloaded", 503, WARNING, _LATER, "Too many people are signing in right now. Please try again in a moment.",
-        "The detail names the limit under limits that is reached. A slow provider fills it too: compare with provider_timeout.",
+        "overloaded",
+        503,
+        WARNING,
+        _LATER,
+        "Too many people are signing in right now. Please try again in a moment.",
+        "The detail names the limit under limits that is reached. A slow provider fills it "
+        "too: compare with provider_timeout.",
         retry_after=3,
     ),
     Reason(
-        "internal_error", 500, ERROR, "Something went wrong", "The sign-in service met an error of its own.",
+        "internal_error",
+        500,
+        ERROR,
+        "Something went wrong",
+        "The sign-in service met an error of its own.",
         "A bug: the line internal_error of the same trace has a traceback. Please report it.",
     ),
-)  # fmt: skip
+)
 
-# The stream ends with an error and without an answer of ours: Envoy answers 500 or 503, if anybody is there
+# The stream ends with an error and without an answer of ours: Envoy answers 500 or 503, if anybody
+# is there
 ABORTED = (
     Reason(
-        "cancelled", None, INFO, "Gone", "The browser went away before there was an answer.",
-        "The client closed the request, or Envoy's own timeout did. Many: something is slow, look at their duration.",
+        "cancelled",
+        None,
+        INFO,
+        "Gone",
+        "The browser went away before there was an answer.",
+        "The client closed the request, or Envoy's own timeout did. Many: something is slow, "
+        "look at their duration.",
     ),
     Reason(
-        "unexpected_message", None, ERROR, "Something went wrong", "The sign-in service met an error of its own.",
-        "Envoy's ext_proc filter is not configured as `extproc envoy` prints it; the detail says how it shows.",
+        "unexpected_message",
+        None,
+        ERROR,
+        "Something went wrong",
+        "The sign-in service met an error of its own.",
+        "Envoy's ext_proc filter is not configured as `extproc envoy` prints it; the detail "
+        "says how it shows.",
     ),
     Reason(
-        "body_missing", None, INFO, "Gone", "The rest of the request did not come in time.",
+        "body_missing",
+        None,
+        INFO,
+        "Gone",
+        "The rest of the request did not come in time.",
         "Whoever sent a back-channel logout stopped in the middle of its body.",
     ),
-)  # fmt: skip
+)

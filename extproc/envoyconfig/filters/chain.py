@@ -1,12 +1,13 @@
 """The HTTP filters, in order; their names are the keys of per-route configuration.
 
 0. clean, before any of them and before the route is chosen: nothing that a client sent is identity.
-1. cookies: ours leave the Cookie header for one of their own; the others stay as they were, byte for byte.
+1. cookies: ours leave the Cookie header for one of their own; the others stay as they were, byte
+   for byte.
 2. assertion: a valid assertion cookie becomes identity headers, without us.
 3. limit: how often one address may ask what 4 must decide (rate_limit.py).
 4. decide: the processor, skipped when 2 wrote the subject header.
-5. gate: passes a verified assertion or the processor's word, and nothing else: a stream that ended in silence, a filter
-   that an operator loosened, a matcher that got lost all end here.
+5. gate: passes a verified assertion or the processor's word, and nothing else: a stream that ended
+   in silence, a filter that an operator loosened, a matcher that got lost all end here.
 """
 
 import betterproto2
@@ -17,7 +18,9 @@ from envoy_data_plane.envoy.config.core.v3 import (
 )
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
-from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import HeaderMutation
+from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import (
+    HeaderMutation,
+)
 
 from extproc.contract import COOKIES as HANDED_ON
 from extproc.envoyconfig import regexes
@@ -30,7 +33,14 @@ from extproc.envoyconfig.filters.matcher import unless_signed_in
 from extproc.envoyconfig.filters.rbac import gate
 from extproc.settings import Settings
 
-COOKIES, ASSERTION, LIMIT, DECIDE, GATE, ROUTER = "cookies", "assertion", "limit", "decide", "gate", "router"
+COOKIES, ASSERTION, LIMIT, DECIDE, GATE, ROUTER = (
+    "cookies",
+    "assertion",
+    "limit",
+    "decide",
+    "gate",
+    "router",
+)
 
 
 def filters(settings: Settings) -> list[HttpFilter]:
@@ -47,6 +57,8 @@ def filters(settings: Settings) -> list[HttpFilter]:
 
 def clean(settings: Settings) -> list[TypedExtensionConfig]:
     """What a client may not send: identity headers in any spelling, and the header of `cookies`."""
-    forgeable = HeaderMutationRemoveOnMatch(key_matcher=regex(regexes.forgeable(settings.identity.header_prefix)))
+    forgeable = HeaderMutationRemoveOnMatch(
+        key_matcher=regex(regexes.forgeable(settings.identity.header_prefix))
+    )
     mutations = [Mutation(remove_on_match=forgeable), Mutation(remove=HANDED_ON)]
     return [extension("clean", HeaderMutation(mutations=mutations))]

@@ -30,7 +30,9 @@ _SLACK = 10  # seconds between our own deadline and Envoy's: ours must come firs
 
 
 def processor(settings: Settings) -> ExternalProcessor:
-    """ext_proc: request headers only; every failure is a 503, and so is an answer that Envoy cannot carry out whole."""
+    """ext_proc: request headers only; every failure is a 503, and so is an answer that Envoy cannot
+    carry out whole.
+    """
     timeouts = settings.timeouts
     service = GrpcServiceEnvoyGrpc(cluster_name=PROCESSOR, skip_envoy_headers=True)
     return ExternalProcessor(
@@ -42,15 +44,23 @@ def processor(settings: Settings) -> ExternalProcessor:
         max_message_timeout=seconds(max(timeouts.longest_held, timeouts.message) + _SLACK),
         # the route was chosen by the path: nobody changes that afterwards
         mutation_rules=HeaderMutationRules(
-            disallow_system=True, disallow_is_error=True, allow_expression=RegexMatcher(regex=STREAM_DURATION)
+            disallow_system=True,
+            disallow_is_error=True,
+            allow_expression=RegexMatcher(regex=STREAM_DURATION),
         ),
-        forward_rules=HeaderForwardingRules(allowed_headers=ListStringMatcher(patterns=[exact(h) for h in FORWARDED])),
-        metadata_options=MetadataOptions(receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[NAMESPACE])),
+        forward_rules=HeaderForwardingRules(
+            allowed_headers=ListStringMatcher(patterns=[exact(h) for h in FORWARDED])
+        ),
+        metadata_options=MetadataOptions(
+            receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[NAMESPACE])
+        ),
         status_on_error=HttpStatus(code=StatusCode.ServiceUnavailable),
     )
 
 
-def processing_mode(body: ProcessingModeBodySendMode = ProcessingModeBodySendMode.NONE) -> ProcessingMode:
+def processing_mode(
+    body: ProcessingModeBodySendMode = ProcessingModeBodySendMode.NONE,
+) -> ProcessingMode:
     """No response phase: a download or a WebSocket holds no stream."""
     return ProcessingMode(
         request_header_mode=ProcessingModeHeaderSendMode.SEND,
@@ -60,15 +70,19 @@ def processing_mode(body: ProcessingModeBodySendMode = ProcessingModeBodySendMod
 
 
 def _retries() -> RetryPolicy:
-    """Only what never reached a processor is tried again: `reset` would replay a callback, with its single-use code."""
+    """Only what never reached a processor is tried again: `reset` would replay a callback, with its
+    single-use code.
+    """
     other = RetryPolicyRetryHostPredicate(
-        name="envoy.retry_host_predicates.previous_hosts", typed_config=pack(PreviousHostsPredicate())
+        name="envoy.retry_host_predicates.previous_hosts",
+        typed_config=pack(PreviousHostsPredicate()),
     )
     return RetryPolicy(
         retry_on="connect-failure,refused-stream",
         num_retries=2,
         retry_back_off=BackoffStrategy(base_interval=seconds(0.05), max_interval=seconds(0.5)),
         retry_host_predicate=[other],
-        # the balancer prefers who has least to do, and that is the dead one: of two it is picked three times in four
+        # the balancer prefers who has least to do, and that is the dead one: of two it is picked
+        # three times in four
         host_selection_retry_max_attempts=50,
     )

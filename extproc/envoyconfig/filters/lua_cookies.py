@@ -1,28 +1,33 @@
 """The Cookie header is taken apart once, at the head of the chain, on every route.
 
-Our cookies, of all applications, go on in a header of their own: `assertion` reads it natively, the processor gets it
-instead of Cookie, and the router drops it. Cookie keeps the others, byte for byte, in order. So nothing after this has to
-look at the whole Cookie header again: two regular expressions over it cost Envoy more than this does.
+Our cookies, of all applications, go on in a header of their own: `assertion` reads it natively, the
+processor gets it instead of Cookie, and the router drops it. Cookie keeps the others, byte for
+byte, in order. So nothing after this has to look at the whole Cookie header again: two regular
+expressions over it cost Envoy more than this does.
 
 The rules:
 
-1. Only `;` separates cookies (RFC 6265 section 5.4), and several Cookie headers are several lists. Browsers allow a comma
-   in a value, and ask for the rules of `__Host-` by the name alone: if a comma separated, a neighbouring host could
-   plant a cookie of ours inside one of its own. What looks like a cookie of ours behind a comma goes to nobody.
-2. A cookie is handed on only if it is exactly one of ours: with the prefix that the scheme of its application's url asks
-   for, of an application of the settings, and with a value that holds no name. So what a neighbouring host plants without
-   `__Host-` counts for nothing on https. What a value is made of, character by character, is for the processor to look
-   at, and here for a session's mark and an assertion's end alone: each character costs Envoy some 60 instructions.
-3. An assertion is handed on only beside the session that it was made for: see MARK in core/session.py. An answer that
-   comes late may set the assertion of somebody who has signed out.
-4. An assertion, or a session, that came twice makes no assertion count: somebody may have planted one. The processor then
-   decides by the session.
-5. One pass, and at most so many of each kind: what is beyond goes to nobody, of logins the oldest (browsers put the newest last). Work is
-   linear in the length of the header, which `gateway.max_request_headers_kb` bounds; here once more, because Envoy 1.36 does not
-   count the crumbs of a Cookie header in HTTP/2.
+1. Only `;` separates cookies (RFC 6265 section 5.4), and several Cookie headers are several lists.
+   Browsers allow a comma in a value, and ask for the rules of `__Host-` by the name alone: if a
+   comma separated, a neighbouring host could plant a cookie of ours inside one of its own. What
+   looks like a cookie of ours behind a comma goes to nobody.
+2. A cookie is handed on only if it is exactly one of ours: with the prefix that the scheme of its
+   application's url asks for, of an application of the settings, and with a value that holds no
+   name. So what a neighbouring host plants without `__Host-` counts for nothing on https. What a
+   value is made of, character by character, is for the processor to look at, and here for a
+   session's mark and an assertion's end alone: each character costs Envoy some 60 instructions.
+3. An assertion is handed on only beside the session that it was made for: see MARK in
+   core/session.py. An answer that comes late may set the assertion of somebody who has signed out.
+4. An assertion, or a session, that came twice makes no assertion count: somebody may have planted
+   one. The processor then decides by the session.
+5. One pass, and at most so many of each kind: what is beyond goes to nobody, of logins the oldest
+   (browsers put the newest last). Work is linear in the length of the header, which
+   `gateway.max_request_headers_kb` bounds; here once more, because Envoy 1.36 does not count the
+   crumbs of a Cookie header in HTTP/2.
 
-Lua, because header_to_metadata, which can rewrite a header with a regular expression, drops values from 8 kB on, and with
-them every cookie of the application. A fault in it hands on nothing to the processor: then nobody is signed in.
+Lua, because header_to_metadata, which can rewrite a header with a regular expression, drops values
+from 8 kB on, and with them every cookie of the application. A fault in it hands on nothing to the
+processor: then nobody is signed in.
 """
 
 import betterproto2
@@ -187,7 +192,10 @@ end"""
 
 
 def cookies(settings: Settings) -> Lua:
-    return Lua(default_source_code=text(_code(settings, _STRIP)), source_codes={_KEEP: text(_code(settings, "end"))})
+    return Lua(
+        default_source_code=text(_code(settings, _STRIP)),
+        source_codes={_KEEP: text(_code(settings, "end"))},
+    )
 
 
 def keeping() -> betterproto2.Message:

@@ -4,7 +4,10 @@ import betterproto2
 from envoy_data_plane.envoy.config.core.v3 import TypedExtensionConfig
 from envoy_data_plane.envoy.extensions.common.matching.v3 import ExtensionWithMatcher
 from envoy_data_plane.envoy.extensions.filters.common.matcher.action.v3 import SkipFilter
-from envoy_data_plane.envoy.extensions.filters.http.composite.v3 import Composite, ExecuteFilterAction
+from envoy_data_plane.envoy.extensions.filters.http.composite.v3 import (
+    Composite,
+    ExecuteFilterAction,
+)
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import ExternalProcessor
 from envoy_data_plane.envoy.type.matcher.v3 import (
     HttpRequestHeaderMatchInput,
@@ -27,21 +30,29 @@ from extproc.settings import Settings
 
 
 def unless_signed_in(settings: Settings, processor: ExternalProcessor) -> ExtensionWithMatcher:
-    """The processor, but for requests with a verified assertion. Whatever the matcher does not know as signed in is asked about."""
+    """The processor, but for requests with a verified assertion. Whatever the matcher does not know
+    as signed in is asked about.
+    """
     return unless(signed_in(settings), extension("envoy.filters.http.ext_proc", processor))
 
 
-def unless(skipped: MatcherMatcherListPredicate, wrapped: TypedExtensionConfig) -> ExtensionWithMatcher:
+def unless(
+    skipped: MatcherMatcherListPredicate, wrapped: TypedExtensionConfig
+) -> ExtensionWithMatcher:
     """A filter, but for requests that match. Without its matcher Envoy would skip it every time.
 
-    Composite, because an ext_proc filter that is made and then skipped costs Envoy a quarter of a bare request: so none is made.
+    Composite, because an ext_proc filter that is made and then skipped costs Envoy a quarter of a
+    bare request: so none is made.
     """
-    skip = MatcherMatcherListFieldMatcher(predicate=skipped, on_match=MatcherOnMatch(action=xds("skip", SkipFilter())))
+    skip = MatcherMatcherListFieldMatcher(
+        predicate=skipped, on_match=MatcherOnMatch(action=xds("skip", SkipFilter()))
+    )
     ask = ExecuteFilterAction(typed_config=wrapped)
     return ExtensionWithMatcher(
         extension_config=extension("envoy.filters.http.composite", Composite()),
         xds_matcher=Matcher(
-            matcher_list=MatcherMatcherList(matchers=[skip]), on_no_match=MatcherOnMatch(action=xds("ask", ask))
+            matcher_list=MatcherMatcherList(matchers=[skip]),
+            on_no_match=MatcherOnMatch(action=xds("ask", ask)),
         ),
     )
 
@@ -55,7 +66,9 @@ def _header_is(name: str, pattern: str) -> MatcherMatcherListPredicate:
     return MatcherMatcherListPredicate(
         single_predicate=MatcherMatcherListPredicateSinglePredicate(
             input=xds(name, HttpRequestHeaderMatchInput(header_name=name)),
-            value_match=XdsStringMatcher(safe_regex=XdsRegexMatcher(google_re2=XdsGoogleRe2(), regex=pattern)),
+            value_match=XdsStringMatcher(
+                safe_regex=XdsRegexMatcher(google_re2=XdsGoogleRe2(), regex=pattern)
+            ),
         )
     )
 

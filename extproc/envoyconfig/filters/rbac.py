@@ -18,13 +18,24 @@ from extproc.settings import Settings
 
 
 def gate(settings: Settings) -> Rbac:
-    """The second lock. The subject header is a verified assertion's or the processor's: clean took every other."""
+    """The second lock. The subject header is a verified assertion's or the processor's: clean took
+    every other.
+    """
     said = SourcedMetadata(metadata_matcher=metadata(DECISION, exact(CONTINUE)))
     decided = [Principal(sourced_metadata=said)]
     if fast_path(settings):
         # the first that holds ends the search, and this one nearly always does
-        decided.insert(0, Principal(header=HeaderMatcher(name=settings.identity.subject_header, present_match=True)))
-    return Rbac(rules=Rules(policies={"decided": Policy(permissions=[Permission(any=True)], principals=decided)}))
+        decided.insert(
+            0,
+            Principal(
+                header=HeaderMatcher(name=settings.identity.subject_header, present_match=True)
+            ),
+        )
+    return Rbac(
+        rules=Rules(
+            policies={"decided": Policy(permissions=[Permission(any=True)], principals=decided)}
+        )
+    )
 
 
 def metadata(key: str, value: StringMatcher) -> MetadataMatcher:

@@ -1,4 +1,6 @@
-"""Commands to Redis, wherever the key is: redirections, one retry, and a keeper that looks for what is away."""
+"""Commands to Redis, wherever the key is: redirections, one retry, and a keeper that looks for what
+is away.
+"""
 
 import hashlib
 import logging
@@ -8,7 +10,14 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import trio
-from coredis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError, RedisError, WrongTypeError
+from coredis.exceptions import (
+    AskError,
+    MovedError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    WrongTypeError,
+)
 
 from extproc import background, telemetry
 from extproc.addresses import Address
@@ -30,7 +39,9 @@ class Script:
     sha: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
+        object.__setattr__(
+            self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        )
 
 
 @contextmanager
@@ -50,10 +61,13 @@ def _unavailable() -> Iterator[None]:
 class Client:
     """Every command here may come twice: after a lost connection it is sent once more."""
 
-    def __init__(self, topology: Callable[[trio.Nursery], Topology], limits: Limits, prefix: bytes) -> None:
+    def __init__(
+        self, topology: Callable[[trio.Nursery], Topology], limits: Limits, prefix: bytes
+    ) -> None:
         self._make = topology
         self._limits = limits
-        self._probe = prefix + b"probe"  # written now and then: what is wrong with that is known before a user meets it
+        # written now and then: what is wrong with that is known before a user meets it
+        self._probe = prefix + b"probe"
         self._topology: Topology | None = None
         self._scope = trio.CancelScope()
         self._started = False
@@ -62,7 +76,9 @@ class Client:
         self.missing: str | None = "it was not connected to yet"
 
     def start(self) -> None:
-        """Starts the keeper, once. It lives as long as trio does, or until `aclose`: a task of nobody's nursery."""
+        """Starts the keeper, once. It lives as long as trio does, or until `aclose`: a task of
+        nobody's nursery.
+        """
         if not self._started:
             self._started = True
             trio.lowlevel.spawn_system_task(self._keep)
@@ -73,7 +89,9 @@ class Client:
             await self._over.wait()
 
     async def begin(self) -> float:
-        """The deadline of an operation that begins now. The very first ones wait for the connection besides."""
+        """The deadline of an operation that begins now. The very first ones wait for the connection
+        besides.
+        """
         if not self._looked.is_set():
             self.start()
             with trio.move_on_after(self._limits.connect):
@@ -81,7 +99,9 @@ class Client:
         return trio.current_time() + self._limits.operation
 
     async def _keep(self) -> None:
-        """Until it is closed, after errors too: whatever a system task raises would end the process."""
+        """Until it is closed, after errors too: whatever a system task raises would end the
+        process.
+        """
         try:
             with self._scope:
                 await background.keep("redis", self._keep_up, longest=LOOK_EVERY)
@@ -102,7 +122,10 @@ class Client:
                         await self._suspicion.wait()
                         await trio.sleep(LOOK_AGAIN / 2)  # others will have something to say too
         finally:
-            self._topology, self.missing = None, "it met an error, and is connected to again in a moment"
+            self._topology, self.missing = (
+                None,
+                "it met an error, and is connected to again in a moment",
+            )
             self._looked.set()  # nobody waits for what is not coming
 
     async def _look(self, topology: Topology) -> str | None:
@@ -127,13 +150,17 @@ class Client:
                 telemetry.log(logging.WARNING, "store_not_ready", store="redis", detail=missing)
         self.missing = missing
 
-    async def command(self, key: bytes, *words: Word, until: float | None = None, replicas: int = 0) -> Reply:
+    async def command(
+        self, key: bytes, *words: Word, until: float | None = None, replicas: int = 0
+    ) -> Reply:
         """One command on keys of the key's slot. Raises StoreUnavailable."""
         with _unavailable():
             return await self._send(key, words, until or await self.begin(), replicas)
 
     async def values(self, key: bytes, *words: Word) -> Reply:
-        """The same; None where the key holds something of another type, which nobody of ours wrote."""
+        """The same; None where the key holds something of another type, which nobody of ours
+        wrote.
+        """
         with _unavailable():
             try:
                 return await self._send(key, words, await self.begin())
@@ -141,7 +168,12 @@ class Client:
                 return None
 
     async def script(
-        self, script: Script, keys: tuple[bytes, ...], *arguments: Word, until: float | None = None, replicas: int = 0
+        self,
+        script: Script,
+        keys: tuple[bytes, ...],
+        *arguments: Word,
+        until: float | None = None,
+        replicas: int = 0,
     ) -> Reply:
         """The script's result. Its keys are in one slot. Raises StoreUnavailable."""
         until = until or await self.begin()
@@ -152,27 +184,38 @@ class Client:
             except NoScriptError:
                 return await self._send(keys[0], (b"EVAL", script.text, *rest), until, replicas)
 
-    async def scan(self, pattern: bytes, where: int, cursor: int, limit: int) -> tuple[list[bytes], int | None, int]:
-        """A step through the keys of all masters: some keys, then where to go on (None: that was all). Raises StoreUnavailable."""
+    async def scan(
+        self, pattern: bytes, where: int, cursor: int, limit: int
+    ) -> tuple[list[bytes], int | None, int]:
+        """A step through the keys of all masters: some keys, then where to go on (None: that was
+        all). Raises StoreUnavailable.
+        """
         with _unavailable():
             until = await self.begin()
             masters = self._known().masters()
             words = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", limit)
             if where >= len(masters):  # there are fewer than when this began
                 return [], None, 0
-            following, keys = cast(tuple[bytes, list[bytes]], await masters[where].call(*words, until=until))
+            following, keys = cast(
+                tuple[bytes, list[bytes]], await masters[where].call(*words, until=until)
+            )
             if int(following):
                 return list(keys), where, int(following)
         return keys, where + 1 if where + 1 < len(masters) else None, 0
 
-    async def _send(self, key: bytes, words: tuple[Word, ...], until: float, replicas: int = 0) -> Reply:
+    async def _send(
+        self, key: bytes, words: tuple[Word, ...], until: float, replicas: int = 0
+    ) -> Reply:
         topology = self._known()
         target, asking, again = topology.server(key), False, True
         for _ in range(HOPS):
             try:
                 return await target.write(*words, until=until, replicas=replicas, asking=asking)
             except AskError as error:  # MOVED as well
-                target, asking = topology.at(Address(error.host, error.port)), not isinstance(error, MovedError)
+                target, asking = (
+                    topology.at(Address(error.host, error.port)),
+                    not isinstance(error, MovedError),
+                )
                 if not asking:
                     self._suspect()
             except (Unreachable, ReadOnlyError) as error:

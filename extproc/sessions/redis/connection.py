@@ -1,8 +1,9 @@
 """One Redis server: commands under a deadline, on connections of coredis, with a breaker.
 
-coredis's own pools are left out: a pool loses a slot for good whenever a connection attempt is cancelled, and whenever Sentinel
-names no master (6.9), and each deadline here is a cancellation. A connection of coredis carries many requests at once. Replies are
-matched in order, and a request whose caller has left still takes its reply, so a reply never reaches another caller.
+coredis's own pools are left out: a pool loses a slot for good whenever a connection attempt is
+cancelled, and whenever Sentinel names no master (6.9), and each deadline here is a cancellation. A
+connection of coredis carries many requests at once. Replies are matched in order, and a request
+whose caller has left still takes its reply, so a reply never reaches another caller.
 """
 
 import logging
@@ -62,7 +63,9 @@ class Request(Protocol):
 
 
 class Breaker:
-    """Open after so many failures in a row: then nobody is sent but the probe, whose success closes it."""
+    """Open after so many failures in a row: then nobody is sent but the probe, whose success closes
+    it.
+    """
 
     def __init__(self, failures: int) -> None:
         self._limit = failures
@@ -83,23 +86,32 @@ class Breaker:
 class Server:
     """One server. Its connections are opened when they are needed, in `nursery`."""
 
-    def __init__(self, address: Address, login: Login, limits: Limits, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, address: Address, login: Login, limits: Limits, nursery: trio.Nursery
+    ) -> None:
         self.address = address
         self.breaker = Breaker(limits.failures)
         self._limits = limits
-        # a write that waits for replicas holds up what comes after it on its connection: it has one of its own
-        self._plain, self._replicated = (_Slot(address, login, limits.connect, nursery) for _ in range(2))
+        # a write that waits for replicas holds up what comes after it on its connection: it has one
+        # of its own
+        self._plain, self._replicated = (
+            _Slot(address, login, limits.connect, nursery) for _ in range(2)
+        )
         self._unfollowed_until = 0.0
 
     async def call(self, *words: Word, until: float, asking: bool = False) -> Reply:
-        """One command, answered before `until` (trio's clock). Raises Unreachable, or RedisError for a reply that is an error."""
+        """One command, answered before `until` (trio's clock). Raises Unreachable, or RedisError
+        for a reply that is an error.
+        """
         self._check_breaker()
         return (await self._ask(self._plain, words, until, asking))[0]
 
     async def write(self, *words: Word, until: float, replicas: int, asking: bool = False) -> Reply:
-        """The same, and waits a moment until `replicas` have it. If they don't, it counts all the same; a line is logged.
+        """The same, and waits a moment until `replicas` have it. If they don't, it counts all the
+        same; a line is logged.
 
-        (A master that shall refuse such writes has `min-replicas-to-write` in its own configuration.)
+        (A master that shall refuse such writes has `min-replicas-to-write` in its own
+        configuration.)
         """
         if replicas == 0 or trio.current_time() < self._unfollowed_until:
             return await self.call(*words, until=until, asking=asking)
@@ -107,7 +119,9 @@ class Server:
         reply, followed = await self._ask(self._replicated, words, until, asking, replicas)
         if followed < replicas and trio.current_time() >= self._unfollowed_until:
             self._unfollowed_until = trio.current_time() + self._limits.degraded
-            telemetry.log(logging.WARNING, "store_not_replicated", server=str(self.address), wanted=replicas)
+            telemetry.log(
+                logging.WARNING, "store_not_replicated", server=str(self.address), wanted=replicas
+            )
         return reply
 
     async def probe(self, *words: Word) -> Reply:
@@ -117,14 +131,21 @@ class Server:
                 await self._plain.get()
         except Unreachable as error:
             raise self._failed(str(error)) from None
-        return (await self._ask(self._plain, words, trio.current_time() + self._limits.operation))[0]
+        return (await self._ask(self._plain, words, trio.current_time() + self._limits.operation))[
+            0
+        ]
 
     def _check_breaker(self) -> None:
         if self.breaker.open:
             raise Unreachable(self.breaker.reason)
 
     async def _ask(
-        self, slot: "_Slot", words: tuple[Word, ...], until: float, asking: bool = False, replicas: int = 0
+        self,
+        slot: "_Slot",
+        words: tuple[Word, ...],
+        until: float,
+        asking: bool = False,
+        replicas: int = 0,
     ) -> tuple[Reply, int]:
         """The reply, and how many replicas followed. Feeds the breaker."""
         connection: TCPConnection | None = None
@@ -134,9 +155,15 @@ class Server:
             # in one go: what is said to a connection is said in this order
             if asking:
                 connection.create_request(b"ASKING")
-            request = connection.create_request(_bytes(words[0]), *words[1:], raise_exceptions=False)
+            request = connection.create_request(
+                _bytes(words[0]), *words[1:], raise_exceptions=False
+            )
             patience = int(self._limits.replication * 1000)
-            wait = connection.create_request(b"WAIT", replicas, patience, raise_exceptions=False) if replicas else None
+            wait = (
+                connection.create_request(b"WAIT", replicas, patience, raise_exceptions=False)
+                if replicas
+                else None
+            )
             reply = _found(await _answer(request, until))
         except trio.TooSlowError:
             first = slot.blame(connection)
@@ -145,7 +172,9 @@ class Server:
             raise self._failed(f"{self.address}: no answer in time", counts=first) from None
         except ConnectionError:
             first = slot.blame(connection)
-            raise self._failed(f"{self.address}: the connection was lost", retry=True, counts=first) from None
+            raise self._failed(
+                f"{self.address}: the connection was lost", retry=True, counts=first
+            ) from None
         except Unreachable as error:
             raise self._failed(str(error)) from None
         self.breaker.succeeded()
@@ -154,7 +183,9 @@ class Server:
         return reply, await self._followed(wait) if wait is not None else 0
 
     async def _followed(self, wait: Request) -> int:
-        """A server's own clock for WAIT is coarse, so the patience is ours; 0 for no answer, and for an error."""
+        """A server's own clock for WAIT is coarse, so the patience is ours; 0 for no answer, and
+        for an error.
+        """
         with trio.move_on_after(self._limits.replication):
             followed = await wait
             return followed if isinstance(followed, int) else 0
@@ -171,9 +202,13 @@ class Server:
 
 
 class _Slot:
-    """One connection. It is opened by a task of its own, which no caller's deadline cancels, for all that wait for it."""
+    """One connection. It is opened by a task of its own, which no caller's deadline cancels, for
+    all that wait for it.
+    """
 
-    def __init__(self, address: Address, login: Login, timeout: float, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, address: Address, login: Login, timeout: float, nursery: trio.Nursery
+    ) -> None:
         self._address, self._login, self._timeout, self._nursery = address, login, timeout, nursery
         self._connection: TCPConnection | None = None
         self._opening: trio.Event | None = None
@@ -232,16 +267,20 @@ class _Slot:
     async def _keep(self, connection: TCPConnection, *, task_status: trio.TaskStatus[None]) -> None:
         try:
             await connection.run(task_status=task_status)
-        except Exception as error:  # what it meets later is told to those who wait for a reply, and by `usable`
+        except Exception as error:
+            # what it meets later is told to those who wait for a reply, and by `usable`
             self._error = explain(error, self._login.setting)
         finally:
-            for part in vars(connection).values():  # it leaves its queues open when it could not connect
+            # it leaves its queues open when it could not connect
+            for part in vars(connection).values():
                 if isinstance(part, MemoryObjectSendStream | MemoryObjectReceiveStream):
                     part.close()
 
 
 async def _answer(request: Request, until: float) -> object:
-    """Its reply. One that came while this process itself was held up is there a few turns of the loop later. Raises TooSlowError."""
+    """Its reply. One that came while this process itself was held up is there a few turns of the
+    loop later. Raises TooSlowError.
+    """
     with trio.move_on_at(until):
         return await request
     for _ in range(TURNS):
@@ -252,7 +291,9 @@ async def _answer(request: Request, until: float) -> object:
 
 
 def _found(reply: object) -> Reply | RedisError:
-    """Raises ConnectionError when the connection went away first: what it died of stands in the reply's place."""
+    """Raises ConnectionError when the connection went away first: what it died of stands in the
+    reply's place.
+    """
     if isinstance(reply, Exception) and not isinstance(reply, RedisError):
         raise ConnectionError from reply
     if isinstance(reply, ConnectionError) and not isinstance(reply, BusyLoadingError):

@@ -1,4 +1,6 @@
-"""What goes wrong at a Redis server, in fixed words for the operator: a server's own text may have our arguments in it."""
+"""What goes wrong at a Redis server, in fixed words for the operator: a server's own text may have
+our arguments in it.
+"""
 
 import ssl
 
@@ -25,7 +27,10 @@ class Unreachable(Exception):
 
 
 _WORDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
-    (AuthorizationError, "the user may not do this (NOPERM): its ACL lacks a command or a key pattern"),
+    (
+        AuthorizationError,
+        "the user may not do this (NOPERM): its ACL lacks a command or a key pattern",
+    ),
     ((ReadOnlyError, StalePrimaryError), "is a read-only replica (READONLY)"),
     (ClusterDownError, "the cluster is down (CLUSTERDOWN)"),
     (BusyLoadingError, "is loading its data (LOADING)"),
@@ -36,14 +41,21 @@ _WORDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = 
 def explain(error: BaseException, setting: str = "store.password") -> str:
     """setting: the key of the password that was used."""
     if isinstance(error, AuthenticationError):
-        return f"{setting}: the server refused it, or the user name (WRONGPASS; NOAUTH where none was given)"
+        return (
+            f"{setting}: the server refused it, or the user name (WRONGPASS; NOAUTH where none "
+            "was given)"
+        )
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
         return "TLS failed: store.tls and store.ca_file have to fit the server and its certificate"
     known = next((words for kinds, words in _WORDS if isinstance(error, kinds)), None)
     if known is not None:
         return known
     code = str(error).split(" ", 1)[0]
-    return f"answered {code}" if code.isalpha() and code.isupper() else f"answered with {type(error).__name__}"
+    return (
+        f"answered {code}"
+        if code.isalpha() and code.isupper()
+        else f"answered with {type(error).__name__}"
+    )
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

@@ -13,7 +13,9 @@ from extproc.settings import RedisSettings
 
 
 def redis_store(settings: RedisSettings, key: str) -> RedisStore:
-    """key: where the settings stand. Nothing is connected to yet. Raises StoreUnavailable for a ca_file that is none."""
+    """key: where the settings stand. Nothing is connected to yet. Raises StoreUnavailable for a
+    ca_file that is none.
+    """
     tls = _context(settings, key) if settings.tls else None
     login = Login(settings.username, settings.secret(), settings.db, tls, f"{key}.password")
     limits = Limits(settings.deadline, settings.connect)
@@ -24,9 +26,15 @@ def redis_store(settings: RedisSettings, key: str) -> RedisStore:
                 return Single(settings.servers[0], login, limits, nursery)
             case "sentinel":
                 at_sentinel = Login(
-                    settings.sentinel_username, settings.sentinel_secret(), 0, tls, f"{key}.sentinel_password"
+                    settings.sentinel_username,
+                    settings.sentinel_secret(),
+                    0,
+                    tls,
+                    f"{key}.sentinel_password",
                 )
-                return Sentinel(settings.servers, settings.master or "", login, at_sentinel, limits, nursery)
+                return Sentinel(
+                    settings.servers, settings.master or "", login, at_sentinel, limits, nursery
+                )
             case "cluster":
                 return Cluster(settings.servers, login, limits, nursery)
 

@@ -1,16 +1,22 @@
-"""Redis and Valkey: the store of several machines. One server, a master that Sentinel names, or a cluster.
+"""Redis and Valkey: the store of several machines. One server, a master that Sentinel names, or a
+cluster.
 
-Keys, below the prefix; what is in braces decides the slot, so a session and its lock are in one slot, and its tags are in others:
+Keys, below the prefix; what is in braces decides the slot, so a session and its lock are in one
+slot, and its tags are in others:
 
-    session:{KEY}  a hash: sealed, touched, expires, index, tags       lock:{KEY}         who may replace it
-    tag:{TAG}      entries KEY + WRITE, by when they expire            ended:{KEY}WRITE   a write that came too late
-    claim:{KEY}    a login attempt that was used                       buried:{KEY}       a tombstone
+    session:{KEY}  a hash: sealed, touched, expires, index, tags       lock:{KEY}         who may
+    replace it
+    tag:{TAG}      entries KEY + WRITE, by when they expire            ended:{KEY}WRITE   a write
+    that came too late
+    claim:{KEY}    a login attempt that was used                       buried:{KEY}       a
+    tombstone
 
-The server lets each of them expire. A session's entries in its tags are written before itself, so `end` finds each session that is
-there or on its way: what is there it deletes, and for each entry it leaves a mark under the entry's WRITE (a random word of one
-put), after which that put writes nothing. So a session is either ended, or was written after the end had looked. An entry without a
-session is nobody's: readers skip it, and it goes when the session would have expired. (To remove it when it is met would tear a
-session that is just being written from its tag.)
+The server lets each of them expire. A session's entries in its tags are written before itself, so
+`end` finds each session that is there or on its way: what is there it deletes, and for each entry
+it leaves a mark under the entry's WRITE (a random word of one put), after which that put writes
+nothing. So a session is either ended, or was written after the end had looked. An entry without a
+session is nobody's: readers skip it, and it goes when the session would have expired. (To remove it
+when it is met would tear a session that is just being written from its tag.)
 """
 
 import re
@@ -53,7 +59,9 @@ class RedisStore:
         replicas: int = 0,
         limits: Limits = DEFAULTS,
     ) -> None:
-        """replicas: how many are waited for, shortly, after each write that should not be lost with its master."""
+        """replicas: how many are waited for, shortly, after each write that should not be lost with
+        its master.
+        """
         self._prefix = prefix.encode()
         self._replicas = replicas
         self._client = Client(topology, limits, self._prefix)
@@ -70,7 +78,7 @@ class RedisStore:
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    # -- sessions ---------------------------------------------------------------------------------------------------
+    # -- sessions ----------------------------------------------------------------------------------
 
     def get_nowait(self, key: bytes, now: int) -> Record | None:
         raise WouldBlock
@@ -110,19 +118,30 @@ class RedisStore:
     async def page(self, after: bytes | None, limit: int, now: int) -> Page:
         """A step of SCAN. after: the number of the server, and its cursor."""
         where, cursor = (int(part) for part in (after or b"0 0").split())
-        keys, server, cursor = await self._client.scan(self._prefix + b"session:*", where, cursor, limit)
-        names = [bytes.fromhex(found[1].decode()) for key in keys if (found := _SESSION.search(key)) is not None]
+        keys, server, cursor = await self._client.scan(
+            self._prefix + b"session:*", where, cursor, limit
+        )
+        names = [
+            bytes.fromhex(found[1].decode())
+            for key in keys
+            if (found := _SESSION.search(key)) is not None
+        ]
         records = await _side_by_side(partial(self._read, now), dict.fromkeys(names))
         there = tuple(record for record in records if record is not None)
         return Page(there, f"{server} {cursor}".encode() if server is not None else None)
 
-    # -- locks and marks --------------------------------------------------------------------------------------------
+    # -- locks and marks ---------------------------------------------------------------------------
 
     async def count(self, now: int) -> int | None:
         return None  # only a walk through all keys would tell
 
     async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
-        return await self._client.script(scripts.LOCK, (self._key(b"lock", key),), owner, seconds * 1000) == 1
+        return (
+            await self._client.script(
+                scripts.LOCK, (self._key(b"lock", key),), owner, seconds * 1000
+            )
+            == 1
+        )
 
     async def unlock(self, key: bytes, owner: bytes) -> None:
         await self._client.script(scripts.UNLOCK, (self._key(b"lock", key),), owner)
@@ -150,7 +169,7 @@ class RedisStore:
 
         return max(await _side_by_side(one, keys), default=0)
 
-    # -- parts ------------------------------------------------------------------------------------------------------
+    # -- parts -------------------------------------------------------------------------------------
 
     def _key(self, kind: bytes, name: bytes) -> bytes:
         return self._prefix + kind + b":{" + name.hex().encode() + b"}"
@@ -159,10 +178,16 @@ class RedisStore:
         return self._key(b"ended", key) + write.hex().encode()
 
     async def _script(
-        self, script: Script, keys: tuple[bytes, ...], *arguments: bytes | int, until: float | None = None
+        self,
+        script: Script,
+        keys: tuple[bytes, ...],
+        *arguments: bytes | int,
+        until: float | None = None,
     ) -> Reply:
         """A write that should not be lost with its master."""
-        return await self._client.script(script, keys, *arguments, until=until, replicas=self._replicas)
+        return await self._client.script(
+            script, keys, *arguments, until=until, replicas=self._replicas
+        )
 
     async def _read(self, now: int, key: bytes) -> Record | None:
         where = self._key(b"session", key)
@@ -184,15 +209,21 @@ class RedisStore:
         return [(entry[:-WRITE_BYTES], entry[-WRITE_BYTES:]) for entry in entries]
 
     async def _delete(self, key: bytes, until: float) -> None:
-        await self._untag(key, await self._script(scripts.DELETE, (self._key(b"session", key),), until=until))
+        await self._untag(
+            key, await self._script(scripts.DELETE, (self._key(b"session", key),), until=until)
+        )
 
     async def _end(self, tag: bytes, now: int, entry: tuple[bytes, bytes]) -> bool:
         key, write = entry
         keys = (self._key(b"session", key), self._ended(key, write))
-        return await self._untag(key, await self._script(scripts.END, keys, _packed([tag]), ENDED_MS, now))
+        return await self._untag(
+            key, await self._script(scripts.END, keys, _packed([tag]), ENDED_MS, now)
+        )
 
     async def _untag(self, key: bytes, known: Reply) -> bool:
-        """Takes a session that was deleted out of its tags; whether it was there. What is left there is skipped: best effort."""
+        """Takes a session that was deleted out of its tags; whether it was there. What is left
+        there is skipped: best effort.
+        """
         write, tags = known if isinstance(known, list) and len(known) == 2 else (None, None)
         if not isinstance(write, bytes) or not isinstance(tags, bytes):
             return False
@@ -211,13 +242,17 @@ def _values(record: Record) -> tuple[bytes | int, ...]:
 
 
 def _record(key: bytes, values: Reply) -> Record | None:
-    """None where there is no session, and for what no version of this program wrote: of that nobody has a session either."""
+    """None where there is no session, and for what no version of this program wrote: of that nobody
+    has a session either.
+    """
     if not isinstance(values, list) or len(values) != 5:
         return None
     sealed, expires, touched, index, tags = values
     if not (isinstance(sealed, bytes) and isinstance(index, bytes) and isinstance(tags, bytes)):
         return None
-    if not all(isinstance(number, bytes) and _NUMBER.fullmatch(number) for number in (expires, touched)):
+    if not all(
+        isinstance(number, bytes) and _NUMBER.fullmatch(number) for number in (expires, touched)
+    ):
         return None
     carried = _unpacked(tags)
     if len(carried) != len(tags.split()):
@@ -249,6 +284,8 @@ async def _side_by_side(work: Callable[[S], Awaitable[T]], items: Iterable[S]) -
     todo, results = list(items), []
     for start in range(0, len(todo), SIDE_BY_SIDE):
         async with Together() as together:
-            some = [together.start(partial(work, item)) for item in todo[start : start + SIDE_BY_SIDE]]
+            some = [
+                together.start(partial(work, item)) for item in todo[start : start + SIDE_BY_SIDE]
+            ]
         results += [result.value for result in some]
     return results

@@ -1,4 +1,6 @@
-"""Where a key's server is: one server, the master that Sentinel names, or the master of a slot in a cluster."""
+"""Where a key's server is: one server, the master that Sentinel names, or the master of a slot in a
+cluster.
+"""
 
 import binascii
 import re
@@ -19,7 +21,9 @@ class Topology(Protocol):
     """A way to set servers up."""
 
     async def look(self) -> None:
-        """Finds out where things are, and probes what failed. Raises Unreachable when there is nobody to be asked."""
+        """Finds out where things are, and probes what failed. Raises Unreachable when there is
+        nobody to be asked.
+        """
 
     def server(self, key: bytes) -> Server:
         """The master that has the key. Raises Unreachable when none is known."""
@@ -52,7 +56,9 @@ class _Servers:
 class Single(_Servers):
     """One server, always the same."""
 
-    def __init__(self, address: Address, login: Login, limits: Limits, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, address: Address, login: Login, limits: Limits, nursery: trio.Nursery
+    ) -> None:
         super().__init__(login, limits, nursery)
         self._server = self.at(address)
 
@@ -95,7 +101,11 @@ class Sentinel(_Servers):
             try:
                 named = await sentinel.probe(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", self._name)
             except (Unreachable, RedisError) as error:
-                known = str(error) if isinstance(error, Unreachable) else explain(error, self._sentinel_setting)
+                known = (
+                    str(error)
+                    if isinstance(error, Unreachable)
+                    else explain(error, self._sentinel_setting)
+                )
                 self._why = f"sentinel {sentinel.address}: {known}"
                 self._sentinels.remove(sentinel)
                 self._sentinels.append(sentinel)  # the last to be asked next time
@@ -114,7 +124,11 @@ class Sentinel(_Servers):
         try:
             role = await server.probe(b"ROLE")
         except (Unreachable, RedisError) as error:
-            self._why = str(error) if isinstance(error, Unreachable) else f"{server.address}: {explain(error)}"
+            self._why = (
+                str(error)
+                if isinstance(error, Unreachable)
+                else f"{server.address}: {explain(error)}"
+            )
             return False
         if not (isinstance(role, list) and role and role[0] == b"master"):
             self._why = f"{server.address}: is named as master and is none"
@@ -135,19 +149,25 @@ class Sentinel(_Servers):
 class Cluster(_Servers):
     """Which master has which slots, as any node of the cluster says."""
 
-    def __init__(self, seeds: tuple[Address, ...], login: Login, limits: Limits, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, seeds: tuple[Address, ...], login: Login, limits: Limits, nursery: trio.Nursery
+    ) -> None:
         super().__init__(login, limits, nursery)
         self._seeds = seeds
         self._slots: list[Address | None] = [None] * SLOTS
         self._why = "no node was asked yet"
 
     async def look(self) -> None:
-        known = dict.fromkeys((*(address for address in self._slots if address is not None), *self._seeds))
+        known = dict.fromkeys(
+            (*(address for address in self._slots if address is not None), *self._seeds)
+        )
         for address in sorted(known, key=lambda address: self.at(address).breaker.open):
             try:
                 ranges = await self.at(address).probe(b"CLUSTER", b"SLOTS")
             except (Unreachable, RedisError) as error:
-                self._why = str(error) if isinstance(error, Unreachable) else f"{address}: {explain(error)}"
+                self._why = (
+                    str(error) if isinstance(error, Unreachable) else f"{address}: {explain(error)}"
+                )
                 continue
             self._read(cast(list[Reply], ranges), address)
             break
@@ -156,7 +176,9 @@ class Cluster(_Servers):
         await self._probe()
 
     def _read(self, ranges: list[Reply], asked: Address) -> None:
-        """[first, last, [host, port, ...], replica...]; a node that does not know its own name says none."""
+        """[first, last, [host, port, ...], replica...]; a node that does not know its own name says
+        none.
+        """
         slots: list[Address | None] = [None] * SLOTS
         for first, last, (host, port, *_), *_ in cast(list[tuple[int, int, list[Reply]]], ranges):
             slots[first : last + 1] = [_address([host or asked.host, port])] * (last + 1 - first)
@@ -166,7 +188,9 @@ class Cluster(_Servers):
     async def _probe(self) -> None:
         """A master that failed is asked whether it is back."""
         failed = [
-            server for server in self._servers.values() if server.breaker.open and server.address in set(self._slots)
+            server
+            for server in self._servers.values()
+            if server.breaker.open and server.address in set(self._slots)
         ]
         for server in failed:
             try:
@@ -188,7 +212,9 @@ class Cluster(_Servers):
 
 
 def slot_of(key: bytes) -> int:
-    """The slot of a key: CRC16 (XMODEM) of what is in its first braces, or of all of it (Redis Cluster specification)."""
+    """The slot of a key: CRC16 (XMODEM) of what is in its first braces, or of all of it (Redis
+    Cluster specification).
+    """
     tag = re.search(rb"\{([^}]+)\}", key)
     return binascii.crc_hqx(tag[1] if tag else key, 0) % SLOTS
 

@@ -1,11 +1,14 @@
-"""SQLite: the embedded store. One file, WAL, several processes of one machine; it survives a restart.
+"""SQLite: the embedded store. One file, WAL, several processes of one machine; it survives a
+restart.
 
-Reads of the inline lane use a connection of their own on the event loop that never waits: a locked database is WouldBlock, and
-the request goes to the held lane. Everything else runs in a worker thread, under a deadline: reads one at a time on a connection
-of their own, changes as the writer commits them.
+Reads of the inline lane use a connection of their own on the event loop that never waits: a locked
+database is WouldBlock, and the request goes to the held lane. Everything else runs in a worker
+thread, under a deadline: reads one at a time on a connection of their own, changes as the writer
+commits them.
 
-A clock that is set changes nothing about a lock: all processes that share the file share a machine, whose monotonic clock they go
-by. And what is over for good outlives its end by LATE, or it would not be known any more when a clock that was ahead is set back.
+A clock that is set changes nothing about a lock: all processes that share the file share a machine,
+whose monotonic clock they go by. And what is over for good outlives its end by LATE, or it would
+not be known any more when a clock that was ahead is set back.
 """
 
 import os
@@ -29,19 +32,25 @@ Row = tuple[bytes, bytes, int, int, bytes, bytes]
 SWEEP_EVERY = 60  # seconds between deletions of what is past its end
 SWEEP_ROWS = 1000  # at most so many at once: a sweep must not hold the lock for long
 LATE = 7200  # seconds that an attempt and a grave stay after their end
-LONGEST_LOCK = 600  # seconds: one that ends later than that from now is from before the machine started
+# seconds: one that ends later than that from now is from before the machine started
+LONGEST_LOCK = 600
 _SWEEPS = {
-    table: f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE expires <= ? LIMIT ?)"  # noqa: S608 - our own
+    table: (
+        f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE expires <= ? LIMIT ?)"  # noqa: S608
+    )
     for table in TABLES
 }
 _SELECT = "SELECT key, sealed, expires, touched, entry, tags FROM session WHERE expires > ?"
 _LOCK = (
     "INSERT INTO lock (key, holder, expires) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
-    " SET holder = excluded.holder, expires = excluded.expires WHERE holder = excluded.holder OR expires <= ? OR expires > ?"
+    " SET holder = excluded.holder, expires = excluded.expires WHERE holder = "
+    "excluded.holder OR expires <= ? OR expires > ?"
 )
 _REPLACE = (
-    "UPDATE session SET sealed = ?, expires = ?, touched = max(touched, ?), entry = ?, tags = ? WHERE key = ? AND expires > ?"
-    " AND EXISTS (SELECT 1 FROM lock WHERE lock.key = session.key AND holder = ? AND lock.expires > ?)"
+    "UPDATE session SET sealed = ?, expires = ?, touched = max(touched, ?), entry = ?, tags "
+    "= ? WHERE key = ? AND expires > ?"
+    " AND EXISTS (SELECT 1 FROM lock WHERE lock.key = session.key AND holder = ? AND "
+    "lock.expires > ?)"
 )
 _BURY = (
     "INSERT INTO grave (key, at, expires) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE"
@@ -50,13 +59,18 @@ _BURY = (
 
 
 class SQLiteStore:
-    """See SessionStore. deadline: seconds that one operation waits for locks, and a question for its turn.
+    """See SessionStore. deadline: seconds that one operation waits for locks, and a question for
+    its turn.
 
     clock: for locks; seconds since the machine started.
     """
 
-    def __init__(self, path: Path, deadline: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
-        """Opens or makes the file, readable by this user only. Raises StoreUnavailable when it is no database of ours."""
+    def __init__(
+        self, path: Path, deadline: float = 2.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Opens or makes the file, readable by this user only. Raises StoreUnavailable when it is
+        no database of ours.
+        """
         self._deadline, self._clock = deadline, clock
         self._one = trio.CapacityLimiter(1)
         self._swept = 0
@@ -73,7 +87,7 @@ class SQLiteStore:
         except (sqlite3.Error, OSError, StoreUnavailable) as error:
             raise StoreUnavailable(f"store.path {path}: {error}") from error
 
-    # -- sessions ---------------------------------------------------------------------------------------------------
+    # -- sessions ----------------------------------------------------------------------------------
 
     def get_nowait(self, key: bytes, now: int) -> Record | None:
         try:
@@ -89,8 +103,16 @@ class SQLiteStore:
             if replaces is not None:
                 db.execute("DELETE FROM session WHERE key = ?", (replaces,))
             db.execute(
-                "INSERT OR REPLACE INTO session (key, sealed, expires, touched, entry, tags) VALUES (?, ?, ?, ?, ?, ?)",
-                (record.key, record.sealed, record.expires, record.touched, record.index, _joined(record)),
+                "INSERT OR REPLACE INTO session (key, sealed, expires, touched, entry, "
+                "tags) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    record.key,
+                    record.sealed,
+                    record.expires,
+                    record.touched,
+                    record.index,
+                    _joined(record),
+                ),
             )
             _tag(db, record)
 
@@ -98,18 +120,22 @@ class SQLiteStore:
 
     async def touch(self, key: bytes, now: int) -> None:
         await self._writer.run(
-            lambda db: db.execute("UPDATE session SET touched = ? WHERE key = ? AND touched < ?", (now, key, now))
+            lambda db: db.execute(
+                "UPDATE session SET touched = ? WHERE key = ? AND touched < ?", (now, key, now)
+            )
         )
 
     async def delete(self, key: bytes) -> None:
         await self._writer.run(lambda db: db.execute("DELETE FROM session WHERE key = ?", (key,)))
 
     async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
-        query = f"{_SELECT} AND key IN (SELECT key FROM tag WHERE tag = ?) ORDER BY touched DESC"  # noqa: S608 - our own
+        query = f"{_SELECT} AND key IN (SELECT key FROM tag WHERE tag = ?) ORDER BY touched DESC"  # noqa: S608
         return await self._ask(lambda db: _records(db.execute(query, (now, tag))))
 
     async def end(self, tag: bytes, now: int) -> int:
-        query = "DELETE FROM session WHERE key IN (SELECT key FROM tag WHERE tag = ?) AND expires > ?"
+        query = (
+            "DELETE FROM session WHERE key IN (SELECT key FROM tag WHERE tag = ?) AND expires > ?"
+        )
         return await self._writer.run(lambda db: db.execute(query, (tag, now)).rowcount)
 
     async def page(self, after: bytes | None, limit: int, now: int) -> Page:
@@ -118,24 +144,37 @@ class SQLiteStore:
         return Page(_records(rows), rows[-1][0] if len(rows) == limit else None)
 
     async def count(self, now: int) -> int | None:
-        query = "SELECT count(*) FROM session WHERE expires > ?"  # an index has it: 10 ms for a hundred thousand
+        # an index has it: 10 ms for a hundred thousand
+        query = "SELECT count(*) FROM session WHERE expires > ?"
         (number,) = await self._ask(lambda db: db.execute(query, (now,)).fetchone())
         return int(number)
 
-    # -- one holder at a time ---------------------------------------------------------------------------------------
+    # -- one holder at a time ----------------------------------------------------------------------
 
     async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
         def write(db: sqlite3.Connection) -> bool:
             at = int(self._clock())
-            return db.execute(_LOCK, (key, owner, at + seconds, at, at + LONGEST_LOCK)).rowcount == 1
+            return (
+                db.execute(_LOCK, (key, owner, at + seconds, at, at + LONGEST_LOCK)).rowcount == 1
+            )
 
         return await self._writer.run(write)
 
     async def unlock(self, key: bytes, owner: bytes) -> None:
-        await self._writer.run(lambda db: db.execute("DELETE FROM lock WHERE key = ? AND holder = ?", (key, owner)))
+        await self._writer.run(
+            lambda db: db.execute("DELETE FROM lock WHERE key = ? AND holder = ?", (key, owner))
+        )
 
     async def replace(self, record: Record, owner: bytes, now: int) -> bool:
-        values = (record.sealed, record.expires, record.touched, record.index, _joined(record), record.key, now)
+        values = (
+            record.sealed,
+            record.expires,
+            record.touched,
+            record.index,
+            _joined(record),
+            record.key,
+            now,
+        )
 
         def write(db: sqlite3.Connection) -> bool:
             written = db.execute(_REPLACE, (*values, owner, int(self._clock()))).rowcount == 1
@@ -145,14 +184,19 @@ class SQLiteStore:
 
         return await self._writer.run(write)
 
-    # -- what happens once, what is over ----------------------------------------------------------------------------
+    # -- what happens once, what is over -----------------------------------------------------------
 
     async def use_once(self, key: bytes, expires: int, now: int) -> bool:
         def write(db: sqlite3.Connection) -> bool:
             self._sweep(db, now)
             db.execute("DELETE FROM attempt WHERE key = ? AND expires <= ?", (key, now))
             row = (key, expires)
-            return db.execute("INSERT OR IGNORE INTO attempt (key, expires) VALUES (?, ?)", row).rowcount == 1
+            return (
+                db.execute(
+                    "INSERT OR IGNORE INTO attempt (key, expires) VALUES (?, ?)", row
+                ).rowcount
+                == 1
+            )
 
         return await self._writer.run(write)
 
@@ -183,7 +227,12 @@ class SQLiteStore:
         if self._swept <= now < self._swept + SWEEP_EVERY:
             return
         self._swept = now
-        ends = {"session": now, "attempt": now - LATE, "grave": now - LATE, "lock": int(self._clock())}
+        ends = {
+            "session": now,
+            "attempt": now - LATE,
+            "grave": now - LATE,
+            "lock": int(self._clock()),
+        }
         for table, statement in _SWEEPS.items():
             db.execute(statement, (ends[table], SWEEP_ROWS))
 
@@ -198,12 +247,15 @@ class SQLiteStore:
 def _open(path: Path, patience: float) -> sqlite3.Connection:
     """patience: seconds that a statement waits for a lock."""
     db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
-    db.text_factory = bytes  # nothing of ours is text, and one that is no UTF-8 would take every row of a question away
+    # nothing of ours is text, and one that is no UTF-8 would take every row of a question away
+    db.text_factory = bytes
     return db
 
 
 def _write_ahead(db: sqlite3.Connection, patience: float) -> None:
-    """Turns the file to WAL. Here SQLite does not wait for a lock by itself, and workers that start together meet at a new file."""
+    """Turns the file to WAL. Here SQLite does not wait for a lock by itself, and workers that start
+    together meet at a new file.
+    """
     until = time.monotonic() + patience
     while True:
         try:
@@ -216,7 +268,9 @@ def _write_ahead(db: sqlite3.Connection, patience: float) -> None:
 
 
 def read_only(path: Path, key: bytes, now: int) -> Record | None:
-    """One session, for a look from outside: nothing is made, and nothing changed. Raises StoreUnavailable."""
+    """One session, for a look from outside: nothing is made, and nothing changed. Raises
+    StoreUnavailable.
+    """
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
         try:
@@ -237,7 +291,9 @@ def _records(rows: Iterable[Row]) -> tuple[Record, ...]:
 
 
 def _record(row: Row) -> Record | None:
-    """None for what no version of this program wrote: SQLite keeps a value of any type in any column, and nobody has such a session."""
+    """None for what no version of this program wrote: SQLite keeps a value of any type in any
+    column, and nobody has such a session.
+    """
     key, sealed, expires, touched, entry, tags = row
     if not all(isinstance(value, bytes) for value in (key, sealed, entry, tags)):
         return None
@@ -255,12 +311,15 @@ def _joined(record: Record) -> bytes:
 
 def _tag(db: sqlite3.Connection, record: Record) -> None:
     db.execute("DELETE FROM tag WHERE key = ?", (record.key,))
-    db.executemany("INSERT OR IGNORE INTO tag (tag, key) VALUES (?, ?)", [(tag, record.key) for tag in record.tags])
+    db.executemany(
+        "INSERT OR IGNORE INTO tag (tag, key) VALUES (?, ?)",
+        [(tag, record.key) for tag in record.tags],
+    )
 
 
 def _latest_burial(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> int:
     marks = ", ".join("?" * len(keys))
-    query = f"SELECT coalesce(max(at), 0) FROM grave WHERE key IN ({marks}) AND expires > ?"  # noqa: S608 - our own
+    query = f"SELECT coalesce(max(at), 0) FROM grave WHERE key IN ({marks}) AND expires > ?"  # noqa: S608
     (at,) = db.execute(query, (*keys, now)).fetchone()
     if not isinstance(at, int):  # whose sessions are over nobody knows then
         raise sqlite3.DataError("a tombstone is no number")

@@ -1,7 +1,8 @@
-"""Writer: changes to one SQLite database; those that wait at the same time are committed together. Runs in trio.
+"""Writer: changes to one SQLite database; those that wait at the same time are committed together.
+Runs in trio.
 
-When a slow provider answers thousands of held logins at once, each wants to store its session: one transaction and one trip into a
-thread for each would take longer than any of them may wait.
+When a slow provider answers thousands of held logins at once, each wants to store its session: one
+transaction and one trip into a thread for each would take longer than any of them may wait.
 """
 
 import sqlite3
@@ -31,22 +32,27 @@ class _Change(Generic[T]):
 
 
 class Writer:
-    """The connection's own timeout bounds how long a lock is waited for; a turn is waited for as long as the caller's deadline
-    lets it: a busy process is no broken store."""
+    """The connection's own timeout bounds how long a lock is waited for; a turn is waited for as
+    long as the caller's deadline lets it: a busy process is no broken store.
+    """
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._turn = trio.Lock()
-        self._thread = trio.CapacityLimiter(1)  # its own: threads that all share may all be waiting for a name server
+        # its own: threads that all share may all be waiting for a name server
+        self._thread = trio.CapacityLimiter(1)
         self._waiting: deque[_Change[Any]] = deque()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Whole or not at all, and apart from the others that are committed with it. Raises StoreUnavailable: not at all, then."""
+        """Whole or not at all, and apart from the others that are committed with it. Raises
+        StoreUnavailable: not at all, then.
+        """
         change = _Change(work)
         self._waiting.append(change)
         try:
             while not change.done:
-                async with self._turn:  # first come, first served: whoever has it works for those behind it too
+                # first come, first served: whoever has it works for those behind it too
+                async with self._turn:
                     if not change.done:
                         await self._commit()
         finally:
@@ -80,9 +86,8 @@ def _together(database: sqlite3.Connection, batch: Sequence[_Change[Any]]) -> No
         for change in batch:
             _apart(database, change)
         database.execute("COMMIT")
-    except (
-        Exception
-    ) as error:  # whatever it is (no memory, say): nobody is left without an answer, and none is made twice
+    except Exception as error:
+        # whatever it is (no memory, say): nobody is left without an answer, and none is made twice
         if database.in_transaction:
             database.execute("ROLLBACK")
         for change in batch:

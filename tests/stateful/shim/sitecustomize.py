@@ -1,6 +1,8 @@
-"""What a processor of the world imports first, by its PYTHONPATH: its clock can be set, and its caches of a provider are young for a moment only.
+"""What a processor of the world imports first, by its PYTHONPATH: its clock can be set, and its
+caches of a provider are young for a moment only.
 
-WORLD_CLOCK names a file with a double: seconds that the clock is ahead. The product knows nothing of it.
+WORLD_CLOCK names a file with a double: seconds that the clock is ahead. The product knows nothing
+of it.
 """
 
 import importlib.abc

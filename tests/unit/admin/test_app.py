@@ -38,7 +38,9 @@ def store():
 
 @pytest.fixture
 def client(store):
-    app = application(readiness=nothing_missing, jwks='{"keys": []}', traces=store, hosts=("admin.example.com",))
+    app = application(
+        readiness=nothing_missing, jwks='{"keys": []}', traces=store, hosts=("admin.example.com",)
+    )
     with TestClient(app, base_url="http://127.0.0.1:9490", follow_redirects=False) as client:
         yield client
 
@@ -57,7 +59,10 @@ def test_readyz_says_what_is_missing():
     with TestClient(app) as client:
         answer = client.get("/readyz")
         assert answer.status_code == 503
-        assert answer.json() == {"ready": False, "missing": [{"part": "provider main", "reason": "cannot be reached"}]}
+        assert answer.json() == {
+            "ready": False,
+            "missing": [{"part": "provider main", "reason": "cannot be reached"}],
+        }
         missing.clear()
         assert client.get("/readyz").json() == {"ready": True}
 
@@ -68,7 +73,17 @@ def test_the_key_set_is_as_given(client):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/livez", "/readyz", "/traces", f"/traces/{spans.TRACE}", "/traces/x", "/nothing", "/v1/traces"]
+    "path",
+    [
+        "/",
+        "/livez",
+        "/readyz",
+        "/traces",
+        f"/traces/{spans.TRACE}",
+        "/traces/x",
+        "/nothing",
+        "/v1/traces",
+    ],
 )
 def test_every_answer_is_neither_kept_nor_guessed_at(client, path):
     answer = client.get(path)
@@ -87,7 +102,14 @@ def test_the_list_has_the_latest_first(client):
 def test_a_trace_is_a_waterfall(client):
     page = client.get(f"/traces/{spans.TRACE}").text
     assert page.count("<summary") == page.count("<rect") == 14
-    for shown in ("signed_in", "timeout", "ExternalProcessor.Process", "43.1 ms", "httpx.ReadTimeout", "provider"):
+    for shown in (
+        "signed_in",
+        "timeout",
+        "ExternalProcessor.Process",
+        "43.1 ms",
+        "httpx.ReadTimeout",
+        "provider",
+    ):
         assert shown in page
 
 
@@ -134,7 +156,12 @@ def test_what_is_in_a_span_is_no_markup():
                 1,
                 status="error",
                 status_text=EVIL,
-                attributes=((EVIL, EVIL), ("http.method", EVIL), ("http.url", EVIL), ("extproc.reason", EVIL)),
+                attributes=(
+                    (EVIL, EVIL),
+                    ("http.method", EVIL),
+                    ("http.url", EVIL),
+                    ("extproc.reason", EVIL),
+                ),
             ),
         )
     )
@@ -169,9 +196,15 @@ def test_a_name_that_a_strangers_dns_may_have_is_not_served_traces(client, host,
 
 def test_spans_are_taken(client, store):
     answer = client.post(
-        "/v1/traces", content=spans.export((spans.span(1, 0, "app", "new", 0, 1, trace_id="a" * 32),)), headers=PROTOBUF
+        "/v1/traces",
+        content=spans.export((spans.span(1, 0, "app", "new", 0, 1, trace_id="a" * 32),)),
+        headers=PROTOBUF,
     )
-    assert (answer.status_code, answer.content, answer.headers["content-type"]) == (200, b"", "application/x-protobuf")
+    assert (answer.status_code, answer.content, answer.headers["content-type"]) == (
+        200,
+        b"",
+        "application/x-protobuf",
+    )
     assert store.trace("a" * 32) is not None
 
 
@@ -197,7 +230,9 @@ async def test_on_a_real_port_a_chunked_export_is_taken(store):
         yield whole[20:]
 
     async with served(store) as base, httpx.AsyncClient() as client:
-        assert (await client.post(f"{base}/v1/traces", content=chunks(), headers=PROTOBUF)).status_code == 200
+        assert (
+            await client.post(f"{base}/v1/traces", content=chunks(), headers=PROTOBUF)
+        ).status_code == 200
         answer = await client.get(f"{base}/traces/{'b' * 32}.json")
         assert answer.json()["spans"][0]["service"] == "envoy"
         assert "server" not in answer.headers
@@ -221,7 +256,9 @@ async def test_an_address_that_is_taken_is_an_oserror():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         app = application(readiness=nothing_missing, jwks="{}", traces=TraceStore())
         with pytest.raises(OSError, match="in use"):
-            await serve(app, Address(host="127.0.0.1", port=taken.getsockname()[1]), shutdown=trio.Event())
+            await serve(
+                app, Address(host="127.0.0.1", port=taken.getsockname()[1]), shutdown=trio.Event()
+            )
 
 
 def test_it_serves_in_a_trio_that_is_a_guest_of_asyncio(store):
@@ -230,14 +267,17 @@ def test_it_serves_in_a_trio_that_is_a_guest_of_asyncio(store):
 
         async def guest():
             async with served(store) as base, httpx.AsyncClient() as client:
-                return (await client.get(f"{base}/traces", headers={"accept": "text/html"})).status_code
+                return (
+                    await client.get(f"{base}/traces", headers={"accept": "text/html"})
+                ).status_code
 
         trio.lowlevel.start_guest_run(
             guest, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=done.set_result
         )
         return (await done).unwrap()
 
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:  # by name: see bridge.guest
+    # by name: see bridge.guest
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         assert runner.run(host()) == 200
 
 
@@ -276,7 +316,9 @@ def test_a_trace_is_found_by_its_id_however_it_is_pasted(client, pasted, found):
     ],
 )
 def test_the_list_can_be_narrowed(client, query, shown):
-    assert [trace["span_count"] for trace in client.get(f"/traces.json?{query}").json()["traces"]] == shown
+    assert [
+        trace["span_count"] for trace in client.get(f"/traces.json?{query}").json()["traces"]
+    ] == shown
     page = client.get(f"/traces?{query}").text
     assert page.count("<th scope=row>") == len(shown)
     assert "<option value='signed_in'" in page
@@ -297,6 +339,9 @@ def test_a_login_is_shown_as_one_story(client, store):
         assert "This login" in page
         assert page.index("Redirect to the provider") < page.index("Callback")
         steps = client.get(f"/traces/{trace_id}.json").json()["story"]
-        assert [(step["role"], step["here"]) for step in steps] == [("redirect", True), ("callback", True)]
+        assert [(step["role"], step["here"]) for step in steps] == [
+            ("redirect", True),
+            ("callback", True),
+        ]
         assert steps[1]["reason"] == "signed_in"
     assert "This login" not in client.get("/traces/5bf92f3577b34da6a3ce929d0e0e4737").text

@@ -1,4 +1,6 @@
-"""The generated configuration edited in every way that opens a door: each is found, and said with what to do."""
+"""The generated configuration edited in every way that opens a door: each is found, and said with
+what to do.
+"""
 
 import copy
 from collections.abc import Callable
@@ -34,7 +36,9 @@ OPEN_GATE = {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3
 
 
 def manager(tree: Tree) -> Tree:
-    return tree["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    return tree["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0][
+        "typed_config"
+    ]
 
 
 def named(entries: list[Tree], name: str) -> Tree:
@@ -46,12 +50,16 @@ def http(tree: Tree, name: str) -> Tree:
 
 
 def processor(tree: Tree) -> Tree:
-    ask = http(tree, "decide")["typed_config"]["xds_matcher"]["on_no_match"]["action"]["typed_config"]
+    ask = http(tree, "decide")["typed_config"]["xds_matcher"]["on_no_match"]["action"][
+        "typed_config"
+    ]
     return ask["typed_config"]["typed_config"]
 
 
 def host(tree: Tree, domain: str = "app.example") -> Tree:
-    return next(each for each in manager(tree)["route_config"]["virtual_hosts"] if domain in each["domains"])
+    return next(
+        each for each in manager(tree)["route_config"]["virtual_hosts"] if domain in each["domains"]
+    )
 
 
 def route(tree: Tree, name: str) -> Tree:
@@ -77,14 +85,20 @@ def backdoor(**config: Any) -> Tree:
 
 def listening(name: str, filter_: Tree) -> Tree:
     address = {"socket_address": {"address": "0.0.0.0", "port_value": 9999}}
-    return {"name": name, "address": address, "filter_chains": [{"filters": [{"name": "x", "typed_config": filter_}]}]}
+    return {
+        "name": name,
+        "address": address,
+        "filter_chains": [{"filters": [{"name": "x", "typed_config": filter_}]}],
+    }
 
 
 def plain_listener(cluster_name: str) -> Tree:
     routes = [{"name": "all", "match": {"prefix": "/"}, "route": {"cluster": cluster_name}}]
     kind = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
     hosts = {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}
-    return listening("side", {"@type": kind, "stat_prefix": "side", "route_config": hosts, "http_filters": []})
+    return listening(
+        "side", {"@type": kind, "stat_prefix": "side", "route_config": hosts, "http_filters": []}
+    )
 
 
 def another_cluster(tree: Tree) -> None:
@@ -106,7 +120,9 @@ def swapped(tree: Tree) -> None:
 
 
 def said_of(tree: Tree, name: str, key: str, value: str) -> None:
-    said = route(tree, name)["typed_per_filter_config"]["decide"]["overrides"]["grpc_initial_metadata"]
+    said = route(tree, name)["typed_per_filter_config"]["decide"]["overrides"][
+        "grpc_initial_metadata"
+    ]
     said[:] = [each for each in said if each["key"] != key] + [{"key": key, "value": value}]
 
 
@@ -189,7 +205,9 @@ def test_what_was_generated_is_right() -> None:
 def test_each_edit_that_opens_a_door_is_an_error_with_a_remedy(name: str) -> None:
     edit, part, what = DOORS[name]
     found = [each for each in edited(edit) if each.level == "error"]
-    assert any(part in each.part and any(w in each.what for w in what.split("|")) for each in found), found
+    assert any(
+        part in each.part and any(w in each.what for w in what.split("|")) for each in found
+    ), found
     assert all(each.remedy for each in found)
 
 
@@ -206,12 +224,18 @@ HARMLESS: dict[str, Callable[[Tree], object]] = {
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_opens_nothing_is_a_warning(name: str) -> None:
     found = edited(HARMLESS[name])
-    assert found and {each.level for each in found} == {"warning"} and all(each.remedy for each in found)
+    assert (
+        found
+        and {each.level for each in found} == {"warning"}
+        and all(each.remedy for each in found)
+    )
 
 
 def test_the_same_in_other_words_is_the_same() -> None:
     def reworded(tree: Tree) -> None:
-        processor(tree).update(message_timeout="10.000s", failure_mode_allow=False, allowModeOverride=False)
+        processor(tree).update(
+            message_timeout="10.000s", failure_mode_allow=False, allowModeOverride=False
+        )
         processor(tree)["statusOnError"] = processor(tree).pop("status_on_error")
         manager(tree)["stream_idle_timeout"] = "300.0s"
         tree["static_resources"]["clusters"].append({"name": "of-their-own"})
@@ -220,7 +244,8 @@ def test_the_same_in_other_words_is_the_same() -> None:
 
 
 def test_keys_of_another_secret_are_found() -> None:
-    here = {"identity": {}, "gateway": {"processors": ["10.0.0.1:9500"]}}  # so that the keys stand in the configuration
+    # so that the keys stand in the configuration
+    here = {"identity": {}, "gateway": {"processors": ["10.0.0.1:9500"]}}
     apps = {"app": {"hosts": ["localhost"], "upstream": UP, "provider": "main"}}
     mine, other = (settings(applications=apps, secret=secret * 32, **here) for secret in "ab")
     found = compare(mine, generated(mine), generated(other), "envoy.yaml")

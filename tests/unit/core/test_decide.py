@@ -34,7 +34,14 @@ from extproc.core.errors import (
     StateMismatch,
 )
 from extproc.core.http import Request
-from extproc.core.login import MAX_COOKIE_BYTES, MAX_COOKIES, authorization_url, crowded_out, login_cookie, under_way
+from extproc.core.login import (
+    MAX_COOKIE_BYTES,
+    MAX_COOKIES,
+    authorization_url,
+    crowded_out,
+    login_cookie,
+    under_way,
+)
 from extproc.core.logout import end_session_url
 from extproc.core.oidc.authorization import GRACE, LIFE
 from extproc.core.oidc.claims import Claims
@@ -69,9 +76,8 @@ def test_a_fresh_session_goes_on_with_identity_and_a_new_assertion():
         ("x-auth-email", "alice@example.com"),
         ("x-auth-groups", "a%2Cb,dev"),
     )
-    assert decision.remove_headers == (
-        "x-auth-name",
-    )  # row HDR-08: a claim that is absent has no header, whatever the client sent
+    # row HDR-08: a claim that is absent has no header, whatever the client sent
+    assert decision.remove_headers == ("x-auth-name",)
     assert [cookie.name for cookie in decision.set_cookies] == ["__Host-extproc-assertion-app"]
     assert decision.touch is None and decide(APP, request(), SESSION, NOW + 60).touch == SESSION
 
@@ -90,6 +96,7 @@ def test_a_session_past_its_limits_is_none(session):
     assert decide(APP, request(), session, NOW) == StartLogin("/wanted?a=1", ())
 
 
+# within the leeway; 0 would mean no limit to Envoy
 @pytest.mark.parametrize(
     ("settings", "changes", "lasts"),
     [
@@ -103,12 +110,14 @@ def test_a_session_past_its_limits_is_none(session):
             {"demand": Demand(max_age=600)},
             {"auth_time": NOW - 620},
             1,
-        ),  # within the leeway; 0 would mean no limit to Envoy
+        ),
     ],
 )
 @pytest.mark.parametrize("public", [False, True])
 def test_no_request_outlasts_its_session_on_either_lane(settings, changes, lasts, public):
-    decision = decide(application(**settings), request(public=public), replace(SESSION, **changes), NOW)
+    decision = decide(
+        application(**settings), request(public=public), replace(SESSION, **changes), NOW
+    )
     assert decision.lasts == lasts
     for cookie in decision.set_cookies:  # where an assertion is issued
         assert json.loads(b64decode(cookie.value.split(".")[1]))[LASTS] == str(lasts * 1000)
@@ -121,7 +130,9 @@ def test_an_application_without_assertions_is_asked_each_time():
 
 def test_a_public_path_goes_on_without_identity():
     decision = decide(APP, request(public=True), None, NOW)
-    assert decision == Continue("public", remove_headers=("x-auth-sub", "x-auth-email", "x-auth-name", "x-auth-groups"))
+    assert decision == Continue(
+        "public", remove_headers=("x-auth-sub", "x-auth-email", "x-auth-name", "x-auth-groups")
+    )
     assert decide(APP, request(public=True), SESSION, NOW).set_headers[0] == ("x-auth-sub", "alice")
 
 
@@ -167,7 +178,12 @@ def test_what_is_no_navigation_gets_401_and_no_cookie(headers):
 @pytest.mark.attack("REDI-09")
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"sec_fetch_dest": "empty"}, {"sec_fetch_mode": "", "sec_fetch_dest": ""}, {"method": "POST"}],
+    [
+        {},
+        {"sec_fetch_dest": "empty"},
+        {"sec_fetch_mode": "", "sec_fetch_dest": ""},
+        {"method": "POST"},
+    ],
 )
 def test_a_navigation_starts_a_login(headers):
     assert decide(APP, request(**headers), None, NOW) == StartLogin("/wanted?a=1", ())
@@ -175,7 +191,10 @@ def test_a_navigation_starts_a_login(headers):
 
 def test_a_dead_session_cookie_is_expired_on_the_way_to_the_login():
     decision = decide(
-        APP, request(cookie="__Host-extproc-session-app=gone; a=b; __Host-extproc-assertion-app=x"), None, NOW
+        APP,
+        request(cookie="__Host-extproc-session-app=gone; a=b; __Host-extproc-assertion-app=x"),
+        None,
+        NOW,
     )
     assert [cookie.header() for cookie in decision.expired] == [
         f"__Host-extproc-{kind}-app=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0; Secure"
@@ -183,34 +202,52 @@ def test_a_dead_session_cookie_is_expired_on_the_way_to_the_login():
     ]
 
 
-# -- hosts ---------------------------------------------------------------------------------------------------------
+# -- hosts -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.attack("FLOW-22")
 def test_another_host_of_the_application_goes_to_its_url_first():
     decision = decide(APP, request(authority="OTHER.example:8443"), None, NOW)
-    assert (decision.status, decision.location, decision.cookies) == (303, "https://app.example/wanted?a=1", ())
-    decision = decide(APP, request("/oauth2/login?return_to=/x", authority="other.example"), None, NOW)
+    assert (decision.status, decision.location, decision.cookies) == (
+        303,
+        "https://app.example/wanted?a=1",
+        (),
+    )
+    decision = decide(
+        APP, request("/oauth2/login?return_to=/x", authority="other.example"), None, NOW
+    )
     assert decision.location == "https://app.example/oauth2/login?return_to=/x"
     with pytest.raises(Misdirected):
         decide(APP, request(authority="evil.example"), None, NOW)
     with pytest.raises(Misdirected):
         decide(APP, request(authority="evil.example"), SESSION, NOW)
     everywhere = application(hosts=("*",))
-    assert decide(everywhere, request(authority="any.example"), None, NOW).location == "https://app.example/wanted?a=1"
+    assert (
+        decide(everywhere, request(authority="any.example"), None, NOW).location
+        == "https://app.example/wanted?a=1"
+    )
 
 
 @pytest.mark.attack("FLOW-21")
 @pytest.mark.parametrize("path", ["callback", "logout", "userinfo", "signed-out"])
 def test_endpoints_are_on_the_application_s_own_host_only(path):
     with pytest.raises(NoSuchEndpoint):
-        decide(APP, request(f"/oauth2/{path}?code=a&state=b", authority="other.example"), SESSION, NOW)
+        decide(
+            APP, request(f"/oauth2/{path}?code=a&state=b", authority="other.example"), SESSION, NOW
+        )
 
 
 @pytest.mark.attack("FLOW-21")
 @pytest.mark.parametrize(
     "target",
-    ["/oauth2/callback/", "/oauth2/callback;x", "/oauth2/CALLBACK", "/oauth2/callback%2f", "/oauth2/", "/oauth2/x"],
+    [
+        "/oauth2/callback/",
+        "/oauth2/callback;x",
+        "/oauth2/CALLBACK",
+        "/oauth2/callback%2f",
+        "/oauth2/",
+        "/oauth2/x",
+    ],
 )
 def test_look_alikes_of_the_callback_are_no_callback(target):
     with pytest.raises(NoSuchEndpoint):
@@ -227,7 +264,7 @@ def test_a_callback_outside_the_prefix_is_an_ordinary_page():
         decide(wiki, request("/wiki/oauth2/callback?code=a&state=b"), None, NOW)
 
 
-# -- the authorization request -------------------------------------------------------------------------------------
+# -- the authorization request ---------------------------------------------------------------------
 
 
 @pytest.mark.attack("FLOW-01")
@@ -235,21 +272,31 @@ def test_the_authorization_request_is_exact_and_its_values_are_unique():
     seen = set()
     for number in range(100):
         attempt = pending(APP, secret=number.to_bytes(32, "big"))
-        query = dict(parse_qsl(urlsplit(authorization_url(APP, METADATA, attempt)).query, strict_parsing=True))
+        query = dict(
+            parse_qsl(
+                urlsplit(authorization_url(APP, METADATA, attempt)).query, strict_parsing=True
+            )
+        )
         assert query["redirect_uri"] == "https://app.example/oauth2/callback"
         assert (query["response_type"], query["code_challenge_method"], query["scope"]) == (
             "code",
             "S256",
             "openid email",
         )
-        assert len(query["state"]) == 35 and len(query["nonce"]) == 32 and len(attempt.code_verifier) == 43
+        assert (
+            len(query["state"]) == 35
+            and len(query["nonce"]) == 32
+            and len(attempt.code_verifier) == 43
+        )
         seen |= {query["state"], query["nonce"], attempt.code_verifier, query["code_challenge"]}
     assert len(seen) == 400
 
 
 def test_the_authorization_endpoint_s_own_query_is_kept():
     metadata = replace(METADATA, authorization_endpoint=f"{ISSUER}/auth?p=B2C")
-    assert authorization_url(APP, metadata, pending(APP)).startswith(f"{ISSUER}/auth?p=B2C&response_type=code&")
+    assert authorization_url(APP, metadata, pending(APP)).startswith(
+        f"{ISSUER}/auth?p=B2C&response_type=code&"
+    )
 
 
 @pytest.mark.attack("REDI-06")
@@ -284,20 +331,29 @@ def test_what_could_lead_away_becomes_the_start_page(target):
 
 def test_login_by_name_needs_no_html_but_no_script():
     plain = {"sec_fetch_mode": "", "sec_fetch_dest": "", "accept": "*/*"}
-    assert decide(APP, request("/oauth2/login?return_to=/a", **plain), None, NOW) == StartLogin("/a", ())
-    assert decide(APP, request("/oauth2/login?return_to=/a&return_to=/b"), None, NOW) == StartLogin("/", ())
+    assert decide(APP, request("/oauth2/login?return_to=/a", **plain), None, NOW) == StartLogin(
+        "/a", ()
+    )
+    assert decide(APP, request("/oauth2/login?return_to=/a&return_to=/b"), None, NOW) == StartLogin(
+        "/", ()
+    )
     with pytest.raises(LoginRequired):
-        decide(APP, request("/oauth2/login", sec_fetch_mode="cors", sec_fetch_dest="empty"), None, NOW)
+        decide(
+            APP, request("/oauth2/login", sec_fetch_mode="cors", sec_fetch_dest="empty"), None, NOW
+        )
     with pytest.raises(MethodNotAllowed):
         decide(APP, request("/oauth2/login", method="POST"), None, NOW)
 
 
-# -- login cookies -------------------------------------------------------------------------------------------------
+# -- login cookies ---------------------------------------------------------------------------------
 
 
 @pytest.mark.attack("FLOW-12")
 def test_login_cookies_are_capped_and_the_oldest_goes():
-    attempts = [pending(APP, secret=bytes([n]) * 32, created=NOW + n, return_to="/") for n in range(MAX_COOKIES)]
+    attempts = [
+        pending(APP, secret=bytes([n]) * 32, created=NOW + n, return_to="/")
+        for n in range(MAX_COOKIES)
+    ]
     new = login_cookie(APP, pending(APP, secret=b"n" * 32, created=NOW + 99), ENTROPY_BYTES)
     dropped = crowded_out(APP, request(cookie=cookie_header(APP, *attempts)), new)
     assert [cookie.name for cookie in dropped] == [APP.cookies.login(attempts[0].attempt)]
@@ -307,12 +363,17 @@ def test_login_cookies_are_capped_and_the_oldest_goes():
 @pytest.mark.attack("FLOW-12")
 def test_login_cookies_of_every_application_count_and_so_do_their_bytes():
     other = application(name="other-app", url="https://app.example/other/")
-    attempts = [pending(other, secret=bytes([n]) * 32, created=NOW + n, return_to="/" + "x" * 1000) for n in range(4)]
+    attempts = [
+        pending(other, secret=bytes([n]) * 32, created=NOW + n, return_to="/" + "x" * 1000)
+        for n in range(4)
+    ]
     header = cookie_header(other, *attempts)
     new = login_cookie(APP, pending(APP, secret=b"n" * 32), ENTROPY_BYTES)
     dropped = {
         cookie.name
-        for cookie in crowded_out(APP, request(cookie=header + "; __Host-extproc-login-app-0badbeef=junk; a=b"), new)
+        for cookie in crowded_out(
+            APP, request(cookie=header + "; __Host-extproc-login-app-0badbeef=junk; a=b"), new
+        )
     }
     kept = [pair for pair in header.split("; ") if pair.split("=")[0] not in dropped]
     assert "__Host-extproc-login-app-0badbeef" in dropped and kept
@@ -336,31 +397,43 @@ def test_logins_under_way_are_those_of_this_application_that_open_and_have_not_e
 
 @pytest.mark.attack("REL-33")
 def test_of_many_login_cookies_the_newest_are_opened():
-    attempts = [pending(APP, secret=number.to_bytes(32, "big"), created=NOW - 99 + number) for number in range(99)]
+    attempts = [
+        pending(APP, secret=number.to_bytes(32, "big"), created=NOW - 99 + number)
+        for number in range(99)
+    ]
     found = under_way(APP, request(cookie=cookie_header(APP, *attempts)), NOW)
     assert found == tuple(attempts[: -MAX_COOKIES - 1 : -1])
 
 
-# -- the callback --------------------------------------------------------------------------------------------------
+# -- the callback ----------------------------------------------------------------------------------
 
 
 def back(state: str, cookie: str = "", query: str = "code=c&", method: str = "GET") -> Request:
-    return request(f"/oauth2/callback?{query}state={state}", cookie=cookie, method=method, sec_fetch_site="cross-site")
+    return request(
+        f"/oauth2/callback?{query}state={state}",
+        cookie=cookie,
+        method=method,
+        sec_fetch_site="cross-site",
+    )
 
 
 def test_the_callback_of_this_browser_s_attempt_is_exchanged():
     attempt = pending(APP)
     decision = decide(APP, back(attempt.state, cookie_header(APP, attempt)), None, NOW)
-    assert isinstance(decision, RedeemCode) and decision.pending == attempt and decision.response.code == "c"
+    assert (
+        isinstance(decision, RedeemCode)
+        and decision.pending == attempt
+        and decision.response.code == "c"
+    )
 
 
 @pytest.mark.attack("FLOW-11")
 def test_each_of_ten_attempts_finds_its_own_cookie():
     attempts = [pending(APP, secret=bytes([n]) * 32, return_to=f"/{n}") for n in range(10)]
     header = cookie_header(APP, *attempts)
-    assert [decide(APP, back(a.state, header), None, NOW).pending.return_to for a in reversed(attempts)] == [
-        f"/{n}" for n in reversed(range(10))
-    ]
+    assert [
+        decide(APP, back(a.state, header), None, NOW).pending.return_to for a in reversed(attempts)
+    ] == [f"/{n}" for n in reversed(range(10))]
 
 
 @pytest.mark.attack("FLOW-04")
@@ -376,7 +449,9 @@ def test_a_state_that_is_not_ours_is_refused(state):
         with pytest.raises(StateMismatch):
             decide(APP, back(state, cookie), None, NOW)
     with pytest.raises(StateMismatch):
-        decide(APP, request("/oauth2/callback?code=c", cookie=cookie_header(APP, attempt)), None, NOW)
+        decide(
+            APP, request("/oauth2/callback?code=c", cookie=cookie_header(APP, attempt)), None, NOW
+        )
 
 
 @pytest.mark.attack("FLOW-05")
@@ -396,14 +471,21 @@ def test_a_login_cookie_changed_anywhere_is_refused():
     attempt = pending(APP)
     name, _, value = cookie_header(APP, attempt).partition("=")
     for position in range(0, len(value), 3):
-        changed = value[:position] + ("A" if value[position] != "A" else "B") + value[position + 1 :]
+        changed = (
+            value[:position] + ("A" if value[position] != "A" else "B") + value[position + 1 :]
+        )
         with pytest.raises(StateMismatch):
             decide(APP, back(attempt.state, f"{name}={changed}"), None, NOW)
     for other in (value[:-1], value + "A", value + "=", json.dumps(["x"]), "", value + ",x"):
         with pytest.raises(StateMismatch):
             decide(APP, back(attempt.state, f"{name}={other}"), None, NOW)
-    # what a neighbouring host plants beside it unbinds no login, where a browser lets it plant one of this name at all
-    for planted in (f"{name}=other; {name}={value}", f"{name}={value}; {name}=other", f"a=1,{name}=x; {name}={value}"):
+    # what a neighbouring host plants beside it unbinds no login, where a browser lets it plant one
+    # of this name at all
+    for planted in (
+        f"{name}=other; {name}={value}",
+        f"{name}={value}; {name}=other",
+        f"a=1,{name}=x; {name}={value}",
+    ):
         assert decide(APP, back(attempt.state, planted), None, NOW).pending == attempt
 
 
@@ -432,7 +514,9 @@ def test_an_attempt_of_another_application_or_issuer_is_refused():
 def test_a_late_callback_starts_again_and_keeps_its_target():
     attempt = pending(APP, created=NOW - LIFE)
     decision = decide(APP, back(attempt.state, cookie_header(APP, attempt)), None, NOW)
-    assert decision == StartLogin("/wanted?a=1", (APP.cookies.expired(APP.cookies.login(attempt.attempt)),))
+    assert decision == StartLogin(
+        "/wanted?a=1", (APP.cookies.expired(APP.cookies.login(attempt.attempt)),)
+    )
 
 
 @pytest.mark.attack("FLOW-04")
@@ -448,7 +532,9 @@ def test_a_malformed_callback_is_refused(query):
 @pytest.mark.attack("FLOW-15")
 def test_an_error_is_kept_for_the_exchange():
     attempt = pending(APP)
-    decision = decide(APP, back(attempt.state, cookie_header(APP, attempt), "error=access_denied&"), None, NOW)
+    decision = decide(
+        APP, back(attempt.state, cookie_header(APP, attempt), "error=access_denied&"), None, NOW
+    )
     assert decision.response.error == "access_denied" and decision.response.code is None
 
 
@@ -460,9 +546,11 @@ def test_a_callback_by_another_method_is_refused(method):
         decide(APP, back(attempt.state, cookie_header(APP, attempt), method=method), None, NOW)
 
 
-# -- logout, userinfo ----------------------------------------------------------------------------------------------
+# -- logout, userinfo ------------------------------------------------------------------------------
 
-COOKIES = f"__Host-extproc-session-app={SESSION.id.value}; __Host-extproc-assertion-app=a.b.c; mine=1"
+COOKIES = (
+    f"__Host-extproc-session-app={SESSION.id.value}; __Host-extproc-assertion-app=a.b.c; mine=1"
+)
 
 
 @pytest.mark.attack("WEB-11")
@@ -472,7 +560,11 @@ COOKIES = f"__Host-extproc-session-app={SESSION.id.value}; __Host-extproc-assert
         ("POST", {"sec_fetch_site": "same-origin"}, EndSession),
         ("POST", {"sec_fetch_site": "", "origin": "https://app.example"}, EndSession),
         ("POST", {"sec_fetch_site": "same-origin", "origin": "null"}, EndSession),
-        ("POST", {"sec_fetch_site": "cross-site", "origin": "https://app.example"}, CrossSiteLogout),
+        (
+            "POST",
+            {"sec_fetch_site": "cross-site", "origin": "https://app.example"},
+            CrossSiteLogout,
+        ),
         ("POST", {"sec_fetch_site": "same-site"}, CrossSiteLogout),
         ("POST", {"sec_fetch_site": "none"}, CrossSiteLogout),
         ("POST", {"sec_fetch_site": ""}, CrossSiteLogout),
@@ -528,22 +620,28 @@ def test_userinfo_shows_the_claims_and_no_token():
         decide(APP, request("/oauth2/userinfo"), None, NOW)
 
 
-# -- records -------------------------------------------------------------------------------------------------------
+# -- records ---------------------------------------------------------------------------------------
 
 
 def test_a_record_opens_for_its_session_alone():
     record = to_record(APP, SESSION, Device("Firefox", "192.0.2.7"), ENTROPY_BYTES * 2)
     assert from_record(APP, SESSION.id, record) == SESSION
-    assert b"alice" not in record.sealed and SESSION.id.value.encode() not in record.sealed + record.key
+    assert (
+        b"alice" not in record.sealed
+        and SESSION.id.value.encode() not in record.sealed + record.key
+    )
     assert from_record(APP, SessionId.of(b"x" * 32), record) is None
     assert from_record(application(name="two"), SESSION.id, record) is None
-    assert from_record(application(ring=replace(RING, keys=RING.keys[:0])), SESSION.id, record) is None
+    assert (
+        from_record(application(ring=replace(RING, keys=RING.keys[:0])), SESSION.id, record) is None
+    )
     assert from_record(APP, SESSION.id, replace(record, sealed=record.sealed[:-2] + b"AA")) is None
 
 
 @pytest.mark.attack("COOK-22")
 @pytest.mark.parametrize(
-    "cookie", ["x", "x" * 44, "a b", "../" + "x" * 40, "*" * 43, "x" * 1_000_000, "\r\n" + "x" * 41, ""]
+    "cookie",
+    ["x", "x" * 44, "a b", "../" + "x" * 40, "*" * 43, "x" * 1_000_000, "\r\n" + "x" * 41, ""],
 )
 def test_what_cannot_be_an_id_is_never_looked_up(cookie):
     assert SessionId.parse(cookie) is None
@@ -552,7 +650,10 @@ def test_what_cannot_be_an_id_is_never_looked_up(cookie):
 @pytest.mark.parametrize(
     ("asked", "link"),
     [
-        ({"target": "/a?b=1&c=%2F"}, "https://app.example/oauth2/login?return_to=/a%3Fb%3D1%26c%3D%252F"),
+        (
+            {"target": "/a?b=1&c=%2F"},
+            "https://app.example/oauth2/login?return_to=/a%3Fb%3D1%26c%3D%252F",
+        ),
         ({"target": "//evil.example/x"}, "https://app.example/oauth2/login?return_to=/"),
         ({"target": "/a", "method": "POST"}, "https://app.example/oauth2/login"),
         ({"target": "/oauth2/userinfo"}, "https://app.example/oauth2/login"),

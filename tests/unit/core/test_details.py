@@ -1,4 +1,6 @@
-"""What the log says of a refusal: fixed words that name the one cause, and nothing that somebody else wrote."""
+"""What the log says of a refusal: fixed words that name the one cause, and nothing that somebody
+else wrote.
+"""
 
 import json
 from dataclasses import replace
@@ -107,7 +109,10 @@ def test_of_a_callback(query, kind, detail):
 
 def test_of_a_callback_whose_login_cookie_is_not_that_of_its_state():
     ours = cookie_header(APP, pending(APP))
-    assert said(lambda: pending_of(APP, request(cookie=ours), STATE[:-1] + "~"))[1] == "not a state of ours"
+    assert (
+        said(lambda: pending_of(APP, request(cookie=ours), STATE[:-1] + "~"))[1]
+        == "not a state of ours"
+    )
     other = STATE[:-1] + ("A" if STATE[-1] != "A" else "B")
     elsewhere = replace(pending(APP), issuer="https://evil.example")
     for state, cookie in ((other, ours), (STATE, cookie_header(APP, elsewhere))):
@@ -117,29 +122,42 @@ def test_of_a_callback_whose_login_cookie_is_not_that_of_its_state():
 
 def test_the_parameters_of_a_callback_are_read_whole():
     read = AuthorizationResponse.parse
-    assert read("state=s&code=c&iss=i&session_state=x&empty=") == AuthorizationResponse("s", "c", None, "i")
+    assert read("state=s&code=c&iss=i&session_state=x&empty=") == AuthorizationResponse(
+        "s", "c", None, "i"
+    )
     assert read("state=s&error=access_denied&error_description=x") == AuthorizationResponse(
         "s", None, "access_denied", None
     )
     longest = "state=s&code=" + "a" * 8192
-    assert read(longest).code == "a" * 8192 and said(lambda: read(longest + "a"))[0] is InvalidCallback
+    assert (
+        read(longest).code == "a" * 8192 and said(lambda: read(longest + "a"))[0] is InvalidCallback
+    )
     assert read("state=s&code=c&pad=" + "a" * (16_384 - 19)).code == "c"
-    assert said(lambda: read("state=s&code=c&pad=" + "a" * (16_385 - 19)))[1] == "the query is longer than 16 kB"
+    assert (
+        said(lambda: read("state=s&code=c&pad=" + "a" * (16_385 - 19)))[1]
+        == "the query is longer than 16 kB"
+    )
 
 
 # -- tokens
 
 
-def id_token(now: int = NOW, keys=None, access_token: str = "at", demand: Demand | None = None, **changes):
+def id_token(
+    now: int = NOW, keys=None, access_token: str = "at", demand: Demand | None = None, **changes
+):
     token = Signer().sign(id_token_claims(**changes))
-    verified = verify_id_token(client(), token, access_token, pending().nonce, keys or key_set(), now)
+    verified = verify_id_token(
+        client(), token, access_token, pending().nonce, keys or key_set(), now
+    )
     if demand is not None:
         demand.check(verified.acr, verified.auth_time, now, 60)
     return verified
 
 
 def header(**changes):
-    return verify_id_token(client(), Signer().sign(id_token_claims(), **changes), "at", pending().nonce, key_set(), NOW)
+    return verify_id_token(
+        client(), Signer().sign(id_token_claims(), **changes), "at", pending().nonce, key_set(), NOW
+    )
 
 
 def compact(token: str):
@@ -212,7 +230,13 @@ def test_of_userinfo(userinfo, kind, detail):
 
 def refreshed(**changes):
     token = Signer().sign(id_token_claims(**changes))
-    return renewed(APP, replace(session(), auth_time=NOW), RefreshResponse("at2", token, None, 60), key_set(), NOW)
+    return renewed(
+        APP,
+        replace(session(), auth_time=NOW),
+        RefreshResponse("at2", token, None, 60),
+        key_set(),
+        NOW,
+    )
 
 
 def test_of_the_id_token_of_a_refresh():
@@ -226,7 +250,9 @@ def test_of_the_id_token_of_a_refresh():
 def answer(kind=TokenResponse, **changes):
     right = {"access_token": "at", "id_token": "idt", "token_type": "Bearer", "expires_in": 60}
     return kind.parse(
-        json.dumps({name: value for name, value in (right | changes).items() if value is not None}).encode()
+        json.dumps(
+            {name: value for name, value in (right | changes).items() if value is not None}
+        ).encode()
     )
 
 
@@ -250,7 +276,9 @@ def test_of_a_token_response(call, detail):
 
 def test_a_right_token_response_is_read_whole():
     assert answer(refresh_token="rt") == TokenResponse("at", "idt", "rt", 60)
-    assert answer(RefreshResponse, id_token=None, expires_in=0) == RefreshResponse("at", None, None, 0)
+    assert answer(RefreshResponse, id_token=None, expires_in=0) == RefreshResponse(
+        "at", None, None, 0
+    )
     assert answer(expires_in=1e12).expires_in == 31_536_000
 
 
@@ -408,7 +436,9 @@ def test_of_values(call, detail):
 
 
 def test_of_identity_headers_that_no_application_could_take():
-    """They are made anew for each request that the processor decides: a provider that says very much about a user would stall it."""
+    """They are made anew for each request that the processor decides: a provider that says very
+    much about a user would stall it.
+    """
     for size, fits in (
         (MAX_IDENTITY - len("x-auth-sub") - len("alice") - len("x-auth-email"), True),
         (MAX_IDENTITY, False),
@@ -422,8 +452,12 @@ def test_of_identity_headers_that_no_application_could_take():
                 keep()
             else:
                 kind, detail = said(keep)
-                assert kind is SessionTooLarge and detail.startswith("the identity headers would have ")
-                assert f"; {MAX_IDENTITY} are allowed: name fewer claims in identity.headers" in detail
+                assert kind is SessionTooLarge and detail.startswith(
+                    "the identity headers would have "
+                )
+                assert (
+                    f"; {MAX_IDENTITY} are allowed: name fewer claims in identity.headers" in detail
+                )
 
 
 def test_of_a_session_that_is_too_large():
@@ -437,9 +471,13 @@ def test_of_a_session_that_is_too_large():
         and detail.startswith("the session would take ")
         and detail.endswith(f"; {MAX_SEALED} are allowed")
     )
-    kind, detail = said(lambda: session_cookies(APP, request(), session(16_000), NOW, ENTROPY_BYTES))
+    kind, detail = said(
+        lambda: session_cookies(APP, request(), session(16_000), NOW, ENTROPY_BYTES)
+    )
     assert detail.startswith("the session has ")
-    assert detail.endswith(" bytes sealed, more than 4 cookies of 3800; set store.kind to sqlite or redis")
+    assert detail.endswith(
+        " bytes sealed, more than 4 cookies of 3800; set store.kind to sqlite or redis"
+    )
 
 
 def test_a_refusal_without_a_detail_is_called_by_its_reason():

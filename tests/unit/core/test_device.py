@@ -7,7 +7,14 @@ from harness.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, request
 
 from extproc.core.device import Device
 from extproc.core.sealing import KeyRing, Label
-from extproc.core.session_index import IndexEntry, open_entry, seal_entry, sid_tags, subject_tags, written_tags
+from extproc.core.session_index import (
+    IndexEntry,
+    open_entry,
+    seal_entry,
+    sid_tags,
+    subject_tags,
+    written_tags,
+)
 
 KEY = b"k" * 32
 ENTRY = IndexEntry("app", ISSUER, "alice", "sid", NOW, Device("Firefox on Linux", "192.0.2.7"))
@@ -63,14 +70,25 @@ def test_what_is_no_entry_is_none(sealed):
 
 def test_an_entry_of_another_record_or_ring_or_format_is_none():
     sealed = seal_entry(RING, KEY, ENTRY, ENTROPY_BYTES)
-    assert open_entry(RING, b"l" * 32, sealed) is None and open_entry(KeyRing(TWO.keys[:1]), KEY, sealed) is None
-    later = RING.seal(json.dumps([2, "more", "fields"]).encode(), Label("index", "", KEY.hex()), ENTROPY_BYTES)
+    assert (
+        open_entry(RING, b"l" * 32, sealed) is None
+        and open_entry(KeyRing(TWO.keys[:1]), KEY, sealed) is None
+    )
+    later = RING.seal(
+        json.dumps([2, "more", "fields"]).encode(), Label("index", "", KEY.hex()), ENTROPY_BYTES
+    )
     assert open_entry(RING, KEY, later.encode()) is None
 
 
 def test_what_is_written_is_found_by_the_tags_of_every_key():
-    assert written_tags(TWO, ENTRY) == (subject_tags(TWO, ISSUER, "alice")[0], sid_tags(TWO, ISSUER, "sid")[0])
-    assert set(written_tags(RING, ENTRY)) <= {*subject_tags(TWO, ISSUER, "alice"), *sid_tags(TWO, ISSUER, "sid")}
+    assert written_tags(TWO, ENTRY) == (
+        subject_tags(TWO, ISSUER, "alice")[0],
+        sid_tags(TWO, ISSUER, "sid")[0],
+    )
+    assert set(written_tags(RING, ENTRY)) <= {
+        *subject_tags(TWO, ISSUER, "alice"),
+        *sid_tags(TWO, ISSUER, "sid"),
+    }
 
 
 def test_no_two_users_or_sessions_have_the_same_tag():

@@ -1,4 +1,5 @@
-"""A request that no person made changes nothing: every endpoint x every way in which a browser comes to ask x site x method.
+"""A request that no person made changes nothing: every endpoint x every way in which a browser
+comes to ask x site x method.
 
 An endpoint that is not in ROWS fails a test, and so does each cell whose answer is another.
 """
@@ -11,7 +12,16 @@ from urllib.parse import quote
 
 import pytest
 from harness.sources import parsed
-from harness.tokens import ENTROPY_BYTES, ISSUER, NOW, application, cookie_header, pending, request, session
+from harness.tokens import (
+    ENTROPY_BYTES,
+    ISSUER,
+    NOW,
+    application,
+    cookie_header,
+    pending,
+    request,
+    session,
+)
 
 from extproc.core import decide, sessions_page
 from extproc.core.decisions import (
@@ -40,7 +50,8 @@ TARGETS = {
 COOKIES = f"{cookie_header(APP, ATTEMPT)}; {APP.cookies.session}=x; {APP.cookies.assertion}=a.b.c"
 HTML, ANYTHING = "text/html,*/*;q=0.8", "*/*"
 
-# -- how a browser comes to ask. A way has several kinds of a request's head, all of which are answered alike.
+# -- how a browser comes to ask. A way has several kinds of a request's head, all of which are
+# answered alike.
 
 PICTURES = ("image", "style", "script", "font", "video", "audio", "track", "manifest", "report", "xslt", "json",
             "worker", "sharedworker", "serviceworker", "audioworklet", "paintworklet", "webidentity", "speculationrules")  # fmt: skip
@@ -84,7 +95,8 @@ WAYS: dict[str, list[dict[str, str]]] = {
 SITES = ("same-origin", "same-site", "cross-site", "none", "")
 OWN = ("same-origin", "none")
 
-# -- what each is answered. By GET; a way that is not named gets what `else` says, a way with a bar the second where the site is not our own.
+# -- what each is answered. By GET; a way that is not named gets what `else` says, a way with a bar
+# the second where the site is not our own.
 
 ROWS: dict[tuple[str, bool], dict[str, str]] = {
     ("login", False): dict.fromkeys(("document", "worker", "undirected", "old", "tool"), "login") | {"else": "login_required"},
@@ -104,7 +116,12 @@ ROWS: dict[tuple[str, bool], dict[str, str]] = {
     ("userinfo", False): {"else": "login_required"},
     ("userinfo", True): {"else": "userinfo"},
 }  # fmt: skip
-BY_HEAD = {"login": "login_required", "sessions": "shown", "signed-out": "signed_out_page", "userinfo": "userinfo"}
+BY_HEAD = {
+    "login": "login_required",
+    "sessions": "shown",
+    "signed-out": "signed_out_page",
+    "userinfo": "userinfo",
+}
 CHANGES = {
     "login": StartLogin,
     "exchange": RedeemCode,
@@ -122,7 +139,9 @@ def cells(way: str) -> Iterator[tuple[dict[str, str], str]]:
 
 
 def answered(asked: Request, signed_in: bool) -> str:
-    """The step that changes something, by its name in CHANGES, or the reason of an answer, which touches no cookie then."""
+    """The step that changes something, by its name in CHANGES, or the reason of an answer, which
+    touches no cookie then.
+    """
     try:
         decision = decide.decide(APP, asked, ALICE if signed_in else None, NOW)
     except Refusal as error:
@@ -133,7 +152,9 @@ def answered(asked: Request, signed_in: bool) -> str:
     if isinstance(decision, ListSessions):
         return "shown"
     assert isinstance(decision, Respond | Continue), decision
-    assert isinstance(decision, Continue) or decision.cookies == (), f"a cookie of {decision.reason}"
+    assert isinstance(decision, Continue) or decision.cookies == (), (
+        f"a cookie of {decision.reason}"
+    )
     return decision.reason
 
 
@@ -144,7 +165,9 @@ def asked(endpoint: str, method: str, head: dict[str, str], site: str, **more: s
 
 @pytest.mark.threat("unasked-request")
 def test_every_endpoint_has_its_rows() -> None:
-    """By the source, so that nobody adds an endpoint without saying here what it does to a request that no person made."""
+    """By the source, so that nobody adds an endpoint without saying here what it does to a request
+    that no person made.
+    """
     tree = parsed(inspect.getsource(decide.endpoint))
     names = {
         eval(compile(ast.Expression(case.value), "case", "eval"), vars(decide))
@@ -174,24 +197,37 @@ def test_a_get_that_no_person_made_changes_nothing(endpoint: str, signed_in: boo
 @pytest.mark.threat("unasked-request")
 @pytest.mark.parametrize(("endpoint", "signed_in"), ROWS)
 def test_a_head_changes_nothing_whoever_sends_it(endpoint: str, signed_in: bool) -> None:
-    """No browser's navigation is a HEAD, and a client that has no body has no page for its user either."""
+    """No browser's navigation is a HEAD, and a client that has no body has no page for its user
+    either.
+    """
     expected = BY_HEAD.get(endpoint, "method_not_allowed")
     if not signed_in and endpoint in ("sessions", "userinfo"):
         expected = "login_required"
     for way in WAYS:
         for head, site in cells(way):
-            assert answered(asked(endpoint, "HEAD", head, site), signed_in) == expected, (head, site)
+            assert answered(asked(endpoint, "HEAD", head, site), signed_in) == expected, (
+                head,
+                site,
+            )
 
 
 @pytest.mark.attack("WEB-11")
 @pytest.mark.threat("unasked-request")
 @pytest.mark.parametrize(("endpoint", "signed_in"), ROWS)
 def test_a_post_changes_something_from_our_own_origin_alone(endpoint: str, signed_in: bool) -> None:
-    """Whatever made it: a prefetch or a picture cannot, and a script of our own origin is the application itself."""
+    """Whatever made it: a prefetch or a picture cannot, and a script of our own origin is the
+    application itself.
+    """
     changes = {"logout": "end", "sessions": "end own" if signed_in else "login_required"}
     for way in ("document", "worker", "old", "frame", "script"):
         for head, site in cells(way):
-            for origin in ("https://app.example", "https://evil.example", "http://app.example", "null", ""):
+            for origin in (
+                "https://app.example",
+                "https://evil.example",
+                "http://app.example",
+                "null",
+                "",
+            ):
                 got = answered(asked(endpoint, "POST", head, site, origin=origin), signed_in)
                 own = site == "same-origin" if site else origin == "https://app.example"
                 expected = "method_not_allowed"
@@ -200,7 +236,11 @@ def test_a_post_changes_something_from_our_own_origin_alone(endpoint: str, signe
                 elif endpoint == "signed-out":
                     expected = "signed_out_page"
                 assert got == expected, (head, site, origin)
-            for kind in ({"content_type": "text/ping"}, {"content_type": "Text/PING;x"}, {"sec_fetch_dest": "report"}):
+            for kind in (
+                {"content_type": "text/ping"},
+                {"content_type": "Text/PING;x"},
+                {"sec_fetch_dest": "report"},
+            ):
                 if endpoint in changes:  # what a browser posts by itself beside something else
                     said = asked(endpoint, "POST", head | kind, site, origin="https://app.example")
                     assert answered(said, signed_in) == "cross_site_logout", (head, site, kind)
@@ -211,10 +251,16 @@ PAGES = dict.fromkeys(("document", "worker", "undirected", "old"), "login")
 
 @pytest.mark.attack("REDI-10")
 def test_a_page_of_the_application_starts_a_login_for_a_person_alone() -> None:
-    """Case 3 of those from the wild among them: a page that the application's service worker fetches."""
+    """Case 3 of those from the wild among them: a page that the application's service worker
+    fetches.
+    """
     for way in WAYS:
         for head, site in cells(way):
             said = {"sec_fetch_site": site, "cookie": COOKIES, **head}
-            assert answered(request("/wanted", **said), False) == PAGES.get(way, "login_required"), said
-            assert answered(request("/wanted", method="HEAD", **said), False) == "login_required", said
+            assert answered(request("/wanted", **said), False) == PAGES.get(
+                way, "login_required"
+            ), said
+            assert answered(request("/wanted", method="HEAD", **said), False) == "login_required", (
+                said
+            )
             assert answered(request("/wanted", public=True, **said), False) == "public", said

@@ -1,4 +1,6 @@
-"""Logout that a provider starts: the logout token, its request, and the frame (rows LOGO of the catalogue)."""
+"""Logout that a provider starts: the logout token, its request, and the frame (rows LOGO of the
+catalogue).
+"""
 
 import json
 from dataclasses import replace
@@ -57,9 +59,13 @@ def refused(token: str, **how) -> str:
 
 
 @pytest.mark.attack("LOGO-05", "LOGO-12")
-@pytest.mark.parametrize("typ", ["logout+jwt", "LOGOUT+JWT", "application/logout+jwt", "JWT", "jwt", None])
+@pytest.mark.parametrize(
+    "typ", ["logout+jwt", "LOGOUT+JWT", "application/logout+jwt", "JWT", "jwt", None]
+)
 def test_a_right_token_is_accepted_by_every_type_that_providers_send(typ):
-    token = Signer().sign(claims(unknown={"a": 1}, events={EVENT: {"more": 1}, "urn:other": {}}), typ=typ)
+    token = Signer().sign(
+        claims(unknown={"a": 1}, events={EVENT: {"more": 1}, "urn:other": {}}), typ=typ
+    )
     assert verify(token) == LogoutToken(ISSUER, "gateway", "alice", "s1", "one", EXPIRES)
 
 
@@ -134,7 +140,11 @@ def test_clocks_may_differ():
     ("row", "token", "check"),
     [
         ("logo_06", lambda: Signer().sign(claims(), alg="none"), "algorithm"),
-        ("logo_06", lambda: Signer().sign(claims(), alg="none").rpartition(".")[0] + ".", "algorithm"),
+        (
+            "logo_06",
+            lambda: Signer().sign(claims(), alg="none").rpartition(".")[0] + ".",
+            "algorithm",
+        ),
         ("logo_07", lambda: Signer("ES256").sign(claims()), "algorithm"),
         ("logo_07", lambda: Signer("PS256").sign(claims()), "algorithm"),
         ("logo_12", lambda: Signer().sign(claims(), typ="at+jwt"), "type"),
@@ -147,7 +157,9 @@ def test_clocks_may_differ():
     ],
 )
 def test_a_token_that_is_signed_otherwise_is_refused(row, token, check):
-    assert refused(token(), keys=key_set(public("RS256"), public("ES256"), public("PS256"))) == check
+    assert (
+        refused(token(), keys=key_set(public("RS256"), public("ES256"), public("PS256"))) == check
+    )
 
 
 def test_a_key_that_is_not_known_yet_is_asked_for_and_no_refusal():
@@ -165,8 +177,19 @@ def test_two_tokens_are_one_only_with_the_same_issuer_client_and_jti():
 # -- the request
 
 
-def ask(target: str = "/oauth2/backchannel-logout", *, method: str = "POST", authority: str = "app.example", **headers):
-    said = {"content_type": "application/x-www-form-urlencoded", "accept": "", "sec_fetch_mode": "", **headers}
+def ask(
+    target: str = "/oauth2/backchannel-logout",
+    *,
+    method: str = "POST",
+    authority: str = "app.example",
+    **headers,
+):
+    said = {
+        "content_type": "application/x-www-form-urlencoded",
+        "accept": "",
+        "sec_fetch_mode": "",
+        **headers,
+    }
     return request(target, method=method, authority=authority, **said)
 
 
@@ -262,14 +285,21 @@ FRAME = {"sec_fetch_dest": "iframe", "sec_fetch_site": "cross-site"}
 
 
 def frame(method: str = "GET", cookie: str = "", **query):
-    return request(f"/oauth2/frontchannel-logout?{urlencode(query, doseq=True)}", method=method, cookie=cookie, **FRAME)
+    return request(
+        f"/oauth2/frontchannel-logout?{urlencode(query, doseq=True)}",
+        method=method,
+        cookie=cookie,
+        **FRAME,
+    )
 
 
 @pytest.mark.attack("LOGO-03")
 def test_a_frame_names_the_session_which_need_not_be_this_browser_s():
     cookie = f"{APP.cookies.session}=x"
     assert decide(APP, frame(iss=ISSUER, sid="s1"), None, NOW) == FrontChannelLogout("s1")
-    assert decide(APP, frame(iss=ISSUER, sid="another", cookie=cookie), SESSION, NOW) == FrontChannelLogout("another")
+    assert decide(
+        APP, frame(iss=ISSUER, sid="another", cookie=cookie), SESSION, NOW
+    ) == FrontChannelLogout("another")
     step = decide(APP, frame(iss=ISSUER, sid="s1", cookie=cookie), SESSION, NOW)
     assert step == FrontChannelLogout("s1", SESSION, (APP.cookies.expired(APP.cookies.session),))
 

@@ -1,4 +1,6 @@
-"""Refresh as values: when it is due, what the provider's answer makes of a session, and what decide() says of it."""
+"""Refresh as values: when it is due, what the provider's answer makes of a session, and what
+decide() says of it.
+"""
 
 import json
 from bisect import bisect_left
@@ -9,7 +11,13 @@ from harness.tokens import ISSUER, NOW, Signer, application, id_token_claims, ke
 
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, Refresh, StartLogin
-from extproc.core.errors import AccessTokenExpired, InvalidIDToken, InvalidTokenResponse, LoginRequired, UnknownKey
+from extproc.core.errors import (
+    AccessTokenExpired,
+    InvalidIDToken,
+    InvalidTokenResponse,
+    LoginRequired,
+    UnknownKey,
+)
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.token import RefreshResponse, refresh_grant
 from extproc.core.refresh import due, renewed
@@ -28,7 +36,13 @@ SCRIPT = request(sec_fetch_mode="cors", sec_fetch_dest="empty", accept="applicat
 
 
 def answer(**members) -> RefreshResponse:
-    said = {"access_token": "at2", "token_type": "Bearer", "expires_in": 600, "refresh_token": "rt2", **members}
+    said = {
+        "access_token": "at2",
+        "token_type": "Bearer",
+        "expires_in": 600,
+        "refresh_token": "rt2",
+        **members,
+    }
     return RefreshResponse.parse(
         json.dumps({name: value for name, value in said.items() if value is not None}).encode()
     )
@@ -36,7 +50,9 @@ def answer(**members) -> RefreshResponse:
 
 def refreshed_token(**changes) -> str:
     """As a provider makes it: without a nonce."""
-    return Signer().sign(id_token_claims(**{"nonce": None, "iat": LATER, "exp": LATER + 300, **changes}))
+    return Signer().sign(
+        id_token_claims(**{"nonce": None, "iat": LATER, "exp": LATER + 300, **changes})
+    )
 
 
 def of_life(seconds: int) -> Session:
@@ -58,7 +74,9 @@ def test_tokens_are_due_ahead_of_their_end_and_not_all_at_once(session, earliest
     for number in range(50):
         one = replace(session, id=SessionId.of(bytes([number * 5]) * 32))
         # due from some second on, and not before
-        due_at.add(bisect_left(range(100_000), True, key=lambda at, one=one: due(APP, one, NOW + at)))
+        due_at.add(
+            bisect_left(range(100_000), True, key=lambda at, one=one: due(APP, one, NOW + at))
+        )
     assert earliest <= min(due_at) <= max(due_at) <= latest
     assert len(due_at) > min((latest - earliest) // 4, 20)
 
@@ -89,12 +107,17 @@ def test_an_application_that_wants_the_access_token_gets_a_valid_one_in_place_of
     anonymous = decide(FORWARDS, request(public=True), None, NOW)
     late = decide(FORWARDS, request(public=True), SESSION, NOW + 300)
     assert "authorization" in anonymous.remove_headers and "authorization" in late.remove_headers
-    assert ("x-auth-sub", "alice") in late.set_headers and "at" not in dict(late.set_headers).values()
+    assert ("x-auth-sub", "alice") in late.set_headers and "at" not in dict(
+        late.set_headers
+    ).values()
     assert "Bearer" not in repr(decision)
 
 
 def test_without_it_the_client_s_own_authorization_is_left_alone():
-    for decision in (decide(APP, request(), SESSION, NOW), decide(APP, request(public=True), None, NOW)):
+    for decision in (
+        decide(APP, request(), SESSION, NOW),
+        decide(APP, request(public=True), None, NOW),
+    ):
         assert "authorization" not in (*dict(decision.set_headers), *decision.remove_headers)
 
 
@@ -114,15 +137,28 @@ def test_it_is_refused_while_none_can_be_had_and_signs_in_again_when_none_ever_w
 
 @pytest.mark.attack("CONF-24")
 def test_the_grant_has_the_refresh_token_and_the_new_tokens_take_the_place_of_the_old():
-    assert dict(refresh_grant(APP.client, "rt").parameters) == {"grant_type": "refresh_token", "refresh_token": "rt"}
-    new = renewed(APP, SESSION, answer(id_token=refreshed_token(email="new@example.com", sid="sid2")), key_set(), LATER)
+    assert dict(refresh_grant(APP.client, "rt").parameters) == {
+        "grant_type": "refresh_token",
+        "refresh_token": "rt",
+    }
+    new = renewed(
+        APP,
+        SESSION,
+        answer(id_token=refreshed_token(email="new@example.com", sid="sid2")),
+        key_set(),
+        LATER,
+    )
     assert (new.access_token, new.refresh_token, new.access_issued, new.access_expires) == (
         "at2",
         "rt2",
         LATER,
         LATER + 600,
     )
-    assert (new.claims.get("email"), new.claims.get("team"), new.sid) == ("new@example.com", "red", "sid2")
+    assert (new.claims.get("email"), new.claims.get("team"), new.sid) == (
+        "new@example.com",
+        "red",
+        "sid2",
+    )
     assert (new.id, new.created, new.expires, new.subject, new.auth_time, new.acr) == (
         SESSION.id, SESSION.created, SESSION.expires, "alice", NOW, "silver",
     )  # fmt: skip
@@ -130,9 +166,16 @@ def test_the_grant_has_the_refresh_token_and_the_new_tokens_take_the_place_of_th
 
 @pytest.mark.attack("REFR-09")
 def test_what_the_provider_leaves_out_stays_as_it_was():
-    new = renewed(APP, SESSION, answer(refresh_token=None, id_token=None, expires_in=None), key_set(), LATER)
+    new = renewed(
+        APP, SESSION, answer(refresh_token=None, id_token=None, expires_in=None), key_set(), LATER
+    )
     assert new == replace(
-        SESSION, access_token="at2", access_issued=LATER, access_expires=LATER + 300, touched=LATER, generation=1
+        SESSION,
+        access_token="at2",
+        access_issued=LATER,
+        access_expires=LATER + 300,
+        touched=LATER,
+        generation=1,
     )
 
 
@@ -153,22 +196,35 @@ def test_what_the_provider_leaves_out_stays_as_it_was():
 )
 def test_the_id_token_of_a_refresh_is_checked_like_the_first(changes, check):
     said = {"auth_time": NOW, "nonce": id_token_claims()["nonce"]}
-    assert renewed(APP, SESSION, answer(id_token=refreshed_token(**said)), key_set(), LATER).access_token == "at2"
+    assert (
+        renewed(
+            APP, SESSION, answer(id_token=refreshed_token(**said)), key_set(), LATER
+        ).access_token
+        == "at2"
+    )
     with pytest.raises(InvalidIDToken) as refusal:
         renewed(APP, SESSION, answer(id_token=refreshed_token(**said | changes)), key_set(), LATER)
     assert refusal.value.check == check
 
 
 def test_a_later_sign_in_at_the_provider_ends_no_session_and_makes_none_younger():
-    new = renewed(APP, SESSION, answer(id_token=refreshed_token(auth_time=NOW + 200)), key_set(), LATER)
+    new = renewed(
+        APP, SESSION, answer(id_token=refreshed_token(auth_time=NOW + 200)), key_set(), LATER
+    )
     assert (new.access_token, new.auth_time) == ("at2", NOW)
     unknown = renewed(
-        APP, replace(SESSION, auth_time=None), answer(id_token=refreshed_token(auth_time=NOW)), key_set(), LATER
+        APP,
+        replace(SESSION, auth_time=None),
+        answer(id_token=refreshed_token(auth_time=NOW)),
+        key_set(),
+        LATER,
     )
     assert unknown.auth_time == NOW
 
 
-@pytest.mark.parametrize(("signer", "error"), [(Signer("RS256", "2"), UnknownKey), (Signer("ES256"), InvalidIDToken)])
+@pytest.mark.parametrize(
+    ("signer", "error"), [(Signer("RS256", "2"), UnknownKey), (Signer("ES256"), InvalidIDToken)]
+)
 def test_its_signature_too(signer, error):
     token = signer.sign(id_token_claims(nonce=None, iat=LATER, exp=LATER + 300))
     with pytest.raises(error):

@@ -1,4 +1,6 @@
-"""What a refusal's answer says, where its page's link leads, and what else the core answers without a login."""
+"""What a refusal's answer says, where its page's link leads, and what else the core answers without
+a login.
+"""
 
 import json
 from dataclasses import replace
@@ -57,7 +59,7 @@ SESSION = Session(
 )  # fmt: skip
 
 
-# -- pages and their links -----------------------------------------------------------------------------------------
+# -- pages and their links -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,12 @@ SESSION = Session(
     [
         (CodeRefused(), "/a?b=1&c", "https://app.example/a?b=1&c", "Try again"),
         (CodeRefused(), "/oauth2/callback?code=x", "https://app.example/", "Try again"),
-        (LoginRequired(), "/a?b=1&c", "https://app.example/oauth2/login?return_to=/a%3Fb%3D1%26c", "Sign in"),
+        (
+            LoginRequired(),
+            "/a?b=1&c",
+            "https://app.example/oauth2/login?return_to=/a%3Fb%3D1%26c",
+            "Sign in",
+        ),
         (LoginRequired(), "/oauth2/userinfo", "https://app.example/oauth2/login", "Sign in"),
     ],
 )
@@ -75,7 +82,10 @@ def test_the_link_of_a_page_leads_on(error, target, link, text):
 
 
 def test_a_login_after_a_post_leads_to_the_start_page():
-    assert respond(LoginRequired(), APP, request("/a", method="POST")).page.link == "https://app.example/oauth2/login"
+    assert (
+        respond(LoginRequired(), APP, request("/a", method="POST")).page.link
+        == "https://app.example/oauth2/login"
+    )
 
 
 def test_without_an_application_the_link_leads_to_the_start_page():
@@ -87,14 +97,20 @@ def test_without_an_application_the_link_leads_to_the_start_page():
 
 def test_a_refusal_says_what_its_kind_says():
     busy = respond(Overloaded("the lane"), APP, request("/a"))
-    assert (busy.status, busy.reason, busy.retry_after, busy.detail) == (503, "overloaded", 3, "the lane")
+    assert (busy.status, busy.reason, busy.retry_after, busy.detail) == (
+        503,
+        "overloaded",
+        3,
+        "the lane",
+    )
     assert (busy.challenge, busy.allow) == (None, None)
     assert respond(InsufficientAuthentication("more"), APP, request("/a")).challenge == "more"
     assert respond(MethodNotAllowed("GET, HEAD"), APP, request("/a")).allow == "GET, HEAD"
 
 
 @pytest.mark.parametrize(
-    ("accept", "html"), [("TEXT/HTML", True), ("text/html,*/*", True), ("application/json", False), ("*/*", False)]
+    ("accept", "html"),
+    [("TEXT/HTML", True), ("text/html,*/*", True), ("application/json", False), ("*/*", False)],
 )
 def test_a_page_is_for_those_who_read_html(accept, html):
     assert respond(CodeRefused(), APP, request("/a", accept=accept)).html is html
@@ -112,12 +128,25 @@ def test_a_page_is_for_those_who_read_html(accept, html):
 def test_a_provider_is_told_the_class_and_the_reason(error, said):
     answer = respond_to_provider(error)
     body = json.loads(answer.json)
-    assert (answer.status, body["error"], body["error_description"], answer.retry_after, answer.allow) == said
-    assert (answer.reason, answer.page, answer.cookies, answer.detail) == (error.reason, None, (), error.detail)
+    assert (
+        answer.status,
+        body["error"],
+        body["error_description"],
+        answer.retry_after,
+        answer.allow,
+    ) == said
+    assert (answer.reason, answer.page, answer.cookies, answer.detail) == (
+        error.reason,
+        None,
+        (),
+        error.detail,
+    )
 
 
 def test_a_login_that_failed_is_tried_again_for_the_page_that_was_wanted():
-    answer = retry_login(APP, respond(CodeRefused(), APP, request("/oauth2/callback?code=x")), "/wanted?a=1&b")
+    answer = retry_login(
+        APP, respond(CodeRefused(), APP, request("/oauth2/callback?code=x")), "/wanted?a=1&b"
+    )
     assert answer.page.link == "https://app.example/oauth2/login?return_to=/wanted%3Fa%3D1%26b"
     assert answer.page.link_text == "Try again"
     told = respond_to_provider(CodeRefused())
@@ -125,7 +154,10 @@ def test_a_login_that_failed_is_tried_again_for_the_page_that_was_wanted():
 
 
 def test_a_callback_that_can_still_succeed_is_asked_for_again():
-    assert retry_callback(respond(CodeRefused(), APP, request("/oauth2/callback?code=x"))).page.link == ""
+    assert (
+        retry_callback(respond(CodeRefused(), APP, request("/oauth2/callback?code=x"))).page.link
+        == ""
+    )
     told = respond_to_provider(CodeRefused())
     assert retry_callback(told) is told
 
@@ -139,7 +171,7 @@ def test_a_registered_error_of_the_provider_is_said_by_its_name():
     assert "not registered" in ProviderRefused("mine").detail
 
 
-# -- lanes ---------------------------------------------------------------------------------------------------------
+# -- lanes -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -160,27 +192,34 @@ def test_each_step_has_its_lane(step, lane):
     assert decisions.kind(step) == lane
 
 
-# -- answers without a login ---------------------------------------------------------------------------------------
+# -- answers without a login -----------------------------------------------------------------------
 
 
 def test_signed_out_is_a_page_that_leads_to_the_application():
     answer = decide(APP, request("/oauth2/signed-out"), None, NOW)
     assert (answer.status, answer.reason) == (200, "signed_out_page")
-    assert (answer.page.title, answer.page.link, answer.page.link_text) == ("Signed out", APP.url, "Sign in again")
+    assert (answer.page.title, answer.page.link, answer.page.link_text) == (
+        "Signed out",
+        APP.url,
+        "Sign in again",
+    )
 
 
-# -- what only broken bytes reach ----------------------------------------------------------------------------------
+# -- what only broken bytes reach ------------------------------------------------------------------
 
 
 @pytest.mark.attack("IDT-13")
 def test_a_number_of_any_length_is_a_number_or_none():
-    assert [number(value) for value in (10**400, float("inf"), float("nan"), True, "1", None)] == [None] * 6
+    assert [number(value) for value in (10**400, float("inf"), float("nan"), True, "1", None)] == [
+        None
+    ] * 6
     assert [number(value) for value in (1, 0, -1.5)] == [1, 0, -1.5]
 
 
 @pytest.mark.attack("KEYS-11")
 @pytest.mark.parametrize(
-    ("body", "said"), [(b"[]", "no JSON object"), (b"{", "the key set"), (b'{"keys":{}}', "no list")]
+    ("body", "said"),
+    [(b"[]", "no JSON object"), (b"{", "the key set"), (b'{"keys":{}}', "no list")],
 )
 def test_what_is_no_key_set_is_refused(body, said):
     with pytest.raises(InvalidAnswer) as refused:
@@ -196,7 +235,10 @@ def test_what_is_no_json_object_is_no_metadata():
 
 
 def test_secrets_and_randomness_of_the_wrong_size_are_no_key():
-    for wrong in (lambda: KeyRing.of([]), lambda: RING.seal(b"x", Label("p", "a", "n"), ENTROPY_BYTES[:-1])):
+    for wrong in (
+        lambda: KeyRing.of([]),
+        lambda: RING.seal(b"x", Label("p", "a", "n"), ENTROPY_BYTES[:-1]),
+    ):
         with pytest.raises(ValueError, match=r"secret|random"):
             wrong()
     with pytest.raises(ValueError, match="32 random bytes"):
@@ -213,13 +255,19 @@ def test_a_session_is_buried_by_itself_its_user_and_its_session_at_the_provider(
 
 def test_rfc_7009_a_token_is_revoked_with_its_kind():
     asked = revocation(client(), "the-token", "refresh_token")
-    assert ("token", "the-token") in asked.parameters and ("token_type_hint", "refresh_token") in asked.parameters
+    assert ("token", "the-token") in asked.parameters and (
+        "token_type_hint",
+        "refresh_token",
+    ) in asked.parameters
     assert METADATA.revocation_endpoint is not None and asked.authorization is not None
 
 
 def test_userinfo_asked_for_at_a_refresh_says_what_is_new_and_is_of_the_same_user():
     said = UserInfo("application/json", b'{"sub":"alice","email":"new@example.com"}')
-    assert looked_up(APP, SESSION, said, key_set()).claims.values == {"sub": "alice", "email": "new@example.com"}
+    assert looked_up(APP, SESSION, said, key_set()).claims.values == {
+        "sub": "alice",
+        "email": "new@example.com",
+    }
     with pytest.raises(SubjectMismatch):
         looked_up(APP, SESSION, UserInfo("application/json", b'{"sub":"bob"}'), key_set())
     with pytest.raises(InvalidUserInfo):
@@ -234,7 +282,7 @@ def test_a_kept_id_token_that_cannot_be_read_has_no_nonce_to_compare(kept):
     assert renewed(APP, replace(SESSION, id_token=kept), answer, key_set(), NOW).id_token == again
 
 
-# -- what mutations found nobody looking at ------------------------------------------------------------------------
+# -- what mutations found nobody looking at --------------------------------------------------------
 
 
 def test_rfc_6749_and_7636_the_token_request_is_exact():
@@ -247,7 +295,10 @@ def test_rfc_6749_and_7636_the_token_request_is_exact():
 
 
 def test_a_refresh_token_request_is_exact():
-    assert refresh_grant(client(), "rt").parameters == (("grant_type", "refresh_token"), ("refresh_token", "rt"))
+    assert refresh_grant(client(), "rt").parameters == (
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "rt"),
+    )
 
 
 def test_a_page_after_a_logout_says_so():

@@ -1,4 +1,6 @@
-"""A whole session in cookies: what is cut in pieces comes back whole, or not at all; what comes late replaces nothing."""
+"""A whole session in cookies: what is cut in pieces comes back whole, or not at all; what comes
+late replaces nothing.
+"""
 
 import json
 import zlib
@@ -29,7 +31,9 @@ SESSION = "__Host-extproc-session-app"
 DATA = f"__Host-extproc-data-app.{session().id.handle}."
 
 
-def cookies(session: Session, *, app=APP, had: str = "", now: int = NOW, entropy=ENTROPY_BYTES) -> tuple[Cookie, ...]:
+def cookies(
+    session: Session, *, app=APP, had: str = "", now: int = NOW, entropy=ENTROPY_BYTES
+) -> tuple[Cookie, ...]:
     return session_cookies(app, request(cookie=had), session, now, entropy)
 
 
@@ -46,16 +50,22 @@ def value_of(data: str) -> str:
     return f"{SESSION}={session().id.cookie}; {DATA}0.0={data}"
 
 
-# how many characters of noise, and how many cookies they take; what goes between is in tests/properties
+# how many characters of noise, and how many cookies they take; what goes between is in
+# tests/properties
 @pytest.mark.parametrize(("noise", "count"), [(0, 1), (3000, 1), (4000, 2), (8000, 3), (13_000, 4)])
 def test_what_is_kept_comes_back_whole_in_as_few_cookies_as_it_takes(noise, count):
     kept = session(noise, touched=NOW + 7, subject="\u00e4\ud800", sid="s", generation=3)
     made = cookies(kept)
     assert read(header(*made)) == kept == read(header(*reversed(made)))
     assert all(cookie.max_age == 43_200 and cookie.secure for cookie in made)
-    assert [cookie.name for cookie in made] == [SESSION, *(f"{DATA}3.{piece}" for piece in range(count))]
+    assert [cookie.name for cookie in made] == [
+        SESSION,
+        *(f"{DATA}3.{piece}" for piece in range(count)),
+    ]
     assert made[0].value == kept.id.cookie
-    assert all(len(cookie.value) == CHUNK - (number > 0) * 2 for number, cookie in enumerate(made[1:-1]))
+    assert all(
+        len(cookie.value) == CHUNK - (number > 0) * 2 for number, cookie in enumerate(made[1:-1])
+    )
 
 
 @pytest.mark.attack("COOK-03")
@@ -116,29 +126,45 @@ def test_what_is_left_over_from_a_longer_session_is_expired_and_not_looked_at():
 
 def test_a_generation_that_comes_late_lies_beside_the_newest_and_counts_for_nothing():
     old, new = (
-        data_cookies(APP, request(), session(generation=n, access_token=f"at{n}"), NOW, ENTROPY_BYTES) for n in (9, 10)
+        data_cookies(
+            APP, request(), session(generation=n, access_token=f"at{n}"), NOW, ENTROPY_BYTES
+        )
+        for n in (9, 10)
     )
     first = cookies(session())[0]
     for jar in ((first, *new, *old), (first, *old, *new)):
         assert read(header(*jar)).generation == 10
     assert not {cookie.name for cookie in old} & {cookie.name for cookie in new}
     torn = replace(new[0], value="2" + new[0].value[1:])
-    assert read(header(first, torn, *old)).generation == 9, "a generation that is not whole is as if it were not there"
+    assert read(header(first, torn, *old)).generation == 9, (
+        "a generation that is not whole is as if it were not there"
+    )
 
 
 def test_another_session_s_data_that_comes_late_touches_nobody():
     bob = session(subject="bob", id=SessionId.of(b"b" * 32))
-    signed_in, late = cookies(bob), data_cookies(APP, request(), session(generation=1), NOW, ENTROPY_BYTES)
+    signed_in, late = (
+        cookies(bob),
+        data_cookies(APP, request(), session(generation=1), NOW, ENTROPY_BYTES),
+    )
     used = used_cookie(APP, session(touched=NOW), NOW + 5000, ENTROPY_BYTES)
     jar = header(*signed_in, *late, used)
     assert read(jar) == bob
-    assert read(header(*late, used)) is None, "without the session's own cookie its data is nobody's"
+    assert read(header(*late, used)) is None, (
+        "without the session's own cookie its data is nobody's"
+    )
     assert read(header(signed_in[0], *late, used)) is None
     # and goes with the next answer that sets any
     asked = request(cookie=jar)
-    gone = [cookie.name for cookie in data_cookies(APP, asked, bob, NOW, ENTROPY_BYTES) if cookie.max_age == 0]
+    gone = [
+        cookie.name
+        for cookie in data_cookies(APP, asked, bob, NOW, ENTROPY_BYTES)
+        if cookie.max_age == 0
+    ]
     assert gone == [cookie.name for cookie in (*late, used)]
-    assert {cookie.name for cookie in expired(APP, asked)} == {c.name for c in (*signed_in, *late, used)}
+    assert {cookie.name for cookie in expired(APP, asked)} == {
+        c.name for c in (*signed_in, *late, used)
+    }
 
 
 def test_the_last_use_stands_beside_the_session_and_is_never_earlier_than_it():
@@ -160,14 +186,18 @@ def test_of_many_generations_the_newest_few_are_looked_at():
     assert read(header(first, *kept, *junk)) is None
 
 
-@pytest.mark.parametrize("name", ["0.4", "0.-1", "-1.0", "1e9.0", "0000000000.0", "0", "0.0.0", "\u0660.0", "x.0"])
+@pytest.mark.parametrize(
+    "name", ["0.4", "0.-1", "-1.0", "1e9.0", "0000000000.0", "0", "0.0.0", "\u0660.0", "x.0"]
+)
 def test_a_name_that_is_no_piece_of_ours_is_not_looked_at(name):
     made = cookies(session())
     assert read(header(made[0], replace(made[1], name=DATA + name))) is None
 
 
 def test_what_came_with_several_values_is_not_expired_and_the_one_that_is_good_counts():
-    """Finding 1: on http a neighbouring host can plant a cookie of any name; the browser's own must not go for it."""
+    """Finding 1: on http a neighbouring host can plant a cookie of any name; the browser's own must
+    not go for it.
+    """
     one = cookies(session())
     evil = [replace(one[0], value=SessionId.of(b"m" * 32).cookie), replace(one[1], value="1.AAAA")]
     asked = request(cookie=header(evil[0], *one))
@@ -180,7 +210,9 @@ def test_what_came_with_several_values_is_not_expired_and_the_one_that_is_good_c
 
 
 @pytest.mark.attack("COOK-09")
-@pytest.mark.parametrize("count", ["-1", "0", "5", "99999", "1000000000", "x", "", "1_", "\u0661", "01"])
+@pytest.mark.parametrize(
+    "count", ["-1", "0", "5", "99999", "1000000000", "x", "", "1_", "\u0661", "01"]
+)
 def test_a_count_that_is_none_opens_nothing(count):
     made = cookies(session())
     assert read(value_of(f"{count}{made[1].value[1:]}")) is None
@@ -188,7 +220,8 @@ def test_a_count_that_is_none_opens_nothing(count):
 
 @pytest.mark.attack("COOK-16", "COOK-22")
 @pytest.mark.parametrize(
-    "value", [b"s" * 43, b"1.", b"1." + b"A" * 1_000_000, b"4." + b"A" * 20_000, b"1.%0d%0a", b"1.*"]
+    "value",
+    [b"s" * 43, b"1.", b"1." + b"A" * 1_000_000, b"4." + b"A" * 20_000, b"1.%0d%0a", b"1.*"],
 )
 def test_what_is_no_sealed_session_opens_nothing(value):
     assert read(value_of(value.decode())) is None and read(f"{SESSION}={value.decode()}") is None
@@ -248,7 +281,9 @@ def test_a_session_that_fits_into_no_cookies_is_a_visible_error_with_its_remedy(
     )
 
 
-@pytest.mark.parametrize("make", [cookies, lambda s: to_record(APP, s, Device(), ENTROPY_BYTES * 2)])
+@pytest.mark.parametrize(
+    "make", [cookies, lambda s: to_record(APP, s, Device(), ENTROPY_BYTES * 2)]
+)
 def test_a_session_beyond_every_bound_is_refused_in_each_kind_of_store(make):
     with pytest.raises(SessionTooLarge):
         make(session(subject="a" * (MAX_SEALED + 1)))
@@ -257,7 +292,9 @@ def test_a_session_beyond_every_bound_is_refused_in_each_kind_of_store(make):
 def test_sealing_a_session_again_never_takes_more_room():
     kept = session(3000)
     for touched in (0, 255, NOW + 1, 2**40):
-        assert [len(c.value) for c in cookies(replace(kept, touched=touched))] == [len(c.value) for c in cookies(kept)]
+        assert [len(c.value) for c in cookies(replace(kept, touched=touched))] == [
+            len(c.value) for c in cookies(kept)
+        ]
 
 
 def test_the_cookies_last_as_long_as_the_session():

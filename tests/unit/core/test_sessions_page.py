@@ -83,9 +83,14 @@ def test_everybody_else_is_refused(sent, session, refusal: type[Refusal]):
 
 def test_a_button_of_our_page_ends_what_it_names():
     for which in (OTHERS, handle_of(OTHER.id.key)):
-        sent = request(f"{HOME}?end={which}&form={TOKEN}", cookie="__Host-extproc-assertion-app=x", **OURS)
+        sent = request(
+            f"{HOME}?end={which}&form={TOKEN}", cookie="__Host-extproc-assertion-app=x", **OURS
+        )
         decision = decide(APP, sent, SESSION, NOW + FORM_LIFE - 1)
-        assert isinstance(decision, EndListedSessions) and (decision.session, decision.which) == (SESSION, which)
+        assert isinstance(decision, EndListedSessions) and (decision.session, decision.which) == (
+            SESSION,
+            which,
+        )
         assert [cookie.name for cookie in decision.expired] == ["__Host-extproc-assertion-app"]
 
 
@@ -93,7 +98,11 @@ def test_a_button_of_our_page_ends_what_it_names():
 def test_a_query_of_any_kind_is_no_error(more):
     sent = request(f"{HOME}?end={OTHERS}&form={TOKEN}{more}", **OURS)
     decision = decide(APP, sent, SESSION, NOW)
-    assert isinstance(decision, EndListedSessions) if more == "&%ff" else decision.reason == "own_sessions_stale"
+    assert (
+        isinstance(decision, EndListedSessions)
+        if more == "&%ff"
+        else decision.reason == "own_sessions_stale"
+    )
 
 
 @pytest.mark.attack("WEB-11")
@@ -110,7 +119,9 @@ def test_a_query_of_any_kind_is_no_error(more):
 )
 def test_another_site_ends_nothing_even_with_a_right_token(headers):
     with pytest.raises(CrossSiteLogout):
-        decide(APP, request(f"{HOME}?end=others&form={TOKEN}", method="POST", **headers), SESSION, NOW)
+        decide(
+            APP, request(f"{HOME}?end=others&form={TOKEN}", method="POST", **headers), SESSION, NOW
+        )
 
 
 @pytest.mark.attack("WEB-11")
@@ -125,7 +136,8 @@ def test_another_site_ends_nothing_even_with_a_right_token(headers):
         f"end=others&form={TOKEN[:-2]}",
         f"end=others&end=others&form={TOKEN}",
         f"end=others&form={TOKEN}&form={TOKEN}",
-        # of another session of the same user, another application, another gateway, and of an hour ago
+        # of another session of the same user, another application, another gateway, and of an hour
+        # ago
         f"end=others&form={form_token(APP, OTHER, NOW, ENTROPY_BYTES)}",
         f"end=others&form={form_token(application(name='wiki'), SESSION, NOW, ENTROPY_BYTES)}",
         f"end=others&form={form_token(application(ring=KeyRing.of([b'another' * 6])), SESSION, NOW, ENTROPY_BYTES)}",
@@ -135,15 +147,21 @@ def test_another_site_ends_nothing_even_with_a_right_token(headers):
 def test_what_is_not_of_a_page_of_ours_ends_nothing_and_is_shown_the_page_anew(query):
     decision = decide(APP, request(f"{HOME}?{query}", **OURS), SESSION, NOW)
     assert isinstance(decision, Respond)
-    assert (decision.status, decision.location) == (303, "https://app.example/oauth2/sessions?stale")
+    assert (decision.status, decision.location) == (
+        303,
+        "https://app.example/oauth2/sessions?stale",
+    )
     assert not decision.cookies
 
 
 @pytest.mark.attack("COOK-19")
 def test_a_page_from_before_the_key_ring_turned_still_counts():
-    turned = application(ring=KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys)))
+    turned = application(
+        ring=KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys))
+    )
     assert isinstance(
-        decide(turned, request(f"{HOME}?end=others&form={TOKEN}", **OURS), SESSION, NOW), EndListedSessions
+        decide(turned, request(f"{HOME}?end=others&form={TOKEN}", **OURS), SESSION, NOW),
+        EndListedSessions,
     )
 
 
@@ -156,7 +174,12 @@ def test_sessions_of_one_sign_in_at_the_provider_are_one():
     older = other(b"1", sid="phone", created=NOW - 900, touched=NOW - 800)
     newer = other(b"2", sid="phone", created=NOW - 500, touched=NOW - 400, expires=NOW + 50_000)
     alone = other(b"3", created=NOW - 100, touched=NOW - 100)
-    records = [record(newer, wiki, phone), record(alone), record(SESSION, device=laptop), record(older, device=phone)]
+    records = [
+        record(newer, wiki, phone),
+        record(alone),
+        record(SESSION, device=laptop),
+        record(older, device=phone),
+    ]
     assert sign_ins(APP, SESSION, records, NOW) == (
         SignIn(handle_of(SESSION.id.key), (SESSION.id.key,), "mine", ("app",), laptop, NOW, NOW, NOW + 43_200, this=True),
         SignIn(handle_of(alone.id.key), (alone.id.key,), None, ("app",), Device(), NOW - 100, NOW - 100, NOW + 43_200, this=False),
@@ -170,7 +193,9 @@ def test_sessions_of_one_sign_in_at_the_provider_are_one():
 def test_they_are_several_where_a_logout_is_for_the_application_alone():
     app = application(logout_everywhere=False)
     records = [record(SESSION, app), record(replace(OTHER, sid="mine"), application(name="wiki"))]
-    assert [(each.sid, len(each.keys), each.this) for each in sign_ins(app, SESSION, records, NOW)] == [
+    assert [
+        (each.sid, len(each.keys), each.this) for each in sign_ins(app, SESSION, records, NOW)
+    ] == [
         (None, 1, True),
         (None, 1, False),
     ]
@@ -181,7 +206,9 @@ def test_what_is_of_another_provider_or_gateway_left_idle_or_without_an_index_is
     records = [
         record(SESSION),
         record(other(b"1", issuer="https://other.example"), elsewhere),
-        record(other(b"2"), application(ring=KeyRing.of([b"another gateway's secret, not this one's"]))),
+        record(
+            other(b"2"), application(ring=KeyRing.of([b"another gateway's secret, not this one's"]))
+        ),
         record(other(b"3", touched=NOW - 3600)),
         record(other(b"4", expires=NOW)),
         replace(record(other(b"5")), index=b""),
@@ -207,7 +234,10 @@ def test_the_oldest_sessions_are_too_many_and_the_newest_never_is():
 def test_of_logins_in_the_same_second_every_process_ends_the_same():
     app = application(sessions_per_user=1)
     one, two = record(other(b"1")), record(other(b"2"))
-    assert surplus(app, [one, two], NOW) == surplus(app, [two, one], NOW) and len(surplus(app, [one, two], NOW)) == 1
+    assert (
+        surplus(app, [one, two], NOW) == surplus(app, [two, one], NOW)
+        and len(surplus(app, [one, two], NOW)) == 1
+    )
 
 
 # -- the page
@@ -217,7 +247,17 @@ def shown(*found: SignIn, stale: bool = False, **changes):
     return page(application(**changes), found, TOKEN, NOW, stale=stale)
 
 
-ONE = SignIn("aa", (b"a",), None, ("app",), Device("Firefox on Linux", "192.0.2.7"), NOW - 60, NOW, NOW + 60, this=True)
+ONE = SignIn(
+    "aa",
+    (b"a",),
+    None,
+    ("app",),
+    Device("Firefox on Linux", "192.0.2.7"),
+    NOW - 60,
+    NOW,
+    NOW + 60,
+    this=True,
+)
 TWO = replace(ONE, handle="bb", device=Device(), used=NOW - 7300, this=False)
 
 
@@ -240,14 +280,20 @@ def test_the_page_says_where_its_user_is_signed_in_and_what_can_be_done_about_it
     for link, which in ((its.link, "bb"), (said.link, "others")):
         parts = urlsplit(link)
         assert (parts.path, parse_qs(parts.query)) == (HOME, {"end": [which], "form": [TOKEN]})
-    assert (said.posts, said.link_text, said.back) == (True, "End all others", "https://app.example/")
+    assert (said.posts, said.link_text, said.back) == (
+        True,
+        "End all others",
+        "https://app.example/",
+    )
 
 
 def test_with_one_session_there_is_nothing_to_end_but_it():
     said = shown(ONE)
     assert said.text == "You are signed in here and nowhere else."
     assert (said.posts, said.link, said.back) == (False, "https://app.example/", "")
-    assert shown(ONE, stale=True).text.startswith("Nothing was ended, because the page was too old.")
+    assert shown(ONE, stale=True).text.startswith(
+        "Nothing was ended, because the page was too old."
+    )
     assert shown(ONE, TWO, TWO, assertion_lifetime=0).text == "You are signed in 3 times."
     assert "for 5 minutes" in shown(ONE, TWO, assertion_lifetime=300).text
 
@@ -272,14 +318,18 @@ def test_last_use_is_said_as_roughly_as_it_is_known(ago, said):
 def test_where_nobody_can_list_sessions_the_page_says_so_and_offers_what_there_is():
     device = Device("Firefox on Linux", "192.0.2.7")
     said = page_of_one(APP, SESSION, device, TOKEN, NOW, stale=False)
-    assert "keeps no list of sessions" in said.text and [card.badge for card in said.cards] == ["This one"]
+    assert "keeps no list of sessions" in said.text and [card.badge for card in said.cards] == [
+        "This one"
+    ]
     assert said.posts and said.link_text == "Sign out everywhere" and "end=everywhere" in said.link
     assert not page_of_one(APP, SESSION, device, None, NOW, stale=False).posts
 
 
 @pytest.mark.attack("WEB-01", "WEB-04")
 def test_whatever_is_shown_is_escaped_and_the_page_runs_nothing():
-    evil = replace(TWO, device=Device('"><script>alert(1)</script>', "<b>"), applications=("<i>",), handle='"x')
+    evil = replace(
+        TWO, device=Device('"><script>alert(1)</script>', "<b>"), applications=("<i>",), handle='"x'
+    )
     sent = pages.html(shown(ONE, evil), "own_sessions", "", error=False).decode()
     assert (
         "<script" not in sent
@@ -290,5 +340,7 @@ def test_whatever_is_shown_is_escaped_and_the_page_runs_nothing():
     assert "default-src 'none'" in pages.csp() and "frame-ancestors 'none'" in pages.csp()
     # the one script is that of error pages, by its hash
     assert re.findall(r"script-src ([^;]*);", pages.csp()) and "unsafe" not in pages.csp()
-    assert all(source.startswith("'sha256-") for source in re.findall(r"script-src ([^;]*);", pages.csp()))
+    assert all(
+        source.startswith("'sha256-") for source in re.findall(r"script-src ([^;]*);", pages.csp())
+    )
     assert " style=" not in sent and "javascript:" not in sent

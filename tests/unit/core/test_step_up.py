@@ -1,4 +1,6 @@
-"""What an application demands of a login, as tables: what is asked, what comes back, and what a session is still good for."""
+"""What an application demands of a login, as tables: what is asked, what comes back, and what a
+session is still good for.
+"""
 
 import base64
 import json
@@ -6,7 +8,17 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from harness.tokens import ISSUER, METADATA, NOW, Signer, application, id_token_claims, key_set, pending, request
+from harness.tokens import (
+    ISSUER,
+    METADATA,
+    NOW,
+    Signer,
+    application,
+    id_token_claims,
+    key_set,
+    pending,
+    request,
+)
 
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, EndSession, Respond, StartLogin
@@ -40,7 +52,9 @@ SCRIPT = {"accept": "application/json", "sec_fetch_mode": "cors", "sec_fetch_des
 
 def asked(demand: Demand) -> dict[str, str]:
     """The parameters of the authorization request, each of which stands once."""
-    pairs = parse_qsl(urlsplit(authorization_url(application(demand=demand), METADATA, pending())).query)
+    pairs = parse_qsl(
+        urlsplit(authorization_url(application(demand=demand), METADATA, pending())).query
+    )
     assert len(dict(pairs)) == len(pairs)
     return dict(pairs)
 
@@ -48,10 +62,16 @@ def asked(demand: Demand) -> dict[str, str]:
 def signed_in(demand: Demand, **claims: object) -> Session:
     tokens = TokenResponse.parse(
         json.dumps(
-            {"access_token": "at", "token_type": "Bearer", "id_token": Signer().sign(id_token_claims(**claims))}
+            {
+                "access_token": "at",
+                "token_type": "Bearer",
+                "id_token": Signer().sign(id_token_claims(**claims)),
+            }
         ).encode()
     )
-    return establish(application(demand=demand), pending(), tokens, None, key_set(), SessionId.of(b"n" * 32), NOW)
+    return establish(
+        application(demand=demand), pending(), tokens, None, key_set(), SessionId.of(b"n" * 32), NOW
+    )
 
 
 def test_the_authorization_request_says_what_the_application_demands():
@@ -105,7 +125,13 @@ def test_a_login_that_comes_back_with_less_than_was_asked_makes_no_session(deman
 
 @pytest.mark.parametrize(
     ("said", "kept"),
-    [(["pwd", "otp"], ("pwd", "otp")), (None, ()), ("pwd", ()), ([], ()), (["pwd", 5, None], ("pwd",))],
+    [
+        (["pwd", "otp"], ("pwd", "otp")),
+        (None, ()),
+        ("pwd", ()),
+        ([], ()),
+        (["pwd", 5, None], ("pwd",)),
+    ],
 )
 def test_a_session_remembers_how_and_when_its_user_signed_in(said, kept):
     session = signed_in(Demand(), acr="gold", auth_time=NOW - 5, amr=said)
@@ -123,10 +149,15 @@ LESS = [
 
 @pytest.mark.attack("IDT-27")
 @pytest.mark.parametrize("session", LESS)
-def test_a_navigation_with_less_than_is_demanded_goes_back_to_the_provider_and_keeps_its_session(session):
-    # nothing is expired: the new session replaces this one, and a login that is given up leaves it as it is
+def test_a_navigation_with_less_than_is_demanded_goes_back_to_the_provider_and_keeps_its_session(
+    session,
+):
+    # nothing is expired: the new session replaces this one, and a login that is given up leaves it
+    # as it is
     assert decide(APP, request(cookie=COOKIES), session, NOW) == StartLogin("/wanted?a=1", ())
-    assert decide(APP, request("/oauth2/login?return_to=/x", cookie=COOKIES), session, NOW) == StartLogin("/x", ())
+    assert decide(
+        APP, request("/oauth2/login?return_to=/x", cookie=COOKIES), session, NOW
+    ) == StartLogin("/x", ())
     moved = decide(APP, request(authority="other.example"), session, NOW)
     assert (moved.status, moved.location) == (303, "https://app.example/wanted?a=1")
 
@@ -138,9 +169,16 @@ def test_everything_else_is_told_what_is_missing(session, target):
         decide(APP, request(target, **SCRIPT), session, NOW)
     assert isinstance(caught.value, InsufficientAuthentication)
     answer = respond(caught.value, APP, request(target, **SCRIPT))
-    assert (answer.status, answer.reason, answer.cookies) == (401, "insufficient_user_authentication", ())
+    assert (answer.status, answer.reason, answer.cookies) == (
+        401,
+        "insufficient_user_authentication",
+        (),
+    )
     assert answer.login_url == "https://app.example/oauth2/login"
-    assert answer.challenge == 'error="insufficient_user_authentication", acr_values="gold silver", max_age="600"'
+    assert (
+        answer.challenge
+        == 'error="insufficient_user_authentication", acr_values="gold silver", max_age="600"'
+    )
 
 
 def test_a_session_that_is_enough_goes_on():
@@ -148,7 +186,9 @@ def test_a_session_that_is_enough_goes_on():
         decision = decide(APP, request(**SCRIPT), session, NOW)
         assert isinstance(decision, Continue) and decision.set_headers == (("x-auth-sub", "alice"),)
     signed_in_already = decide(APP, request("/oauth2/login?return_to=/x"), SESSION, NOW)
-    assert isinstance(signed_in_already, Respond) and signed_in_already.reason == "already_signed_in"
+    assert (
+        isinstance(signed_in_already, Respond) and signed_in_already.reason == "already_signed_in"
+    )
 
 
 def test_on_a_public_path_a_login_that_is_not_enough_is_none():
@@ -164,12 +204,16 @@ def test_a_session_that_is_not_enough_can_be_ended():
 
 
 def test_another_application_demands_nothing_of_the_same_session():
-    assert isinstance(decide(application(), request(), replace(WEAK, auth_time=None), NOW), Continue)
+    assert isinstance(
+        decide(application(), request(), replace(WEAK, auth_time=None), NOW), Continue
+    )
 
 
 def test_tokens_are_not_renewed_for_a_session_that_is_not_enough():
     renews = application(demand=DEMAND, refresh_margin=30)
-    assert decide(renews, request(), replace(WEAK, access_expires=NOW), NOW) == StartLogin("/wanted?a=1", ())
+    assert decide(renews, request(), replace(WEAK, access_expires=NOW), NOW) == StartLogin(
+        "/wanted?a=1", ()
+    )
 
 
 @pytest.mark.attack("IDT-27")

@@ -6,7 +6,18 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from harness.tokens import ENTROPY_BYTES, ISSUER, METADATA, NOW, RING, SECRET, application, client, pending, request
+from harness.tokens import (
+    ENTROPY_BYTES,
+    ISSUER,
+    METADATA,
+    NOW,
+    RING,
+    SECRET,
+    application,
+    client,
+    pending,
+    request,
+)
 
 from extproc.core.assertion import MARK_AT, AssertionProfile, jwks, max_age, mint
 from extproc.core.decisions import Respond
@@ -54,7 +65,12 @@ def test_the_encoding_of_claims(claim, value):
 
 def test_claims_are_read_by_name_then_by_path():
     claims = Claims({"realm_access": {"roles": ["a"]}, "a.b": 1, "a": {"b": 2}, "list": ["x"]})
-    assert (claims.get("realm_access.roles"), claims.get("a.b"), claims.get("list.0"), claims.get("gone.x")) == (
+    assert (
+        claims.get("realm_access.roles"),
+        claims.get("a.b"),
+        claims.get("list.0"),
+        claims.get("gone.x"),
+    ) == (
         ["a"],
         1,
         None,
@@ -62,19 +78,22 @@ def test_claims_are_read_by_name_then_by_path():
     )
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"a":1,"a":2}', '{"a":NaN}', "", "[" * 100_000, b"\xff"])
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"a":1,"a":2}', '{"a":NaN}', "", "[" * 100_000, b"\xff"]
+)
 def test_json_is_read_strictly(text):
     with pytest.raises(ValueError, match=r"^[A-Za-z ]+$"):
         parse_object(text)
 
 
-# -- cookies -------------------------------------------------------------------------------------------------------
+# -- cookies ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.attack("COOK-01")
 def test_the_attributes_of_a_cookie():
     assert (
-        Cookie("__Host-x", "v", True, 60).header() == "__Host-x=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure"
+        Cookie("__Host-x", "v", True, 60).header()
+        == "__Host-x=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure"
     )
     assert Cookie("x", "v", False).header() == "x=v; Path=/; HttpOnly; SameSite=Lax"
 
@@ -86,7 +105,8 @@ def test_the_attributes_of_a_cookie():
         ("a=1; s=x; b=2", "x"),
         ("s=x; s=x", "x"),
         ("s=x; s=y", None),
-        # a comma separates nothing: browsers allow it in a value, and a neighbouring host may have put our name behind it
+        # a comma separates nothing: browsers allow it in a value, and a neighbouring host may have
+        # put our name behind it
         ("s=x,s=x", None),
         ("a=1,s=x", None),
         ("a=1, s=x; b=2", None),
@@ -119,7 +139,9 @@ def test_several_cookie_headers_are_one():
 @pytest.mark.attack("COOK-15")
 def test_of_very_many_cookies_the_last_count():
     many = "; ".join(f"c{number}=x" for number in range(1000))
-    assert request(cookie=many).cookies == tuple((f"c{number}", "x") for number in range(1000 - 256, 1000))
+    assert request(cookie=many).cookies == tuple(
+        (f"c{number}", "x") for number in range(1000 - 256, 1000)
+    )
     assert request(cookie=f"a={'x' * 4097}; b={'y' * 4096}").cookies == (("b", "y" * 4096),)
 
 
@@ -130,7 +152,7 @@ def test_several_values_of_a_name_are_all_there():
     assert asked.cookie_values("t") == ("1",) and asked.cookie_values("u") == ()
 
 
-# -- sealing -------------------------------------------------------------------------------------------------------
+# -- sealing ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.attack("COOK-19")
@@ -146,7 +168,9 @@ def test_the_first_key_seals_and_all_open():
 @pytest.mark.attack("COOK-06")
 @pytest.mark.parametrize("length", [1, 4, 32, 33, 80, 8160])
 def test_expansion_is_that_of_rfc_5869(length):
-    assert expand(SECRET, b"a purpose", length) == HKDFExpand(hashes.SHA256(), length, b"a purpose").derive(SECRET)
+    assert expand(SECRET, b"a purpose", length) == HKDFExpand(
+        hashes.SHA256(), length, b"a purpose"
+    ).derive(SECRET)
 
 
 @pytest.mark.attack("COOK-03")
@@ -175,16 +199,33 @@ def test_secrets_are_not_printed():
     from extproc.core.session import SessionId
 
     asked = request("/oauth2/callback?code=the-code", cookie="c=the-cookie")
-    answer = Respond(303, "x", location="/?id_token_hint=the-token", cookies=(Cookie("c", "the-cookie", True),))
-    assert not any(secret in repr([asked, answer]) for secret in ("the-code", "the-cookie", "the-token"))
-    shown = repr(
-        [RING, client(), pending(), SessionId.of(b"s" * 32), code_grant(client(), "the-code", pending()), application()]
+    answer = Respond(
+        303, "x", location="/?id_token_hint=the-token", cookies=(Cookie("c", "the-cookie", True),)
     )
-    for secret in (SECRET.decode(), "s3cret", "the-code", pending().code_verifier, SessionId.of(b"s" * 32).value):
+    assert not any(
+        secret in repr([asked, answer]) for secret in ("the-code", "the-cookie", "the-token")
+    )
+    shown = repr(
+        [
+            RING,
+            client(),
+            pending(),
+            SessionId.of(b"s" * 32),
+            code_grant(client(), "the-code", pending()),
+            application(),
+        ]
+    )
+    for secret in (
+        SECRET.decode(),
+        "s3cret",
+        "the-code",
+        pending().code_verifier,
+        SessionId.of(b"s" * 32).value,
+    ):
         assert secret not in shown
 
 
-# -- the assertion -------------------------------------------------------------------------------------------------
+# -- the assertion ---------------------------------------------------------------------------------
 
 
 def test_the_assertion_has_ready_made_header_values_and_verifies():
@@ -195,7 +236,9 @@ def test_the_assertion_has_ready_made_header_values_and_verifies():
     token = mint(RING, profile, session.handle, (("x-auth-sub", "alice"),), NOW, NOW + 1000)
     key = jwk.import_key(json.loads(jwks(RING))["keys"][0])
     assert key.kid == json.loads(b64decode(token.split(".")[0]))["kid"]
-    assert token.split(".")[1][MARK_AT:].startswith(session.cookie[:MARK]), "Envoy compares the two as text"
+    assert token.split(".")[1][MARK_AT:].startswith(session.cookie[:MARK]), (
+        "Envoy compares the two as text"
+    )
     assert json.loads(b64decode(token.split(".")[1])) == {
         "session": session.handle,
         "iss": "https://app.example/",
@@ -209,13 +252,16 @@ def test_the_assertion_has_ready_made_header_values_and_verifies():
 
 def test_no_assertion_outlives_its_session_or_grows_too_big():
     profile = AssertionProfile("https://app.example/", "app", 60)
-    assert json.loads(b64decode(mint(RING, profile, "h", (), NOW, NOW + 10).split(".")[1]))["exp"] == NOW + 10
+    assert (
+        json.loads(b64decode(mint(RING, profile, "h", (), NOW, NOW + 10).split(".")[1]))["exp"]
+        == NOW + 10
+    )
     assert mint(RING, profile, "h", (), NOW, NOW + 2) is None
     assert mint(RING, profile, "h", (("x-auth-groups", "g" * 4000),), NOW, NOW + 1000) is None
     assert mint(RING, replace(profile, lifetime=0), "h", (), NOW, NOW + 1000) is None
 
 
-# -- metadata ------------------------------------------------------------------------------------------------------
+# -- metadata --------------------------------------------------------------------------------------
 
 DOCUMENT = {
     "issuer": ISSUER,
@@ -241,7 +287,16 @@ def test_the_endpoints_come_from_the_document():
 
 @pytest.mark.attack("CONF-17", "KEYS-01")
 @pytest.mark.parametrize(
-    "issuer", [ISSUER + "/", ISSUER.upper(), "http://idp.example", "https://idp.example.evil", "", None, [ISSUER]]
+    "issuer",
+    [
+        ISSUER + "/",
+        ISSUER.upper(),
+        "http://idp.example",
+        "https://idp.example.evil",
+        "",
+        None,
+        [ISSUER],
+    ],
 )
 def test_another_issuer_is_refused(issuer):
     with pytest.raises(InvalidMetadata):
@@ -250,7 +305,14 @@ def test_another_issuer_is_refused(issuer):
 
 @pytest.mark.attack("KEYS-03")
 @pytest.mark.parametrize(
-    "name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"]
+    "name",
+    [
+        "authorization_endpoint",
+        "token_endpoint",
+        "jwks_uri",
+        "userinfo_endpoint",
+        "end_session_endpoint",
+    ],
 )
 @pytest.mark.parametrize(
     "url", ["http://idp.example/x", "file:///etc/passwd", "ftp://idp.example/", "data:,x", "gopher://x/", "https://ok@evil.example/", "https://", "//idp.example/x", "https://idp.example/a b", "https://idp.example/\n", 5, "https://idp.example:x/", "https://idp.example/#f", "https:\\\\evil"]
@@ -268,7 +330,8 @@ def test_a_document_without_an_endpoint_that_is_needed_is_refused(name):
 
 @pytest.mark.attack("FLOW-03")
 @pytest.mark.parametrize(
-    ("methods", "right"), [(["S256"], True), (["plain", "S256"], True), (["plain"], False), ([], False), (None, True)]
+    ("methods", "right"),
+    [(["S256"], True), (["plain", "S256"], True), (["plain"], False), ([], False), (None, True)],
 )
 def test_a_provider_without_s256_is_refused(methods, right):
     if right:
@@ -284,7 +347,9 @@ def test_split_horizon_the_endpoints_that_we_call_are_rewritten():
         "issuer": issuer,
         "jwks_uri": "https://public.example/elsewhere/jwks?x=1",
     }
-    inner = ProviderMetadata.parse(json.dumps(public).encode(), issuer, "http://keycloak:8080/realms/demo")
+    inner = ProviderMetadata.parse(
+        json.dumps(public).encode(), issuer, "http://keycloak:8080/realms/demo"
+    )
     assert inner.token_endpoint == "http://keycloak:8080/realms/demo/token_endpoint"
     assert inner.jwks_uri == "http://keycloak:8080/elsewhere/jwks?x=1"
     assert (
@@ -293,7 +358,9 @@ def test_split_horizon_the_endpoints_that_we_call_are_rewritten():
     )
     dynamic = public | {"token_endpoint": "http://keycloak:8080/realms/demo/token"}
     assert (
-        ProviderMetadata.parse(json.dumps(dynamic).encode(), issuer, "http://keycloak:8080/realms/demo").token_endpoint
+        ProviderMetadata.parse(
+            json.dumps(dynamic).encode(), issuer, "http://keycloak:8080/realms/demo"
+        ).token_endpoint
         == "http://keycloak:8080/realms/demo/token"
     )
     with pytest.raises(InvalidMetadata):
@@ -304,7 +371,7 @@ def test_split_horizon_the_endpoints_that_we_call_are_rewritten():
         )
 
 
-# -- the token endpoint --------------------------------------------------------------------------------------------
+# -- the token endpoint ----------------------------------------------------------------------------
 
 
 @pytest.mark.attack("FLOW-26")
@@ -312,7 +379,9 @@ def test_credentials_are_form_encoded_before_basic():
     import base64
 
     asked = code_grant(client(client_id="a:b", client_secret="p%+& ü"), "c", pending())
-    assert base64.b64decode(asked.authorization.removeprefix("Basic ")) == b"a%3Ab:p%25%2B%26+%C3%BC"
+    assert (
+        base64.b64decode(asked.authorization.removeprefix("Basic ")) == b"a%3Ab:p%25%2B%26+%C3%BC"
+    )
     assert "client_secret" not in dict(asked.parameters)
     assert dict(asked.parameters)["code_verifier"] == pending().code_verifier
 
@@ -321,7 +390,11 @@ def test_client_secret_post_and_public_clients():
     posted = code_grant(client(auth_method="client_secret_post"), "c", pending())
     assert (posted.authorization, dict(posted.parameters)["client_secret"]) == (None, "s3cret")
     public = code_grant(client(auth_method="none", client_secret=None), "c", pending())
-    assert (public.authorization, dict(public.parameters)["client_id"], "client_secret" in dict(public.parameters)) == (
+    assert (
+        public.authorization,
+        dict(public.parameters)["client_id"],
+        "client_secret" in dict(public.parameters),
+    ) == (
         None,
         "gateway",
         False,

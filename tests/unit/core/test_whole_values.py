@@ -1,4 +1,6 @@
-"""Values that are made in the core, whole: each field of a session from its one source, each answer with its status and its words."""
+"""Values that are made in the core, whole: each field of a session from its one source, each answer
+with its status and its words.
+"""
 
 import json
 from dataclasses import replace
@@ -52,7 +54,9 @@ from extproc.core.step_up import Demand
 
 APP = application(session_lifetime=1000)
 ID = SessionId.of(b"n" * 32)
-ROTATED = application(ring=KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys)))
+ROTATED = application(
+    ring=KeyRing((*KeyRing.of([b"the new secret of this gateway ..."]).keys, *RING.keys))
+)
 
 
 # -- a session and what it is made of
@@ -60,7 +64,9 @@ ROTATED = application(ring=KeyRing((*KeyRing.of([b"the new secret of this gatewa
 
 def test_a_session_has_each_field_from_its_one_source():
     token = Signer().sign(
-        id_token_claims(sid="the-sid", auth_time=NOW - 5, acr="gold", amr=["pwd", 7, "otp"], email=None)
+        id_token_claims(
+            sid="the-sid", auth_time=NOW - 5, acr="gold", amr=["pwd", 7, "otp"], email=None
+        )
     )
     userinfo = UserInfo("application/json", b'{"sub":"alice","name":"Alice"}')
     tokens = TokenResponse("the-access-token", token, "the-refresh-token", 250)
@@ -91,9 +97,18 @@ def test_no_session_comes_of_another_s_access_token_or_userinfo():
         establish(APP, pending(), TokenResponse("at", token, None, 60), None, key_set(), ID, NOW)
     tokens = TokenResponse("at", Signer().sign(id_token_claims()), None, 60)
     with pytest.raises(SubjectMismatch):
-        establish(APP, pending(), tokens, UserInfo("application/json", b'{"sub":"bob"}'), key_set(), ID, NOW)
+        establish(
+            APP,
+            pending(),
+            tokens,
+            UserInfo("application/json", b'{"sub":"bob"}'),
+            key_set(),
+            ID,
+            NOW,
+        )
     signed = UserInfo(
-        "application/jwt", Signer().sign({"iss": ISSUER, "aud": "gateway", "sub": "alice", "name": "A"}).encode()
+        "application/jwt",
+        Signer().sign({"iss": ISSUER, "aud": "gateway", "sub": "alice", "name": "A"}).encode(),
     )
     assert establish(APP, pending(), tokens, signed, key_set(), ID, NOW).claims.get("name") == "A"
     assert looked_up(APP, session(), signed, key_set()).claims.get("name") == "A"
@@ -121,12 +136,17 @@ def test_a_kid_of_256_characters_is_looked_for_and_a_key_without_use_is_found():
     with pytest.raises(UnknownKey):
         verify_id_token(client(), token, "at", pending().nonce, key_set(), NOW)
     entry = {name: value for name, value in public("RS256").items() if name not in ("use", "alg")}
-    assert verify_id_token(client(), Signer().sign(id_token_claims()), "at", pending().nonce, key_set(entry), NOW)
+    assert verify_id_token(
+        client(), Signer().sign(id_token_claims()), "at", pending().nonce, key_set(entry), NOW
+    )
 
 
 def test_a_refresh_takes_over_how_the_user_signed_in_and_keeps_what_is_not_said_again():
     had = replace(session(), acr="gold", amr=("pwd",), id_token=Signer().sign(id_token_claims()))
-    for changes, acr, amr in (({}, "gold", ("pwd",)), ({"acr": "silver", "amr": ["otp"]}, "silver", ("otp",))):
+    for changes, acr, amr in (
+        ({}, "gold", ("pwd",)),
+        ({"acr": "silver", "amr": ["otp"]}, "silver", ("otp",)),
+    ):
         token = Signer().sign(id_token_claims(**changes))
         new = renewed(APP, had, RefreshResponse("at2", token, None, 60), key_set(), NOW)
         assert (new.acr, new.amr, new.id_token) == (acr, amr, token)
@@ -138,7 +158,11 @@ def test_what_an_older_key_sealed_is_known_and_is_to_be_written_anew():
     asked = request(cookie="; ".join(f"{cookie.name}={cookie.value}" for cookie in made))
     for app, outdated in ((APP, False), (ROTATED, True)):
         for found in (from_record(app, session().id, record), read_session(app, asked)):
-            assert found == session() and found.outdated is outdated and found.stale_touch(NOW) is outdated
+            assert (
+                found == session()
+                and found.outdated is outdated
+                and found.stale_touch(NOW) is outdated
+            )
 
 
 def test_a_record_carries_the_tags_by_which_it_is_found():
@@ -147,7 +171,9 @@ def test_a_record_carries_the_tags_by_which_it_is_found():
     assert record.tags == written_tags(RING, entry) and record.tags
     assert from_record(APP, session().id, replace(record, sealed=b"\xff" + record.sealed)) is None
     large = session(subject="a" * 100_000)
-    assert from_record(APP, session().id, to_record(APP, large, Device(), ENTROPY_BYTES * 2)) == large
+    assert (
+        from_record(APP, session().id, to_record(APP, large, Device(), ENTROPY_BYTES * 2)) == large
+    )
 
 
 # -- answers
@@ -158,15 +184,23 @@ def test_a_signed_in_request_goes_on_with_its_session():
     assert isinstance(decision, Continue)
     assert (decision.reason, decision.session) == ("session", session())
     (cookie,) = decision.set_cookies
-    assert (cookie.name, cookie.secure, cookie.max_age) == ("__Host-extproc-assertion-app", True, 45)
+    assert (cookie.name, cookie.secure, cookie.max_age) == (
+        "__Host-extproc-assertion-app",
+        True,
+        45,
+    )
     unasserted = decide(application(assertion_lifetime=0), request(), session(), NOW)
     assert (unasserted.reason, unasserted.set_cookies) == ("session_unasserted", ())
 
 
 def test_a_second_login_knows_the_session_that_it_replaces():
     app, attempt = application(), pending(application())
-    asked = request(f"/oauth2/callback?state={attempt.state}&code=c&iss=i", cookie=cookie_header(app, attempt))
-    assert decide(app, asked, session(), NOW) == RedeemCode(decide(app, asked, None, NOW).response, attempt, session())
+    asked = request(
+        f"/oauth2/callback?state={attempt.state}&code=c&iss=i", cookie=cookie_header(app, attempt)
+    )
+    assert decide(app, asked, session(), NOW) == RedeemCode(
+        decide(app, asked, None, NOW).response, attempt, session()
+    )
     assert decide(app, asked, None, NOW).response.iss == "i"
 
 
@@ -195,12 +229,17 @@ def test_another_host_leads_to_the_own_one():
         "canonical_host",
         "https://app.example/wanted?a=1",
     )
-    odd = decide(application(), request("/oauth2/login?return_to=\xe4", authority="other.example"), None, NOW)
+    odd = decide(
+        application(), request("/oauth2/login?return_to=\xe4", authority="other.example"), None, NOW
+    )
     assert odd.location == "https://app.example/oauth2/login"
 
 
 def test_who_is_not_signed_in_well_enough_keeps_the_cookies_and_who_is_not_at_all_loses_them():
-    app, stale = application(demand=Demand(("gold",))), "__Host-extproc-session-app=x; __Host-extproc-assertion-app=y"
+    app, stale = (
+        application(demand=Demand(("gold",))),
+        "__Host-extproc-session-app=x; __Host-extproc-assertion-app=y",
+    )
     gone = {"__Host-extproc-session-app", "__Host-extproc-assertion-app"}
     for path in ("/oauth2/sessions", "/oauth2/login", "/wanted"):
         asked = request(path, cookie=stale)
@@ -224,7 +263,10 @@ def test_who_is_not_signed_in_well_enough_keeps_the_cookies_and_who_is_not_at_al
         ({"sec_fetch_mode": ""}, False),
         ({"sec_fetch_mode": "", "sec_fetch_dest": "", "method": "HEAD"}, False),
         ({"sec_fetch_mode": "", "sec_fetch_dest": "", "method": "POST"}, False),
-        ({"sec_fetch_mode": "", "sec_fetch_dest": "", "access_control_request_method": "GET"}, False),
+        (
+            {"sec_fetch_mode": "", "sec_fetch_dest": "", "access_control_request_method": "GET"},
+            False,
+        ),
         ({"sec_fetch_mode": "", "sec_fetch_dest": "", "x_requested_with": "x"}, False),
     ],
 )
@@ -312,7 +354,8 @@ def test_the_origin_of_a_url(url, expected):
 
 
 @pytest.mark.parametrize(
-    ("error", "detail"), [("access_denied", ""), ("<script>", "an error code that is not registered")]
+    ("error", "detail"),
+    [("access_denied", ""), ("<script>", "an error code that is not registered")],
 )
 def test_what_a_provider_calls_a_refusal_is_said_only_when_it_is_registered(error, detail):
     assert ProviderRefused(error).detail == detail or str(ProviderRefused(error)) == detail
@@ -334,7 +377,9 @@ def test_the_provider_s_own_query_stays_where_a_logout_is_asked_for():
     assert end_session_url(application(), own, session(), "st").startswith(
         f"{ISSUER}/logout?realm=x&id_token_hint=idt&"
     )
-    assert end_session_url(application(), METADATA, session(), "st").startswith(f"{ISSUER}/logout?id_token_hint=idt&")
+    assert end_session_url(application(), METADATA, session(), "st").startswith(
+        f"{ISSUER}/logout?id_token_hint=idt&"
+    )
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -349,7 +394,10 @@ def test_split_horizon_whatever_slash_either_side_ends_with(slash):
         "revocation_endpoint": "https://idp.example/realms/x?y=1",
     }
     read = ProviderMetadata.parse(json.dumps(document).encode(), issuer, inner)
-    assert (read.token_endpoint, read.jwks_uri) == ("http://inside:8080/realm/token", "http://inside:8080/keys")
+    assert (read.token_endpoint, read.jwks_uri) == (
+        "http://inside:8080/realm/token",
+        "http://inside:8080/keys",
+    )
     assert read.userinfo_endpoint == "http://inside:8080/realm"
     assert read.revocation_endpoint == "http://inside:8080/realms/x?y=1"
 
@@ -359,7 +407,10 @@ def test_split_horizon_whatever_slash_either_side_ends_with(slash):
 
 def test_the_page_of_the_one_session_that_is_known():
     alone = page_of_one(APP, session(), Device(), None, NOW, stale=False)
-    text = "This service keeps no list of sessions, so only this one is shown; you may be signed in elsewhere, too."
+    text = (
+        "This service keeps no list of sessions, so only this one is shown; you may be signed "
+        "in elsewhere, too."
+    )
     assert (alone.title, alone.text, alone.link, alone.link_text, alone.posts, alone.back) == (
         "Your sessions", text, APP.url, "Back to the application", False, "",
     )  # fmt: skip
@@ -371,16 +422,23 @@ def test_the_page_of_the_one_session_that_is_known():
     (card,) = ends.cards
     assert dict(card.facts)["Applications"] == "app" and card.link_text == "Sign out"
     nothing_else = page(APP, (), "t", NOW, stale=False)
-    assert (nothing_else.title, nothing_else.link_text) == ("Your sessions", "Back to the application")
+    assert (nothing_else.title, nothing_else.link_text) == (
+        "Your sessions",
+        "Back to the application",
+    )
 
 
 def test_the_page_s_address_and_how_a_session_is_called_there():
-    assert address(APP) == "https://app.example/oauth2/sessions" and address(APP, stale=True).endswith("?stale")
+    assert address(APP) == "https://app.example/oauth2/sessions" and address(
+        APP, stale=True
+    ).endswith("?stale")
     assert handle_of(bytes(range(32))) == "0001020304050607"
 
 
 def test_a_stale_form_is_answered_by_its_reason():
-    sent = request("/oauth2/sessions?end=others&form=%FF", method="POST", sec_fetch_site="same-origin")
+    sent = request(
+        "/oauth2/sessions?end=others&form=%FF", method="POST", sec_fetch_site="same-origin"
+    )
     assert decide(APP, sent, session(), NOW) == Respond(
         303, "own_sessions_stale", location="https://app.example/oauth2/sessions?stale"
     )
@@ -400,6 +458,8 @@ def test_how_a_client_says_who_it_is(method, mine):
     assert (asked.authorization is not None) is (method == "client_secret_basic")
 
 
-@pytest.mark.parametrize(("after", "expired"), [(-61, True), (-60, False), (0, False), (1799, False), (1800, True)])
+@pytest.mark.parametrize(
+    ("after", "expired"), [(-61, True), (-60, False), (0, False), (1799, False), (1800, True)]
+)
 def test_an_attempt_lasts_half_an_hour_and_a_clock_may_be_a_minute_off(after, expired):
     assert pending().expired(NOW + after) is expired

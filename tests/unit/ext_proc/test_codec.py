@@ -1,10 +1,17 @@
-"""Our wire subset is Envoy's protocol: the same bytes as envoy-data-plane writes and reads, in both directions."""
+"""Our wire subset is Envoy's protocol: the same bytes as envoy-data-plane writes and reads, in both
+directions.
+"""
 
 import warnings
 from dataclasses import replace
 
 import pytest
-from envoy_data_plane.envoy.config.core.v3 import HeaderMap, HeaderValue, HeaderValueOption, Metadata
+from envoy_data_plane.envoy.config.core.v3 import (
+    HeaderMap,
+    HeaderValue,
+    HeaderValueOption,
+    Metadata,
+)
 from envoy_data_plane.envoy.service.ext_proc.v3 import (
     HttpHeaders,
     ProcessingRequest,
@@ -35,7 +42,9 @@ def test_what_envoy_sends_is_read_and_what_we_do_not_know_is_skipped():
     theirs = ProcessingRequest(
         request_headers=HttpHeaders(headers=HeaderMap(headers=headers), end_of_stream=True),
         metadata_context=Metadata(filter_metadata={"x": Struct.from_dict({"y": 1})}),
-        attributes={"envoy.filters.http.ext_proc": Struct.from_dict({"source.address": "127.0.0.1:1"})},
+        attributes={
+            "envoy.filters.http.ext_proc": Struct.from_dict({"source.address": "127.0.0.1:1"})
+        },
         protocol_config=ProtocolConfiguration(send_body_without_waiting_for_header_response=True),
     )
     # a field that no version has: what a newer Envoy may send
@@ -47,9 +56,8 @@ def test_what_envoy_sends_is_read_and_what_we_do_not_know_is_skipped():
 
 def theirs_of(answer) -> ProcessingResponse:
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # `append` is deprecated, and the only thing that Envoy honours here
+        # `append` is deprecated, and the only thing that Envoy honours here
+        warnings.simplefilter("ignore", DeprecationWarning)
         return ProcessingResponse.parse(codec.write(answer, TRACE, "inline").SerializeToString())
 
 
@@ -57,9 +65,9 @@ def test_a_continue_is_what_envoy_reads():
     cookie = Cookie("__Host-extproc-assertion-app", "a.b.c", True, 45)
     read = theirs_of(Continue("session", (("x-auth-sub", "alice"),), ("x-auth-name",), (cookie,)))
     mutation = read.request_headers.response.header_mutation
-    assert [(o.header.key, o.header.raw_value, o.header.value, o.append) for o in mutation.set_headers] == [
-        ("x-auth-sub", b"alice", "", None)
-    ]
+    assert [
+        (o.header.key, o.header.raw_value, o.header.value, o.append) for o in mutation.set_headers
+    ] == [("x-auth-sub", b"alice", "", None)]
     assert mutation.remove_headers == ["x-auth-name"]
     assert read.dynamic_metadata.to_dict()[NAMESPACE] == {
         "decision": "continue",
@@ -74,7 +82,9 @@ def test_a_continue_is_what_envoy_reads():
 def test_a_continue_has_as_many_cookies_as_the_route_has_places_for():
     cookies = tuple(Cookie(f"c{n}", "v", True) for n in range(1 + len(MORE_COOKIES)))
     said = theirs_of(Continue("session", (), (), cookies)).dynamic_metadata.to_dict()[NAMESPACE]
-    assert [said[key] for key in (SET_COOKIE, *MORE_COOKIES)] == [cookie.header() for cookie in cookies]
+    assert [said[key] for key in (SET_COOKIE, *MORE_COOKIES)] == [
+        cookie.header() for cookie in cookies
+    ]
     with pytest.raises(ValueError, match="zip"):
         codec.write(Continue("session", (), (), (*cookies, cookies[0])), TRACE, "inline")
 
@@ -89,7 +99,10 @@ def test_every_set_cookie_is_appended():
     sent = [(option.header.key, option.append) for option in read.headers.set_headers]
     assert [append for key, append in sent if key == "set-cookie"] == [True] * 8
     assert all(append is None for key, append in sent if key != "set-cookie")
-    assert all(isinstance(option, HeaderValueOption) and option.header.raw_value for option in read.headers.set_headers)
+    assert all(
+        isinstance(option, HeaderValueOption) and option.header.raw_value
+        for option in read.headers.set_headers
+    )
 
 
 def test_the_override_is_what_envoy_reads():
@@ -108,15 +121,27 @@ def test_every_answer_of_ours_is_no_store_and_carries_the_trace():
         Respond(303, "x", location="/"),
     ):
         read = theirs_of(answer).immediate_response
-        sent = {option.header.key: option.header.raw_value.decode() for option in read.headers.set_headers}
-        assert (sent["cache-control"], sent["x-content-type-options"], sent["referrer-policy"], sent["x-trace-id"]) == (
+        sent = {
+            option.header.key: option.header.raw_value.decode()
+            for option in read.headers.set_headers
+        }
+        assert (
+            sent["cache-control"],
+            sent["x-content-type-options"],
+            sent["referrer-policy"],
+            sent["x-trace-id"],
+        ) == (
             "no-store",
             "nosniff",
             "no-referrer",
             TRACE,
         )
         if "html" in sent.get("content-type", ""):
-            assert "<b>" not in read.body.decode() and TRACE in read.body.decode() and "content-security-policy" in sent
+            assert (
+                "<b>" not in read.body.decode()
+                and TRACE in read.body.decode()
+                and "content-security-policy" in sent
+            )
 
 
 @pytest.mark.attack("WEB-11")
@@ -132,7 +157,10 @@ def test_a_page_with_a_form_says_its_own_origin_to_itself_and_no_other_page_says
         (None, True, "no-referrer"),
     ):
         read = theirs_of(Respond(200, "x", page=page, html=html)).immediate_response
-        sent = {option.header.key: option.header.raw_value.decode() for option in read.headers.set_headers}
+        sent = {
+            option.header.key: option.header.raw_value.decode()
+            for option in read.headers.set_headers
+        }
         assert sent["referrer-policy"] == policy
         assert policy == "no-referrer" or "<form" in read.body.decode()
 
@@ -155,10 +183,21 @@ def test_everything_the_core_reads_is_forwarded():
     from extproc.core.decide import decide
     from extproc.core.errors import Refusal
 
-    for target in ("/private", "/oauth2/logout", "/oauth2/login", "/oauth2/callback?state=x", "/oauth2/userinfo"):
+    for target in (
+        "/private",
+        "/oauth2/logout",
+        "/oauth2/login",
+        "/oauth2/callback?state=x",
+        "/oauth2/userinfo",
+    ):
         for method in ("GET", "POST"):
             for headers in ((), (("sec-fetch-mode", "navigate"),), (("accept", "text/html"),)):
                 try:
-                    decide(application(), Recording("app", False, method, target, "app.example", headers), None, 0)
+                    decide(
+                        application(),
+                        Recording("app", False, method, target, "app.example", headers),
+                        None,
+                        0,
+                    )
                 except Refusal:
                     continue

@@ -8,7 +8,10 @@ from grpc_health.v1 import health_pb2
 from extproc.contract import SERVICE
 from extproc.ext_proc.health import Health
 
-SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+SERVING, NOT_SERVING = (
+    health_pb2.HealthCheckResponse.SERVING,
+    health_pb2.HealthCheckResponse.NOT_SERVING,
+)
 
 
 class Caller:

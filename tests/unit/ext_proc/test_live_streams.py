@@ -1,4 +1,6 @@
-"""Live streams at the gRPC edge: held until their session is over, and then ended with an error, on both bridges."""
+"""Live streams at the gRPC edge: held until their session is over, and then ended with an error, on
+both bridges.
+"""
 
 import asyncio
 from types import SimpleNamespace
@@ -10,7 +12,16 @@ from harness.tokens import ISSUER, METADATA, NOW, application
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
-from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, LIVE, NAMESPACE, REASON, SERVICE
+from extproc.contract import (
+    APPLICATION,
+    CONTINUE,
+    COOKIES,
+    DECISION,
+    LIVE,
+    NAMESPACE,
+    REASON,
+    SERVICE,
+)
 from extproc.core.device import Device
 from extproc.core.errors import StoreUnavailable
 from extproc.core.oidc.claims import Claims
@@ -35,10 +46,14 @@ PEOPLE = {
 
 
 class Store:
-    """A SessionStore with everybody's session; `asked` counts reads that may wait, `error` is what they then meet."""
+    """A SessionStore with everybody's session; `asked` counts reads that may wait, `error` is what
+    they then meet.
+    """
 
     def __init__(self):
-        self.records = {s.id.key: to_record(APP, s, Device(), bytes(2 * ENTROPY)) for s in PEOPLE.values()}
+        self.records = {
+            s.id.key: to_record(APP, s, Device(), bytes(2 * ENTROPY)) for s in PEOPLE.values()
+        }
         self.asked, self.error = 0, None
 
     def get_nowait(self, key, now):
@@ -57,7 +72,13 @@ class Store:
 def opening(name: str) -> wire.ProcessingRequest:
     request = wire.ProcessingRequest()
     cookie = f"{APP.cookies.session}={PEOPLE[name].id.cookie}"
-    said = {":method": "GET", ":path": "/chat", ":authority": "app.example", "upgrade": "websocket", COOKIES: cookie}
+    said = {
+        ":method": "GET",
+        ":path": "/chat",
+        ":authority": "app.example",
+        "upgrade": "websocket",
+        COOKIES: cookie,
+    }
     for key, value in said.items():
         header = request.request_headers.headers.headers.add()
         header.key, header.raw_value = key, value.encode()
@@ -72,13 +93,17 @@ def phase(name: str) -> wire.ProcessingRequest:
 
 @pytest.fixture(params=BRIDGES)
 def serving(request):
-    """serving(test, limits): runs `await test(here)`; here.opens(name) begins a live stream, and is given its first answer."""
+    """serving(test, limits): runs `await test(here)`; here.opens(name) begins a live stream, and is
+    given its first answer.
+    """
 
     def run(test, limits=None):
         async def body(bridge):
             store = Store()
             provider = SimpleNamespace(name="main", metadata_nowait=lambda: METADATA)
-            party = RelyingParty({"app": APP}, {"app": provider}, StoredSessions(store), lambda: NOW)
+            party = RelyingParty(
+                {"app": APP}, {"app": provider}, StoredSessions(store), lambda: NOW
+            )
             server = Server(party, bridge, Timeouts(), limits or Limits())
             listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
             await listener.start()
@@ -102,7 +127,8 @@ def serving(request):
                     stream = method(metadata=((APPLICATION, "app"), (LIVE, "1")))
                     await stream.write(opening(name))
                     answer = await stream.read()
-                    # the server's side of the write may end after the client has read: a round in between misses the stream
+                    # the server's side of the write may end after the client has read: a round in
+                    # between misses the stream
                     while answer.HasField("request_headers") and len(held) == before:
                         await asyncio.sleep(0)
                     return stream, answer
@@ -119,7 +145,8 @@ def serving(request):
                         await test(here)
                     finally:
                         await listener.drain(0)
-                        while server.admission.held("live") or server.admission.streams:  # what was cancelled unwinds
+                        # what was cancelled unwinds
+                        while server.admission.held("live") or server.admission.streams:
                             await asyncio.sleep(0.01)
 
         BRIDGES[request.param](body)
@@ -128,14 +155,21 @@ def serving(request):
 
 
 def goes_on(answer) -> bool:
-    return answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value == CONTINUE
+    return (
+        answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value
+        == CONTINUE
+    )
 
 
 async def ended(stream, reason):
     """By an answer, and by an error should that not count."""
     last = await stream.read()
     said = last.dynamic_metadata.fields[NAMESPACE].struct_value.fields[REASON].string_value
-    assert (last.immediate_response.status.code, last.immediate_response.details, said) == (401, reason, reason)
+    assert (last.immediate_response.status.code, last.immediate_response.details, said) == (
+        401,
+        reason,
+        reason,
+    )
     await aborted(stream, grpc.StatusCode.ABORTED)
 
 

@@ -1,4 +1,6 @@
-"""The gRPC edge: whatever a peer does, each phase gets exactly one answer or the stream ends with an error. On both bridges."""
+"""The gRPC edge: whatever a peer does, each phase gets exactly one answer or the stream ends with
+an error. On both bridges.
+"""
 
 import asyncio
 import contextlib
@@ -35,7 +37,9 @@ BROWSER = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest"
 
 
 class FakeProvider:
-    """What RelyingParty asks of a provider, as far as these tests go; `away` makes its metadata fail."""
+    """What RelyingParty asks of a provider, as far as these tests go; `away` makes its metadata
+    fail.
+    """
 
     name = "main"
 
@@ -91,7 +95,9 @@ def headers(path="/private", method="GET", authority="app.example", **more):
 
 @pytest.fixture(params=BRIDGES)
 def serving(request):
-    """serving(test, ...): runs `await test(call)` beside a server; call(*messages) gives the answers of one stream."""
+    """serving(test, ...): runs `await test(call)` beside a server; call(*messages) gives the
+    answers of one stream.
+    """
 
     def run(test, *, provider=None, store=None, limits=None, app=None, metrics=None):
         async def body(bridge):
@@ -114,7 +120,8 @@ def serving(request):
                 async def call(*messages, metadata=((APPLICATION, "app"),), half_close=True):
                     stream = method(metadata=metadata)
                     try:
-                        with contextlib.suppress(asyncio.InvalidStateError):  # aborted already: its code says so below
+                        # aborted already: its code says so below
+                        with contextlib.suppress(asyncio.InvalidStateError):
                             for message in messages:
                                 await stream.write(message)
                             if half_close:
@@ -125,7 +132,8 @@ def serving(request):
                         assert await stream.code() == grpc.StatusCode.OK
                         return answers
                     finally:
-                        # grpc keeps a call going whose read is cancelled before the server's first metadata came
+                        # grpc keeps a call going whose read is cancelled before the server's first
+                        # metadata came
                         stream.cancel()
 
                 async with asyncio.timeout(60):
@@ -143,7 +151,9 @@ def serving(request):
 async def aborted(call, *messages, **how):
     with pytest.raises((grpc.aio.AioRpcError, AssertionError)) as caught:
         await call(*messages, **how)
-    assert isinstance(caught.value, grpc.aio.AioRpcError) and caught.value.code() != grpc.StatusCode.OK
+    assert (
+        isinstance(caught.value, grpc.aio.AioRpcError) and caught.value.code() != grpc.StatusCode.OK
+    )
     return caught.value
 
 
@@ -155,8 +165,12 @@ def test_a_navigation_gets_one_redirect(serving):
             option.header.key: option.header.raw_value.decode()
             for option in answer.immediate_response.headers.set_headers
         }
-        assert answer.immediate_response.status.code == 303 and sent["location"].startswith("https://idp.example/auth?")
-        assert all(not option.header.value for option in answer.immediate_response.headers.set_headers)
+        assert answer.immediate_response.status.code == 303 and sent["location"].startswith(
+            "https://idp.example/auth?"
+        )
+        assert all(
+            not option.header.value for option in answer.immediate_response.headers.set_headers
+        )
 
     serving(test)
 
@@ -300,9 +314,14 @@ def test_a_stream_that_names_no_application_is_aborted_and_an_unknown_one_refuse
 
 def test_a_public_path_is_a_written_decision(serving):
     async def test(call):
-        (answer,) = await call(headers(), metadata=((APPLICATION, "app"), ("x-extproc-public", "1")))
+        (answer,) = await call(
+            headers(), metadata=((APPLICATION, "app"), ("x-extproc-public", "1"))
+        )
         assert answer.WhichOneof("response") == "request_headers"
-        assert answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value == CONTINUE
+        assert (
+            answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value
+            == CONTINUE
+        )
         # a header of the request that only looks like the route's word says nothing
         (answer,) = await call(headers(x_extproc_public="1"))
         assert answer.immediate_response.status.code == 401
@@ -330,7 +349,10 @@ def test_any_bytes_in_headers_are_read(serving):
 def test_grpc_is_told_in_its_own_words(serving):
     async def test(call):
         (answer,) = await call(headers(method="POST", content_type="application/grpc+proto"))
-        assert (answer.immediate_response.status.code, answer.immediate_response.grpc_status.status) == (
+        assert (
+            answer.immediate_response.status.code,
+            answer.immediate_response.grpc_status.status,
+        ) == (
             401,
             GRPC_UNAUTHENTICATED,
         )
@@ -345,7 +367,10 @@ def test_held_work_sends_the_override_first_and_then_one_answer(serving):
 
     async def test(call):
         override, answer = await call(headers(**BROWSER))
-        assert override.override_message_timeout.seconds == 15 and override.WhichOneof("response") is None
+        assert (
+            override.override_message_timeout.seconds == 15
+            and override.WhichOneof("response") is None
+        )
         assert answer.immediate_response.status.code == 303
 
     serving(test, provider=Slow())
@@ -355,7 +380,9 @@ def test_a_provider_that_is_away_is_503_with_retry_after(serving):
     async def test(call):
         answer = (await call(headers(**BROWSER)))[-1].immediate_response
         sent = {option.header.key: option.header.raw_value for option in answer.headers.set_headers}
-        assert (answer.status.code, answer.details) == (503, "provider_unavailable") and int(sent["retry-after"]) > 0
+        assert (answer.status.code, answer.details) == (503, "provider_unavailable") and int(
+            sent["retry-after"]
+        ) > 0
 
     serving(test, provider=FakeProvider(None))
 
@@ -367,7 +394,10 @@ SIGNED_IN = {COOKIES: f"__Host-extproc-session-app={SessionId.of(b's' * 32).cook
 def test_a_busy_store_is_asked_again_in_the_held_lane(serving):
     async def test(call):
         override, answer = await call(headers(**BROWSER, **COOKIE))
-        assert override.HasField("override_message_timeout") and answer.immediate_response.status.code == 303
+        assert (
+            override.HasField("override_message_timeout")
+            and answer.immediate_response.status.code == 303
+        )
 
     serving(test, store=FakeStore(busy=True))
 
@@ -378,7 +408,9 @@ def test_a_store_that_cannot_answer_is_never_no_session(serving):
     async def test(call):
         answer = (await call(headers(**BROWSER, **COOKIE)))[-1].immediate_response
         assert (answer.status.code, answer.details) == (503, "store_unavailable")
-        assert not [option for option in answer.headers.set_headers if option.header.key == "set-cookie"]
+        assert not [
+            option for option in answer.headers.set_headers if option.header.key == "set-cookie"
+        ]
 
     serving(test, store=FakeStore(busy=True, error=StoreUnavailable("broken")))
 
@@ -389,7 +421,10 @@ def test_a_public_path_goes_on_without_the_store_and_without_identity(serving):
         public = ((APPLICATION, "app"), (PUBLIC, "1"))
         answer = (await call(headers(**BROWSER, **COOKIE), metadata=public))[-1]
         mutation = answer.request_headers.response.header_mutation
-        assert answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields["reason"].string_value == "public"
+        assert (
+            answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields["reason"].string_value
+            == "public"
+        )
         assert not mutation.set_headers and "x-auth-sub" in mutation.remove_headers
 
     serving(test, store=FakeStore(busy=True, error=StoreUnavailable("broken")))
@@ -401,7 +436,10 @@ def test_a_bug_is_a_500_with_a_trace_id_and_its_text_stays_in_the_log(serving, b
 
     async def test(call):
         answer = (await call(headers(**BROWSER, **COOKIE)))[-1].immediate_response
-        assert (answer.status.code, answer.details) == (500, "internal_error") and b"SECRET" not in answer.body
+        assert (answer.status.code, answer.details) == (
+            500,
+            "internal_error",
+        ) and b"SECRET" not in answer.body
         assert len(await call(headers())) == 1
 
     serving(test, store=FakeStore(busy=busy, error=LookupError("SECRET")))
@@ -429,7 +467,10 @@ def test_more_streams_than_may_be_in_hand_are_503_at_once(serving):
         held = asyncio.ensure_future(call(headers(**BROWSER)))
         await until(lambda: asked)
         (answer,) = await call(headers(**BROWSER))
-        assert (answer.immediate_response.status.code, answer.immediate_response.details) == (503, "overloaded")
+        assert (answer.immediate_response.status.code, answer.immediate_response.details) == (
+            503,
+            "overloaded",
+        )
         gate.append(1)
         assert (await held)[-1].immediate_response.status.code == 303
 
@@ -440,7 +481,10 @@ def test_more_streams_than_may_be_in_hand_are_503_at_once(serving):
 def test_grpc_drops_nothing_before_the_limit_of_streams_answers(streams):
     said = dict(options(Limits(streams=streams)))
     assert said["grpc.server.max_pending_requests"] >= 2 * streams
-    assert said["grpc.server.max_pending_requests_hard_limit"] >= 2 * said["grpc.server.max_pending_requests"]
+    assert (
+        said["grpc.server.max_pending_requests_hard_limit"]
+        >= 2 * said["grpc.server.max_pending_requests"]
+    )
 
 
 def test_a_lane_that_is_full_refuses_at_once_and_the_inline_lane_goes_on(serving):
@@ -464,13 +508,17 @@ def test_a_lane_that_is_full_refuses_at_once_and_the_inline_lane_goes_on(serving
         (answer,) = await call(headers())
         assert answer.immediate_response.status.code == 401
         gate.append(1)
-        assert [answers[-1].immediate_response.status.code for answers in await asyncio.gather(*held)] == [303, 303]
+        assert [
+            answers[-1].immediate_response.status.code for answers in await asyncio.gather(*held)
+        ] == [303, 303]
 
     serving(test, provider=Slow(), limits=Limits(login=2))
 
 
 class OneSession(FakeStore):
-    """A session whose tokens are due, in a store without other processes; `written` is what became of it."""
+    """A session whose tokens are due, in a store without other processes; `written` is what became
+    of it.
+    """
 
     def __init__(self, app, busy=False):
         super().__init__(busy)
@@ -525,9 +573,14 @@ def test_a_refresh_is_held_and_the_request_goes_on_with_its_identity(serving, bu
     async def test(call):
         more, answer = await call(headers(**SIGNED_IN))
         assert more.HasField("override_message_timeout")
-        assert answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value == CONTINUE
+        assert (
+            answer.dynamic_metadata.fields[NAMESPACE].struct_value.fields[DECISION].string_value
+            == CONTINUE
+        )
         mutation = answer.request_headers.response.header_mutation
-        assert {each.header.key: each.header.raw_value for each in mutation.set_headers}["x-auth-sub"] == b"alice"
+        assert {each.header.key: each.header.raw_value for each in mutation.set_headers}[
+            "x-auth-sub"
+        ] == b"alice"
         assert len(store.written) == 1
 
     serving(test, app=app, store=store, provider=Renewing([1]))
@@ -560,15 +613,26 @@ def test_a_client_that_leaves_is_no_error(serving, caplog):
         assert len(await call(headers())) == 1
 
     serving(test)
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR and record.name == "extproc"]
+    assert not [
+        record
+        for record in caplog.records
+        if record.levelno >= logging.ERROR and record.name == "extproc"
+    ]
 
 
 def logout_request(**more):
-    return headers("/oauth2/backchannel-logout", "POST", content_type="application/x-www-form-urlencoded", **more)
+    return headers(
+        "/oauth2/backchannel-logout",
+        "POST",
+        content_type="application/x-www-form-urlencoded",
+        **more,
+    )
 
 
 def body(content: bytes = b"logout_token=x", **said):
-    return wire.ProcessingRequest(request_body=wire.HttpBody(body=content, end_of_stream=True, **said))
+    return wire.ProcessingRequest(
+        request_body=wire.HttpBody(body=content, end_of_stream=True, **said)
+    )
 
 
 @pytest.mark.attack("LOGO-05")
@@ -585,11 +649,15 @@ def test_the_body_is_a_phase_of_its_own_with_one_answer(serving, content, status
     async def test(call):
         asked, *more = await call(logout_request(), body(content), half_close=False)
         # nothing is decided yet: without a word of ours the gate would let nothing through
-        assert asked.WhichOneof("response") == "request_headers" and not asked.dynamic_metadata.fields
+        assert (
+            asked.WhichOneof("response") == "request_headers" and not asked.dynamic_metadata.fields
+        )
         assert not asked.request_headers.response.HasField("header_mutation")
         answer = more[-1].immediate_response
         assert (answer.status.code, answer.details) == (status, reason)
-        assert [m.HasField("override_message_timeout") for m in more] == ([True, False] if status == 503 else [False])
+        assert [m.HasField("override_message_timeout") for m in more] == (
+            [True, False] if status == 503 else [False]
+        )
 
     serving(test, provider=FakeProvider(None))
 
@@ -601,7 +669,9 @@ def test_a_request_without_a_body_is_answered_at_once(serving):
     async def test(call):
         (answer,) = await call(message, half_close=False)
         assert answer.immediate_response.status.code == 400
-        sent = {o.header.key: o.header.raw_value for o in answer.immediate_response.headers.set_headers}
+        sent = {
+            o.header.key: o.header.raw_value for o in answer.immediate_response.headers.set_headers
+        }
         assert sent["cache-control"] == b"no-store" and sent["content-type"] == b"application/json"
 
     serving(test)

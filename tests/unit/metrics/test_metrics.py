@@ -1,4 +1,6 @@
-"""Metrics: bounded whatever comes, the same numbers for Prometheus and OTLP, every one of them documented and none invented."""
+"""Metrics: bounded whatever comes, the same numbers for Prometheus and OTLP, every one of them
+documented and none invented.
+"""
 
 import json
 import re
@@ -15,7 +17,12 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from unit.ext_proc.test_servicer import FakeStore
 
-from extproc.core.errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable, StoreUnavailable
+from extproc.core.errors import (
+    InvalidAnswer,
+    ProviderTimeout,
+    ProviderUnreachable,
+    StoreUnavailable,
+)
 from extproc.core.reasons import REASONS
 from extproc.ext_proc.admission import Admission
 from extproc.metrics import OTHER, STEPS, Metrics, ProcessMetrics, Reading
@@ -42,7 +49,9 @@ class Recorded(NonRecordingSpan):
         return True
 
 
-KEPT: Span = Recorded(SpanContext(TRACE, SPAN, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)))
+KEPT: Span = Recorded(
+    SpanContext(TRACE, SPAN, is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+)
 
 
 def samples(metrics: ProcessMetrics, name: str) -> dict[tuple[str, ...], float]:
@@ -67,19 +76,25 @@ def test_ten_thousand_hostile_names_are_one_series() -> None:
         ("none", "app", OTHER): 10_000,
     }
     after = sum(len(family.samples) for family in metrics.families())
-    assert after <= before + 4 and len(metrics._by_request) == 3, "and memory does not grow by what clients say"
+    assert after <= before + 4 and len(metrics._by_request) == 3, (
+        "and memory does not grow by what clients say"
+    )
 
 
 def test_the_lanes_of_the_limits_are_those_of_the_metrics() -> None:
     from extproc.ext_proc.admission import KINDS
 
-    assert {*KINDS, "none"} - {"live"} == set(STEPS), "a live stream was answered before it is held on"
+    assert {*KINDS, "none"} - {"live"} == set(STEPS), (
+        "a live stream was answered before it is held on"
+    )
 
 
 # -- Prometheus
 
 
-def test_a_scraper_that_asks_for_openmetrics_gets_it_with_exemplars_of_kept_traces_and_others_get_text() -> None:
+def test_a_scraper_that_asks_for_openmetrics_gets_it_with_exemplars_of_kept_traces_and_others_get_text() -> (
+    None
+):
     metrics = Metrics(["app"], ["signed_in"])
     metrics.answered("callback", "app", "signed_in", 0.3, KEPT)
     metrics.answered("none", "app", "signed_in", 0.3, NOBODY)
@@ -106,7 +121,9 @@ def test_what_workers_say_becomes_one_page_and_each_sample_says_whose_it_is() ->
         for _ in range(int(worker)):
             metrics.answered("callback", "app", "signed_in", 0.3, KEPT)
         said.append((worker, from_text(to_text(metrics.families()))))
-    body = page(merged([("supervisor", ProcessMetrics().families()), *said]), OPENMETRICS).body.decode()
+    body = page(
+        merged([("supervisor", ProcessMetrics().families()), *said]), OPENMETRICS
+    ).body.decode()
     found = {
         sample.labels["worker"]: sample
         for family in text_string_to_metric_families(body)
@@ -126,19 +143,32 @@ def test_otlp_has_the_same_numbers_with_opentelemetry_s_names_and_units() -> Non
     metrics.watch(lambda: [Reading(metric.HELD, 3, ("callback",))])
     for seconds in (0.0004, 0.3, 99):
         metrics.answered("callback", "app", "signed_in", seconds, KEPT)
-    data = metrics_data(metrics.families(), Resource({"service.name": "extproc"}), "2", 1000.0, 1060.0)
-    sent = {metric.name: metric for metric in encode_metrics(data).resource_metrics[0].scope_metrics[0].metrics}
+    data = metrics_data(
+        metrics.families(), Resource({"service.name": "extproc"}), "2", 1000.0, 1060.0
+    )
+    sent = {
+        metric.name: metric
+        for metric in encode_metrics(data).resource_metrics[0].scope_metrics[0].metrics
+    }
     (requests,) = sent["extproc.requests"].sum.data_points
     assert {pair.key: pair.value.string_value for pair in requests.attributes} == {
         "step": "callback", "application": "app", "reason": "signed_in", "worker": "2",
     }  # fmt: skip
     assert sent["extproc.requests"].sum.is_monotonic and requests.as_double == 3
-    assert (requests.start_time_unix_nano, requests.time_unix_nano) == (1_000 * 10**9, 1_060 * 10**9)
+    assert (requests.start_time_unix_nano, requests.time_unix_nano) == (
+        1_000 * 10**9,
+        1_060 * 10**9,
+    )
     decisions = sent["extproc.decision.duration"]
     point = next(p for p in decisions.histogram.data_points if p.count)
     assert decisions.unit == "s" and point.sum == pytest.approx(99.3004) and point.count == 3
     assert list(point.explicit_bounds) == list(metric.DECISIONS.buckets)
-    assert (point.bucket_counts[0], point.bucket_counts[9], point.bucket_counts[-1], sum(point.bucket_counts)) == (
+    assert (
+        point.bucket_counts[0],
+        point.bucket_counts[9],
+        point.bucket_counts[-1],
+        sum(point.bucket_counts),
+    ) == (
         1,
         1,
         1,
@@ -157,11 +187,18 @@ def test_otlp_has_the_same_numbers_with_opentelemetry_s_names_and_units() -> Non
         (None, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, "http://c:4318/v1/metrics"),
         (None, {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://c/m"}, "http://c/m"),
         (None, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://c/t"}, None),
-        (None, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_METRICS_EXPORTER": "none"}, None),
+        (
+            None,
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_METRICS_EXPORTER": "none"},
+            None,
+        ),
     ],
 )
 def test_metrics_are_pushed_where_the_settings_or_the_standard_variables_say(
-    endpoint: str | None, environment: dict[str, str], where: str | None, monkeypatch: pytest.MonkeyPatch
+    endpoint: str | None,
+    environment: dict[str, str],
+    where: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -170,7 +207,9 @@ def test_metrics_are_pushed_where_the_settings_or_the_standard_variables_say(
 
 
 @pytest.mark.parametrize(("said", "seconds"), [("", 60), ("300", 0.3), ("often", 60), ("-5", 60)])
-def test_the_interval_is_the_standard_variable_s(said: str, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interval_is_the_standard_variable_s(
+    said: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", said)
     assert interval() == seconds
 
@@ -195,7 +234,9 @@ def test_the_interval_is_the_standard_variable_s(said: str, seconds: float, monk
         (None, KeyboardInterrupt(), "cancelled"),
     ],
 )
-def test_a_call_to_a_provider_ends_in_one_word(status: int | None, error: BaseException | None, outcome: str) -> None:
+def test_a_call_to_a_provider_ends_in_one_word(
+    status: int | None, error: BaseException | None, outcome: str
+) -> None:
     metrics = Metrics()
     with (
         pytest.raises(type(error)) if error is not None else nullcontext(),
@@ -205,15 +246,21 @@ def test_a_call_to_a_provider_ends_in_one_word(status: int | None, error: BaseEx
             raise error
         call.answered(status or 0)
     assert samples(metrics, "extproc_provider_calls_total") == {("main", "token", outcome): 1}
-    assert samples(metrics, "extproc_provider_call_duration_seconds_count") == {("main", "token"): 1}
+    assert samples(metrics, "extproc_provider_call_duration_seconds_count") == {
+        ("main", "token"): 1
+    }
 
 
 async def test_an_operation_of_the_store_is_measured_and_its_failure_counted() -> None:
     metrics = Metrics()
     assert await InstrumentedStore(FakeStore(), "redis", metrics).get(b"key", 0) is None
     with pytest.raises(StoreUnavailable):
-        await InstrumentedStore(FakeStore(error=StoreUnavailable()), "redis", metrics).get(b"key", 0)
-    assert samples(metrics, "extproc_store_operation_duration_seconds_count") == {("redis", "get"): 2}
+        await InstrumentedStore(FakeStore(error=StoreUnavailable()), "redis", metrics).get(
+            b"key", 0
+        )
+    assert samples(metrics, "extproc_store_operation_duration_seconds_count") == {
+        ("redis", "get"): 2
+    }
     assert samples(metrics, "extproc_store_errors_total") == {("redis", "get"): 1}
 
 
@@ -237,8 +284,18 @@ def test_the_oldest_that_is_held_is_the_first_that_came_and_has_not_left() -> No
 NAMES = {instrument.exposed for instrument in CATALOGUE} | {
     sample.name for family in ProcessMetrics().families() for sample in family.samples
 }
-NAMES |= {f"{i.family}_{part}" for i in CATALOGUE if i.kind == "histogram" for part in ("bucket", "sum", "count")}
-LABELS = {label for instrument in CATALOGUE for label in instrument.labels} | {"worker", "instance", "job", "le"}
+NAMES |= {
+    f"{i.family}_{part}"
+    for i in CATALOGUE
+    if i.kind == "histogram"
+    for part in ("bucket", "sum", "count")
+}
+LABELS = {label for instrument in CATALOGUE for label in instrument.labels} | {
+    "worker",
+    "instance",
+    "job",
+    "le",
+}
 
 
 def test_the_metrics_reference_is_fresh() -> None:
@@ -248,13 +305,19 @@ def test_the_metrics_reference_is_fresh() -> None:
 @pytest.mark.parametrize("instrument", CATALOGUE, ids=lambda instrument: instrument.name)
 def test_names_follow_the_conventions(instrument: metric.Instrument) -> None:
     assert re.fullmatch(r"extproc(\.[a-z]+(_[a-z]+)*)+", instrument.name)
-    assert not re.search(r"_(total|seconds|bytes|count|sum|bucket|created)$", instrument.name.replace(".", "_"))
-    assert instrument.text.endswith(".") and bool(instrument.buckets) == (instrument.kind == "histogram")
+    assert not re.search(
+        r"_(total|seconds|bytes|count|sum|bucket|created)$", instrument.name.replace(".", "_")
+    )
+    assert instrument.text.endswith(".") and bool(instrument.buckets) == (
+        instrument.kind == "histogram"
+    )
     assert len({other.exposed for other in CATALOGUE}) == len(CATALOGUE)
 
 
 def rules() -> list[dict[str, object]]:
-    return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+    return [
+        rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]
+    ]
 
 
 def panels() -> list[dict[str, object]]:
@@ -275,8 +338,14 @@ def test_a_query_of_the_dashboard_or_an_alert_uses_names_that_exist(query: str) 
     code = re.sub(r'"[^"]*"', '""', query)
     used = set(re.findall(r"\b(?:extproc|process|up)(?:_[a-z_]+)?\b", code)) - {"up"}
     assert used <= NAMES, used - NAMES
-    matched = {name for group in re.findall(r"\{([^}]*)\}", code) for name in re.findall(r"([a-z_]+)\s*(?:=|!)", group)}
-    by = {name.strip() for group in re.findall(r"\bby \(([^)]*)\)", code) for name in group.split(",")}
+    matched = {
+        name
+        for group in re.findall(r"\{([^}]*)\}", code)
+        for name in re.findall(r"([a-z_]+)\s*(?:=|!)", group)
+    }
+    by = {
+        name.strip() for group in re.findall(r"\bby \(([^)]*)\)", code) for name in group.split(",")
+    }
     assert matched | by <= LABELS
     for reason in re.findall(r'reason!?="([a-z_]+)"', query):
         assert reason in REASONS
@@ -286,7 +355,9 @@ def test_each_alert_says_what_is_and_what_to_do() -> None:
     assert len({rule["alert"] for rule in rules()}) == len(rules())
     for rule in rules():
         annotations = rule["annotations"]
-        assert annotations.keys() == {"summary", "remedy"} and len(annotations["remedy"]) > 60, rule["alert"]
+        assert annotations.keys() == {"summary", "remedy"} and len(annotations["remedy"]) > 60, (
+            rule["alert"]
+        )
         assert rule["labels"]["severity"] in ("page", "ticket")
 
 

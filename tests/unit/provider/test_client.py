@@ -1,4 +1,6 @@
-"""A provider's connections: how many are made at once, who waits, and that whoever waits loses nothing."""
+"""A provider's connections: how many are made at once, who waits, and that whoever waits loses
+nothing.
+"""
 
 import json
 import ssl
@@ -67,7 +69,10 @@ class SlowHandshake:
             names = ("authorization", "token", "revocation")
             ends = {f"{name}_endpoint": f"{self.url}/{name}" for name in names}
             body = json.dumps({"issuer": self.url, "jwks_uri": f"{self.url}/jwks", **ends}).encode()
-        head = b"HTTP/1.1 200 OK\r\nconnection: close\r\nset-cookie: PHPSESSID%d=u; path=/\r\n" % len(self.heads)
+        head = (
+            b"HTTP/1.1 200 OK\r\nconnection: close\r\nset-cookie: PHPSESSID%d=u; path=/\r\n"
+            % len(self.heads)
+        )
         return head + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
@@ -92,7 +97,9 @@ async def provider(
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve)
         settings = ProviderSettings(issuer=server.url, client_id="gateway", ca_file=ca)
-        made = Provider("main", settings, Timeouts(connect=call, call=call), Limits(connects=PLACES))
+        made = Provider(
+            "main", settings, Timeouts(connect=call, call=call), Limits(connects=PLACES)
+        )
         server.open.set()
         await made.metadata()
         server.open, server.accepted, server.shaken, server.most = trio.Event(), 0, 0, 0
@@ -124,7 +131,9 @@ async def test_connects_under_way_are_bounded_and_every_call_is_answered(certifi
     assert server.most == PLACES
 
 
-async def test_waiting_for_a_place_counts_in_a_calls_deadline_and_what_failed_gives_its_place_back(certified) -> None:
+async def test_waiting_for_a_place_counts_in_a_calls_deadline_and_what_failed_gives_its_place_back(
+    certified,
+) -> None:
     done: list[str] = []
     async with provider(certified, call=3) as (made, server):
         async with trio.open_nursery() as nursery:
@@ -166,7 +175,9 @@ async def test_a_provider_without_places_takes_none_of_another(certified) -> Non
     assert done == ["answered"] * CALLS
 
 
-async def test_a_providers_cookies_are_not_kept_nor_do_those_of_one_users_call_come_with_anothers(certified) -> None:
+async def test_a_providers_cookies_are_not_kept_nor_do_those_of_one_users_call_come_with_anothers(
+    certified,
+) -> None:
     done: list[str] = []
     async with provider(certified) as (made, server):
         server.open.set()

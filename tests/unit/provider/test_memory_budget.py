@@ -1,4 +1,6 @@
-"""Providers' answers in memory: many at once are bounded together, small ones are always read, and what was read is given back."""
+"""Providers' answers in memory: many at once are bounded together, small ones are always read, and
+what was read is given back.
+"""
 
 import pytest
 
@@ -8,7 +10,11 @@ from extproc.provider.limits import FREE, MemoryBudget, ResponseBody
 
 def test_what_is_beyond_the_first_kilobytes_of_each_answer_is_bounded_in_all():
     bodies = MemoryBudget(most=100_000)
-    with ResponseBody(bodies) as first, ResponseBody(bodies) as second, ResponseBody(bodies) as small:
+    with (
+        ResponseBody(bodies) as first,
+        ResponseBody(bodies) as second,
+        ResponseBody(bodies) as small,
+    ):
         for _ in range(10):
             first.add(b"x" * 10_000)
         assert bodies.held == 100_000 - FREE

@@ -63,4 +63,5 @@ async def test_first_come_first_served_and_those_who_leave_hold_nobody_up():
             nursery.start_soon(person, number, scope)
             if number % 3 == 1:
                 scope.cancel()
-    assert {0, 2, 3, 5, 6, 8} <= set(passed)  # who comes first in a turn passes at once, also when leaving
+    # who comes first in a turn passes at once, also when leaving
+    assert {0, 2, 3, 5, 6, 8} <= set(passed)

@@ -5,7 +5,17 @@ from dataclasses import replace
 
 import pytest
 import trio
-from harness.tokens import ISSUER, METADATA, NOW, Signer, application, client, key_set, public, request
+from harness.tokens import (
+    ISSUER,
+    METADATA,
+    NOW,
+    Signer,
+    application,
+    client,
+    key_set,
+    public,
+    request,
+)
 
 from extproc.core.decisions import BackChannelLogout, EndSession
 from extproc.core.device import Device
@@ -85,12 +95,19 @@ class House:
 
     def browser(self):
         return request(
-            cookie="; ".join(f"{app.cookies.session}={self.held[name].id.cookie}" for name, app in self.apps.items())
+            cookie="; ".join(
+                f"{app.cookies.session}={self.held[name].id.cookie}"
+                for name, app in self.apps.items()
+            )
         )
 
     async def alive(self):
         asked = self.browser()
-        return [name for name, app in self.apps.items() if await self.sessions.find(app, asked, NOW) is not None]
+        return [
+            name
+            for name, app in self.apps.items()
+            if await self.sessions.find(app, asked, NOW) is not None
+        ]
 
     async def log_out(self):
         step = EndSession(self.held["one"], (self.apps["one"].cookies.expired("mine"),))
@@ -101,21 +118,31 @@ async def test_a_logout_is_for_every_application_of_the_provider_and_no_other(tm
     async with House(tmp_path, FakeProvider()) as house:
         answer = await house.log_out()
         assert await house.alive() == ["three"]
-        assert [cookie.name for cookie in answer.cookies] == ["mine", house.apps["two"].cookies.session]
+        assert [cookie.name for cookie in answer.cookies] == [
+            "mine",
+            house.apps["two"].cookies.session,
+        ]
         assert answer.location.startswith(f"{ISSUER}/logout?id_token_hint=idt&client_id=gateway&")
-        assert [form["token"] for form in house.main.revoked] == ["rt", "rt"] and not house.another.revoked
+        assert [form["token"] for form in house.main.revoked] == [
+            "rt",
+            "rt",
+        ] and not house.another.revoked
 
 
 async def test_or_for_this_one_alone_where_the_settings_say_so(tmp_path):
     async with House(tmp_path, FakeProvider(), logout_everywhere=False) as house:
         answer = await house.log_out()
-        assert await house.alive() == ["two", "three"] and [cookie.name for cookie in answer.cookies] == ["mine"]
+        assert await house.alive() == ["two", "three"] and [
+            cookie.name for cookie in answer.cookies
+        ] == ["mine"]
         assert len(house.main.revoked) == 1
 
 
 async def test_a_browser_whose_session_here_is_over_still_signs_out_of_the_others(tmp_path):
     async with House(tmp_path, FakeProvider()) as house:
-        answer = await house.ending.perform(house.apps["one"], house.browser(), EndSession(None, ()))
+        answer = await house.ending.perform(
+            house.apps["one"], house.browser(), EndSession(None, ())
+        )
         assert await house.alive() == ["one", "three"]  # its own is what the step says
         assert answer.location.startswith(f"{ISSUER}/logout?id_token_hint=idt")
         answer = await house.ending.perform(house.apps["one"], request(), EndSession(None, ()))
@@ -132,29 +159,48 @@ async def test_a_provider_that_is_away_or_hangs_stops_no_logout(tmp_path, autoju
         async def later():
             while not house.main.revoked:
                 await trio.lowlevel.checkpoint()
-            assert await house.alive() == ["three"]  # ended before anything is asked of the provider
+            # ended before anything is asked of the provider
+            assert await house.alive() == ["three"]
             autojump_clock.autojump_threshold = 0
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(later)
             answer = await house.log_out()
         assert trio.current_time() - started <= (0 if away else REVOCATION_TIMEOUT)
-        assert answer.location.startswith("https://app.example/one/oauth2/signed-out" if away else f"{ISSUER}/logout?")
+        assert answer.location.startswith(
+            "https://app.example/one/oauth2/signed-out" if away else f"{ISSUER}/logout?"
+        )
 
 
 async def test_without_a_refresh_token_the_access_token_is_given_back(tmp_path):
     async with House(tmp_path, FakeProvider()) as house:
-        await revoke_tokens(house.main, house.apps["one"].client, TokenResponse("at", "id", None, 60))
+        await revoke_tokens(
+            house.main, house.apps["one"].client, TokenResponse("at", "id", None, 60)
+        )
         assert house.main.revoked == [{"token": "at", "token_type_hint": "access_token"}]
 
 
 @pytest.mark.attack("LOGO-22")
-@pytest.mark.parametrize(("newer", "ends"), [(key_set(public("RS256", "2")), True), (key_set(public("RS256")), False)])
+@pytest.mark.parametrize(
+    ("newer", "ends"), [(key_set(public("RS256", "2")), True), (key_set(public("RS256")), False)]
+)
 async def test_a_key_that_is_not_known_is_looked_for_once(tmp_path, newer, ends):
     token = Signer(name="2").sign(
-        {"iss": ISSUER, "aud": "gateway", "iat": NOW, "exp": NOW + 60, "jti": "1", "events": {EVENT: {}}, "sid": "s1"}
+        {
+            "iss": ISSUER,
+            "aud": "gateway",
+            "iat": NOW,
+            "exp": NOW + 60,
+            "jti": "1",
+            "events": {EVENT: {}},
+            "sid": "s1",
+        }
     )
     async with House(tmp_path, FakeProvider(newer=newer)) as house:
-        with nullcontext() if ends else pytest.raises(InvalidLogoutToken, match="no key of the set fits"):
+        with (
+            nullcontext()
+            if ends
+            else pytest.raises(InvalidLogoutToken, match="no key of the set fits")
+        ):
             await house.ending.perform(house.apps["one"], request(), BackChannelLogout(token))
         assert house.main.fetched == 1 and ("two" not in await house.alive()) == ends

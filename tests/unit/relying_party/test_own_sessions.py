@@ -1,4 +1,6 @@
-"""The page of a user's own sessions against a store: what it shows, what it ends, and what it says when nobody can know."""
+"""The page of a user's own sessions against a store: what it shows, what it ends, and what it says
+when nobody can know.
+"""
 
 from dataclasses import replace
 
@@ -40,17 +42,24 @@ class House:
 
     async def __aenter__(self):
         for name, session in SESSIONS.values():
-            await self.sessions.create(APPS[name], request(), session, Device("Firefox on Linux", "192.0.2.7"), None)
+            await self.sessions.create(
+                APPS[name], request(), session, Device("Firefox on Linux", "192.0.2.7"), None
+            )
         return self
 
     async def __aexit__(self, *_):
         await self.sessions.aclose()
 
     async def end(self, which):
-        return await self.service.perform(APPS["app"], request(), EndListedSessions(MINE, which, ()))
+        return await self.service.perform(
+            APPS["app"], request(), EndListedSessions(MINE, which, ())
+        )
 
     async def left(self):
-        found = [(name, await self.sessions.store.get(session.id.key, NOW)) for name, (_, session) in SESSIONS.items()]
+        found = [
+            (name, await self.sessions.store.get(session.id.key, NOW))
+            for name, (_, session) in SESSIONS.items()
+        ]
         return {name for name, record in found if record is not None}
 
 
@@ -112,14 +121,19 @@ class Away(SQLiteStore):
 async def test_a_store_that_cannot_answer_is_no_empty_list(tmp_path, step):
     store = Away(tmp_path / "sessions.sqlite3")
     with pytest.raises(StoreUnavailable):
-        await SelfService(StoredSessions(store), lambda: NOW, 0).perform(APPS["app"], request(), step)
+        await SelfService(StoredSessions(store), lambda: NOW, 0).perform(
+            APPS["app"], request(), step
+        )
     await store.aclose()
 
 
 async def test_sessions_in_cookies_end_everywhere_where_tombstones_reach_everybody(tmp_path):
     shared = CookieSessions(SQLiteStore(tmp_path / "over.sqlite3"))
     service = SelfService(shared, lambda: NOW, 0)
-    assert "keeps no list" in (await service.perform(APPS["app"], request(), ListSessions(MINE))).page.text
+    assert (
+        "keeps no list"
+        in (await service.perform(APPS["app"], request(), ListSessions(MINE))).page.text
+    )
     assert (
         await service.perform(APPS["app"], request(), EndListedSessions(MINE, OTHERS, ()))
     ).reason == "own_sessions_ended"

@@ -1,4 +1,6 @@
-"""One refresh at a time for a session: among the requests of a process, among processes, and against all that may come between."""
+"""One refresh at a time for a session: among the requests of a process, among processes, and
+against all that may come between.
+"""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,7 +8,16 @@ from dataclasses import replace
 
 import pytest
 import trio
-from harness.tokens import ISSUER, METADATA, NOW, Signer, application, id_token_claims, key_set, request
+from harness.tokens import (
+    ISSUER,
+    METADATA,
+    NOW,
+    Signer,
+    application,
+    id_token_claims,
+    key_set,
+    request,
+)
 
 from extproc.core.application import Application
 from extproc.core.decisions import Continue, LoadSession, Refresh, Respond
@@ -31,7 +42,13 @@ from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.interfaces import SessionStore
 from extproc.sessions.memory import MemoryRevocations
-from extproc.sessions.rotation import GRACE, MOST, MOST_BYTES, MemoryRotationGrace, SharedRotationGrace
+from extproc.sessions.rotation import (
+    GRACE,
+    MOST,
+    MOST_BYTES,
+    MemoryRotationGrace,
+    SharedRotationGrace,
+)
 from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
@@ -46,7 +63,9 @@ SESSION = Session(
 
 
 class FakeProvider:
-    """A provider that rotates: each refresh token is good once; `fault` is raised in place of an answer, `said` laid over it."""
+    """A provider that rotates: each refresh token is good once; `fault` is raised in place of an
+    answer, `said` laid over it.
+    """
 
     name = "main"
 
@@ -89,8 +108,15 @@ class FakeProvider:
             raise CodeRefused("invalid_grant")
         self.current = f"rt{int(self.current[2:]) + 1}"
         id_token = Signer().sign(id_token_claims(nonce=None, iat=LATER, exp=LATER + 300))
-        said = {"access_token": f"a{self.current}", "token_type": "Bearer", "expires_in": 300, "id_token": id_token}
-        return RefreshResponse.parse(json.dumps({**said, "refresh_token": self.current, **self.said}).encode())
+        said = {
+            "access_token": f"a{self.current}",
+            "token_type": "Bearer",
+            "expires_in": 300,
+            "id_token": id_token,
+        }
+        return RefreshResponse.parse(
+            json.dumps({**said, "refresh_token": self.current, **self.said}).encode()
+        )
 
     async def userinfo(self, access_token):
         self.looked_up.append(access_token)
@@ -114,7 +140,11 @@ class Gateway:
         self.app, self.provider, self.now = app, provider, LATER
         self._opener = opener
         self.all: list[StoredSessions] = []
-        self.headers = {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty", "accept": "application/json"}
+        self.headers = {
+            "sec_fetch_mode": "cors",
+            "sec_fetch_dest": "empty",
+            "accept": "application/json",
+        }
 
     def process(self, sessions=None) -> RelyingParty:
         sessions = sessions or StoredSessions(self._opener())
@@ -132,7 +162,11 @@ class Gateway:
     async def ask(self, party: RelyingParty, cookie: str, **headers: str):
         asked = request(cookie=cookie, **{**self.headers, **headers})
         decision = party.decide(asked)
-        return decision if isinstance(decision, Continue | Respond) else await party.perform(asked, decision)
+        return (
+            decision
+            if isinstance(decision, Continue | Respond)
+            else await party.perform(asked, decision)
+        )
 
     async def aclose(self) -> None:
         for sessions in self.all:
@@ -158,7 +192,9 @@ def subject(answer) -> str | None:
 
 @pytest.mark.attack("REFR-01", "REFR-02")
 @pytest.mark.parametrize("processes", [1, 2, 3])
-async def test_fifty_requests_with_expired_tokens_make_one_grant_and_are_all_served(gateway, provider, processes):
+async def test_fifty_requests_with_expired_tokens_make_one_grant_and_are_all_served(
+    gateway, provider, processes
+):
     parties = [gateway.process() for _ in range(processes)]
     cookie = await gateway.signs_in()
     provider.go = trio.Event()
@@ -197,7 +233,11 @@ async def test_each_rotation_is_stored_and_the_newest_tokens_are_used(gateway, p
         sent.append(dict(answer.set_headers)["authorization"])
         gateway.now += 290
         provider.said = {"id_token": None}
-    assert provider.grants == ["rt1", "rt2", "rt3"] and sent == ["Bearer art2", "Bearer art3", "Bearer art4"]
+    assert provider.grants == ["rt1", "rt2", "rt3"] and sent == [
+        "Bearer art2",
+        "Bearer art3",
+        "Bearer art4",
+    ]
 
 
 async def test_the_device_and_the_tags_of_a_session_stay(gateway, provider):
@@ -269,13 +309,21 @@ async def test_a_navigation_whose_session_ended_so_goes_to_the_login(gateway, pr
     page = request(cookie=cookie)
     answer = await party.perform(page, LoadSession())
     assert (answer.status, answer.reason) == (303, "login_started")
-    assert ("__Host-extproc-session-app", 0) in [(cookie.name, cookie.max_age) for cookie in answer.cookies]
-    assert (await gateway.ask(party, cookie, sec_fetch_mode="navigate", sec_fetch_dest="document")).status == 303
+    assert ("__Host-extproc-session-app", 0) in [
+        (cookie.name, cookie.max_age) for cookie in answer.cookies
+    ]
+    assert (
+        await gateway.ask(party, cookie, sec_fetch_mode="navigate", sec_fetch_dest="document")
+    ).status == 303
 
 
 @pytest.mark.attack("REFR-07")
-@pytest.mark.parametrize("fault", [ProviderFailed, ProviderTimeout, ProviderUnreachable, ClientRefused])
-async def test_while_the_provider_is_away_people_stay_signed_in_and_it_is_asked_ever_less(gateway, provider, fault):
+@pytest.mark.parametrize(
+    "fault", [ProviderFailed, ProviderTimeout, ProviderUnreachable, ClientRefused]
+)
+async def test_while_the_provider_is_away_people_stay_signed_in_and_it_is_asked_ever_less(
+    gateway, provider, fault
+):
     party = gateway.process()
     cookie = await gateway.signs_in()
     provider.fault = fault()
@@ -292,12 +340,15 @@ async def test_while_the_provider_is_away_people_stay_signed_in_and_it_is_asked_
     assert (await gateway.session(cookie)).refresh_token == "rt2"
 
 
-async def test_an_application_that_needs_the_token_gets_503_meanwhile_and_the_session_stays(gateway, provider):
+async def test_an_application_that_needs_the_token_gets_503_meanwhile_and_the_session_stays(
+    gateway, provider
+):
     gateway.app = FORWARDS
     party = gateway.process()
     cookie = await gateway.signs_in()
     provider.fault = ProviderFailed()
-    assert dict((await gateway.ask(party, cookie)).set_headers)["authorization"] == "Bearer at"  # still good
+    # still good
+    assert dict((await gateway.ask(party, cookie)).set_headers)["authorization"] == "Bearer at"
     gateway.now = NOW + 300
     for _ in range(2):
         with pytest.raises(AccessTokenExpired) as refusal:
@@ -309,11 +360,15 @@ async def test_an_application_that_needs_the_token_gets_503_meanwhile_and_the_se
 
 
 @pytest.mark.attack("CONF-25")
-@pytest.mark.parametrize("claims", [{"sub": "mallory"}, {"iss": "https://evil.example"}, {"aud": "another"}])
+@pytest.mark.parametrize(
+    "claims", [{"sub": "mallory"}, {"iss": "https://evil.example"}, {"aud": "another"}]
+)
 async def test_another_subject_is_never_taken_over(gateway, provider, claims):
     party = gateway.process()
     cookie = await gateway.signs_in()
-    provider.said = {"id_token": Signer().sign(id_token_claims(**{"nonce": None, "iat": LATER, **claims}))}
+    provider.said = {
+        "id_token": Signer().sign(id_token_claims(**{"nonce": None, "iat": LATER, **claims}))
+    }
     with pytest.raises(SessionEnded):
         await gateway.ask(party, cookie)
     assert await gateway.session(cookie) is None and provider.revoked == ["rt2"]
@@ -335,7 +390,9 @@ async def test_a_key_that_is_not_known_yet_is_fetched_and_where_it_cannot_be_the
     assert (await gateway.session(cookie)).access_token == "art3"
 
 
-async def test_a_logout_in_mid_refresh_is_not_undone_and_the_new_tokens_are_given_back(gateway, provider):
+async def test_a_logout_in_mid_refresh_is_not_undone_and_the_new_tokens_are_given_back(
+    gateway, provider
+):
     party, other = gateway.process(), gateway.process()
     cookie = await gateway.signs_in()
     provider.go = trio.Event()
@@ -356,7 +413,9 @@ async def test_a_logout_in_mid_refresh_is_not_undone_and_the_new_tokens_are_give
     assert caught and await gateway.session(cookie) is None and provider.revoked == ["rt1", "rt2"]
 
 
-async def test_another_process_that_has_the_lock_and_dies_is_waited_for_and_then_replaced(gateway, provider):
+async def test_another_process_that_has_the_lock_and_dies_is_waited_for_and_then_replaced(
+    gateway, provider
+):
     party = gateway.process()
     cookie = await gateway.signs_in()
     assert await gateway.all[0].store.lock(SESSION.id.key, b"dead", 2, LATER)
@@ -368,21 +427,25 @@ async def test_another_process_that_has_the_lock_and_dies_is_waited_for_and_then
 
 
 @pytest.mark.parametrize("step", [3600, -3600], ids=["ahead", "back"])
-async def test_while_our_clock_is_wrong_by_an_hour_nobody_is_signed_out_and_no_token_is_lost(provider, tmp_path, step):
+async def test_while_our_clock_is_wrong_by_an_hour_nobody_is_signed_out_and_no_token_is_lost(
+    provider, tmp_path, step
+):
     app = application(refresh_margin=30, session_idle=7200)
     gateway = Gateway(lambda: SQLiteStore(tmp_path / "sessions.sqlite3"), provider, app)
     party = gateway.process()
     cookie = await gateway.signs_in()
     gateway.now = NOW + 100 + step
-    for _ in range(
-        2
-    ):  # of the tokens nobody knows how long they are good, and those that come have times that cannot be
+    # of the tokens nobody knows how long they are good, and those that come have times that cannot
+    # be
+    for _ in range(2):
         assert subject(await gateway.ask(party, cookie)) == "alice"
     assert provider.grants == ["rt1"] and provider.revoked == []
     assert (await gateway.session(cookie)).refresh_token == "rt2"
     gateway.now = LATER  # it is set right
     assert subject(await gateway.ask(party, cookie)) == "alice"
-    assert provider.grants == ["rt1", "rt2"] and (await gateway.session(cookie)).access_token == "art3"
+    assert (
+        provider.grants == ["rt1", "rt2"] and (await gateway.session(cookie)).access_token == "art3"
+    )
     await gateway.aclose()
 
 
@@ -402,7 +465,9 @@ class Ailing(StoredSessions):
         await super().unlock(*args)
 
 
-async def test_a_rotated_token_that_could_not_be_written_is_written_at_the_next_request(provider, tmp_path):
+async def test_a_rotated_token_that_could_not_be_written_is_written_at_the_next_request(
+    provider, tmp_path
+):
     gateway = Gateway(None, provider)
     ailing = Ailing(SQLiteStore(tmp_path / "sessions.sqlite3"))
     party = gateway.process(ailing)
@@ -417,13 +482,21 @@ async def test_a_rotated_token_that_could_not_be_written_is_written_at_the_next_
     await gateway.aclose()
 
 
-BUGS = (RuntimeError("x"), KeyError("x"), UnicodeError("x"), MemoryError("x"), ExceptionGroup("x", [ValueError("x")]))
+BUGS = (
+    RuntimeError("x"),
+    KeyError("x"),
+    UnicodeError("x"),
+    MemoryError("x"),
+    ExceptionGroup("x", [ValueError("x")]),
+)
 
 
 @pytest.mark.attack("REL-42")
 @pytest.mark.threat("foreign-input")
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
-async def test_a_bug_in_a_refresh_signs_nobody_out_and_leaves_no_flight_behind(gateway, provider, bug):
+async def test_a_bug_in_a_refresh_signs_nobody_out_and_leaves_no_flight_behind(
+    gateway, provider, bug
+):
     party = gateway.process()
     cookie = await gateway.signs_in()
     provider.fault = bug
@@ -442,12 +515,16 @@ async def test_a_bug_in_a_refresh_signs_nobody_out_and_leaves_no_flight_behind(g
     provider.fault = None
     gateway.now += 61
     assert subject(await gateway.ask(party, cookie)) == "alice"
-    assert (await gateway.session(cookie)).refresh_token == "rt2", "the lock was given back, and it was tried again"
+    assert (await gateway.session(cookie)).refresh_token == "rt2", (
+        "the lock was given back, and it was tried again"
+    )
 
 
 @pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
-async def test_a_bug_in_reading_what_a_refresh_brought_keeps_the_new_refresh_token(gateway, provider, bug, monkeypatch):
+async def test_a_bug_in_reading_what_a_refresh_brought_keeps_the_new_refresh_token(
+    gateway, provider, bug, monkeypatch
+):
     party = gateway.process()
     cookie = await gateway.signs_in()
 
@@ -457,14 +534,18 @@ async def test_a_bug_in_reading_what_a_refresh_brought_keeps_the_new_refresh_tok
     with monkeypatch.context() as patched:
         patched.setattr("extproc.relying_party.refresh.renewed", fails)
         assert subject(await gateway.ask(party, cookie)) == "alice"
-    assert (await gateway.session(cookie)).refresh_token == "rt2", "the old one may be worth nothing by now"
+    assert (await gateway.session(cookie)).refresh_token == "rt2", (
+        "the old one may be worth nothing by now"
+    )
     gateway.now += 61
     assert subject(await gateway.ask(party, cookie)) == "alice"
     assert provider.grants == ["rt1", "rt2"]
 
 
 @pytest.mark.attack("REL-42")
-async def test_a_bug_in_writing_what_a_refresh_brought_loses_no_token(gateway, provider, monkeypatch):
+async def test_a_bug_in_writing_what_a_refresh_brought_loses_no_token(
+    gateway, provider, monkeypatch
+):
     party = gateway.process()
     cookie = await gateway.signs_in()
 
@@ -479,17 +560,21 @@ async def test_a_bug_in_writing_what_a_refresh_brought_loses_no_token(gateway, p
     assert provider.grants == ["rt1"] and (await gateway.session(cookie)).refresh_token == "rt2"
 
 
-# -- in cookies -----------------------------------------------------------------------------------------------------
+# -- in cookies ------------------------------------------------------------------------------------
 
 
 @pytest.mark.attack("REFR-05")
 @pytest.mark.parametrize("processes", [0, 1, 2])
-async def test_in_cookies_requests_that_still_have_the_old_ones_are_served_with_the_new(provider, opener, processes):
+async def test_in_cookies_requests_that_still_have_the_old_ones_are_served_with_the_new(
+    provider, opener, processes
+):
     """0: one, whose tombstones are in its memory."""
     gateway = Gateway(opener, provider)
     stores = [opener() for _ in range(processes)]
     shared = [CookieSessions(store, SharedRotationGrace(store)) for store in stores]
-    parties = [gateway.process(sessions) for sessions in shared or [CookieSessions(MemoryRevocations())]]
+    parties = [
+        gateway.process(sessions) for sessions in shared or [CookieSessions(MemoryRevocations())]
+    ]
     cookie = await gateway.signs_in()
     answers = []
 
@@ -510,17 +595,28 @@ async def test_in_cookies_requests_that_still_have_the_old_ones_are_served_with_
 
 def after(cookie: str, answer) -> str:
     """The browser's Cookie header once it has an answer; what the answer expires it still sends."""
-    return "; ".join((cookie, *(f"{c.name}={c.value}" for c in answer.set_cookies if "data" in c.name and c.value)))
+    return "; ".join(
+        (
+            cookie,
+            *(f"{c.name}={c.value}" for c in answer.set_cookies if "data" in c.name and c.value),
+        )
+    )
 
 
 @pytest.mark.attack("REFR-05")
 @pytest.mark.parametrize("shared", [True, False])
-async def test_in_cookies_an_older_generation_neither_renews_nor_ends_anything(provider, opener, shared):
-    """Finding 31: a copy, a restored profile, an answer that never came. Its refresh token is used up: to careful providers a theft."""
+async def test_in_cookies_an_older_generation_neither_renews_nor_ends_anything(
+    provider, opener, shared
+):
+    """Finding 31: a copy, a restored profile, an answer that never came. Its refresh token is used
+    up: to careful providers a theft.
+    """
     gateway = Gateway(opener, provider)
     store = opener()
     party = gateway.process(
-        CookieSessions(store, SharedRotationGrace(store)) if shared else CookieSessions(MemoryRevocations())
+        CookieSessions(store, SharedRotationGrace(store))
+        if shared
+        else CookieSessions(MemoryRevocations())
     )
     old = await gateway.signs_in()
     new = after(old, await gateway.ask(party, old))
@@ -529,7 +625,9 @@ async def test_in_cookies_an_older_generation_neither_renews_nor_ends_anything(p
         await gateway.ask(party, old)
     assert provider.grants == ["rt1"] and provider.revoked == []
     newer = after(new, await gateway.ask(party, new))
-    assert provider.grants == ["rt1", "rt2"] and (await gateway.session(newer)).refresh_token == "rt3"
+    assert (
+        provider.grants == ["rt1", "rt2"] and (await gateway.session(newer)).refresh_token == "rt3"
+    )
     assert (await gateway.session(newer)).generation == 2
     # a late answer brings the old generation back beside the newest: it counts for nothing
     assert (await gateway.session(f"{newer}; {old.partition('; ')[2]}")).refresh_token == "rt3"
@@ -550,7 +648,9 @@ class Between(SharedRotationGrace):
 
 
 @pytest.mark.attack("REFR-05")
-async def test_in_cookies_a_refresh_elsewhere_that_ends_between_two_questions_signs_nobody_out(provider, opener):
+async def test_in_cookies_a_refresh_elsewhere_that_ends_between_two_questions_signs_nobody_out(
+    provider, opener
+):
     gateway, ended = Gateway(opener, provider), trio.Event()
     stores = [opener(), opener()]
 
@@ -572,7 +672,10 @@ async def test_in_cookies_a_refresh_elsewhere_that_ends_between_two_questions_si
         nursery.start_soon(asks, first)
         await until(lambda: provider.waiting == 1)
         nursery.start_soon(asks, second)
-    assert provider.grants == ["rt1"] and [subject(answer) for answer in answers] == ["alice", "alice"]
+    assert provider.grants == ["rt1"] and [subject(answer) for answer in answers] == [
+        "alice",
+        "alice",
+    ]
     await gateway.aclose()
 
 
@@ -582,10 +685,14 @@ async def test_in_cookies_a_clock_that_is_set_back_signs_nobody_out(provider, op
     gateway = Gateway(opener, provider)
     store = opener()
     party = gateway.process(CookieSessions(store, SharedRotationGrace(store)))
-    old = await gateway.signs_in(replace(SESSION, access_issued=LATER + 60, access_expires=LATER + 61))
+    old = await gateway.signs_in(
+        replace(SESSION, access_issued=LATER + 60, access_expires=LATER + 61)
+    )
     gateway.now = LATER + 200
     new = after(old, await gateway.ask(party, old))
-    assert subject(await gateway.ask(party, old)) == subject(await gateway.ask(party, new)) == "alice"
+    assert (
+        subject(await gateway.ask(party, old)) == subject(await gateway.ask(party, new)) == "alice"
+    )
     gateway.now = LATER - 600
     assert subject(await gateway.ask(party, old)) == "alice"
     assert len(set(provider.grants)) == len(provider.grants)
@@ -593,7 +700,9 @@ async def test_in_cookies_a_clock_that_is_set_back_signs_nobody_out(provider, op
 
 
 async def test_in_cookies_a_request_that_changes_nothing_sets_no_session(provider, opener):
-    """Finding 31: whatever it set would be the session of when it came, and its answer may take an hour."""
+    """Finding 31: whatever it set would be the session of when it came, and its answer may take an
+    hour.
+    """
     gateway = Gateway(opener, provider)
     party = gateway.process(CookieSessions(opener()))
     fresh = replace(SESSION, access_expires=LATER + 3000, touched=LATER - 600)
@@ -608,8 +717,13 @@ async def test_what_became_of_old_cookies_is_known_for_a_while_and_of_not_too_ma
     own = MemoryRotationGrace()
     for number in range(MOST + 2):
         await own.put(APP, replace(SESSION, id=SessionId.of(number.to_bytes(32, "big"))), NOW)
-    newest, oldest = (replace(SESSION, id=SessionId.of(n.to_bytes(32, "big"))) for n in (MOST + 1, 1))
-    assert await own.get(APP, oldest, NOW) is None and await own.get(APP, newest, NOW + GRACE - 1) == newest
+    newest, oldest = (
+        replace(SESSION, id=SessionId.of(n.to_bytes(32, "big"))) for n in (MOST + 1, 1)
+    )
+    assert (
+        await own.get(APP, oldest, NOW) is None
+        and await own.get(APP, newest, NOW + GRACE - 1) == newest
+    )
     assert await own.get(APP, newest, NOW + GRACE) is None
     large = replace(SESSION, id_token="x" * 250_000)
     for number in range(MOST_BYTES // 250_000 + 10):
@@ -633,10 +747,14 @@ async def test_a_store_that_is_busy_comes_to_the_same(gateway, provider):
     party = gateway.process()
     cookie = await gateway.signs_in()
     asked = request(cookie=cookie, **gateway.headers)
-    assert subject(await party.perform(asked, LoadSession())) == "alice" and provider.grants == ["rt1"]
+    assert subject(await party.perform(asked, LoadSession())) == "alice" and provider.grants == [
+        "rt1"
+    ]
 
 
-async def test_no_room_for_a_refresh_is_no_refusal_while_the_tokens_are_not_needed(gateway, provider):
+async def test_no_room_for_a_refresh_is_no_refusal_while_the_tokens_are_not_needed(
+    gateway, provider
+):
     party = gateway.process()
     cookie = await gateway.signs_in()
     asked = request(cookie=cookie, **gateway.headers)
@@ -670,7 +788,9 @@ async def test_userinfo_is_asked_again_where_that_is_wanted_and_only_another_use
 ):
     gateway = Gateway(opener, provider, replace(APP, userinfo_at_refresh=True))
     party, provider.userinfo_says = gateway.process(), says
-    cookie = await gateway.signs_in(replace(SESSION, claims=Claims({"sub": "alice", "name": "Old"})))
+    cookie = await gateway.signs_in(
+        replace(SESSION, claims=Claims({"sub": "alice", "name": "Old"}))
+    )
     if name is None:
         with pytest.raises(SessionEnded):
             await gateway.ask(party, cookie)
@@ -678,7 +798,11 @@ async def test_userinfo_is_asked_again_where_that_is_wanted_and_only_another_use
     else:
         assert dict((await gateway.ask(party, cookie)).set_headers)["x-auth-name"] == name
         kept = await gateway.session(cookie)
-        assert kept.claims.values["name"] == name and kept.refresh_token == "rt2" and "iss" not in kept.claims.values
+        assert (
+            kept.claims.values["name"] == name
+            and kept.refresh_token == "rt2"
+            and "iss" not in kept.claims.values
+        )
     assert provider.looked_up == ["art2"]
     await gateway.aclose()
 

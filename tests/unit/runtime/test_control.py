@@ -30,9 +30,19 @@ SETTINGS = with_secrets(
             {
                 "secret": ["x" * 32, "y" * 32],
                 "providers": {
-                    "main": {"issuer": "https://idp.example", "client_id": "gateway", "client_secret": "ü\n"}
+                    "main": {
+                        "issuer": "https://idp.example",
+                        "client_id": "gateway",
+                        "client_secret": "ü\n",
+                    }
                 },
-                "applications": {"app": {"hosts": ["localhost"], "upstream": "http://127.0.0.1:1", "provider": "main"}},
+                "applications": {
+                    "app": {
+                        "hosts": ["localhost"],
+                        "upstream": "http://127.0.0.1:1",
+                        "provider": "main",
+                    }
+                },
             }
         )
     )

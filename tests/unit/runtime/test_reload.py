@@ -1,4 +1,6 @@
-"""Settings read again: when a change is told, what becomes of it, and in which order a new key begins."""
+"""Settings read again: when a change is told, what becomes of it, and in which order a new key
+begins.
+"""
 
 import json
 import os
@@ -38,7 +40,13 @@ class Files:
         known = {
             "secret_file": str(self.ring),
             "providers": {"main": provider},
-            "applications": {"app": {"hosts": ["localhost"], "upstream": "http://127.0.0.1:1", "provider": "main"}},
+            "applications": {
+                "app": {
+                    "hosts": ["localhost"],
+                    "upstream": "http://127.0.0.1:1",
+                    "provider": "main",
+                }
+            },
             **changes,
         }
         write(self.settings, json.dumps(known))
@@ -56,7 +64,7 @@ def looks(source, times=4):
     return [source.changed() for _ in range(times)]
 
 
-# -- the files ------------------------------------------------------------------------------------------------------
+# -- the files -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -100,7 +108,10 @@ def test_a_folder_that_is_swapped_below_a_name_is_a_change(tmp_path, files):
     assert source.load().ring()[0].get_secret_value() == A
     (tmp_path / "..tmp").symlink_to("..1")
     (tmp_path / "..tmp").replace(tmp_path / "..data")
-    assert looks(source) == [False, True, False, False] and source.load().ring()[0].get_secret_value() == B
+    assert (
+        looks(source) == [False, True, False, False]
+        and source.load().ring()[0].get_secret_value() == B
+    )
 
 
 def test_after_settings_that_cannot_be_read_every_file_is_still_looked_at(files):
@@ -116,18 +127,24 @@ def test_after_settings_that_cannot_be_read_every_file_is_still_looked_at(files)
 
 def test_all_files_of_secrets_are_looked_at():
     redis = {"kind": "redis", "servers": ["127.0.0.1:1"], "password_file": "/redis"}
-    provider = {"issuer": "https://idp.example", "client_id": "gateway", "client_secret_file": "/client"}
+    provider = {
+        "issuer": "https://idp.example",
+        "client_id": "gateway",
+        "client_secret_file": "/client",
+    }
     common = {
         "secret_file": "/ring",
         "providers": {"main": provider},
-        "applications": {"app": {"hosts": ["localhost"], "upstream": "http://127.0.0.1:1", "provider": "main"}},
+        "applications": {
+            "app": {"hosts": ["localhost"], "upstream": "http://127.0.0.1:1", "provider": "main"}
+        },
     }
     for store in (redis, {"kind": "cookie", "tombstones": redis}):
         settings = Settings.model_validate_json(json.dumps({**common, "store": store}))
         assert [str(path) for path in secret_files(settings)] == ["/ring", "/client", "/redis"]
 
 
-# -- what becomes of a change -----------------------------------------------------------------------------------------
+# -- what becomes of a change ----------------------------------------------------------------------
 
 
 class FakeRunning:
@@ -172,6 +189,7 @@ LOOKS = round(2 * EVERY)  # seconds until a change is told
 BEGINS = LOOKS + round(REFRESH + FETCH)
 
 
+# by hand, where there are more machines
 @pytest.mark.parametrize(
     ("rings", "diary"),
     [
@@ -180,13 +198,18 @@ BEGINS = LOOKS + round(REFRESH + FETCH)
         (
             [(A, B), (B, A)],
             [(LOOKS, "take", "AB"), (round(APART) + LOOKS, "take", "BA")],
-        ),  # by hand, where there are more machines
-        ([(B, A), (B,)], [(LOOKS, "take", "AB"), (BEGINS, "take", "BA"), (round(APART) + LOOKS, "take", "B")]),
+        ),
+        (
+            [(B, A), (B,)],
+            [(LOOKS, "take", "AB"), (BEGINS, "take", "BA"), (round(APART) + LOOKS, "take", "B")],
+        ),
         ([(B,)], [(LOOKS, "take", "B")]),  # a key that was stolen: nothing to wait for
         ([(C, B, A)], [(LOOKS, "take", "ACB"), (BEGINS, "take", "CBA")]),
     ],
 )
-async def test_a_new_key_is_known_everywhere_before_it_seals_and_signs(files, autojump_clock, rings, diary):
+async def test_a_new_key_is_known_everywhere_before_it_seals_and_signs(
+    files, autojump_clock, rings, diary
+):
     async with reloading(files) as (made, running):
         for ring in rings:
             files.set_ring(*ring)
@@ -195,7 +218,9 @@ async def test_a_new_key_is_known_everywhere_before_it_seals_and_signs(files, au
         assert tuple(secret.get_secret_value() for secret in made.settings.ring()) == rings[-1]
 
 
-async def test_other_settings_replace_what_runs_and_so_does_sighup_when_nothing_differs(files, autojump_clock):
+async def test_other_settings_replace_what_runs_and_so_does_sighup_when_nothing_differs(
+    files, autojump_clock
+):
     async with reloading(files) as (made, running):
         files.set(session={"idle": 60})
         await trio.sleep(60)

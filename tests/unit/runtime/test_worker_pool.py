@@ -1,4 +1,6 @@
-"""The supervisor's rules, with workers that are fakes and a clock that jumps: who is started, replaced and seen off, and when."""
+"""The supervisor's rules, with workers that are fakes and a clock that jumps: who is started,
+replaced and seen off, and when.
+"""
 
 import json
 from contextlib import asynccontextmanager
@@ -59,7 +61,9 @@ class FakeWorker:
             case GetStatus():
                 if not house.silent:
                     missing = tuple(house.missing.pop() if house.missing else ())
-                    await self._say.send(Status(missing, (("streams", self.number),), house.checkers(self)))
+                    await self._say.send(
+                        Status(missing, (("streams", self.number),), house.checkers(self))
+                    )
             case UpdateKeys():
                 self.taken = message.settings
                 if not house.stubborn:
@@ -126,7 +130,12 @@ class House:
 def settings(**changes):
     provider = {"issuer": "https://idp.example", "client_id": "gateway"}
     application = {"hosts": ["localhost"], "upstream": "http://127.0.0.1:9600", "provider": "main"}
-    base = {"secret": "x" * 32, "workers": 2, "providers": {"main": provider}, "applications": {"app": application}}
+    base = {
+        "secret": "x" * 32,
+        "workers": 2,
+        "providers": {"main": provider},
+        "applications": {"app": application},
+    }
     return Settings.model_validate_json(json.dumps({**base, **changes}))
 
 
@@ -139,13 +148,16 @@ def house():
 
 
 @pytest.mark.parametrize(
-    ("failures", "seconds"), [(0, 0), (1, 0.5), (2, 1), (3, 2), (6, 16), (7, 30), (8, 30), (1000, 30)]
+    ("failures", "seconds"),
+    [(0, 0), (1, 0.5), (2, 1), (3, 2), (6, 16), (7, 30), (8, 30), (1000, 30)],
 )
 def test_the_pause_before_a_restart_grows_to_half_a_minute(failures, seconds):
     assert pause(failures) == seconds
 
 
-async def test_every_worker_is_prepared_before_the_first_one_listens_each_at_its_address(house, autojump_clock):
+async def test_every_worker_is_prepared_before_the_first_one_listens_each_at_its_address(
+    house, autojump_clock
+):
     async with house.workers(OLD) as workers:
         await workers.start()
     told = [what for _, what in house.heard]
@@ -170,10 +182,15 @@ async def test_a_worker_that_never_gets_ready_is_ended(house, autojump_clock):
     async with house.workers(OLD) as workers:
         with pytest.raises(WorkerFailed, match="was not ready"):
             await workers.start()
-        assert trio.current_time() == pytest.approx(house.started[0][0] + START) and 0 not in house.alive
+        assert (
+            trio.current_time() == pytest.approx(house.started[0][0] + START)
+            and 0 not in house.alive
+        )
 
 
-async def test_a_worker_that_ends_is_replaced_at_once_and_then_after_longer_and_longer_pauses(house, autojump_clock):
+async def test_a_worker_that_ends_is_replaced_at_once_and_then_after_longer_and_longer_pauses(
+    house, autojump_clock
+):
     async with house.workers(OLD) as workers:
         await workers.start()
         house.on_start = lambda worker: Failed("broken")
@@ -196,7 +213,9 @@ async def test_a_worker_that_was_steady_is_replaced_at_once_again(house, autojum
             assert house.started[-1][0] == before and len(house.alive) == 2
 
 
-async def test_all_workers_take_other_keys_in_place_and_so_does_whoever_is_started_afterwards(house, autojump_clock):
+async def test_all_workers_take_other_keys_in_place_and_so_does_whoever_is_started_afterwards(
+    house, autojump_clock
+):
     async with house.workers(OLD) as workers:
         await workers.start()
         await workers.take(NEW)
@@ -206,7 +225,9 @@ async def test_all_workers_take_other_keys_in_place_and_so_does_whoever_is_start
         assert house.made[2].start.settings == NEW
 
 
-async def test_a_worker_that_does_not_take_other_keys_is_replaced_by_one_that_has_them(house, autojump_clock):
+async def test_a_worker_that_does_not_take_other_keys_is_replaced_by_one_that_has_them(
+    house, autojump_clock
+):
     async with house.workers(OLD) as workers:
         await workers.start()
         house.stubborn = True
@@ -217,7 +238,9 @@ async def test_a_worker_that_does_not_take_other_keys_is_replaced_by_one_that_ha
         assert [worker.start.settings for worker in house.made[2:]] == [NEW, NEW]
 
 
-async def test_a_roll_takes_nothing_away_before_everything_new_is_prepared_and_goes_one_by_one(house, autojump_clock):
+async def test_a_roll_takes_nothing_away_before_everything_new_is_prepared_and_goes_one_by_one(
+    house, autojump_clock
+):
     async with house.workers(OLD) as workers:
         await workers.start()
         house.heard.clear()
@@ -229,10 +252,14 @@ async def test_a_roll_takes_nothing_away_before_everything_new_is_prepared_and_g
             (1, "Drain"),
             (3, "Listen"),
         ]
-        assert house.alive == [2, 3] and all(worker.start.settings == NEW for worker in house.made[2:])
+        assert house.alive == [2, 3] and all(
+            worker.start.settings == NEW for worker in house.made[2:]
+        )
 
 
-async def test_a_successor_waits_for_its_providers_as_long_as_that_makes_sense(house, autojump_clock):
+async def test_a_successor_waits_for_its_providers_as_long_as_that_makes_sense(
+    house, autojump_clock
+):
     async with house.workers(OLD) as workers:
         await workers.start()
         house.missing = [[("provider main", "its metadata was not fetched yet")]] * 3
@@ -244,7 +271,9 @@ async def test_a_successor_waits_for_its_providers_as_long_as_that_makes_sense(h
         assert house.alive == [4, 5]
 
 
-async def test_the_next_worker_goes_only_when_envoy_has_found_the_successor_of_the_one_before(house, autojump_clock):
+async def test_the_next_worker_goes_only_when_envoy_has_found_the_successor_of_the_one_before(
+    house, autojump_clock
+):
     found = []
     house.checkers = lambda worker: 1 if worker.number < 2 or worker.number in found else 0
     async with house.workers(OLD) as workers:
@@ -265,7 +294,9 @@ async def test_a_roll_whose_workers_cannot_be_prepared_leaves_the_old_ones_and_t
 ):
     async with house.workers(OLD) as workers:
         await workers.start()
-        house.on_start = lambda worker: Failed("no such file") if worker.number == fails else Ready()
+        house.on_start = lambda worker: (
+            Failed("no such file") if worker.number == fails else Ready()
+        )
         with pytest.raises(WorkerFailed, match="no such file"):
             await workers.roll(NEW)
         await trio.testing.wait_all_tasks_blocked()
@@ -275,7 +306,9 @@ async def test_a_roll_whose_workers_cannot_be_prepared_leaves_the_old_ones_and_t
         assert house.started[-1][2] == OLD
 
 
-async def test_an_address_that_the_successor_cannot_have_stops_the_roll_and_is_tried_again(house, autojump_clock):
+async def test_an_address_that_the_successor_cannot_have_stops_the_roll_and_is_tried_again(
+    house, autojump_clock
+):
     taken = Failed("listen: 127.0.0.1:9500 cannot be bound")
     house.on_listen = lambda worker: taken if worker.number == 2 else Serving()
     async with house.workers(OLD) as workers:
@@ -283,7 +316,8 @@ async def test_an_address_that_the_successor_cannot_have_stops_the_roll_and_is_t
         with pytest.raises(WorkerFailed, match="worker 1: "):
             await workers.roll(NEW)
         await trio.testing.wait_all_tasks_blocked()
-        assert house.alive == [1, 4]  # the second old one goes on; the first is started again, with the new settings
+        # the second old one goes on; the first is started again, with the new settings
+        assert house.alive == [1, 4]
         assert house.made[4].start.settings == NEW
 
 
@@ -300,11 +334,17 @@ async def test_a_worker_that_does_not_end_in_time_is_killed(house, autojump_cloc
 async def test_what_is_missing_and_what_is_in_hand_is_said_of_all(house, autojump_clock):
     async with house.workers(OLD) as workers:
         await workers.start()
-        assert await workers.missing() == () and dict(await workers.gauges()) == {"workers": 2, "streams": 1}
+        assert await workers.missing() == () and dict(await workers.gauges()) == {
+            "workers": 2,
+            "streams": 1,
+        }
         house.missing = [[("provider main", "away")], []]
         assert [reason for _, reason in await workers.missing()] == ["away"]
         house.silent = True
-        assert await workers.missing() == (("worker 1", "it does not answer"), ("worker 2", "it does not answer"))
+        assert await workers.missing() == (
+            ("worker 1", "it does not answer"),
+            ("worker 2", "it does not answer"),
+        )
         assert dict(await workers.gauges()) == {"workers": 0}
 
 
@@ -335,7 +375,9 @@ async def test_a_worker_that_talks_nonsense_is_ended_and_replaced(house, autojum
         assert house.alive == [1, 2]
 
 
-async def test_a_roll_that_finds_a_worker_dead_still_waits_until_envoy_has_found_its_successor(house, autojump_clock):
+async def test_a_roll_that_finds_a_worker_dead_still_waits_until_envoy_has_found_its_successor(
+    house, autojump_clock
+):
     """Or the next would leave while Envoy knows of nobody."""
     found = []
     house.checkers = lambda worker: 1 if worker.number < 2 or worker.number in found else 0
@@ -357,7 +399,12 @@ async def test_a_roll_that_finds_a_worker_dead_still_waits_until_envoy_has_found
 
 # -- what nobody foresaw
 
-BUGS = (RuntimeError("x"), KeyError("x"), AttributeError("x"), ExceptionGroup("x", [UnicodeError("x")]))
+BUGS = (
+    RuntimeError("x"),
+    KeyError("x"),
+    AttributeError("x"),
+    ExceptionGroup("x", [UnicodeError("x")]),
+)
 
 
 @pytest.mark.attack("REL-42")
@@ -395,7 +442,9 @@ async def test_spans_that_cannot_be_kept_end_nothing_but_their_worker(house, aut
 
 @pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
-async def test_a_worker_that_cannot_be_started_for_any_reason_is_tried_again(house, autojump_clock, bug):
+async def test_a_worker_that_cannot_be_started_for_any_reason_is_tried_again(
+    house, autojump_clock, bug
+):
     async with house.workers(OLD) as workers:
         await workers.start()
         right, tried = house.launch, []

@@ -49,10 +49,14 @@ class Unprintable:
     ],
 )
 def test_whatever_a_field_holds_a_line_is_one_valid_json_line(value, said):
-    line = JSONLines().format(record(field=value, event=value if isinstance(value, str) else "event"))
+    line = JSONLines().format(
+        record(field=value, event=value if isinstance(value, str) else "event")
+    )
     assert "\n" not in line and line.isascii()
     assert json.loads(line, parse_constant=pytest.fail)["field"] == said
-    assert "\n" not in TextLines().format(record(field=value)) and "\x1b" not in TextLines().format(record(field=value))
+    assert "\n" not in TextLines().format(record(field=value)) and "\x1b" not in TextLines().format(
+        record(field=value)
+    )
 
 
 def test_a_library_s_line_says_whose_it_is_and_a_bad_one_is_a_line_all_the_same():
@@ -83,7 +87,9 @@ def test_a_traceback_has_frames_and_types_and_of_texts_only_python_s_own():
         assert "in failing" in told
         assert type(error).__name__ in told and "ValueError" in told
     assert "RuntimeError" in told
-    told = json.loads(JSONLines().format(record(error=failing(AttributeError("'X' object has no attribute 'y'")))))
+    told = json.loads(
+        JSONLines().format(record(error=failing(AttributeError("'X' object has no attribute 'y'"))))
+    )
     assert told["exception"].endswith("AttributeError: 'X' object has no attribute 'y'")
 
 
@@ -103,7 +109,9 @@ class Terminal(io.StringIO):
         ("json", True, {}, JSONLines, False),
     ],
 )
-def test_text_is_for_terminals_and_so_are_colours(form, terminal, environment, kind, colours, monkeypatch):
+def test_text_is_for_terminals_and_so_are_colours(
+    form, terminal, environment, kind, colours, monkeypatch
+):
     for name in ("NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
@@ -117,7 +125,9 @@ def test_text_is_for_terminals_and_so_are_colours(form, terminal, environment, k
 def test_a_flood_of_one_reason_is_counted_and_hides_no_other():
     now = [100.0]
     damper = RateLimitedLog(lambda: now[0])
-    assert [damper.passes("state_mismatch") for _ in range(REFUSALS + 5)] == [0] * REFUSALS + [None] * 5
+    assert [damper.passes("state_mismatch") for _ in range(REFUSALS + 5)] == [0] * REFUSALS + [
+        None
+    ] * 5
     assert damper.passes("invalid_callback") == 0
     now[0] += WINDOW
     assert damper.passes("state_mismatch") == 5 and damper.passes("state_mismatch") == 0
@@ -127,7 +137,10 @@ def test_a_flood_of_one_reason_is_counted_and_hides_no_other():
 def lines(caplog):
     """The lines written at INFO, as (event, reason)."""
     caplog.set_level(logging.INFO, "extproc")
-    return lambda: [(each.getMessage(), each.levelname, getattr(each, "reason", None)) for each in caplog.records]
+    return lambda: [
+        (each.getMessage(), each.levelname, getattr(each, "reason", None))
+        for each in caplog.records
+    ]
 
 
 def test_at_info_what_a_person_met_is_there_and_what_strangers_cause_is_not(lines):

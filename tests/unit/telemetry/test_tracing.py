@@ -49,7 +49,9 @@ def test_below_a_sampled_parent_every_span_is_kept():
     assert said[1].startswith(f"00-{TRACE}-") and said[1].endswith("-01") and SPAN not in said[1]
 
 
-@pytest.mark.parametrize("broken", ["", "nonsense", f"00-{'0' * 32}-{SPAN}-00", f"00-{TRACE}-{'0' * 16}-00"])
+@pytest.mark.parametrize(
+    "broken", ["", "nonsense", f"00-{'0' * 32}-{SPAN}-00", f"00-{TRACE}-{'0' * 16}-00"]
+)
 def test_without_a_parent_a_trace_begins_here(broken):
     said, spans, _ = run(broken)
     assert sorted(spans) == ["inner", "outer"] and said[0] not in (NONE, TRACE)
@@ -162,11 +164,13 @@ def test_spans_are_the_same_as_the_sdk_s_own():
         return json.loads(done.stdout), done.stderr
 
     ours, _ = told()
-    theirs, warned = told(
-        OTEL_TRACES_SAMPLER="always_on"
-    )  # no sampler that follows the parent: the SDK is asked for each
+    # no sampler that follows the parent: the SDK is asked for each
+    theirs, warned = told(OTEL_TRACES_SAMPLER="always_on")
     assert ours == theirs and "ended span" in warned
-    outcomes = [(dict(outer[5]).get("error.type"), outer[3], [event[0] for event in outer[6]]) for (*_, outer) in ours]
+    outcomes = [
+        (dict(outer[5]).get("error.type"), outer[3], [event[0] for event in outer[6]])
+        for (*_, outer) in ours
+    ]
     assert outcomes == [
         (None, "unset", ["held"]),
         ("state_mismatch", "error", ["held"]),

@@ -55,10 +55,16 @@ def test_a_bad_export_is_refused_and_nothing_kept(body, encoding, why):
 
 def test_a_query_in_a_proxys_url_is_not_kept():
     store = TraceStore()
-    urls = (("http.url", "http://localhost/oauth2/callback?code=SECRET&state=s"), ("url.query", "code=SECRET"))
+    urls = (
+        ("http.url", "http://localhost/oauth2/callback?code=SECRET&state=s"),
+        ("url.query", "code=SECRET"),
+    )
     store.add_otlp(spans.export((spans.span(1, 0, "envoy", "ingress", 0, 1, attributes=urls),)))
     [trace] = store.recent()
-    assert trace.spans[0].attributes == (("http.url", "http://localhost/oauth2/callback?…"), ("url.query", "…"))
+    assert trace.spans[0].attributes == (
+        ("http.url", "http://localhost/oauth2/callback?…"),
+        ("url.query", "…"),
+    )
 
 
 def test_a_span_that_comes_again_replaces_the_one_before():
@@ -94,7 +100,9 @@ def test_our_own_spans_are_recorded_as_they_end():
     store = TraceStore()
     tracer = sdk(store)
     with tracer.start_as_current_span("stream", kind=SpanKind.SERVER):
-        with tracer.start_as_current_span("decide", attributes={"a": True, "b": ["x", "y"], "c": 1.5}) as inner:
+        with tracer.start_as_current_span(
+            "decide", attributes={"a": True, "b": ["x", "y"], "c": 1.5}
+        ) as inner:
             inner.set_status(Status(StatusCode.ERROR, "bad"))
             inner.add_event("held", {"kind": "callback"})
         [trace] = store.recent()
@@ -102,9 +110,15 @@ def test_our_own_spans_are_recorded_as_they_end():
     [trace] = store.recent()
     outer, inner_span = trace.spans
     assert (outer.kind, outer.service, outer.parent_id) == ("server", "extproc", "")
-    assert (inner_span.parent_id, inner_span.status, inner_span.status_text) == (outer.span_id, "error", "bad")
+    assert (inner_span.parent_id, inner_span.status, inner_span.status_text) == (
+        outer.span_id,
+        "error",
+        "bad",
+    )
     assert inner_span.attributes == (("a", "true"), ("b", "x, y"), ("c", "1.5"))
-    assert [(event.name, event.attributes) for event in inner_span.events] == [("held", (("kind", "callback"),))]
+    assert [(event.name, event.attributes) for event in inner_span.events] == [
+        ("held", (("kind", "callback"),))
+    ]
 
 
 ENVOYS = "async envoy.service.ext_proc.v3.ExternalProcessor.Process egress"
@@ -118,8 +132,19 @@ ENVOYS = "async envoy.service.ext_proc.v3.ExternalProcessor.Process egress"
         ({"status": "error", "name": ENVOYS, "attributes": (("status", "canceled"),)}, False),
         ({"status": "error", "name": ENVOYS, "attributes": (("status", "unavailable"),)}, True),
         ({"attributes": (("http.status_code", "400"), ("extproc.reason", "state_mismatch"))}, True),
-        ({"attributes": (("http.response.status_code", "502"), ("extproc.reason", "provider_timeout"))}, True),
-        ({"attributes": (("http.status_code", "401"), ("extproc.reason", "login_required"))}, False),
+        (
+            {
+                "attributes": (
+                    ("http.response.status_code", "502"),
+                    ("extproc.reason", "provider_timeout"),
+                )
+            },
+            True,
+        ),
+        (
+            {"attributes": (("http.status_code", "401"), ("extproc.reason", "login_required"))},
+            False,
+        ),
         ({"attributes": (("http.status_code", "404"),)}, False),  # the application's own
         ({"links": (Link("a" * 32, "b" * 16), Link("c" * 32, "d" * 16))}, False),
     ],
@@ -128,7 +153,10 @@ def test_what_the_store_goes_by_is_known_before_a_span_is_read(more, telling):
     span = spans.span(1, 2, "a", more.pop("name", "x"), 3, 7.5, **more)
     (unread,) = decode(spans.export((span,)))
     assert (unread.span(), unread.is_problem, is_problem(span)) == (span, telling, telling)
-    assert (unread.duration_ns, unread.links) == (4_500_000, tuple(link.trace_id for link in span.links))
+    assert (unread.duration_ns, unread.links) == (
+        4_500_000,
+        tuple(link.trace_id for link in span.links),
+    )
 
 
 def test_a_span_is_read_once_and_only_when_somebody_looks():
@@ -154,7 +182,11 @@ def test_our_own_refusals_and_slow_ones_outlive_others_before_they_are_read():
     store = TraceStore(max_traces=6, slow=1)
     tracer = sdk(store)
     refused = {"http.response.status_code": 403, "extproc.reason": "forbidden"}
-    for name, attributes, lasts in (("refused", refused, 5), ("slow", {}, 1_000_000_000), ("quick", {}, 999_999_999)):
+    for name, attributes, lasts in (
+        ("refused", refused, 5),
+        ("slow", {}, 1_000_000_000),
+        ("quick", {}, 999_999_999),
+    ):
         tracer.start_span(name, attributes=attributes, start_time=100).end(100 + lasts)
     for _ in range(20):
         tracer.start_span("good").end()
@@ -172,7 +204,9 @@ def test_what_our_own_spans_say_counts_against_the_limit_in_bytes():
 
 def test_long_values_are_cut():
     store = TraceStore()
-    store.add_otlp(spans.export((spans.span(1, 0, "a", "n" * 9999, 0, 1, attributes=(("k", "v" * 9999),)),)))
+    store.add_otlp(
+        spans.export((spans.span(1, 0, "a", "n" * 9999, 0, 1, attributes=(("k", "v" * 9999),)),))
+    )
     [trace] = store.recent()
     assert (len(trace.spans[0].name), len(trace.spans[0].attributes[0][1])) == (TEXT, TEXT)
 
@@ -200,7 +234,15 @@ def test_children_come_by_start_below_their_parent():
         (2, "GET /reports", False),
     ]
     names = [name for depth, name, _ in shape(reversed(spans.callback())) if depth == 3]
-    assert names == ["decide", "store use_once", "POST token", "GET userinfo", "GET jwks", "establish", "store put"]
+    assert names == [
+        "decide",
+        "store use_once",
+        "POST token",
+        "GET userinfo",
+        "GET jwks",
+        "establish",
+        "store put",
+    ]
 
 
 def test_what_has_no_parent_here_hangs_under_the_root():
@@ -209,11 +251,17 @@ def test_what_has_no_parent_here_hangs_under_the_root():
         spans.span(2, 99, "a", "orphan", 6, 7),
         spans.span(3, 2, "a", "its child, by another clock", 1, 2),
     )
-    assert shape(given) == [(0, "root", False), (1, "orphan", True), (2, "its child, by another clock", False)]
+    assert shape(given) == [
+        (0, "root", False),
+        (1, "orphan", True),
+        (2, "its child, by another clock", False),
+    ]
 
 
 def test_a_root_with_a_parent_elsewhere_is_the_root():
-    assert shape((spans.span(1, 77, "a", "ingress", 0, 9), spans.span(2, 1, "a", "below", 1, 2))) == [
+    assert shape(
+        (spans.span(1, 77, "a", "ingress", 0, 9), spans.span(2, 1, "a", "below", 1, 2))
+    ) == [
         (0, "ingress", False),
         (1, "below", False),
     ]
@@ -221,13 +269,19 @@ def test_a_root_with_a_parent_elsewhere_is_the_root():
 
 def test_spans_that_are_each_others_parents_are_shown_once():
     circle = (spans.span(1, 2, "a", "x", 0, 9), spans.span(2, 1, "a", "y", 1, 2))
-    assert sorted(name for _, name, _ in shape((*circle, spans.span(3, 0, "a", "root", 4, 5)))) == ["root", "x", "y"]
+    assert sorted(name for _, name, _ in shape((*circle, spans.span(3, 0, "a", "root", 4, 5)))) == [
+        "root",
+        "x",
+        "y",
+    ]
     assert sorted(name for _, name, _ in shape(circle)) == ["x", "y"]
     assert shape((spans.span(1, 1, "a", "itself", 0, 9),)) == [(0, "itself", False)]
 
 
 def test_a_long_chain_is_no_recursion():
-    chain = [spans.span(number, number - 1, "a", "x", number, number + 1) for number in range(1, 3001)]
+    chain = [
+        spans.span(number, number - 1, "a", "x", number, number + 1) for number in range(1, 3001)
+    ]
     assert rows(chain)[-1].depth == 2999
 
 
@@ -258,5 +312,7 @@ def test_the_tree_as_text():
 
 def test_a_stream_that_envoy_resets_after_its_answer_is_no_error():
     for status, shown in (("canceled", False), ("unavailable", True)):
-        span = spans.span(1, 0, "envoy", ENVOYS, 0, 1, status="error", attributes=(("status", status),))
+        span = spans.span(
+            1, 0, "envoy", ENVOYS, 0, 1, status="error", attributes=(("status", status),)
+        )
         assert ("[error]" in render((span,))) is shown

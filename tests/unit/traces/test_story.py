@@ -8,9 +8,24 @@ from extproc.traces import Link, Trace, TraceStore, story, summary
 REDIRECT, CALLBACK, PAGE, OTHER = (f"{digit}" * 32 for digit in "1234")
 
 
-def request(trace_id, start, end, reason="", *, path="/", agent="Firefox", status=200, links=(), address="10.0.0.1"):
-    """A trace: the gateway's span, and below it the processor's where that was asked. Times in milliseconds."""
-    who = {"user_agent": agent, "peer.address": address} | ({"extproc.reason": reason} if reason else {})
+def request(
+    trace_id,
+    start,
+    end,
+    reason="",
+    *,
+    path="/",
+    agent="Firefox",
+    status=200,
+    links=(),
+    address="10.0.0.1",
+):
+    """A trace: the gateway's span, and below it the processor's where that was asked. Times in
+    milliseconds.
+    """
+    who = {"user_agent": agent, "peer.address": address} | (
+        {"extproc.reason": reason} if reason else {}
+    )
     said = {"extproc.reason": reason, "url.path": path, "extproc.application": "app"}
     top = spans.span(
         1,
@@ -35,7 +50,16 @@ def redirect(**more):
 
 def callback(start=1000, reason="signed_in", status=303, **more):
     links = (Link(REDIRECT, "1" * 16),)
-    return request(CALLBACK, start, start + 50, reason, path="/oauth2/callback", status=status, links=links, **more)
+    return request(
+        CALLBACK,
+        start,
+        start + 50,
+        reason,
+        path="/oauth2/callback",
+        status=status,
+        links=links,
+        **more,
+    )
 
 
 def page(start=1060, **more):
@@ -58,7 +82,13 @@ WHOLE = (redirect(), callback(), page(), request(OTHER, 5000, 5010))
         (OTHER, [("page", "4", "")]),
         ("9" * 32, []),
     ],
-    ids=["from the redirect", "from the callback", "from the page", "a later page is no step", "not here"],
+    ids=[
+        "from the redirect",
+        "from the callback",
+        "from the page",
+        "a later page is no step",
+        "not here",
+    ],
 )
 def test_a_login_is_one_story_from_whichever_step(asked, steps):
     assert told(WHOLE, asked) == steps
@@ -73,10 +103,19 @@ def test_a_login_is_one_story_from_whichever_step(asked, steps):
         page(start=11_100),
         page(reason="login_started", status=303),
     ],
-    ids=["another browser", "another address", "began before the callback ended", "much later", "another login"],
+    ids=[
+        "another browser",
+        "another address",
+        "began before the callback ended",
+        "much later",
+        "another login",
+    ],
 )
 def test_a_request_that_is_not_the_next_of_the_same_browser_is_no_step(other):
-    assert [step for step, *_ in told((redirect(), callback(), other), CALLBACK)] == ["redirect", "callback"]
+    assert [step for step, *_ in told((redirect(), callback(), other), CALLBACK)] == [
+        "redirect",
+        "callback",
+    ]
 
 
 def test_two_logins_of_one_client_at_once_leave_the_page_out():
@@ -94,7 +133,10 @@ def test_a_redirect_that_was_not_sampled_is_a_step_that_is_not_here():
 
 def test_a_login_that_failed_has_no_page():
     failed = callback(reason="state_mismatch", status=400)
-    assert [step for step, *_ in told((redirect(), failed, page()), REDIRECT)] == ["redirect", "callback"]
+    assert [step for step, *_ in told((redirect(), failed, page()), REDIRECT)] == [
+        "redirect",
+        "callback",
+    ]
 
 
 def test_a_trace_in_a_line():
@@ -133,7 +175,12 @@ def kept(store):
 
 def test_traces_with_a_failure_and_slow_ones_outlive_good_ones_and_keep_what_they_are_linked_to():
     store = TraceStore(max_traces=10, slow=1)
-    refused, slow, error, good = callback(reason="state_mismatch", status=400), "5" * 32, "6" * 32, "7" * 32
+    refused, slow, error, good = (
+        callback(reason="state_mismatch", status=400),
+        "5" * 32,
+        "6" * 32,
+        "7" * 32,
+    )
     store.add(redirect().spans)
     store.add(refused.spans[1:])  # ours first, whose link it is; Envoy's says that it was refused
     store.add(refused.spans[:1])
@@ -158,5 +205,7 @@ def test_failures_leave_half_of_the_room_to_the_others():
 def test_failures_are_bounded_in_bytes_as_well():
     store = TraceStore(max_bytes=10_000)
     for number in range(50):
-        store.add((spans.span(1, 0, "a", "x" * 1000, 0, 1, trace_id=f"{number:032x}", status="error"),))
+        store.add(
+            (spans.span(1, 0, "a", "x" * 1000, 0, 1, trace_id=f"{number:032x}", status="error"),)
+        )
     assert 1 <= len(store.recent()) <= 7

@@ -10,7 +10,9 @@ TRACE = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 
 
 def pending(traceparent):
-    return PendingAuthorization(b"s" * 32, "https://idp.example", 1_780_000_000, "/a?b=1", traceparent)
+    return PendingAuthorization(
+        b"s" * 32, "https://idp.example", 1_780_000_000, "/a?b=1", traceparent
+    )
 
 
 @pytest.mark.parametrize("flags", ["00", "01"])

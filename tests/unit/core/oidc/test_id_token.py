@@ -1,4 +1,6 @@
-"""The ID token: every lie that a provider, or somebody in its name, can tell (rows CONF, IDT, FAPI of the catalogue)."""
+"""The ID token: every lie that a provider, or somebody in its name, can tell (rows CONF, IDT, FAPI
+of the catalogue).
+"""
 
 import base64
 import hashlib
@@ -7,7 +9,17 @@ import json
 import warnings
 
 import pytest
-from harness.tokens import ISSUER, NOW, Signer, client, id_token_claims, key, key_set, pending, public
+from harness.tokens import (
+    ISSUER,
+    NOW,
+    Signer,
+    client,
+    id_token_claims,
+    key,
+    key_set,
+    pending,
+    public,
+)
 from joserfc import jwk
 
 from extproc.core.encoding import b64encode
@@ -43,7 +55,17 @@ def test_a_right_token_is_accepted_in_every_algorithm(alg):
 
 
 @pytest.mark.attack(
-    "CONF-02", "CONF-03", "CONF-04", "CONF-05", "CONF-12", "CONF-23", "IDT-13", "IDT-14", "IDT-16", "IDT-18", "IDT-19"
+    "CONF-02",
+    "CONF-03",
+    "CONF-04",
+    "CONF-05",
+    "CONF-12",
+    "CONF-23",
+    "IDT-13",
+    "IDT-14",
+    "IDT-16",
+    "IDT-18",
+    "IDT-19",
 )
 @pytest.mark.threat("one-login")
 @pytest.mark.parametrize(
@@ -60,7 +82,15 @@ def test_a_right_token_is_accepted_in_every_algorithm(alg):
         ("conf_23", {"aud": None}, "audience"),
         *[
             ("idt_13", {"iss": iss}, "issuer")
-            for iss in (ISSUER + "/", ISSUER.upper(), "https://idp.exampl", ISSUER + ".evil", [ISSUER], None, 1)
+            for iss in (
+                ISSUER + "/",
+                ISSUER.upper(),
+                "https://idp.exampl",
+                ISSUER + ".evil",
+                [ISSUER],
+                None,
+                1,
+            )
         ],
         *[
             ("idt_14", {"aud": aud}, "audience")
@@ -87,12 +117,17 @@ def test_a_right_token_is_accepted_in_every_algorithm(alg):
         ("idt_16", {"exp": NOW - 60}, "expired"),
         *[("idt_16", {"exp": exp}, "expired") for exp in (None, "9999999999", True, [NOW + 9])],
         *[("idt_16", {"iat": iat}, "issued_at") for iat in ("1", False)],
-        *[("idt_19", {"sub": sub}, "subject") for sub in ("", 5, "x" * 256, "a\nb", "a\x00", "   ", ["alice"], "\x7f")],
+        *[
+            ("idt_19", {"sub": sub}, "subject")
+            for sub in ("", 5, "x" * 256, "a\nb", "a\x00", "   ", ["alice"], "\x7f")
+        ],
         ("idt_18", {"at_hash": "wrong"}, "at_hash"),
         ("idt_18", {"at_hash": None, "at_hash ": 1, "auth_time": "now"}, "malformed"),
         ("idt_18", {"at_hash": 5}, "at_hash"),
     ],
-    ids=lambda value: value if isinstance(value, str) else json.dumps(value) if isinstance(value, dict) else None,
+    ids=lambda value: (
+        value if isinstance(value, str) else json.dumps(value) if isinstance(value, dict) else None
+    ),
 )
 def test_a_token_with_a_wrong_claim_is_refused(row, changes, check):
     assert refused(Signer().sign(id_token_claims(**changes))) == check
@@ -122,7 +157,9 @@ def test_an_audience_list_of_us_alone_is_accepted():
 
 @pytest.mark.attack("IDT-01", "IDT-09")
 @pytest.mark.threat("id-token")
-@pytest.mark.parametrize("alg", ["none", "None", "nOnE", "", None, "HS256", "RS512", "PS256", "ES256", 5, ["RS256"]])
+@pytest.mark.parametrize(
+    "alg", ["none", "None", "nOnE", "", None, "HS256", "RS512", "PS256", "ES256", 5, ["RS256"]]
+)
 def test_another_algorithm_in_the_header_is_refused(alg):
     assert refused(Signer().sign(id_token_claims(), alg=alg)) == "algorithm"
 
@@ -132,7 +169,10 @@ def test_another_algorithm_in_the_header_is_refused(alg):
 def test_a_broken_signature_is_refused_in_the_registered_algorithm(alg):
     head, _, signature = Signer(alg).sign(id_token_claims()).split(".")
     assert (
-        refused(f"{head}.{b64encode(json.dumps(id_token_claims(sub='bob')).encode())}.{signature}", alg=alg)
+        refused(
+            f"{head}.{b64encode(json.dumps(id_token_claims(sub='bob')).encode())}.{signature}",
+            alg=alg,
+        )
         == "signature"
     )
     assert refused(Signer(alg).sign(id_token_claims(), alg="HS256"), alg=alg) == "algorithm"
@@ -141,19 +181,27 @@ def test_a_broken_signature_is_refused_in_the_registered_algorithm(alg):
 @pytest.mark.attack("CONF-09", "IDT-01")
 @pytest.mark.parametrize("header", [{"alg": "none"}, {"alg": "RS256", "kid": "RS256-1"}])
 def test_a_token_without_a_signature_is_refused(header):
-    head, body = b64encode(json.dumps(header).encode()), b64encode(json.dumps(id_token_claims()).encode())
+    head, body = (
+        b64encode(json.dumps(header).encode()),
+        b64encode(json.dumps(id_token_claims()).encode()),
+    )
     assert refused(f"{head}.{body}.") in ("algorithm", "signature")
 
 
 @pytest.mark.attack("IDT-02")
 @pytest.mark.threat("id-token")
 def test_the_public_key_as_an_hmac_secret_is_refused():
-    head, body = b64encode(b'{"alg":"HS256","kid":"RS256-1"}'), b64encode(json.dumps(id_token_claims()).encode())
+    head, body = (
+        b64encode(b'{"alg":"HS256","kid":"RS256-1"}'),
+        b64encode(json.dumps(id_token_claims()).encode()),
+    )
     for secret in (key("RS256").as_pem(private=False), json.dumps(public("RS256")).encode()):
         mac = hmac.digest(secret, f"{head}.{body}".encode(), hashlib.sha256)
         assert refused(f"{head}.{body}.{b64encode(mac)}") == "algorithm"
     # and an oct key in the set is no key for us
-    assert not KeySet.parse(json.dumps({"keys": [{"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}]}).encode()).keys
+    assert not KeySet.parse(
+        json.dumps({"keys": [{"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}]}).encode()
+    ).keys
 
 
 @pytest.mark.attack("CONF-10")
@@ -163,18 +211,28 @@ def test_a_broken_signature_is_refused():
     flipped = bytearray(base64.urlsafe_b64decode(signature + "=="))
     flipped[0] ^= 1
     assert refused(f"{head}.{body}.{b64encode(bytes(flipped))}") == "signature"
-    assert refused(f"{head}.{b64encode(json.dumps(id_token_claims(sub='bob')).encode())}.{signature}") == "signature"
+    assert (
+        refused(f"{head}.{b64encode(json.dumps(id_token_claims(sub='bob')).encode())}.{signature}")
+        == "signature"
+    )
 
 
 @pytest.mark.attack("IDT-05")
 @pytest.mark.threat("id-token")
 def test_a_key_in_the_token_itself_has_no_say():
     mine = key("RS256", "attacker").as_dict(private=False)
-    assert refused(Signer("RS256", "attacker").sign(id_token_claims(), kid="RS256-1", jwk=mine)) == "signature"
+    assert (
+        refused(Signer("RS256", "attacker").sign(id_token_claims(), kid="RS256-1", jwk=mine))
+        == "signature"
+    )
     assert (
         refused(
             Signer("RS256", "attacker").sign(
-                id_token_claims(), kid=None, jwk=mine, jku="https://evil.example", x5u="https://evil.example"
+                id_token_claims(),
+                kid=None,
+                jwk=mine,
+                jku="https://evil.example",
+                x5u="https://evil.example",
             )
         )
         == "signature"
@@ -223,7 +281,10 @@ def test_es256_signatures_of_other_shapes_are_refused():
     for other in (bytes(64), der, raw[:63], raw + b"\x00", raw[:32] + bytes(32)):
         assert refused(f"{head}.{body}.{b64encode(other)}", alg="ES256") == "signature"
     p384 = jwk.ECKey.generate_key("P-384").as_dict(private=False)
-    assert refused(f"{head}.{body}.{signature}", alg="ES256", keys=key_set({**p384, "kid": "ES256-1"})) == "key"
+    assert (
+        refused(f"{head}.{body}.{signature}", alg="ES256", keys=key_set({**p384, "kid": "ES256-1"}))
+        == "key"
+    )
 
 
 @pytest.mark.attack("IDT-21")
@@ -263,13 +324,18 @@ def test_an_oversized_token_is_refused_before_anything_is_decoded():
 
 @pytest.mark.attack("IDT-23")
 def test_an_encrypted_token_is_refused():
-    assert refused("eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00iLCJ6aXAiOiJERUYifQ.x.x.x.x") == "malformed"
+    assert (
+        refused("eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkEyNTZHQ00iLCJ6aXAiOiJERUYifQ.x.x.x.x")
+        == "malformed"
+    )
 
 
 @pytest.mark.attack("CONF-06")
 def test_a_token_without_kid_is_accepted_when_one_key_fits():
     token = Signer().sign(id_token_claims(), kid=None)
-    assert verify(token, keys=key_set(public("RS256", kid=None), public("ES256"))).subject == "alice"
+    assert (
+        verify(token, keys=key_set(public("RS256", kid=None), public("ES256"))).subject == "alice"
+    )
     with pytest.raises(UnknownKey):
         verify(token, keys=key_set(public("RS256"), public("RS256", "2")))
 
@@ -287,7 +353,10 @@ def test_malformed_keys_do_not_harm_the_good_ones():
         {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
         public("RS256", kid=5),
     ]
-    assert verify(Signer().sign(id_token_claims()), keys=key_set(*bad, public("RS256"))).subject == "alice"
+    assert (
+        verify(Signer().sign(id_token_claims()), keys=key_set(*bad, public("RS256"))).subject
+        == "alice"
+    )
 
 
 def test_a_weak_rsa_key_is_left_out():
@@ -299,7 +368,8 @@ def test_a_weak_rsa_key_is_left_out():
 
 @pytest.mark.attack("IDT-18")
 @pytest.mark.parametrize(
-    ("alg", "name"), [("RS256", "sha256"), ("RS384", "sha384"), ("ES512", "sha512"), ("EdDSA", "sha512")]
+    ("alg", "name"),
+    [("RS256", "sha256"), ("RS384", "sha384"), ("ES512", "sha512"), ("EdDSA", "sha512")],
 )
 def test_at_hash_is_compared_in_the_algorithm_s_hash(alg, name):
     digest = hashlib.new(name, b"at").digest()
@@ -308,21 +378,31 @@ def test_at_hash_is_compared_in_the_algorithm_s_hash(alg, name):
     assert refused(Signer(alg).sign(claims), alg=alg, access_token="another") == "at_hash"
 
 
-@pytest.mark.parametrize("payload", [b"[]", b"null", b'"x"', b"{", b'{"sub":"a","sub":"b"}', b'{"exp":NaN}', b"\xff"])
+@pytest.mark.parametrize(
+    "payload", [b"[]", b"null", b'"x"', b"{", b'{"sub":"a","sub":"b"}', b'{"exp":NaN}', b"\xff"]
+)
 def test_a_payload_that_is_no_json_object_is_refused(payload):
     assert refused(Signer().sign(payload)) == "signature"
 
 
-# -- UserInfo ------------------------------------------------------------------------------------------------------
+# -- UserInfo --------------------------------------------------------------------------------------
 
 
 def known(userinfo: UserInfo | None, keys=None):
-    return claims_of(client(), verify(Signer().sign(id_token_claims())), userinfo, keys or key_set())
+    return claims_of(
+        client(), verify(Signer().sign(id_token_claims())), userinfo, keys or key_set()
+    )
 
 
 def test_userinfo_lies_over_the_id_token_and_protocol_claims_are_left_out():
-    claims = known(UserInfo("application/json", b'{"sub":"alice","email":"new@example.com","iss":"x"}'))
-    assert claims.values == {"sub": "alice", "email": "new@example.com", "groups": ["admins", "dev"]}
+    claims = known(
+        UserInfo("application/json", b'{"sub":"alice","email":"new@example.com","iss":"x"}')
+    )
+    assert claims.values == {
+        "sub": "alice",
+        "email": "new@example.com",
+        "groups": ["admins", "dev"],
+    }
 
 
 @pytest.mark.attack("CONF-11")
@@ -333,7 +413,9 @@ def test_userinfo_of_another_subject_is_refused(body):
 
 
 @pytest.mark.attack("IDT-29")
-@pytest.mark.parametrize("body", [b"[]", b'"alice"', b"<html>", b"", b"\xff", b'{"sub":"alice","sub":"alice"}'])
+@pytest.mark.parametrize(
+    "body", [b"[]", b'"alice"', b"<html>", b"", b"\xff", b'{"sub":"alice","sub":"alice"}']
+)
 def test_userinfo_that_is_no_object_is_refused(body):
     with pytest.raises(InvalidUserInfo):
         known(UserInfo("application/json", body))
@@ -347,4 +429,8 @@ def test_signed_userinfo_is_verified():
         with pytest.raises(InvalidUserInfo):
             known(UserInfo("application/jwt", Signer().sign(other).encode()))
     with pytest.raises(InvalidUserInfo):
-        known(UserInfo("Application/JWT; x=1", Signer("RS256", "other").sign(said, kid="RS256-1").encode()))
+        known(
+            UserInfo(
+                "Application/JWT; x=1", Signer("RS256", "other").sign(said, kid="RS256-1").encode()
+            )
+        )

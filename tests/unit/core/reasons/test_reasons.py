@@ -1,4 +1,6 @@
-"""The table of reasons and the errors of the core say the same. What the rest of the code answers: tests/test_reasons.py."""
+"""The table of reasons and the errors of the core say the same. What the rest of the code answers:
+tests/test_reasons.py.
+"""
 
 from collections.abc import Iterator
 
@@ -18,7 +20,8 @@ def test_every_refusal_is_a_row_and_is_an_error():
     plain = {kind.reason for kind in subclasses(errors.Refusal) if "reason" in vars(kind)}
     assert len(plain) > 20 and all((REASONS[reason].status or 0) >= 400 for reason in plain)
     assert all(
-        (errors.ProviderRefused(error).status or 0) >= 400 for error in (*PROVIDER_ERRORS, "<script>", "timeout")
+        (errors.ProviderRefused(error).status or 0) >= 400
+        for error in (*PROVIDER_ERRORS, "<script>", "timeout")
     )
     # what a provider says never passes for what we say of a provider
     assert errors.ProviderRefused("timeout").reason == "provider_error"
