@@ -97,7 +97,7 @@ class CodeRedemption:
 
     async def _claim(self, application: Application, step: RedeemCode) -> None:
         with telemetry.span("store use_once"):
-            mine = await self._sessions.use_once(
+            mine = await self._sessions.revocations.use_once(
                 step.pending.store_key, step.pending.created + LIFE, self._now()
             )
         if not mine:
@@ -158,17 +158,17 @@ class CodeRedemption:
         """Whether another login of this browser ended since the callback came. Raises
         SignedOutMeanwhile: and a logout after it.
         """
-        settled = await self._sessions.revoked_before((mine.settled_key,), now)
+        settled = await self._sessions.revocations.revoked_before((mine.settled_key,), now)
         if settled < session.created:
             return False
-        if await self._sessions.revoked_before((mine.store_key,), now) > settled:
+        if await self._sessions.revocations.revoked_before((mine.store_key,), now) > settled:
             raise SignedOutMeanwhile
         return True
 
     async def _overtake(self, others: Iterable[PendingAuthorization]) -> None:
         now = self._now()
         for other in others:
-            await self._sessions.revoke_before(other.settled_key, now, other.forgotten)
+            await self._sessions.revocations.revoke_before(other.settled_key, now, other.forgotten)
 
     def _signed_in(
         self, application: Application, session: Session, step: RedeemCode, kept: tuple[Cookie, ...]

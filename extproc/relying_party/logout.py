@@ -161,13 +161,13 @@ class Logout:
         token = await self._verified(application, step.token)
         now = self._now()
         with telemetry.span("store delete"):
-            if await self._sessions.revoked_before((token.key,), now):
+            if await self._sessions.revocations.revoked_before((token.key,), now):
                 raise InvalidLogoutToken("replayed", "its jti was seen before")
             ended = await self._sessions.end_tagged(
                 tags_of(token, application.ring), now, now + application.session_lifetime
             )
             # only now: a token that the store kept from being carried out may come again
-            await self._sessions.revoke_before(token.key, now, token.expires)
+            await self._sessions.revocations.revoke_before(token.key, now, token.expires)
         self._ended(
             "backchannel_logout", application, ended, by="sid" if token.sid is not None else "sub"
         )

@@ -68,7 +68,7 @@ class SelfService:
         if step.which == OTHERS and found:
             # a login of this user's that is under way is one of the others
             first, now = self._subject(application, step.session)[0], self._now()
-            await self._sessions.revoke_before(first, now, now + BEGINNING)
+            await self._sessions.revocations.revoke_before(first, now, now + BEGINNING)
         for each in others:
             await self._end_one(application, step.session.issuer, each)
         self._audit(application, OTHERS if step.which == OTHERS else "one", len(others))

@@ -160,15 +160,6 @@ class CookieSessions:
     async def count(self, now: int) -> int | None:
         return None
 
-    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
-        return await self.revocations.revoked_before(keys, now)
-
-    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
-        await self.revocations.revoke_before(key, at, expires)
-
-    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
-        return await self.revocations.use_once(key, expires, now)
-
     @property
     def shared(self) -> bool:
         return not isinstance(self.revocations, MemoryRevocations)

@@ -128,6 +128,10 @@ class Sessions(Protocol):
     cookies.
     """
 
+    @property
+    def revocations(self) -> Revocations:
+        """Single-use markers and revocations: part of the store, or beside cookies."""
+
     def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
         """The session of this browser, without waiting, on the event loop. Raises WouldBlock. Its
         limits are not looked at.
@@ -228,15 +232,6 @@ class Sessions(Protocol):
 
     async def count(self, now: int) -> int | None:
         """See SessionStore; None where they are in cookies."""
-
-    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
-        """See Revocations."""
-
-    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
-        """See Revocations."""
-
-    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
-        """See Revocations."""
 
     @property
     def shared(self) -> bool:

@@ -15,7 +15,7 @@ from extproc.core.session import Session, SessionId, only, session_ids
 from extproc.core.session_cookie import left_over, session_cookie
 from extproc.core.session_index import open_entry
 from extproc.core.session_record import Record, from_record, to_record
-from extproc.sessions.interfaces import SessionStore
+from extproc.sessions.interfaces import Revocations, SessionStore
 
 SEALING = 5  # seconds for writing a session with the first key
 FORGETTING = 2.0  # seconds for deleting what could not begin
@@ -27,6 +27,10 @@ class StoredSessions:
 
     def __init__(self, store: SessionStore) -> None:
         self.store = store
+
+    @property
+    def revocations(self) -> Revocations:
+        return self.store
 
     def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
         known = session_ids(application, request)
@@ -154,15 +158,6 @@ class StoredSessions:
 
     async def count(self, now: int) -> int | None:
         return await self.store.count(now)
-
-    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
-        return await self.store.revoked_before(keys, now)
-
-    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
-        await self.store.revoke_before(key, at, expires)
-
-    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
-        return await self.store.use_once(key, expires, now)
 
     @property
     def shared(self) -> bool:
