@@ -60,7 +60,7 @@ def docs(root: Path = ROOT) -> list[str]:
 
 
 def named(text: str) -> Iterator[str]:
-    """The words of a document that look like a file: in backticks, in code, and the targets of links."""
+    """The words of a document that look like a file, in backticks and in code."""
     fenced = re.findall(r"^```.*?^```", text, flags=re.M | re.S)
     indented = re.findall(r"^    .*$", text, flags=re.M)
     prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
@@ -91,12 +91,12 @@ def tops() -> frozenset[str]:
 
 
 def is_there(word: str, document: str, root: Path = ROOT) -> bool:
-    """True when a path is in the repository: from its root, from the document, from extproc, or by its bare name."""
+    """True when a path is in the repository: from its root, extproc, tests or the document."""
     word = word.rstrip("/")
     if word in MADE or Path(word).name in MADE:
         return True
     beside = Path(document).parent
-    candidates = {word, str(beside / word), f"extproc/{word}"}
+    candidates = {word, str(beside / word), f"extproc/{word}", f"tests/{word}"}
     if candidates & places(root):
         return True
     if "*" in word:
@@ -196,7 +196,8 @@ def test_a_document_that_names_a_missing_file_fails(text: str, lost: list[str]) 
     [
         "`extproc/core/decide.py`, `core/decide.py`, `decide.py`, `filters/`, `extproc/core`",
         "`tests/run ARGS...` and [the rules](../CONTRIBUTING.md#rules-that-do-not-bend)",
-        "`application/grpc`, `text/html`, `oauth2/logout`, `/static/%2e%2e;/private`, `--json FILE`, `extproc.yaml`",
+        "`application/grpc`, `text/html`, `oauth2/logout`, `/static/%2e%2e;/private`",
+        "`--json FILE`, `extproc.yaml`",
         "    extproc check --config extproc.yaml\n",
         "[elsewhere](https://example.com/gone.md)",
     ],
