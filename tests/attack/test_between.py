@@ -13,9 +13,8 @@ from typing import Self
 
 import httpx
 import pytest
-from attack.conftest import held
 from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.fault_proxy import Network
 from harness.gateway import Stack
 from harness.ports import free_port
@@ -34,7 +33,7 @@ class Gateway:
     def __init__(self, network: Network, store: RedisServer) -> None:
         self.links = {name: network.link() for name in LINKS}
         self.store, self.listen = store, free_port()
-        self.liar = Liar(behind=False)
+        self.liar = FakeProvider(behind=False)
         self.stack = Stack(self.liar, settings=self._settings)
 
     def _settings(self, stack: Stack) -> dict[str, object]:
@@ -196,7 +195,7 @@ def test_what_a_network_does_is_a_page_and_over_when_it_is_over(
     stack = gateway.stack
     for received in stack.app.requests:
         assert received.values("x-auth-sub") == [received.path.removeprefix("/of/")]
-    wait_until(lambda: not any(held(stack).values()), 60, "what is in hand to end")
+    wait_until(lambda: not any(stack.held().values()), 60, "requests to end")
     assert stack.extproc.exit_code is None and ended_without_an_answer(stack) == 0
     assert '"internal_error"' not in stack.extproc.output()
 

@@ -11,10 +11,11 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from attack.conftest import LIMITS, memory, to_callback
-from harness.fake_provider import Liar
+from attack.conftest import LIMITS
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
-from harness.processes import wait_until
+from harness.journey import to_callback
+from harness.processes import resident, wait_until
 from harness.raw_http import H2, sent
 from harness.stored_sessions import Kept
 from harness.tokens import Signer, public
@@ -45,10 +46,10 @@ def test_a_callback_of_another_state_or_none_calls_nobody(stack: Stack, state: s
         params = (
             callback.params.remove("state") if said is None else callback.params.set("state", said)
         )
-        stack.provider.asked.clear()
+        stack.provider.requests.clear()
         answer = user.navigate(str(callback.copy_with(params=params)))
         assert answer.status_code == 400 and ">state_mismatch<" in answer.text
-        assert not stack.provider.asked and not user.cookies.named("extproc-session")
+        assert not stack.provider.requests and not user.cookies.named("extproc-session")
         assert user.navigate(str(callback)).status_code == 303  # the login itself is whole
 
 
@@ -115,7 +116,7 @@ BOMBS = {
 def test_header_bombs_are_refused_or_answered_and_others_are_served(
     stack: Stack, bomb: str
 ) -> None:
-    before = memory(stack.extproc.pid)
+    before = resident(stack.extproc.pid)
     lines = "".join(f"{name}: {value}\r\n" for name, value in BOMBS[bomb])
     head = (
         "GET /private HTTP/1.1\r\nhost: localhost\r\naccept: text/html\r\nconnection: "
@@ -136,7 +137,7 @@ def test_header_bombs_are_refused_or_answered_and_others_are_served(
         by_h2 = client.ask([*base, ("accept", "text/html"), *crumbs])
     allowed = {b"303", b"400", b"431", b""}  # Envoy may close what it has not read to its end
     assert answered <= allowed and (by_h2 is None or by_h2[":status"].encode() in allowed)
-    assert not stack.app.requests and memory(stack.extproc.pid) - before < 20_000_000
+    assert not stack.app.requests and resident(stack.extproc.pid) - before < 20_000_000
     with stack.user() as user:
         assert user.go(stack.url("/private")).status_code == 200
 
@@ -239,13 +240,13 @@ def test_keys_that_rotate_amid_logins_cost_one_fetch_and_no_login(stack: Stack) 
                 for user, callback in zip(users, callbacks, strict=True)
             ]
             wait_until(lambda: liar.held == people, 60)
-            liar.asked.clear()
+            liar.requests.clear()
             liar.keys[:], liar.signer = (
                 [public("RS256", "2"), public("RS256")],
                 Signer("RS256", "2"),
             )
         assert [answer.result().status_code for answer in answers] == [303] * people
-    assert len(liar.seen("/jwks")) == 1
+    assert len(liar.requests_to("/jwks")) == 1
 
 
 @pytest.mark.attack("REL-14")
@@ -274,11 +275,11 @@ PEOPLE = 40
 
 @pytest.mark.attack("REL-31")
 def test_many_people_sign_in_at_once_and_nobody_is_somebody_else() -> None:
-    with Stack(Liar(), settings={"workers": 2}) as stack:
+    with Stack(FakeProvider(), settings={"workers": 2}) as stack:
 
         def person(n: int) -> list[str]:
             with stack.user() as user:
-                user.follow(user.navigate(to_callback(stack, user, f"/{n}", f"user{n}")))
+                user.follow(user.navigate(to_callback(stack, user, f"/{n}", name=f"user{n}")))
                 pages = []
                 for turn in range(2):
                     if turn % 2:
@@ -332,7 +333,7 @@ def test_bodies_of_any_size_pass_and_none_comes_to_the_processor(stack: Stack, h
         user.go(stack.url("/private"))
         user.cookies.drop("extproc-assertion-app")  # so that the processor is asked each time
         headers = {"cookie": user.cookies.header(stack.url("/")), "accept": "*/*"}
-        asked, before = stack.streams(), memory(stack.extproc.pid)
+        asked, before = stack.streams(), resident(stack.extproc.pid)
         told = stack.stat("cluster.processor.upstream_cx_tx_bytes_total")
         up = http.post(
             stack.url("/up?echo-size=2"),
@@ -355,7 +356,7 @@ def test_bodies_of_any_size_pass_and_none_comes_to_the_processor(stack: Stack, h
             content=(b"x" * 10_000 for _ in range(1 if http2 else 100 * MEGABYTES)),
         )
         assert refused.status_code == 401 and not stack.app.seen("/up")
-        assert stack.streams() == asked + 3 and memory(stack.extproc.pid) - before < 20_000_000
+        assert stack.streams() == asked + 3 and resident(stack.extproc.pid) - before < 20_000_000
         assert stack.stat("cluster.processor.upstream_cx_tx_bytes_total") - told < 50_000
     stack.app.requests.clear()
 

@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
-from attack.conftest import to_callback
-from harness.fake_provider import Liar, Reply
+from harness.bad_urls import BAD_URLS
+from harness.fake_provider import FakeProvider
+from harness.fake_server import Reply
 from harness.gateway import Stack
-from harness.lies import BAD_URLS, HANG, RESET, Endless, Script, drip, gzip_bomb, head
+from harness.journey import to_callback
 from harness.providers import Place
+from harness.raw_answers import HANG, RESET, Endless, Script, drip, gzip_bomb, head
 from harness.tokens import client, key_set
 
 from extproc.core.errors import Refusal
@@ -102,7 +104,7 @@ def calls(provider: Provider) -> dict[str, Callable[[], Awaitable[object]]]:
 async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
     lie: str, tmp_path
 ) -> None:
-    liar = Liar(behind=False)
+    liar = FakeProvider(behind=False)
     liar.open(Place(liar.url, (), tmp_path, None))
     settings = ProviderSettings(issuer=liar.url, client_id="gateway")
     # for honest calls on a busy machine too
@@ -168,7 +170,7 @@ async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_end
     """Each of rig.lies, also where it would be rewritten. What was believed is called, and nothing
     but an error of ours comes of it.
     """
-    liar = Liar(behind=False)
+    liar = FakeProvider(behind=False)
     liar.open(Place(liar.url, (), tmp_path, None))
     issuer = "https://idp.example" if backchannel else liar.url
     liar.issuer = issuer
@@ -226,4 +228,4 @@ def test_a_lie_is_a_page_with_its_reason_and_no_session(stack: Stack, lie: str) 
             answer.text
         )
         assert answer.headers["cache-control"] == "no-store" and not user.cookies.named("extproc-")
-    assert len(stack.provider.seen("/token")) == 1 and not stack.app.requests
+    assert len(stack.provider.requests_to("/token")) == 1 and not stack.app.requests

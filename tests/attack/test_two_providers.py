@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+from harness.bad_urls import BAD_URLS
 from harness.echo import Echo
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.fault_injection import Faults
 from harness.gateway import Stack
-from harness.lies import BAD_URLS
 from harness.processes import wait_until
 
 ENDPOINTS = (
@@ -72,7 +72,7 @@ class Two:
     be anything.
     """
 
-    def __init__(self, stack: Stack, partner: Liar, faults: Faults) -> None:
+    def __init__(self, stack: Stack, partner: FakeProvider, faults: Faults) -> None:
         self.stack, self.partner, self.faults = stack, partner, faults
 
     def honest_users_go_on(self) -> None:
@@ -112,7 +112,7 @@ class Two:
 def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     targets = {target: when for target, (_, when) in (BACKGROUND | OF_WORKERS).items()} | CALLS
     faults = Faults(tmp_path_factory.mktemp("faults"), targets, SHORT)
-    partner = Liar(behind=False, user="bob")
+    partner = FakeProvider(behind=False, user="bob")
     partner.start()
     collector = Echo().start()
     nowhere = {
@@ -137,7 +137,9 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
     # what it says at the start is the first of the bad addresses
     partner.metadata["jwks_uri"] = BAD_URLS[0]
-    with Stack(Liar(behind=False), settings=settings, env={**faults.env, **nowhere}) as stack:
+    with Stack(
+        FakeProvider(behind=False), settings=settings, env={**faults.env, **nowhere}
+    ) as stack:
         yield Two(stack, partner, faults)
     partner.close()
     collector.close()
@@ -175,9 +177,9 @@ def test_while_it_runs_a_provider_names_addresses_that_cannot_be_called_and_no_o
     for number, url in enumerate(BAD_URLS):  # each of them at each endpoint: test_liar.py
         two.partner.metadata.clear()
         two.partner.metadata[ENDPOINTS[number % len(ENDPOINTS)]] = url
-        asked = len(two.partner.seen(discovery))
+        asked = len(two.partner.requests_to(discovery))
         wait_until(
-            lambda asked=asked: len(two.partner.seen(discovery)) > asked + 2,
+            lambda asked=asked: len(two.partner.requests_to(discovery)) > asked + 2,
             60,
             "its metadata to be read",
         )

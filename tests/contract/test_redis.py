@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from harness.pattern_proxy import Proxy, proxied
+from harness.fault_proxy import Proxy, proxied
 from harness.redis import PATIENT, Cluster, RedisServer, Replicated, Servers
 
 from extproc.addresses import Address

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.tokens import ENTROPY_BYTES, application, client, request
 
@@ -36,16 +36,14 @@ def running():
             }
         }
 
-    with Stack(Liar(), settings=settings) as stack:
+    with Stack(FakeProvider(), settings=settings) as stack:
         yield stack
 
 
 @pytest.fixture
 def stack(running):
-    for lie in (running.provider.claims, running.provider.userinfo):
-        lie.clear()
-    for seen in (running.provider.asked, running.provider.revoked, running.app.requests):
-        seen.clear()
+    running.provider.reset()
+    running.app.requests.clear()
     return running
 
 
@@ -204,7 +202,7 @@ def test_without_a_store_for_tombstones_a_logout_holds_at_this_process_and_the_s
         "store": {"kind": "cookie", "path": None},
         "providers": {"main": {"backchannel_logout": False}},
     }
-    with Stack(Liar(), settings=settings) as stack, stack.user() as user:
+    with Stack(FakeProvider(), settings=settings) as stack, stack.user() as user:
         assert "tombstones_not_shared" in stack.extproc.output()
         page = user.go(stack.url("/private"))
         copy = jar(user)

@@ -7,7 +7,7 @@ import stat
 import grpc
 import pytest
 from harness.certificates import Authority
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 
 from extproc._wire import ext_proc_pb2 as wire
@@ -47,7 +47,7 @@ def stack(folder):
         "envoy_key": "envoy.key",
     }
     settings = {"listen_tls": {key: str(folder / file) for key, file in tls.items()}}
-    with Stack(Liar(), settings=settings) as stack:
+    with Stack(FakeProvider(), settings=settings) as stack:
         yield stack
 
 
@@ -135,7 +135,7 @@ def test_a_unix_socket_is_for_its_owner_and_group_whatever_the_umask_says(mode, 
 
     before = os.umask(0)
     try:
-        with Stack(Liar(), settings=settings) as stack, stack.user("alice") as user:
+        with Stack(FakeProvider(), settings=settings) as stack, stack.user("alice") as user:
             assert stat.S_IMODE(os.stat(stack.directory / "extproc.sock").st_mode) == mode
             assert user.go(stack.url("/private")).status_code == 200
     finally:

@@ -3,7 +3,6 @@ worker and the provider behind it.
 """
 
 import json
-import os
 import socket
 import sys
 import time
@@ -15,36 +14,18 @@ import httpx
 import pytest
 import trio
 import yaml
-from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import ROOT, Stack
+from harness.journey import to_callback
 from harness.ports import free_port
-from harness.processes import Process, wait_until
-
-
-def to_callback(stack: Stack, user: WebUser, path: str = "/private") -> str:
-    started = user.navigate(stack.url(path))
-    assert started.status_code == 303, started.text
-    return user.navigate(started.headers["location"]).headers["location"]
-
-
-def gauges(stack: Stack) -> dict[str, int]:
-    # the admin keeps a connection that its client has left for some seconds, with two tasks:
-    # whoever looks often would count himself
-    return httpx.get(
-        f"{stack.admin}/gauges", headers={"connection": "close"}, trust_env=False
-    ).json()
-
-
-def descriptors(stack: Stack) -> int:
-    return len(os.listdir(f"/proc/{stack.extproc.pid}/fd"))
+from harness.processes import Process, descriptors, wait_until
 
 
 def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds_deadlock_nothing() -> (
     None
 ):
     with (
-        Stack(Liar(), settings={"limits": {"callback": 5}}) as stack,
+        Stack(FakeProvider(), settings={"limits": {"callback": 5}}) as stack,
         ThreadPoolExecutor(12) as pool,
     ):
         users = [stack.user(f"user{n}") for n in range(12)]
@@ -82,14 +63,14 @@ def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds
         ]
         for n in refused:  # a reload of the very same address
             assert users[n].navigate(callbacks[n]).headers["location"] == stack.url(f"/page/{n}")
-        wait_until(lambda: gauges(stack)["held.callback"] == 0, 60)
+        wait_until(lambda: stack.gauges()["held.callback"] == 0, 60)
         for user in users:
             user.close()
 
 
 @pytest.mark.threat("bounds")
 def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
-    stuck, other = Liar(), Liar(behind=False)
+    stuck, other = FakeProvider(), FakeProvider(behind=False)
     applications = lambda stack: {  # noqa: E731
         "providers": {"other": {"issuer": other.url, "client_id": "gateway", "client_secret": "x"}},
         "applications": {
@@ -127,7 +108,7 @@ def test_callbacks_stuck_at_one_provider_starve_no_other() -> None:
 @pytest.mark.attack("EXTP-04", "REL-03")
 def test_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_held() -> None:
     with (
-        Stack(Liar(), settings={"timeouts": {"message": 1}}) as stack,
+        Stack(FakeProvider(), settings={"timeouts": {"message": 1}}) as stack,
         stack.user() as user,
         ThreadPoolExecutor(1) as pool,
     ):
@@ -143,7 +124,7 @@ def test_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_held() -> N
 @pytest.mark.attack("EXTP-05", "REL-29")
 @pytest.mark.parametrize("where", ["/token", "/me"])
 def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None:
-    with Stack(Liar()) as stack, stack.user() as user:
+    with Stack(FakeProvider()) as stack, stack.user() as user:
         callback = to_callback(stack, user)
         host, _, path = callback.removeprefix("http://").partition("/")
         head = (
@@ -162,7 +143,7 @@ def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None
         # and its tokens are given back
         wait_until(lambda: len(stack.provider.revoked) == 1, 60)
         assert len(stack.provider.redeemed) == 1
-        wait_until(lambda: gauges(stack)["held.callback"] == 0, 60, every=0.2)
+        wait_until(lambda: stack.gauges()["held.callback"] == 0, 60, every=0.2)
 
 
 async def abandon(stack: Stack, callbacks: list[tuple[str, str]]) -> None:
@@ -197,7 +178,9 @@ def abandoned(stack: Stack, logins: int) -> None:
     with stack.provider.holding("/token"):
         trio.run(abandon, stack, callbacks)
     wait_until(
-        lambda: gauges(stack)["held.callback"] == 0 and gauges(stack)["streams"] == 0, 60, every=0.2
+        lambda: stack.gauges()["held.callback"] == 0 and stack.gauges()["streams"] == 0,
+        60,
+        every=0.2,
     )
 
 
@@ -205,22 +188,22 @@ def abandoned(stack: Stack, logins: int) -> None:
 @pytest.mark.threat("bounds")
 @pytest.mark.heavy
 def test_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> None:
-    with Stack(Liar(), settings={"timeouts": {"call": 60, "callback": 90}}) as stack:
+    with Stack(FakeProvider(), settings={"timeouts": {"call": 60, "callback": 90}}) as stack:
         with stack.user() as user:
             assert user.go(stack.url("/private")).status_code == 200
         abandoned(stack, 25)  # whatever is made when it is needed first is there
-        base, fds = gauges(stack), descriptors(stack)
+        base, fds = stack.gauges(), descriptors(stack.extproc.pid)
         for _ in range(4):
             abandoned(stack, 250)
         for side in ("trio.tasks", "asyncio.tasks"):
             wait_until(
-                lambda side=side: gauges(stack)[side] <= base[side] + 2,
+                lambda side=side: stack.gauges()[side] <= base[side] + 2,
                 60,
                 f"the {side} to end",
                 every=0.5,
             )
         # kept-alive connections, bounded by the pool
-        wait_until(lambda: descriptors(stack) <= fds + 40, 60)
+        wait_until(lambda: descriptors(stack.extproc.pid) <= fds + 40, 60)
         wait_until(lambda: stack.stat("cluster.processor.upstream_rq_active") == 0, 60)
         assert stack.stat("http.in.ext_proc.failure_mode_allowed") == 0
         assert "internal_error" not in stack.extproc.output()
@@ -232,7 +215,7 @@ def test_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> N
 def test_a_processor_killed_between_redirect_and_callback_completes_the_login_after_its_restart() -> (
     None
 ):
-    with Stack(Liar()) as stack, stack.user() as user, stack.user() as signed_in:
+    with Stack(FakeProvider()) as stack, stack.user() as user, stack.user() as signed_in:
         signed_in.go(stack.url("/private"))
         callback = to_callback(stack, user, "/wanted?a=1")
         stack.kill_extproc()
@@ -252,7 +235,7 @@ def test_a_processor_killed_between_redirect_and_callback_completes_the_login_af
 
 @pytest.mark.attack("REL-23")
 def test_a_processor_killed_in_mid_exchange_leaves_no_half_session() -> None:
-    with Stack(Liar()) as stack, stack.user() as user, ThreadPoolExecutor(1) as pool:
+    with Stack(FakeProvider()) as stack, stack.user() as user, ThreadPoolExecutor(1) as pool:
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
@@ -261,14 +244,15 @@ def test_a_processor_killed_in_mid_exchange_leaves_no_half_session() -> None:
             assert answer.result(60).status_code >= 500
         stack.start_extproc()
         assert (
-            user.navigate(callback).status_code == 400 and len(stack.provider.seen("/token")) == 1
+            user.navigate(callback).status_code == 400
+            and len(stack.provider.requests_to("/token")) == 1
         )
         assert user.go(stack.url("/private")).status_code == 200
 
 
 @pytest.mark.attack("REL-24")
 def test_sigterm_lets_a_held_login_finish() -> None:
-    with Stack(Liar()) as stack, stack.user() as user, ThreadPoolExecutor(2) as pool:
+    with Stack(FakeProvider()) as stack, stack.user() as user, ThreadPoolExecutor(2) as pool:
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
@@ -293,7 +277,7 @@ def test_two_applications_on_one_host_do_not_take_each_other_s_cookies() -> None
             }
         }
     }
-    with Stack(Liar(), settings=both) as stack, stack.user() as user:
+    with Stack(FakeProvider(), settings=both) as stack, stack.user() as user:
         user.go(stack.url("/private"))
         for kind in ("session", "assertion"):
             value = user.cookies.get(f"extproc-{kind}-app").value
@@ -315,12 +299,12 @@ def test_two_applications_on_one_host_do_not_take_each_other_s_cookies() -> None
 
 def test_the_processor_on_a_unix_socket() -> None:
     listen = lambda stack: {"listen": f"unix:{stack.directory}/extproc.sock"}  # noqa: E731
-    with Stack(Liar(), settings=listen) as stack, stack.user() as user:
+    with Stack(FakeProvider(), settings=listen) as stack, stack.user() as user:
         assert user.go(stack.url("/private")).status_code == 200
 
 
 def test_an_excluded_application_and_public_paths() -> None:
-    with Stack(Liar()) as stack:
+    with Stack(FakeProvider()) as stack:
         streams = stack.streams()
         for _ in range(5):
             assert (
@@ -332,7 +316,7 @@ def test_an_excluded_application_and_public_paths() -> None:
                 == 200
             )
         assert stack.streams() == streams
-        assert all("x-auth-sub" not in asked.headers for asked in stack.provider.asked)
+        assert all("x-auth-sub" not in asked.headers for asked in stack.provider.requests)
         page = httpx.get(stack.url("/public/x"), headers={"x-auth-sub": "evil"}, trust_env=False)
         assert page.status_code == 200 and "x-auth-sub" not in dict(page.json()["headers"])
 
@@ -340,7 +324,7 @@ def test_an_excluded_application_and_public_paths() -> None:
 @pytest.mark.attack("WEB-05")
 @pytest.mark.threat("secrets")
 def test_no_secret_is_in_the_log_at_debug() -> None:
-    with Stack(Liar(), settings={"log": {"level": "DEBUG"}}) as stack, stack.user() as user:
+    with Stack(FakeProvider(), settings={"log": {"level": "DEBUG"}}) as stack, stack.user() as user:
         callback = to_callback(stack, user)
         cookies = user.cookies.header(callback)
         user.navigate(callback)
@@ -383,7 +367,7 @@ def test_two_processors_share_logins_and_sessions() -> None:
             else {}
         )
 
-    with Stack(Liar(), settings=both) as stack, ExitStack() as undo:
+    with Stack(FakeProvider(), settings=both) as stack, ExitStack() as undo:
         settings = yaml.safe_load(stack.config.read_text())
         settings |= {
             "listen": settings["gateway"]["processors"][1],

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from harness.browser import WebUser
 from harness.envoy import oldest
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.processes import wait_until
 from harness.tokens import Signer, public
@@ -38,20 +38,20 @@ def ready(stack: Stack) -> bool:
 
 @pytest.mark.attack("CONF-18", "KEYS-08", "KEYS-10")
 def test_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
-    with Stack(Liar()) as stack:
+    with Stack(FakeProvider()) as stack:
         liar = stack.provider
         assert signs_in(stack)
-        fetched = len(liar.seen("/jwks"))
+        fetched = len(liar.requests_to("/jwks"))
         liar.keys[:], liar.signer = [public("RS256", "rotated")], Signer("RS256", "rotated")
         # row CONF-18: the very first login works
-        assert signs_in(stack) and len(liar.seen("/jwks")) == fetched + 1
+        assert signs_in(stack) and len(liar.requests_to("/jwks")) == fetched + 1
         liar.signer = Signer()
         assert not signs_in(stack)  # row KEYS-10: the old key is out
         liar.signer = Signer("RS256", "rotated")
         for number in range(15):
             liar.header["kid"] = f"unknown-{number}"
             assert not signs_in(stack)
-        assert len(liar.seen("/jwks")) == fetched + 1  # row KEYS-08
+        assert len(liar.requests_to("/jwks")) == fetched + 1  # row KEYS-08
         liar.header.clear()
         assert signs_in(stack)
 
@@ -59,7 +59,7 @@ def test_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
 @pytest.mark.attack("REL-01", "REL-38")
 def test_a_provider_that_is_down_at_the_start_is_503_and_found_when_it_returns() -> None:
     down = lambda asked: (503, {}, b"")  # noqa: E731
-    with Stack(Liar(answers={"/.well-known/openid-configuration": down})) as stack:
+    with Stack(FakeProvider(answers={"/.well-known/openid-configuration": down})) as stack:
         assert httpx.get(f"{stack.admin}/livez", trust_env=False).status_code == 200 and not ready(
             stack
         )
@@ -94,7 +94,7 @@ def test_a_provider_that_is_down_at_the_start_is_503_and_found_when_it_returns()
     ids=["conf_17", "keys_03", "keys_03_file", "conf_15", "flow_03"],
 )
 def test_metadata_that_lies_starts_no_login(lie: dict[str, object]) -> None:
-    with Stack(Liar(metadata=lie)) as stack:
+    with Stack(FakeProvider(metadata=lie)) as stack:
         answer = httpx.get(stack.url("/private"), headers={"accept": "text/html"}, trust_env=False)
         assert answer.status_code == 503 and "location" not in answer.headers and not ready(stack)
 
@@ -102,19 +102,19 @@ def test_metadata_that_lies_starts_no_login(lie: dict[str, object]) -> None:
 @pytest.mark.attack("KEYS-04")
 def test_discovery_that_redirects_is_not_followed() -> None:
     away = lambda asked: (302, {"location": "/elsewhere"}, b"")  # noqa: E731
-    with Stack(Liar(answers={"/.well-known/openid-configuration": away})) as stack:
+    with Stack(FakeProvider(answers={"/.well-known/openid-configuration": away})) as stack:
         assert (
             httpx.get(
                 stack.url("/private"), headers={"accept": "text/html"}, trust_env=False
             ).status_code
             == 503
         )
-        assert not stack.provider.seen("/elsewhere")
+        assert not stack.provider.requests_to("/elsewhere")
 
 
 @pytest.mark.attack("REL-02")
 def test_a_provider_that_refuses_connections_at_the_callback_is_a_502() -> None:
-    with Stack(Liar(behind=False)) as stack, stack.user() as user:
+    with Stack(FakeProvider(behind=False)) as stack, stack.user() as user:
         assert user.go(stack.url("/private")).status_code == 200
         user.cookies.drop("extproc-session-app", "extproc-assertion-app")
         started = user.navigate(stack.url("/private"))
@@ -130,7 +130,7 @@ def test_a_provider_that_refuses_connections_at_the_callback_is_a_502() -> None:
 
 @pytest.mark.attack("KEYS-16")
 def test_a_provider_that_goes_away_harms_no_session() -> None:
-    with Stack(Liar()) as stack, stack.user() as user:
+    with Stack(FakeProvider()) as stack, stack.user() as user:
         user.go(stack.url("/private"))
         gone = lambda asked: b""  # noqa: E731
         stack.provider.answers.update(
@@ -238,7 +238,7 @@ def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
         return IN_FILES | more | {"secret": None, "secret_file": Mounted(stack).path}
 
     with (
-        Stack(Liar(), settings=settings, envoy=envoy) as stack,
+        Stack(FakeProvider(), settings=settings, envoy=envoy) as stack,
         stack.user() as user,
         stack.user() as idle,
     ):

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
-from harness.paced_load import MOST, Paced
+from harness.journey import to_callback
+from harness.load import MOST, PacedLoad
 from harness.processes import wait_until
 from harness.redis import RedisServer
 
@@ -55,7 +55,7 @@ INTERRUPTED = {
 class Gateway:
     stack: Stack
     redis: RedisServer
-    load: Paced
+    load: PacedLoad
     killed: int = 0  # workers
 
     def kill(self, victim: str) -> None:
@@ -90,7 +90,7 @@ class Gateway:
             case "redis":
                 self.redis.start()
         wait_until(lambda: self.stack.stat("cluster.processor.membership_healthy") == 2, 30)
-        self.load.settles(ENOUGH)
+        self.load.wait_until_well(ENOUGH)
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +99,15 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always"
     )
     settings = {"workers": 2, "store": {"path": None, "kind": "redis", "servers": [server.address]}}
-    with server, Stack(Liar(behind=False), settings=settings) as stack, ExitStack() as undo:
+    with server, Stack(FakeProvider(behind=False), settings=settings) as stack, ExitStack() as undo:
         cookies = []
         for _ in range(4):
             user = undo.enter_context(stack.user())
             assert user.go(stack.url("/private")).status_code == 200
             user.cookies.drop("extproc-assertion-app")
             cookies.append(user.cookies.header(stack.url("/")))
-        load = undo.enter_context(Paced(stack, cookies, RATE))
-        load.settles(ENOUGH)
+        load = undo.enter_context(PacedLoad(stack, cookies, RATE))
+        load.wait_until_well(ENOUGH)
         yield Gateway(stack, server, load)
 
 
@@ -122,7 +122,7 @@ def test_what_is_killed_in_mid_login_loses_what_it_had_in_hand_and_a_retry_works
 ) -> None:
     stack = gateway.stack
     with stack.user() as user, ThreadPoolExecutor(1) as pool:
-        callback = to_callback(stack, user)
+        callback = to_callback(stack, user, "/wanted")
         began, first = time.monotonic(), None
         if step.startswith("/"):
             with stack.provider.holding(step):
@@ -154,12 +154,6 @@ def test_what_is_killed_in_mid_login_loses_what_it_had_in_hand_and_a_retry_works
         assert len(bad) <= MOST, f"more than it can have had in hand: {gateway.load.summary(began)}"
     assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
     assert "internal_error" not in stack.extproc.output()
-
-
-def to_callback(stack: Stack, user: WebUser) -> str:
-    started = user.navigate(stack.url("/wanted"))
-    assert started.status_code == 303, started.text
-    return user.navigate(started.headers["location"]).headers["location"]
 
 
 def way_on(page: httpx.Response) -> str:

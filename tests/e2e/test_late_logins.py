@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from harness.browser import NAVIGATION_ACCEPT, WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.processes import wait_until
 
@@ -50,13 +50,13 @@ def running(request: pytest.FixtureRequest) -> Iterator[Stack]:
             **provider,
         }
 
-    with Stack(Liar(), settings=settings) as stack:
+    with Stack(FakeProvider(), settings=settings) as stack:
         yield stack
 
 
 @pytest.fixture
 def stack(running: Stack) -> Stack:
-    running.provider.revoked.clear()
+    running.provider.forget()
     return running
 
 

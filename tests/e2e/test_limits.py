@@ -8,16 +8,10 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
-from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
+from harness.journey import to_callback
 from harness.processes import wait_until
-
-
-def to_callback(stack: Stack, user: WebUser, path: str) -> str:
-    started = user.navigate(stack.url(path))
-    assert started.status_code == 303, started.text
-    return user.navigate(started.headers["location"]).headers["location"]
 
 
 @pytest.mark.attack("REL-35")
@@ -28,7 +22,7 @@ def test_beyond_a_limit_is_503_with_retry_after_at_once_and_the_login_is_kept(li
     """
     many, room = 12, 5
     with (
-        Stack(Liar(behind=False), settings={"limits": {limit: room}}) as stack,
+        Stack(FakeProvider(behind=False), settings={"limits": {limit: room}}) as stack,
         ExitStack() as undo,
     ):
         pool = undo.enter_context(ThreadPoolExecutor(many))
@@ -65,7 +59,7 @@ def test_a_stuck_provider_starves_neither_logout_nor_new_logins_nor_signed_in_us
     """
     room = 4
     with (
-        Stack(Liar(behind=False), settings={"limits": {"callback": room}}) as stack,
+        Stack(FakeProvider(behind=False), settings={"limits": {"callback": room}}) as stack,
         ExitStack() as undo,
     ):
         pool = undo.enter_context(ThreadPoolExecutor(room))
@@ -99,7 +93,7 @@ def test_the_processor_takes_as_many_file_descriptors_as_it_may_have() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard - 1, hard))
     try:
-        with Stack(Liar(behind=False)) as stack:
+        with Stack(FakeProvider(behind=False)) as stack:
             assert resource.prlimit(stack.extproc.pid, resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

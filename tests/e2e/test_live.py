@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.live import METHOD, Ticking, call, events, websocket
 from harness.processes import wait_until
@@ -56,7 +56,7 @@ def running(request, ticking):
             },
         }
 
-    with Stack(Liar(), settings=settings, envoy=ENVOYS[request.param]) as stack:
+    with Stack(FakeProvider(), settings=settings, envoy=ENVOYS[request.param]) as stack:
         yield stack
 
 

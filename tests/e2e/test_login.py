@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
+from harness.journey import to_callback
 from harness.processes import wait_until
-from harness.tokens import Signer, public
+from harness.tokens import Signer
 
 from extproc.core.sealing import KeyRing
 from extproc.core.session_index import open_entry
@@ -23,35 +24,16 @@ from extproc.core.session_index import open_entry
 
 @pytest.fixture(scope="module")
 def running():
-    with Stack(Liar(), settings={"timeouts": {"callback": 12, "call": 6}}) as stack:
+    with Stack(FakeProvider(), settings={"timeouts": {"callback": 12, "call": 6}}) as stack:
         yield stack
 
 
 @pytest.fixture
 def stack(running):
-    """The one stack of this module, its provider honest again."""
-    liar = running.provider
-    for lie in (
-        liar.claims,
-        liar.header,
-        liar.userinfo,
-        liar.metadata,
-        liar.callback,
-        liar.answers,
-    ):
-        lie.clear()
-    liar.keys[:], liar.signer, liar.user = [public("RS256")], Signer(), "alice"
-    for seen in (liar.asked, liar.redeemed, liar.revoked, running.app.requests):
-        seen.clear()
+    """The module's gateway, with a correct provider and nothing recorded."""
+    running.provider.reset()
+    running.app.requests.clear()
     return running
-
-
-def to_callback(stack: Stack, user, path: str = "/private") -> str:
-    """A login up to the provider's answer: the address of the callback, not asked for yet."""
-    started = user.navigate(stack.url(path))
-    assert started.status_code == 303, started.text
-    answered = user.navigate(started.headers["location"])
-    return answered.headers["location"]
 
 
 def denied(
@@ -131,7 +113,7 @@ def test_a_renewed_assertion_on_a_cacheable_answer_makes_it_private(stack):
 def test_the_requests_to_the_provider_are_well_formed(stack):
     with stack.user() as user:
         user.go(stack.url("/private"))
-    (token,), (me,) = stack.provider.seen("/token"), stack.provider.seen("/me")
+    (token,), (me,) = stack.provider.requests_to("/token"), stack.provider.requests_to("/me")
     assert (
         token.form["grant_type"] == "authorization_code"
         and token.headers["content-type"] == "application/x-www-form-urlencoded"
@@ -207,7 +189,7 @@ def test_a_provider_s_error_is_our_page_and_no_token_call(stack, error, status):
         page = denied(stack, user, status, f"provider_{error}")
     # the one script is ours
     assert (
-        not stack.provider.seen("/token")
+        not stack.provider.requests_to("/token")
         and page.text.count("<script") == 1
         and "alert(1)" not in page.text
     )
@@ -236,7 +218,7 @@ def test_iss_of_the_callback(stack):
     with stack.user() as user:
         stack.provider.callback["iss"] = "https://evil.example"
         denied(stack, user, 400, "issuer_mismatch")
-        assert not stack.provider.seen("/token")
+        assert not stack.provider.requests_to("/token")
         stack.provider.callback["iss"] = stack.provider.issuer
         assert user.go(stack.url("/private")).status_code == 200
 
@@ -254,7 +236,7 @@ def test_another_browser_s_callback_is_denied(stack):
         )
         to_callback(stack, victim)
         assert victim.navigate(callback).status_code == 400
-        assert not stack.provider.seen("/token")
+        assert not stack.provider.requests_to("/token")
         # nothing was consumed of the attacker's own
         assert attacker.navigate(callback).status_code == 303
 
@@ -280,11 +262,11 @@ def test_a_callback_is_redeemed_once_of_twenty_parallel_copies(stack):
         assert all(
             ">login_already_used<" in answer.text for answer in answers if answer.status_code == 400
         )
-        assert len(stack.provider.seen("/token")) == 1
+        assert len(stack.provider.requests_to("/token")) == 1
         again = httpx.get(
             callback, headers={"cookie": cookies, "accept": "text/html"}, trust_env=False
         )
-        assert again.status_code == 400 and len(stack.provider.seen("/token")) == 1
+        assert again.status_code == 400 and len(stack.provider.requests_to("/token")) == 1
 
 
 @pytest.mark.attack("FLOW-09")
@@ -435,7 +417,7 @@ def test_a_posted_body_reaches_neither_provider_nor_application(stack):
     with stack.user() as user:
         answer = user.navigate(stack.url("/form"), "POST", page=stack.url("/"), content=b"secret=1")
         assert answer.status_code == 303 and user.go(answer.headers["location"]).status_code == 200
-    assert all("secret" not in asked.form for asked in stack.provider.asked)
+    assert all("secret" not in asked.form for asked in stack.provider.requests)
     assert [request.method for request in stack.app.requests] == ["GET"]
 
 
@@ -512,16 +494,16 @@ def test_control_characters_of_the_callback_reach_no_provider(stack, planted):
         assert (
             answer.status_code == 400
             and ">invalid_callback<" in answer.text
-            and not stack.provider.seen("/token")
+            and not stack.provider.requests_to("/token")
         )
         # what is printable is encoded: one request, one code
         user.navigate(
             f"{stack.url('/oauth2/callback')}?code=a%26grant_type%3Dx%20%25&state={state}"
         )
-        assert [asked.form["code"] for asked in stack.provider.seen("/token")] == [
+        assert [asked.form["code"] for asked in stack.provider.requests_to("/token")] == [
             "a&grant_type=x %"
         ]
-        assert stack.provider.seen("/token")[0].form["grant_type"] == "authorization_code"
+        assert stack.provider.requests_to("/token")[0].form["grant_type"] == "authorization_code"
 
 
 @pytest.mark.attack("FLOW-14")
@@ -621,7 +603,9 @@ def test_a_faulty_token_endpoint_is_a_page_with_a_reason(stack, fault):
     stack.provider.answers["/token"] = answer
     with stack.user() as user:
         denied(stack, user, status, reason)
-    assert len(stack.provider.seen("/token")) == 1 and not stack.provider.seen("/elsewhere")
+    assert len(stack.provider.requests_to("/token")) == 1 and not stack.provider.requests_to(
+        "/elsewhere"
+    )
 
 
 @pytest.mark.attack("REL-05")

@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import httpx
 import pytest
 from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.processes import wait_until
-from harness.tokens import Signer, public
+from harness.tokens import Signer
 
 from extproc.core.oidc.logout_token import EVENT
 from extproc.core.provider_logout import MAX_BODY
@@ -44,21 +44,19 @@ def running(request):
             },
         }
 
-    with Stack(Liar(), settings=settings) as stack:
+    with Stack(FakeProvider(), settings=settings) as stack:
         yield stack
 
 
 @pytest.fixture
 def stack(running):
-    """Its provider honest again, and with a user and a session that no other test has."""
-    liar = running.provider
-    for lie in (liar.claims, liar.metadata, liar.answers):
-        lie.clear()
-    liar.keys[:], liar.signer = [public("RS256")], Signer()
-    for seen in (liar.asked, liar.revoked, running.app.requests):
-        seen.clear()
+    """The module's gateway, with a user and a provider session that no other test has."""
+    provider = running.provider
+    provider.reset()
+    running.app.requests.clear()
     number = next(NUMBERS)
-    liar.user, liar.claims["sid"] = f"user-{number}", f"sid-{number}"
+    provider.user = f"user-{number}"
+    provider.claims["sid"] = f"sid-{number}"
     return running
 
 
@@ -276,7 +274,7 @@ def test_a_key_that_is_new_is_fetched_once_and_random_ones_are_not_looked_for_ea
     signs_in(stack, user)
     liar = stack.provider
     liar.signer = Signer(name="2")
-    assert len(liar.seen("/jwks")) == 0
+    assert len(liar.requests_to("/jwks")) == 0
     with ThreadPoolExecutor(8) as pool:
         answers = list(
             pool.map(
@@ -284,7 +282,7 @@ def test_a_key_that_is_new_is_fetched_once_and_random_ones_are_not_looked_for_ea
             )
         )
     assert all(is_refused(answer, 400, "logout_token_key") for answer in answers)
-    assert len(liar.seen("/jwks")) <= 1 and lives(stack, user)
+    assert len(liar.requests_to("/jwks")) <= 1 and lives(stack, user)
 
 
 @pytest.mark.attack("REL-15")
@@ -357,7 +355,7 @@ def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, u
     assert len(stack.provider.revoked) == 2 and all(
         token.startswith("rt-") for token in stack.provider.revoked
     )
-    (first, _) = stack.provider.seen("/revoke")
+    (first, _) = stack.provider.requests_to("/revoke")
     assert first.form["token_type_hint"] == "refresh_token" and first.headers[
         "authorization"
     ].startswith("Basic ")
@@ -371,7 +369,7 @@ def test_a_provider_that_does_not_revoke_stops_no_logout(stack, user):
     assert out.headers["location"].startswith(f"{stack.provider.issuer}/logout?") and not lives(
         stack, user
     )
-    assert len(stack.provider.seen("/revoke")) == 1
+    assert len(stack.provider.requests_to("/revoke")) == 1
 
 
 @pytest.mark.attack("LOGO-21")
@@ -508,7 +506,7 @@ def test_a_callback_that_no_person_brought_spends_nothing_and_the_person_s_own_s
         )
         # its address has a code, which is good still
         assert answer.headers["referrer-policy"] == "no-referrer"
-    assert stack.provider.seen("/token") == []
+    assert stack.provider.requests_to("/token") == []
     assert user.navigate(callback).headers["location"] == stack.url("/private?a=1") and lives(
         stack, user
     )

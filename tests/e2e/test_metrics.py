@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.processes import wait_until
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -93,7 +93,7 @@ def test_after_logins_refusals_and_a_provider_s_timeout_the_numbers_are_what_hap
     with receiver() as (address, exports):
         settings["metrics"] = {"endpoint": address}  # type: ignore[assignment]
         env = {"OTEL_METRIC_EXPORT_INTERVAL": "300"}
-        with Stack(Liar(behind=False), settings=settings, env=env) as stack:
+        with Stack(FakeProvider(behind=False), settings=settings, env=env) as stack:
             expected = sign_in_be_refused_and_wait(stack)
             wait_until(
                 lambda: sum(Numbers(stack).by("extproc_streams_total", "outcome").values()) == 6, 60

@@ -8,7 +8,7 @@ import sys
 
 import httpx
 import pytest
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import ROOT, Stack
 
 from extproc.admin.sessions import HEADER
@@ -44,7 +44,7 @@ def lives(stack: Stack, user) -> bool:
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.heavy)])
 def test_an_operator_lists_sessions_and_ends_them_by_user_by_sid_and_all(workers):
-    with Stack(Liar(), settings={"workers": workers}) as stack:
+    with Stack(FakeProvider(), settings={"workers": workers}) as stack:
         users = [stack.user() for _ in range(4)]
         for user, name, sid in zip(
             users, ("alice", "alice", "bob", "carol"), ("s1", "s2", "s3", "s4"), strict=True
@@ -124,7 +124,7 @@ def running():
         over = {"tombstones": {"path": str(stack.directory / "over.sqlite3")}}
         return {"store": {"kind": "cookie", "path": None, **over}}
 
-    with Stack(Liar(), settings=settings) as stack:
+    with Stack(FakeProvider(), settings=settings) as stack:
         yield stack
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 from harness.browser import WebUser, forms
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.stored_sessions import Kept
 
@@ -29,7 +29,7 @@ def stored():
         }
         return {"applications": {"wiki": wiki}, "session": {"per_user": 3}}
 
-    with Stack(Liar(), settings=settings) as stack:
+    with Stack(FakeProvider(), settings=settings) as stack:
         yield stack
 
 
@@ -39,7 +39,7 @@ def in_cookies():
         over = {"tombstones": {"path": str(stack.directory / "over.sqlite3")}}
         return {"store": {"kind": "cookie", "path": None, **over}}
 
-    with Stack(Liar(), settings=settings) as stack:
+    with Stack(FakeProvider(), settings=settings) as stack:
         yield stack
 
 

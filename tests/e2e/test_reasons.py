@@ -21,14 +21,16 @@ from urllib.parse import urlencode, urljoin
 import grpc
 import httpx
 import pytest
+from harness import journey
 from harness.browser import Cookie, WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
+from harness.fake_server import Answer
 from harness.gateway import Stack
 from harness.ports import free_port
 from harness.processes import wait_until
 from harness.providers import SECRET
 from harness.stored_sessions import Kept
-from harness.tokens import Signer, public
+from harness.tokens import Signer
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, SERVICE
@@ -50,11 +52,12 @@ CALLBACK, BACK = "/oauth2/callback", "/oauth2/backchannel-logout"
 Provoke = Callable[[Stack, WebUser, str], httpx.Response | str]
 NUMBERS = itertools.count(1)
 CASES: dict[str, Provoke] = {}
+UNUSED_PORT = free_port()
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Stack]:
-    liar = Liar()
+    provider = FakeProvider()
 
     def settings(stack: Stack):
         def of(issuer: str):
@@ -75,8 +78,8 @@ def running() -> Iterator[Stack]:
             "limits": {"callback": 1},
             "providers": {
                 "away": of(f"http://127.0.0.1:{free_port()}"),
-                "bad": of(f"{liar.url}/bad"),
-                "gone": of(f"{liar.url}/gone"),
+                "bad": of(f"{provider.url}/bad"),
+                "gone": of(f"{provider.url}/gone"),
             },
             "applications": {
                 "app": {
@@ -90,39 +93,45 @@ def running() -> Iterator[Stack]:
             },
         }
 
-    nowhere = f"http://127.0.0.1:{free_port()}/token"
-    documents = {
-        "/bad/.well-known/openid-configuration": {"issuer": "https://another.example"},
-        "/gone/.well-known/openid-configuration": {
-            "issuer": f"{liar.url}/gone",
-            "authorization_endpoint": f"{liar.url}/auth",
-            "token_endpoint": nowhere,
-            "jwks_uri": f"{liar.url}/jwks",
-        },
-    }
-    for path, document in documents.items():
-        liar.answers[path] = lambda _, document=document: (200, JSON, json.dumps(document).encode())
-    with Stack(liar, settings=settings) as stack:
+    provider.answers.update(other_documents(provider))
+    with Stack(provider, settings=settings) as stack:
         yield stack
 
 
 @pytest.fixture
 def stack(running: Stack) -> Stack:
-    honest(running.provider)
-    running.provider.asked.clear()
+    for_next_case(running.provider)
+    running.provider.forget()
     return running
 
 
-def honest(liar: Liar) -> None:
-    """Again: everybody signs in just now, and well."""
-    for lie in (liar.claims, liar.header, liar.userinfo, liar.callback, liar.refreshed):
-        lie.clear()
-    for path in ("/token", "/me"):
-        liar.answers.pop(path, None)
-    liar.keys[:], liar.signer, liar.expires_in = [public("RS256")], Signer(), 300
-    number = next(NUMBERS)  # a logout of one test is none of another's
-    liar.user, sid = f"user-{number}", f"sid-{number}"
-    liar.claims.update(acr="gold", auth_time=int(time.time()), sid=sid)
+def for_next_case(provider: FakeProvider) -> None:
+    """Make the provider correct again, for a new user, whom it reports to have just logged in."""
+    earlier = provider.requests
+    provider.reset()
+    provider.requests = earlier
+    provider.answers.update(other_documents(provider))
+    number = next(NUMBERS)  # A user of its own, so that a logout ends no session of another case.
+    provider.user = f"user-{number}"
+    provider.claims.update(acr="gold", auth_time=int(time.time()), sid=f"sid-{number}")
+
+
+def other_documents(provider: FakeProvider) -> dict[str, Answer]:
+    """The discovery documents of the providers `bad` and `gone`, which the same server has."""
+    documents = {
+        "/bad/.well-known/openid-configuration": {"issuer": "https://another.example"},
+        "/gone/.well-known/openid-configuration": {
+            "issuer": f"{provider.url}/gone",
+            "authorization_endpoint": f"{provider.url}/auth",
+            "token_endpoint": f"http://127.0.0.1:{UNUSED_PORT}/token",
+            "jwks_uri": f"{provider.url}/jwks",
+        },
+    }
+
+    def answer(document: dict[str, str]) -> Answer:
+        return lambda _: (200, JSON, json.dumps(document).encode())
+
+    return {path: answer(document) for path, document in documents.items()}
 
 
 @pytest.fixture
@@ -154,11 +163,9 @@ def codes(*parts) -> list[str]:
 
 
 def to_callback(stack: Stack, user: WebUser, path: str = "/private") -> str:
-    started = user.navigate(
-        stack.url(f"{path}?q={CANARY}"), headers={"authorization": f"Bearer {CANARY}"}
-    )
-    assert started.status_code == 303, started.text
-    return user.navigate(started.headers["location"]).headers["location"]
+    """The same login for each case, begun with a secret in its address and in a header."""
+    canary = {"authorization": f"Bearer {CANARY}"}
+    return journey.to_callback(stack, user, f"{path}?q={CANARY}", headers=canary)
 
 
 def signs_in(stack: Stack, user: WebUser, path: str = "/private") -> httpx.Response:
@@ -764,10 +771,10 @@ def test_no_secret_is_in_any_line_or_span_at_debug(stack, user):
     ]
     assert len(secrets) >= 6
     for code in LOUD:
-        honest(stack.provider)
+        for_next_case(stack.provider)
         with stack.user() as other:
             CASES[code](stack, other, code)
-    for asked in stack.provider.asked:
+    for asked in stack.provider.requests:
         said = asked.query | asked.form
         secrets += [
             said[name]

@@ -14,9 +14,9 @@ import httpx
 import pytest
 import yaml
 from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import ROOT, Stack
-from harness.paced_load import Paced
+from harness.load import PacedLoad
 from harness.ports import free_port
 from harness.processes import Process, wait_until
 from harness.redis import Cluster, RedisServer, Replicated
@@ -52,7 +52,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Re
     server = RedisServer(
         tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always"
     )
-    with server, Stack(Liar(), settings=kept_in(server, deadline=2)) as stack:
+    with server, Stack(FakeProvider(), settings=kept_in(server, deadline=2)) as stack:
         yield stack, server
 
 
@@ -145,7 +145,7 @@ def test_a_wrong_password_keeps_the_processor_serving_and_is_said_where_an_opera
     server.config("requirepass", "right-password")
     server.password = "right-password"
     with (
-        Stack(Liar(), settings=kept_in(server, password="wrong-password")) as stack,
+        Stack(FakeProvider(), settings=kept_in(server, password="wrong-password")) as stack,
         stack.user() as user,
     ):
         wait_until(lambda: "store.password" in ready(stack).text)
@@ -212,7 +212,7 @@ def test_a_login_begins_at_one_processor_is_finished_at_another_and_ends_at_a_th
             return {"gateway": {"processors": [listen, *more]}, "store": store}
 
         more = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-        stack = undo.enter_context(Stack(Liar(), settings=three))
+        stack = undo.enter_context(Stack(FakeProvider(), settings=three))
         all_three = [stack.extproc, *processors(stack, 2, undo)]
         for number in range(5):  # Envoy gives each request to the next one
             with stack.user(f"user{number}") as user:
@@ -247,7 +247,7 @@ def test_a_failover_under_200_requests_a_second_costs_no_session_and_answers_200
         # a deadline that a busy machine keeps: what is counted are the servers' failures, not its
         # own
         store = {"path": None, "kind": "redis", "deadline": 1, **settings(several)}
-        with Stack(Liar(), settings={"store": store}) as stack:
+        with Stack(FakeProvider(), settings={"store": store}) as stack:
             cookies = []
             for number in range(20):
                 stack.provider.user = f"user{number}"
@@ -255,8 +255,8 @@ def test_a_failover_under_200_requests_a_second_costs_no_session_and_answers_200
                     assert user.go(stack.url("/private")).status_code == 200
                     user.cookies.drop("extproc-assertion-app")
                     cookies.append(user.cookies.header(stack.url("/private")))
-            with Paced(stack, cookies) as load:
-                load.settles()
+            with PacedLoad(stack, cookies) as load:
+                load.wait_until_well()
                 master = several.master() if isinstance(several, Replicated) else several.masters[0]
                 before, killed = len(load.answers), time.monotonic()
                 master.kill()
@@ -265,7 +265,7 @@ def test_a_failover_under_200_requests_a_second_costs_no_session_and_answers_200
                     60,
                     "a 503",
                 )
-                load.settles()
+                load.wait_until_well()
             print(f"{servers.__name__}: {load.summary(killed)}")
             for answer in load.answers:
                 assert answer.status in (200, 503), answer

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import ROOT, Stack
 from harness.ports import free_port, free_ports
 from harness.processes import Process, wait_until
@@ -40,18 +40,14 @@ def running() -> Iterator[Stack]:
             "timeouts": {"call": 10},
         }
 
-    with Stack(Liar(), settings=settings) as stack:
+    with Stack(FakeProvider(), settings=settings) as stack:
         yield stack
 
 
 @pytest.fixture
 def stack(running: Stack) -> Stack:
-    provider = running.provider
-    for lie in (provider.claims, provider.refreshed, provider.answers):
-        lie.clear()
-    for seen in (provider.asked, provider.revoked, provider.grants, running.app.requests):
-        seen.clear()
-    provider.expires_in = 300
+    running.provider.reset()
+    running.app.requests.clear()
     return running
 
 
@@ -112,7 +108,7 @@ def grants_for_fifty(stack: Stack) -> int:
 
 
 def test_two_workers_make_one_grant_as_well() -> None:
-    with Stack(Liar(), settings={"workers": 2, "log": {"level": "DEBUG"}}) as stack:
+    with Stack(FakeProvider(), settings={"workers": 2, "log": {"level": "DEBUG"}}) as stack:
         assert grants_for_fifty(stack) == 1
         taken = {
             line["worker"]
@@ -135,7 +131,7 @@ def two_machines(store: dict[str, Any], workers: int) -> Iterator[tuple[Stack, P
         "gateway": {"processors": every},
         "store": {"path": None, **store},
     }
-    with Stack(Liar(), settings=settings) as stack:
+    with Stack(FakeProvider(), settings=settings) as stack:
         config = stack.directory / "second.yaml"
         admin = f"127.0.0.1:{free_port()}"
         config.write_text(yaml.safe_dump({**stack.settings, "listen": listens[1], "admin": admin}))
@@ -234,7 +230,7 @@ def test_a_provider_in_trouble_costs_no_session(stack, trouble):
         for _ in range(3):
             user.cookies.drop("extproc-assertion-app")
             assert user.navigate(stack.url("/private")).status_code == 200
-        assert len(stack.provider.seen("/token")) == 2  # one of them the login's
+        assert len(stack.provider.requests_to("/token")) == 2  # one of them the login's
         assert (
             kept.session(user).refresh_token
             and not user.fetch(stack.url("/x"), page=stack.url("/")).is_error
@@ -278,7 +274,7 @@ def test_sessions_in_cookies_make_one_grant_and_the_browser_gets_the_new_ones() 
         over = str(stack.directory / "over.sqlite3")
         return {"store": {"kind": "cookie", "path": None, "tombstones": {"path": over}}}
 
-    with Stack(Liar(), settings=settings) as stack, stack.user() as user:
+    with Stack(FakeProvider(), settings=settings) as stack, stack.user() as user:
         user.go(stack.url("/private"))
         user.cookies.drop("extproc-assertion-app")
         kept = Kept(stack)

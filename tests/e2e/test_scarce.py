@@ -13,10 +13,10 @@ from contextlib import closing, contextmanager
 
 import pytest
 import trio
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.memory import limited
-from harness.processes import wait_until
+from harness.processes import descriptors, wait_until
 from harness.stored_sessions import Kept
 
 from extproc.settings import Limits
@@ -97,10 +97,6 @@ class Crowd:
         )
 
 
-def descriptors(stack: Stack) -> int:
-    return len(os.listdir(f"/proc/{stack.extproc.pid}/fd"))
-
-
 @contextmanager
 def the_same_process(stack: Stack) -> Iterator[None]:
     """And it met no bug."""
@@ -118,12 +114,12 @@ def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consum
 ):
     limits = ("prlimit", f"--nofile={FEW}:{FEW}", "--")
     with (
-        Stack(Liar(behind=False), within=limits, settings=PATIENT) as stack,
+        Stack(FakeProvider(behind=False), within=limits, settings=PATIENT) as stack,
         stack.user() as user,
         the_same_process(stack),
     ):
         assert user.go(stack.url("/private")).status_code == 200
-        before = descriptors(stack)
+        before = descriptors(stack.extproc.pid)
         crowd = Crowd(stack, MANY)
         with ThreadPoolExecutor(1) as pool:
             with stack.provider.holding("/token"):
@@ -133,7 +129,9 @@ def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consum
                     300,
                     "the flood",
                 )
-                assert crowd.statuses() == {503: MANY - ROOM} and descriptors(stack) <= FEW
+                assert (
+                    crowd.statuses() == {503: MANY - ROOM} and descriptors(stack.extproc.pid) <= FEW
+                )
                 assert all("\r\nretry-after: " in answer for answer in crowd.answers.values())
                 user.cookies.drop("extproc-assertion-app")
                 assert user.navigate(stack.url("/private")).status_code == 200, (
@@ -144,7 +142,11 @@ def test_a_processor_with_few_descriptors_sheds_logins_before_anything_is_consum
         refused = crowd.who(503)
         crowd.come(refused)
         assert crowd.statuses() == {303: len(refused)}, "nothing was consumed: a reload signs in"
-        wait_until(lambda: descriptors(stack) <= before + REST, 60, "its connections to be closed")
+        wait_until(
+            lambda: descriptors(stack.extproc.pid) <= before + REST,
+            60,
+            "its connections to be closed",
+        )
 
 
 @pytest.mark.heavy
@@ -152,7 +154,7 @@ def test_a_processor_in_256_mb_sheds_logins_with_large_headers_and_recovers() ->
     large = "x" * 8000  # bytes, of a cookie of the application's own
     with (
         limited(MEMORY) as group,
-        Stack(Liar(behind=False), within=group.within, settings=PATIENT) as stack,
+        Stack(FakeProvider(behind=False), within=group.within, settings=PATIENT) as stack,
         stack.user() as user,
         the_same_process(stack),
     ):
@@ -188,7 +190,7 @@ def test_a_processor_in_256_mb_sheds_logins_with_large_headers_and_recovers() ->
 
 def test_a_full_disk_stops_logins_and_no_session_and_spends_no_refresh_token() -> None:
     with (
-        Stack(Liar(behind=False)) as stack,
+        Stack(FakeProvider(behind=False)) as stack,
         stack.user() as user,
         stack.user("late") as late,
         the_same_process(stack),

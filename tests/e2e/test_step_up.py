@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.processes import wait_until
 from harness.stored_sessions import Kept
@@ -36,18 +36,17 @@ def running() -> Iterator[Stack]:
         }
         return {"applications": {"app": DEMANDS, "other": other}}
 
-    with Stack(Liar(), settings=settings) as stack:
+    with Stack(FakeProvider(), settings=settings) as stack:
         yield stack
 
 
 @pytest.fixture
 def stack(running: Stack) -> Stack:
-    """The provider signs everybody in just now, and well."""
+    """The module's gateway. Its provider reports fresh logins that meet the demands."""
     provider = running.provider
-    provider.claims.clear()
+    provider.reset()
+    running.app.requests.clear()
     provider.claims.update({"acr": "gold", "amr": ["pwd", "otp"], "auth_time": int(time.time())})
-    for seen in (provider.asked, provider.revoked, running.app.requests):
-        seen.clear()
     return running
 
 
@@ -72,7 +71,7 @@ def test_a_login_asks_for_what_the_application_demands_and_the_session_remembers
     with stack.user() as user:
         assert user.go(stack.url("/private")).status_code == 200
         assert user.go(stack.url("/other/private")).status_code == 200
-        first, second = (asked.query for asked in stack.provider.seen("/auth"))
+        first, second = (asked.query for asked in stack.provider.requests_to("/auth"))
         wanted = {
             "acr_values": "gold silver",
             "max_age": "60",
@@ -102,7 +101,7 @@ def test_a_login_that_is_not_enough_ends_with_a_page_that_says_why(stack, lie, s
     with stack.user() as user:
         page = user.go(stack.url("/private?a=1"))
         assert page.status_code == status and reason in page.text
-        assert len(stack.provider.seen("/auth")) == 1 and not stack.app.requests
+        assert len(stack.provider.requests_to("/auth")) == 1 and not stack.app.requests
         assert not user.cookies.named("extproc-") and stack.provider.revoked
         # the user starts another try, and nobody else does
         assert "/oauth2/login?return_to=/private%3Fa%3D1" in page.text
@@ -117,11 +116,11 @@ def test_a_session_that_has_grown_too_old_is_signed_in_anew_once(stack):
         assert user.go(stack.url("/private")).status_code == 200
         old = session_cookie(user)
         kept = ages(stack, user, auth_time=int(time.time()) - 200)
-        stack.provider.asked.clear()
+        stack.provider.requests.clear()
         assert user.go(stack.url("/private")).status_code == 200
-        assert len(stack.provider.seen("/auth")) == 1
+        assert len(stack.provider.requests_to("/auth")) == 1
         assert user.go(stack.url("/private")).status_code == 200
-        assert len(stack.provider.seen("/auth")) == 1
+        assert len(stack.provider.requests_to("/auth")) == 1
         new = user.cookies.get("extproc-session-app")
         assert new is not None and new.value != old and kept.session(user) is not None
         user.cookies.put(replace(new, value=old))
@@ -152,10 +151,10 @@ def test_a_step_up_that_fails_leaves_the_session_as_it_was(stack):
         old = session_cookie(user)
         kept = ages(stack, user, acr="bronze")
         stack.provider.claims["acr"] = "bronze"
-        stack.provider.asked.clear()
+        stack.provider.requests.clear()
         page = user.go(stack.url("/private"))
         assert page.status_code == 403 and "acr_not_satisfied" in page.text
-        assert len(stack.provider.seen("/auth")) == 1
+        assert len(stack.provider.requests_to("/auth")) == 1
         assert session_cookie(user) == old and kept.session(user) is not None
 
 
@@ -163,7 +162,7 @@ def test_a_script_is_told_what_is_missing(stack):
     with stack.user() as user:
         page = user.go(stack.url("/private"))
         ages(stack, user, acr="bronze")
-        stack.provider.asked.clear()
+        stack.provider.requests.clear()
         answer = user.fetch(stack.url("/private"), page=page)
         assert (answer.status_code, answer.json()["reason"]) == (
             401,
@@ -171,7 +170,7 @@ def test_a_script_is_told_what_is_missing(stack):
         )
         login = stack.url("/oauth2/login")
         assert answer.headers["www-authenticate"] == f'OIDC login_url="{login}", {CHALLENGE}'
-        assert "set-cookie" not in answer.headers and not stack.provider.seen("/auth")
+        assert "set-cookie" not in answer.headers and not stack.provider.requests_to("/auth")
         public = user.fetch(stack.url("/public/x"), page=page)
         assert public.status_code == 200 and "x-auth-sub" not in dict(public.json()["headers"])
 
@@ -182,9 +181,9 @@ def test_another_application_goes_on_with_its_own_session(stack):
         assert user.go(stack.url("/other/private")).status_code == 200
         ages(stack, user, auth_time=0, acr=None)
         user.cookies.drop("extproc-assertion-other")
-        stack.provider.asked.clear()
+        stack.provider.requests.clear()
         assert user.go(stack.url("/other/private")).status_code == 200
-        assert not stack.provider.seen("/auth")
+        assert not stack.provider.requests_to("/auth")
 
 
 def test_envoy_s_own_lane_ends_with_max_age(stack):
@@ -208,4 +207,4 @@ def test_envoy_s_own_lane_ends_with_max_age(stack):
         # asked each time
         wait_until(asks_again, 30, every=0.2)
         assert user.cookies.get("extproc-assertion-app") == assertion
-        assert len(stack.provider.seen("/auth")) == 1
+        assert len(stack.provider.requests_to("/auth")) == 1

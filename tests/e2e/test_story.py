@@ -10,7 +10,7 @@ import uuid
 
 import httpx
 import pytest
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.processes import wait_until
 from harness.traced import Receiver, trace, traced
 
@@ -19,7 +19,7 @@ SERVICES = {"envoy", "extproc", "app"}
 
 @pytest.fixture(scope="module")
 def stack():
-    with traced(Liar()) as running:
+    with traced(FakeProvider()) as running:
         yield running
 
 
@@ -97,7 +97,7 @@ def test_the_application_s_span_hangs_below_envoy_s_on_the_fast_path_and_through
 def test_a_whole_login_at_an_otlp_receiver(tmp_path):
     with Receiver(tmp_path) as receiver:
         to = {"tracing": {"endpoint": receiver.url, "sample": 1}}
-        with traced(Liar(), to, f"{receiver.url}/v1/traces") as stack, stack.user() as user:
+        with traced(FakeProvider(), to, f"{receiver.url}/v1/traces") as stack, stack.user() as user:
             redirect, callback, page = page_of(user, stack)
             wanted = {
                 "POST /token",
@@ -230,7 +230,7 @@ def provider_errors(provider):
 
 def secrets_of(user, provider):
     """Whatever a login has that nobody else may have, as far as it was seen on the wire."""
-    for asked in provider.asked:
+    for asked in provider.requests:
         yield from (
             asked.form.get(name, "")
             for name in ("code", "code_verifier", "client_secret", "refresh_token", "token")
@@ -245,7 +245,7 @@ def secrets_of(user, provider):
 
 @pytest.mark.attack("WEB-05")
 def test_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
-    with traced(Liar(), {"log": {"level": "DEBUG"}}) as stack, stack.user() as user:
+    with traced(FakeProvider(), {"log": {"level": "DEBUG"}}) as stack, stack.user() as user:
         secrets, texts, start = (
             set(),
             [],
@@ -308,7 +308,7 @@ def test_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
 
 
 def test_a_failure_that_was_not_sampled_is_found_by_the_id_of_its_page():
-    liar = Liar()
+    liar = FakeProvider()
     liar.answers["/.well-known/openid-configuration"] = answer(500, b"")
     with traced(liar, {"tracing": {"sample": 0}}) as stack, stack.user() as user:
         answered = user.navigate(stack.url("/private?a=1"))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.journey import signs_in
 
@@ -28,7 +28,7 @@ def lost(stack: Stack) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    liar = Liar(userinfo={"email": "alice@example.test", "name": "Alice Example"})
+    liar = FakeProvider(userinfo={"email": "alice@example.test", "name": "Alice Example"})
     far = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     with Stack(liar, settings=lost, env=far) as running:
         yield running

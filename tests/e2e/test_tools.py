@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import yaml
 from harness.envoy import EnvoyProcess
-from harness.fake_provider import Asked, Liar, Reply
+from harness.fake_provider import FakeProvider
+from harness.fake_server import Reply, Request
 from harness.gateway import Stack, envoy_program
 from harness.ports import free_port
 from harness.processes import wait_until
 from harness.providers import SECRET
-from harness.tokens import public
 
 from extproc.cli.main import main
 from extproc.core.assertion import jwks
@@ -35,17 +35,15 @@ CONFIGURATION = "/.well-known/openid-configuration"
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack(Liar()) as running:
+    with Stack(FakeProvider()) as running:
         yield running
 
 
 @pytest.fixture
-def liar(stack: Stack) -> Iterator[Liar]:
-    """The provider, that tells the truth again afterwards."""
+def liar(stack: Stack) -> Iterator[FakeProvider]:
+    """The provider. It is correct again afterwards."""
     yield stack.provider
-    for lies in (stack.provider.metadata, stack.provider.answers, stack.provider.callback):
-        lies.clear()
-    stack.provider.keys[:] = [public("RS256")]
+    stack.provider.reset()
 
 
 def command(stack: Stack, *arguments: str) -> tuple[int, str]:
@@ -186,7 +184,7 @@ def test_parts_that_do_not_run_are_named(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_a_processor_that_is_not_ready_or_of_another_version_is_said(
-    stack: Stack, liar: Liar
+    stack: Stack, liar: FakeProvider
 ) -> None:
     from extproc.checks.running import check_processor
 
@@ -235,7 +233,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", LIES)
 def test_metadata_that_cannot_work_is_said_with_its_remedy(
-    stack: Stack, liar: Liar, name: str
+    stack: Stack, liar: FakeProvider, name: str
 ) -> None:
     from extproc.checks.providers import check_provider
 
@@ -249,7 +247,7 @@ def test_metadata_that_cannot_work_is_said_with_its_remedy(
     )
 
 
-def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, liar: Liar) -> None:
+def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, liar: FakeProvider) -> None:
     from extproc.checks.providers import check_provider
 
     def provider() -> str:
@@ -257,8 +255,8 @@ def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, liar: Liar) -
             f"{each.level}: {each.what}" for each in check_provider(load(stack.config), "main")
         )
 
-    def late(asked: Asked) -> Reply:
-        status, headers, body = liar._truth(asked)
+    def late(asked: Request) -> Reply:
+        status, headers, body = liar.truthful(asked)
         return status, {**headers, "date": formatdate(1_000_000_000, usegmt=True)}, body
 
     # reached through Envoy, which writes Date itself: so at its own address
@@ -286,7 +284,7 @@ def login(stack: Stack) -> tuple[int, str]:
 FORM = (200, {"content-type": "text/html"}, b"<form><input type=password name=password></form>")
 
 
-def test_a_login_is_walked_up_to_the_provider_s_page(stack: Stack, liar: Liar) -> None:
+def test_a_login_is_walked_up_to_the_provider_s_page(stack: Stack, liar: FakeProvider) -> None:
     liar.answers["/auth"] = lambda asked: FORM
     code, said = login(stack)
     assert code == 0 and "the provider shows its login page" in said, said
@@ -314,11 +312,11 @@ REFUSALS: dict[str, tuple[Reply, str]] = {
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_what_the_provider_refuses_is_said_with_what_to_register(
-    stack: Stack, liar: Liar, name: str
+    stack: Stack, liar: FakeProvider, name: str
 ) -> None:
     (status, headers, body), remedy = REFUSALS[name]
 
-    def refuse(asked: Asked) -> Reply:
+    def refuse(asked: Request) -> Reply:
         return status, {key: value.format(**asked.query) for key, value in headers.items()}, body
 
     liar.answers["/auth"] = refuse
@@ -450,7 +448,7 @@ def test_a_trace_that_is_nowhere_or_no_trace_is_a_clear_error(stack: Stack) -> N
     assert code == 1 and "does not answer (ConnectError)" in said
 
 
-def test_jaeger_is_asked_in_place_of_the_admin(stack: Stack, liar: Liar) -> None:
+def test_jaeger_is_asked_in_place_of_the_admin(stack: Stack, liar: FakeProvider) -> None:
     asked_for, linked = "a" * 32, "b" * 32
 
     def span(trace: str, name: str, service: str, **more: Any) -> Tree:

@@ -8,16 +8,12 @@ from itertools import count
 
 import httpx
 import pytest
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
+from harness.journey import at_provider, to_callback
 from harness.processes import wait_until
 from harness.traced import Traced, body_of, one_tree
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-
-
-def to_callback(stack, user):
-    started = user.navigate(stack.url("/private"))
-    return started, user.navigate(started.headers["location"]).headers["location"]
 
 
 def trace(stack, trace_id):
@@ -52,8 +48,9 @@ def services(found):
 
 
 def test_the_callback_s_spans_and_envoy_s_are_one_tree():
-    with Traced(Liar()) as stack, stack.user() as user:
-        started, callback = to_callback(stack, user)
+    with Traced(FakeProvider()) as stack, stack.user() as user:
+        started = user.navigate(stack.url("/private"))
+        callback = at_provider(user, started)
         answer = user.navigate(callback)
         found = spans(
             stack,
@@ -96,8 +93,9 @@ def test_the_callback_s_spans_and_envoy_s_are_one_tree():
 
 
 def test_a_login_has_its_trace_even_where_other_requests_have_none():
-    with Traced(Liar(), settings={"tracing": {"sample": 0}}) as stack, stack.user() as user:
-        started, callback = to_callback(stack, user)
+    with Traced(FakeProvider(), settings={"tracing": {"sample": 0}}) as stack, stack.user() as user:
+        started = user.navigate(stack.url("/private"))
+        callback = at_provider(user, started)
         answer = user.navigate(callback)
         found = spans(
             stack, answer.headers["x-trace-id"], lambda s: {"envoy", "extproc"} <= services(s)
@@ -107,8 +105,8 @@ def test_a_login_has_its_trace_even_where_other_requests_have_none():
 
 
 def test_a_refused_login_s_span_says_why_and_the_log_has_its_trace():
-    with Traced(Liar(claims={"nonce": "x"})) as stack, stack.user() as user:
-        _, callback = to_callback(stack, user)
+    with Traced(FakeProvider(claims={"nonce": "x"})) as stack, stack.user() as user:
+        callback = to_callback(stack, user)
         trace_id = user.navigate(callback).headers["x-trace-id"]
         found = spans(
             stack, trace_id, lambda s: any(span["name"].endswith("/Process") for span in s)
@@ -153,8 +151,8 @@ def test_spans_are_exported_where_the_standard_variables_say(collector):
         "OTEL_BSP_SCHEDULE_DELAY": "200",
         "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=test",
     }
-    with Traced(Liar(), env=env) as stack, stack.user() as user:
-        _, callback = to_callback(stack, user)
+    with Traced(FakeProvider(), env=env) as stack, stack.user() as user:
+        callback = to_callback(stack, user)
         trace_id = user.navigate(callback).headers["x-trace-id"]
 
         def exported():
@@ -221,7 +219,7 @@ def test_envoy_closes_an_idle_connection_to_the_receiver_of_spans_and_waits_for_
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_address[1]}"
         with (
-            Stack(Liar(), settings={"tracing": {"endpoint": address}}) as stack,
+            Stack(FakeProvider(), settings={"tracing": {"endpoint": address}}) as stack,
             stack.user() as user,
         ):
             wait_until(

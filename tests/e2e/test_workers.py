@@ -18,8 +18,9 @@ import httpx
 import pytest
 import yaml
 from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack, merged
+from harness.journey import to_callback
 from harness.load import KINDS, Load
 from harness.ports import answers
 from harness.processes import wait_until
@@ -69,21 +70,15 @@ def hang_up(stack: Stack, then: str) -> None:
     wait_until(lambda: len(lines(stack, then)) > before, 180, then)
 
 
-def to_callback(stack: Stack, user: WebUser) -> str:
-    started = user.navigate(stack.url("/private"))
-    assert started.status_code == 303, started.text
-    return user.navigate(started.headers["location"]).headers["location"]
-
-
 @pytest.mark.attack("COOK-19", "REL-28")
 @pytest.mark.heavy
 @pytest.mark.parametrize("settings", [TWO, on_unix_sockets], ids=["tcp", "unix"])
 def test_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(settings) -> None:
-    with Stack(Liar(), settings=settings) as stack, stack.user() as user:
+    with Stack(FakeProvider(), settings=settings) as stack, stack.user() as user:
         first, session = workers(stack), session_of(user, stack)
         old, new = stack.settings["secret"], secrets.token_urlsafe(48)
         with Load(stack, session) as load:
-            load.goes_on()
+            load.wait_for_more()
             # in two steps: while workers of both kinds run, each opens what the other has sealed
             for ring in ([old, new], [new, old]):
                 change(
@@ -92,7 +87,7 @@ def test_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(sett
                     providers={"main": {"scopes": ["openid", "email", "rolled"]}},
                 )
                 hang_up(stack, "reloaded")
-                load.goes_on()
+                load.wait_for_more()
         assert not load.failed and {kind for kind, _ in load.answers} == set(KINDS)
         wait_until(lambda: len(workers(stack)) == 2, 60, "the old workers to end")
         assert not set(workers(stack)) & set(first)
@@ -110,7 +105,7 @@ def test_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(sett
 @pytest.mark.attack("REL-28")
 @pytest.mark.heavy
 def test_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is_lost() -> None:
-    other = Liar(behind=False, user="bob")
+    other = FakeProvider(behind=False, user="bob")
     other.start()
 
     def second(stack: Stack, provider: str, providers: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +120,9 @@ def test_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is
     added = {"other": {"issuer": other.url, "client_id": "gateway", "client_secret": "x"}}
     try:
         with (
-            Stack(Liar(), settings=lambda stack: {**TWO, **second(stack, "main", {})}) as stack,
+            Stack(
+                FakeProvider(), settings=lambda stack: {**TWO, **second(stack, "main", {})}
+            ) as stack,
             stack.user() as user,
             stack.user() as visitor,
         ):
@@ -133,7 +130,7 @@ def test_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is
                 for provider, providers, sub in (("other", added, "bob"), ("main", {}, "alice")):
                     change(stack, **second(stack, provider, providers))
                     hang_up(stack, "reloaded")
-                    load.goes_on()
+                    load.wait_for_more()
                     # whoever was signed in by a provider that the application no longer has signs
                     # in anew, when he asks us
                     visitor.cookies.drop("extproc-assertion-two")
@@ -151,15 +148,15 @@ def test_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is
 @pytest.mark.attack("REL-24")
 @pytest.mark.heavy
 def test_sigterm_to_one_worker_under_load_fails_no_request() -> None:
-    with Stack(Liar(), settings=TWO) as stack, stack.user() as user:
+    with Stack(FakeProvider(), settings=TWO) as stack, stack.user() as user:
         with Load(stack, session_of(user, stack)) as load:
-            load.goes_on()
+            load.wait_for_more()
             for number, worker in enumerate(workers(stack), 1):
                 os.kill(worker, signal.SIGTERM)
                 wait_until(
                     lambda number=number: len(lines(stack, "worker_restarted")) == number, 60
                 )
-                load.goes_on()
+                load.wait_for_more()
                 wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
         assert not load.failed
         assert all("exit status 0" in line["detail"] for line in lines(stack, "worker_ended"))
@@ -168,22 +165,22 @@ def test_sigterm_to_one_worker_under_load_fails_no_request() -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("settings", [TWO, on_unix_sockets], ids=["tcp", "unix"])
 def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else(settings) -> None:
-    with Stack(Liar(), settings=settings) as stack, stack.user() as user:
+    with Stack(FakeProvider(), settings=settings) as stack, stack.user() as user:
         session = session_of(user, stack)
         with Load(stack, session) as load:
             for victim in workers(stack):
-                load.goes_on()
+                load.wait_for_more()
                 failed = len(load.failed)
                 os.kill(victim, signal.SIGKILL)
                 wait_until(
                     lambda victim=victim: victim not in workers(stack) and len(workers(stack)) == 2,
                     30,
                 )
-                load.goes_on()
+                load.wait_for_more()
                 # each client has one request in hand: what it asks for afterwards is answered
                 assert len(load.failed) - failed <= load.clients
                 wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
-            load.goes_on()
+            load.wait_for_more()
         assert all(status == 503 for _, status, _ in load.failed)
         assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
         restarted = lines(stack, "worker_restarted")
@@ -194,7 +191,7 @@ def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else(s
 def test_a_login_that_is_held_while_its_worker_is_replaced_is_finished_by_it() -> None:
     patient = {"workers": 2, "timeouts": {"call": 60, "callback": 60, "drain": 60}}
     with (
-        Stack(Liar(), settings=patient) as stack,
+        Stack(FakeProvider(), settings=patient) as stack,
         stack.user() as user,
         ThreadPoolExecutor(1) as pool,
     ):
@@ -216,7 +213,7 @@ def test_a_login_that_is_held_while_its_worker_is_replaced_is_finished_by_it() -
 @pytest.mark.attack("REL-36")
 def test_sessions_logout_and_single_use_hold_across_workers() -> None:
     debug = {"workers": 2, "log": {"level": "DEBUG"}}
-    with Stack(Liar(), settings=debug) as stack, stack.user() as user:
+    with Stack(FakeProvider(), settings=debug) as stack, stack.user() as user:
         callback = to_callback(stack, user)
         attempt = user.cookies.header(callback)
         assert user.navigate(callback).status_code == 303
@@ -245,7 +242,7 @@ def test_sessions_logout_and_single_use_hold_across_workers() -> None:
             "GET", callback, headers={"accept": "text/html"}, cookies=attempt
         )
         everywhere("login_already_used", lambda: replay().status_code == 400)
-        assert len(stack.provider.seen("/token")) == 1
+        assert len(stack.provider.requests_to("/token")) == 1
         assert (
             user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/")).status_code
             == 303
@@ -307,7 +304,7 @@ def metrics(stack: Stack, name: str, label: str) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Stack]:
-    with Stack(Liar(), settings=TWO) as stack:
+    with Stack(FakeProvider(), settings=TWO) as stack:
         yield stack
 
 
@@ -330,11 +327,8 @@ def test_the_admin_shows_all_workers_as_one(two) -> None:
 
     wait_until(lambda: ready().status_code == 200, 60)
 
-    def gauges() -> dict[str, Any]:
-        return httpx.get(f"{two.admin}/gauges", trust_env=False).json()
-
-    wait_until(lambda: gauges()["streams"] == 0, 60)
-    assert gauges()["workers"] == 2
+    wait_until(lambda: two.gauges()["streams"] == 0, 60)
+    assert two.gauges()["workers"] == 2
     with two.user() as user:
         assert user.go(two.url("/private")).status_code == 200
     assert {"1", "2", "supervisor"} == metrics(two, "extproc_build_info", "worker").keys()
@@ -366,7 +360,11 @@ def test_the_admin_shows_all_workers_as_one(two) -> None:
 def test_workers_whose_supervisor_is_killed_finish_what_they_hold_and_leave_their_addresses() -> (
     None
 ):
-    with Stack(Liar(), settings=TWO) as stack, stack.user() as user, ThreadPoolExecutor(1) as pool:
+    with (
+        Stack(FakeProvider(), settings=TWO) as stack,
+        stack.user() as user,
+        ThreadPoolExecutor(1) as pool,
+    ):
         left = workers(stack)
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
@@ -384,7 +382,11 @@ def test_workers_whose_supervisor_is_killed_finish_what_they_hold_and_leave_thei
 
 
 def test_sigterm_drains_all_workers() -> None:
-    with Stack(Liar(), settings=TWO) as stack, stack.user() as user, ThreadPoolExecutor(2) as pool:
+    with (
+        Stack(FakeProvider(), settings=TWO) as stack,
+        stack.user() as user,
+        ThreadPoolExecutor(2) as pool,
+    ):
         left = workers(stack)
         callback = to_callback(stack, user)
         with stack.provider.holding("/token"):
@@ -400,7 +402,7 @@ def test_sigterm_drains_all_workers() -> None:
 
 
 def test_one_worker_takes_keys_and_says_what_else_it_cannot_take_and_goes_on() -> None:
-    with Stack(Liar()) as stack:
+    with Stack(FakeProvider()) as stack:
         hang_up(stack, "reloaded")
         assert not lines(stack, "not_reloaded")
         ring = [stack.settings["secret"], "n" * 40]

@@ -2,7 +2,7 @@
 while it runs.
 
     faults = Faults(folder, {"extproc.ext_proc.live_streams:Live.round": "",
-    "extproc.provider.http:HttpClient.exchange": "self._name == 'partner'"}) with Stack(Liar(),
+    "extproc.provider.http:HttpClient.exchange": "self._name == 'partner'"}) with Stack(FakeProvider(),
     env=faults.env) as stack:
         with faults.thrown("extproc.ext_proc.live_streams:Live.round", "KeyError('x')"):   # each
         call of it ends so, in every process

@@ -1,61 +1,71 @@
-"""TCP proxies that do to a connection what networks do. All in one thread, so that tests of whole
-gateways may use them:
+"""TCP proxies on loopback that do to connections what networks do: delay, stall, corrupt, cut.
 
     with Network() as network:
-        link = network.link()               # link.address is where clients connect
-        link.target = 8080                  # the server's port on 127.0.0.1
-        with link.fault("reset", after=100): ...    # from now on, on connections that there are and
-        on new ones
-                                            # after the block everything passes again
+        link = network.link(8080)           # clients connect to link.address, not to port 8080
+        with link.fault("reset", after=100): ...    # on existing and on new connections; after the
+                                                    # block everything passes again
 
-A fault is of one direction, the server's answers unless `requests=True`, and begins `after` so many
-bytes of it on each connection:
+A fault concerns one direction, the server's answers unless `requests=True`, and begins after so
+many bytes of it on each connection:
 
-    delay    each piece comes `seconds` later          stall    nothing more comes, until the block
-    ends
-    drip     a byte at a time, `seconds` apart         corrupt  one byte of each connection is
-    another
-    reset    both sides get a RST                      close    both sides get a FIN
+    delay    each piece arrives `seconds` later      stall    nothing arrives until the block ends
+    drip     a byte at a time, `seconds` apart       corrupt  one byte of each connection is changed
+    reset    both sides get a RST                    close    both sides get a FIN
 
-These are of both directions: `refuse` (connections are reset, new ones refused), `hole` (nothing
-comes, and new ones are not answered, until the block ends) and `lost` (connections that there are
-stay silent for ever, as when a firewall forgot them).
+These concern both directions: `refuse` (connections are reset, new ones refused), `hole` (nothing
+arrives, and new connections are not answered, until the block ends) and `lost` (existing
+connections stay silent for ever, as behind a firewall that forgot them).
+
+A trio test can also stop single requests by their bytes:
+
+    async with proxied(server.port) as proxy:
+        proxy.hold(b"HMGET")            # the next request with these bytes waits in the proxy;
+        await proxy.held.wait()         # it has arrived there
+        proxy.release()                 # the server gets it
+        proxy.reset_after(b"HMGET")     # the server gets the next one, the client a reset: once
+        proxy.seen(b"HMGET")            # how often the client sent these bytes
+
+All proxies of a Network run in one thread, so tests of whole gateways can use them as well.
 """
 
 import asyncio
 import contextlib
-import socket
-import struct
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
-LINGER = struct.pack("ii", 1, 0)  # close is a reset
+import trio
+
+from harness import sockets
+
 PIECE = 65_536
 BOTH = ("hole", "lost")
 
 
 @dataclass(eq=False, slots=True)
 class Fault:
-    """over: set when another takes its place. struck: how many connections it did something to."""
+    """What happens to connections from now on, until another fault takes its place.
+
+    struck: the number of times that it did something to a connection.
+    """
 
     kind: str = "pass"
     after: int = 0
     seconds: float = 0.0
     requests: bool = False
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     struck: int = 0
 
     async def wait(self, seconds: float | None = None) -> None:
-        """For so long, or until it is over."""
+        """Wait so long, or until the fault ends."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.over.wait(), seconds)
+            await asyncio.wait_for(self.ended.wait(), seconds)
 
 
 class _Cut(Exception):
-    """The connection ends; reset: by RST."""
+    """The connection is to end, by a RST if `reset`."""
 
     def __init__(self, *, reset: bool) -> None:
         super().__init__()
@@ -63,24 +73,27 @@ class _Cut(Exception):
 
 
 class _Connection:
-    """Two directions. `lost`: for good."""
+    """A client's connection and the one to the server. lost: silent for ever."""
 
     def __init__(self, link: "Link", client: asyncio.StreamWriter) -> None:
-        self.link, self.lost = link, False
+        self.link = link
+        self.lost = False
+        self.resetting = False  # in place of the next answer
         self._writers = [client]
-        self._fault, self._seen = link.current, {True: 0, False: 0}
+        self._fault = link.current
+        self._passed = {True: 0, False: 0}  # bytes since the fault began; True: of requests
 
     async def carry(self, reader: asyncio.StreamReader) -> None:
         if self.link.current.kind == "hole":
             self.link.current.struck += 1
             await self.link.current.wait()
-        there, server = await asyncio.open_connection("127.0.0.1", self.link.target)
+        answers, server = await asyncio.open_connection("127.0.0.1", self.link.target)
         self._writers.append(server)
-        both = (
+        pumps = (
             self._pump(reader, server, requests=True),
-            self._pump(there, self._writers[0], requests=False),
+            self._pump(answers, self._writers[0], requests=False),
         )
-        tasks = [asyncio.ensure_future(each) for each in both]
+        tasks = [asyncio.ensure_future(pump) for pump in pumps]
         try:
             await asyncio.gather(*tasks)
         except _Cut as cut:
@@ -92,10 +105,7 @@ class _Connection:
     def cut(self, *, reset: bool) -> None:
         for writer in self._writers:
             if reset:
-                writer.get_extra_info("socket").setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, LINGER
-                )
-                writer.transport.abort()
+                sockets.reset(writer)
             else:
                 writer.close()
 
@@ -103,36 +113,37 @@ class _Connection:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, requests: bool
     ) -> None:
         while data := await reader.read(PIECE):
+            if requests:
+                await self.link.watch(self, data)
+            elif self.resetting:
+                raise _Cut(reset=True)
             await self._pass(data, writer, requests=requests)
         if not self.lost:
             writer.write_eof()
 
     async def _pass(self, data: bytes, writer: asyncio.StreamWriter, *, requests: bool) -> None:
-        """One piece, as the fault of now has it."""
+        """Send one piece on, as the current fault allows."""
         fault = self.link.current
         if fault is not self._fault:
-            self._fault, self._seen = fault, {True: 0, False: 0}
-        begins = max(0, fault.after - self._seen[requests])
-        corrupted = fault.kind == "corrupt" and self._seen[requests] > fault.after
-        self._seen[requests] += len(data)
-        if (
-            corrupted
-            or fault.kind in ("pass", "refuse")
-            or not (fault.requests == requests or fault.kind in BOTH)
-        ):
+            self._fault = fault
+            self._passed = {True: 0, False: 0}
+        begins = max(0, fault.after - self._passed[requests])
+        corrupted = fault.kind == "corrupt" and self._passed[requests] > fault.after
+        self._passed[requests] += len(data)
+        concerned = fault.requests == requests or fault.kind in BOTH
+        if corrupted or fault.kind in ("pass", "refuse") or not concerned:
             begins = len(data)
-        passes, rest = data[:begins], data[begins:]
-        await self._send(writer, passes)
-        if rest:
+        await self._send(writer, data[:begins])
+        if rest := data[begins:]:
             fault.struck += 1
-            await self._struck(fault, rest, writer)
+            await self._strike(fault, rest, writer)
 
-    async def _struck(self, fault: Fault, rest: bytes, writer: asyncio.StreamWriter) -> None:
+    async def _strike(self, fault: Fault, rest: bytes, writer: asyncio.StreamWriter) -> None:
         match fault.kind:
             case "delay":
                 await fault.wait(fault.seconds)
             case "drip":
-                while rest and not fault.over.is_set():
+                while rest and not fault.ended.is_set():
                     await self._send(writer, rest[:1])
                     rest = rest[1:]
                     await fault.wait(fault.seconds)
@@ -151,11 +162,14 @@ class _Connection:
 
 
 class Link:
-    """Between two parts. Used from the test's thread; what begins with _ is in the network's."""
+    """A proxy between two parts. Its public methods are for the test's thread.
 
-    def __init__(self, network: "Network") -> None:
+    `watch`, and methods whose name begins with _, run in the network's thread.
+    """
+
+    def __init__(self, network: "Network", target: int) -> None:
         self._network = network
-        self.target = 0
+        self.target = target
         self.current = Fault()
         self._connections: dict[_Connection, asyncio.Task[None] | None] = {}
         self._server: asyncio.Server | None = None
@@ -169,6 +183,14 @@ class Link:
     def fault(
         self, kind: str, after: int = 0, seconds: float = 0.0, *, requests: bool = False
     ) -> Iterator[Fault]:
+        """Cause this fault until the block ends.
+
+        Args:
+            kind: One of those in the module's docstring.
+            after: Bytes of the direction that pass before it begins, on each connection.
+            seconds: Of `delay` and `drip`.
+            requests: It concerns what clients send, not what the server answers.
+        """
         fault = Fault(kind, after, seconds, requests)
         self._network.call(self._set, fault)
         try:
@@ -176,9 +198,13 @@ class Link:
         finally:
             self._network.call(self._set, Fault())
 
+    async def watch(self, connection: _Connection, data: bytes) -> None:
+        """Called with all that clients send, before it passes."""
+
     async def _set(self, fault: Fault) -> None:
-        before, self.current = self.current, fault
-        before.over.set()
+        before = self.current
+        self.current = fault
+        before.ended.set()
         if fault.kind == "refuse":
             await self._close()
             fault.struck += 1
@@ -196,17 +222,19 @@ class Link:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
-        """Nothing listens any more; connections are reset."""
+        """Stop listening, and reset all connections."""
         if self._server is not None:
             self._server.close()
             self._server = None
-        for connection, task in list(self._connections.items()):
+        await self._reset()
+
+    async def _reset(self) -> None:
+        tasks = [task for task in self._connections.values() if task]
+        for connection in self._connections:
             connection.cut(reset=True)
-            if task is not None:
-                task.cancel()
-        await asyncio.gather(
-            *(task for task in self._connections.values() if task), return_exceptions=True
-        )
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = _Connection(self, writer)
@@ -219,22 +247,87 @@ class Link:
             del self._connections[connection]
 
 
+class Proxy(Link):
+    """A link that stops requests by their bytes, for a test in trio. See `proxied`."""
+
+    def __init__(self, network: "Network", target: int) -> None:
+        super().__init__(network, target)
+        self.held = trio.Event()
+        self._trio = trio.lowlevel.current_trio_token()
+        self._holding = b""
+        self._reset_after = b""
+        self._released = asyncio.Event()
+        self._sent = bytearray()
+
+    def hold(self, pattern: bytes) -> None:
+        """Hold what a client sends from its first piece with these bytes on; `held` is set then."""
+        self.held = trio.Event()
+        self._released = asyncio.Event()
+        self._holding = pattern
+
+    def release(self) -> None:
+        """Let what is held pass, and all that follows."""
+        self._holding = b""
+        self._network.call(self._release)
+
+    def stall(self) -> None:
+        """Keep what is held for ever, and let everything else pass."""
+        self._holding = b""
+
+    def reset_after(self, pattern: bytes) -> None:
+        """Reset the client's next connection on which it sends these bytes, instead of an answer."""
+        self._reset_after = pattern
+
+    def reset(self) -> None:
+        """Reset all connections now."""
+        self._network.call(self._reset)
+
+    def seen(self, pattern: bytes) -> int:
+        """How often clients have sent these bytes."""
+        return self._sent.count(pattern)
+
+    async def watch(self, connection: _Connection, data: bytes) -> None:
+        self._sent += data
+        if self._holding and self._holding in data:
+            released = self._released
+            self._trio.run_sync_soon(self.held.set)
+            await released.wait()
+        if self._reset_after and self._reset_after in data:
+            self._reset_after = b""
+            connection.resetting = True
+
+    async def _release(self) -> None:
+        self._released.set()
+
+
 class Network:
-    """The thread, and its links."""
+    """The thread in which all links run."""
 
     def __init__(self) -> None:
-        # not by policy: trio_asyncio, once imported, has one of its own
+        # Not made by the event loop policy, because trio_asyncio installs one of its own.
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="network", daemon=True)
         self._links: list[Link] = []
 
-    def link(self) -> Link:
-        link = Link(self)
-        self._links.append(link)
-        self.call(link._open)
+    def link(self, target: int = 0) -> Link:
+        """A link to this port of 127.0.0.1, which may also be set later as `target`."""
+        link = Link(self, target)
+        self._open(link)
         return link
 
+    def proxy(self, target: int) -> Proxy:
+        """A link that a trio test, from which this is called, steers by the bytes of requests."""
+        proxy = Proxy(self, target)
+        self._open(proxy)
+        return proxy
+
+    def _open(self, link: Link) -> None:
+        self._links.append(link)
+        self.call(link._open)
+
     def call(self, work: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Run this in the network's thread, and return when it is done."""
+
         async def run() -> None:
             await work(*arguments)
 
@@ -247,7 +340,14 @@ class Network:
     def __exit__(self, *_: object) -> None:
         for link in self._links:
             self.call(link._close)
-        self.call(asyncio.sleep, 0.01)  # for what is closed to be closed
+        self.call(asyncio.sleep, 0.01)  # Closed transports end in the loop's next rounds.
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(60)
         self._loop.close()
+
+
+@asynccontextmanager
+async def proxied(target: int) -> AsyncIterator[Proxy]:
+    """A Proxy to this port in a Network of its own, until the block ends."""
+    with Network() as network:
+        yield network.proxy(target)

@@ -151,6 +151,24 @@ class Stack:
         """How many requests Envoy has sent to the processor so far."""
         return self.stat("cluster.processor.upstream_rq_total")
 
+    def gauges(self) -> dict[str, int]:
+        """What the processor's admin reports at /gauges.
+
+        The connection is closed, because the admin keeps an idle one for some seconds with two
+        tasks of its own; otherwise a test that looks often would count its own connections.
+        """
+        closing = {"connection": "close"}
+        answer = httpx.get(f"{self.admin}/gauges", headers=closing, trust_env=False, timeout=10)
+        gauges: dict[str, int] = answer.json()
+        return gauges
+
+    def held(self) -> dict[str, int]:
+        """The gauges that are 0 when no request is in progress."""
+        gauges = self.gauges()
+        return {name: gauges[name] for name in gauges if name.startswith("held.")} | {
+            "streams": gauges["streams"]
+        }
+
     # parts
 
     def start_extproc(self) -> Process:

@@ -1,11 +1,41 @@
 """The main job, as a person at a browser meets it, against whatever provider a Stack has."""
 
+from collections.abc import Mapping
+
+import httpx
+
 from harness.browser import WebUser
 from harness.gateway import Stack
 
 # a query as a browser sends it, with all that a proxy might like to rewrite
 FIRST = "/private/report.html?q=a%20b+c&x=%2F%2f&empty=&=&r=http%3A%2F%2Fevil.example%2F&u=%E4%B8%96&a|b=[1]"
 EXPECTED = {"x-auth-email": "alice@example.test", "x-auth-name": "Alice Example"}
+
+
+def to_callback(
+    stack: Stack,
+    user: WebUser,
+    path: str = "/private",
+    *,
+    headers: Mapping[str, str] | None = None,
+    name: str | None = None,
+) -> str:
+    """Log in up to the provider's redirect: the address of the callback, not requested yet.
+
+    Args:
+        path: The page that the login began at, and its headers.
+        name: Who signs in at a FakeProvider, instead of its `user`.
+    """
+    started = user.navigate(stack.url(path), headers=headers)
+    assert started.status_code == 303, started.text
+    return at_provider(user, started, name)
+
+
+def at_provider(user: WebUser, started: httpx.Response, name: str | None = None) -> str:
+    """Follow the redirect to a FakeProvider: the address of the callback, not requested yet."""
+    headers = {"x-user": name} if name else {}
+    answer = user.navigate(started.headers["location"], headers=headers)
+    return str(answer.headers["location"])
 
 
 def signs_in(stack: Stack, user: WebUser, groups: set[str] | None = None) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import BrowserContext, Page
 
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.processes import wait_until
 
@@ -44,10 +44,10 @@ def story(stack: Stack, context: BrowserContext, start: str) -> Iterator[tuple[s
     """Logins that fail, one after the other; the list of what went wrong; and the trace that is
     found by the id on the last user's page.
 
-    Needs a Liar that is told the truth, and a browser without a session. The pages stay open.
+    Needs a FakeProvider that is told the truth, and a browser without a session. The pages stay open.
     """
     liar, page, operator = stack.provider, context.new_page(), context.new_page()
-    assert isinstance(liar, Liar)
+    assert isinstance(liar, FakeProvider)
     page.set_viewport_size({"width": WIDTHS["error"], "height": 420})
     operator.set_viewport_size({"width": WIDTHS["traces"], "height": 300})
     page.goto(stack.url(start))  # well, once: the provider's keys are known after it

@@ -16,6 +16,17 @@ from typing import Self
 from harness.clients import LEAST, PATIENCE
 
 
+def resident(pid: int) -> int:
+    """The resident memory of a process in bytes."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def descriptors(pid: int) -> int:
+    """The number of open file descriptors of a process."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 class ProcessFailed(AssertionError):
     """A process ended, or did not get ready; the text has the end of its log."""
 

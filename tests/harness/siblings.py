@@ -16,7 +16,7 @@ from typing import Any
 from playwright.sync_api import BrowserContext
 
 from harness.chromium import browser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack, merged
 
 APP, EVIL, DOMAIN = "app.gw.test", "evil.gw.test", "gw.test"
@@ -28,7 +28,7 @@ class Siblings(Stack):
     def __init__(
         self, envoy: Path | None = None, settings: Mapping[str, Any] | None = None
     ) -> None:
-        super().__init__(Liar(), tls=True, envoy=envoy, settings=self._of)
+        super().__init__(FakeProvider(), tls=True, envoy=envoy, settings=self._of)
         self.gateway = f"https://{APP}:{self.port}"
         self._more = settings or {}
 

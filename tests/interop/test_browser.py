@@ -6,7 +6,7 @@ import pytest
 from harness import pictures
 from harness.chromium import browser
 from harness.echo import ICON
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.keycloak import Keycloak
 from harness.oidc_provider import OidcProvider
@@ -56,7 +56,7 @@ def test_the_trace_of_a_page_that_refuses_leads_an_operator_to_the_cause_and_the
     """And the pictures of it in docs/pictures are what is there today: tools/pictures makes them
     again.
     """
-    with Stack(Liar()) as stack, browser(stack) as context:
+    with Stack(FakeProvider()) as stack, browser(stack) as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         for name, page in pictures.story(stack, context, START):
             picture = pictures.drawn(page)
@@ -130,7 +130,7 @@ def test_a_browser_signs_in_and_out(tls: bool) -> None:
 
 @pytest.mark.attack("WEB-11")
 def test_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> None:
-    with Stack(Liar()) as stack, stack.user() as phone, browser(stack) as context:
+    with Stack(FakeProvider()) as stack, stack.user() as phone, browser(stack) as context:
         stack.provider.claims["sid"] = "phone"
         assert phone.go(stack.url("/private")).status_code == 200
         stack.provider.claims["sid"] = "here"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from harness.chromium import profile
 from harness.envoy import envoys
-from harness.fake_provider import Asked, Reply
+from harness.fake_server import Reply, Request
 from harness.siblings import APP, DOMAIN, Siblings
 from playwright.sync_api import BrowserContext, Page
 
@@ -162,7 +162,7 @@ def test_what_a_neighbouring_host_plants_unbinds_no_login(
     the user's own goes on.
     """
 
-    def shown(asked: Asked) -> Reply:
+    def shown(asked: Request) -> Reply:
         """The provider's page says where it would lead."""
         return (
             200,

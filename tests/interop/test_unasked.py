@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from harness.chromium import browser, profile
-from harness.fake_provider import Asked, Liar, Reply
+from harness.fake_provider import FakeProvider
+from harness.fake_server import Reply, Request
 from harness.gateway import Stack
 from harness.processes import wait_until
 from playwright.sync_api import BrowserContext, Page
@@ -52,7 +53,7 @@ REGISTERS = "<script>navigator.serviceWorker.register('/sw.js').then(()=>navigat
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack(Liar()) as running:
+    with Stack(FakeProvider()) as running:
         yield running
 
 
@@ -65,8 +66,7 @@ def chromium(stack: Stack) -> Iterator[BrowserContext]:
 @pytest.fixture
 def context(stack: Stack, chromium: BrowserContext) -> Iterator[BrowserContext]:
     """A fresh profile."""
-    for seen in (stack.provider.answers, stack.provider.asked, stack.provider.revoked):
-        seen.clear()
+    stack.provider.reset()
     with profile(chromium) as fresh:
         yield fresh
 
@@ -126,8 +126,8 @@ def waits_at_the_provider(page: Page, stack: Stack, link: str) -> str:
     """
     back: list[str] = []
 
-    def waits(asked: Asked) -> Reply:
-        back.append(stack.provider._truth(asked)[1]["location"])
+    def waits(asked: Request) -> Reply:
+        back.append(stack.provider.truthful(asked)[1]["location"])
         return 200, {"content-type": "text/html"}, b"<title>wait</title>"
 
     stack.provider.answers["/auth"] = waits
@@ -140,15 +140,15 @@ def waits_at_the_provider(page: Page, stack: Stack, link: str) -> str:
 def lives(context: BrowserContext, stack: Stack) -> bool:
     """Whether the session serves when its assertion is used up, without a login in between."""
     context.clear_cookies(name="extproc-assertion-app")
-    logins, page = len(stack.provider.seen("/auth")), context.new_page()
+    logins, page = len(stack.provider.requests_to("/auth")), context.new_page()
     page.goto(stack.url("/private"))
     page.close()
-    return len(stack.provider.seen("/auth")) == logins
+    return len(stack.provider.requests_to("/auth")) == logins
 
 
 def signed_out(context: BrowserContext, stack: Stack) -> bool:
     """Here, and at the provider."""
-    wait_until(lambda: stack.provider.seen("/logout"), 60, "the browser at the provider")
+    wait_until(lambda: stack.provider.requests_to("/logout"), 60, "the browser at the provider")
     wait_until(lambda: not ours(context, stack), 60, "the cookies to go")
     return len(stack.provider.revoked) == 1
 
@@ -170,7 +170,7 @@ def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
 
     reasons = opens(page, stack, way, back)
     assert set(reasons()) == {"user_navigation_required"} and ours(context, stack) == before
-    assert stack.provider.seen("/token") == [] and [name[:14] for name in before] == [
+    assert stack.provider.requests_to("/token") == [] and [name[:14] for name in before] == [
         "extproc-login-"
     ]
     page.click("#link")
@@ -186,7 +186,9 @@ def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
     )
     assert set(reasons()) == asks
     assert ours(context, stack)["extproc-session-app"] == before["extproc-session-app"]
-    assert stack.provider.revoked == [] == stack.provider.seen("/logout") and lives(context, stack)
+    assert stack.provider.revoked == [] == stack.provider.requests_to("/logout") and lives(
+        context, stack
+    )
     page.click("#link")
     assert signed_out(context, stack) and reasons.end_with("signed_out")
 
@@ -244,7 +246,7 @@ def test_an_application_s_service_worker_keeps_nobody_from_signing_in_or_out(
 def test_our_own_buttons_work_on_plain_http_where_chromium_sends_no_fetch_metadata(
     context: BrowserContext,
 ) -> None:
-    stack = Stack(Liar(), settings={"applications": {"app": {"hosts": [PLAIN]}}})
+    stack = Stack(FakeProvider(), settings={"applications": {"app": {"hosts": [PLAIN]}}})
     stack.gateway = f"http://{PLAIN}:{stack.port}"
     with stack:
         page, reasons = context.new_page(), Reasons(stack, LOGOUT)
@@ -265,6 +267,5 @@ def test_our_own_buttons_work_on_plain_http_where_chromium_sends_no_fetch_metada
             page.goto(stack.url(start))
             page.get_by_role("button", name="Sign out").click()
             assert signed_out(context, stack)
-            stack.provider.asked.clear()
-            stack.provider.revoked.clear()
+            stack.provider.forget()
         assert reasons.end_with("signed_out", "logout_confirmation", "signed_out")

@@ -25,9 +25,7 @@ class EchoServer(socketserver.ThreadingTCPServer):
 def link() -> Iterator[Link]:
     with EchoServer(("127.0.0.1", 0), Echo) as server, Network() as network:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        link = network.link()
-        link.target = server.server_address[1]
-        yield link
+        yield network.link(server.server_address[1])
         server.shutdown()
 
 

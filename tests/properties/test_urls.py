@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 
 import pytest
-from harness.lies import BAD_URLS
+from harness.bad_urls import BAD_URLS
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError

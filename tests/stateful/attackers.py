@@ -119,7 +119,7 @@ class Attackers(Holding):
 
     @rule()
     def the_partner_tells_the_truth(self) -> None:
-        self.world.partner.tell_the_truth()
+        self.world.partner.reset()
         self.world.taken_in()
         self._holds()
 

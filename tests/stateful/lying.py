@@ -4,7 +4,7 @@ headers.
 
 from collections.abc import Callable, Mapping
 
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 
 BAD_ADDRESSES = ("https://999.1.1.1/x", "https://[v1.a]/", "https://xn--/", "https://xn--a-ecp.ru/", f"https://{'a' * 64}/", "https://a..b/", "https://[x", "https://a:99999/", "https://a:b/", "https://\udcff/", "https://ex ample/", "https://a/\x00", "", "x", "//a", "https:", "https://", "https://@/", "http://a/", "ftp://a/", "https://a/" + "x" * 100_000, 7, None, [], {}, True)  # fmt: skip
 ENDPOINTS_OF_A_PROVIDER = ("jwks_uri", "token_endpoint", "authorization_endpoint", "userinfo_endpoint", "end_session_endpoint", "revocation_endpoint", "issuer")  # fmt: skip
@@ -22,28 +22,28 @@ GARBAGE = {
 }
 
 
-def _address(name: str, value: object) -> Callable[[Liar], None]:
-    def say(provider: Liar) -> None:
+def _address(name: str, value: object) -> Callable[[FakeProvider], None]:
+    def say(provider: FakeProvider) -> None:
         provider.metadata = {"userinfo_endpoint": None, name: value}
 
     return say
 
 
-def _answer(path: str, status: int, body: bytes) -> Callable[[Liar], None]:
-    def say(provider: Liar) -> None:
+def _answer(path: str, status: int, body: bytes) -> Callable[[FakeProvider], None]:
+    def say(provider: FakeProvider) -> None:
         provider.answers = {path: lambda _: (status, {"content-type": "application/json"}, body)}
 
     return say
 
 
-def _line(path: str, line: bytes) -> Callable[[Liar], None]:
-    def say(provider: Liar) -> None:
+def _line(path: str, line: bytes) -> Callable[[FakeProvider], None]:
+    def say(provider: FakeProvider) -> None:
         provider.answers = {path: lambda _: line}
 
     return say
 
 
-DOCUMENTS: Mapping[str, Callable[[Liar], None]] = {
+DOCUMENTS: Mapping[str, Callable[[FakeProvider], None]] = {
     **{f"{name} {str(value)[:40]!r}": _address(name, value) for name in ENDPOINTS_OF_A_PROVIDER for value in BAD_ADDRESSES},
     **{f"{path} {name}": _answer(path, 200, body) for path in (DOCUMENT, KEYS, TOKEN) for name, body in GARBAGE.items()},
     **{f"{path} {status}": _answer(path, status, b"{}") for path in (DOCUMENT, KEYS, TOKEN) for status in (204, 301, 400, 401, 500)},

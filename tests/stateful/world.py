@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 
 import httpx
 from harness.echo import Received
-from harness.fake_provider import Asked, Liar, Reply
+from harness.fake_provider import FakeProvider, Login
 from harness.gateway import Stack
 from harness.processes import wait_until
 from harness.providers import Place
@@ -42,35 +42,22 @@ STORES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class Provider(Liar):
-    """Liar for several people: each is who they are in refreshes too, with the acr that was asked
-    for if they have it.
-    """
+class Provider(FakeProvider):
+    """A provider on the world's clock, whose users sign in with the acr of the request if they can."""
 
     def __init__(self, now: Callable[[], float], client_id: str) -> None:
-        super().__init__(behind=False, client={"client_id": client_id})
-        self.metadata = {"userinfo_endpoint": None}
-        self._now, self._client_id, self._acr = now, client_id, "pwd"
-        # by the first refresh token of a login: user, acr
-        self._whose_login: dict[str, tuple[str, str]] = {}
+        super().__init__(
+            behind=False, client={"client_id": client_id}, metadata={"userinfo_endpoint": None}
+        )
+        self._now = now
+        self._client_id = client_id
 
-    def _redeem(self, asked: Asked) -> Reply:
-        begun = self._codes.get(asked.form.get("code", ""), {})
-        second = "mfa" in begun.get("acr_values", "").split() and begun.get("user") in MFA
-        self._acr = "mfa" if second else "pwd"
-        return super()._redeem(asked)
-
-    def _tokens(self, nonce: str | None, login: str | None, named: str = "") -> dict[str, Any]:
-        user, acr = self._whose_login[login] if login else (named, self._acr)
+    def id_token_claims(self, login: Login, nonce: str | None) -> dict[str, Any]:
+        wanted = login.parameters.get("acr_values", "").split()
+        acr = "mfa" if "mfa" in wanted and login.user in MFA else "pwd"
         now = int(self._now())
-        self.claims = {"aud": self._client_id, "iat": now, "exp": now + 300, "acr": acr}
-        tokens = super()._tokens(nonce, login, user)
-        self._whose_login.setdefault(login or tokens["refresh_token"], (user, acr))
-        return tokens
-
-    def tell_the_truth(self) -> None:
-        self.metadata = {"userinfo_endpoint": None}
-        self.answers = {}
+        claims = super().id_token_claims(login, nonce)
+        return {**claims, "aud": self._client_id, "iat": now, "exp": now + 300, "acr": acr}
 
 
 class World(Stack):
@@ -184,11 +171,10 @@ class World(Stack):
 
     def make_whole(self) -> None:
         """As it was at first, whatever a run did to it."""
-        self.partner.tell_the_truth()
+        self.main.reset()
+        self.partner.reset()
         self.ahead = 0.0
         self.app.requests.clear()
-        for provider in (self.main, self.partner):
-            provider.asked.clear()
         if self.envoy.process.exit_code is not None:
             self.stop_envoy()
             self.start_envoy()
@@ -201,11 +187,11 @@ class World(Stack):
         """Waits until the processor has asked for what the partner says now, and has done something
         with it: it asks again, or is gone.
         """
-        before = len(self.partner.seen("/.well-known/openid-configuration"))
+        before = len(self.partner.requests_to("/.well-known/openid-configuration"))
         wait_until(
             lambda: (
                 self.extproc.exit_code is not None
-                or len(self.partner.seen("/.well-known/openid-configuration")) >= before + 2
+                or len(self.partner.requests_to("/.well-known/openid-configuration")) >= before + 2
             ),
             30,
             "the processor to ask the partner",

@@ -13,7 +13,8 @@ import httpx
 import yaml
 from harness.browser import WebUser
 from harness.envoy import EnvoyProcess, newest
-from harness.fake_provider import Asked, Liar
+from harness.fake_provider import FakeProvider
+from harness.fake_server import Request
 from harness.gateway import ROOT, Stack
 from harness.ports import answers, free_port
 from harness.processes import Process
@@ -140,7 +141,7 @@ class Gateway(Stack):
             "log": {"level": "WARNING"},
             **settings,
         }
-        super().__init__(provider or Liar(behind=False), settings=extra, env=env)
+        super().__init__(provider or FakeProvider(behind=False), settings=extra, env=env)
         self._reference = reference
 
     def processor_pids(self) -> tuple[int, ...]:
@@ -189,7 +190,7 @@ def jwt_authn(jwks: str, cookie: str, issuer: str) -> dict[str, Any]:
     }
 
 
-class Signed(Liar):
+class Signed(FakeProvider):
     """A provider whose tokens are all signed, of the size that Keycloak's have for a user with a
     few roles.
     """
@@ -198,8 +199,8 @@ class Signed(Liar):
         super().open(place)
         self.answers["/token"] = self._signed
 
-    def _signed(self, asked: Asked) -> tuple[int, dict[str, str], bytes]:
-        status, headers, body = self._truth(asked)
+    def _signed(self, asked: Request) -> tuple[int, dict[str, str], bytes]:
+        status, headers, body = self.truthful(asked)
         tokens = json.loads(body)
         for name, size in (("access_token", 500), ("refresh_token", 120), ("id_token", 300)):
             claims = {

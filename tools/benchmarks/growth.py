@@ -7,8 +7,10 @@ import sqlite3
 import time
 from contextlib import ExitStack
 
+from harness.processes import resident
+
 from benchmarks.gateways import BROWSER, Gateway, signed_in, upstream
-from benchmarks.measure import Plan, Result, Subject, load, memory, ratios
+from benchmarks.measure import Plan, Result, Subject, load, ratios
 
 SEALED = 1200  # bytes of a record with an ID token, an access token and a few claims
 
@@ -46,7 +48,7 @@ def row_flood(plan: Plan) -> list[Result]:
                 sample = load(subject, seconds, plan.connections, plan.script)
                 asked, lost = asked + sample.requests, lost + sample.lost
             plan.say(f"flood: {asked} navigations")
-            sizes.append(memory(gateway.extproc.pid) / 1e6)
+            sizes.append(resident(gateway.extproc.pid) / 1e6)
         name = f"extproc, after {plan.flood} anonymous navigations"
         return [
             ratios(

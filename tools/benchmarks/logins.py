@@ -4,7 +4,6 @@ at the same time.
 
 import asyncio
 import itertools
-import json
 import statistics
 import subprocess
 import sys
@@ -19,12 +18,12 @@ from typing import Any, cast
 import httpx
 from harness.gateway import ROOT
 from harness.ports import answers, free_port
-from harness.processes import Process, wait_until
+from harness.processes import Process, resident, wait_until
 from harness.providers import SECRET, At
 
-from benchmarks.crowd import Visitor, arrive, one_by_one
 from benchmarks.gateways import Gateway, upstream
-from benchmarks.measure import Plan, Result, cpu, memory, ratios, used
+from benchmarks.measure import Plan, Result, cpu, ratios, used
+from benchmarks.visitors import Visitor, arrive, one_by_one
 
 ENV = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'tools'}"}
 ARRIVALS = 150.0  # people a second, at most
@@ -115,7 +114,7 @@ def row_login(plan: Plan) -> list[Result]:
 
 
 async def _answers(port: int, requests: int) -> None:
-    async with Visitor("localhost", port) as visitor:
+    with Visitor(port) as visitor:
         for _ in range(requests):
             assert (await visitor.get("/page")).status == 303
 
@@ -144,13 +143,13 @@ def _held(plan: Plan, count: int) -> list[Result]:
         watch = stack.enter_context(_watching(f"localhost:{ours.port}", 401))
         time.sleep(CALM * plan.seconds)
         pids = {"processor": ours.extproc.pid, "Envoy": ours.envoy.pid}
-        idle, base = time.time(), {name: memory(pid) for name, pid in pids.items()}
+        idle, base = time.time(), {name: resident(pid) for name, pid in pids.items()}
         provider.tell(f"hold/{count / rate + SLACK}")
         plan.say(f"held: {count} people come, {rate:.0f} a second")
         peak: dict[str, float] = {}
         held = asyncio.run(_crowd(ours, provider, count, rate, pids, peak))
         over = time.time()
-        wait_until(lambda: _gauge(ours, "held.callback") == 0, 60, "the held lane to empty")
+        wait_until(lambda: ours.gauges()["held.callback"] == 0, 60, "the held lane to empty")
         answered = watch()
     lost = count - held
     watched = [(took, word) for at, took, word in answered if idle < at < over]
@@ -203,7 +202,7 @@ async def _crowd(
     most = 0
     while (held := (await asyncio.to_thread(provider.tell, "state"))["held"]) > most:
         most = held
-        peak |= {name: memory(pid) for name, pid in pids.items()}
+        peak |= {name: resident(pid) for name, pid in pids.items()}
         await asyncio.sleep(0.25)
     ended = sum(result is True for result in await asyncio.gather(*tasks, return_exceptions=True))
     return min(ended, most)
@@ -238,11 +237,6 @@ def _watching(address: str, status: int) -> Iterator[Any]:
 
 def _p99(values: Sequence[float]) -> float:
     return statistics.quantiles(values, n=100)[98]
-
-
-def _gauge(ours: Gateway, name: str) -> int:
-    gauges = json.loads(httpx.get(f"{ours.admin}/gauges", trust_env=False).text)
-    return int(gauges[name])
 
 
 def counts(text: str) -> tuple[int, ...]:

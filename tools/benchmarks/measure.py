@@ -66,12 +66,6 @@ def used(pid: int, before: float) -> float:
     return max(1 / TICKS, cpu(pid) - before)
 
 
-def memory(pid: int) -> int:
-    """Resident bytes of a process."""
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:")) * 1024
-
-
 # wrk counts 4xx and 5xx as errors; this counts whatever is not the status that is right
 SCRIPT = """
 local wanted, threads = tonumber(os.getenv("WANTED")), {}

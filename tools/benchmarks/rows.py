@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.browser import WebUser
-from harness.fake_provider import Liar
+from harness.fake_provider import FakeProvider
 from harness.ports import free_port
 from harness.providers import Place
 
@@ -65,13 +65,13 @@ def row_signed_in(plan: Plan) -> list[Result]:
 
 
 @contextmanager
-def _opened(provider: Liar) -> Iterator[Liar]:
+def _opened(provider: FakeProvider) -> Iterator[FakeProvider]:
     provider.open(Place("", (), Path(), None))
     yield provider
     provider.close()
 
 
-def _filter(name: str, provider: Liar, up: int, stack: ExitStack) -> Subject:
+def _filter(name: str, provider: FakeProvider, up: int, stack: ExitStack) -> Subject:
     """Envoy's own oauth2 filter, somebody signed in."""
     port, (filter_, secrets) = free_port(), oauth2(provider.issuer)
     idp = cluster("idp", int(provider.url.rpartition(":")[2]))

@@ -26,8 +26,8 @@ from harness.gateway import Stack
 from harness.processes import wait_until
 from harness.redis import RedisServer
 
-from soaking.crowd import Crowd
 from soaking.people import Findings, Person
+from soaking.provider import TroubledProvider
 from soaking.report import Soak, svg, text
 from soaking.watch import Watch, fit, look
 
@@ -105,17 +105,22 @@ class Weather:
     """
 
     def __init__(
-        self, stack: Stack, crowd: Crowd, rng: random.Random, seconds: float, kill: bool
+        self,
+        stack: Stack,
+        provider: TroubledProvider,
+        rng: random.Random,
+        seconds: float,
+        kill: bool,
     ) -> None:
-        self._stack, self._crowd, self._rng, self._kill = stack, crowd, rng, kill
+        self._stack, self._provider, self._rng, self._kill = stack, provider, rng, kill
         self._period = min(PERIOD, seconds / 3)
         self._turn = -1
         self.done: Counter[str] = Counter()
 
     def tick(self, at: float) -> None:
         turn, phase = divmod(at, self._period)
-        self._crowd.trouble = TROUBLE if phase > self._period * 2 / 3 else 0.0
-        self._crowd.forget()
+        self._provider.trouble = TROUBLE if phase > self._period * 2 / 3 else 0.0
+        self._provider.forget()
         if turn == self._turn:
             return
         self._turn = int(turn)
@@ -130,23 +135,23 @@ class Weather:
 
 def run(asked: argparse.Namespace) -> Soak:
     rng, seconds = random.Random(asked.seed), asked.minutes * 60
-    crowd, findings = Crowd(random.Random(rng.random())), Findings(killing=asked.kill)
+    provider, findings = TroubledProvider(random.Random(rng.random())), Findings(killing=asked.kill)
     with ExitStack() as undo:
         redis = None
         if asked.store == "redis":
             folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
             redis = undo.enter_context(RedisServer(folder)).address
-        stack = undo.enter_context(Stack(crowd, settings=settings(asked.workers, redis)))
+        stack = undo.enter_context(Stack(provider, settings=settings(asked.workers, redis)))
         with stack.user() as user:  # whatever begins with the first login has begun
             user.go(stack.url("/first"))
         before = at_rest(stack)
         over = threading.Event()
         people = [
-            Person(f"u{n}", stack, crowd, findings, random.Random(rng.random()), over)
+            Person(f"u{n}", stack, provider, findings, random.Random(rng.random()), over)
             for n in range(asked.people)
         ]
         weather, began, started = (
-            Weather(stack, crowd, rng, seconds, asked.kill),
+            Weather(stack, provider, rng, seconds, asked.kill),
             time.gmtime(),
             time.monotonic(),
         )
@@ -161,7 +166,7 @@ def run(asked: argparse.Namespace) -> Soak:
                 weather.tick(at)
                 crowded(watch, asked.people, findings)
                 time.sleep(0.2)
-            took, crowd.trouble = time.monotonic() - started, 0.0
+            took, provider.trouble = time.monotonic() - started, 0.0
             over.set()
             for person in people:
                 person.join()
@@ -184,7 +189,7 @@ def run(asked: argparse.Namespace) -> Soak:
             line,
             streams,
             findings,
-            dict(crowd.faults),
+            dict(provider.faults),
             dict(weather.done),
             {name: (before[name], after[name]) for name in before},
             faulty,

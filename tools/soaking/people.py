@@ -20,7 +20,7 @@ import httpx
 from harness.browser import Cookie, WebUser
 from harness.gateway import Stack
 
-from soaking.crowd import Crowd
+from soaking.provider import TroubledProvider
 
 BREATH = 0.02  # seconds between two deeds of a person
 RESET = struct.pack("ii", 1, 0)  # close is a reset
@@ -86,12 +86,12 @@ class Person:
         self,
         name: str,
         stack: Stack,
-        crowd: Crowd,
+        provider: TroubledProvider,
         findings: Findings,
         rng: random.Random,
         over: threading.Event,
     ) -> None:
-        self.name, self._stack, self._crowd, self._findings = name, stack, crowd, findings
+        self.name, self._stack, self._provider, self._findings = name, stack, provider, findings
         self._rng, self._over = rng, over
         self._user = self._browser()
         self._signed_in = False
@@ -211,7 +211,7 @@ class Person:
             self._ended(before)
 
     def _backchannel(self) -> None:
-        before, token = self._session(), self._crowd.logout_token(self.name)
+        before, token = self._session(), self._provider.logout_token(self.name)
         form = f"logout_token={token}".encode()
         said = {"content-type": "application/x-www-form-urlencoded"}
         where = self._stack.url("/oauth2/backchannel-logout")

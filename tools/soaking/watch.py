@@ -2,16 +2,17 @@
 says.
 """
 
-import os
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import httpx
 from harness.gateway import Stack
+from harness.processes import descriptors, resident
+
+MB = 1e6  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +61,19 @@ def look(stack: Stack, started: float) -> Sample | None:
     """None when a part is not there just now: a worker was killed."""
     try:
         pids = processes(stack)
-        # the admin keeps a connection that its client has left for some seconds, with two tasks
-        closing = {"connection": "close"}
-        gauges: dict[str, int] = httpx.get(
-            f"{stack.admin}/gauges", headers=closing, trust_env=False, timeout=10
-        ).json()
+        gauges = stack.gauges()
         held = sum(count for name, count in gauges.items() if name.startswith("held."))
         return Sample(
             time.monotonic() - started,
-            sum(map(resident, pids)),
-            resident(stack.envoy.pid),
-            sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
+            sum(map(resident, pids)) / MB,
+            resident(stack.envoy.pid) / MB,
+            sum(map(descriptors, pids)),
             *(gauges.get(name, 0) for name in ("trio.tasks", "asyncio.tasks", "streams")),
             held,
             gauges.get("work", 0),
         )
     except (OSError, httpx.HTTPError, ValueError):
         return None
-
-
-def resident(pid: int) -> float:
-    """MB."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class Watch:
