@@ -1,4 +1,4 @@
-"""The admin listener alone, on a real port, with traces that a test puts there."""
+"""The admin listener alone, on a real port, with traces that a test provides."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ async def _ready() -> tuple[tuple[str, str], ...]:
 
 @contextlib.asynccontextmanager
 async def served(traces: TraceStore) -> AsyncIterator[str]:
-    """Its address, while it runs in this trio."""
+    """The address of the admin, while it runs in the caller's trio."""
     app = application(readiness=_ready, jwks="{}", traces=traces)
     shutdown, ready = trio.Event(), trio.Event()
     addresses: list[Address] = []

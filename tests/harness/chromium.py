@@ -1,4 +1,4 @@
-"""Chromium, and Playwright beside trio-asyncio."""
+"""Real Chromium, by Playwright, also in a process in which trio-asyncio was imported."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,9 +22,7 @@ FLAGS = [
 
 @contextmanager
 def browser(stack: Stack, *flags: str) -> Iterator[BrowserContext]:
-    """A fresh profile, which trusts the stack's certificate beside those that are signed. flags:
-    more of the command line.
-    """
+    """A new profile that accepts the stack's certificate. flags: more command-line options."""
     trust = [f"--ignore-certificate-errors-spki-list={stack.fingerprint}"] if stack.tls else []
     chromium = found("EXTPROC_CHROMIUM", "Chromium")
     with playwright() as started:
@@ -38,8 +36,9 @@ def browser(stack: Stack, *flags: str) -> Iterator[BrowserContext]:
 
 @contextmanager
 def profile(context: BrowserContext, timeout: float = 60) -> Iterator[BrowserContext]:
-    """A fresh profile in the browser of another one: without its cookies and its cache. timeout:
-    seconds for anything.
+    """Another new profile in the browser of this one, without its cookies and its cache.
+
+    timeout: seconds for each of its operations.
     """
     assert context.browser is not None
     fresh = context.browser.new_context()
@@ -50,8 +49,10 @@ def profile(context: BrowserContext, timeout: float = 60) -> Iterator[BrowserCon
 
 @contextmanager
 def playwright() -> Iterator[Playwright]:
-    """On a loop of asyncio's own: trio-asyncio, once somebody has imported it, gives one of its own
-    to whoever asks for a new one.
+    """Playwright on one of asyncio's own event loops.
+
+    trio-asyncio, once imported, makes every new event loop one of its own, and Playwright cannot
+    run on those.
     """
     policy = asyncio.get_event_loop_policy()
     asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())

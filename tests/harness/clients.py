@@ -1,16 +1,14 @@
-"""How long tests wait for what must happen, and what httpx has by default in their process.
-Importing this module is enough.
+"""Patience of HTTP clients and waits in tests. Importing this module sets httpx's defaults.
 
-A call that names no timeout has PATIENCE instead of httpx's 5 seconds: a busy machine makes a test
-slow, and never red. A client that names no certificates has TRUST, made once: httpx reads the
-system's authorities for each client, 25 ms of CPU even for http.
+A call without a timeout gets PATIENCE instead of httpx's 5 seconds, because a busy machine may make
+a test slow but never red. A client without certificates gets TRUST, made once, because httpx reads
+the system's authorities for each client, which costs 25 ms of CPU even for http.
 """
 
 import httpx
 
 PATIENCE = 60.0  # seconds
-# a wait that is shorter fails on a machine that has much else to do, and says nothing about the
-# product
+# A shorter wait fails on a busy machine, and then shows nothing about the product.
 LEAST = 30.0
 TRUST = httpx.create_ssl_context()
 

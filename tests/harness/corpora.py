@@ -1,5 +1,6 @@
-"""Text that parsers read differently, made at random of the parts on which they differ, the same
-for the same seed.
+"""Random text that parsers read differently, made of the parts on which they differ.
+
+The text depends only on the seed.
 """
 
 import random
@@ -11,8 +12,9 @@ Pair = tuple[str, str]
 
 
 def strict(lines: Sequence[str]) -> list[Pair]:
-    """The cookies of Cookie headers by RFC 6265bis: only `;` separates, each header is a list of
-    its own, what has no `=` has no name.
+    """The cookies of Cookie headers by RFC 6265bis.
+
+    Only `;` separates, each header is a list of its own, and a part without `=` has no name.
     """
     found = []
     for line in lines:
@@ -24,10 +26,10 @@ def strict(lines: Sequence[str]) -> list[Pair]:
 
 
 def stored(line: str, *, secure: bool) -> str | None:
-    """What a browser keeps of a Set-Cookie of a neighbouring host with Domain, as it stands in
-    Cookie then (RFC 6265bis 5.6, 5.7).
+    """What a later Cookie header has of a Set-Cookie of a neighbouring host with Domain.
 
-    secure: the cookie says Secure, and its host is https. None: it keeps nothing.
+    RFC 6265bis 5.6 and 5.7. secure: the cookie has Secure, and its host is https. None: the browser
+    keeps nothing.
     """
     if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", line):
         return None
@@ -45,24 +47,24 @@ def stored(line: str, *, secure: bool) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """What cookies are made of. ours: good names with good values of this browser. planted: the
-    same names, another's values.
+    """The cookies that Cookie headers are made of.
+
+    ours: names of the product with valid values of this browser. planted: the same names with
+    values of another user.
     """
 
     ours: tuple[Pair, ...]
     planted: tuple[Pair, ...]
 
     def headers(self, seed: int, count: int) -> Iterator[tuple[str, ...]]:
-        """One to three Cookie headers each."""
+        """So many lists of one to three Cookie headers."""
         chance = random.Random(seed)
         for _ in range(count):
             lines = chance.choices((1, 2, 3), (8, 2, 1))[0]
             yield tuple(self._line(chance) for _ in range(lines))
 
     def kept(self, seed: int, count: int) -> Iterator[str]:
-        """The Cookie header of a browser that has all of ours, beside what a neighbouring host
-        planted.
-        """
+        """The Cookie header of a browser with all of `ours`, and cookies of a neighbour."""
         chance = random.Random(seed)
         for _ in range(count):
             said = [
@@ -75,7 +77,7 @@ class Jar:
                 if (one := stored(line, secure=chance.random() < 0.5)) is not None
             ]
             cookies = [*("=".join(pair) for pair in self.ours), *kept]
-            chance.shuffle(cookies)  # a longer path comes first, then the older
+            chance.shuffle(cookies)  # Cookies with a longer path come first, then older ones.
             yield "; ".join(cookies)
 
     def _planted(self, chance: random.Random) -> str:
@@ -127,7 +129,7 @@ _DISGUISES = (
 
 
 def authorities(seed: int, count: int, host: str, port: int) -> Iterator[str]:
-    """What may stand in Host: this host, in what might be a spelling of it."""
+    """Values of Host: this host, in spellings that some server may accept."""
     chance = random.Random(seed)
     others = ("evil.example", "localhost", "1", "", "other.test", host)
     marks = (
@@ -169,7 +171,7 @@ def authorities(seed: int, count: int, host: str, port: int) -> Iterator[str]:
 
 
 def paths(seed: int, count: int, words: Sequence[str]) -> Iterator[str]:
-    """Targets without a fragment, of these segments and of what normalises one of them away."""
+    """Targets without a fragment, of these segments and of what servers normalise away."""
     chance = random.Random(seed)
     odd = (
         ".",
@@ -218,7 +220,7 @@ def targets(seed: int, count: int) -> Iterator[str]:
 
 
 def urls(seed: int, count: int, host: str) -> Iterator[str]:
-    """Absolute URLs of this host, or what might be."""
+    """Absolute URLs of this host, in spellings that some parser may accept."""
     chance = random.Random(seed)
     heads = (
         "https://",
@@ -260,7 +262,7 @@ def urls(seed: int, count: int, host: str) -> Iterator[str]:
 
 
 def queries(seed: int, count: int, name: str) -> Iterator[str]:
-    """Queries in which this parameter stands, once or not, spelt so or otherwise."""
+    """Queries that have this parameter once, several times or never, in several spellings."""
     chance = random.Random(seed)
     names = (
         name,

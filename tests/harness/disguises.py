@@ -1,6 +1,4 @@
-"""Paths in disguise, for hypothesis: the same path to some server, in a spelling that a client may
-send.
-"""
+"""Paths in disguise, for hypothesis: other spellings of a path that a client may send."""
 
 from hypothesis import strategies as st
 
@@ -81,7 +79,7 @@ def character(draw: st.DrawFn, char: str) -> str:
             return encoded(char.upper(), draw(st.integers(1, 3)))
         case "e":
             return encoded(char, draw(st.integers(1, 4)))
-        case "t":  # each character of the encoding is encoded in turn
+        case "t":  # The characters of the encoding are encoded in turn.
             return "%25" + "".join(
                 encoded(each, draw(st.integers(1, 3))) for each in f"{ord(char):02x}"
             )
@@ -115,7 +113,7 @@ def up(draw: st.DrawFn) -> str:
 
 @st.composite
 def paths(draw: st.DrawFn, *names: str, below: str = "") -> str:
-    """One that leads to these names some way, below a prefix that is written plainly."""
+    """A spelling of these names below a prefix that is written plainly."""
     parts = (
         ["/" + below]
         if below

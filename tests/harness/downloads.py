@@ -1,4 +1,4 @@
-"""Where tests/run puts what it downloads, and how a test asks for it."""
+"""Programs that tests/run downloads, and how a test asks for one."""
 
 import os
 import shutil
@@ -24,8 +24,9 @@ PLACES = {
 
 
 def found(variable: str, what: str) -> Path:
-    """Where the environment variable says, or tests/run put it. What is missing skips the test; in
-    CI it fails.
+    """The path of a download: from the environment variable, else where tests/run puts it.
+
+    A missing one skips the test, or fails it with CI=true.
     """
     place = Path(os.environ.get(variable) or PLACES[variable])
     if not place.exists():
@@ -34,7 +35,7 @@ def found(variable: str, what: str) -> Path:
 
 
 def missing(why: str) -> NoReturn:
-    """Skips the test, and says why; with CI=true it fails instead."""
+    """Skip the test with this reason, or fail it with CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)

@@ -1,18 +1,15 @@
-"""The application behind the gateway: says what it received, as JSON, and keeps it for the test to
-look at.
+"""The application behind the gateway. It answers with what it received, as JSON, and keeps it.
 
     with Echo() as app:
         app.url                 # http://127.0.0.1:PORT
-        app.requests            # every Received so far, in order, but for the icon that a browser
-        wants of its own and at a time of its own
-        app.seen("/private")    # those whose path is that
-        app.pages["/wiki"] = "text/html", "<img src=/x>"     # a page of its own at that path, by
-        any query
+        app.requests            # every Received, in order, except requests for a browser's icon
+        app.seen("/private")    # those with that path
+        app.pages["/wiki"] = "text/html", "<img src=/x>"     # another answer at that path
 
-Its query tells it how to answer: echo-status=503, echo-delay=SECONDS, echo-cache=SECONDS
-(Cache-Control: public), echo-cookie=NAME (a cookie of its own), echo-size=BYTES (so much text
-instead), echo-events=1 (an event stream that never ends), echo-hold=NAME (no answer until
-`release(NAME)`). It speaks WebSocket and sends every text back.
+The query changes an answer: echo-status=503, echo-delay=SECONDS, echo-cache=SECONDS (Cache-Control:
+public), echo-cookie=NAME (sets it), echo-size=BYTES (so much text instead), echo-events=1 (an event
+stream without an end), echo-hold=NAME (no answer before `release(NAME)`). It speaks WebSocket, and
+sends every text back.
 """
 
 import asyncio
@@ -32,11 +29,11 @@ ICON = "/favicon.ico"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request, as it was on the wire."""
+    """One request as it was received."""
 
     method: str
     target: str
-    headers: tuple[tuple[str, str], ...]  # in order, names in lower case
+    headers: tuple[tuple[str, str], ...]  # in the order received, names in lower case
     body: bytes
 
     @property
@@ -47,7 +44,7 @@ class Received:
         return [value for key, value in self.headers if key == name]
 
     def get(self, name: str) -> str | None:
-        """The header's value; several are joined with a comma."""
+        """The value of a header. Several are joined with a comma."""
         return ", ".join(self.values(name)) if self.values(name) else None
 
     def as_json(self) -> dict[str, object]:
@@ -69,14 +66,14 @@ class Echo:
         self._listening = socket.create_server(("127.0.0.1", port), backlog=1024)
         self.port: int = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        # not by policy: trio_asyncio, once imported, has one of its own
+        # Not made by the event loop policy, because trio_asyncio installs one of its own.
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._run, name="echo", daemon=True)
         self._ends = asyncio.Event()
         self._held: dict[str, asyncio.Event] = {}
 
     def release(self, name: str) -> None:
-        """Lets the answers go that wait under this name, now and from now on."""
+        """Let the answers held under this name go, and later ones immediately."""
         self._loop.call_soon_threadsafe(lambda: self._holding(name).set())
 
     def _holding(self, name: str) -> asyncio.Event:
@@ -132,7 +129,7 @@ class Echo:
         await asyncio.gather(*open_connections, return_exceptions=True)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its answer; whether the connection goes on."""
+        """Answer one request. False: the connection is to be closed."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, target, _ = head[0].split(" ", 2)
         headers = tuple(

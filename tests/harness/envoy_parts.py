@@ -1,6 +1,4 @@
-"""The parts around the Envoy under test: an upstream that shows raw bytes, a stub processor, a raw
-client, settings.
-"""
+"""The parts around an Envoy under test: an upstream, a stub processor, a raw client, settings."""
 
 import asyncio
 import contextlib
@@ -42,7 +40,7 @@ RING = KeyRing.of([SECRET.encode()])
 
 
 def settings(**changes: Any) -> Settings:
-    """Settings as the file would give them."""
+    """Settings as a file would give them."""
     provider = {
         "issuer": "https://idp.example",
         "client_id": "gateway",
@@ -64,7 +62,7 @@ def assertion(
     session: SessionId = SESSION,
     **headers: str,
 ) -> str:
-    """A good assertion of an application, as the processor mints it."""
+    """A valid assertion for an application, made as the processor makes it."""
     values = [(key.replace("_", "-"), value) for key, value in headers.items()] or [
         ("x-auth-sub", "alice")
     ]
@@ -82,7 +80,7 @@ def assertion(
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request's head as the upstream got it, byte for byte."""
+    """The head of a request as the upstream received it, byte for byte."""
 
     raw: bytes
     body: bytes = b""
@@ -110,7 +108,7 @@ class Received:
 
 
 class Keys:
-    """Where Envoy gets the keys of assertions, as the processor's admin has them."""
+    """The server of the assertions' keys, as the processor's admin is for Envoy."""
 
     def __init__(self) -> None:
         body = jwks(RING).encode()
@@ -138,8 +136,9 @@ class Keys:
 
 
 class Upstream:
-    """An application: keeps what it receives, says 200, and answers an upgrade with 101 and an echo
-    of bytes.
+    """An application that keeps what it receives and answers 200.
+
+    It answers an upgrade with 101, and then sends all bytes back.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -202,7 +201,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One stream at the processor."""
+    """One stream at the stub processor."""
 
     metadata: dict[str, str]
     headers: dict[str, bytes]
@@ -223,7 +222,7 @@ class Asked:
 def continued(
     metadata: dict[str, str] | None = None, *, remove: tuple[str, ...] = (), **headers: bytes
 ) -> ProcessingResponse:
-    """The request goes on, with these headers; and the word that the gate waits for."""
+    """The answer that lets a request continue, with these headers and the gate's mark."""
     options = [
         HeaderValueOption(header=HeaderValue(key=key.replace("_", "-"), raw_value=value))
         for key, value in headers.items()
@@ -259,9 +258,7 @@ FAKE_COOKIE = "extproc-assertion-main=fresh; Path=/; HttpOnly; SameSite=Lax"
 
 
 def answer(asked: Asked) -> ProcessingResponse | None:
-    """What the stub says: by the query's `stub`, else as the real one would to somebody who is not
-    signed in.
-    """
+    """The stub's answer: the one that `stub` in the query names, else that to an anonymous user."""
     match parse_qs(urlsplit(asked.path).query).get("stub", [""])[0]:
         case "silent":
             return None
@@ -270,7 +267,7 @@ def answer(asked: Asked) -> ProcessingResponse | None:
         case "renew":
             renewed = {contract.SET_COOKIE: FAKE_COOKIE, contract.CACHE_CONTROL: "private"}
             return continued(renewed, x_auth_sub=b"stub")
-        case "undecided":  # an answer without the word
+        case "undecided":  # an answer without the mark that the gate needs
             return ProcessingResponse(request_headers=HeadersResponse(response=CommonResponse()))
         case "crlf":
             return continued(x_auth_sub=b"stub\r\nx-auth-groups: admins")
@@ -278,7 +275,7 @@ def answer(asked: Asked) -> ProcessingResponse | None:
             return continued(x_auth_sub=b"stub", x_other=b"1")
         case "path":
             return continued(**{"x_auth_sub": b"stub", ":path": b"/elsewhere"})
-        case "reroute":  # chosen anew, and with another host for it
+        case "reroute":  # Envoy chooses the route again, with another host.
             response = continued(x_auth_sub=b"stub", **{":authority": b"idp.test"})
             assert response.request_headers
             assert response.request_headers.response
@@ -303,16 +300,17 @@ def answer(asked: Asked) -> ProcessingResponse | None:
 
 @dataclass
 class Stub:
-    """A processor that answers by `answer`, in a thread of its own; `asked` is every stream, in
-    order.
+    """A processor that answers by `answer`, in a thread of its own.
+
+    `asked` has every stream, in order.
     """
 
-    where: str = ""  # host:port or unix:PATH; by default a free port
+    where: str = ""  # host:port or unix:PATH; a free port by default
     asked: list[Asked] = field(default_factory=list)
     port: int = 0
 
     def __enter__(self) -> Self:
-        # not by policy: trio_asyncio, once imported, has one of its own
+        # Not made by the event loop policy, because trio_asyncio installs one of its own.
         self._loop = asyncio.SelectorEventLoop()
         self._ready, self._end = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(
@@ -385,7 +383,7 @@ def exchange(
     source: str = "",
     wait: float = 10,
 ) -> Reply:
-    """Sends bytes, reads one answer; a connection closed without any is status 0."""
+    """Send bytes and read one answer. Status 0: the connection was closed without one."""
     with socket.create_connection(
         ("127.0.0.1", port), wait, (source, 0) if source else None
     ) as plain:
@@ -401,7 +399,7 @@ def exchange(
 
 
 def _whole(data: bytes) -> bool:
-    """Whether all of an answer is there: Envoy takes a second to close after an early one."""
+    """Whether an answer is complete, because Envoy takes a second to close after an early one."""
     head, end, body = data.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     return bool(end and length and len(body) >= int(length[1]))
@@ -432,12 +430,12 @@ def _unchunk(data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Asks one listener, each time on a connection of its own."""
+    """Sends requests to one listener, each on a connection of its own."""
 
     port: int
     host: str = "app.test"
     tls: ssl.SSLContext | None = None
-    source: str = ""  # the client's address; by default loopback
+    source: str = ""  # the client's own address; loopback by default
 
     def get(
         self,
@@ -447,8 +445,9 @@ class Client:
         host: str | None = None,
         cookie: str = "",
     ) -> Reply:
-        """`lines` are header lines as they are sent, after Host and, where one is given, the
-        cookie.
+        """Send a GET.
+
+        lines: header lines as they are sent, after Host and the cookie, if there is one.
         """
         target = path.encode("latin-1") if isinstance(path, str) else path
         name = host or self.host
@@ -467,5 +466,5 @@ class Client:
 
 
 def lint_lines(settings: Settings, descriptors: int) -> list[str]:
-    """What `lint` says, a line each: the key, what is wrong, what to do."""
+    """The findings of `lint`, one a line: the key, what is wrong, what to do."""
     return [f"{each.part}: {each.what}; {each.remedy}" for each in lint(settings, descriptors)]

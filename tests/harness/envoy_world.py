@@ -1,6 +1,4 @@
-"""One world for all tests of an Envoy version: an upstream, a stub processor, and three Envoys in
-front of them.
-"""
+"""What the tests of one Envoy version share: an upstream, a stub processor, and three Envoys."""
 
 import contextlib
 import ssl
@@ -21,22 +19,22 @@ from harness.ports import free_port
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A running Envoy and what it was made from."""
+    """A running Envoy and the settings of its configuration."""
 
     settings: Settings
     client: Client
     envoy: EnvoyProcess
 
     def assertion(self, name: str, session: SessionId = SESSION, **headers: str) -> str:
-        """A good assertion as the Cookie header has it; nothing without its session's cookie."""
+        """A valid assertion as a Cookie header. Envoy ignores it without its session's cookie."""
         return f"{self._prefix(name)}assertion-{name}={assertion(self.settings, name, session=session, **headers)}"
 
     def session(self, name: str, session: SessionId = SESSION) -> str:
-        """A session's cookie."""
+        """A session cookie."""
         return f"{self._prefix(name)}session-{name}={session.cookie}"
 
     def cookie(self, name: str, session: SessionId = SESSION, **headers: str) -> str:
-        """A session's cookie and a good assertion beside it."""
+        """A session cookie and a valid assertion."""
         return f"{self.session(name, session)}; {self.assertion(name, session, **headers)}"
 
     def _prefix(self, name: str) -> str:
@@ -61,9 +59,7 @@ class World:
     def gateway(
         self, name: str, applications: dict[str, object], *, tls: bool = False, **changes: object
     ) -> Iterator[Gateway]:
-        """An Envoy with these applications; the processor is the stub, unless `listen` says
-        otherwise.
-        """
+        """An Envoy for these applications. Its processor is the stub, or `listen`."""
         port = free_port()
         directory = self.directory / name
         directory.mkdir()
@@ -118,7 +114,7 @@ def application(upstream: str, host: str = "app.test", **more: object) -> dict[s
 
 @pytest.fixture(scope="session")
 def plain(world: World) -> Iterator[Gateway]:
-    """http; two applications that need a login and two excluded ones, some on one host."""
+    """An http listener: two applications that need a login and two excluded ones, some on one host."""
     url = world.upstream.url
     applications: dict[str, object] = {
         "main": application(url, public_paths=["/public/", "/robots.txt"]),
@@ -132,8 +128,9 @@ def plain(world: World) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="session")
 def tls(world: World) -> Iterator[Gateway]:
-    """https, redirect, HSTS, https upstreams, escaped slashes kept by one application, another on
-    every host.
+    """An https listener with redirect, HSTS and https upstreams.
+
+    One application keeps escaped slashes, and another one is for every host.
     """
     ca, certificate, key = (
         world.directory / name for name in ("up-ca.pem", "up-cert.pem", "up-key.pem")
@@ -167,7 +164,7 @@ def tls(world: World) -> Iterator[Gateway]:
 
 @pytest.fixture
 def asked(world: World) -> list[Asked]:
-    """The streams that this test caused, and no others."""
+    """The streams that this test causes."""
     world.stub.asked.clear()
     world.upstream.received.clear()
     return world.stub.asked

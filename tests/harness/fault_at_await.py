@@ -1,11 +1,10 @@
-"""A processor in trio alone, on a clock that tests move, and something that happens to it at its
-n-th step: each await is one.
+"""A processor in trio alone, on a clock that tests move, with one event at its n-th await.
 
     for world in every("leaves", made): ...     # see tests/attack/test_every_await.py
 
-What happens (HOW): `leaves`, the client does; `late`, as much time passes at once as the whole
-request may take; `store_before`, `store_after`, `provider_before`, `provider_after`, that one
-operation fails before or after its effect; `store_away`, from then on all do.
+The events (HOW): `leaves`, the client disconnects; `late`, as much time passes in one step as the
+whole request may take; `store_before`, `store_after`, `provider_before`, `provider_after`, this one
+operation fails before or after its effect; `store_away`, all operations from then on fail.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -40,19 +39,19 @@ HOW = (
     "provider_before",
     "provider_after",
 )
-LATE = 30.0  # seconds: longer than any deadline
+LATE = 30.0  # seconds, longer than any deadline
 _WORK: ContextVar[bool] = ContextVar("the work that is struck", default=False)
 
 
 class Direct:
-    """See Bridge: both sides are trio's."""
+    """A Bridge whose two sides are both in trio."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery, self.busy, self.hops = nursery, 0, 0
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         self.hops += 1
-        # the hop: who has left by now is heard of at the work's first await
+        # As a real hop between threads: a client that has left by now cancels the first await.
         await trio.lowlevel.cancel_shielded_checkpoint()
         return await work()
 
@@ -61,7 +60,10 @@ class Direct:
 
 
 class Context:
-    """What grpc.aio hands over, for one stream: `said` comes, `written` is what went."""
+    """The context that grpc.aio gives for one stream.
+
+    `said` has the messages to come, `written` those that were sent.
+    """
 
     def __init__(self, said: wire.ProcessingRequest) -> None:
         self._said = [said]
@@ -88,13 +90,16 @@ class Context:
 
 
 class World:
-    """Everything that outlives a request. seconds pass on `now` as on trio's clock."""
+    """Everything that outlives a request. Time passes on `now` and on trio's clock together."""
 
     def __init__(self, app: Application, metrics: Metrics) -> None:
         self.metrics = metrics
         self.app, self.store, self.provider = app, MemoryStore(), MemoryProvider()
         self.sessions = StoredSessions(self.store)
-        self.struck, self.later = "", 0.0  # at which operation; how late it has become besides
+        self.struck, self.later = (
+            "",
+            0.0,
+        )  # the operation's number; the seconds that have passed besides
 
     def now(self) -> float:
         return NOW + self.later + trio.current_time()
@@ -108,19 +113,19 @@ class World:
         self.server = Server(party, self.bridge, Timeouts(), Limits(), self.metrics)
 
     async def ask(self, request: Request) -> Context:
-        """One stream to its end."""
+        """Run one stream to its end."""
         context = Context(message(request))
         await self.server.process(None, context)  # type: ignore[arg-type]
         return context
 
     async def perform(self, request: Request, step: Step) -> Answer:
-        """The held lane alone, whose client may have left already."""
+        """Run the held lane alone, for a client that may have disconnected already."""
         await trio.lowlevel.cancel_shielded_checkpoint()
         return await self._processor.perform(request, step, Timeouts().callback)
 
 
 def message(request: Request) -> wire.ProcessingRequest:
-    """A request as Envoy tells it."""
+    """A request as Envoy sends it to the processor."""
     said = wire.ProcessingRequest()
     pseudo = {":method": request.method, ":path": request.target, ":authority": request.authority}
     for name, value in (*pseudo.items(), *request.headers):
@@ -130,7 +135,7 @@ def message(request: Request) -> wire.ProcessingRequest:
 
 
 class _Steps(trio.abc.Instrument):
-    """Calls `act` at the n-th step of the work and what it started."""
+    """Calls `act` at the n-th step of a task and the tasks that it started."""
 
     def __init__(self, at: int, act: Callable[[], None]) -> None:
         self._at, self._act, self.count = at, act, 0
@@ -143,7 +148,7 @@ class _Steps(trio.abc.Instrument):
 
 
 def _fails(world: World, how: str, at: int) -> Callable[[str, str], None]:
-    """The n-th operation of a store or provider fails."""
+    """Let the n-th operation of a store or provider fail."""
     part, when = how.split("_")
     seen = 0
 
@@ -163,7 +168,7 @@ def _fails(world: World, how: str, at: int) -> Callable[[str, str], None]:
 async def _struck(
     world: World, how: str, at: int, work: Callable[[], Awaitable[Any]], clock: Any
 ) -> Any:
-    """The outcome of the work, in which that happens; None where it was cancelled."""
+    """The outcome of the work with that event. None: the work was cancelled."""
     scope, outcome = trio.CancelScope(), None
 
     def act() -> None:
@@ -198,8 +203,10 @@ Scenario = Callable[
 
 
 def every(how: str, scenario: Scenario, app: Application | None = None) -> int:
-    """Runs `await scenario(world, strikes)` again and again: `await strikes(work)` is the outcome
-    of the work, struck one await later each time, until it comes to its end before. How often.
+    """Run `await scenario(world, strikes)` once for each await in the work, with the event there.
+
+    `await strikes(work)` is the outcome of the work. The event comes one await later each time,
+    until the work ends before it. Returns the number of runs.
     """
     metrics = Metrics()
     for at in _counted():

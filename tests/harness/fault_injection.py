@@ -1,18 +1,18 @@
-"""Errors thrown inside the processor's own processes, at whichever function of it a test likes,
-while it runs.
+"""Errors thrown inside the processor's own processes, in any function that a test chooses.
 
-    faults = Faults(folder, {"extproc.ext_proc.live_streams:Live.round": "",
-    "extproc.provider.http:HttpClient.exchange": "self._name == 'partner'"}) with Stack(FakeProvider(),
-    env=faults.env) as stack:
-        with faults.thrown("extproc.ext_proc.live_streams:Live.round", "KeyError('x')"):   # each
-        call of it ends so, in every process
-            wait_until(lambda: faults.met("extproc.ext_proc.live_streams:Live.round"))
-        wait_until(lambda: faults.passed("extproc.ext_proc.live_streams:Live.round"))      # since
-        then it was called, and went on
+    faults = Faults(folder, {
+        "extproc.ext_proc.live_streams:Live.round": "",
+        "extproc.provider.http:HttpClient._request": "self._name == 'partner'",
+    })
+    with Stack(FakeProvider(), env=faults.env) as stack:
+        round = "extproc.ext_proc.live_streams:Live.round"
+        with faults.thrown(round, "KeyError('x')"):     # by each call of it, in every process
+            wait_until(lambda: faults.met(round))
+        wait_until(lambda: faults.passed(round))        # it was called since, and did not throw
 
-A condition is Python, of the call's `self` and `args`. `constants` are modules' values to be set
-before anything runs: the product has no switch for any of this. It is a sitecustomize, so each
-Python of the stack's environment that imports extproc has it.
+A condition is Python, of the call's `self` and `args`. `constants` are values of modules that are
+set before anything runs. The product has no switch for any of this: it is a sitecustomize, so each
+Python in the stack's environment that imports extproc gets it.
 """
 
 import contextlib
@@ -75,7 +75,12 @@ class Faults:
         targets: Mapping[str, str] | None = None,
         constants: Mapping[str, object] | None = None,
     ) -> None:
-        """targets: MODULE:FUNCTION, or MODULE:CLASS.METHOD, and when; constants: MODULE:NAME."""
+        """Prepare the environment `env`; nothing is thrown yet.
+
+        Args:
+            targets: MODULE:FUNCTION or MODULE:CLASS.METHOD, and the condition under which it may throw.
+            constants: MODULE:NAME and its value.
+        """
         self._folder = folder
         set_first = [(*name.split(":"), value) for name, value in (constants or {}).items()]
         text = TEXT.format(folder=str(folder), targets=dict(targets or {}), constants=set_first)
@@ -88,7 +93,7 @@ class Faults:
 
     @contextlib.contextmanager
     def thrown(self, target: str, error: str) -> Iterator[None]:
-        """error: Python for an exception."""
+        """Let this target throw until the block ends. error: Python for an exception."""
         for note in ("met", "passed"):
             (self._folder / note).unlink(missing_ok=True)
         self._say({target: error})
@@ -99,11 +104,11 @@ class Faults:
             (self._folder / "passed").unlink(missing_ok=True)
 
     def met(self, target: str) -> int:
-        """How often it was thrown."""
+        """How often this target has thrown."""
         return self._noted("met", target)
 
     def passed(self, target: str) -> int:
-        """How often it was called since then, and went on."""
+        """How often this target was called since then without throwing."""
         return self._noted("passed", target)
 
     def _noted(self, what: str, target: str) -> int:

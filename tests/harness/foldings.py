@@ -1,8 +1,7 @@
-"""How servers read a path: models of Tomcat, Jetty, Express, IIS and what stands in front of them,
-each as small steps.
+"""Models of how servers read a path: Tomcat, Jetty, Express, IIS and servers in front of them.
 
-A model takes the path that Envoy sent on and gives the segments by which the server chooses what it
-serves.
+A model is a sequence of small steps. It takes the path that Envoy sent on, and gives the segments
+by which the server chooses what it serves.
 """
 
 import re
@@ -13,29 +12,29 @@ Model = Callable[[str], tuple[str, ...]]
 
 
 def cut(path: str) -> str:
-    """Tomcat, Jetty: path parameters go, segment by segment."""
+    """Drop the path parameters of each segment, as Tomcat and Jetty do."""
     return "/".join(segment.partition(";")[0] for segment in path.split("/"))
 
 
 def decode(path: str) -> str:
-    """What is encoded well; text of bytes, so that it can be done again."""
+    """Decode valid percent-encoding, into text of bytes that can be decoded again."""
     return re.sub("%([0-9A-Fa-f]{2})", lambda m: chr(int(m[1], 16)), path)
 
 
 def decode_iis(path: str) -> str:
-    """IIS: %uXXXX as well, and what its best fit makes of it."""
+    """Decode as IIS: also %uXXXX, with its best fit."""
     return ascii_of(decode(re.sub("%u([0-9A-Fa-f]{4})", lambda m: chr(int(m[1], 16)), path)))
 
 
 def decode_all(path: str) -> str:
-    """Until nothing is left, as a chain of servers does."""
+    """Decode until nothing is encoded, as a chain of servers does."""
     while (more := decode(path)) != path:
         path = more
     return path
 
 
 def ascii_of(path: str) -> str:
-    """Overlong UTF-8 as old decoders have it, and Windows' best fit of fullwidth forms."""
+    """Read overlong UTF-8 as old decoders do, and fullwidth forms by Windows' best fit."""
     path = re.sub("[\xc0\xc1](.)", lambda m: chr((ord(m[0][0]) & 1) << 6 | ord(m[1]) & 0x3F), path)
     path = re.sub(
         "\xe0([\x80\x81])(.)", lambda m: chr((ord(m[1]) & 1) << 6 | ord(m[2]) & 0x3F), path
@@ -54,7 +53,7 @@ def end_at_nul(path: str) -> str:
 
 
 def end_at_query(path: str) -> str:
-    """Who decodes and parses again finds a query."""
+    """Cut at a question mark, as a server that decodes and parses again does."""
     return re.split(r"[?#]", path)[0]
 
 
@@ -63,7 +62,7 @@ def backslashes(path: str) -> str:
 
 
 def trim(path: str) -> str:
-    """Windows: no dots and blanks behind a name, and no name of a stream."""
+    """Drop dots and blanks behind a name, and the name of a stream, as Windows does."""
     return "/".join(_trimmed(re.split(":[:$]", segment)[0]) for segment in path.split("/"))
 
 
@@ -73,12 +72,12 @@ def _trimmed(segment: str) -> str:
 
 
 def strip(path: str) -> str:
-    """Who tidies each segment."""
+    """Drop blanks around each segment, as tidy servers do."""
     return "/".join(segment.strip() for segment in path.split("/"))
 
 
 def utf8(path: str) -> str:
-    """Bytes become characters, where they are good UTF-8."""
+    """Read bytes as UTF-8 where they are valid."""
     return re.sub("[\xc2-\xf4][\x80-\xbf]{1,3}", lambda m: _utf8(m[0]), path)
 
 
@@ -90,15 +89,16 @@ def _utf8(found: str) -> str:
 
 
 def no_case(path: str) -> str:
-    """By the upper case of each character and then its lower case, as Java's equalsIgnoreCase
-    does.
+    """Fold case by the upper case of each character and then its lower case.
+
+    Java's equalsIgnoreCase does so.
     """
     upper = (up if len(up := char.upper()) == 1 else char for char in path)
     return "".join(low if len(low := char.lower()) == 1 else low[0] for char in upper)
 
 
 def segments(path: str) -> tuple[str, ...]:
-    """Empty segments and dot segments are resolved."""
+    """The segments of a path, with empty segments and dot segments resolved."""
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
@@ -138,6 +138,6 @@ MODELS: dict[str, Model] = {
 
 
 def readings(path: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Every model's."""
+    """The readings of all models."""
     for name, read in MODELS.items():
         yield name, read(path)

@@ -1,29 +1,26 @@
-"""A whole gateway on loopback: application, provider, `extproc serve` and a real Envoy with one
-worker. For tests:
+"""A whole gateway on loopback: application, provider, `extproc serve`, and a real Envoy.
 
     with Stack(OidcProvider()) as stack, stack.user("alice") as user:
         page = user.go(stack.url("/private?a=1"))   # through the login and back
-        page.json()["headers"]                      # what the application received (rig.echo)
-        stack.app.requests                          # the same, and how often
-        stack.access_log(lambda line: ...)          # Envoy's log, parsed; waits until such a line
-        is there
+        page.json()["headers"]                      # what the application received (harness.echo)
+        stack.app.requests                          # all that it received
+        stack.access_log(lambda line: ...)          # lines of Envoy's log; waits for one like this
         stack.extproc.output()                      # the processor's log
 
-The application `app` is on http://localhost:PORT/ (public path /public/), the provider on
-http://127.0.0.1:PORT, behind the same listener, as the excluded application `idp`; with `tls` both
-are https, verified with `stack.authority`. Anything else by `settings`, merged into what is said
-here (a mapping into a mapping; None takes a key away; a function is called with the stack):
+The application `app` is on http://localhost:PORT/ (public path /public/). The provider is on
+http://127.0.0.1:PORT, behind the same listener, as the excluded application `idp`. With `tls` both
+are https, verified with `stack.authority`. Envoy and the processor have one worker each. `settings`
+is merged into the generated settings: a mapping into a mapping, None removes a key, and a function
+is called with the stack.
 
-    Stack(OidcProvider("gateway-public"), settings={"timeouts": {"callback": 3}, "limits":
-    {"callback": 2}})
-    Stack(keycloak)                                     # the session's Keycloak (fixture); its port
-    is given
-    Stack(At("", upstream="http://127.0.0.1:7777"))     # a fake provider of yours behind the
-    gateway
-    Stack(At("http://127.0.0.1:7777"))                  # the same, reached directly
+    Stack(FakeProvider())                           # harness.fake_provider
+    Stack(OidcProvider("gateway-public"), settings={"timeouts": {"callback": 3}})
+    Stack(keycloak)                                 # the shared Keycloak (fixture), with its port
+    Stack(At("", upstream="http://127.0.0.1:7777"))     # another provider, behind the gateway
+    Stack(At("http://127.0.0.1:7777"))                  # another provider, reached directly
     Stack(provider, envoy=found("EXTPROC_ENVOY_OLDEST", "the oldest Envoy"))
 
-Parts can be stopped and started: `stack.stop_extproc()`, `stack.kill_extproc()`,
+A test can stop and start parts: `stack.stop_extproc()`, `stack.kill_extproc()`,
 `stack.start_extproc()`, `stack.stop_envoy()`, `stack.start_envoy()`, `stack.provider.close()`.
 `stack.stat("NAME")` is one of Envoy's counters.
 """
@@ -59,7 +56,8 @@ from harness.providers import Place, Provider
 from harness.redis import PATIENT as PATIENT_STORE
 
 ROOT = Path(__file__).parents[2]
-# a busy machine is no slow provider: tests of those say their own
+# Long, so that a busy machine does not look like a slow provider. Tests of slow providers set
+# their own.
 PATIENT = {
     "connect": 10,
     "call": 30,
@@ -70,7 +68,7 @@ Line = dict[str, Any]
 
 
 class Stack:
-    """Nothing runs before `with`; nothing after."""
+    """A gateway whose parts run from `with` to the block's end."""
 
     names: tuple[str, ...] = ("localhost", "127.0.0.1")  # in the certificate
 
@@ -85,7 +83,16 @@ class Stack:
         env: Mapping[str, str] | None = None,
         within: Sequence[str] = (),
     ) -> None:
-        """within: words before the processor's command, such as prlimit's."""
+        """Choose ports; nothing runs before `with`.
+
+        Args:
+            settings: Merged into the generated settings; see the module's docstring.
+            tls: https for the gateway, with a certificate of `authority`.
+            port: Of the gateway. A free one, or the one to which the provider is bound, by default.
+            envoy: Envoy's program. The newest one by default.
+            env: The processor's environment, beside the test's own.
+            within: Words before the processor's command, such as those of prlimit.
+        """
         self.provider = provider
         self.port = port or (provider.gateway_port if provider else None) or free_port()
         self.scheme = "https" if tls else "http"
@@ -123,7 +130,10 @@ class Stack:
     def access_log(
         self, wanted: Callable[[Line], object] | None = None, timeout: float = 60
     ) -> list[Line]:
-        """Envoy's access log. With `wanted`: waits for such a line, and gives those alone."""
+        """The lines of Envoy's access log.
+
+        With `wanted`: only lines like this, of which there must be one within `timeout` seconds.
+        """
         end = time.monotonic() + timeout
         while True:
             text = self.access_log_file.read_text() if self.access_log_file.exists() else ""
@@ -141,7 +151,7 @@ class Stack:
             time.sleep(0.1)
 
     def stat(self, name: str) -> int:
-        """One of Envoy's counters or gauges; 0 when it has none of that name."""
+        """One of Envoy's counters or gauges. 0 if it has none of that name."""
         text = httpx.get(
             f"{self.envoy_admin}/stats", params={"filter": f"^{name}$"}, trust_env=False
         ).text
@@ -178,19 +188,19 @@ class Stack:
             "extproc", argv, log=self.directory / "extproc.log", env=env, cwd=self.directory
         )
         self.extproc.wait_ready(lambda: _answers(f"{self.admin}/livez"), 30)
-        # Envoy checks the health of several, and sends nothing before
+        # Envoy checks the health of several processors, and sends no request before it has done so.
         if len(listens := load(self.config).listens) > 1:
             known = "cluster.processor.membership_healthy"
             self.extproc.wait_ready(
                 lambda: all(map(_listens, listens)) and self.stat(known) == len(listens), 60
             )
-        # until Envoy has the keys it asks the processor about everybody
+        # Until Envoy has the keys, it sends every request to the processor.
         if key_servers(load(self.config)):
             self.extproc.wait_ready(lambda: self.stat(r"http\..*jwks_fetch_success") > 0, 30)
         return self.extproc
 
     def stop_extproc(self, grace: float = 30) -> int:
-        """SIGTERM; gives the exit code."""
+        """Send SIGTERM, and return the exit code."""
         return self.extproc.stop(grace)
 
     def kill_extproc(self) -> None:
@@ -209,7 +219,7 @@ class Stack:
         return self._envoy.__enter__()
 
     def envoy_config(self) -> str:
-        """The generated configuration; a test may have it otherwise."""
+        """The generated configuration, which a subclass may change."""
         return to_yaml(load(self.config))
 
     def stop_envoy(self) -> None:
@@ -241,10 +251,10 @@ class Stack:
             if self.provider is not None:
                 undo.callback(self.provider.close)
                 self.provider.open(self.place)
-                self.settings = self._settings()  # a fake may know its address only now
+                self.settings = self._settings()  # A fake provider may know its address only now.
             self.config = self.directory / "extproc.yaml"
             self.config.write_text(yaml.safe_dump(self.settings, sort_keys=False))
-            # first: the processor looks for its providers through it as soon as it is up
+            # Before the processor, which looks for its providers through Envoy as soon as it runs.
             self.start_envoy()
             undo.callback(self.stop_envoy)
             self.start_extproc()
@@ -302,7 +312,7 @@ class Stack:
         )
         for store in (settings["store"], settings["store"].get("tombstones") or {}):
             if store.get("kind") == "redis":
-                store.setdefault("deadline", PATIENT_STORE)  # a quarter of a second by default
+                store.setdefault("deadline", PATIENT_STORE)  # The default is a quarter of a second.
                 store.setdefault("connect", PATIENT_STORE)
         return settings
 
@@ -325,13 +335,13 @@ class Stack:
         return ca_file
 
     def _keep_logs(self) -> None:
-        """EXTPROC_KEEP=FOLDER keeps what the parts wrote, for a look afterwards."""
+        """Copy the directory to the folder in EXTPROC_KEEP, if it is set."""
         if folder := os.environ.get("EXTPROC_KEEP"):
             shutil.copytree(self.directory, Path(folder) / self.directory.name, dirs_exist_ok=True)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`over` into `base`: mappings into mappings, None takes a key away, anything else replaces."""
+    """Merge `over` into `base`: mappings into mappings, None removes a key, else it replaces."""
     result = dict(base)
     for key, value in over.items():
         if value is None:
@@ -344,7 +354,7 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def envoy_program() -> Path:
-    """The newest Envoy's own program, not the Python script that the wheel starts it with."""
+    """The newest Envoy's own program, not the wheel's Python script that starts it."""
     script = newest()
     return next(script.parent.parent.glob("lib/python3*/site-packages/envoy/_bin/envoy"), script)
 

@@ -1,16 +1,15 @@
-"""How work grows with what is read: linear work doubles with its input, and quadratic work does
-not.
-"""
+"""Whether work is linear in its input: linear work doubles with the input, quadratic does not."""
 
 from dataclasses import dataclass
 
-MOST = 2.5  # times as much work for twice as much input
+MOST = 2.5  # the most work for twice the input, as a ratio
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Work for (almost) nothing, for half of what may come, and for all of it. unit: what is too
-    little to be looked at.
+    """Work for (almost) no input, for half of the largest input, and for all of it.
+
+    unit: an amount of work that is too small to judge.
     """
 
     none: int
@@ -18,8 +17,9 @@ class Growth:
     whole: int
 
     def faults(self, least: int) -> str:
-        """Why this is more than linear; "" where it is not. least: less work than this, beyond that
-        for nothing, is no harm.
+        """Why the work is more than linear, or "" if it is linear.
+
+        least: work beyond that for no input which does no harm, however it grows.
         """
         half, whole = self.half - self.none, self.whole - self.none
         if whole <= least or whole <= MOST * max(half, 0):

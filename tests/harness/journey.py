@@ -1,4 +1,4 @@
-"""The main job, as a person at a browser meets it, against whatever provider a Stack has."""
+"""A user's journey through a login and out again, with whatever provider a Stack has."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import httpx
 from harness.browser import WebUser
 from harness.gateway import Stack
 
-# a query as a browser sends it, with all that a proxy might like to rewrite
+# A query as a browser sends it, with everything that a proxy might rewrite.
 FIRST = "/private/report.html?q=a%20b+c&x=%2F%2f&empty=&=&r=http%3A%2F%2Fevil.example%2F&u=%E4%B8%96&a|b=[1]"
 EXPECTED = {"x-auth-email": "alice@example.test", "x-auth-name": "Alice Example"}
 
@@ -39,7 +39,7 @@ def at_provider(user: WebUser, started: httpx.Response, name: str | None = None)
 
 
 def signs_in(stack: Stack, user: WebUser, groups: set[str] | None = None) -> None:
-    """Login lands on the first-asked address byte for byte, and the application knows who came."""
+    """Sign in: the login ends at the first address byte for byte, and the application knows the user."""
     page = user.go(stack.url(FIRST))
     assert page.status_code == 200, user.journey()
     (received,) = stack.app.requests
@@ -50,7 +50,7 @@ def signs_in(stack: Stack, user: WebUser, groups: set[str] | None = None) -> Non
     if groups is not None:
         assert set((received.get("x-auth-groups") or "").split(",")) == groups
     assert "extproc-" not in (received.get("cookie") or ""), (
-        "a cookie of ours reached the application"
+        "a cookie of the gateway reached the application"
     )
     callback = next(hop for hop in user.hops if "/oauth2/callback" in hop.url)
     assert callback.status == 303
@@ -58,9 +58,7 @@ def signs_in(stack: Stack, user: WebUser, groups: set[str] | None = None) -> Non
 
 
 def is_quick_the_second_time(stack: Stack, user: WebUser) -> None:
-    """With the assertion Envoy decides alone: same headers, no stream; and a client's own words are
-    worth nothing.
-    """
+    """Ask again: Envoy decides alone, the headers are the same, and headers of the client's own are lost."""
     first = stack.app.requests[-1]
     streams = stack.streams()
     spoofed = {"x-auth-sub": "root", "x-auth-email": "root@example.test", "x-auth-evil": "1"}
@@ -73,6 +71,7 @@ def is_quick_the_second_time(stack: Stack, user: WebUser) -> None:
 
 
 def tells_who_it_is(stack: Stack, user: WebUser) -> None:
+    """Read the user at /oauth2/userinfo."""
     answer = user.fetch(stack.url("/oauth2/userinfo"), page=stack.url("/"))
     assert answer.status_code == 200
     assert answer.json()["email"] == EXPECTED["x-auth-email"]
@@ -80,8 +79,9 @@ def tells_who_it_is(stack: Stack, user: WebUser) -> None:
 
 
 def signs_out(stack: Stack, user: WebUser) -> None:
-    """Out here and at the provider, back at the local page; then a login is needed, with the
-    password again.
+    """Sign out here and at the provider, back to the local page.
+
+    Then a login is needed again, with the password.
     """
     before = len(stack.app.requests)
     start = len(user.hops)
@@ -92,7 +92,7 @@ def signs_out(stack: Stack, user: WebUser) -> None:
     assert page.status_code == 200, user.journey()
     assert page.url.copy_with(query=None) == stack.url("/oauth2/signed-out")
     assert any(hop.url.startswith(stack.place.origin) for hop in user.hops[start:]), (
-        "the provider heard nothing of it"
+        "the provider was not asked to sign the user out"
     )
     assert user.fetch(stack.url("/oauth2/userinfo"), page=page).status_code == 401
     again = user.navigate(stack.url("/private"))
@@ -103,6 +103,7 @@ def signs_out(stack: Stack, user: WebUser) -> None:
 
 
 def whole_journey(stack: Stack, groups: set[str] | None = None, name: str = "alice") -> None:
+    """Sign in, ask again, read the user, and sign out."""
     with stack.user(name) as user:
         signs_in(stack, user, groups)
         is_quick_the_second_time(stack, user)
