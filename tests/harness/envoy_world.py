@@ -114,7 +114,10 @@ def application(upstream: str, host: str = "app.test", **more: object) -> dict[s
 
 @pytest.fixture(scope="session")
 def plain(world: World) -> Iterator[Gateway]:
-    """An http listener: two applications that need a login and two excluded ones, some on one host."""
+    """An http listener with two applications that need a login and two excluded ones.
+
+    Some of them share a host.
+    """
     url = world.upstream.url
     applications: dict[str, object] = {
         "main": application(url, public_paths=["/public/", "/robots.txt"]),

@@ -78,7 +78,7 @@ class Faults:
         """Prepare the environment `env`; nothing is thrown yet.
 
         Args:
-            targets: MODULE:FUNCTION or MODULE:CLASS.METHOD, and the condition under which it may throw.
+            targets: MODULE:FUNCTION or MODULE:CLASS.METHOD, and the condition for an error.
             constants: MODULE:NAME and its value.
         """
         self._folder = folder

@@ -39,7 +39,10 @@ def at_provider(user: WebUser, started: httpx.Response, name: str | None = None)
 
 
 def signs_in(stack: Stack, user: WebUser, groups: set[str] | None = None) -> None:
-    """Sign in: the login ends at the first address byte for byte, and the application knows the user."""
+    """Sign in.
+
+    The login ends at the first address, byte for byte, and the application knows the user.
+    """
     page = user.go(stack.url(FIRST))
     assert page.status_code == 200, user.journey()
     (received,) = stack.app.requests
@@ -58,7 +61,10 @@ def signs_in(stack: Stack, user: WebUser, groups: set[str] | None = None) -> Non
 
 
 def is_quick_the_second_time(stack: Stack, user: WebUser) -> None:
-    """Ask again: Envoy decides alone, the headers are the same, and headers of the client's own are lost."""
+    """Ask again: Envoy decides alone.
+
+    The application gets the same headers, and none of those that the client sent itself.
+    """
     first = stack.app.requests[-1]
     streams = stack.streams()
     spoofed = {"x-auth-sub": "root", "x-auth-email": "root@example.test", "x-auth-evil": "1"}

@@ -1,6 +1,4 @@
-"""A real Keycloak with the realm of compose.yaml, as a process. One for a whole test session: it
-takes 15 s, 500 MB.
-"""
+"""A real Keycloak with the realm of compose.yaml, one process for all tests of a session."""
 
 import shutil
 import time
@@ -19,15 +17,16 @@ REALM = Path(__file__).parent.parent / "compose" / "realm.json"
 ISSUER = "/realms/demo"
 ADMIN = "admin"
 REFRESHES = ["REFRESH_TOKEN", "REFRESH_TOKEN_ERROR"]  # types of events
-# seconds: an admin's token is good for a minute, and costs a hash of the password
+# seconds; an admin's token is good for a minute, and a new one costs a password hash
 TOKEN_LIFE = 40.0
 
 
 class Keycloak:
-    """Behind the gateway's port `gateway_port`, at http://127.0.0.1: its issuer is fixed, so every
-    Stack with it has that port. Asked at its own port its discovery document gives internal
-    addresses of the back-channel endpoints, as Keycloak does behind a proxy. Users alice and bob,
-    password secret.
+    """A provider behind the gateway at port `gateway_port` of 127.0.0.1.
+
+    Its issuer is fixed, so every Stack with it has that port. At its own port its discovery
+    document has internal addresses of the back-channel endpoints, as behind any proxy. Its users
+    are alice and bob, with the password "secret". It takes 15 seconds and 500 MB to start.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class Keycloak:
         self.process: Process | None = None
 
     def start(self) -> Self:
-        """Starts it; returns when its discovery document is there."""
+        """Start it, and return when its discovery document is there."""
         home = found("EXTPROC_KEYCLOAK", "Keycloak")
         (home / "data" / "import").mkdir(parents=True, exist_ok=True)
         shutil.copy(REALM, home / "data" / "import" / "demo.json")
@@ -85,7 +84,7 @@ class Keycloak:
     def operator(self) -> "Operator":
         return Operator(self)
 
-    # as a provider of a Stack: it is there already, and stays
+    # as a harness.providers.Provider, which runs before the Stack and after it
 
     def open(self, place: Place) -> None:
         assert self.process is not None, "started by the fixture `keycloak`"
@@ -103,8 +102,9 @@ class Keycloak:
 
 
 class Operator:
-    """Whoever runs this Keycloak, at its admin API; use `with`: what was changed of the realm and
-    the client is as before after it.
+    """The operator of this Keycloak, at its admin API. Use `with`.
+
+    Changes to the realm and to the client are undone at the end.
     """
 
     def __init__(self, keycloak: Keycloak) -> None:
@@ -139,11 +139,11 @@ class Operator:
         self._change(f"/users/{self.user_id(user)}", settings)
 
     def log_out(self, user: str) -> None:
-        """What "Sign out" on a user's page does: all sessions of that user."""
+        """End all sessions of that user, as "Sign out" on the user's page does."""
         self._call("POST", f"/users/{self.user_id(user)}/logout")
 
     def log_out_all(self) -> None:
-        """What "Sign out all active sessions" does."""
+        """End all sessions, as "Sign out all active sessions" does."""
         self._call("POST", "/logout-all")
 
     def end_session(self, sid: str) -> None:
@@ -154,7 +154,7 @@ class Operator:
         return str(found["id"])
 
     def refreshes(self) -> list[str]:
-        """The error of each refresh since `listens` or `forgets` ("" for none), newest first."""
+        """The error of each refresh since `listens` or `forgets` ("": none), newest first."""
         seen = self._call("GET", "/events", params={"type": REFRESHES, "max": 1000}).json()
         return [event.get("error", "") for event in seen]
 

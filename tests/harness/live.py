@@ -1,13 +1,11 @@
-"""Live streams as a client holds them: a WebSocket, an event stream, a gRPC call that the other
-side never ends.
+"""Live streams as a client has them: a WebSocket, an event stream, a gRPC call without an end.
 
     with websocket(stack.port, "/chat", cookies) as stream:
-        stream.goes_on()                # waits until the application was heard of once more; False:
-        it is over
-        stream.ends()                   # waits until it is over
+        stream.goes_on()                # waits for one more message; False: the stream has ended
+        stream.ends()                   # waits for its end
 
-`Ticking` is a gRPC application (HTTP/2 by prior knowledge) whose calls get a message again and
-again.
+`Ticking` is a gRPC application (HTTP/2 by prior knowledge) that sends a message to each call again
+and again.
 """
 
 import contextlib
@@ -32,7 +30,7 @@ class Stream(Protocol):
 
 
 class Events:
-    """An event stream, or whatever else is one request on a connection of HTTP/1.1."""
+    """An event stream, or any other answer to one request on an HTTP/1.1 connection."""
 
     def __init__(self, port: int, head: bytes) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), PATIENCE)
@@ -42,7 +40,7 @@ class Events:
             self.head += more
 
     def receive(self) -> bytes:
-        """b"" once it is over, however that came."""
+        """The next bytes. b"": the stream has ended, in whatever way."""
         with contextlib.suppress(ConnectionError):
             return self._socket.recv(65536)
         return b""
@@ -79,7 +77,7 @@ class WebSocket(Events):
 
 
 class Call:
-    """A gRPC call with an answer that goes on."""
+    """A gRPC call whose answer does not end."""
 
     def __init__(self, port: int, cookies: str, *lines: tuple[str, str]) -> None:
         self._channel = grpc.insecure_channel(f"localhost:{port}", [("grpc.enable_http_proxy", 0)])
@@ -108,7 +106,7 @@ def websocket(port: int, target: str, cookies: str, *lines: tuple[str, str]) -> 
 
 
 def events(port: int, target: str, cookies: str, *lines: tuple[str, str]) -> Events:
-    """What EventSource sends."""
+    """The event stream of a request as EventSource sends it."""
     said = [
         ("host", f"localhost:{port}"),
         ("accept", "text/event-stream"),

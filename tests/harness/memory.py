@@ -1,7 +1,8 @@
-"""A real limit on a process's memory: the kernel kills what needs more. Needs root, and a control
-group that can be made.
+"""A limit on a process's memory: the kernel kills a process that needs more.
 
 with limited(256 << 20) as group: Process("extproc", [*group.within, ...])
+
+It needs root, and a control group that can be made; otherwise the test is skipped.
 """
 
 import os
@@ -14,7 +15,7 @@ from harness.downloads import missing
 from harness.processes import wait_until
 
 ROOT = Path("/sys/fs/cgroup")
-# version: folder, the limit's file, the file of the most that was used
+# of each version: the folder, the file of the limit, the file of the peak
 VERSIONS = (
     (ROOT / "memory", "memory.limit_in_bytes", "memory.max_usage_in_bytes"),
     (ROOT, "memory.max", "memory.peak"),
@@ -28,25 +29,27 @@ class Group:
 
     @property
     def within(self) -> Sequence[str]:
-        """Words before a command."""
+        """The words before a command that start it in this group."""
         return ("sh", "-c", 'echo $$ >"$0" && exec "$@"', str(self.folder / "cgroup.procs"))
 
     @property
     def peak(self) -> int:
-        """The most that it had, in bytes; what the kernel may take back (files read) included."""
+        """The most memory in bytes that it had, including cached files."""
         return int((self.folder / self.peak_file).read_text())
 
 
 @contextmanager
 def limited(size: int) -> Iterator[Group]:
-    """size: bytes."""
+    """A control group with this limit in bytes."""
     for root, limit, peak in VERSIONS:
         folder = root / f"extproc-tests-{os.getpid()}"
         try:
             folder.mkdir()
         except OSError:
             continue
-        if not (folder / limit).exists():  # a folder like any other, or memory is not counted there
+        if not (
+            folder / limit
+        ).exists():  # It is an ordinary folder, or memory is not counted there.
             folder.rmdir()
             continue
         try:

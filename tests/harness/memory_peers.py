@@ -1,9 +1,9 @@
 """A store and a provider in memory, for tests of what happens at each of their awaits.
 
-Each operation has its effect between two checkpoints, as one across a network has: who is cancelled
-at the second does not learn of it. `met` is called at both, with the operation's name and "before"
-or "after", and may raise what the operation then raises. Before its effect an operation waits for
-`open`.
+Each operation has its effect between two checkpoints, as an operation across a network has: a
+caller that is cancelled at the second one does not learn of the effect. `met` is called at both,
+with the operation's name and "before" or "after", and may raise what the operation then raises.
+Before its effect an operation waits for `open`.
 """
 
 import json
@@ -27,7 +27,7 @@ Met = Callable[[str, str], None]
 
 
 def nothing(operation: str, when: str) -> None:
-    """No trouble."""
+    """Let every operation succeed."""
 
 
 def opened() -> trio.Event:
@@ -37,7 +37,7 @@ def opened() -> trio.Event:
 
 
 class MemoryStore:
-    """See SessionStore. `remote`: no peek is answered, as with Redis."""
+    """A SessionStore in memory. remote: `get_nowait` never knows, as with Redis."""
 
     def __init__(self) -> None:
         self.met: Met = nothing
@@ -157,9 +157,9 @@ class MemoryStore:
 
 
 class MemoryProvider:
-    """What RelyingParty asks of a provider. Codes and refresh tokens are good once.
+    """The provider of a RelyingParty, in memory. Codes and refresh tokens are good once.
 
-    good: the refresh tokens that would be taken now. lost: those whose answer nobody received.
+    good: the refresh tokens that it would accept now. lost: those whose answer no caller received.
     """
 
     name = "main"
@@ -167,7 +167,7 @@ class MemoryProvider:
     def __init__(self) -> None:
         self.met: Met = nothing
         self.open = opened()
-        self.known = True  # its metadata, without asking
+        self.known = True  # whether its metadata are known without a request
         self.signer = Signer()
         self.held_keys, self.newer = key_set(), key_set()
         self.codes = {"code"}

@@ -17,10 +17,13 @@ POST_LOGOUT_PATHS = ("", "oauth2/signed-out", "oauth2/logout")
 
 
 class OidcProvider:
-    """Behind the gateway unless `direct`. Users alice, bob, carol; any password is right.
+    """A provider with the users alice, bob and carol, for whom any password is right.
 
-    `client`: gateway (client_secret_basic), gateway-post or gateway-public. `environment`: see
-    idp.mjs. Opened without a Place it stands alone, and `issuer` is its own address.
+    It is behind the gateway unless `direct`. Opened without a Place it stands alone, at `issuer`.
+
+    Args:
+        client: gateway (client_secret_basic), gateway-post or gateway-public.
+        environment: See idp.mjs.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class OidcProvider:
         )
 
     def run(self, directory: Path, **environment: str) -> Self:
-        """Starts it with these settings and those of the constructor; returns when it answers."""
+        """Start it with these settings and those of the constructor; return when it answers."""
         self._start = (
             directory,
             {"PORT": str(self.port), "SECRET": SECRET} | environment | self.environment,
@@ -56,7 +59,7 @@ class OidcProvider:
         return self
 
     def start(self) -> None:
-        """Starts it again as it was; it forgot every session, grant and code."""
+        """Start it again as it was, without its sessions, grants and codes."""
         assert self._start is not None, "run or open it first"
         directory, environment = self._start
         home, log = (
@@ -107,5 +110,5 @@ def answers_ok(url: str) -> bool:
 
 
 def users(**claims: dict[str, Any]) -> str:
-    """USERS for the constructor: name=claims."""
+    """The variable USERS for the constructor: name=claims."""
     return json.dumps(claims)

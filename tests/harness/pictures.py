@@ -1,12 +1,12 @@
-"""Pages as pictures for the docs: SVG that holds the page's own DOM and style sheet, so they are
-text, and a test can make them again.
+"""Pages as pictures for the docs: SVG with the page's own DOM and style sheet.
 
-    story(stack, context, start)    each page, with its name, as the story goes
+    story(stack, context, start)    each page, with its name, in the order of the story
     drawn(page)                     the SVG of what the browser shows
-    skeleton(svg)                   the same without what differs from run to run: ids, times,
-    durations, and the order of what went on side by side
+    skeleton(svg)                   the SVG without what differs from run to run: ids, times,
+                                    durations, and the order of simultaneous steps
 
-An <img> runs no script and loads nothing, and neither is in there.
+A picture is text, so a test can make it again and compare. An <img> runs no script and loads
+nothing, so pictures have neither scripts nor addresses.
 """
 
 import re
@@ -24,7 +24,7 @@ from harness.processes import wait_until
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs/pictures"
 WIDTHS = {"error": 640, "traces": 960, "trace": 960}
-# what a page is without its links and scripts, as XML; the style sheet goes where SVG looks for one
+# The page as XML without links and scripts. The style sheet goes where SVG looks for one.
 SERIALISED = """() => {
     const root = document.documentElement.cloneNode(true);
     for (const gone of root.querySelectorAll("script, meta, title, style, .skip, details:not([open]) > .details, option:not([selected])")) gone.remove();
@@ -41,16 +41,18 @@ TAKEN = (
 
 
 def story(stack: Stack, context: BrowserContext, start: str) -> Iterator[tuple[str, Page]]:
-    """Logins that fail, one after the other; the list of what went wrong; and the trace that is
-    found by the id on the last user's page.
+    """Logins that fail, one after the other; the list of problems; the trace of the last failure.
 
-    Needs a FakeProvider that is told the truth, and a browser without a session. The pages stay open.
+    The trace is found by the id on the last user's page. Needs a FakeProvider without changes, and
+    a browser without a session. The pages stay open.
     """
     liar, page, operator = stack.provider, context.new_page(), context.new_page()
     assert isinstance(liar, FakeProvider)
     page.set_viewport_size({"width": WIDTHS["error"], "height": 420})
     operator.set_viewport_size({"width": WIDTHS["traces"], "height": 300})
-    page.goto(stack.url(start))  # well, once: the provider's keys are known after it
+    page.goto(
+        stack.url(start)
+    )  # One login succeeds first, so that the processor knows the provider's keys.
     context.clear_cookies()
     page.goto(stack.url("/oauth2/callback?code=old&state=old"))
     liar.callback.update(code=None, error="access_denied")
@@ -65,7 +67,7 @@ def story(stack: Stack, context: BrowserContext, start: str) -> Iterator[tuple[s
     operator.check("text=Errors and refusals only")
     operator.click("text=Show")
     yield "traces", operator
-    # as somebody reads it out
+    # as a user reads it out
     operator.fill("#id", " ".join(trace_id[at : at + 8] for at in range(0, 32, 8)))
     operator.keyboard.press("Enter")
     operator.wait_for_url(f"**/traces/{trace_id}")
@@ -73,8 +75,10 @@ def story(stack: Stack, context: BrowserContext, start: str) -> Iterator[tuple[s
 
 
 def _whole(stack: Stack, trace_id: str) -> bool:
-    """Envoy's spans come last: of each refusal, and of what the processor asked the provider in one
-    of them.
+    """Wait for Envoy's spans, which come last.
+
+    They are those of each refusal, and in one trace that of the processor's request to the
+    provider.
     """
 
     def read(path: str) -> Any:
@@ -86,9 +90,10 @@ def _whole(stack: Stack, trace_id: str) -> bool:
 
 
 def drawn(page: Page) -> str:
-    """The page as it stands, as wide as it is. Media queries by width, and units of the window, are
-    carried out: in an <img> they would ask for the size at which the picture is shown. Light and
-    dark stay.
+    """The page as it stands, at its own width.
+
+    Media queries by width and units of the window are resolved, because in an <img> they would
+    depend on the size at which the picture is shown. The light and dark schemes stay.
     """
     width, height = page.evaluate(TAKEN)
     style = page.evaluate("document.querySelector('style').textContent")
@@ -113,7 +118,7 @@ def drawn(page: Page) -> str:
 
 
 def _lines(dom: str) -> str:
-    """A line for each element that begins a part of the page: a change of one is seen in a diff."""
+    """One line for each element that begins a part of the page, so that diffs can be read."""
     return re.sub(
         r"(?=<(?:body|header|main|section|h1|h2|p|ul|ol|li|table|tr|dl|form|details)\b)", "\n", dom
     )

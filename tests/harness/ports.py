@@ -1,8 +1,8 @@
-"""Free TCP ports on loopback, below the range that outgoing connections take theirs from.
+"""Free TCP ports on loopback, below the range of outgoing connections.
 
-A port is this process's from when it is given until the process ends, also while nothing listens on
-it: a part that is started again finds it free. Other test processes of this machine know by a file
-of claims, which has a line for each, `PORT PID`.
+A port belongs to the process that gets it until the process ends, also while nothing listens on it,
+so a part can be started again on its port. Other test processes of the machine see the port in a
+file of claims, which has a line `PORT PID` for each.
 """
 
 import fcntl
@@ -18,12 +18,12 @@ CLAIMS = Path(tempfile.gettempdir()) / f"extproc-ports-{os.getuid()}"
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on, and that no test process was given before."""
+    """A port of 127.0.0.1 without a listener that no test process has claimed."""
     return free_ports(1)
 
 
 def free_ports(count: int) -> int:
-    """The first of so many in a row."""
+    """The first of so many free ports in a row."""
     with _claims() as claims:
         for _ in range(200):
             first = random.randrange(20_000, 32_000)
@@ -36,8 +36,9 @@ def free_ports(count: int) -> int:
 
 @contextmanager
 def _claims() -> Iterator[dict[int, int]]:
-    """The claims of processes that still run, by port; what is added to them is kept. One process
-    at a time has them.
+    """The claims of running processes, by port. Additions are written when the block ends.
+
+    The file is locked meanwhile.
     """
     with open(os.open(CLAIMS, os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -61,7 +62,7 @@ def _can_bind(port: int) -> bool:
 
 
 def answers(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether something accepts connections there."""
+    """Whether something accepts connections at this port."""
     try:
         socket.create_connection((host, port), timeout=1).close()  # by time: asked again
     except OSError:

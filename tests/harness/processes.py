@@ -1,6 +1,4 @@
-"""Processes for tests: each in its own group, with a log file, stopped for sure, gone when the
-tests are killed.
-"""
+"""Programs that tests run: each in its own process group, with a log file, and surely stopped."""
 
 import contextlib
 import os
@@ -28,14 +26,15 @@ def descriptors(pid: int) -> int:
 
 
 class ProcessFailed(AssertionError):
-    """A process ended, or did not get ready; the text has the end of its log."""
+    """A process ended or was not ready in time. The text has the end of its log."""
 
 
 def wait_until(
     check: Callable[[], object], timeout: float = PATIENCE, what: str = "it", every: float = 0.02
 ) -> None:
-    """Polls until `check` gives something true. AssertionError after `timeout` seconds, which may
-    not be fewer than LEAST.
+    """Poll until `check` returns something true.
+
+    AssertionError after `timeout` seconds, which must be at least LEAST.
     """
     assert timeout >= LEAST, (
         f"a wait of {timeout:g} s fails on a busy machine: no less than {LEAST:g}"
@@ -50,8 +49,8 @@ def wait_until(
 class Process:
     """A program that runs from now on.
 
-    Its output goes to `log`, appended. It leads a process group, and the kernel kills it when the
-    thread that started it ends (so only the main thread arranges that).
+    Its output is appended to `log`. It leads a process group. The kernel kills it when the thread
+    that started it ends, so only the main thread arranges that.
     """
 
     def __init__(
@@ -86,12 +85,12 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs; minus the signal's number when one ended it."""
+        """None while it runs. If a signal ended it: minus the signal's number."""
         return self._popen.poll()
 
     @property
     def children(self) -> list[int]:
-        """The processes that it started, by whichever of its threads."""
+        """The pids of the processes that it started, from any of its threads."""
         tasks = Path(f"/proc/{self.pid}/task").iterdir()
         return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
@@ -102,8 +101,9 @@ class Process:
         return "\n".join(self.output().splitlines()[-lines:])
 
     def wait_ready(self, check: Callable[[], object], timeout: float = PATIENCE) -> Self:
-        """Polls `check`. Raises ProcessFailed, after stopping it, when it ends before or the time
-        is over.
+        """Poll `check` until it is true.
+
+        Raises ProcessFailed if the process ends before, or if the time is up, after stopping it.
         """
         assert timeout >= LEAST, (
             f"a wait of {timeout:g} s fails on a busy machine: no less than {LEAST:g}"
@@ -121,15 +121,16 @@ class Process:
         return self
 
     def send(self, number: int) -> None:
-        """A signal to the process alone."""
+        """Send a signal to the process alone, not to its group."""
         self._popen.send_signal(number)
 
     def wait(self, timeout: float = PATIENCE) -> int:
         return self._popen.wait(timeout)
 
     def stop(self, grace: float = 10) -> int:
-        """SIGTERM, then after `grace` seconds SIGKILL, to the whole group. Gives the exit code;
-        again is harmless.
+        """Send SIGTERM to the group, and SIGKILL after `grace` seconds. Return the exit code.
+
+        It may be called again.
         """
         self._signal_group(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -137,7 +138,7 @@ class Process:
         return self.kill()
 
     def kill(self) -> int:
-        """SIGKILL to the whole group."""
+        """Send SIGKILL to the whole group, and return the exit code."""
         self._signal_group(signal.SIGKILL)
         return self._popen.wait(PATIENCE)
 

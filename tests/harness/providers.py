@@ -1,6 +1,4 @@
-"""What a Stack needs to know of an OpenID Provider, real or fake, behind the gateway or
-elsewhere.
-"""
+"""The interface between a Stack and its OpenID Provider, real or fake."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +9,12 @@ SECRET = "gateway-secret-gateway-secret-32ch"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a gateway is that a provider works for."""
+    """A gateway, as its provider needs to know it."""
 
-    origin: str  # of a provider behind the gateway, such as http://127.0.0.1:8080
-    applications: tuple[str, ...]  # addresses, each ends with /
+    origin: str  # of the provider, if it is behind the gateway, such as http://127.0.0.1:8080
+    applications: tuple[str, ...]  # addresses, each with a / at its end
     directory: Path  # for its files and its log
-    ca_file: Path | None  # what `origin` is verified with, when it is https
+    ca_file: Path | None  # verifies `origin` if that is https
 
 
 class Provider(Protocol):
@@ -31,18 +29,20 @@ class Provider(Protocol):
     """
 
     def open(self, place: Place) -> None:
-        """Starts it, and returns when it answers."""
+        """Start it, and return when it answers."""
 
     def settings(self, place: Place) -> dict[str, Any]:
-        """The entry of `providers` in the settings."""
+        """Its entry of `providers` in the settings."""
 
     def close(self) -> None: ...
 
 
 @dataclass(slots=True)
 class At:
-    """A provider that somebody else runs, a fake one above all. With `upstream` it is behind the
-    gateway, and then `issuer` is a path there, such as "" or "/realms/demo".
+    """A provider that the test runs itself.
+
+    With `upstream` it is behind the gateway, and `issuer` is a path there, such as "" or
+    "/realms/demo".
     """
 
     issuer: str

@@ -1,10 +1,8 @@
-"""Clients that say exactly what they are told to: bytes over HTTP/1.1, and HTTP/2 frames that no
-library would check.
+"""HTTP clients that send anything: bytes over HTTP/1.1, and HTTP/2 frames without a check.
 
 sent(port, b"GET / HTTP/1.1\\r\\n...")               # all that comes back
 with H2(port) as client:
-    client.ask([(":method", "GET"), ("X-Upper", "1")])   # a stream's status and headers; None:
-    reset or closed
+    client.ask([(":method", "GET"), ("X-Upper", "1")])   # headers of the answer; None: no answer
 """
 
 import contextlib
@@ -20,13 +18,13 @@ Headers = list[tuple[str, str]]
 
 
 def sent(port: int, data: bytes, wait: float = 10, *, until: bytes = b"") -> bytes:
-    """One connection: what comes back until it is closed or silent, or these bytes have come."""
+    """All that comes back on one connection: until it is closed or silent, or has these bytes."""
     received = b""
     with (
         contextlib.suppress(OSError),
         socket.create_connection(("127.0.0.1", port), wait) as connection,
     ):
-        # who refuses early closes early; what it said is there all the same
+        # A server that refuses early also closes early. Its answer can be read all the same.
         with contextlib.suppress(OSError):
             connection.sendall(data)
         while (not until or until not in received) and (more := connection.recv(65536)):
@@ -35,7 +33,7 @@ def sent(port: int, data: bytes, wait: float = 10, *, until: bytes = b"") -> byt
 
 
 class H2:
-    """One HTTP/2 connection with prior knowledge. Nothing that is sent is checked or made right."""
+    """One HTTP/2 connection with prior knowledge. Nothing that is sent is checked or corrected."""
 
     def __init__(self, port: int, wait: float = 10) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), wait)
@@ -64,8 +62,9 @@ class H2:
         return stream
 
     def ask(self, headers: Headers) -> dict[str, str] | None:
-        """The answer's headers, :status among them; None: the stream was reset, or the connection
-        went.
+        """The answer's headers, :status among them.
+
+        None: the stream was reset, or the connection was closed.
         """
         try:
             return self._answer(self.begin(headers))

@@ -23,7 +23,7 @@ from harness.ports import free_port
 from harness.processes import Process, wait_until
 
 HOST = "127.0.0.1"
-# seconds, the most that store.deadline and store.connect may be: for tests of anything but those
+# seconds; the maximum of store.deadline and store.connect, for tests of anything else
 PATIENT = 10
 
 
@@ -37,7 +37,7 @@ def valkey() -> Path:
     return found("EXTPROC_VALKEY", "Valkey")
 
 
-# what docs/sessions.md says that a user needs
+# the permissions that a user needs, as in docs/sessions.md
 COMMANDS = (
     "hello auth ping select role asking wait cluster|slots eval evalsha time exists get set "
     "del pexpireat hset hget hmget "
@@ -51,8 +51,9 @@ class RedisError(Exception):
 
 
 class RedisServer:
-    """One server, without persistence unless `options` say otherwise. It may be started again on
-    its port after an end.
+    """One server, which may be killed and started again on its port.
+
+    It keeps nothing on disk unless `options` say so.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class RedisServer:
         return f"{HOST}:{self.port}"
 
     def secured(self, authority: Authority, password: str) -> Self:
-        """TLS alone, and no user without a password."""
+        """Allow only TLS, and only users with a password."""
         certificate, key = self.folder / "tls.pem", self.folder / "tls.key"
         authority.issue(HOST, "localhost", certificate=certificate, key=key)
         ca = self.folder / "ca.pem"
@@ -123,8 +124,9 @@ class RedisServer:
         self.process.kill()
 
     def command(self, *words: object) -> Any:
-        """One command, in the tests' own few lines of RESP: they share no code with what they
-        test.
+        """Carry out one command, in a RESP client of the tests' own.
+
+        It shares no code with the client under test.
         """
         with socket.create_connection((HOST, self.port), timeout=60) as plain, ExitStack() as stack:
             connection = plain
@@ -152,9 +154,7 @@ class RedisServer:
 
 
 class Replicated:
-    """A master named `lab`, replicas of it, and three sentinels that need half a second to call it
-    down.
-    """
+    """A master named `lab`, its replicas, and three sentinels that wait half a second."""
 
     name = "lab"
 
@@ -173,7 +173,7 @@ class Replicated:
         return [sentinel.address for sentinel in self.watching]
 
     def master(self) -> RedisServer:
-        """As the sentinels say."""
+        """The current master, as the sentinels report it."""
         port = int(self.watching[0].command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self.name)[1])
         return next(server for server in self.servers if server.port == port)
 
@@ -231,7 +231,7 @@ class _Sentinel(RedisServer):
 
 
 class Cluster:
-    """Three masters, each with a replica; a master is down after a second."""
+    """Three masters with a replica each. A master counts as down after a second."""
 
     def __init__(self, folder: Path, program: Path | None = None) -> None:
         options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port")
@@ -248,7 +248,7 @@ class Cluster:
         return [server.address for server in self.servers]
 
     def owner(self, key: bytes) -> RedisServer:
-        """The master that has the slot of a key now."""
+        """The master that now has the slot of a key."""
         living = next(server for server in self.servers if server.process.exit_code is None)
         slot = living.command("CLUSTER", "KEYSLOT", key)
         ports = [
@@ -297,7 +297,7 @@ class Cluster:
                 "the cluster",
                 0.05,
             )
-        for master in self.masters:  # a replica that never synchronised cannot take over
+        for master in self.masters:  # A replica that never synchronised cannot take over.
             wait_until(
                 lambda m=master: "state=online" in m.command("INFO", "replication"),
                 60,
@@ -339,7 +339,7 @@ def _parsed(stream: Any) -> Any:
 
 
 class Servers:
-    """What many tests share, each started when it is first asked for."""
+    """Servers that many tests share. Each is started at its first use."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -360,7 +360,7 @@ class Servers:
 
     @cached_property
     def secured(self) -> RedisServer:
-        """TLS, and a user `extproc` that may do what docs/sessions.md says and no more."""
+        """A server with TLS and a user `extproc`, which may do only what docs/sessions.md lists."""
         authority = Authority()
         self.ca_file.write_bytes(authority.pem)
         server = self._stack.enter_context(

@@ -1,8 +1,7 @@
-"""The processor at its gRPC edge, with a real listener and a fake provider and store: for peers
-that do what Envoy never does.
+"""The processor's real gRPC listener, for peers that do what Envoy never does.
 
-async with listening(bridge, party) as edge:      # on the asyncio side, see bridges.py
-    await edge.call(headers("/private"))          # the answers of one stream
+async with listening(bridge, party) as edge:      # on the asyncio side; see harness.bridges
+    await edge.call(head("/private"))             # the answers of one stream
 """
 
 import asyncio
@@ -34,7 +33,7 @@ def encoded(message: wire.ProcessingRequest | bytes) -> bytes:
 def head(
     path: str | bytes = "/private", method: str = "GET", **more: str | bytes
 ) -> wire.ProcessingRequest:
-    """The first message of a stream, underscores for hyphens."""
+    """The first message of a stream. Header names have underscores for hyphens."""
     said = {":method": method, ":path": path, ":authority": "app.example", ":scheme": "https"}
     said |= {name.replace("_", "-"): value for name, value in more.items()}  # type: ignore[arg-type]
     message = wire.ProcessingRequest()
@@ -56,12 +55,13 @@ class Edge:
     async def call(
         self, *messages: wire.ProcessingRequest | bytes, metadata: Any = ROUTE
     ) -> list[wire.ProcessingResponse]:
-        """The answers of a stream that said these. Raises grpc.aio.AioRpcError when it was
-        aborted.
+        """The answers of a stream with these messages.
+
+        Raises grpc.aio.AioRpcError if it was aborted.
         """
         stream = self.stream(metadata)
-        # it may be over before all was said, which grpc.aio calls an internal error: what counts is
-        # what came back
+        # The stream may end before all messages are sent, which grpc.aio calls an internal error.
+        # Only the answers count.
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
             for message in messages:
                 await stream.write(message)

@@ -1,4 +1,4 @@
-"""Foreign input in the shapes that cost parsers most, each in any size.
+"""Foreign input in the shapes that cost parsers most, in any size.
 
 HEADS["many assertions"](30_000)     # a path and header lines of about so many bytes
 DOCUMENTS["many keys"](500_000)      # JSON
@@ -12,16 +12,17 @@ from functools import cache
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a client may write: a path with its query, header lines in order, an authority."""
+    """What a client chooses: a path with its query, header lines in order, an authority."""
 
-    path: str = "x"  # behind a prefix that ends with a slash
+    path: str = "x"  # after a prefix that ends with a slash
     headers: tuple[tuple[str, str], ...] = ()
-    authority: str = ""  # behind the host
+    authority: str = ""  # after the host
 
 
 def filled(unit: str, size: int, between: str = "") -> str:
-    """`unit` again and again, each with its number where it has a place for one, in about `size`
-    characters and never more.
+    """`unit` again and again, about `size` characters and never more.
+
+    Each has its number, if `unit` has a place for one.
     """
     numbered = "#" in unit
     longest = len(unit) + len(between) + (unit.count("#") * (len(str(size)) - 1) if numbered else 0)
@@ -56,7 +57,7 @@ def _lines(unit: str, lines: int = 40) -> Callable[[int], Head]:
     )
 
 
-OURS = "__Host-extproc-"  # extproc- is part of it, so that both spellings are looked at
+OURS = "__Host-extproc-"  # Has extproc- in it, so that both spellings are searched for.
 # what a client may write into a Cookie header; the prefix is that of https, and with it goes for
 # http as well
 COOKIES: dict[str, Callable[[int], Head]] = {
@@ -141,7 +142,7 @@ HEADS = COOKIES | OTHERS
 def _document(
     unit: str, between: str = ",", before: str = '{"a":[', after: str = "]}"
 ) -> Callable[[int], bytes]:
-    """JSON, right or not."""
+    """Text that may or may not be valid JSON."""
     return cache(
         lambda size: (
             before + filled(unit, size - len(before) - len(after), between) + after
@@ -177,7 +178,7 @@ DOCUMENTS: dict[str, Callable[[int], bytes]] = {
 
 
 def with_members(document: bytes, **members: object) -> bytes:
-    """The same object, with these members ahead of its own."""
+    """The object with these members before its own."""
     text = json.dumps(members)[:-1].encode()
     return (
         text + b"," + document[1:] if document[:1] == b"{" and document[1:2] != b"}" else document

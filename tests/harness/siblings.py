@@ -1,11 +1,9 @@
-"""A gateway over https on app.gw.test, and a neighbouring host of the same domain, evil.gw.test,
-for a real browser.
+"""A gateway over https on app.gw.test, and a hostile neighbour evil.gw.test, for a real browser.
 
 with Siblings() as stack, stack.chromium() as context:
-    context.new_page().goto(stack.evil("/"))    # its pages may set cookies for gw.test, as any host
-    of a domain may
+    context.new_page().goto(stack.evil("/"))    # may set cookies for gw.test, as any of its hosts
 
-Everybody is whom `stack.provider.user` names, without a question of the provider's.
+Every browser signs in as `stack.provider.user`, without a question.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +39,7 @@ class Siblings(Stack):
 
     @contextmanager
     def chromium(self, *flags: str) -> Iterator[BrowserContext]:
-        """flags: more of the command line."""
+        """A browser with a new profile. flags: more command-line options."""
         with browser(self, f"--host-resolver-rules=MAP *.{DOMAIN} 127.0.0.1", *flags) as context:
             context.set_default_timeout(60_000)
             yield context

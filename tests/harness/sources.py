@@ -1,15 +1,15 @@
-"""Source text as a tree, for the tests that read our own files."""
+"""Source text as a syntax tree, for tests that read the project's own files."""
 
 import ast
 import gc
 
 
 def parsed(source: str) -> ast.Module:
-    """ast.parse, with no garbage collection in between.
+    """Call ast.parse without garbage collection in between.
 
     A finalizer may let another thread run, and a server's thread that prints a traceback parses as
-    well (for its carets). CPython 3.11 has one place for the depth of all parses of a process, and
-    raises SystemError: AST constructor recursion depth mismatch.
+    well (for its carets). CPython 3.11 has one counter for the depth of all parses of a process,
+    and raises SystemError: AST constructor recursion depth mismatch.
     """
     before = gc.isenabled()
     gc.disable()

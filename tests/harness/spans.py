@@ -1,6 +1,4 @@
-"""A login as its spans: what Envoy, the processor and the application say of one callback, and a
-request after it.
-"""
+"""A login as its spans: of Envoy, processor and application, at a callback and after it."""
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -13,7 +11,7 @@ START = 1_780_000_000_000_000_000
 def span(
     number: int, parent: int, service: str, name: str, start: float, end: float, **more: object
 ) -> Span:
-    """A span by short numbers and milliseconds."""
+    """A span, by short numbers as ids and in milliseconds."""
     return Span(
         trace_id=str(more.pop("trace_id", TRACE)),
         span_id=f"{number:016x}",
@@ -37,8 +35,9 @@ def http(method: str, url: str, status: int, **more: str) -> tuple[tuple[str, st
 
 
 def callback() -> tuple[Span, ...]:
-    """The held lane: a token request, UserInfo beside the keys, the store; the provider behind the
-    same Envoy.
+    """The spans of a callback: a token request, UserInfo beside the keys, the store.
+
+    The provider is behind the same Envoy.
     """
     ours, out = "extproc", "async envoy.service.ext_proc.v3.ExternalProcessor.Process egress"
     idp = "http://127.0.0.1:8080"
@@ -157,7 +156,7 @@ def fast_path() -> tuple[Span, ...]:
 
 
 def export(spans: tuple[Span, ...]) -> bytes:
-    """The spans as OTLP, a resource for each service."""
+    """The spans as OTLP, with a resource for each service."""
     request = ExportTraceServiceRequest()
     for service in dict.fromkeys(one.service for one in spans):
         resource = request.resource_spans.add()

@@ -1,5 +1,4 @@
-"""The sessions of a Stack as they are kept: read, and made older, so that no test waits for a token
-to expire.
+"""The stored sessions of a Stack, to read, and to make older, so that no test waits for an expiry.
 
 kept = Kept(stack)
 kept.age(user)                  # the access token of this browser's session ended a second ago
@@ -29,7 +28,7 @@ T = TypeVar("T")
 
 
 class Kept:
-    """Of the application `app`, in the store of the settings or in the browser's cookies."""
+    """The sessions of the application `app`, in the settings' store or in the browser's cookies."""
 
     def __init__(self, stack: Stack) -> None:
         self._store = load(stack.config).store
@@ -54,7 +53,7 @@ class Kept:
         return self._with_store(read)
 
     def age(self, user: WebUser, **changes: object) -> None:
-        """changes: of the Session, over an access token that has ended."""
+        """Store a session whose access token has expired. changes: other fields of it."""
         now = int(time.time())
         session = self.session(user)
         assert session is not None

@@ -1,6 +1,4 @@
-"""Values for the tests of the core: an application, a provider's keys, and tokens with anything in
-them that can be asked for.
-"""
+"""Values for tests of the core: an application, a provider's keys, tokens with any content."""
 
 import base64
 import json
@@ -102,7 +100,7 @@ def request(
     public: bool = False,
     **headers: str,
 ) -> Request:
-    """A browser's navigation; headers by keyword, underscores for hyphens, "" takes one away."""
+    """A browser's navigation. headers: underscores for hyphens; "" removes one."""
     said = BROWSER | {name.replace("_", "-"): value for name, value in headers.items()}
     return Request(
         "app",
@@ -121,8 +119,9 @@ def _noise(length: int) -> str:
 
 
 def session(noise: int = 0, **changes: Any) -> Session:
-    """One whose access token has so many characters that no compression makes smaller than three
-    quarters.
+    """A session with an access token of so many characters.
+
+    No compression makes the token smaller than three quarters.
     """
     values: dict[str, Any] = {
         "id": SessionId.of(b"s" * 32),
@@ -149,7 +148,7 @@ def _rsa(name: str) -> Any:
 def key(alg: str, name: str = "1") -> Any:
     match alg[:2]:
         case "RS" | "PS":
-            return _rsa(name)  # one for all: making them is slow
+            return _rsa(name)  # Shared by all tests, because making keys is slow.
         case "ES":
             return jwk.ECKey.generate_key(
                 {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[alg]
@@ -159,7 +158,7 @@ def key(alg: str, name: str = "1") -> Any:
 
 
 def public(kind: str, name: str = "1", **members: Any) -> dict[str, Any]:
-    """A key of a JWK set; members are laid over it, None takes one away."""
+    """A key of a JWK set with these changes. None removes a member."""
     entry = {
         **key(kind, name).as_dict(private=False),
         "kid": f"{kind}-{name}",
@@ -182,7 +181,10 @@ class Signer:
     name: str = "1"
 
     def sign(self, claims: Any, **header: Any) -> str:
-        """The header's alg may lie: what signs is self.alg. A header of None is left out."""
+        """Sign a token. A header of None is left out.
+
+        The header's alg may lie: the signature is made with `self.alg`.
+        """
         full = {"alg": self.alg, "kid": f"{self.alg}-{self.name}", **header}
         head = b64encode(
             json.dumps({name: value for name, value in full.items() if value is not None}).encode()
@@ -195,9 +197,7 @@ class Signer:
 
 
 def id_token_claims(**changes: Any) -> dict[str, Any]:
-    """What a right ID token for pending() says; changes are laid over it, None takes a claim
-    away.
-    """
+    """The claims of a valid ID token for pending(), with changes. None removes a claim."""
     claims = {
         "iss": ISSUER,
         "sub": "alice",
@@ -213,7 +213,7 @@ def id_token_claims(**changes: Any) -> dict[str, Any]:
 
 
 def payload(token: str) -> dict[str, Any]:
-    """What a JWT says, unverified."""
+    """The claims of a JWT, not verified."""
     part = token.split(".")[1]
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return claims

@@ -1,6 +1,4 @@
-"""A gateway whose application sends spans of its own, and an OTLP receiver: for tests of whole
-traces.
-"""
+"""A gateway whose application sends spans, and an OTLP receiver, for tests of whole traces."""
 
 import json
 import re
@@ -23,8 +21,10 @@ from harness.providers import Provider
 
 
 class Traced(Stack):
-    """Of whose Envoy no span gets lost: it gives up those that a receiver has not taken in ten
-    seconds, and a busy one may take longer.
+    """A Stack whose Envoy loses no span.
+
+    Envoy drops spans that a receiver has not taken within ten seconds, and a busy one may take
+    longer.
     """
 
     def envoy_config(self) -> str:
@@ -39,8 +39,9 @@ class Traced(Stack):
 def traced(
     provider: Provider, settings: Mapping[str, Any] | None = None, spans: str = ""
 ) -> Iterator[Stack]:
-    """A Stack whose application is the demo's. spans: where that sends them, an OTLP/HTTP address;
-    the admin by default.
+    """A Stack with the demo's application.
+
+    spans: the OTLP/HTTP address that the application sends its spans to. The admin by default.
     """
     port = free_port()
     over = merged(
@@ -71,8 +72,9 @@ def traced(
 
 
 def one_tree(spans: Iterable[tuple[str, str]]) -> bool:
-    """Whether these spans, as (id, parent's id), hang together. While some are still on their way,
-    others have no parent yet.
+    """Whether these spans, as (id, parent's id), are one tree.
+
+    False while a parent has not arrived yet.
     """
     every = list(spans)
     known = {span_id for span_id, _ in every}
@@ -82,8 +84,9 @@ def one_tree(spans: Iterable[tuple[str, str]]) -> bool:
 def trace(
     stack: Stack, trace_id: str, wanted: Callable[[dict[str, Any]], object]
 ) -> dict[str, Any]:
-    """A trace of the admin as JSON, once it is one tree and as wanted: the spans of others come a
-    little later.
+    """A trace of the admin as JSON, once it is one tree and as wanted.
+
+    The spans of other services arrive a little later.
     """
     found: dict[str, Any] = {}
 
@@ -99,7 +102,7 @@ def trace(
 
 
 def body_of(handler: BaseHTTPRequestHandler) -> bytes:
-    # as the SDK sends it; Envoy sends chunks
+    # as the SDK sends it, while Envoy sends chunks
     if handler.headers.get("transfer-encoding") != "chunked":
         return handler.rfile.read(int(handler.headers["content-length"]))
     body = b""
@@ -111,9 +114,9 @@ def body_of(handler: BaseHTTPRequestHandler) -> bytes:
 
 
 class Receiver:
-    """An OTLP/HTTP receiver, which passes each body on to `oteltap`, a receiver that is not ours.
+    """An OTLP/HTTP receiver that passes each body on to `oteltap`, a receiver of another project.
 
-    What comes is decoded twice: here with the services, and by oteltap, which prints spans without
+    Each body is decoded twice: here with the services, and by oteltap, which prints spans without
     them.
     """
 
@@ -156,7 +159,7 @@ class Receiver:
         self._tap.stop(5)
 
     def _pass_on(self, path: str, body: bytes, content_type: str) -> None:
-        """Later: Envoy waits some seconds for an answer, and gives its spans up after that."""
+        """Pass on later, because Envoy drops its spans if an answer takes some seconds."""
         url, headers = f"http://127.0.0.1:{self._port}{path}", {"content-type": content_type}
         self._passing.submit(
             lambda: self._client.post(url, content=body, headers=headers).raise_for_status()
@@ -180,7 +183,7 @@ class Receiver:
         return found.spans
 
     def tapped(self, trace_id: str) -> set[tuple[str, str, str]]:
-        """The same as oteltap printed it: span id, parent's id, name."""
+        """The spans of a trace as oteltap printed them: span id, parent's id, name."""
         lines = [
             json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")
         ]
