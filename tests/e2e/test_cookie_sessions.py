@@ -1,6 +1,4 @@
-"""Sessions that are whole in cookies, through a real Envoy: no store but the browser, and
-tombstones for what is over.
-"""
+"""Sessions kept entirely in cookies, through a real Envoy, and the revocations that end them."""
 
 import random
 import time
@@ -21,7 +19,7 @@ SESSION, DATA = "extproc-session-app", "extproc-data-app"
 
 
 def noise(length: int) -> str:
-    """What does not compress well."""
+    """Text that does not compress well."""
     return "".join(random.Random(length).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=length))
 
 
@@ -104,7 +102,8 @@ def test_a_large_session_is_in_pieces_serves_and_ends_with_all_of_them(stack):
         assert len(gone) == 4 and all(
             "Path=/; HttpOnly; SameSite=Lax; Max-Age=0" in line for line in gone
         )
-        assert asks(stack, kept).status_code == 401  # a copy is as dead
+        # A copy of the cookies is revoked as well.
+        assert asks(stack, kept).status_code == 401
 
 
 @pytest.mark.attack("LOGO-19", "LOGO-23")
@@ -137,7 +136,8 @@ def test_a_session_that_does_not_fit_is_a_page_with_the_remedy_and_no_loop(stack
         )
         assert page.headers["x-trace-id"] in page.text
         assert not user.cookies.named("extproc-") and not stack.app.requests
-        assert len(stack.provider.revoked) == 1  # the tokens that no session took
+        # The tokens that no session kept.
+        assert len(stack.provider.revoked) == 1
     assert "session_too_large" in stack.extproc.output()
 
 
@@ -171,8 +171,9 @@ def test_both_limits_are_inside_the_seal(stack):
 
 
 def test_last_use_is_written_with_the_application_s_answer_once_a_minute(stack):
-    """In a cookie of its own: a request that changes nothing sets no session, however late its
-    answer comes.
+    """The last use has a cookie of its own.
+
+    A request that changes nothing sets no session cookie, however late its answer arrives.
     """
     cookies = made(stack, noise(14_000), touched=int(time.time()) - 3000)
     assert len(cookies) == 5

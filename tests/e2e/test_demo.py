@@ -1,4 +1,4 @@
-"""The demo as people start it: real processes on loopback."""
+"""The demo as users start it: real processes on loopback."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_the_description_has_the_agreed_keys(tmp_path):
 
 
 class Demo:
-    """`extproc demo --describe`, up."""
+    """A running `extproc demo --describe`."""
 
     def __init__(self, folder):
         described = folder / "d.json"
@@ -90,7 +90,8 @@ class Demo:
         deadline = time.monotonic() + 180
         while not described.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                self.process.terminate()  # or its parts would go on when the test has failed
+                # Otherwise its parts would keep running after a failed test.
+                self.process.terminate()
                 raise AssertionError(self.output.read_text())
             time.sleep(0.05)
         self.described = json.loads(described.read_text())

@@ -1,4 +1,4 @@
-"""The demo's browser sends what a browser sends."""
+"""The demo's browser sends what real browsers send."""
 
 import httpx
 import pytest
@@ -13,7 +13,7 @@ OTHER = "<form method=post action=/oauth2/logout><button>Sign out</button></form
 
 
 def browse(answers):
-    """A browser at a network of fixed answers, and the requests that it made."""
+    """A browser at a network with fixed answers, and the requests that it made."""
     asked = []
 
     def answer(request):
@@ -58,7 +58,8 @@ def login():
 def test_it_logs_in_and_says_by_fetch_metadata_where_it_comes_from():
     browser, asked = login()
     browser.cookies["localhost"] = {"gone": "x"}
-    # the last answer is the same redirect: so it stops at the limit, which is a test of that too
+    # The last answer is the same redirect, so this tests the limit of redirects as well.
+
     landing = browser.open("http://localhost:1/a?b=c")
     sites = [request.headers["sec-fetch-site"] for request in asked[:5]]
     assert sites == ["none", "none", "same-origin", "cross-site", "cross-site"]

@@ -1,4 +1,4 @@
-"""Who may speak to the processor: mutual TLS on TCP, access rights on a unix socket."""
+"""Who may connect to the processor: mutual TLS on TCP, file permissions on a unix socket."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ def authorities():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, authorities):
-    """Certificates by name: NAME.crt, NAME.key; ca.pem."""
+    """A folder with certificates by name: NAME.crt, NAME.key; ca.pem."""
     folder = tmp_path_factory.mktemp("tls")
     ours, foreign = authorities
     (folder / "ca.pem").write_bytes(ours.pem)
@@ -52,8 +52,9 @@ def stack(folder):
 
 
 def ask(stack, folder, name):
-    """One stream of a navigation, by somebody with this certificate; the status of the answer, or
-    of the stream.
+    """Send one navigation with this certificate.
+
+    Returns the status of the answer, or of the stream.
     """
     files = (folder / "ca.pem", folder / f"{name}.key", folder / f"{name}.crt")
     credentials = (

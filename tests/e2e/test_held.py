@@ -1,5 +1,6 @@
-"""Logins that are held: more than there is room for, abandoned, drained, killed; with one Envoy
-worker and the provider behind it.
+"""Logins that the processor holds: beyond the limit, abandoned, drained, killed.
+
+Envoy has one worker, and the provider is behind it.
 """
 
 import json
@@ -51,9 +52,10 @@ def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds
                     True,
                     True,
                 )
-                assert "set-cookie" not in answer.headers  # the login is intact
-            # others are served meanwhile: public pages, new logins, and the provider's own pages
-            # behind this Envoy
+                # The login can still be completed.
+                assert "set-cookie" not in answer.headers
+            # Other requests are served meanwhile: public pages, new logins, and the provider's own
+            # pages behind this Envoy.
             assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
             with stack.user() as other:
                 assert to_callback(stack, other)
@@ -61,7 +63,8 @@ def test_a_provider_behind_the_same_envoy_and_more_callbacks_than_the_lane_holds
         assert [answers[n].result().headers["location"] for n in finished] == [
             stack.url(f"/page/{n}") for n in finished
         ]
-        for n in refused:  # a reload of the very same address
+        # The user reloads the same address.
+        for n in refused:
             assert users[n].navigate(callbacks[n]).headers["location"] == stack.url(f"/page/{n}")
         wait_until(lambda: stack.gauges()["held.callback"] == 0, 60)
         for user in users:
@@ -116,7 +119,8 @@ def test_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_held() -> N
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
             wait_until(lambda: stack.provider.held == 1, 60)
-            time.sleep(2)  # by time: twice what Envoy waits without the override
+            # By time: twice as long as Envoy waits without the override.
+            time.sleep(2)
             assert not answer.done()
         assert answer.result(60).status_code == 303
 
@@ -136,20 +140,20 @@ def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None
                 connection.sendall(head.encode())
                 wait_until(lambda: stack.provider.held == 1, 60)
             if where == "/me":
-                wait_until(lambda: stack.provider.revoked, 60)  # what can be cancelled is, at once
+                # What can be cancelled is cancelled immediately.
+                wait_until(lambda: stack.provider.revoked, 60)
             else:
-                time.sleep(0.3)  # by time: a call that is cancelled would have ended
-                assert stack.provider.held == 1  # the exchange that was sent is finished
-        # and its tokens are given back
+                # By time: a cancelled call would have ended.
+                time.sleep(0.3)
+                assert stack.provider.held == 1
+        # The token request that was sent is completed, and its tokens are revoked.
         wait_until(lambda: len(stack.provider.revoked) == 1, 60)
         assert len(stack.provider.redeemed) == 1
         wait_until(lambda: stack.gauges()["held.callback"] == 0, 60, every=0.2)
 
 
 async def abandon(stack: Stack, callbacks: list[tuple[str, str]]) -> None:
-    """Opens every callback, and leaves when the provider has been asked about each and has answered
-    none.
-    """
+    """Open every callback, and disconnect when the provider holds a request for each."""
 
     async def one(callback: str, cookies: str) -> None:
         host, _, path = callback.removeprefix("http://").partition("/")
@@ -169,7 +173,7 @@ async def abandon(stack: Stack, callbacks: list[tuple[str, str]]) -> None:
 
 
 def abandoned(stack: Stack, logins: int) -> None:
-    """So many logins left in mid callback, and nothing in hand any more."""
+    """Abandon so many logins in the callback, and wait until the processor holds none."""
     callbacks = []
     for _ in range(logins):
         with stack.user() as user:
@@ -191,7 +195,8 @@ def test_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> N
     with Stack(FakeProvider(), settings={"timeouts": {"call": 60, "callback": 90}}) as stack:
         with stack.user() as user:
             assert user.go(stack.url("/private")).status_code == 200
-        abandoned(stack, 25)  # whatever is made when it is needed first is there
+        # A few first, so that everything exists that the processor makes at its first use.
+        abandoned(stack, 25)
         base, fds = stack.gauges(), descriptors(stack.extproc.pid)
         for _ in range(4):
             abandoned(stack, 250)
@@ -202,7 +207,8 @@ def test_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> N
                 f"the {side} to end",
                 every=0.5,
             )
-        # kept-alive connections, bounded by the pool
+        # What stays open are idle connections, which the pool limits.
+
         wait_until(lambda: descriptors(stack.extproc.pid) <= fds + 40, 60)
         wait_until(lambda: stack.stat("cluster.processor.upstream_rq_active") == 0, 60)
         assert stack.stat("http.in.ext_proc.failure_mode_allowed") == 0
@@ -220,7 +226,8 @@ def test_a_processor_killed_between_redirect_and_callback_completes_the_login_af
         callback = to_callback(stack, user, "/wanted?a=1")
         stack.kill_extproc()
         signed_in.cookies.drop("extproc-assertion-app")
-        # down is an error, never a way in
+        # A processor that is down causes an error, and never access.
+
         assert signed_in.navigate(stack.url("/private")).status_code >= 500
         stack.app.requests.clear()
         stack.start_extproc()
@@ -229,7 +236,8 @@ def test_a_processor_killed_between_redirect_and_callback_completes_the_login_af
             60,
             every=0.3,
         )
-        # and sessions are still there
+        # The session is still there.
+
         assert signed_in.navigate(stack.url("/private")).status_code == 200
 
 
@@ -340,7 +348,8 @@ def test_no_secret_is_in_the_log_at_debug() -> None:
         )
         with stack.user() as other:
             other.go(stack.url("/private"))
-        time.sleep(0.3)  # by time: a line that comes late is looked at as well
+        # By time: so that a late log line would be seen as well.
+        time.sleep(0.3)
         log = stack.extproc.output()
         traces = httpx.get(f"{stack.admin}/traces.json", trust_env=False).text
         for secret in (
@@ -396,7 +405,8 @@ def test_two_processors_share_logins_and_sessions() -> None:
             60,
             "Envoy to find both",
         )
-        # row REL-36: redirect, callback, page and logout fall on whichever is next
+        # REL-36: Envoy sends redirect, callback, page and logout to the processors in turn.
+
         for _ in range(10):
             with stack.user() as user:
                 assert user.go(stack.url("/private")).status_code == 200

@@ -1,5 +1,6 @@
-"""Keys and metadata of a provider that change, lie or are away, and our own keys, rotated, behind
-the real Envoy.
+"""Keys: a provider's keys and metadata that change, lie or are unreachable, and the gateway's own.
+
+The gateway's own keys are rotated behind a real Envoy that keeps its configuration.
 """
 
 import json
@@ -43,15 +44,18 @@ def test_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
         assert signs_in(stack)
         fetched = len(liar.requests_to("/jwks"))
         liar.keys[:], liar.signer = [public("RS256", "rotated")], Signer("RS256", "rotated")
-        # row CONF-18: the very first login works
+        # CONF-18: the very first login works.
+
         assert signs_in(stack) and len(liar.requests_to("/jwks")) == fetched + 1
         liar.signer = Signer()
-        assert not signs_in(stack)  # row KEYS-10: the old key is out
+        # KEYS-10: the old key is no longer accepted.
+        assert not signs_in(stack)
         liar.signer = Signer("RS256", "rotated")
         for number in range(15):
             liar.header["kid"] = f"unknown-{number}"
             assert not signs_in(stack)
-        assert len(liar.requests_to("/jwks")) == fetched + 1  # row KEYS-08
+        # KEYS-08.
+        assert len(liar.requests_to("/jwks")) == fetched + 1
         liar.header.clear()
         assert signs_in(stack)
 
@@ -138,21 +142,21 @@ def test_a_provider_that_goes_away_harms_no_session() -> None:
         )
         user.cookies.drop("extproc-assertion-app")
         assert user.navigate(stack.url("/private")).status_code == 200
-        # a login still starts from the metadata that is known, and ends with a page that names the
-        # cause
+        # A login still starts with the known metadata, and ends with a page that names the cause.
         with stack.user() as other:
             answer = other.go(stack.url("/private"))
             assert answer.status_code in (502, 504) and "provider_" in answer.text
 
 
-# -- our own keys: rotated in place, behind an Envoy that stays as it is ---------------------------
+# -- the gateway's keys: rotated in place, behind an Envoy that stays as it is -----------------------
 
 IN_FILES = {"identity": {"keys_refresh": "1s", "assertion_lifetime": "20s"}}
 
 
 class Mounted:
-    """The secret in a file, as Kubernetes mounts one: a name that leads through ..data, which is
-    swapped.
+    """A secret in a file as Kubernetes mounts it.
+
+    Its path leads through the link ..data, which is swapped.
     """
 
     def __init__(self, stack: Stack) -> None:
@@ -183,21 +187,21 @@ def log(stack: Stack, event: str) -> list[dict[str, Any]]:
 
 
 def rotate(mounted: Mounted, *ring: str) -> None:
-    """Writes the file and nothing else, and waits until it was taken."""
+    """Write the file and do nothing else; wait until the processor has loaded it."""
     before = len(log(mounted.stack, "reloaded"))
     mounted.write(*ring)
     wait_until(lambda: len(log(mounted.stack, "reloaded")) > before, 60, "the ring to be taken")
 
 
 def signed_by(user: WebUser) -> str:
-    """The key of the browser's assertion."""
+    """The key id of the browser's assertion."""
     cookie = user.cookies.get("extproc-assertion-app")
     assert cookie is not None
     return str(json.loads(b64decode(cookie.value.partition(".")[0]))["kid"])
 
 
 def sealed_with(stack: Stack, secret: str) -> int:
-    """How many sessions in the store are."""
+    """The number of stored sessions that this key opens."""
     ring = KeyRing.of([secret.encode()])
     with closing(sqlite3.connect(stack.settings["store"]["path"])) as db:
         return sum(
@@ -210,8 +214,9 @@ def kid(secret: str) -> str:
 
 
 def forged(stack: Stack, secret: str, life: int = 20) -> str:
-    """The Cookie header of somebody who has a key: an assertion that no processor made. life:
-    seconds.
+    """The Cookie header that an attacker with this key can make: an assertion of no processor.
+
+    life: seconds.
     """
     profile = AssertionProfile(stack.url("/"), "app", life)
     session, mallory = SessionId.of(b"m" * 32), [("x-auth-sub", "mallory")]
@@ -259,17 +264,19 @@ def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
 
         rotate(mounted, KEY_B, KEY_A)
         assert log(stack, "key_published")
-        assert asks(stack, first) == 200  # its assertion is of the older key
+        # Its assertion is signed with the older key.
+        assert asks(stack, first) == 200
         user.cookies.drop("extproc-assertion-app")
         assert user.navigate(stack.url("/private")).status_code == 200
         assert signed_by(user) == kid(KEY_B)
         streams = stack.streams()
-        # Envoy knows B
+        # Envoy knows key B.
+
         assert (
             user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == streams
         )
-        assert asks(stack, forged(stack, KEY_A)) == 200  # whoever has a key of the ring can do this
-        # and no more than this, once the key is out
+        # An attacker with a key of the ring can do this, but not with a longer life.
+        assert asks(stack, forged(stack, KEY_A)) == 200
         assert asks(stack, forged(stack, KEY_A, 3000)) == 401
 
         wait_until(
@@ -280,11 +287,13 @@ def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
         rotate(mounted, KEY_B)
         wait_until(lambda: asks(stack, forged(stack, KEY_A)) == 401, 60, "Envoy to forget the key")
         user.cookies.drop("extproc-assertion-app")
-        # no redirect in all that time
+        # The user was never redirected to a login.
+
         assert user.navigate(stack.url("/private")).status_code == 200
         idle.cookies.drop("extproc-assertion-app")
         answer = idle.navigate(stack.url("/private"))
-        # no session, and no error
+        # The session is lost, but there is no error.
+
         assert answer.status_code == 303 and "client_id=" in answer.headers["location"]
         assert not log(stack, "not_reloaded") and not log(stack, "internal_error")
         assert (stack.envoy.pid, stack.envoy.path.read_text()) == (envoy, config)

@@ -1,9 +1,9 @@
-"""kill -9 of each part at each step of a login, while others go on: what is lost is what was in
-hand, and a retry works.
+"""kill -9 of each part at each step of a login, while other users keep using the gateway.
 
-Steps that other tests have: a processor alone before the callback and in the exchange
-(test_held.py), Envoy in UserInfo (attack/test_gateway.py), Redis before the callback
-(test_redis.py), workers under load without a login (test_workers.py).
+Only requests in progress are lost, and a retry works. Steps that other tests have: a processor
+alone before the callback and during the token request (test_held.py), Envoy during UserInfo
+(attack/test_gateway.py), Redis before the callback (test_redis.py), workers under load without a
+login (test_workers.py).
 """
 
 import html
@@ -25,15 +25,17 @@ from harness.load import MOST, PacedLoad
 from harness.processes import wait_until
 from harness.redis import RedisServer
 
-RATE, ENOUGH = 100, 20  # requests a second, of those who are signed in; answers in a row
-LISTED = {  # victim: steps
+RATE = 100  # requests a second of signed-in users
+ENOUGH = 20  # good answers in a row
+# The steps by victim.
+LISTED = {
     "worker": ("redirected", "/token", "/me", "written"),
     "processor": ("/me", "written"),
     "envoy": ("redirected", "/token", "written"),
     "provider": ("redirected", "/token", "/me"),
     "redis": ("/token", "/me", "written"),
 }
-# what those who are signed in may meet while it is away; 0: no answer at all
+# Statuses that signed-in users may get while the victim is away. 0: no answer.
 BACKGROUND = {
     "worker": {503},
     "processor": {503},
@@ -41,7 +43,7 @@ BACKGROUND = {
     "provider": set[int](),
     "redis": {503},
 }
-# and the login that was interrupted
+# Statuses that the interrupted login may get.
 INTERRUPTED = {
     "worker": {303, 503},
     "processor": {503},
@@ -149,7 +151,8 @@ def test_what_is_killed_in_mid_login_loses_what_it_had_in_hand_and_a_retry_works
             assert user.go(stack.url("/wanted")).status_code == 200, user.journey()
     bad = [answer for answer in gateway.load.answers if answer.at >= began and answer.status != 200]
     assert {answer.status for answer in bad} <= BACKGROUND[victim], gateway.load.summary(began)
-    # each client has one request in hand: what it asks for afterwards is answered
+    # Only the requests in progress may fail.
+
     if victim == "worker":
         assert len(bad) <= MOST, f"more than it can have had in hand: {gateway.load.summary(began)}"
     assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)
@@ -157,7 +160,7 @@ def test_what_is_killed_in_mid_login_loses_what_it_had_in_hand_and_a_retry_works
 
 
 def way_on(page: httpx.Response) -> str:
-    """The link of an error page."""
+    """The link of an error page by which the user continues."""
     found = re.search(r'class="?go"? href="([^"]+)"', page.text)
     assert found, page.text
     return str(page.url.join(html.unescape(found[1])))

@@ -1,8 +1,8 @@
-"""Logins of one browser whose answers come late, through a real Envoy, in every kind of store.
+"""Logins of one browser whose answers arrive late, with every kind of store.
 
 A login is late in two ways: the provider keeps its callback waiting, or its answer is complete and
-still on its way to the browser. Meanwhile the browser signs out, or somebody else signs in there.
-Nobody is signed in by what comes then.
+still on its way to the browser. Meanwhile the user signs out, or another user signs in with the
+same browser. The late answer must sign in no user.
 """
 
 import time
@@ -67,14 +67,17 @@ def browser(stack: Stack) -> Iterator[WebUser]:
 
 
 def begins(stack: Stack, browser: WebUser, name: str, path: str = "/private") -> str:
-    """A tab in which `name` signs in at the provider; the callback that it would open next."""
+    """Sign in as `name` at the provider, in a tab. Returns the callback that it would open."""
     stack.provider.user = name
     started = browser.navigate(stack.url(path))
     return str(browser.navigate(started.headers["location"]).headers["location"])
 
 
 def opens(browser: WebUser, callback: str) -> httpx.Response:
-    """A callback in a tab of its own. What it sets has not come to the browser yet: see comes()."""
+    """Open a callback in a tab of its own.
+
+    The browser has not received its cookies yet; see comes().
+    """
     headers = {"accept": NAVIGATION_ACCEPT, "cookie": browser.cookies.header(callback)}
     headers |= {
         "sec-fetch-site": "cross-site",
@@ -93,8 +96,9 @@ def comes(browser: WebUser, answer: httpx.Response) -> httpx.Response:
 def kept_waiting(
     stack: Stack, browser: WebUser, *callbacks: str
 ) -> Iterator[list[Future[httpx.Response]]]:
-    """Callbacks whose codes are at the provider until the block ends; what is asked of it in the
-    block is answered at once.
+    """Callbacks whose codes the provider holds until the block ends.
+
+    The provider answers other requests in the block immediately.
     """
     with (
         ThreadPoolExecutor(len(callbacks)) as pool,
@@ -108,18 +112,23 @@ def kept_waiting(
 
 
 def next_second() -> None:
-    """Marks are dated to the second, and what comes in the second of a mark counts as before it."""
+    """Wait for the next second.
+
+    Revocations have a resolution of one second: a login within that second counts as before it.
+    """
     begun = int(time.time())
     wait_until(lambda: int(time.time()) > begun, 60)
 
 
 def sees(stack: Stack, browser: WebUser, path: str = "/public/") -> str | None:
-    """Whom the application takes this browser for: the processor decides it, not an assertion of
-    before.
+    """The user whom the application sees in this browser, or None.
+
+    The processor decides it, without an earlier assertion.
     """
     for cookie in browser.cookies.named("extproc-assertion-"):
         browser.cookies.drop(cookie.name)
-    for _ in range(2):  # and Envoy, by the assertion that came of it
+    # The second time Envoy decides, by the new assertion.
+    for _ in range(2):
         assert browser.navigate(stack.url(path)).status_code == 200
     return stack.app.requests[-1].get("x-auth-sub")
 
@@ -245,7 +254,7 @@ def test_a_logout_for_all_ends_the_logins_under_way_at_the_other_applications(
 def test_a_login_that_goes_on_after_a_logout_or_after_another_login_signs_in(
     stack: Stack, browser: WebUser
 ) -> None:
-    """A person opens the tab again in which the provider waits for them: that is no late answer."""
+    """The user returns to the tab in which the provider waits: that answer is not late."""
     first, second, third = (begins(stack, browser, name) for name in ("alice", "alice", "bob"))
     comes(browser, opens(browser, first))
     next_second()

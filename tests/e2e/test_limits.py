@@ -1,5 +1,6 @@
-"""Beyond each limit: 503 with Retry-After at once, by the processor's own word; and what is stuck
-starves nobody else.
+"""Beyond each limit: 503 with Retry-After immediately, by the processor itself.
+
+Requests that hang do not starve others.
 """
 
 import resource
@@ -17,9 +18,7 @@ from harness.processes import wait_until
 @pytest.mark.attack("REL-35")
 @pytest.mark.parametrize("limit", ["streams", "callback", "per_provider"])
 def test_beyond_a_limit_is_503_with_retry_after_at_once_and_the_login_is_kept(limit: str) -> None:
-    """The processor's own answer: Envoy's limits, which follow the settings, must not come
-    first.
-    """
+    """The processor must answer itself, before Envoy's limits, which follow the settings, apply."""
     many, room = 12, 5
     with (
         Stack(FakeProvider(behind=False), settings={"limits": {limit: room}}) as stack,
@@ -54,9 +53,7 @@ def test_beyond_a_limit_is_503_with_retry_after_at_once_and_the_login_is_kept(li
 
 @pytest.mark.threat("bounds")
 def test_a_stuck_provider_starves_neither_logout_nor_new_logins_nor_signed_in_users() -> None:
-    """The callback lane is full of one provider's; everything else is answered while they are
-    held.
-    """
+    """Callbacks of one provider take every permit. Other requests are answered meanwhile."""
     room = 4
     with (
         Stack(FakeProvider(behind=False), settings={"limits": {"callback": room}}) as stack,

@@ -1,8 +1,7 @@
 """Live streams end with their session, through a real Envoy: WebSockets, event streams, gRPC calls.
 
-Two promises: no request outlasts what its session had left, nor `stream_lifetime` (Envoy's router
-sees to it, on both lanes); and where `end_streams` asks for it, a stream ends soon after its
-session, whoever ends that.
+Two promises: no request outlasts its session, nor `stream_lifetime` (Envoy's router ensures it, on
+both lanes). With `end_streams`, a stream ends soon after its session, however the session ends.
 """
 
 import contextlib
@@ -68,7 +67,7 @@ def stack(running):
 
 @pytest.fixture
 def scene():
-    """What a test opens, closed at its end."""
+    """Closes at its end what a test opens."""
     with contextlib.ExitStack() as opened:
         yield opened
 
@@ -84,7 +83,10 @@ def signed_in(scene, stack: Stack, *paths: str) -> WebUser:
 
 
 def cookies(stack: Stack, user: WebUser, *, assertion: bool = True) -> str:
-    """The browser's, as a script's request has them; without an assertion the processor decides."""
+    """The browser's cookies as a script's request has them.
+
+    Without an assertion the processor decides.
+    """
     if not assertion:
         for cookie in user.cookies.named("extproc-assertion-"):
             user.cookies.drop(cookie.name)
@@ -92,7 +94,7 @@ def cookies(stack: Stack, user: WebUser, *, assertion: bool = True) -> str:
 
 
 def end(stack: Stack, user: WebUser) -> None:
-    """By an operator, as any other machine would learn of it: through the store."""
+    """End this user's sessions as an operator on another machine: through the store."""
     said = {"params": {"user": user.user}, "headers": {HEADER: "1"}}
     answer = httpx.delete(f"{stack.admin}/sessions", trust_env=False, **said)
     assert answer.json()["ended"] >= 1
@@ -102,7 +104,8 @@ def end(stack: Stack, user: WebUser) -> None:
 def test_a_stream_ends_after_stream_lifetime_and_another_goes_on(stack, scene, assertion):
     user = signed_in(scene, stack, "/short/", "/private")
     sent, before = cookies(stack, user, assertion=assertion), stack.streams()
-    longer = (STREAM_DURATION, "3600000")  # nobody can ask for more
+    # A client cannot ask for more.
+    longer = (STREAM_DURATION, "3600000")
     short = [
         scene.enter_context(closing(opens(stack.port, "/short/x", sent, longer)))
         for opens in (websocket, events)
@@ -142,9 +145,11 @@ def test_streams_end_soon_after_their_session_and_those_of_another_go_on(stack, 
         ]
         assert all(stream.goes_on() for stream in streams[whose.user])
         assert ticking.seen[-1]["x-auth-sub"] == whose.user
-    assert stack.streams() - before == 9  # each asked, although there are assertions
-    end(stack, user)  # by an operator
-    leaver.go(stack.url("/ended/oauth2/logout"))  # of both applications
+    # The processor decides each, although there are assertions.
+    assert stack.streams() - before == 9
+    # An operator ends one session, a user ends theirs at both applications.
+    end(stack, user)
+    leaver.go(stack.url("/ended/oauth2/logout"))
     for stream in streams[user.user] + streams[leaver.user]:
         stream.ends()
     assert all(stream.goes_on() for stream in streams[other.user])

@@ -1,6 +1,4 @@
-"""A login through a real Envoy with one worker, at a provider behind that same Envoy that lies when
-it is told to.
-"""
+"""A login through a real Envoy with one worker, at a fake provider behind that Envoy."""
 
 import json
 import sqlite3
@@ -39,8 +37,10 @@ def stack(running):
 def denied(
     stack: Stack, user, status: int | None = None, reason: str | None = None, path: str = "/private"
 ) -> httpx.Response:
-    """DENY of the catalogue: our page, no session, the login cookie gone, the application
-    untouched.
+    """The outcome DENY of the attack catalogue.
+
+    The user gets a page of the gateway, no session, and loses the login cookie. The application
+    receives nothing.
     """
     answer = user.navigate(to_callback(stack, user, path))
     assert (
@@ -187,7 +187,8 @@ def test_a_provider_s_error_is_our_page_and_no_token_call(stack, error, status):
     )
     with stack.user() as user:
         page = denied(stack, user, status, f"provider_{error}")
-    # the one script is ours
+    # The only script is the page's own.
+
     assert (
         not stack.provider.requests_to("/token")
         and page.text.count("<script") == 1
@@ -237,7 +238,8 @@ def test_another_browser_s_callback_is_denied(stack):
         to_callback(stack, victim)
         assert victim.navigate(callback).status_code == 400
         assert not stack.provider.requests_to("/token")
-        # nothing was consumed of the attacker's own
+        # The attacker's own login can still be completed.
+
         assert attacker.navigate(callback).status_code == 303
 
 
@@ -308,7 +310,8 @@ def test_a_login_makes_a_new_session_and_ends_the_old(stack):
         user.go(stack.url("/private"))
         old = user.cookies.get("extproc-session-app").value
         user.cookies.drop("extproc-assertion-app")
-        # a second login finished in another tab of the same, signed-in browser
+        # The same signed-in browser completes a second login in another tab.
+
         planted = f"extproc-session-app={old}"
         with stack.user() as other:
             callback = to_callback(stack, other)
@@ -321,7 +324,8 @@ def test_a_login_makes_a_new_session_and_ends_the_old(stack):
             if line.startswith("extproc-session-app=")
         )
         assert old not in new
-        assert user.navigate(stack.url("/private")).status_code == 303  # the old one is dead
+        # The old session is revoked.
+        assert user.navigate(stack.url("/private")).status_code == 303
 
 
 @pytest.mark.attack("FLOW-27")
@@ -362,7 +366,8 @@ def test_an_operator_sees_whose_session_it_is_and_on_what_device_without_its_coo
         "alice",
     )
     assert newest.device.agent == "Chrome on Linux"
-    # Envoy says the machine's own address where the client is on loopback
+    # For a client on loopback Envoy reports an address of the machine.
+
     assert ip_address(newest.device.address)
 
 
@@ -496,7 +501,8 @@ def test_control_characters_of_the_callback_reach_no_provider(stack, planted):
             and ">invalid_callback<" in answer.text
             and not stack.provider.requests_to("/token")
         )
-        # what is printable is encoded: one request, one code
+        # Printable characters are encoded, so they add no parameter to the token request.
+
         user.navigate(
             f"{stack.url('/oauth2/callback')}?code=a%26grant_type%3Dx%20%25&state={state}"
         )

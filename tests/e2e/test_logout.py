@@ -1,8 +1,8 @@
-"""How sessions end, through a real Envoy: by the user for all applications, by the provider's own
-request, by its frame.
+"""How sessions end: by the user for all applications, by the provider's request, by its frame.
 
-Each in a store and in cookies. What is asked of a session afterwards is asked without its
-assertion, by which Envoy would let it through for the rest of its life, one minute at most.
+Through a real Envoy, each in a store and in cookies. Requests that show whether a session is alive
+have no assertion, because with one Envoy would accept the session until it expires, for up to a
+minute.
 """
 
 import itertools
@@ -76,8 +76,9 @@ def signs_in(stack: Stack, user: WebUser, *paths: str) -> None:
 
 
 def lives(stack: Stack, user: WebUser, path: str = "/private") -> bool:
-    """Whether the session serves, were its assertion used up; a navigation without one starts a
-    login.
+    """Whether the session is accepted without its assertion.
+
+    A navigation without a session starts a login.
     """
     for cookie in user.cookies.named("extproc-assertion-"):
         user.cookies.drop(cookie.name)
@@ -148,7 +149,8 @@ def test_the_provider_ends_the_sessions_of_every_application_at_once(stack, user
 def test_the_fast_path_ends_with_the_assertion_which_lives_a_minute(stack, user):
     signs_in(stack, user)
     assertion = user.cookies.get("extproc-assertion-app")
-    # the browser drops it before Envoy would refuse it
+    # The browser drops the assertion before Envoy would refuse it.
+
     assert 0 < assertion.expires - time.time() <= 45
     assert posts(stack, logout_token(stack)).status_code == 200
     before = stack.streams()
@@ -302,9 +304,7 @@ def test_a_store_that_cannot_answer_is_503_and_the_same_token_may_come_again(sta
 
 
 def test_a_login_that_is_under_way_when_its_user_is_signed_out_ends_too(stack, user):
-    """The code is exchanged, then the provider ends the user's sessions, then the new one would be
-    kept.
-    """
+    """The logout comes between the redeemed code and the stored session."""
     started = user.navigate(stack.url("/private"))
     callback = user.navigate(started.headers["location"]).headers["location"]
     with ThreadPoolExecutor(1) as pool:
@@ -342,7 +342,8 @@ def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, u
             and len(query["state"]) >= 16
         )
         left = {(cookie.host, cookie.name) for cookie in user.cookies.named("extproc-session-")}
-        # its cookie was not in the request
+        # Its cookie was not in the request, because it is on another host.
+
         assert left == {("other.localhost", "extproc-session-other")}
         assert [lives(stack, user, path) for path in paths] == [False, False, False]
         assert lives(stack, elsewhere)
@@ -351,7 +352,8 @@ def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, u
         if path is not None:
             headers = {"cookie": f"{name}={value}", "accept": "application/json"}
             assert httpx.get(stack.url(path), headers=headers, trust_env=False).status_code == 401
-    # of the two sessions whose cookies were there, the refresh tokens
+    # The refresh tokens of the two sessions whose cookies were in the request.
+
     assert len(stack.provider.revoked) == 2 and all(
         token.startswith("rt-") for token in stack.provider.revoked
     )
@@ -386,7 +388,8 @@ def test_a_revocation_that_hangs_is_given_up_and_the_session_ended_before_it(sta
             )
             wait_until(lambda: stack.provider.held, what="the revocation")
             assert not out.done() and not lives(stack, copy)
-            answer = out.result(60)  # while the provider still holds the other call
+            # The provider still holds the other call.
+            answer = out.result(60)
         assert answer.headers["location"].startswith(f"{stack.provider.issuer}/logout?")
 
 
@@ -394,7 +397,7 @@ def test_a_revocation_that_hangs_is_given_up_and_the_session_ended_before_it(sta
 
 
 def framed(stack: Stack, user: WebUser, cross: bool = True, **query: str) -> httpx.Response:
-    """What a page of the provider's with our frame in it makes a browser send."""
+    """What a browser sends when a page of the provider frames the gateway's logout address."""
     url = stack.url(f"/oauth2/frontchannel-logout?{urlencode(query)}")
     sent = {
         "accept": "text/html",
@@ -414,7 +417,8 @@ def framed(stack: Stack, user: WebUser, cross: bool = True, **query: str) -> htt
 @pytest.mark.parametrize("cross", [True, False])
 def test_a_frame_ends_the_session_it_names(stack, user, cross):
     signs_in(stack, user, "/private", "/wiki/")
-    for _ in range(2):  # the second time there is nothing left, and that is as good
+    # The second time there is nothing to end, which succeeds as well.
+    for _ in range(2):
         answer = framed(
             stack, user, cross, iss=stack.provider.issuer, sid=stack.provider.claims["sid"]
         )
@@ -424,8 +428,8 @@ def test_a_frame_ends_the_session_it_names(stack, user, cross):
         )
         assert "x-frame-options" not in answer.headers
     in_store = "kind" not in stack.settings["store"]
-    # a browser keeps our cookies from a frame of another site, and a session in cookies is known by
-    # them alone
+    # A browser sends no cookies from a frame on another site, and a session in cookies is known
+    # only by them.
     over = in_store or not cross
     assert [lives(stack, user), lives(stack, user, "/wiki/")] == [not over, not over]
 
@@ -444,7 +448,7 @@ def test_a_frame_of_anybody_s_ends_nothing(stack, user):
     assert lives(stack, user)
 
 
-# -- asked for by nobody
+# -- not requested by the user
 
 
 BY_NOBODY = {
@@ -498,13 +502,15 @@ def test_a_callback_that_no_person_brought_spends_nothing_and_the_person_s_own_s
     callback = user.navigate(answer.headers["location"]).headers["location"]
     for way, head in BY_NOBODY.items():
         if way == "a frame through a service worker":
-            continue  # looks like the page itself, and knows state and code
+            # A service worker of the page knows state and code.
+            continue
         answer = user.request("GET", callback, headers=by_nobody(head))
         assert (answer.status_code, "set-cookie" in answer.headers) == (403, False), (
             way,
             answer.text,
         )
-        # its address has a code, which is good still
+        # The address still has a valid code.
+
         assert answer.headers["referrer-policy"] == "no-referrer"
     assert stack.provider.requests_to("/token") == []
     assert user.navigate(callback).headers["location"] == stack.url("/private?a=1") and lives(
@@ -538,7 +544,8 @@ def test_the_page_that_asks_signs_out_where_a_browser_sends_no_fetch_metadata(st
             200,
             "same-origin",
         ) and "Sign out?" in page.text
-        # another site's form, and one that hides where it is
+        # A form of another site, and one that hides its origin.
+
         for elsewhere in ("http://evil.localhost/", None):
             evil = user.navigate(stack.url("/oauth2/logout"), "POST", page=elsewhere, content=b"")
             assert (evil.status_code, "set-cookie" in evil.headers) == (403, False)

@@ -1,6 +1,4 @@
-"""The numbers are what happened, on real Envoy: read by Prometheus from the admin, and pushed as
-OTLP.
-"""
+"""Metrics match what happened on a real Envoy: scraped from the admin, and pushed as OTLP."""
 
 import threading
 from collections.abc import Iterator
@@ -35,7 +33,7 @@ class Numbers:
         ]
 
     def by(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
-        """What is not 0, by these labels."""
+        """The values that are not 0, by these labels."""
         found: dict[tuple[str, ...], float] = {}
         for sample in self.samples:
             if sample.name == name and sample.value:
@@ -46,7 +44,7 @@ class Numbers:
 
 @contextmanager
 def receiver() -> Iterator[tuple[str, Exports]]:
-    """An OTLP/HTTP receiver: its base address, and what it got."""
+    """An OTLP/HTTP receiver: its base address, and the exports it received."""
     got: Exports = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -71,7 +69,7 @@ def receiver() -> Iterator[tuple[str, Exports]]:
 
 
 def requests_of(exports: Exports) -> dict[tuple[str, str], float]:
-    """The last export's requests, by step and reason."""
+    """The requests in the last export, by step and reason."""
     for metric in exports[-1].resource_metrics[0].scope_metrics[0].metrics:
         if metric.name == "extproc.requests":
             points = [
@@ -86,8 +84,9 @@ def requests_of(exports: Exports) -> dict[tuple[str, str], float]:
 
 
 def test_after_logins_refusals_and_a_provider_s_timeout_the_numbers_are_what_happened() -> None:
-    """From the first request to SIGTERM, on both ways out; and nothing that a client wrote is in
-    them.
+    """From the first request to SIGTERM, scraped and pushed.
+
+    No text that a client chose is in the metrics.
     """
     settings = {"timeouts": {"call": 5, "callback": 8}}
     with receiver() as (address, exports):
@@ -129,7 +128,8 @@ def test_after_logins_refusals_and_a_provider_s_timeout_the_numbers_are_what_hap
             exemplars_lead_to_traces(stack, numbers)
             every_metric_is_documented(numbers)
 
-            settled = len(numbers.samples)  # what is made at its first use is there
+            # Series that are made at their first use exist by now.
+            settled = len(numbers.samples)
             hostile(stack)
             numbers = Numbers(stack)
             assert (
@@ -152,8 +152,9 @@ METHODS = ("GET", "POST", "PUT", "OPTIONS")
 
 
 def sign_in_be_refused_and_wait(stack: Stack) -> dict[tuple[str, str, str], float]:
-    """One login, two refusals, one login whose provider says nothing; the requests that this
-    makes.
+    """One login, two refusals, and one login whose provider does not answer.
+
+    Returns the requests that this makes.
     """
     with stack.user() as user, stack.user("slow") as slow:
         assert user.go(stack.url("/private")).status_code == 200
@@ -188,9 +189,7 @@ def exemplars_lead_to_traces(stack: Stack, numbers: Numbers) -> None:
 
 
 def every_metric_is_documented(numbers: Numbers) -> None:
-    """What is scraped is in the catalogue, and the other way round but for what only a supervisor
-    has.
-    """
+    """The scrape and the catalogue have the same metrics, except those of a supervisor."""
     families = {
         family.name for family in numbers.families if not family.name.startswith("process_")
     }
@@ -202,7 +201,7 @@ def every_metric_is_documented(numbers: Numbers) -> None:
 
 
 def hostile(stack: Stack) -> None:
-    """Paths, hosts, headers and methods of a stranger's choice."""
+    """Send paths, hosts, headers and methods that an attacker chooses."""
     with httpx.Client(trust_env=False) as client:
         for n in range(HOSTILE):
             headers = {

@@ -1,6 +1,4 @@
-"""`extproc sessions`, against the admin of a running processor: one, and several workers with one
-admin.
-"""
+"""`extproc sessions` against the admin of a processor with one worker, and with several."""
 
 import json
 import subprocess
@@ -85,7 +83,7 @@ def test_an_operator_lists_sessions_and_ends_them_by_user_by_sid_and_all(workers
 
 
 def shows_and_ends_one(stack: Stack, user, other) -> None:
-    """By what the list calls it, and by all of its id."""
+    """By the short id in the list, and by the whole id."""
     signs_in(stack, user, "dora", "s5")
     signs_in(stack, other, "dora", "s6")
     listed = command(stack, "list", "--sid", "s5")[1]
@@ -152,7 +150,7 @@ def test_of_sessions_in_cookies_those_of_a_user_can_be_ended_and_none_listed(run
         ({"headers": {}}, 403),
         ({"headers": {HEADER: "yes"}}, 403),
         ({"headers": {**OPERATOR, "origin": "http://127.0.0.1:9490"}}, 403),
-        # a proxy here speaks for others
+        # A proxy on this machine forwards requests of other machines.
         ({"headers": {**OPERATOR, "x-forwarded-for": "127.0.0.1"}}, 403),
         ({"headers": {**OPERATOR, "host": "evil.example"}}, 421),
         ({"params": {}}, 400),

@@ -1,5 +1,6 @@
-"""A user's own sessions, seen and ended through a real Envoy: in a store and in cookies; and how
-many there may be.
+"""A user's own sessions, listed and ended through a real Envoy, and their maximum number.
+
+In a store and in cookies.
 """
 
 import itertools
@@ -44,7 +45,7 @@ def in_cookies():
 
 
 class People:
-    """Browsers of one user, whom no other test has."""
+    """Browsers of one user whom no other test has."""
 
     def __init__(self, stack: Stack, count: int) -> None:
         self.stack, self.name = stack, f"user-{next(NUMBERS)}"
@@ -94,9 +95,7 @@ def shows(stack: Stack, browser: WebUser) -> httpx.Response:
 def presses(
     browser: WebUser, page: httpx.Response, wanted: str, at: httpx.Response | str | None = None
 ) -> httpx.Response:
-    """The button whose address says so; at: the page that it stands on, where that is another
-    one.
-    """
+    """Press the button whose address contains this. at: its page, if that is not `page`."""
     (action,) = [form.action for form in forms(page) if wanted in form.action]
     return browser.navigate(urljoin(str(page.url), action), "POST", page=at or page, content=b"")
 
@@ -114,7 +113,8 @@ def handles(page: httpx.Response) -> list[str]:
 def test_a_user_sees_their_sessions_and_ends_one_then_all_others(stored):
     with People(stored, 3) as (mine, phone, tablet), People(stored, 1) as (stranger,):
         page = shows(stored, mine)
-        # a heading and a button's label each
+        # Each session has a heading and a button's label.
+
         assert page.text.count("Chrome on Linux") == 3 * 2 and page.text.count("This one") == 1
         assert "127.0.0.1" in page.text or "192." in page.text
         for secret in [
@@ -170,7 +170,8 @@ def test_nobody_is_shown_the_page_without_a_login_which_ends_there(stored):
         refused = user.fetch(stored.url(HOME), page=stored.url("/public/"))
         assert refused.status_code == 401 and "set-cookie" not in refused.headers
         answer = user.navigate(stored.url(HOME))
-        for _ in range(2):  # the provider, the callback
+        # To the provider, and to the callback.
+        for _ in range(2):
             answer = user.navigate(answer.headers["location"])
         assert (answer.status_code, answer.headers["location"]) == (303, stored.url(HOME))
         assert "Your sessions" in shows(stored, user).text
@@ -182,7 +183,8 @@ def test_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
         page = shows(stored, mine)
         evil = presses(mine, page, "end=others", at="http://evil.example/")
         assert evil.status_code in (401, 403) and "set-cookie" not in evil.headers
-        # the browser sent no cookie there (SameSite); with them it is refused as well
+        # The browser sent no cookie (SameSite). With cookies it is refused as well.
+
         (action,) = [form.action for form in forms(page) if "end=others" in form.action]
         sent = {
             "sec-fetch-site": "cross-site",
@@ -191,7 +193,8 @@ def test_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
         }
         evil = mine.request("POST", stored.url(action), headers=sent)
         assert evil.status_code == 403 and "cross_site_logout" in evil.text
-        # somebody else's page, and none
+        # A form token of another page, and none.
+
         for url in (action.replace("form=", "form=x"), HOME + "?end=others"):
             stale = mine.navigate(stored.url(url), "POST", page=page, content=b"")
             assert (stale.status_code, stale.headers["location"]) == (
@@ -202,7 +205,8 @@ def test_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
         assert theirs.headers["location"] == stored.url(HOME + "?stale")
         assert "Nothing was ended" in mine.navigate(stored.url(HOME + "?stale")).text
         assert lives(stored, phone) and lives(stored, mine)
-        # what is pressed twice, or has ended meanwhile, is no fault
+        # It is no error to press twice, or to end what has ended meanwhile.
+
         assert [presses(mine, page, "end=others").headers["location"] for _ in range(2)] == [
             stored.url(HOME)
         ] * 2
@@ -210,7 +214,8 @@ def test_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
 
 def test_one_login_more_than_a_user_may_have_ends_the_oldest(stored):
     with People(stored, 3) as browsers, stored.user() as last:
-        # so that no two are of one second
+        # So that no two sessions begin in the same second.
+
         for age, browser in zip((30, 20, 10), browsers, strict=True):
             Kept(stored).age(
                 browser, created=int(time.time()) - age, access_expires=int(time.time()) + 300
@@ -220,7 +225,8 @@ def test_one_login_more_than_a_user_may_have_ends_the_oldest(stored):
         assert [lives(stored, browser) for browser in browsers] == [False, True, True, True]
         script = browsers[0].fetch(stored.url("/private"), page=stored.url("/"))
         assert script.status_code == 401
-        # each application counts for itself
+        # Each application has a limit of its own.
+
         signs_in(stored, browsers[1], stored.provider.user, "/wiki/")
         assert [lives(stored, browser) for browser in browsers[1:]] == [True] * 3
         assert '"surplus_ended"' in stored.extproc.output()
@@ -262,7 +268,8 @@ def test_the_page_s_own_buttons_work_where_a_browser_sends_no_fetch_metadata(sto
                 mine.navigate(stored.url(action), "POST", page=elsewhere, content=b"").status_code
                 == 403
             )
-        alone = mine.navigate(stored.url(HOME))  # which has this session's own button
+        # The page has a button for this session.
+        alone = mine.navigate(stored.url(HOME))
         assert (
             "nowhere else" in alone.text
             and mine.submit(alone).status_code == 303

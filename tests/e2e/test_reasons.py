@@ -1,9 +1,8 @@
-"""Every reason of the table, provoked for real: through a real Envoy where Envoy lets such a
-request pass, else at the processor's gRPC interface. Each is then looked for in every place where
-the table's page says that it is.
+"""Every reason of the table, caused for real, and searched for wherever its row says it appears.
 
-A reason without a case fails its test. The processor logs at DEBUG, and whatever is secret is
-looked for in all that was written.
+Through a real Envoy where Envoy lets such a request pass, else at the processor's gRPC interface. A
+reason without a case fails its test. The processor logs at DEBUG, and the last test searches all
+output for secrets.
 """
 
 import html
@@ -144,8 +143,10 @@ def user(stack: Stack) -> Iterator[WebUser]:
 
 
 def case(*codes: str) -> Callable[[Provoke], Provoke]:
-    """What provokes these. It gives the answer, or the path of a request that the application
-    answers or that nobody hears of.
+    """Register what causes these reasons.
+
+    The function returns the answer, or the path of a request that the application answers or that
+    gets no answer at all.
     """
 
     def registered(provoke: Provoke) -> Provoke:
@@ -175,7 +176,7 @@ def signs_in(stack: Stack, user: WebUser, path: str = "/private") -> httpx.Respo
 
 
 def again(stack: Stack, user: WebUser, path: str) -> str:
-    """A request that the processor has to decide, in a browser that signed in."""
+    """Make a request that the processor has to decide, in a signed-in browser."""
     user.cookies.drop("extproc-assertion-app")
     assert user.navigate(stack.url(path)).status_code == 200
     return path
@@ -194,7 +195,7 @@ def logs_out(
     return httpx.post(stack.url(BACK), data={"logout_token": token}, trust_env=False)
 
 
-# -- nothing is wrong ------------------------------------------------------------------------------
+# -- requests without a fault -------------------------------------------------------------------------
 
 
 @case("session")
@@ -445,7 +446,8 @@ def _(stack, user, code):
     def said() -> httpx.Response:
         return user.navigate(stack.url(path))
 
-    # between two tries of the metadata it is known that there is none, and not why
+    # Between two attempts to fetch the metadata the processor knows that it has none, not why.
+
     found: list[httpx.Response] = []
     wait_until(
         lambda: found.append(said()) or f">{code}<" in found[-1].text,
@@ -472,7 +474,7 @@ def _(stack, user, code):
     return found[-1]
 
 
-# what is laid over the token: claims, header, and who signs
+# Changes to the token: claims, header, signing key.
 TOKEN_LIES = {
     "malformed": ({"auth_time": [CANARY]}, {}),
     "algorithm": ({}, {"alg": "none"}),
@@ -520,7 +522,7 @@ def _(stack, user, code):
     return logs_out(stack, header, **claims)
 
 
-# -- ourselves -------------------------------------------------------------------------------------
+# -- the processor ---------------------------------------------------------------------------------
 
 
 @case("session_too_large")
@@ -533,7 +535,8 @@ def _(stack, user, code):
 def _(stack, user, code):
     callback = to_callback(stack, user)
     with closing(sqlite3.connect(stack.settings["store"]["path"], isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")  # another program that does not let go of the file
+        # Another program keeps the file locked.
+        other.execute("BEGIN IMMEDIATE")
         return user.navigate(callback)
 
 
@@ -566,11 +569,11 @@ def _(stack, user, code):
     return ""
 
 
-# -- at the gRPC interface: Envoy lets no such thing through, or cannot be made to do it -----------
+# -- at the gRPC interface, because Envoy cannot be made to send such requests --------------------
 
 GRPC = {"misdirected_request", "unexpected_message", "body_missing"}
-# internal_error needs a bug: tests/unit/ext_proc/test_servicer.py; overtaken needs two callbacks at
-# once, more than are let in here: tests/e2e/test_late_logins.py
+# internal_error needs a bug: tests/unit/ext_proc/test_servicer.py. overtaken needs two simultaneous
+# callbacks, more than this gateway admits: tests/e2e/test_late_logins.py.
 ELSEWHERE = {"internal_error", "overtaken"}
 
 
@@ -631,11 +634,11 @@ def test_it_is_said_where_envoy_cannot_be_made_to_provoke_it(stack, code):
 GRPC_IDS = {code: 0xC0DE << 64 | number for number, code in enumerate(sorted(GRPC))}
 
 
-# -- the walk --------------------------------------------------------------------------------------
+# -- all reasons -----------------------------------------------------------------------------------
 
 
 def logged(stack: Stack, code: str, trace_id: str) -> dict:
-    """The one line of the stream's end, as soon as it is there."""
+    """The log line of the stream's end, as soon as it is there."""
 
     def ends() -> list[dict]:
         lines = [
@@ -693,14 +696,16 @@ def test_it_is_said_in_every_place(stack, user, code):
     if code == "cancelled":
         return
     reason = REASONS[code]
-    if isinstance(answer, str):  # the application answered, and says nothing of us
+    # The application answered, so the answer has no reason.
+    if isinstance(answer, str):
         assert reason.status is None
         (entry,) = stack.access_log(lambda line: line["path"] == answer and line["reason"] == code)
         assert entry["details"] == "via_upstream"
     else:
         assert answer.status_code == reason.status, answer.text
         trace_id = answer.headers["x-trace-id"]
-        # the provider is behind the same Envoy: what it is asked is in the same trace
+        # The provider is behind the same Envoy, so requests to it are in the same trace.
+
         (entry,) = stack.access_log(
             lambda line: line["trace_id"] == trace_id and line["application"] != "idp"
         )
@@ -745,7 +750,7 @@ def test_every_reason_has_words_for_users_and_a_remedy_for_operators():
         ), reason.code
 
 
-# the last of this module: what was written by all the others, and by these
+# The last test of this module, so it sees the output of all others.
 LOUD = [
     "signed_in",
     "state_mismatch",

@@ -31,7 +31,7 @@ def ready(stack: Stack) -> httpx.Response:
 
 
 def again(user: WebUser, stack: Stack, path: str = "/private") -> httpx.Response:
-    """A request that Envoy does not answer by the assertion: the store is asked."""
+    """Make a request without an assertion, so that the processor asks the store."""
     user.cookies.drop("extproc-assertion-app")
     return user.navigate(stack.url(path))
 
@@ -48,7 +48,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, RedisServer]]:
-    """For tests that leave both as they found them."""
+    """For tests that leave server and gateway as they found them."""
     server = RedisServer(
         tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always"
     )
@@ -57,7 +57,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Re
 
 
 def unavailable(answer: httpx.Response) -> bool:
-    """503 with Retry-After, and no cookie touched: whoever was signed in still is."""
+    """503 with Retry-After and no change of cookies, so that users stay signed in."""
     return (
         (answer.status_code, int(answer.headers.get("retry-after", 0)) > 0) == (503, True)
         and ">store_unavailable<" in answer.text
@@ -77,13 +77,15 @@ def test_redis_goes_down_and_comes_back_and_everybody_is_still_signed_in(
         callback = other.navigate(other.navigate(stack.url("/b")).headers["location"]).headers[
             "location"
         ]
-        user.navigate(stack.url("/private"))  # has an assertion again
+        # It has an assertion again.
+        user.navigate(stack.url("/private"))
 
         redeemed = len(stack.provider.redeemed)
 
         server.kill()
         asked = stack.streams()
-        # the fast path
+        # The fast path.
+
         assert user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == asked
         assert unavailable(again(user, stack))
         # nothing was consumed
@@ -92,17 +94,20 @@ def test_redis_goes_down_and_comes_back_and_everybody_is_still_signed_in(
         wait_until(lambda: ready(stack).status_code == 503)
         assert [part["part"] for part in ready(stack).json()["missing"]] == ["store"]
         assert httpx.get(f"{stack.admin}/livez", trust_env=False).status_code == 200
-        assert unavailable(sign_out(user, stack))  # a logout that cannot be done is not said to be
+        # A logout that fails is not reported as a success.
+        assert unavailable(sign_out(user, stack))
 
         server.start()
         wait_until(lambda: again(user, stack).status_code == 200, 60)
         wait_until(lambda: ready(stack).status_code == 200)
-        # a reload completes the login
+        # A reload completes the login.
+
         assert other.navigate(callback).headers["location"] == stack.url("/b")
         copy = user.cookies.get("extproc-session-app")
         assert sign_out(user, stack).status_code == 303
         user.cookies.put(copy)
-        assert again(user, stack).status_code == 303  # it is over, whoever has its cookie
+        # The session has ended, also for copies of its cookie.
+        assert again(user, stack).status_code == 303
         assert "internal_error" not in stack.extproc.output()
 
 
@@ -120,7 +125,8 @@ def test_redis_that_is_silent_holds_nobody_up(shared: tuple[Stack, RedisServer])
             private = [pool.submit(ask, "/private") for _ in range(8)]
             assert ask("/public/x").status_code == 200
             assert {answer.result().status_code for answer in private} == {503}
-            assert user.navigate(stack.url("/private")).status_code == 200  # by its assertion
+            # By the assertion.
+            assert user.navigate(stack.url("/private")).status_code == 200
         finally:
             server.process.send(signal.SIGCONT)
         wait_until(lambda: again(user, stack).status_code == 200, 60)
@@ -175,7 +181,7 @@ def test_a_wrong_password_keeps_the_processor_serving_and_is_said_where_an_opera
 
 
 def processors(stack: Stack, number: int, undo: ExitStack) -> list[Process]:
-    """More of them, with the same settings but for where they listen."""
+    """More processors, with the same settings except the address they listen on."""
     settings, more = yaml.safe_load(stack.config.read_text()), []
     for place, listen in enumerate(settings["gateway"]["processors"][1:]):
         own = settings | {"listen": listen, "admin": f"127.0.0.1:{free_port()}"}
@@ -214,7 +220,8 @@ def test_a_login_begins_at_one_processor_is_finished_at_another_and_ends_at_a_th
         more = [f"127.0.0.1:{free_port()}" for _ in range(2)]
         stack = undo.enter_context(Stack(FakeProvider(), settings=three))
         all_three = [stack.extproc, *processors(stack, 2, undo)]
-        for number in range(5):  # Envoy gives each request to the next one
+        # Envoy sends requests to the processors in turn.
+        for number in range(5):
             with stack.user(f"user{number}") as user:
                 assert user.go(stack.url("/private")).status_code == 200
                 assert again(user, stack).status_code == 200
@@ -244,8 +251,7 @@ def test_a_failover_under_200_requests_a_second_costs_no_session_and_answers_200
 ) -> None:
     several, settings = servers(tmp_path)
     with several:
-        # a deadline that a busy machine keeps: what is counted are the servers' failures, not its
-        # own
+        # A deadline that a busy machine keeps, because only the servers' failures count here.
         store = {"path": None, "kind": "redis", "deadline": 1, **settings(several)}
         with Stack(FakeProvider(), settings={"store": store}) as stack:
             cookies = []

@@ -1,5 +1,6 @@
-"""Tokens that are renewed, through a real Envoy, at a provider that rotates refresh tokens and
-takes a second use for a theft.
+"""Token refresh through a real Envoy, at a provider that rotates refresh tokens.
+
+The provider treats the second use of a refresh token as theft.
 """
 
 import json
@@ -52,7 +53,7 @@ def stack(running: Stack) -> Stack:
 
 
 def signs_in(stack: Stack, user: WebUser) -> Kept:
-    """A session whose access token has ended, in a browser without an assertion."""
+    """A session with an expired access token, in a browser without an assertion."""
     assert user.go(stack.url("/private")).status_code == 200
     user.cookies.drop("extproc-assertion-app")
     kept = Kept(stack)
@@ -61,8 +62,9 @@ def signs_in(stack: Stack, user: WebUser) -> Kept:
 
 
 def at_once(stack: Stack, user: WebUser, count: int = 50) -> list[httpx.Response]:
-    """So many requests side by side, all with the cookies that this browser has now; the refresh
-    waits until all are under way.
+    """Send so many simultaneous requests with this browser's current cookies.
+
+    The provider holds the refresh until all requests have arrived.
     """
     headers = {"cookie": user.cookies.header(stack.url("/")), "accept": "application/json"}
     with (
@@ -96,7 +98,7 @@ def events(part: Process, name: str) -> list[dict[str, Any]]:
 
 
 def grants_for_fifty(stack: Stack) -> int:
-    """Fifty at once, of which all are served, how many grants the provider saw."""
+    """The refresh tokens that the provider receives for fifty requests, all answered."""
     with stack.user() as user:
         kept = signs_in(stack, user)
         answers = at_once(stack, user)
@@ -120,7 +122,7 @@ def test_two_workers_make_one_grant_as_well() -> None:
 
 @contextmanager
 def two_machines(store: dict[str, Any], workers: int) -> Iterator[tuple[Stack, Process]]:
-    """Two groups of processors that share nothing but the secret and Redis."""
+    """Two groups of processors that share only the secret and Redis."""
     ports = [free_ports(workers) for _ in range(2)]
     listens = [f"127.0.0.1:{port}" for port in ports]
     every = [f"127.0.0.1:{port + n}" for port in ports for n in range(workers)]
@@ -210,7 +212,7 @@ def test_a_refused_refresh_token_signs_out_a_script_gets_401_and_a_page_the_logi
 
 @pytest.mark.attack("REFR-06")
 def test_so_does_a_refusal_without_a_word(stack):
-    """glewlwyd's, of a session that was ended there."""
+    """As glewlwyd answers for a session that was ended there."""
     with stack.user() as user:
         signs_in(stack, user)
         stack.provider.answers["/token"] = lambda _: (400, {}, b"")
@@ -230,7 +232,8 @@ def test_a_provider_in_trouble_costs_no_session(stack, trouble):
         for _ in range(3):
             user.cookies.drop("extproc-assertion-app")
             assert user.navigate(stack.url("/private")).status_code == 200
-        assert len(stack.provider.requests_to("/token")) == 2  # one of them the login's
+        # One of them is the login's.
+        assert len(stack.provider.requests_to("/token")) == 2
         assert (
             kept.session(user).refresh_token
             and not user.fetch(stack.url("/x"), page=stack.url("/")).is_error
@@ -264,7 +267,8 @@ def test_a_logout_in_mid_refresh_is_not_undone(stack):
             assert out.status_code == 303
         assert late.result().status_code == 401
         assert httpx.get(stack.url("/private"), headers=cookie, trust_env=False).status_code == 401
-        # the old by the logout, the new because it came too late
+        # The logout revokes the old token; the new one is revoked because it came too late.
+
         assert len(stack.provider.revoked) == 2
 
 
@@ -303,7 +307,8 @@ def bearer(answer: httpx.Response) -> list[str]:
 
 @pytest.mark.attack("CONF-24", "FAPI-10")
 def test_the_application_gets_the_newest_access_token_and_nothing_a_client_sent_in_its_place(stack):
-    # due at once again, but for the five seconds that are always between two
+    # The token is due again, but two refreshes are always five seconds apart.
+
     stack.provider.expires_in = 5
     with stack.user() as user:
         page = user.go(stack.url("/api/x"))

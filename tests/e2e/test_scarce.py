@@ -1,5 +1,6 @@
-"""A processor that has too little of something: it sheds, says so, and goes on as the same process
-when there is enough again.
+"""A processor that lacks descriptors, memory or disk space.
+
+It sheds load, reports it, and continues as the same process when there is enough again.
 """
 
 import os
@@ -23,8 +24,7 @@ from extproc.settings import Limits
 
 FEW, MANY = 256, 200  # descriptors in all; logins at once, each of which needs one
 ROOM = 160  # of them that there is room for (ext_proc/admission.py)
-# no deadline runs out here: under load a thousand logins take minutes to come, and one that times
-# out is an answer too many
+# No deadline may expire here: on a busy machine a thousand logins take minutes to arrive.
 PATIENT = {"timeouts": {"message": 600, "connect": 60, "call": 600, "callback": 1200}}
 MEMORY, SURPLUS = 256 << 20, 40  # bytes; logins beyond what may be held
 # descriptors that may be open afterwards beyond those before: connections that are kept alive
@@ -32,7 +32,7 @@ REST = 60
 
 
 async def ask(port: int, path: str, *lines: str) -> str:
-    """The head of an answer of somebody on localhost, empty when there is none."""
+    """The head of the answer to one request to localhost. Empty: no answer."""
     async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
         await stream.send_all(
             "\r\n".join(
@@ -46,8 +46,9 @@ async def ask(port: int, path: str, *lines: str) -> str:
 
 
 class Crowd:
-    """Browsers that come back from the provider, all at once as often as one likes. more: header
-    lines of each, besides.
+    """Browsers that return from the provider simultaneously, as often as a test needs.
+
+    more: header lines that each browser sends in addition.
     """
 
     def __init__(self, stack: Stack, size: int, *more: str) -> None:
@@ -57,7 +58,7 @@ class Crowd:
         trio.run(self._all, self._begin, list(range(size)), 30)
 
     def come(self, who: list[int] | None = None) -> None:
-        """Returns when all have their answers."""
+        """Send the callbacks, and return when all have their answers."""
         chosen = list(self.places) if who is None else who
         self.answers = {}
         trio.run(self._all, self._return, chosen, len(chosen))
@@ -99,7 +100,7 @@ class Crowd:
 
 @contextmanager
 def the_same_process(stack: Stack) -> Iterator[None]:
-    """And it met no bug."""
+    """The processor still runs at the end, and met no bug."""
     pid = stack.extproc.pid
     yield
     assert stack.extproc.pid == pid and stack.extproc.exit_code is None
@@ -173,7 +174,8 @@ def test_a_processor_in_256_mb_sheds_logins_with_large_headers_and_recovers() ->
             assert user.navigate(stack.url("/private")).status_code == 200, (
                 "whoever is signed in notices nothing"
             )
-            stack.provider.kill()  # done with them, without a thousand exchanges
+            # Completes them without a thousand token requests.
+            stack.provider.kill()
             flood.result(300)
         stack.provider.restart()
         assert crowd.statuses().keys() <= {502, 503}, crowd.statuses()
@@ -221,7 +223,7 @@ def test_a_full_disk_stops_logins_and_no_session_and_spends_no_refresh_token() -
 
 @contextmanager
 def no_room(stack: Stack) -> Iterator[None]:
-    """None of the processor's files grows: as on a full disk, without a disk."""
+    """Let no file of the processor grow, as on a full disk."""
     path = stack.settings["store"]["path"]
     size = max(os.stat(f"{path}{end}").st_size for end in ("", "-wal"))
     resource.prlimit(stack.extproc.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

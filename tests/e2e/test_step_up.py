@@ -1,5 +1,6 @@
-"""An application that demands more of a login than a right password, beside one that does not,
-through a real Envoy.
+"""An application that demands more of a login than a password, beside one that does not.
+
+Through a real Envoy.
 """
 
 import base64
@@ -51,9 +52,7 @@ def stack(running: Stack) -> Stack:
 
 
 def ages(stack: Stack, user: WebUser, **changes: object) -> Kept:
-    """The session of this browser with other facts of its login, in a browser without an
-    assertion.
-    """
+    """Store this browser's session with other facts of its login, and drop its assertion."""
     now = int(time.time())
     kept = Kept(stack)
     kept.age(user, access_issued=now, access_expires=now + 300, **changes)
@@ -103,7 +102,8 @@ def test_a_login_that_is_not_enough_ends_with_a_page_that_says_why(stack, lie, s
         assert page.status_code == status and reason in page.text
         assert len(stack.provider.requests_to("/auth")) == 1 and not stack.app.requests
         assert not user.cookies.named("extproc-") and stack.provider.revoked
-        # the user starts another try, and nobody else does
+        # Only the user starts another attempt.
+
         assert "/oauth2/login?return_to=/private%3Fa%3D1" in page.text
         stack.provider.claims.update(right)
         again = user.go(stack.url("/oauth2/login?return_to=/private%3Fa%3D1"), page=page)
@@ -124,7 +124,8 @@ def test_a_session_that_has_grown_too_old_is_signed_in_anew_once(stack):
         new = user.cookies.get("extproc-session-app")
         assert new is not None and new.value != old and kept.session(user) is not None
         user.cookies.put(replace(new, value=old))
-        assert kept.session(user) is None  # replaced, not left behind
+        # The session is replaced, so no old one is left behind.
+        assert kept.session(user) is None
 
 
 @pytest.mark.attack("FLOW-24")
@@ -203,8 +204,8 @@ def test_envoy_s_own_lane_ends_with_max_age(stack):
             assert user.go(stack.url("/private")).status_code == 200
             return stack.streams() > before
 
-        # the browser still sends it, and nothing is issued any more: from now on the processor is
-        # asked each time
+        # The browser still sends it, and no new assertion is issued: from now on the processor
+        # decides each request.
         wait_until(asks_again, 30, every=0.2)
         assert user.cookies.get("extproc-assertion-app") == assertion
         assert len(stack.provider.requests_to("/auth")) == 1

@@ -1,5 +1,6 @@
-"""One login, one story: at an OTLP receiver and on the trace page, with a real application; and no
-secret in any of its spans.
+"""One login is one trace, at an OTLP receiver and on the trace page, with a real application.
+
+No span has a secret.
 """
 
 import http.client
@@ -24,7 +25,7 @@ def stack():
 
 
 def page_of(user, stack, path="/private?a=1"):
-    """Signs in; gives the trace ids of the redirect, the callback and the page."""
+    """Sign in. Returns the trace ids of the redirect, the callback and the page."""
     started = user.navigate(stack.url(path))
     back = user.navigate(started.headers["location"]).headers["location"]
     signed_in = user.navigate(back)
@@ -81,7 +82,8 @@ def test_the_application_s_span_hangs_below_envoy_s_on_the_fast_path_and_through
         streams = stack.streams()
         fast = trace(stack, page, lambda found: services(found["spans"]) == {"envoy", "app"})
         assert stack.streams() == streams
-        user.cookies.drop("extproc-assertion-app")  # now the processor is asked, and says: continue
+        # Now the processor decides, and lets the request continue.
+        user.cookies.drop("extproc-assertion-app")
         answer = user.navigate(stack.url("/other"))
         processed = re.search(r"/traces/([0-9a-f]{32})", answer.text)[1]
         slow = trace(stack, processed, lambda found: services(found["spans"]) == SERVICES)
@@ -111,7 +113,8 @@ def test_a_whole_login_at_an_otlp_receiver(tmp_path):
             }
             spans = receiver.spans(callback, lambda s: wanted <= {span.name for span in s})
             ingress = one(spans, "app:own")
-            (call,) = below(ingress, spans)  # Envoy's, to the processor
+            # Envoy's span of its call to the processor.
+            (call,) = below(ingress, spans)
             (stream,) = below(call, spans)
             assert (ingress.service, call.service, stream.service) == ("envoy", "envoy", "extproc")
             steps = {span.name: span for span in below(stream, spans)}
@@ -127,7 +130,8 @@ def test_a_whole_login_at_an_otlp_receiver(tmp_path):
             assert [
                 name for name in sorted(steps, key=lambda n: steps[n].start_ns) if name in order
             ] == order
-            # what was asked of the provider went through this very Envoy, below our call
+            # The requests to the provider went through the same Envoy, below the processor's call.
+
             assert [span.service for span in below(steps["POST /token"], spans)] == ["envoy"]
             assert [link.trace_id for link in stream.links] == [redirect]
             assert [event.name for event in stream.events] == ["override sent", "held", "answered"]
@@ -146,7 +150,8 @@ def test_a_whole_login_at_an_otlp_receiver(tmp_path):
             assert [span.attribute("extproc.reason") for span in first if span.name == "app"] == [
                 "login_started"
             ]
-            # a receiver that is not ours has the same tree
+            # A receiver of another project has the same tree.
+
             ids = {(span.span_id, span.parent_id, span.name) for span in spans}
             wait_until(lambda: ids <= receiver.tapped(callback), 60, "oteltap's lines")
 
@@ -194,7 +199,8 @@ def test_a_browser_that_leaves_is_a_span_that_was_cancelled(stack):
         stream = lambda f: [span for span in f["spans"] if span["name"].endswith("/Process")]  # noqa: E731
         (span,) = stream(trace(stack, trace_id, stream))
         assert [event["name"] for event in span["events"]] == ["override sent", "held", "cancelled"]
-        assert span["status"] == "unset"  # that somebody leaves is no error
+        # A client that disconnects is not an error.
+        assert span["status"] == "unset"
 
 
 def answer(status, body):
@@ -202,7 +208,7 @@ def answer(status, body):
 
 
 def provider_errors(provider):
-    """What a provider can do wrong in the middle of a login: (set it up, undo it)."""
+    """What can go wrong at a provider during a login, as pairs: cause it, undo it."""
     body = b'{"error": "invalid_grant", "error_description": "CANARY-description", "access_token": "CANARY-token"}'
     for path, reply in (
         ("/token", answer(500, body)),
@@ -229,7 +235,7 @@ def provider_errors(provider):
 
 
 def secrets_of(user, provider):
-    """Whatever a login has that nobody else may have, as far as it was seen on the wire."""
+    """The secrets of a login, as far as they were seen on the wire."""
     for asked in provider.requests:
         yield from (
             asked.form.get(name, "")
@@ -256,10 +262,12 @@ def test_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
             started = user.navigate(start)
             back = user.navigate(started.headers["location"]).headers["location"]
             secrets.update(secrets_of(user, stack.provider))
-            # the second is a code that was used
+            # The second time the code is used up.
+
             answers = [user.navigate(back), user.navigate(back)]
             secrets.update(secrets_of(user, stack.provider))
-            # where the retry goes is the user's own affair
+            # The retry link has the user's own address.
+
             texts.extend(re.sub(r"CANARY-(query|access)", "", each.text) for each in answers)
             user.cookies.drop("extproc-session-app", "extproc-assertion-app")
             return [each.headers.get("x-trace-id") for each in answers]
@@ -301,7 +309,8 @@ def test_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
         ]
         texts.append(stack.extproc.output())
         reasons = set(re.findall(r'"extproc.reason": "(\w+)"', "".join(texts)))
-        assert len(reasons) > 10, reasons  # they were different failures
+        # The failures are of many kinds.
+        assert len(reasons) > 10, reasons
         whole = "\n".join(texts)
         assert "CANARY-" not in whole
         assert not [secret for secret in secrets if len(secret) > 7 and secret in whole]

@@ -1,6 +1,4 @@
-"""A machine that is set up oddly: a time zone 14 hours ahead, the C locale, a provider that DNS
-does not know.
-"""
+"""A machine with an odd setup: a far time zone, the C locale, a provider that DNS does not know."""
 
 import datetime
 import json
@@ -15,7 +13,7 @@ from harness.journey import signs_in
 
 
 def lost(stack: Stack) -> dict[str, Any]:
-    """An application whose provider has a name that nobody resolves (RFC 6761)."""
+    """An application whose provider has a name that does not resolve (RFC 6761)."""
     two = {
         "hosts": ["localhost"],
         "path_prefix": "/two/",

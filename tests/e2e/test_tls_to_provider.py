@@ -1,6 +1,4 @@
-"""TLS to a provider: what cannot be verified is refused, and nothing turns verification off (row
-KEYS-13).
-"""
+"""TLS to a provider: an unverified certificate is always refused (KEYS-13)."""
 
 import ssl
 import threading
@@ -39,8 +37,9 @@ class Quiet(ThreadingHTTPServer):
 
 @pytest.fixture
 def serve(tmp_path):
-    """serve(*names): an https server on loopback with a certificate for these names; gives its
-    address and the authority's file.
+    """serve(*names): an https server on loopback with a certificate for these names.
+
+    Returns its address and the authority's file.
     """
     running = []
 

@@ -1,6 +1,4 @@
-"""`extproc check` and `extproc explain` beside a real Envoy, a running processor and a provider
-that can lie.
-"""
+"""`extproc check` and `extproc explain` beside a real Envoy, a processor and a fake provider."""
 
 import contextlib
 import copy
@@ -47,10 +45,14 @@ def liar(stack: Stack) -> Iterator[FakeProvider]:
 
 
 def command(stack: Stack, *arguments: str) -> tuple[int, str]:
-    """Exit code, or what it says in place of one, and output, in which no secret may be."""
+    """The exit code and output of a command. Code 1 if it exits with a text, which is then output too.
+
+    No secret may be in the output.
+    """
     said = io.StringIO()
     with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as done:
-        main(list(arguments))  # in this process: imports take seconds
+        # In this process, because imports take seconds.
+        main(list(arguments))
     code = done.value.code
     output = said.getvalue() + (code if isinstance(code, str) else "")
     assert SECRET not in output and stack.settings["secret"] not in output
@@ -108,7 +110,7 @@ def doors(tree: Tree) -> Tree:
 
 
 def opened(tree: Tree) -> None:
-    """No gate, and a filter that fails open."""
+    """A configuration without the gate, whose filter fails open."""
     filters = doors(tree)["http_filters"]
     wrapped = next(each for each in filters if each["name"] == "decide")["typed_config"][
         "xds_matcher"
@@ -123,7 +125,7 @@ def opened(tree: Tree) -> None:
 
 
 def unmatched(tree: Tree) -> None:
-    """ExtensionWithMatcher without a matcher: Envoy takes it, and asks nobody."""
+    """ExtensionWithMatcher without a matcher: Envoy accepts it, and skips the filter."""
     wrapper = next(each for each in doors(tree)["http_filters"] if each["name"] == "decide")[
         "typed_config"
     ]
@@ -161,7 +163,7 @@ def test_a_running_envoy_with_an_open_door_is_found(
 
 
 def test_an_envoy_of_other_settings_is_found(stack: Stack) -> None:
-    """Another application, another secret: said of Envoy and of the processor that run."""
+    """Another application and another secret are reported, for the running Envoy and processor."""
     more = {**stack.settings["applications"], "wiki": {**stack.settings["applications"]["app"], "path_prefix": "/wiki/", "public_paths": []}}  # fmt: skip
     code, said = check(stack, config=other(stack, applications=more, secret="z" * 40))
     errors = "\n".join(lines(said, "error"))
@@ -259,7 +261,8 @@ def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, liar: FakePro
         status, headers, body = liar.truthful(asked)
         return status, {**headers, "date": formatdate(1_000_000_000, usegmt=True)}, body
 
-    # reached through Envoy, which writes Date itself: so at its own address
+    # At its own address, because Envoy writes the header Date itself.
+
     directly = {**stack.settings["providers"]["main"], "backchannel_url": liar.url}
     config = other(stack, providers={"main": directly})
     liar.answers[CONFIGURATION] = late
@@ -376,7 +379,7 @@ def test_what_explain_says_of_a_request_is_what_envoy_and_the_processor_do(
 
 
 def asked(port: int, method: str, path: str, headers: dict[str, str]) -> int:
-    """The path goes out as it is: an HTTP library would tidy it up."""
+    """Send the path as it is; an HTTP library would normalise it."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)

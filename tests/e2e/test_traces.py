@@ -1,5 +1,6 @@
-"""One login, one trace: Envoy's spans and ours in one tree, with nothing secret in it, and exported
-where the standard variables say.
+"""One login is one trace: spans of Envoy and processor in one tree, without secrets.
+
+It is exported where the standard variables say.
 """
 
 import threading
@@ -25,8 +26,9 @@ def trace(stack, trace_id):
 
 
 def spans(stack, trace_id, wanted):
-    """The trace's spans, once they are one tree and those that are wanted have arrived: Envoy's
-    come a little later.
+    """The trace's spans, once they are one tree and the wanted ones are there.
+
+    Envoy's arrive a little later.
     """
     found = {}
 
@@ -59,7 +61,8 @@ def test_the_callback_s_spans_and_envoy_s_are_one_tree():
         )
         by_id = {span["span_id"]: span for span in found}
         (stream,) = [span for span in found if span["name"].endswith("ExternalProcessor/Process")]
-        # Envoy's client span, from the stream's gRPC metadata
+        # Envoy's client span, named by the stream's gRPC metadata.
+
         assert by_id[stream["parent_id"]]["service"] == "envoy"
         attributes = dict(stream["attributes"])
         assert (
@@ -82,13 +85,15 @@ def test_the_callback_s_spans_and_envoy_s_are_one_tree():
             dict(token["attributes"])["http.request.method"] == "POST"
             and dict(token["attributes"])["extproc.provider"] == "main"
         )
-        # the provider is behind this very Envoy, and its hop hangs below our call
+        # The provider is behind the same Envoy, whose span is below the processor's call.
+
         assert [
             span
             for span in found
             if span["parent_id"] == token["span_id"] and span["service"] == "envoy"
         ]
-        # the redirect that started the login is linked
+        # The trace links to the redirect that started the login.
+
         assert [link["trace_id"] for link in stream["links"]] == [started.headers["x-trace-id"]]
 
 
@@ -124,7 +129,7 @@ def test_a_refused_login_s_span_says_why_and_the_log_has_its_trace():
 
 @pytest.fixture
 def collector():
-    """An OTLP/HTTP receiver: what was exported to it, decoded."""
+    """An OTLP/HTTP receiver, and the exports it received, decoded."""
     received = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -193,8 +198,9 @@ def of_envoy(body):
 
 
 def test_envoy_closes_an_idle_connection_to_the_receiver_of_spans_and_waits_for_one_that_is_slow():
-    """A receiver that closes at the moment when a batch is sent loses it; uvicorn and hypercorn
-    close after 5 s of silence.
+    """A batch is lost if the receiver closes the connection while Envoy sends it.
+
+    uvicorn and hypercorn close after 5 seconds of silence.
     """
     number, later = count(), threading.Event()
 
@@ -203,14 +209,17 @@ def test_envoy_closes_an_idle_connection_to_the_receiver_of_spans_and_waits_for_
 
         def do_POST(self):
             match next(number) if of_envoy(body_of(self)) else None:
-                # it is slow: two more batches come meanwhile, and Envoy sends one in a second
+                # A slow answer: two more batches arrive meanwhile, because Envoy sends one a
+                # second.
+
                 case 0:
                     later.wait(60)
                 case 2:
                     later.set()
             self.send_response(200)
             self.send_header("content-length", "0")
-            self.end_headers()  # and it leaves the closing to the other side
+            # It leaves the connection open, for Envoy to close.
+            self.end_headers()
 
         def log_message(self, *_):
             pass

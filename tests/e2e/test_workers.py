@@ -1,6 +1,4 @@
-"""Several workers behind a real Envoy: rolled under load, killed, left alone, and one gateway to
-whoever looks.
-"""
+"""Several workers behind a real Envoy: replaced under load, killed, orphaned, observed as one."""
 
 import contextlib
 import json
@@ -41,7 +39,7 @@ def lines(stack: Stack, event: str) -> list[dict[str, Any]]:
 
 
 def workers(stack: Stack) -> list[int]:
-    """Their process ids."""
+    """The process ids of the workers."""
     return stack.extproc.children
 
 
@@ -52,19 +50,19 @@ def alive(pid: int) -> bool:
 
 
 def session_of(user: WebUser, stack: Stack) -> str:
-    """Signs in; gives what a browser whose assertion has gone sends."""
+    """Sign in. Returns the Cookie header of this browser without its assertion."""
     assert user.go(stack.url("/private")).status_code == 200
     user.cookies.drop("extproc-assertion-app")
     return user.cookies.header(stack.url("/private"))
 
 
 def change(stack: Stack, **settings: Any) -> None:
-    """Writes other settings into the file."""
+    """Write other settings into the file."""
     stack.config.write_text(yaml.safe_dump(merged(stack.settings, settings), sort_keys=False))
 
 
 def hang_up(stack: Stack, then: str) -> None:
-    """SIGHUP, and waits for the event that says how it went."""
+    """Send SIGHUP, and wait for the event that reports its outcome."""
     before = len(lines(stack, then))
     stack.extproc.send(signal.SIGHUP)
     wait_until(lambda: len(lines(stack, then)) > before, 180, then)
@@ -79,7 +77,8 @@ def test_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(sett
         old, new = stack.settings["secret"], secrets.token_urlsafe(48)
         with Load(stack, session) as load:
             load.wait_for_more()
-            # in two steps: while workers of both kinds run, each opens what the other has sealed
+            # In two steps, because each worker must open what workers with the other settings seal.
+
             for ring in ([old, new], [new, old]):
                 change(
                     stack,
@@ -92,10 +91,12 @@ def test_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(sett
         wait_until(lambda: len(workers(stack)) == 2, 60, "the old workers to end")
         assert not set(workers(stack)) & set(first)
         with stack.user() as other:
-            for _ in range(10):  # whichever worker answers
+            # Any of the workers may answer.
+            for _ in range(10):
                 assert "rolled" in other.navigate(stack.url("/private")).headers["location"]
         keys = httpx.get(f"{stack.admin}/.well-known/jwks.json", trust_env=False).json()["keys"]
-        assert len(keys) == 2  # the admin, too, has the new ring
+        # The admin has the new ring as well.
+        assert len(keys) == 2
         assert metrics(stack, "extproc_settings_generation", "worker") == {"supervisor": 3}
         assert metrics(stack, "extproc_sealing_keys", "worker") == {"1": 2, "2": 2}
         assert metrics(stack, "extproc_streams_total", "outcome")["unanswered"] == 0
@@ -131,8 +132,8 @@ def test_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is
                     change(stack, **second(stack, provider, providers))
                     hang_up(stack, "reloaded")
                     load.wait_for_more()
-                    # whoever was signed in by a provider that the application no longer has signs
-                    # in anew, when he asks us
+                    # A user whose provider the application no longer has must sign in again as soon
+                    # as the processor decides a request.
                     visitor.cookies.drop("extproc-assertion-two")
                     assert visitor.go(stack.url("/two/x")).status_code == 200
                     assert stack.app.seen("/two/x")[-1].get("x-auth-sub") == sub
@@ -177,7 +178,8 @@ def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else(s
                     30,
                 )
                 load.wait_for_more()
-                # each client has one request in hand: what it asks for afterwards is answered
+                # Only the one request that each client has in progress may fail.
+
                 assert len(load.failed) - failed <= load.clients
                 wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
             load.wait_for_more()
@@ -200,9 +202,9 @@ def test_a_login_that_is_held_while_its_worker_is_replaced_is_finished_by_it() -
             answer = pool.submit(user.navigate, callback)
             wait_until(lambda: stack.provider.held == 1, 60)
             old = workers(stack)
-            hang_up(stack, "reloaded")  # TCP: the successor need not wait for what is held
-            # The old worker that holds nothing ends by itself, and the supervisor does not wait for
-            # that either.
+            # On TCP the successor need not wait for the worker that holds a login. The other old
+            # worker ends by itself, and the supervisor does not wait for that either.
+            hang_up(stack, "reloaded")
             wait_until(lambda: len(workers(stack)) == 3, 60)
             assert len(set(workers(stack)) & set(old)) == 1
         assert answer.result(60).status_code == 303
@@ -224,9 +226,7 @@ def test_sessions_logout_and_single_use_hold_across_workers() -> None:
         )
 
         def everywhere(reason: str, check: Any) -> None:
-            """Asks until both workers have answered for that reason, and expects the same of
-            both.
-            """
+            """Ask until both workers have answered for that reason, with the same outcome."""
             for _ in range(100):
                 assert check()
                 by = {
@@ -237,7 +237,8 @@ def test_sessions_logout_and_single_use_hold_across_workers() -> None:
             raise AssertionError(f"one worker never answered {reason}: {by}")
 
         everywhere("session", lambda: ask().status_code == 200)
-        # the code and the attempt are used up, whichever worker is asked
+        # The code and the attempt are used up in every worker.
+
         replay = lambda: user.request(  # noqa: E731
             "GET", callback, headers={"accept": "text/html"}, cookies=attempt
         )
@@ -275,7 +276,8 @@ def test_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_li
     change(two, **settings)
     hang_up(two, "not_reloaded")
 
-    # once for the signal, and once more where the changed file was seen before it came
+    # Once for the signal, and once more if the supervisor saw the changed file before it.
+
     def counted() -> bool:
         after = metrics(two, "extproc_settings_reloads_total", "outcome")
         failures, successes = (
@@ -292,7 +294,7 @@ def test_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_li
 
 
 def metrics(stack: Stack, name: str, label: str) -> dict[str, float]:
-    """What a metric says, summed up by one of its labels."""
+    """The values of a metric, summed by one of its labels."""
     text = httpx.get(f"{stack.admin}/metrics", trust_env=False).text
     found: Counter[str] = Counter()
     for family in text_string_to_metric_families(text):
@@ -315,7 +317,8 @@ def test_no_secret_is_in_a_worker_s_arguments_or_environment(two) -> None:
         assert b"extproc.runtime.worker" in seen
         for secret in (two.settings["secret"], two.settings["providers"]["main"]["client_secret"]):
             assert secret.encode() not in seen
-        # nor does a crash write it down
+        # A crash does not write it into a core file either.
+
         assert re.search(
             r"^Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text(), re.M
         )
@@ -370,7 +373,8 @@ def test_workers_whose_supervisor_is_killed_finish_what_they_hold_and_leave_thei
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
             wait_until(lambda: stack.provider.held == 1, 60)
-            stack.extproc.send(signal.SIGKILL)  # it alone, not its group
+            # The process alone, not its group.
+            stack.extproc.send(signal.SIGKILL)
             stack.extproc.wait()
             wait_until(lambda: sum(alive(pid) for pid in left) == 1, 60)
         assert answer.result(60).status_code == 303
@@ -392,7 +396,8 @@ def test_sigterm_drains_all_workers() -> None:
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
             wait_until(lambda: stack.provider.held == 1, 60)
-            stack.extproc.send(signal.SIGTERM)  # to the supervisor alone
+            # To the supervisor alone.
+            stack.extproc.send(signal.SIGTERM)
             wait_until(lambda: len(lines(stack, "draining")) == 3, 60)
         assert answer.result(60).status_code == 303 and stack.extproc.wait(30) == 0
         assert (
