@@ -1,9 +1,8 @@
-"""Which rows of the attack catalogue have a test: tests/attack/coverage prints it, and a test of
-the suite demands it.
+"""Which rows of the attack catalogue have a test: tests/attack/coverage prints them.
 
-A test covers a row by its marker, `@pytest.mark.attack("CONF-12")`. A row that attacks nothing that
-exists is in not_applicable.txt, with its reason. The markers are read from the source, since
-collecting the tests would import everything.
+A test covers a row by its marker, `@pytest.mark.attack("CONF-12")`. A row whose target does not
+exist in this product is in not_applicable.txt, with its reason. The markers are read from the
+source, because collecting the tests would import everything. A test demands full coverage.
 """
 
 import ast
@@ -19,8 +18,9 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """words and reasons: by row. tests: by row, each as file::name, of rows that nobody knows
-    too.
+    """The rows and their tests.
+
+    words, reasons: by row. tests: by row, each as file::name, also for rows that do not exist.
     """
 
     words: dict[str, str]
@@ -41,7 +41,7 @@ class Coverage:
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong, a line each; none: every row is accounted for."""
+        """What is wrong, one a line. Empty: every row is accounted for."""
         return [
             *(f"{row} has no test: {self.words[row]}" for row in self.missing),
             *(
@@ -63,7 +63,7 @@ class Coverage:
 
 
 def coverage(tests: Path = HERE.parent) -> Coverage:
-    """Of the tests in this folder."""
+    """The coverage by the tests in this folder."""
     words, reasons = _table(HERE / "rows.txt"), _table(HERE / "not_applicable.txt")
     found: dict[str, list[str]] = defaultdict(list)
     for path in sorted(tests.rglob("test_*.py")):
@@ -73,14 +73,12 @@ def coverage(tests: Path = HERE.parent) -> Coverage:
 
 
 def rows_of(module: ast.Module) -> Iterator[tuple[str, str]]:
-    """(row, test's name) for each row that a test of the module is marked with."""
+    """(row, name) for each row that marks a test of the module."""
     return marked(module, "attack")
 
 
 def marked(module: ast.Module, marker: str) -> Iterator[tuple[str, str]]:
-    """(argument, test's name) for each argument of `@pytest.mark.<marker>(...)` on a test of the
-    module.
-    """
+    """(argument, name) for each argument of `@pytest.mark.<marker>(...)` on a test."""
     for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith(
             "test_"
@@ -96,7 +94,7 @@ def marked(module: ast.Module, marker: str) -> Iterator[tuple[str, str]]:
 
 
 def _table(path: Path) -> dict[str, str]:
-    """Lines of a row's id and words about it."""
+    """The lines of a table: an id, and words about it."""
     lines = (line.partition(" ") for line in path.read_text().splitlines() if line.strip())
     return {row: words for row, _, words in lines}
 

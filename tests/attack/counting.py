@@ -1,10 +1,10 @@
-"""Runs under callgrind: what the processor does with each shape of foreign input, for nothing, the
-half and the whole of what may come.
+"""Counts under callgrind what the processor does with each shape of foreign input.
 
-    valgrind ... python tests/attack/counting.py FOLDER HEAD     # HEAD: bytes of a request's head
-    that Envoy hands on
+    valgrind ... python tests/attack/counting.py FOLDER HEAD
 
-Prints a JSON list for each: [place, shape, none, half, whole]. See test_work_in_the_processor.py.
+HEAD: the largest head of a request, in bytes, that Envoy passes on. Prints a JSON list for each
+place and shape: [place, shape, none, half, whole], the instructions for no input, for half of the
+largest and for all of it. See test_work_in_the_processor.py.
 """
 
 import contextlib
@@ -60,10 +60,10 @@ from extproc.runtime import control
 from extproc.settings import Limits
 
 Work = Callable[[], object]
-# place, shape, the most bytes, and what is counted for so many
+# Place, shape, most bytes, and the function of a size whose work is counted.
 Case = tuple[str, str, int, Callable[[int], Work]]
-# of a provider's answer and of a session a sixteenth of their caps: what is not linear there shows,
-# and callgrind takes its time
+# A sixteenth of the limits for provider answers and sessions: enough to show work that is not
+# linear, because callgrind is slow.
 BODY = Limits().response_bytes // 16
 CLAIMS = MAX_SEALED // 16
 APP = application()
@@ -92,7 +92,7 @@ ASKED: dict[str, dict[str, Any]] = {
 }
 
 
-# cookies are read in one way at every place; what is done with those of ours differs
+# Cookies are read in one way at every place. What happens to the product's own differs.
 SOME_COOKIES = {
     shape: COOKIES[shape]
     for shape in (
@@ -109,7 +109,7 @@ QUERIES = {
 
 
 def asked(place: str, head: Head) -> Request:
-    """What the processor gets of it."""
+    """The request that the processor receives."""
     made = dict(ASKED[place])
     cookie = made.pop("cookie", "")
     target = made.pop("target") + ("" if head.path == "x" else head.path)
@@ -180,7 +180,7 @@ READERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "claims of a session": (CLAIMS, _session_of),
     "a worker's message": (BODY, control.decode),
 }
-# what JSON as such costs is the same everywhere: each reader gets these, and one of them all
+# Plain JSON costs the same everywhere: each reader gets these shapes, and one reader all.
 CLAIMED = (
     "not ASCII",
     "many keys",
@@ -223,7 +223,7 @@ def _text(size: int) -> str:
     return "A" * size
 
 
-# a key set's members: numbers of any length, and more keys than anybody has
+# Members of a key set: numbers of any length, and more keys than any provider has.
 KEY_SETS: dict[str, Callable[[int], bytes]] = {
     "many keys of ours": _many_keys,
     "a giant modulus": _keys(n=lambda size: "z" + "A" * (size // 4 * 4) + "ab"),
@@ -347,11 +347,13 @@ async def _all(own: Own, head: int, only: str) -> None:
             )
             if only in f"{place}: {shape}"
         ]
-        gc.disable()  # when it comes is chance
+        # It comes at random.
+        gc.disable()
         own.begin()
         for place, shape, (nothing, half, whole) in made:
             if (place, shape) not in known:
-                await _work(own, nothing)  # the first one fills caches
+                # The first run fills caches.
+                await _work(own, nothing)
                 known[place, shape] = await _work(own, nothing)
             counted = [await _work(own, work) for work in (half, whole)]
             print(json.dumps([place, shape, known[place, shape], *counted]), flush=True)

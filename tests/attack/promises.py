@@ -1,9 +1,9 @@
-"""What SECURITY.md and docs/sessions.md promise, clause by clause, and which tests attack each:
-promises.txt.
+"""The promises of SECURITY.md and docs/sessions.md, with the tests that attack each clause.
 
-A clause is a line of promises.txt as it stands in the document; the tests that fail when it is
-broken are indented below it. `no promise:` with a reason stands where a clause says what we do not
-promise. Change a sentence of SECURITY.md, and its line here has to be read again.
+A clause is a line of promises.txt, with the words of the document. The tests that fail if it is
+broken are indented below it. `no promise:` with a reason stands where a clause names something
+that the product does not promise. If a sentence of SECURITY.md changes, its line must be read
+again.
 """
 
 import ast
@@ -21,7 +21,9 @@ NO_PROMISE = "no promise:"
 
 @dataclass(frozen=True, slots=True)
 class Promises:
-    """clauses: as SECURITY.md has them. attacks: by clause, the tests, or one line that begins with
+    """Clauses and the tests that attack them.
+
+    clauses: as in SECURITY.md. attacks: by clause, the tests, or one line that begins with
     NO_PROMISE. there: all tests.
     """
 
@@ -32,7 +34,7 @@ class Promises:
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong, a line each."""
+        """What is wrong, one a line."""
         known = set(self.clauses)
         return [
             *(f"nobody attacks: {clause}" for clause in self.clauses if not self.attacks.get(clause)),
@@ -56,9 +58,7 @@ def promises(root: Path = ROOT) -> Promises:
 
 
 def clauses(security: str) -> list[str]:
-    """Every clause of SECURITY.md's table of attackers, of its trust, of its promises and of what
-    it does not promise.
-    """
+    """Every clause of SECURITY.md: of its attackers, its trust, its promises and its limits."""
     said = _sections(security)
     return [
         *_table(said["Who attacks"]),
@@ -74,8 +74,9 @@ def _sections(text: str) -> dict[str, str]:
 
 
 def _table(text: str) -> Iterator[str]:
-    """`who cannot what`, for each thing in the last column; a first column without it says what it
-    can do.
+    """`who cannot what` for each entry of the last column.
+
+    A first column without one names what the attacker can do.
     """
     for line in text.splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -101,7 +102,7 @@ def _parts(text: str, marks: str = r"; |\. ") -> list[str]:
 
 
 def attacks(text: str) -> dict[str, list[str]]:
-    """By clause. A line of `#` is a comment."""
+    """The tests by clause. A line of `#` is a comment."""
     found: dict[str, list[str]] = {}
     tests: list[str] = []
     for line in text.splitlines():
@@ -113,7 +114,7 @@ def attacks(text: str) -> dict[str, list[str]]:
 
 
 def named_tests(folder: Path) -> set[str]:
-    """The names of all tests, without collecting them: that would import everything."""
+    """The names of all tests, from the source, because collecting them would import everything."""
     return {
         node.name
         for path in folder.rglob("test_*.py")

@@ -1,7 +1,6 @@
-"""What is fuzzed: one target for each parser of foreign bytes. A target takes bytes and raises
-nothing but a bug.
+"""Fuzz targets, one for each parser of foreign bytes.
 
-Each says, beyond that, what must be true of whatever was read.
+A target takes bytes, raises only on a bug, and asserts what must be true of the parsed value.
 """
 
 import json
@@ -41,7 +40,7 @@ SESSION_TEXT = re.compile(rb"[A-Za-z0-9_-]{20}\.[A-Za-z0-9_-]{43}")
 
 
 def cookies(data: bytes) -> None:
-    """A Cookie header: every cookie of ours that is in it is looked at."""
+    """A Cookie header: the processor looks at each of its own cookies in it."""
     asked = Request("app", False, "GET", "/", "app.example", (("cookie", data.decode("latin-1")),))
     for name, value in asked.cookies:
         assert f"{name}={value}" in data.decode("latin-1") and not set(name + value) & set(' ;,="')
@@ -50,7 +49,7 @@ def cookies(data: bytes) -> None:
 
 
 def session_cookie(data: bytes) -> None:
-    """The pieces of a session in cookies; none was made by our key."""
+    """The pieces of a session in cookies, none of which was sealed with a valid key."""
     pieces = data.decode("latin-1").split(";")
     session_id = SessionId.of(b"s" * 32)
     first = f"{APP.cookies.session}={session_id.cookie}"
@@ -64,7 +63,7 @@ def session_cookie(data: bytes) -> None:
 
 
 def sealed(data: bytes) -> None:
-    """Neither foreign bytes nor a changed value of ours opens; what we sealed does."""
+    """Neither foreign bytes nor a changed value can be opened. A sealed value can."""
     label = Label("login", "app", "name")
     text = data.decode("latin-1")
     assert RING.open(text, label) is None
@@ -78,9 +77,7 @@ def sealed(data: bytes) -> None:
 
 
 def request_head(data: bytes) -> None:
-    """A message as it comes from the wire, and what is decided about it by somebody who is not
-    signed in.
-    """
+    """A message from the wire, and the decision about it without a session."""
     try:
         message = wire.ProcessingRequest.FromString(data)
         head = codec.read(message, {APPLICATION: "app"})
@@ -97,7 +94,7 @@ def request_head(data: bytes) -> None:
 
 
 def url(data: bytes) -> None:
-    """A request's target, by every way in which one becomes a Location; it stays on our origin."""
+    """A request's target, by each path on which one becomes a Location: it stays on the origin."""
     target = data.decode("latin-1")
     accepted = same_origin_target(target)
     if accepted is not None:
@@ -146,7 +143,7 @@ def form(data: bytes) -> None:
 
 
 def token(data: bytes) -> None:
-    """A compact JWS; whatever it is, our keys did not sign it."""
+    """A compact JWS, which was not signed with a known key."""
     for alg in ("RS256", "ES256"):
         try:
             SignedToken.parse(data.decode("latin-1"), alg).verified(KEYS)
@@ -156,7 +153,7 @@ def token(data: bytes) -> None:
 
 
 def claims(data: bytes) -> None:
-    """The claims of a token whose signature is right: checked, and encoded in headers."""
+    """The claims of a token with a valid signature: checked, and encoded in headers."""
     try:
         values = parse_object(data)
     except ValueError:
@@ -173,7 +170,7 @@ def claims(data: bytes) -> None:
 
 
 def provider(data: bytes) -> None:
-    """What a provider answers with: metadata, keys, tokens, errors."""
+    """A provider's answers: metadata, keys, tokens, errors."""
     for read in (KeySet.parse, RefreshResponse.parse, token_error):
         try:
             read(data)
@@ -190,7 +187,7 @@ def provider(data: bytes) -> None:
 
 
 def otlp(data: bytes) -> None:
-    """Spans that somebody exports to us."""
+    """Spans exported to the processor."""
     for encoding in ("identity", "gzip"):
         try:
             [each.span() for each in decode(unpack(data, encoding, 100_000))]
@@ -199,7 +196,7 @@ def otlp(data: bytes) -> None:
 
 
 def settings(data: bytes) -> None:
-    """A settings file: its operator is trusted, and gets a clear error in place of a traceback."""
+    """A settings file. Its operator is trusted, and gets a clear error instead of a traceback."""
     try:
         parse(data.decode("utf-8", "replace"))
     except SettingsError as error:
@@ -229,7 +226,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 def corpus(name: str) -> list[bytes]:
-    """Inputs to begin with, of tests/attack/corpus: JSON texts, one character a byte."""
+    """The first inputs, of tests/attack/corpus: JSON texts with one character a byte."""
     from pathlib import Path
 
     return [

@@ -1,8 +1,7 @@
-"""What networks do between every two parts of a whole gateway: whoever suffers from it gets a page,
-and nobody another's identity.
+"""Network faults between every two parts of a whole gateway.
 
-Each case: a link, a fault, what a user does meanwhile and what may come of it. When the fault is
-over the same user's next try works.
+The user gets an error page and never the identity of another user. A case is a link, a fault, what
+the user does meanwhile, and its outcome. After the fault the same user's next attempt succeeds.
 """
 
 import re
@@ -22,13 +21,13 @@ from harness.processes import wait_until
 from harness.redis import RedisServer
 
 NAMES = count(1)
-# the browser got no answer; the application's, to this user
+# The browser got no answer; or the application's, for this user.
 GONE, THERE = "gone", "200 application"
 LINKS = ("browser", "processor", "application", "provider", "store", "keys", "collector")
 
 
 class Gateway:
-    """A Stack whose parts speak through links. Each user has a name and a path of their own."""
+    """A Stack whose parts are connected through links. Each user has a name and a path."""
 
     def __init__(self, network: Network, store: RedisServer) -> None:
         self.links = {name: network.link() for name in LINKS}
@@ -70,7 +69,7 @@ def _port(address: str) -> int:
 
 
 class Person:
-    """A browser, and who sits at it. Each has a path that nobody else asks for."""
+    """A user at a browser, with a path that no other user requests."""
 
     def __init__(self, gateway: Gateway, patience: float = 10) -> None:
         self.name, self.gateway = f"user{next(NAMES)}", gateway
@@ -87,8 +86,9 @@ class Person:
         return self.user.navigate(self.url)
 
     def callback(self) -> str | None:
-        """A login up to the provider's answer: the address of the callback, not asked for yet.
-        None: it does not begin.
+        """Log in up to the provider's redirect: the address of the callback, not requested yet.
+
+        None: the login does not start.
         """
         started = self.opens()
         if started.status_code != 303:
@@ -105,7 +105,7 @@ class Person:
         return self.arrives(callback) if callback is not None else self.opens()
 
     def gets(self, ask: Callable[[], httpx.Response]) -> str:
-        """What comes of it, in a word or two."""
+        """The outcome in a word or two."""
         try:
             answer = ask()
         except httpx.HTTPError:
@@ -121,10 +121,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """doing: `page`, signed in, asked of the processor; `fast`, by Envoy alone; `login`, from the
-    callback on. requests: see Fault.
+    """A fault and its outcome.
 
-    outcome: what comes of it, as Person.gets says; a regular expression.
+    doing: `page`, a page that the processor decides; `fast`, one that Envoy decides; `login`, from
+    the callback on. outcome: a regular expression for Person.gets. requests: see Link.fault.
     """
 
     link: str
@@ -153,7 +153,7 @@ TABLE = (
     Case("provider", "login", ("reset",), "502 provider_unreachable", requests=True),
     Case("provider", "login", ("stall",), "504 provider_timeout"),
     Case("store", "page", ("reset", "corrupt", "stall"), "503 store_unavailable"),
-    # the keeper of the connections may find out within the deadline, and the retry has a new one
+    # The connection may be found broken within the deadline; then the retry has a new one.
     Case("store", "page", ("lost",), f"503 store_unavailable|{THERE}"),
     Case("store", "login", ("close", "refuse", "hole"), "503 store_unavailable"),
     Case("keys", "fast", ("corrupt", "stall"), THERE),
@@ -176,7 +176,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         with gateway.stack:
             wait_until(lambda: ready(gateway.stack), 30, "the provider's keys")
             yield gateway
-            gateway.stack.kill_extproc()  # it would wait for a collector that is itself
+            # Without this one, because the collector is the admin itself.
+            gateway.stack.kill_extproc()
 
 
 def ready(stack: Stack) -> bool:
@@ -190,7 +191,8 @@ def test_what_a_network_does_is_a_page_and_over_when_it_is_over(
     with Person(gateway, patience=1 if case.outcome == GONE else 60) as person:
         again, said = suffers(gateway, case, person)
         assert re.fullmatch(case.outcome, said)
-        # who was signed in still is; a login is begun anew where it failed
+        # A signed-in user still is. A login that failed starts again.
+
         wait_until(lambda: person.gets(again) == THERE, 30, "the next try")
     stack = gateway.stack
     for received in stack.app.requests:
@@ -203,7 +205,7 @@ def test_what_a_network_does_is_a_page_and_over_when_it_is_over(
 def suffers(
     gateway: Gateway, case: Case, person: Person
 ) -> tuple[Callable[[], httpx.Response], str]:
-    """What a try is when the fault is over, and what came of the one in it."""
+    """The next attempt after the fault, and the outcome of the attempt during it."""
     again = person.signs_in if case.doing == "login" and case.outcome != THERE else person.opens
     if case.doing == "login":
         callback = wanted(person.callback)

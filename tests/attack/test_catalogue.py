@@ -1,4 +1,4 @@
-"""Every row of the attack catalogue is accounted for, and a row that loses its test is noticed."""
+"""Every row of the attack catalogue is accounted for, and a row without a test is noticed."""
 
 import re
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_what_is_missing_contradicted_or_unknown_is_a_fault() -> None:
     assert [fault.partition(" ")[0] for fault in found.faults] == ["CONF-02", "CONF-01", "CONF-99"]
 
 
-# fixed in these versions; older ones have flaws that are known (CVE numbers in the catalogue)
+# The versions that fix known flaws (their CVE numbers are in the catalogue).
 FLOORS = {
     "h11": (0, 16),
     "h2": (4, 3),
@@ -88,7 +88,8 @@ def refusals() -> list[Refusal]:
         Refusal,
         *(kind for kind in kinds if kind.reason != Refusal.reason or "reason" in vars(kind)),
     ]
-    # their reason is made of a check's name
+    # Their reason is made of the name of a check.
+
     checked = [errors.InvalidIDToken, errors.InvalidLogoutToken]
     named = [kind for kind in (*raised, *checked) if kind.__module__ == errors.__name__]
     inside = "host.internal: Traceback"

@@ -1,9 +1,8 @@
-"""Streams that talk across each other, in any order, with a provider and a store that hang and
-fail: each message that wants an answer gets one or its stream is aborted, nobody gets another's
-identity, and at the end nothing is left.
+"""Simultaneous streams in any order, with a provider and a store that hang and fail.
 
-The script of a conversation is drawn by hypothesis; it runs on a real bridge, and only gRPC itself
-is left out.
+Each message that needs an answer gets one, or its stream is aborted. No user gets another user's
+identity, and at the end nothing is left. Hypothesis draws the script of a conversation. It runs on
+a real bridge; only gRPC itself is left out.
 """
 
 import asyncio
@@ -38,7 +37,8 @@ from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
 
-TURNS = 24  # of the event loop, twice: more than any request takes whose peers answer at once
+# Rounds of the event loop, twice as many as a request takes whose peers answer immediately.
+TURNS = 24
 EXAMPLES = int(os.environ.get("EXTPROC_EXAMPLES", "30"))
 APP = application(refresh_margin=30, backchannel_logout=True)
 RELOADED = application(refresh_margin=None, backchannel_logout=True)
@@ -54,7 +54,8 @@ def session(letter: bytes, **changes: Any) -> Session:
 
 FRESH = session(b"f")
 DUE = session(b"d", refresh_token="rt0", access_issued=NOW - 300, access_expires=NOW)
-FOREIGN = session(b"x")  # of another application
+# Of another application.
+FOREIGN = session(b"x")
 FETCH = {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty", "accept": "application/json"}
 PENDING = pending()
 
@@ -89,10 +90,11 @@ def phase(name: str) -> wire.ProcessingRequest:
 
 @dataclass
 class Stream:
-    """See grpc.aio.ServicerContext: one stream, and what became of it."""
+    """A grpc.aio.ServicerContext: one stream, and its outcome."""
 
     head: str
-    ended_before: bool  # its session, before it began
+    # Its session before it began.
+    ended_before: bool
     queue: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
     written: list[wire.ProcessingResponse] = field(default_factory=list)
     read_so_far: int = 0
@@ -125,7 +127,7 @@ class Stream:
         return [kind for each in self.written if (kind := each.WhichOneof("response")) is not None]
 
     def check(self) -> None:
-        """What is true at any moment."""
+        """Assert what is true at any moment."""
         kinds = [each.WhichOneof("response") for each in self.written]
         assert kinds.count(None) <= 1, "Envoy takes one override in a phase"
         assert "immediate_response" not in kinds[:-1], "nothing after an immediate response"
@@ -141,7 +143,7 @@ class Stream:
             ), self.head
 
     def check_over(self) -> None:
-        """And when it is over."""
+        """Assert what is true at the end."""
         self.check()
         assert self.task is not None and self.task.done()
         failed = None if self.task.cancelled() else self.task.exception()
@@ -153,7 +155,7 @@ class Stream:
 
 
 class World:
-    """A processor, what it speaks to, and the streams so far."""
+    """A processor, its peers, and the streams so far."""
 
     def __init__(self, bridge: Bridge) -> None:
         self.bridge, self.store, self.provider = bridge, MemoryStore(), MemoryProvider()
@@ -193,8 +195,9 @@ class World:
             await asyncio.sleep(0)
 
     async def works(self, part: str, how: str) -> None:
-        """A store or provider that works, fails or hangs from now on; what hangs goes on when it
-        works again.
+        """Let a store or provider work, fail or hang from now on.
+
+        What hangs continues when it works again.
         """
         peer: MemoryStore | MemoryProvider = self.store if part == "store" else self.provider
         peer.met = (
@@ -223,7 +226,7 @@ class World:
         self.server.live.leave()
 
     async def closes(self) -> None:
-        """Everything works again, whoever still talks leaves, and nothing is left."""
+        """Let everything work again and all clients disconnect, and assert that nothing is left."""
         await self.works("store", "works")
         await self.works("provider", "works")
         for stream in self.streams:
@@ -299,7 +302,7 @@ SCRIPTS = st.tuples(st.lists(BEGINS, min_size=1, max_size=3), st.lists(DONE, max
 
 
 class Errors(logging.Handler):
-    """Lines that say that something met a bug."""
+    """Log lines that report a bug."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

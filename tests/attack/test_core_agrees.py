@@ -1,7 +1,7 @@
-"""Where our core and a browser read the same text, they decide the same: cookies by RFC 6265bis,
-URLs and queries as a real Chromium does.
+"""The core and a browser read the same text in the same way.
 
-tests/envoy/test_parsers_agree.py has what Envoy reads as well.
+Cookies by RFC 6265bis, URLs and queries as a real Chromium reads them. What Envoy reads as well is
+in tests/envoy/test_parsers_agree.py.
 """
 
 import contextlib
@@ -53,9 +53,7 @@ def core(*lines: str) -> Request:
 
 @pytest.mark.attack("COOK-14")
 def test_the_core_reads_cookies_as_rfc_6265bis_has_them() -> None:
-    """A cookie's value is that of RFC 6265bis, or there is none: never a part of another's, never
-    somebody else's.
-    """
+    """A cookie has the value of RFC 6265bis or none, and never a part of another cookie."""
     for lines in JAR.headers(seed=1, count=20_000):
         asked, cookies = core(*lines), strict(lines)
         assert set(asked.cookies) <= set(cookies), lines
@@ -64,7 +62,8 @@ def test_the_core_reads_cookies_as_rfc_6265bis_has_them() -> None:
             good = {each for each in values if each in (value, dict(JAR.planted)[name])}
             taken = asked.cookie(name)
             assert taken is None or taken in values, (lines, name)
-            # several are nobody's, unless one alone can be ours
+            # Several of one name count as none, unless only one of them can be valid.
+
             assert len(values) == 1 or taken is None or good <= {taken}, (lines, name)
             assert taken is not None or not (len(values) == len(good) == 1), (lines, name)
 
@@ -131,7 +130,7 @@ _URL = """texts => texts.map(([text, base]) => {
 @pytest.mark.attack("REDI-01")
 @pytest.mark.threat("one-login")
 def test_where_a_login_ends_is_our_origin_to_a_browser_too(browser: Any) -> None:
-    """And no endpoint of ours, or a login could end with a logout."""
+    """It is no endpoint of the gateway either, because then a login could end with a logout."""
     wanted = [*dict.fromkeys(targets(seed=3, count=20_000))]
     ends = [return_target(APP, target) for target in wanted]
     read = browser(_URL, [[APP.origin + end, "https://idp.example/auth"] for end in ends])
@@ -148,7 +147,7 @@ def test_where_a_login_ends_is_our_origin_to_a_browser_too(browser: Any) -> None
 def test_a_provider_s_address_is_the_same_to_us_to_our_client_and_to_a_browser(
     browser: Any,
 ) -> None:
-    """What metadata names is where the browser is sent, and what we call."""
+    """The browser is sent to the address in the metadata, and the processor connects to it."""
     faults, accepted = [], []
     for url in dict.fromkeys(urls(seed=4, count=6000, host="idp.example")):
         try:
@@ -172,7 +171,7 @@ def test_a_provider_s_address_is_the_same_to_us_to_our_client_and_to_a_browser(
 
 
 def _place(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a URL; an address in its one spelling."""
+    """Scheme, host and port of a URL. Addresses in one spelling."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     with contextlib.suppress(ValueError):
@@ -192,7 +191,7 @@ _QUERY = "([texts, name]) => texts.map(text => new URLSearchParams(text).getAll(
 
 @pytest.mark.attack("REDI-01")
 def test_a_query_says_the_same_to_us_as_to_a_browser(browser: Any) -> None:
-    """One return_to is that one, or none; several are none."""
+    """One return_to is that value or none. Several count as none."""
     asked = [*dict.fromkeys(queries(seed=6, count=6000, name="return_to"))]
     faults = [
         f"{query!r} has {said} for a browser, and we read {ours!r}"

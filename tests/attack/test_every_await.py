@@ -1,6 +1,4 @@
-"""Whatever happens at whichever await of a request: what was promised to others still holds, and
-the next request is served.
-"""
+"""Any event at any await of a request keeps what was promised, and the next request is served."""
 
 import logging
 from collections.abc import Iterator
@@ -32,13 +30,13 @@ FETCH = {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty", "accept": "applica
 
 @pytest.fixture(autouse=True)
 def _no_bug(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Trouble is expected; what nobody expected would be a line of this level."""
+    """Fail on an error line: trouble is expected and logged lower, a bug is not."""
     yield
     assert not [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
 
 
 def answer(context: Context | None) -> str:
-    """One word for what a stream was told; "" where nothing was."""
+    """The outcome of a stream in one word. "": no answer."""
     if context is None:
         return ""
     (said,) = context.answers
@@ -65,9 +63,7 @@ def kept(world: World) -> Session | None:
 
 
 def unlocked(world: World, how: str) -> bool:
-    """No lock of a session is left to end by itself, but where the store does not hear of its
-    end.
-    """
+    """No lock of a session is left to expire, unless the store did not learn of its release."""
     return not world.store.locks or how == "store_away" or world.struck == "unlock"
 
 
@@ -85,7 +81,8 @@ def test_tokens_that_were_renewed_are_kept_whatever_happens_meanwhile(
         assert unlocked(world, how)
         lost = world.provider.lost
         assert said in ("", "identity", "store_unavailable", "provider_timeout")
-        world.later += 61  # what failed may be tried again
+        # A failed attempt may be repeated.
+        world.later += 61
         again = answer(await world.ask(asked))
         assert again == ("session_ended" if lost else "identity")
         if not lost:
@@ -118,7 +115,7 @@ PENDING = pending()
 OTHER = pending(REFRESHES, secret=b"o" * 32, created=PENDING.created)
 CALLBACK = request(
     f"/oauth2/callback?code=code&state={PENDING.state}&iss=https%3A%2F%2Fidp.example",
-    # a second tab's login, which this one overtakes
+    # The login of a second tab, which this one overtakes.
     cookie=cookie_header(REFRESHES, PENDING, OTHER),
     sec_fetch_site="cross-site",
 )
@@ -135,11 +132,12 @@ def test_a_login_is_whole_or_leaves_nothing_whatever_happens_meanwhile(
         if said == "signed_in":
             assert records and world.provider.good
         elif said:
-            # an error page: no session, and no tokens that nobody knows of but where nobody could
-            # give them back
+            # An error page: no session, and no token is left unrevoked unless revocation was
+            # impossible.
             assert not records or how == "store_away" or world.struck == "delete", said
             assert not world.provider.good - lost or world.struck == "revoke"
-        else:  # the client has left: its session is whole or there is none
+        # The client has disconnected: its session is complete, or there is none.
+        else:
             assert bool(records) == bool(world.provider.good - lost)
         again = answer(await world.ask(CALLBACK))
         assert again in ("signed_in", "login_already_used") and len(world.provider.redeemed) <= 1

@@ -1,4 +1,4 @@
-"""Every parser of foreign bytes: what fuzzing once found, and a short run of it."""
+"""Every parser of foreign bytes: inputs that fuzzing once found, and a short run of it."""
 
 import subprocess
 import sys

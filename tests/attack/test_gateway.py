@@ -1,4 +1,4 @@
-"""Rows of the catalogue that need a whole gateway: floods, odd bytes, rotations, restarts."""
+"""Rows of the attack catalogue that need a whole gateway: floods, rotations, restarts."""
 
 import json
 import os
@@ -50,7 +50,8 @@ def test_a_callback_of_another_state_or_none_calls_nobody(stack: Stack, state: s
         answer = user.navigate(str(callback.copy_with(params=params)))
         assert answer.status_code == 400 and ">state_mismatch<" in answer.text
         assert not stack.provider.requests and not user.cookies.named("extproc-session")
-        assert user.navigate(str(callback)).status_code == 303  # the login itself is whole
+        # The login itself can be completed.
+        assert user.navigate(str(callback)).status_code == 303
 
 
 @pytest.mark.attack("COOK-25")
@@ -63,7 +64,8 @@ def test_a_role_that_was_taken_away_is_gone_with_the_next_refresh(stack: Stack) 
         user.cookies.drop("extproc-assertion-app")
         stack.provider.claims["groups"] = ["dev"]
         assert groups(user.navigate(stack.url("/private"))) == "dev"
-        assert groups(user.navigate(stack.url("/fast"))) == "dev"  # and of the new assertion
+        # The role is also missing in the new assertion.
+        assert groups(user.navigate(stack.url("/fast"))) == "dev"
 
 
 PLANTED = [
@@ -132,10 +134,12 @@ def test_header_bombs_are_refused_or_answered_and_others_are_served(
             (":authority", "localhost"),
             (":path", "/private"),
         ]
-        # in crumbs: the library that packs headers here takes minutes for a value of 800 kB
+        # In several headers, because this client's library takes minutes to pack a value of 800 kB.
+
         crumbs = [(name, part) for name, value in BOMBS[bomb] for part in value.split("; ")]
         by_h2 = client.ask([*base, ("accept", "text/html"), *crumbs])
-    allowed = {b"303", b"400", b"431", b""}  # Envoy may close what it has not read to its end
+    # Envoy may close a connection that it has not read to its end.
+    allowed = {b"303", b"400", b"431", b""}
     assert answered <= allowed and (by_h2 is None or by_h2[":status"].encode() in allowed)
     assert not stack.app.requests and resident(stack.extproc.pid) - before < 20_000_000
     with stack.user() as user:
@@ -315,7 +319,8 @@ def test_an_envoy_that_is_killed_loses_no_session_and_no_login(stack: Stack) -> 
         )
         other.cookies.drop("extproc-assertion-app")
         assert other.navigate(stack.url("/private")).status_code == 200
-        late = user.navigate(callback)  # the code was used: a page, and a way on
+        # The code was used: a page with a link to continue.
+        late = user.navigate(callback)
         assert late.status_code == 400 and "/oauth2/login" in late.text
         assert user.go(stack.url("/private")).status_code == 200
 
@@ -331,7 +336,8 @@ def test_bodies_of_any_size_pass_and_none_comes_to_the_processor(stack: Stack, h
         httpx.Client(http1=not http2, http2=http2, trust_env=False, timeout=60) as http,
     ):
         user.go(stack.url("/private"))
-        user.cookies.drop("extproc-assertion-app")  # so that the processor is asked each time
+        # So that the processor decides each request.
+        user.cookies.drop("extproc-assertion-app")
         headers = {"cookie": user.cookies.header(stack.url("/")), "accept": "*/*"}
         asked, before = stack.streams(), resident(stack.extproc.pid)
         told = stack.stat("cluster.processor.upstream_cx_tx_bytes_total")
@@ -349,8 +355,8 @@ def test_bodies_of_any_size_pass_and_none_comes_to_the_processor(stack: Stack, h
         ) as down:
             assert sum(len(chunk) for chunk in down.iter_raw()) == MEGABYTES * 1_000_000
         http.cookies.clear()
-        # over HTTP/2 a body that nobody will read is never given room, and this client would wait
-        # for it
+        # Over HTTP/2 Envoy gives a body that is not read no window, and this client would wait for
+        # it.
         refused = http.post(
             stack.url("/up"),
             content=(b"x" * 10_000 for _ in range(1 if http2 else 100 * MEGABYTES)),
@@ -362,10 +368,11 @@ def test_bodies_of_any_size_pass_and_none_comes_to_the_processor(stack: Stack, h
 
 
 def test_no_page_is_waited_for_longer_than_its_deadline_whoever_is_slow(stack: Stack) -> None:
-    """A head that comes letter by letter is Envoy's to end; meanwhile everybody else is served."""
+    """Envoy ends a head that arrives letter by letter. Other users are served meanwhile."""
     with socket.create_connection(("127.0.0.1", stack.port)) as slow:
         for byte in b"GET /private HTTP/1.1\r\nhost: loc":
             slow.sendall(bytes([byte]))
-            time.sleep(0.005)  # by time: letter by letter
+            # By time: letter by letter.
+            time.sleep(0.005)
         assert httpx.get(stack.url("/x"), trust_env=False).status_code == 401
     assert not stack.app.requests

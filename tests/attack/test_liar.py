@@ -1,5 +1,6 @@
-"""A provider that lies in every way a server can: each call ends in an error of ours, in bounded
-time and memory.
+"""A provider that lies in every possible way.
+
+Each call ends in a Refusal, in bounded time and memory.
 """
 
 import re
@@ -94,8 +95,8 @@ def calls(provider: Provider) -> dict[str, Callable[[], Awaitable[object]]]:
     }
 
 
-# an answer that is left in its middle: httpx closes its connection, but leaves its own generators
-# to the collector
+# If an answer is abandoned, httpx closes the connection and leaves its own generators to the
+# garbage collector.
 @pytest.mark.attack("KEYS-04", "REL-05", "REL-07", "REL-08")
 @pytest.mark.filterwarnings(
     "ignore:Async generator:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
@@ -107,7 +108,8 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
     liar = FakeProvider(behind=False)
     liar.open(Place(liar.url, (), tmp_path, None))
     settings = ProviderSettings(issuer=liar.url, client_id="gateway")
-    # for honest calls on a busy machine too
+    # Long enough for correct calls on a busy machine.
+
     timeouts, limits = (
         Timeouts(call=2, connect=2),
         Limits(response_bytes=LIMIT),
@@ -130,7 +132,8 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
     ]
     try:
         warm = Provider("main", settings, timeouts, limits)
-        await warm.metadata()  # what is imported and cached by it is not the lie's
+        # Imports and caches of the first call are not caused by the lie.
+        await warm.metadata()
         await warm.aclose()
         tracemalloc.start()
         async with trio.open_nursery() as nursery:
@@ -167,8 +170,9 @@ ENDPOINTS = (
 async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_endpoint(
     endpoint: str, backchannel: bool, tmp_path, monkeypatch
 ) -> None:
-    """Each of rig.lies, also where it would be rewritten. What was believed is called, and nothing
-    but an error of ours comes of it.
+    """Each of harness.bad_urls, also where it would be rewritten.
+
+    An accepted address is called, and only a Refusal may come of it.
     """
     liar = FakeProvider(behind=False)
     liar.open(Place(liar.url, (), tmp_path, None))
@@ -201,7 +205,7 @@ async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_end
         liar.close()
 
 
-# through Envoy, as this provider is behind it: some lies never come to us as they are
+# Through Envoy, because this provider is behind it, so some lies never reach the processor.
 PAGES = {
     "hangs after the head": (504, "provider_timeout"),
     "drips the body": (504, "provider_timeout"),

@@ -1,5 +1,7 @@
-"""Strangers at the processor's own port: whatever they send, one answer for each message or an
-aborted stream, and it lives on.
+"""Strangers at the processor's own port.
+
+Whatever they send, each message gets one answer or the stream is aborted, and the processor
+continues.
 """
 
 import asyncio
@@ -33,7 +35,7 @@ NAVIGATION = {"accept": "text/html", "sec_fetch_mode": "navigate", "sec_fetch_de
 
 
 class Provider:
-    """Its metadata is never known at once, so that a navigation is held; `gate` lets it go."""
+    """A provider without cached metadata, so that a navigation is held. `gate` releases it."""
 
     name = "main"
 
@@ -54,7 +56,7 @@ class Provider:
 
 
 class Store:
-    """No session in it."""
+    """A store without sessions."""
 
     def get_nowait(self, key, now):
         return None
@@ -74,9 +76,7 @@ def party(provider: Provider | None = None) -> RelyingParty:
 
 @pytest.fixture(params=BRIDGES)
 def edge(request: pytest.FixtureRequest) -> Callable[[Callable[[Edge], Awaitable[None]]], None]:
-    """edge(test): runs `await test(edge)` beside a processor; afterwards it still answers, and
-    holds nothing.
-    """
+    """edge(test): runs `await test(edge)` beside a processor, which afterwards still answers."""
 
     def run(test: Callable[[Edge], Awaitable[None]]) -> None:
         async def body(bridge):
@@ -91,7 +91,7 @@ def edge(request: pytest.FixtureRequest) -> Callable[[Callable[[Edge], Awaitable
 
 
 def answers_of(messages: list[wire.ProcessingResponse]) -> list[str | None]:
-    """What each message is: an override has no response in it."""
+    """The kind of each message. An override has no response in it."""
     return [message.WhichOneof("response") for message in messages]
 
 
@@ -105,7 +105,7 @@ async def ended(
 
 
 def unknown_fields(message: wire.ProcessingRequest) -> bytes:
-    """The same with fields that no version has: a varint, bytes, and a group."""
+    """The message with fields that no version has: a varint, bytes, and a group."""
     return encoded(message) + b"\xf8\x3f\x01" + b"\xfa\x3f\x03abc" + b"\xfb\x3f\xfc\x3f"
 
 
@@ -121,7 +121,8 @@ for each in head("/public/x").request_headers.headers.headers:
     TWICE.request_headers.headers.headers.add().CopyFrom(each)
 NESTED = b"\x12\x00" * 50_000
 ONE, ABORTED = ["immediate_response"], "FAILED_PRECONDITION"
-TOO_LATE = "INTERNAL"  # what this client makes of a stream that is over before all was said
+# This client's error for a stream that ends before all messages are sent.
+TOO_LATE = "INTERNAL"
 
 CONVERSATIONS: dict[str, tuple[list[wire.ProcessingRequest | bytes], object]] = {
     "the headers twice": ([head(), head()], ONE),
@@ -249,7 +250,8 @@ def test_peers_that_speak_no_grpc_disturb_nobody(edge) -> None:
                 writer.write(data)
                 await writer.drain()
                 writer.write_eof()
-                # by time: some are kept open, and nothing comes of them
+                # By time: some stay open, without an effect.
+
                 async with asyncio.timeout(1):
                     while await reader.read(65536):
                         pass
@@ -321,9 +323,10 @@ def test_rounds_of_streams_that_are_cancelled_leave_as_much_as_the_round_before(
                 )
 
     BRIDGES[bridge](body)
-    tasks, files, objects = zip(*left[1:], strict=True)  # the first round warms caches
-    # what leaks grows from round to round; a single round may be out by a task that ends, a
-    # connection or some caches
+    # The first round fills caches.
+    tasks, files, objects = zip(*left[1:], strict=True)
+    # A leak grows from round to round. A single round may differ by an ending task, a connection or
+    # a cache.
     assert any(later <= before for before, later in pairwise(tasks)), (
         f"a stream left a task behind: {tasks}"
     )

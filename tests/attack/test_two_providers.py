@@ -1,5 +1,6 @@
-"""Two providers, of which one lies, or meets bugs of ours: the other's users sign in and go on,
-with one worker and with two.
+"""Two providers, of which one lies or meets bugs of the processor: users of the other keep working.
+
+With one worker and with two.
 """
 
 import json
@@ -24,7 +25,7 @@ ENDPOINTS = (
     "end_session_endpoint",
 )
 OF_PARTNER = "self._name == 'partner'"
-# what runs in the background in a process that decides, each with its place in the log
+# Background work of a process that decides requests, and its name in the log.
 BACKGROUND = {
     "extproc.provider.http:HttpClient.close_idle": ("provider partner", OF_PARTNER),
     "extproc.ext_proc.live_streams:Live.round": ("live streams", ""),
@@ -34,7 +35,7 @@ BACKGROUND = {
     "extproc.metrics.otlp:metrics_data": ("metrics export", ""),
     "extproc.settings.watch:Source.changed": ("settings", ""),
 }
-# what a supervisor meets of its workers
+# Data of workers that a supervisor reads.
 OF_WORKERS = {
     "extproc.traces.store:TraceStore.add_otlp": ("worker spans", ""),
     "extproc.metrics.exposition:from_text": ("worker metrics", ""),
@@ -45,7 +46,7 @@ CALLS = {
     "extproc.provider.http:HttpClient._request": OF_PARTNER,
     "extproc.core.oidc.token:RefreshResponse.parse": "b'at-bob' in args[1]",
 }
-# every kind at the boundary itself: tests/unit/test_background.py
+# tests/unit/test_background.py has every kind of error at the boundary itself.
 ERRORS = (
     "KeyError('x')",
     "httpx.InvalidURL('x')",
@@ -68,16 +69,15 @@ SHORT = {
 
 
 class Two:
-    """A gateway whose application `app` is of an honest provider, and `two` of a partner that may
-    be anything.
-    """
+    """A gateway with an application `app` at a correct provider, and `two` at one that lies."""
 
     def __init__(self, stack: Stack, partner: FakeProvider, faults: Faults) -> None:
         self.stack, self.partner, self.faults = stack, partner, faults
 
     def honest_users_go_on(self) -> None:
-        """One signs in, one that is signed in is known, both by the processor: nothing is left to
-        Envoy's own lane.
+        """A user of the correct provider can sign in, and a signed-in one is known.
+
+        The processor decides both, and not Envoy alone.
         """
         with self.stack.user() as user:
             assert user.go(self.stack.url("/private")).status_code == 200
@@ -135,7 +135,8 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             "timeouts": {"call": 5},
         }
 
-    # what it says at the start is the first of the bad addresses
+    # It starts with the first of the bad addresses.
+
     partner.metadata["jwks_uri"] = BAD_URLS[0]
     with Stack(
         FakeProvider(behind=False), settings=settings, env={**faults.env, **nowhere}
@@ -164,7 +165,8 @@ def test_at_the_start_a_provider_names_an_address_that_cannot_be_called_and_no_o
     with two.stack.user() as user:
         assert user.navigate(two.stack.url("/two/x")).status_code == 503
     two.partner.metadata.clear()
-    with two.stack.user() as user:  # it has thought better of it
+    # The partner is correct again.
+    with two.stack.user() as user:
         wait_until(lambda: user.go(two.stack.url("/two/x")).status_code == 200, 60, every=0.2)
 
 
@@ -174,7 +176,8 @@ def test_while_it_runs_a_provider_names_addresses_that_cannot_be_called_and_no_o
     two: Two,
 ) -> None:
     discovery = "/.well-known/openid-configuration"
-    for number, url in enumerate(BAD_URLS):  # each of them at each endpoint: test_liar.py
+    # test_liar.py has each of them at each endpoint.
+    for number, url in enumerate(BAD_URLS):
         two.partner.metadata.clear()
         two.partner.metadata[ENDPOINTS[number % len(ENDPOINTS)]] = url
         asked = len(two.partner.requests_to(discovery))
@@ -197,7 +200,8 @@ def test_whatever_error_is_met_in_the_background_users_go_on_and_the_work_begins
 ) -> None:
     place, _ = (BACKGROUND | OF_WORKERS)[target]
     if target in OF_WORKERS and len(two.processes) == 1:
-        return  # there is no supervisor
+        # There is no supervisor.
+        return
     for number, error in enumerate(ERRORS):
         name = error.partition("(")[0].rpartition(".")[2]
         with two.faults.thrown(target, error):
@@ -206,8 +210,8 @@ def test_whatever_error_is_met_in_the_background_users_go_on_and_the_work_begins
                 if target in OF_WORKERS or "touch" in target:
                     two.honest_users_go_on()
                     httpx.get(f"{two.stack.admin}/metrics", trust_env=False)
-                # that it was met is not enough: Envoy's own spans take the same way as those of
-                # workers
+                # Not only `met`, because Envoy's own spans pass the same function as those of
+                # workers.
                 return bool(two.lines(event="background_failed", place=place, detail=name))
 
             wait_until(reported, 60, f"{error} in {target}", every=0.05)

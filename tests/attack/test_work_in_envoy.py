@@ -1,8 +1,6 @@
-"""What a stranger's head costs Envoy: linear work in each shape, and never many times what the same
-bytes cost in a harmless one.
+"""What a request's head costs Envoy: linear work in each shape, comparable to harmless bytes.
 
-Counted in instructions, of a real Envoy under callgrind: so nothing here depends on how busy the
-machine is.
+Counted in the instructions of a real Envoy under callgrind, so a busy machine changes nothing.
 """
 
 import re
@@ -25,9 +23,11 @@ pytestmark = [
         not there(), reason="valgrind is not installed (Debian: apt-get install valgrind)"
     ),
 ]
-REST = 2000  # bytes of a head that are no shape's
-LEAST = 1_500_000  # instructions: what a head of nothing costs, and a little more
-# times the work of an unknown header of the same size
+# Bytes of a head beside the shape.
+REST = 2000
+# Instructions: a little more than those of an empty head.
+LEAST = 1_500_000
+# As a multiple of the work for an unknown header of the same size.
 DEAREST = 12
 HARMLESS = "an unknown header"
 PLACES = {"page": "/", "excluded": "/assets/"}
@@ -49,15 +49,18 @@ class Counted:
             *(": ".join(header) for header in head.headers),
         ]
         raw = "\r\n".join([f"GET {PLACES[place]}{head.path} HTTP/1.1", *lines]) + "\r\n\r\n"
-        # the first ones are slow: callgrind compiles
+        # The first requests are slow, because callgrind compiles.
+
         reply = exchange(self.port, raw.encode("latin-1"), wait=300)
-        # what Envoy refuses to read at all would be cheap for the wrong reason
+        # A head that Envoy refuses to read would be cheap for the wrong reason.
+
         assert reply.status not in (0, 431), f"{size} bytes: {reply.status}"
         return self.counter.count()
 
     def growth(self, place: str, shape: str) -> Growth:
-        """MetricsText again where it looks like a fault, and then the least of each: timers of
-        Envoy's own only ever add to it.
+        """The growth of the work. A suspicious one is measured again, and the smaller values count.
+
+        Envoy's own timers only add to the work.
         """
         if (place, shape) not in self.known:
             found = self._measured(place, shape)
@@ -103,7 +106,8 @@ def envoy(
             text, envoy=program, port=port, directory=directory, patience=120
         ) as process:
             counted = Counted(port, Counter(directory, process.pid), int(cap[1]) * 1024 - REST, {})
-            for place in PLACES:  # the first requests compile, connect and fill caches
+            # The first requests compile, connect and fill caches.
+            for place in PLACES:
                 for shape in ("many sessions", "many foreign", HARMLESS):
                     counted.work(place, HEADS[shape], 2000)
             yield counted
@@ -132,7 +136,7 @@ def test_a_cookie_header_of_any_shape_is_linear_work_for_envoy(
 
 @pytest.mark.attack("REL-33")
 @pytest.mark.threat("bounds")
-# an older one has older parsers, not other ones
+# An older Envoy has older parsers, not different ones.
 @pytest.mark.parametrize("envoy", ["newest"], indirect=True)
 @pytest.mark.parametrize("shape", OTHERS)
 def test_a_head_of_any_shape_is_linear_work_for_envoy(envoy: Counted, shape: str) -> None:

@@ -1,8 +1,7 @@
-"""What a stranger, a browser or a provider says costs the processor: linear work in each shape, at
-each place where it is read.
+"""What foreign input costs the processor: linear work in each shape, at each place that reads it.
 
-Counted in instructions, in one process under callgrind, which counting.py is: nothing here depends
-on how busy the machine is.
+Counted in instructions, in one process under callgrind (counting.py), so a busy machine changes
+nothing.
 """
 
 import json
@@ -28,8 +27,9 @@ pytestmark = [
     ),
 ]
 TESTS = Path(__file__).parents[1]
-LEAST = 2_000_000  # instructions: two requests of nothing
-# instructions for each byte of a head; the percent signs of a query, at 775, are what costs most
+# Instructions: two empty requests.
+LEAST = 2_000_000
+# Instructions for each byte of a head. Percent signs in a query cost most, 775.
 DEAREST = 1000
 
 

@@ -1,4 +1,4 @@
-"""Chromium signs in and out: what a real browser makes of our redirects, cookies and pages."""
+"""Chromium signs in and out: redirects, cookies and pages of the gateway in a real browser."""
 
 import base64
 
@@ -16,16 +16,16 @@ START = "/private?a=1&b=%2F&c=d+e"
 
 
 def ours(context: BrowserContext, stack: Stack) -> dict[str, dict[str, object]]:
-    """The browser's cookies of ours, by name."""
+    """The gateway's cookies in this browser, by name."""
     cookies = [dict(cookie) for cookie in context.cookies(stack.url("/"))]
     return {str(cookie["name"]): cookie for cookie in cookies if "extproc-" in str(cookie["name"])}
 
 
 def complaints(page: Page) -> list[str]:
-    """What the console says is wrong on the gateway's pages, collected from now on.
+    """Errors in the console on the gateway's pages, collected from now on.
 
-    But not of the icon: Chromium asks for a page's icon when it likes, perhaps after the logout
-    that followed the page (401).
+    Without those about the icon, which Chromium requests when it likes, perhaps after the logout
+    (401).
     """
     heard: list[str] = []
 
@@ -46,16 +46,15 @@ def sign_in(page: Page, stack: Stack) -> None:
     page.fill("input[name=password]", "secret")
     page.click("button[type=submit]")
     page.wait_for_url("**/interaction/*")
-    page.click("button[type=submit]")  # consent
+    # Consent.
+    page.click("button[type=submit]")
     page.wait_for_url(stack.url(START))
 
 
 def test_the_trace_of_a_page_that_refuses_leads_an_operator_to_the_cause_and_the_user_back_to_what_was_wanted() -> (
     None
 ):
-    """And the pictures of it in docs/pictures are what is there today: tools/pictures makes them
-    again.
-    """
+    """The pictures in docs/pictures show these pages as they are; tools/pictures makes them."""
     with Stack(FakeProvider()) as stack, browser(stack) as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         for name, page in pictures.story(stack, context, START):
@@ -79,7 +78,7 @@ def test_the_trace_of_a_page_that_refuses_leads_an_operator_to_the_cause_and_the
 
 
 def shows_something(context: BrowserContext, picture: str) -> None:
-    """In an <img>, where no script runs and nothing is loaded, small and large, light and dark."""
+    """In an <img>, without scripts and loaded parts: small and large, light and dark."""
     data = base64.b64encode(picture.encode()).decode()
     page = context.new_page()
     for width, scheme in ((400, "light"), (1600, "dark")):
@@ -104,7 +103,8 @@ def test_a_browser_signs_in_and_out(tls: bool) -> None:
 
         prefix = "__Host-extproc-" if tls else "extproc-"
         cookies = ours(context, stack)
-        # the login cookie is gone
+        # The login cookie is gone.
+
         assert set(cookies) == {f"{prefix}session-app", f"{prefix}assertion-app"}
         for cookie in cookies.values():
             assert (cookie["domain"], cookie["path"]) == ("localhost", "/")
@@ -117,7 +117,8 @@ def test_a_browser_signs_in_and_out(tls: bool) -> None:
         assert stack.streams() == streams, "the second page went to the processor"
 
         page.goto(stack.url("/oauth2/logout"))
-        page.click("button[name=logout]")  # the provider asks
+        # The provider asks.
+        page.click("button[name=logout]")
         page.wait_for_url("**/oauth2/signed-out*")
         assert page.url.startswith(stack.url("/oauth2/signed-out"))
         assert page.get_by_role("heading").inner_text() == "Signed out"
@@ -183,7 +184,8 @@ def test_another_site_can_neither_sign_a_browser_out_nor_use_its_session() -> No
         page = context.new_page()
         sign_in(page, stack)
         before = ours(context, stack)
-        # a page of another site
+        # A page of another site.
+
         page.goto(stack.place.origin + "/.well-known/openid-configuration")
         seen = len(stack.app.requests)
         page.set_content(
@@ -198,6 +200,7 @@ def test_another_site_can_neither_sign_a_browser_out_nor_use_its_session() -> No
         page.wait_for_url("**/oauth2/logout")
         assert ours(context, stack) == before
         assert len(stack.app.requests) == seen
-        page.get_by_role("button", name="Sign out").click()  # our page asks, and the user says yes
+        # The gateway's page asks, and the user confirms.
+        page.get_by_role("button", name="Sign out").click()
         page.wait_for_url("**/session/end*")
         assert not ours(context, stack)

@@ -1,4 +1,4 @@
-"""compose.yaml, run for real: built, up, signed in from outside and from inside, down."""
+"""compose.yaml in a real engine: built, started, signed in from outside and inside, stopped."""
 
 import json
 import time
@@ -17,7 +17,7 @@ READ = (
     "sys.argv[1]).read().decode())"
 )
 
-# within the container: who it is, what it could write to, which programs would run as another user
+# Run in the container: its user, the paths it can write to, programs that run as another user.
 LOOK = """
 import json, os, stat
 def files(top):
@@ -50,8 +50,9 @@ STORY = {
 
 
 def told(engine: Engine, env: dict[str, str]) -> dict[str, set[str]]:
-    """The services of each step of the login that the trace page shows last. Spans reach it over
-    the network, some seconds late.
+    """The services of each step of the newest login on the trace page.
+
+    Their spans arrive over the network, some seconds late.
     """
 
     def read(path: str) -> Any:

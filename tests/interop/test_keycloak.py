@@ -17,9 +17,7 @@ def test_signs_in_and_out_through_the_same_envoy(keycloak: Keycloak) -> None:
 
 
 def test_signs_in_and_out_with_a_split_horizon(keycloak: Keycloak) -> None:
-    """The browser goes through Envoy, the processor calls Keycloak itself, whose metadata names
-    internal addresses.
-    """
+    """The browser goes through Envoy. The processor calls Keycloak at internal addresses."""
     with Stack(
         keycloak,
         settings={"providers": {"main": {"backchannel_url": f"{keycloak.upstream}/realms/demo"}}},

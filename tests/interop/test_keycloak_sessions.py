@@ -1,8 +1,7 @@
-"""Sessions that live and die as Keycloak says, in each kind of store, with refresh tokens that are
-good for one use.
+"""Sessions that live and end as a real Keycloak decides, in each kind of store.
 
-What is asked of a session is asked without its assertion, by which Envoy would let it through for
-the rest of its life.
+Its refresh tokens are good for one use. Requests that show whether a session is alive have no
+assertion, because with one Envoy would accept the session until it expires.
 """
 
 import json
@@ -23,8 +22,9 @@ from harness.redis import RedisServer
 from harness.stored_sessions import Kept
 from harness.tokens import payload
 
-GRANTED = ""  # a refresh event without an error
-# the store makes no difference
+# A refresh event without an error.
+GRANTED = ""
+# The store makes no difference here.
 ONE_KIND = pytest.mark.parametrize("running", ["sqlite"], indirect=True)
 
 
@@ -32,7 +32,7 @@ ONE_KIND = pytest.mark.parametrize("running", ["sqlite"], indirect=True)
 def running(
     request: pytest.FixtureRequest, keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """`vault` beside `app`: at the same provider, where one signs in again for it."""
+    """A gateway with `vault` beside `app`, at the same provider but with a login of its own."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
 
         def settings(stack: Stack) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def running(
 
 @pytest.fixture(scope="module")
 def registered(running: Stack, keycloak: Keycloak) -> Iterator[None]:
-    """Keycloak knows where our back channel is, and writes down each refresh."""
+    """Keycloak knows the gateway's back-channel address, and records each refresh."""
     with keycloak.operator() as operator:
         operator.change_client(
             redirectUris=[running.url("/oauth2/callback"), running.url("/vault/oauth2/callback")],
@@ -93,7 +93,7 @@ def asks(stack: Stack, user: WebUser, path: str = "/private") -> httpx.Response:
 
 
 def lives(stack: Stack, user: WebUser, path: str = "/private") -> bool:
-    """A navigation without a session goes to the login at Keycloak."""
+    """Whether the session is accepted. A navigation without one goes to Keycloak's login."""
     answer = asks(stack, user, path)
     assert answer.status_code in (200, 303), answer.text
     assert answer.status_code == 200 or answer.headers["location"].startswith(
@@ -103,7 +103,7 @@ def lives(stack: Stack, user: WebUser, path: str = "/private") -> bool:
 
 
 def ends_at_its_refresh(stack: Stack, user: WebUser, path: str = "/private") -> bool:
-    """Nobody told us anything: the session lives until Keycloak refuses its refresh token."""
+    """Whether the session lives until Keycloak refuses its refresh token, without a logout."""
     assert lives(stack, user), "ended before"
     Kept(stack).age(user)
     return not lives(stack, user) and not user.cookies.named("extproc-session-app")
@@ -138,7 +138,7 @@ def test_an_operator_of_keycloak_or_the_user_there_ends_sessions_at_once(
 def test_signing_out_the_whole_realm_or_disabling_a_user_ends_sessions_at_their_next_refresh(
     stack: Stack, operator: Operator
 ) -> None:
-    """Of neither Keycloak tells anybody."""
+    """Keycloak sends no logout request for either."""
     with stack.user() as alice, stack.user("bob") as bob:
         for user in (alice, bob):
             signs_in(stack, user)
@@ -153,7 +153,8 @@ def test_signing_out_the_whole_realm_or_disabling_a_user_ends_sessions_at_their_
 def test_a_session_that_keycloak_let_expire_for_idleness_ends_at_its_refresh(
     stack: Stack, operator: Operator
 ) -> None:
-    operator.change_realm(ssoSessionIdleTimeout=20)  # a login has to fit into it
+    # Long enough for a login.
+    operator.change_realm(ssoSessionIdleTimeout=20)
     with stack.user() as user:
         signs_in(stack, user)
         session = Kept(stack).session(user)
@@ -167,8 +168,9 @@ def test_a_session_that_keycloak_let_expire_for_idleness_ends_at_its_refresh(
 
 
 def framed(user: WebUser, page: httpx.Response) -> list[httpx.Response]:
-    """What a browser does with the frames of Keycloak's page: another site's, so our cookies do not
-    come along.
+    """Load the frames of Keycloak's page as a browser does.
+
+    They are of another site, so the browser sends no cookies of the gateway.
     """
     answers = []
     for source in re.findall(r'<iframe src="([^"]+)"', page.text):
@@ -200,7 +202,8 @@ def test_a_logout_at_keycloak_itself_reaches_a_session_in_a_store_by_a_frame(
         (frame,) = framed(user, page)
         assert frame.status_code == 200, frame.text
         assert f"frame-ancestors {stack.place.origin}" in frame.headers["content-security-policy"]
-        # docs/sessions.md says so
+        # As docs/sessions.md says.
+
         assert lives(stack, user) == (stack.settings["store"].get("kind") == "cookie")
         assert lives(stack, bob)
 
@@ -237,8 +240,9 @@ def test_thirty_requests_with_an_expired_token_are_thirty_answers_and_one_grant(
 def test_signing_in_again_for_another_application_ends_no_session(
     stack: Stack, operator: Operator
 ) -> None:
-    """Keycloak's auth_time is that of its own session: it moves on, in the ID tokens of everybody's
-    refreshes.
+    """Keycloak's auth_time is that of its own session.
+
+    It moves on in the ID tokens of every application's refresh.
     """
     with stack.user() as user:
         signs_in(stack, user)

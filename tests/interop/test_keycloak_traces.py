@@ -1,5 +1,6 @@
-"""A login at a real Keycloak is one trace with its spans, at an OTLP receiver: envoy, extproc,
-keycloak, and app on the page.
+"""A login at a real Keycloak is one trace with Keycloak's spans, at an OTLP receiver.
+
+Its services are envoy, extproc, keycloak, and app on the page.
 """
 
 import re
@@ -15,7 +16,7 @@ WAY = ("keycloak", "envoy", "extproc", "extproc", "envoy", "envoy")
 
 
 def up(span: Span, by_id: dict[str, Span]) -> Iterator[Span]:
-    """A span and whatever it hangs below."""
+    """A span and its ancestors."""
     yield span
     while (parent := by_id.get(span.parent_id)) is not None:
         span = parent
@@ -23,7 +24,7 @@ def up(span: Span, by_id: dict[str, Span]) -> Iterator[Span]:
 
 
 def ways_to(spans: tuple[Span, ...]) -> list[tuple[Span, ...]]:
-    """From each call that Keycloak was asked to answer, up to the root."""
+    """The path from each request that Keycloak received up to the root."""
     ways = [
         tuple(up(span, {span.span_id: span for span in spans}))
         for span in spans
@@ -33,7 +34,7 @@ def ways_to(spans: tuple[Span, ...]) -> list[tuple[Span, ...]]:
 
 
 def calls(ways: list[tuple[Span, ...]]) -> set[str]:
-    """What our processor asked Keycloak for."""
+    """The processor's requests to Keycloak."""
     return {way[2].name.rpartition("/")[2] for way in ways if len(way) > 2}
 
 
@@ -56,8 +57,8 @@ def test_a_login_at_keycloak_is_one_tree_with_keycloak_s_own_spans(
                     lambda s: {"token", "userinfo"} <= calls(ways_to(s)),
                 )
             )
-            # its own span, Envoy's before it, our call, the stream, Envoy's call of us, the
-            # callback
+            # Keycloak's own span, Envoy's before it, the processor's call, the stream, Envoy's call
+            # of the processor, the callback.
             assert {tuple(span.service for span in way) for way in ways} == {WAY}
             assert {(way[3].name.rpartition("/")[2], way[5].name) for way in ways} == {
                 ("Process", "app:own")

@@ -1,10 +1,9 @@
-"""Chromium while answers of the application come late, with the cookies that were true when their
-requests came: findings 30 and 31.
+"""Chromium while answers of the application arrive late, with the cookies of their requests' time.
 
-One browser, one request of alice's after another held at the application: pages that renew an
-assertion, that write down the last use, that bring renewed tokens. Each ends after something else
-has happened: a logout, another user's login, a step-up, a refresh, the same user's next login.
-Whatever it sets, the browser is who signed in last.
+One browser, whose requests for alice are held at the application one after the other: pages that
+renew an assertion, record the last use, bring refreshed tokens. Each ends after something else has
+happened: a logout, another user's login, a step-up, a refresh, the same user's next login. Whatever
+the answer sets, the browser belongs to the user who signed in last. (Findings 30 and 31.)
 """
 
 import itertools
@@ -52,7 +51,8 @@ class Person:
     def __init__(self, stack: Siblings, context: BrowserContext) -> None:
         self.stack, self.context = stack, context
         self.page = context.new_page()
-        self.failed: list[str] = []  # requests that Chromium says failed, and how
+        # Requests that Chromium reports as failed, and how.
+        self.failed: list[str] = []
         context.on(
             "requestfailed", lambda asked: self.failed.append(f"{asked.url}: {asked.failure}")
         )
@@ -68,7 +68,7 @@ class Person:
         self.page.wait_for_url("**/oauth2/signed-out*")
 
     def sees(self) -> str | None:
-        """Whom the application takes this browser for, on a page that anybody may see."""
+        """The user whom the application sees in this browser, on a public page."""
         self.page.goto(self.stack.url(f"/public/{next(_NAMES)}"))
         return self.stack.app.requests[-1].get("x-auth-sub")
 
@@ -81,7 +81,7 @@ class Person:
         return tab
 
     def goes_on(self, tab: Page) -> None:
-        """From the provider's page to our callback, which waits for the provider."""
+        """Go from the provider's page to the callback, which waits for the provider."""
         tab.evaluate("document.querySelector('a').click()")
         wait_until(lambda: self.stack.provider.held == 1, 60)
 
@@ -90,7 +90,7 @@ class Person:
         self.context.clear_cookies(name=f"{PREFIX}assertion-app")
 
     def begins(self, tab: Page, path: str) -> str:
-        """A request of a page of the application's that is held there. Its name."""
+        """Send a request of an application's page that is held there. Returns its name."""
         name = next(_NAMES)
         before = len(self.stack.app.requests)
         tab.evaluate(
@@ -101,7 +101,7 @@ class Person:
         return name
 
     def ends(self, tab: Page, name: str) -> None:
-        """The held answer comes."""
+        """Release the held answer."""
         self.stack.app.release(name)
         answer = tab.evaluate(f"window.{name}")
         assert answer == 200, (
@@ -115,22 +115,19 @@ class Person:
 def person(stack: Siblings) -> Iterator[Person]:
     stack.provider.refreshed.clear()
     stack.provider.expires_in = 300
-    # whatever is on its way over HTTP/2 Chromium gives up when an address of the machine changes
-    # (ERR_NETWORK_CHANGED)
+    # Chromium aborts HTTP/2 requests when an address of the machine changes (ERR_NETWORK_CHANGED).
     with stack.chromium("--disable-http2") as context:
         yield Person(stack, context)
 
 
 def next_second() -> None:
-    """What comes in the second of another login's end counts as before it."""
+    """Wait for the next second: a login within the second of an earlier end counts as before it."""
     begun = int(time.time())
     wait_until(lambda: int(time.time()) > begun, 60)
 
 
 def late(person: Person, tab: Page) -> list[str]:
-    """Requests of whoever is signed in, of every kind whose answer sets something, held at the
-    application.
-    """
+    """Held requests of the signed-in user, one of each kind whose answer sets a cookie."""
     names = []
     for path in ("/private/slow", "/public/slow"):
         person.is_asked_about()
@@ -176,12 +173,14 @@ def test_tokens_that_come_late_bring_no_session_back_and_spend_none(person: Pers
     tab.goto(person.stack.url("/public/tab"))
     old = late(person, tab)
     grants = len(provider.grants)
-    # tokens are due then, see refresh.due()
+    # The tokens are due then; see refresh.due().
+
     wait_until(lambda: time.monotonic() > signed_in + 8, 60)
     person.is_asked_about()
     renews = person.begins(tab, "/private/slow")
     assert len(provider.grants) == grants + 1, "this request had the tokens renewed"
-    # its answer is not there yet, and the next request comes with the cookies of before
+    # Its answer has not arrived, so the next request has the cookies of before.
+
     person.is_asked_about()
     assert person.sees() == "alice"
     person.ends(tab, renews)

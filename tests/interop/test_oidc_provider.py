@@ -64,7 +64,8 @@ def test_a_logout_at_the_provider_itself_ends_the_session_here(
             "app:backchannel-logout",
             "backchannel_logout",
         )
-        # by sid: the other browser's session is another
+        # By sid: the other browser has another session.
+
         for browser, status in ((user, 303), (other, 200)):
             for cookie in browser.cookies.named(
                 "__Host-extproc-assertion-"
@@ -77,7 +78,8 @@ def test_signs_in_and_out_on_the_oldest_envoy() -> None:
     with Stack(OidcProvider(), envoy=found("EXTPROC_ENVOY_OLDEST", "the oldest Envoy")) as stack:
         whole_journey(stack, GROUPS)
         (line,) = stack.access_log(lambda line: line["path"] == "/oauth2/backchannel-logout")
-        assert line["status"] == 200  # the provider tells every client, the one that began it too
+        # The provider notifies every client, also the one that began the logout.
+        assert line["status"] == 200
 
 
 def test_calls_the_provider_through_the_same_envoy() -> None:

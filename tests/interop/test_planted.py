@@ -1,8 +1,7 @@
-"""Chromium with a neighbouring host that plants cookies for the whole domain: findings 1 and 56 and
-their kind, over https.
+"""Chromium with a neighbouring host that plants cookies for the whole domain, over https.
 
-What the browser's jar takes and sends is the browser's own; a plant that it refuses is one that
-does no harm.
+Chromium decides what its jar takes and sends. A planted cookie that it refuses does no harm.
+(Findings 1, 56 and similar ones.)
 """
 
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from harness.siblings import APP, DOMAIN, Siblings
 from playwright.sync_api import BrowserContext, Page
 
 PREFIX = "__Host-extproc-"
-# how a neighbouring host may try to have a pair of its own taken for ours
+# The ways in which a neighbouring host may plant a pair of its own under a name of the gateway.
 PLANTS = [
     "prefs=dark,PAIR",
     "prefs=dark, PAIR",
@@ -47,7 +46,7 @@ def chromium(stack: Siblings) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def context(stack: Siblings, chromium: BrowserContext) -> Iterator[BrowserContext]:
-    """A fresh profile."""
+    """A new profile."""
     stack.app.requests.clear()
     stack.provider.user = "alice"
     with profile(chromium) as fresh:
@@ -55,7 +54,7 @@ def context(stack: Siblings, chromium: BrowserContext) -> Iterator[BrowserContex
 
 
 def pairs_of(context: BrowserContext, stack: Siblings) -> dict[str, str]:
-    """Our cookies in this browser, by the kind."""
+    """The gateway's cookies in this browser, by kind."""
     cookies = context.cookies(stack.url("/"))
     named = {
         cookie["name"]: cookie["value"] for cookie in cookies if cookie["name"].startswith(PREFIX)
@@ -67,7 +66,7 @@ def pairs_of(context: BrowserContext, stack: Siblings) -> dict[str, str]:
 
 
 def mallory_s(stack: Siblings, chromium: BrowserContext) -> dict[str, str]:
-    """A session and an assertion of mallory's own, got in an honest way."""
+    """A session and an assertion of mallory's own, from a normal login."""
     stack.provider.user = "mallory"
     with profile(chromium) as context:
         context.new_page().goto(stack.url("/private"))
@@ -79,8 +78,9 @@ def mallory_s(stack: Siblings, chromium: BrowserContext) -> dict[str, str]:
 
 
 def plant(page: Page, stack: Siblings, pairs: list[str]) -> int:
-    """What a page of the neighbouring host sets; how many of its cookies the browser then sends to
-    the application.
+    """Let a page of the neighbouring host set this.
+
+    Returns how many of its cookies the browser then sends to the application.
     """
     page.goto(stack.evil("/"))
     for pair in pairs:
@@ -98,7 +98,7 @@ def plant(page: Page, stack: Siblings, pairs: list[str]) -> int:
 
 
 def users(stack: Siblings) -> set[str | None]:
-    """Whom the application saw."""
+    """The users whom the application saw."""
     return {
         received.get("x-auth-sub")
         for received in stack.app.requests
@@ -158,12 +158,13 @@ def test_what_a_neighbouring_host_plants_takes_nobody_s_session_away(
 def test_what_a_neighbouring_host_plants_unbinds_no_login(
     stack: Siblings, chromium: BrowserContext, context: BrowserContext
 ) -> None:
-    """Mallory's own login, its cookie planted and its callback opened here: it stays mallory's, and
-    the user's own goes on.
+    """Mallory's login cookie is planted and her callback opened here.
+
+    The login stays mallory's, and the user's own login continues.
     """
 
     def shown(asked: Request) -> Reply:
-        """The provider's page says where it would lead."""
+        """The provider's page shows the address that it would redirect to."""
         return (
             200,
             {"content-type": "text/plain"},

@@ -1,6 +1,4 @@
-"""The trace pages in Chromium: nothing sticks out on a phone or on a wide screen, and a keyboard is
-enough.
-"""
+"""The trace pages in Chromium: they fit a phone and a wide screen, and a keyboard is enough."""
 
 from dataclasses import replace
 
@@ -64,15 +62,14 @@ def look(base: str, width: int, scheme: str) -> None:
             for summary in page.locator("summary").all():
                 summary.click()
             assert page.evaluate(STICKS_OUT) == 0, path
-        assert heard == []  # the policy refuses nothing that the pages need
+        # The content security policy refuses nothing that the pages need.
+        assert heard == []
         by_keyboard(page, base)
         browser.close()
 
 
 def by_keyboard(page: Page, base: str) -> None:
-    """From the list to a trace by its id, into the waterfall past the head of the page, and a span
-    opened.
-    """
+    """From the list to a trace by its id, past the head into the waterfall, and into a span."""
     page.goto(f"{base}/traces")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
@@ -90,7 +87,8 @@ def by_keyboard(page: Page, base: str) -> None:
         == 1
     )
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")  # skips the head
+    # Skip the head of the page.
+    page.keyboard.press("Enter")
     while page.evaluate(FOCUS)[0] != "SUMMARY":
         page.keyboard.press("Tab")
         assert page.evaluate(FOCUS)[0] != "BODY"

@@ -1,8 +1,7 @@
-"""Chromium opens pages of an application that name our endpoints in every way that needs no click:
-nothing may come of it.
+"""Chromium opens pages that name the gateway's endpoints in every way that needs no click.
 
-The provider signs in without a question, so what a click or a typed address leads to ends where it
-should.
+None of them may have an effect. The provider signs in without a question, so that a click or a
+typed address leads to a complete login.
 """
 
 from collections.abc import Iterator
@@ -16,9 +15,10 @@ from harness.processes import wait_until
 from playwright.sync_api import BrowserContext, Page
 
 LOGIN, CALLBACK, LOGOUT = "/oauth2/login", "/oauth2/callback", "/oauth2/logout"
-PLAIN = "app.gw.test"  # no loopback, so http there is not trustworthy to a browser
+# Not loopback, so that http there is not trustworthy to a browser.
+PLAIN = "app.gw.test"
 
-# What a page may hold for its reader to load at once; {} is the address.
+# Elements of a page that a browser loads immediately. {} is the address.
 LOADED = {
     "icon": "<link rel=icon href='{}'>",
     "manifest": "<link rel=manifest crossorigin=use-credentials href='{}'>",
@@ -65,20 +65,20 @@ def chromium(stack: Stack) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def context(stack: Stack, chromium: BrowserContext) -> Iterator[BrowserContext]:
-    """A fresh profile."""
+    """A new profile."""
     stack.provider.reset()
     with profile(chromium) as fresh:
         yield fresh
 
 
 def ours(context: BrowserContext, stack: Stack) -> dict[str, str]:
-    """The browser's cookies of ours."""
+    """The gateway's cookies in this browser."""
     cookies = context.cookies(stack.url("/"))
     return {cookie["name"]: cookie["value"] for cookie in cookies if "extproc-" in cookie["name"]}
 
 
 class Reasons:
-    """With which reasons a path is answered from now on."""
+    """The reasons with which a path is answered from now on."""
 
     def __init__(self, stack: Stack, path: str) -> None:
         self._stack, self._path, self._before = stack, path, 0
@@ -89,7 +89,7 @@ class Reasons:
         return [line["reason"] for line in lines[self._before :]]
 
     def end_with(self, *wanted: str) -> bool:
-        """Waits until the last ones are these: Envoy writes its log a little later."""
+        """Wait until the last reasons are these, because Envoy writes its log a little later."""
         wait_until(
             lambda: self()[-len(wanted) :] == list(wanted),
             60,
@@ -99,11 +99,13 @@ class Reasons:
 
 
 def opens(page: Page, stack: Stack, way: str, url: str) -> Reasons:
-    """A page of the application that holds the address in that way, and a link to it; once Chromium
-    asked for it as often as it may.
+    """A page of the application with the address in that element, and with a link to it.
+
+    Returns when Chromium has requested the address as often as it may.
     """
     path, mark = url.partition("?")[0].removeprefix(stack.url("")), "&" if "?" in url else "?"
-    # each has an address of its own, or Chromium would ask once for several
+    # Each has an address of its own, because Chromium would request a common one only once.
+
     markup = "".join(
         held.format(f"{url}{mark}n={n}" if way == "loaded" else url)
         for n, held in enumerate(PAGES[way])
@@ -121,8 +123,9 @@ def opens(page: Page, stack: Stack, way: str, url: str) -> Reasons:
 
 
 def waits_at_the_provider(page: Page, stack: Stack, link: str) -> str:
-    """Follows a link to a login at which the provider waits; gives the address of the callback to
-    which it will lead.
+    """Follow a link to a login at which the provider waits.
+
+    Returns the address of the callback that it will lead to.
     """
     back: list[str] = []
 
@@ -138,7 +141,7 @@ def waits_at_the_provider(page: Page, stack: Stack, link: str) -> str:
 
 
 def lives(context: BrowserContext, stack: Stack) -> bool:
-    """Whether the session serves when its assertion is used up, without a login in between."""
+    """Whether the session is accepted without its assertion and without a new login."""
     context.clear_cookies(name="extproc-assertion-app")
     logins, page = len(stack.provider.requests_to("/auth")), context.new_page()
     page.goto(stack.url("/private"))
@@ -147,7 +150,7 @@ def lives(context: BrowserContext, stack: Stack) -> bool:
 
 
 def signed_out(context: BrowserContext, stack: Stack) -> bool:
-    """Here, and at the provider."""
+    """Whether the user is signed out here and at the provider."""
     wait_until(lambda: stack.provider.requests_to("/logout"), 60, "the browser at the provider")
     wait_until(lambda: not ours(context, stack), 60, "the cookies to go")
     return len(stack.provider.revoked) == 1
@@ -159,8 +162,9 @@ def signed_out(context: BrowserContext, stack: Stack) -> bool:
 def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
     stack: Stack, context: BrowserContext, way: str
 ) -> None:
-    """Login, callback and logout, one after another. What Chromium got ahead of time it lets go of,
-    since it is an error, and asks again.
+    """Login, callback and logout, one after the other.
+
+    Chromium drops what it prefetched, because it is an error, and requests it again on the click.
     """
     page = context.new_page()
     reasons = opens(page, stack, way, "/oauth2/login?return_to=/private")
@@ -198,7 +202,7 @@ def test_what_a_page_holds_changes_nothing_and_a_click_on_it_does(
 def test_a_typed_address_signs_out_and_a_ping_does_not(
     stack: Stack, context: BrowserContext
 ) -> None:
-    """A ping is what a browser POSTs beside following a link that leads elsewhere."""
+    """A ping is a POST that a browser sends when the user follows a link to another address."""
     page, reasons = context.new_page(), Reasons(stack, LOGOUT)
     page.goto(stack.url("/private"))
     stack.app.pages["/public/wiki"] = "text/html", f"<a id=link href='#x' ping={LOGOUT}>x</a>"
@@ -218,15 +222,17 @@ def test_a_typed_address_signs_out_and_a_ping_does_not(
 def test_an_application_s_service_worker_keeps_nobody_from_signing_in_or_out(
     stack: Stack, context: BrowserContext
 ) -> None:
-    """What it fetches for the browser has Sec-Fetch-Dest empty: a page, and a frame, which
-    therefore ends nothing.
+    """What it fetches for the browser has Sec-Fetch-Dest empty.
+
+    This is so for a page and for a frame, which therefore ends no session.
     """
     stack.app.pages["/sw.js"] = "text/javascript", WORKER
     stack.app.pages["/worker"] = "text/html", f"<iframe src={LOGOUT}></iframe>{REGISTERS}"
     page, reasons = context.new_page(), Reasons(stack, LOGOUT)
     page.goto(stack.url("/worker"))
     page.wait_for_function("document.title == 'ready'")
-    context.clear_cookies()  # the session ran out
+    # The session has expired.
+    context.clear_cookies()
     page.goto(stack.url("/private"))
     assert page.url == stack.url("/private") and "x-auth-sub" in page.inner_text("body"), "no login"
     assert stack.app.seen("/private")[-1].get("sec-fetch-dest") == "empty", (
@@ -254,7 +260,8 @@ def test_our_own_buttons_work_on_plain_http_where_chromium_sends_no_fetch_metada
         assert stack.app.requests[-1].get("sec-fetch-mode") is None, (
             "Chromium sends Sec-Fetch-Mode there now"
         )
-        for policy in ("unsafe-url", "no-referrer"):  # with an Origin of its own, and with null
+        # With its own Origin, and with null.
+        for policy in ("unsafe-url", "no-referrer"):
             page.goto(f"{stack.provider.issuer}/.well-known/openid-configuration")
             form = f"<form method=post action='{stack.url(LOGOUT)}'><button>x</button></form>"
             page.set_content(f"<meta name=referrer content={policy}>{form}")

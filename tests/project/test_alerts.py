@@ -1,4 +1,4 @@
-"""What we ship for Prometheus and Grafana, judged by Prometheus' own promtool."""
+"""The alerts for Prometheus and the dashboard for Grafana, checked by Prometheus' promtool."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ PROMETHEUS = ROOT / "envoy" / "prometheus"
 
 
 def promtool(*arguments: object) -> str:
-    """What it says; it must be content."""
+    """The output of promtool, which must succeed."""
     program = found("EXTPROC_PROMTOOL", "promtool")
     done = subprocess.run(
         [program, *map(str, arguments)], capture_output=True, text=True, timeout=120

@@ -1,6 +1,4 @@
-"""The yardstick works: a short run of the bench, whose counts are looked at and whose times are
-not.
-"""
+"""The bench works: a short run, whose counts are checked and whose times are not."""
 
 import json
 import shutil

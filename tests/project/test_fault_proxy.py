@@ -1,6 +1,4 @@
-"""The links of the hostile suite (harness/fault_proxy.py) cause each fault as their docstring
-describes it.
-"""
+"""Links (harness/fault_proxy.py) cause each fault as their docstring describes it."""
 
 import socket
 import socketserver
@@ -36,15 +34,17 @@ def connected(link: Link) -> socket.socket:
 def echoed(connection: socket.socket, data: bytes) -> bytes:
     connection.sendall(data)
     received = b""
-    while len(received) < len(data):  # it may come in pieces
+    # The answer may arrive in pieces.
+    while len(received) < len(data):
         received += connection.recv(100) or pytest.fail(f"the connection ended after {received!r}")
     return received
 
 
 @pytest.mark.parametrize("requests", [False, True])
 def test_corrupt_is_one_byte_of_every_connection(link: Link, requests: bool) -> None:
-    """A client connects again after corrupted bytes that no request waited for: the next request
-    must meet the fault as well.
+    """A client connects again after corrupted bytes that no request waited for.
+
+    The next request must meet the fault as well.
     """
     with connected(link) as before, connected(link) as other:
         assert echoed(before, b"abc") == echoed(other, b"abc") == b"abc"

@@ -1,5 +1,6 @@
-""".ci/lock.txt has everything that the processor runs with, each with its hashes, and says nothing
-of where it came from; .ci/supply.txt has tools.
+""".ci/lock.txt has the processor's packages with their hashes, .ci/supply.txt has tools.
+
+Neither names the index that the packages came from.
 """
 
 import re

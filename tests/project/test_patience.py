@@ -1,7 +1,6 @@
-"""How tests wait: long enough for a busy machine, by polling, and with no bound on what something
-took (docs/testing.md).
+"""How tests wait: by polling, long enough for a busy machine, and without bounds on durations.
 
-A line whose time is what it is about says so: `# by time: WHY`.
+See docs/testing.md. A line that is about time is marked `# by time: WHY`.
 """
 
 import ast
@@ -13,7 +12,7 @@ from harness.clients import LEAST
 from harness.sources import parsed
 
 TESTS = Path(__file__).parents[1]
-# where the seconds stand; elsewhere they are the keyword `timeout`
+# The positions of the seconds. Elsewhere they are the keyword `timeout`.
 PLACES = {
     **dict.fromkeys(("fail_after", "move_on_after", "timeout", "result", "join", "wait"), 0),
     **dict.fromkeys(
@@ -25,9 +24,7 @@ EXEMPT = "# by time: "
 
 
 def faults(source: str) -> list[tuple[int, str]]:
-    """Lines that wait too short, sleep in place of a wait, or compare what something took with a
-    bound.
-    """
+    """Lines that wait too short, sleep instead of waiting, or compare a duration with a bound."""
     lines = source.splitlines()
     return [
         (line, fault)
@@ -39,7 +36,8 @@ def faults(source: str) -> list[tuple[int, str]]:
 def _found(node: ast.AST, polling: bool) -> Iterator[tuple[int, str]]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         if any("clock" in argument.arg for argument in node.args.args):
-            return  # its time is simulated
+            # Its time is simulated.
+            return
         polling = False
     polling = polling or isinstance(node, ast.While)
     if isinstance(node, ast.Call):
@@ -74,7 +72,7 @@ def _number(node: ast.expr) -> float | None:
 
 
 def _took(node: ast.AST) -> bool:
-    """Whether it subtracts a moment from now."""
+    """Whether the expression subtracts a moment from now."""
     return any(
         isinstance(part, ast.BinOp)
         and isinstance(part.op, ast.Sub)
@@ -119,7 +117,8 @@ def test_what_waits_as_it_should_is_not(source: str) -> None:
 
 
 def test_no_test_fails_because_the_machine_is_busy() -> None:
-    apart = {"benchmarks", "soaking", "compose"}  # what they measure is time
+    # They measure time.
+    apart = {"benchmarks", "soaking", "compose"}
     paths = [
         path
         for path in sorted(TESTS.rglob("*.py"))

@@ -1,6 +1,4 @@
-"""Ports for tests: no two test processes of a machine are given the same one, also before anything
-listens on it.
-"""
+"""Ports for tests: two test processes of a machine never get the same one."""
 
 import subprocess
 import sys
@@ -22,7 +20,8 @@ def test_processes_that_take_ports_at_the_same_time_take_different_ones() -> Non
         for _ in range(4)
     ]
     taken: list[int] = []
-    for taker in takers:  # each lives until all have theirs
+    # Each process lives until all have their ports.
+    for taker in takers:
         assert taker.stdout is not None
         taken += [
             port + more for port in map(int, taker.stdout.readline().split()) for more in (0, 1)

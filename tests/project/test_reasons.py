@@ -1,6 +1,4 @@
-"""The table of reasons and the code say the same: nothing ends for a reason that is in no table.
-tests/e2e provokes each.
-"""
+"""The table of reasons and the code agree: nothing ends for a reason outside the table."""
 
 import ast
 from collections.abc import Iterator

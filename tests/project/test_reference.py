@@ -1,4 +1,4 @@
-"""Documents that are made from the code are as fresh as the code."""
+"""Documents that are generated from the code are up to date."""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
-"""No value of ours shows a secret when it is printed, in a log line or in a traceback that shows
-local variables.
+"""No value of the product shows a secret: not in its repr, in a log line, or in a traceback.
+
+The traceback is one that shows local variables.
 """
 
 import dataclasses
@@ -50,14 +51,14 @@ from extproc.runtime.control import Start
 from extproc.sessions.redis.connection import Login
 from extproc.settings import Settings, from_text
 
-# fields that hold one: by name, where text, bytes or pairs of them can stand
+# Names of fields that hold secrets, if their type is text, bytes or pairs of them.
 SECRET = re.compile(
     r"token|secret|password|verifier|entropy|material|sealed|cookie|code|body|holder|authorization|claims|values|raw$"
 )
 # metrics, reason codes
 NOT_THESE = ("extproc.metrics.exposition.Page.body", "extproc.core.reasons.reason.Reason.code")
 NONE = {
-    # field: why it is no secret
+    # By field: why it is no secret.
     "authorization_endpoint": "an address",
     "token_endpoint": "an address",
     "status_code": "a number",
@@ -68,7 +69,8 @@ NONE = {
     "forward_access_token": "yes or no",
     "id_token_signed_response_alg": "an algorithm",
 }
-DEMO = "extproc.demo."  # its users and passwords are in the README
+# Its users and passwords are in the README.
+DEMO = "extproc.demo."
 
 
 def dataclasses_of_ours() -> Iterator[type]:
@@ -169,7 +171,8 @@ def test_log_07_a_value_with_a_secret_prints_without_it(value):
     try:
         raise RuntimeError(value)
     except RuntimeError as error:
-        # what error reporters do: every local variable of every frame
+        # Every local variable of every frame, as error reporters show them.
+
         told = "".join(
             traceback.TracebackException.from_exception(error, capture_locals=True).format()
         )

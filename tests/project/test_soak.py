@@ -1,6 +1,4 @@
-"""The soak works: a short run of it, which asserts all that hours assert; and it finds what it is
-there to find.
-"""
+"""The soak works: a short run asserts all that hours assert, and finds what it should find."""
 
 import httpx
 import pytest

@@ -1,6 +1,4 @@
-"""What we are made of: the SBOM has exactly what is needed, as it is locked, and a known
-vulnerability does not get past tests/run.
-"""
+"""The SBOM has exactly the locked packages, and tests/run finds known vulnerabilities."""
 
 import json
 import subprocess
@@ -26,7 +24,7 @@ HASH = "0" * 64
 
 
 def installed(folder: Path, **requires: list[str]) -> dict[str, Distribution]:
-    """Packages of version 1, by name, and what each says that it requires."""
+    """Packages of version 1, by name, and the requirements that each declares."""
     for name, lines in requires.items():
         place = folder / f"{name}-1.dist-info"
         place.mkdir()
@@ -82,8 +80,9 @@ def test_what_is_not_as_locked_is_named(lock: str, wrong: list[str]) -> None:
 def test_the_sbom_of_an_environment_has_its_locked_packages_and_nothing_of_the_tests(
     tmp_path: Path,
 ) -> None:
-    """A whole one, by cyclonedx-bom, and found right by the schema: of a project that needs half of
-    what is there.
+    """A whole SBOM by cyclonedx-bom, valid by its schema.
+
+    Its project needs half of what is installed.
     """
     tools = found("EXTPROC_SUPPLY", "cyclonedx-bom")
     (tmp_path / ".ci").mkdir()
@@ -164,8 +163,9 @@ def test_only_an_answer_for_every_package_says_that_there_is_none(
 
 @contextmanager
 def advisories(vulnerable: str) -> Iterator[str]:
-    """A source with OSV's interface (POST /v1/query), which knows one vulnerability, of that
-    package.
+    """A server with OSV's interface (POST /v1/query).
+
+    It knows one vulnerability, of that package.
     """
 
     class Osv(BaseHTTPRequestHandler):

@@ -1,6 +1,4 @@
-"""docs/threats.md is made of markers, promises.txt names tests, and SECURITY.md promises nothing
-that nobody attacks.
-"""
+"""docs/threats.md is generated from markers, and each promise of SECURITY.md names its tests."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """The machine by hand, for hours; see tests/stateful/run.
 
---examples N: N examples, the same each time; otherwise other ones until --minutes are over.
+--examples N runs the same N examples each time. Otherwise it runs new ones for --minutes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Everybody else: pages that nobody clicked on, a sibling host, a provider that lies, strangers."""
+"""The attackers of the machine: hostile pages, a sibling host, a provider that lies, strangers."""
 
 from harness.browser import relation
 from hypothesis import strategies as st
@@ -23,16 +23,17 @@ disguises = st.builds(
 
 
 class Attackers(Holding):
-    """Its rules are what they do."""
+    """Its rules are what attackers do."""
 
     @rule(whom=whose, kind=st.sampled_from(tuple(lying.EMBEDDED)), endpoint=st.sampled_from(lying.ENDPOINTS), site=st.sampled_from((HOST, HOST, SIBLING, "other.example.test")))  # fmt: skip
     def a_page_holds(self, whom: int, kind: str, endpoint: str, site: str) -> None:
-        """A picture, a frame, a form or whatever a page may hold, at an address of ours."""
+        """A page has a picture, a frame, a form or another element at an address of the gateway."""
         desk, url, page = self.desks[whom], self.world.at(endpoint), self.world.at("/wiki", site)
         method, headers = lying.EMBEDDED[kind]
         near = relation(page, url)
         if method == "POST" and near == "same-origin":
-            return  # the application's own form
+            # The application's own form.
+            return
         said = (
             headers
             | {"sec-fetch-site": near}
@@ -51,7 +52,7 @@ class Attackers(Holding):
     # ---- a sibling host
 
     def _hers(self, kind: str, application: str) -> tuple[str, str]:
-        """The name and the value of a cookie of mallory's own, from a login of her own."""
+        """The name and the value of a cookie from mallory's own login."""
         mallory = self.mallory = self.mallory or self._browser("mallory")
         if kind == "login":
             name, value, _ = self._her_login(application)
@@ -59,12 +60,14 @@ class Attackers(Holding):
         prefix = cookie_name(kind, application)
         if not mallory.cookies.named(prefix) and not (application == "partner" and self.lied):
             mallory.go(self.world.at(f"{APPLICATIONS[application]}hers"))
-        found = mallory.cookies.named(prefix)  # where sessions are in cookies there are more kinds
+        # With sessions in cookies there are more kinds.
+        found = mallory.cookies.named(prefix)
         return (found[0].name, found[0].value) if found else (prefix, "none")
 
     def _her_login(self, application: str) -> tuple[str, str, str]:
-        """A login that she began and did not end: her login cookie's name and value, and the
-        callback's address.
+        """A login that mallory started and did not complete.
+
+        Returns the name and value of her login cookie, and the callback's address.
         """
         browser = self._browser("mallory")
         if application == "partner" and self.lied:
@@ -85,7 +88,8 @@ class Attackers(Holding):
         planted = sum(len(cookie.name) + len(cookie.value) for cookie in desk.browser.cookies)
         for line in plant.lines(name, value):
             if planted + len(line) > 12_000:
-                return  # a head that is too large is refused, whoever made it so
+                # A head that is too large is refused, whatever made it so.
+                return
             planted += (
                 len(line)
                 if desk.browser.cookies.take(self.world.at("/", SIBLING, scheme), line)
@@ -101,7 +105,7 @@ class Attackers(Holding):
 
     @rule(whom=whose, plant=plants)
     def a_sibling_opens_its_own_callback(self, whom: int, plant: Plant) -> None:
-        """Mallory's login is to end in this browser."""
+        """Mallory tries to complete her login in this browser."""
         desk = self.desks[whom]
         name, value, callback = self._her_login(plant.application)
         self._plant(desk, plant, name, value)
@@ -123,13 +127,13 @@ class Attackers(Holding):
         self.world.taken_in()
         self._holds()
 
-    # ---- anybody
+    # ---- strangers
 
     @rule(
         whom=st.sampled_from((0, 0, 1, None)), disguised=st.lists(disguises, min_size=1, max_size=6)
     )
     def paths_in_disguise(self, whom: int | None, disguised: list[str]) -> None:
-        """With somebody's cookies, or with none."""
+        """With the cookies of a user, or with none."""
         browser = self.desks[whom].browser if whom is not None else self._browser("nobody")
         for path in disguised:
             browser.request("GET", self.world.at(path), headers={"accept": "*/*"})

@@ -1,11 +1,8 @@
-"""A browser profile beside a hostile sibling host: what Chromium keeps of a cookie that another
-host of the site plants.
+"""A browser profile beside a hostile sibling host: it keeps planted cookies as Chromium does.
 
-jar = Jar(now)                                     # CookieJar with the rules that matter for what
-is planted
-browser = Browser("alice", world)                  # whoever sits there, and what they send the
-providers as password
-browser.user = "bob"                               # somebody else sits down
+jar = Jar(now)                          # a CookieJar with the rules that matter for planted cookies
+browser = Browser("alice", world)       # its user, whose name is their password at providers
+browser.user = "bob"                    # another user sits down
 """
 
 import re
@@ -18,22 +15,24 @@ from urllib.parse import urlsplit
 import httpx
 from harness.browser import AGENT, Cookie, CookieJar, WebUser, origin, read_set_cookie, trustworthy
 
-MOST = 150  # cookies of a site; beyond 180 Chromium forgets some, which no gateway can help
+# Cookies of a site. Beyond 180 Chromium forgets some, which no gateway can prevent.
+MOST = 150
 PUBLIC_SUFFIXES = ("test", "localhost")
 PREFIXES = ("__host-", "__secure-")
 
 
 class Jar(CookieJar):
-    """Beyond CookieJar: control characters, nameless cookies that hide a prefix, prefixes in any
-    case, what a page without TLS may not write over, and the order of creation (RFC 6265bis
-    sections 5.6, 5.7).
+    """A CookieJar with the rules for planted cookies (RFC 6265bis 5.6, 5.7).
+
+    They are about control characters, nameless cookies that hide a prefix, prefixes in any case,
+    what a page without TLS may not overwrite, and the order of creation.
     """
 
     late: list[tuple[str, list[str]]] | None = None  # where lines wait, while answers are late
 
     @contextmanager
     def answers_late(self) -> Iterator[list[tuple[str, list[str]]]]:
-        """What comes in the block is kept in the list that it gets, for later."""
+        """Keep the cookies that arrive in the block in the list that it gets, for later."""
         self.late = waiting = []
         try:
             yield waiting
@@ -48,20 +47,21 @@ class Jar(CookieJar):
             self.take(url, line)
 
     def forget(self, host: str) -> None:
-        """The cookies of this host are gone."""
+        """Forget the cookies of this host."""
         self._cookies = {
             key: cookie for key, cookie in self._cookies.items() if cookie.host != host
         }
 
     def take(self, url: str, line: str) -> bool:
-        """One Set-Cookie line; whether the browser keeps it."""
+        """Receive one Set-Cookie line. Returns whether the browser keeps the cookie."""
         cookie = read_set_cookie(line, url, self._now())
         if cookie is None or self._refused(cookie, url, line):
             return False
         if cookie.expires is not None and cookie.expires <= self._now():
             self._cookies.pop(cookie.key, None)
         else:
-            # in its old place, if it was there: that is its time of creation
+            # In its old place, if it exists already, because that is its time of creation.
+
             self._cookies[cookie.key] = cookie
         return True
 
@@ -97,8 +97,9 @@ class Jar(CookieJar):
 
 
 class Browser(WebUser):
-    """WebUser with that jar. `seen` is called after each request, with its number, its address and
-    its status.
+    """A WebUser with that jar.
+
+    `seen` is called after each request, with its number, its address and its status.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Browser(WebUser):
         seen: Callable[["Browser", str, str, httpx.Response], None],
         accounts: Callable[[str, str], Mapping[str, str]],
     ) -> None:
-        """accounts: what somebody says to a provider at this address."""
+        """accounts: the name that this user enters at the provider of an address."""
         super().__init__(user, verify=verify, timeout=60)
         self.cookies = Jar(now)
         self._verify, self._seen, self._accounts = verify, seen, accounts
@@ -125,9 +126,7 @@ class Browser(WebUser):
         return answer
 
     def slow(self, url: str) -> "Slow":
-        """A page whose answer is taken when somebody waits for it, as a script's fetch that goes on
-        in another tab.
-        """
+        """Request a page whose answer is taken later, as a script's fetch in another tab."""
         sent = {
             "accept": "*/*",
             "sec-fetch-site": "same-origin",
@@ -140,8 +139,9 @@ class Browser(WebUser):
 
 
 class Slow:
-    """A request under way. `number` is its x-probe, and the name under which rig.echo holds its
-    answer.
+    """A request in progress.
+
+    `number` is its x-probe, and the name under which harness.echo holds its answer.
     """
 
     def __init__(self, url: str, headers: dict[str, str], verify: ssl.SSLContext) -> None:
@@ -183,5 +183,5 @@ _numbers = iter(range(1, 1 << 60))
 
 
 def probe() -> str:
-    """A number for a request that no other has."""
+    """A number that no other request has."""
     return str(next(_numbers))

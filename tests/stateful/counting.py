@@ -1,9 +1,11 @@
-"""How much work the Lua of a generated configuration does for one request, counted and not timed:
-characters that its string functions look at or copy, and bytes that it allocates. Each answer says
-it in `x-lua-work`. Nothing is compiled, and what earlier requests left is collected first:
-otherwise one request in some thousands would count tens of kB that are not its own.
+"""The work of a generated configuration's Lua for one request, counted and not timed.
 
 config = counted(to_yaml(settings))
+
+The work is the characters that Lua's string functions look at or copy, and the bytes that it
+allocates. Each answer has it in `x-lua-work`. Nothing is compiled, and garbage of earlier requests
+is collected first; otherwise one request in some thousands would count tens of kB that are not its
+own.
 """
 
 from typing import Any

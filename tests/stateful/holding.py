@@ -1,4 +1,4 @@
-"""What must hold of each request, after each step and at the end, whoever did what."""
+"""The invariants of each request, of each step and of the end, whatever the actors did."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +14,16 @@ from stateful.counting import WORK
 from stateful.truth import APPLICATIONS, PEOPLE, Desk, Violation, application_of, cookie_name
 from stateful.world import HOST, MFA, World
 
-PER_BYTE = 40  # work for each byte of a Cookie header, at most
-# The table of LuaJIT's strings still grows by tens of kB at a request of its own choice
-# (counting.py keeps the rest out). Small headers may cost more by that before a test notices; a
-# large one, for which the holes are looked for, no more than PER_BYTE says.
+# The most work for each byte of a Cookie header.
+PER_BYTE = 40
+# The table of LuaJIT's strings grows by tens of kB at some request (counting.py excludes the rest).
+# So small headers may cost that much more before a test notices. Large headers, with which the
+# tests search for holes, may cost no more than PER_BYTE.
 FOR_ITSELF = 80_000
 
 
 class Holding(RuleBasedStateMachine):
-    """Give `world` in a subclass."""
+    """The invariants. A subclass gives `world`."""
 
     world: ClassVar[World]
 
@@ -37,7 +38,7 @@ class Holding(RuleBasedStateMachine):
     def _browser(self, person: str) -> Browser:
         return self.world.browser(person, self._seen)
 
-    # ---- what must hold of each request
+    # ---- of each request
 
     def _seen(self, browser: Browser, number: str, url: str, answer: httpx.Response) -> None:
         parts = urlsplit(url)
@@ -64,7 +65,8 @@ class Holding(RuleBasedStateMachine):
         elif page != "/static/":
             allowed |= {desk.signed[application_of(got.path)], desk.becoming}
         if self.lied and page == "/partner/":
-            return  # whoever the partner says, of its own
+            # Any user of the partner's, because the partner decides who its users are.
+            return
         if user not in allowed or len(said) > 1:
             raise Violation("identity", f"{url} reached the application as {said}, {desk}")
         if user is None and page in ("/", "/payroll/", "/partner/"):
@@ -80,7 +82,7 @@ class Holding(RuleBasedStateMachine):
                 "work", f"{work} for a Cookie header of {len(cookie)} bytes: {cookie[:100]}"
             )
 
-    # ---- what must hold after a step
+    # ---- of each step
 
     def _holds(self, *desks: Desk) -> None:
         self._lives()
@@ -96,7 +98,7 @@ class Holding(RuleBasedStateMachine):
             raise Violation("lives", "the processor is another")
 
     def _is_who_signed_in(self, desk: Desk, application: str) -> None:
-        """As it is, and once more where the assertion has run out, by the processor."""
+        """The browser is its user: as it is, and without its assertion, by the processor."""
         if application == "partner" and self.lied:
             return
         for lane in ("either", "processor"):
@@ -120,7 +122,7 @@ class Holding(RuleBasedStateMachine):
 
     @contextmanager
     def _changes_nothing(self, desk: Desk, what: str) -> Iterator[None]:
-        """A step after which everybody is who they were; otherwise it is the step's fault."""
+        """Run a step after which every browser must have the same user as before."""
         if desk.unlooked:
             self._holds(desk)
         yield
@@ -128,7 +130,8 @@ class Holding(RuleBasedStateMachine):
             self._holds(desk)
         except Violation as found:
             if found.kind == "lockout":
-                Violation.raised.remove(found)  # it has another name here
+                # Its name is another one here.
+                Violation.raised.remove(found)
                 raise Violation("asked", f"{what} changed who is signed in: {found}") from found
             raise
 
@@ -147,7 +150,7 @@ class Holding(RuleBasedStateMachine):
                 slow.answer()
 
     def _others_live_on(self) -> None:
-        """The honest provider's users sign in."""
+        """Users of the correct provider can sign in."""
         self._lives()
         desk = Desk(self._browser("alice"))
         self.desks.append(desk)
@@ -178,7 +181,7 @@ class Holding(RuleBasedStateMachine):
             desk.ended[application].append(desk.begins())
 
     def _next_second(self) -> None:
-        """What is over is dated to the second."""
+        """Wait for the next second, which is the resolution of revocations."""
         self.world.ahead += 1
 
 

@@ -1,6 +1,4 @@
-"""What nobody decent sends: documents of a provider, requests that no person made, giant Cookie
-headers.
-"""
+"""Hostile input: documents of a provider, requests without a user, giant Cookie headers."""
 
 from collections.abc import Callable, Mapping
 
@@ -59,7 +57,7 @@ def _asked(mode: str, dest: str, **more: str) -> dict[str, str]:
     return said | {name.replace("_", "-"): value for name, value in more.items()}
 
 
-# what asks for an address of ours without a person's doing: method and headers
+# Requests to the gateway that no user made: method and headers.
 EMBEDDED: Mapping[str, tuple[str, dict[str, str]]] = {
     "picture": ("GET", _asked("no-cors", "image", accept="image/*,*/*;q=0.8")),
     "style sheet": ("GET", _asked("no-cors", "style", accept="text/css,*/*;q=0.1")),
@@ -110,7 +108,7 @@ GIANTS = {
 
 
 def giant(shape: str, length: int) -> str:
-    """A Cookie header of about this length: one shape of cookie, numbered."""
+    """A Cookie header of about this length, of numbered cookies in one shape."""
     piece, parts, size, n = GIANTS[shape], [], 0, 0
     while size < length:
         parts.append(piece.format(n=n))

@@ -1,8 +1,6 @@
-"""How an application may read a path otherwise than Envoy does, and the disguises that make use of
-it.
+"""How an application may read a path differently from Envoy, and the disguises that use it.
 
-What a path demands of a user is a set of words; a reading that demands what the route did not is a
-hole.
+The demand of a path is a set of words. A reading that demands what the route did not is a hole.
 """
 
 import re
@@ -20,7 +18,7 @@ APPLICATIONS = {"app": "/", "payroll": "/payroll/", "partner": "/partner/"}
 
 
 def page_of(path: str) -> str:
-    """Which of PAGES a path is, as Envoy's routes have it: by its first segment."""
+    """The one of PAGES that Envoy's routes find for a path, by its first segment."""
     return next(
         prefix
         for prefix in PAGES
@@ -29,7 +27,7 @@ def page_of(path: str) -> str:
 
 
 def _resolved(path: str) -> str:
-    """Without empty and dot segments (RFC 3986 section 5.2.4)."""
+    """The path without empty and dot segments (RFC 3986 5.2.4)."""
     kept: list[str] = []
     for segment in path.split("/")[1:]:
         if segment == "..":
@@ -44,18 +42,20 @@ def _without_parameters(path: str) -> str:
 
 
 def tomcat(path: str) -> str:
-    """Tomcat and Jetty: path parameters off, decoded once, then dots; letters count."""
+    """Tomcat and Jetty: remove path parameters, decode once, then resolve dots; case counts."""
     return _resolved(unquote(_without_parameters(path), "latin-1"))
 
 
 def express(path: str) -> str:
-    """Express: routes without regard to case, nothing decoded before that."""
+    """Express: ignore case in routes, decode nothing before that."""
     return path.lower()
 
 
 def iis(path: str) -> str:
-    """ASP.NET on Windows: decoded, a backslash is a slash, no case, nothing behind a segment's last
-    dot or blank.
+    """ASP.NET on Windows.
+
+    It decodes, reads a backslash as a slash, ignores case, and drops everything after a segment's
+    last dot or blank.
     """
     decoded = _resolved(unquote(path, "latin-1").replace("\\", "/"))
     return "/".join(segment.rstrip(". ") for segment in decoded.lower().split("/"))
@@ -70,8 +70,9 @@ READERS = (tomcat, express, iis, twice)
 
 
 def wider(path: str) -> str | None:
-    """Which reader finds more behind a path than its route demands of a user, and what; None: none
-    does.
+    """The reader that finds more in a path than its route demands of a user, and what it finds.
+
+    None: no reader does.
     """
     demanded = DEMANDS[page_of(path)]
     for reader in READERS:

@@ -1,5 +1,6 @@
-"""People at browsers: they sign in and out, sit down at each other's machines, use several tabs;
-their pages and answers may be slow.
+"""The users of the machine: they sign in and out, share machines, use several tabs.
+
+Their pages and answers may be slow.
 """
 
 from harness.browser import REDIRECTS
@@ -11,7 +12,8 @@ from stateful.holding import Holding
 from stateful.truth import APPLICATIONS, LOGOUT, OF_MAIN, PEOPLE, Desk, Late, Violation, cookie_name
 from stateful.world import MFA
 
-MOST_AHEAD = 2400  # seconds: within every session's idle time
+# Seconds, within every session's idle time.
+MOST_AHEAD = 2400
 
 whose = st.sampled_from((0, 0, 0, 1))
 applications = st.sampled_from(("app", "app", "app", "payroll", "partner"))
@@ -19,7 +21,7 @@ people = st.sampled_from(PEOPLE)
 
 
 class People(Holding):
-    """Its rules are what people do."""
+    """Its rules are what users do."""
 
     @rule(whom=whose, application=applications)
     def signs_in(self, whom: int, application: str) -> None:
@@ -55,7 +57,7 @@ class People(Holding):
 
     @rule(whom=whose, person=people, application=applications)
     def hands_over(self, whom: int, person: str, application: str) -> None:
-        """Signs out everywhere; somebody else sits down and signs in."""
+        """Sign out everywhere; another user sits down and signs in."""
         desk = self.desks[whom]
         for name in ("app", "payroll", "partner"):
             self._signs_out(desk, name)
@@ -114,7 +116,8 @@ class People(Holding):
         desk.late.append(
             Late(tuple(lines), application, person if well else None, number, len(ended))
         )
-        # the new session has ended the one before, and the browser does not know either of it yet
+        # The new session has ended the one before. The browser does not know of either yet.
+
         if well:
             desk.signed[application] = None
             desk.browser.cookies.drop(cookie_name("assertion", application))
@@ -129,10 +132,10 @@ class People(Holding):
     @precondition(lambda self: any(desk.late for desk in self.desks))
     @rule(data=st.data())
     def that_answer_comes(self, data: st.DataObject) -> None:
-        """What it sets is set. It may sign in whose callback it was, unless that login is over, and
-        nobody else.
+        """A late answer arrives.
 
-        What it takes away is gone, as in any browser.
+        It may sign in the user whose callback it was, unless that login is over, and no other user.
+        What it removes is gone, as in any browser.
         """
         desk = data.draw(st.sampled_from([desk for desk in self.desks if desk.late]), "desk")
         late = desk.late.pop(data.draw(st.integers(0, len(desk.late) - 1), "answer"))
@@ -163,11 +166,10 @@ class People(Holding):
 
     @rule(whom=whose, application=applications, lane=st.sampled_from(("processor", "processor", "either")), after=st.sampled_from((0, 0, 70)))  # fmt: skip
     def opens_a_slow_page(self, whom: int, application: str, lane: str, after: int) -> None:
-        """After a while in which nobody asked for anything, maybe: then its answer writes down in a
-        cookie that the session is in use.
+        """A page, perhaps after a while without requests.
 
-        Not where sessions are in a store: Envoy's clock stays, and takes no assertion from such a
-        time.
+        After such a while its answer records the use of the session in a cookie. Not with sessions
+        in a store, because Envoy's clock stays, and it accepts no assertion from that time.
         """
         if after and self.world.store == "cookie":
             self._later(after)
@@ -197,7 +199,7 @@ class People(Holding):
 
     @rule(whom=whose)
     def assertions_run_out(self, whom: int) -> None:
-        """Nobody looks yet: the next request meets what has run out."""
+        """Assertions expire. The next request meets that."""
         self.desks[whom].unlooked = True
         self.desks[whom].browser.cookies.drop(
             *(cookie_name("assertion", name) for name in APPLICATIONS)
@@ -205,7 +207,7 @@ class People(Holding):
 
     @rule(seconds=st.sampled_from((50, 70, 280)))
     def time_passes(self, seconds: int) -> None:
-        """Nobody looks yet: the next request meets what has run out."""
+        """Time passes. The next request meets what has expired."""
         self._later(seconds)
 
     def _later(self, seconds: int) -> None:

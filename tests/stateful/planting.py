@@ -1,8 +1,7 @@
-"""What a sibling host plants: any Set-Cookie line that a browser may keep, made of a name, pieces
-and what holds them together.
+"""Cookies that a sibling host plants: any Set-Cookie line that a browser may keep.
 
-A piece is a template: {ours} is one of our cookies' names, {hers} the value that mallory's own
-cookie of that name has.
+A line is made of a name, pieces and separators. A piece is a template: {ours} is the name of a
+cookie of the gateway, {hers} the value that mallory's own cookie of that name has.
 """
 
 from dataclasses import dataclass
@@ -28,8 +27,10 @@ PATHS = ("/", "/x", "/payroll/", "/oauth2/", "/payroll/oauth2/callback")
 
 @dataclass(frozen=True)
 class Plant:
-    """`times`: so many of it, their names numbered where a name can be. `alone`: what was planted
-    before has run out.
+    """A planted cookie.
+
+    times: so many of it, with numbered names where a name can be. alone: what was planted before
+    has expired.
     """
 
     name: str
@@ -56,7 +57,8 @@ class Plant:
             if self.times == 1
             else [f"{self.name}{number}" for number in range(self.times)]
         )
-        # a semicolon would end the value; without a name there is no `=` either
+        # A semicolon would end the value, and a cookie without a name has no `=`.
+
         return [f"{name}={value}{end}" if name else f"{value}{end}" for name in names]
 
 

@@ -1,7 +1,7 @@
-"""Runs of the machine: so many examples in one world, until something does not hold.
+"""Runs of the machine: so many examples in one world, until an invariant is violated.
 
 outcome = explore("sqlite", examples=20)
-outcome.violation          # None, or which invariant
+outcome.violation          # None, or the invariant
 outcome.story              # the steps that led there, and what was seen
 """
 
@@ -48,7 +48,9 @@ def explore(
     shrink: bool = False,
     steps: int = STEPS,
 ) -> Outcome:
-    """seed: None is the same run each time. shrink: looks for the shortest story, which takes
+    """Run examples in one world.
+
+    seed: None is the same run each time. shrink: search for the shortest story, which takes
     minutes.
     """
     machine = _counting(world)
@@ -67,11 +69,11 @@ def explore(
 def _explore(
     machine: Any, examples: int, seed: int | None, *, shrink: bool, steps: int
 ) -> tuple[bool, str]:
-    """Whether hypothesis came to its end, and the story of a violation, if there is one.
+    """Whether hypothesis finished, and the story of a violation, if there is one.
 
-    Hypothesis wants the same steps to come to the same end each time. Real processes do not always
-    do so, and what it says of that is no word on the gateway: a violation that was met once counts,
-    and without one the rest goes on with other steps.
+    Hypothesis expects the same steps to have the same outcome each time. Real processes do not
+    always do so, which is no statement about the gateway. So a violation counts even if it was seen
+    only once, and without one the run continues with other steps.
     """
     settings = hypothesis.settings(
         max_examples=examples,
@@ -116,8 +118,9 @@ def _counting(of: World) -> type[Gateway]:
 def for_minutes(
     minutes: float, stores: Sequence[str], seed: int | None, rules: Sequence[str] = ()
 ) -> int:
-    """Other examples all the time, each store in turns; 1 where something did not hold, with its
-    story.
+    """Run new examples, each store in turn.
+
+    Returns 1 after printing the story of a violation.
     """
     draw = random.Random(seed)
     end = time.monotonic() + 60 * minutes

@@ -1,5 +1,6 @@
-"""The machine over the whole gateway, the same steps each time. For hours and with other steps:
-tests/stateful/run.
+"""The machine over the whole gateway, with the same steps each time.
+
+tests/stateful/run runs it for hours with other steps.
 """
 
 import os
@@ -20,7 +21,8 @@ pytestmark = pytest.mark.heavy
 def test_whatever_people_siblings_providers_and_strangers_do_nobody_is_somebody_else_and_everybody_is_served(
     store: str,
 ) -> None:
-    # in a process of its own: what hypothesis draws depends on the modules that the process has
+    # In a process of its own, because hypothesis draws by the modules that a process has.
+
     command = [sys.executable, "-m", "stateful", "--store", store, "--examples", str(EXAMPLES)]
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     done = subprocess.run(

@@ -1,5 +1,6 @@
-"""The machine finds each of the grave holes when its fix is taken out: of a copy of the package, by
-a patch that is kept here.
+"""The machine finds each of the grave holes in a copy of the package without its fix.
+
+The patches that remove the fixes are in tests/stateful/patches.
 """
 
 import os
@@ -11,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.heavy  # two minutes
+# Two minutes.
+pytestmark = pytest.mark.heavy
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """violation: which invariant does not hold any more, one of these. rules: the machine's steps
-    that lead there; others only take time.
+    """A hole and how the machine finds it.
+
+    violation: the invariants of which one is violated. rules: the machine's steps that lead there;
+    others would only take time.
     """
 
     violation: tuple[str, ...]
@@ -49,8 +53,9 @@ HOLES = {
 
 
 def patched(name: str, directory: Path) -> Path:
-    """A copy of the package with the patch. AssertionError, with what to do, where it does not
-    apply.
+    """A copy of the package with the patch.
+
+    AssertionError, with what to do, if it does not apply.
     """
     shutil.copytree(
         ROOT / "extproc", directory / "extproc", ignore=shutil.ignore_patterns("__pycache__")

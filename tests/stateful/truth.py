@@ -1,13 +1,12 @@
-"""What is true of each browser, and what a Violation of it is called.
+"""What is true of each browser, and the kinds of Violation.
 
-A Violation names what did not hold:
-- identity: a request reached the application as somebody else than who signed in last in that
-  browser
+- identity: a request reached the application as another user than the one who signed in last in
+  that browser
 - lockout: a signed-in browser is not served, or a login does not end at the application
-- demand: a request reached pages that demand more than what was asked of it
-- asked: a request that no person made changed who is signed in
-- lives: the processor or Envoy ended, or the honest provider's users cannot sign in
-- answers: a 5xx that no provider's answer explains
+- demand: a request reached pages that demand more than was checked
+- asked: a request that no user made changed who is signed in
+- lives: the processor or Envoy ended, or users of the correct provider cannot sign in
+- answers: a 5xx that no answer of a provider explains
 - work: a Cookie header costs more than work in proportion to its length
 """
 
@@ -24,7 +23,7 @@ PEOPLE = ("alice", "bob")
 
 
 class Violation(AssertionError):
-    """`kind` is the invariant; `raised` has all of this process."""
+    """`kind` is the invariant. `raised` has all of this process."""
 
     raised: ClassVar[list["Violation"]] = []
 
@@ -36,7 +35,7 @@ class Violation(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """An answer of ours that a browser has not got yet: what it sets, and whose callback it was.
+    """An answer of the gateway that a browser has not received yet: its cookies, and its login.
 
     begun: the number of its login. since: how many logins and logouts of the application had ended
     in that browser, its own included.
@@ -49,19 +48,20 @@ class Late:
     since: int = 0
 
     def ends(self, application: str) -> bool:
-        """Whether it takes the session's cookie away."""
+        """Whether it removes the session's cookie."""
         gone = f"{cookie_name('session', application)}=;"
         return any(line.startswith(gone) for _, lines in self.lines for line in lines)
 
 
 class Desk:
-    """A browser, and what is true of it: who is signed in at which application."""
+    """A browser and what is true of it: who is signed in at which application."""
 
     def __init__(self, browser: Browser) -> None:
         self.browser = browser
         self.signed: dict[str, str | None] = dict.fromkeys(APPLICATIONS)
         self.becoming: str | None = None  # whose login is under way
-        self.unlooked = True  # something ran out, and nobody looked since
+        # Something expired, and no request was made since.
+        self.unlooked = True
         self.slow: list[Slow] = []
         self.late: list[Late] = []
         # logins in other tabs: application, person, callback address, number
@@ -71,18 +71,16 @@ class Desk:
         self.ended: dict[str, list[float]] = {name: [] for name in APPLICATIONS}
 
     def begins(self) -> int:
-        """The number of a login: later ones have larger numbers."""
+        """The number of a new login. Later ones have larger numbers."""
         self.logins += 1
         return self.logins
 
     def is_over(self, late: Late) -> bool:
-        """Whether what ended since has ended that login as well: a logout, or a login that was
-        begun after it.
-        """
+        """Whether a logout, or a login that started later, has ended that login as well."""
         return any(number > late.begun for number in self.ended[late.application][late.since :])
 
     def person(self, application: str) -> str:
-        """Who its user would be there."""
+        """The name of its user there."""
         return f"p-{self.browser.user}" if application == "partner" else self.browser.user
 
     def __repr__(self) -> str:

@@ -1,15 +1,13 @@
-"""The whole gateway for the machine: `extproc serve` and a real Envoy on https, two providers of
-which one lies, three applications on one upstream and an excluded one, and a clock.
+"""The whole gateway for the machine: the processor, a real Envoy on https, two providers, a clock.
 
     with World("sqlite") as world:
         browser = world.browser("alice")
         browser.go(world.at("/payroll/x"))
-        world.received(number)         # what the application got of that request, or None
-        world.ahead = 70               # browsers, processor and providers: seconds later; Envoy's
-        clock stays
+        world.received(number)         # what the application received of that request, or None
+        world.ahead = 70               # seconds; for browsers, processor, providers, not for Envoy
 
-`/` wants a login at `main`, `/payroll/` one with a second factor, `/partner/` one at `partner`,
-`/static/` and `/public/` none. Only alice has a second factor.
+`/` needs a login at `main`, `/payroll/` one with a second factor, `/partner/` one at `partner`,
+which may lie. `/static/` and `/public/` need none. Only alice has a second factor.
 """
 
 import mmap
@@ -43,7 +41,7 @@ STORES: Mapping[str, Mapping[str, Any]] = {
 
 
 class Provider(FakeProvider):
-    """A provider on the world's clock, whose users sign in with the acr of the request if they can."""
+    """A provider on the world's clock, whose users have the acr of the request if they can."""
 
     def __init__(self, now: Callable[[], float], client_id: str) -> None:
         super().__init__(
@@ -61,7 +59,7 @@ class Provider(FakeProvider):
 
 
 class World(Stack):
-    """One gateway that many runs of the machine share: each has browsers of its own."""
+    """One gateway that many runs of the machine share. Each run has browsers of its own."""
 
     names: ClassVar[tuple[str, ...]] = (HOST, SIBLING, "localhost", "127.0.0.1")  # type: ignore[misc]
 
@@ -72,7 +70,8 @@ class World(Stack):
             Provider(self.now, "gateway"),
             Provider(self.now, "gateway-partner"),
         )
-        package = Path(extproc.__file__).parents[1]  # maybe a copy of it, with a patch
+        # It may be a copy with a patch.
+        package = Path(extproc.__file__).parents[1]
         env = {
             "PYTHONPATH": f"{SHIM}:{package}",
             "WORLD_CLOCK": self._clock_file.name,
@@ -82,7 +81,8 @@ class World(Stack):
         self.gateway = f"https://{HOST}:{self.port}"
         self._context: ssl.SSLContext | None = None
         self._browsers: list[Browser] = []
-        # one: each new one reads all authorities
+        # Only one client, because each new one reads all authorities.
+
         self._http = httpx.Client(verify=False, trust_env=False, timeout=60)
 
     # clocks
@@ -123,7 +123,7 @@ class World(Stack):
             self._browsers.pop().close()
 
     def _account(self, user: str, url: str) -> dict[str, str]:
-        """What somebody says to a provider: at the partner they have an account of its own."""
+        """The user's account at a provider: the partner's accounts are others."""
         if url.startswith(self.main.url + "/"):
             return {"x-user": user}
         return {"x-user": f"p-{user}"} if url.startswith(self.partner.url + "/") else {}
@@ -132,7 +132,7 @@ class World(Stack):
         return f"{scheme}://{host}:{self.port}{path}"
 
     def received(self, number: str) -> Received | None:
-        """What the application got of the request with this x-probe."""
+        """What the application received of the request with this x-probe."""
         return next(
             (one for one in reversed(self.app.requests) if one.get("x-probe") == number), None
         )
@@ -158,7 +158,7 @@ class World(Stack):
         return self._http.get(f"{self.admin}/readyz").status_code == 200
 
     def fault(self) -> str | None:
-        """What of it does not run any more."""
+        """The part that no longer runs. None: all run."""
         if (code := self.extproc.exit_code) is not None:
             return f"the processor ended with {code}:\n{self.extproc.tail(12)}"
         if (code := self.envoy.process.exit_code) is not None:
@@ -170,7 +170,7 @@ class World(Stack):
         return None if status == 200 else f"the processor's /livez: {status}"
 
     def make_whole(self) -> None:
-        """As it was at first, whatever a run did to it."""
+        """Repair everything, whatever a run did to it."""
         self.main.reset()
         self.partner.reset()
         self.ahead = 0.0
@@ -184,9 +184,7 @@ class World(Stack):
         wait_until(self._knows_its_providers, 60, "the processor to know its providers")
 
     def taken_in(self) -> None:
-        """Waits until the processor has asked for what the partner says now, and has done something
-        with it: it asks again, or is gone.
-        """
+        """Wait until the processor has acted on the partner's answer: it asks again, or is gone."""
         before = len(self.partner.requests_to("/.well-known/openid-configuration"))
         wait_until(
             lambda: (

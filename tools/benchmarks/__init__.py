@@ -1,3 +1,4 @@
-"""tests/bench: what a request costs, beside its peers in the same run. Only ratios within one run
-mean anything.
+"""tests/bench: what a request costs, beside other gateways in the same run.
+
+Only ratios within one run mean anything.
 """

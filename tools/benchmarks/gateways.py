@@ -1,5 +1,6 @@
-"""What is measured: our gateway and its peers, each with an Envoy of its own (one worker), all
-before the same upstream.
+"""The subjects of the bench: extproc's gateway and others, each with an Envoy of its own.
+
+Each Envoy has one worker, and all have the same upstream.
 """
 
 import json
@@ -45,7 +46,7 @@ def plain(
     clusters: Sequence[dict[str, Any]] = (),
     secrets: Sequence[dict[str, Any]] = (),
 ) -> str:
-    """A small Envoy: these filters, then the upstream, or an answer of its own."""
+    """The configuration of a small Envoy: these filters, then the upstream or a fixed answer."""
     action = (
         {"direct_response": {"status": 200, "body": {"inline_string": "hello"}}}
         if upstream is None
@@ -89,7 +90,7 @@ def envoy(config: str, port: int) -> Iterator[EnvoyProcess]:
 
 @contextmanager
 def upstream() -> Iterator[int]:
-    """An Envoy that answers by itself: faster than anything that is measured."""
+    """An Envoy with a fixed answer, faster than anything that is measured."""
     port = free_port()
     with envoy(plain(port, None), port):
         yield port
@@ -110,8 +111,9 @@ SCRIPT_CALL = {
 
 
 class Gateway(Stack):
-    """Our gateway before the bench's upstream; with `reference`, the stock server is in the
-    processor's place.
+    """extproc's gateway in front of the bench's upstream.
+
+    With `reference`, the stock server takes the place of the processor.
     """
 
     def __init__(
@@ -145,7 +147,7 @@ class Gateway(Stack):
         self._reference = reference
 
     def processor_pids(self) -> tuple[int, ...]:
-        """`extproc serve` and its workers."""
+        """The processes of `extproc serve`: it and its workers."""
         return (self.extproc.pid, *self.extproc.children)
 
     def start_extproc(self) -> Process:
@@ -171,7 +173,7 @@ def signed_in(gateway: Gateway) -> Iterator[WebUser]:
 
 
 def jwt_authn(jwks: str, cookie: str, issuer: str) -> dict[str, Any]:
-    """Envoy's jwt_authn with its cache, on a cookie, and nothing else."""
+    """Envoy's jwt_authn with its cache, for a token in a cookie, and nothing else."""
     provider = {
         "issuer": issuer,
         "audiences": ["app"],
@@ -191,8 +193,9 @@ def jwt_authn(jwks: str, cookie: str, issuer: str) -> dict[str, Any]:
 
 
 class Signed(FakeProvider):
-    """A provider whose tokens are all signed, of the size that Keycloak's have for a user with a
-    few roles.
+    """A provider whose tokens are all signed.
+
+    They are as large as Keycloak's for a user with a few roles.
     """
 
     def open(self, place: Place) -> None:
@@ -214,7 +217,7 @@ class Signed(FakeProvider):
 
 
 def oauth2(issuer: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Envoy's own oauth2 filter at a provider, and its secrets."""
+    """Envoy's own oauth2 filter for a provider, and its secrets."""
     names = ("token", "hmac")
     secrets = [
         {
@@ -243,7 +246,7 @@ def oauth2(issuer: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def public_keys(gateway: Stack) -> str:
-    """The assertion's keys, from where Envoy gets them."""
+    """The keys of assertions, from where Envoy gets them."""
     return (
         httpx.get(f"{gateway.admin}/.well-known/jwks.json", trust_env=False).raise_for_status().text
     )

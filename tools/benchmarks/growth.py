@@ -1,6 +1,4 @@
-"""The rows `workers` and `growth`: more processes, and what a request costs when there is more of
-everything.
-"""
+"""The rows `workers`, `flood` and `growth`: more processes, requests, sessions, applications."""
 
 import secrets
 import sqlite3
@@ -12,13 +10,12 @@ from harness.processes import resident
 from benchmarks.gateways import BROWSER, Gateway, signed_in, upstream
 from benchmarks.measure import Plan, Result, Subject, load, ratios
 
-SEALED = 1200  # bytes of a record with an ID token, an access token and a few claims
+# Bytes of a record with an ID token, an access token and a few claims.
+SEALED = 1200
 
 
 def row_workers(plan: Plan) -> list[Result]:
-    """Anonymous redirects with one worker and with two: requests a second, and CPU of all workers
-    together.
-    """
+    """Anonymous redirects with one worker and with two: requests a second, and CPU of all."""
     with ExitStack() as stack:
         up = stack.enter_context(upstream())
         gateways = {count: stack.enter_context(Gateway(up, workers=count)) for count in (1, 2)}
@@ -34,8 +31,9 @@ def _redirects(name: str, gateway: Gateway) -> Subject:
 
 
 def row_flood(plan: Plan) -> list[Result]:
-    """The processor's memory after so many anonymous navigations, of which it keeps nothing, beside
-    a tenth of them.
+    """The processor's memory after many anonymous navigations, of which it keeps nothing.
+
+    The reference is its memory after a tenth of them.
     """
     with ExitStack() as stack:
         gateway = stack.enter_context(Gateway(stack.enter_context(upstream())))
@@ -62,7 +60,7 @@ def row_growth(plan: Plan) -> list[Result]:
 
 
 def _stored(plan: Plan) -> list[Result]:
-    """A renewal, which reads the store, with more and more sessions in it."""
+    """A renewed assertion, which reads the store, with more and more sessions in it."""
     with ExitStack() as stack:
         up, subjects = stack.enter_context(upstream()), []
         for count in plan.stored:
@@ -84,7 +82,7 @@ def _stored(plan: Plan) -> list[Result]:
 
 
 def fill(gateway: Gateway, count: int) -> None:
-    """So many sessions of strangers, as the store's own table has them."""
+    """Write so many sessions of other users into the store's table."""
     database = sqlite3.connect(gateway.directory / "extproc.sqlite3", timeout=30)
     columns = [column[1] for column in database.execute("PRAGMA table_info(session)")]
     expires, touched = int(time.time()) + 40_000, int(time.time())
@@ -106,8 +104,9 @@ def fill(gateway: Gateway, count: int) -> None:
 
 
 def _applications(plan: Plan) -> list[Result]:
-    """A signed-in request and a redirect with more and more applications on the host; the first
-    one's, which matches last.
+    """A signed-in request and a redirect, with more and more applications on the host.
+
+    They go to the first application, which matches last.
     """
     with ExitStack() as stack:
         up, fast, slow = stack.enter_context(upstream()), [], []
@@ -133,8 +132,9 @@ def _applications(plan: Plan) -> list[Result]:
 
 
 def _foreign_cookies(plan: Plan) -> list[Result]:
-    """A signed-in request with an application's own cookies beside ours, beside the same without
-    ours on a bare Envoy.
+    """A signed-in request with the application's own cookies beside the gateway's.
+
+    The reference is a bare Envoy without the gateway's cookies.
     """
     with ExitStack() as stack:
         up = stack.enter_context(upstream())

@@ -1,6 +1,4 @@
-"""The rows `login` and `held`: whole logins one by one, and thousands that wait for a slow provider
-at the same time.
-"""
+"""The rows `login` and `held`: logins one by one, and thousands that wait for a slow provider."""
 
 import asyncio
 import itertools
@@ -26,11 +24,16 @@ from benchmarks.measure import Plan, Result, cpu, ratios, used
 from benchmarks.visitors import Visitor, arrive, one_by_one
 
 ENV = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{ROOT / 'tools'}"}
-ARRIVALS = 150.0  # people a second, at most
-SHARE = 0.5  # of a core, which their logins may take
-WATCHED = 0.04  # seconds between the questions on another route
-CALM = 3.0  # seconds of them before anybody comes, for each second of a round
-SLACK = 5.0  # seconds that the provider takes beyond the last arrival
+# The most logins a second.
+ARRIVALS = 150.0
+# The share of a core that these logins may take.
+SHARE = 0.5
+# Seconds between two requests on another route.
+WATCHED = 0.04
+# Seconds of such requests before the first login, for each second of a round.
+CALM = 3.0
+# Seconds that the provider waits beyond the last arrival.
+SLACK = 5.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Idp:
 
 @contextmanager
 def idp() -> Iterator[Idp]:
-    """The bench's provider, in a process of its own, called directly."""
+    """The bench's provider in a process of its own, reached directly."""
     address = f"127.0.0.1:{free_port()}"
     argv = [sys.executable, "-m", "benchmarks.provider", address]
     with (
@@ -67,14 +70,16 @@ def idp() -> Iterator[Idp]:
 
 
 def row_login(plan: Plan) -> list[Result]:
-    """The processor's CPU for a whole login, beside two answers of a stock server; a callback's
-    time, beside the provider's.
+    """The processor's CPU for a whole login, beside two answers of a stock server.
+
+    Also a callback's time, beside the provider's part of it.
     """
     with ExitStack() as stack:
         up, provider = stack.enter_context(upstream()), stack.enter_context(idp())
         ours = stack.enter_context(Gateway(up, provider.provider))
         stock = stack.enter_context(Gateway(up, provider.provider, reference=True))
-        asyncio.run(one_by_one(ours.port, 3))  # warm
+        # Warm up.
+        asyncio.run(one_by_one(ours.port, 3))
         provider.tell("state")
         spent: dict[str, list[float]] = {"ours": [], "stock": [], "callback": [], "provider": []}
         lost = 0
@@ -120,9 +125,10 @@ async def _answers(port: int, requests: int) -> None:
 
 
 def row_held(plan: Plan) -> list[Result]:
-    """N callbacks held at once, at a provider that takes as long as all of them need to come
-    (Little's law); another route meanwhile; memory. Nobody is released together: the first is
-    answered when the last is there.
+    """Many simultaneous callbacks: memory, and the time of another route meanwhile.
+
+    The provider takes as long as all of them need to arrive (Little's law), so the first is
+    answered when the last arrives, and they are not released together.
     """
     return [result for count in plan.held for result in _held(plan, count)]
 
@@ -155,7 +161,8 @@ def _held(plan: Plan, count: int) -> list[Result]:
     watched = [(took, word) for at, took, word in answered if idle < at < over]
     calm = [took for at, took, _ in answered if at <= idle]
     lost += sum(word != "ok" for _, word in watched)
-    # a page at least
+    # At least a page.
+
     each = [max(4096, peak[name] - base[name]) / count / 1024 for name in ("processor", "Envoy")]
     subject = f"{count} held at once"
     quiet, busy = _p99(calm), _p99([took for took, _ in watched])
@@ -183,7 +190,7 @@ def _held(plan: Plan, count: int) -> list[Result]:
 
 
 def _rate(ours: Gateway) -> float:
-    """People a second: half of what the processor could do, on whatever machine this is."""
+    """Logins a second: half of what the processor could do on this machine."""
     before, logins = cpu(ours.extproc.pid), 40
     asyncio.run(one_by_one(ours.port, logins))
     return min(ARRIVALS, SHARE * logins / used(ours.extproc.pid, before))
@@ -197,7 +204,7 @@ async def _crowd(
     pids: dict[str, int],
     peak: dict[str, float],
 ) -> int:
-    """How many of them ended signed in; at the peak, memory is read."""
+    """The number of logins that succeeded. Reads memory at the peak."""
     tasks = await arrive(ours.port, count, rate)
     most = 0
     while (held := (await asyncio.to_thread(provider.tell, "state"))["held"]) > most:
@@ -210,8 +217,9 @@ async def _crowd(
 
 @contextmanager
 def _watching(address: str, status: int) -> Iterator[Any]:
-    """Asks another route all the time; what it is called for gives (when, seconds, ok or lost) of
-    every answer.
+    """Send requests on another route until the block ends.
+
+    Returns a function that gives (when, seconds, ok or lost) of every answer.
     """
     command = [sys.executable, "-m", "benchmarks.watch", address, str(status), str(WATCHED)]
     with (
@@ -240,5 +248,5 @@ def _p99(values: Sequence[float]) -> float:
 
 
 def counts(text: str) -> tuple[int, ...]:
-    """1000,10000 as numbers."""
+    """The numbers of a text such as 1000,10000."""
     return tuple(itertools.chain.from_iterable([int(each)] for each in text.split(",")))

@@ -1,6 +1,4 @@
-"""Measuring: CPU of processes by their clocks, load from wrk, and ratios of subjects that took
-turns.
-"""
+"""Measurements: CPU of processes by their clocks, load from wrk, ratios between subjects."""
 
 import os
 import re
@@ -15,8 +13,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Subject:
-    """Something under load: an address to ask, what to send along, the status that is right, and
-    whose CPU counts.
+    """A server under load.
+
+    It has an address, headers to send, the right status, and the processes whose CPU counts.
     """
 
     name: str
@@ -36,8 +35,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table and of the JSON: a metric of a subject, and its ratio to the row's
-    reference, round by round.
+    """A line of the table and of the JSON, by round.
+
+    It is a metric of a subject, and its ratio to the row's reference.
     """
 
     row: str
@@ -55,18 +55,20 @@ class Result:
 
 
 def cpu(pid: int) -> float:
-    """Seconds of CPU that a process has used so far, in user and kernel mode, by its own clock:
-    /proc counts whole ticks.
+    """Seconds of CPU that a process has used so far, in user and kernel mode.
+
+    By its own clock, because /proc counts only whole ticks.
     """
-    return time.clock_gettime(~pid << 3 | 2)  # clock_getcpuclockid(3), which Python has not
+    # clock_getcpuclockid(3), which Python lacks.
+    return time.clock_gettime(~pid << 3 | 2)
 
 
 def used(pid: int, before: float) -> float:
-    """Seconds of CPU since then, one tick at least: what is shorter cannot be told from nothing."""
+    """Seconds of CPU since `before`, at least one tick, which is the resolution."""
     return max(1 / TICKS, cpu(pid) - before)
 
 
-# wrk counts 4xx and 5xx as errors; this counts whatever is not the status that is right
+# wrk counts 4xx and 5xx as errors. This counts every status except the right one.
 SCRIPT = """
 local wanted, threads = tonumber(os.getenv("WANTED")), {}
 function setup(thread) table.insert(threads, thread) end
@@ -77,7 +79,7 @@ function done(summary) local n = 0; for _, t in ipairs(threads) do n = n + t:get
 
 
 def load(subject: Subject, seconds: float, connections: int, script: str) -> Sample:
-    """wrk against a subject. RuntimeError when the generator itself fails."""
+    """Run wrk against a subject. RuntimeError if wrk itself fails."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", script]
     for name, value in subject.headers.items():
         command += ["-H", f"{name}: {value}"]
@@ -114,12 +116,14 @@ def compare(
     script: str,
     say: Callable[[str], None],
 ) -> list[Result]:
-    """The subjects take turns; the first is the reference. CPU per request (microseconds) and
-    requests per second.
+    """CPU per request (microseconds) and requests a second of subjects that take turns.
+
+    The first one is the reference.
     """
     samples: dict[str, list[Sample]] = {subject.name: [] for subject in subjects}
     for subject in subjects:
-        load(subject, min(1.0, seconds), connections, script)  # warm
+        # Warm up.
+        load(subject, min(1.0, seconds), connections, script)
     for turn in range(rounds):
         say(f"{row}: round {turn + 1} of {rounds}")
         for subject in subjects:
@@ -149,7 +153,7 @@ def ratios(
     base: Sequence[float],
     lost: int = 0,
 ) -> Result:
-    """Values of a subject beside those of its reference, round by round."""
+    """The values of a subject beside those of its reference, by round."""
     pairs = [value / other for value, other in zip(values, base, strict=True)]
     middle = statistics.median
     of_values, of_pairs = (
@@ -161,8 +165,10 @@ def ratios(
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how often. script: wrk's, a path; flood: requests; held, stored, applications:
-    sizes that rows of those names try.
+    """The duration and repetitions of a run.
+
+    script: a path of a wrk script. flood: requests. held, stored, applications: the sizes that the
+    rows of those names try.
     """
 
     rounds: int
@@ -177,6 +183,7 @@ class Plan:
     applications: Sequence[int]
 
     def compare(self, row: str, *subjects: Subject) -> list[Result]:
+        """Measure these subjects in turn. See `compare`."""
         return compare(
             row, subjects, self.rounds, self.seconds, self.connections, self.script, self.say
         )

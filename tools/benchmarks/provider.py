@@ -1,11 +1,10 @@
-"""A provider that costs next to nothing and answers when it is told: for rows that count what we
-cost, not what it does.
+"""A provider that costs next to nothing, for rows that measure the gateway and not the provider.
 
 python -m benchmarks.provider HOST:PORT
 
-It knows nothing of users: the code of a callback is the login's nonce, chosen by whoever plays the
-browser. GET /bench/hold/SECONDS has every token request wait so long; GET /bench/state tells how
-many wait, and how long it took for the others.
+It has no users: the code of a callback is the login's nonce, which the browser's side knows. GET
+/bench/hold/SECONDS lets every token request wait so long. GET /bench/state returns how many wait,
+and the seconds that the others took. Tests use harness.fake_provider instead.
 """
 
 import asyncio
@@ -20,8 +19,10 @@ ALG = "EdDSA"
 
 
 class Provider:
-    """spent: seconds from a request's last byte to its answer, of /token and /me since the last
-    question.
+    """The provider's answers, and how long they took.
+
+    spent: seconds from a request's last byte to its answer, of /token and /me since the last
+    /bench/state.
     """
 
     def __init__(self, issuer: str) -> None:

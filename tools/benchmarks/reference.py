@@ -1,8 +1,8 @@
-"""The reference of the processed rows: a stock grpc.aio asyncio ext_proc server that parses and
-answers, and nothing else.
+"""The reference of the processed rows: a stock grpc.aio ext_proc server that parses and answers.
 
-python -m benchmarks.reference HOST:PORT      a path that begins with /continue goes on, everything
-else is redirected
+python -m benchmarks.reference HOST:PORT
+
+A path that begins with /continue continues, everything else is redirected.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The rows of the table. Each sets its subjects up, has them take turns, and gives its results."""
+"""The rows of the table. Each prepares its subjects, lets them take turns, returns results."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -30,8 +30,9 @@ from benchmarks.measure import Plan, Result, Subject
 
 
 def row_signed_in(plan: Plan) -> list[Result]:
-    """Envoy's CPU for one request of a signed-in browser: bare, jwt_authn alone, our whole fast
-    path, Envoy's oauth2 filter.
+    """Envoy's CPU for one request of a signed-in browser.
+
+    Bare, with jwt_authn alone, with extproc's whole fast path, and with Envoy's oauth2 filter.
     """
     with ExitStack() as stack:
         up = stack.enter_context(upstream())
@@ -72,7 +73,7 @@ def _opened(provider: FakeProvider) -> Iterator[FakeProvider]:
 
 
 def _filter(name: str, provider: FakeProvider, up: int, stack: ExitStack) -> Subject:
-    """Envoy's own oauth2 filter, somebody signed in."""
+    """Envoy's own oauth2 filter, with a signed-in user."""
     port, (filter_, secrets) = free_port(), oauth2(provider.issuer)
     idp = cluster("idp", int(provider.url.rpartition(":")[2]))
     running = stack.enter_context(envoy(plain(port, up, [filter_], [idp], secrets), port))
@@ -82,9 +83,7 @@ def _filter(name: str, provider: FakeProvider, up: int, stack: ExitStack) -> Sub
 
 
 def row_processed(plan: Plan) -> list[Result]:
-    """The processor's CPU for one request that needs a decision, beside a stock server that only
-    parses and answers.
-    """
+    """The processor's CPU for one request that needs a decision, beside a stock server."""
     with ExitStack() as stack:
         up = stack.enter_context(upstream())
         ours, stock = (
@@ -113,9 +112,10 @@ def row_processed(plan: Plan) -> list[Result]:
 
 
 def row_tracing(plan: Plan) -> list[Result]:
-    """The processor's CPU for one redirect, and one 401: without the SDK, below a parent that is
-    not sampled, and sampled, its spans sent to a collector (a sink), or kept here, Envoy's among
-    them.
+    """The processor's CPU for one redirect and one 401, by tracing.
+
+    Without the SDK; below a parent that is not sampled; sampled, with spans sent to a collector (a
+    sink); sampled, with spans kept in the processor, Envoy's among them.
     """
     with ExitStack() as stack:
         up = stack.enter_context(upstream())

@@ -1,7 +1,8 @@
-"""Asks one address again and again, in a process of its own, and prints how long each answer took.
+"""Requests one address again and again in a process of its own, and prints each answer's time.
 
-python -m benchmarks.watch HOST:PORT STATUS EVERY [NAME:VALUE...]   one line an answer: seconds
-since start, seconds, ok or lost
+python -m benchmarks.watch HOST:PORT STATUS EVERY [NAME:VALUE...]
+
+Each line: seconds since the start, seconds of the answer, ok or lost.
 """
 
 import http.client

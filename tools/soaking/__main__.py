@@ -1,9 +1,8 @@
-"""tools/soak --minutes N [--seed S] [--store KIND] [--report FILE]: people at one gateway who do
-everything that people do, and a provider in trouble.
+"""tools/soak --minutes N [--seed S] [--store KIND] [--report FILE]: users of one gateway for hours.
 
-Exit status 1 when anything is out of order: an answer that nothing explains, somebody else's page,
-work, tasks or descriptors that are left when all is quiet, memory that grows. --report FILE gets
-the text, and FILE.svg the drawing.
+They do everything that users do, while the provider is in trouble at times. Exit status 1 if
+anything is wrong: an unexplained answer, a page of another user, requests, tasks or descriptors
+that remain when all is quiet, memory that grows. --report FILE gets the text, FILE.svg the drawing.
 """
 
 import argparse
@@ -31,18 +30,23 @@ from soaking.provider import TroubledProvider
 from soaking.report import Soak, svg, text
 from soaking.watch import Watch, fit, look
 
-WARM = 0.3  # of the run, before memory counts
-# MB that the rest may add: what allocators keep, caches that fill; for a run of any length
+# The share of the run before memory counts.
+WARM = 0.3
+# MB that the rest may add in a run of any length: by allocators, and by caches that fill.
 GROWTH = 10.0
-HOURLY = 1.0  # MB an hour beyond that
-# MB of each stream: grpcio leaves an array of 80 bytes when Envoy resets one
-# (github.com/grpc/grpc/issues/43360)
+# MB an hour beyond that.
+HOURLY = 1.0
+# MB of each stream, because grpcio leaks an array of 80 bytes when Envoy resets one
+# (github.com/grpc/grpc/issues/43360).
 LEFT = 100e-6
-# more than before, at rest: connections that are kept alive, bounded by their pools
+# Descriptors more than before, at rest: idle connections, which their pools limit.
 TASKS, DESCRIPTORS = 3, 60
-EACH = 12  # tasks, streams and such for each of the people
-PERIOD = 20.0  # seconds of calm and trouble in turn, as a third of it
-TROUBLE = 0.25  # of the provider's answers, in that third
+# Tasks, streams and the like for each user.
+EACH = 12
+# Seconds of a period, of which the last third is trouble.
+PERIOD = 20.0
+# The share of the provider's answers that fail in that third.
+TROUBLE = 0.25
 NEVER = (
     "http.in.ext_proc.failure_mode_allowed",
     "http.in.ext_proc.message_timeouts",
@@ -54,7 +58,8 @@ NEVER_LOGGED = (
     "not_reloaded",
     "spans_lost",
     "worker_killed",
-    "opentelemetry.sdk",  # it warns of what is done with a span that has ended
+    # It warns when an ended span is changed.
+    "opentelemetry.sdk",
     "Task was destroyed",
     "was never awaited",
 )
@@ -87,8 +92,9 @@ def options(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def settings(workers: int, redis: str | None = None) -> dict[str, object]:
-    """Short lives, so that minutes have what days have. redis: the address of the store, where it
-    is not SQLite.
+    """Settings with short lives, so that minutes have everything that days have.
+
+    redis: the address of the store, if it is not SQLite.
     """
     return {
         "workers": workers,
@@ -100,8 +106,9 @@ def settings(workers: int, redis: str | None = None) -> dict[str, object]:
 
 
 class Weather:
-    """What happens to the gateway meanwhile: a provider in trouble, SIGHUP, a worker killed. `tick`
-    again and again.
+    """Events of the run: a provider in trouble, SIGHUP, a killed worker.
+
+    `tick` must be called again and again.
     """
 
     def __init__(
@@ -142,7 +149,8 @@ def run(asked: argparse.Namespace) -> Soak:
             folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
             redis = undo.enter_context(RedisServer(folder)).address
         stack = undo.enter_context(Stack(provider, settings=settings(asked.workers, redis)))
-        with stack.user() as user:  # whatever begins with the first login has begun
+        # Everything that starts with the first login has started.
+        with stack.user() as user:
             user.go(stack.url("/first"))
         before = at_rest(stack)
         over = threading.Event()
@@ -194,8 +202,8 @@ def run(asked: argparse.Namespace) -> Soak:
             {name: (before[name], after[name]) for name in before},
             faulty,
         )
-        # with several workers each SIGHUP makes new processes, as a killed one is made anew: their
-        # memory says nothing
+        # With several workers each SIGHUP and each kill makes new processes, whose memory shows no
+        # growth.
         room = asked.growth + HOURLY * took / 3600 + LEFT * streams
         if asked.workers == 1 and soak.growth > room:
             faulty.append(
@@ -206,8 +214,9 @@ def run(asked: argparse.Namespace) -> Soak:
 
 
 def crowded(watch: Watch, people: int, findings: Findings) -> None:
-    """Nobody has more than one request in hand, besides those that he left; each keeps a few
-    tasks.
+    """Check the requests in progress and the tasks.
+
+    A user has at most one request in progress, beside abandoned ones, and each request few tasks.
     """
     most = EACH * people + 60
     for sample in watch.samples[-1:]:
@@ -232,7 +241,7 @@ def at_rest(stack: Stack) -> dict[str, int]:
 
 
 def quiet(stack: Stack, before: dict[str, int], faulty: list[str]) -> dict[str, int]:
-    """Waits until everything is as it was; what is not in half a minute is a fault."""
+    """Wait until everything is as before. After half a minute, the rest is a fault."""
     room = {"trio tasks": TASKS, "asyncio tasks": TASKS, "descriptors": DESCRIPTORS}
     after: dict[str, int] = {}
 
@@ -252,8 +261,9 @@ def quiet(stack: Stack, before: dict[str, int], faulty: list[str]) -> dict[str, 
 
 
 def kept_promises(stack: Stack, *, killing: bool) -> list[str]:
-    """What must be so at the end of any run. killing: a roll of which a worker was killed is not
-    made, and says so.
+    """Check what must be true at the end of any run.
+
+    killing: a reload during which a worker is killed may fail, and is logged.
     """
     wrong = [
         f"{name} is {count}" for name in NEVER if (count := stack.stat(name.replace(".", r"\.")))
@@ -272,7 +282,7 @@ def kept_promises(stack: Stack, *, killing: bool) -> list[str]:
 
 
 def unanswered(stack: Stack) -> list[str]:
-    """By the page of metrics."""
+    """From the metrics."""
     page = httpx.get(f"{stack.admin}/metrics", trust_env=False)
     found = re.findall(
         r'^(extproc_streams_total\{[^}]*"unanswered"[^}]*\}) (\S+)', page.text, re.MULTILINE

@@ -1,8 +1,7 @@
-"""People at a gateway, each in a thread of its own, who do all that people do, and look at what
-they get.
+"""Users of a gateway, each in a thread of its own, who do all that users do and check the answers.
 
-An answer that is not one of DOCUMENTED for what was done, a page that shows anybody else, and a
-session that ends by itself or goes on after its end are findings: `Findings.wrong`.
+Findings (`Findings.wrong`) are an answer that is not DOCUMENTED for a deed, a page of another user,
+a session that ends by itself, and a session that outlives its end.
 """
 
 import contextlib
@@ -22,10 +21,13 @@ from harness.gateway import Stack
 
 from soaking.provider import TroubledProvider
 
-BREATH = 0.02  # seconds between two deeds of a person
+# Seconds between two deeds of a user.
+BREATH = 0.02
 RESET = struct.pack("ii", 1, 0)  # close is a reset
-TROUBLE = {502, 503, 504}  # a provider's (extproc/core/errors.py)
-DOCUMENTED = {  # with what may come while the provider is in trouble
+# The statuses of provider failures (extproc/core/errors.py).
+TROUBLE = {502, 503, 504}
+# With those of a provider in trouble.
+DOCUMENTED = {
     "page": {200} | TROUBLE,
     "asked": {200} | TROUBLE,
     "login": {200} | TROUBLE,
@@ -40,17 +42,18 @@ DOCUMENTED = {  # with what may come while the provider is in trouble
 
 @dataclass
 class Findings:
-    """answers: how often each deed got each status; wrong: what must not be.
+    """The answers that users got, and what was wrong with them.
 
-    killing: workers are killed meanwhile, with what they have in hand: a request is 503, a login
-    begins anew (400 for its callback), and of a refresh that was sent nobody has the answer, which
-    ends its session.
+    answers: how often each deed got each status. wrong: what must not happen. killing: workers are
+    killed meanwhile, with their requests in progress. Then a request gets 503, a login starts again
+    (400 for its callback), and a refresh whose answer is lost ends its session.
     """
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     killing: bool = False
-    compared: int = 0  # pages whose subject was compared with the owner of the cookie
+    # Pages whose user was compared with the owner of the cookie.
+    compared: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def saw(self, deed: str, answer: httpx.Response) -> int:
@@ -65,7 +68,7 @@ class Findings:
             self.answers[deed, status] += 1
 
     def compare(self, name: str, page: httpx.Response) -> None:
-        """A page that the application echoed, with whose it is."""
+        """Compare the user of a page that the application echoed."""
         headers = dict(page.json()["headers"])
         seen = headers.get("x-auth-sub"), headers.get("x-auth-email")
         with self._lock:
@@ -80,7 +83,7 @@ class Findings:
 
 
 class Person:
-    """One, with a browser. `over` ends it."""
+    """A user with a browser, until `over` is set."""
 
     def __init__(
         self,
@@ -130,7 +133,8 @@ class Person:
                     if self._signed_in or deed in (self._aborted, self._tampered)
                     else self._login
                 )()
-            except httpx.TransportError as error:  # nobody here resets a connection of these
+            # These connections are never reset by the soak.
+            except httpx.TransportError as error:
                 self._findings.say(f"{deed.__name__}: no answer: {error!r}")
             except Exception as error:
                 self._findings.say(f"{deed.__name__}: {error!r}\n{self._user.journey()}")
@@ -156,8 +160,9 @@ class Person:
             self._findings.compare(self.name, answer)
 
     def _asked(self) -> None:
-        """A page without the assertion: the processor is asked, and renews it, and refreshes the
-        tokens where they are due.
+        """Request a page without the assertion.
+
+        The processor decides, renews the assertion, and refreshes the tokens if they are due.
         """
         self._user.cookies.drop("extproc-assertion-app")
         self._page("asked")
@@ -168,7 +173,7 @@ class Person:
         self._raw(f"{head}cookie: {self._user.cookies.header(self._stack.url('/'))}\r\n\r\n")
 
     def _aborted(self) -> None:
-        """A login at another browser that does not come to its end."""
+        """Start a login in another browser and do not complete it."""
         with self._browser() as user:
             started = user.navigate(self._url())
             if started.status_code != 303:
@@ -218,10 +223,11 @@ class Person:
         out = self._user.request("POST", where, headers=said, content=form, cookies="")
         if self._findings.saw("backchannel", out) == 200:
             self._ended(before)
-            # a session that begins within the second of the logout's `iat` would be ended by it
+            # A session that begins within the second of the logout's `iat` would be ended by it.
+
             self._over.wait(1.1)
 
-    # and what they look at
+    # checks
 
     def _url(self) -> str:
         return self._stack.url(f"/{self.name}/{self._rng.randrange(1000)}")
@@ -238,7 +244,7 @@ class Person:
             self._findings.say(f"a session of {self.name} goes on after its end")
 
     def _raw(self, text: str) -> None:
-        """Some of it, or all, and a reset after a while."""
+        """Send some or all of a request, and reset the connection after a while."""
         data = text.encode()
         with (
             contextlib.suppress(OSError),

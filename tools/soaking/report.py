@@ -1,4 +1,4 @@
-"""What a soak says when it is over: text, and a drawing."""
+"""The report of a soak: text and a drawing."""
 
 import os
 import platform
@@ -22,8 +22,9 @@ PANELS = (
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """What was done and what came of it. line: through the memory after the warm-up, which ended at
-    `warm` seconds.
+    """The events of a run and their outcome.
+
+    line: fitted to the memory after the warm-up, which ended at `warm` seconds.
     """
 
     began: str
@@ -34,11 +35,13 @@ class Soak:
     samples: Sequence[Sample]
     warm: float
     line: Line
-    streams: int  # of Envoy to the processor, after the warm-up, roughly
+    # Streams from Envoy to the processor after the warm-up, roughly.
+    streams: int
     findings: Findings
     faults: dict[str, int]
     done: dict[str, int]
-    rest: dict[str, tuple[int, int]]  # at rest, before and after
+    # At rest, before and after.
+    rest: dict[str, tuple[int, int]]
     faulty: Sequence[str]
 
     @property
@@ -103,7 +106,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def svg(soak: Soak) -> str:
-    """One panel under another, over the same time."""
+    """One panel below the other, over the same time."""
     height = TOP + len(PANELS) * (HEIGHT + GAP)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + LEFT + 20} {height}" '

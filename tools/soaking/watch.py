@@ -1,6 +1,4 @@
-"""What the processor has in hand and how large it is, again and again; and what a line through that
-says.
-"""
+"""Samples of the processor's size and requests in progress, and a line fitted to them."""
 
 import threading
 import time
@@ -17,8 +15,9 @@ MB = 1e6  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """at: seconds since the start; rss, envoy: MB, of all processes of the processor, and of
-    Envoy.
+    """The sizes of a gateway's parts at a moment.
+
+    at: seconds since the start. rss, envoy: MB, of all processes of the processor, and of Envoy.
     """
 
     at: float
@@ -34,7 +33,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A least-squares fit. slope: a second."""
+    """A least-squares fit. slope: per second."""
 
     start: float
     slope: float
@@ -44,7 +43,7 @@ class Line:
 
 
 def fit(points: Sequence[tuple[float, float]]) -> Line:
-    """Flat where there are too few to say."""
+    """The line through these points. Flat if there are too few."""
     if len(points) < 3:
         return Line(points[-1][1] if points else 0.0, 0.0)
     mean_x, mean_y = (sum(column) / len(points) for column in zip(*points, strict=True))
@@ -58,7 +57,7 @@ def processes(stack: Stack) -> list[int]:
 
 
 def look(stack: Stack, started: float) -> Sample | None:
-    """None when a part is not there just now: a worker was killed."""
+    """A sample, or None while a part is missing because a worker was killed."""
     try:
         pids = processes(stack)
         gauges = stack.gauges()
@@ -77,7 +76,7 @@ def look(stack: Stack, started: float) -> Sample | None:
 
 
 class Watch:
-    """Samples from `with` to its end."""
+    """Takes samples from `with` to the block's end."""
 
     def __init__(self, stack: Stack, every: float) -> None:
         self.samples: list[Sample] = []
@@ -101,4 +100,5 @@ class Watch:
                 self.missed += 1
             else:
                 self.samples.append(sample)
-            self._stack.app.requests.clear()  # the rig's own memory
+            # The memory of the test itself.
+            self._stack.app.requests.clear()
