@@ -192,7 +192,6 @@ def test_what_a_network_does_is_a_page_and_over_when_it_is_over(
         again, said = suffers(gateway, case, person)
         assert re.fullmatch(case.outcome, said)
         # A signed-in user still is. A login that failed starts again.
-
         wait_until(lambda: person.gets(again) == THERE, 30, "the next try")
     stack = gateway.stack
     for received in stack.app.requests:

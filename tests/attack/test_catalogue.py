@@ -89,7 +89,6 @@ def refusals() -> list[Refusal]:
         *(kind for kind in kinds if kind.reason != Refusal.reason or "reason" in vars(kind)),
     ]
     # Their reason is made of the name of a check.
-
     checked = [errors.InvalidIDToken, errors.InvalidLogoutToken]
     named = [kind for kind in (*raised, *checked) if kind.__module__ == errors.__name__]
     inside = "host.internal: Traceback"

@@ -63,7 +63,6 @@ def test_the_core_reads_cookies_as_rfc_6265bis_has_them() -> None:
             taken = asked.cookie(name)
             assert taken is None or taken in values, (lines, name)
             # Several of one name count as none, unless only one of them can be valid.
-
             assert len(values) == 1 or taken is None or good <= {taken}, (lines, name)
             assert taken is not None or not (len(values) == len(good) == 1), (lines, name)
 

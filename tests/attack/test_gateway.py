@@ -135,7 +135,6 @@ def test_header_bombs_are_refused_or_answered_and_others_are_served(
             (":path", "/private"),
         ]
         # In several headers, because this client's library takes minutes to pack a value of 800 kB.
-
         crumbs = [(name, part) for name, value in BOMBS[bomb] for part in value.split("; ")]
         by_h2 = client.ask([*base, ("accept", "text/html"), *crumbs])
     # Envoy may close a connection that it has not read to its end.
@@ -372,7 +371,7 @@ def test_no_page_is_waited_for_longer_than_its_deadline_whoever_is_slow(stack: S
     with socket.create_connection(("127.0.0.1", stack.port)) as slow:
         for byte in b"GET /private HTTP/1.1\r\nhost: loc":
             slow.sendall(bytes([byte]))
-            # By time: letter by letter.
+            # by time: letter by letter.
             time.sleep(0.005)
         assert httpx.get(stack.url("/x"), trust_env=False).status_code == 401
     assert not stack.app.requests

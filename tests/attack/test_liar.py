@@ -109,7 +109,6 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
     liar.open(Place(liar.url, (), tmp_path, None))
     settings = ProviderSettings(issuer=liar.url, client_id="gateway")
     # Long enough for correct calls on a busy machine.
-
     timeouts, limits = (
         Timeouts(call=2, connect=2),
         Limits(response_bytes=LIMIT),

@@ -136,7 +136,6 @@ def two(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         }
 
     # It starts with the first of the bad addresses.
-
     partner.metadata["jwks_uri"] = BAD_URLS[0]
     with Stack(
         FakeProvider(behind=False), settings=settings, env={**faults.env, **nowhere}

@@ -50,10 +50,8 @@ class Counted:
         ]
         raw = "\r\n".join([f"GET {PLACES[place]}{head.path} HTTP/1.1", *lines]) + "\r\n\r\n"
         # The first requests are slow, because callgrind compiles.
-
         reply = exchange(self.port, raw.encode("latin-1"), wait=300)
         # A head that Envoy refuses to read would be cheap for the wrong reason.
-
         assert reply.status not in (0, 431), f"{size} bytes: {reply.status}"
         return self.counter.count()
 

@@ -59,7 +59,6 @@ def test_it_logs_in_and_says_by_fetch_metadata_where_it_comes_from():
     browser, asked = login()
     browser.cookies["localhost"] = {"gone": "x"}
     # The last answer is the same redirect, so this tests the limit of redirects as well.
-
     landing = browser.open("http://localhost:1/a?b=c")
     sites = [request.headers["sec-fetch-site"] for request in asked[:5]]
     assert sites == ["none", "none", "same-origin", "cross-site", "cross-site"]

@@ -119,7 +119,7 @@ def test_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_held() -> N
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
             wait_until(lambda: stack.provider.held == 1, 60)
-            # By time: twice as long as Envoy waits without the override.
+            # by time: twice as long as Envoy waits without the override.
             time.sleep(2)
             assert not answer.done()
         assert answer.result(60).status_code == 303
@@ -143,7 +143,7 @@ def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None
                 # What can be cancelled is cancelled immediately.
                 wait_until(lambda: stack.provider.revoked, 60)
             else:
-                # By time: a cancelled call would have ended.
+                # by time: a cancelled call would have ended.
                 time.sleep(0.3)
                 assert stack.provider.held == 1
         # The token request that was sent is completed, and its tokens are revoked.
@@ -208,7 +208,6 @@ def test_a_thousand_logins_abandoned_in_mid_callback_leave_nothing_behind() -> N
                 every=0.5,
             )
         # What stays open are idle connections, which the pool limits.
-
         wait_until(lambda: descriptors(stack.extproc.pid) <= fds + 40, 60)
         wait_until(lambda: stack.stat("cluster.processor.upstream_rq_active") == 0, 60)
         assert stack.stat("http.in.ext_proc.failure_mode_allowed") == 0
@@ -227,7 +226,6 @@ def test_a_processor_killed_between_redirect_and_callback_completes_the_login_af
         stack.kill_extproc()
         signed_in.cookies.drop("extproc-assertion-app")
         # A processor that is down causes an error, and never access.
-
         assert signed_in.navigate(stack.url("/private")).status_code >= 500
         stack.app.requests.clear()
         stack.start_extproc()
@@ -237,7 +235,6 @@ def test_a_processor_killed_between_redirect_and_callback_completes_the_login_af
             every=0.3,
         )
         # The session is still there.
-
         assert signed_in.navigate(stack.url("/private")).status_code == 200
 
 
@@ -348,7 +345,7 @@ def test_no_secret_is_in_the_log_at_debug() -> None:
         )
         with stack.user() as other:
             other.go(stack.url("/private"))
-        # By time: so that a late log line would be seen as well.
+        # by time: so that a late log line would be seen as well.
         time.sleep(0.3)
         log = stack.extproc.output()
         traces = httpx.get(f"{stack.admin}/traces.json", trust_env=False).text
@@ -406,7 +403,6 @@ def test_two_processors_share_logins_and_sessions() -> None:
             "Envoy to find both",
         )
         # REL-36: Envoy sends redirect, callback, page and logout to the processors in turn.
-
         for _ in range(10):
             with stack.user() as user:
                 assert user.go(stack.url("/private")).status_code == 200

@@ -45,7 +45,6 @@ def test_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
         fetched = len(liar.requests_to("/jwks"))
         liar.keys[:], liar.signer = [public("RS256", "rotated")], Signer("RS256", "rotated")
         # CONF-18: the very first login works.
-
         assert signs_in(stack) and len(liar.requests_to("/jwks")) == fetched + 1
         liar.signer = Signer()
         # KEYS-10: the old key is no longer accepted.
@@ -271,7 +270,6 @@ def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
         assert signed_by(user) == kid(KEY_B)
         streams = stack.streams()
         # Envoy knows key B.
-
         assert (
             user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == streams
         )
@@ -288,12 +286,10 @@ def test_a_key_that_is_rotated_by_its_file_signs_nobody_out_and_envoy_follows(
         wait_until(lambda: asks(stack, forged(stack, KEY_A)) == 401, 60, "Envoy to forget the key")
         user.cookies.drop("extproc-assertion-app")
         # The user was never redirected to a login.
-
         assert user.navigate(stack.url("/private")).status_code == 200
         idle.cookies.drop("extproc-assertion-app")
         answer = idle.navigate(stack.url("/private"))
         # The session is lost, but there is no error.
-
         assert answer.status_code == 303 and "client_id=" in answer.headers["location"]
         assert not log(stack, "not_reloaded") and not log(stack, "internal_error")
         assert (stack.envoy.pid, stack.envoy.path.read_text()) == (envoy, config)

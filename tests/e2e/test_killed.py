@@ -152,7 +152,6 @@ def test_what_is_killed_in_mid_login_loses_what_it_had_in_hand_and_a_retry_works
     bad = [answer for answer in gateway.load.answers if answer.at >= began and answer.status != 200]
     assert {answer.status for answer in bad} <= BACKGROUND[victim], gateway.load.summary(began)
     # Only the requests in progress may fail.
-
     if victim == "worker":
         assert len(bad) <= MOST, f"more than it can have had in hand: {gateway.load.summary(began)}"
     assert all(request.get("x-auth-sub") == "alice" for request in stack.app.requests)

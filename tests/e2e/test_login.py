@@ -188,7 +188,6 @@ def test_a_provider_s_error_is_our_page_and_no_token_call(stack, error, status):
     with stack.user() as user:
         page = denied(stack, user, status, f"provider_{error}")
     # The only script is the page's own.
-
     assert (
         not stack.provider.requests_to("/token")
         and page.text.count("<script") == 1
@@ -239,7 +238,6 @@ def test_another_browser_s_callback_is_denied(stack):
         assert victim.navigate(callback).status_code == 400
         assert not stack.provider.requests_to("/token")
         # The attacker's own login can still be completed.
-
         assert attacker.navigate(callback).status_code == 303
 
 
@@ -311,7 +309,6 @@ def test_a_login_makes_a_new_session_and_ends_the_old(stack):
         old = user.cookies.get("extproc-session-app").value
         user.cookies.drop("extproc-assertion-app")
         # The same signed-in browser completes a second login in another tab.
-
         planted = f"extproc-session-app={old}"
         with stack.user() as other:
             callback = to_callback(stack, other)
@@ -367,7 +364,6 @@ def test_an_operator_sees_whose_session_it_is_and_on_what_device_without_its_coo
     )
     assert newest.device.agent == "Chrome on Linux"
     # For a client on loopback Envoy reports an address of the machine.
-
     assert ip_address(newest.device.address)
 
 
@@ -502,7 +498,6 @@ def test_control_characters_of_the_callback_reach_no_provider(stack, planted):
             and not stack.provider.requests_to("/token")
         )
         # Printable characters are encoded, so they add no parameter to the token request.
-
         user.navigate(
             f"{stack.url('/oauth2/callback')}?code=a%26grant_type%3Dx%20%25&state={state}"
         )

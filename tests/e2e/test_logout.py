@@ -150,7 +150,6 @@ def test_the_fast_path_ends_with_the_assertion_which_lives_a_minute(stack, user)
     signs_in(stack, user)
     assertion = user.cookies.get("extproc-assertion-app")
     # The browser drops the assertion before Envoy would refuse it.
-
     assert 0 < assertion.expires - time.time() <= 45
     assert posts(stack, logout_token(stack)).status_code == 200
     before = stack.streams()
@@ -343,7 +342,6 @@ def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, u
         )
         left = {(cookie.host, cookie.name) for cookie in user.cookies.named("extproc-session-")}
         # Its cookie was not in the request, because it is on another host.
-
         assert left == {("other.localhost", "extproc-session-other")}
         assert [lives(stack, user, path) for path in paths] == [False, False, False]
         assert lives(stack, elsewhere)
@@ -353,7 +351,6 @@ def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, u
             headers = {"cookie": f"{name}={value}", "accept": "application/json"}
             assert httpx.get(stack.url(path), headers=headers, trust_env=False).status_code == 401
     # The refresh tokens of the two sessions whose cookies were in the request.
-
     assert len(stack.provider.revoked) == 2 and all(
         token.startswith("rt-") for token in stack.provider.revoked
     )
@@ -510,7 +507,6 @@ def test_a_callback_that_no_person_brought_spends_nothing_and_the_person_s_own_s
             answer.text,
         )
         # The address still has a valid code.
-
         assert answer.headers["referrer-policy"] == "no-referrer"
     assert stack.provider.requests_to("/token") == []
     assert user.navigate(callback).headers["location"] == stack.url("/private?a=1") and lives(
@@ -545,7 +541,6 @@ def test_the_page_that_asks_signs_out_where_a_browser_sends_no_fetch_metadata(st
             "same-origin",
         ) and "Sign out?" in page.text
         # A form of another site, and one that hides its origin.
-
         for elsewhere in ("http://evil.localhost/", None):
             evil = user.navigate(stack.url("/oauth2/logout"), "POST", page=elsewhere, content=b"")
             assert (evil.status_code, "set-cookie" in evil.headers) == (403, False)

@@ -114,7 +114,6 @@ def test_a_user_sees_their_sessions_and_ends_one_then_all_others(stored):
     with People(stored, 3) as (mine, phone, tablet), People(stored, 1) as (stranger,):
         page = shows(stored, mine)
         # Each session has a heading and a button's label.
-
         assert page.text.count("Chrome on Linux") == 3 * 2 and page.text.count("This one") == 1
         assert "127.0.0.1" in page.text or "192." in page.text
         for secret in [
@@ -184,7 +183,6 @@ def test_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
         evil = presses(mine, page, "end=others", at="http://evil.example/")
         assert evil.status_code in (401, 403) and "set-cookie" not in evil.headers
         # The browser sent no cookie (SameSite). With cookies it is refused as well.
-
         (action,) = [form.action for form in forms(page) if "end=others" in form.action]
         sent = {
             "sec-fetch-site": "cross-site",
@@ -194,7 +192,6 @@ def test_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
         evil = mine.request("POST", stored.url(action), headers=sent)
         assert evil.status_code == 403 and "cross_site_logout" in evil.text
         # A form token of another page, and none.
-
         for url in (action.replace("form=", "form=x"), HOME + "?end=others"):
             stale = mine.navigate(stored.url(url), "POST", page=page, content=b"")
             assert (stale.status_code, stale.headers["location"]) == (
@@ -206,7 +203,6 @@ def test_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
         assert "Nothing was ended" in mine.navigate(stored.url(HOME + "?stale")).text
         assert lives(stored, phone) and lives(stored, mine)
         # It is no error to press twice, or to end what has ended meanwhile.
-
         assert [presses(mine, page, "end=others").headers["location"] for _ in range(2)] == [
             stored.url(HOME)
         ] * 2
@@ -215,7 +211,6 @@ def test_another_site_or_a_page_that_was_not_ours_ends_nothing(stored):
 def test_one_login_more_than_a_user_may_have_ends_the_oldest(stored):
     with People(stored, 3) as browsers, stored.user() as last:
         # So that no two sessions begin in the same second.
-
         for age, browser in zip((30, 20, 10), browsers, strict=True):
             Kept(stored).age(
                 browser, created=int(time.time()) - age, access_expires=int(time.time()) + 300
@@ -226,7 +221,6 @@ def test_one_login_more_than_a_user_may_have_ends_the_oldest(stored):
         script = browsers[0].fetch(stored.url("/private"), page=stored.url("/"))
         assert script.status_code == 401
         # Each application has a limit of its own.
-
         signs_in(stored, browsers[1], stored.provider.user, "/wiki/")
         assert [lives(stored, browser) for browser in browsers[1:]] == [True] * 3
         assert '"surplus_ended"' in stored.extproc.output()

@@ -164,7 +164,7 @@ def codes(*parts) -> list[str]:
 
 
 def to_callback(stack: Stack, user: WebUser, path: str = "/private") -> str:
-    """The same login for each case, begun with a secret in its address and in a header."""
+    """Log in with a secret in the address and in a header, up to the callback."""
     canary = {"authorization": f"Bearer {CANARY}"}
     return journey.to_callback(stack, user, f"{path}?q={CANARY}", headers=canary)
 
@@ -447,7 +447,6 @@ def _(stack, user, code):
         return user.navigate(stack.url(path))
 
     # Between two attempts to fetch the metadata the processor knows that it has none, not why.
-
     found: list[httpx.Response] = []
     wait_until(
         lambda: found.append(said()) or f">{code}<" in found[-1].text,
@@ -705,7 +704,6 @@ def test_it_is_said_in_every_place(stack, user, code):
         assert answer.status_code == reason.status, answer.text
         trace_id = answer.headers["x-trace-id"]
         # The provider is behind the same Envoy, so requests to it are in the same trace.
-
         (entry,) = stack.access_log(
             lambda line: line["trace_id"] == trace_id and line["application"] != "idp"
         )

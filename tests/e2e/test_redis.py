@@ -85,7 +85,6 @@ def test_redis_goes_down_and_comes_back_and_everybody_is_still_signed_in(
         server.kill()
         asked = stack.streams()
         # The fast path.
-
         assert user.navigate(stack.url("/private")).status_code == 200 and stack.streams() == asked
         assert unavailable(again(user, stack))
         # nothing was consumed
@@ -101,7 +100,6 @@ def test_redis_goes_down_and_comes_back_and_everybody_is_still_signed_in(
         wait_until(lambda: again(user, stack).status_code == 200, 60)
         wait_until(lambda: ready(stack).status_code == 200)
         # A reload completes the login.
-
         assert other.navigate(callback).headers["location"] == stack.url("/b")
         copy = user.cookies.get("extproc-session-app")
         assert sign_out(user, stack).status_code == 303

@@ -268,7 +268,6 @@ def test_a_logout_in_mid_refresh_is_not_undone(stack):
         assert late.result().status_code == 401
         assert httpx.get(stack.url("/private"), headers=cookie, trust_env=False).status_code == 401
         # The logout revokes the old token; the new one is revoked because it came too late.
-
         assert len(stack.provider.revoked) == 2
 
 
@@ -308,7 +307,6 @@ def bearer(answer: httpx.Response) -> list[str]:
 @pytest.mark.attack("CONF-24", "FAPI-10")
 def test_the_application_gets_the_newest_access_token_and_nothing_a_client_sent_in_its_place(stack):
     # The token is due again, but two refreshes are always five seconds apart.
-
     stack.provider.expires_in = 5
     with stack.user() as user:
         page = user.go(stack.url("/api/x"))

@@ -103,7 +103,6 @@ def test_a_login_that_is_not_enough_ends_with_a_page_that_says_why(stack, lie, s
         assert len(stack.provider.requests_to("/auth")) == 1 and not stack.app.requests
         assert not user.cookies.named("extproc-") and stack.provider.revoked
         # Only the user starts another attempt.
-
         assert "/oauth2/login?return_to=/private%3Fa%3D1" in page.text
         stack.provider.claims.update(right)
         again = user.go(stack.url("/oauth2/login?return_to=/private%3Fa%3D1"), page=page)

@@ -131,7 +131,6 @@ def test_a_whole_login_at_an_otlp_receiver(tmp_path):
                 name for name in sorted(steps, key=lambda n: steps[n].start_ns) if name in order
             ] == order
             # The requests to the provider went through the same Envoy, below the processor's call.
-
             assert [span.service for span in below(steps["POST /token"], spans)] == ["envoy"]
             assert [link.trace_id for link in stream.links] == [redirect]
             assert [event.name for event in stream.events] == ["override sent", "held", "answered"]
@@ -151,7 +150,6 @@ def test_a_whole_login_at_an_otlp_receiver(tmp_path):
                 "login_started"
             ]
             # A receiver of another project has the same tree.
-
             ids = {(span.span_id, span.parent_id, span.name) for span in spans}
             wait_until(lambda: ids <= receiver.tapped(callback), 60, "oteltap's lines")
 
@@ -263,11 +261,9 @@ def test_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
             back = user.navigate(started.headers["location"]).headers["location"]
             secrets.update(secrets_of(user, stack.provider))
             # The second time the code is used up.
-
             answers = [user.navigate(back), user.navigate(back)]
             secrets.update(secrets_of(user, stack.provider))
             # The retry link has the user's own address.
-
             texts.extend(re.sub(r"CANARY-(query|access)", "", each.text) for each in answers)
             user.cookies.drop("extproc-session-app", "extproc-assertion-app")
             return [each.headers.get("x-trace-id") for each in answers]

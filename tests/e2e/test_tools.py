@@ -45,7 +45,7 @@ def liar(stack: Stack) -> Iterator[FakeProvider]:
 
 
 def command(stack: Stack, *arguments: str) -> tuple[int, str]:
-    """The exit code and output of a command. Code 1 if it exits with a text, which is then output too.
+    """The exit code and output of a command. Code 1 if it exits with a text, which is output too.
 
     No secret may be in the output.
     """
@@ -262,7 +262,6 @@ def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, liar: FakePro
         return status, {**headers, "date": formatdate(1_000_000_000, usegmt=True)}, body
 
     # At its own address, because Envoy writes the header Date itself.
-
     directly = {**stack.settings["providers"]["main"], "backchannel_url": liar.url}
     config = other(stack, providers={"main": directly})
     liar.answers[CONFIGURATION] = late

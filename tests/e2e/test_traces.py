@@ -62,7 +62,6 @@ def test_the_callback_s_spans_and_envoy_s_are_one_tree():
         by_id = {span["span_id"]: span for span in found}
         (stream,) = [span for span in found if span["name"].endswith("ExternalProcessor/Process")]
         # Envoy's client span, named by the stream's gRPC metadata.
-
         assert by_id[stream["parent_id"]]["service"] == "envoy"
         attributes = dict(stream["attributes"])
         assert (
@@ -86,14 +85,12 @@ def test_the_callback_s_spans_and_envoy_s_are_one_tree():
             and dict(token["attributes"])["extproc.provider"] == "main"
         )
         # The provider is behind the same Envoy, whose span is below the processor's call.
-
         assert [
             span
             for span in found
             if span["parent_id"] == token["span_id"] and span["service"] == "envoy"
         ]
         # The trace links to the redirect that started the login.
-
         assert [link["trace_id"] for link in stream["links"]] == [started.headers["x-trace-id"]]
 
 
@@ -211,7 +208,6 @@ def test_envoy_closes_an_idle_connection_to_the_receiver_of_spans_and_waits_for_
             match next(number) if of_envoy(body_of(self)) else None:
                 # A slow answer: two more batches arrive meanwhile, because Envoy sends one a
                 # second.
-
                 case 0:
                     later.wait(60)
                 case 2:

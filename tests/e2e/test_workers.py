@@ -78,7 +78,6 @@ def test_sighup_rolls_to_new_settings_and_a_new_secret_and_fails_no_request(sett
         with Load(stack, session) as load:
             load.wait_for_more()
             # In two steps, because each worker must open what workers with the other settings seal.
-
             for ring in ([old, new], [new, old]):
                 change(
                     stack,
@@ -179,7 +178,6 @@ def test_a_worker_killed_under_load_fails_what_it_had_in_hand_and_nothing_else(s
                 )
                 load.wait_for_more()
                 # Only the one request that each client has in progress may fail.
-
                 assert len(load.failed) - failed <= load.clients
                 wait_until(lambda: stack.stat("cluster.processor.membership_healthy") == 2, 30)
             load.wait_for_more()
@@ -238,7 +236,6 @@ def test_sessions_logout_and_single_use_hold_across_workers() -> None:
 
         everywhere("session", lambda: ask().status_code == 200)
         # The code and the attempt are used up in every worker.
-
         replay = lambda: user.request(  # noqa: E731
             "GET", callback, headers={"accept": "text/html"}, cookies=attempt
         )
@@ -277,7 +274,6 @@ def test_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_li
     hang_up(two, "not_reloaded")
 
     # Once for the signal, and once more if the supervisor saw the changed file before it.
-
     def counted() -> bool:
         after = metrics(two, "extproc_settings_reloads_total", "outcome")
         failures, successes = (
@@ -318,7 +314,6 @@ def test_no_secret_is_in_a_worker_s_arguments_or_environment(two) -> None:
         for secret in (two.settings["secret"], two.settings["providers"]["main"]["client_secret"]):
             assert secret.encode() not in seen
         # A crash does not write it into a core file either.
-
         assert re.search(
             r"^Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text(), re.M
         )

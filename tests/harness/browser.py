@@ -301,7 +301,14 @@ class WebUser:
         timeout: float = PATIENCE,
         fetch_metadata: bool = True,
     ) -> None:
-        """fetch_metadata: False is a browser without Sec-Fetch-*, such as Safari before 16.4."""
+        """Open a profile without cookies.
+
+        Args:
+            user, password: What the user enters in forms.
+            verify: What certificates are verified with.
+            timeout: Seconds for each request.
+            fetch_metadata: False is a browser without Sec-Fetch-*, such as Safari before 16.4.
+        """
         self.user, self.password, self._fetch_metadata = user, password, fetch_metadata
         self.cookies = CookieJar()
         self.hops: list[Hop] = []

@@ -53,7 +53,7 @@ class EnvoyProcess:
         directory: Path | None = None,
         patience: float = PATIENCE,
     ) -> None:
-        """patience: seconds until it must be ready."""
+        """Prepare the configuration. patience: seconds until Envoy must be ready."""
         self._config, self._envoy, self._concurrency, self._patience = (
             config,
             envoy,

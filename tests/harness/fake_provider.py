@@ -52,7 +52,7 @@ class Login:
 
 
 class FakeProvider(FakeServer):
-    """A provider for a Stack (harness.providers.Provider). Every attribute may change while it runs.
+    """A provider for a Stack (harness.providers.Provider). Every attribute may change at any time.
 
     Changes that a test makes; None as a value removes the entry:
 

@@ -275,7 +275,7 @@ class Proxy(Link):
         self._holding = b""
 
     def reset_after(self, pattern: bytes) -> None:
-        """Reset the client's next connection on which it sends these bytes, instead of an answer."""
+        """Reset the next connection on which the client sends these bytes, instead of an answer."""
         self._reset_after = pattern
 
     def reset(self) -> None:

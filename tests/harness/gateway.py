@@ -168,7 +168,7 @@ class Stack:
         tasks of its own; otherwise a test that looks often would count its own connections.
         """
         closing = {"connection": "close"}
-        answer = httpx.get(f"{self.admin}/gauges", headers=closing, trust_env=False, timeout=10)
+        answer = httpx.get(f"{self.admin}/gauges", headers=closing, trust_env=False)
         gauges: dict[str, int] = answer.json()
         return gauges
 

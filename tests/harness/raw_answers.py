@@ -24,7 +24,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Endless:
-    """The same bytes again and again, until the client closes the connection."""
+    """Send these bytes again and again, until the client closes the connection."""
 
     data: bytes
 

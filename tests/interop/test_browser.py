@@ -104,7 +104,6 @@ def test_a_browser_signs_in_and_out(tls: bool) -> None:
         prefix = "__Host-extproc-" if tls else "extproc-"
         cookies = ours(context, stack)
         # The login cookie is gone.
-
         assert set(cookies) == {f"{prefix}session-app", f"{prefix}assertion-app"}
         for cookie in cookies.values():
             assert (cookie["domain"], cookie["path"]) == ("localhost", "/")
@@ -185,7 +184,6 @@ def test_another_site_can_neither_sign_a_browser_out_nor_use_its_session() -> No
         sign_in(page, stack)
         before = ours(context, stack)
         # A page of another site.
-
         page.goto(stack.place.origin + "/.well-known/openid-configuration")
         seen = len(stack.app.requests)
         page.set_content(

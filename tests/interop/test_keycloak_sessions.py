@@ -203,7 +203,6 @@ def test_a_logout_at_keycloak_itself_reaches_a_session_in_a_store_by_a_frame(
         assert frame.status_code == 200, frame.text
         assert f"frame-ancestors {stack.place.origin}" in frame.headers["content-security-policy"]
         # As docs/sessions.md says.
-
         assert lives(stack, user) == (stack.settings["store"].get("kind") == "cookie")
         assert lives(stack, bob)
 

@@ -174,13 +174,11 @@ def test_tokens_that_come_late_bring_no_session_back_and_spend_none(person: Pers
     old = late(person, tab)
     grants = len(provider.grants)
     # The tokens are due then; see refresh.due().
-
     wait_until(lambda: time.monotonic() > signed_in + 8, 60)
     person.is_asked_about()
     renews = person.begins(tab, "/private/slow")
     assert len(provider.grants) == grants + 1, "this request had the tokens renewed"
     # Its answer has not arrived, so the next request has the cookies of before.
-
     person.is_asked_about()
     assert person.sees() == "alice"
     person.ends(tab, renews)

@@ -65,7 +65,6 @@ def test_a_logout_at_the_provider_itself_ends_the_session_here(
             "backchannel_logout",
         )
         # By sid: the other browser has another session.
-
         for browser, status in ((user, 303), (other, 200)):
             for cookie in browser.cookies.named(
                 "__Host-extproc-assertion-"

@@ -105,7 +105,6 @@ def opens(page: Page, stack: Stack, way: str, url: str) -> Reasons:
     """
     path, mark = url.partition("?")[0].removeprefix(stack.url("")), "&" if "?" in url else "?"
     # Each has an address of its own, because Chromium would request a common one only once.
-
     markup = "".join(
         held.format(f"{url}{mark}n={n}" if way == "loaded" else url)
         for n, held in enumerate(PAGES[way])

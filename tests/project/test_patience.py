@@ -12,12 +12,20 @@ from harness.clients import LEAST
 from harness.sources import parsed
 
 TESTS = Path(__file__).parents[1]
+WAITS = (
+    "wait_until",
+    "wait_ready",
+    "wait_for",
+    "wait_for_more",
+    "wait_until_well",
+    "until",
+    "access_log",
+    "goes_on",
+)
 # The positions of the seconds. Elsewhere they are the keyword `timeout`.
 PLACES = {
     **dict.fromkeys(("fail_after", "move_on_after", "timeout", "result", "join", "wait"), 0),
-    **dict.fromkeys(
-        ("wait_until", "wait_ready", "wait_for", "until", "access_log", "settles", "goes_on"), 1
-    ),
+    **dict.fromkeys(WAITS, 1),
 }
 CLOCKS = {"monotonic", "perf_counter", "monotonic_ns", "perf_counter_ns"}
 EXEMPT = "# by time: "

@@ -172,7 +172,6 @@ def test_log_07_a_value_with_a_secret_prints_without_it(value):
         raise RuntimeError(value)
     except RuntimeError as error:
         # Every local variable of every frame, as error reporters show them.
-
         told = "".join(
             traceback.TracebackException.from_exception(error, capture_locals=True).format()
         )

@@ -61,7 +61,6 @@ class Jar(CookieJar):
             self._cookies.pop(cookie.key, None)
         else:
             # In its old place, if it exists already, because that is its time of creation.
-
             self._cookies[cookie.key] = cookie
         return True
 
@@ -111,7 +110,7 @@ class Browser(WebUser):
         seen: Callable[["Browser", str, str, httpx.Response], None],
         accounts: Callable[[str, str], Mapping[str, str]],
     ) -> None:
-        """accounts: the name that this user enters at the provider of an address."""
+        """Open a profile. accounts: the name that the user enters at the provider of an address."""
         super().__init__(user, verify=verify, timeout=60)
         self.cookies = Jar(now)
         self._verify, self._seen, self._accounts = verify, seen, accounts

@@ -117,7 +117,6 @@ class People(Holding):
             Late(tuple(lines), application, person if well else None, number, len(ended))
         )
         # The new session has ended the one before. The browser does not know of either yet.
-
         if well:
             desk.signed[application] = None
             desk.browser.cookies.drop(cookie_name("assertion", application))

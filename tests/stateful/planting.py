@@ -58,7 +58,6 @@ class Plant:
             else [f"{self.name}{number}" for number in range(self.times)]
         )
         # A semicolon would end the value, and a cookie without a name has no `=`.
-
         return [f"{name}={value}{end}" if name else f"{value}{end}" for name in names]
 
 

@@ -22,7 +22,6 @@ def test_whatever_people_siblings_providers_and_strangers_do_nobody_is_somebody_
     store: str,
 ) -> None:
     # In a process of its own, because hypothesis draws by the modules that a process has.
-
     command = [sys.executable, "-m", "stateful", "--store", store, "--examples", str(EXAMPLES)]
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
     done = subprocess.run(

@@ -82,7 +82,6 @@ class World(Stack):
         self._context: ssl.SSLContext | None = None
         self._browsers: list[Browser] = []
         # Only one client, because each new one reads all authorities.
-
         self._http = httpx.Client(verify=False, trust_env=False, timeout=60)
 
     # clocks

@@ -162,7 +162,6 @@ def _held(plan: Plan, count: int) -> list[Result]:
     calm = [took for at, took, _ in answered if at <= idle]
     lost += sum(word != "ok" for _, word in watched)
     # At least a page.
-
     each = [max(4096, peak[name] - base[name]) / count / 1024 for name in ("processor", "Envoy")]
     subject = f"{count} held at once"
     quiet, busy = _p99(calm), _p99([took for took, _ in watched])

@@ -224,7 +224,6 @@ class Person:
         if self._findings.saw("backchannel", out) == 200:
             self._ended(before)
             # A session that begins within the second of the logout's `iat` would be ended by it.
-
             self._over.wait(1.1)
 
     # checks
