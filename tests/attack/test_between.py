@@ -32,15 +32,15 @@ class Gateway:
     def __init__(self, network: Network, store: RedisServer) -> None:
         self.links = {name: network.link() for name in LINKS}
         self.store, self.listen = store, free_port()
-        self.liar = FakeProvider(behind=False)
-        self.stack = Stack(self.liar, settings=self._settings)
+        self.provider = FakeProvider(behind=False)
+        self.stack = Stack(self.provider, settings=self._settings)
 
     def _settings(self, stack: Stack) -> dict[str, object]:
         for name, port in {
             "browser": stack.port,
             "processor": self.listen,
             "application": _port(stack.app.url),
-            "provider": _port(self.liar.url),
+            "provider": _port(self.provider.url),
             "store": self.store.port,
             "keys": _port(stack.admin),
             "collector": _port(stack.admin),

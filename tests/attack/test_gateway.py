@@ -233,23 +233,23 @@ def test_a_request_within_a_request_reaches_nobody(stack: Stack, lines: bytes) -
 
 @pytest.mark.attack("REL-11")
 def test_keys_that_rotate_amid_logins_cost_one_fetch_and_no_login(stack: Stack) -> None:
-    liar, people = stack.provider, 30
+    provider, people = stack.provider, 30
     with ExitStack() as undo, ThreadPoolExecutor(people) as pool:
         users = [undo.enter_context(stack.user()) for _ in range(people)]
         callbacks = [to_callback(stack, user) for user in users]
-        with liar.holding("/token"):
+        with provider.holding("/token"):
             answers = [
                 pool.submit(user.navigate, callback)
                 for user, callback in zip(users, callbacks, strict=True)
             ]
-            wait_until(lambda: liar.held == people, 60)
-            liar.requests.clear()
-            liar.keys[:], liar.signer = (
+            wait_until(lambda: provider.held == people, 60)
+            provider.requests.clear()
+            provider.keys[:], provider.signer = (
                 [public("RS256", "2"), public("RS256")],
                 Signer("RS256", "2"),
             )
         assert [answer.result().status_code for answer in answers] == [303] * people
-    assert len(liar.requests_to("/jwks")) == 1
+    assert len(provider.requests_to("/jwks")) == 1
 
 
 @pytest.mark.attack("REL-14")

@@ -175,7 +175,7 @@ def test_while_it_runs_a_provider_names_addresses_that_cannot_be_called_and_no_o
     two: Two,
 ) -> None:
     discovery = "/.well-known/openid-configuration"
-    # test_liar.py has each of them at each endpoint.
+    # test_lying_provider.py has each of them at each endpoint.
     for number, url in enumerate(BAD_URLS):
         two.partner.metadata.clear()
         two.partner.metadata[ENDPOINTS[number % len(ENDPOINTS)]] = url

@@ -40,22 +40,22 @@ def ready(stack: Stack) -> bool:
 @pytest.mark.attack("CONF-18", "KEYS-08", "KEYS-10")
 def test_rotated_keys_are_fetched_once_in_a_cool_down() -> None:
     with Stack(FakeProvider()) as stack:
-        liar = stack.provider
+        provider = stack.provider
         assert signs_in(stack)
-        fetched = len(liar.requests_to("/jwks"))
-        liar.keys[:], liar.signer = [public("RS256", "rotated")], Signer("RS256", "rotated")
+        fetched = len(provider.requests_to("/jwks"))
+        provider.keys[:], provider.signer = [public("RS256", "rotated")], Signer("RS256", "rotated")
         # CONF-18: the very first login works.
-        assert signs_in(stack) and len(liar.requests_to("/jwks")) == fetched + 1
-        liar.signer = Signer()
+        assert signs_in(stack) and len(provider.requests_to("/jwks")) == fetched + 1
+        provider.signer = Signer()
         # KEYS-10: the old key is no longer accepted.
         assert not signs_in(stack)
-        liar.signer = Signer("RS256", "rotated")
+        provider.signer = Signer("RS256", "rotated")
         for number in range(15):
-            liar.header["kid"] = f"unknown-{number}"
+            provider.header["kid"] = f"unknown-{number}"
             assert not signs_in(stack)
         # KEYS-08.
-        assert len(liar.requests_to("/jwks")) == fetched + 1
-        liar.header.clear()
+        assert len(provider.requests_to("/jwks")) == fetched + 1
+        provider.header.clear()
         assert signs_in(stack)
 
 

@@ -91,20 +91,20 @@ def lives(stack: Stack, user: WebUser, path: str = "/private") -> bool:
 
 
 def logout_token(stack: Stack, header: dict | None = None, **changes) -> str:
-    now, liar = int(time.time()), stack.provider
+    now, provider = int(time.time()), stack.provider
     claims = {
-        "iss": liar.issuer,
+        "iss": provider.issuer,
         "aud": "gateway",
         "iat": now,
         "exp": now + 120,
         "jti": f"jti-{next(NUMBERS)}",
         "events": {EVENT: {}},
-        "sub": liar.user,
-        "sid": liar.claims["sid"],
+        "sub": provider.user,
+        "sid": provider.claims["sid"],
         **changes,
     }
     said = {name: value for name, value in claims.items() if value is not None}
-    return liar.signer.sign(said, **{"typ": "logout+jwt", **(header or {})})
+    return provider.signer.sign(said, **{"typ": "logout+jwt", **(header or {})})
 
 
 def posts(stack: Stack, token: str, *, path: str = BACK, **more) -> httpx.Response:
@@ -273,9 +273,9 @@ def test_a_key_that_is_new_is_fetched_once_and_random_ones_are_not_looked_for_ea
     stack, user
 ):
     signs_in(stack, user)
-    liar = stack.provider
-    liar.signer = Signer(name="2")
-    assert len(liar.requests_to("/jwks")) == 0
+    provider = stack.provider
+    provider.signer = Signer(name="2")
+    assert len(provider.requests_to("/jwks")) == 0
     with ThreadPoolExecutor(8) as pool:
         answers = list(
             pool.map(
@@ -283,7 +283,7 @@ def test_a_key_that_is_new_is_fetched_once_and_random_ones_are_not_looked_for_ea
             )
         )
     assert all(is_refused(answer, 400, "logout_token_key") for answer in answers)
-    assert len(liar.requests_to("/jwks")) <= 1 and lives(stack, user)
+    assert len(provider.requests_to("/jwks")) <= 1 and lives(stack, user)
 
 
 @pytest.mark.attack("REL-15")

@@ -185,13 +185,13 @@ def again(stack: Stack, user: WebUser, path: str) -> str:
 def logs_out(
     stack: Stack, header: dict[str, object] | None = None, **changes: object
 ) -> httpx.Response:
-    now, liar = int(time.time()), stack.provider
+    now, fake = int(time.time()), stack.provider
     claims = {
-        "iss": liar.issuer, "aud": "gateway", "iat": now, "exp": now + 120, "jti": f"{CANARY}-{time.monotonic_ns()}",
-        "events": {EVENT: {}}, "sub": liar.user, "sid": liar.claims["sid"], **changes,
+        "iss": fake.issuer, "aud": "gateway", "iat": now, "exp": now + 120, "jti": f"{CANARY}-{time.monotonic_ns()}",
+        "events": {EVENT: {}}, "sub": fake.user, "sid": fake.claims["sid"], **changes,
     }  # fmt: skip
     said = {name: value for name, value in claims.items() if value is not None}
-    token = liar.signer.sign(said, **{"typ": "logout+jwt", **(header or {})})
+    token = fake.signer.sign(said, **{"typ": "logout+jwt", **(header or {})})
     return httpx.post(stack.url(BACK), data={"logout_token": token}, trust_env=False)
 
 

@@ -313,9 +313,9 @@ def test_no_span_no_log_line_and_no_page_has_a_secret_whatever_goes_wrong():
 
 
 def test_a_failure_that_was_not_sampled_is_found_by_the_id_of_its_page():
-    liar = FakeProvider()
-    liar.answers["/.well-known/openid-configuration"] = answer(500, b"")
-    with traced(liar, {"tracing": {"sample": 0}}) as stack, stack.user() as user:
+    provider = FakeProvider()
+    provider.answers["/.well-known/openid-configuration"] = answer(500, b"")
+    with traced(provider, {"tracing": {"sample": 0}}) as stack, stack.user() as user:
         answered = user.navigate(stack.url("/private?a=1"))
         assert answered.status_code == 503
         trace_id = answered.headers["x-trace-id"]

@@ -26,9 +26,9 @@ def lost(stack: Stack) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    liar = FakeProvider(userinfo={"email": "alice@example.test", "name": "Alice Example"})
+    provider = FakeProvider(userinfo={"email": "alice@example.test", "name": "Alice Example"})
     far = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    with Stack(liar, settings=lost, env=far) as running:
+    with Stack(provider, settings=lost, env=far) as running:
         yield running
 
 

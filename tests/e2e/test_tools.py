@@ -38,7 +38,7 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture
-def liar(stack: Stack) -> Iterator[FakeProvider]:
+def fake(stack: Stack) -> Iterator[FakeProvider]:
     """The provider. It is correct again afterwards."""
     yield stack.provider
     stack.provider.reset()
@@ -186,19 +186,19 @@ def test_parts_that_do_not_run_are_named(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_a_processor_that_is_not_ready_or_of_another_version_is_said(
-    stack: Stack, liar: FakeProvider
+    stack: Stack, fake: FakeProvider
 ) -> None:
     from extproc.checks.running import check_processor
 
-    settings = load(other(stack, admin=liar.url.removeprefix("http://")))
+    settings = load(other(stack, admin=fake.url.removeprefix("http://")))
     missing = {"ready": False, "missing": [{"part": "store", "reason": "it is away"}]}
-    liar.answers["/readyz"] = lambda asked: (503, {}, json.dumps(missing).encode())
-    liar.answers["/.well-known/jwks.json"] = lambda asked: (
+    fake.answers["/readyz"] = lambda asked: (503, {}, json.dumps(missing).encode())
+    fake.answers["/.well-known/jwks.json"] = lambda asked: (
         200,
         {},
         jwks(settings.key_ring()).encode(),
     )
-    liar.answers["/metrics"] = lambda asked: (
+    fake.answers["/metrics"] = lambda asked: (
         200,
         {},
         b'x 1\nextproc_build_info{python="3",version="0.0.0"} 1.0\n',
@@ -235,12 +235,12 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", LIES)
 def test_metadata_that_cannot_work_is_said_with_its_remedy(
-    stack: Stack, liar: FakeProvider, name: str
+    stack: Stack, fake: FakeProvider, name: str
 ) -> None:
     from extproc.checks.providers import check_provider
 
     lie, said = LIES[name]
-    liar.metadata.update(lie)
+    fake.metadata.update(lie)
     errors = [each for each in check_provider(load(stack.config), "main") if each.level == "error"]
     assert (
         errors
@@ -249,7 +249,7 @@ def test_metadata_that_cannot_work_is_said_with_its_remedy(
     )
 
 
-def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, liar: FakeProvider) -> None:
+def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, fake: FakeProvider) -> None:
     from extproc.checks.providers import check_provider
 
     def provider() -> str:
@@ -258,22 +258,22 @@ def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, liar: FakePro
         )
 
     def late(asked: Request) -> Reply:
-        status, headers, body = liar.truthful(asked)
+        status, headers, body = fake.truthful(asked)
         return status, {**headers, "date": formatdate(1_000_000_000, usegmt=True)}, body
 
     # At its own address, because Envoy writes the header Date itself.
-    directly = {**stack.settings["providers"]["main"], "backchannel_url": liar.url}
+    directly = {**stack.settings["providers"]["main"], "backchannel_url": fake.url}
     config = other(stack, providers={"main": directly})
-    liar.answers[CONFIGURATION] = late
+    fake.answers[CONFIGURATION] = late
     assert "timeouts.clock_skew" in "\n".join(
         each.what for each in check_provider(load(config), "main") if each.level == "error"
     )
-    liar.answers.clear()
-    liar.keys[:] = []
+    fake.answers.clear()
+    fake.keys[:] = []
     assert "no key for RS256" in provider()
-    liar.answers[CONFIGURATION] = lambda asked: (404, {}, b"")
+    fake.answers[CONFIGURATION] = lambda asked: (404, {}, b"")
     assert "answers 404" in provider()
-    liar.answers[CONFIGURATION] = lambda asked: (200, {}, b"<html>")
+    fake.answers[CONFIGURATION] = lambda asked: (200, {}, b"<html>")
     assert "error: " in provider()
 
 
@@ -286,20 +286,20 @@ def login(stack: Stack) -> tuple[int, str]:
 FORM = (200, {"content-type": "text/html"}, b"<form><input type=password name=password></form>")
 
 
-def test_a_login_is_walked_up_to_the_provider_s_page(stack: Stack, liar: FakeProvider) -> None:
-    liar.answers["/auth"] = lambda asked: FORM
+def test_a_login_is_walked_up_to_the_provider_s_page(stack: Stack, fake: FakeProvider) -> None:
+    fake.answers["/auth"] = lambda asked: FORM
     code, said = login(stack)
     assert code == 0 and "the provider shows its login page" in said, said
     assert (
         f"303 GET {stack.gateway}/\n" in said
         and "303 to the provider with state, nonce, PKCE and redirect_uri" in said
     )
-    liar.answers.clear()
+    fake.answers.clear()
     code, said = login(stack)
     assert (
         code == 0
         and "without asking anybody; the callback is not called" in said
-        and not liar.redeemed
+        and not fake.redeemed
     )
 
 
@@ -314,14 +314,14 @@ REFUSALS: dict[str, tuple[Reply, str]] = {
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_what_the_provider_refuses_is_said_with_what_to_register(
-    stack: Stack, liar: FakeProvider, name: str
+    stack: Stack, fake: FakeProvider, name: str
 ) -> None:
     (status, headers, body), remedy = REFUSALS[name]
 
     def refuse(asked: Request) -> Reply:
         return status, {key: value.format(**asked.query) for key, value in headers.items()}, body
 
-    liar.answers["/auth"] = refuse
+    fake.answers["/auth"] = refuse
     code, said = login(stack)
     assert code == 1 and remedy in "\n".join(lines(said, "error")), said
     if name == "redirect_uri":
@@ -450,7 +450,7 @@ def test_a_trace_that_is_nowhere_or_no_trace_is_a_clear_error(stack: Stack) -> N
     assert code == 1 and "does not answer (ConnectError)" in said
 
 
-def test_jaeger_is_asked_in_place_of_the_admin(stack: Stack, liar: FakeProvider) -> None:
+def test_jaeger_is_asked_in_place_of_the_admin(stack: Stack, fake: FakeProvider) -> None:
     asked_for, linked = "a" * 32, "b" * 32
 
     def span(trace: str, name: str, service: str, **more: Any) -> Tree:
@@ -472,11 +472,11 @@ def test_jaeger_is_asked_in_place_of_the_admin(stack: Stack, liar: FakeProvider)
     first = answer(
         span(asked_for, "call\x1b[31mback", "extproc", reason="state_mismatch", references=[back])
     )
-    liar.answers[f"/api/traces/{asked_for}"] = lambda _: first
-    liar.answers[f"/api/traces/{linked}"] = lambda _: answer(
+    fake.answers[f"/api/traces/{asked_for}"] = lambda _: first
+    fake.answers[f"/api/traces/{linked}"] = lambda _: answer(
         span(linked, "start", "extproc", reason="login_started")
     )
-    code, said = explain(stack, asked_for, "--jaeger", liar.url)
+    code, said = explain(stack, asked_for, "--jaeger", fake.url)
     assert code == 0 and "2 requests" in said and "by a span link" in said and "1.5 ms" in said, (
         said
     )
@@ -484,5 +484,5 @@ def test_jaeger_is_asked_in_place_of_the_admin(stack: Stack, liar: FakeProvider)
         "state_mismatch: This sign-in was not started in this browser" in said
         and "\x1b" not in said
     )
-    liar.answers[f"/api/traces/{asked_for}"] = lambda _: (200, {}, b"{}")
-    assert explain(stack, asked_for, "--jaeger", liar.url)[0] == 1
+    fake.answers[f"/api/traces/{asked_for}"] = lambda _: (200, {}, b"{}")
+    assert explain(stack, asked_for, "--jaeger", fake.url)[0] == 1

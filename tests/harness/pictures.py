@@ -46,8 +46,8 @@ def story(stack: Stack, context: BrowserContext, start: str) -> Iterator[tuple[s
     The trace is found by the id on the last user's page. Needs a FakeProvider without changes, and
     a browser without a session. The pages stay open.
     """
-    liar, page, operator = stack.provider, context.new_page(), context.new_page()
-    assert isinstance(liar, FakeProvider)
+    provider, page, operator = stack.provider, context.new_page(), context.new_page()
+    assert isinstance(provider, FakeProvider)
     page.set_viewport_size({"width": WIDTHS["error"], "height": 420})
     operator.set_viewport_size({"width": WIDTHS["traces"], "height": 300})
     page.goto(
@@ -55,10 +55,10 @@ def story(stack: Stack, context: BrowserContext, start: str) -> Iterator[tuple[s
     )  # One login succeeds first, so that the processor knows the provider's keys.
     context.clear_cookies()
     page.goto(stack.url("/oauth2/callback?code=old&state=old"))
-    liar.callback.update(code=None, error="access_denied")
+    provider.callback.update(code=None, error="access_denied")
     page.goto(stack.url(start))
-    liar.callback.clear()
-    liar.claims["nonce"] = "another"
+    provider.callback.clear()
+    provider.claims["nonce"] = "another"
     page.goto(stack.url(start))
     trace_id = page.inner_text("#trace")
     yield "error", page

@@ -105,9 +105,9 @@ def calls(provider: Provider) -> dict[str, Callable[[], Awaitable[object]]]:
 async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
     lie: str, tmp_path
 ) -> None:
-    liar = FakeProvider(behind=False)
-    liar.open(Place(liar.url, (), tmp_path, None))
-    settings = ProviderSettings(issuer=liar.url, client_id="gateway")
+    fake = FakeProvider(behind=False)
+    fake.open(Place(fake.url, (), tmp_path, None))
+    settings = ProviderSettings(issuer=fake.url, client_id="gateway")
     # Long enough for correct calls on a busy machine.
     timeouts, limits = (
         Timeouts(call=2, connect=2),
@@ -119,7 +119,7 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
         """Metadata first, since every other call needs it; then the lie, at one endpoint."""
         if path != "/.well-known/openid-configuration":
             await provider.metadata()
-        liar.answers[path] = lambda _: LIES[lie]
+        fake.answers[path] = lambda _: LIES[lie]
         try:
             await calls(provider)[path]()
             told[path] = "believed"
@@ -146,7 +146,7 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
         tracemalloc.stop()
         for _, provider in providers:
             await provider.aclose()
-        liar.close()
+        fake.close()
     assert set(told) == {"/jwks", "/token", "/me", "/.well-known/openid-configuration"}
     assert "believed" not in told.values(), told
     assert peak < 20_000_000, f"{peak} bytes"
@@ -173,12 +173,12 @@ async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_end
 
     An accepted address is called, and only a Refusal may come of it.
     """
-    liar = FakeProvider(behind=False)
-    liar.open(Place(liar.url, (), tmp_path, None))
-    issuer = "https://idp.example" if backchannel else liar.url
-    liar.issuer = issuer
+    fake = FakeProvider(behind=False)
+    fake.open(Place(fake.url, (), tmp_path, None))
+    issuer = "https://idp.example" if backchannel else fake.url
+    fake.issuer = issuer
     settings = ProviderSettings(
-        issuer=issuer, client_id="gateway", backchannel_url=liar.url if backchannel else None
+        issuer=issuer, client_id="gateway", backchannel_url=fake.url if backchannel else None
     )
     form = FormRequest((("token", "t"),))
     for back_off in ("RETRY_FIRST", "RETRY_MOST"):
@@ -186,7 +186,7 @@ async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_end
     provider = Provider("main", settings, Timeouts(call=5, connect=5), Limits())
     try:
         for url in BAD_URLS:
-            liar.metadata[endpoint] = url
+            fake.metadata[endpoint] = url
             for call in (
                 provider.metadata,
                 provider.keys,
@@ -201,7 +201,7 @@ async def test_an_address_that_cannot_be_called_is_invalid_metadata_at_every_end
                 ), url
     finally:
         await provider.aclose()
-        liar.close()
+        fake.close()
 
 
 # Through Envoy, because this provider is behind it, so some lies never reach the processor.
