@@ -5,7 +5,6 @@ still on its way to the browser. Meanwhile the user signs out, or another user s
 same browser. The late answer must sign in no user.
 """
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import pytest
 from harness.browser import NAVIGATION_ACCEPT, WebUser
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
-from harness.processes import wait_until
+from harness.processes import wait_for_next_second, wait_until
 
 STORES = ["sqlite", "cookie", "cookie, marks in memory", "redis"]
 TABS = 8
@@ -111,15 +110,6 @@ def kept_waiting(
         yield late
 
 
-def next_second() -> None:
-    """Wait for the next second.
-
-    Revocations have a resolution of one second: a login within that second counts as before it.
-    """
-    begun = int(time.time())
-    wait_until(lambda: int(time.time()) > begun, 60)
-
-
 def sees(stack: Stack, browser: WebUser, path: str = "/public/") -> str | None:
     """The user whom the application sees in this browser, or None.
 
@@ -145,7 +135,7 @@ def test_a_login_that_the_provider_keeps_waiting_is_over_with_a_logout(
     callback, other = begins(stack, browser, "alice"), begins(stack, browser, "alice")
     comes(browser, opens(browser, other))
     assert sees(stack, browser) == "alice"
-    next_second()
+    wait_for_next_second()
     with kept_waiting(stack, browser, callback) as (late,):
         signs_out(stack, browser)
         before = len(stack.provider.revoked)
@@ -163,8 +153,8 @@ def test_a_session_lasts_as_long_as_the_settings_say_however_long_the_provider_k
 ) -> None:
     callback = begins(stack, browser, "alice")
     with kept_waiting(stack, browser, callback) as (late,):
-        next_second()
-        next_second()
+        wait_for_next_second()
+        wait_for_next_second()
     set_cookies = late.result(60).headers.get_list("set-cookie")
     ages = {
         line.partition("=")[0]: int(line.partition("Max-Age=")[2].partition(";")[0])
@@ -202,7 +192,7 @@ def test_a_login_that_the_login_of_somebody_else_overtook_is_over_with_the_logou
     alice, bob = begins(stack, browser, "alice"), begins(stack, browser, "bob")
     with kept_waiting(stack, browser, alice) as (late,):
         comes(browser, opens(browser, bob))
-        next_second()
+        wait_for_next_second()
         signs_out(stack, browser)
     answer = comes(browser, late.result(60))
     assert answer.status_code == 400 and ">signed_out_meanwhile<" in answer.text
@@ -214,10 +204,10 @@ def test_a_login_begun_before_that_of_somebody_else_is_over_wherever_its_answer_
     stack: Stack, browser: WebUser
 ) -> None:
     alice = begins(stack, browser, "alice")
-    next_second()
+    wait_for_next_second()
     bob = begins(stack, browser, "bob")
     late = opens(browser, alice)
-    next_second()
+    wait_for_next_second()
     assert comes(browser, opens(browser, bob)).status_code == 303 and sees(stack, browser) == "bob"
     comes(browser, late)
     assert sees(stack, browser) is None
@@ -229,7 +219,7 @@ def test_a_login_whose_answer_is_on_its_way_is_over_with_a_logout(
 ) -> None:
     callback, other = begins(stack, browser, "alice"), begins(stack, browser, "alice")
     comes(browser, opens(browser, other))
-    next_second()
+    wait_for_next_second()
     late = opens(browser, callback)
     assert late.status_code == 303 and any(
         "extproc-session-app=" in line for line in late.headers.get_list("set-cookie")
@@ -257,13 +247,13 @@ def test_a_login_that_goes_on_after_a_logout_or_after_another_login_signs_in(
     """The user returns to the tab in which the provider waits: that answer is not late."""
     first, second, third = (begins(stack, browser, name) for name in ("alice", "alice", "bob"))
     comes(browser, opens(browser, first))
-    next_second()
+    wait_for_next_second()
     assert (
         comes(browser, opens(browser, second)).status_code == 303
         and sees(stack, browser) == "alice"
     )
     signs_out(stack, browser)
-    next_second()
+    wait_for_next_second()
     assert (
         comes(browser, opens(browser, third)).status_code == 303 and sees(stack, browser) == "bob"
     )

@@ -232,7 +232,7 @@ def test_a_request_that_is_no_logout_is_told_so_in_json(stack, how, status, reas
 
 @pytest.mark.parametrize("pieces", [2, 48])
 def test_a_body_whose_length_nobody_said_is_read_up_to_a_limit_and_reaches_nobody(stack, pieces):
-    """48: more than Envoy buffers, so its own answer."""
+    """Two pieces, and 48, which are more than Envoy buffers, so that it answers itself."""
 
     def much():
         for _ in range(pieces):
@@ -396,18 +396,7 @@ def test_a_revocation_that_hangs_is_given_up_and_the_session_ended_before_it(sta
 def framed(stack: Stack, user: WebUser, cross: bool = True, **query: str) -> httpx.Response:
     """What a browser sends when a page of the provider frames the gateway's logout address."""
     url = stack.url(f"/oauth2/frontchannel-logout?{urlencode(query)}")
-    sent = {
-        "accept": "text/html",
-        "sec-fetch-dest": "iframe",
-        "sec-fetch-mode": "navigate",
-        "sec-fetch-site": "cross-site" if cross else "same-site",
-    }
-    return user.request(
-        "GET",
-        url,
-        headers=sent,
-        cookies=user.cookies.header(url, same_site=not cross, top_level_get=False),
-    )
+    return user.frame(url, cross_site=cross)
 
 
 @pytest.mark.attack("LOGO-03")

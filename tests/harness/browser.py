@@ -401,6 +401,17 @@ class WebUser:
             method, url, self._trusted(url, sent) | dict(headers or {}), content, cookies
         )
 
+    def frame(self, url: str, *, cross_site: bool = True) -> httpx.Response:
+        """Load an address in a frame of another page, of another site or of the same one."""
+        sent = {
+            "accept": "text/html",
+            "sec-fetch-dest": "iframe",
+            "sec-fetch-mode": "navigate",
+            "sec-fetch-site": "cross-site" if cross_site else "same-site",
+        }
+        cookies = self.cookies.header(url, same_site=not cross_site, top_level_get=False)
+        return self.request("GET", url, headers=sent, cookies=cookies)
+
     def follow(self, answer: httpx.Response, *, page: Page = None) -> httpx.Response:
         """Follow the redirects that begin with `answer`, up to the first other answer."""
         chain, url = "same-origin", str(answer.url)

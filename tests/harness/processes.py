@@ -46,6 +46,15 @@ def wait_until(
         time.sleep(every)
 
 
+def wait_for_next_second() -> None:
+    """Wait for the next second of the clock.
+
+    Revocations have a resolution of one second: a login within that second counts as before it.
+    """
+    begun = int(time.time())
+    wait_until(lambda: int(time.time()) > begun, 60)
+
+
 class Process:
     """A program that runs from now on.
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness.processes import wait_until
+from harness.processes import wait_for_next_second, wait_until
 from harness.redis import Servers
 from harness.siblings import Siblings
 from playwright.sync_api import BrowserContext, Page
@@ -120,12 +120,6 @@ def person(stack: Siblings) -> Iterator[Person]:
         yield Person(stack, context)
 
 
-def next_second() -> None:
-    """Wait for the next second: a login within the second of an earlier end counts as before it."""
-    begun = int(time.time())
-    wait_until(lambda: int(time.time()) > begun, 60)
-
-
 def late(person: Person, tab: Page) -> list[str]:
     """Held requests of the signed-in user, one of each kind whose answer sets a cookie."""
     names = []
@@ -216,7 +210,7 @@ def test_a_login_that_ends_late_signs_nobody_in(person: Person) -> None:
     person.signs_out()
     tab = person.is_at_the_provider("alice")
     person.signs_in("alice")
-    next_second()
+    wait_for_next_second()
     with stack.provider.holding("/token", most=1):
         person.goes_on(tab)
         person.signs_out()
