@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 import trio
-from harness.browser import read_set_cookie
+from harness.cookie_jar import read_set_cookie
 from harness.tokens import ISSUER, RING, application, request
 
 from extproc.core.decisions import LoadSession

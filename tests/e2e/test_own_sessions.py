@@ -9,9 +9,10 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
-from harness.browser import WebUser, forms
+from harness.browser import WebUser
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
+from harness.html_forms import forms
 from harness.stored_sessions import Kept
 
 NUMBERS = itertools.count(1)

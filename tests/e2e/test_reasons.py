@@ -21,7 +21,8 @@ import grpc
 import httpx
 import pytest
 from harness import journey
-from harness.browser import Cookie, WebUser
+from harness.browser import WebUser
+from harness.cookie_jar import Cookie
 from harness.fake_provider import FakeProvider
 from harness.fake_server import Answer
 from harness.gateway import Stack

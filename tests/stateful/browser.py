@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import httpx
-from harness.browser import AGENT, Cookie, CookieJar, WebUser, origin, read_set_cookie, trustworthy
+from harness.browser import AGENT, WebUser, origin
+from harness.cookie_jar import Cookie, CookieJar, read_set_cookie, trustworthy
 
 # Cookies of a site. Beyond 180 Chromium forgets some, which no gateway can prevent.
 MOST = 150

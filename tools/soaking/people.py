@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import httpx
-from harness.browser import Cookie, WebUser
+from harness.browser import WebUser
+from harness.cookie_jar import Cookie
 from harness.gateway import Stack
 
 from soaking.provider import TroubledProvider
