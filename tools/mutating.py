@@ -76,20 +76,20 @@ class Mutating:
         if session.testsfailed:
             raise session.Interrupted("the tests cannot be collected")
         calls = self.watch(session)
-        said: dict[str, str] = {}
+        outcomes: dict[str, str] = {}
         running: dict[int, str] = {}
         gc.freeze()  # or each fork would copy what a collection looks at
         for name in self.names:
             tests = sorted(calls.get(name.rpartition("__mutmut_")[0], []), key=lambda test: test[0])
             if not tests:
-                said[name] = "no test"
+                outcomes[name] = "no test"
                 continue
             while len(running) >= self.workers:
-                self.reap(running, said)
+                self.reap(running, outcomes)
             running[self.fork(name, tests)] = name
         while running:
-            self.reap(running, said)
-        self.result.write_text(json.dumps(said))
+            self.reap(running, outcomes)
+        self.result.write_text(json.dumps(outcomes))
         return True
 
     def fork(self, name: str, tests: list[tuple[float, pytest.Item]]) -> int:
@@ -108,15 +108,17 @@ class Mutating:
         finally:
             os._exit(KILLED)
 
-    def reap(self, running: dict[int, str], said: dict[str, str]) -> None:
+    def reap(self, running: dict[int, str], outcomes: dict[str, str]) -> None:
         child, status = os.wait()
         name = running.pop(child)
         if os.WIFSIGNALED(status):  # its seconds were up, or the interpreter died
-            said[name] = "killed, by time"
+            outcomes[name] = "killed, by time"
         else:
-            said[name] = "survived" if os.WEXITSTATUS(status) == SURVIVED else "killed"
+            outcomes[name] = "survived" if os.WEXITSTATUS(status) == SURVIVED else "killed"
         print(
-            f"{len(said)}/{len(self.names)} {said[name]}: {name}", flush=True, file=sys.__stderr__
+            f"{len(outcomes)}/{len(self.names)} {outcomes[name]}: {name}",
+            flush=True,
+            file=sys.__stderr__,
         )
 
 

@@ -59,12 +59,15 @@ def promises(root: Path = ROOT) -> Promises:
 
 def clauses(security: str) -> list[str]:
     """Every clause of SECURITY.md: of its attackers, its trust, its promises and its limits."""
-    said = _sections(security)
+    sections = _sections(security)
     return [
-        *_table(said["Who attacks"]),
-        *_items(said["Where trust ends"], r"^- "),
-        *_items(said["What is promised"], r"^\d+\. "),
-        *(f"not promised: {clause}" for clause in _parts(" ".join(said["What is not"].split()))),
+        *_table(sections["Who attacks"]),
+        *_items(sections["Where trust ends"], r"^- "),
+        *_items(sections["What is promised"], r"^\d+\. "),
+        *(
+            f"not promised: {clause}"
+            for clause in _parts(" ".join(sections["What is not"].split()))
+        ),
     ]
 
 

@@ -200,10 +200,10 @@ def settings(data: bytes) -> None:
     try:
         parse(data.decode("utf-8", "replace"))
     except SettingsError as error:
-        said = str(error)
+        text = str(error)
     else:
         return
-    assert said
+    assert text
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -189,8 +189,8 @@ def test_what_a_network_does_is_a_page_and_over_when_it_is_over(
     gateway: Gateway, case: Case
 ) -> None:
     with Person(gateway, patience=1 if case.outcome == GONE else 60) as person:
-        again, said = suffers(gateway, case, person)
-        assert re.fullmatch(case.outcome, said)
+        again, outcome = suffers(gateway, case, person)
+        assert re.fullmatch(case.outcome, outcome)
         # A signed-in user still is. A login that failed starts again.
         wait_until(lambda: person.gets(again) == THERE, 30, "the next try")
     stack = gateway.stack
@@ -219,9 +219,9 @@ def suffers(
     ) as fault:
         if case.link == "keys":
             wait_until(lambda: fault.struck, 30, "Envoy to fetch them")
-        said = person.gets(ask)
+        outcome = person.gets(ask)
         assert fault.struck or case.link == "collector"
-    return again, said
+    return again, outcome
 
 
 def wanted(ask: Callable[[], str | None]) -> str:

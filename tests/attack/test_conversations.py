@@ -80,12 +80,12 @@ MAY_BE_KNOWN = {"fresh", "due", "live"}
 
 
 def phase(name: str) -> wire.ProcessingRequest:
-    said = wire.ProcessingRequest()
+    message = wire.ProcessingRequest()
     if name == "request_body":
-        said.request_body.body = b"logout_token=x"
+        message.request_body.body = b"logout_token=x"
     elif name:
-        getattr(said, name).SetInParent()
-    return said
+        getattr(message, name).SetInParent()
+    return message
 
 
 @dataclass
@@ -106,12 +106,12 @@ class Stream:
         return ((APPLICATION, "app"), *HEADS[self.head][1].items())
 
     async def read(self) -> Any:
-        said = await self.queue.get()
-        if said is grpc.aio.EOF:
-            self.queue.put_nowait(said)
+        message = await self.queue.get()
+        if message is grpc.aio.EOF:
+            self.queue.put_nowait(message)
         else:
             self.read_so_far += 1
-        return said
+        return message
 
     async def write(self, response: wire.ProcessingResponse) -> None:
         await asyncio.sleep(0)
@@ -134,11 +134,11 @@ class Stream:
         over = self.head == "live" and kinds[-1:] == ["immediate_response"]
         assert len(self.answers) <= self.read_so_far + over, "no answer that nobody wanted"
         for each in self.written:
-            told = {
+            sent = {
                 option.header.key
                 for option in each.request_headers.response.header_mutation.set_headers
             }
-            assert "x-auth-sub" not in told or (
+            assert "x-auth-sub" not in sent or (
                 self.head in MAY_BE_KNOWN and not self.ended_before
             ), self.head
 

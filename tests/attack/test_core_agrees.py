@@ -134,9 +134,12 @@ def test_where_a_login_ends_is_our_origin_to_a_browser_too(browser: Any) -> None
     ends = [return_target(APP, target) for target in wanted]
     read = browser(_URL, [[APP.origin + end, "https://idp.example/auth"] for end in ends])
     faults = [
-        f"{target!r} ends at {end!r}, which a browser reads as {said}"
-        for target, end, said in zip(wanted, ends, read, strict=True)
-        if said is None or said[0] != APP.origin or said[3] or said[1].startswith(APP.endpoints)
+        f"{target!r} ends at {end!r}, which a browser reads as {theirs}"
+        for target, end, theirs in zip(wanted, ends, read, strict=True)
+        if theirs is None
+        or theirs[0] != APP.origin
+        or theirs[3]
+        or theirs[1].startswith(APP.endpoints)
     ]
     assert not faults, f"{len(faults)} faults: " + "\n".join(faults[:20])
     assert sum(end != APP.path_prefix for end in ends) > 1000
@@ -154,7 +157,7 @@ def test_a_provider_s_address_is_the_same_to_us_to_our_client_and_to_a_browser(
         except Refusal:
             continue
     read = browser(_URL, [[url, "https://app.example/"] for url, _ in accepted])
-    for (url, metadata), said in zip(accepted, read, strict=True):
+    for (url, metadata), theirs in zip(accepted, read, strict=True):
         try:
             ours = {
                 _place(origin(metadata.token_endpoint)),
@@ -163,8 +166,8 @@ def test_a_provider_s_address_is_the_same_to_us_to_our_client_and_to_a_browser(
         except (ValueError, httpx.InvalidURL) as error:
             faults.append(f"{url!r} is accepted, and our own client says {type(error).__name__}")
             continue
-        if said is None or {_place(said[0])} != ours or said[3]:
-            faults.append(f"{url!r}: {ours} to us, {said} to a browser")
+        if theirs is None or {_place(theirs[0])} != ours or theirs[3]:
+            faults.append(f"{url!r}: {ours} to us, {theirs} to a browser")
     assert not faults, f"{len(faults)} of {len(accepted)} faults: " + "\n".join(faults[:20])
     assert len(accepted) > 50
 
@@ -193,10 +196,10 @@ def test_a_query_says_the_same_to_us_as_to_a_browser(browser: Any) -> None:
     """One return_to is that value or none. Several count as none."""
     asked = [*dict.fromkeys(queries(seed=6, count=6000, name="return_to"))]
     faults = [
-        f"{query!r} has {said} for a browser, and we read {ours!r}"
-        for query, said in zip(asked, browser(_QUERY, [asked, "return_to"]), strict=True)
+        f"{query!r} has {theirs} for a browser, and we read {ours!r}"
+        for query, theirs in zip(asked, browser(_QUERY, [asked, "return_to"]), strict=True)
         if (ours := return_target(APP, _return_to(query)))
-        not in ({return_target(APP, said[0]), "/"} if len(said) == 1 else {"/"})
+        not in ({return_target(APP, theirs[0]), "/"} if len(theirs) == 1 else {"/"})
     ]
     assert not faults, f"{len(faults)} faults: " + "\n".join(faults[:20])
 
@@ -208,11 +211,11 @@ def test_a_callback_says_the_same_to_us_as_to_a_browser(browser: Any) -> None:
         for query in dict.fromkeys(queries(seed=8, count=6000, name="code"))
     ]
     faults = []
-    for query, said in zip(asked, browser(_QUERY, [asked, "code"]), strict=True):
+    for query, theirs in zip(asked, browser(_QUERY, [asked, "code"]), strict=True):
         try:
             code = AuthorizationResponse.parse(query).code
         except Refusal:
             continue
-        if [code] != said:
-            faults.append(f"{query!r} has {said} for a browser, and we read {code!r}")
+        if [code] != theirs:
+            faults.append(f"{query!r} has {theirs} for a browser, and we read {code!r}")
     assert not faults, f"{len(faults)} faults: " + "\n".join(faults[:20])

@@ -39,15 +39,15 @@ def answer(context: Context | None) -> str:
     """The outcome of a stream in one word. "": no answer."""
     if context is None:
         return ""
-    (said,) = context.answers
-    assert context.written[-1] is said and len(context.written) <= 2
-    if said.HasField("immediate_response"):
-        return str(said.immediate_response.details)
-    told = {
+    (message,) = context.answers
+    assert context.written[-1] is message and len(context.written) <= 2
+    if message.HasField("immediate_response"):
+        return str(message.immediate_response.details)
+    headers = {
         each.header.key: each.header.raw_value
-        for each in said.request_headers.response.header_mutation.set_headers
+        for each in message.request_headers.response.header_mutation.set_headers
     }
-    assert told.get("x-auth-sub") == b"alice"
+    assert headers.get("x-auth-sub") == b"alice"
     return "identity"
 
 
@@ -77,10 +77,10 @@ def test_tokens_that_were_renewed_are_kept_whatever_happens_meanwhile(
         await signs_in(world)
         world.store.remote = remote
         asked = request(cookie=COOKIE, **FETCH)
-        said = answer(await strikes(lambda: world.ask(asked)))
+        outcome = answer(await strikes(lambda: world.ask(asked)))
         assert unlocked(world, how)
         lost = world.provider.lost
-        assert said in ("", "identity", "store_unavailable", "provider_timeout")
+        assert outcome in ("", "identity", "store_unavailable", "provider_timeout")
         # A failed attempt may be repeated.
         world.later += 61
         again = answer(await world.ask(asked))
@@ -126,27 +126,27 @@ def test_a_login_is_whole_or_leaves_nothing_whatever_happens_meanwhile(
     how: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def scenario(world: World, strikes) -> None:
-        said = answer(await strikes(lambda: world.ask(CALLBACK)))
+        outcome = answer(await strikes(lambda: world.ask(CALLBACK)))
         records, lost = world.store.records, world.provider.lost
         assert len(records) <= 1 and len(world.provider.redeemed) <= 1
-        if said == "signed_in":
+        if outcome == "signed_in":
             assert records and world.provider.good
-        elif said:
+        elif outcome:
             # An error page: no session, and no token is left unrevoked unless revocation was
             # impossible.
-            assert not records or how == "store_away" or world.struck == "delete", said
+            assert not records or how == "store_away" or world.struck == "delete", outcome
             assert not world.provider.good - lost or world.struck == "revoke"
         # The client has disconnected: its session is complete, or there is none.
         else:
             assert bool(records) == bool(world.provider.good - lost)
         again = answer(await world.ask(CALLBACK))
         assert again in ("signed_in", "login_already_used") and len(world.provider.redeemed) <= 1
-        if said in ("store_unavailable", "provider_unavailable") and not world.store.claims:
+        if outcome in ("store_unavailable", "provider_unavailable") and not world.store.claims:
             assert again == "signed_in", "nothing was consumed"
 
     assert every(how, scenario, REFRESHES) > 1
-    told = "others_not_overtaken" in {line.message for line in caplog.records}
-    assert told == how.startswith("store"), (
+    warned = "others_not_overtaken" in {line.message for line in caplog.records}
+    assert warned == how.startswith("store"), (
         "an operator hears that other logins of that browser may still count"
     )
 
@@ -168,9 +168,9 @@ def test_who_asks_for_the_end_of_a_session_gets_it_whatever_happens_meanwhile(
     async def scenario(world: World, strikes) -> None:
         await signs_in(world)
         world.store.remote = remote
-        said = answer(await strikes(lambda: world.ask(asked)))
+        outcome = answer(await strikes(lambda: world.ask(asked)))
         gone = SESSION.id.key not in world.store.records
-        assert gone or said != "signed_out"
+        assert gone or outcome != "signed_out"
         if how == "leaves" and not remote:
             assert gone or not world.bridge.hops, "it was asked for, whoever has left since"
         assert answer(await world.ask(asked)) == "signed_out"
@@ -187,7 +187,7 @@ OWN = application(refresh_margin=30, backchannel_logout=True)
 def test_a_logout_token_ends_what_it_names_or_may_come_again_whatever_happens_meanwhile(
     how: str,
 ) -> None:
-    said = {
+    claims = {
         "iss": ISSUER,
         "aud": "gateway",
         "iat": NOW,
@@ -196,7 +196,7 @@ def test_a_logout_token_ends_what_it_names_or_may_come_again_whatever_happens_me
         "sub": "alice",
     }
     token = Signer().sign(
-        {**said, "events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
+        {**claims, "events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
         typ="logout+jwt",
     )
     asked = request(
@@ -209,8 +209,8 @@ def test_a_logout_token_ends_what_it_names_or_may_come_again_whatever_happens_me
         await signs_in(world)
         outcome = await strikes(lambda: world.perform(asked, BackChannelLogout(token)))
         gone = SESSION.id.key not in world.store.records
-        told = outcome.status if outcome is not None else None
-        assert gone or told in (None, 502, 503, 504)
+        status = outcome.status if outcome is not None else None
+        assert gone or status in (None, 502, 503, 504)
         if how == "leaves" and not gone:
             raise AssertionError("it was asked for, whoever has left since")
         again = await world.perform(asked, BackChannelLogout(token))

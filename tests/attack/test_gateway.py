@@ -28,8 +28,8 @@ def test_a_login_that_the_provider_begins_goes_to_our_provider_and_ends_on_our_p
     stack: Stack,
 ) -> None:
     with stack.user() as user:
-        said = f"iss={stack.provider.issuer}&target_link_uri=https%3A%2F%2Fevil.example%2F&login_hint=alice"
-        page = user.go(f"{stack.url('/oauth2/login')}?{said}", page="https://portal.example/")
+        query = f"iss={stack.provider.issuer}&target_link_uri=https%3A%2F%2Fevil.example%2F&login_hint=alice"
+        page = user.go(f"{stack.url('/oauth2/login')}?{query}", page="https://portal.example/")
         assert (
             page.status_code == 200
             and page.url == stack.url("/")
@@ -42,9 +42,9 @@ def test_a_login_that_the_provider_begins_goes_to_our_provider_and_ends_on_our_p
 def test_a_callback_of_another_state_or_none_calls_nobody(stack: Stack, state: str | None) -> None:
     with stack.user() as user, stack.user() as other:
         callback = httpx.URL(to_callback(stack, user))
-        said = httpx.URL(to_callback(stack, other)).params["state"] if state == "other" else state
+        sent = httpx.URL(to_callback(stack, other)).params["state"] if state == "other" else state
         params = (
-            callback.params.remove("state") if said is None else callback.params.set("state", said)
+            callback.params.remove("state") if sent is None else callback.params.set("state", sent)
         )
         stack.provider.requests.clear()
         answer = user.navigate(str(callback.copy_with(params=params)))
@@ -339,7 +339,7 @@ def test_bodies_of_any_size_pass_and_none_comes_to_the_processor(stack: Stack, h
         user.cookies.drop("extproc-assertion-app")
         headers = {"cookie": user.cookies.header(stack.url("/")), "accept": "*/*"}
         asked, before = stack.streams(), resident(stack.extproc.pid)
-        told = stack.stat("cluster.processor.upstream_cx_tx_bytes_total")
+        sent = stack.stat("cluster.processor.upstream_cx_tx_bytes_total")
         up = http.post(
             stack.url("/up?echo-size=2"),
             headers=headers,
@@ -362,7 +362,7 @@ def test_bodies_of_any_size_pass_and_none_comes_to_the_processor(stack: Stack, h
         )
         assert refused.status_code == 401 and not stack.app.seen("/up")
         assert stack.streams() == asked + 3 and resident(stack.extproc.pid) - before < 20_000_000
-        assert stack.stat("cluster.processor.upstream_cx_tx_bytes_total") - told < 50_000
+        assert stack.stat("cluster.processor.upstream_cx_tx_bytes_total") - sent < 50_000
     stack.app.requests.clear()
 
 

@@ -113,7 +113,7 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
         Timeouts(call=2, connect=2),
         Limits(response_bytes=LIMIT),
     )
-    told: dict[str, str] = {}
+    outcomes: dict[str, str] = {}
 
     async def asks(path: str, provider: Provider) -> None:
         """Metadata first, since every other call needs it; then the lie, at one endpoint."""
@@ -122,9 +122,9 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
         fake.answers[path] = lambda _: LIES[lie]
         try:
             await calls(provider)[path]()
-            told[path] = "believed"
+            outcomes[path] = "believed"
         except Refusal as error:
-            told[path] = error.reason
+            outcomes[path] = error.reason
 
     providers = [
         (path, Provider("main", settings, timeouts, limits)) for path in ("/jwks", "/token", "/me")
@@ -147,8 +147,8 @@ async def test_a_lie_of_the_provider_is_an_error_of_ours_at_every_endpoint(
         for _, provider in providers:
             await provider.aclose()
         fake.close()
-    assert set(told) == {"/jwks", "/token", "/me", "/.well-known/openid-configuration"}
-    assert "believed" not in told.values(), told
+    assert set(outcomes) == {"/jwks", "/token", "/me", "/.well-known/openid-configuration"}
+    assert "believed" not in outcomes.values(), outcomes
     assert peak < 20_000_000, f"{peak} bytes"
 
 

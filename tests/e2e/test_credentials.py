@@ -129,10 +129,10 @@ def test_a_new_certificate_is_shown_from_the_next_handshake_on_and_a_bad_one_nev
 
 
 @pytest.mark.threat("processor-peer")
-@pytest.mark.parametrize(("mode", "said"), [(0o660, {}), (0o600, {"listen_mode": "0600"})])
-def test_a_unix_socket_is_for_its_owner_and_group_whatever_the_umask_says(mode, said):
+@pytest.mark.parametrize(("mode", "listen"), [(0o660, {}), (0o600, {"listen_mode": "0600"})])
+def test_a_unix_socket_is_for_its_owner_and_group_whatever_the_umask_says(mode, listen):
     def settings(stack):
-        return {"listen": f"unix:{stack.directory}/extproc.sock", **said}
+        return {"listen": f"unix:{stack.directory}/extproc.sock", **listen}
 
     before = os.umask(0)
     try:

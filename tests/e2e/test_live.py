@@ -95,8 +95,8 @@ def cookies(stack: Stack, user: WebUser, *, assertion: bool = True) -> str:
 
 def end(stack: Stack, user: WebUser) -> None:
     """End this user's sessions as an operator on another machine: through the store."""
-    said = {"params": {"user": user.user}, "headers": {HEADER: "1"}}
-    answer = httpx.delete(f"{stack.admin}/sessions", trust_env=False, **said)
+    request = {"params": {"user": user.user}, "headers": {HEADER: "1"}}
+    answer = httpx.delete(f"{stack.admin}/sessions", trust_env=False, **request)
     assert answer.json()["ended"] >= 1
 
 

@@ -103,8 +103,8 @@ def logout_token(stack: Stack, header: dict | None = None, **changes) -> str:
         "sid": provider.claims["sid"],
         **changes,
     }
-    said = {name: value for name, value in claims.items() if value is not None}
-    return provider.signer.sign(said, **{"typ": "logout+jwt", **(header or {})})
+    present = {name: value for name, value in claims.items() if value is not None}
+    return provider.signer.sign(present, **{"typ": "logout+jwt", **(header or {})})
 
 
 def posts(stack: Stack, token: str, *, path: str = BACK, **more) -> httpx.Response:
@@ -114,11 +114,11 @@ def posts(stack: Stack, token: str, *, path: str = BACK, **more) -> httpx.Respon
 
 
 def is_refused(answer: httpx.Response, status: int, reason: str) -> bool:
-    said = {
+    body = {
         "error": "invalid_request" if status < 500 else "temporarily_unavailable",
         "error_description": reason,
     }
-    assert (answer.status_code, answer.json()) == (status, said)
+    assert (answer.status_code, answer.json()) == (status, body)
     assert answer.headers["cache-control"] == "no-store" and "set-cookie" not in answer.headers
     return True
 
@@ -450,10 +450,10 @@ BY_NOBODY = {
 
 
 def by_nobody(head: dict[str, str]) -> dict[str, str]:
-    said = {"site": "same-origin", "accept": "text/html", **head}
+    headers = {"site": "same-origin", "accept": "text/html", **head}
     return {
         f"sec-fetch-{name}" if name in ("site", "mode", "dest") else name: value
-        for name, value in said.items()
+        for name, value in headers.items()
     }
 
 

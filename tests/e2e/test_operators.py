@@ -67,7 +67,7 @@ def test_an_operator_lists_sessions_and_ends_them_by_user_by_sid_and_all(workers
             stack, "list", "--all"
         ) == (0, "")
         log = stack.extproc.output()
-        for said in (
+        for event in (
             '"sessions_listed"',
             '"sessions_ended"',
             '"user=bob"',
@@ -75,7 +75,7 @@ def test_an_operator_lists_sessions_and_ends_them_by_user_by_sid_and_all(workers
             '"all"',
             '"127.0.0.1"',
         ):
-            assert said in log
+            assert event in log
         if workers == 1:
             shows_and_ends_one(stack, users[0], users[1])
         for user in users:
@@ -88,31 +88,31 @@ def shows_and_ends_one(stack: Stack, user, other) -> None:
     signs_in(stack, other, "dora", "s6")
     listed = command(stack, "list", "--sid", "s5")[1]
     code, text = command(stack, "show", listed[:16])
-    said = {fact[:12].strip(): fact[13:] for fact in text.splitlines()}
-    assert code == 0 and list(said) == [
+    facts = {fact[:12].strip(): fact[13:] for fact in text.splitlines()}
+    assert code == 0 and list(facts) == [
         "id", "application", "provider", "issuer", "user", "sid", "device", "address", "since", "last seen", "expires", "or unused",
     ]  # fmt: skip
-    assert said["id"].startswith(listed[:16]) and (said["user"], said["sid"]) == ("dora", "s5")
-    assert (said["application"], said["provider"], said["device"]) == (
+    assert facts["id"].startswith(listed[:16]) and (facts["user"], facts["sid"]) == ("dora", "s5")
+    assert (facts["application"], facts["provider"], facts["device"]) == (
         "app",
         "main",
         "Chrome on Linux",
     )
-    assert said["since"] in listed and said["since"] < said["or unused"] < said["expires"]
-    code, text = command(stack, "show", said["id"], "--json")
+    assert facts["since"] in listed and facts["since"] < facts["or unused"] < facts["expires"]
+    code, text = command(stack, "show", facts["id"], "--json")
     (each,) = json.loads(text)["sessions"]
-    assert code == 0 and each["id"] == said["id"] and each["address"] == said["address"]
+    assert code == 0 and each["id"] == facts["id"] and each["address"] == facts["address"]
     assert not {"access_token", "id_token", "claims"} & set(each)
     assert (
         command(stack, "end", listed[:16]) == (0, "1 ended")
         and not lives(stack, user)
         and lives(stack, other)
     )
-    assert command(stack, "show", said["id"]) == (
+    assert command(stack, "show", facts["id"]) == (
         1,
         "extproc: there is no such session, or it is over",
     )
-    assert command(stack, "end", said["id"]) == (0, "0 ended")
+    assert command(stack, "end", facts["id"]) == (0, "0 ended")
     assert f'"id={listed[:16]}"' in stack.extproc.output()
 
 

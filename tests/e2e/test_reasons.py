@@ -191,8 +191,8 @@ def logs_out(
         "iss": fake.issuer, "aud": "gateway", "iat": now, "exp": now + 120, "jti": f"{CANARY}-{time.monotonic_ns()}",
         "events": {EVENT: {}}, "sub": fake.user, "sid": fake.claims["sid"], **changes,
     }  # fmt: skip
-    said = {name: value for name, value in claims.items() if value is not None}
-    token = fake.signer.sign(said, **{"typ": "logout+jwt", **(header or {})})
+    token_claims = {name: value for name, value in claims.items() if value is not None}
+    token = fake.signer.sign(token_claims, **{"typ": "logout+jwt", **(header or {})})
     return httpx.post(stack.url(BACK), data={"logout_token": token}, trust_env=False)
 
 
@@ -398,13 +398,13 @@ def _(stack, user, code):
 
 @case(*codes(provider.ERRORS))
 def _(stack, user, code):
-    said = {
+    parameters = {
         "error": code.removeprefix("provider_"),
         "code": None,
         "error_description": f"{CANARY}\r\n<script>",
     }
-    assert (said["error"] in PROVIDER_ERRORS) == (code != "provider_error")
-    stack.provider.callback.update(said)
+    assert (parameters["error"] in PROVIDER_ERRORS) == (code != "provider_error")
+    stack.provider.callback.update(parameters)
     return user.navigate(to_callback(stack, user))
 
 
@@ -444,13 +444,13 @@ def _(stack, user, code):
 def _(stack, user, code):
     path = "/away/private" if code == "provider_unavailable" else "/bad/private"
 
-    def said() -> httpx.Response:
+    def answer() -> httpx.Response:
         return user.navigate(stack.url(path))
 
     # Between two attempts to fetch the metadata the processor knows that it has none, not why.
     found: list[httpx.Response] = []
     wait_until(
-        lambda: found.append(said()) or f">{code}<" in found[-1].text,
+        lambda: found.append(answer()) or f">{code}<" in found[-1].text,
         60,
         "the next try of the metadata",
         every=0.1,
@@ -623,10 +623,11 @@ def test_it_is_said_where_envoy_cannot_be_made_to_provoke_it(stack, code):
             streamed(stack, trace_id, *messages[code])
     else:
         (answer,) = streamed(stack, trace_id, *messages[code])
-        said = answer.immediate_response
-        assert (said.details, said.status.code) == (code, REASONS[code].status) and json.loads(
-            said.body
-        )["reason"] == code
+        response = answer.immediate_response
+        assert (response.details, response.status.code) == (
+            code,
+            REASONS[code].status,
+        ) and json.loads(response.body)["reason"] == code
     logged(stack, code, trace_id)
     spanned(stack, code, trace_id)
 
@@ -725,9 +726,9 @@ def on_the_page(answer: httpx.Response, code: str) -> None:
         assert f">{code}<" in answer.text and f">{answer.headers['x-trace-id']}<" in answer.text
         assert REASONS[code].title in answer.text
     elif kind == "application/problem+json":
-        said = answer.json()
-        assert (said["reason"], said["trace_id"]) == (code, answer.headers["x-trace-id"])
-        assert (said["detail"], said["status"]) == (REASONS[code].text, answer.status_code)
+        problem = answer.json()
+        assert (problem["reason"], problem["trace_id"]) == (code, answer.headers["x-trace-id"])
+        assert (problem["detail"], problem["status"]) == (REASONS[code].text, answer.status_code)
     else:
         assert answer.json()["error_description"] == code
 
@@ -779,11 +780,11 @@ def test_no_secret_is_in_any_line_or_span_at_debug(stack, user):
         with stack.user() as other:
             CASES[code](stack, other, code)
     for asked in stack.provider.requests:
-        said = asked.query | asked.form
+        values = asked.query | asked.form
         secrets += [
-            said[name]
+            values[name]
             for name in ("code", "state", "nonce", "code_verifier", "refresh_token")
-            if said.get(name)
+            if values.get(name)
         ]
     trace_ids = {line["trace_id"] for line in stack.access_log() if line["trace_id"]}
     spans = [

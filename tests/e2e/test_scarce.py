@@ -39,10 +39,10 @@ async def ask(port: int, path: str, *lines: str) -> str:
                 [f"GET {path} HTTP/1.1", f"host: localhost:{port}", *lines, "", ""]
             ).encode()
         )
-        said = b""
-        while b"\r\n\r\n" not in said and (more := await stream.receive_some(65536)):
-            said += more
-        return said.decode("latin-1")
+        received = b""
+        while b"\r\n\r\n" not in received and (more := await stream.receive_some(65536)):
+            received += more
+        return received.decode("latin-1")
 
 
 class Crowd:

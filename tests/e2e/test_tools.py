@@ -49,12 +49,12 @@ def command(stack: Stack, *arguments: str) -> tuple[int, str]:
 
     No secret may be in the output.
     """
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as done:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as done:
         # In this process, because imports take seconds.
         main(list(arguments))
     code = done.value.code
-    output = said.getvalue() + (code if isinstance(code, str) else "")
+    output = printed.getvalue() + (code if isinstance(code, str) else "")
     assert SECRET not in output and stack.settings["secret"] not in output
     return 1 if isinstance(code, str) else int(code or 0), output
 
@@ -78,22 +78,22 @@ def other(stack: Stack, **changes: Any) -> Path:
 
 
 def test_what_runs_as_it_should_has_no_error(stack: Stack) -> None:
-    code, said = check(stack)
-    assert (code, lines(said, "error")) == (0, []), said
-    right = "\n".join(lines(said, "ok"))
+    code, output = check(stack)
+    assert (code, lines(output, "error")) == (0, []), output
+    right = "\n".join(lines(output, "ok"))
     assert (
         "the processor is ready" in right and "running Envoy: is as the settings make it" in right
     )
     assert "its keys verify RS256" in right and "Envoy 1." in right
     assert (
-        f"redirect_uri              {stack.gateway}/oauth2/callback" in said
-        and "all right" in said.splitlines()[-1]
+        f"redirect_uri              {stack.gateway}/oauth2/callback" in output
+        and "all right" in output.splitlines()[-1]
     )
 
 
 def test_as_json_it_says_the_same(stack: Stack) -> None:
-    code, said = check(stack, "--json")
-    document = json.loads(said)
+    code, output = check(stack, "--json")
+    document = json.loads(output)
     assert (
         code == 0
         and document["right"]
@@ -156,32 +156,33 @@ def test_a_running_envoy_with_an_open_door_is_found(
     tree["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = port
     tree["admin"]["address"]["socket_address"]["port_value"] = admin
     with EnvoyProcess(yaml.safe_dump(tree), envoy=envoy_program(), port=port, directory=tmp_path):
-        code, said = check(stack, "--envoy-admin", f"127.0.0.1:{admin}")
-    errors = "\n".join(lines(said, "error"))
-    assert code == 1 and all(each in errors for each in found), said
-    assert all(" → " in line for line in lines(said, "error"))
+        code, output = check(stack, "--envoy-admin", f"127.0.0.1:{admin}")
+    errors = "\n".join(lines(output, "error"))
+    assert code == 1 and all(each in errors for each in found), output
+    assert all(" → " in line for line in lines(output, "error"))
 
 
 def test_an_envoy_of_other_settings_is_found(stack: Stack) -> None:
     """Another application and another secret are reported, for the running Envoy and processor."""
     more = {**stack.settings["applications"], "wiki": {**stack.settings["applications"]["app"], "path_prefix": "/wiki/", "public_paths": []}}  # fmt: skip
-    code, said = check(stack, config=other(stack, applications=more, secret="z" * 40))
-    errors = "\n".join(lines(said, "error"))
+    code, output = check(stack, config=other(stack, applications=more, secret="z" * 40))
+    errors = "\n".join(lines(output, "error"))
     assert code == 1 and "route on localhost wiki: the route is missing" in errors
     assert (
-        "error: secret: the running processor has another secret" in errors and "z" * 40 not in said
+        "error: secret: the running processor has another secret" in errors
+        and "z" * 40 not in output
     )
 
 
 def test_parts_that_do_not_run_are_named(stack: Stack, tmp_path: Path) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     gateway = {**stack.settings["gateway"], "admin": nobody}
-    _, said = check(stack, config=other(stack, admin=f"127.0.0.1:{free_port()}", gateway=gateway))
-    warned = "\n".join(lines(said, "warning"))
+    _, output = check(stack, config=other(stack, admin=f"127.0.0.1:{free_port()}", gateway=gateway))
+    warned = "\n".join(lines(output, "warning"))
     assert (
         f"gateway.admin: http://{nobody} does not answer" in warned
         and "start it with `extproc serve`" in warned
-    ), said
+    ), output
     assert check(stack, "--envoy-admin", nobody)[0] == 1
 
 
@@ -239,12 +240,12 @@ def test_metadata_that_cannot_work_is_said_with_its_remedy(
 ) -> None:
     from extproc.checks.providers import check_provider
 
-    lie, said = LIES[name]
+    lie, expected = LIES[name]
     fake.metadata.update(lie)
     errors = [each for each in check_provider(load(stack.config), "main") if each.level == "error"]
     assert (
         errors
-        and any(said in f"{each.what} {each.remedy}" for each in errors)
+        and any(expected in f"{each.what} {each.remedy}" for each in errors)
         and all(each.remedy for each in errors)
     )
 
@@ -278,9 +279,9 @@ def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, fake: FakePro
 
 
 def login(stack: Stack) -> tuple[int, str]:
-    code, said = check(stack, "--login")
-    assert "state=…" in said and "code_challenge=…" in said, said
-    return code, said
+    code, output = check(stack, "--login")
+    assert "state=…" in output and "code_challenge=…" in output, output
+    return code, output
 
 
 FORM = (200, {"content-type": "text/html"}, b"<form><input type=password name=password></form>")
@@ -288,17 +289,17 @@ FORM = (200, {"content-type": "text/html"}, b"<form><input type=password name=pa
 
 def test_a_login_is_walked_up_to_the_provider_s_page(stack: Stack, fake: FakeProvider) -> None:
     fake.answers["/auth"] = lambda asked: FORM
-    code, said = login(stack)
-    assert code == 0 and "the provider shows its login page" in said, said
+    code, output = login(stack)
+    assert code == 0 and "the provider shows its login page" in output, output
     assert (
-        f"303 GET {stack.gateway}/\n" in said
-        and "303 to the provider with state, nonce, PKCE and redirect_uri" in said
+        f"303 GET {stack.gateway}/\n" in output
+        and "303 to the provider with state, nonce, PKCE and redirect_uri" in output
     )
     fake.answers.clear()
-    code, said = login(stack)
+    code, output = login(stack)
     assert (
         code == 0
-        and "without asking anybody; the callback is not called" in said
+        and "without asking anybody; the callback is not called" in output
         and not fake.redeemed
     )
 
@@ -322,15 +323,15 @@ def test_what_the_provider_refuses_is_said_with_what_to_register(
         return status, {key: value.format(**asked.query) for key, value in headers.items()}, body
 
     fake.answers["/auth"] = refuse
-    code, said = login(stack)
-    assert code == 1 and remedy in "\n".join(lines(said, "error")), said
+    code, output = login(stack)
+    assert code == 1 and remedy in "\n".join(lines(output, "error")), output
     if name == "redirect_uri":
-        assert f"register {stack.gateway}/oauth2/callback" in said
+        assert f"register {stack.gateway}/oauth2/callback" in output
 
 
 def test_a_login_of_no_application_is_a_clear_error(stack: Stack) -> None:
-    code, said = check(stack, "--login", "gone")
-    assert (code, said) == (1, "extproc: no application 'gone' with a login; there are: app")
+    code, output = check(stack, "--login", "gone")
+    assert (code, output) == (1, "extproc: no application 'gone' with a login; there are: app")
 
 
 REQUESTS: dict[str, tuple[str, str, dict[str, str]]] = {
@@ -363,18 +364,18 @@ def test_what_explain_says_of_a_request_is_what_envoy_and_the_processor_do(
     host = headers.get("host", "localhost")
     sent = {name: value for name, value in headers.items() if name != "host"}
     header = [word for name, value in sent.items() for word in ("--header", f"{name}: {value}")]
-    code, said = explain(stack, f"http://{host}:{stack.port}{path}", "--method", method, *header)
+    code, output = explain(stack, f"http://{host}:{stack.port}{path}", "--method", method, *header)
     if not sent.keys() & {"accept", "sec-fetch-mode"}:
         sent |= dict(NAVIGATION)
     answer = asked(
         stack.port, method, path, {"host": f"{host}:{stack.port}", "user-agent": name, **sent}
     )
-    verdict = next(line for line in said.splitlines() if line.startswith("→"))
-    assert code == 0 and "CANARY" not in said
+    verdict = next(line for line in output.splitlines() if line.startswith("→"))
+    assert code == 0 and "CANARY" not in output
     if answer == 200 and "signed_out" not in name:
-        assert "→ goes on to" in verdict, said
+        assert "→ goes on to" in verdict, output
     else:
-        assert re.search(rf"\b{answer}\b", verdict), said
+        assert re.search(rf"\b{answer}\b", verdict), output
 
 
 def asked(port: int, method: str, path: str, headers: dict[str, str]) -> int:
@@ -397,13 +398,13 @@ def test_a_session_is_looked_up_and_left_as_it_is(stack: Stack) -> None:
         cookies = {cookie.name: cookie.value for cookie in user.cookies}
     session = f"extproc-session-app={cookies['extproc-session-app']}"
     (kept := stack.directory / "cookie").write_text(f"Cookie: {session}\n")
-    code, said = explain(stack, "/private", "--cookie", f"@{kept}")
+    code, output = explain(stack, "/private", "--cookie", f"@{kept}")
     assert (
         code == 0
-        and "a session, begun" in said
-        and "→ goes on to" in said
-        and "with x-auth-sub" in said
-    ), said
+        and "a session, begun" in output
+        and "→ goes on to" in output
+        and "with x-auth-sub" in output
+    ), output
     assertion = f"extproc-assertion-app={cookies['extproc-assertion-app']}"
     _, fast = explain(stack, "/private", "--cookie", session, "--cookie", assertion)
     assert "by Envoy alone: its assertion is good for" in fast
@@ -411,7 +412,7 @@ def test_a_session_is_looked_up_and_left_as_it_is(stack: Stack) -> None:
         stack, "/private", "--cookie", session[:-4] + "AAAA", "--cookie", assertion[:-4] + "AAAA"
     )
     assert "303 to the login page of main" in forged
-    assert not any(value in said + fast + forged for value in cookies.values())
+    assert not any(value in output + fast + forged for value in cookies.values())
 
 
 def test_a_pasted_trace_id_tells_the_whole_login(stack: Stack) -> None:
@@ -427,27 +428,27 @@ def test_a_pasted_trace_id_tells_the_whole_login(stack: Stack) -> None:
         return "2. callback" in told[0] and "envoy" in told[0] and "POST /token" in told[0]
 
     wait_until(whole, 30)
-    (said,) = told
+    (output,) = told
     assert (
-        "1. redirect to the provider" in said
-        and f"trace {trace_id}" in said
-        and "(asked for)" in said
+        "1. redirect to the provider" in output
+        and f"trace {trace_id}" in output
+        and "(asked for)" in output
     )
     assert (
-        "signed_in: You are signed in." in said
-        and "A login is complete and a session is kept." in said
-        and "━" in said
+        "signed_in: You are signed in." in output
+        and "A login is complete and a session is kept." in output
+        and "━" in output
     )
-    assert "CANARY" not in said and "code=" not in said
+    assert "CANARY" not in output and "code=" not in output
 
 
 def test_a_trace_that_is_nowhere_or_no_trace_is_a_clear_error(stack: Stack) -> None:
-    code, said = explain(stack, "0" * 31 + "1")
-    assert code == 1 and "it has no such trace: it was not sampled" in said
-    code, said = explain(stack, "what-is-this")
-    assert code == 1 and "neither a trace id (32 hexadecimal digits) nor a URL or path" in said
-    code, said = explain(stack, "--admin", f"127.0.0.1:{free_port()}", "a" * 32)
-    assert code == 1 and "does not answer (ConnectError)" in said
+    code, output = explain(stack, "0" * 31 + "1")
+    assert code == 1 and "it has no such trace: it was not sampled" in output
+    code, output = explain(stack, "what-is-this")
+    assert code == 1 and "neither a trace id (32 hexadecimal digits) nor a URL or path" in output
+    code, output = explain(stack, "--admin", f"127.0.0.1:{free_port()}", "a" * 32)
+    assert code == 1 and "does not answer (ConnectError)" in output
 
 
 def test_jaeger_is_asked_in_place_of_the_admin(stack: Stack, fake: FakeProvider) -> None:
@@ -476,13 +477,13 @@ def test_jaeger_is_asked_in_place_of_the_admin(stack: Stack, fake: FakeProvider)
     fake.answers[f"/api/traces/{linked}"] = lambda _: answer(
         span(linked, "start", "extproc", reason="login_started")
     )
-    code, said = explain(stack, asked_for, "--jaeger", fake.url)
-    assert code == 0 and "2 requests" in said and "by a span link" in said and "1.5 ms" in said, (
-        said
-    )
+    code, output = explain(stack, asked_for, "--jaeger", fake.url)
     assert (
-        "state_mismatch: This sign-in was not started in this browser" in said
-        and "\x1b" not in said
+        code == 0 and "2 requests" in output and "by a span link" in output and "1.5 ms" in output
+    ), output
+    assert (
+        "state_mismatch: This sign-in was not started in this browser" in output
+        and "\x1b" not in output
     )
     fake.answers[f"/api/traces/{asked_for}"] = lambda _: (200, {}, b"{}")
     assert explain(stack, asked_for, "--jaeger", fake.url)[0] == 1

@@ -250,7 +250,7 @@ def test_sessions_logout_and_single_use_hold_across_workers() -> None:
 
 @pytest.mark.attack("REL-28")
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "expected"),
     [
         ({"sesion": {}}, "sesion: there is no such key; did you mean session?"),
         ({"secret": "short"}, "secret has 5 bytes"),
@@ -263,7 +263,7 @@ def test_sessions_logout_and_single_use_hold_across_workers() -> None:
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_line(
-    two, settings, said
+    two, settings, expected
 ) -> None:
     old = workers(two)
     before, said_before = (
@@ -284,7 +284,7 @@ def test_settings_that_cannot_be_used_leave_the_old_workers_and_say_so_in_one_li
 
     wait_until(counted, 60, "every refusal is counted, and nothing taken")
     last = lines(two, "not_reloaded")[-1]
-    assert said in last["detail"] and last["level"] == "error"
+    assert expected in last["detail"] and last["level"] == "error"
     wait_until(lambda: workers(two) == old, 60)
     assert httpx.get(two.url("/api"), trust_env=False).status_code == 401
 
@@ -408,7 +408,7 @@ def test_one_worker_takes_keys_and_says_what_else_it_cannot_take_and_goes_on() -
         ring = [stack.settings["secret"], "n" * 40]
         change(stack, secret=ring, session={"idle": 120})
         hang_up(stack, "not_reloaded")
-        said = lines(stack, "not_reloaded")[-1]
-        assert said["detail"].startswith("session: ") and said["level"] == "error"
+        line = lines(stack, "not_reloaded")[-1]
+        assert line["detail"].startswith("session: ") and line["level"] == "error"
         keys = httpx.get(f"{stack.admin}/.well-known/jwks.json", trust_env=False).json()["keys"]
         assert len(keys) == 2 and httpx.get(stack.url("/api"), trust_env=False).status_code == 401

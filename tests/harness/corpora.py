@@ -67,13 +67,13 @@ class Jar:
         """The Cookie header of a browser with all of `ours`, and cookies of a neighbour."""
         chance = random.Random(seed)
         for _ in range(count):
-            said = [
+            lines_of_ours = [
                 self._planted(chance) + chance.choice(("", "", ",x=y", "; Path=/a"))
                 for _ in range(chance.randint(1, 4))
             ]
             kept = [
                 one
-                for line in said
+                for line in lines_of_ours
                 if (one := stored(line, secure=chance.random() < 0.5)) is not None
             ]
             cookies = [*("=".join(pair) for pair in self.ours), *kept]

@@ -156,8 +156,8 @@ class Engine:
             words, capture_output=True, text=True, check=False, cwd=ROOT, env=self._all(env)
         )
         print(f"{time.monotonic() - started:6.1f} s  {' '.join(words)[:100]}")
-        said = done.stdout + done.stderr
+        output = done.stdout + done.stderr
         assert not check or done.returncode == 0, (
-            f"{' '.join(words)}: {done.returncode}\n{said[-6000:]}"
+            f"{' '.join(words)}: {done.returncode}\n{output[-6000:]}"
         )
-        return said
+        return output

@@ -228,14 +228,14 @@ def continued(
         for key, value in headers.items()
     ]
     mutation = HeaderMutation(set_headers=options, remove_headers=list(remove))
-    said = {
+    decision = {
         contract.DECISION: contract.CONTINUE,
         contract.REASON: "stub_continue",
         **(metadata or {}),
     }
     return ProcessingResponse(
         request_headers=HeadersResponse(response=CommonResponse(header_mutation=mutation)),
-        dynamic_metadata=Struct.from_dict({contract.NAMESPACE: said}),
+        dynamic_metadata=Struct.from_dict({contract.NAMESPACE: decision}),
     )
 
 

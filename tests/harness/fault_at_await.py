@@ -62,11 +62,11 @@ class Direct:
 class Context:
     """The context that grpc.aio gives for one stream.
 
-    `said` has the messages to come, `written` those that were sent.
+    `messages` has the messages to come, `written` those that were sent.
     """
 
-    def __init__(self, said: wire.ProcessingRequest) -> None:
-        self._said = [said]
+    def __init__(self, message: wire.ProcessingRequest) -> None:
+        self._messages = [message]
         self.written: list[wire.ProcessingResponse] = []
 
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
@@ -74,7 +74,7 @@ class Context:
 
     async def read(self) -> wire.ProcessingRequest | None:
         await trio.lowlevel.checkpoint()
-        return self._said.pop() if self._said else None
+        return self._messages.pop() if self._messages else None
 
     async def write(self, message: wire.ProcessingResponse) -> None:
         await trio.lowlevel.checkpoint()
@@ -126,12 +126,12 @@ class World:
 
 def message(request: Request) -> wire.ProcessingRequest:
     """A request as Envoy sends it to the processor."""
-    said = wire.ProcessingRequest()
+    request_message = wire.ProcessingRequest()
     pseudo = {":method": request.method, ":path": request.target, ":authority": request.authority}
     for name, value in (*pseudo.items(), *request.headers):
-        header = said.request_headers.headers.headers.add()
+        header = request_message.request_headers.headers.headers.add()
         header.key, header.raw_value = COOKIES if name == "cookie" else name, value.encode()
-    return said
+    return request_message
 
 
 class _Steps(trio.abc.Instrument):

@@ -107,7 +107,7 @@ def websocket(port: int, target: str, cookies: str, *lines: tuple[str, str]) -> 
 
 def events(port: int, target: str, cookies: str, *lines: tuple[str, str]) -> Events:
     """The event stream of a request as EventSource sends it."""
-    said = [
+    sent = [
         ("host", f"localhost:{port}"),
         ("accept", "text/event-stream"),
         ("cookie", cookies),
@@ -116,7 +116,7 @@ def events(port: int, target: str, cookies: str, *lines: tuple[str, str]) -> Eve
     text = "\r\n".join(
         [
             f"GET {target}?echo-events=1 HTTP/1.1",
-            *(f"{name}: {value}" for name, value in said),
+            *(f"{name}: {value}" for name, value in sent),
             "",
             "",
         ]

@@ -239,11 +239,11 @@ class MemoryProvider:
     def _tokens(self, claims: dict[str, object]) -> bytes:
         self._made += 1
         self.good.add(f"rt{self._made}")
-        said = {
+        tokens = {
             "access_token": f"at{self._made}",
             "refresh_token": f"rt{self._made}",
             "token_type": "Bearer",
         }
         return json.dumps(
-            {**said, "expires_in": 300, "id_token": self.signer.sign(claims)}
+            {**tokens, "expires_in": 300, "id_token": self.signer.sign(claims)}
         ).encode()

@@ -34,10 +34,10 @@ def head(
     path: str | bytes = "/private", method: str = "GET", **more: str | bytes
 ) -> wire.ProcessingRequest:
     """The first message of a stream. Header names have underscores for hyphens."""
-    said = {":method": method, ":path": path, ":authority": "app.example", ":scheme": "https"}
-    said |= {name.replace("_", "-"): value for name, value in more.items()}  # type: ignore[arg-type]
+    headers = {":method": method, ":path": path, ":authority": "app.example", ":scheme": "https"}
+    headers |= {name.replace("_", "-"): value for name, value in more.items()}  # type: ignore[arg-type]
     message = wire.ProcessingRequest()
-    for name, value in said.items():
+    for name, value in headers.items():
         header = message.request_headers.headers.headers.add()
         header.key, header.raw_value = name, value if isinstance(value, bytes) else value.encode()
     return message

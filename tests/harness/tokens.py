@@ -101,14 +101,14 @@ def request(
     **headers: str,
 ) -> Request:
     """A browser's navigation. headers: underscores for hyphens; "" removes one."""
-    said = BROWSER | {name.replace("_", "-"): value for name, value in headers.items()}
+    sent = BROWSER | {name.replace("_", "-"): value for name, value in headers.items()}
     return Request(
         "app",
         public,
         method,
         target,
         authority,
-        tuple((name, value) for name, value in said.items() if value),
+        tuple((name, value) for name, value in sent.items() if value),
     )
 
 

@@ -49,7 +49,7 @@ STORY = {
 }
 
 
-def told(engine: Engine, env: dict[str, str]) -> dict[str, set[str]]:
+def services_of(engine: Engine, env: dict[str, str]) -> dict[str, set[str]]:
     """The services of each step of the newest login on the trace page.
 
     Their spans arrive over the network, some seconds late.
@@ -113,12 +113,12 @@ def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(engine: Engine)
             == BARE
         )
         for program in ("sh", "bash", "pip", "apt-get", "dpkg", "perl"):
-            said = engine.compose(
+            output = engine.compose(
                 "exec", "-T", "extproc", program, "--version", check=False, env=ports
             )
-            assert "not found" in said, f"{program}: {said}"
+            assert "not found" in output, f"{program}: {output}"
         end = time.monotonic() + 30
-        while (found := told(engine, ports)) != STORY and time.monotonic() < end:
+        while (found := services_of(engine, ports)) != STORY and time.monotonic() < end:
             time.sleep(2)
         assert found == STORY
     except BaseException:

@@ -130,8 +130,8 @@ def test_an_operator_of_keycloak_or_the_user_there_ends_sessions_at_once(
         assert not lives(stack, phone)
         bob.go(f"{keycloak.issuer}/protocol/openid-connect/logout")
         assert not lives(stack, bob)
-        told = stack.access_log(lambda line: line["path"] == "/oauth2/backchannel-logout")
-        assert {line["status"] for line in told} == {200}
+        requests = stack.access_log(lambda line: line["path"] == "/oauth2/backchannel-logout")
+        assert {line["status"] for line in requests} == {200}
 
 
 @ONE_KIND

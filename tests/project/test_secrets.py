@@ -172,10 +172,10 @@ def test_log_07_a_value_with_a_secret_prints_without_it(value):
         raise RuntimeError(value)
     except RuntimeError as error:
         # Every local variable of every frame, as error reporters show them.
-        told = "".join(
+        shown = "".join(
             traceback.TracebackException.from_exception(error, capture_locals=True).format()
         )
-    assert "held" in told and held and hidden(told)
+    assert "held" in shown and held and hidden(shown)
 
 
 def test_a_refresh_in_flight_prints_no_token():

@@ -12,10 +12,10 @@ from soaking.watch import Line, fit
 def test_a_short_soak_is_in_order_and_writes_its_report(tmp_path) -> None:
     report = tmp_path / "soak.txt"
     code = main(["--minutes", "0.25", "--people", "6", "--growth", "30", "--report", str(report)])
-    said = report.read_text()
-    assert code == 0 and said.endswith("in order\n"), said
+    text = report.read_text()
+    assert code == 0 and text.endswith("in order\n"), text
     assert all(
-        deed in said for deed in ("login", "asked", "logout", "backchannel", "reset", "SIGHUP")
+        deed in text for deed in ("login", "asked", "logout", "backchannel", "reset", "SIGHUP")
     )
     assert (tmp_path / "soak.txt.svg").read_text().count("<polyline") == 7
 

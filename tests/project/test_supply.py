@@ -126,7 +126,7 @@ REFUSED = (
 
 
 @pytest.mark.parametrize(
-    ("code", "told", "stderr", "exit_code", "said"),
+    ("code", "packages", "stderr", "exit_code", "expected"),
     [
         (0, [CLEAN, {**REPORT, "vulns": []}], "", NONE, "none known in 2"),
         (1, [CLEAN, REPORT], "", FOUND, "web 1: GHSA-1, mended in 2"),
@@ -154,11 +154,11 @@ REFUSED = (
     ],
 )
 def test_only_an_answer_for_every_package_says_that_there_is_none(
-    code: int, told: list[dict[str, object]] | None, stderr: str, exit_code: int, said: str
+    code: int, packages: list[dict[str, object]] | None, stderr: str, exit_code: int, expected: str
 ) -> None:
-    stdout = json.dumps({"dependencies": told, "fixes": []}) if told is not None else ""
+    stdout = json.dumps({"dependencies": packages, "fixes": []}) if packages is not None else ""
     got = verdict(code, stdout, stderr, {"web", "core"})
-    assert (got.exit_code, said in "\n".join(got.lines)) == (exit_code, True), got
+    assert (got.exit_code, expected in "\n".join(got.lines)) == (exit_code, True), got
 
 
 @contextmanager

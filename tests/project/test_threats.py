@@ -69,18 +69,18 @@ def test_every_clause_of_security_md_is_read():
 def test_a_clause_that_is_new_or_says_something_else_has_to_be_mapped_again(
     changed: str, fault: str
 ):
-    said = {clause: ["test_a"] for clause in clauses(SECURITY.replace(changed, "as it was"))}
-    faults = Promises(clauses(SECURITY), "", said, {"test_a"}).faults
-    assert faults[0] == fault and faults[1].startswith("is said nowhere: ") and len(faults) == 2
+    named = {clause: ["test_a"] for clause in clauses(SECURITY.replace(changed, "as it was"))}
+    faults = Promises(clauses(SECURITY), "", named, {"test_a"}).faults
+    assert faults[0] == fault and faults[1].startswith("is named nowhere: ") and len(faults) == 2
 
 
 def test_a_test_that_is_gone_a_clause_without_any_and_a_sentence_that_nobody_says_are_faults():
-    said = attacks(
+    named = attacks(
         "# a comment\na\n    test_a\n    test_gone\nb\nin the page\n    no promise: it says "
         "why\nnowhere\n    test_a\n"
     )
-    assert said["in the page"] == [f"{NO_PROMISE} it says why"]
-    assert Promises(["a", "b"], "what is in the page", said, {"test_a"}).faults == [
+    assert named["in the page"] == [f"{NO_PROMISE} it says why"]
+    assert Promises(["a", "b"], "what is in the page", named, {"test_a"}).faults == [
         "nobody attacks: b",
         "is said nowhere: nowhere",
         "there is no test_gone, which is to attack: a",

@@ -24,14 +24,18 @@ def main() -> int:
         default=[],
         help=f"some of: {', '.join(RULES)}",
     )
-    said = parser.parse_args()
-    stores = said.store or list(STORES)
-    if said.examples is None:
-        return for_minutes(said.minutes, stores, said.seed, said.rules)
+    arguments = parser.parse_args()
+    stores = arguments.store or list(STORES)
+    if arguments.examples is None:
+        return for_minutes(arguments.minutes, stores, arguments.seed, arguments.rules)
     for store in stores:
         with World(store) as world:
             outcome = explore(
-                world, examples=said.examples, rules=said.rules, seed=said.seed, shrink=said.shrink
+                world,
+                examples=arguments.examples,
+                rules=arguments.rules,
+                seed=arguments.seed,
+                shrink=arguments.shrink,
             )
         print(f"{store}: {outcome}", flush=True)
         if outcome.violation is not None:

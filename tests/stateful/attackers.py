@@ -34,7 +34,7 @@ class Attackers(Holding):
         if method == "POST" and near == "same-origin":
             # The application's own form.
             return
-        said = (
+        headers = (
             headers
             | {"sec-fetch-site": near}
             | ({"origin": f"https://{site}:1"} if method == "POST" else {})
@@ -46,7 +46,11 @@ class Attackers(Holding):
         )
         with self._changes_nothing(desk, f"a {kind} of {site} at {endpoint}"):
             desk.browser.request(
-                method, url, headers=said, content=b"" if method == "POST" else None, cookies=sent
+                method,
+                url,
+                headers=headers,
+                content=b"" if method == "POST" else None,
+                cookies=sent,
             )
 
     # ---- a sibling host

@@ -120,8 +120,8 @@ class Browser(WebUser):
         self, method: str, url: str, headers: dict[str, str], content: bytes | None, cookies: str
     ) -> httpx.Response:
         number = probe()
-        said = headers | {"x-probe": number} | dict(self._accounts(self.user, url))
-        answer = super()._send(method, url, said, content, cookies)
+        sent = headers | {"x-probe": number} | dict(self._accounts(self.user, url))
+        answer = super()._send(method, url, sent, content, cookies)
         self._seen(self, number, url, answer)
         return answer
 

@@ -57,8 +57,8 @@ class Holding(RuleBasedStateMachine):
             return
         if found := paths.wider(got.path):
             raise Violation("demand", f"{url} reached the application: {found}")
-        said = got.values("x-auth-sub")
-        page, user = paths.page_of(got.path), said[0] if said else None
+        users = got.values("x-auth-sub")
+        page, user = paths.page_of(got.path), users[0] if users else None
         allowed: set[str | None] = {None}
         if (desk := self._desk(browser)) is None:
             allowed |= {browser.user, f"p-{browser.user}"}
@@ -67,8 +67,8 @@ class Holding(RuleBasedStateMachine):
         if self.lied and page == "/partner/":
             # Any user of the partner's, because the partner decides who its users are.
             return
-        if user not in allowed or len(said) > 1:
-            raise Violation("identity", f"{url} reached the application as {said}, {desk}")
+        if user not in allowed or len(users) > 1:
+            raise Violation("identity", f"{url} reached the application as {users}, {desk}")
         if user is None and page in ("/", "/payroll/", "/partner/"):
             raise Violation("demand", f"{url} reached the application without a user")
 

@@ -53,8 +53,8 @@ DOCUMENTS: Mapping[str, Callable[[FakeProvider], None]] = {
 
 
 def _asked(mode: str, dest: str, **more: str) -> dict[str, str]:
-    said = {"sec-fetch-mode": mode, "sec-fetch-dest": dest, "accept": "text/html,*/*;q=0.8"}
-    return said | {name.replace("_", "-"): value for name, value in more.items()}
+    headers = {"sec-fetch-mode": mode, "sec-fetch-dest": dest, "accept": "text/html,*/*;q=0.8"}
+    return headers | {name.replace("_", "-"): value for name, value in more.items()}
 
 
 # Requests to the gateway that no user made: method and headers.

@@ -87,10 +87,10 @@ class Provider:
                 )
                 body = await reader.readexactly(int(length))
                 path, started = head.split(" ", 2)[1].partition("?")[0], time.perf_counter()
-                said = json.dumps(await self.answer(path, body)).encode()
+                content = json.dumps(await self.answer(path, body)).encode()
                 writer.write(
                     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-                    % (len(said), said)
+                    % (len(content), content)
                 )
                 if path in ("/token", "/me"):
                     self.spent.append(time.perf_counter() - started)

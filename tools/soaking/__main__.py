@@ -272,8 +272,8 @@ def kept_promises(stack: Stack, *, killing: bool) -> list[str]:
     if killing:
         lines = [line for line in lines if not ("not_reloaded" in line and "SIGKILL" in line)]
     for event in NEVER_LOGGED:
-        if said := next((line for line in lines if event in line), None):
-            wrong.append(f"the log has {event}: {said[:500]}")
+        if line := next((line for line in lines if event in line), None):
+            wrong.append(f"the log has {event}: {line[:500]}")
     if stack.extproc.exit_code is not None:
         wrong.append(f"the processor ended with {stack.extproc.exit_code}")
     else:
@@ -293,10 +293,10 @@ def unanswered(stack: Stack) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     asked = options(argv)
     soak = run(asked)
-    said = text(soak)
-    print(said)
+    report_text = text(soak)
+    print(report_text)
     if asked.report is not None:
-        asked.report.write_text(said)
+        asked.report.write_text(report_text)
         Path(f"{asked.report}.svg").write_text(svg(soak))
     return 1 if soak.faulty else 0
 

@@ -188,9 +188,9 @@ class Person:
                     self._raw(f"{head}cookie: {user.cookies.header(callback)}\r\n\r\n")
                 case "refused":
                     state = httpx.URL(callback).params["state"]
-                    told = {"error": "access_denied", "state": state}
+                    query = {"error": "access_denied", "state": state}
                     self._findings.saw(
-                        "refused", user.navigate(str(httpx.URL(callback, params=told)))
+                        "refused", user.navigate(str(httpx.URL(callback, params=query)))
                     )
                 case "forged":
                     forged = httpx.URL(callback).copy_set_param("state", secrets.token_urlsafe(16))
@@ -219,9 +219,9 @@ class Person:
     def _backchannel(self) -> None:
         before, token = self._session(), self._provider.logout_token(self.name)
         form = f"logout_token={token}".encode()
-        said = {"content-type": "application/x-www-form-urlencoded"}
+        headers = {"content-type": "application/x-www-form-urlencoded"}
         where = self._stack.url("/oauth2/backchannel-logout")
-        out = self._user.request("POST", where, headers=said, content=form, cookies="")
+        out = self._user.request("POST", where, headers=headers, content=form, cookies="")
         if self._findings.saw("backchannel", out) == 200:
             self._ended(before)
             # A session that begins within the second of the logout's `iat` would be ended by it.

@@ -40,16 +40,16 @@ def verdict(code: int, stdout: str, stderr: str, wanted: set[str]) -> Verdict:
         if away := AWAY.search(stderr):
             return Verdict(UNCHECKED, [f"not checked: no advisory source ({away[1] or away[2]})"])
         return Verdict(BROKEN, ["pip-audit failed", *stderr.strip().splitlines()[-5:]])
-    told = json.loads(stdout)["dependencies"]
+    packages = json.loads(stdout)["dependencies"]
     found = [
         f"{of['name']} {of['version']}: {one['id']}, mended in "
         f"{', '.join(one['fix_versions']) or 'no version'}"
-        for of in told
+        for of in packages
         for one in of.get("vulns", [])
     ]
     if found:
         return Verdict(FOUND, [f"known vulnerabilities: {len(found)}", *found])
-    missing = wanted - {of["name"] for of in told if "vulns" in of}
+    missing = wanted - {of["name"] for of in packages if "vulns" in of}
     if missing:
         return Verdict(
             UNCHECKED,
@@ -58,7 +58,7 @@ def verdict(code: int, stdout: str, stderr: str, wanted: set[str]) -> Verdict:
     return (
         Verdict(BROKEN, ["pip-audit failed", stderr])
         if code
-        else Verdict(NONE, [f"none known in {len(told)} packages"])
+        else Verdict(NONE, [f"none known in {len(packages)} packages"])
     )
 
 
@@ -104,6 +104,6 @@ def main() -> int:
     parser.add_argument("--source", metavar="URL")
     parser.add_argument("locks", nargs="*", type=Path, default=[LOCK, TOOLS])
     asked = parser.parse_args()
-    said = audit(asked.locks, asked.source)
-    print("\n".join(said.lines))
-    return said.exit_code
+    verdict = audit(asked.locks, asked.source)
+    print("\n".join(verdict.lines))
+    return verdict.exit_code

@@ -89,14 +89,14 @@ def pruned(bom: dict[str, Any], graph: Graph) -> dict[str, Any]:
 
 def differences(bom: dict[str, Any], graph: Graph, lock: dict[str, str]) -> list[str]:
     """What is in it and not as locked, or needed and not in it."""
-    said = {canonical(part["name"]): part["version"] for part in bom["components"]}
+    versions = {canonical(part["name"]): part["version"] for part in bom["components"]}
     wrong = [
         f"{name} {version}: {lock.get(name, 'not')} locked"
-        for name, version in said.items()
+        for name, version in versions.items()
         if lock.get(name) != version
     ]
     return wrong + [
-        f"{name}: not in it" for name in sorted(set().union(*graph.values()) - set(said))
+        f"{name}: not in it" for name in sorted(set().union(*graph.values()) - set(versions))
     ]
 
 
