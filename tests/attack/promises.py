@@ -38,7 +38,7 @@ class Promises:
         known = set(self.clauses)
         return [
             *(f"nobody attacks: {clause}" for clause in self.clauses if not self.attacks.get(clause)),
-            *(f"is said nowhere: {clause}" for clause in self.attacks if clause not in known and clause not in self.sessions),
+            *(f"is in no document: {clause}" for clause in self.attacks if clause not in known and clause not in self.sessions),
             *(
                 f"there is no {test}, which is to attack: {clause}"
                 for clause, tests in self.attacks.items()

@@ -71,7 +71,7 @@ def test_a_clause_that_is_new_or_says_something_else_has_to_be_mapped_again(
 ):
     named = {clause: ["test_a"] for clause in clauses(SECURITY.replace(changed, "as it was"))}
     faults = Promises(clauses(SECURITY), "", named, {"test_a"}).faults
-    assert faults[0] == fault and faults[1].startswith("is named nowhere: ") and len(faults) == 2
+    assert faults[0] == fault and faults[1].startswith("is in no document: ") and len(faults) == 2
 
 
 def test_a_test_that_is_gone_a_clause_without_any_and_a_sentence_that_nobody_says_are_faults():
@@ -82,6 +82,6 @@ def test_a_test_that_is_gone_a_clause_without_any_and_a_sentence_that_nobody_say
     assert named["in the page"] == [f"{NO_PROMISE} it says why"]
     assert Promises(["a", "b"], "what is in the page", named, {"test_a"}).faults == [
         "nobody attacks: b",
-        "is said nowhere: nowhere",
+        "is in no document: nowhere",
         "there is no test_gone, which is to attack: a",
     ]
