@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -93,59 +93,61 @@ def test_every_profile_is_valid(engine: Engine) -> None:
     }
 
 
-@contextmanager
-def running(
-    engine: Engine, *profiles: str, **settings: str
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """The stack with these profiles, until the block ends: the gateway's URL, and the environment
-    for further commands.
-    """
+UP = ("--progress", "plain", "up", "-d", "--wait", "--wait-timeout", "600")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that is up: the gateway's URL, and the environment of further commands."""
+
+    gateway: str
+    env: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def stack(engine: Engine) -> Iterator[Running]:
+    engine.images()
     port = free_port()
     env = {
         "GATEWAY_PORT": str(port),
         "ADMIN_PORT": str(free_port()),
         "COMPOSE_PROJECT_NAME": f"extproc-{port}",
-        "COMPOSE_PROFILES": ",".join(profiles),
-        **settings,
     }
-    up = ("up", "-d", "--wait", "--wait-timeout", "600")
     try:
         engine.compose("--progress", "plain", "build", env=env)
-        engine.compose("--progress", "plain", *up, env=env)
-        gateway = f"http://localhost:{port}"
-        wait_for(gateway)
-        yield gateway, env
-    except BaseException:
+        engine.compose(*UP, env=env)
+        yield Running(f"http://localhost:{port}", env)
+    finally:
         print(engine.compose("ps", "-a", check=False, env=env))
         print(engine.compose("logs", "--no-color", "--tail", "60", check=False, env=env))
-        raise
-    finally:
         engine.compose("--profile", "*", "down", "-v", "-t", "3", check=False, env=env)
 
 
-def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(engine: Engine) -> None:
-    engine.images()
-    with running(engine) as (gateway, env):
-        sign_in_and_out(gateway)
-        assert "signed in and out" in engine.compose("run", "--rm", "tests", env=env)
-        look = engine.compose("exec", "-T", "extproc", "python", "-c", LOOK, env=env)
-        assert json.loads(look) == BARE
-        for program in ("sh", "bash", "pip", "apt-get", "dpkg", "perl"):
-            words = ("exec", "-T", "extproc", program, "--version")
-            said = engine.compose(*words, check=False, env=env)
-            assert "not found" in said, f"{program}: {said}"
-        end = time.monotonic() + 30
-        while (found := told(engine, env)) != STORY and time.monotonic() < end:
-            time.sleep(2)
-        assert found == STORY
+def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(
+    engine: Engine, stack: Running
+) -> None:
+    wait_for(stack.gateway)
+    sign_in_and_out(stack.gateway)
+    assert "signed in and out" in engine.compose("run", "--rm", "tests", env=stack.env)
+    look = engine.compose("exec", "-T", "extproc", "python", "-c", LOOK, env=stack.env)
+    assert json.loads(look) == BARE
+    for program in ("sh", "bash", "pip", "apt-get", "dpkg", "perl"):
+        words = ("exec", "-T", "extproc", program, "--version")
+        said = engine.compose(*words, check=False, env=stack.env)
+        assert "not found" in said, f"{program}: {said}"
+    end = time.monotonic() + 30
+    while (found := told(engine, stack.env)) != STORY and time.monotonic() < end:
+        time.sleep(2)
+    assert found == STORY
 
 
-def test_the_profile_redis_keeps_sessions_in_valkey(engine: Engine) -> None:
-    engine.images()
-    with running(engine, "redis", SETTINGS="redis") as (gateway, env):
-        sign_in_and_out(gateway)
-        scan = ("exec", "-T", "valkey", "valkey-cli", "--scan", "--pattern", "extproc:*")
-        assert engine.compose(*scan, env=env).split(), "nothing of the processor is in Valkey"
+def test_the_profile_redis_keeps_sessions_in_valkey(engine: Engine, stack: Running) -> None:
+    env = {**stack.env, "COMPOSE_PROFILES": "redis", "SETTINGS": "redis"}
+    engine.compose(*UP, env=env)
+    wait_for(stack.gateway)
+    sign_in_and_out(stack.gateway)
+    scan = ("exec", "-T", "valkey", "valkey-cli", "--scan", "--pattern", "extproc:*")
+    assert engine.compose(*scan, env=env).split(), "nothing of the processor is in Valkey"
 
 
 def test_the_settings_of_the_profiles_differ_in_the_store_alone() -> None:
