@@ -77,7 +77,8 @@ class Jar:
                 if (one := stored(line, secure=chance.random() < 0.5)) is not None
             ]
             cookies = [*("=".join(pair) for pair in self.ours), *kept]
-            chance.shuffle(cookies)  # Cookies with a longer path come first, then older ones.
+            # A browser sends cookies with longer paths first, then older ones.
+            chance.shuffle(cookies)
             yield "; ".join(cookies)
 
     def _planted(self, chance: random.Random) -> str:

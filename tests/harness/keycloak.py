@@ -55,8 +55,7 @@ class Keycloak:
             "--health-enabled=true",
             "--db=dev-mem",
             "--import-realm",
-            # spans below those of the gateway, to whoever listens there: nobody, but for tests of
-            # traces
+            # It sends its spans to a port where only the tests of traces listen.
             "--tracing-enabled=true",
             f"--tracing-endpoint=http://127.0.0.1:{self.otlp_port}",
             "--tracing-protocol=http/protobuf",
