@@ -1,6 +1,8 @@
-"""The examples in envoy/: each NAME.yaml is generated from NAME.extproc.yaml.
+"""Writes the examples in envoy/: each NAME.yaml is generated from NAME.extproc.yaml.
 
-PYTHONPATH=.:tests python tools/examples.py     writes them again; a test says when that is due
+PYTHONPATH=.:tests python tools/examples.py
+
+A test compares them.
 """
 
 import os
@@ -18,7 +20,7 @@ HEAD = """\
 
 
 def example(name: str) -> str:
-    """The text of an example; EXTPROC_SECRET and CLIENT_SECRET are in the environment."""
+    """The text of an example. EXTPROC_SECRET and CLIENT_SECRET must be in the environment."""
     return HEAD.format(name=name) + to_yaml(load(EXAMPLES / f"{name}.extproc.yaml"))
 
 

@@ -1,5 +1,8 @@
-"""Writes docs/metrics.md from the catalogue: `PYTHONPATH=.:tests python tools/metrics_reference.py
-> docs/metrics.md`. A test compares the two.
+"""Writes docs/metrics.md from the catalogue of metrics.
+
+PYTHONPATH=.:tests python tools/metrics_reference.py > docs/metrics.md
+
+A test compares the two.
 """
 
 from extproc.metrics import ProcessMetrics

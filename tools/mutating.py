@@ -1,10 +1,9 @@
-"""A pytest plugin for tools/mutation: tries mutants, each in a fork of a process that has collected
-the tests already.
+"""A pytest plugin for tools/mutation that tries mutants in forks of one process with all tests.
 
-A mutant is a function of extproc/core with one change; mutmut has put all of them beside the
-originals, and a name in the environment chooses one. So nothing is imported or collected twice, no
-test is looked up by its id, and a mutant costs as much as the tests that call its function. What a
-test module computes while it is imported is computed with the originals.
+A mutant is a function of extproc/core with one change. mutmut has put all mutants beside the
+originals, and a name in the environment chooses one. So nothing is imported or collected twice, and
+a mutant costs only the tests that call its function. Values that a test module computes while it is
+imported are computed with the originals.
 """
 
 import gc
@@ -21,11 +20,13 @@ from mutmut.mutation import trampoline
 
 import extproc
 
-CHOSEN = "MUTANT_UNDER_TEST"  # what mutmut's trampolines look at
+# The variable that mutmut's trampolines read.
+CHOSEN = "MUTANT_UNDER_TEST"
 KILLED, SURVIVED = 1, 0
-MEMORY = 4 << 30  # bytes; for loops that do not end
+# Bytes, against loops that do not end.
+MEMORY = 4 << 30
 
-# the same examples for every mutant; how long one takes says nothing on a busy machine
+# The same examples for every mutant, without deadlines, because the machine is busy.
 hypothesis.settings.register_profile(
     "mutating",
     derandomize=True,
@@ -78,7 +79,8 @@ class Mutating:
         calls = self.watch(session)
         outcomes: dict[str, str] = {}
         running: dict[int, str] = {}
-        gc.freeze()  # or each fork would copy what a collection looks at
+        # Otherwise each fork would copy the pages that a garbage collection visits.
+        gc.freeze()
         for name in self.names:
             tests = sorted(calls.get(name.rpartition("__mutmut_")[0], []), key=lambda test: test[0])
             if not tests:
@@ -111,7 +113,8 @@ class Mutating:
     def reap(self, running: dict[int, str], outcomes: dict[str, str]) -> None:
         child, status = os.wait()
         name = running.pop(child)
-        if os.WIFSIGNALED(status):  # its seconds were up, or the interpreter died
+        # Its time was up, or the interpreter died.
+        if os.WIFSIGNALED(status):
             outcomes[name] = "killed, by time"
         else:
             outcomes[name] = "survived" if os.WEXITSTATUS(status) == SURVIVED else "killed"

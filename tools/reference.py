@@ -1,6 +1,9 @@
-"""Writes docs/settings.md from the models: `PYTHONPATH=.:tests python tools/reference.py >
-docs/settings.md`; docs/reasons.md from the table of reasons: `... tools/reference.py reasons >
-docs/reasons.md`. A test compares them.
+"""Writes docs/settings.md from the settings models, and docs/reasons.md from the table of reasons.
+
+PYTHONPATH=.:tests python tools/reference.py > docs/settings.md
+PYTHONPATH=.:tests python tools/reference.py reasons > docs/reasons.md
+
+A test compares them.
 """
 
 import sys
@@ -130,7 +133,7 @@ def reason_row(row: Reason) -> str:
 def models(
     model: type[BaseModel], path: str, seen: set[type]
 ) -> Iterator[tuple[str, type[BaseModel]]]:
-    """Each model once, with where it stands; one of several kinds with its kind."""
+    """Each model once, with its place in the settings. One of several kinds with its kind."""
     yield path, model
     seen.add(model)
     for name, field in model.model_fields.items():

@@ -1,5 +1,8 @@
-"""Prints docs/threats.md: each promise with the tests that are marked with it. A test compares the
-two.
+"""Prints docs/threats.md: each promise of SECURITY.md with the tests that are marked with it.
+
+python tools/threats.py > docs/threats.md
+
+A test compares the two.
 """
 
 import sys
@@ -36,8 +39,9 @@ class Threat:
 
 
 def threats() -> list[Threat]:
-    """The rows of tests/attack/threats.txt, in their order: a key, and indented below it the
-    promise and how it is kept.
+    """The rows of tests/attack/threats.txt in their order.
+
+    A row is a key and, indented below it, the promise and how it is kept.
     """
     lines = (ROOT / "tests/attack/threats.txt").read_text().splitlines()
     rows = [line.strip() for line in lines if line and not line.startswith("#")]

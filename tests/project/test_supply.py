@@ -129,7 +129,7 @@ REFUSED = (
     ("code", "packages", "stderr", "exit_code", "expected"),
     [
         (0, [CLEAN, {**REPORT, "vulns": []}], "", NONE, "none known in 2"),
-        (1, [CLEAN, REPORT], "", FOUND, "web 1: GHSA-1, mended in 2"),
+        (1, [CLEAN, REPORT], "", FOUND, "web 1: GHSA-1, fixed in 2"),
         (0, [SKIPPED, REPORT], "", FOUND, "GHSA-1"),
         (0, [SKIPPED, {**REPORT, "vulns": []}], "", UNCHECKED, "for 1 of 2"),
         (0, [CLEAN], "", UNCHECKED, "for 1 of 2"),
@@ -213,7 +213,7 @@ def test_the_audit_fails_on_a_known_vulnerability_passes_without_one_and_says_wh
     with advisories("web") as source:
         assert audit(source) == (
             FOUND,
-            "known vulnerabilities: 1\nweb 1: GHSA-test, mended in no version\n",
+            "known vulnerabilities: 1\nweb 1: GHSA-test, fixed in no version\n",
         )
     with advisories("other") as source:
         assert audit(source) == (NONE, "none known in 2 packages\n")

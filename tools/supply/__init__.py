@@ -1,8 +1,7 @@
-"""The tools that look at what we are made of: cyclonedx-bom and pip-audit, pinned in
-.ci/supply.txt, in an environment of their own.
+"""The tools for the supply chain, cyclonedx-bom and pip-audit, in an environment of their own.
 
-They need fifty packages that neither the processor nor its tests do, so they stay out of
-.ci/lock.txt.
+They are pinned in .ci/supply.txt. They need fifty packages that neither the processor nor its tests
+need, so they stay out of .ci/lock.txt.
 """
 
 import os
@@ -16,8 +15,9 @@ TOOLS = ROOT / ".ci/supply.txt"
 
 
 def tools() -> Path:
-    """The environment's `bin`: EXTPROC_SUPPLY (set by tests/run), or .venv-supply, which is made if
-    it is not there.
+    """The environment's `bin`: EXTPROC_SUPPLY (set by tests/run), or .venv-supply.
+
+    The latter is made if it is missing.
     """
     if there := os.environ.get("EXTPROC_SUPPLY"):
         return Path(there) / "bin"

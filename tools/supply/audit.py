@@ -1,12 +1,10 @@
-"""Known vulnerabilities in anything that is locked: .ci/lock.txt, which the processor and its tests
-run with, and .ci/supply.txt.
+"""Known vulnerabilities in the locked packages of .ci/lock.txt and .ci/supply.txt.
 
-    tools/audit                   asks pip-audit's advisory source (OSV); --source URL: another one
-    with OSV's interface
+    tools/audit                   asks pip-audit's advisory source (OSV)
+    tools/audit --source URL      asks another source with OSV's interface
 
-It ends with 0 when there is none, with 1 when there is one, with 2 when it could not run, and with
-3, "not checked", when no source of advisories answered for everything: pip-audit itself says "none
-found" then of whatever it was not told about.
+Exit code: 0, no vulnerability; 1, at least one; 2, pip-audit could not run; 3, "not checked", no
+source of advisories answered for every package. In that case pip-audit itself reports "none found".
 """
 
 import argparse
@@ -21,7 +19,7 @@ from supply import LOCK, TOOLS, tools
 
 NONE, FOUND, BROKEN, UNCHECKED = range(4)
 TIMEOUT = 5  # seconds, of each question
-# how pip-audit ends when there is nobody to ask, or somebody who does not answer as OSV does
+# pip-audit's errors when the source is unreachable, or does not answer as OSV does.
 AWAY = re.compile(
     r"^(?:requests\.exceptions|pip_audit\._service\.interface)\.(\w+)|(Could not connect) to ",
     flags=re.M,
@@ -35,14 +33,14 @@ class Verdict:
 
 
 def verdict(code: int, stdout: str, stderr: str, wanted: set[str]) -> Verdict:
-    """Of pip-audit's exit code and what it printed. wanted: names that it had to look at."""
+    """The meaning of pip-audit's exit code and output. wanted: the packages that it must check."""
     if not stdout.strip():
         if away := AWAY.search(stderr):
             return Verdict(UNCHECKED, [f"not checked: no advisory source ({away[1] or away[2]})"])
         return Verdict(BROKEN, ["pip-audit failed", *stderr.strip().splitlines()[-5:]])
     packages = json.loads(stdout)["dependencies"]
     found = [
-        f"{of['name']} {of['version']}: {one['id']}, mended in "
+        f"{of['name']} {of['version']}: {one['id']}, fixed in "
         f"{', '.join(one['fix_versions']) or 'no version'}"
         for of in packages
         for one in of.get("vulns", [])
@@ -63,7 +61,8 @@ def verdict(code: int, stdout: str, stderr: str, wanted: set[str]) -> Verdict:
 
 
 def audit(locks: list[Path], source: str | None) -> Verdict:
-    # what it was told last time is not what is known now
+    # An empty cache, because earlier answers may be out of date.
+
     with tempfile.TemporaryDirectory() as cache:
         command = [
             tools() / "python",

@@ -1,13 +1,12 @@
-"""What extproc is made of, as a CycloneDX SBOM: its packages, their versions and licences, and
-which of them needs which.
+"""The SBOM of extproc in CycloneDX: its packages, their versions, licences and dependencies.
 
     tools/sbom                                of .venv (made by tests/run): build/sbom.cdx.json
     tools/sbom --of PYTHON --output FILE      of another environment, which has extproc's
-    dependencies at least
+                                              dependencies at least
 
-What the environment has besides, for tests, is left out. It fails when a package is missing, or is
-not the version of .ci/lock.txt, or when CycloneDX's own schema is not met. The image has its own at
-/opt/extproc/share/sbom.cdx.json.
+Other packages of the environment, such as those of tests, are left out. It fails if a package is
+missing, if a version differs from .ci/lock.txt, or if the result violates CycloneDX's schema. The
+image has its own at /opt/extproc/share/sbom.cdx.json.
 """
 
 import argparse
@@ -31,7 +30,7 @@ def canonical(name: str) -> str:
 
 
 def locked(text: str) -> dict[str, str]:
-    """Versions by name, of a lock file."""
+    """The versions of a lock file by name."""
     return {
         canonical(name): version
         for name, version in re.findall(r"^([\w.-]+)==([^\s;\\]+)", text, flags=re.M)
@@ -39,8 +38,9 @@ def locked(text: str) -> dict[str, str]:
 
 
 def needs(requirements: list[str], there: dict[str, Distribution]) -> Graph:
-    """What each package needs, beginning with "" (us). Extras count where somebody asks for them,
-    markers as they are here.
+    """The dependencies of each package, from extproc ("") on.
+
+    Extras count where a package requires them, and markers as they evaluate on this machine.
     """
     from packaging.requirements import Requirement
 
@@ -69,8 +69,9 @@ def needs(requirements: list[str], there: dict[str, Distribution]) -> Graph:
 
 
 def pruned(bom: dict[str, Any], graph: Graph) -> dict[str, Any]:
-    """Only what is needed, without links to web pages: whoever reads this looks for names, versions
-    and licences.
+    """The SBOM with only what is needed.
+
+    Links to web pages are removed, because readers look for names, versions and licences.
     """
     kept = set().union(*graph.values())
     components = [part for part in bom["components"] if canonical(part["name"]) in kept]
@@ -88,7 +89,7 @@ def pruned(bom: dict[str, Any], graph: Graph) -> dict[str, Any]:
 
 
 def differences(bom: dict[str, Any], graph: Graph, lock: dict[str, str]) -> list[str]:
-    """What is in it and not as locked, or needed and not in it."""
+    """Packages that are not as locked, and needed packages that are missing."""
     versions = {canonical(part["name"]): part["version"] for part in bom["components"]}
     wrong = [
         f"{name} {version}: {lock.get(name, 'not')} locked"
@@ -116,7 +117,7 @@ def described(python: str, pyproject: Path) -> dict[str, Any]:
 
 
 def faults(text: str) -> str:
-    """What CycloneDX's schema has against it."""
+    """Violations of CycloneDX's schema. Empty: none."""
     from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 
@@ -124,7 +125,7 @@ def faults(text: str) -> str:
 
 
 def sbom(python: str, folder: Path) -> str:
-    """folder: where pyproject.toml and .ci/lock.txt are."""
+    """The SBOM of this Python's environment. folder: that of pyproject.toml and .ci/lock.txt."""
     pyproject = folder / "pyproject.toml"
     ask = (
         "import sysconfig; print(*{sysconfig.get_path('purelib'), "
