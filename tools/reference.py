@@ -85,21 +85,22 @@ which shows traces and ends sessions, and for `gateway.admin`, which can stop En
 """
 REASONS_HEAD = """# Reasons
 
-Every way a request can end has a reason code. It is on the page beside the trace id, in the problem document (`reason`), in Envoy's
-`%RESPONSE_CODE_DETAILS%` and access log (`reason`), in the spans (`extproc.reason`, and `error.type` of errors), in the log
-([logs](logs.md)) and in the metrics. `extproc reasons CODE` prints a row of this page, which is made from the table in
-`extproc/oidc/reasons/` (`tools/reference.py reasons`); a test provokes each.
+Every way in which a request can end has a reason code. The code is on the page beside the trace id,
+in the problem document (`reason`), in Envoy's `%RESPONSE_CODE_DETAILS%` and access log (`reason`), in
+the spans (`extproc.reason`, and `error.type` of errors), in the log ([logs](logs.md)) and in the
+metrics. `extproc reasons CODE` prints a row of this page. The page is generated from the table in
+`extproc/core/reasons/` by `tools/reference.py reasons`; a test provokes each reason.
 
-Start from what the user has: the reason and the trace id of the page, the line `answered` of that trace id in the log, whose `detail`
-says more than a page may.
+Start from what the user has, the reason and the trace id on the page. Then find the line `answered`
+with that trace id in the log: its `detail` contains more than a page may.
 """
 REASONS_PARTS = (
-    ("The request goes on to the application", outcomes.ADMITTED),
-    ("Answers that are no refusal", outcomes.ANSWERED),
+    ("The request continues to the application", outcomes.ADMITTED),
+    ("Answers that are not refusals", outcomes.ANSWERED),
     ("Refused: the request", requests.REQUESTS),
-    ("Refused: what came back from the provider by way of the browser", requests.CALLBACKS),
+    ("Refused: the callback that the browser brought from the provider", requests.CALLBACKS),
     ("Refused: the provider's error in the callback", provider.ERRORS),
-    ("Refused: what the provider answered to us", provider.FAULTS),
+    ("Refused: what the provider answered to the processor", provider.FAULTS),
     (
         "Refused: the provider is away; nothing was consumed, a reload completes a login",
         provider.AWAY,
@@ -108,20 +109,22 @@ REASONS_PARTS = (
     ("Refused: checks of a logout token", tokens.LOGOUT_TOKEN),
     ("Refused: this service", requests.OURS),
     (
-        "No answer of ours: the stream ends with an error, and Envoy answers if anybody is there",
+        "No answer by the processor: the stream ends with an error, and Envoy answers if the "
+        "client is still connected",
         requests.ABORTED,
     ),
 )
 REASONS_FEET = """
 ## Envoy's own
 
-Without a `reason` in the access log the processor was not asked, or could not be: the field `details` then has Envoy's word.
+Without a `reason` in the access log the processor was not asked, or could not be. The field `details`
+then contains Envoy's own code.
 
 | details | status | what it is |
 |---|---|---|
-| `via_upstream` | any | the application's answer to a request that Envoy let through by its assertion |
+| `via_upstream` | any | the application's answer to a request that Envoy let through because of its assertion |
 | `local_rate_limited` | 429 | too many undecided requests from one address: `gateway.rate_limit` |
-| `rbac_access_denied_matched_policy[none]` | 403 | the gate: neither an assertion nor a decision; the configuration is not as `extproc envoy` prints it |
+| `rbac_access_denied_matched_policy[none]` | 403 | the gate: neither an assertion nor a decision; the configuration differs from what `extproc envoy` prints |
 | `ext_proc_error_*` | 500, 503 | the processor ended the stream, or is away |
 | `ext_proc_error_*timeout*` | 504 | the processor did not answer within `timeouts.message` |
 | `route_not_found`, `direct_response` | 404 | no application has this host and path |
