@@ -185,10 +185,13 @@ def default(field: FieldInfo) -> str:
 
 
 def as_in_the_file(field: FieldInfo) -> Any:
+    """A field's default as text of the file; a number that is written as text has quotes."""
     value = field.get_default()
     for part in field.metadata:
         if isinstance(part, PlainSerializer):
-            return json.dumps(part.func(value)) if isinstance(value, int) else part.func(value)
+            serialize: Any = part.func
+            text = serialize(value)
+            return json.dumps(text) if isinstance(value, int) else text
     return value
 
 

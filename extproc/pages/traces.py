@@ -8,8 +8,8 @@ from extproc.traces import Summary, duration
 
 EMPTY = "<p class=empty>No trace yet. Open an application behind the gateway, then reload.</p>"
 ABSENT = (
-    "<div class=empty><p>The trace may be too old, or its spans may not have arrived yet; then "
-    "reload in a few seconds.</p>"
+    "<div class=empty><p>The trace may be too old, or its spans may not have arrived yet; in that "
+    "case, reload in a few seconds.</p>"
     "<p>Most requests are not sampled (<code>tracing.sample</code>); of those only failures "
     "are kept. Envoy's access log "
     "has a line for every request, with its trace id and its reason.</p></div>"
