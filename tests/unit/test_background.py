@@ -17,8 +17,7 @@ from harness.bridges import BRIDGES
 from harness.sources import parsed
 
 from extproc import background
-from extproc.concurrency import Together
-from extproc.core.errors import InvalidAnswer, ProviderTimeout
+from extproc.core.errors import InvalidAnswer
 from extproc.metrics import ProcessMetrics
 from extproc.metrics.exposition import page
 from extproc.provider.cache import Cache
@@ -186,25 +185,6 @@ async def test_a_fetch_that_meets_a_bug_backs_off_and_the_cache_serves_on(error)
         assert cache.get_nowait() == 2, "what was there serves on"
 
 
-@pytest.mark.attack("REL-42")
-@pytest.mark.parametrize(
-    "error", [*ERRORS, ProviderTimeout], ids=lambda error: getattr(error, "__name__", "group")
-)
-async def test_the_first_error_of_calls_side_by_side_comes_out_as_it_is(error) -> None:
-    async def fails() -> None:
-        raise error("x")
-
-    async def both() -> None:
-        async with Together() as together:
-            together.start(trio.sleep_forever)
-            together.start(fails)
-
-    with pytest.raises(type(error("x"))) as raised:
-        await both()
-    if not isinstance(error("x"), ExceptionGroup):
-        assert not isinstance(raised.value, ExceptionGroup)
-
-
 @pytest.mark.parametrize(
     ("code", "words"), [(3, "exit status 3"), (-9, "signal SIGKILL"), (-40, "signal 40")]
 )
@@ -238,11 +218,8 @@ HEARD = {
     ("runtime/single.py", "bridge.spawn('admin', partial(background.keep, 'admin', work))"): "spawn(), and keep()",
     ("runtime/worker.py", "asyncio.create_task(self._obey())"): "it has a boundary of its own, after which the worker goes",
     ("ext_proc/live_streams.py", "asyncio.ensure_future(context.read())"): "it is awaited",
-    ("concurrency.py", "self._nursery.start_soon(child)"): "its error comes out of the block",
+    ("concurrency.py", "nursery.start_soon(run, number, call)"): "its error is raised by run_all()",
     ("relying_party/logout.py", "nursery.start_soon(revoke_tokens, self._providers[owner.name], owner.client, session)"): "revoke_tokens raises nothing",
-    ("relying_party/login.py", "together.start(lambda: provider.userinfo(tokens.access_token))"): "Together",
-    ("relying_party/login.py", "together.start(lambda: _keys(provider))"): "Together",
-    ("sessions/redis/store.py", "together.start(partial(work, item))"): "Together",
     ("sessions/redis/client.py", "trio.lowlevel.spawn_system_task(self._keep)"): "keep()",
     ("sessions/redis/connection.py", "self._nursery.start_soon(self._open, self._opening)"): "it has a boundary of its own",
     ("sessions/redis/connection.py", "self._nursery.start(self._keep, connection)"): "it is awaited, and has a boundary of its own",
