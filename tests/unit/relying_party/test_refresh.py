@@ -536,7 +536,7 @@ async def test_a_bug_in_reading_what_a_refresh_brought_keeps_the_new_refresh_tok
         raise bug
 
     with monkeypatch.context() as patched:
-        patched.setattr("extproc.relying_party.refresh.renewed", fails)
+        patched.setattr("extproc.relying_party.refresh_attempt.renewed", fails)
         assert subject(await gateway.ask(party, cookie)) == "alice"
     assert (await gateway.session(cookie)).refresh_token == "rt2", (
         "the old one may be worth nothing by now"
