@@ -12,15 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
-import trio.testing
 from harness.bridges import BRIDGES
 from harness.sources import parsed
 
 from extproc import background
-from extproc.core.errors import InvalidAnswer
 from extproc.metrics import ProcessMetrics
 from extproc.metrics.exposition import page
-from extproc.provider.cache import Cache
 from extproc.runtime.worker_process import how
 
 ERRORS = (
@@ -143,46 +140,6 @@ async def test_work_that_is_cancelled_or_returns_is_not_begun_again() -> None:
         scope.cancel()
         await background.keep("work", trio.sleep_forever)
     assert begun == [1] and scope.cancelled_caught
-
-
-# -- what is fetched, and what goes on side by side
-
-
-@pytest.mark.attack("REL-42")
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: getattr(error, "__name__", "group"))
-async def test_a_fetch_that_meets_a_bug_backs_off_and_the_cache_serves_on(error) -> None:
-    fetched: list[int] = []
-
-    async def fetch() -> int:
-        fetched.append(1)
-        if len(fetched) == 1:
-            await trio.testing.wait_all_tasks_blocked()  # all the others wait for this one
-            raise error("x")
-        return len(fetched)
-
-    cache = Cache(fetch, fresh=600)
-    told: list[str] = []
-
-    async def ask() -> None:
-        with pytest.raises(InvalidAnswer) as refused:
-            await cache.get()
-        told.append(refused.value.detail)
-
-    with trio.fail_after(30):
-        async with trio.open_nursery() as nursery:
-            for _ in range(20):
-                nursery.start_soon(ask)
-        assert len(told) == 20 and len(fetched) == 1, (
-            "those who wait hear of it, and no one asks again at once"
-        )
-        assert cache.waiting and cache.get_nowait() is None
-        while cache.waiting:
-            await trio.sleep(0.05)
-        assert await cache.get() == 2
-        fetched.clear()
-        with pytest.raises(InvalidAnswer):
-            await cache.refresh()
-        assert cache.get_nowait() == 2, "what was there serves on"
 
 
 @pytest.mark.parametrize(
