@@ -118,7 +118,7 @@ class RefreshAttempt:
     async def _load_if_due(self) -> Session | None:
         with telemetry.span("store get"):
             # The mark is read first: another process writes the newer generation before the mark,
-            # so that whoever reads the mark finds the newer generation too.
+            # so that a reader of the mark finds the newer generation too.
             superseded = await self.sessions.superseded(self.original, self.now())
             current = await self.sessions.load_again(self.application, self.original, self.now())
         self.session = current

@@ -454,18 +454,18 @@ async def test_while_our_clock_is_wrong_by_an_hour_nobody_is_signed_out_and_no_t
 
 
 class Ailing(StoredSessions):
-    """A store that cannot write for a while."""
+    """A store that cannot write for a while: `fault` is raised in place of each write."""
 
-    failing = False
+    fault: Exception | None = None
 
     async def replace(self, *args) -> bool:
-        if self.failing:
-            raise StoreUnavailable("a full disk")
+        if self.fault is not None:
+            raise self.fault
         return await super().replace(*args)
 
     async def unlock(self, *args) -> None:
-        if self.failing:
-            raise StoreUnavailable("a full disk")
+        if isinstance(self.fault, StoreUnavailable):
+            raise self.fault
         await super().unlock(*args)
 
 
@@ -476,10 +476,10 @@ async def test_a_rotated_token_that_could_not_be_written_is_written_at_the_next_
     ailing = Ailing(SQLiteStore(tmp_path / "sessions.sqlite3"))
     party = gateway.process(ailing)
     cookie = await gateway.signs_in()
-    ailing.failing = True
+    ailing.fault = StoreUnavailable("a full disk")
     with trio.fail_after(60):
         assert subject(await gateway.ask(party, cookie)) == "alice"
-    ailing.failing = False
+    ailing.fault = None
     gateway.now += 10
     await gateway.ask(party, cookie)
     assert provider.grants == ["rt1"] and (await gateway.session(cookie)).refresh_token == "rt2"
@@ -524,20 +524,26 @@ async def test_a_bug_in_a_refresh_signs_nobody_out_and_leaves_no_flight_behind(
     )
 
 
+class Unreadable:
+    """A key set of which every use meets a bug."""
+
+    def __init__(self, bug: Exception) -> None:
+        self._bug = bug
+
+    def __getattr__(self, name: str) -> object:
+        raise self._bug
+
+
 @pytest.mark.attack("REL-42")
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
 async def test_a_bug_in_reading_what_a_refresh_brought_keeps_the_new_refresh_token(
-    gateway, provider, bug, monkeypatch
+    gateway, provider, bug
 ):
     party = gateway.process()
     cookie = await gateway.signs_in()
-
-    def fails(*_):
-        raise bug
-
-    with monkeypatch.context() as patched:
-        patched.setattr("extproc.relying_party.refresh_attempt.renewed", fails)
-        assert subject(await gateway.ask(party, cookie)) == "alice"
+    provider.key_set = Unreadable(bug)
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    provider.key_set = key_set()
     assert (await gateway.session(cookie)).refresh_token == "rt2", (
         "the old one may be worth nothing by now"
     )
@@ -547,18 +553,13 @@ async def test_a_bug_in_reading_what_a_refresh_brought_keeps_the_new_refresh_tok
 
 
 @pytest.mark.attack("REL-42")
-async def test_a_bug_in_writing_what_a_refresh_brought_loses_no_token(
-    gateway, provider, monkeypatch
-):
-    party = gateway.process()
+async def test_a_bug_in_writing_what_a_refresh_brought_loses_no_token(opener, gateway, provider):
+    ailing = Ailing(opener())
+    party = gateway.process(ailing)
     cookie = await gateway.signs_in()
-
-    async def fails(*_):
-        raise KeyError("x")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(gateway.all[0], "replace", fails)
-        assert subject(await gateway.ask(party, cookie)) == "alice"
+    ailing.fault = KeyError("x")
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    ailing.fault = None
     gateway.now += 61
     assert subject(await gateway.ask(party, cookie)) == "alice"
     assert provider.grants == ["rt1"] and (await gateway.session(cookie)).refresh_token == "rt2"
