@@ -18,8 +18,7 @@ from extproc.core.session import Session
 from extproc.core.session_index import sid_tags, subject_tags
 from extproc.core.session_list import SignIn
 from extproc.core.sessions_page import EVERYWHERE, OTHERS
-from extproc.sessions.interfaces import Sessions
-from extproc.sessions.stored import BEGINNING
+from extproc.sessions.interfaces import LOGIN_COMPLETES_WITHIN, Sessions
 
 
 class SelfService:
@@ -68,7 +67,8 @@ class SelfService:
         if step.which == OTHERS and found:
             # a login of this user's that is under way is one of the others
             first, now = self._subject(application, step.session)[0], self._now()
-            await self._sessions.revocations.revoke_before(first, now, now + BEGINNING)
+            until = now + LOGIN_COMPLETES_WITHIN
+            await self._sessions.revocations.revoke_before(first, now, until)
         for each in others:
             await self._end_one(application, step.session.issuer, each)
         self._audit(application, OTHERS if step.which == OTHERS else "one", len(others))

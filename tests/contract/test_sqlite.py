@@ -16,10 +16,10 @@ from harness.tokens import NOW, application
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session import SessionId
 from extproc.core.session_record import Record, from_record
-from extproc.sessions.interfaces import WouldBlock
 from extproc.sessions.sqlite.schema import SCHEMA, TABLES
 from extproc.sessions.sqlite.store import LATE, SQLiteStore
 from extproc.sessions.sqlite.writer import Writer
+from extproc.sessions.store import WouldBlock
 
 
 def record(key=b"k" * 32, sealed=b"sealed", expires=NOW + 100, touched=NOW):

@@ -31,11 +31,11 @@ import trio
 from extproc.concurrency import Together
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import Page, WouldBlock
 from extproc.sessions.redis import scripts
 from extproc.sessions.redis.client import Client, Script
 from extproc.sessions.redis.connection import Limits, Reply
 from extproc.sessions.redis.topology import Topology
+from extproc.sessions.store import Page, WouldBlock
 
 T = TypeVar("T")
 WRITE_BYTES = 8

@@ -23,9 +23,9 @@ import trio
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session_index import TAG_BYTES
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import Page, WouldBlock
 from extproc.sessions.sqlite.schema import TABLES, migrate
 from extproc.sessions.sqlite.writer import Writer
+from extproc.sessions.store import Page, WouldBlock
 
 T = TypeVar("T")
 Row = tuple[bytes, bytes, int, int, bytes, bytes]
