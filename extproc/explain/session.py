@@ -11,7 +11,7 @@ from extproc.core.session_record import from_record
 from extproc.explain.assertion import ago
 from extproc.explain.request import Found
 from extproc.sessions.factory import opened
-from extproc.sessions.sqlite.store import read_only
+from extproc.sessions.sqlite.database import read_only
 from extproc.settings import CookieSettings, Settings, SQLiteSettings
 
 

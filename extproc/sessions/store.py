@@ -77,7 +77,7 @@ class Revocations(Protocol):
         """
 
     def revoked_before_nowait(self, keys: Sequence[bytes], now: int) -> int:
-        """Answer revoked_before() on the event loop. Raises WouldBlock; a remote store always does."""
+        """Answer revoked_before() on the event loop. Raises WouldBlock, always if it is remote."""
 
     async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
         """Give the latest `at` of these keys; 0 if none of them is revoked."""
@@ -97,7 +97,7 @@ class SessionStore(Revocations, Locks, Protocol):
     """Session records, with their locks and revocations."""
 
     def get_nowait(self, key: bytes, now: int) -> Record | None:
-        """Answer get() on the event loop. Raises WouldBlock; a remote store always does."""
+        """Answer get() on the event loop. Raises WouldBlock, always if the store is remote."""
 
     async def get(self, key: bytes, now: int) -> Record | None:
         """Read a record; None if there is none, or if it has expired."""
