@@ -256,7 +256,7 @@ def test_a_session_with_one_value_of_another_kind_is_none_or_can_be_used(
 
 
 @pytest.mark.attack("REL-42")
-@pytest.mark.parametrize("where", ["_look", "_tell"])
+@pytest.mark.parametrize("where", ["_look", "_report"])
 async def test_the_keeper_of_redis_goes_on_after_a_bug(
     where: str, redis_servers: Servers, monkeypatch
 ) -> None:

@@ -23,8 +23,9 @@ from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
 from extproc.sessions.redis import scripts
 from extproc.sessions.redis.client import LOOK_EVERY
-from extproc.sessions.redis.connection import Limits
 from extproc.sessions.redis.factory import redis_store
+from extproc.sessions.redis.records import Keys
+from extproc.sessions.redis.server import Limits
 from extproc.sessions.redis.store import RedisStore
 from extproc.settings import RedisSettings
 
@@ -103,7 +104,11 @@ async def test_after_a_restart_the_first_request_on_an_idle_connection_is_answer
     [
         (lambda store: store.get(record().key, NOW), b"HMGET", record()),
         (lambda store: store.put(record(b"2")), scripts.WRITE.sha.encode(), None),
-        (lambda store: store.use_once(b"attempt", NOW + 60, NOW), scripts.CLAIM.sha.encode(), True),
+        (
+            lambda store: store.use_once(b"attempt", NOW + 60, NOW),
+            scripts.USE_ONCE.sha.encode(),
+            True,
+        ),
         (lambda store: store.lock(b"session", b"me", 30, NOW), scripts.LOCK.sha.encode(), True),
         (lambda store: store.end(ALICE, NOW), b"ZRANGE", 1),
     ],
@@ -127,7 +132,7 @@ async def test_a_request_whose_connection_dies_under_it_is_sent_once_more_and_do
 async def test_an_attempt_is_still_the_caller_s_when_the_answer_to_its_claim_was_lost(server):
     async with proxied(server.port) as proxy, opened(proxy) as store, opened(server) as other:
         await store.use_once(b"earlier", NOW + 60, NOW)
-        proxy.reset_after(scripts.CLAIM.sha.encode())
+        proxy.reset_after(scripts.USE_ONCE.sha.encode())
         assert await store.use_once(b"attempt", NOW + 60, NOW)
         assert not await other.use_once(b"attempt", NOW + 60, NOW) and not await store.use_once(
             b"attempt", NOW + 60, NOW
@@ -558,11 +563,10 @@ async def test_a_failover_in_a_cluster_under_load_loses_no_session(tmp_path):
 
 async def test_slots_that_move_are_followed(redis_servers: Servers):
     cluster = redis_servers.cluster
-    async with opened(
-        cluster.addresses[0], mode="cluster", key_prefix=f"{os.urandom(4).hex()}:"
-    ) as store:
+    prefix = f"{os.urandom(4).hex()}:"
+    async with opened(cluster.addresses[0], mode="cluster", key_prefix=prefix) as store:
         await store.put(record())
-        where = store._key(b"session", record().key)
+        where = Keys(prefix.encode()).session(record().key)
         old = cluster.owner(where)
         new = next(server for server in cluster.masters if server is not old)
         slot = old.command("CLUSTER", "KEYSLOT", where)
