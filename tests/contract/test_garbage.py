@@ -23,7 +23,7 @@ from extproc.core.session_cookie import _label as cookie_label
 from extproc.core.session_cookie import read_session
 from extproc.core.session_record import FORMAT, Record, _label, from_record
 from extproc.sessions.factory import open_store
-from extproc.sessions.redis.client import Client
+from extproc.sessions.redis.keeper import Keeper
 from extproc.sessions.store import SessionStore
 from extproc.settings import RedisSettings
 
@@ -260,7 +260,7 @@ def test_a_session_with_one_value_of_another_kind_is_none_or_can_be_used(
 async def test_the_keeper_of_redis_goes_on_after_a_bug(
     where: str, redis_servers: Servers, monkeypatch
 ) -> None:
-    right, wrong, met = getattr(Client, where), False, []
+    right, wrong, met = getattr(Keeper, where), False, []
 
     def once_wrong(*args: object) -> object:
         nonlocal wrong
@@ -271,8 +271,8 @@ async def test_the_keeper_of_redis_goes_on_after_a_bug(
         return right(*args)
 
     monkeypatch.setattr("extproc.background.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("extproc.sessions.redis.client.LOOK_EVERY", 0.01)
-    monkeypatch.setattr(Client, where, once_wrong)
+    monkeypatch.setattr("extproc.sessions.redis.keeper.LOOK_EVERY", 0.01)
+    monkeypatch.setattr(Keeper, where, once_wrong)
     async with redis(redis_servers.redis) as store:
         wrong = True
         with trio.fail_after(30):

@@ -243,7 +243,7 @@ HEARD = {
     ("relying_party/login.py", "together.start(lambda: provider.userinfo(tokens.access_token))"): "Together",
     ("relying_party/login.py", "together.start(lambda: _keys(provider))"): "Together",
     ("sessions/redis/store.py", "together.start(partial(work, item))"): "Together",
-    ("sessions/redis/client.py", "trio.lowlevel.spawn_system_task(self._keep)"): "keep()",
+    ("sessions/redis/keeper.py", "trio.lowlevel.spawn_system_task(self._keep)"): "keep()",
     ("sessions/redis/connection.py", "self._nursery.start_soon(self._open, self._opening)"): "it has a boundary of its own",
     ("sessions/redis/connection.py", "self._nursery.start(self._keep, connection)"): "it is awaited, and has a boundary of its own",
     ("runtime/worker_pool.py", "nursery.start_soon(worker.take, settings)"): "of a reload, whose boundary hears of it",
@@ -252,7 +252,7 @@ HEARD = {
     ("runtime/supervisor.py", "self._nursery.start(self._serve_admin)"): "keep(); at the start its error is the supervisor's",
     ("demo/app.py", "nursery.start_soon(_serve, app, port, shutdown)"): "a demo",
 }  # fmt: skip
-NOT_WORK = ("self._listener.start()", "self._sessions.start()", "self._client.start()", "self._grpc.start()", "self.store.start()",
+NOT_WORK = ("self._listener.start()", "self._sessions.start()", "self._client.start()", "self._keeper.start()", "self._grpc.start()", "self.store.start()",
             "self.revocations.start()", "self.inner.start()", "self.start()", "supervisor.start()", "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
 
 

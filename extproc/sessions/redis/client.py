@@ -1,8 +1,5 @@
-"""Commands to Redis, wherever the key is: redirections, one retry, and a keeper task that looks for
-servers that are away.
-"""
+"""Commands to Redis, wherever their key is: redirections, and one retry."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,18 +15,16 @@ from coredis.exceptions import (
     WrongTypeError,
 )
 
-from extproc import background, telemetry
+from extproc import background
 from extproc.addresses import Address
 from extproc.core.errors import StoreUnavailable
 from extproc.sessions.redis.connection import Reply, Word
 from extproc.sessions.redis.errors import Unreachable, explain
+from extproc.sessions.redis.keeper import Keeper
 from extproc.sessions.redis.scripts import Script
 from extproc.sessions.redis.server import Limits
 from extproc.sessions.redis.topology import Topology
 
-# Seconds between two looks at the servers, and while one of them is away.
-LOOK_EVERY = 2.0
-LOOK_AGAIN = 0.2
 # Redirections of one command, at most.
 HOPS = 4
 
@@ -58,98 +53,30 @@ class Client:
             limits: of connections and operations.
             prefix: of every key.
         """
-        self._make_topology = topology
-        self._limits = limits
-        # Written at each look, so that a fault of writes is known before a user meets it.
-        self._probe = prefix + b"probe"
-        self._topology: Topology | None = None
-        self._scope = trio.CancelScope()
-        self._started = False
-        self._looked = trio.Event()
-        self._over = trio.Event()
-        self._suspicion = trio.Event()
-        self.missing: str | None = "it was not connected to yet"
+        self._operation = limits.operation
+        self._probe_key = prefix + b"probe"
+        self._keeper = Keeper(topology, self._probe, limits.connect)
+
+    @property
+    def missing(self) -> str | None:
+        """Why the servers cannot be used right now, for the operator; None if they can."""
+        return self._keeper.missing
 
     def start(self) -> None:
-        """Start the keeper task, once. It lives until aclose(), or as long as trio's run.
-
-        It is a system task, because a store is opened where there is no nursery that outlives it.
-        """
-        if not self._started:
-            self._started = True
-            trio.lowlevel.spawn_system_task(self._keep)
+        """Connect, and look from then on whether the servers are there."""
+        self._keeper.start()
 
     async def aclose(self) -> None:
-        self._scope.cancel()
-        if self._started:
-            await self._over.wait()
+        """Close the connections."""
+        await self._keeper.aclose()
 
     async def begin(self) -> float:
         """Give the deadline of an operation that begins now, on trio's clock.
 
         The very first operations wait for the connection before.
         """
-        if not self._looked.is_set():
-            self.start()
-            with trio.move_on_after(self._limits.connect):
-                await self._looked.wait()
-        return trio.current_time() + self._limits.operation
-
-    async def _keep(self) -> None:
-        """Keep the connections until aclose(), also after errors.
-
-        An exception of a system task would end the process.
-        """
-        try:
-            with self._scope:
-                await background.keep("redis", self._keep_up, longest=LOOK_EVERY)
-        finally:
-            self.missing = "it was closed"
-            self._over.set()
-
-    async def _keep_up(self) -> None:
-        """Hold the connections, find the servers, and notice when one is back."""
-        try:
-            async with trio.open_nursery() as nursery:
-                topology = self._make_topology(nursery)
-                self._topology = topology
-                while True:
-                    self._suspicion = trio.Event()
-                    self._report(await self._look(topology))
-                    self._looked.set()
-                    with trio.move_on_after(LOOK_EVERY if self.missing is None else LOOK_AGAIN):
-                        await self._suspicion.wait()
-                        # Other commands meet the same fault at this moment: one look for all.
-                        await trio.sleep(LOOK_AGAIN / 2)
-        finally:
-            self._topology = None
-            self.missing = "it met an error, and is connected to again in a moment"
-            # An operation in begin() must not wait for a look that does not come.
-            self._looked.set()
-
-    async def _look(self, topology: Topology) -> str | None:
-        """Look at the servers; the reason why the store is not ready, or None."""
-        try:
-            await topology.look()
-            until = trio.current_time() + self._limits.operation
-            await self._send(self._probe, (b"SET", self._probe, 1, b"PX", 10_000), until)
-        except Unreachable as error:
-            return str(error)
-        except RedisError as error:
-            return explain(error)
-        except Exception as error:
-            background.bug("store_failed", error, store="redis")
-            return "answers what no Redis says"
-        return None
-
-    def _report(self, missing: str | None) -> None:
-        """Keep the reason why the store is not ready, and log each change."""
-        if missing != self.missing:
-            if missing is None:
-                telemetry.log(logging.INFO, "store_ready", store="redis")
-            else:
-                telemetry.log(logging.WARNING, "store_not_ready", store="redis", detail=missing)
-        self.missing = missing
+        await self._keeper.first_look()
+        return trio.current_time() + self._operation
 
     async def command(
         self, key: bytes, *words: Word, until: float | None = None, replicas: int = 0
@@ -221,7 +148,7 @@ class Client:
         """
         with _unavailable():
             until = await self.begin()
-            masters = self._known().masters()
+            masters = self._keeper.topology().masters()
             if server >= len(masters):
                 # There are fewer masters than at the first step.
                 return ScanStep([], None, 0)
@@ -239,7 +166,7 @@ class Client:
         """Send a command to its key's server, follow redirections, and send it once more if that
         may help.
         """
-        topology = self._known()
+        topology = self._keeper.topology()
         target = topology.server(key)
         asking = False
         retried = False
@@ -251,9 +178,9 @@ class Client:
                 target = topology.at(Address(error.host, error.port))
                 asking = not isinstance(error, MovedError)
                 if not asking:
-                    self._suspect()
+                    self._keeper.suspect()
             except (Unreachable, ReadOnlyError) as error:
-                self._suspect()
+                self._keeper.suspect()
                 hopeless = isinstance(error, Unreachable) and not error.retry
                 if retried or hopeless:
                     raise
@@ -262,14 +189,10 @@ class Client:
                 retried = True
         raise Unreachable("redirected in a circle")
 
-    def _known(self) -> Topology:
-        if self._topology is None:
-            raise Unreachable(self.missing or "it was not connected to yet")
-        return self._topology
-
-    def _suspect(self) -> None:
-        """Have the keeper look at the servers soon."""
-        self._suspicion.set()
+    async def _probe(self) -> None:
+        """Write a key, so that a fault of writes is known before a user meets it."""
+        words = (b"SET", self._probe_key, 1, b"PX", 10_000)
+        await self._send(self._probe_key, words, trio.current_time() + self._operation)
 
 
 @contextmanager

@@ -28,7 +28,8 @@ Reply = bytes | str | int | float | bool | None | list["Reply"]
 # Turns of the event loop for a reply that arrived while this process was held up.
 TURNS = 5
 
-# coredis logs each failed attempt as an error with a traceback. What is worth a line is logged here.
+# coredis logs each failed attempt as an error with a traceback. What is worth a line, this package
+# logs itself.
 logging.getLogger("coredis").setLevel(logging.CRITICAL)
 
 

@@ -29,7 +29,7 @@ class Limits:
 
 
 class Breaker:
-    """Open after a number of failures in a row: then only a probe is sent, whose success closes it."""
+    """Open after a number of failures in a row. Then only a probe is sent; its success closes it."""
 
     def __init__(self, failures: int) -> None:
         """Take the number of failures that open it."""

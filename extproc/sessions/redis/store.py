@@ -51,7 +51,10 @@ DEFAULTS = Limits()
 
 
 class RedisStore:
-    """A SessionStore in Redis or Valkey. The first operation connects, unless start() did before."""
+    """A SessionStore in Redis or Valkey.
+
+    It connects at start(), or else at the first operation.
+    """
 
     def __init__(
         self,
