@@ -29,7 +29,10 @@ class Limits:
 
 
 class Breaker:
-    """Open after a number of failures in a row. Then only a probe is sent; its success closes it."""
+    """Open after a number of failures in a row: then only a probe is sent.
+
+    Its success closes the breaker.
+    """
 
     def __init__(self, failures: int) -> None:
         """Take the number of failures that open it."""
