@@ -18,8 +18,7 @@ from extproc.core.session import Session
 from extproc.core.session_index import sid_tags, subject_tags
 from extproc.core.session_list import SignIn
 from extproc.core.sessions_page import EVERYWHERE, OTHERS
-from extproc.sessions.interfaces import Sessions
-from extproc.sessions.stored import BEGINNING
+from extproc.sessions.interfaces import LOGIN_COMPLETES_WITHIN, Sessions
 
 
 class OwnSessions:
@@ -85,7 +84,8 @@ class OwnSessions:
         if step.which == OTHERS and sign_ins:
             # A login of this user that is under way is one of the others.
             first, now = self._subject(application, step.session)[0], self._now()
-            await self._sessions.revocations.revoke_before(first, now, now + BEGINNING)
+            until = now + LOGIN_COMPLETES_WITHIN
+            await self._sessions.revocations.revoke_before(first, now, until)
         for sign_in in chosen:
             await self._end_one(application, step.session.issuer, sign_in)
         self._audit(application, OTHERS if step.which == OTHERS else "one", len(chosen))

@@ -50,7 +50,8 @@ from extproc.relying_party.login import CodeRedemption, start_login
 from extproc.relying_party.logout import Logout
 from extproc.relying_party.own_sessions import OwnSessions
 from extproc.relying_party.refresh import TokenRefresh
-from extproc.sessions.interfaces import Sessions, WouldBlock
+from extproc.sessions.interfaces import Sessions
+from extproc.sessions.store import WouldBlock
 
 Clock = Callable[[], float]
 D = TypeVar("D", bound=Decision)

@@ -177,7 +177,7 @@ HEARD = {
     ("ext_proc/live_streams.py", "asyncio.ensure_future(context.read())"): "it is awaited",
     ("concurrency.py", "nursery.start_soon(run, number, call)"): "its error is raised by run_all()",
     ("relying_party/logout.py", "nursery.start_soon(revoke_tokens, self._providers[owner.name], owner.client, session)"): "revoke_tokens raises nothing",
-    ("sessions/redis/client.py", "trio.lowlevel.spawn_system_task(self._keep)"): "keep()",
+    ("sessions/redis/keeper.py", "trio.lowlevel.spawn_system_task(self._keep)"): "keep()",
     ("sessions/redis/connection.py", "self._nursery.start_soon(self._open, self._opening)"): "it has a boundary of its own",
     ("sessions/redis/connection.py", "self._nursery.start(self._keep, connection)"): "it is awaited, and has a boundary of its own",
     ("runtime/worker_pool.py", "nursery.start_soon(worker.take, settings)"): "of a reload, whose boundary hears of it",
@@ -186,8 +186,8 @@ HEARD = {
     ("runtime/supervisor.py", "self._nursery.start(self._serve_admin)"): "keep(); at the start its error is the supervisor's",
     ("demo/app.py", "nursery.start_soon(_serve, app, port, shutdown)"): "a demo",
 }  # fmt: skip
-NOT_WORK = ("self._listener.start()", "self._sessions.start()", "self._client.start()", "self._grpc.start()", "self.store.start()",
-            "self.revocations.start()", "self._store.start()", "self.start()", "supervisor.start()", "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
+NOT_WORK = ("self._listener.start()", "self._sessions.start()", "self._client.start()", "self._keeper.start()", "self._grpc.start()", "self.store.start()",
+            "self.revocations.start()", "self.inner.start()", "self.start()", "supervisor.start()", "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
 
 
 def started() -> set[tuple[str, str]]:

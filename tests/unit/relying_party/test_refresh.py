@@ -40,16 +40,10 @@ from extproc.core.session import Session, SessionId
 from extproc.core.session_index import open_entry
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
-from extproc.sessions.interfaces import SessionStore
 from extproc.sessions.memory import MemoryRevocations
-from extproc.sessions.rotation import (
-    GRACE,
-    MOST,
-    MOST_BYTES,
-    MemoryRotationGrace,
-    SharedRotationGrace,
-)
+from extproc.sessions.rotation import GRACE, SharedRotationGrace
 from extproc.sessions.sqlite.store import SQLiteStore
+from extproc.sessions.store import SessionStore
 from extproc.sessions.stored import StoredSessions
 
 APP = application(refresh_margin=30)
@@ -716,25 +710,6 @@ async def test_in_cookies_a_request_that_changes_nothing_sets_no_session(provide
     names = [each.name for each in answer.set_cookies]
     assert names == [APP.cookies.assertion, APP.cookies.used(SESSION.id.handle)]
     await gateway.aclose()
-
-
-async def test_what_became_of_old_cookies_is_known_for_a_while_and_of_not_too_many():
-    own = MemoryRotationGrace()
-    for number in range(MOST + 2):
-        await own.put(APP, replace(SESSION, id=SessionId.of(number.to_bytes(32, "big"))), NOW)
-    newest, oldest = (
-        replace(SESSION, id=SessionId.of(n.to_bytes(32, "big"))) for n in (MOST + 1, 1)
-    )
-    assert (
-        await own.get(APP, oldest, NOW) is None
-        and await own.get(APP, newest, NOW + GRACE - 1) == newest
-    )
-    assert await own.get(APP, newest, NOW + GRACE) is None
-    large = replace(SESSION, id_token="x" * 250_000)
-    for number in range(MOST_BYTES // 250_000 + 10):
-        await own.put(APP, replace(large, id=SessionId.of(number.to_bytes(32, "big"))), NOW)
-    assert await own.get(APP, replace(large, id=SessionId.of(bytes(32))), NOW) is None
-    assert MOST_BYTES * 0.99 < sum(len(known) for _, _, known in own._known.values()) <= MOST_BYTES
 
 
 async def test_in_cookies_a_refused_refresh_token_ends_the_session_for_every_copy(provider, opener):
