@@ -7,7 +7,7 @@ The text of each error is for the operator: the key, what is wrong, and what wou
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from extproc.addresses import Address, collide, is_loopback
+from extproc.addresses import Address, bracketed, collide, is_loopback
 from extproc.core.endpoints import ENDPOINTS
 from extproc.settings.applications import ApplicationSettings
 from extproc.settings.gateway import Gateway
@@ -120,9 +120,7 @@ def check_application(
         )
     if application.exclude:
         return
-    host = urlsplit(url).hostname or ""
-    if ":" in host:
-        host = f"[{host}]"
+    host = bracketed(urlsplit(url).hostname or "")
     if "*" not in application.hosts and host not in application.hosts:
         raise ValueError(
             f"applications.{name}: its url {url} is on {host}, which is not among its hosts; "
