@@ -372,7 +372,7 @@ def test_what_explain_says_of_a_request_is_what_envoy_and_the_processor_do(
     verdict = next(line for line in said.splitlines() if line.startswith("→"))
     assert code == 0 and "CANARY" not in said
     if answer == 200 and "signed_out" not in name:
-        assert "→ goes on to" in verdict, said
+        assert "→ forwarded to" in verdict, said
     else:
         assert re.search(rf"\b{answer}\b", verdict), said
 
@@ -400,8 +400,8 @@ def test_a_session_is_looked_up_and_left_as_it_is(stack: Stack) -> None:
     code, said = explain(stack, "/private", "--cookie", f"@{kept}")
     assert (
         code == 0
-        and "a session, begun" in said
-        and "→ goes on to" in said
+        and "a session that began" in said
+        and "→ forwarded to" in said
         and "with x-auth-sub" in said
     ), said
     assertion = f"extproc-assertion-app={cookies['extproc-assertion-app']}"

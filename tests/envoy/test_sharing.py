@@ -10,7 +10,7 @@ from harness.envoy_parts import lint_lines, settings
 
 from extproc.envoyconfig.sharing import Overlap, demands, overlap
 from extproc.envoyconfig.spellings import dot_segments, pieces, readings
-from extproc.explain.request import Asked, explain
+from extproc.explain.request import SampleRequest, explain
 from extproc.explain.session import find
 from extproc.settings import Settings
 
@@ -211,7 +211,7 @@ def test_explain_names_the_rule_and_the_setting(path: str, route: str, says: str
     steps = list(
         explain(
             two({"exclude": True, "provider": None}, {}),
-            Asked("GET", f"http://localhost:8080{path}", ()),
+            SampleRequest("GET", f"http://localhost:8080{path}", ()),
             find,
         )
     )
@@ -220,16 +220,16 @@ def test_explain_names_the_rule_and_the_setting(path: str, route: str, says: str
         steps[-1].verdict and says in steps[-1].remedy and bool(steps[-1].remedy) == bool(says)
     ), steps
     assert steps[-1].what.startswith(
-        "Envoy answers 400 by itself" if says else "goes on to http://127.0.0.1:8081"
+        "Envoy itself answers 400" if says else "forwarded to http://127.0.0.1:8081"
     )
 
 
 def test_explain_says_that_envoys_differ() -> None:
     steps = [
         each.what
-        for each in explain(two({}, {}), Asked("GET", "http://localhost:8080/a/..;/x", ()), find)
+        for each in explain(two({}, {}), SampleRequest("GET", "http://localhost:8080/a/..;/x", ()), find)
     ]
-    assert any("Envoy 1.40 resolves ..;" in step for step in steps)
+    assert any("Envoy 1.40 resolves ..; like" in step for step in steps)
 
 
 def test_prefixes_have_no_dot_segments() -> None:
