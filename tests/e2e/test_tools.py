@@ -213,7 +213,7 @@ def test_a_processor_that_is_not_ready_or_of_another_version_is_said(
 LIES: dict[str, tuple[dict[str, Any], str]] = {
     "issuer": (
         {"issuer": "https://evil.example"},
-        "the provider says issuer 'https://evil.example'",
+        "the provider's issuer is 'https://evil.example'",
     ),
     "plain_pkce": ({"code_challenge_methods_supported": ["plain"]}, "lacks S256"),
     "http_endpoint": (
@@ -223,7 +223,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
     "algorithm": ({"id_token_signing_alg_values_supported": ["ES256"]}, "it signs with ES256"),
     "authentication": (
         {"token_endpoint_auth_methods_supported": ["private_key_jwt"]},
-        "it takes private_key_jwt",
+        "it accepts private_key_jwt",
     ),
     "response_type": (
         {"response_types_supported": ["token"]},
@@ -298,7 +298,7 @@ def test_a_login_is_walked_up_to_the_provider_s_page(stack: Stack, liar: Liar) -
     code, said = login(stack)
     assert (
         code == 0
-        and "without asking anybody; the callback is not called" in said
+        and "without asking the user; the callback is not called" in said
         and not liar.redeemed
     )
 
