@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from extproc.checks.findings import Finding, warning
-from extproc.envoyconfig.routes import hosts, served
 from extproc.envoyconfig.sharing import Overlap, demands, overlap, same_upstream
+from extproc.envoyconfig.virtual_hosts import hosts, served
 from extproc.settings import Settings
 
 
