@@ -443,7 +443,7 @@ def test_a_pasted_trace_id_tells_the_whole_login(stack: Stack) -> None:
 
 def test_a_trace_that_is_nowhere_or_no_trace_is_a_clear_error(stack: Stack) -> None:
     code, said = explain(stack, "0" * 31 + "1")
-    assert code == 1 and "it has no such trace: it was not sampled" in said
+    assert code == 1 and "there is no such trace: it was not sampled" in said
     code, said = explain(stack, "what-is-this")
     assert code == 1 and "neither a trace id (32 hexadecimal digits) nor a URL or path" in said
     code, said = explain(stack, "--admin", f"127.0.0.1:{free_port()}", "a" * 32)

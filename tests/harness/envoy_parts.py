@@ -30,7 +30,6 @@ from envoy_data_plane.google.protobuf import Struct
 from grpc_health.v1 import health_pb2_grpc
 
 from extproc import contract
-from extproc.checks.lint import lint
 from extproc.core.assertion import AssertionProfile, jwks, mint
 from extproc.core.sealing import KeyRing
 from extproc.core.session import SessionId
@@ -464,8 +463,3 @@ class Client:
         return exchange(
             self.port, raw, tls=self.tls, name=name.partition(":")[0], source=self.source
         )
-
-
-def lint_lines(settings: Settings, descriptors: int) -> list[str]:
-    """What `lint` says, a line each: the key, what is wrong, what to do."""
-    return [f"{each.part}: {each.what}; {each.remedy}" for each in lint(settings, descriptors)]
