@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
+from betterproto2 import Casing
 
 from extproc.checks.lint import lint
-from extproc.envoyconfig import to_yaml
+from extproc.envoyconfig import bootstrap
 from extproc.settings import Settings
 from harness.envoy_parts import settings
 
@@ -22,7 +22,7 @@ def simple(**changes: Any) -> Settings:
 
 def tree(made: Settings) -> dict[str, Any]:
     """The whole of the generated configuration."""
-    return dict(yaml.safe_load(to_yaml(made)))
+    return bootstrap(made).to_dict(casing=Casing.SNAKE)
 
 
 def messages(node: object) -> Iterator[dict[str, Any]]:
