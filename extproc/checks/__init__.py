@@ -32,7 +32,7 @@ __all__ = ["Finding", "Level", "Scope", "check", "registration"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to examine besides the settings.
+    """What to examine in addition to the settings.
 
     `offline` leaves out everything that needs the network. `envoy_admin` replaces gateway.admin.
     `envoy_config` is a file with Envoy's configuration, in place of a running Envoy.

@@ -48,7 +48,7 @@ def compare(
 
 
 def _counterpart(wanted: HttpListener, actual: EnvoySnapshot) -> HttpListener | None:
-    """The listener at that address, else of that name, else the one that calls the processor."""
+    """The listener at that address, of that name, or else the first that calls the processor."""
     for listener in actual.listeners:
         if listener.address == wanted.address:
             return listener

@@ -178,7 +178,7 @@ RULES = (
     Rule(("manager", "access_log"), "the access log is written differently", level="warning"),
     Rule(
         (*_ROUTE, "typed_per_filter_config", "decide"),
-        "the route tells the processor's filter something else",
+        "the route configures the processor's filter differently",
         depth=5,
     ),
     Rule((*_ROUTE, "typed_per_filter_config", "gate"), "the route changes the gate", depth=5),

@@ -7,7 +7,7 @@ from extproc.checks.findings import Finding, warning
 from extproc.envoyconfig.clusters import STREAMS_PER_CONNECTION
 from extproc.settings import Settings
 
-# File descriptors besides those of calls: Envoy's connections, idle ones, the store, the log.
+# File descriptors in addition to those of calls: connections of Envoy, idle ones, store, log.
 _SPARE_DESCRIPTORS = 200
 
 

@@ -32,7 +32,7 @@ def walk(settings: Settings, name: str, ca: Path | None = None) -> Iterator[Hop 
     Args:
         settings: the settings of the gateway.
         name: the application to sign in to.
-        ca: a file with an authority to trust besides the system's, such as the gateway's own.
+        ca: a file with another authority to trust, such as the gateway's own.
     """
     part = f"login of {name}"
     try:

@@ -77,7 +77,7 @@ def _reason(text: str) -> str:
 def request_faults(
     settings: Settings, name: str, location: str, answer: httpx.Response
 ) -> Iterator[str]:
-    """What is wrong with an authorization request, and with the cookie beside it.
+    """What is wrong with an authorization request, and with the cookie that comes with it.
 
     RFC 6749 section 4.1.1, RFC 7636, OpenID Connect Core section 3.1.2.1.
 

@@ -19,8 +19,8 @@ def find_envoy() -> Path | None:
     on_path = shutil.which("envoy")
     if on_path:
         return Path(on_path)
-    beside = Path(sys.executable).with_name("envoy")
-    return beside if beside.is_file() else None
+    of_wheel = Path(sys.executable).with_name("envoy")
+    return of_wheel if of_wheel.is_file() else None
 
 
 def validate(text: str, envoy: Path) -> list[str]:

@@ -143,7 +143,7 @@ def _forwarding(
         name: the application.
         route_name: the route's name, and the name of its span.
         match: the requests that it takes.
-        config: what the route tells the filters, by their names.
+        config: the configuration of the filters by their names.
     """
     application = settings.applications[name]
     if not application.strip_cookies:
@@ -171,7 +171,7 @@ def _metadata(name: str) -> Metadata:
 
 
 def _filter_config(settings: Settings, name: str, *, public: bool = False) -> dict[str, Any]:
-    """What a route tells the filters, where the processor decides."""
+    """The filter configuration of a route on which the processor decides."""
     config = {DECIDE: _decide(name, public=public)}
     if public:
         config[LIMIT] = unlimited()
@@ -181,7 +181,7 @@ def _filter_config(settings: Settings, name: str, *, public: bool = False) -> di
 
 
 def _decide(name: str, *, public: bool = False, body: bool = False, live: bool = False) -> Any:
-    """What a route tells the processor, in gRPC metadata, which no client can write.
+    """The processor's configuration on a route: gRPC metadata, which no client can write.
 
     Args:
         name: the application.

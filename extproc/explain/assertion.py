@@ -16,7 +16,7 @@ def accepted(
     """Why Envoy accepts the request's assertion; None where it does not accept any.
 
     The checks are those of the generated configuration: signature, issuer, audience, expiry, and
-    the session beside it.
+    the session that was sent with it.
 
     Args:
         settings: the settings that the configuration is generated from.

@@ -53,7 +53,7 @@ def test_what_is_no_processor_is_a_warning(admin: StaticServer, answer: Answer) 
 
 def test_a_file_is_left_alone_and_a_server_that_is_down_is_an_error() -> None:
     assert list(check_store(simple(store={"kind": "sqlite", "path": "/nowhere/x.db"}))) == []
-    (only,) = check_store(simple(store={"kind": "redis", "url": "redis://127.0.0.1:9"}))
+    (only,) = check_store(simple(store={"kind": "redis", "servers": ["127.0.0.1:9"]}))
     assert (only.level, only.part) == ("error", "store")
 
 
