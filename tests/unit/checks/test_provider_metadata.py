@@ -35,7 +35,9 @@ def found(provider: StaticServer, **changes: Any) -> list[Finding]:
     }
     document = {name: value for name, value in (metadata | changes).items() if value is not None}
     made = simple(
-        providers={"main": {"issuer": url, "client_id": "x", "client_secret": "s"}},
+        providers={
+            "main": {"issuer": url, "client_id": "x", "client_secret": "s", "scopes": ["openid"]}
+        },
         applications={"app": {**APP, "acr_values": ["mfa"]}},
     )
     with httpx.Client() as client:

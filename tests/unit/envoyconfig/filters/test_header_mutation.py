@@ -17,7 +17,7 @@ def test_identity_headers_are_removed_in_any_spelling(name: str) -> None:
 
 
 def test_the_prefix_is_that_of_the_settings() -> None:
-    made = simple(identity={"header_prefix": "x-remote-"})
+    made = simple(identity={"header_prefix": "x-remote-", "headers": {"x-remote-sub": "sub"}})
     (clean,) = typed(made, "early_header_mutation.header_mutation.v3.HeaderMutation")
     pattern = clean["mutations"][0]["remove_on_match"]["key_matcher"]["safe_regex"]["regex"]
     assert re.fullmatch(pattern, "x_remote_user") and not re.fullmatch(pattern, "x-auth-sub")
