@@ -8,7 +8,7 @@ import resource
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from extproc.addresses import Address, is_loopback
+from extproc.addresses import Address, bracketed, is_loopback
 from extproc.checks.findings import Finding, warning
 from extproc.checks.lint_applications import lint_applications
 from extproc.checks.lint_limits import lint_limits
@@ -62,7 +62,7 @@ def serving(settings: Settings, url: str) -> str | None:
     asked, gateway = urlsplit(url), urlsplit(settings.gateway.url)
     if _port(asked.scheme, asked.port) != _port(gateway.scheme, gateway.port):
         return None
-    host = f"[{asked.hostname}]" if ":" in (asked.hostname or "") else asked.hostname or ""
+    host = bracketed(asked.hostname or "")
     path = asked.path if asked.path.endswith("/") else asked.path + "/"
     candidates = [
         (len(application.path_prefix), host in application.hosts, name)

@@ -19,8 +19,8 @@ from extproc.core.sealing import KeyRing
 from extproc.core.session import Session, SessionId
 from extproc.core.session_index import IndexEntry, open_entry, sid_tags, subject_tags
 from extproc.core.session_record import MAX_SEALED
-from extproc.relying_party.login import end_surplus
 from extproc.relying_party.relying_party import RelyingParty
+from extproc.relying_party.session_limit import end_surplus
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryRevocations
 from extproc.sessions.sqlite.store import SQLiteStore
@@ -286,7 +286,7 @@ async def test_a_session_in_use_lives_on_and_is_written_down_at_most_once_a_minu
         try:
             decision = party.decide(script)
             if isinstance(decision, LoadSession):
-                decision = await party.perform(script, decision)
+                decision = await party.look_up(script)
         except LoginRequired:
             return "nobody"
         jar.take(cookie for cookie in decision.set_cookies if "assertion" not in cookie.name)
@@ -323,7 +323,7 @@ async def use(sessions, app, jar: Jar, now: int) -> None:
     party, asked = RelyingParty({"app": app}, {}, sessions, lambda: now), jar.request()
     decision = party.decide(asked)
     if isinstance(decision, LoadSession):
-        decision = await party.perform(asked, decision)
+        decision = await party.look_up(asked)
     jar.take(cookie for cookie in decision.set_cookies if "assertion" not in cookie.name)
     if decision.touch is not None:
         await party.touch(asked, decision.touch)

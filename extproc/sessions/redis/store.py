@@ -28,7 +28,7 @@ from typing import TypeVar, cast
 
 import trio
 
-from extproc.concurrency import Together
+from extproc.concurrency import run_all
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
 from extproc.sessions.interfaces import Page, WouldBlock
@@ -283,9 +283,6 @@ async def _side_by_side(work: Callable[[S], Awaitable[T]], items: Iterable[S]) -
     """The results, in order."""
     todo, results = list(items), []
     for start in range(0, len(todo), SIDE_BY_SIDE):
-        async with Together() as together:
-            some = [
-                together.start(partial(work, item)) for item in todo[start : start + SIDE_BY_SIDE]
-            ]
-        results += [result.value for result in some]
+        some = todo[start : start + SIDE_BY_SIDE]
+        results += await run_all(*(partial(work, item) for item in some))
     return results
