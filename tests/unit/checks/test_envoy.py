@@ -21,7 +21,7 @@ def admin() -> Iterator[StaticServer]:
 
 
 @pytest.mark.parametrize("text", ["[1]", "a: 1", "{", "\u0000"])
-def test_a_file_that_is_no_configuration_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_configuration_is_one_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "envoy.yaml"
     path.write_text(text)
     (only,) = check_file(simple(), path)

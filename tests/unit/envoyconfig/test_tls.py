@@ -43,5 +43,5 @@ def test_an_http_upstream_has_no_tls() -> None:
 
 
 @pytest.mark.parametrize(("host", "ip"), [("::1", True), ("10.0.0.1", True), ("app", False)])
-def test_addresses_are_told_from_names(host: str, ip: bool) -> None:
+def test_addresses_are_distinguished_from_names(host: str, ip: bool) -> None:
     assert is_ip(host) is ip

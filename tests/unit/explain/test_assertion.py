@@ -1,5 +1,7 @@
 """Which assertions Envoy accepts."""
 
+import time
+
 import pytest
 from harness.envoy_config import simple
 from harness.envoy_parts import SESSION, assertion
@@ -61,7 +63,5 @@ def test_without_a_fast_path_none_is_accepted() -> None:
 
 
 def test_the_harness_mints_what_is_accepted_now() -> None:
-    import time
-
     token = assertion(MADE, "app")
     assert accepted(MADE, app(MADE), request(token), int(time.time())) is not None

@@ -16,7 +16,7 @@ from extproc.envoyconfig.filters.local_ratelimit import exempt, limited
         ({"applications": {"app": OPEN}}, False),
     ],
 )
-def test_there_is_a_limit_where_somebody_signs_in(changes: dict[str, Any], expected: bool) -> None:
+def test_there_is_a_limit_where_users_sign_in(changes: dict[str, Any], expected: bool) -> None:
     assert limited(simple(**changes)) is expected
 
 
