@@ -14,7 +14,7 @@ from pathlib import Path
 
 from extproc.addresses import reachable
 from extproc.core.reasons import REASONS
-from extproc.explain.request import Asked, explain
+from extproc.explain.request import SampleRequest, explain
 from extproc.explain.session import find
 from extproc.explain.trace import Chapter, NoStory, from_admin, from_jaeger
 from extproc.settings import Settings
@@ -56,7 +56,7 @@ def _request(settings: Settings, parsed: argparse.Namespace, url: str) -> int:
     ]
     if cookies := [_cookie(each) for each in parsed.cookie]:
         headers.append(("cookie", "; ".join(cookies)))
-    for step in explain(settings, Asked(parsed.method.upper(), url, tuple(headers)), find):
+    for step in explain(settings, SampleRequest(parsed.method.upper(), url, tuple(headers)), find):
         print(_plain(f"{'→' if step.verdict else '·'} {step.what}"))
         if step.remedy:
             print(_folded(step.remedy))

@@ -11,13 +11,11 @@ from typing import Any
 
 import httpx
 
-from extproc.addresses import Address
+from extproc.addresses import reachable
 from extproc.admin.sessions import HEADER
 from extproc.settings import Settings
 
 TIMEOUT = 30.0
-# A listener on all addresses is on this machine as well.
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 def run(settings: Settings, parsed: argparse.Namespace) -> int:
@@ -27,7 +25,7 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
     try:
         answer = httpx.request(
             "DELETE" if parsed.what == "end" else "GET",
-            f"http://{_here(settings.admin)}/sessions",
+            f"http://{reachable(settings.admin)}/sessions",
             params=wanted,
             headers={HEADER: "1"},
             timeout=TIMEOUT,
@@ -87,7 +85,3 @@ def _shown(each: Mapping[str, Any]) -> str:
 def _time(seconds: int) -> str:
     """UTC."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
-
-
-def _here(admin: Address) -> Address:
-    return Address(host=_ANY.get(admin.host, admin.host), port=admin.port)

@@ -16,7 +16,7 @@ from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.admin import app as admin
 from extproc.admin import http_server
-from extproc.admin.operators import SessionAdmin
+from extproc.admin.session_admin import SessionAdmin
 from extproc.ext_proc.bridge import Bridge, guest
 from extproc.ext_proc.credentials import CannotListen
 from extproc.metrics import Metrics

@@ -15,7 +15,7 @@ from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.admin import app as admin
 from extproc.admin import http_server
-from extproc.admin.operators import SessionAdmin
+from extproc.admin.session_admin import SessionAdmin
 from extproc.core.assertion import jwks
 from extproc.core.errors import Refusal
 from extproc.metrics import ProcessMetrics, Reading, otlp

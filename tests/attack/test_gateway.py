@@ -371,7 +371,7 @@ def test_no_page_is_waited_for_longer_than_its_deadline_whoever_is_slow(stack: S
     with socket.create_connection(("127.0.0.1", stack.port)) as slow:
         for byte in b"GET /private HTTP/1.1\r\nhost: loc":
             slow.sendall(bytes([byte]))
-            # by time: letter by letter.
+            # By time: letter by letter.
             time.sleep(0.005)
         assert httpx.get(stack.url("/x"), trust_env=False).status_code == 401
     assert not stack.app.requests

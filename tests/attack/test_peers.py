@@ -250,7 +250,7 @@ def test_peers_that_speak_no_grpc_disturb_nobody(edge) -> None:
                 writer.write(data)
                 await writer.drain()
                 writer.write_eof()
-                # by time: some stay open, without an effect.
+                # By time: some stay open, without an effect.
                 async with asyncio.timeout(1):
                     while await reader.read(65536):
                         pass

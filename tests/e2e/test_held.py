@@ -119,7 +119,7 @@ def test_a_login_that_takes_longer_than_envoy_waits_for_a_message_is_held() -> N
         with stack.provider.holding("/token"):
             answer = pool.submit(user.navigate, callback)
             wait_until(lambda: stack.provider.held == 1, 60)
-            # by time: twice as long as Envoy waits without the override.
+            # By time: twice as long as Envoy waits without the override.
             time.sleep(2)
             assert not answer.done()
         assert answer.result(60).status_code == 303
@@ -143,7 +143,7 @@ def test_a_client_that_leaves_in_mid_callback_leaks_no_token(where: str) -> None
                 # What can be cancelled is cancelled immediately.
                 wait_until(lambda: stack.provider.revoked, 60)
             else:
-                # by time: a cancelled call would have ended.
+                # By time: a cancelled call would have ended.
                 time.sleep(0.3)
                 assert stack.provider.held == 1
         # The token request that was sent is completed, and its tokens are revoked.
@@ -345,7 +345,7 @@ def test_no_secret_is_in_the_log_at_debug() -> None:
         )
         with stack.user() as other:
             other.go(stack.url("/private"))
-        # by time: so that a late log line would be seen as well.
+        # By time: so that a late log line would be seen as well.
         time.sleep(0.3)
         log = stack.extproc.output()
         traces = httpx.get(f"{stack.admin}/traces.json", trust_env=False).text
