@@ -22,13 +22,14 @@ from extproc.core.errors import (
     StoreUnavailable,
     UnknownKey,
 )
+from extproc.core.establish import establish
 from extproc.core.http import Cookie, Request
 from extproc.core.login import under_way
 from extproc.core.oidc.authorization import LIFE, PendingAuthorization
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import TokenResponse, code_grant
-from extproc.core.session import ID_BYTES, Session, SessionId, establish
+from extproc.core.session import ID_BYTES, Session, SessionId
 from extproc.core.session_index import subject_tags
 from extproc.core.session_list import surplus
 from extproc.provider.client import Provider

@@ -30,11 +30,12 @@ from extproc.core.errors import (
     LoginRequired,
     Refusal,
 )
+from extproc.core.establish import establish
 from extproc.core.login import authorization_url
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.token import TokenResponse
 from extproc.core.refusals import respond
-from extproc.core.session import Session, SessionId, establish
+from extproc.core.session import Session, SessionId
 from extproc.core.session_record import dump, load
 from extproc.core.step_up import Demand
 

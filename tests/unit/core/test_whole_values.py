@@ -37,6 +37,7 @@ from extproc.core.errors import (
     SubjectMismatch,
     UnknownKey,
 )
+from extproc.core.establish import establish
 from extproc.core.http import origin, same_origin_target
 from extproc.core.logout import end_session_url
 from extproc.core.oidc.claims import Claims, header_value
@@ -45,7 +46,7 @@ from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse
 from extproc.core.refresh import looked_up, renewed
 from extproc.core.sealing import KeyRing
-from extproc.core.session import Session, SessionId, establish, handle_of
+from extproc.core.session import Session, SessionId, handle_of
 from extproc.core.session_cookie import read_session, session_cookies
 from extproc.core.session_index import IndexEntry, written_tags
 from extproc.core.session_record import from_record, to_record
