@@ -23,7 +23,7 @@ from harness.tokens import (
     session,
 )
 
-from extproc.core import decide, sessions_page
+from extproc.core import decide, decide_endpoint, sessions_page
 from extproc.core.decisions import (
     Continue,
     EndListedSessions,
@@ -168,9 +168,9 @@ def test_every_endpoint_has_its_rows() -> None:
     """By the source, so that nobody adds an endpoint without saying here what it does to a request
     that no person made.
     """
-    tree = parsed(inspect.getsource(decide.endpoint))
+    tree = parsed(inspect.getsource(decide_endpoint.decide_endpoint))
     names = {
-        eval(compile(ast.Expression(case.value), "case", "eval"), vars(decide))
+        eval(compile(ast.Expression(case.value), "case", "eval"), vars(decide_endpoint))
         for case in ast.walk(tree)
         if isinstance(case, ast.MatchValue)
     }
