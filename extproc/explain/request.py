@@ -241,7 +241,7 @@ def _verdict(
     except Refusal as problem:
         remedy = REASONS[problem.reason].remedy
         return Step(
-            f"{unsure}{problem.status} {problem.reason}: {problem.said.text}",
+            f"{unsure}{problem.status} {problem.reason}: {problem.row.text}",
             verdict=True,
             remedy=remedy,
         )

@@ -124,7 +124,7 @@ def test_without_it_the_client_s_own_authorization_is_left_alone():
 def test_it_is_refused_while_none_can_be_had_and_signs_in_again_when_none_ever_will():
     with pytest.raises(AccessTokenExpired) as refusal:
         decide(FORWARDS, request(), SESSION, NOW + 300, may_refresh=False)
-    assert (refusal.value.status, refusal.value.said.retry_after) == (503, 5)
+    assert (refusal.value.status, refusal.value.row.retry_after) == (503, 5)
     assert isinstance(decide(FORWARDS, request(), SESSION, LATER, may_refresh=False), Continue)
     for app, session in (
         (FORWARDS, replace(SESSION, refresh_token=None)),

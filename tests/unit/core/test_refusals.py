@@ -78,7 +78,7 @@ SESSION = Session(
 )
 def test_the_link_of_a_page_leads_on(error, target, link, text):
     page = respond(error, APP, request(target)).page
-    assert (page.link, page.link_text, page.title) == (link, text, error.said.title)
+    assert (page.link, page.link_text, page.title) == (link, text, error.row.title)
 
 
 def test_a_login_after_a_post_leads_to_the_start_page():
