@@ -7,14 +7,23 @@ from bisect import bisect_left
 from dataclasses import replace
 
 import pytest
-from harness.tokens import ISSUER, NOW, Signer, application, id_token_claims, key_set, request
+from harness.refusals import EVIL, raised
+from harness.tokens import (
+    ISSUER,
+    NOW,
+    Signer,
+    application,
+    id_token_claims,
+    key_set,
+    request,
+    session,
+)
 
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, Refresh, StartLogin
 from extproc.core.errors import (
     AccessTokenExpired,
     InvalidIDToken,
-    InvalidTokenResponse,
     LoginRequired,
     UnknownKey,
 )
@@ -22,7 +31,6 @@ from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.token import RefreshResponse, refresh_grant
 from extproc.core.refresh import due, renewed
 from extproc.core.session import Session, SessionId
-from extproc.core.session_record import dump, load
 
 APP = application(refresh_margin=30)
 FORWARDS = application(refresh_margin=30, forward_access_token=True, assertion_lifetime=0)
@@ -126,13 +134,13 @@ def test_it_is_refused_while_none_can_be_had_and_signs_in_again_when_none_ever_w
         decide(FORWARDS, request(), SESSION, NOW + 300, may_refresh=False)
     assert (refusal.value.status, refusal.value.row.retry_after) == (503, 5)
     assert isinstance(decide(FORWARDS, request(), SESSION, LATER, may_refresh=False), Continue)
-    for app, session in (
+    for app, hopeless in (
         (FORWARDS, replace(SESSION, refresh_token=None)),
         (replace(FORWARDS, refresh_margin=None), SESSION),
     ):
-        assert isinstance(decide(app, request(), session, NOW + 300), StartLogin)
+        assert isinstance(decide(app, request(), hopeless, NOW + 300), StartLogin)
         with pytest.raises(LoginRequired):
-            decide(app, SCRIPT, session, NOW + 300)
+            decide(app, SCRIPT, hopeless, NOW + 300)
 
 
 @pytest.mark.attack("CONF-24")
@@ -231,17 +239,28 @@ def test_its_signature_too(signer, error):
         renewed(APP, SESSION, answer(id_token=token), key_set(), LATER)
 
 
-@pytest.mark.parametrize("members", [{"access_token": None}, {"access_token": ""}, {"id_token": 7}, {"refresh_token": "a b"}, {"expires_in": -1}, {"token_type": "mac"}])  # fmt: skip
-def test_an_answer_that_is_none_is_refused(members):
-    with pytest.raises(InvalidTokenResponse):
-        answer(**members)
+def refreshed(**changes):
+    token = Signer().sign(id_token_claims(**changes))
+    return renewed(
+        APP,
+        replace(session(), auth_time=NOW),
+        RefreshResponse("at2", token, None, 60),
+        key_set(),
+        NOW,
+    )
 
 
-def test_a_session_of_the_format_before_has_the_tokens_of_its_login():
-    fields = json.loads(dump(SESSION))
-    assert load(json.dumps(fields).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([1, *fields[1:-4]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([2, *fields[1:-3]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([3, *fields[1:-2]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([4, *fields[1:-1]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([6, *fields[1:]]).encode(), SESSION.id, NOW) is None
+def test_the_log_names_what_is_wrong_with_the_id_token_of_a_refresh():
+    assert raised(lambda: refreshed(sub=EVIL))[1] == "sub is not the user who signed in"
+    assert raised(lambda: refreshed(auth_time=NOW - 1))[1] == "auth_time is before the login"
+
+
+def test_a_refresh_takes_over_how_the_user_signed_in_and_keeps_what_is_not_said_again():
+    had = replace(session(), acr="gold", amr=("pwd",), id_token=Signer().sign(id_token_claims()))
+    for changes, acr, amr in (
+        ({}, "gold", ("pwd",)),
+        ({"acr": "silver", "amr": ["otp"]}, "silver", ("otp",)),
+    ):
+        token = Signer().sign(id_token_claims(**changes))
+        new = renewed(APP, had, RefreshResponse("at2", token, None, 60), key_set(), NOW)
+        assert (new.acr, new.amr, new.id_token) == (acr, amr, token)
