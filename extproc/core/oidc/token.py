@@ -107,7 +107,10 @@ def refresh_grant(client: Client, refresh_token: str) -> FormRequest:
 
 
 def revocation(client: Client, token: str, hint: str) -> FormRequest:
-    """The request that revokes a token (RFC 7009 section 2.1). hint: access_token or refresh_token."""
+    """The request that revokes a token (RFC 7009 section 2.1).
+
+    hint: the kind of the token, access_token or refresh_token.
+    """
     return client.authenticated((("token", token), ("token_type_hint", hint)))
 
 
