@@ -229,24 +229,6 @@ def test_a_return_url_is_kept_byte_for_byte(target):
     assert decide(APP, request(target), None, NOW).return_to == target
 
 
-@pytest.mark.parametrize(
-    ("asked", "link"),
-    [
-        (
-            {"target": "/a?b=1&c=%2F"},
-            "https://app.example/oauth2/login?return_to=/a%3Fb%3D1%26c%3D%252F",
-        ),
-        ({"target": "//evil.example/x"}, "https://app.example/oauth2/login?return_to=/"),
-        ({"target": "/a", "method": "POST"}, "https://app.example/oauth2/login"),
-        ({"target": "/oauth2/userinfo"}, "https://app.example/oauth2/login"),
-    ],
-)
-def test_the_page_that_asks_to_sign_in_leads_back_to_what_was_wanted(asked, link):
-    app = application()
-    answer = respond(LoginRequired(), app, request(**asked, sec_fetch_mode="cors"))
-    assert answer.page.link == link and answer.login_url == "https://app.example/oauth2/login"
-
-
 def test_a_signed_in_request_goes_on_with_its_session():
     decision = decide(application(), request(), session(), NOW)
     assert isinstance(decision, Continue)

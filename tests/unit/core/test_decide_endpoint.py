@@ -440,3 +440,17 @@ def test_userinfo_shows_the_claims_and_no_token():
     assert json.loads(decision.json) == SESSION.claims.values
     with pytest.raises(LoginRequired):
         decide(APP, request("/oauth2/userinfo"), None, NOW)
+
+
+def test_signed_out_is_a_page_that_leads_to_the_application():
+    answer = decide(APP, request("/oauth2/signed-out"), None, NOW)
+    assert (answer.status, answer.reason) == (200, "signed_out_page")
+    assert (answer.page.title, answer.page.link, answer.page.link_text) == (
+        "Signed out",
+        APP.url,
+        "Sign in again",
+    )
+
+
+def test_a_page_after_a_logout_says_so():
+    assert decide(APP, request("/oauth2/signed-out"), None, NOW).page.text == "You are signed out."

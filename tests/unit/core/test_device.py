@@ -1,4 +1,4 @@
-"""What a user recognises a session by, and the outer layer of a record that it stands in."""
+"""What a user recognises a session by."""
 
 import pytest
 from harness.tokens import request

@@ -47,3 +47,12 @@ def test_a_token_s_failed_check_is_its_reason():
         ("logout_token_events", "events"),
         ("id_token_key", "key"),
     ]
+
+
+@pytest.mark.attack("FLOW-15")
+def test_a_registered_error_of_the_provider_is_said_by_its_name():
+    assert [ProviderRefused(error).reason for error in ("access_denied", "mine")] == [
+        "provider_access_denied",
+        "provider_error",
+    ]
+    assert "not registered" in ProviderRefused("mine").detail

@@ -111,3 +111,9 @@ def test_a_path_that_could_mean_another_is_no_return_target(target, same):
 )
 def test_the_origin_of_a_url(url, expected):
     assert origin(url) == expected
+
+
+def test_a_header_that_stands_several_times_is_joined():
+    asked = request("/a")
+    several = replace(asked, headers=(("x", "1"), ("y", "0"), ("x", "2")))
+    assert [several.header(name) for name in ("x", "y", "z")] == ["1,2", "0", ""]

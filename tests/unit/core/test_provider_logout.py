@@ -1,8 +1,5 @@
-"""Logout that a provider starts: the logout token, its request, and the frame (rows LOGO of the
-catalogue).
-"""
+"""Logout that a provider starts, by its own request or by a frame (rows LOGO of the catalogue)."""
 
-import json
 from urllib.parse import urlencode
 
 import pytest
@@ -14,17 +11,13 @@ from extproc.core.decisions import BackChannelLogout, FrontChannelLogout, ReadBo
 from extproc.core.errors import (
     BodyTooLarge,
     InvalidLogout,
-    InvalidLogoutToken,
     MethodNotAllowed,
     Misdirected,
     NoSuchEndpoint,
-    Refusal,
-    StoreUnavailable,
 )
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.logout_token import EVENT, LogoutToken, verify_logout_token
 from extproc.core.provider_logout import MAX_BODY, back_channel, is_back_channel, posted, tags_of
-from extproc.core.refusals import respond_to_provider
 from extproc.core.session import Session, SessionId
 from extproc.core.session_index import sid_tags, subject_tags
 
@@ -145,22 +138,6 @@ def test_the_form_has_one_token_and_what_else_is_in_it_counts_for_nothing(body, 
         return
     with pytest.raises(said):
         posted(body)
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "said"),
-    [
-        (InvalidLogoutToken("events"), 400, "invalid_request"),
-        (BodyTooLarge(), 413, "invalid_request"),
-        (MethodNotAllowed("POST"), 405, "invalid_request"),
-        (StoreUnavailable("secret"), 503, "temporarily_unavailable"),
-    ],
-)
-def test_a_provider_is_told_in_json_and_gets_no_cookie(error: Refusal, status, said):
-    answer = respond_to_provider(error)
-    assert answer.status == status and answer.cookies == () and answer.page is None
-    assert json.loads(answer.json) == {"error": said, "error_description": error.reason}
-    assert (answer.retry_after is not None) == (status == 503)
 
 
 # -- the frame

@@ -24,12 +24,15 @@ from extproc.core.decisions import Continue, Refresh, StartLogin
 from extproc.core.errors import (
     AccessTokenExpired,
     InvalidIDToken,
+    InvalidUserInfo,
     LoginRequired,
+    SubjectMismatch,
     UnknownKey,
 )
 from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.token import RefreshResponse, refresh_grant
-from extproc.core.refresh import due, renewed
+from extproc.core.refresh import due, looked_up, renewed
 from extproc.core.session import Session, SessionId
 
 APP = application(refresh_margin=30)
@@ -264,3 +267,29 @@ def test_a_refresh_takes_over_how_the_user_signed_in_and_keeps_what_is_not_said_
         token = Signer().sign(id_token_claims(**changes))
         new = renewed(APP, had, RefreshResponse("at2", token, None, 60), key_set(), NOW)
         assert (new.acr, new.amr, new.id_token) == (acr, amr, token)
+
+
+OLD = Session(
+    SessionId.of(b"s" * 32), ISSUER, "alice", Claims({"sub": "alice", "email": "old@example.com"}), "no.token", "at", "rt",
+    NOW + 300, NOW, NOW + 43_200, NOW,
+)  # fmt: skip
+
+
+def test_userinfo_asked_for_at_a_refresh_says_what_is_new_and_is_of_the_same_user():
+    said = UserInfo("application/json", b'{"sub":"alice","email":"new@example.com"}')
+    assert looked_up(APP, OLD, said, key_set()).claims.values == {
+        "sub": "alice",
+        "email": "new@example.com",
+    }
+    with pytest.raises(SubjectMismatch):
+        looked_up(APP, OLD, UserInfo("application/json", b'{"sub":"bob"}'), key_set())
+    with pytest.raises(InvalidUserInfo):
+        looked_up(APP, OLD, UserInfo("application/json", b"[]"), key_set())
+
+
+@pytest.mark.parametrize("kept", ["none", "a.!.c", "a.bm8.c", "a.W10.c"])
+def test_a_kept_id_token_that_cannot_be_read_has_no_nonce_to_compare(kept):
+    """It was verified when it came; the new one is checked in full."""
+    again = Signer().sign(id_token_claims(nonce="of another login", iat=NOW, exp=NOW + 300))
+    answer = RefreshResponse("at2", again, "rt2", 300)
+    assert renewed(APP, replace(OLD, id_token=kept), answer, key_set(), NOW).id_token == again

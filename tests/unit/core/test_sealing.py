@@ -8,6 +8,7 @@ from harness.tokens import ENTROPY_BYTES, RING, SECRET
 
 from extproc.core.encoding import b64decode
 from extproc.core.sealing import KeyRing, Label, expand
+from extproc.core.session import SessionId
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,15 @@ def test_every_byte_and_every_part_of_the_label_is_authenticated():
     ):
         assert RING.open(sealed, other) is None
     assert RING.open(sealed, label, limit=10) is None
+
+
+def test_secrets_and_randomness_of_the_wrong_size_are_no_key():
+    for wrong in (
+        lambda: KeyRing.of([]),
+        lambda: RING.seal(b"x", Label("p", "a", "n"), ENTROPY_BYTES[:-1]),
+    ):
+        with pytest.raises(ValueError, match=r"secret|random"):
+            wrong()
+    with pytest.raises(ValueError, match="32 random bytes"):
+        SessionId.of(b"s" * 31)
+    assert KeyRing.of([SECRET]) == RING

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 from harness.refusals import raised
-from harness.tokens import NOW, application, client, request, session
+from harness.tokens import ISSUER, NOW, RING, application, client, request, session
 
-from extproc.core.session import TOUCH_AFTER, SessionId, only, session_ids
+from extproc.core.oidc.claims import Claims
+from extproc.core.session import TOUCH_AFTER, Session, SessionId, only, session_ids
 from extproc.core.step_up import Demand
 
 APP = application()
@@ -94,3 +95,16 @@ def test_an_assertion_ends_with_the_first_limit_of_its_session():
     assert session(touched=NOW + 5).not_after(APP, NOW) == NOW + 3605
     assert session(expires=NOW + 7).not_after(APP, NOW) == NOW + 7
     assert session(auth_time=NOW - 500).not_after(app, NOW) == NOW + 100
+
+
+SESSION = Session(
+    SessionId.of(b"s" * 32), ISSUER, "alice", Claims({"sub": "alice", "email": "old@example.com"}), "no.token", "at", "rt",
+    NOW + 300, NOW, NOW + 43_200, NOW,
+)  # fmt: skip
+
+
+def test_a_session_is_revoked_by_itself_its_user_and_its_session_at_the_provider():
+    plain, with_sid = SESSION.keys(RING), replace(SESSION, sid="sid").keys(RING)
+    assert plain[0] == SESSION.id.key and with_sid[: len(plain)] == plain
+    assert len(with_sid) > len(plain) == len(set(plain))
+    assert replace(SESSION, sid="other").keys(RING)[len(plain) :] != with_sid[len(plain) :]

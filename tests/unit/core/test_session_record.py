@@ -20,7 +20,7 @@ from harness.tokens import (
 from extproc.core.device import Device
 from extproc.core.errors import SessionTooLarge
 from extproc.core.oidc.claims import Claims
-from extproc.core.sealing import KeyRing
+from extproc.core.sealing import KeyRing, Label
 from extproc.core.session import Session, SessionId
 from extproc.core.session_cookie import read_session, session_cookies
 from extproc.core.session_index import IndexEntry, written_tags
@@ -263,3 +263,10 @@ def test_a_session_of_the_format_before_has_the_tokens_of_its_login():
     assert load(json.dumps([3, *fields[1:-2]]).encode(), REFRESHED.id, NOW) == REFRESHED
     assert load(json.dumps([4, *fields[1:-1]]).encode(), REFRESHED.id, NOW) == REFRESHED
     assert load(json.dumps([6, *fields[1:]]).encode(), REFRESHED.id, NOW) is None
+
+
+def test_a_record_under_another_session_s_key_does_not_open():
+    record = to_record(APP, REFRESHED, Device("Firefox", "192.0.2.7"), ENTROPY_BYTES * 2)
+    label = Label("session", APP.name, REFRESHED.id.key.hex(), secret=REFRESHED.id.value.encode())
+    assert RING.open(record.sealed.decode(), label) is not None
+    assert RING.open(record.sealed.decode(), replace(label, name="")) is None

@@ -1,4 +1,4 @@
-"""What users see of their own sessions, and what of it a request may end."""
+"""The page of a user's own sessions, and what its buttons may end."""
 
 import re
 from dataclasses import replace
@@ -20,7 +20,7 @@ from extproc.core.errors import (
     Refusal,
 )
 from extproc.core.oidc.claims import Claims
-from extproc.core.sealing import KeyRing
+from extproc.core.sealing import KeyRing, Label
 from extproc.core.session import Session, SessionId, handle_of
 from extproc.core.session_list import SignIn
 from extproc.core.sessions_page import (
@@ -297,3 +297,9 @@ def test_the_page_s_address_and_how_a_session_is_called_there():
         APP, stale=True
     ).endswith("?stale")
     assert handle_of(bytes(range(32))) == "0001020304050607"
+
+
+def test_a_form_token_knows_when_its_page_was_made():
+    token = form_token(APP, SESSION, NOW, ENTROPY_BYTES)
+    label = Label("own sessions", APP.name, SESSION.id.key.hex(), secret=SESSION.id.value.encode())
+    assert RING.open(token, label) == str(NOW).encode()

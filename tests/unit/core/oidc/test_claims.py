@@ -3,7 +3,7 @@
 import pytest
 from harness.refusals import EVIL, raised
 
-from extproc.core.oidc.claims import Claims, header_value, parse_object
+from extproc.core.oidc.claims import Claims, header_value, number, parse_object
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,11 @@ def test_json_is_read_strictly(text):
 def test_claims_are_ascii_json_without_blanks_and_objects_have_one_order():
     assert Claims({"a": "ä", "b": [1, {"c": None}]}).json() == '{"a":"\\u00e4","b":[1,{"c":null}]}'
     assert header_value({"b": 1, "a": 2}) == '{"a":2%2C"b":1}'
+
+
+@pytest.mark.attack("IDT-13")
+def test_a_number_of_any_length_is_a_number_or_none():
+    assert [number(value) for value in (10**400, float("inf"), float("nan"), True, "1", None)] == [
+        None
+    ] * 6
+    assert [number(value) for value in (1, 0, -1.5)] == [1, 0, -1.5]

@@ -40,3 +40,14 @@ def test_a_kid_of_256_characters_is_looked_for_and_a_key_without_use_is_found():
     assert verify_id_token(
         client(), Signer().sign(id_token_claims()), "at", pending().nonce, key_set(entry), NOW
     )
+
+
+@pytest.mark.attack("KEYS-11")
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [(b"[]", "no JSON object"), (b"{", "the key set"), (b'{"keys":{}}', "no list")],
+)
+def test_what_is_no_key_set_is_refused(body, said):
+    with pytest.raises(InvalidAnswer) as refused:
+        KeySet.parse(body)
+    assert said in refused.value.detail

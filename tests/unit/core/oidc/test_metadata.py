@@ -165,3 +165,10 @@ def test_split_horizon_whatever_slash_either_side_ends_with(slash):
     )
     assert read.userinfo_endpoint == "http://inside:8080/realm"
     assert read.revocation_endpoint == "http://inside:8080/realms/x?y=1"
+
+
+@pytest.mark.attack("CONF-15")
+def test_what_is_no_json_object_is_no_metadata():
+    with pytest.raises(InvalidMetadata) as refused:
+        ProviderMetadata.parse(b"<html>", ISSUER)
+    assert "the discovery document is" in refused.value.detail

@@ -4,9 +4,17 @@ import json
 
 import pytest
 from harness.refusals import EVIL, raised
+from harness.tokens import METADATA, client, pending
 
 from extproc.core.errors import ClientRefused, CodeRefused, InvalidTokenResponse
-from extproc.core.oidc.token import RefreshResponse, TokenResponse, token_error
+from extproc.core.oidc.token import (
+    RefreshResponse,
+    TokenResponse,
+    code_grant,
+    refresh_grant,
+    revocation,
+    token_error,
+)
 
 
 def response(kind=TokenResponse, **changes):
@@ -124,3 +132,28 @@ def refresh_response(**members) -> RefreshResponse:
 def test_an_answer_that_is_none_is_refused(members):
     with pytest.raises(InvalidTokenResponse):
         refresh_response(**members)
+
+
+def test_rfc_7009_a_token_is_revoked_with_its_kind():
+    asked = revocation(client(), "the-token", "refresh_token")
+    assert ("token", "the-token") in asked.parameters and (
+        "token_type_hint",
+        "refresh_token",
+    ) in asked.parameters
+    assert METADATA.revocation_endpoint is not None and asked.authorization is not None
+
+
+def test_rfc_6749_and_7636_the_token_request_is_exact():
+    assert code_grant(client(), "the-code", pending()).parameters == (
+        ("grant_type", "authorization_code"),
+        ("code", "the-code"),
+        ("redirect_uri", "https://app.example/oauth2/callback"),
+        ("code_verifier", pending().code_verifier),
+    )
+
+
+def test_a_refresh_token_request_is_exact():
+    assert refresh_grant(client(), "rt").parameters == (
+        ("grant_type", "refresh_token"),
+        ("refresh_token", "rt"),
+    )
