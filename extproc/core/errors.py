@@ -54,7 +54,7 @@ class Refusal(Exception):
     Attributes:
         reason: the reason code.
         detail: the cause in fixed words, for the operator's log. It reaches no page, and never
-            holds text that somebody else has written.
+            holds text from outside of the processor.
     """
 
     reason = "internal_error"

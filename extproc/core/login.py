@@ -135,7 +135,7 @@ def under_way(
 def pending_of(application: Application, request: Request, state: str) -> PendingAuthorization:
     """The login that this browser started with this state. Raises StateMismatch."""
     if not re.fullmatch(r"[0-9a-f]{8}[A-Za-z0-9_-]{27}", state):
-        raise StateMismatch("not a state of ours")
+        raise StateMismatch("the state is malformed")
     name = application.cookies.login(state[:8])
     values = request.cookie_values(name)[:MAX_PLANTED]
     opened = [_open(application, name, value) for value in values]

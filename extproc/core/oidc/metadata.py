@@ -93,12 +93,14 @@ class _Reader:
     client_fault: UrlFault
 
     def required(self, name: str, *, browser: bool = False) -> str:
+        """The URL of an endpoint. browser: the browser calls it, not the processor."""
         url = self.optional(name, browser=browser)
         if url is None:
             raise InvalidMetadata(f"the discovery document has no {name}")
         return url
 
     def optional(self, name: str, *, browser: bool = False) -> str | None:
+        """The URL of an endpoint, or None if the document has none."""
         value = self.document.get(name)
         if value is None:
             return None

@@ -20,7 +20,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One way a request can end.
+    """One way in which a request can end.
 
     status: of the answer that the browser gets; None: the request goes on to the application, or
     (ABORTED) Envoy answers by itself. text: for the user, fixed. remedy: for the operator, what it

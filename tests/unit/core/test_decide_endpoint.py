@@ -58,7 +58,7 @@ def callback(query: str, cookie: str = "") -> object:
         (f"state={STATE}&code={EVIL}&error={EVIL}", InvalidCallback, "both code and error"),
         (f"state={STATE}&code=%C3%A9", InvalidCallback, "the code has characters that no code has (RFC 6749 appendix A.11)"),
         (f"state={STATE}&code=%FF", InvalidCallback, "the query is malformed"),
-        (f"state={EVIL}&code=a", StateMismatch, "not a state of ours"),
+        (f"state={EVIL}&code=a", StateMismatch, "the state is malformed"),
         (f"state={STATE}&code=a", StateMismatch, "this browser has no login cookie of that state"),
     ],
 )  # fmt: skip

@@ -37,7 +37,7 @@ def test_the_log_names_a_login_cookie_of_another_state_or_issuer():
     ours = cookie_header(APP, pending(APP))
     assert (
         raised(lambda: pending_of(APP, request(cookie=ours), STATE[:-1] + "~"))[1]
-        == "not a state of ours"
+        == "the state is malformed"
     )
     other = STATE[:-1] + ("A" if STATE[-1] != "A" else "B")
     elsewhere = replace(pending(APP), issuer="https://evil.example")
