@@ -188,8 +188,10 @@ def _sealed(application: Application, request: Request, session_id: SessionId) -
     prefix = application.cookies.data(session_id.handle)
     for name, _ in request.cookies:
         numbers = _NUMBERS.fullmatch(name.removeprefix(prefix)) if name.startswith(prefix) else None
-        value = request.cookie(name) if numbers is not None else None
-        if numbers is not None and value is not None:
+        if numbers is None:
+            continue
+        value = request.cookie(name)
+        if value is not None:
             generations.setdefault(int(numbers[1]), {})[int(numbers[2])] = value
     for number in sorted(generations, reverse=True)[:MAX_GENERATIONS]:
         sealed = _joined(generations[number])

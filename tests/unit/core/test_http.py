@@ -3,9 +3,17 @@
 from dataclasses import replace
 
 import pytest
+from harness.refusals import raised
 from harness.tokens import request
 
-from extproc.core.http import Cookie, origin, same_origin_target
+from extproc.core.http import (
+    MAX_QUERY,
+    Cookie,
+    as_envoy_reads,
+    origin,
+    parameters,
+    same_origin_target,
+)
 
 
 @pytest.mark.attack("COOK-01")
@@ -117,3 +125,16 @@ def test_a_header_that_stands_several_times_is_joined():
     asked = request("/a")
     several = replace(asked, headers=(("x", "1"), ("y", "0"), ("x", "2")))
     assert [several.header(name) for name in ("x", "y", "z")] == ["1,2", "0", ""]
+
+
+def test_a_query_is_read_up_to_16_kB_and_64_parameters():
+    pad = "a=" + "x" * (MAX_QUERY - 2)
+    assert parameters(pad) == [("a", pad[2:])]
+    assert raised(lambda: parameters(pad + "x")) == (ValueError, "the query is too long")
+    assert len(parameters("&".join(["a=1"] * 64))) == 64
+    assert raised(lambda: parameters("&".join(["a=1"] * 65)))[0] is ValueError
+    assert parameters("a=&b") == [("a", ""), ("b", "")]
+
+
+def test_a_path_is_normalised_as_envoy_does_before_it_chooses_a_route():
+    assert as_envoy_reads("/%6Fauth2//x%2Fy%2e%7E%C3%A9") == "/oauth2/x%2Fy.~%C3%A9"

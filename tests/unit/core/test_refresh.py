@@ -102,6 +102,11 @@ def test_tokens_that_cannot_be_renewed_are_never_due(app, session):
     assert isinstance(decide(app, request(), session, NOW + 1000), Continue)
 
 
+def test_tokens_are_due_when_the_clock_was_set_back_by_more_than_a_minute():
+    assert not due(APP, SESSION, NOW - 60)
+    assert due(APP, SESSION, NOW - 61)
+
+
 def test_a_request_whose_tokens_are_due_waits_for_new_ones_and_others_do_not():
     assert isinstance(decide(APP, request(), SESSION, NOW + 10), Continue)
     assert decide(APP, SCRIPT, SESSION, LATER) == Refresh(SESSION)

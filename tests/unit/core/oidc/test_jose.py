@@ -6,7 +6,7 @@ from harness.tokens import NOW, Signer, client, id_token_claims, key_set, pendin
 
 from extproc.core.errors import InvalidAnswer, UnknownKey
 from extproc.core.oidc.id_token import verify_id_token
-from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.jose import KeySet, SignedToken
 
 
 def id_token(keys=None, **changes):
@@ -51,3 +51,18 @@ def test_what_is_no_key_set_is_refused(body, said):
     with pytest.raises(InvalidAnswer) as refused:
         KeySet.parse(body)
     assert said in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    "changes", [{"kid": 5}, {"alg": 5}, {"kty": 5}, {"use": "enc"}, {"key_ops": "verify"}]
+)
+def test_a_key_that_is_malformed_or_not_for_signatures_is_left_out(changes):
+    kept = key_set({**public("RS256"), **changes}, public("ES256"))
+    assert [key.kty for key in kept.keys] == ["EC"]
+
+
+def test_a_token_s_header_names_its_key_and_cannot_name_more():
+    token = SignedToken.parse(Signer().sign(id_token_claims()), "RS256")
+    assert token.header["kid"] == "RS256-1"
+    assert token.verified(key_set())["sub"] == "alice"
+    assert raised(lambda: token.verified(key_set(public("ES256"))))[0] is UnknownKey

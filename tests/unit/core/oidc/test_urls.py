@@ -66,6 +66,8 @@ def test_a_url_that_clients_call_has_no_fault(url):
         ("https://" + "a" * 64 + "/", LABEL),
         ("https://xn--a.example/", A_LABEL),
         ("https://xn--a-ecp.example/", A_LABEL),
+        ("https://xn--99999999999.example/", A_LABEL),
+        ("https://xn--abc-.example/", LABEL),
     ],
 )
 def test_the_fault_of_any_other_url_is_named(url, fault):
