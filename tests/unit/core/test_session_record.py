@@ -66,7 +66,8 @@ WRITTEN = {
 @pytest.mark.parametrize("version", WRITTEN)
 def test_what_a_release_wrote_opens_as_the_session_that_it_was(version):
     values, expected = WRITTEN[version]
-    assert load(b"[%d,%b]" % (version, values), NEWEST.id, NOW) == expected
+    loaded = load(b"[%d,%b]" % (version, values), NEWEST.id, NOW)
+    assert loaded == expected and not loaded.outdated
 
 
 def test_every_format_is_tried():
