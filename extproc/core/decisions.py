@@ -14,42 +14,65 @@ from extproc.core.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """Let the request go on to the application. set_cookies reach the browser with the
-    application's response.
+    """Let the request continue to the application.
+
+    Attributes:
+        reason: the reason code.
+        set_headers: headers that the application gets; one may hold an access token.
+        remove_headers: headers that are removed from the request.
+        set_cookies: cookies that the browser gets with the application's response.
+        touch: the session whose last use has to be written, if it has.
+        lasts: seconds that the whole request may take; None: any number.
+        session: the session of the request, if it has one.
     """
 
     reason: str
-    set_headers: tuple[Header, ...] = field(default=(), repr=False)  # may hold an access token
+    set_headers: tuple[Header, ...] = field(default=(), repr=False)
     remove_headers: tuple[str, ...] = ()
     set_cookies: tuple[Cookie, ...] = ()
-    touch: Session | None = None  # write down that it is in use
-    lasts: int | None = None  # seconds that the request may take in all
-    session: Session | None = field(default=None, repr=False)  # whose request it is
+    touch: Session | None = None
+    lasts: int | None = None
+    session: Session | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answer instead of the application: a redirect (location), JSON, or a page."""
+    """Respond in place of the application: with a redirect (location), with JSON, or with a page.
+
+    Attributes:
+        status: the HTTP status.
+        reason: the reason code.
+        location: target of a redirect; may hold a state, or an ID token as a hint.
+        cookies: cookies that the browser gets.
+        json: the body as JSON text.
+        page: the body as a page.
+        retry_after: seconds, for the header Retry-After.
+        login_url: address at which the user can sign in.
+        challenge: further parameters of the header WWW-Authenticate.
+        html: whether the page is sent as HTML; otherwise as a problem document (RFC 9457).
+        allow: the methods of the header Allow, for 405.
+        framed_by: origins that may show the page in a frame.
+        detail: the cause in words, only for the operator's log.
+    """
 
     status: int
     reason: str
-    # holds a state, or an ID token as a hint
     location: str | None = field(default=None, repr=False)
     cookies: tuple[Cookie, ...] = ()
     json: str | None = field(default=None, repr=False)
     page: Page | None = None
     retry_after: int | None = None
     login_url: str | None = None
-    challenge: str | None = None  # more parameters of WWW-StartLogin
-    html: bool = True  # the page as HTML, not as a problem document
-    allow: str | None = None  # for 405
-    framed_by: tuple[str, ...] = ()  # origins that may show the page in a frame
-    detail: str = ""  # for the operator's log, and for nobody else
+    challenge: str | None = None
+    html: bool = True
+    allow: str | None = None
+    framed_by: tuple[str, ...] = ()
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StartLogin:
-    """Start a login that ends at return_to; expired: cookies to expire on the way."""
+    """Start a login that ends at return_to. expired: cookies that the redirect expires."""
 
     return_to: str
     expired: tuple[Cookie, ...] = ()
@@ -57,7 +80,7 @@ class StartLogin:
 
 @dataclass(frozen=True, slots=True)
 class RedeemCode:
-    """Finish a login. `signed_in`: a session of this browser, which the new one replaces."""
+    """Finish a login. signed_in: the session of this browser, which the new one replaces."""
 
     response: AuthorizationResponse
     pending: PendingAuthorization
@@ -66,7 +89,7 @@ class RedeemCode:
 
 @dataclass(frozen=True, slots=True)
 class LoadSession:
-    """Find a session that the store could not give at once, then decide again."""
+    """Load a session that the store could not return without waiting, then decide again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +101,7 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End the session here, then at the provider."""
+    """End the session at the processor, then at the provider."""
 
     session: Session | None
     expired: tuple[Cookie, ...]
@@ -86,15 +109,15 @@ class EndSession:
 
 @dataclass(frozen=True, slots=True)
 class BackChannelLogout:
-    """End the sessions that a logout token names, once it is verified."""
+    """Verify a logout token, then end the sessions that it names."""
 
     token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class FrontChannelLogout:
-    """End the sessions that are of this one at the provider; `session`: this browser's, when it is
-    one of them.
+    """End the sessions that belong to one session at the provider (sid). session: the session of
+    this browser, if it is one of them.
     """
 
     sid: str = field(repr=False)
@@ -104,8 +127,8 @@ class FrontChannelLogout:
 
 @dataclass(frozen=True, slots=True)
 class ListSessions:
-    """Show a user the sessions that are theirs. stale: what they asked to end was of a page that
-    counts no more.
+    """Show users their own sessions. stale: the submitted form was too old, or from another
+    session.
     """
 
     session: Session
@@ -114,8 +137,8 @@ class ListSessions:
 
 @dataclass(frozen=True, slots=True)
 class EndListedSessions:
-    """End what a user chose among their own: a sign-in by its handle, or own_sessions.OTHERS or
-    EVERYWHERE.
+    """End those of their own sessions that a user chose. which: the handle of a sign-in, or
+    sessions_page.OTHERS or EVERYWHERE.
     """
 
     session: Session
@@ -125,8 +148,8 @@ class EndListedSessions:
 
 @dataclass(frozen=True, slots=True)
 class ReadBody:
-    """Nothing can be said before the request's body is there; its route hands the body on, no other
-    does.
+    """Wait for the body of the request, then decide. Only one route sends bodies to the processor,
+    that of the back-channel logout.
     """
 
 

@@ -435,7 +435,7 @@ def test_a_pasted_trace_id_tells_the_whole_login(stack: Stack) -> None:
     )
     assert (
         "signed_in: You are signed in." in said
-        and "A login is complete and a session is kept." in said
+        and "A login is complete, and its session is stored." in said
         and "━" in said
     )
     assert "CANARY" not in said and "code=" not in said

@@ -1,8 +1,9 @@
-"""Every way a request can end, in one table: REASONS. docs/reasons.md is made from it.
+"""Every way in which a request can end, in one table: REASONS. docs/reasons.md is generated from
+it.
 
-A reason's code is on the page, in the problem document, in Envoy's response code details and access
-log, in the span, in the log and in the metrics. Codes are never renamed: people have alarms on
-them.
+The code of a reason is on the page, in the problem document, in Envoy's response code details and
+access log, in the span, in the log and in the metrics. Codes are never renamed, because operators
+have alarms on them.
 """
 
 from collections.abc import Mapping
