@@ -19,7 +19,7 @@ __all__ = ["NO_STEP", "OTHER", "Metric", "Metrics", "ProcessMetrics", "Reading"]
 
 OTHER = "other"
 NO_STEP = "none"  # answered inline
-STEPS = (NO_STEP, "callback", "login", "lookup", "refresh", "logout", "provider_logout")
+STEPS = (NO_STEP, "callback", "login", "lookup", "refresh", "logout", "provider_logout", "live")
 OUTCOMES = ("answered", "cancelled", "aborted", "unanswered")
 
 

@@ -1,7 +1,8 @@
-"""How long, how much, and what is written down meanwhile."""
+"""Settings of deadlines (`timeouts`) and of how much runs at once (`limits`)."""
 
 from pydantic import Field
 
+from extproc.core.decisions import Lane
 from extproc.settings.types import Count, Duration, Model
 
 
@@ -21,14 +22,18 @@ class Timeouts(Model):
         60, ge=0, le=60, description="seconds that a provider's clock may differ"
     )
 
-    def held(self, lane: str) -> float:
-        """Seconds that work of a lane may take; a lookup may turn out to be a callback, anything
-        else makes two calls at most.
+    def of(self, lane: Lane) -> float:
+        """Seconds that work of a lane may take.
+
+        A lookup may turn out to be a callback. Work of any other lane makes at most two calls.
         """
-        return self.callback if lane in ("callback", "lookup") else self.call * 2
+        if lane is Lane.CALLBACK or lane is Lane.LOOKUP:
+            return self.callback
+        return self.call * 2
 
     @property
     def longest_held(self) -> float:
+        """Seconds that work of the slowest lane may take."""
         return max(self.callback, self.call * 2)
 
 
@@ -59,3 +64,16 @@ class Limits(Model):
         "deadline",
     )
     response_bytes: Count = Field(1_000_000, description="of a provider's answer")
+
+    def of(self, lane: Lane) -> int:
+        """How many requests may be held in a lane at once."""
+        limits = {
+            Lane.CALLBACK: self.callback,
+            Lane.LOGIN: self.login,
+            Lane.LOOKUP: self.lookup,
+            Lane.REFRESH: self.refresh,
+            Lane.LOGOUT: self.logout,
+            Lane.PROVIDER_LOGOUT: self.provider_logout,
+            Lane.LIVE: self.live,
+        }
+        return limits[lane]

@@ -20,7 +20,7 @@ from extproc.contract import APPLICATION, SERVICE
 from extproc.ext_proc.bridge import Bridge
 from extproc.ext_proc.credentials import Door
 from extproc.ext_proc.server import Listener
-from extproc.ext_proc.servicer import Server
+from extproc.ext_proc.servicer import Servicer
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.settings import Limits, Timeouts
 
@@ -46,7 +46,7 @@ def head(
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    server: Server
+    server: Servicer
     port: int
     method: Any
 
@@ -78,7 +78,7 @@ class Edge:
 async def listening(
     bridge: Bridge, party: RelyingParty, limits: Limits | None = None
 ) -> AsyncIterator[Edge]:
-    server = Server(party, bridge, Timeouts(), limits or Limits())
+    server = Servicer(party, bridge, Timeouts(), limits or Limits())
     listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
     await listener.start()
     try:

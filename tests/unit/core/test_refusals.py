@@ -189,7 +189,7 @@ def test_a_registered_error_of_the_provider_is_said_by_its_name():
     ],
 )
 def test_each_step_has_its_lane(step, lane):
-    assert decisions.kind(step) == lane
+    assert step.lane == lane
 
 
 # -- answers without a login -----------------------------------------------------------------------

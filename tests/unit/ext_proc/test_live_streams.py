@@ -29,9 +29,9 @@ from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import to_record
 from extproc.ext_proc.credentials import Door
-from extproc.ext_proc.live_streams import LEAVING, OVER
+from extproc.ext_proc.live_streams import PROCESSOR_LEAVING, SESSION_OVER
 from extproc.ext_proc.server import Listener
-from extproc.ext_proc.servicer import Server
+from extproc.ext_proc.servicer import Servicer
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
@@ -104,7 +104,7 @@ def serving(request):
             party = RelyingParty(
                 {"app": APP}, {"app": provider}, StoredSessions(store), lambda: NOW
             )
-            server = Server(party, bridge, Timeouts(), limits or Limits())
+            server = Servicer(party, bridge, Timeouts(), limits or Limits())
             listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
             await listener.start()
             async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
@@ -114,13 +114,13 @@ def serving(request):
                     wire.ProcessingResponse.FromString,
                 )
 
-                hold, held = server.live.hold, []
+                hold, held = server.live_streams.hold, []
 
                 def holds(*arguments):
                     held.append(arguments)
                     return hold(*arguments)
 
-                server.live.hold = holds
+                server.live_streams.hold = holds
 
                 async def opens(name):
                     before = len(held)
@@ -138,7 +138,7 @@ def serving(request):
                     store=store,
                     server=server,
                     leave=lambda: listener.drain(5),
-                    round=lambda: bridge.run(server.live.round),
+                    round=lambda: bridge.run(server.live_streams.round),
                 )
                 async with asyncio.timeout(60):
                     try:
@@ -206,7 +206,7 @@ def test_it_ends_with_its_session_whose_streams_are_asked_for_once(serving):
         await here.store.delete(PEOPLE["al"].id.key)
         await here.round()
         for stream in mine:
-            await ended(stream, OVER)
+            await ended(stream, SESSION_OVER)
         await other.write(phase("response_headers"))
         assert (await other.read()).WhichOneof("response") == "response_headers"
 
@@ -223,7 +223,7 @@ def test_a_store_that_cannot_answer_ends_nothing(serving):
         here.store.error = None
         await here.store.delete(PEOPLE["al"].id.key)
         await here.round()
-        await ended(stream, OVER)
+        await ended(stream, SESSION_OVER)
 
     serving(test)
 
@@ -243,7 +243,7 @@ def test_a_session_that_cannot_be_read_keeps_no_other_s_stream_open(serving):
         here.store.get = get
         await here.store.delete(PEOPLE["bo"].id.key)
         await here.round()
-        await ended(other, OVER)
+        await ended(other, SESSION_OVER)
         for stream in garbled:  # nobody knows that it is over
             await stream.write(phase("response_headers"))
             assert (await stream.read()).WhichOneof("response") == "response_headers"
@@ -279,7 +279,7 @@ def test_a_processor_that_leaves_ends_them_first(serving):
     async def test(here):
         stream, _ = await here.opens("al")
         leaving = asyncio.ensure_future(here.leave())
-        await ended(stream, LEAVING)
+        await ended(stream, PROCESSOR_LEAVING)
         await leaving
 
     serving(test)

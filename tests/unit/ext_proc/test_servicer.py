@@ -26,7 +26,7 @@ from extproc.core.session_record import to_record
 from extproc.ext_proc.codec import GRPC_UNAUTHENTICATED
 from extproc.ext_proc.credentials import CannotListen, Door
 from extproc.ext_proc.server import Listener, options
-from extproc.ext_proc.servicer import Server
+from extproc.ext_proc.servicer import Servicer
 from extproc.metrics import Metrics
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.interfaces import WouldBlock
@@ -107,7 +107,7 @@ def serving(request):
                 StoredSessions(store or FakeStore()),
                 lambda: NOW,
             )
-            server = Server(party, bridge, Timeouts(), limits or Limits(), metrics)
+            server = Servicer(party, bridge, Timeouts(), limits or Limits(), metrics)
             listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
             await listener.start()
             async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
@@ -178,7 +178,9 @@ def test_a_navigation_gets_one_redirect(serving):
 def test_it_is_serving_at_once_though_no_provider_can_be_reached():
     async def body(bridge):
         listener = Listener(
-            Server(RelyingParty({}, {}, StoredSessions(FakeStore())), bridge, Timeouts(), Limits()),
+            Servicer(
+                RelyingParty({}, {}, StoredSessions(FakeStore())), bridge, Timeouts(), Limits()
+            ),
             Door(Address(host="127.0.0.1", port=0)),
         )
         await listener.start()
@@ -713,7 +715,7 @@ def test_an_address_that_is_taken_is_said_clearly():
             party = RelyingParty({}, {}, StoredSessions(FakeStore()))
             with pytest.raises(CannotListen, match="cannot be bound"):
                 await Listener(
-                    Server(party, None, Timeouts(), Limits()),
+                    Servicer(party, None, Timeouts(), Limits()),
                     Door(Address(host="127.0.0.1", port=taken.getsockname()[1])),
                 ).start()
 

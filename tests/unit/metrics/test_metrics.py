@@ -17,6 +17,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from unit.ext_proc.test_servicer import FakeStore
 
+from extproc.core.decisions import Lane
 from extproc.core.errors import (
     InvalidAnswer,
     ProviderTimeout,
@@ -25,7 +26,7 @@ from extproc.core.errors import (
 )
 from extproc.core.reasons import REASONS
 from extproc.ext_proc.admission import Admission
-from extproc.metrics import OTHER, STEPS, Metrics, ProcessMetrics, Reading
+from extproc.metrics import NO_STEP, OTHER, STEPS, Metrics, ProcessMetrics, Reading
 from extproc.metrics import catalogue as metric
 from extproc.metrics.catalogue import CATALOGUE
 from extproc.metrics.exposition import from_text, merged, page, to_text
@@ -82,11 +83,7 @@ def test_ten_thousand_hostile_names_are_one_series() -> None:
 
 
 def test_the_lanes_of_the_limits_are_those_of_the_metrics() -> None:
-    from extproc.ext_proc.admission import KINDS
-
-    assert {*KINDS, "none"} - {"live"} == set(STEPS), (
-        "a live stream was answered before it is held on"
-    )
+    assert (NO_STEP, *Lane) == STEPS
 
 
 # -- Prometheus
@@ -266,17 +263,21 @@ async def test_an_operation_of_the_store_is_measured_and_its_failure_counted() -
 
 def test_the_oldest_that_is_held_is_the_first_that_came_and_has_not_left() -> None:
     now = [100.0]
-    lanes = Admission(Limits(), lambda: now[0])
-    assert lanes.oldest("callback") == 0
-    first = lanes.acquire("callback", "main")
+    admission = Admission(Limits(), lambda: now[0])
+    assert admission.oldest(Lane.CALLBACK) == 0
+    first = admission.acquire(Lane.CALLBACK, "main")
     now[0] = 103
-    second = lanes.acquire("callback", "main")
+    second = admission.acquire(Lane.CALLBACK, "main")
     now[0] = 110
-    assert (lanes.held("callback"), lanes.oldest("callback"), lanes.oldest("refresh")) == (2, 10, 0)
-    lanes.release(first)
-    assert (lanes.held("callback"), lanes.oldest("callback")) == (1, 7)
-    lanes.release(second)
-    assert lanes.oldest("callback") == 0
+    assert (
+        admission.held(Lane.CALLBACK),
+        admission.oldest(Lane.CALLBACK),
+        admission.oldest(Lane.REFRESH),
+    ) == (2, 10, 0)
+    first.release()
+    assert (admission.held(Lane.CALLBACK), admission.oldest(Lane.CALLBACK)) == (1, 7)
+    second.release()
+    assert admission.oldest(Lane.CALLBACK) == 0
 
 
 # -- documented, and used by no name that is not there
