@@ -33,10 +33,12 @@ from extproc.core.errors import (
     InvalidUserInfo,
     LoginRequired,
     MethodNotAllowed,
+    Misdirected,
     NoSuchEndpoint,
     Overloaded,
     ProviderRefused,
     Refusal,
+    SessionEnded,
     StoreUnavailable,
     SubjectMismatch,
 )
@@ -46,7 +48,13 @@ from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, code_grant, refresh_grant, revocation
 from extproc.core.refresh import looked_up, renewed
-from extproc.core.refusals import respond, respond_to_provider, retry_callback, retry_login
+from extproc.core.refusals import (
+    refuse,
+    respond,
+    respond_to_provider,
+    retry_callback,
+    retry_login,
+)
 from extproc.core.sealing import KeyRing, Label
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import to_record
@@ -169,6 +177,42 @@ def test_a_registered_error_of_the_provider_is_said_by_its_name():
         "provider_error",
     ]
     assert "not registered" in ProviderRefused("mine").detail
+
+
+# -- what a refusal does to cookies ---------------------------------------------------------------
+
+CALLBACK = decisions.RedeemCode(None, pending(), None)
+LOGIN_COOKIE = APP.cookies.login(CALLBACK.pending.attempt)
+ON_CALLBACK = request("/oauth2/callback?code=x")
+
+
+def test_a_callback_that_is_over_expires_its_login_cookie_and_leads_to_a_new_login():
+    answer = refuse(APP, ON_CALLBACK, CodeRefused(), CALLBACK)
+    assert answer.cookies == (APP.cookies.expired(LOGIN_COOKIE),)
+    assert "/oauth2/login?return_to=" in answer.page.link
+
+
+def test_a_callback_that_can_be_tried_again_keeps_its_login_cookie_and_leads_to_itself():
+    answer = refuse(APP, ON_CALLBACK, StoreUnavailable("away"), CALLBACK)
+    assert (answer.cookies, answer.page.link) == ((), "")
+
+
+def test_a_session_that_the_provider_ended_expires_its_cookies_and_no_other_refusal_does():
+    came = request("/a", cookie=f"{APP.cookies.session}=x")
+    assert refuse(APP, came, SessionEnded()).cookies == (APP.cookies.expired(APP.cookies.session),)
+    assert refuse(APP, came, LoginRequired(), decisions.Refresh(SESSION)).cookies == ()
+
+
+def test_a_refused_logout_of_the_provider_gets_json_whatever_the_error():
+    app = application(backchannel_logout=True)
+    came = request("/oauth2/backchannel-logout", method="POST", cookie=f"{app.cookies.session}=x")
+    for error in (StoreUnavailable("away"), SessionEnded(), Refusal()):
+        assert refuse(app, came, error) == respond_to_provider(error)
+
+
+def test_a_refusal_for_an_unknown_application_is_a_page_without_cookies():
+    answer = refuse(None, ON_CALLBACK, Misdirected("no application"), CALLBACK)
+    assert (answer.status, answer.cookies, answer.page.link) == (421, (), "/")
 
 
 # -- lanes -----------------------------------------------------------------------------------------
