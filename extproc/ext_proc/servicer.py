@@ -8,7 +8,8 @@ from extproc.ext_proc.bridge import Bridge
 from extproc.ext_proc.context import Context
 from extproc.ext_proc.error_boundary import ErrorBoundary
 from extproc.ext_proc.live_streams import LiveStreams
-from extproc.ext_proc.stream import Shared, Stream
+from extproc.ext_proc.shared import Shared
+from extproc.ext_proc.stream import Stream
 from extproc.ext_proc.stream_log import RateLimitedLog, StreamLog
 from extproc.ext_proc.touches import Touches
 from extproc.metrics import Metrics

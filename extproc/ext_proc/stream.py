@@ -14,46 +14,27 @@ from functools import partial
 from typing import NoReturn
 
 import grpc
-import trio
 from google.protobuf.message import DecodeError
 from opentelemetry.trace import Span, SpanKind
 
 from extproc import telemetry
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import SERVICE
-from extproc.core.decisions import Answer, Continue, Lane, LoadSession, ReadBody, Step
+from extproc.core.decisions import Answer, Continue, Lane, ReadBody, Step
 from extproc.core.errors import Overloaded
 from extproc.core.session import Session
 from extproc.ext_proc import codec
-from extproc.ext_proc.admission import Admission, Permit
-from extproc.ext_proc.bridge import Bridge
+from extproc.ext_proc.admission import Permit
 from extproc.ext_proc.context import Context
-from extproc.ext_proc.error_boundary import ErrorBoundary
-from extproc.ext_proc.live_streams import LiveStreams
+from extproc.ext_proc.held_work import carry_out
+from extproc.ext_proc.shared import Shared
 from extproc.ext_proc.span_attributes import PROCESS, record
 from extproc.ext_proc.stream_log import StreamLog
-from extproc.ext_proc.touches import Touches
-from extproc.metrics import NO_STEP, Metrics
-from extproc.relying_party.relying_party import RelyingParty
-from extproc.settings import Timeouts
+from extproc.metrics import NO_STEP
 
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
 BODY_TIMEOUT = 20.0  # seconds for a body of 64 kB
 _RPC = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """The parts that all streams of a processor share. None of them keeps state of a request."""
-
-    relying_party: RelyingParty
-    boundary: ErrorBoundary
-    bridge: Bridge
-    timeouts: Timeouts
-    metrics: Metrics
-    admission: Admission
-    live_streams: LiveStreams
-    touches: Touches
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,28 +200,7 @@ class Stream:
             self._log.held(step.lane, provider)
             # from here on the work in trio owns the permit
             undo.pop_all()
-        return await shared.bridge.run(partial(self._work, permit, step, seconds))
-
-    async def _work(self, permit: Permit, step: Step, seconds: float) -> Answer:
-        """Carry out a step in trio within `seconds`, and release the permit.
-
-        The step that a loaded session leads to needs a permit of its own lane, and has what is left
-        of the time for which Envoy was asked.
-        """
-        boundary, request = self._shared.boundary, self._head.request
-        deadline = trio.current_time() + seconds
-        with permit:
-            if not isinstance(step, LoadSession):
-                return await boundary.perform(request, step, seconds)
-            decision = await boundary.load_session(request, step, seconds)
-            if isinstance(decision, Answer):
-                return decision
-            try:
-                following = self._shared.admission.acquire(decision.lane, permit.provider)
-            except Overloaded as error:
-                return boundary.overloaded(request, decision, error)
-        with following:
-            return await boundary.perform(request, decision, deadline - trio.current_time())
+        return await shared.bridge.run(partial(carry_out, shared, permit, request, step, seconds))
 
     def _admit_live(self, answer: Answer) -> Answer:
         """Acquire the permit of a live stream that has a session.

@@ -23,8 +23,8 @@ from extproc.core.oidc.token import RefreshResponse
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import to_record
-from extproc.ext_proc.codec import GRPC_UNAUTHENTICATED
 from extproc.ext_proc.credentials import CannotListen, Door
+from extproc.ext_proc.immediate_response import GRPC_UNAUTHENTICATED
 from extproc.ext_proc.server import Listener, options
 from extproc.ext_proc.servicer import Servicer
 from extproc.metrics import Metrics
