@@ -7,14 +7,13 @@ the request through, so `run` returns only after an answer was written.
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
 import grpc
-from google.protobuf.message import DecodeError
 from opentelemetry.trace import Span, SpanKind
 
 from extproc import telemetry
@@ -30,6 +29,7 @@ from extproc.ext_proc.held_work import carry_out
 from extproc.ext_proc.shared import Shared
 from extproc.ext_proc.span_attributes import PROCESS, record
 from extproc.ext_proc.stream_log import StreamLog
+from extproc.ext_proc.stream_outcome import StreamOutcome
 from extproc.metrics import NO_STEP
 
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
@@ -49,11 +49,11 @@ class Stream:
     """One ext_proc stream. Answers each phase exactly once, or aborts."""
 
     __slots__ = (
-        "_answered",
         "_context",
         "_head",
         "_live",
         "_log",
+        "_outcome",
         "_read_at",
         "_shared",
         "_span",
@@ -65,13 +65,13 @@ class Stream:
 
     def __init__(self, shared: Shared, context: Context, log: StreamLog) -> None:
         self._shared = shared
+        self._outcome = StreamOutcome(shared.admission, shared.metrics)
         self._context = context
         self._log = log
         # seconds of perf_counter; nanoseconds since the epoch when the first message was there
         self._started = time.perf_counter()
         self._read_at = 0
         self._step: str = NO_STEP
-        self._answered = False
         self._live: _Live | None = None
 
     async def run(self) -> None:
@@ -80,7 +80,7 @@ class Stream:
         parent = telemetry.parent_of(metadata)
         try:
             with (
-                self._counted(),
+                self._outcome,
                 telemetry.span(PROCESS, SpanKind.SERVER, _RPC, parent) as self._span,
             ):
                 await self._serve(dict(metadata))
@@ -91,28 +91,6 @@ class Stream:
         finally:
             if self._live is not None:
                 self._live.permit.release()
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count the stream while it is served, and by its outcome when it has ended."""
-        outcome = "answered"
-        self._shared.admission.streams += 1
-        try:
-            yield
-        except BaseException as error:
-            outcome = self._failure(error)
-            raise
-        finally:
-            self._shared.admission.streams -= 1
-            self._shared.metrics.ended(outcome)
-
-    def _failure(self, error: BaseException) -> str:
-        """The outcome of a stream that ended with an error; one of metrics.OUTCOMES."""
-        if isinstance(error, asyncio.CancelledError):
-            return "answered" if self._answered else "cancelled"
-        if isinstance(error, grpc.aio.AbortError | DecodeError):
-            return "aborted"
-        return "unanswered"
 
     async def _serve(self, metadata: Mapping[str, str]) -> None:
         """Read the request's headers, decide, and write the answer."""
@@ -127,9 +105,8 @@ class Stream:
             answer = self._admit_live(answer)
         answer, response = self._encode(answer)
         self._record(answer)
-        # Envoy may reset the stream as soon as it has the answer: a stream that is cancelled from
-        # here on was answered
-        self._answered = True
+        # a stream that is cancelled from here on was answered
+        self._outcome.answered = True
         self._span.add_event("answered")
         await self._context.write(response)
 
