@@ -303,10 +303,10 @@ def test_rounds_of_streams_that_are_cancelled_leave_as_much_as_the_round_before(
                     await stream.write(head(**NAVIGATION))
                 for stream in streams:
                     assert (await stream.read()).HasField("override_message_timeout")
-                assert edge.server.admission.streams == STREAMS
+                assert edge.servicer.admission.streams == STREAMS
                 for stream in streams:
                     stream.cancel()
-                while edge.server.admission.streams or bridge.busy:
+                while edge.servicer.admission.streams or bridge.busy:
                     await asyncio.sleep(0.01)
                 await bridge.run(opens(gate))
                 assert await ended(edge, head(**NAVIGATION)) == [None, "immediate_response"]

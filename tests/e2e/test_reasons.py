@@ -562,7 +562,7 @@ def _(stack, user, code):
 # -- at the gRPC interface: Envoy lets no such thing through, or cannot be made to do it -----------
 
 GRPC = {"misdirected_request", "unexpected_message", "body_missing"}
-# internal_error needs a bug: tests/unit/ext_proc/test_servicer.py; overtaken needs two callbacks at
+# internal_error needs a bug: tests/unit/ext_proc/test_stream.py; overtaken needs two callbacks at
 # once, more than are let in here: tests/e2e/test_late_logins.py; live streams are ended in
 # tests/e2e/test_live.py and tests/unit/ext_proc/test_live_streams.py
 ELSEWHERE = {"internal_error", "overtaken", "session_over", "processor_leaving"}
