@@ -1,15 +1,43 @@
-"""What a request can meet: an Answer, or a Step that needs IO and ends in one. Values only;
-decisions.py chooses among them.
+"""The values that decide() returns: an Answer, or a Step that needs IO and ends in an Answer.
+
+Each kind of Step has its Lane, by which the held requests are limited, timed and counted.
 """
 
 from dataclasses import dataclass, field
-from typing import assert_never
+from enum import StrEnum
+from typing import ClassVar
 
 from extproc.core.assertion import Header
 from extproc.core.http import Cookie
 from extproc.core.oidc.authorization import AuthorizationResponse, PendingAuthorization
 from extproc.core.page import Page
 from extproc.core.session import Session
+
+
+class Lane(StrEnum):
+    """The kind of work that a request is held for.
+
+    The value is the lane's key in `limits`, its label `step` in the metrics, and `step` in the log.
+    """
+
+    CALLBACK = "callback"
+    LOGIN = "login"
+    LOOKUP = "lookup"
+    REFRESH = "refresh"
+    LOGOUT = "logout"
+    PROVIDER_LOGOUT = "provider_logout"
+    # a request that was answered, and whose stream stays open until its session ends
+    LIVE = "live"
+
+    @property
+    def calls_provider(self) -> bool:
+        """True when the work calls a provider: it may need a connection of its own, and it is
+        finished even when its client has left.
+        """
+        return self in _CALLS_PROVIDER
+
+
+_CALLS_PROVIDER = frozenset({Lane.CALLBACK, Lane.REFRESH, Lane.LOGOUT, Lane.PROVIDER_LOGOUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +102,7 @@ class Respond:
 class StartLogin:
     """Start a login that ends at return_to. expired: cookies that the redirect expires."""
 
+    lane: ClassVar[Lane] = Lane.LOGIN
     return_to: str
     expired: tuple[Cookie, ...] = ()
 
@@ -82,6 +111,7 @@ class StartLogin:
 class RedeemCode:
     """Finish a login. signed_in: the session of this browser, which the new one replaces."""
 
+    lane: ClassVar[Lane] = Lane.CALLBACK
     response: AuthorizationResponse
     pending: PendingAuthorization
     signed_in: Session | None
@@ -91,11 +121,14 @@ class RedeemCode:
 class LoadSession:
     """Load a session that the store could not return without waiting, then decide again."""
 
+    lane: ClassVar[Lane] = Lane.LOOKUP
+
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
     """Renew the tokens of a session, then decide again."""
 
+    lane: ClassVar[Lane] = Lane.REFRESH
     session: Session
 
 
@@ -103,6 +136,7 @@ class Refresh:
 class EndSession:
     """End the session at the processor, then at the provider."""
 
+    lane: ClassVar[Lane] = Lane.LOGOUT
     session: Session | None
     expired: tuple[Cookie, ...]
 
@@ -111,6 +145,7 @@ class EndSession:
 class BackChannelLogout:
     """Verify a logout token, then end the sessions that it names."""
 
+    lane: ClassVar[Lane] = Lane.PROVIDER_LOGOUT
     token: str = field(repr=False)
 
 
@@ -120,6 +155,7 @@ class FrontChannelLogout:
     this browser, if it is one of them.
     """
 
+    lane: ClassVar[Lane] = Lane.PROVIDER_LOGOUT
     sid: str = field(repr=False)
     session: Session | None = None
     expired: tuple[Cookie, ...] = ()
@@ -131,6 +167,7 @@ class ListSessions:
     session.
     """
 
+    lane: ClassVar[Lane] = Lane.LOOKUP
     session: Session
     stale: bool = False
 
@@ -141,6 +178,7 @@ class EndListedSessions:
     sessions_page.OTHERS or EVERYWHERE.
     """
 
+    lane: ClassVar[Lane] = Lane.LOGOUT
     session: Session
     which: str
     expired: tuple[Cookie, ...]
@@ -166,22 +204,3 @@ Step = (
     | Own
 )
 Decision = Answer | Step
-
-
-def kind(step: Step) -> str:
-    """The lane's name for a step: limits and gauges go by it."""
-    match step:
-        case StartLogin():
-            return "login"
-        case RedeemCode():
-            return "callback"
-        case LoadSession() | ListSessions():
-            return "lookup"
-        case Refresh():
-            return "refresh"
-        case EndSession() | EndListedSessions():
-            return "logout"
-        case BackChannelLogout() | FrontChannelLogout():
-            return "provider_logout"
-        case _:
-            assert_never(step)

@@ -5,12 +5,57 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from extproc.core.application import Application
-from extproc.core.decisions import Respond
+from extproc.core.decisions import RedeemCode, Respond, Step
 from extproc.core.endpoints import LOGIN, url_of
-from extproc.core.errors import InsufficientAuthentication, LoginRequired, Refusal
+from extproc.core.errors import (
+    InsufficientAuthentication,
+    LoginRequired,
+    Refusal,
+    SessionEnded,
+    Unavailable,
+)
 from extproc.core.http import Cookie, Request
 from extproc.core.login import return_target
+from extproc.core.logout import expired
 from extproc.core.page import Page
+from extproc.core.provider_logout import is_back_channel
+
+
+def refuse(
+    application: Application | None, request: Request, error: Refusal, step: Step | None = None
+) -> Respond:
+    """The answer to a refusal, whatever the request and the step.
+
+    Args:
+        application: The request's application; None when the settings have none of its name.
+        request: The refused request.
+        error: Why it is refused.
+        step: The step in which it was refused; None before any step.
+    """
+    if application is None:
+        return respond(error, None, request)
+    if is_back_channel(application, request):
+        return respond_to_provider(error)
+    if isinstance(step, RedeemCode):
+        return _refuse_callback(application, request, error, step)
+    cookies = expired(application, request) if isinstance(error, SessionEnded) else ()
+    return respond(error, application, request, cookies)
+
+
+def _refuse_callback(
+    application: Application, request: Request, error: Refusal, step: RedeemCode
+) -> Respond:
+    """The answer to a callback that is refused.
+
+    A callback that can be tried again keeps its login cookie, and its page's link repeats it. Any
+    other callback is over: its login cookie is expired, and the link starts the login again.
+    """
+    if isinstance(error, Unavailable):
+        return retry_callback(respond(error, application, request))
+    cookies = application.cookies
+    spent = cookies.expired(cookies.login(step.pending.attempt))
+    answer = respond(error, application, request, (spent,))
+    return retry_login(application, answer, step.pending.return_to)
 
 
 def respond(

@@ -13,13 +13,13 @@ import trio
 from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.core.assertion import key_id
+from extproc.core.decisions import Lane
 from extproc.core.errors import StoreUnavailable
 from extproc.core.reasons import REASONS
-from extproc.ext_proc.admission import KINDS
 from extproc.ext_proc.bridge import Bridge
 from extproc.ext_proc.credentials import Door
 from extproc.ext_proc.server import Listener
-from extproc.ext_proc.servicer import Server
+from extproc.ext_proc.servicer import Servicer
 from extproc.metrics import Metrics, Reading, lag, otlp
 from extproc.metrics import catalogue as metric
 from extproc.provider.client import Provider
@@ -31,8 +31,6 @@ from extproc.settings import Settings
 from extproc.settings.domain import applications
 
 COUNT_EVERY = 60.0  # seconds between two counts of the sessions
-# what goes on after its client has left
-FINISHED = ("callback", "refresh", "logout", "provider_logout")
 
 
 def metrics_of(settings: Settings) -> Metrics:
@@ -75,11 +73,11 @@ class Service:
         }
         hops = settings.gateway.trusted_hops
         party = RelyingParty(known, by_application, sessions, trusted_hops=hops, metrics=metrics)
-        self._server = Server(
+        self._servicer = Servicer(
             party, bridge, settings.timeouts, settings.limits, metrics, descriptors()
         )
         self._listener = Listener(
-            self._server, Door(listen, settings.listen_tls, settings.listen_mode)
+            self._servicer, Door(listen, settings.listen_tls, settings.listen_mode)
         )
         self._warm = [trio.CancelScope() for _ in self._providers]
         self._watch = trio.CancelScope()
@@ -98,7 +96,8 @@ class Service:
             place = f"provider {provider.name}"
             self._bridge.spawn(place, partial(_within, scope, place, provider.keep_warm))
         self._bridge.spawn(
-            "live streams", partial(_within, self._watch, "live streams", self._server.live.watch)
+            "live streams",
+            partial(_within, self._watch, "live streams", self._servicer.live_streams.watch),
         )
         lagging = partial(lag.of_asyncio, self._metrics)
         self._lagging = asyncio.create_task(background.keep("asyncio lag", lagging, asyncio.sleep))
@@ -130,7 +129,7 @@ class Service:
         # what goes on after its client has left, a code exchange, may finish as well
         with trio.move_on_after(max(0.5, deadline - time.monotonic())):
             # Once in a life.
-            while any(self._server.admission.held(kind) for kind in FINISHED):  # noqa: ASYNC110
+            while self._servicer.admission.finishing:  # noqa: ASYNC110
                 await trio.sleep(0.02)
         await self._looked_after.wait()  # a count of the sessions, the last export
         for provider in self._providers.values():
@@ -149,17 +148,17 @@ class Service:
         """What is in hand, in both lanes and on both sides. Asked in trio."""
         tasks = trio.lowlevel.current_statistics().tasks_living
         both = (("trio.tasks", tasks), ("asyncio.tasks", len(asyncio.all_tasks(self._loop))))
-        return (*self._server.admission.gauges(), ("work", self._bridge.busy), *both)
+        return (*self._servicer.admission.gauges(), ("work", self._bridge.busy), *both)
 
     def _readings(self) -> Iterable[Reading]:
         """In trio."""
-        lanes = self._server.admission
-        yield Reading(metric.IN_FLIGHT, lanes.streams)
-        yield Reading(metric.STREAMS_LIMIT, lanes.limits.streams)
-        for kind in KINDS:
-            yield Reading(metric.HELD, lanes.held(kind), (kind,))
-            yield Reading(metric.HELD_LIMIT, getattr(lanes.limits, kind), (kind,))
-            yield Reading(metric.HELD_OLDEST, lanes.oldest(kind), (kind,))
+        admission = self._servicer.admission
+        yield Reading(metric.IN_FLIGHT, admission.streams)
+        yield Reading(metric.STREAMS_LIMIT, admission.limits.streams)
+        for lane in Lane:
+            yield Reading(metric.HELD, admission.held(lane), (lane,))
+            yield Reading(metric.HELD_LIMIT, admission.limits.of(lane), (lane,))
+            yield Reading(metric.HELD_OLDEST, admission.oldest(lane), (lane,))
         yield Reading(metric.RING, len(self._ring.keys))
         yield from (Reading(metric.KEY, 1, (key_id(key),)) for key in self._ring.keys)
         yield Reading(metric.WORK, self._bridge.busy)

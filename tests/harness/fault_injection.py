@@ -1,13 +1,13 @@
 """Errors thrown inside the processor's own processes, at whichever function of it a test likes,
 while it runs.
 
-    faults = Faults(folder, {"extproc.ext_proc.live_streams:Live.round": "",
+    faults = Faults(folder, {"extproc.ext_proc.live_streams:LiveStreams.round": "",
     "extproc.provider.http:HttpClient.exchange": "self._name == 'partner'"}) with Stack(Liar(),
     env=faults.env) as stack:
-        with faults.thrown("extproc.ext_proc.live_streams:Live.round", "KeyError('x')"):   # each
+        with faults.thrown("extproc.ext_proc.live_streams:LiveStreams.round", "KeyError('x')"):   # each
         call of it ends so, in every process
-            wait_until(lambda: faults.met("extproc.ext_proc.live_streams:Live.round"))
-        wait_until(lambda: faults.passed("extproc.ext_proc.live_streams:Live.round"))      # since
+            wait_until(lambda: faults.met("extproc.ext_proc.live_streams:LiveStreams.round"))
+        wait_until(lambda: faults.passed("extproc.ext_proc.live_streams:LiveStreams.round"))      # since
         then it was called, and went on
 
 A condition is Python, of the call's `self` and `args`. `constants` are modules' values to be set

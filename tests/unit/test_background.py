@@ -165,10 +165,10 @@ STARTS = (
 HEARD = {
     ("ext_proc/bridge.py", "context.run(self._nursery.start_soon, job)"): "spawn() gives it a boundary, and run() an awaiting side",
     ("ext_proc/bridge.py", "asyncio.ensure_future(serve)"): "the main program: it is awaited",
-    ("ext_proc/servicer.py", "self._bridge.spawn('touch', partial(self._touch, head.request, answer.touch))"): "spawn()",
+    ("ext_proc/touches.py", "self._bridge.spawn('touch', partial(self._touch, request, session))"): "spawn()",
     ("runtime/service.py", "self._bridge.spawn('store', self._sessions.start)"): "spawn()",
     ("runtime/service.py", "self._bridge.spawn(place, partial(_within, scope, place, provider.keep_warm))"): "spawn(), and keep()",
-    ("runtime/service.py", "self._bridge.spawn('live streams', partial(_within, self._watch, 'live streams', self._server.live.watch))"): "keep()",
+    ("runtime/service.py", "self._bridge.spawn('live streams', partial(_within, self._watch, 'live streams', self._servicer.live_streams.watch))"): "keep()",
     ("runtime/service.py", "self._bridge.spawn('measuring', self._look_after)"): "spawn(), and its parts keep()",
     ("runtime/single.py", "bridge.spawn('settings', reloading.ask)"): "spawn()",
     ("runtime/single.py", "bridge.spawn('settings', partial(_within, watching, reloading))"): "spawn(), and keep()",

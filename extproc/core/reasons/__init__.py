@@ -24,6 +24,7 @@ _ALL = (
     *provider.AWAY,
     *tokens.ID_TOKEN,
     *tokens.LOGOUT_TOKEN,
+    *outcomes.ENDED,
     *requests.ABORTED,
 )
 REASONS: Mapping[str, Reason] = {reason.code: reason for reason in _ALL}

@@ -1,4 +1,6 @@
-"""Reasons of requests that go on to the application, and of answers that are no refusal."""
+"""Reasons of requests that go on to the application, of answers that are no refusal, and of live
+streams that are ended.
+"""
 
 from extproc.core.reasons.reason import Level, Reason
 
@@ -161,5 +163,28 @@ ANSWERED = (
         "You are signed out.",
         "The provider ended sessions by a request of its own; the log line before this one has the "
         "number.",
+    ),
+)
+
+# a live stream that the processor ends after its request went on to the application
+# (ext_proc/live_streams.py)
+ENDED = (
+    Reason(
+        "session_over",
+        None,
+        INFO,
+        _OUT,
+        "Your session has ended. Please sign in again.",
+        "The session of a live stream was over (logout, an operator, or its time), so the "
+        "processor ended the stream. The client reconnects and gets 401 until its user signs in.",
+    ),
+    Reason(
+        "processor_leaving",
+        None,
+        INFO,
+        "Connection closed",
+        "The connection was closed. Please connect again.",
+        "The processor or one of its workers stopped, so it ended its live streams. Clients that "
+        "reconnect reach another worker, or its successor.",
     ),
 )

@@ -23,8 +23,8 @@ class Reason:
     """One way in which a request can end.
 
     status: of the answer that the browser gets; None: the request goes on to the application, or
-    (ABORTED) Envoy answers by itself. text: for the user, fixed. remedy: for the operator, what it
-    means and what to do. retry_after: seconds.
+    (ENDED) its response had begun, or (ABORTED) Envoy answers by itself. text: for the user, fixed.
+    remedy: for the operator, what it means and what to do. retry_after: seconds.
     """
 
     code: str

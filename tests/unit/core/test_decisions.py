@@ -62,4 +62,4 @@ SESSION = Session(
     ],
 )
 def test_each_step_has_its_lane(step, lane):
-    assert decisions.kind(step) == lane
+    assert step.lane == lane

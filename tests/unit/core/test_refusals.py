@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from harness.tokens import (
-    application,
-    request,
-)
+from harness.tokens import application, pending, request, session
 
+from extproc.core import decisions
+from extproc.core.decisions import Refresh
 from extproc.core.errors import (
     BodyTooLarge,
     CodeRefused,
@@ -15,12 +14,20 @@ from extproc.core.errors import (
     InvalidLogoutToken,
     LoginRequired,
     MethodNotAllowed,
+    Misdirected,
     NoSuchEndpoint,
     Overloaded,
     Refusal,
+    SessionEnded,
     StoreUnavailable,
 )
-from extproc.core.refusals import respond, respond_to_provider, retry_callback, retry_login
+from extproc.core.refusals import (
+    refuse,
+    respond,
+    respond_to_provider,
+    retry_callback,
+    retry_login,
+)
 
 APP = application()
 
@@ -126,6 +133,42 @@ def test_a_callback_that_can_still_succeed_is_asked_for_again():
     )
     told = respond_to_provider(CodeRefused())
     assert retry_callback(told) is told
+
+
+# -- what a refusal does to cookies ---------------------------------------------------------------
+
+CALLBACK = decisions.RedeemCode(None, pending(), None)
+LOGIN_COOKIE = APP.cookies.login(CALLBACK.pending.attempt)
+ON_CALLBACK = request("/oauth2/callback?code=x")
+
+
+def test_a_callback_that_is_over_expires_its_login_cookie_and_leads_to_a_new_login():
+    answer = refuse(APP, ON_CALLBACK, CodeRefused(), CALLBACK)
+    assert answer.cookies == (APP.cookies.expired(LOGIN_COOKIE),)
+    assert "/oauth2/login?return_to=" in answer.page.link
+
+
+def test_a_callback_that_can_be_tried_again_keeps_its_login_cookie_and_leads_to_itself():
+    answer = refuse(APP, ON_CALLBACK, StoreUnavailable("away"), CALLBACK)
+    assert (answer.cookies, answer.page.link) == ((), "")
+
+
+def test_a_session_that_the_provider_ended_expires_its_cookies_and_no_other_refusal_does():
+    came = request("/a", cookie=f"{APP.cookies.session}=x")
+    assert refuse(APP, came, SessionEnded()).cookies == (APP.cookies.expired(APP.cookies.session),)
+    assert refuse(APP, came, LoginRequired(), Refresh(session())).cookies == ()
+
+
+def test_a_refused_logout_of_the_provider_gets_json_whatever_the_error():
+    app = application(backchannel_logout=True)
+    came = request("/oauth2/backchannel-logout", method="POST", cookie=f"{app.cookies.session}=x")
+    for error in (StoreUnavailable("away"), SessionEnded(), Refusal()):
+        assert refuse(app, came, error) == respond_to_provider(error)
+
+
+def test_a_refusal_for_an_unknown_application_is_a_page_without_cookies():
+    answer = refuse(None, ON_CALLBACK, Misdirected("no application"), CALLBACK)
+    assert (answer.status, answer.cookies, answer.page.link) == (421, (), "/")
 
 
 @pytest.mark.parametrize(
