@@ -33,8 +33,7 @@ ERRORS = (
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has just begun."""
-    background._Known.failures.clear()
-    background._Known.traced.clear()
+    background.FAILURES.forget()
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.01)
 
 
@@ -130,7 +129,7 @@ def test_a_flood_of_one_error_has_a_few_tracebacks_and_each_is_counted(
     assert next(iter(background.readings())).value == 501
     for n in range(3 * background.KINDS):
         background.bug("event", RuntimeError(), place=f"place {n}")
-    assert len(background._Known.traced) <= background.KINDS
+    assert background.FAILURES.kinds <= background.KINDS
 
 
 async def test_work_that_is_cancelled_or_returns_is_not_begun_again() -> None:
@@ -230,12 +229,12 @@ HEARD = {
     ("ext_proc/bridge.py", "asyncio.ensure_future(serve)"): "the main program: it is awaited",
     ("ext_proc/servicer.py", "self._bridge.spawn('touch', partial(self._touch, head.request, answer.touch))"): "spawn()",
     ("runtime/service.py", "self._bridge.spawn('store', self._sessions.start)"): "spawn()",
-    ("runtime/service.py", "self._bridge.spawn(place, partial(_within, scope, place, provider.keep_warm))"): "spawn(), and keep()",
-    ("runtime/service.py", "self._bridge.spawn('live streams', partial(_within, self._watch, 'live streams', self._server.live.watch))"): "keep()",
-    ("runtime/service.py", "self._bridge.spawn('measuring', self._look_after)"): "spawn(), and its parts keep()",
-    ("runtime/single.py", "bridge.spawn('settings', reloading.ask)"): "spawn()",
-    ("runtime/single.py", "bridge.spawn('settings', partial(_within, watching, reloading))"): "spawn(), and keep()",
-    ("runtime/single.py", "bridge.spawn('admin', partial(background.keep, 'admin', work))"): "spawn(), and keep()",
+    ("runtime/service.py", "self._bridge.spawn(place, partial(background.keep_within, self._new_scope(), place, work))"): "spawn(), and keep()",
+    ("runtime/service.py", "self._bridge.spawn('measuring', partial(self._measure, self._new_scope()))"): "spawn(), and its parts keep()",
+    ("runtime/single.py", "bridge.spawn('settings', reload.ask)"): "spawn()",
+    ("runtime/single.py", "bridge.spawn('settings', partial(background.keep_within, watching, 'settings', reload.run))"): "spawn(), and keep()",
+    ("runtime/single.py", "self._bridge.spawn('admin', work)"): "spawn(), and the listener keep()s",
+    ("runtime/embedded.py", "nursery.start(_run, settings, stop)"): "its error comes out of the program's block",
     ("runtime/worker.py", "asyncio.create_task(self._obey())"): "it has a boundary of its own, after which the worker goes",
     ("ext_proc/live_streams.py", "asyncio.ensure_future(context.read())"): "it is awaited",
     ("concurrency.py", "self._nursery.start_soon(child)"): "its error comes out of the block",
@@ -253,7 +252,7 @@ HEARD = {
     ("demo/app.py", "nursery.start_soon(_serve, app, port, shutdown)"): "a demo",
 }  # fmt: skip
 NOT_WORK = ("self._listener.start()", "self._sessions.start()", "self._client.start()", "self._grpc.start()", "self.store.start()",
-            "self.revocations.start()", "self._store.start()", "self.start()", "supervisor.start()", "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
+            "self.revocations.start()", "process.start()", "embedding.on_asyncio(process.start)", "self._store.start()", "self.start()", "supervisor.start()", "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
 
 
 def started() -> set[tuple[str, str]]:

@@ -178,7 +178,7 @@ async def reloading(files):
     settings = with_secrets(source.load())
     running = FakeRunning()
     async with trio.open_nursery() as nursery:
-        made = SettingsReload(source, settings, running)
+        made = SettingsReload(source, settings, running, running.check)
         nursery.start_soon(made.run)
         await trio.testing.wait_all_tasks_blocked()
         yield made, running
