@@ -266,7 +266,7 @@ def started() -> set[tuple[str, str]]:
             called = [node.func, *node.args]
             names = {each.attr for each in called if isinstance(each, ast.Attribute)}
             text = ast.unparse(node)
-            if names & set(STARTS) and text not in NOT_WORK and "_Set.light.start" not in text:
+            if names & set(STARTS) and text not in NOT_WORK and "light.start" not in text:
                 found.add((str(path.relative_to(root)), text))
     return found
 
