@@ -34,7 +34,7 @@ class Reloadable(Protocol):
 
     reloads: Reloads
 
-    async def take(self, settings: Settings) -> None:
+    async def update_keys(self, settings: Settings) -> None:
         """Takes settings that differ in the key ring and client secrets alone. Returns when every
         worker uses them.
         """
@@ -92,7 +92,7 @@ class SettingsReload:
             if new == self.settings and not asked:
                 return
             telemetry.log(logging.INFO, "reloading")
-            await self._take(new, asked)
+            await self._apply(new, asked)
         except (SettingsError, NotTaken) as error:
             telemetry.log(logging.ERROR, "not_reloaded", detail="; ".join(str(error).splitlines()))
             self._running.reloads.failed()
@@ -103,7 +103,7 @@ class SettingsReload:
             )
             self._running.reloads.failed()
 
-    async def _take(self, new: Settings, asked: bool) -> None:
+    async def _apply(self, new: Settings, asked: bool) -> None:
         if self._check is not None:
             self._check(self.settings, new)
         intermediate = introduced(self.settings, new)
@@ -112,14 +112,14 @@ class SettingsReload:
         if asked or differences(self.settings, new):
             self.settings = await self._running.replace(self.settings, new)
         else:
-            await self._running.take(new)
+            await self._running.update_keys(new)
             self.settings = new
             telemetry.log(logging.INFO, "reloaded", detail="keys and client secrets")
             self._running.reloads.done()
 
     async def _introduce(self, intermediate: Settings) -> None:
         """Publishes a new key, and waits until Envoy has fetched it."""
-        await self._running.take(intermediate)
+        await self._running.update_keys(intermediate)
         self.settings = intermediate
         identity = intermediate.identity
         seconds = identity.keys_refresh + FETCH if identity.assertion_lifetime else 0

@@ -149,7 +149,7 @@ class Service:
         self._scopes.append(scope)
         return scope
 
-    def take(self, settings: Settings) -> None:
+    def update_keys(self, settings: Settings) -> None:
         """Uses the key ring and the client secrets of other settings from now on. Requests that are
         being decided finish with those that they began with.
         """

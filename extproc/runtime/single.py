@@ -114,8 +114,8 @@ def _signals(hang_up: Callable[[], None]) -> asyncio.Event:
 class SingleProcess:
     """A processor and its admin listener in one process, whose keys can be replaced (Reloadable).
 
-    It is constructed, started and stopped on the asyncio side of the bridge; `take` and `replace`
-    run in trio.
+    It is constructed, started and stopped on the asyncio side of the bridge; `update_keys` and
+    `replace` run in trio.
     """
 
     def __init__(
@@ -187,16 +187,16 @@ class SingleProcess:
             operators=SessionAdmin(settings),
         )
 
-    async def take(self, settings: Settings) -> None:
+    async def update_keys(self, settings: Settings) -> None:
         self._admin.app = self._application(settings)
-        self.service.take(settings)
+        self.service.update_keys(settings)
 
     async def replace(self, old: Settings, new: Settings) -> Settings:
         """Takes the key ring and the client secrets alone, because one process cannot hand its own
         address over to itself: in the gap requests would fail.
         """
         taken = with_secrets_of(old, new)
-        await self.take(taken)
+        await self.update_keys(taken)
         differing = differences(old, new)
         if differing:
             telemetry.log(

@@ -26,7 +26,7 @@ from extproc.runtime.control import (
     UpdateKeys,
 )
 from extproc.runtime.worker_pool import FOUND, STEADY, Workers, pause
-from extproc.runtime.worker_process import START, WorkerFailed
+from extproc.runtime.worker_proxy import START, WorkerFailed
 from extproc.settings import Settings
 
 
@@ -218,7 +218,7 @@ async def test_all_workers_take_other_keys_in_place_and_so_does_whoever_is_start
 ):
     async with house.workers(OLD) as workers:
         await workers.start()
-        await workers.take(NEW)
+        await workers.update_keys(NEW)
         assert [worker.taken for worker in house.made] == [NEW, NEW] and house.alive == [0, 1]
         house.made[0].end(1)
         await trio.sleep(1)
@@ -231,7 +231,7 @@ async def test_a_worker_that_does_not_take_other_keys_is_replaced_by_one_that_ha
     async with house.workers(OLD) as workers:
         await workers.start()
         house.stubborn = True
-        await workers.take(NEW)
+        await workers.update_keys(NEW)
         assert house.alive == []
         house.stubborn = False
         await trio.sleep(1)
@@ -334,28 +334,31 @@ async def test_a_worker_that_does_not_end_in_time_is_killed(house, autojump_cloc
 async def test_what_is_missing_and_what_is_in_hand_is_said_of_all(house, autojump_clock):
     async with house.workers(OLD) as workers:
         await workers.start()
-        assert await workers.missing() == () and dict(await workers.gauges()) == {
+        assert await workers.reports.missing() == () and dict(await workers.reports.gauges()) == {
             "workers": 2,
             "streams": 1,
         }
         house.missing = [[("provider main", "away")], []]
-        assert [reason for _, reason in await workers.missing()] == ["away"]
+        assert [reason for _, reason in await workers.reports.missing()] == ["away"]
         house.silent = True
-        assert await workers.missing() == (
+        assert await workers.reports.missing() == (
             ("worker 1", "it does not answer"),
             ("worker 2", "it does not answer"),
         )
-        assert dict(await workers.gauges()) == {"workers": 0}
+        assert dict(await workers.reports.gauges()) == {"workers": 0}
 
 
 async def test_metrics_are_those_of_the_workers_that_answer(house, autojump_clock):
     async with house.workers(OLD) as workers:
         await workers.start()
-        assert await workers.metrics() == ((1, "of 0"), (2, "of 1")) and workers.well == 2
+        assert (
+            await workers.reports.metrics() == ((1, "of 0"), (2, "of 1"))
+            and workers.reports.well == 2
+        )
         house.silent = True
-        assert await workers.metrics() == () and workers.well == 0
+        assert await workers.reports.metrics() == () and workers.reports.well == 0
         house.silent = False
-        assert len(await workers.metrics()) == 2 and workers.well == 2
+        assert len(await workers.reports.metrics()) == 2 and workers.reports.well == 2
 
 
 async def test_spans_of_workers_are_passed_on(house, autojump_clock):
