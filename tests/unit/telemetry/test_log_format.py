@@ -3,18 +3,12 @@
 import io
 import json
 import logging
-import subprocess
-import sys
-from functools import partial
-from pathlib import Path
 
 import pytest
 import trio
 
-from extproc.cli.main import _over, _parser
 from extproc.core.decisions import Continue, Respond
 from extproc.ext_proc.stream_log import REFUSALS, WINDOW, RateLimitedLog, StreamLog
-from extproc.settings import Source
 from extproc.telemetry.log_format import JSONLines, TextLines, formatter
 
 
@@ -174,48 +168,6 @@ def test_logins_are_never_left_out_and_a_flood_of_refusals_is(lines):
         log.answered(Respond(400, "state_mismatch"))
     reasons = [reason for _, _, reason in lines()]
     assert (reasons.count("signed_in"), reasons.count("state_mismatch")) == (3 * REFUSALS, REFUSALS)
-
-
-CONFIG = """
-secret: an old tree keeps its secrets well, they say
-gateway: {url: "http://localhost:8080"}
-providers: {main: {issuer: "http://127.0.0.1:9", client_id: c, client_secret: s}}
-applications: {app: {hosts: [localhost], upstream: "http://127.0.0.1:9", provider: main}}
-log: {level: WARNING, format: text}
-"""
-
-
-@pytest.mark.parametrize(
-    ("arguments", "wanted"),
-    [
-        ([], ("WARNING", "text")),
-        (["--log-level", "debug"], ("DEBUG", "text")),
-        (["--log-format", "json", "--log-level", "ERROR"], ("ERROR", "json")),
-    ],
-)
-def test_the_command_line_says_over_the_settings_how_serve_logs(tmp_path, arguments, wanted):
-    config = tmp_path / "extproc.yaml"
-    config.write_text(CONFIG)
-    said = _parser().parse_args(["serve", "--config", str(config), *arguments])
-    log = Source(said.config, partial(_over, said)).load().log
-    assert (log.level, log.format) == wanted
-
-
-def reasons(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "extproc", "reasons", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[3],
-    )
-
-
-def test_the_command_says_what_a_reason_means_and_knows_a_misspelt_one():
-    told = reasons("state_mismatch")
-    assert told.returncode == 0 and "400" in told.stdout and "blocked cookies" in told.stdout
-    wrong = reasons("state_mismach")
-    assert wrong.returncode == 1 and "near it: state_mismatch" in wrong.stderr and not wrong.stdout
 
 
 async def test_every_line_of_a_stream_has_its_number():
