@@ -22,7 +22,6 @@ from extproc.core.errors import InvalidAnswer, ProviderTimeout
 from extproc.metrics import ProcessMetrics
 from extproc.metrics.exposition import page
 from extproc.provider.cache import Cache
-from extproc.runtime.worker_process import how
 
 ERRORS = (
     RuntimeError, ValueError, KeyError, UnicodeError, httpx.InvalidURL, AttributeError, RecursionError, MemoryError,
@@ -202,13 +201,6 @@ async def test_the_first_error_of_calls_side_by_side_comes_out_as_it_is(error) -
         await both()
     if not isinstance(error("x"), ExceptionGroup):
         assert not isinstance(raised.value, ExceptionGroup)
-
-
-@pytest.mark.parametrize(
-    ("code", "words"), [(3, "exit status 3"), (-9, "signal SIGKILL"), (-40, "signal 40")]
-)
-def test_whatever_ended_a_worker_has_words(code: int, words: str) -> None:
-    assert how(code) == words
 
 
 # -- nothing without it
