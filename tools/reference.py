@@ -71,7 +71,7 @@ REASONS_HEAD = """# Reasons
 Every way a request can end has a reason code. It is on the page beside the trace id, in the problem document (`reason`), in Envoy's
 `%RESPONSE_CODE_DETAILS%` and access log (`reason`), in the spans (`extproc.reason`, and `error.type` of errors), in the log
 ([logs](logs.md)) and in the metrics. `extproc reasons CODE` prints a row of this page, which is made from the table in
-`extproc/oidc/reasons/` (`tools/reference.py reasons`); a test provokes each.
+`extproc/core/reasons/` (`tools/reference.py reasons`); a test provokes each.
 
 Start from what the user has: the reason and the trace id of the page, the line `answered` of that trace id in the log, whose `detail`
 says more than a page may.

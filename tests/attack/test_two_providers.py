@@ -42,7 +42,7 @@ OF_WORKERS = {
 CALLS = {
     "extproc.provider.client:Provider._fetch_metadata": "self.name == 'partner'",
     "extproc.provider.client:Provider._fetch_keys": "self.name == 'partner'",
-    "extproc.provider.http:HttpClient._exchange": OF_PARTNER,
+    "extproc.provider.http:HttpClient._request": OF_PARTNER,
     "extproc.core.oidc.token:RefreshResponse.parse": "b'at-bob' in args[1]",
 }
 # every kind at the boundary itself: tests/unit/test_background.py

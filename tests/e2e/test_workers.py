@@ -315,7 +315,7 @@ def two() -> Iterator[Stack]:
 def test_no_secret_is_in_a_worker_s_arguments_or_environment(two) -> None:
     for pid in workers(two):
         seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
-        assert b"extproc.worker" in seen
+        assert b"extproc.runtime.worker" in seen
         for secret in (two.settings["secret"], two.settings["providers"]["main"]["client_secret"]):
             assert secret.encode() not in seen
         # nor does a crash write it down

@@ -612,12 +612,12 @@ async def test_in_cookies_an_older_generation_neither_renews_nor_ends_anything(
     up: to careful providers a theft.
     """
     gateway = Gateway(opener, provider)
-    store = opener()
-    party = gateway.process(
-        CookieSessions(store, SharedRotationGrace(store))
-        if shared
-        else CookieSessions(MemoryRevocations())
-    )
+    if shared:
+        store = opener()
+        sessions = CookieSessions(store, SharedRotationGrace(store))
+    else:
+        sessions = CookieSessions(MemoryRevocations())
+    party = gateway.process(sessions)
     old = await gateway.signs_in()
     new = after(old, await gateway.ask(party, old))
     gateway.now += GRACE + 1
