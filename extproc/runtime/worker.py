@@ -7,7 +7,6 @@ It ends after Drain or SIGTERM, and when the supervisor is gone; it finishes hel
 """
 
 import asyncio
-import contextlib
 import errno
 import logging
 import os
@@ -16,12 +15,11 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from extproc import background, telemetry
 from extproc.addresses import Address
@@ -41,7 +39,6 @@ from extproc.runtime.control import (
     MetricsText,
     Ready,
     Serving,
-    Spans,
     Start,
     Status,
     UpdateKeys,
@@ -50,12 +47,11 @@ from extproc.runtime.control import (
 )
 from extproc.runtime.rlimits import allow_descriptors
 from extproc.runtime.service import Service, metrics_of
+from extproc.runtime.span_forwarder import SpanForwarder
 from extproc.sessions.factory import open_sessions
 from extproc.telemetry import log_format
 
 SOON = 500  # milliseconds until a finished span is sent
-# Bytes of spans that wait for a supervisor that does not read. More are dropped.
-BACKLOG = 4_000_000
 PREDECESSOR = 30.0  # seconds that a predecessor may take to leave the address
 
 
@@ -167,7 +163,7 @@ class Worker:
 
     def _set_up_tracing(self) -> TracerProvider:
         settings = self._start.settings.tracing
-        exporter = _ToSupervisor(asyncio.get_running_loop(), self._writer)
+        exporter = SpanForwarder(asyncio.get_running_loop(), self._writer)
         return telemetry.set_up_tracing(
             [BatchSpanProcessor(exporter, schedule_delay_millis=SOON)],
             settings.endpoint,
@@ -253,28 +249,6 @@ def _can_bind(address: Address) -> bool:
         except OSError as error:
             return error.errno != errno.EADDRINUSE
     return True
-
-
-class _ToSupervisor(SpanExporter):
-    """Sends finished spans to the supervisor, whose admin shows those of all workers. Runs in the
-    exporter's thread.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> None:
-        self._loop = loop
-        self._writer = writer
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        line = encode(Spans(encode_spans(spans).SerializeToString()))
-        # RuntimeError: the loop is closed.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._write, line)
-        return SpanExportResult.SUCCESS
-
-    def _write(self, line: bytes) -> None:
-        transport = self._writer.transport
-        if not transport.is_closing() and transport.get_write_buffer_size() < BACKLOG:
-            self._writer.write(line)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class WorkerReports:
-    """Asks the workers of a list, whoever is in it at that moment."""
+    """Asks every worker of a list, which may change between two questions."""
 
     def __init__(self, workers: Sequence[WorkerProxy]) -> None:
         self._workers = workers

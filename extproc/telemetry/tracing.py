@@ -6,8 +6,7 @@ each attribute is written by name.
 """
 
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Token
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from extproc.telemetry.light_spans import LightSpan, LightTracer
+from extproc.telemetry.per_second import PerSecond
 
 Attribute = str | int | float | bool
 Attributes = Mapping[str, Attribute]
@@ -30,28 +30,6 @@ Attributes = Mapping[str, Attribute]
 # A proxy: it finds the tracer provider that is set later.
 _TRACER = trace.get_tracer("extproc")
 UNSAMPLED_FAILURES = 20  # kept in each second
-
-
-class PerSecond:
-    """Lets so many through in each second of the clock.
-
-    clock: nanoseconds since the epoch.
-    """
-
-    def __init__(self, limit: int, clock: Callable[[], int] = time.time_ns) -> None:
-        self._limit = limit
-        self._clock = clock
-        self._second = 0
-        self._count = 0
-
-    def passes(self) -> bool:
-        """Counts one more, and tells whether it is within the limit of its second."""
-        second = self._clock() // 1_000_000_000
-        if second != self._second:
-            self._second = second
-            self._count = 0
-        self._count += 1
-        return self._count <= self._limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from extproc.telemetry.tracing import PerSecond
-
 PROGRAM = """
 import json, sys
 from extproc import telemetry
@@ -188,13 +186,3 @@ def test_with_the_sdk_off_nothing_is_made_and_the_trace_goes_on():
     said, spans, after = run(parent, OTEL_SDK_DISABLED="true")
     assert said[:2] == [TRACE, parent] and said[2]["traceparent"] == parent
     assert spans == [] and after == NONE
-
-
-def test_of_a_flood_so_many_pass_in_each_second():
-    now = [0]
-    limit = PerSecond(2, lambda: now[0])
-    assert [limit.passes() for _ in range(4)] == [True, True, False, False]
-    now[0] = 999_999_999
-    assert not limit.passes()
-    now[0] = 1_000_000_000
-    assert [limit.passes() for _ in range(3)] == [True, True, False]
