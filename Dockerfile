@@ -2,7 +2,7 @@
 #   docker build -t extproc .
 #   docker run --read-only -v ./extproc.yaml:/etc/extproc/extproc.yaml:ro -e EXTPROC_SECRET extproc
 
-FROM python:3.11-slim-bookworm AS build
+FROM python:3.13-slim-trixie AS build
 WORKDIR /src
 COPY .ci/lock.txt pyproject.toml README.md LICENSE ./
 # the versions that the tests ran with
@@ -12,7 +12,7 @@ COPY extproc extproc
 RUN /opt/extproc/bin/pip install --no-cache-dir --no-compile -c constraints.txt . \
  && /opt/extproc/bin/pip uninstall --yes --quiet pip setuptools
 
-FROM python:3.11-slim-bookworm AS bare
+FROM python:3.13-slim-trixie AS bare
 COPY --from=build /opt/extproc /opt/extproc
 # sessions, and Envoy's configuration where a compose file or an init container has it written
 RUN mkdir -p /var/lib/extproc /var/lib/envoy && chown 65532:65532 /var/lib/extproc /var/lib/envoy

@@ -1,16 +1,19 @@
-"""Addresses that we listen on or call: host:port, or a unix socket."""
+"""Addresses that the processor listens on or calls: host:port, or a unix socket."""
 
 import ipaddress
 import re
 from dataclasses import dataclass
 
-# The wildcards, and how a client on the same machine reaches them.
-_EVERY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+# How a client on the same machine reaches a listener on every address.
+_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+_HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})")
+_UNIX = "unix:"
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """host and port, or the path of a unix socket."""
+    """Host and port, or the path of a unix socket."""
 
     host: str = ""
     port: int = 0
@@ -18,29 +21,42 @@ class Address:
 
     def __str__(self) -> str:
         if self.path is not None:
-            return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+            return f"{_UNIX}{self.path}"
+        return f"{bracketed(self.host)}:{self.port}"
+
+
+def bracketed(host: str) -> str:
+    """Return a host as it stands in a URL: an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
 
 
 def parse_address(value: object) -> Address:
-    """host:port, [v6]:port or unix:PATH. Raises ValueError with what would be right."""
+    """Read `host:port`, `[v6]:port` or `unix:PATH`; an Address is returned as it is.
+
+    Raises:
+        ValueError: The text is none of these; the message says what would be right.
+    """
     if isinstance(value, Address):
         return value
     if isinstance(value, str):
-        if value.startswith("unix:") and len(value) > 5:
-            return Address(path=value[5:])
-        if (
-            match := re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})", value)
-        ) and int(match[3]) < 65536:
+        path = value.removeprefix(_UNIX)
+        if path and path != value:
+            return Address(path=path)
+        match = _HOST_AND_PORT.fullmatch(value)
+        if match is not None and int(match[3]) <= _LAST_PORT:
             return Address(host=match[1] or match[2], port=int(match[3]))
     raise ValueError("an address is host:port, such as 127.0.0.1:9500, or unix:/path/to/socket")
 
 
 def of_worker(listen: Address, number: int) -> Address:
-    """The address of a worker, the first of several being number 1: port, port + 1, ..., or
-    x.1.sock, x.2.sock, ...
+    """Return the address of one worker: port, port + 1, ..., or x.1.sock, x.2.sock, ...
 
-    Raises ValueError when there is no such port.
+    Args:
+        listen: The address of the settings, which is the first worker's where it is a port.
+        number: The worker's number, from 1.
+
+    Raises:
+        ValueError: There is no such port.
     """
     if listen.path is not None:
         stem, dot, suffix = listen.path.rpartition(".")
@@ -48,29 +64,29 @@ def of_worker(listen: Address, number: int) -> Address:
             return Address(path=f"{listen.path}.{number}")
         return Address(path=f"{stem}.{number}.{suffix}")
     port = listen.port + number - 1
-    if listen.port == 0 or port > 65535:
+    if listen.port == 0 or port > _LAST_PORT:
         raise ValueError(f"{listen} leaves no port for worker {number}")
     return Address(host=listen.host, port=port)
 
 
 def collide(one: Address, other: Address) -> bool:
-    """Whether two listeners of one machine cannot both be had."""
+    """Return whether one machine cannot have listeners on both addresses at the same time."""
     if one.path is not None or other.path is not None:
         return one.path == other.path
     if one.port != other.port or one.port == 0:
         return False
     hosts = {"127.0.0.1" if host == "localhost" else host for host in (one.host, other.host)}
-    return len(hosts) == 1 or bool(hosts & set(_EVERY))
+    return len(hosts) == 1 or bool(hosts & set(_LOOPBACK_OF))
 
 
 def reachable(listen: Address) -> Address:
-    """Where a listener on every address is reached from its own machine."""
-    loopback = _EVERY.get(listen.host)
+    """Return the address at which a client on the same machine reaches this listener."""
+    loopback = _LOOPBACK_OF.get(listen.host)
     return Address(host=loopback, port=listen.port) if loopback else listen
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's loopback, without asking any resolver."""
+    """Return whether a host name or address is this machine's loopback, without a DNS lookup."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

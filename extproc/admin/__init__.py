@@ -1,3 +1,1 @@
-"""The admin listener: probes, metrics, sessions and traces over HTTP, and the sessions of other
-people's browsers.
-"""
+"""The admin listener: probes, metrics, public keys, traces, and sessions for operators."""

@@ -1,11 +1,10 @@
-"""The admin listener: probes, metrics, the public keys of the assertion, sessions, and the last
-traces. Loopback by default.
+"""The application of the admin listener: probes, metrics, the public keys of the assertion,
+sessions, and the last traces. Loopback by default.
 
-Nothing here changes anything but the spans that `POST /v1/traces` takes (admin/traces.py) and
-`/sessions` (admin/sessions.py), and no answer may be kept or guessed at. The traces are readable by
-whoever reaches the port, so a page of another origin must not: a name that its owner can point at
-127.0.0.1 (DNS rebinding) is refused as Host on the trace pages, and spans are not taken from a
-browser at all.
+Only `POST /v1/traces` (traces.py) and `/sessions` (sessions.py) change anything. No response may be
+cached, nor its type guessed. Every client that reaches the port can read the traces, so a page of
+another origin must not reach it through a browser: the trace pages refuse a Host that its owner can
+point at 127.0.0.1 (DNS rebinding), and spans are never taken from a browser.
 """
 
 import ipaddress
@@ -19,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from extproc.admin.operators import SessionAdmin
+from extproc.admin.session_admin import SessionAdmin
 from extproc.admin.sessions import sessions
 from extproc.admin.traces import export_to, list_of, one_of
 from extproc.metrics.exposition import Page, page
@@ -53,7 +52,7 @@ async def _to_traces(_: Request) -> Response:
 def _for_machines(
     readiness: Readiness, jwks: str, gauges: Gauges, metrics: Exposition
 ) -> list[Route]:
-    """What probes, Envoy and Prometheus ask for, whatever name they ask by."""
+    """Make the routes for probes, Envoy and Prometheus, which may use any Host."""
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"live": True})
@@ -62,24 +61,24 @@ def _for_machines(
         missing = await readiness()
         if not missing:
             return JSONResponse({"ready": True})
-        faults = [{"part": part, "reason": reason} for part, reason in missing]
-        return JSONResponse({"ready": False, "missing": faults}, 503)
+        parts = [{"part": part, "reason": reason} for part, reason in missing]
+        return JSONResponse({"ready": False, "missing": parts}, 503)
 
     async def keys(_: Request) -> Response:
         return Response(jwks, media_type="application/json")
 
-    async def in_hand(_: Request) -> Response:
+    async def counts(_: Request) -> Response:
         return JSONResponse(dict(await gauges()))
 
-    async def measured(request: Request) -> Response:
-        found = await metrics(request.headers.get("accept", ""))
-        return Response(found.body, headers={"content-type": found.content_type})
+    async def exposition(request: Request) -> Response:
+        exposed = await metrics(request.headers.get("accept", ""))
+        return Response(exposed.body, headers={"content-type": exposed.content_type})
 
     return [
         Route("/livez", livez),
         Route("/readyz", readyz),
-        Route("/gauges", in_hand),
-        Route("/metrics", measured),
+        Route("/gauges", counts),
+        Route("/metrics", exposition),
         Route("/.well-known/jwks.json", keys),
     ]
 
@@ -94,14 +93,18 @@ def application(
     metrics: Exposition = _no_metrics,
     operators: SessionAdmin | None = None,
 ) -> Starlette:
-    """The admin application.
+    """Make the admin application.
 
-    `readiness` gives what is not ready, as (part, reason), and is asked at each probe; `jwks` is
-    the key set as JSON; `gauges` gives what is in hand now, as (name, count); `metrics` gives what
-    Prometheus reads, by the Accept header; `hosts` are names, besides addresses and names that no
-    stranger's DNS can have, by which people reach the traces.
+    Args:
+        readiness: gives the parts that are not ready, as (part, reason); called at each probe.
+        jwks: the key set of the assertion, as JSON.
+        traces: the last traces.
+        hosts: further names by which operators reach the traces. IP addresses and names that no
+            public DNS has are allowed anyway.
+        gauges: gives the numbers of what the processor has under way, as (name, count).
+        metrics: gives the exposition for Prometheus, by the Accept header.
+        operators: lists and ends sessions; without it `/sessions` responds with 404.
     """
-
     routes = [
         *_for_machines(readiness, jwks, gauges, metrics),
         Route("/", _known_hosts(_to_traces, hosts)),
@@ -115,8 +118,8 @@ def application(
 
 
 def known_host(host: str, hosts: tuple[str, ...]) -> bool:
-    """Whether a Host header is none that a stranger's DNS could have: an address, a name without
-    dots, one of ours.
+    """Whether no attacker's DNS can have this Host: an IP address, a name without dots, or one of
+    `hosts`.
     """
     name = re.sub(r":\d*$", "", host.strip().lower()).removesuffix(".")
     if name.startswith("[") and name.endswith("]"):
@@ -140,7 +143,7 @@ def _known_hosts(endpoint: Endpoint, hosts: tuple[str, ...]) -> Endpoint:
 
 
 class _Headers:
-    """Puts the headers of every answer on every answer, those of errors included."""
+    """Middleware that adds HEADERS to every response, also to those of errors."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Serves the admin listener with hypercorn, on trio."""
+"""Serves an ASGI application over HTTP with hypercorn, on trio."""
 
 import logging
 import socket
@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 
 from extproc.addresses import Address
 
-GRACE = 1.0  # seconds that an answer under way has at the end
+# Seconds that a response under way has at the end.
+GRACE = 1.0
 
 
 async def serve(
@@ -23,19 +24,26 @@ async def serve(
     ready: Callable[[Address], None] = lambda _: None,
     shutdown: trio.Event,
 ) -> None:
-    """Serves an application on one address until `shutdown` is set; `ready` gets the address, with
-    the port it has.
+    """Serve an application on one address, without signal handlers and without an access log.
 
-    Raises OSError when the address cannot be had. It installs no signal handler and keeps no access
-    log, so it may run in a trio that is somebody's guest.
+    So it may run in a trio that is a guest of another event loop.
+
+    Args:
+        app: the application.
+        address: to bind; port 0 for any port.
+        ready: called with the address, and the port that it has, once clients can connect.
+        shutdown: ends it when it is set.
+
+    Raises:
+        OSError: the address cannot be bound.
     """
-    # by us: out of hypercorn's nurseries the error would come in several groups
+    # Bound here, because hypercorn's nurseries would wrap the error in several groups.
     sock = _listening(address)
     bound = Address(host=address.host, port=sock.getsockname()[1])
     config = Config()
     config.bind = [f"fd://{sock.detach()}"]
     config.accesslog = None
-    # an endpoint's exception goes where our log goes
+    # An endpoint's exception goes into the log of the processor.
     config.errorlog = logging.getLogger("extproc.http")
     config.errorlog.setLevel(logging.WARNING)
     config.graceful_timeout = config.shutdown_timeout = GRACE
@@ -49,11 +57,14 @@ async def serve(
 
 
 def cannot_bind(address: Address, error: Exception) -> str:
-    """That the admin address cannot be had, for the operator."""
-    return f"admin: {address} cannot be bound: {getattr(error, 'strerror', None) or error}"
+    """Explain to the operator that the admin address cannot be bound."""
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"admin: {address} cannot be bound: {reason or error}"
 
 
 class _Started(trio.TaskStatus[list[str]]):
+    """A task status that calls a function when hypercorn has started."""
+
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then
 

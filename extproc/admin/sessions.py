@@ -1,9 +1,9 @@
-"""`/sessions` of the admin listener: what `extproc sessions` asks for. Every request of it is in
-the log, with who asked.
+"""`/sessions` of the admin listener, for the command `extproc sessions`. Each request is logged,
+with the client's address.
 
-It changes something, so more is wanted than for a page to look at: the asker is on this machine,
-whatever address the listener has, and sends a header that no page of a browser can send here (no
-CORS answer of ours would let it).
+It ends sessions, so it demands more than the pages that only show something: the client is on this
+machine, whatever address the listener has, and sends a header that no page in a browser can send
+here, because no response of this listener allows it (CORS).
 """
 
 import ipaddress
@@ -16,62 +16,73 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from extproc import telemetry
-from extproc.admin.operators import NotPossible, SessionAdmin, SessionSelector
+from extproc.admin.session_admin import NotPossible, SessionAdmin, SessionSelector
 from extproc.core.errors import StoreUnavailable
 
 HEADER = "x-extproc-operator"
 ID = r"[0-9a-f]{16,64}"
+# Characters of a selector in the log.
+_LOGGED = 400
 
 
-def sessions(operators: SessionAdmin | None) -> Callable[[Request], Awaitable[Response]]:
-    """GET lists, DELETE ends: ?user=SUB, ?sid=SID, ?id=ID, or for all ?all=1."""
+def sessions(admin: SessionAdmin | None) -> Callable[[Request], Awaitable[Response]]:
+    """Make the endpoint: GET lists, DELETE ends; ?user=SUB, ?sid=SID, ?id=ID, or for all ?all=1.
+
+    Without `admin` it responds with 404.
+    """
 
     async def endpoint(request: Request) -> Response:
-        if operators is None:
+        if admin is None:
             return _error(404, "sessions are not managed here")
         if not _of_this_machine(request) or request.headers.get(HEADER) != "1":
             return _error(403, f"only for processes of this machine, with the header {HEADER}: 1")
         query = request.query_params
-        wanted = SessionSelector(
+        selector = SessionSelector(
             query.get("user") or None, query.get("sid") or None, query.get("id") or None
         )
-        if (fault := _fault(wanted, everybody=query.get("all") == "1")) is not None:
+        fault = _fault(selector, everything=query.get("all") == "1")
+        if fault is not None:
             return _error(400, fault)
+        act = _end if request.method == "DELETE" else _list
         try:
-            return await (_end if request.method == "DELETE" else _list)(operators, wanted, request)
+            return await act(admin, selector, request)
         except NotPossible as error:
             return _error(409, str(error))
         except StoreUnavailable as error:
             telemetry.log(logging.WARNING, "refused", reason=error.reason, detail=error.detail)
-            return _error(503, "the store does not answer; its log line says why")
+            return _error(503, "the store does not answer; the reason is in the processor's log")
 
     return endpoint
 
 
-def _fault(wanted: SessionSelector, *, everybody: bool) -> str | None:
-    if (wanted == SessionSelector()) != everybody or (
-        wanted.id is not None and wanted != SessionSelector(id=wanted.id)
-    ):
-        return "say user, sid, id, or all=1"
-    if wanted.id is not None and not re.fullmatch(ID, wanted.id):
+def _fault(selector: SessionSelector, *, everything: bool) -> str | None:
+    """Explain what is wrong with a selector; None if it can be used.
+
+    Only `all=1` selects all sessions, and an id goes with nothing else.
+    """
+    contradictory = (selector == SessionSelector()) != everything
+    if contradictory or (selector.id is not None and selector != SessionSelector(id=selector.id)):
+        return "give user, sid, id, or all=1"
+    if selector.id is not None and not re.fullmatch(ID, selector.id):
         return "an id is what `extproc sessions list` begins its lines with, or more of it, in hex"
     return None
 
 
-async def _list(operators: SessionAdmin, wanted: SessionSelector, request: Request) -> Response:
-    found = await operators.listed(wanted)
-    _audit("sessions_listed", request, wanted, len(found))
-    return JSONResponse({"sessions": [asdict(entry) for entry in found]})
+async def _list(admin: SessionAdmin, selector: SessionSelector, request: Request) -> Response:
+    summaries = await admin.listed(selector)
+    _audit("sessions_listed", request, selector, len(summaries))
+    return JSONResponse({"sessions": [asdict(summary) for summary in summaries]})
 
 
-async def _end(operators: SessionAdmin, wanted: SessionSelector, request: Request) -> Response:
-    ended = await operators.end(wanted)
-    _audit("sessions_ended", request, wanted, ended)
+async def _end(admin: SessionAdmin, selector: SessionSelector, request: Request) -> Response:
+    ended = await admin.end(selector)
+    _audit("sessions_ended", request, selector, ended)
     return JSONResponse({"ended": ended})
 
 
-def _audit(event: str, request: Request, wanted: SessionSelector, count: int | None) -> None:
-    telemetry.log(logging.INFO, event, by=_address(request), wanted=str(wanted)[:400], count=count)
+def _audit(event: str, request: Request, selector: SessionSelector, count: int | None) -> None:
+    wanted = str(selector)[:_LOGGED]
+    telemetry.log(logging.INFO, event, by=_address(request), wanted=wanted, count=count)
 
 
 def _address(request: Request) -> str:
@@ -79,7 +90,7 @@ def _address(request: Request) -> str:
 
 
 def _of_this_machine(request: Request) -> bool:
-    """Not through a proxy either: then its address is the proxy's."""
+    """Whether the client is on this machine, and not a proxy here for a client elsewhere."""
     if any(name in request.headers for name in ("x-forwarded-for", "forwarded", "origin")):
         return False
     try:

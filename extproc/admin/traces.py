@@ -1,12 +1,11 @@
 """The trace pages of the admin listener, as HTML and as JSON, and `POST /v1/traces`, which takes
-other people's spans.
+spans of other programs.
 
-GET /traces[.json]             the last traces; ?reason=, ?application=, ?errors=1 say which; ?id=
-finds one
-GET /traces/TRACE_ID[.json]    one trace, and the login that it is a step of (`story`)
+GET /traces[.json]           the last traces; ?reason=, ?application= and ?errors=1 filter them;
+                             ?id= redirects to one
+GET /traces/TRACE_ID[.json]  one trace, and the login that it is a step of (`story`)
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
@@ -22,35 +21,42 @@ from starlette.responses import (
 from extproc.pages.markup import CONTENT_SECURITY_POLICY
 from extproc.pages.traces import Filter, absent_page, trace_list
 from extproc.pages.waterfall import trace_page
-from extproc.traces import BadExport, Step, Summary, Trace, TraceStore, story, summary
+from extproc.traces import BadExport, Span, Step, Summary, TraceStore, story, summary
 from extproc.traces.ids import trace_id_in
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-BODY = 4_000_000  # bytes of one export as it comes
+# Bytes of one export, as it is received and unpacked.
+BODY = 4_000_000
 UNPACKED = 16_000_000
-SHOWN = 100  # traces in one list
+# Traces in one list.
+SHOWN = 100
 PROTOBUF = "application/x-protobuf"
 
 
 def list_of(traces: TraceStore) -> Endpoint:
+    """Make the endpoint of the list of traces."""
+
     async def endpoint(request: Request) -> Response:
         query = request.query_params
-        if wanted := query.get("id", "").strip():
-            return RedirectResponse(f"/traces/{trace_id_in(wanted) or 'none'}", 303)
-        every = tuple(map(summary, traces.recent()))
+        pasted = query.get("id", "").strip()
+        if pasted:
+            return RedirectResponse(f"/traces/{trace_id_in(pasted) or 'none'}", 303)
+        summaries = tuple(summary(trace) for trace in traces.recent())
         choice = Filter(
             query.get("reason", ""), query.get("application", ""), query.get("errors") == "1"
         )
-        chosen = tuple(each for each in every if choice.takes(each))[:SHOWN]
+        chosen = tuple(one for one in summaries if choice.takes(one))[:SHOWN]
         if _wants_json(request):
-            return JSONResponse({"traces": [_summary(each) for each in chosen]})
-        return _html(trace_list(chosen, every, choice))
+            return JSONResponse({"traces": [_summary(one) for one in chosen]})
+        return _html(trace_list(chosen, summaries, choice))
 
     return endpoint
 
 
 def one_of(traces: TraceStore) -> Endpoint:
+    """Make the endpoint of one trace."""
+
     async def endpoint(request: Request) -> Response:
         trace_id = trace_id_in(request.path_params["trace_id"].removesuffix(".json")) or ""
         trace = traces.trace(trace_id)
@@ -60,22 +66,17 @@ def one_of(traces: TraceStore) -> Endpoint:
             return _html(absent_page(trace_id), 404)
         steps = story(traces.recent(), trace_id)
         if _wants_json(request):
-            spans = [_span(trace, index) for index in range(len(trace.spans))]
-            return JSONResponse(
-                {
-                    **_summary(summary(trace)),
-                    "spans": spans,
-                    "story": [_step(step) for step in steps],
-                }
-            )
+            spans = [_span(span) for span in trace.spans]
+            login = [_step(step) for step in steps]
+            return JSONResponse({**_summary(summary(trace)), "spans": spans, "story": login})
         return _html(trace_page(trace, steps))
 
     return endpoint
 
 
 def export_to(traces: TraceStore) -> Endpoint:
-    """OTLP/HTTP in protobuf, as Envoy and the SDKs send it (opentelemetry-proto, OTLP/HTTP
-    request).
+    """Make the endpoint for OTLP/HTTP in protobuf, as Envoy and the SDKs send it (OTLP
+    specification, OTLP/HTTP request).
     """
 
     async def endpoint(request: Request) -> Response:
@@ -94,7 +95,7 @@ def export_to(traces: TraceStore) -> Endpoint:
             )
         except BadExport as error:
             return PlainTextResponse(f"Not taken: {error}.\n", 400)
-        # an empty ExportTraceServiceResponse: all was taken
+        # An empty ExportTraceServiceResponse: all spans were taken.
         return Response(b"", media_type=PROTOBUF)
 
     return endpoint
@@ -111,27 +112,23 @@ def _html(page: str, status: int = 200) -> Response:
     return HTMLResponse(page, status, {"content-security-policy": CONTENT_SECURITY_POLICY})
 
 
-def _summary(of: Summary) -> dict[str, object]:
-    said = {name: value for name, value in asdict(of).items() if name != "end_ns"}
-    return {**said, "services": list(of.services), "duration_ns": of.duration_ns}
+def _summary(one: Summary) -> dict[str, object]:
+    fields = {name: value for name, value in asdict(one).items() if name != "end_ns"}
+    return {**fields, "services": list(one.services), "duration_ns": one.duration_ns}
 
 
 def _step(step: Step) -> dict[str, object]:
-    known = _summary(step.summary) if step.summary is not None else {}
+    """Describe a step of a login, with its trace's summary if the trace is still here."""
+    facts = _summary(step.summary) if step.summary is not None else {}
     return {
         "role": step.role,
         "trace_id": step.trace_id,
-        "here": bool(known),
+        "here": bool(facts),
         "joined": step.joined,
-        **known,
+        **facts,
     }
 
 
-def _span(trace: Trace, index: int) -> dict[str, object]:
-    span = trace.spans[index]
+def _span(span: Span) -> dict[str, object]:
     events = [{**asdict(event), "attributes": dict(event.attributes)} for event in span.events]
-    return {
-        **asdict(span),
-        "attributes": dict(span.attributes),
-        "events": json.loads(json.dumps(events)),
-    }
+    return {**asdict(span), "attributes": dict(span.attributes), "events": events}

@@ -4,7 +4,7 @@ import resource
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from extproc.addresses import Address, is_loopback
+from extproc.addresses import Address, bracketed, is_loopback
 from extproc.checks.findings import Finding, warning
 from extproc.envoyconfig.clusters import STREAMS_PER_CONNECTION, processors
 from extproc.envoyconfig.filters.jwt_authn import fast_path, key_servers
@@ -62,7 +62,7 @@ def serving(settings: Settings, url: str) -> str | None:
     asked, gateway = urlsplit(url), urlsplit(settings.gateway.url)
     if _port(asked.scheme, asked.port) != _port(gateway.scheme, gateway.port):
         return None
-    host = f"[{asked.hostname}]" if ":" in (asked.hostname or "") else asked.hostname or ""
+    host = bracketed(asked.hostname or "")
     path = asked.path if asked.path.endswith("/") else asked.path + "/"
     found = [
         (host in application.hosts, len(application.path_prefix), name)

@@ -12,10 +12,9 @@ from extproc.checks.findings import Finding, error, ok, warning
 from extproc.core.assertion import jwks
 from extproc.core.errors import StoreUnavailable
 from extproc.metrics.process import package_version
-from extproc.sessions.factory import open_sessions
+from extproc.sessions.factory import opened
 from extproc.settings import Settings
 
-STORE_PATIENCE = 2.0  # seconds for a remote store
 _VERSION = re.compile(r'^extproc_build_info\{[^}]*version="([^"]*)"', re.MULTILINE)
 _PATIENCE = 5.0  # seconds for an answer of the processor's admin
 
@@ -38,14 +37,8 @@ def check_store(settings: Settings) -> Iterator[Finding]:
 
 def _store_missing(settings: Settings) -> str | None:
     async def look() -> str | None:
-        sessions = open_sessions(settings.store)
-        await sessions.start()
-        with trio.move_on_after(STORE_PATIENCE):
-            while sessions.missing is not None:  # noqa: ASYNC110 - once in a command
-                await trio.sleep(0.05)
-        missing = sessions.missing
-        await sessions.aclose()
-        return missing
+        async with opened(settings.store) as sessions:
+            return sessions.missing
 
     try:
         return trio.run(look)

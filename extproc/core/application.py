@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import urlsplit
 
+from extproc.addresses import bracketed
 from extproc.core.assertion import LASTS, AssertionProfile, Header, mint
 from extproc.core.assertion import max_age as assertion_max_age
 from extproc.core.endpoints import ENDPOINTS
@@ -61,8 +62,7 @@ class Application:
 
     @cached_property
     def host(self) -> str:
-        host = urlsplit(self.url).hostname or ""
-        return f"[{host}]" if ":" in host else host
+        return bracketed(urlsplit(self.url).hostname or "")
 
     @cached_property
     def cookies(self) -> CookieNames:

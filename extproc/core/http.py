@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl, urlsplit
 
+from extproc.addresses import bracketed
+
 # Everything the core reads of a request: Envoy forwards these headers and no others (of the
 # cookies, ours), so that an application's secrets never reach this process. Adding one here adds it
 # to the generated configuration.
@@ -227,7 +229,7 @@ def same_origin_target(target: str) -> str | None:
 def origin(url: str) -> str:
     """scheme://host[:port] of a URL, lower case, without its default port (RFC 6454)."""
     parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    host = bracketed(parts.hostname or "")
     default = {"http": 80, "https": 443}.get(parts.scheme)
     return f"{parts.scheme}://{host}" + (
         f":{parts.port}" if parts.port not in (None, default) else ""

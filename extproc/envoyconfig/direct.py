@@ -19,6 +19,7 @@ from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import RbacPerRoute
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 from envoy_data_plane.google.protobuf import Any
 
+from extproc.addresses import bracketed
 from extproc.envoyconfig import regexes, spellings
 from extproc.envoyconfig.builders import pack, regex, text
 from extproc.envoyconfig.filters.chain import DECIDE, GATE, LIMIT
@@ -76,7 +77,7 @@ def slash(settings: Settings, name: str) -> Route:
     redirect = RedirectAction(path_redirect=application.path_prefix)
     if not application.exclude:
         url = urlsplit(settings.url(name))
-        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
+        host = bracketed(url.hostname or "")
         redirect = RedirectAction(
             scheme_redirect=url.scheme, host_redirect=host, path_redirect=url.path
         )

@@ -10,11 +10,9 @@ from extproc.core.session_cookie import read_session
 from extproc.core.session_record import from_record
 from extproc.explain.assertion import ago
 from extproc.explain.request import Found
-from extproc.sessions.factory import open_sessions
-from extproc.sessions.sqlite.store import read_only
+from extproc.sessions.factory import opened
+from extproc.sessions.sqlite.database import read_only
 from extproc.settings import CookieSettings, Settings, SQLiteSettings
-
-PATIENCE = 2.0  # seconds for a remote store
 
 
 def find(settings: Settings, application: Application, request: Request, now: int) -> Found:
@@ -60,17 +58,10 @@ def _stored(
 async def _remote(
     settings: Settings, application: Application, request: Request, now: int
 ) -> Session | None:
-    sessions = open_sessions(settings.store)
-    try:
-        await sessions.start()
-        with trio.move_on_after(PATIENCE):
-            while sessions.missing is not None:  # noqa: ASYNC110 - once in a command
-                await trio.sleep(0.05)
+    async with opened(settings.store) as sessions:
         if sessions.missing is not None:
             raise StoreUnavailable(sessions.missing)
         return await sessions.find(application, request, now)
-    finally:
-        await sessions.aclose()
 
 
 def _told(application: Application, session: Session, now: int) -> str:

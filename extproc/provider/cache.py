@@ -1,5 +1,6 @@
-"""A value of a provider's that is fetched once for all who wait, kept while it is young, and for a
-day while its source is away.
+"""Cache: one document of a provider (metadata, key set), fetched once for all who wait for it.
+
+While the provider is away, the last copy serves for a day.
 """
 
 import random
@@ -14,8 +15,9 @@ from extproc import background
 from extproc.core.errors import InvalidAnswer, Refusal
 
 T = TypeVar("T")
-STALE = 86_400.0  # how long an old copy serves while the provider is away
-RETRY_FIRST, RETRY_MOST = 0.5, 2.0  # back-off between attempts at a value that is missing
+STALE = 86_400.0  # seconds for which an old copy serves while the provider is away
+RETRY_FIRST = 0.5  # seconds of back-off after the first failure, doubled with each
+RETRY_MOST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,79 +27,101 @@ class _Held(Generic[T]):
 
 
 class Cache(Generic[T]):
-    """One value that is fetched once for all who wait, and kept."""
+    """Holds one value, and fetches it at most once at a time.
+
+    Args:
+        fetch: Fetches the value.
+        fresh: Seconds after which the value is due for a refresh.
+        provider: The provider's name, for the log.
+    """
 
     def __init__(
         self, fetch: Callable[[], Awaitable[T]], fresh: float, provider: str | None = None
     ) -> None:
-        """provider: its name, for the log."""
-        self._fetch, self._provider = fetch, provider
+        self._fetch = fetch
         self._fresh = fresh
+        self._provider = provider
         self._held: _Held[T] | None = None
         self._lock = trio.Lock()
         self._failed: Refusal | None = None
         self._failures = 0
         self._not_before = 0.0
-        self._asked_again = float("-inf")
+        self._fetched_again = float("-inf")
 
     def get_nowait(self) -> T | None:
-        """The value, if it may still be used; whether it is due for a refresh is `due`."""
-        held = self._held
-        return held.value if held is not None and time.monotonic() < held.at + STALE else None
+        """Return the value if there is one that is not too old, due for a refresh or not."""
+        if self._held is None or time.monotonic() >= self._held.at + STALE:
+            return None
+        return self._held.value
 
     @property
     def due(self) -> bool:
+        """Whether the value is missing or should be refreshed."""
         return self._held is None or time.monotonic() >= self._held.at + self._fresh
 
     @property
     def waiting(self) -> bool:
-        """A fetch failed a moment ago and the next is not due yet."""
+        """Whether a fetch failed so lately that the next must wait."""
         return time.monotonic() < self._not_before
 
     @property
     def age(self) -> float | None:
+        """Seconds since the value was fetched; None without a value."""
         return time.monotonic() - self._held.at if self._held is not None else None
 
     async def get(self) -> T:
-        """The value, fetched when there is none. Raises what the fetch raised, at once while a
-        failed one is backing off.
+        """Return the value, fetched if there is none.
+
+        Raises:
+            Refusal: The fetch failed, for this caller or, while that is backing off, for another.
         """
-        if (value := self.get_nowait()) is not None:
+        value = self.get_nowait()
+        if value is not None:
             return value
-        asked = time.monotonic()
+        called = time.monotonic()
         async with self._lock:
-            if (value := self.get_nowait()) is not None:
+            value = self.get_nowait()
+            if value is not None:
                 return value
-            # those who waited here while another's fetch failed hear of it too: a down provider
-            # gets one call, not one each
-            if self._failed is not None and (self.waiting or asked < self._not_before):
+            # Callers that waited here while another's fetch failed get its error too, because a
+            # provider that is down should get one call and not one for each.
+            if self._failed is not None and (self.waiting or called < self._not_before):
                 raise self._failed
             return await self._fetch_now()
 
     async def refresh(self) -> T:
-        """A new value, whatever the age of the one that is there."""
+        """Fetch the value, whatever the age of the present one.
+
+        Raises:
+            Refusal: The fetch failed; the present value stays.
+        """
         async with self._lock:
             return await self._fetch_now()
 
     async def again(self, cool_down: float) -> T:
-        """A new value because the one that is there does not do: at most one fetch in `cool_down`
-        seconds, shared by all who ask.
+        """Return a newer value because the present one does not do, with at most one fetch in
+        `cool_down` seconds; within them, the present value.
 
         Scheduled refreshes do not start the cool-down, so keys that rotate a moment after one are
-        found at once.
+        found immediately.
+
+        Raises:
+            Refusal: The fetch failed.
         """
-        asked = time.monotonic()
+        called = time.monotonic()
         async with self._lock:
             now = time.monotonic()
             if self._held is not None and (
-                self._held.at >= asked or now < self._asked_again + cool_down or self.waiting
+                self._held.at >= called or now < self._fetched_again + cool_down or self.waiting
             ):
                 return self._held.value
-            before, self._asked_again = self._asked_again, now
+            before = self._fetched_again
+            self._fetched_again = now
             try:
                 return await self._fetch_now()
-            except trio.Cancelled:  # nobody knows what it would have brought: the next one asks
-                self._asked_again = before
+            except trio.Cancelled:
+                # It is unknown what the fetch would have brought, so the next caller may fetch.
+                self._fetched_again = before
                 raise
 
     async def _fetch_now(self) -> T:
@@ -107,19 +131,15 @@ class Cache(Generic[T]):
             self._fail(error)
             raise
         except Exception as error:
-            # a bug backs off as any failure does, or all who ask would fetch one after another
+            # A bug backs off like any failure; otherwise all callers would fetch, one by one.
             background.bug("provider_call_failed", error, provider=self._provider)
-            failed = InvalidAnswer(
-                f"what was fetched met an error of ours: {type(error).__qualname__}"
-            )
+            failed = InvalidAnswer(f"the fetch met a bug: {type(error).__qualname__}")
             self._fail(failed)
             raise failed from error
-        self._held, self._failed, self._failures, self._not_before = (
-            _Held(value, time.monotonic()),
-            None,
-            0,
-            0.0,
-        )
+        self._held = _Held(value, time.monotonic())
+        self._failed = None
+        self._failures = 0
+        self._not_before = 0.0
         return value
 
     def _fail(self, error: Refusal) -> None:

@@ -1,10 +1,11 @@
-"""HttpClient: HTTP with one provider, and the edge where httpx's errors become ours. Runs in trio.
+"""HttpClient: HTTP requests to one provider on trio. httpx's errors become Refusals here.
 
-Redirects are never followed (a provider's endpoint is where its metadata says, and a redirect could
-lead inside), and a body has a limit.
+Redirects are never followed, because a provider's endpoint is where its metadata says, and a
+redirect could lead into the internal network. The size of a response is limited.
 """
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import urlsplit
@@ -24,18 +25,23 @@ from extproc.core.oidc.client import FormRequest
 from extproc.provider.limits import ConnectLimiter, MemoryBudget, ResponseBody, TickLimiter
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
-SHARD = 100  # calls in flight in one httpx pool: its bookkeeping is quadratic
+SHARD = 100  # requests in flight in one httpx pool: its bookkeeping is quadratic
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
+    """A provider's whole response. `body` is not printed: the token endpoint's has tokens."""
+
     status: int
     content_type: str
-    body: bytes = field(repr=False)  # of the token endpoint: tokens
+    body: bytes = field(repr=False)
 
     def expect_success(self) -> None:
-        """Raises for everything but 200 (and 204 of a revocation): 3xx is not followed, 5xx and 429
-        are the provider's trouble.
+        """Accept 200, and 204 of a revocation.
+
+        Raises:
+            ProviderFailed: For 5xx and 429, which are the provider's own trouble.
+            InvalidAnswer: For every other status; 3xx is not followed.
         """
         if self.status >= 500 or self.status == 429:
             raise ProviderFailed(f"the provider answers {self.status}")
@@ -44,15 +50,16 @@ class HttpResponse:
 
 
 def client_fault(url: str) -> str | None:
-    """What httpx has against a URL; None: it makes a request of it. See extproc.oidc.urls, which
-    names what is wrong.
+    """Return why httpx cannot request a URL; None if it can.
+
+    It complements core/oidc/urls.py, which finds and names most faults without httpx.
     """
     try:
-        # its host in Unicode is what a transport is chosen by, and a name that IDNA does not know
-        # has none
-        return None if httpx.Request("GET", url).url.host else "has no host that can be called"
+        # httpx chooses a transport by the host in Unicode; a name that IDNA does not know has none.
+        host = httpx.Request("GET", url).url.host
     except (httpx.InvalidURL, ValueError) as error:
         return f"cannot be called ({type(error).__name__})"
+    return None if host else "has no host that can be called"
 
 
 @dataclass(slots=True, eq=False)
@@ -62,7 +69,16 @@ class _Pool:
 
 
 class HttpClient:
-    """turnstile, bodies: one for all providers of a process."""
+    """HTTP with one provider, in as many httpx pools as the requests in flight need.
+
+    Args:
+        name: The provider's name, for error details and the log.
+        settings: The provider's settings.
+        timeouts: Of which `connect` and `call` count here.
+        limits: Of which `connects` and `response_bytes` count here.
+        tick_limiter: One for all providers of the process.
+        memory_budget: One for all providers of the process.
+    """
 
     def __init__(
         self,
@@ -73,27 +89,36 @@ class HttpClient:
         tick_limiter: TickLimiter,
         memory_budget: MemoryBudget,
     ) -> None:
-        self._name, self._settings, self._timeouts = name, settings, timeouts
+        self._name = name
+        self._settings = settings
+        self._timeouts = timeouts
         self._limit = limits.response_bytes
-        self._memory_budget, self._tick_limiter = memory_budget, tick_limiter
+        self._memory_budget = memory_budget
+        self._tick_limiter = tick_limiter
         self._connects = trio.Semaphore(limits.connects)
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
         self._pools: list[_Pool] = []
 
     @property
     def in_flight(self) -> int:
+        """How many requests are in flight."""
         return sum(pool.in_flight for pool in self._pools)
 
     @property
     def waiting(self) -> int:
-        """How many wait for their turn to connect."""
+        """How many requests wait for a place to connect."""
         return self._connects.statistics().tasks_waiting
 
     async def request(
-        self, method: str, url: str, headers: dict[str, str], form: FormRequest | None
+        self, method: str, url: str, headers: Mapping[str, str], form: FormRequest | None
     ) -> HttpResponse:
-        """One request and its whole answer. Raises ProviderUnreachable, ProviderTimeout,
-        InvalidAnswer, Overloaded.
+        """Make one request and read its whole response.
+
+        Raises:
+            ProviderUnreachable: No connection, or it broke.
+            ProviderTimeout: The provider was too slow.
+            InvalidAnswer: The response is too long or encoded, or httpx met a bug.
+            Overloaded: The responses of all providers use up the memory budget.
         """
         await self._tick_limiter()
         try:
@@ -113,30 +138,31 @@ class HttpClient:
         except httpx.TransportError as error:
             raise ProviderUnreachable(f"provider {self._name}: {type(error).__name__}") from error
         except Exception as error:
-            # a bug, ours or a library's: it is this provider's trouble and nobody else's
+            # A bug, of extproc or of a library, must refuse only requests of this provider.
             background.bug("provider_call_failed", error, provider=self._name)
             raise InvalidAnswer(
                 f"provider {self._name}: the call met {type(error).__qualname__}"
             ) from error
 
     async def _request(
-        self, method: str, url: str, headers: dict[str, str], form: FormRequest | None
+        self, method: str, url: str, headers: Mapping[str, str], form: FormRequest | None
     ) -> HttpResponse:
         data = dict(form.parameters) if form is not None else None
-        pool, connecting = self._pool(), ConnectLimiter(self._connects, self._tick_limiter)
+        pool = self._pool()
+        limiter = ConnectLimiter(self._connects, self._tick_limiter)
         pool.in_flight += 1
         try:
             async with pool.client.stream(
-                method, url, headers=headers, data=data, extensions={"trace": connecting}
+                method, url, headers=headers, data=data, extensions={"trace": limiter}
             ) as response:
                 return await self._read(response)
         finally:
             pool.in_flight -= 1
-            await connecting.over()
+            await limiter.aclose()
 
     async def _read(self, response: httpx.Response) -> HttpResponse:
-        # compressed bodies were not asked for: what expands a thousandfold is refused before it
-        # does
+        # The request asked for no compression. What expands a thousandfold is refused before it
+        # does.
         if response.headers.get("content-encoding", "identity") != "identity":
             raise InvalidAnswer("the answer has a content encoding that was not asked for")
         with ResponseBody(self._memory_budget) as body:
@@ -146,9 +172,8 @@ class HttpClient:
                     raise InvalidAnswer(
                         f"the answer is longer than {self._limit} bytes (limits.response_bytes)"
                     )
-            return HttpResponse(
-                response.status_code, response.headers.get("content-type", ""), bytes(body.data)
-            )
+            content_type = response.headers.get("content-type", "")
+            return HttpResponse(response.status_code, content_type, bytes(body.data))
 
     def _pool(self) -> _Pool:
         for pool in self._pools:
@@ -163,7 +188,7 @@ class HttpClient:
             verify=self._tls,
             trust_env=self._settings.trust_env,
             follow_redirects=False,
-            # one user's would go with the next one's call
+            # No cookie is kept: one user's would be sent with the next user's call.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             timeout=httpx.Timeout(self._timeouts.call, connect=self._timeouts.connect),
             limits=httpx.Limits(
@@ -173,8 +198,8 @@ class HttpClient:
         )
 
     async def close_idle(self) -> None:
-        """A burst's extra pools go when it is over: httpx itself closes what is idle only when it
-        is used again.
+        """Close the additional pools of a burst that is over. httpx closes idle connections only
+        when a pool is used again.
         """
         idle = [pool for pool in self._pools[1:] if pool.in_flight == 0]
         self._pools = [pool for pool in self._pools if pool not in idle]

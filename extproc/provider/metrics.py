@@ -1,4 +1,4 @@
-"""One call to a provider, measured: how long it took, and how it ended in one word."""
+"""The duration and the outcome of one call to a provider, for the metrics."""
 
 import time
 from contextlib import AbstractContextManager
@@ -10,18 +10,24 @@ from extproc.metrics import Metrics
 
 
 class Call(AbstractContextManager["Call"]):
-    """Around the call. span: its own, for the exemplar."""
+    """Measures the call that is made within it.
+
+    Args:
+        metrics: Where the call is counted.
+        provider: The provider's name.
+        endpoint: The endpoint's name, such as token or jwks.
+        span: The call's span, for the exemplar.
+    """
 
     def __init__(self, metrics: Metrics, provider: str, endpoint: str, span: Span) -> None:
-        self._metrics, self._provider, self._endpoint, self._span = (
-            metrics,
-            provider,
-            endpoint,
-            span,
-        )
+        self._metrics = metrics
+        self._provider = provider
+        self._endpoint = endpoint
+        self._span = span
         self._outcome = "cancelled"
 
     def answered(self, status: int) -> None:
+        """Record the status of the response."""
         self._outcome = _outcome(status)
 
     def __enter__(self) -> "Call":
@@ -37,7 +43,7 @@ class Call(AbstractContextManager["Call"]):
             case InvalidAnswer():
                 self._outcome = "invalid"
             case Exception():
-                self._outcome = "failed"  # a bug
+                self._outcome = "failed"
         seconds = time.perf_counter() - self._started
         self._metrics.called(self._provider, self._endpoint, self._outcome, seconds, self._span)
 

@@ -1,8 +1,7 @@
-"""Logout: how sessions end before their time, started here (logout) or by the provider
-(back-channel, front-channel).
+"""Logout: ends sessions for the user (RP-initiated) or for the provider (back-channel,
+front-channel).
 
-What ends here ends first, and whatever the provider does afterwards, or does not do, changes
-nothing about it.
+The sessions here end first, so that a provider that fails afterwards cannot undo a logout.
 """
 
 import logging
@@ -13,7 +12,7 @@ from typing import assert_never
 import trio
 
 from extproc import telemetry
-from extproc.concurrency import finished
+from extproc.concurrency import shielded_until_deadline
 from extproc.core.application import Application
 from extproc.core.decisions import BackChannelLogout, EndSession, FrontChannelLogout, Respond
 from extproc.core.errors import InvalidLogoutToken, ProviderUnavailable, Refusal, UnknownKey
@@ -29,12 +28,17 @@ from extproc.provider.client import Provider
 from extproc.relying_party.revocation import revoke_tokens
 from extproc.sessions.interfaces import Sessions
 
-Ends = EndSession | BackChannelLogout | FrontChannelLogout
+LogoutStep = EndSession | BackChannelLogout | FrontChannelLogout
 
 
 class Logout:
-    """Every way in which sessions end at somebody's word. `providers` by application name; `now`:
-    seconds since the epoch.
+    """Carries out the three kinds of logout.
+
+    Args:
+        applications: By name.
+        providers: By application name.
+        sessions: Where sessions are kept.
+        now: Returns the time, in seconds since the epoch.
     """
 
     def __init__(
@@ -49,9 +53,16 @@ class Logout:
         self._sessions = sessions
         self._now = now
 
-    async def perform(self, application: Application, request: Request, step: Ends) -> Respond:
-        """Carries out a step. Raises Refusal."""
-        with finished():  # who asked for an end gets it
+    async def perform(
+        self, application: Application, request: Request, step: LogoutStep
+    ) -> Respond:
+        """Carry out a logout, also if the client leaves before its end.
+
+        Raises:
+            Refusal: The store or the provider's keys could not be had, or the logout token is
+                invalid.
+        """
+        with shielded_until_deadline():
             match step:
                 case EndSession():
                     return await self._log_out(application, request, step)
@@ -67,8 +78,8 @@ class Logout:
     async def _log_out(
         self, application: Application, request: Request, step: EndSession
     ) -> Respond:
-        """This browser's sessions here, then the one at the provider (OpenID Connect RP-Initiated
-        Logout 1.0).
+        """End this browser's sessions here, then send it to end the one at the provider (OpenID
+        Connect RP-Initiated Logout 1.0).
         """
         cookies = step.expired
         ended = [(application, step.session)] if step.session is not None else []
@@ -77,21 +88,23 @@ class Logout:
             session = await self._sessions.find(other, request, self._now())
             if session is not None and session.fresh(other, self._now()):
                 ended.append((other, session))
-        # the sessions last: as long as they are there, a logout that met a store that could not
-        # answer can be tried again
+        # Logins first and sessions last, because a logout that met a store that could not answer
+        # can be repeated only while its session is there.
         for owner in (application, *self._siblings(application)):
             await self._end_logins(owner, request, marks=bool(ended))
         for owner, session in ended:
             await self._end(owner, session)
-        onward = await self._give_back(application, ended) if ended else None
+        onward = await self._revoke_and_find_onward_url(application, ended) if ended else None
         return Respond(
             303, "signed_out", location=onward or signed_out_url(application), cookies=cookies
         )
 
     def _siblings(self, application: Application) -> Iterator[Application]:
-        """The other applications of the same provider, where a logout is for all."""
+        """Yield the other applications of the same provider if a logout is for all of them."""
+        if not application.logout_everywhere:
+            return
         provider = self._providers[application.name]
-        for other in self._applications.values() if application.logout_everywhere else ():
+        for other in self._applications.values():
             if other is not application and self._providers[other.name] is provider:
                 yield other
 
@@ -100,49 +113,48 @@ class Logout:
         with telemetry.span("store delete"):
             await self._sessions.end(session, now)
             if session.sid is not None and application.logout_everywhere:
-                # on other hosts, whose cookies are not in this request
+                # Sessions on other hosts, whose cookies are not in this request.
                 tags = sid_tags(application.ring, session.issuer, session.sid)
                 await self._sessions.end_tagged(tags, now, now + application.session_lifetime)
 
     async def _end_logins(self, application: Application, request: Request, *, marks: bool) -> None:
-        """Ends what the logins that this browser began have brought, and what they bring late,
-        after this logout.
+        """End the sessions of the logins that this browser began.
 
-        marks: for the latter a mark is left. Somebody without a session leaves none: strangers
-        would fill the store.
+        With `marks`, a login that ends after this logout keeps no session either. A client without
+        a session leaves no mark, because otherwise anybody could fill the store.
         """
         now = self._now()
-        late = tuple(each.store_key for each in under_way(application, request, now))
-        if not late:
+        tags = tuple(login.store_key for login in under_way(application, request, now))
+        if not tags:
             return
         with telemetry.span("store delete"):
             if marks or self._sessions.shown(application, request, now):
-                await self._sessions.end_tagged(late, now, now + application.session_lifetime)
+                await self._sessions.end_tagged(tags, now, now + application.session_lifetime)
             else:
-                await self._sessions.end_stored(late, now)
+                await self._sessions.end_stored(tags, now)
 
-    async def _give_back(
+    async def _revoke_and_find_onward_url(
         self, application: Application, ended: Sequence[tuple[Application, Session]]
     ) -> str | None:
-        """Tokens to the provider, beside the search for the address at which its own session ends;
-        None: there is none.
+        """Revoke the tokens, and meanwhile find the URL at which the provider ends its own session.
+        None if there is no such URL.
         """
         onward = None
-        # what is ended stays ended: at the deadline the browser simply goes to our own page
+        # The sessions have ended, so at the deadline the browser goes to the local page instead.
         with trio.move_on_at(trio.current_effective_deadline(), shield=True):
             async with trio.open_nursery() as nursery:
                 for owner, session in ended:
                     nursery.start_soon(
                         revoke_tokens, self._providers[owner.name], owner.client, session
                     )
-                onward = await self._onward(application, ended[0][1])
+                onward = await self._onward_url(application, ended[0][1])
         return onward
 
-    async def _onward(self, application: Application, session: Session) -> str | None:
+    async def _onward_url(self, application: Application, session: Session) -> str | None:
         try:
             metadata = await self._providers[application.name].metadata()
         except Refusal as error:
-            # ended here in any case; the provider's session then ends by its own limits
+            # The sessions here have ended; the provider's own ends by its own limits.
             telemetry.log(
                 logging.WARNING,
                 "provider_logout_skipped",
@@ -155,8 +167,8 @@ class Logout:
     # -- by the provider ---------------------------------------------------------------------------
 
     async def _back_channel(self, application: Application, step: BackChannelLogout) -> Respond:
-        """OpenID Connect Back-Channel Logout 1.0 section 2.7: the sessions of every application
-        with this provider.
+        """End the sessions of every application with this provider (OpenID Connect Back-Channel
+        Logout 1.0 section 2.7).
         """
         token = await self._verified(application, step.token)
         now = self._now()
@@ -166,11 +178,11 @@ class Logout:
             ended = await self._sessions.end_tagged(
                 tags_of(token, application.ring), now, now + application.session_lifetime
             )
-            # only now: a token that the store kept from being carried out may come again
+            # The token counts as used only now, because the provider may send it again if the
+            # store failed before.
             await self._sessions.revocations.revoke_before(token.key, now, token.expires)
-        self._ended(
-            "backchannel_logout", application, ended, by="sid" if token.sid is not None else "sub"
-        )
+        by = "sid" if token.sid is not None else "sub"
+        self._log_ended("backchannel_logout", application, ended, by)
         return Respond(200, "backchannel_logout")
 
     async def _verified(self, application: Application, token: str) -> LogoutToken:
@@ -187,36 +199,38 @@ class Logout:
                 raise InvalidLogoutToken(error.check, error.detail) from None
 
     async def _front_channel(self, application: Application, step: FrontChannelLogout) -> Respond:
-        """OpenID Connect Front-Channel Logout 1.0 section 2."""
+        """End the session that the provider's frame names (OpenID Connect Front-Channel Logout 1.0
+        section 2).
+        """
         with telemetry.span("store delete"):
             if step.session is not None:
                 await self._end(application, step.session)
-            # no mark is left for a sid that nobody has: anybody can ask
+            # No mark is left for an unknown sid, because anybody can send this request.
             tags = sid_tags(application.ring, application.client.issuer, step.sid)
             ended = await self._sessions.end_stored(tags, self._now())
-        self._ended("frontchannel_logout", application, ended, by="sid")
+        self._log_ended("frontchannel_logout", application, ended, "sid")
         page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
         return Respond(
             200,
             "frontchannel_logout",
             cookies=step.expired,
             page=page,
-            framed_by=self._frames(application),
+            framed_by=self._framing_origins(application),
         )
 
-    def _frames(self, application: Application) -> tuple[str, ...]:
-        """Where the provider's page with our frame in it may be."""
-        found = [origin(application.client.issuer)]
+    def _framing_origins(self, application: Application) -> tuple[str, ...]:
+        """Return the origins whose pages may show the front-channel frame: the provider's."""
+        origins = [origin(application.client.issuer)]
         try:
             metadata = self._providers[application.name].metadata_nowait()
         except ProviderUnavailable:
             metadata = None
         if metadata is not None and metadata.end_session_endpoint is not None:
-            found.append(origin(metadata.end_session_endpoint))
-        return tuple(dict.fromkeys(found))
+            origins.append(origin(metadata.end_session_endpoint))
+        return tuple(dict.fromkeys(origins))
 
-    def _ended(self, what: str, application: Application, ended: int | None, by: str) -> None:
+    def _log_ended(self, event: str, application: Application, ended: int | None, by: str) -> None:
         provider = self._providers[application.name].name
         telemetry.log(
-            logging.INFO, what, application=application.name, provider=provider, ended=ended, by=by
+            logging.INFO, event, application=application.name, provider=provider, ended=ended, by=by
         )

@@ -1,4 +1,4 @@
-"""Self-service: the page on which users see their own sessions, and what they end there."""
+"""OwnSessions: the page on which users see and end their own sessions."""
 
 import logging
 import secrets
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from extproc import telemetry
-from extproc.concurrency import finished
+from extproc.concurrency import shielded_until_deadline
 from extproc.core import session_list, sessions_page
 from extproc.core.application import Application
 from extproc.core.decisions import EndListedSessions, ListSessions, Own, Respond
@@ -18,23 +18,34 @@ from extproc.core.session import Session
 from extproc.core.session_index import sid_tags, subject_tags
 from extproc.core.session_list import SignIn
 from extproc.core.sessions_page import EVERYWHERE, OTHERS
-from extproc.sessions.interfaces import Sessions
-from extproc.sessions.stored import BEGINNING
+from extproc.sessions.interfaces import LOGIN_COMPLETES_WITHIN, Sessions
 
 
-class SelfService:
-    """now: seconds since the epoch; trusted_hops: see Device."""
+class OwnSessions:
+    """Shows users their own sessions and ends those that they choose.
+
+    Args:
+        sessions: Where sessions are kept.
+        now: Returns the time, in seconds since the epoch.
+        trusted_hops: How many proxies before Envoy are trusted for the client's address.
+    """
 
     def __init__(self, sessions: Sessions, now: Callable[[], int], trusted_hops: int) -> None:
-        self._sessions, self._now, self._trusted_hops = sessions, now, trusted_hops
+        self._sessions = sessions
+        self._now = now
+        self._trusted_hops = trusted_hops
 
     async def perform(self, application: Application, request: Request, step: Own) -> Respond:
-        """Raises StoreUnavailable: what cannot be read is never "no sessions"."""
+        """Carry out a step; an end also if the client leaves before it is done.
+
+        Raises:
+            StoreUnavailable: The sessions are unknown, which is not the same as "no sessions".
+        """
         match step:
             case ListSessions():
                 return await self._show(application, request, step)
             case EndListedSessions():
-                with finished():  # as every end is
+                with shielded_until_deadline():
                     return await self._end(application, step)
             case _:
                 assert_never(step)
@@ -42,17 +53,18 @@ class SelfService:
     async def _show(
         self, application: Application, request: Request, step: ListSessions
     ) -> Respond:
-        found, now = await self._found(application, step.session), self._now()
+        sign_ins = await self._sign_ins(application, step.session)
+        now = self._now()
         token = sessions_page.form_token(
             application, step.session, now, secrets.token_bytes(ENTROPY)
         )
-        if found is not None:
-            page = sessions_page.page(application, found, token, now, stale=step.stale)
+        if sign_ins is not None:
+            page = sessions_page.page(application, sign_ins, token, now, stale=step.stale)
         else:
             device = Device.of(request, self._trusted_hops)
-            reach = token if self._sessions.shared else None
+            everywhere = token if self._sessions.shared else None
             page = sessions_page.page_of_one(
-                application, step.session, device, reach, now, stale=step.stale
+                application, step.session, device, everywhere, now, stale=step.stale
             )
         return Respond(200, "own_sessions", page=page)
 
@@ -63,37 +75,43 @@ class SelfService:
             return Respond(
                 303, "signed_out", location=signed_out_url(application), cookies=step.expired
             )
-        found = await self._found(application, step.session) or ()
-        others = [each for each in found if not each.this and step.which in (OTHERS, each.handle)]
-        if step.which == OTHERS and found:
-            # a login of this user's that is under way is one of the others
+        sign_ins = await self._sign_ins(application, step.session) or ()
+        chosen = [
+            sign_in
+            for sign_in in sign_ins
+            if not sign_in.this and step.which in (OTHERS, sign_in.handle)
+        ]
+        if step.which == OTHERS and sign_ins:
+            # A login of this user that is under way is one of the others.
             first, now = self._subject(application, step.session)[0], self._now()
-            await self._sessions.revocations.revoke_before(first, now, now + BEGINNING)
-        for each in others:
-            await self._end_one(application, step.session.issuer, each)
-        self._audit(application, OTHERS if step.which == OTHERS else "one", len(others))
+            until = now + LOGIN_COMPLETES_WITHIN
+            await self._sessions.revocations.revoke_before(first, now, until)
+        for sign_in in chosen:
+            await self._end_one(application, step.session.issuer, sign_in)
+        self._audit(application, OTHERS if step.which == OTHERS else "one", len(chosen))
         return Respond(303, "own_sessions_ended", location=sessions_page.address(application))
 
-    async def _end_one(self, application: Application, issuer: str, one: SignIn) -> None:
+    async def _end_one(self, application: Application, issuer: str, sign_in: SignIn) -> None:
         with telemetry.span("store delete"):
-            await self._sessions.delete_many(one.keys)
-        if one.sid is not None:
-            await self._end_tagged(application, sid_tags(application.ring, issuer, one.sid))
+            await self._sessions.delete_many(sign_in.keys)
+        if sign_in.sid is not None:
+            await self._end_tagged(application, sid_tags(application.ring, issuer, sign_in.sid))
 
     async def _end_tagged(self, application: Application, tags: tuple[bytes, ...]) -> int | None:
         now = self._now()
         with telemetry.span("store delete"):
             return await self._sessions.end_tagged(tags, now, now + application.session_lifetime)
 
-    async def _found(self, application: Application, session: Session) -> tuple[SignIn, ...] | None:
+    async def _sign_ins(
+        self, application: Application, session: Session
+    ) -> tuple[SignIn, ...] | None:
+        """Return the user's sign-ins; None if sessions in cookies cannot be listed."""
         now = self._now()
         with telemetry.span("store get"):
             records = await self._sessions.tagged(self._subject(application, session), now)
-        return (
-            session_list.sign_ins(application, session, records, now)
-            if records is not None
-            else None
-        )
+        if records is None:
+            return None
+        return session_list.sign_ins(application, session, records, now)
 
     def _subject(self, application: Application, session: Session) -> tuple[bytes, ...]:
         return subject_tags(application.ring, session.issuer, session.subject)

@@ -1,11 +1,10 @@
-"""RelyingParty: turns each Step into an Answer, using the provider, the session store and the core.
+"""RelyingParty: hands each Step to the module that carries it out, and returns the Answer.
 
-`quick` answers on the event loop what needs no waiting; `perform` does the rest in trio, under the
-deadline that the caller set.
+`decide` and `quick` run on the event loop and never wait; `look_up` and `perform` run in trio under
+the deadline that the caller set.
 """
 
 import logging
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -41,29 +40,33 @@ from extproc.core.errors import (
     Unavailable,
 )
 from extproc.core.http import Cookie, Request
-from extproc.core.login import authorization_url, crowded_out, login_cookie
 from extproc.core.logout import expired
-from extproc.core.oidc.authorization import ATTEMPT_BYTES, PendingAuthorization
-from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.provider_logout import back_channel, is_back_channel
 from extproc.core.refusals import respond, respond_to_provider, retry_callback, retry_login
-from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session
 from extproc.metrics import Metrics
 from extproc.provider.client import Provider
-from extproc.relying_party.login import CodeRedemption
+from extproc.relying_party.login import CodeRedemption, start_login
 from extproc.relying_party.logout import Logout
-from extproc.relying_party.own_sessions import SelfService
+from extproc.relying_party.own_sessions import OwnSessions
 from extproc.relying_party.refresh import TokenRefresh
-from extproc.sessions.interfaces import Sessions, WouldBlock
+from extproc.sessions.interfaces import Sessions
+from extproc.sessions.store import WouldBlock
 
 Clock = Callable[[], float]
 D = TypeVar("D", bound=Decision)
 
 
 class RelyingParty:
-    """The relying party of every application. `providers` by application name; trusted_hops: see
-    Device.
+    """The relying party of every application.
+
+    Args:
+        applications: By name.
+        providers: By application name.
+        sessions: Where sessions are kept.
+        clock: Returns the time, in seconds since the epoch.
+        trusted_hops: How many proxies before Envoy are trusted for the client's address.
+        metrics: Where refreshes are counted; default: nowhere.
     """
 
     def __init__(
@@ -79,17 +82,21 @@ class RelyingParty:
         self._providers = providers
         self._sessions = sessions
         self._clock = clock
-        self._redeeming = CodeRedemption(sessions, self.now, trusted_hops)
-        self._refreshing = TokenRefresh(sessions, self.now, metrics)
-        self._self_service = SelfService(sessions, self.now, trusted_hops)
-        self._ending = Logout(applications, providers, sessions, self.now)
+        self._redemption = CodeRedemption(sessions, self.now, trusted_hops)
+        self._token_refresh = TokenRefresh(sessions, self.now, metrics)
+        self._own_sessions = OwnSessions(sessions, self.now, trusted_hops)
+        self._logout = Logout(applications, providers, sessions, self.now)
 
     def now(self) -> int:
+        """Return the time, in whole seconds since the epoch."""
         return int(self._clock())
 
     def application(self, request: Request) -> Application:
-        """Raises Misdirected for a name that no application has: Envoy's configuration is of other
-        settings.
+        """Return the application that Envoy's route names.
+
+        Raises:
+            Misdirected: The settings have no such application, because Envoy's configuration was
+                generated from other settings.
         """
         try:
             return self._applications[request.application]
@@ -99,12 +106,17 @@ class RelyingParty:
             ) from None
 
     def provider(self, request: Request) -> Provider:
+        """Return the provider of the request's application."""
         return self._providers[request.application]
 
     # -- the inline lane: on the event loop, without waiting ---------------------------------------
 
     def decide(self, request: Request) -> Decision | ReadBody:
-        """Raises Refusal. A session that the store cannot give at once is a LoadSession."""
+        """Return the decision; LoadSession if the store cannot return the session without waiting.
+
+        Raises:
+            Refusal: The request is refused.
+        """
         application, now = self.application(request), self.now()
         if is_back_channel(application, request):
             return back_channel(application, request)
@@ -115,21 +127,30 @@ class RelyingParty:
         return self._decided(application, request, session)
 
     def unrefreshed(self, request: Request, step: Refresh) -> Answer:
-        """The answer where there is no room for a refresh. Raises Refusal."""
+        """Return the answer where no permit for a refresh is left: with the tokens as they are.
+
+        Raises:
+            Overloaded: The tokens cannot be used as they are.
+            Refusal: The request is refused.
+        """
         application = self.application(request)
         decision = decide(application, request, step.session, self.now(), may_refresh=False)
         if not isinstance(decision, Continue | Respond):
             raise Overloaded
-        return self._noted(application, request, step.session, decision)
+        return self._with_touch(application, request, step.session, decision)
 
     def quick(self, request: Request, step: Step) -> Answer | None:
-        """The answer to a step whose inputs are at hand, or None: then `perform`."""
-        if (
-            isinstance(step, StartLogin)
-            and (metadata := self.provider(request).metadata_nowait()) is not None
-        ):
-            return self._authenticate(request, step, metadata)
-        return None
+        """Carry out a step without waiting; None if that is not possible and `perform` has to.
+
+        Raises:
+            Refusal: The request is refused.
+        """
+        if not isinstance(step, StartLogin):
+            return None
+        metadata = self.provider(request).metadata_nowait()
+        if metadata is None:
+            return None
+        return start_login(self.application(request), request, step, metadata, self.now())
 
     def refuse(self, request: Request | None, error: Refusal, step: Step | None = None) -> Respond:
         """The answer to a refusal: the login cookie of a callback that is over is expired; one that
@@ -159,96 +180,37 @@ class RelyingParty:
     # -- the held lane: in trio --------------------------------------------------------------------
 
     async def perform(self, request: Request, step: Step) -> Answer:
-        """Carries out a step. Raises Refusal; cancelled when the client leaves."""
+        """Carry out a step. Cancelled when the client leaves.
+
+        Raises:
+            Refusal: The request is refused.
+            ValueError: For LoadSession, which is for `look_up`: what it finds has a permit of its
+                own.
+        """
+        application = self.application(request)
+        provider = self.provider(request)
         match step:
             case StartLogin():
-                return self._authenticate(request, step, await self.provider(request).metadata())
+                metadata = await provider.metadata()
+                return start_login(application, request, step, metadata, self.now())
             case RedeemCode():
-                return await self._redeeming.redeem(
-                    self.application(request), self.provider(request), request, step
-                )
-            case LoadSession():
-                found = await self.look_up(request)
-                return (
-                    found
-                    if isinstance(found, Continue | Respond)
-                    else await self.perform(request, found)
-                )
+                return await self._redemption.redeem(application, provider, request, step)
             case Refresh():
                 return await self._refresh(request, step)
             case EndSession() | BackChannelLogout() | FrontChannelLogout():
-                return await self._ending.perform(self.application(request), request, step)
+                return await self._logout.perform(application, request, step)
             case ListSessions() | EndListedSessions():
-                return await self._self_service.perform(self.application(request), request, step)
+                return await self._own_sessions.perform(application, request, step)
+            case LoadSession():
+                raise ValueError("a session is loaded by look_up()")
             case _:
                 assert_never(step)
 
-    async def touch(self, request: Request, session: Session) -> None:
-        """Writes down that a session is in use; a miss costs nothing but idle time."""
-        try:
-            with telemetry.span("store touch"):
-                await self._sessions.touch(self.application(request), session, self.now())
-        except Refusal as error:
-            telemetry.log(logging.WARNING, "touch_failed", reason=error.reason, detail=error.detail)
-
-    async def lives(self, name: str, session: Session) -> bool:
-        """Whether a session would still serve a request of that application. Raises Refusal."""
-        application = self._applications[name]
-        found = await self._sessions.load_again(application, session, self.now())
-        now = self.now()
-        return (
-            found is not None
-            and found.fresh(application, now)
-            and found.sufficient(application, now)
-        )
-
-    def _decided(
-        self, application: Application, request: Request, session: Session | None
-    ) -> Decision:
-        may_refresh = session is None or not self._refreshing.backing_off(session)
-        decision = decide(application, request, session, self.now(), may_refresh=may_refresh)
-        return self._noted(application, request, session, decision)
-
-    def _noted(
-        self, application: Application, request: Request, session: Session | None, decision: D
-    ) -> D | Continue:
-        """The same decision, with the last use written down in the browser, where sessions are kept
-        there.
-        """
-        if session is None or not isinstance(decision, Continue) or decision.touch is None:
-            return decision
-        cookies = self._sessions.touch_cookies(application, request, session, self.now())
-        return (
-            replace(decision, set_cookies=decision.set_cookies + cookies, touch=None)
-            if cookies
-            else decision
-        )
-
-    def _authenticate(
-        self, request: Request, step: StartLogin, metadata: ProviderMetadata
-    ) -> Respond:
-        application = self.application(request)
-        pending = PendingAuthorization(
-            secrets.token_bytes(ATTEMPT_BYTES),
-            application.client.issuer,
-            self.now(),
-            step.return_to,
-            telemetry.current(),
-        )
-        cookie = login_cookie(application, pending, secrets.token_bytes(ENTROPY))
-        dropped = tuple(
-            old for old in crowded_out(application, request, cookie) if old not in step.expired
-        )
-        return Respond(
-            303,
-            "login_started",
-            location=authorization_url(application, metadata, pending),
-            cookies=(cookie, *step.expired, *dropped),
-        )
-
     async def look_up(self, request: Request) -> Decision:
-        """What decide() says of the session that the store could not give at once. Raises
-        Refusal.
+        """Load the session that the store could not return without waiting, and decide.
+
+        Raises:
+            Refusal: The request is refused.
         """
         application = self.application(request)
         session = None
@@ -256,7 +218,7 @@ class RelyingParty:
             with telemetry.span("store get"):
                 session = await self._sessions.find(application, request, self.now())
         except StoreUnavailable as error:
-            # what needs no login needs no store either: it goes on, without identity
+            # A public path needs no session: the request is let through without an identity.
             if not request.public:
                 raise
             telemetry.log(
@@ -264,9 +226,30 @@ class RelyingParty:
             )
         return self._decided(application, request, session)
 
+    async def touch(self, request: Request, session: Session) -> None:
+        """Record that a session is in use. A failure is logged: it costs only idle time."""
+        try:
+            with telemetry.span("store touch"):
+                await self._sessions.touch(self.application(request), session, self.now())
+        except Refusal as error:
+            telemetry.log(logging.WARNING, "touch_failed", reason=error.reason, detail=error.detail)
+
+    async def lives(self, name: str, session: Session) -> bool:
+        """Return whether a session would still serve a request of the application `name`.
+
+        Raises:
+            Refusal: The store cannot answer.
+        """
+        application = self._applications[name]
+        current = await self._sessions.load_again(application, session, self.now())
+        if current is None:
+            return False
+        now = self.now()
+        return current.fresh(application, now) and current.sufficient(application, now)
+
     async def _refresh(self, request: Request, step: Refresh) -> Answer:
         application = self.application(request)
-        session = await self._refreshing.refresh(
+        session = await self._token_refresh.refresh(
             application, self.provider(request), request, step.session
         )
         try:
@@ -278,6 +261,28 @@ class RelyingParty:
         if not isinstance(decision, Continue | Respond):
             return await self.perform(request, decision)
         if session is None or session == step.session or not isinstance(decision, Continue):
-            return self._noted(application, request, session, decision)
+            return self._with_touch(application, request, session, decision)
         cookies = self._sessions.renewed(application, request, session, self.now())
         return replace(decision, set_cookies=decision.set_cookies + cookies)
+
+    # -- both --------------------------------------------------------------------------------------
+
+    def _decided(
+        self, application: Application, request: Request, session: Session | None
+    ) -> Decision:
+        may_refresh = session is None or not self._token_refresh.backing_off(session)
+        decision = decide(application, request, session, self.now(), may_refresh=may_refresh)
+        return self._with_touch(application, request, session, decision)
+
+    def _with_touch(
+        self, application: Application, request: Request, session: Session | None, decision: D
+    ) -> D | Continue:
+        """Return the decision; where sessions are kept in cookies, with the cookies that record the
+        session's last use in place of a later touch().
+        """
+        if session is None or not isinstance(decision, Continue) or decision.touch is None:
+            return decision
+        cookies = self._sessions.touch_cookies(application, request, session, self.now())
+        if not cookies:
+            return decision
+        return replace(decision, set_cookies=decision.set_cookies + cookies, touch=None)

@@ -1,6 +1,4 @@
-"""Tokens that no session has any more are given back to the provider (RFC 7009): best effort,
-bounded, whoever has left.
-"""
+"""Token revocation (RFC 7009): best effort, bounded in time, also when the client has left."""
 
 import logging
 from typing import Protocol
@@ -17,7 +15,7 @@ REVOCATION_TIMEOUT = 3.0  # seconds
 
 
 class Tokens(Protocol):
-    """What has them: an answer of the token endpoint, or a session."""
+    """What holds tokens: a response of the token endpoint, or a session."""
 
     @property
     def access_token(self) -> str: ...
@@ -27,18 +25,18 @@ class Tokens(Protocol):
 
 
 async def revoke_tokens(provider: Provider, client: Client, tokens: Tokens) -> None:
-    """The refresh token where there is one: the access token ends with it."""
-    token, hint = (
-        (tokens.refresh_token, "refresh_token")
-        if tokens.refresh_token
-        else (tokens.access_token, "access_token")
-    )
+    """Revoke the refresh token, which ends the access token too; if there is none, the access
+    token. A failure is logged and never raised, because the caller's work does not depend on it.
+    """
+    token, hint = tokens.access_token, "access_token"
+    if tokens.refresh_token:
+        token, hint = tokens.refresh_token, "refresh_token"
     with trio.move_on_after(REVOCATION_TIMEOUT, shield=True) as scope:
         try:
             await provider.revoke(revocation(client, token, hint))
         except Refusal as error:
             telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason=error.reason)
-        except Exception as error:  # a bug; what is done besides goes on
+        except Exception as error:
             background.bug("not_revoked", error, provider=provider.name)
     if scope.cancelled_caught:
         telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason="too_slow")

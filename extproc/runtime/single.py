@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from extproc import background, telemetry
 from extproc.admin import app as admin
-from extproc.admin.operators import SessionAdmin
+from extproc.admin.session_admin import SessionAdmin
 from extproc.ext_proc.bridge import Bridge, guest
 from extproc.ext_proc.credentials import CannotListen
 from extproc.metrics import Metrics

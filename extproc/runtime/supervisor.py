@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from extproc import background, telemetry
 from extproc.admin import app as admin
-from extproc.admin.operators import SessionAdmin
+from extproc.admin.session_admin import SessionAdmin
 from extproc.metrics import ProcessMetrics, Reading, otlp
 from extproc.metrics import catalogue as metric
 from extproc.metrics.exposition import Page, from_text, merged, page

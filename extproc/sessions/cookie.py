@@ -1,5 +1,5 @@
-"""Sessions in cookies: the browser has all of it, and only tombstones say here that one is over
-before its time.
+"""Sessions in cookies: the browser holds the whole session, and the processor keeps revocations
+only, for sessions that end before they expire.
 """
 
 import hashlib
@@ -23,41 +23,47 @@ from extproc.core.session_cookie import (
     used_cookie,
 )
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import Revocations
+from extproc.sessions.interfaces import Sessions
 from extproc.sessions.memory import MemoryRevocations
 from extproc.sessions.rotation import MemoryRotationGrace, RotationGrace
+from extproc.sessions.store import Revocations
 
-MAX_SET = len(MORE_COOKIES)  # cookies that an application's answer can carry beside the assertion
+# Cookies that an application's response can carry beside the assertion.
+MAX_SET = len(MORE_COOKIES)
 
 
-class CookieSessions:
-    """See Sessions. A late Set-Cookie, or a copy of the cookies, revives nothing that is buried.
+class CookieSessions(Sessions):
+    """Sessions whose cookies hold everything. Neither a late Set-Cookie nor a copy of the cookies
+    revives a session that was revoked.
 
-    The newest generation of a session is marked where its end would be. An older one, from a copy
-    or a browser that missed an answer, serves as long as its access token; then it is neither
-    renewed (its refresh token is used up, which careful providers take for a theft) nor a reason to
-    end anything.
+    The newest generation of a session is recorded among the revocations. An older one, from a copy
+    or from a browser that missed a response, is valid as long as its access token. After that it is
+    neither renewed (its refresh token is used up, and careful providers take its reuse for a theft)
+    nor a reason to end anything.
     """
 
-    def __init__(self, revocations: Revocations, successors: RotationGrace | None = None) -> None:
+    def __init__(self, revocations: Revocations, grace: RotationGrace | None = None) -> None:
+        """
+        Args:
+            revocations: of this process, or of a store that processes share.
+            grace: results of refreshes; in the memory of this process unless it is given.
+        """
         self.revocations = revocations
-        self._successors = successors or MemoryRotationGrace()
+        self._grace = grace or MemoryRotationGrace()
 
     def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
         session = read_session(application, request)
         if session is None:
             return None
-        return _unless_over(
-            session, self.revocations.revoked_before_nowait(session.keys(application.ring), now)
-        )
+        keys = session.keys(application.ring)
+        return _unless_revoked(session, self.revocations.revoked_before_nowait(keys, now))
 
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
         session = read_session(application, request)
         if session is None:
             return None
-        return _unless_over(
-            session, await self.revocations.revoked_before(session.keys(application.ring), now)
-        )
+        keys = session.keys(application.ring)
+        return _unless_revoked(session, await self.revocations.revoked_before(keys, now))
 
     def shown(self, application: Application, request: Request, now: int) -> bool:
         session = read_session(application, request)
@@ -74,10 +80,8 @@ class CookieSessions:
         cookies = session_cookies(
             application, request, session, session.created, secrets.token_bytes(ENTROPY)
         )
-        if (
-            await self.revocations.revoked_before(session.keys(application.ring), session.created)
-            >= session.created
-        ):
+        keys = session.keys(application.ring)
+        if await self.revocations.revoked_before(keys, session.created) >= session.created:
             raise SignedOutMeanwhile
         if replaces is not None:
             await self.end(replaces, session.created)
@@ -87,7 +91,8 @@ class CookieSessions:
         self, application: Application, request: Request, session: Session, now: int
     ) -> tuple[Cookie, ...]:
         if session.outdated:
-            with suppress(SessionTooLarge):  # it began when more was allowed, and ends with its key
+            # A session from when more was allowed cannot be sealed again. It ends with its key.
+            with suppress(SessionTooLarge):
                 return self.renewed(application, request, replace(session, touched=now), now)
         used = used_cookie(application, session, now, secrets.token_bytes(ENTROPY))
         return (used, *left_over(application, request, session))[:MAX_SET]
@@ -95,43 +100,40 @@ class CookieSessions:
     def renewed(
         self, application: Application, request: Request, session: Session, now: int
     ) -> tuple[Cookie, ...]:
-        return data_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))[
-            :MAX_SET
-        ]
+        cookies = data_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))
+        return cookies[:MAX_SET]
 
     async def superseded(self, session: Session, now: int) -> bool:
-        return (
-            await self.revocations.revoked_before((_generation_key(session),), now)
-            > session.generation
-        )
+        newest = await self.revocations.revoked_before((_generation_key(session),), now)
+        return newest > session.generation
 
     async def touch(self, application: Application, session: Session, now: int) -> None:
-        """Nothing: the cookies of touch_cookies() say it."""
+        """Do nothing: the cookies of touch_cookies() record the last use."""
 
     async def lock(self, session: Session, owner: bytes, seconds: int, now: int) -> bool:
-        return await self._successors.lock(session.id.key, owner, seconds, now)
+        return await self._grace.lock(session.id.key, owner, seconds, now)
 
     async def unlock(self, session: Session, owner: bytes) -> None:
-        await self._successors.unlock(session.id.key, owner)
+        await self._grace.unlock(session.id.key, owner)
 
     async def load_again(
         self, application: Application, session: Session, now: int
     ) -> Session | None:
-        successor = await self._successors.get(application, session, now)
-        newer = successor is not None and successor.recency >= session.recency
-        known = successor if successor is not None and newer else session
-        return _unless_over(
-            known, await self.revocations.revoked_before(known.keys(application.ring), now)
-        )
+        current = session
+        renewed = await self._grace.get(application, session, now)
+        if renewed is not None and renewed.recency >= session.recency:
+            current = renewed
+        keys = current.keys(application.ring)
+        return _unless_revoked(current, await self.revocations.revoked_before(keys, now))
 
     async def replace(
         self, application: Application, request: Request, session: Session, owner: bytes, now: int
     ) -> bool:
-        # whether it fits
+        # The cookies are made here only to raise SessionTooLarge before anything is kept.
         data_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))
         if await self.load_again(application, session, now) is None:
             return False
-        await self._successors.put(application, session, now)
+        await self._grace.put(application, session, now)
         await self.revocations.revoke_before(
             _generation_key(session), session.generation, session.expires
         )
@@ -148,14 +150,14 @@ class CookieSessions:
         return None
 
     async def end_stored(self, tags: Sequence[bytes], now: int) -> int | None:
-        """Nothing: what a store does not have can be ended by a mark only."""
+        """Do nothing: without a store, only a revocation ends a session."""
         return None
 
     async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
         return None
 
     async def delete_many(self, keys: Sequence[bytes]) -> None:
-        """Nothing: there are no records."""
+        """Do nothing: there are no records."""
 
     async def count(self, now: int) -> int | None:
         return None
@@ -164,21 +166,11 @@ class CookieSessions:
     def shared(self) -> bool:
         return not isinstance(self.revocations, MemoryRevocations)
 
-    @property
-    def missing(self) -> str | None:
-        return self.revocations.missing
-
-    async def start(self) -> None:
-        await self.revocations.start()
-
-    async def aclose(self) -> None:
-        await self.revocations.aclose()
-
 
 def _generation_key(session: Session) -> bytes:
-    """Under which the newest generation of a session is marked."""
+    """Give the key under which the newest generation of a session is recorded."""
     return hashlib.sha256(b"generation " + session.id.key).digest()
 
 
-def _unless_over(session: Session, buried_at: int) -> Session | None:
-    return session if session.created > buried_at else None
+def _unless_revoked(session: Session, revoked_before: int) -> Session | None:
+    return session if session.created > revoked_before else None

@@ -1,14 +1,11 @@
-"""Where sessions are kept. A store knows records (opaque bytes under a key, found by tags), not
-what is in them.
+"""The interface to the sessions of browsers, in a store under an id or whole in cookies.
 
-Every method that is awaited is awaited in trio, and raises StoreUnavailable when the store cannot
-answer in time: that is never "no session", "not locked" or "not buried". What is past its end is as
-if it were not there, and the store removes it by itself. Times are seconds since the epoch; `now`
-is the caller's clock (a store may trust its own instead).
+Every method that is awaited runs in trio, and raises StoreUnavailable when the store cannot answer
+in time; a missing answer never counts as "no session". Times are seconds since the epoch; `now` is
+the caller's clock.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from extproc.core.application import Application
@@ -16,135 +13,49 @@ from extproc.core.device import Device
 from extproc.core.http import Cookie, Request
 from extproc.core.session import Session
 from extproc.core.session_record import Record
+from extproc.sessions.store import Revocations
 
-
-class WouldBlock(Exception):
-    """A peek cannot answer at once; ask again in the held lane. Never "no session"."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some records, in no order that means anything; `after` asks for those that follow, None:
-    there are none.
-    """
-
-    records: tuple[Record, ...]
-    after: bytes | None
-
-
-class Revocations(Protocol):
-    """What happens once, and what is over: marks that live until `expires`. Part of every store;
-    shared among processes where it is.
-    """
-
-    async def use_once(self, key: bytes, expires: int, now: int) -> bool:
-        """Marks a login attempt, or a logout token's jti, as used. True for exactly one caller,
-        also among several processes.
-        """
-
-    async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
-        """Sessions of this key (a session's own, or a tag) that were created at `at` or before are
-        over. Never moves back.
-        """
-
-    def revoked_before_nowait(self, keys: Sequence[bytes], now: int) -> int:
-        """buried() without waiting, on the event loop. Raises WouldBlock when it would wait, always
-        where the store is remote.
-        """
-
-    async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
-        """The latest `at` of these keys, 0 when none of them is buried."""
-
-    @property
-    def missing(self) -> str | None:
-        """Why it cannot be used right now, for the operator, or None."""
-
-    async def start(self) -> None:
-        """Begins what goes on in the background, such as connecting. Without it the first that is
-        asked begins it.
-        """
-
-    async def aclose(self) -> None:
-        """Closes what is open."""
-
-
-class SessionStore(Revocations, Protocol):
-    """Sessions as records."""
-
-    def get_nowait(self, key: bytes, now: int) -> Record | None:
-        """A keyed read without waiting, on the event loop. Raises WouldBlock when it would wait,
-        always where the store is remote.
-        """
-
-    async def get(self, key: bytes, now: int) -> Record | None:
-        """The record, or None when there is none or it is past its end."""
-
-    async def put(self, record: Record, replaces: bytes | None = None) -> None:
-        """Writes a record, and deletes another in the same transaction (where the store has one:
-        else first writes, then deletes).
-        """
-
-    async def touch(self, key: bytes, now: int) -> None:
-        """Last use of a session. Never moves back; nothing when the session is gone."""
-
-    async def delete(self, key: bytes) -> None:
-        """Ends a session; no error when it is gone already."""
-
-    async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
-        """The sessions that carry a tag, newest use first."""
-
-    async def end(self, tag: bytes, now: int) -> int:
-        """Ends every session that carries the tag; how many there were."""
-
-    async def page(self, after: bytes | None, limit: int, now: int) -> Page:
-        """Sessions, about `limit` at once: each that is there from the first page to the last comes
-        at least once. None begins.
-        """
-
-    async def count(self, now: int) -> int | None:
-        """How many sessions there are, roughly; None where that could not be known cheaply."""
-
-    async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
-        """The right to change a session, for so long. One holder at a time among all processes; the
-        holder itself renews it.
-
-        key: a session's, or any other. The session need not be there.
-        """
-
-    async def unlock(self, key: bytes, owner: bytes) -> None:
-        """Gives it back; nothing when somebody else has it by now."""
-
-    async def replace(self, record: Record, owner: bytes, now: int) -> bool:
-        """Writes what its holder changed, tags included: only if the session is still there and
-        `holder` still has its lock, in one step.
-
-        So a logout during a refresh is never undone. The later of both `touched` stays. The lock
-        stays too.
-        """
+# Seconds from the provider's response to the session of the login, at most. A revocation that has
+# to reach logins in progress is kept for so long.
+LOGIN_COMPLETES_WITHIN = 3600
 
 
 class Sessions(Protocol):
-    """How a browser's session is found, kept and ended: in a store under an id, or whole in its
-    cookies.
+    """Finds, keeps and ends the sessions of browsers: in a store under an id, or whole in cookies.
+
+    Implementations inherit from it, and with it what concerns `revocations` alone.
     """
 
+    # Part of the store, or beside cookies.
+    revocations: Revocations
+
     @property
-    def revocations(self) -> Revocations:
-        """Single-use markers and revocations: part of the store, or beside cookies."""
+    def missing(self) -> str | None:
+        """Why the store cannot be used right now, for the operator; None if it can."""
+        return self.revocations.missing
+
+    async def start(self) -> None:
+        """Begin background work such as connecting; otherwise the first operation begins it."""
+        await self.revocations.start()
+
+    async def aclose(self) -> None:
+        """Close files and connections."""
+        await self.revocations.aclose()
+
+    @property
+    def shared(self) -> bool:
+        """Whether a session that ends here has ended for every process, also after a restart."""
 
     def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
-        """The session of this browser, without waiting, on the event loop. Raises WouldBlock. Its
-        limits are not looked at.
-        """
+        """Answer find() on the event loop. Raises WouldBlock."""
 
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
-        """The same, with waiting."""
+        """Find the session of this browser, without a look at its age limits."""
 
     def shown(self, application: Application, request: Request, now: int) -> bool:
-        """Whether this browser shows a session that we made and that has not come to its own end,
-        ended or not.
+        """Whether this browser shows a session that has not expired, even if it was ended.
 
-        False where a store has sessions: of one that was ended it has nothing.
+        Always False for sessions in a store, which keeps nothing of a session that was ended.
         """
 
     async def create(
@@ -155,94 +66,107 @@ class Sessions(Protocol):
         device: Device,
         replaces: Session | None,
     ) -> tuple[Cookie, ...]:
-        """Keeps a new session in place of another of the same browser; the cookies that it is to
-        have.
+        """Keep a new session.
 
-        Raises SessionTooLarge, and SignedOutMeanwhile when end_tagged() was faster: nothing is kept
-        then, and in cookies nothing ended.
+        Args:
+            application: that the user signed in to.
+            request: the callback, with the browser's cookies.
+            session: the new session.
+            device: the browser, for lists of sessions.
+            replaces: an earlier session of this browser, which ends.
+
+        Returns:
+            The cookies that the browser is to have.
+
+        Raises:
+            SessionTooLarge: nothing is kept, and `replaces` lives on.
+            SignedOutMeanwhile: end_tagged() was faster; nothing is kept, and `replaces` lives on
+                if sessions are in cookies.
         """
 
     def touch_cookies(
         self, application: Application, request: Request, session: Session, now: int
     ) -> tuple[Cookie, ...]:
-        """The cookies that write down a session's last use; none where touch() does."""
+        """Make the cookies that record a session's last use; none if touch() does."""
 
     def renewed(
         self, application: Application, request: Request, session: Session, now: int
     ) -> tuple[Cookie, ...]:
-        """The cookies of a session whose tokens were renewed; none where a store has it."""
+        """Make the cookies of a session whose tokens were renewed; none if a store has it."""
 
     async def superseded(self, session: Session, now: int) -> bool:
-        """Whether a newer generation of it was made elsewhere: then this one must not be renewed,
-        and nothing ends for its sake.
+        """Whether another request already made a newer generation of this session.
 
-        False where a store has the one there is.
+        Then this one must neither be renewed nor be a reason to end anything. Always False for
+        sessions in a store, which has the newest generation alone.
         """
 
     async def touch(self, application: Application, session: Session, now: int) -> None:
-        """Writes down a session's last use, and seals anew what an older key sealed; nothing where
-        the cookies of touch_cookies() do.
+        """Record a session's last use, and seal it again if an older key sealed it.
+
+        Without effect if touch_cookies() does it.
         """
 
     async def lock(self, session: Session, owner: bytes, seconds: int, now: int) -> bool:
-        """The right to change it, see SessionStore; always given where nothing is shared among
-        processes.
+        """Take the right to change a session, as Locks.lock().
+
+        Always given if nothing is shared among processes.
         """
 
     async def unlock(self, session: Session, owner: bytes) -> None:
-        """Gives it back."""
+        """Give up the right to change a session."""
 
     async def load_again(
         self, application: Application, session: Session, now: int
     ) -> Session | None:
-        """The session as it is by now; None: it is over."""
+        """Load the current state of a session; None if it has ended."""
 
     async def replace(
         self, application: Application, request: Request, session: Session, owner: bytes, now: int
     ) -> bool:
-        """Keeps what the holder of its lock changed. False: it is over, which stays so. Raises
-        SessionTooLarge.
+        """Keep what the owner of the session's lock changed.
 
-        Where sessions are in cookies, those of renewed() are to follow.
+        If sessions are in cookies, the caller must send the cookies of renewed() as well.
+
+        Returns:
+            False if the session has ended, which stays so.
+
+        Raises:
+            SessionTooLarge: nothing was kept.
         """
 
     async def end(self, session: Session, now: int) -> None:
-        """Ends it, whoever has its cookies."""
+        """End a session, for every copy of its cookies."""
 
     async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
-        """Ends every session that carries one of the tags, and those that are about to begin with
-        one.
+        """End every session that carries one of the tags, and logins in progress that would.
 
-        until: when the last of them would end by itself. How many there were; None where nobody can
-        know.
+        Args:
+            tags: of a user, or of a session at the provider, for each key of the ring.
+            now: sessions that are created later live on.
+            until: when the last of these sessions expires by itself.
+
+        Returns:
+            How many sessions ended; None if that cannot be known.
         """
 
     async def end_stored(self, tags: Sequence[bytes], now: int) -> int | None:
-        """Ends those that the store has, and leaves no mark: anybody may ask for it without filling
-        the store.
+        """End the sessions with one of the tags that a store has, and leave no revocation.
+
+        So unauthenticated clients may cause it without filling the store.
+
+        Returns:
+            How many sessions ended; None if there is no store of sessions.
         """
 
     async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
-        """The sessions that carry one of the tags, each once; None where nobody can list them: that
-        is not "there are none".
+        """List the sessions that carry one of the tags, each once.
+
+        None if sessions cannot be listed, which does not mean that there are none.
         """
 
     async def delete_many(self, keys: Sequence[bytes]) -> None:
-        """Ends the sessions of these records, which tagged() gave."""
+        """End the sessions of these records, which tagged() gave."""
 
     async def count(self, now: int) -> int | None:
-        """See SessionStore; None where they are in cookies."""
-
-    @property
-    def shared(self) -> bool:
-        """Whether what ends here has ended for every process, also after a restart."""
-
-    @property
-    def missing(self) -> str | None:
-        """See Revocations."""
-
-    async def start(self) -> None:
-        """See Revocations."""
-
-    async def aclose(self) -> None:
-        """Closes what is open."""
+        """Count the sessions, roughly; None if that would be expensive or is impossible."""

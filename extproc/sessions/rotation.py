@@ -1,14 +1,14 @@
-"""What cookies of before a refresh are good for, where whole sessions are in cookies: for ten
-minutes, the result of that refresh.
+"""A grace period for cookies from before a refresh, if whole sessions are in cookies: for ten
+minutes they still lead to the result of that refresh.
 
-Browsers send several requests at once, and only the first answer brings the new cookies. Their old
-refresh token must not be used again: careful providers take that for a theft. So the result is kept
-for those that come late: in the store of the tombstones, for all processes, or in the memory of
-this one.
+Browsers send several requests at once, and only the first response brings the new cookies. The old
+refresh token must not be used again, because careful providers take that for a theft. So the
+renewed session is kept for late requests: in the store of the tombstones, for all processes, or in
+the memory of this process.
 """
 
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from extproc.core.application import Application
@@ -16,29 +16,29 @@ from extproc.core.device import Device
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session
 from extproc.core.session_record import dump, from_record, load, to_record
-from extproc.sessions.interfaces import SessionStore
+from extproc.sessions.store import Locks, SessionStore
 
-GRACE = 600  # seconds: new cookies come with the application's answer, and that may take its time
-MOST, MOST_BYTES = 5_000, 64_000_000  # in memory; beyond them the oldest goes
+# Seconds. New cookies come with the application's response, and that may take its time.
+GRACE = 600
+# In memory. Beyond either limit the oldest session is forgotten.
+MOST = 5_000
+MOST_BYTES = 64_000_000
 
 
-class RotationGrace(Protocol):
-    """lock and unlock as a SessionStore has them."""
-
-    async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool: ...
-
-    async def unlock(self, key: bytes, owner: bytes) -> None: ...
+class RotationGrace(Locks, Protocol):
+    """Renewed sessions, for requests that still carry the cookies from before the refresh."""
 
     async def get(self, application: Application, session: Session, now: int) -> Session | None:
-        """What became of this session in the last ten minutes, if anything did."""
+        """Give what a refresh in the last ten minutes made of this session; None if none did."""
 
     async def put(self, application: Application, session: Session, now: int) -> None:
-        """Keeps it for ten minutes."""
+        """Keep a renewed session for ten minutes."""
 
 
 class SharedRotationGrace:
-    """In a store, sealed like any record, without an index: nobody finds it but by the session's
-    id.
+    """Renewed sessions in a store, for all processes.
+
+    Sealed as any session record, but without index and tags: only the session's id leads to them.
     """
 
     def __init__(self, store: SessionStore) -> None:
@@ -61,36 +61,52 @@ class SharedRotationGrace:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Renewed:
+    """A renewed session as bytes, until a time; `touched` is its last use."""
+
+    until: int
+    touched: int
+    data: bytes
+
+
 class MemoryRotationGrace:
-    """In memory: another process knows nothing of them."""
+    """Renewed sessions in the memory of this process; other processes do not know them."""
 
     def __init__(self) -> None:
-        # until when, the last use, the session as it is dumped
-        self._known: dict[bytes, tuple[int, int, bytes]] = {}
+        self._renewed: dict[bytes, _Renewed] = {}
         self._bytes = 0
 
     async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
-        return True  # within a process there is one refresh of a session at a time
+        """Give the lock to every caller: one process refreshes a session once at a time anyway."""
+        return True
 
     async def unlock(self, key: bytes, owner: bytes) -> None:
-        """Nothing: lock() takes none."""
+        """Do nothing: lock() keeps no record."""
 
     async def get(self, application: Application, session: Session, now: int) -> Session | None:
-        until, touched, known = self._known.get(session.id.key, (0, 0, b""))
-        return load(known, session.id, touched) if until > now else None
+        renewed = self._renewed.get(session.id.key)
+        if renewed is None or renewed.until <= now:
+            return None
+        return load(renewed.data, session.id, renewed.touched)
 
     async def put(self, application: Application, session: Session, now: int) -> None:
         self._forget(session.id.key)
-        known = dump(session)
-        self._known[session.id.key] = (now + GRACE, session.touched, known)
-        self._bytes += len(known)
-        while (
-            len(self._known) > MOST
-            or self._bytes > MOST_BYTES
-            or next(iter(self._known.values()))[0] <= now
-        ):
-            self._forget(next(iter(self._known)))
+        renewed = _Renewed(now + GRACE, session.touched, dump(session))
+        self._renewed[session.id.key] = renewed
+        self._bytes += len(renewed.data)
+        while self._crowded or self._oldest.until <= now:
+            self._forget(next(iter(self._renewed)))
+
+    @property
+    def _crowded(self) -> bool:
+        return len(self._renewed) > MOST or self._bytes > MOST_BYTES
+
+    @property
+    def _oldest(self) -> _Renewed:
+        return next(iter(self._renewed.values()))
 
     def _forget(self, key: bytes) -> None:
-        if key in self._known:
-            self._bytes -= len(self._known.pop(key)[2])
+        renewed = self._renewed.pop(key, None)
+        if renewed is not None:
+            self._bytes -= len(renewed.data)

@@ -1,4 +1,6 @@
-"""Sessions in a store: the browser has an id and half of the key, the store has the record."""
+"""Sessions in a store: the browser holds an id, which is half of the key, and the store holds the
+record.
+"""
 
 import secrets
 from collections.abc import Sequence
@@ -15,33 +17,42 @@ from extproc.core.session import Session, SessionId, only, session_ids
 from extproc.core.session_cookie import left_over, session_cookie
 from extproc.core.session_index import open_entry
 from extproc.core.session_record import Record, from_record, to_record
-from extproc.sessions.interfaces import Revocations, SessionStore
+from extproc.sessions.interfaces import LOGIN_COMPLETES_WITHIN, Sessions
+from extproc.sessions.store import Page, SessionStore
 
-SEALING = 5  # seconds for writing a session with the first key
-FORGETTING = 2.0  # seconds for deleting what could not begin
-BEGINNING = 3600  # seconds: no login takes longer from the provider's answer to its session
+# Seconds of the lock under which a session is sealed again with the first key.
+SEALING = 5
+# Seconds for deleting the record of a session that could not begin.
+FORGETTING = 2.0
 
 
-class StoredSessions:
-    """See Sessions."""
+class StoredSessions(Sessions):
+    """Sessions as records of a store."""
 
     def __init__(self, store: SessionStore) -> None:
         self.store = store
+        self.revocations = store
 
-    @property
-    def revocations(self) -> Revocations:
-        return self.store
+    async def record(self, key: bytes, now: int) -> Record | None:
+        """Read the record of a session by its key, without its cookie."""
+        return await self.store.get(key, now)
+
+    async def page(self, after: bytes | None, limit: int, now: int) -> Page:
+        """List the records of all sessions, page by page, as SessionStore.page()."""
+        return await self.store.page(after, limit, now)
 
     def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
-        known = session_ids(application, request)
         return only(
-            _opened(application, each, self.store.get_nowait(each.key, now)) for each in known
+            _opened(application, session_id, self.store.get_nowait(session_id.key, now))
+            for session_id in session_ids(application, request)
         )
 
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
-        known = session_ids(application, request)
         return only(
-            [_opened(application, each, await self.store.get(each.key, now)) for each in known]
+            [
+                await self._read(application, session_id, now)
+                for session_id in session_ids(application, request)
+            ]
         )
 
     def shown(self, application: Application, request: Request, now: int) -> bool:
@@ -58,14 +69,15 @@ class StoredSessions:
         record = to_record(application, session, device, secrets.token_bytes(2 * ENTROPY))
         try:
             await self.store.put(record, replaces.id.key if replaces is not None else None)
-            # its user may have been signed out between the provider's answer and this
-            if (
-                await self.store.revoked_before(session.keys(application.ring), session.created)
-                >= session.created
-            ):
+            # The user may have been signed out since the provider's response. Checked after the
+            # write, because end_tagged() revokes first and then deletes: one of the two sees the
+            # other.
+            keys = session.keys(application.ring)
+            if await self.store.revoked_before(keys, session.created) >= session.created:
                 raise SignedOutMeanwhile
         except BaseException:
-            # it may be there all the same: no browser has its id, so nobody would ever end it
+            # The store may have the record although put() failed. No browser has its id, so no
+            # user could ever end it.
             await self._forget(session)
             raise
         return (
@@ -96,14 +108,17 @@ class StoredSessions:
             await self._seal_again(application, session, now)
 
     async def _seal_again(self, application: Application, session: Session, now: int) -> None:
-        """Only by the holder of its lock: who renews its tokens meanwhile seals it anew as well."""
+        """Seal a session with the first key, unless another owner has its lock.
+
+        That owner renews the tokens, which seals the session again as well.
+        """
         key, owner = session.id.key, secrets.token_bytes(16)
         if not await self.store.lock(key, owner, SEALING, now):
             return
         try:
-            known = await self.load_again(application, session, now)
-            if known is not None and known.outdated:
-                await self._replace(application, known, owner, now)
+            current = await self.load_again(application, session, now)
+            if current is not None and current.outdated:
+                await self._replace(application, current, owner, now)
         finally:
             await self.store.unlock(key, owner)
 
@@ -116,7 +131,12 @@ class StoredSessions:
     async def load_again(
         self, application: Application, session: Session, now: int
     ) -> Session | None:
-        return _opened(application, session.id, await self.store.get(session.id.key, now))
+        return await self._read(application, session.id, now)
+
+    async def _read(
+        self, application: Application, session_id: SessionId, now: int
+    ) -> Session | None:
+        return _opened(application, session_id, await self.store.get(session_id.key, now))
 
     async def replace(
         self, application: Application, request: Request, session: Session, owner: bytes, now: int
@@ -126,31 +146,32 @@ class StoredSessions:
     async def _replace(
         self, application: Application, session: Session, owner: bytes, now: int
     ) -> bool:
-        before = await self.store.get(session.id.key, now)
-        if before is None:
+        earlier = await self.store.get(session.id.key, now)
+        if earlier is None:
             return False
-        entry = open_entry(application.ring, before.key, before.index)
+        entry = open_entry(application.ring, earlier.key, earlier.index)
         device = entry.device if entry is not None else Device()
-        return await self.store.replace(
-            to_record(application, session, device, secrets.token_bytes(2 * ENTROPY)), owner, now
-        )
+        record = to_record(application, session, device, secrets.token_bytes(2 * ENTROPY))
+        return await self.store.replace(record, owner, now)
 
     async def end(self, session: Session, now: int) -> None:
         await self.store.delete(session.id.key)
 
     async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
         for tag in tags:
-            await self.store.revoke_before(tag, now, min(until, now + BEGINNING))
+            await self.store.revoke_before(tag, now, min(until, now + LOGIN_COMPLETES_WITHIN))
         return await self.end_stored(tags, now)
 
     async def end_stored(self, tags: Sequence[bytes], now: int) -> int | None:
-        # the tags of older keys first: a session that is just sealed anew loses them, after it got
-        # those of the first
+        # The tags of older keys first: a session that is sealed again at this moment gets the tag
+        # of the first key before it loses theirs.
         return sum([await self.store.end(tag, now) for tag in reversed(tags)])
 
     async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
-        found = {record.key: record for tag in tags for record in await self.store.tagged(tag, now)}
-        return tuple(found.values())
+        records = {
+            record.key: record for tag in tags for record in await self.store.tagged(tag, now)
+        }
+        return tuple(records.values())
 
     async def delete_many(self, keys: Sequence[bytes]) -> None:
         for key in keys:
@@ -162,16 +183,6 @@ class StoredSessions:
     @property
     def shared(self) -> bool:
         return True
-
-    @property
-    def missing(self) -> str | None:
-        return self.store.missing
-
-    async def start(self) -> None:
-        await self.store.start()
-
-    async def aclose(self) -> None:
-        await self.store.aclose()
 
 
 def _opened(

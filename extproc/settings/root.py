@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from extproc.addresses import Address, collide, is_loopback, of_worker
+from extproc.addresses import Address, bracketed, collide, is_loopback, of_worker
 from extproc.core.endpoints import ENDPOINTS
 from extproc.core.sealing import KeyRing
 from extproc.settings.applications import ApplicationSettings, Identity
@@ -95,8 +95,7 @@ class Settings(Model):
                     "of ours; choose another"
                 )
             if not application.exclude:
-                host = urlsplit(self.url(name)).hostname or ""
-                host = f"[{host}]" if ":" in host else host
+                host = bracketed(urlsplit(self.url(name)).hostname or "")
                 if "*" not in application.hosts and host not in application.hosts:
                     raise ValueError(
                         f"applications.{name}: its url {self.url(name)} is on {host}, which "

@@ -14,8 +14,8 @@ import pytest
 from harness.redis import PATIENT, Servers
 
 from extproc.sessions.factory import open_store
-from extproc.sessions.interfaces import SessionStore
 from extproc.sessions.sqlite.store import SQLiteStore
+from extproc.sessions.store import SessionStore
 from extproc.settings import RedisSettings
 
 Opener = Callable[[], SessionStore]

@@ -4,11 +4,9 @@ cannot be known is a refusal, and no other's session is touched by it.
 
 import json
 import logging
-import sqlite3
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import pytest
 import trio
@@ -24,12 +22,9 @@ from extproc.core.session import Session, SessionId
 from extproc.core.session_cookie import _label as cookie_label
 from extproc.core.session_cookie import read_session
 from extproc.core.session_record import FORMAT, Record, _label, from_record
-from extproc.metrics import Metrics
 from extproc.sessions.factory import open_store
-from extproc.sessions.instrumented import InstrumentedStore
-from extproc.sessions.interfaces import SessionStore, WouldBlock
-from extproc.sessions.redis.client import Client
-from extproc.sessions.sqlite.store import SQLiteStore
+from extproc.sessions.redis.keeper import Keeper
+from extproc.sessions.store import SessionStore
 from extproc.settings import RedisSettings
 
 NOW = 2_000_000_000
@@ -204,134 +199,6 @@ async def test_a_key_of_another_type_is_no_session_and_no_lock_of_others(
     assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
 
 
-# -- SQLite
-
-COLUMNS = ("sealed", "expires", "touched", "entry", "tags")
-VALUES = ("'x'", "CAST(x'ff' AS TEXT)", "1.5", "x''", "x'ff'", "9223372036854775807", "-1", "''")
-
-
-@pytest.mark.attack("REL-43")
-@pytest.mark.threat("foreign-input")
-@pytest.mark.parametrize("column", COLUMNS)
-async def test_a_row_with_a_value_of_another_type_is_none(
-    column: str, tmp_path: Path, caplog
-) -> None:
-    store = SQLiteStore(tmp_path / "store")
-    db = sqlite3.connect(tmp_path / "store", isolation_level=None)
-    try:
-        await store.put(record(GOOD))
-        for value in VALUES:
-            await store.put(record(BAD))
-            db.execute(f"UPDATE session SET {column} = {value} WHERE key = ?", (BAD,))
-            (kind,) = db.execute(
-                f"SELECT typeof({column}) FROM session WHERE key = ?", (BAD,)
-            ).fetchone()
-            right = "integer" if column in ("expires", "touched") else "blob"
-            for found in (store.get_nowait(BAD, NOW), await store.get(BAD, NOW)):
-                assert found is None or (kind == right or (right, kind) == ("blob", "text")), (
-                    value,
-                    kind,
-                )
-            if kind != right:
-                await others_go_on_beside(store)
-            await store.touch(BAD, NOW)
-            await store.delete(BAD)
-    finally:
-        db.close()
-        await store.aclose()
-    assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
-
-
-async def others_go_on_beside(store: SessionStore) -> None:
-    assert await store.get(GOOD, NOW) == record(GOOD)
-    assert record(GOOD) in await store.tagged(ALICE, NOW)
-    assert record(GOOD) in (await store.page(None, 10, NOW)).records
-    await store.count(NOW)
-
-
-@pytest.mark.attack("REL-43")
-async def test_a_row_whose_key_is_no_key_is_nobody_s(tmp_path: Path) -> None:
-    store = SQLiteStore(tmp_path / "store")
-    db = sqlite3.connect(tmp_path / "store", isolation_level=None)
-    try:
-        await store.put(record(GOOD))
-        for key in ("'x'", "5", "CAST(x'ff' AS TEXT)", "x''"):
-            db.execute(
-                "INSERT INTO session (key, sealed, expires, touched, entry, tags) VALUES "
-                f"({key}, x'00', {NOW + 9}, {NOW}, x'', x'')"
-            )
-        await others_go_on_beside(store)
-        assert len((await store.page(None, 10, NOW)).records) == 1
-    finally:
-        db.close()
-        await store.aclose()
-
-
-@pytest.mark.attack("REL-43")
-@pytest.mark.parametrize("value", ["'x'", "CAST(x'ff' AS TEXT)", "1.5", "x'ff'"])
-async def test_a_tombstone_that_is_no_number_is_a_refusal_of_its_own_sessions_alone(
-    value: str, tmp_path: Path
-) -> None:
-    store = SQLiteStore(tmp_path / "store")
-    db = sqlite3.connect(tmp_path / "store", isolation_level=None)
-    try:
-        await store.revoke_before(GRAVE, NOW, NOW + 1000)
-        db.execute(f"UPDATE grave SET at = {value}")
-        with pytest.raises(WouldBlock):
-            store.revoked_before_nowait([GOOD, GRAVE], NOW)
-        with pytest.raises(StoreUnavailable):
-            await store.revoked_before([GOOD, GRAVE], NOW)
-        assert (
-            store.revoked_before_nowait([GOOD], NOW) == await store.revoked_before([GOOD], NOW) == 0
-        )
-    finally:
-        db.close()
-        await store.aclose()
-
-
-# -- whatever a store raises
-
-
-class Broken:
-    """A store of which each method raises."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def __getattr__(self, name: str):
-        def fails(*_: object) -> object:
-            raise self._error
-
-        async def fails_later(*_: object) -> object:
-            raise self._error
-
-        return fails if name.endswith("_nowait") else fails_later
-
-
-@pytest.mark.attack("REL-43")
-@pytest.mark.parametrize(
-    "error",
-    [RuntimeError("x"), ValueError("x"), KeyError("x"), ExceptionGroup("x", [TypeError("x")])],
-)
-async def test_whatever_a_store_raises_is_unavailable_and_never_no_session(
-    error: Exception,
-) -> None:
-    store = InstrumentedStore(Broken(error), "sqlite", Metrics())  # type: ignore[arg-type]
-    with pytest.raises(WouldBlock):
-        store.get_nowait(GOOD, NOW)
-    with pytest.raises(WouldBlock):
-        store.revoked_before_nowait([GOOD], NOW)
-    for work in (
-        store.get(GOOD, NOW),
-        store.put(record(GOOD)),
-        store.tagged(ALICE, NOW),
-        store.revoked_before([GOOD], NOW),
-        store.count(NOW),
-    ):
-        with pytest.raises(StoreUnavailable):
-            await work
-
-
 # -- what opens, and is no session
 
 APP = application()
@@ -389,11 +256,11 @@ def test_a_session_with_one_value_of_another_kind_is_none_or_can_be_used(
 
 
 @pytest.mark.attack("REL-42")
-@pytest.mark.parametrize("where", ["_look", "_tell"])
+@pytest.mark.parametrize("where", ["_look", "_report"])
 async def test_the_keeper_of_redis_goes_on_after_a_bug(
     where: str, redis_servers: Servers, monkeypatch
 ) -> None:
-    right, wrong, met = getattr(Client, where), False, []
+    right, wrong, met = getattr(Keeper, where), False, []
 
     def once_wrong(*args: object) -> object:
         nonlocal wrong
@@ -404,8 +271,8 @@ async def test_the_keeper_of_redis_goes_on_after_a_bug(
         return right(*args)
 
     monkeypatch.setattr("extproc.background.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("extproc.sessions.redis.client.LOOK_EVERY", 0.01)
-    monkeypatch.setattr(Client, where, once_wrong)
+    monkeypatch.setattr("extproc.sessions.redis.keeper.LOOK_EVERY", 0.01)
+    monkeypatch.setattr(Keeper, where, once_wrong)
     async with redis(redis_servers.redis) as store:
         wrong = True
         with trio.fail_after(30):

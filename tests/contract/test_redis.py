@@ -5,7 +5,6 @@ StoreUnavailable, never "no session".
 import contextlib
 import os
 import random
-import re
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,14 +16,16 @@ import pytest
 import trio
 from harness.pattern_proxy import Proxy, proxied
 from harness.redis import PATIENT, Cluster, RedisServer, Replicated, Servers
+from harness.resp import serving
 
 from extproc.addresses import Address
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
 from extproc.sessions.redis import scripts
-from extproc.sessions.redis.client import LOOK_EVERY
-from extproc.sessions.redis.connection import Limits
 from extproc.sessions.redis.factory import redis_store
+from extproc.sessions.redis.keeper import LOOK_EVERY
+from extproc.sessions.redis.records import Keys
+from extproc.sessions.redis.server import Limits
 from extproc.sessions.redis.store import RedisStore
 from extproc.settings import RedisSettings
 
@@ -103,7 +104,11 @@ async def test_after_a_restart_the_first_request_on_an_idle_connection_is_answer
     [
         (lambda store: store.get(record().key, NOW), b"HMGET", record()),
         (lambda store: store.put(record(b"2")), scripts.WRITE.sha.encode(), None),
-        (lambda store: store.use_once(b"attempt", NOW + 60, NOW), scripts.CLAIM.sha.encode(), True),
+        (
+            lambda store: store.use_once(b"attempt", NOW + 60, NOW),
+            scripts.USE_ONCE.sha.encode(),
+            True,
+        ),
         (lambda store: store.lock(b"session", b"me", 30, NOW), scripts.LOCK.sha.encode(), True),
         (lambda store: store.end(ALICE, NOW), b"ZRANGE", 1),
     ],
@@ -127,7 +132,7 @@ async def test_a_request_whose_connection_dies_under_it_is_sent_once_more_and_do
 async def test_an_attempt_is_still_the_caller_s_when_the_answer_to_its_claim_was_lost(server):
     async with proxied(server.port) as proxy, opened(proxy) as store, opened(server) as other:
         await store.use_once(b"earlier", NOW + 60, NOW)
-        proxy.reset_after(scripts.CLAIM.sha.encode())
+        proxy.reset_after(scripts.USE_ONCE.sha.encode())
         assert await store.use_once(b"attempt", NOW + 60, NOW)
         assert not await other.use_once(b"attempt", NOW + 60, NOW) and not await store.use_once(
             b"attempt", NOW + 60, NOW
@@ -293,27 +298,6 @@ async def test_a_certificate_of_another_authority_is_refused(redis_servers: Serv
             await store.get(record().key, NOW)
 
 
-async def commands(stream: trio.SocketStream) -> AsyncIterator[bytes]:
-    """The name of each command that a client sends, however they come in pieces (RESP: arrays of
-    bulk strings).
-    """
-    unread = b""
-    async for data in stream:
-        unread += data
-        while (array := re.match(rb"\*(\d+)\r\n", unread)) is not None:
-            words, at = [], array.end()
-            while (
-                len(words) < int(array[1])
-                and (length := re.compile(rb"\$(\d+)\r\n").match(unread, at)) is not None
-            ):
-                at = length.end() + int(length[1]) + 2
-                words.append(unread[length.end() : at - 2])
-            if len(words) < int(array[1]) or at > len(unread):
-                break
-            unread = unread[at:]
-            yield words[0].upper()
-
-
 @pytest.mark.parametrize(
     "reply",
     [
@@ -333,27 +317,16 @@ async def commands(stream: trio.SocketStream) -> AsyncIterator[bytes]:
     ids=lambda reply: reply[1:12].decode().split(" ")[0] or "hangs up",
 )
 async def test_whatever_else_a_server_says_is_unavailable_and_its_words_stay_out(reply):
-    hello = b"%3\r\n$5\r\nproto\r\n:3\r\n$7\r\nversion\r\n$5\r\n7.0.0\r\n$2\r\nid\r\n:1\r\n"
+    def answer(words: list[bytes]) -> bytes | None:
+        if not reply:
+            return None
+        return b"+PONG\r\n" if words[0] == b"PING" else reply
 
-    async def answer(stream: trio.SocketStream) -> None:
-        with contextlib.suppress(trio.BrokenResourceError):
-            async with contextlib.aclosing(commands(stream)) as names:
-                async for name in names:
-                    if name != b"HELLO" and not reply:
-                        return
-                    await stream.send_all(
-                        hello if name == b"HELLO" else b"+PONG\r\n" if name == b"PING" else reply
-                    )
-
-    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, answer, listeners)
-        async with opened(f"127.0.0.1:{listeners[0].socket.getsockname()[1]}") as store:
-            for work in everything(store):
-                with pytest.raises(StoreUnavailable) as refused:
-                    await work()
-                assert "secret" not in refused.value.detail
-        nursery.cancel_scope.cancel()
+    async with serving(answer) as address, opened(str(address)) as store:
+        for work in everything(store):
+            with pytest.raises(StoreUnavailable) as refused:
+                await work()
+            assert "secret" not in refused.value.detail
 
 
 # -- one at a time, in any order -------------------------------------------------------------------
@@ -558,11 +531,10 @@ async def test_a_failover_in_a_cluster_under_load_loses_no_session(tmp_path):
 
 async def test_slots_that_move_are_followed(redis_servers: Servers):
     cluster = redis_servers.cluster
-    async with opened(
-        cluster.addresses[0], mode="cluster", key_prefix=f"{os.urandom(4).hex()}:"
-    ) as store:
+    prefix = f"{os.urandom(4).hex()}:"
+    async with opened(cluster.addresses[0], mode="cluster", key_prefix=prefix) as store:
         await store.put(record())
-        where = store._key(b"session", record().key)
+        where = Keys(prefix.encode()).session(record().key)
         old = cluster.owner(where)
         new = next(server for server in cluster.masters if server is not old)
         slot = old.command("CLUSTER", "KEYSLOT", where)

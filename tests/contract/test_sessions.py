@@ -19,11 +19,10 @@ from extproc.core.sealing import KeyRing
 from extproc.core.session import Session, SessionId
 from extproc.core.session_index import IndexEntry, open_entry, sid_tags, subject_tags
 from extproc.core.session_record import MAX_SEALED
-from extproc.relying_party.login import end_surplus
 from extproc.relying_party.relying_party import RelyingParty
+from extproc.relying_party.session_limit import end_surplus
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryRevocations
-from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
 
 # Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an
@@ -286,7 +285,7 @@ async def test_a_session_in_use_lives_on_and_is_written_down_at_most_once_a_minu
         try:
             decision = party.decide(script)
             if isinstance(decision, LoadSession):
-                decision = await party.perform(script, decision)
+                decision = await party.look_up(script)
         except LoginRequired:
             return "nobody"
         jar.take(cookie for cookie in decision.set_cookies if "assertion" not in cookie.name)
@@ -323,7 +322,7 @@ async def use(sessions, app, jar: Jar, now: int) -> None:
     party, asked = RelyingParty({"app": app}, {}, sessions, lambda: now), jar.request()
     decision = party.decide(asked)
     if isinstance(decision, LoadSession):
-        decision = await party.perform(asked, decision)
+        decision = await party.look_up(asked)
     jar.take(cookie for cookie in decision.set_cookies if "assertion" not in cookie.name)
     if decision.touch is not None:
         await party.touch(asked, decision.touch)
@@ -364,30 +363,6 @@ async def test_a_session_whose_lock_another_has_is_sealed_anew_at_its_next_use(o
     await sessions.aclose()
 
 
-async def test_a_session_that_is_sealed_anew_while_its_user_s_sessions_are_ended_is_ended(
-    tmp_path, jar
-):
-    class Interrupted(SQLiteStore):
-        """After its first search for a tag, the session is used."""
-
-        searched = 0
-
-        async def end(self, tag: bytes, now: int) -> int:
-            ended = await super().end(tag, now)
-            self.searched += 1
-            if self.searched == 1 and (known := await find(other, jar, NOW, BETWEEN)) is not None:
-                await other.touch(BETWEEN, known, NOW + 1)
-            return ended
-
-    path = tmp_path / "sessions.sqlite3"
-    sessions, other = StoredSessions(Interrupted(path)), StoredSessions(SQLiteStore(path))
-    await begin(other, jar, session(), app=BEFORE)
-    assert await sessions.end_stored(subject_tags(BETWEEN.ring, ISSUER, "alice"), NOW) == 1
-    assert await find(other, jar, NOW, BETWEEN) is None
-    for each in (sessions, other):
-        await each.aclose()
-
-
 # -- what is in a store ----------------------------------------------------------------------------
 
 
@@ -420,22 +395,3 @@ async def test_switching_from_cookies_to_a_store_leaves_no_cookie_behind(opener,
         b"2"
     )
     await stored.aclose()
-
-
-# -- tombstones of one process ---------------------------------------------------------------------
-
-
-async def test_tombstones_in_memory_are_bounded_and_the_oldest_goes_first():
-    marks = MemoryRevocations(most=3)
-    for number in range(4):
-        assert await marks.use_once(b"%d" % number, NOW + 60, NOW)
-        await marks.revoke_before(b"%d" % number, NOW, NOW + 60)
-    assert await marks.use_once(b"0", NOW + 60, NOW) and not await marks.use_once(
-        b"3", NOW + 60, NOW
-    )
-    assert [marks.revoked_before_nowait([b"%d" % number], NOW) for number in range(4)] == [
-        0,
-        NOW,
-        NOW,
-        NOW,
-    ]

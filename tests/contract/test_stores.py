@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import SessionStore, WouldBlock
+from extproc.sessions.store import SessionStore, WouldBlock
 
 # Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an
 # hour ahead

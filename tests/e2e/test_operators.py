@@ -132,12 +132,12 @@ def test_of_sessions_in_cookies_those_of_a_user_can_be_ended_and_none_listed(run
     with running.user() as user:
         signs_in(running, user, "alice", "s1")
         code, text = command(running, "list", "--all")
-        assert code == 1 and text == "extproc: sessions are in cookies: nobody can list them"
+        assert code == 1 and text == "extproc: sessions are in cookies: they cannot be listed"
         code, text = command(running, "end", "--all")
         assert code == 1 and "a new secret in place of the old ends them all" in text
         assert (
             command(running, "show", "0123456789abcdef")[1]
-            == "extproc: sessions are in cookies: nobody can list them"
+            == "extproc: sessions are in cookies: they cannot be listed"
         )
         assert "end those of its user" in command(running, "end", "0123456789abcdef")[1]
         assert lives(running, user)

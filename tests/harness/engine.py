@@ -20,7 +20,7 @@ from harness.downloads import CACHE, found, missing
 from harness.gateway import ROOT, envoy_program
 from harness.processes import Process
 
-PYTHON = "python:3.11-slim-bookworm"
+PYTHON = "python:3.13-slim-trixie"
 ENVOY = "envoyproxy/envoy:distroless-v1.40.0"
 KEYCLOAK = "keycloak/keycloak:26.7"
 VALKEY = "valkey/valkey:8"
@@ -92,13 +92,7 @@ class Engine:
         """Makes the stand-ins; where an engine of the machine's own is used, nothing."""
         if not self.ours:
             return
-        base = found("EXTPROC_BASE_IMAGE", "the base image")
-        # the certificates of this machine are in it; pip, which brings its own, is told to use them
-        certificates = "ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt"
-        if not self.docker("images", "-q", PYTHON).strip():  # a new one would make every layer new
-            self.docker(
-                "import", "--change", certificates, "--change", 'CMD ["python3"]', base, PYTHON
-            )
+        self._base_image()
         self._build(
             ENVOY,
             f'FROM {PYTHON}\nCOPY envoy /usr/local/bin/envoy\nUSER 101:101\nENTRYPOINT ["envoy"]\n',
@@ -109,13 +103,31 @@ class Engine:
             VALKEY, f'FROM {PYTHON}\nRUN {APT} redis-server && {names}\nCMD ["valkey-server"]\n'
         )
         keycloak = (
-            f"FROM {PYTHON}\nRUN mkdir -p /usr/share/man/man1 && {APT} openjdk-17-jre-headless\n"
+            f"FROM {PYTHON}\nRUN mkdir -p /usr/share/man/man1 && {APT} openjdk-21-jre-headless\n"
             "COPY --chown=1000:0 keycloak /opt/keycloak\n"
             "RUN rm -rf /opt/keycloak/data && install -d -o 1000 -g 0 /opt/keycloak/data "
             "/opt/keycloak/data/import\n"
             'ENV KC_RUN_IN_CONTAINER=true\nUSER 1000\nENTRYPOINT ["/opt/keycloak/bin/kc.sh"]\n'
         )
         self._build(KEYCLOAK, keycloak, found("EXTPROC_KEYCLOAK", "Keycloak"), "keycloak")
+
+    def debian(self, tag: str, *packages: str) -> None:
+        """Makes an image of Debian with its Python, and with these packages."""
+        if self.ours:
+            self._base_image()
+        self._build(tag, f"FROM {PYTHON}\nRUN {APT} {' '.join(packages)}\n")
+
+    def _base_image(self) -> None:
+        """Debian and Python under the name of Docker's image. It has the certificates of this machine;
+        pip, which brings its own, gets them by a variable.
+        """
+        base = found("EXTPROC_BASE_IMAGE", "the base image")
+        certificates = "ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt"
+        # A new image would make every layer above it new.
+        if not self.docker("images", "-q", PYTHON).strip():
+            self.docker(
+                "import", "--change", certificates, "--change", 'CMD ["python3"]', base, PYTHON
+            )
 
     def _build(
         self, tag: str, dockerfile: str, copied: Path | None = None, name: str | None = None

@@ -19,7 +19,7 @@ from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import Page, WouldBlock
+from extproc.sessions.store import Page, WouldBlock
 from harness.tokens import METADATA, NOW, Signer, id_token_claims, key_set
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from extproc.core.session import Session, SessionId
 from extproc.core.session_cookie import read_session, session_cookies
 from extproc.core.session_record import from_record, to_record
 from extproc.sessions.factory import open_store
-from extproc.sessions.interfaces import SessionStore
+from extproc.sessions.store import SessionStore
 from extproc.settings import CookieSettings, load
 from harness.browser import WebUser
 from harness.gateway import Stack

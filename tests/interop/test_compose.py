@@ -3,11 +3,14 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 from compose.login import sign_in_and_out, wait_for
 from harness.engine import Engine
+from harness.gateway import ROOT
 from harness.ports import free_port
 
 pytestmark = pytest.mark.heavy
@@ -90,39 +93,70 @@ def test_every_profile_is_valid(engine: Engine) -> None:
     }
 
 
-def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(engine: Engine) -> None:
+UP = ("--progress", "plain", "up", "-d", "--wait", "--wait-timeout", "600")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that is up: the gateway's URL, and the environment of further commands."""
+
+    gateway: str
+    env: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def stack(engine: Engine) -> Iterator[Running]:
     engine.images()
     port = free_port()
-    ports = {
+    env = {
         "GATEWAY_PORT": str(port),
         "ADMIN_PORT": str(free_port()),
         "COMPOSE_PROJECT_NAME": f"extproc-{port}",
     }
-    gateway = f"http://localhost:{port}"
     try:
-        engine.compose("--progress", "plain", "build", env=ports)
-        engine.compose(
-            "--progress", "plain", "up", "-d", "--wait", "--wait-timeout", "600", env=ports
-        )
-        wait_for(gateway)
-        sign_in_and_out(gateway)
-        assert "signed in and out" in engine.compose("run", "--rm", "tests", env=ports)
-        assert (
-            json.loads(engine.compose("exec", "-T", "extproc", "python", "-c", LOOK, env=ports))
-            == BARE
-        )
-        for program in ("sh", "bash", "pip", "apt-get", "dpkg", "perl"):
-            said = engine.compose(
-                "exec", "-T", "extproc", program, "--version", check=False, env=ports
-            )
-            assert "not found" in said, f"{program}: {said}"
-        end = time.monotonic() + 30
-        while (found := told(engine, ports)) != STORY and time.monotonic() < end:
-            time.sleep(2)
-        assert found == STORY
-    except BaseException:
-        print(engine.compose("ps", "-a", check=False, env=ports))
-        print(engine.compose("logs", "--no-color", "--tail", "60", check=False, env=ports))
-        raise
+        engine.compose("--progress", "plain", "build", env=env)
+        engine.compose(*UP, env=env)
+        yield Running(f"http://localhost:{port}", env)
     finally:
-        engine.compose("--profile", "*", "down", "-v", "-t", "3", check=False, env=ports)
+        print(engine.compose("ps", "-a", check=False, env=env))
+        print(engine.compose("logs", "--no-color", "--tail", "60", check=False, env=env))
+        engine.compose("--profile", "*", "down", "-v", "-t", "3", check=False, env=env)
+
+
+def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(
+    engine: Engine, stack: Running
+) -> None:
+    wait_for(stack.gateway)
+    sign_in_and_out(stack.gateway)
+    assert "signed in and out" in engine.compose("run", "--rm", "tests", env=stack.env)
+    look = engine.compose("exec", "-T", "extproc", "python", "-c", LOOK, env=stack.env)
+    assert json.loads(look) == BARE
+    for program in ("sh", "bash", "pip", "apt-get", "dpkg", "perl"):
+        words = ("exec", "-T", "extproc", program, "--version")
+        said = engine.compose(*words, check=False, env=stack.env)
+        assert "not found" in said, f"{program}: {said}"
+    end = time.monotonic() + 30
+    while (found := told(engine, stack.env)) != STORY and time.monotonic() < end:
+        time.sleep(2)
+    assert found == STORY
+
+
+def test_the_profile_redis_keeps_sessions_in_valkey(engine: Engine, stack: Running) -> None:
+    env = {**stack.env, "COMPOSE_PROFILES": "redis", "SETTINGS": "redis"}
+    engine.compose(*UP, env=env)
+    wait_for(stack.gateway)
+    sign_in_and_out(stack.gateway)
+    scan = ("exec", "-T", "valkey", "valkey-cli", "--scan", "--pattern", "extproc:*")
+    assert engine.compose(*scan, env=env).split(), "nothing of the processor is in Valkey"
+
+
+def test_the_settings_of_the_profiles_differ_in_the_store_alone() -> None:
+    sqlite, redis = (
+        yaml.safe_load((ROOT / f"tests/compose/{name}.yaml").read_text())
+        for name in ("sqlite", "redis")
+    )
+    assert (sqlite.pop("store"), redis.pop("store")["kind"]) == (
+        {"path": "/var/lib/extproc/sessions.sqlite3"},
+        "redis",
+    )
+    assert sqlite == redis

@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
-import trio
 from harness.tokens import (
     ENTROPY_BYTES,
     NOW,
@@ -45,7 +44,8 @@ from extproc.core.oidc.token import RefreshResponse, TokenResponse, code_grant
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import to_record
 from extproc.provider.http import HttpResponse
-from extproc.relying_party.refresh import InFlight
+from extproc.relying_party.pending_writes import PendingWrites
+from extproc.relying_party.refresh_attempt import RefreshAttempt
 from extproc.runtime.control import Start
 from extproc.sessions.redis.connection import Login
 from extproc.settings import Settings, from_text
@@ -177,10 +177,11 @@ def test_log_07_a_value_with_a_secret_prints_without_it(value):
 
 
 def test_a_refresh_in_flight_prints_no_token():
-    flight = InFlight(
-        application(), None, request(), session(), canary("holder").encode(), trio.Event()
-    )
-    assert hidden(repr(flight))
+    writes = PendingWrites(1)
+    writes.put(session(), canary("holder").encode())
+    attempt = RefreshAttempt(application(), None, request(), session(), None, writes, lambda: NOW)
+    assert attempt.owner == canary("holder").encode()
+    assert hidden(repr(attempt)) and hidden(repr(writes.get(session().id.key)))
 
 
 def test_the_settings_hide_what_the_hand_over_carries():

@@ -12,16 +12,12 @@ from pathlib import Path
 import httpx
 import pytest
 import trio
-import trio.testing
 from harness.bridges import BRIDGES
 from harness.sources import parsed
 
 from extproc import background
-from extproc.concurrency import Together
-from extproc.core.errors import InvalidAnswer, ProviderTimeout
 from extproc.metrics import ProcessMetrics
 from extproc.metrics.exposition import page
-from extproc.provider.cache import Cache
 
 ERRORS = (
     RuntimeError, ValueError, KeyError, UnicodeError, httpx.InvalidURL, AttributeError, RecursionError, MemoryError,
@@ -144,65 +140,6 @@ async def test_work_that_is_cancelled_or_returns_is_not_begun_again() -> None:
     assert begun == [1] and scope.cancelled_caught
 
 
-# -- what is fetched, and what goes on side by side
-
-
-@pytest.mark.attack("REL-42")
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: getattr(error, "__name__", "group"))
-async def test_a_fetch_that_meets_a_bug_backs_off_and_the_cache_serves_on(error) -> None:
-    fetched: list[int] = []
-
-    async def fetch() -> int:
-        fetched.append(1)
-        if len(fetched) == 1:
-            await trio.testing.wait_all_tasks_blocked()  # all the others wait for this one
-            raise error("x")
-        return len(fetched)
-
-    cache = Cache(fetch, fresh=600)
-    told: list[str] = []
-
-    async def ask() -> None:
-        with pytest.raises(InvalidAnswer) as refused:
-            await cache.get()
-        told.append(refused.value.detail)
-
-    with trio.fail_after(30):
-        async with trio.open_nursery() as nursery:
-            for _ in range(20):
-                nursery.start_soon(ask)
-        assert len(told) == 20 and len(fetched) == 1, (
-            "those who wait hear of it, and no one asks again at once"
-        )
-        assert cache.waiting and cache.get_nowait() is None
-        while cache.waiting:
-            await trio.sleep(0.05)
-        assert await cache.get() == 2
-        fetched.clear()
-        with pytest.raises(InvalidAnswer):
-            await cache.refresh()
-        assert cache.get_nowait() == 2, "what was there serves on"
-
-
-@pytest.mark.attack("REL-42")
-@pytest.mark.parametrize(
-    "error", [*ERRORS, ProviderTimeout], ids=lambda error: getattr(error, "__name__", "group")
-)
-async def test_the_first_error_of_calls_side_by_side_comes_out_as_it_is(error) -> None:
-    async def fails() -> None:
-        raise error("x")
-
-    async def both() -> None:
-        async with Together() as together:
-            together.start(trio.sleep_forever)
-            together.start(fails)
-
-    with pytest.raises(type(error("x"))) as raised:
-        await both()
-    if not isinstance(error("x"), ExceptionGroup):
-        assert not isinstance(raised.value, ExceptionGroup)
-
-
 # -- nothing without it
 
 STARTS = (
@@ -229,12 +166,9 @@ HEARD = {
     ("runtime/embedded.py", "nursery.start(_run, settings, stop)"): "its error comes out of the program's block",
     ("runtime/worker.py", "asyncio.create_task(self._follow_orders(service))"): "it has a boundary of its own, after which the worker goes",
     ("ext_proc/live_streams.py", "asyncio.ensure_future(context.read())"): "it is awaited",
-    ("concurrency.py", "self._nursery.start_soon(child)"): "its error comes out of the block",
+    ("concurrency.py", "nursery.start_soon(run, number, call)"): "its error is raised by run_all()",
     ("relying_party/logout.py", "nursery.start_soon(revoke_tokens, self._providers[owner.name], owner.client, session)"): "revoke_tokens raises nothing",
-    ("relying_party/login.py", "together.start(lambda: provider.userinfo(tokens.access_token))"): "Together",
-    ("relying_party/login.py", "together.start(lambda: _keys(provider))"): "Together",
-    ("sessions/redis/store.py", "together.start(partial(work, item))"): "Together",
-    ("sessions/redis/client.py", "trio.lowlevel.spawn_system_task(self._keep)"): "keep()",
+    ("sessions/redis/keeper.py", "trio.lowlevel.spawn_system_task(self._keep)"): "keep()",
     ("sessions/redis/connection.py", "self._nursery.start_soon(self._open, self._opening)"): "it has a boundary of its own",
     ("sessions/redis/connection.py", "self._nursery.start(self._keep, connection)"): "it is awaited, and has a boundary of its own",
     ("runtime/worker_pool.py", "nursery.start_soon(worker.update_keys, settings)"): "of a reload, whose boundary hears of it",
@@ -243,8 +177,9 @@ HEARD = {
     ("runtime/supervisor.py", "self._nursery.start(self._serve_admin)"): "keep(); at the start its error is the supervisor's",
     ("demo/app.py", "nursery.start_soon(_serve, app, port, shutdown)"): "a demo",
 }  # fmt: skip
-NOT_WORK = ("self._listener.start()", "self._sessions.start()", "self._client.start()", "self._grpc.start()", "self.store.start()",
-            "self.revocations.start()", "process.start()", "embedding.on_asyncio(process.start)", "self._store.start()", "self.start()", "supervisor.start()", "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
+NOT_WORK = ("self._listener.start()", "self._sessions.start()", "self._client.start()", "self._keeper.start()", "self._grpc.start()", "self.store.start()",
+            "self.revocations.start()", "process.start()", "embedding.on_asyncio(process.start)", "self.inner.start()", "self.start()", "supervisor.start()",
+            "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
 
 
 def started() -> set[tuple[str, str]]:

@@ -1,12 +1,8 @@
-"""Commands to Redis, wherever the key is: redirections, one retry, and a keeper that looks for what
-is away.
-"""
+"""Commands to Redis, wherever their key is: redirections, and one retry."""
 
-import hashlib
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import trio
@@ -19,147 +15,90 @@ from coredis.exceptions import (
     WrongTypeError,
 )
 
-from extproc import background, telemetry
+from extproc import background
 from extproc.addresses import Address
 from extproc.core.errors import StoreUnavailable
-from extproc.sessions.redis.connection import Limits, Reply, Word
+from extproc.sessions.redis.connection import Reply, Word
 from extproc.sessions.redis.errors import Unreachable, explain
+from extproc.sessions.redis.keeper import Keeper
+from extproc.sessions.redis.scripts import Script
+from extproc.sessions.redis.server import Limits
 from extproc.sessions.redis.topology import Topology
 
-LOOK_EVERY = 2.0  # seconds
-LOOK_AGAIN = 0.2  # while something is away
-HOPS = 4  # redirections of one command
+# Redirections of one command, at most.
+HOPS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """Lua, by its hash: a server that does not know it yet is told."""
+class ScanStep:
+    """Some keys, and where the next step begins: `server` is None after the last one."""
 
-    text: str
-    sha: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "sha", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-        )
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    """Whatever a store cannot do is StoreUnavailable, and so is an answer that no Redis gives."""
-    try:
-        yield
-    except Unreachable as error:
-        raise StoreUnavailable(f"redis: {error}") from None
-    except RedisError as error:
-        raise StoreUnavailable(f"redis: {explain(error)}") from None
-    except Exception as error:
-        background.bug("store_failed", error, store="redis")
-        raise StoreUnavailable(f"redis: {type(error).__qualname__}") from error
+    keys: list[bytes]
+    server: int | None
+    cursor: int
 
 
 class Client:
-    """Every command here may come twice: after a lost connection it is sent once more."""
+    """Sends commands to the server that has their key.
+
+    A command is sent once more after a lost connection, so it must have the same effect twice.
+    """
 
     def __init__(
         self, topology: Callable[[trio.Nursery], Topology], limits: Limits, prefix: bytes
     ) -> None:
-        self._make = topology
-        self._limits = limits
-        # written now and then: what is wrong with that is known before a user meets it
-        self._probe = prefix + b"probe"
-        self._topology: Topology | None = None
-        self._scope = trio.CancelScope()
-        self._started = False
-        self._looked, self._over = trio.Event(), trio.Event()
-        self._suspicion = trio.Event()
-        self.missing: str | None = "it was not connected to yet"
+        """
+        Args:
+            topology: makes the servers, whose connections live in the nursery.
+            limits: of connections and operations.
+            prefix: of every key.
+        """
+        self._operation = limits.operation
+        self._probe_key = prefix + b"probe"
+        self._keeper = Keeper(topology, self._probe, limits.connect)
+
+    @property
+    def missing(self) -> str | None:
+        """Why the servers cannot be used right now, for the operator; None if they can."""
+        return self._keeper.missing
 
     def start(self) -> None:
-        """Starts the keeper, once. It lives as long as trio does, or until `aclose`: a task of
-        nobody's nursery.
-        """
-        if not self._started:
-            self._started = True
-            trio.lowlevel.spawn_system_task(self._keep)
+        """Connect, and look from then on whether the servers are there."""
+        self._keeper.start()
 
     async def aclose(self) -> None:
-        self._scope.cancel()
-        if self._started:
-            await self._over.wait()
+        """Close the connections."""
+        await self._keeper.aclose()
 
     async def begin(self) -> float:
-        """The deadline of an operation that begins now. The very first ones wait for the connection
-        besides.
+        """Give the deadline of an operation that begins now, on trio's clock.
+
+        The very first operations wait for the connection before.
         """
-        if not self._looked.is_set():
-            self.start()
-            with trio.move_on_after(self._limits.connect):
-                await self._looked.wait()
-        return trio.current_time() + self._limits.operation
-
-    async def _keep(self) -> None:
-        """Until it is closed, after errors too: whatever a system task raises would end the
-        process.
-        """
-        try:
-            with self._scope:
-                await background.keep("redis", self._keep_up, longest=LOOK_EVERY)
-        finally:
-            self.missing = "it was closed"
-            self._over.set()
-
-    async def _keep_up(self) -> None:
-        """Holds the connections, finds out where the servers are, and whether they are back."""
-        try:
-            async with trio.open_nursery() as nursery:
-                topology = self._topology = self._make(nursery)
-                while True:
-                    self._suspicion = trio.Event()
-                    self._tell(await self._look(topology))
-                    self._looked.set()
-                    with trio.move_on_after(LOOK_EVERY if self.missing is None else LOOK_AGAIN):
-                        await self._suspicion.wait()
-                        await trio.sleep(LOOK_AGAIN / 2)  # others will have something to say too
-        finally:
-            self._topology, self.missing = (
-                None,
-                "it met an error, and is connected to again in a moment",
-            )
-            self._looked.set()  # nobody waits for what is not coming
-
-    async def _look(self, topology: Topology) -> str | None:
-        try:
-            await topology.look()
-            until = trio.current_time() + self._limits.operation
-            await self._send(self._probe, (b"SET", self._probe, 1, b"PX", 10_000), until)
-        except Unreachable as error:
-            return str(error)
-        except RedisError as error:
-            return explain(error)
-        except Exception as error:
-            background.bug("store_failed", error, store="redis")
-            return "answers what no Redis says"
-        return None
-
-    def _tell(self, missing: str | None) -> None:
-        if missing != self.missing:
-            if missing is None:
-                telemetry.log(logging.INFO, "store_ready", store="redis")
-            else:
-                telemetry.log(logging.WARNING, "store_not_ready", store="redis", detail=missing)
-        self.missing = missing
+        await self._keeper.first_look()
+        return trio.current_time() + self._operation
 
     async def command(
         self, key: bytes, *words: Word, until: float | None = None, replicas: int = 0
     ) -> Reply:
-        """One command on keys of the key's slot. Raises StoreUnavailable."""
+        """Send one command.
+
+        Args:
+            key: in whose slot the command's keys are.
+            words: of the command.
+            until: the deadline, as begin() gave it; a new one by default.
+            replicas: how many have to follow, as Server.write().
+
+        Raises:
+            StoreUnavailable: there was no reply, or it is an error.
+        """
         with _unavailable():
             return await self._send(key, words, until or await self.begin(), replicas)
 
     async def values(self, key: bytes, *words: Word) -> Reply:
-        """The same; None where the key holds something of another type, which nobody of ours
-        wrote.
+        """Send one command that reads a key; None if the key holds another type.
+
+        No version of this program wrote such a key. Raises StoreUnavailable as command().
         """
         with _unavailable():
             try:
@@ -175,7 +114,18 @@ class Client:
         until: float | None = None,
         replicas: int = 0,
     ) -> Reply:
-        """The script's result. Its keys are in one slot. Raises StoreUnavailable."""
+        """Run a script.
+
+        Args:
+            script: the script.
+            keys: of the script, all in one slot.
+            arguments: of the script.
+            until: the deadline, as begin() gave it; a new one by default.
+            replicas: how many have to follow, as Server.write().
+
+        Raises:
+            StoreUnavailable: there was no reply, or it is an error.
+        """
         until = until or await self.begin()
         rest = (len(keys), *keys, *arguments)
         with _unavailable():
@@ -184,51 +134,76 @@ class Client:
             except NoScriptError:
                 return await self._send(keys[0], (b"EVAL", script.text, *rest), until, replicas)
 
-    async def scan(
-        self, pattern: bytes, where: int, cursor: int, limit: int
-    ) -> tuple[list[bytes], int | None, int]:
-        """A step through the keys of all masters: some keys, then where to go on (None: that was
-        all). Raises StoreUnavailable.
+    async def scan(self, pattern: bytes, server: int, cursor: int, limit: int) -> ScanStep:
+        """Take a step through the keys of all masters.
+
+        Args:
+            pattern: of the keys.
+            server: number of the master, from the step before; 0 for the first step.
+            cursor: from the step before; 0 for the first step.
+            limit: about how many keys a step has.
+
+        Raises:
+            StoreUnavailable: there was no reply, or it is an error.
         """
         with _unavailable():
             until = await self.begin()
-            masters = self._known().masters()
+            masters = self._keeper.topology().masters()
+            if server >= len(masters):
+                # There are fewer masters than at the first step.
+                return ScanStep([], None, 0)
             words = (b"SCAN", cursor, b"MATCH", pattern, b"COUNT", limit)
-            if where >= len(masters):  # there are fewer than when this began
-                return [], None, 0
-            following, keys = cast(
-                tuple[bytes, list[bytes]], await masters[where].call(*words, until=until)
-            )
+            reply = await masters[server].call(*words, until=until)
+            following, keys = cast(tuple[bytes, list[bytes]], reply)
             if int(following):
-                return list(keys), where, int(following)
-        return keys, where + 1 if where + 1 < len(masters) else None, 0
+                return ScanStep(list(keys), server, int(following))
+        following_server = server + 1 if server + 1 < len(masters) else None
+        return ScanStep(keys, following_server, 0)
 
     async def _send(
         self, key: bytes, words: tuple[Word, ...], until: float, replicas: int = 0
     ) -> Reply:
-        topology = self._known()
-        target, asking, again = topology.server(key), False, True
+        """Send a command to its key's server, follow redirections, and send it once more if that
+        may help.
+        """
+        topology = self._keeper.topology()
+        target = topology.server(key)
+        asking = False
+        retried = False
         for _ in range(HOPS):
             try:
                 return await target.write(*words, until=until, replicas=replicas, asking=asking)
-            except AskError as error:  # MOVED as well
-                target, asking = (
-                    topology.at(Address(error.host, error.port)),
-                    not isinstance(error, MovedError),
-                )
+            except AskError as error:
+                # MovedError is an AskError of coredis.
+                target = topology.at(Address(error.host, error.port))
+                asking = not isinstance(error, MovedError)
                 if not asking:
-                    self._suspect()
+                    self._keeper.suspect()
             except (Unreachable, ReadOnlyError) as error:
-                self._suspect()
-                if not again or not getattr(error, "retry", True):
+                self._keeper.suspect()
+                hopeless = isinstance(error, Unreachable) and not error.retry
+                if retried or hopeless:
                     raise
-                target, asking, again = topology.server(key), False, False
+                target = topology.server(key)
+                asking = False
+                retried = True
         raise Unreachable("redirected in a circle")
 
-    def _known(self) -> Topology:
-        if self._topology is None:
-            raise Unreachable(self.missing or "it was not connected to yet")
-        return self._topology
+    async def _probe(self) -> None:
+        """Write a key, so that a fault of writes is known before a user meets it."""
+        words = (b"SET", self._probe_key, 1, b"PX", 10_000)
+        await self._send(self._probe_key, words, trio.current_time() + self._operation)
 
-    def _suspect(self) -> None:
-        self._suspicion.set()
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Turn every error into StoreUnavailable, also one that an invalid reply caused."""
+    try:
+        yield
+    except Unreachable as error:
+        raise StoreUnavailable(f"redis: {error}") from None
+    except RedisError as error:
+        raise StoreUnavailable(f"redis: {explain(error)}") from None
+    except Exception as error:
+        background.bug("store_failed", error, store="redis")
+        raise StoreUnavailable(f"redis: {type(error).__qualname__}") from error

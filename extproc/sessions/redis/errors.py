@@ -1,5 +1,5 @@
-"""What goes wrong at a Redis server, in fixed words for the operator: a server's own text may have
-our arguments in it.
+"""Errors of Redis servers, in fixed words for the operator: a server's own text may contain the
+arguments of a command.
 """
 
 import ssl
@@ -16,12 +16,14 @@ from coredis.exceptions import (
 
 
 class Unreachable(Exception):
-    """No answer: not connected, lost, too slow, or not asked since the breaker is open.
-
-    retry: the connection went away under the request, and a new one may do.
-    """
+    """A server gave no reply: not connected, lost, too slow, or not asked with an open breaker."""
 
     def __init__(self, text: str, *, retry: bool = False) -> None:
+        """
+        Args:
+            text: for the operator.
+            retry: whether the connection was lost under the request, and a new one may help.
+        """
         super().__init__(text)
         self.retry = retry
 
@@ -39,7 +41,7 @@ _WORDS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = 
 
 
 def explain(error: BaseException, setting: str = "store.password") -> str:
-    """setting: the key of the password that was used."""
+    """Describe an error for the operator; `setting` is the key of the password that was used."""
     if isinstance(error, AuthenticationError):
         return (
             f"{setting}: the server refused it, or the user name (WRONGPASS; NOAUTH where none "
@@ -47,20 +49,19 @@ def explain(error: BaseException, setting: str = "store.password") -> str:
         )
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
         return "TLS failed: store.tls and store.ca_file have to fit the server and its certificate"
-    known = next((words for kinds, words in _WORDS if isinstance(error, kinds)), None)
-    if known is not None:
-        return known
+    for kinds, words in _WORDS:
+        if isinstance(error, kinds):
+            return words
     code = str(error).split(" ", 1)[0]
-    return (
-        f"answered {code}"
-        if code.isalpha() and code.isupper()
-        else f"answered with {type(error).__name__}"
-    )
+    if code.isalpha() and code.isupper():
+        return f"answered {code}"
+    return f"answered with {type(error).__name__}"
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
+    """List an error with its causes; they may be a circle."""
+    causes: list[BaseException] = []
+    while error is not None and error not in causes:
+        causes.append(error)
         error = error.__cause__
-    return found
+    return causes

@@ -1,29 +1,45 @@
-"""What changes more than one thing at once. The keys of a script share a slot; every script may run
-twice with the same outcome.
+"""The Lua scripts of the Redis store: what changes more than one thing in one atomic step.
 
-A key may hold what no version of this program wrote: of another type, or no number where one should
-be. Then a script writes over it, or takes it for nothing; only what says that somebody has a lock
-or has used a login is left as it is.
+The keys of a script share a slot. Every script may run twice with the same outcome, because a
+command is sent once more after its connection was lost.
+
+A key may hold what no version of this program wrote: another type, or no number where one should
+be. Then a script overwrites it, or takes it for nothing. Only a lock and a single-use marker are
+left as they are, because they may mean that another process has the lock, or used the login.
 """
 
+import hashlib
 import re
+from dataclasses import dataclass, field
 
-from extproc.sessions.redis.client import Script
 
-# of all that a command may meet, only another type in its key is garbage; no memory, say, is the
-# store's trouble
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script with its SHA-1, by which a server knows it after the first use (EVALSHA)."""
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        object.__setattr__(self, "sha", sha)
+
+
+# Of all that a command may meet, only another type in its key is garbage. Anything else, such as a
+# lack of memory, is a fault of the store.
 _FAILS = r"if type(\1) == 'table' and \1.err and not string.find(\1.err, 'WRONGTYPE', 1, true) then return \1 end"
 
 
 def _script(text: str) -> Script:
-    """After a pcall, a line `--fails: NAME` ends the script with what NAME met, unless that is
-    garbage.
+    """Make a script in which a line `--fails: NAME` after a pcall checks what NAME got.
+
+    Unless that is garbage, an error ends the script.
     """
     return Script(re.sub(r"^--fails: (\w+)$", _FAILS, text, flags=re.M))
 
 
-# KEYS: session, ended. ARGV: write, sealed, touched, expires, index, tags. 0: it was ended while it
-# was on its way
+# KEYS: session, ended. ARGV: write, sealed, touched, expires, index, tags.
+# Returns 0 if the session was ended while it was on its way.
 WRITE = Script("""
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 redis.call('DEL', KEYS[1])
@@ -32,8 +48,8 @@ redis.call('PEXPIREAT', KEYS[1], ARGV[4] * 1000)
 return 1
 """)
 
-# KEYS: session, lock. ARGV: holder, sealed, touched, expires, index, tags. 0: it is gone, or the
-# lock is not the holder's
+# KEYS: session, lock. ARGV: owner, sealed, touched, expires, index, tags.
+# Returns 0 if the session is gone, or if the owner does not have the lock.
 REPLACE = _script("""
 local touched = redis.pcall('HGET', KEYS[1], 'touched')
 --fails: touched
@@ -44,14 +60,14 @@ redis.call('PEXPIREAT', KEYS[1], ARGV[4] * 1000)
 return 1
 """)
 
-# KEYS: session. ARGV: touched. Never back in time, and no session is made by it
+# KEYS: session. ARGV: touched. Never moves back, and makes no session.
 TOUCH = _script("""
 local touched = redis.pcall('HGET', KEYS[1], 'touched')
 --fails: touched
 if type(touched) == 'string' and (tonumber(touched) or 0) < tonumber(ARGV[1]) then redis.call('HSET', KEYS[1], 'touched', ARGV[1]) end
 """)
 
-# KEYS: session. {write, tags}, both nil when it is gone already
+# KEYS: session. Returns {write, tags}, both nil if the session is gone already.
 DELETE = _script("""
 local known = redis.pcall('HMGET', KEYS[1], 'write', 'tags')
 --fails: known
@@ -59,8 +75,8 @@ redis.call('DEL', KEYS[1])
 return known.err and {false, false} or known
 """)
 
-# KEYS: session, ended. ARGV: tag, milliseconds in which that write writes nothing any more, now.
-# The same answer, of what it ended
+# KEYS: session, ended. ARGV: tag, milliseconds for which the write of `ended` writes nothing, now.
+# Returns {write, tags} of the session that it ended, both nil if it ended none.
 END = _script("""
 redis.call('SET', KEYS[2], 1, 'PX', ARGV[2])
 local known = redis.pcall('HMGET', KEYS[1], 'write', 'tags', 'expires')
@@ -72,8 +88,8 @@ redis.call('DEL', KEYS[1])
 return (tonumber(expires) or 0) > tonumber(ARGV[3]) and {write, tags} or {false, false}
 """)
 
-# KEYS: a tag's entries. ARGV: entry, expires. Those past their end leave; the set itself goes with
-# its last one
+# KEYS: a tag's entries. ARGV: entry, expires.
+# Entries that have expired are removed; the set expires with its last entry.
 TAG = _script("""
 local added = redis.pcall('ZADD', KEYS[1], ARGV[2], ARGV[1])
 --fails: added
@@ -86,15 +102,15 @@ local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
 if last then redis.call('PEXPIREAT', KEYS[1], last * 1000) end
 """)
 
-# KEYS: attempt. ARGV: the caller's own random word, expires. Sent twice by one caller it is still
-# that caller's
-CLAIM = Script("""
+# KEYS: single-use marker. ARGV: a random word of the caller's, expires.
+# Returns 1 for the caller whose word is the marker, also if the script is sent twice.
+USE_ONCE = Script("""
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PXAT', ARGV[2] * 1000) then return 1 end
 return redis.call('GET', KEYS[1]) == ARGV[1] and 1 or 0
 """)
 
-# KEYS: tombstone, "at expires". ARGV: at, expires. The later of both stay
-BURY = _script("""
+# KEYS: revocation, "at expires". ARGV: at, expires. The later of each stays.
+REVOKE = _script("""
 local known = redis.pcall('GET', KEYS[1])
 --fails: known
 local at, expires = string.match(type(known) == 'string' and known or '', '^(%d+) (%d+)$')
@@ -102,7 +118,7 @@ at, expires = math.max(tonumber(ARGV[1]), tonumber(at) or 0), math.max(tonumber(
 redis.call('SET', KEYS[1], string.format('%.0f %.0f', at, expires), 'PXAT', expires * 1000)
 """)
 
-# KEYS: lock. ARGV: holder, milliseconds. The holder renews
+# KEYS: lock. ARGV: owner, milliseconds. The owner renews its lock.
 LOCK = Script("""
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
@@ -110,7 +126,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """)
 
-# KEYS: lock. ARGV: holder
+# KEYS: lock. ARGV: owner.
 UNLOCK = Script("""
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 """)

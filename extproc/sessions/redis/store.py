@@ -1,56 +1,60 @@
-"""Redis and Valkey: the store of several machines. One server, a master that Sentinel names, or a
+"""The store of several machines, in Redis or Valkey: one server, a master that Sentinel names, or a
 cluster.
 
-Keys, below the prefix; what is in braces decides the slot, so a session and its lock are in one
-slot, and its tags are in others:
-
-    session:{KEY}  a hash: sealed, touched, expires, index, tags       lock:{KEY}         who may
-    replace it
-    tag:{TAG}      entries KEY + WRITE, by when they expire            ended:{KEY}WRITE   a write
-    that came too late
-    claim:{KEY}    a login attempt that was used                       buried:{KEY}       a
-    tombstone
-
-The server lets each of them expire. A session's entries in its tags are written before itself, so
-`end` finds each session that is there or on its way: what is there it deletes, and for each entry
-it leaves a mark under the entry's WRITE (a random word of one put), after which that put writes
-nothing. So a session is either ended, or was written after the end had looked. An entry without a
-session is nobody's: readers skip it, and it goes when the session would have expired. (To remove it
-when it is met would tear a session that is just being written from its tag.)
+The server lets every key expire (records.py has their names). The entries of a session in its tags
+are written before the session itself, so `end` finds each session that exists or is on its way. A
+session that exists is deleted. For each entry, `end` leaves a mark under the entry's WRITE, a
+random word of one put, after which that put writes nothing. So a session is either ended, or was
+written after `end` had looked. An entry without a session belongs to no user: readers skip it, and
+it expires when the session would have. (A reader that removed it would tear a session that is
+being written at this moment from its tag.)
 """
 
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import trio
 
-from extproc.concurrency import Together
+from extproc.concurrency import run_all
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
-from extproc.sessions.interfaces import Page, WouldBlock
 from extproc.sessions.redis import scripts
-from extproc.sessions.redis.client import Client, Script
-from extproc.sessions.redis.connection import Limits, Reply
+from extproc.sessions.redis.client import Client
+from extproc.sessions.redis.connection import Reply
+from extproc.sessions.redis.records import (
+    FIELDS,
+    REPLACED,
+    WRITE_BYTES,
+    Keys,
+    packed_tags,
+    record_of,
+    revocation_at,
+    session_key,
+    tag_entries,
+    unpacked_tags,
+    values_of,
+)
+from extproc.sessions.redis.scripts import Script
+from extproc.sessions.redis.server import Limits
 from extproc.sessions.redis.topology import Topology
+from extproc.sessions.store import Page, WouldBlock
 
 T = TypeVar("T")
-WRITE_BYTES = 8
-REPLACED = bytes(WRITE_BYTES)  # in the entries of a session that was replaced: its put is over
-ENDED_MS = 60_000  # far longer than a write may be on its way
-SIDE_BY_SIDE = 50  # commands at once
+# Milliseconds for which a mark stops a write that came too late; far longer than one is on its way.
+ENDED_MS = 60_000
+# Commands that are sent at the same time.
+SIDE_BY_SIDE = 50
 DEFAULTS = Limits()
-_NUMBER = re.compile(rb"[0-9]{1,15}")
-_TAG = re.compile(rb"(?:[0-9a-f]{2})+")
-_SESSION = re.compile(rb"\{((?:[0-9a-f]{2})+)\}$")
-_MARK = re.compile(rb"([0-9]{1,15}) ([0-9]{1,15})")
 
 
 class RedisStore:
-    """See SessionStore. What is asked first connects; `start` does so before anybody asks."""
+    """A SessionStore in Redis or Valkey.
+
+    It connects at start(), or else at the first operation.
+    """
 
     def __init__(
         self,
@@ -59,26 +63,29 @@ class RedisStore:
         replicas: int = 0,
         limits: Limits = DEFAULTS,
     ) -> None:
-        """replicas: how many are waited for, shortly, after each write that should not be lost with
-        its master.
         """
-        self._prefix = prefix.encode()
+        Args:
+            topology: makes the servers, whose connections live in the nursery.
+            prefix: of every key.
+            replicas: how many replicas an important write waits for, a short time.
+            limits: of connections and operations.
+        """
+        self._keys = Keys(prefix.encode())
         self._replicas = replicas
-        self._client = Client(topology, limits, self._prefix)
+        self._client = Client(topology, limits, self._keys.prefix)
 
     async def start(self) -> None:
-        """Connects, and looks from then on whether the servers are there."""
+        """Connect, and look from then on whether the servers are there."""
         self._client.start()
 
     @property
     def missing(self) -> str | None:
-        """Why it is not ready, or None."""
         return self._client.missing
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    # -- sessions ----------------------------------------------------------------------------------
+    # -- records -----------------------------------------------------------------------------------
 
     def get_nowait(self, key: bytes, now: int) -> Record | None:
         raise WouldBlock
@@ -87,21 +94,24 @@ class RedisStore:
         return await self._read(now, key)
 
     async def put(self, record: Record, replaces: bytes | None = None) -> None:
-        until, write = await self._client.begin(), secrets.token_bytes(WRITE_BYTES)
+        until = await self._client.begin()
+        write = secrets.token_bytes(WRITE_BYTES)
         await self._tag(record, write, until)
-        keys = (self._key(b"session", record.key), self._ended(record.key, write))
-        await self._script(scripts.WRITE, keys, write, *_values(record), until=until)
-        if replaces is not None:  # after: a login that fails in between has cost nobody a session
+        keys = (self._keys.session(record.key), self._keys.ended(record.key, write))
+        await self._write(scripts.WRITE, keys, write, *values_of(record), until=until)
+        # Deleted last: if the login fails before, the user keeps the earlier session.
+        if replaces is not None:
             await self._delete(replaces, until)
 
     async def replace(self, record: Record, owner: bytes, now: int) -> bool:
         until = await self._client.begin()
         await self._tag(record, REPLACED, until)
-        keys = (self._key(b"session", record.key), self._key(b"lock", record.key))
-        return await self._script(scripts.REPLACE, keys, owner, *_values(record), until=until) == 1
+        keys = (self._keys.session(record.key), self._keys.lock(record.key))
+        values = (owner, *values_of(record))
+        return await self._write(scripts.REPLACE, keys, *values, until=until) == 1
 
     async def touch(self, key: bytes, now: int) -> None:
-        await self._client.script(scripts.TOUCH, (self._key(b"session", key),), now)
+        await self._client.script(scripts.TOUCH, (self._keys.session(key),), now)
 
     async def delete(self, key: bytes) -> None:
         await self._delete(key, await self._client.begin())
@@ -116,164 +126,112 @@ class RedisStore:
         return sum(await _side_by_side(partial(self._end, tag, now), await self._entries(tag)))
 
     async def page(self, after: bytes | None, limit: int, now: int) -> Page:
-        """A step of SCAN. after: the number of the server, and its cursor."""
-        where, cursor = (int(part) for part in (after or b"0 0").split())
-        keys, server, cursor = await self._client.scan(
-            self._prefix + b"session:*", where, cursor, limit
-        )
-        names = [
-            bytes.fromhex(found[1].decode())
-            for key in keys
-            if (found := _SESSION.search(key)) is not None
-        ]
-        records = await _side_by_side(partial(self._read, now), dict.fromkeys(names))
-        there = tuple(record for record in records if record is not None)
-        return Page(there, f"{server} {cursor}".encode() if server is not None else None)
-
-    # -- locks and marks ---------------------------------------------------------------------------
+        """List records by one step of SCAN; `after` is the server's number, and its cursor."""
+        server, cursor = (int(part) for part in (after or b"0 0").split())
+        step = await self._client.scan(self._keys.sessions, server, cursor, limit)
+        keys = (session_key(name) for name in step.keys)
+        # SCAN may name a key twice.
+        distinct = dict.fromkeys(key for key in keys if key is not None)
+        records = await _side_by_side(partial(self._read, now), distinct)
+        following = f"{step.server} {step.cursor}".encode() if step.server is not None else None
+        return Page(tuple(record for record in records if record is not None), following)
 
     async def count(self, now: int) -> int | None:
-        return None  # only a walk through all keys would tell
+        # Only a walk through all keys of all servers would give the number.
+        return None
+
+    # -- locks, single-use markers, revocations ----------------------------------------------------
 
     async def lock(self, key: bytes, owner: bytes, seconds: int, now: int) -> bool:
-        return (
-            await self._client.script(
-                scripts.LOCK, (self._key(b"lock", key),), owner, seconds * 1000
-            )
-            == 1
-        )
+        keys = (self._keys.lock(key),)
+        return await self._client.script(scripts.LOCK, keys, owner, seconds * 1000) == 1
 
     async def unlock(self, key: bytes, owner: bytes) -> None:
-        await self._client.script(scripts.UNLOCK, (self._key(b"lock", key),), owner)
+        await self._client.script(scripts.UNLOCK, (self._keys.lock(key),), owner)
 
     async def use_once(self, key: bytes, expires: int, now: int) -> bool:
         mine = secrets.token_bytes(16)
-        return await self._script(scripts.CLAIM, (self._key(b"claim", key),), mine, expires) == 1
+        return await self._write(scripts.USE_ONCE, (self._keys.used(key),), mine, expires) == 1
 
     async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
-        await self._script(scripts.BURY, (self._key(b"buried", key),), at, expires)
+        await self._write(scripts.REVOKE, (self._keys.revoked(key),), at, expires)
 
     def revoked_before_nowait(self, keys: Sequence[bytes], now: int) -> int:
         raise WouldBlock
 
     async def revoked_before(self, keys: Sequence[bytes], now: int) -> int:
         async def one(key: bytes) -> int:
-            where = self._key(b"buried", key)
-            found = await self._client.command(where, b"GET", where)
-            mark = _MARK.fullmatch(found) if isinstance(found, bytes) else None
-            if found is None:
-                return 0
-            if mark is None:  # whose sessions are over nobody knows then
-                raise StoreUnavailable("redis: a tombstone is no two numbers")
-            return int(mark[1]) if int(mark[2]) > now else 0
+            name = self._keys.revoked(key)
+            return revocation_at(await self._client.command(name, b"GET", name), now)
 
         return max(await _side_by_side(one, keys), default=0)
 
     # -- parts -------------------------------------------------------------------------------------
 
-    def _key(self, kind: bytes, name: bytes) -> bytes:
-        return self._prefix + kind + b":{" + name.hex().encode() + b"}"
-
-    def _ended(self, key: bytes, write: bytes) -> bytes:
-        return self._key(b"ended", key) + write.hex().encode()
-
-    async def _script(
+    async def _write(
         self,
         script: Script,
         keys: tuple[bytes, ...],
         *arguments: bytes | int,
         until: float | None = None,
     ) -> Reply:
-        """A write that should not be lost with its master."""
+        """Run a script whose write should not be lost with its master."""
         return await self._client.script(
             script, keys, *arguments, until=until, replicas=self._replicas
         )
 
     async def _read(self, now: int, key: bytes) -> Record | None:
-        where = self._key(b"session", key)
-        fields = (b"sealed", b"expires", b"touched", b"index", b"tags")
-        record = _record(key, await self._client.values(where, b"HMGET", where, *fields))
+        name = self._keys.session(key)
+        record = record_of(key, await self._client.values(name, b"HMGET", name, *FIELDS))
         return record if record is not None and record.expires > now else None
 
     async def _tag(self, record: Record, write: bytes, until: float) -> None:
         async def one(tag: bytes) -> None:
-            keys = (self._key(b"tag", tag),)
-            await self._script(scripts.TAG, keys, record.key + write, record.expires, until=until)
+            entry = record.key + write
+            await self._write(
+                scripts.TAG, (self._keys.tag(tag),), entry, record.expires, until=until
+            )
 
         await _side_by_side(one, record.tags)
 
     async def _entries(self, tag: bytes) -> list[tuple[bytes, bytes]]:
-        """(key, write) of each session that has the tag, or had, or may have it in a moment."""
-        where = self._key(b"tag", tag)
-        entries = _words(await self._client.command(where, b"ZRANGE", where, 0, -1))
-        return [(entry[:-WRITE_BYTES], entry[-WRITE_BYTES:]) for entry in entries]
+        """List (key, write) of each session that has the tag, had it, or is about to have it."""
+        name = self._keys.tag(tag)
+        return tag_entries(await self._client.command(name, b"ZRANGE", name, 0, -1))
 
     async def _delete(self, key: bytes, until: float) -> None:
-        await self._untag(
-            key, await self._script(scripts.DELETE, (self._key(b"session", key),), until=until)
-        )
+        keys = (self._keys.session(key),)
+        await self._untag(key, await self._write(scripts.DELETE, keys, until=until))
 
     async def _end(self, tag: bytes, now: int, entry: tuple[bytes, bytes]) -> bool:
         key, write = entry
-        keys = (self._key(b"session", key), self._ended(key, write))
-        return await self._untag(
-            key, await self._script(scripts.END, keys, _packed([tag]), ENDED_MS, now)
-        )
+        keys = (self._keys.session(key), self._keys.ended(key, write))
+        ended = await self._write(scripts.END, keys, packed_tags([tag]), ENDED_MS, now)
+        return await self._untag(key, ended)
 
-    async def _untag(self, key: bytes, known: Reply) -> bool:
-        """Takes a session that was deleted out of its tags; whether it was there. What is left
-        there is skipped: best effort.
+    async def _untag(self, key: bytes, deleted: Reply) -> bool:
+        """Remove the entries of a session from its tags: best effort, since readers skip the rest.
+
+        Args:
+            key: of the session.
+            deleted: the reply of DELETE or END, [write, tags].
+
+        Returns:
+            Whether the session existed.
         """
-        write, tags = known if isinstance(known, list) and len(known) == 2 else (None, None)
+        if not isinstance(deleted, list) or len(deleted) != 2:
+            return False
+        write, tags = deleted
         if not isinstance(write, bytes) or not isinstance(tags, bytes):
             return False
 
         async def one(tag: bytes) -> None:
-            where = self._key(b"tag", tag)
-            await self._client.command(where, b"ZREM", where, key + write, key + REPLACED)
+            name = self._keys.tag(tag)
+            await self._client.command(name, b"ZREM", name, key + write, key + REPLACED)
 
         with suppress(StoreUnavailable):
-            await _side_by_side(one, _unpacked(tags))
+            await _side_by_side(one, unpacked_tags(tags))
         return True
-
-
-def _values(record: Record) -> tuple[bytes | int, ...]:
-    return record.sealed, record.touched, record.expires, record.index, _packed(record.tags)
-
-
-def _record(key: bytes, values: Reply) -> Record | None:
-    """None where there is no session, and for what no version of this program wrote: of that nobody
-    has a session either.
-    """
-    if not isinstance(values, list) or len(values) != 5:
-        return None
-    sealed, expires, touched, index, tags = values
-    if not (isinstance(sealed, bytes) and isinstance(index, bytes) and isinstance(tags, bytes)):
-        return None
-    if not all(
-        isinstance(number, bytes) and _NUMBER.fullmatch(number) for number in (expires, touched)
-    ):
-        return None
-    carried = _unpacked(tags)
-    if len(carried) != len(tags.split()):
-        return None
-    return Record(key, sealed, int(cast(bytes, expires)), int(cast(bytes, touched)), index, carried)
-
-
-def _words(reply: Reply) -> list[bytes]:
-    """Raises StoreUnavailable for what is no list of them."""
-    if not isinstance(reply, list) or not all(isinstance(word, bytes) for word in reply):
-        raise StoreUnavailable("redis: answers what no Redis says")
-    return cast(list[bytes], reply)
-
-
-def _packed(tags: Iterable[bytes]) -> bytes:
-    return b" ".join(tag.hex().encode() for tag in tags)
-
-
-def _unpacked(tags: bytes) -> tuple[bytes, ...]:
-    """Those that are tags."""
-    return tuple(bytes.fromhex(tag.decode()) for tag in tags.split() if _TAG.fullmatch(tag))
 
 
 S = TypeVar("S")
@@ -283,9 +241,6 @@ async def _side_by_side(work: Callable[[S], Awaitable[T]], items: Iterable[S]) -
     """The results, in order."""
     todo, results = list(items), []
     for start in range(0, len(todo), SIDE_BY_SIDE):
-        async with Together() as together:
-            some = [
-                together.start(partial(work, item)) for item in todo[start : start + SIDE_BY_SIDE]
-            ]
-        results += [result.value for result in some]
+        some = todo[start : start + SIDE_BY_SIDE]
+        results += await run_all(*(partial(work, item) for item in some))
     return results

@@ -1,5 +1,5 @@
-"""Where a key's server is: one server, the master that Sentinel names, or the master of a slot in a
-cluster.
+"""Which server has a key: the only one, the master that Sentinel names, or the master of a slot of
+a cluster.
 """
 
 import binascii
@@ -11,32 +11,32 @@ import trio
 from coredis.exceptions import RedisError
 
 from extproc.addresses import Address
-from extproc.sessions.redis.connection import Limits, Login, Reply, Server
+from extproc.sessions.redis.connection import Login, Reply
 from extproc.sessions.redis.errors import Unreachable, explain
+from extproc.sessions.redis.server import Limits, Server
 
+# Of every cluster (Redis Cluster specification).
 SLOTS = 16384
 
 
 class Topology(Protocol):
-    """A way to set servers up."""
+    """Servers, and which of them has which keys."""
 
     async def look(self) -> None:
-        """Finds out where things are, and probes what failed. Raises Unreachable when there is
-        nobody to be asked.
-        """
+        """Find the masters, and probe servers that failed. Raises Unreachable if none replies."""
 
     def server(self, key: bytes) -> Server:
-        """The master that has the key. Raises Unreachable when none is known."""
+        """Give the master that has the key. Raises Unreachable if none is known."""
 
     def masters(self) -> list[Server]:
-        """All of them, in an order that stays. Raises Unreachable when one is not known."""
+        """List all masters, in a stable order. Raises Unreachable if one is not known."""
 
     def at(self, address: Address) -> Server:
-        """The server at an address that another one named."""
+        """Give the server at an address that another server named."""
 
 
 class _Servers:
-    """Servers by address, made when they are first named."""
+    """Servers by address, made when an address is first named."""
 
     def __init__(self, login: Login, limits: Limits, nursery: trio.Nursery) -> None:
         self._login, self._limits, self._nursery = login, limits, nursery
@@ -48,13 +48,13 @@ class _Servers:
         return self._servers[address]
 
     def keep(self, addresses: Iterable[Address]) -> None:
-        """Closes the connections to all others."""
+        """Forget all other servers, and close their connections."""
         for address in self._servers.keys() - set(addresses):
             self._servers.pop(address).close()
 
 
 class Single(_Servers):
-    """One server, always the same."""
+    """One server, which has every key."""
 
     def __init__(
         self, address: Address, login: Login, limits: Limits, nursery: trio.Nursery
@@ -76,7 +76,7 @@ class Single(_Servers):
 
 
 class Sentinel(_Servers):
-    """The master of a name, as the sentinels say and as it says itself."""
+    """The master of a name, if a sentinel names it and the server itself agrees."""
 
     def __init__(
         self,
@@ -87,6 +87,15 @@ class Sentinel(_Servers):
         limits: Limits,
         nursery: trio.Nursery,
     ) -> None:
+        """
+        Args:
+            sentinels: that know the master.
+            name: of the master.
+            login: at the master.
+            at_sentinel: the login at the sentinels.
+            limits: of connections and operations.
+            nursery: in which the connections live.
+        """
         super().__init__(login, limits, nursery)
         self._name = name
         self._sentinels = [Server(address, at_sentinel, limits, nursery) for address in sentinels]
@@ -96,39 +105,49 @@ class Sentinel(_Servers):
 
     async def look(self) -> None:
         self._why = f"no sentinel knows a master named {self._name}"
-        asked: set[Address] = set()
+        checked: set[Address] = set()
         for sentinel in tuple(self._sentinels):
-            try:
-                named = await sentinel.probe(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", self._name)
-            except (Unreachable, RedisError) as error:
-                known = (
-                    str(error)
-                    if isinstance(error, Unreachable)
-                    else explain(error, self._sentinel_setting)
-                )
-                self._why = f"sentinel {sentinel.address}: {known}"
-                self._sentinels.remove(sentinel)
-                self._sentinels.append(sentinel)  # the last to be asked next time
+            address = await self._named_by(sentinel)
+            if address is None or address in checked:
                 continue
-            if isinstance(named, list) and (address := _address(named)) not in asked:
-                asked.add(address)
-                if await self._is_master(self.at(address)):
-                    return
-        # sentinels that are away take no master away
+            checked.add(address)
+            if await self._is_master(self.at(address)):
+                return
+        # The known master stays while the sentinels are away.
         if self._master is None or not await self._is_master(self._master):
             self._master = None
             raise Unreachable(self._why)
 
+    async def _named_by(self, sentinel: Server) -> Address | None:
+        """Ask a sentinel for the master's address; None if it names none, or does not reply."""
+        try:
+            named = await sentinel.probe(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", self._name)
+        except Unreachable as error:
+            self._failed(sentinel, str(error))
+            return None
+        except RedisError as error:
+            self._failed(sentinel, explain(error, self._sentinel_setting))
+            return None
+        return _address(named) if isinstance(named, list) else None
+
+    def _failed(self, sentinel: Server, why: str) -> None:
+        """Keep the reason, and ask this sentinel last at the next look."""
+        self._why = f"sentinel {sentinel.address}: {why}"
+        self._sentinels.remove(sentinel)
+        self._sentinels.append(sentinel)
+
     async def _is_master(self, server: Server) -> bool:
-        """A server that was a master may not know yet that it is none, nor a sentinel."""
+        """Ask a server for its role, and keep it if it is a master.
+
+        After a failover, the sentinels and the old master itself may not know of it yet.
+        """
         try:
             role = await server.probe(b"ROLE")
-        except (Unreachable, RedisError) as error:
-            self._why = (
-                str(error)
-                if isinstance(error, Unreachable)
-                else f"{server.address}: {explain(error)}"
-            )
+        except Unreachable as error:
+            self._why = str(error)
+            return False
+        except RedisError as error:
+            self._why = f"{server.address}: {explain(error)}"
             return False
         if not (isinstance(role, list) and role and role[0] == b"master"):
             self._why = f"{server.address}: is named as master and is none"
@@ -147,46 +166,63 @@ class Sentinel(_Servers):
 
 
 class Cluster(_Servers):
-    """Which master has which slots, as any node of the cluster says."""
+    """The masters of a cluster's slots, as any node of the cluster names them."""
 
     def __init__(
         self, seeds: tuple[Address, ...], login: Login, limits: Limits, nursery: trio.Nursery
     ) -> None:
+        """
+        Args:
+            seeds: some nodes of the cluster.
+            login: at every node.
+            limits: of connections and operations.
+            nursery: in which the connections live.
+        """
         super().__init__(login, limits, nursery)
         self._seeds = seeds
         self._slots: list[Address | None] = [None] * SLOTS
         self._why = "no node was asked yet"
 
     async def look(self) -> None:
-        known = dict.fromkeys(
-            (*(address for address in self._slots if address is not None), *self._seeds)
-        )
-        for address in sorted(known, key=lambda address: self.at(address).breaker.open):
-            try:
-                ranges = await self.at(address).probe(b"CLUSTER", b"SLOTS")
-            except (Unreachable, RedisError) as error:
-                self._why = (
-                    str(error) if isinstance(error, Unreachable) else f"{address}: {explain(error)}"
-                )
-                continue
-            self._read(cast(list[Reply], ranges), address)
-            break
+        masters = [address for address in self._slots if address is not None]
+        nodes = dict.fromkeys((*masters, *self._seeds))
+        for address in sorted(nodes, key=lambda address: self.at(address).breaker.open):
+            if await self._read_slots(address):
+                break
         else:
             raise Unreachable(self._why)
         await self._probe()
 
-    def _read(self, ranges: list[Reply], asked: Address) -> None:
-        """[first, last, [host, port, ...], replica...]; a node that does not know its own name says
-        none.
+    async def _read_slots(self, address: Address) -> bool:
+        """Ask a node for the slots of all masters; whether it replied."""
+        try:
+            ranges = await self.at(address).probe(b"CLUSTER", b"SLOTS")
+        except Unreachable as error:
+            self._why = str(error)
+            return False
+        except RedisError as error:
+            self._why = f"{address}: {explain(error)}"
+            return False
+        self._take(cast(list[Reply], ranges), address)
+        return True
+
+    def _take(self, ranges: list[Reply], asked: Address) -> None:
+        """Keep the reply to CLUSTER SLOTS.
+
+        Args:
+            ranges: [first, last, [host, port, ...], replica...] of each range. A node that does not
+                know its own name leaves the host empty.
+            asked: the node that replied.
         """
         slots: list[Address | None] = [None] * SLOTS
         for first, last, (host, port, *_), *_ in cast(list[tuple[int, int, list[Reply]]], ranges):
             slots[first : last + 1] = [_address([host or asked.host, port])] * (last + 1 - first)
-        self._slots, self._why = slots, "no node has this slot"
+        self._slots = slots
+        self._why = "no node has this slot"
         self.keep({address for address in slots if address is not None} | set(self._seeds))
 
     async def _probe(self) -> None:
-        """A master that failed is asked whether it is back."""
+        """Ask the masters that failed whether they are back. Raises Unreachable if one is not."""
         failed = [
             server
             for server in self._servers.values()
@@ -212,8 +248,9 @@ class Cluster(_Servers):
 
 
 def slot_of(key: bytes) -> int:
-    """The slot of a key: CRC16 (XMODEM) of what is in its first braces, or of all of it (Redis
-    Cluster specification).
+    """Give the slot of a key (Redis Cluster specification).
+
+    It is the CRC16 (XMODEM) of what is in the key's first braces, or of the whole key.
     """
     tag = re.search(rb"\{([^}]+)\}", key)
     return binascii.crc_hqx(tag[1] if tag else key, 0) % SLOTS

@@ -1,1 +1,1 @@
-"""Sessions in a SQLite file, which several processes of one machine may share."""
+"""Sessions in a SQLite file, which the processes of one machine may share."""

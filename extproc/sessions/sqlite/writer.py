@@ -1,8 +1,8 @@
-"""Writer: changes to one SQLite database; those that wait at the same time are committed together.
-Runs in trio.
+"""Changes to one SQLite database; those that wait at the same time are committed together. Runs in
+trio.
 
-When a slow provider answers thousands of held logins at once, each wants to store its session: one
-transaction and one trip into a thread for each would take longer than any of them may wait.
+When a slow provider responds to thousands of held logins at the same time, each of them stores its
+session: a transaction and a worker thread for each would take longer than any of them may wait.
 """
 
 import sqlite3
@@ -16,42 +16,50 @@ import trio
 from extproc.core.errors import StoreUnavailable
 
 T = TypeVar("T")
-MOST = 250  # changes in one transaction: other processes wait for the lock meanwhile
+# Changes in one transaction: other processes wait for the lock meanwhile.
+MOST = 250
 
 
 class _Change(Generic[T]):
-    """begun: the thread has it, so it must be waited for. done: `value` or `error` is there."""
+    """A change that waits, is under way, or is done.
+
+    begun: the worker thread has it, so its end must be awaited. done: `value` or `error` is set.
+    """
 
     __slots__ = ("begun", "done", "error", "value", "work")
 
     def __init__(self, work: Callable[[sqlite3.Connection], T]) -> None:
         self.work = work
-        self.begun = self.done = False
+        self.begun = False
+        self.done = False
         self.value: T
         self.error: Exception | None = None
 
 
 class Writer:
-    """The connection's own timeout bounds how long a lock is waited for; a turn is waited for as
-    long as the caller's deadline lets it: a busy process is no broken store.
+    """Makes changes, in the order in which they come.
+
+    The connection's own timeout bounds the wait for the database's lock. The wait for a turn is
+    bounded by the caller's deadline alone, because a busy process is not a broken store.
     """
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._turn = trio.Lock()
-        # its own: threads that all share may all be waiting for a name server
+        # Its own thread: those of trio's default limiter may all be waiting for a name server.
         self._thread = trio.CapacityLimiter(1)
         self._waiting: deque[_Change[Any]] = deque()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Whole or not at all, and apart from the others that are committed with it. Raises
-        StoreUnavailable: not at all, then.
+        """Make a change, completely or not at all, independently of those committed with it.
+
+        Raises StoreUnavailable if it was not made.
         """
         change = _Change(work)
         self._waiting.append(change)
         try:
             while not change.done:
-                # first come, first served: whoever has it works for those behind it too
+                # The task whose turn it is commits the changes of the tasks behind it as well.
                 async with self._turn:
                     if not change.done:
                         await self._commit()
@@ -71,23 +79,25 @@ class Writer:
     async def _commit(self) -> None:
         batch = list(islice(self._waiting, MOST))
         try:
-            await trio.to_thread.run_sync(_together, self._database, batch, limiter=self._thread)
+            await trio.to_thread.run_sync(
+                _commit_batch, self._database, batch, limiter=self._thread
+            )
         finally:
             while self._waiting and self._waiting[0].done:
                 self._waiting.popleft()
 
 
-def _together(database: sqlite3.Connection, batch: Sequence[_Change[Any]]) -> None:
-    """In a thread."""
+def _commit_batch(database: sqlite3.Connection, batch: Sequence[_Change[Any]]) -> None:
+    """Make changes in one transaction, in a worker thread."""
     for change in batch:
         change.begun = True
     try:
         database.execute("BEGIN IMMEDIATE")
         for change in batch:
-            _apart(database, change)
+            _make(database, change)
         database.execute("COMMIT")
     except Exception as error:
-        # whatever it is (no memory, say): nobody is left without an answer, and none is made twice
+        # Any error, such as a lack of memory: every change gets an answer, and none is made twice.
         if database.in_transaction:
             database.execute("ROLLBACK")
         for change in batch:
@@ -96,12 +106,14 @@ def _together(database: sqlite3.Connection, batch: Sequence[_Change[Any]]) -> No
         change.done = True
 
 
-def _apart(database: sqlite3.Connection, change: _Change[Any]) -> None:
+def _make(database: sqlite3.Connection, change: _Change[Any]) -> None:
+    """Make one change of a transaction; if it fails, the others are not affected."""
     database.execute("SAVEPOINT change")
     try:
         change.value = change.work(database)
     except Exception as error:
         change.error = error
-        if database.in_transaction:  # a full disk, say, has rolled back everything already
+        # Some errors, such as a full disk, have rolled back the whole transaction already.
+        if database.in_transaction:
             database.execute("ROLLBACK TO change")
     database.execute("RELEASE change")

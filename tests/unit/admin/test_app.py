@@ -1,48 +1,16 @@
-"""The admin listener: through Starlette's test client, and on a real port."""
+"""The admin application: probes, keys, gauges, metrics, and which Host may see what."""
 
-import asyncio
-import socket
-from dataclasses import replace
-from html.parser import HTMLParser
-
-import httpx
 import pytest
-import trio
 from harness import spans
-from harness.admin import served
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from starlette.testclient import TestClient
 
-from extproc.addresses import Address
 from extproc.admin.app import application, known_host
-from extproc.admin.http_server import serve
-from extproc.admin.traces import BODY
-from extproc.traces import Link, TraceStore
-
-PROTOBUF = {"content-type": "application/x-protobuf"}
-EVIL = "<script>alert(1)</script>&'\""
+from extproc.metrics.exposition import Page
+from extproc.traces import TraceStore
 
 
 async def nothing_missing():
     return ()
-
-
-@pytest.fixture
-def store():
-    kept = TraceStore()
-    kept.add((*spans.callback(), *spans.fast_path()))
-    return kept
-
-
-@pytest.fixture
-def client(store):
-    app = application(
-        readiness=nothing_missing, jwks='{"keys": []}', traces=store, hosts=("admin.example.com",)
-    )
-    with TestClient(app, base_url="http://127.0.0.1:9490", follow_redirects=False) as client:
-        yield client
 
 
 def test_livez_is_always_green(client):
@@ -91,92 +59,6 @@ def test_every_answer_is_neither_kept_nor_guessed_at(client, path):
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_the_list_has_the_latest_first(client):
-    page = client.get("/traces").text
-    assert page.index("localhost:8080/reports") < page.index("localhost:8080/oauth2/callback")
-    listed = client.get("/traces", headers={"accept": "application/json"}).json()["traces"]
-    assert [trace["span_count"] for trace in listed] == [3, 14]
-    assert client.get("/traces.json").json()["traces"] == listed
-
-
-def test_a_trace_is_a_waterfall(client):
-    page = client.get(f"/traces/{spans.TRACE}").text
-    assert page.count("<summary") == page.count("<rect") == 14
-    for shown in (
-        "signed_in",
-        "timeout",
-        "ExternalProcessor.Process",
-        "43.1 ms",
-        "httpx.ReadTimeout",
-        "provider",
-    ):
-        assert shown in page
-
-
-def test_a_trace_as_json(client):
-    for answer in (
-        client.get(f"/traces/{spans.TRACE}.json"),
-        client.get(f"/traces/{spans.TRACE}", headers={"accept": "application/json"}),
-    ):
-        trace = answer.json()
-        assert trace["services"] == ["extproc", "gateway", "provider"]
-        assert trace["spans"][0]["attributes"]["http.status_code"] == "303"
-
-
-def test_a_trace_that_is_not_here_is_404(client):
-    for path in (
-        "/traces/" + "0" * 32,
-        "/traces/zz",
-        f"/traces/{spans.TRACE.upper()}0",
-        "/traces/" + "0" * 32 + ".json",
-    ):
-        assert client.get(path).status_code == 404
-
-
-class Markup(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.attributes = [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [name for name, _ in attrs]
-
-
-def test_what_is_in_a_span_is_no_markup():
-    store = TraceStore()
-    store.add(
-        (
-            spans.span(
-                1,
-                0,
-                EVIL,
-                EVIL,
-                0,
-                1,
-                status="error",
-                status_text=EVIL,
-                attributes=(
-                    (EVIL, EVIL),
-                    ("http.method", EVIL),
-                    ("http.url", EVIL),
-                    ("extproc.reason", EVIL),
-                ),
-            ),
-        )
-    )
-    with TestClient(
-        application(readiness=nothing_missing, jwks="{}", traces=store), base_url="http://localhost"
-    ) as client:
-        for path in ("/traces", f"/traces/{spans.TRACE}"):
-            answer = client.get(path)
-            markup = Markup()
-            markup.feed(answer.text)
-            assert "script" not in markup.tags
-            assert "style" not in markup.attributes
-            assert "default-src 'none'" in answer.headers["content-security-policy"]
-
-
 @pytest.mark.parametrize(
     ("host", "known"),
     [
@@ -194,154 +76,21 @@ def test_a_name_that_a_strangers_dns_may_have_is_not_served_traces(client, host,
         assert client.get("/livez", headers={"host": host}).status_code == 200
 
 
-def test_spans_are_taken(client, store):
-    answer = client.post(
-        "/v1/traces",
-        content=spans.export((spans.span(1, 0, "app", "new", 0, 1, trace_id="a" * 32),)),
-        headers=PROTOBUF,
+def test_metrics_are_exposed_by_the_accept_header_and_gauges_as_json():
+    asked = []
+
+    async def gauges():
+        return (("held", 3),)
+
+    async def metrics(accept: str) -> Page:
+        asked.append(accept)
+        return Page("text/plain", b"up 1\n")
+
+    app = application(
+        readiness=nothing_missing, jwks="{}", traces=TraceStore(), gauges=gauges, metrics=metrics
     )
-    assert (answer.status_code, answer.content, answer.headers["content-type"]) == (
-        200,
-        b"",
-        "application/x-protobuf",
-    )
-    assert store.trace("a" * 32) is not None
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "status"),
-    [
-        ({"content-type": "application/json"}, b"{}", 415),
-        ({**PROTOBUF, "origin": "http://evil.example.com"}, b"", 403),
-        ({**PROTOBUF, "sec-fetch-site": "same-origin"}, b"", 403),
-        (PROTOBUF, b"\xff\xff", 400),
-        ({**PROTOBUF, "content-encoding": "gzip"}, b"no", 400),
-        (PROTOBUF, b"\0" * (BODY + 1), 413),
-    ],
-)
-def test_what_is_no_export_is_refused(client, headers, body, status):
-    assert client.post("/v1/traces", content=body, headers=headers).status_code == status
-
-
-async def test_on_a_real_port_a_chunked_export_is_taken(store):
-    async def chunks():
-        whole = spans.export((spans.span(1, 0, "envoy", "ingress", 0, 1, trace_id="b" * 32),))
-        yield whole[:20]
-        yield whole[20:]
-
-    async with served(store) as base, httpx.AsyncClient() as client:
-        assert (
-            await client.post(f"{base}/v1/traces", content=chunks(), headers=PROTOBUF)
-        ).status_code == 200
-        answer = await client.get(f"{base}/traces/{'b' * 32}.json")
-        assert answer.json()["spans"][0]["service"] == "envoy"
-        assert "server" not in answer.headers
-
-
-async def test_the_sdks_own_exporter_is_understood(store):
-    async with served(store) as base:
-        provider = TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"{base}/v1/traces")))
-
-        def export():
-            with provider.get_tracer("test").start_as_current_span("from the sdk"):
-                pass
-            provider.shutdown()
-
-        await trio.to_thread.run_sync(export)
-    assert [span.name for trace in store.recent() for span in trace.spans][:1] == ["from the sdk"]
-
-
-async def test_an_address_that_is_taken_is_an_oserror():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        app = application(readiness=nothing_missing, jwks="{}", traces=TraceStore())
-        with pytest.raises(OSError, match="in use"):
-            await serve(
-                app, Address(host="127.0.0.1", port=taken.getsockname()[1]), shutdown=trio.Event()
-            )
-
-
-def test_it_serves_in_a_trio_that_is_a_guest_of_asyncio(store):
-    async def host():
-        loop, done = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
-
-        async def guest():
-            async with served(store) as base, httpx.AsyncClient() as client:
-                return (
-                    await client.get(f"{base}/traces", headers={"accept": "text/html"})
-                ).status_code
-
-        trio.lowlevel.start_guest_run(
-            guest, run_sync_soon_threadsafe=loop.call_soon_threadsafe, done_callback=done.set_result
-        )
-        return (await done).unwrap()
-
-    # by name: see bridge.guest
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        assert runner.run(host()) == 200
-
-
-@pytest.mark.parametrize(
-    ("pasted", "found"),
-    [
-        (spans.TRACE, True),
-        (spans.TRACE.upper(), True),
-        (f"  Trace id: {spans.TRACE}.\n", True),
-        (" ".join(spans.TRACE[i : i + 4] for i in range(0, 32, 4)), True),
-        ("-".join(spans.TRACE[i : i + 8] for i in range(0, 32, 8)), True),
-        ("trace " + "\u2011".join((spans.TRACE[:16], spans.TRACE[16:])), True),
-        (f"00-{spans.TRACE}-00f067aa0ba902b7-01", True),
-        (spans.TRACE[:31], False),
-        (spans.TRACE + "0", False),
-        ("cafe", False),
-    ],
-)
-def test_a_trace_is_found_by_its_id_however_it_is_pasted(client, pasted, found):
-    answer = client.get("/traces", params={"id": pasted})
-    assert answer.status_code == 303
-    assert (answer.headers["location"] == f"/traces/{spans.TRACE}") is found
-    assert client.get(answer.headers["location"]).status_code == (200 if found else 404)
-
-
-@pytest.mark.parametrize(
-    ("query", "shown"),
-    [
-        ("", [3, 14]),
-        ("reason=signed_in", [14]),
-        ("reason=nothing", []),
-        ("application=app", [14]),
-        ("application=other", []),
-        ("errors=1", [14]),
-        ("errors=1&reason=signed_in&application=app", [14]),
-    ],
-)
-def test_the_list_can_be_narrowed(client, query, shown):
-    assert [
-        trace["span_count"] for trace in client.get(f"/traces.json?{query}").json()["traces"]
-    ] == shown
-    page = client.get(f"/traces?{query}").text
-    assert page.count("<th scope=row>") == len(shown)
-    assert "<option value='signed_in'" in page
-
-
-def test_what_is_chosen_is_no_markup(client):
-    markup = Markup()
-    markup.feed(client.get("/traces", params={"reason": EVIL, "application": EVIL}).text)
-    assert "script" not in markup.tags
-
-
-def test_a_login_is_shown_as_one_story(client, store):
-    first = spans.span(1, 0, "envoy", "app", -900, -890, kind="server", trace_id="1" * 32)
-    linked = replace(spans.callback()[2], links=(Link("1" * 32, first.span_id),))
-    store.add((first, linked))
-    for trace_id in (spans.TRACE, "1" * 32):
-        page = client.get(f"/traces/{trace_id}").text
-        assert "This login" in page
-        assert page.index("Redirect to the provider") < page.index("Callback")
-        steps = client.get(f"/traces/{trace_id}.json").json()["story"]
-        assert [(step["role"], step["here"]) for step in steps] == [
-            ("redirect", True),
-            ("callback", True),
-        ]
-        assert steps[1]["reason"] == "signed_in"
-    assert "This login" not in client.get("/traces/5bf92f3577b34da6a3ce929d0e0e4737").text
+    with TestClient(app) as client:
+        answer = client.get("/metrics", headers={"accept": "text/plain"})
+        assert (answer.text, asked) == ("up 1\n", ["text/plain"])
+        assert answer.headers["content-type"] == "text/plain"
+        assert client.get("/gauges").json() == {"held": 3}

@@ -29,7 +29,7 @@ from extproc.ext_proc.server import Listener, options
 from extproc.ext_proc.servicer import Server
 from extproc.metrics import Metrics
 from extproc.relying_party.relying_party import RelyingParty
-from extproc.sessions.interfaces import WouldBlock
+from extproc.sessions.store import WouldBlock
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
 

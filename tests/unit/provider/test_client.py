@@ -1,187 +1,160 @@
-"""A provider's connections: how many are made at once, who waits, and that whoever waits loses
-nothing.
-"""
+"""Provider against a real server: what it caches, what it refuses, what it keeps warm."""
 
-import json
-import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import trio
-from harness.certificates import Authority
-from trio.testing import wait_all_tasks_blocked
+from harness.fake_provider import Answer, Liar
 
-from extproc.core.errors import ProviderTimeout, Refusal
+from extproc.core.errors import (
+    ClientRefused,
+    CodeRefused,
+    InvalidAnswer,
+    InvalidMetadata,
+    InvalidTokenResponse,
+    InvalidUserInfo,
+    ProviderFailed,
+    ProviderUnavailable,
+)
 from extproc.core.oidc.client import FormRequest
+from extproc.metrics import catalogue as metric
 from extproc.provider.client import Provider
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
-PLACES, CALLS = 3, 12
-
-
-@dataclass(eq=False)
-class SlowHandshake:
-    """An https provider that accepts at once, and shakes hands when it is told to."""
-
-    context: ssl.SSLContext
-    port: int = 0
-    accepted: int = 0
-    shaken: int = 0
-    most: int = 0
-    heads: list[bytes] = field(default_factory=list)
-    open: trio.Event = field(default_factory=trio.Event)
-    one: trio.Semaphore = field(default_factory=lambda: trio.Semaphore(0))
-
-    @property
-    def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
-
-    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=256)
-        self.port = listener.socket.getsockname()[1]
-        task_status.started()
-        await trio.serve_listeners(self._connection, [listener])
-
-    async def _connection(self, plain: trio.SocketStream) -> None:
-        self.accepted += 1
-        self.most = max(self.most, self.accepted - self.shaken)
-        if not self.open.is_set():
-            await self.one.acquire()
-        self.shaken += 1
-        stream = trio.SSLStream(plain, self.context, server_side=True)
-        try:
-            data = b""
-            while more := await stream.receive_some(65536):
-                data += more
-                if b"\r\n\r\n" in data and (data.startswith(b"GET") or data.endswith(b"token=t")):
-                    self.heads.append(data.split(b"\r\n\r\n")[0].lower())
-                    await stream.send_all(self._answer(data))
-                    data = b""
-        except trio.BrokenResourceError:
-            pass
-
-    def _answer(self, request: bytes) -> bytes:
-        body = b"{}"
-        if b"/.well-known/" in request.split(b"\r\n")[0]:
-            names = ("authorization", "token", "revocation")
-            ends = {f"{name}_endpoint": f"{self.url}/{name}" for name in names}
-            body = json.dumps({"issuer": self.url, "jwks_uri": f"{self.url}/jwks", **ends}).encode()
-        head = (
-            b"HTTP/1.1 200 OK\r\nconnection: close\r\nset-cookie: PHPSESSID%d=u; path=/\r\n"
-            % len(self.heads)
-        )
-        return head + b"content-length: %d\r\n\r\n" % len(body) + body
+METADATA = "/.well-known/openid-configuration"
+DOWN: Answer = lambda asked: b""  # noqa: E731 - the connection is closed
+FORM = FormRequest((("token", "t"),), "Basic Z3c6cw==")
 
 
 @pytest.fixture
-def certified(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
-    """The server's context, and what a client verifies it with."""
-    authority, ca = Authority(), tmp_path / "ca.pem"
-    ca.write_bytes(authority.pem)
-    authority.issue("127.0.0.1", certificate=tmp_path / "cert.pem", key=tmp_path / "key.pem")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
-    return context, ca
+async def known(liar: Liar) -> AsyncIterator[Provider]:
+    """The provider as the processor knows it; nothing was asked of it yet."""
+    settings = ProviderSettings(issuer=liar.url, client_id="gateway")
+    made = Provider("main", settings, Timeouts(), Limits())
+    yield made
+    await made.aclose()
 
 
-@asynccontextmanager
-async def provider(
-    certified: tuple[ssl.SSLContext, Path], call: float = 60
-) -> AsyncIterator[tuple[Provider, SlowHandshake]]:
-    """A provider that holds its handshakes, whose metadata is known."""
-    context, ca = certified
-    server = SlowHandshake(context)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(server.serve)
-        settings = ProviderSettings(issuer=server.url, client_id="gateway", ca_file=ca)
-        made = Provider(
-            "main", settings, Timeouts(connect=call, call=call), Limits(connects=PLACES)
-        )
-        server.open.set()
-        await made.metadata()
-        server.open, server.accepted, server.shaken, server.most = trio.Event(), 0, 0, 0
-        try:
-            yield made, server
-        finally:
-            await made.aclose()
-            nursery.cancel_scope.cancel()
-
-
-async def revoke(made: Provider, done: list[str]) -> None:
-    try:
-        await made.revoke(FormRequest((("token", "t"),)))
-        done.append("answered")
-    except Refusal as error:
-        done.append(type(error).__name__)
-
-
-async def test_connects_under_way_are_bounded_and_every_call_is_answered(certified) -> None:
-    done: list[str] = []
-    async with provider(certified) as (made, server), trio.open_nursery() as nursery:
-        for _ in range(CALLS):
-            nursery.start_soon(revoke, made, done)
-        for shaken in range(CALLS):
-            await wait_all_tasks_blocked(0.05)
-            assert server.accepted == min(PLACES + shaken, CALLS)
-            server.one.release()
-    assert done == ["answered"] * CALLS
-    assert server.most == PLACES
-
-
-async def test_waiting_for_a_place_counts_in_a_calls_deadline_and_what_failed_gives_its_place_back(
-    certified,
+async def test_metadata_and_keys_are_fetched_once_and_then_known_without_waiting(
+    liar, known
 ) -> None:
-    done: list[str] = []
-    async with provider(certified, call=3) as (made, server):
-        async with trio.open_nursery() as nursery:
-            for _ in range(CALLS):
-                nursery.start_soon(revoke, made, done)
-        assert done == [ProviderTimeout.__name__] * CALLS
-        assert PLACES <= server.accepted < CALLS
-        server.open.set()
-        await revoke(made, done)
-    assert done[CALLS:] == ["answered"]
+    assert known.metadata_nowait() is None and known.missing == "its metadata was not fetched yet"
+    metadata = await known.metadata()
+    assert known.missing == "its key set was not fetched yet"
+    await known.keys()
+    await known.keys()
+    assert known.metadata_nowait() is metadata is await known.metadata()
+    assert known.missing is None and len(liar.asked) == 2
 
 
-async def test_a_caller_that_leaves_gives_its_place_back(certified) -> None:
-    done: list[str] = []
-    async with provider(certified) as (made, server):
-        async with trio.open_nursery() as nursery:
-            for _ in range(CALLS):
-                nursery.start_soon(revoke, made, done)
-            await wait_all_tasks_blocked(0.05)
-            nursery.cancel_scope.cancel()
-        server.open.set()
-        async with trio.open_nursery() as nursery:
-            for _ in range(CALLS):
-                nursery.start_soon(revoke, made, done)
-    assert done == ["answered"] * CALLS
+async def test_while_a_failed_fetch_backs_off_the_provider_is_unavailable_without_a_call(
+    liar, known
+):
+    liar.answers[METADATA] = DOWN
+    with pytest.raises(ProviderUnavailable):
+        await known.metadata()
+    with pytest.raises(ProviderUnavailable, match="a moment ago"):
+        known.metadata_nowait()
+    with pytest.raises(ProviderUnavailable):
+        await known.keys()
+    assert len(liar.asked) == 1
 
 
-async def test_a_provider_without_places_takes_none_of_another(certified) -> None:
-    done: list[str] = []
-    async with provider(certified) as (stuck, _), provider(certified) as (other, server):
-        server.open.set()
-        async with trio.open_nursery() as nursery:
-            for _ in range(CALLS):
-                nursery.start_soon(revoke, stuck, [])
-            await wait_all_tasks_blocked(0.05)
-            for _ in range(CALLS):
-                await revoke(other, done)
-            nursery.cancel_scope.cancel()
-    assert done == ["answered"] * CALLS
+async def test_metadata_of_another_issuer_is_refused(liar, known) -> None:
+    liar.metadata["issuer"] = "https://evil.example"
+    with pytest.raises(InvalidMetadata):
+        await known.metadata()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((400, {}, b""), CodeRefused),
+        ((400, {}, b'{"error": "invalid_grant"}'), CodeRefused),
+        ((401, {}, b""), ClientRefused),
+        ((401, {}, b'{"error": "invalid_client"}'), ClientRefused),
+        ((429, {}, b"{}"), ProviderFailed),
+        ((500, {}, b"{}"), ProviderFailed),
+        ((302, {}, b"{}"), InvalidAnswer),
+        ((200, {}, b"no JSON"), InvalidTokenResponse),
+    ],
+)
+@pytest.mark.parametrize("call", ["token", "refresh"])
+async def test_each_refusal_of_the_token_endpoint_is_told_apart_and_no_grant_is_repeated(
+    liar, known, call, answer, error
+) -> None:
+    liar.answers["/token"] = lambda asked: answer
+    with pytest.raises(error):
+        await {"token": known.token, "refresh": known.refresh}[call](FORM)
+    assert len(liar.seen("/token")) == 1
+    assert liar.asked[-1].headers["authorization"] == "Basic Z3c6cw=="
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, InvalidUserInfo), (429, ProviderFailed), (503, ProviderFailed)]
+)
+async def test_userinfo_that_refuses_the_token_is_no_trouble_of_the_provider(
+    liar, known, status, error
+):
+    liar.answers["/me"] = lambda asked: (status, {}, b"{}")
+    with pytest.raises(error):
+        await known.userinfo("at")
+
+
+async def test_userinfo_is_asked_with_the_access_token(liar, known) -> None:
+    liar.answers["/me"] = lambda asked: (200, {"content-type": "application/json"}, b"{}")
+    answer = await known.userinfo("at")
+    assert (answer.content_type, answer.body) == ("application/json", b"{}")
+    assert liar.asked[-1].headers["authorization"] == "Bearer at"
+
+
+async def test_a_provider_without_an_endpoint_is_not_called_for_it(liar, known) -> None:
+    liar.metadata |= {"userinfo_endpoint": None, "revocation_endpoint": None}
+    assert await known.userinfo("at") is None
+    await known.revoke(FORM)
+    assert len(liar.asked) == 1
+
+
+async def test_a_missing_key_is_looked_for_once_in_a_while_by_all_together(liar, known) -> None:
+    await known.keys()
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(known.newer_keys)
+    await known.newer_keys()
+    assert len(liar.seen("/jwks")) == 2
+
+
+async def test_what_is_missing_is_fetched_in_the_background_and_without_metadata_no_keys(
+    liar, known
+):
+    liar.answers[METADATA] = DOWN
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(known.keep_warm)
+        with trio.fail_after(30):
+            while not liar.seen(METADATA):
+                await trio.sleep(0.01)
+            assert len(liar.seen("/jwks")) == 0
+            del liar.answers[METADATA]
+            while known.missing:
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert len(liar.seen("/jwks")) == 1
+
+
+async def test_the_gauges_say_whether_it_is_ready_and_how_old_what_is_known_is(liar, known) -> None:
+    before = {reading.gauge: reading.value for reading in known.readings()}
+    assert before[metric.PROVIDER_READY] == 0 and metric.KEYS_AGE not in before
+    await known.keys()
+    after = {reading.gauge: reading.value for reading in known.readings()}
+    assert after[metric.PROVIDER_READY] == 1 and after[metric.BREAKER] == 0
+    assert 0 <= after[metric.KEYS_AGE] <= after[metric.METADATA_AGE]
 
 
 async def test_a_providers_cookies_are_not_kept_nor_do_those_of_one_users_call_come_with_anothers(
-    certified,
+    liar, known
 ) -> None:
-    done: list[str] = []
-    async with provider(certified) as (made, server):
-        server.open.set()
-        for _ in range(3):
-            await revoke(made, done)
-        assert done == ["answered"] * 3 and len(server.heads) == 4
-        assert not [head for head in server.heads if b"\r\ncookie:" in head]
+    liar.answers["/revoke"] = lambda asked: (200, {"set-cookie": "PHPSESSID=u; path=/"}, b"")
+    for _ in range(3):
+        await known.revoke(FORM)
+    assert len(liar.seen("/revoke")) == 3
+    assert not [asked for asked in liar.asked if "cookie" in asked.headers]

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import trio
+from harness.memory_peers import MemoryProvider
 from harness.tokens import (
     ISSUER,
-    METADATA,
     NOW,
     Signer,
     application,
@@ -36,33 +36,32 @@ SESSION = Session(
 )  # fmt: skip
 
 
-class FakeProvider:
-    """What Logout asks of a provider. `away`: no metadata; `hangs`: a revocation never ends."""
+class Provider(MemoryProvider):
+    """`away`: no metadata; `hangs`: a revocation never ends. It knows what was asked of it."""
 
-    def __init__(self, name="main", *, away=False, hangs=False, keys=None, newer=None):
-        self.name, self.away, self.hangs = name, away, hangs
-        self._keys, self._newer = keys or key_set(), newer or key_set()
+    def __init__(self, name="main", *, away=False, hangs=False, newer=None):
+        super().__init__()
+        self.name = name
+        self.known = not away
+        self.newer = newer or self.newer
         self.revoked, self.fetched = [], 0
+        if away:
+            self.met = self._away
+        if hangs:
+            self.open = trio.Event()
 
-    def metadata_nowait(self):
-        return None if self.away else METADATA
-
-    async def metadata(self):
-        if self.away:
+    @staticmethod
+    def _away(operation, when):
+        if operation == "metadata":
             raise ProviderUnavailable("away")
-        return METADATA
-
-    async def keys(self):
-        return self._keys
 
     async def newer_keys(self):
         self.fetched += 1
-        return self._newer
+        return await super().newer_keys()
 
     async def revoke(self, form):
         self.revoked.append(dict(form.parameters))
-        if self.hangs:
-            await trio.sleep_forever()
+        await super().revoke(form)
 
 
 APPS = {
@@ -75,7 +74,7 @@ class House:
     """Three applications, the last with another provider; alice is signed in to each."""
 
     def __init__(self, path, provider, **changes):
-        self.main, self.another = provider, FakeProvider("another")
+        self.main, self.another = provider, Provider("another")
         self.apps = {name: replace(app, **changes) for name, app in APPS.items()}
         providers = {"one": self.main, "two": self.main, "three": self.another}
         self.sessions = StoredSessions(SQLiteStore(path / "sessions.sqlite3"))
@@ -115,7 +114,7 @@ class House:
 
 
 async def test_a_logout_is_for_every_application_of_the_provider_and_no_other(tmp_path):
-    async with House(tmp_path, FakeProvider()) as house:
+    async with House(tmp_path, Provider()) as house:
         answer = await house.log_out()
         assert await house.alive() == ["three"]
         assert [cookie.name for cookie in answer.cookies] == [
@@ -130,7 +129,7 @@ async def test_a_logout_is_for_every_application_of_the_provider_and_no_other(tm
 
 
 async def test_or_for_this_one_alone_where_the_settings_say_so(tmp_path):
-    async with House(tmp_path, FakeProvider(), logout_everywhere=False) as house:
+    async with House(tmp_path, Provider(), logout_everywhere=False) as house:
         answer = await house.log_out()
         assert await house.alive() == ["two", "three"] and [
             cookie.name for cookie in answer.cookies
@@ -139,7 +138,7 @@ async def test_or_for_this_one_alone_where_the_settings_say_so(tmp_path):
 
 
 async def test_a_browser_whose_session_here_is_over_still_signs_out_of_the_others(tmp_path):
-    async with House(tmp_path, FakeProvider()) as house:
+    async with House(tmp_path, Provider()) as house:
         answer = await house.ending.perform(
             house.apps["one"], house.browser(), EndSession(None, ())
         )
@@ -152,7 +151,7 @@ async def test_a_browser_whose_session_here_is_over_still_signs_out_of_the_other
 @pytest.mark.attack("LOGO-21")
 @pytest.mark.parametrize("away", [True, False])
 async def test_a_provider_that_is_away_or_hangs_stops_no_logout(tmp_path, autojump_clock, away):
-    async with House(tmp_path, FakeProvider(away=away, hangs=not away)) as house:
+    async with House(tmp_path, Provider(away=away, hangs=not away)) as house:
         autojump_clock.autojump_threshold = float("inf")  # while a thread works for the store
         started = trio.current_time()
 
@@ -173,7 +172,7 @@ async def test_a_provider_that_is_away_or_hangs_stops_no_logout(tmp_path, autoju
 
 
 async def test_without_a_refresh_token_the_access_token_is_given_back(tmp_path):
-    async with House(tmp_path, FakeProvider()) as house:
+    async with House(tmp_path, Provider()) as house:
         await revoke_tokens(
             house.main, house.apps["one"].client, TokenResponse("at", "id", None, 60)
         )
@@ -196,7 +195,7 @@ async def test_a_key_that_is_not_known_is_looked_for_once(tmp_path, newer, ends)
             "sid": "s1",
         }
     )
-    async with House(tmp_path, FakeProvider(newer=newer)) as house:
+    async with House(tmp_path, Provider(newer=newer)) as house:
         with (
             nullcontext()
             if ends

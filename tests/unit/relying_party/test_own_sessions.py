@@ -14,7 +14,7 @@ from extproc.core.oidc.claims import Claims
 from extproc.core.session import Session, SessionId, handle_of
 from extproc.core.session_index import subject_tags
 from extproc.core.sessions_page import EVERYWHERE, OTHERS
-from extproc.relying_party.own_sessions import SelfService
+from extproc.relying_party.own_sessions import OwnSessions
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.memory import MemoryRevocations
 from extproc.sessions.sqlite.store import SQLiteStore
@@ -38,7 +38,7 @@ SESSIONS = {
 class House:
     def __init__(self, path):
         self.sessions = StoredSessions(SQLiteStore(path / "sessions.sqlite3"))
-        self.service = SelfService(self.sessions, lambda: NOW, 0)
+        self.service = OwnSessions(self.sessions, lambda: NOW, 0)
 
     async def __aenter__(self):
         for name, session in SESSIONS.values():
@@ -121,7 +121,7 @@ class Away(SQLiteStore):
 async def test_a_store_that_cannot_answer_is_no_empty_list(tmp_path, step):
     store = Away(tmp_path / "sessions.sqlite3")
     with pytest.raises(StoreUnavailable):
-        await SelfService(StoredSessions(store), lambda: NOW, 0).perform(
+        await OwnSessions(StoredSessions(store), lambda: NOW, 0).perform(
             APPS["app"], request(), step
         )
     await store.aclose()
@@ -129,7 +129,7 @@ async def test_a_store_that_cannot_answer_is_no_empty_list(tmp_path, step):
 
 async def test_sessions_in_cookies_end_everywhere_where_tombstones_reach_everybody(tmp_path):
     shared = CookieSessions(SQLiteStore(tmp_path / "over.sqlite3"))
-    service = SelfService(shared, lambda: NOW, 0)
+    service = OwnSessions(shared, lambda: NOW, 0)
     assert (
         "keeps no list"
         in (await service.perform(APPS["app"], request(), ListSessions(MINE))).page.text
@@ -148,7 +148,7 @@ async def test_sessions_in_cookies_end_everywhere_where_tombstones_reach_everybo
 
 async def test_tombstones_of_one_process_promise_nothing():
     alone = CookieSessions(MemoryRevocations())
-    service = SelfService(alone, lambda: NOW, 0)
+    service = OwnSessions(alone, lambda: NOW, 0)
     page = (await service.perform(APPS["app"], request(), ListSessions(MINE))).page
     assert page.link_text == "Back to the application" and not page.posts
     assert (

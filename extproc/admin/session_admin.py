@@ -1,0 +1,211 @@
+"""Lists and ends sessions for operators, who do not have their cookies: by id, by user, by the
+provider's sid, or all.
+
+The store is opened for each request, so that it makes no difference whether the admin listener is
+the processor's or the supervisor's.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from extproc.core.session_index import open_entry, sid_tags, subject_tags
+from extproc.core.session_record import Record
+from extproc.sessions.factory import opened
+from extproc.sessions.interfaces import Sessions
+from extproc.sessions.stored import StoredSessions
+from extproc.settings import Settings
+from extproc.settings.store import shares_tombstones
+
+# Sessions in one list, at most.
+MOST = 1000
+# Hexadecimal digits of a whole id, which is the key of a record.
+ID_DIGITS = 64
+# Records that are read from the store at a time.
+_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSelector:
+    """Which sessions an operator means; all of them if nothing is given.
+
+    user: the `sub` of the ID token. sid: of the session at the provider. id: as in the list, or
+    more of its digits.
+    """
+
+    user: str | None = None
+    sid: str | None = None
+    id: str | None = None
+
+    def __str__(self) -> str:
+        criteria = (("user", self.user), ("sid", self.sid), ("id", self.id))
+        return " ".join(f"{name}={value}" for name, value in criteria if value) or "all"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One session, as far as its index entry shows it. Times are seconds since the epoch.
+
+    used: last use. idle: when it ends if it is not used. provider: its name in the settings; empty
+    if the application is not in the settings any more.
+    """
+
+    id: str
+    application: str
+    issuer: str
+    subject: str
+    sid: str | None
+    created: int
+    used: int
+    expires: int
+    idle: int
+    agent: str
+    address: str
+    provider: str
+
+
+class NotPossible(Exception):
+    """The kind of store cannot do what the operator asks for; the text is for the operator."""
+
+
+class SessionAdmin:
+    """Lists and ends sessions. Runs in trio; every method may raise StoreUnavailable."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        """
+        Args:
+            settings: of the processor: its store, keys, providers and applications.
+            clock: seconds since the epoch.
+        """
+        self._settings = settings
+        self._ring = settings.key_ring()
+        self._issuers = sorted({provider.issuer for provider in settings.providers.values()})
+        self._providers = {
+            name: application.provider or "" for name, application in settings.applications.items()
+        }
+        self._clock = clock
+
+    async def listed(self, selector: SessionSelector) -> tuple[SessionSummary, ...]:
+        """List at most MOST sessions, the most recently used first.
+
+        Raises NotPossible if sessions are in cookies.
+        """
+        async with opened(self._settings.store) as sessions:
+            if not isinstance(sessions, StoredSessions):
+                raise NotPossible("sessions are in cookies: they cannot be listed")
+            records = await self._records(sessions, selector)
+        summaries = (self._summary(record) for record in records)
+        known = [summary for summary in summaries if summary is not None]
+        return tuple(sorted(known, key=lambda summary: -summary.used))[:MOST]
+
+    async def end(self, selector: SessionSelector) -> int | None:
+        """End sessions, and count them; None if that cannot be known.
+
+        Raises NotPossible if sessions are in cookies and only their revocation by user or sid
+        would help, or not even that.
+        """
+        async with opened(self._settings.store) as sessions:
+            if selector.id is not None:
+                return await self._end_one(sessions, selector)
+            if selector != SessionSelector():
+                return await self._end_tagged(sessions, selector)
+            return await self._end_all(sessions)
+
+    async def _end_one(self, sessions: Sessions, selector: SessionSelector) -> int:
+        if not isinstance(sessions, StoredSessions):
+            raise NotPossible(
+                "sessions are in cookies: none can be found by its id; end those of its "
+                "user, or of its sid"
+            )
+        records = await self._records(sessions, selector)
+        if len(records) > 1:
+            raise NotPossible(
+                f"{len(records)} sessions have an id that begins so; give more digits of it (list "
+                "--json has the whole id)"
+            )
+        await sessions.delete_many([record.key for record in records])
+        return len(records)
+
+    async def _end_tagged(self, sessions: Sessions, selector: SessionSelector) -> int | None:
+        if not shares_tombstones(self._settings.store):
+            raise NotPossible(
+                "sessions are in cookies: set store.tombstones, by which the processor learns "
+                "which sessions have ended"
+            )
+        now = int(self._clock())
+        until = now + int(self._settings.session.lifetime)
+        return await sessions.end_tagged(self._tags(selector), now, until)
+
+    async def _end_all(self, sessions: Sessions) -> int:
+        if not isinstance(sessions, StoredSessions):
+            raise NotPossible(
+                "sessions are in cookies: a new secret in place of the old ends them all"
+            )
+        now = int(self._clock())
+        ended = 0
+        while True:
+            # Always the first page: the sessions of the page before are deleted.
+            page = await sessions.page(None, _PAGE, now)
+            await sessions.delete_many([record.key for record in page.records])
+            ended += len(page.records)
+            if page.after is None:
+                return ended
+
+    async def _records(self, sessions: StoredSessions, selector: SessionSelector) -> list[Record]:
+        now = int(self._clock())
+        if selector.user is not None or selector.sid is not None:
+            return list(await sessions.tagged(self._tags(selector), now) or ())
+        if selector.id is not None and len(selector.id) == ID_DIGITS:
+            record = await sessions.record(bytes.fromhex(selector.id), now)
+            return [record] if record is not None else []
+        # No store knows sessions by a part of their key, so all of them are read.
+        return await _with_id(sessions, selector.id or "", now)
+
+    def _tags(self, selector: SessionSelector) -> tuple[bytes, ...]:
+        """Give the tags of a user, or of a sid, at every provider.
+
+        The same sub or sid at two providers is rare; the list then shows both.
+        """
+        tags: list[bytes] = []
+        for issuer in self._issuers:
+            if selector.user is not None:
+                tags += subject_tags(self._ring, issuer, selector.user)
+            if selector.sid is not None:
+                tags += sid_tags(self._ring, issuer, selector.sid)
+        return tuple(tags)
+
+    def _summary(self, record: Record) -> SessionSummary | None:
+        """Give what the index entry shows; None if it is another key's, or damaged."""
+        entry = open_entry(self._ring, record.key, record.index)
+        if entry is None:
+            return None
+        return SessionSummary(
+            id=record.key.hex(),
+            application=entry.application,
+            issuer=entry.issuer,
+            subject=entry.subject,
+            sid=entry.sid,
+            created=entry.created,
+            used=record.touched,
+            expires=record.expires,
+            idle=min(record.expires, record.touched + int(self._settings.session.idle)),
+            agent=entry.device.agent,
+            address=entry.device.address,
+            provider=self._providers.get(entry.application, ""),
+        )
+
+
+async def _with_id(sessions: StoredSessions, beginning: str, now: int) -> list[Record]:
+    """Read the records whose id has this beginning, until there are MOST."""
+    # By key, because a page may have a record that an earlier page had.
+    records: dict[bytes, Record] = {}
+    after: bytes | None = None
+    while len(records) < MOST:
+        page = await sessions.page(after, _PAGE, now)
+        records |= {
+            record.key: record for record in page.records if record.key.hex().startswith(beginning)
+        }
+        after = page.after
+        if after is None:
+            break
+    return list(records.values())

@@ -1,0 +1,55 @@
+"""CompetingLogins: the logins that one browser has under way at the same application.
+
+A browser may begin several, in several tabs. The login that ends last wins: a login that ends
+leaves a mark for each of the others, and a callback that finds such a mark keeps no session.
+"""
+
+from collections.abc import Callable, Iterable
+
+from extproc.core.application import Application
+from extproc.core.errors import SignedOutMeanwhile
+from extproc.core.http import Request
+from extproc.core.login import under_way
+from extproc.core.oidc.authorization import PendingAuthorization
+from extproc.core.session import Session
+from extproc.sessions.interfaces import Sessions
+
+
+class CompetingLogins:
+    """Marks in the store that say which login of a browser ended first.
+
+    Args:
+        sessions: Where the marks are kept.
+        now: Returns the time, in seconds since the epoch.
+    """
+
+    def __init__(self, sessions: Sessions, now: Callable[[], int]) -> None:
+        self._sessions = sessions
+        self._now = now
+
+    def others(
+        self, application: Application, request: Request, own: PendingAuthorization, now: int
+    ) -> list[PendingAuthorization]:
+        """Return the other logins that this browser began at the application."""
+        logins = under_way(application, request, now)
+        return [login for login in logins if login.secret != own.secret]
+
+    async def is_overtaken(self, own: PendingAuthorization, session: Session, now: int) -> bool:
+        """Return whether another login of this browser ended since the callback came.
+
+        Raises:
+            SignedOutMeanwhile: Another login did end, and then the user signed out.
+        """
+        revocations = self._sessions.revocations
+        settled = await revocations.revoked_before((own.settled_key,), now)
+        if settled < session.created:
+            return False
+        if await revocations.revoked_before((own.store_key,), now) > settled:
+            raise SignedOutMeanwhile
+        return True
+
+    async def overtake(self, others: Iterable[PendingAuthorization]) -> None:
+        """Leave the mark that makes each of these logins keep no session when it ends."""
+        now = self._now()
+        for other in others:
+            await self._sessions.revocations.revoke_before(other.settled_key, now, other.forgotten)

@@ -1,0 +1,90 @@
+"""Opens the file of a SQLite store."""
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+from extproc.core.errors import StoreUnavailable
+from extproc.core.session_record import Record
+from extproc.sessions.sqlite import records
+from extproc.sessions.sqlite.schema import migrate
+
+# Seconds between two attempts to turn a new file to write-ahead logging.
+_RETRY_EVERY = 0.005
+
+
+def create(path: Path) -> None:
+    """Create the file unless it exists, readable by this user only. Raises OSError."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def connect(path: Path, patience: float) -> sqlite3.Connection:
+    """Open a connection whose statements wait `patience` seconds for a lock.
+
+    Raises sqlite3.Error.
+    """
+    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    # No column has text. A foreign text that is not UTF-8 would otherwise raise an error instead
+    # of all rows of its query.
+    db.text_factory = bytes
+    return db
+
+
+def connect_writer(path: Path, patience: float) -> sqlite3.Connection:
+    """Open the connection for changes, with write-ahead logging and today's tables.
+
+    Raises:
+        sqlite3.Error: it is no database, or another process holds its lock for too long.
+        StoreUnavailable: it is a database of a newer version.
+    """
+    db = connect(path, patience)
+    _write_ahead(db, patience)
+    db.execute("PRAGMA synchronous = NORMAL")
+    migrate(db)
+    return db
+
+
+def connect_reader(path: Path, patience: float) -> sqlite3.Connection:
+    """Open a connection that cannot change anything. Raises sqlite3.Error."""
+    db = connect(path, patience)
+    db.execute("PRAGMA query_only = 1")
+    return db
+
+
+def read_only(path: Path, key: bytes, now: int) -> Record | None:
+    """Read one session from outside of the processor; no file is made or changed.
+
+    Args:
+        path: of the file.
+        key: of the session.
+        now: seconds since the epoch, by which an expired session is none.
+
+    Raises:
+        StoreUnavailable: there is no such file, or it cannot be read.
+    """
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
+        try:
+            return records.read(db, key, now)
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"store.path {path}: {error}") from error
+
+
+def _write_ahead(db: sqlite3.Connection, patience: float) -> None:
+    """Turn the file to write-ahead logging, in at most `patience` seconds.
+
+    SQLite itself does not wait for a lock here, and workers that start together open a new file at
+    the same moment.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_RETRY_EVERY)

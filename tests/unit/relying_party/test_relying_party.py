@@ -1,0 +1,164 @@
+"""RelyingParty: what is answered on the event loop, what is left to trio, and who carries it out.
+Refreshes are in test_refresh.py, each other step in the file of its module.
+"""
+
+from dataclasses import replace
+
+import pytest
+from harness.memory_peers import MemoryProvider, MemoryStore
+from harness.tokens import NOW, application, request, session
+
+from extproc.core.decisions import (
+    Continue,
+    EndSession,
+    ListSessions,
+    LoadSession,
+    ReadBody,
+    Refresh,
+    Respond,
+    StartLogin,
+)
+from extproc.core.device import Device
+from extproc.core.errors import LoginRequired, Misdirected, StoreUnavailable
+from extproc.relying_party.relying_party import RelyingParty
+from extproc.sessions.cookie import CookieSessions
+from extproc.sessions.stored import StoredSessions
+
+APP = application(backchannel_logout=True)
+SESSION = session(refresh_token=None)
+COOKIE = f"{APP.cookies.session}={SESSION.id.cookie}"
+FETCH = {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty", "accept": "application/json"}
+
+
+class House:
+    """One application, whose provider and store are in memory, with SESSION; and a clock."""
+
+    def __init__(self) -> None:
+        self.store, self.provider, self.now = MemoryStore(), MemoryProvider(), float(NOW)
+        self.sessions = StoredSessions(self.store)
+        self.party = RelyingParty(
+            {"app": APP}, {"app": self.provider}, self.sessions, lambda: self.now
+        )
+
+    async def open(self) -> "House":
+        await self.sessions.create(APP, request(), SESSION, Device(), None)
+        return self
+
+
+@pytest.fixture
+async def house() -> House:
+    return await House().open()
+
+
+def subject(answer: object) -> str | None:
+    return dict(answer.set_headers).get("x-auth-sub") if isinstance(answer, Continue) else None
+
+
+async def test_an_application_that_the_settings_do_not_have_is_misdirected(house) -> None:
+    with pytest.raises(Misdirected, match="'wiki'"):
+        house.party.decide(replace(request(), application="wiki"))
+
+
+async def test_a_signed_in_request_goes_on_with_its_identity_and_another_is_refused(house) -> None:
+    assert subject(house.party.decide(request(cookie=COOKIE, **FETCH))) == "alice"
+    with pytest.raises(LoginRequired):
+        house.party.decide(request(**FETCH))
+
+
+async def test_a_login_starts_without_waiting_where_the_metadata_is_known(house) -> None:
+    step = house.party.decide(request())
+    assert isinstance(step, StartLogin)
+    answer = house.party.quick(request(), step)
+    assert isinstance(answer, Respond) and answer.reason == "login_started"
+    house.provider.known = False
+    assert house.party.quick(request(), step) is None
+    assert house.party.quick(request(), EndSession(None, ())) is None
+
+
+async def test_and_otherwise_after_it_was_fetched(house) -> None:
+    house.provider.known = False
+    answer = await house.party.perform(request(), StartLogin("/"))
+    assert answer.reason == "login_started"
+
+
+async def test_a_session_that_the_store_cannot_return_at_once_is_looked_up(house) -> None:
+    house.store.remote = True
+    asked = request(cookie=COOKIE, **FETCH)
+    assert isinstance(house.party.decide(asked), LoadSession)
+    assert subject(await house.party.look_up(asked)) == "alice"
+
+
+async def test_to_look_a_session_up_is_no_step_to_perform(house) -> None:
+    with pytest.raises(ValueError, match="look_up"):
+        await house.party.perform(request(), LoadSession())
+
+
+async def test_a_public_path_needs_no_store_and_any_other_does(house) -> None:
+    def away(operation: str, when: str) -> None:
+        raise StoreUnavailable("away")
+
+    house.store.met = away
+    answer = await house.party.look_up(request("/public", cookie=COOKIE, public=True, **FETCH))
+    assert isinstance(answer, Continue) and subject(answer) is None
+    with pytest.raises(StoreUnavailable):
+        await house.party.look_up(request(cookie=COOKIE, **FETCH))
+
+
+async def test_a_back_channel_logout_waits_for_its_body_and_looks_at_no_cookie(house) -> None:
+    posted = request(
+        "/oauth2/backchannel-logout",
+        method="POST",
+        content_type="application/x-www-form-urlencoded",
+        cookie=COOKIE,
+    )
+    assert isinstance(house.party.decide(posted), ReadBody)
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [(EndSession(SESSION, ()), "signed_out"), (ListSessions(SESSION), "own_sessions")],
+)
+async def test_each_step_is_carried_out_by_its_module(house, step, reason) -> None:
+    assert (await house.party.perform(request(cookie=COOKIE), step)).reason == reason
+
+
+async def test_a_session_lives_until_it_ends(house) -> None:
+    assert await house.party.lives("app", SESSION)
+    house.now = SESSION.expires
+    assert not await house.party.lives("app", SESSION)
+    house.now = NOW
+    await house.sessions.end(SESSION, NOW)
+    assert not await house.party.lives("app", SESSION)
+
+
+async def test_a_use_is_recorded_and_a_store_that_fails_is_logged(house, caplog) -> None:
+    touched: list[str] = []
+
+    def met(operation: str, when: str) -> None:
+        touched.append(operation)
+        if len(touched) > 2:
+            raise StoreUnavailable("away")
+
+    house.store.met = met
+    await house.party.touch(request(), SESSION)
+    assert touched == ["touch", "touch"] and not caplog.records
+    await house.party.touch(request(), SESSION)
+    assert [record.getMessage() for record in caplog.records] == ["touch_failed"]
+
+
+async def test_in_cookies_a_use_is_recorded_by_the_answer_and_not_afterwards(house) -> None:
+    sessions = CookieSessions(house.store)
+    party = RelyingParty({"app": APP}, {"app": house.provider}, sessions, lambda: house.now)
+    cookies = await sessions.create(APP, request(), SESSION, Device(), None)
+    header = "; ".join(f"{cookie.name}={cookie.value}" for cookie in cookies)
+    house.now = NOW + 120
+    answer = party.decide(request(cookie=header, **FETCH))
+    assert isinstance(answer, Continue) and answer.touch is None
+    assert APP.cookies.used(SESSION.id.handle) in [cookie.name for cookie in answer.set_cookies]
+    stored = house.party.decide(request(cookie=COOKIE, **FETCH))
+    assert stored.touch == SESSION, "in a store it is recorded afterwards"
+
+
+async def test_without_a_permit_for_a_refresh_good_tokens_are_used_as_they_are(house) -> None:
+    answer = house.party.unrefreshed(request(cookie=COOKIE, **FETCH), Refresh(SESSION))
+    assert subject(answer) == "alice"

@@ -1,0 +1,115 @@
+"""Addresses: how they are written, which of them collide, and where a listener is reached."""
+
+import pytest
+
+from extproc.addresses import (
+    Address,
+    bracketed,
+    collide,
+    is_loopback,
+    of_worker,
+    parse_address,
+    reachable,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9500", Address("127.0.0.1", 9500)),
+        ("gateway-1.internal:65535", Address("gateway-1.internal", 65535)),
+        ("[::1]:9500", Address("::1", 9500)),
+        ("unix:/run/extproc.sock", Address(path="/run/extproc.sock")),
+    ],
+)
+def test_an_address_is_read_and_written_alike(text: str, address: Address) -> None:
+    assert parse_address(text) == address
+    assert str(address) == text
+    assert parse_address(address) is address
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "unix:", "host", ":9500", "::1:9500", "host:65536", "host:", "ho st:1", 9500, None],
+)
+def test_what_is_no_address_is_refused_with_what_would_be_right(value: object) -> None:
+    with pytest.raises(ValueError, match=r"host:port.*unix:/path"):
+        parse_address(value)
+
+
+@pytest.mark.parametrize(
+    ("host", "text"),
+    [("::1", "[::1]"), ("127.0.0.1", "127.0.0.1"), ("a.example", "a.example"), ("", "")],
+)
+def test_only_an_ipv6_address_gets_brackets(host: str, text: str) -> None:
+    assert bracketed(host) == text
+
+
+@pytest.mark.parametrize(
+    ("listen", "number", "address"),
+    [
+        ("127.0.0.1:9500", 1, "127.0.0.1:9500"),
+        ("127.0.0.1:9500", 3, "127.0.0.1:9502"),
+        ("unix:/run/x.sock", 2, "unix:/run/x.2.sock"),
+        ("unix:/run/x.d/socket", 2, "unix:/run/x.d/socket.2"),
+        ("unix:/run/x", 2, "unix:/run/x.2"),
+    ],
+)
+def test_each_worker_has_an_address_of_its_own(listen: str, number: int, address: str) -> None:
+    assert str(of_worker(parse_address(listen), number)) == address
+
+
+@pytest.mark.parametrize(("listen", "number"), [("127.0.0.1:0", 1), ("127.0.0.1:65535", 2)])
+def test_a_port_that_there_is_not_is_no_worker_s(listen: str, number: int) -> None:
+    with pytest.raises(ValueError, match=f"no port for worker {number}"):
+        of_worker(parse_address(listen), number)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "collides"),
+    [
+        ("127.0.0.1:1", "127.0.0.1:1", True),
+        ("127.0.0.1:1", "localhost:1", True),
+        ("0.0.0.0:1", "192.0.2.1:1", True),
+        ("[::]:1", "127.0.0.1:1", True),
+        ("unix:/a", "unix:/a", True),
+        ("127.0.0.1:1", "127.0.0.1:2", False),
+        ("127.0.0.1:0", "127.0.0.1:0", False),
+        ("127.0.0.1:1", "192.0.2.1:1", False),
+        ("unix:/a", "unix:/b", False),
+        ("unix:/a", "127.0.0.1:1", False),
+    ],
+)
+def test_two_listeners_collide_or_can_both_be_had(one: str, other: str, collides: bool) -> None:
+    first, second = parse_address(one), parse_address(other)
+    assert collide(first, second) is collides
+    assert collide(second, first) is collides
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        ("0.0.0.0:9500", "127.0.0.1:9500"),
+        ("[::]:9500", "[::1]:9500"),
+        ("192.0.2.1:9500", "192.0.2.1:9500"),
+        ("unix:/run/x", "unix:/run/x"),
+    ],
+)
+def test_a_listener_on_every_address_is_reached_on_loopback(listen: str, address: str) -> None:
+    assert str(reachable(parse_address(listen))) == address
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True),
+        ("app.localhost", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost.example", False),
+        ("192.0.2.1", False),
+        ("app.example", False),
+    ],
+)
+def test_loopback_is_known_without_a_lookup(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
