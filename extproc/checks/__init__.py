@@ -1,12 +1,19 @@
-"""What `extproc check` looks at, a module for each group; each gives findings, and nothing here
-prints.
+"""What `extproc check` examines: a module for each group of checks, each of which yields Findings.
 
-configured   the settings, and the Envoy configuration that they make
-providers    each provider, over the network
-parts        the store and the processor, as they run
-gateway      a running Envoy, or a file, against the generated configuration: fronts, trees,
-comparing, rules
-login        a login as a browser would begin it, up to the provider's page
+Nothing here prints.
+
+settings        the settings, and the Envoy configuration that they make
+lint, lint_applications, lint_limits
+                settings that are allowed but seldom meant
+providers, provider_metadata
+                each provider, over the network
+running         the store and the processor, as they run
+envoy           a running Envoy, or a file, against the generated configuration
+envoy_diff, envoy_rules, envoy_bypasses
+                the comparison with the generated configuration, and what each difference means
+login, login_answers
+                a login as a browser would begin it, up to the provider's page
+browser         the browser for that
 """
 
 from collections.abc import Iterator
@@ -17,7 +24,7 @@ from extproc.checks.envoy import check_file, check_running
 from extproc.checks.findings import Finding, Level
 from extproc.checks.providers import check_provider
 from extproc.checks.running import check_processor, check_store
-from extproc.checks.settings import configured, registration
+from extproc.checks.settings import check_settings, registration
 from extproc.settings import Settings
 
 __all__ = ["Finding", "Level", "Scope", "check", "registration"]
@@ -25,8 +32,10 @@ __all__ = ["Finding", "Level", "Scope", "check", "registration"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to look at besides the settings. envoy_admin: in place of gateway.admin; envoy_config: a
-    file in place of both.
+    """What to examine in addition to the settings.
+
+    `offline` leaves out everything that needs the network. `envoy_admin` replaces gateway.admin.
+    `envoy_config` is a file with Envoy's configuration, in place of a running Envoy.
     """
 
     offline: bool = False
@@ -35,7 +44,8 @@ class Scope:
 
 
 def check(settings: Settings, scope: Scope) -> Iterator[Finding]:
-    yield from configured(settings)
+    """All findings, each as soon as it is known."""
+    yield from check_settings(settings)
     if scope.envoy_config is not None:
         yield from check_file(settings, scope.envoy_config)
     if scope.offline:
@@ -45,6 +55,6 @@ def check(settings: Settings, scope: Scope) -> Iterator[Finding]:
     yield from check_store(settings)
     yield from check_processor(settings)
     if scope.envoy_admin is not None:
-        yield from check_running(settings, scope.envoy_admin, asked_for=True)
+        yield from check_running(settings, scope.envoy_admin, must_answer=True)
     elif settings.gateway.admin is not None and scope.envoy_config is None:
-        yield from check_running(settings, f"http://{settings.gateway.admin}", asked_for=False)
+        yield from check_running(settings, f"http://{settings.gateway.admin}", must_answer=False)

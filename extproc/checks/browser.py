@@ -1,8 +1,8 @@
-"""A browser small enough to read, for `extproc demo --check` and `extproc check --login`: what it
-sends is what a browser sends, as far as a gateway can tell.
+"""A small browser for `extproc demo --check` and `extproc check --login`.
 
-Cookies belong to a host, not a port; a Secure one goes back over http to a loopback host, as
-browsers do; and each request says by Sec-Fetch-* where it comes from. Forms are filled in and sent.
+It sends what a browser sends, as far as a gateway can tell. Cookies belong to a host, and not to a
+port; a Secure cookie is sent over http to a loopback host; Sec-Fetch-* headers name the site that
+caused each request. Login forms are filled in and submitted.
 """
 
 import ssl
@@ -17,14 +17,13 @@ from extproc.core.endpoints import ENDPOINTS
 
 HTML = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) extproc-demo"
-HOPS = 20
+_EXPIRED = ("max-age=0", "expires=thu, 01 jan 1970 00:00:00 gmt")
+HOPS = 20  # requests of one navigation
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One request and its answer. `url` is what was asked for, `shown` the same without anything
-    secret.
-    """
+    """One request and its answer. `shown` is the URL without anything secret, for a terminal."""
 
     status: int
     method: str
@@ -35,28 +34,31 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """Where a navigation ended."""
+    """Where a navigation ended, and the requests that led there."""
 
     url: str
     answer: httpx.Response
     hops: tuple[Hop, ...]
 
     def hop(self, part: str) -> Hop | None:
-        """The first hop whose address without query has this in it."""
+        """The first hop whose URL contains this text before its query."""
         return next((hop for hop in self.hops if part in hop.url.partition("?")[0]), None)
 
 
 @dataclass(slots=True)
 class Form:
+    """An HTML form: where it is sent, and its fields with their values."""
+
     action: str
     method: str
     fields: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ask:
-    """One step of a navigation: `site` is who caused it, as Sec-Fetch-Site says it, `page` where a
-    form stood.
+class _Navigation:
+    """One request of a navigation.
+
+    `site` is the value of Sec-Fetch-Site, `page` the URL of the page whose form is sent.
     """
 
     method: str
@@ -66,16 +68,20 @@ class _Ask:
     page: str = ""
 
     def headers(self) -> dict[str, str]:
-        metadata = _fetch_metadata(self.site, "navigate", "document")
-        origin = (
-            {"origin": "{0.scheme}://{0.netloc}".format(urlsplit(self.page))}
-            if self.method == "POST"
-            else {}
-        )
-        return {"accept": HTML, "upgrade-insecure-requests": "1", **metadata, **origin}
+        headers = {
+            "accept": HTML,
+            "upgrade-insecure-requests": "1",
+            **_fetch_metadata(self.site, "navigate", "document"),
+        }
+        if self.method == "POST":
+            page = urlsplit(self.page)
+            headers["origin"] = f"{page.scheme}://{page.netloc}"
+        return headers
 
 
 class Browser:
+    """A browser of one user. A context manager: it closes its connections at the end."""
+
     def __init__(
         self,
         user: str = "",
@@ -83,14 +89,21 @@ class Browser:
         extra: tuple[tuple[str, str], ...] = (),
         verify: ssl.SSLContext | bool = True,
     ) -> None:
-        """`user` and `password` go into login forms; `extra` are headers of every request, such as
-        an attacker's.
+        """Makes a browser without cookies.
+
+        Args:
+            user: for the field `username` of login forms.
+            password: for the field `password` of login forms.
+            extra: headers of every request, such as those of an attacker.
+            verify: how certificates are verified, as httpx has it.
         """
-        self._user, self._password = user, password
+        self._user = user
+        self._password = password
         self._http = httpx.Client(
             follow_redirects=False, timeout=20, trust_env=False, headers=extra, verify=verify
         )
-        self.cookies: dict[str, dict[str, str]] = {}  # by host, then name
+        # By host, then by name.
+        self.cookies: dict[str, dict[str, str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -99,45 +112,53 @@ class Browser:
         self._http.close()
 
     def open(self, url: str, *, follow: bool = True) -> Landing:
-        """What a typed address leads to: redirects followed, login forms sent."""
-        return self._navigate(_Ask("GET", url), follow)
+        """Opens a typed address: follows redirects and submits login forms if `follow` is set."""
+        return self._navigate(_Navigation("GET", url), follow)
 
     def submit(self, page: str, url: str, fields: dict[str, str]) -> Landing:
-        """A form of `page` sent to `url` by POST."""
-        return self._navigate(_Ask("POST", url, fields, _site(page, url), page), True)
+        """Submits a form of `page` to `url` by POST."""
+        request = _Navigation("POST", url, data=fields, site=_site(page, url), page=page)
+        return self._navigate(request, follow=True)
 
     def fetch(self, url: str) -> httpx.Response:
-        """What a page's own script would get: not a navigation, no redirects."""
+        """Requests JSON as a page's own script would: no navigation, no redirects."""
         headers = {"accept": "application/json", **_fetch_metadata("same-origin", "cors", "empty")}
         return self._send("GET", url, None, headers)
 
-    def _navigate(self, ask: "_Ask", follow: bool) -> Landing:
+    def _navigate(self, request: _Navigation, follow: bool) -> Landing:
         hops: list[Hop] = []
         while True:
-            answer = self._send(ask.method, ask.url, ask.data, ask.headers())
+            url = request.url
+            answer = self._send(request.method, url, request.data, request.headers())
             trace_id = answer.headers.get("x-trace-id", "")
-            hops.append(Hop(answer.status_code, ask.method, ask.url, shown(ask.url), trace_id))
-            following = self._next(ask, answer) if follow and len(hops) < HOPS else None
+            hops.append(Hop(answer.status_code, request.method, url, shown(url), trace_id))
+            following = self._next(request, answer) if follow and len(hops) < HOPS else None
             if following is None:
-                return Landing(ask.url, answer, tuple(hops))
-            ask = following
+                return Landing(url, answer, tuple(hops))
+            request = following
 
-    def _next(self, ask: "_Ask", answer: httpx.Response) -> "_Ask | None":
+    def _next(self, request: _Navigation, answer: httpx.Response) -> _Navigation | None:
         if answer.is_redirect:
-            target = urljoin(ask.url, answer.headers["location"])
-            # once another site has been in the chain, all that follows is cross-site; a typed
-            # address stays "none"
-            site = ask.site if ask.site in ("none", "cross-site") else _site(ask.url, target)
-            return _Ask("GET", target, site=site)
+            target = urljoin(request.url, answer.headers["location"])
+            # Once another site was in the chain, all that follows is cross-site. A typed address
+            # stays "none".
+            site = request.site
+            if site not in ("none", "cross-site"):
+                site = _site(request.url, target)
+            return _Navigation("GET", target, site=site)
         form = _login_form(answer) if answer.status_code == 200 else None
         if form is None:
             return None
-        target = urljoin(ask.url, form.action or ask.url)
-        return _Ask(
-            form.method.upper(), target, self._filled(form), _site(ask.url, target), ask.url
+        target = urljoin(request.url, form.action or request.url)
+        return _Navigation(
+            form.method.upper(),
+            target,
+            data=self._filled_in(form),
+            site=_site(request.url, target),
+            page=request.url,
         )
 
-    def _filled(self, form: Form) -> dict[str, str]:
+    def _filled_in(self, form: Form) -> dict[str, str]:
         typed = {"username": self._user, "password": self._password}
         return {name: typed.get(name, value) for name, value in form.fields.items()}
 
@@ -149,23 +170,25 @@ class Browser:
         if jar:
             sent["cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
         answer = self._http.request(method, url, data=data, headers=sent)
-        self._http.cookies.clear()  # the jar here is the one that counts
+        # httpx keeps cookies by its own rules; this browser has the ones above.
+        self._http.cookies.clear()
         for line in answer.headers.get_list("set-cookie"):
             _store(jar, line)
         return answer
 
 
 def shown(url: str) -> str:
-    """An address for a terminal: of a login's requests only the parameters' names, since their
-    values are secret.
+    """A URL for a terminal. The parameters of a login's requests lose their values: these are
+    secret.
     """
     parts = urlsplit(url)
-    ours = parts.path.startswith("/" + ENDPOINTS) or parts.hostname != "localhost"
-    return without_values(url) if ours else parts._replace(fragment="").geturl()
+    if parts.path.startswith("/" + ENDPOINTS) or parts.hostname != "localhost":
+        return without_values(url)
+    return parts._replace(fragment="").geturl()
 
 
 def without_values(url: str) -> str:
-    """An address with the names of its query's parameters, and nothing of what they are."""
+    """A URL with the names of its query's parameters, without their values."""
     parts = urlsplit(url)
     names = "&".join(f"{name}=…" for name, _ in parse_qsl(parts.query, keep_blank_values=True))
     return f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{names}" if names else "")
@@ -176,47 +199,47 @@ def _fetch_metadata(site: str, mode: str, dest: str) -> dict[str, str]:
 
 
 def _site(page: str, url: str) -> str:
-    a, b = urlsplit(page), urlsplit(url)
-    if (a.scheme, a.netloc) == (b.scheme, b.netloc):
+    """Sec-Fetch-Site of a request for `url` that `page` causes."""
+    origin, target = urlsplit(page), urlsplit(url)
+    if (origin.scheme, origin.netloc) == (target.scheme, target.netloc):
         return "same-origin"
-    return "same-site" if a.hostname == b.hostname else "cross-site"
+    return "same-site" if origin.hostname == target.hostname else "cross-site"
 
 
 def _store(jar: dict[str, str], line: str) -> None:
-    """One Set-Cookie (RFC 6265 section 5.2), as much of it as matters here: path and domain are
-    left out.
+    """Keeps the cookie of a Set-Cookie line (RFC 6265 section 5.2), or removes it where it has
+    expired. Path and domain are ignored.
     """
     pair, *attributes = line.split(";")
     name, _, value = pair.strip().partition("=")
-    gone = any(
-        a.strip().lower() in ("max-age=0", "expires=thu, 01 jan 1970 00:00:00 gmt")
-        for a in attributes
-    )
-    if gone:
+    if any(attribute.strip().lower() in _EXPIRED for attribute in attributes):
         jar.pop(name, None)
     else:
         jar[name] = value
 
 
 def _login_form(answer: httpx.Response) -> Form | None:
-    """The page's form, if it asks for a password: other forms, such as a sign-out button, are not
-    for a robot.
+    """The page's form that asks for a password, or None. Others, such as a sign-out button, are not
+    submitted.
     """
     if "html" not in answer.headers.get("content-type", ""):
         return None
-    reader = _Forms()
+    reader = _FormReader()
     reader.feed(answer.text)
     return next((form for form in reader.forms if "password" in form.fields), None)
 
 
-class _Forms(HTMLParser):
+class _FormReader(HTMLParser):
+    """Collects the forms of a page."""
+
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[Form] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        there = {name: value or "" for name, value in attrs}
+        attributes = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.forms.append(Form(there.get("action", ""), there.get("method", "get")))
-        elif tag == "input" and self.forms and "name" in there:
-            self.forms[-1].fields[there["name"]] = there.get("value", "")
+            form = Form(attributes.get("action", ""), attributes.get("method", "get"))
+            self.forms.append(form)
+        elif tag == "input" and self.forms and "name" in attributes:
+            self.forms[-1].fields[attributes["name"]] = attributes.get("value", "")

@@ -1,4 +1,4 @@
-"""Envoy as it runs, or as a file has it, against the configuration that the settings make."""
+"""Checks a running Envoy, or a file, against the configuration that the settings make."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,40 +12,48 @@ from extproc.envoyconfig.snapshot import NoConfiguration, generated, read
 from extproc.settings import Settings
 
 _PATIENCE = 10.0  # seconds
+_NAME_A_FILE = "name a file with Envoy's configuration"
 
 
 def check_file(settings: Settings, path: Path) -> Iterator[Finding]:
-    """A bootstrap, or a config dump that somebody kept; YAML or JSON."""
+    """Findings about a bootstrap or a saved config dump, YAML or JSON."""
     try:
-        seen = read(yaml.safe_load(path.read_text()))
+        snapshot = read(yaml.safe_load(path.read_text()))
     except OSError as problem:
-        yield error(
-            str(path),
-            problem.strerror or "cannot be read",
-            "name a file with Envoy's configuration",
-        )
+        yield error(str(path), problem.strerror or "cannot be read", _NAME_A_FILE)
     except UnicodeDecodeError:
-        yield error(str(path), "is not UTF-8 text", "name a file with Envoy's configuration")
+        yield error(str(path), "is not UTF-8 text", _NAME_A_FILE)
     except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
         yield error(
-            f"{path}{f':{mark.line + 1}' if mark else ''}",
+            _place(path, problem),
             "is neither YAML nor JSON",
-            "mend it: Envoy cannot read it either",
+            "correct it: Envoy cannot read it either",
         )
     except NoConfiguration as problem:
-        yield error(str(path), str(problem), "name a file with Envoy's configuration")
+        yield error(str(path), str(problem), _NAME_A_FILE)
     else:
-        yield from compare(settings, generated(settings), seen, str(path))
+        yield from compare(settings, generated(settings), snapshot, str(path))
 
 
-def check_running(settings: Settings, admin: str, *, asked_for: bool) -> Iterator[Finding]:
-    """admin: Envoy's own, http://host:port. asked_for: that nothing answers is an error."""
+def _place(path: Path, problem: yaml.YAMLError) -> str:
+    if isinstance(problem, yaml.MarkedYAMLError) and problem.problem_mark is not None:
+        return f"{path}:{problem.problem_mark.line + 1}"
+    return str(path)
+
+
+def check_running(settings: Settings, admin: str, *, must_answer: bool) -> Iterator[Finding]:
+    """Findings about a running Envoy.
+
+    Args:
+        settings: the settings that its configuration should be generated from.
+        admin: the address of Envoy's admin interface, http://host:port.
+        must_answer: no answer is an error, and not only a warning.
+    """
     try:
         with httpx.Client(base_url=admin, trust_env=False, timeout=_PATIENCE) as client:
-            answer = client.get("/config_dump")
-            answer.raise_for_status()
-            seen = read(answer.json())
+            dump = client.get("/config_dump")
+            dump.raise_for_status()
+            snapshot = read(dump.json())
             version = client.get("/server_info").json().get("version", "")
     except (
         httpx.HTTPError,
@@ -54,16 +62,18 @@ def check_running(settings: Settings, admin: str, *, asked_for: bool) -> Iterato
         AttributeError,
         NoConfiguration,
     ) as problem:
-        what = f"{admin} does not answer as Envoy's admin does ({type(problem).__name__})"
-        remedy = "start Envoy with the configuration of `extproc envoy`, or correct gateway.admin"
-        yield (
-            error("gateway.admin", what, remedy)
-            if asked_for
-            else warning("gateway.admin", what, remedy)
+        report = error if must_answer else warning
+        yield report(
+            "gateway.admin",
+            f"{admin} does not answer as Envoy's admin interface does ({type(problem).__name__})",
+            "start Envoy with the configuration of `extproc envoy`, or correct gateway.admin",
         )
         return
-    yield ok(
-        "gateway.admin",
-        f"Envoy {version.split('/')[1] if version.count('/') > 1 else version} runs",
-    )
-    yield from compare(settings, generated(settings), seen, "running Envoy")
+    yield ok("gateway.admin", f"Envoy {_short_version(version)} runs")
+    yield from compare(settings, generated(settings), snapshot, "running Envoy")
+
+
+def _short_version(version: str) -> str:
+    """1.36.4 of Envoy's own COMMIT/1.36.4/Clean/RELEASE/BoringSSL; any other text as it is."""
+    parts = version.split("/")
+    return parts[1] if len(parts) > 2 else version

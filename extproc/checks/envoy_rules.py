@@ -1,8 +1,7 @@
-"""Which differences from the generated configuration mean what: RULES, the first that fits is the
-one.
+"""What each difference from the generated Envoy configuration means: a table of rules.
 
-A path names a part of `anatomy` (comparing.py); `*` is any one name. What no rule knows is a
-warning.
+A rule's path names a place in the tree that `envoy_diff.comparable` makes; `*` stands for any name.
+The first rule that fits decides. A difference that no rule knows is a warning.
 """
 
 from dataclasses import dataclass
@@ -15,141 +14,153 @@ AGAIN = "generate the configuration again (`extproc envoy`) and restart Envoy wi
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """about: how many names of the path are one finding, whatever differs below; 0: as many as
-    `path` has.
+    """The meaning of a difference at a path, or below it.
 
-    missing: what is said where all of it is gone, at the level `gone`.
+    `missing` replaces `what`, and `level_if_missing` replaces `level`, where the whole of the place
+    is missing. `depth` is how many names of the path make one finding; 0: all names of `path`.
     """
 
     path: Path
     what: str
     level: Level = "error"
     missing: str = ""
-    about: int = 0
-    gone: Level = "error"
+    depth: int = 0
+    level_if_missing: Level = "error"
 
     def fits(self, path: Path) -> bool:
+        """Whether the rule is about this path, or about a place above it."""
         return len(path) >= len(self.path) and all(
             want in ("*", name) for want, name in zip(self.path, path, strict=False)
         )
 
 
-OPEN = "and nobody has to sign in"
-_ASK, _KNOWN = ("filters", "decide"), ("filters", "assertion", "typed_config")
+NO_LOGIN = "so requests reach applications without a login"
+_DECIDE = ("filters", "decide")
+_ASSERTION = ("filters", "assertion", "typed_config")
 _ROUTE = ("routes", "*", "*")
 
 RULES = (
     Rule(
-        (*_ASK, "processor", "failure_mode_allow"),
-        "failure_mode_allow is on: while the processor is away, requests pass unasked",
+        (*_DECIDE, "processor", "failure_mode_allow"),
+        "failure_mode_allow is on: while the processor is down, requests reach applications "
+        "without a decision",
     ),
     Rule(
-        (*_ASK, "processor", "observability_mode"),
-        f"observability_mode is on: Envoy does not wait for the processor, {OPEN}",
+        (*_DECIDE, "processor", "observability_mode"),
+        f"observability_mode is on: Envoy does not wait for the processor, {NO_LOGIN}",
     ),
     Rule(
-        (*_ASK, "processor", "allow_mode_override"),
+        (*_DECIDE, "processor", "allow_mode_override"),
         "allow_mode_override is on: an answer could switch off what the processor is asked",
     ),
     Rule(
-        (*_ASK, "processor", "disable_immediate_response"),
-        "disable_immediate_response is on: no redirect or refusal of the processor counts",
+        (*_DECIDE, "processor", "disable_immediate_response"),
+        "disable_immediate_response is on: Envoy ignores the processor's redirects and refusals",
     ),
     Rule(
-        (*_ASK, "processor", "processing_mode"),
-        "the processor is not sent what it decides by: the request's headers",
+        (*_DECIDE, "processor", "processing_mode"),
+        "Envoy does not send the request's headers, by which the processor decides",
     ),
-    Rule((*_ASK, "processor", "grpc_service"), "the processor is called in another way"),
+    Rule((*_DECIDE, "processor", "grpc_service"), "the processor is called in another way"),
     Rule(
-        (*_ASK, "processor", "mutation_rules"),
-        "other changes of requests are allowed than the processor needs",
-    ),
-    Rule((*_ASK, "processor", "forward_rules"), "other headers go to the processor than it reads"),
-    Rule(
-        (*_ASK, "processor", "metadata_options"),
-        "the gate does not get the processor's word, so it lets nobody through",
+        (*_DECIDE, "processor", "mutation_rules"),
+        "the processor may change other parts of a request than it needs to",
     ),
     Rule(
-        (*_ASK, "processor"),
-        "the processor's filter is set otherwise",
-        "warning",
-        f"no filter asks the processor, {OPEN}",
+        (*_DECIDE, "processor", "forward_rules"),
+        "Envoy forwards other headers to the processor than those that it reads",
     ),
     Rule(
-        (*_ASK, "matcher"),
-        "the processor is left out for other requests than those of an assertion that Envoy "
+        (*_DECIDE, "processor", "metadata_options"),
+        "the gate does not receive the processor's decision, so it lets no request through",
+    ),
+    Rule(
+        (*_DECIDE, "processor"),
+        "the processor's filter has other settings",
+        level="warning",
+        missing=f"no filter calls the processor, {NO_LOGIN}",
+    ),
+    Rule(
+        (*_DECIDE, "matcher"),
+        "the processor is left out for other requests than those with an assertion that Envoy "
         "verified",
         missing="the filter has no matcher: Envoy leaves the processor out for every request",
     ),
-    Rule((*_ASK, "disabled"), f"the processor's filter is disabled, {OPEN}"),
+    Rule((*_DECIDE, "disabled"), f"the processor's filter is disabled, {NO_LOGIN}"),
     Rule(
-        (*_ASK,),
-        "the processor's filter is set otherwise",
-        missing=f"no filter asks the processor, {OPEN}",
-        about=2,
+        _DECIDE,
+        "the processor's filter has other settings",
+        missing=f"no filter calls the processor, {NO_LOGIN}",
+        depth=2,
     ),
     Rule(
         ("filters", "gate"),
-        "the gate lets through something else than a verified assertion or the processor's word",
-        missing="there is no gate: what the processor was not asked about gets through",
+        "the gate does not require a verified assertion or the processor's decision",
+        missing="there is no gate: requests that the processor did not decide reach applications",
     ),
     Rule(
-        (*_KNOWN, "providers", "*", "local_jwks"),
-        "its keys are of another secret: assertions of an old secret are believed, new ones "
-        "are not",
-        about=5,
+        (*_ASSERTION, "providers", "*", "local_jwks"),
+        "its keys are of another secret: Envoy believes assertions of an old secret, and refuses "
+        "new ones",
+        depth=5,
     ),
-    Rule((*_KNOWN, "providers", "*", "remote_jwks"), "its keys come from elsewhere", about=5),
+    Rule((*_ASSERTION, "providers", "*", "remote_jwks"), "its keys come from elsewhere", depth=5),
     Rule(
-        (*_KNOWN, "providers", "*"),
-        "assertions of this application are believed otherwise",
-        missing="no assertion of this application is verified",
-        about=5,
+        (*_ASSERTION, "providers", "*"),
+        "Envoy verifies assertions of this application differently",
+        missing="Envoy verifies no assertion of this application",
+        depth=5,
     ),
     Rule(
-        (*_KNOWN, "requirement_map", "*"),
+        (*_ASSERTION, "requirement_map", "*"),
         "Envoy requires something else of this application's requests",
         missing="Envoy has no requirement for this application: its routes answer 403",
-        about=5,
+        depth=5,
     ),
     Rule(
         ("filters", "assertion"),
-        "assertions are looked at otherwise",
-        missing="Envoy verifies no assertion, and the gate cannot tell them from forged headers",
+        "Envoy verifies assertions differently",
+        missing="Envoy verifies no assertion, so the gate cannot tell them from forged headers",
     ),
     Rule(
         ("filters", "cookies"),
-        "cookies are handled otherwise: ours may reach applications, or planted ones be believed",
-        missing="our cookies are not taken out: they reach applications, and Envoy sees no "
-        "assertion",
+        "cookies are handled differently: the processor's cookies may reach applications, or Envoy "
+        "may believe planted ones",
+        missing="the processor's cookies are not removed: they reach applications, and Envoy finds "
+        "no assertion",
     ),
     Rule(
         ("filters", "limit"),
-        "requests are limited otherwise",
-        "warning",
-        "nothing limits how often one address may ask the processor",
-        gone="warning",
+        "requests are limited differently",
+        level="warning",
+        missing="nothing limits how often one address may call the processor",
+        level_if_missing="warning",
     ),
-    Rule(("filters", "router"), "the router is set otherwise", "warning", "there is no router"),
+    Rule(
+        ("filters", "router"),
+        "the router has other settings",
+        level="warning",
+        missing="there is no router",
+    ),
     Rule(
         ("manager", "early_header_mutation_extensions"),
-        "identity headers of clients are not all removed: anybody can say who they are",
+        "identity headers of clients are not all removed: a client can claim to be any user",
     ),
     Rule(
         ("manager", "use_remote_address"),
-        "use_remote_address is off: clients say where they come from",
+        "use_remote_address is off: Envoy believes the address that a client claims to have",
     ),
     Rule(
         ("manager", "xff_num_trusted_hops"),
-        "another number of proxies is believed than gateway.trusted_hops says",
+        "Envoy trusts another number of proxies than gateway.trusted_hops",
     ),
     Rule(
         ("manager", "internal_address_config"),
-        "some clients count as internal, so that their x-envoy-* headers are believed",
+        "some clients count as internal, so Envoy believes their x-envoy-* headers",
     ),
     Rule(
         ("manager", "normalize_path"),
-        "paths are not normalized: routes and applications may read them differently",
+        "paths are not normalised: routes and applications may read them differently",
     ),
     Rule(
         ("manager", "merge_slashes"),
@@ -157,78 +168,91 @@ RULES = (
     ),
     Rule(
         ("manager", "path_with_escaped_slashes_action"),
-        "escaped slashes are handled otherwise: routes and applications may read paths differently",
+        "escaped slashes are handled differently: routes and applications may read paths "
+        "differently",
     ),
     Rule(
         ("manager", "common_http_protocol_options", "headers_with_underscores_action"),
-        "headers with underscores pass: x_auth_sub is X-Auth-Sub to many applications",
+        "headers with underscores pass: many applications read x_auth_sub as X-Auth-Sub",
     ),
-    Rule(("manager", "access_log"), "the access log is written otherwise", "warning"),
+    Rule(("manager", "access_log"), "the access log is written differently", level="warning"),
     Rule(
         (*_ROUTE, "typed_per_filter_config", "decide"),
-        "the route tells the processor's filter something else",
-        about=5,
+        "the route configures the processor's filter differently",
+        depth=5,
     ),
-    Rule((*_ROUTE, "typed_per_filter_config", "gate"), "the route changes the gate", about=5),
+    Rule((*_ROUTE, "typed_per_filter_config", "gate"), "the route changes the gate", depth=5),
     Rule(
         (*_ROUTE, "typed_per_filter_config", "assertion"),
         "the route asks for another application's assertion",
-        about=5,
+        depth=5,
     ),
-    Rule((*_ROUTE, "typed_per_filter_config"), "the route changes filters", "warning", about=4),
-    Rule((*_ROUTE, "match"), "the route is for other requests", about=4),
+    Rule(
+        (*_ROUTE, "typed_per_filter_config"), "the route changes filters", level="warning", depth=4
+    ),
+    Rule((*_ROUTE, "match"), "the route matches other requests", depth=4),
     Rule((*_ROUTE, "route", "cluster"), "the route leads elsewhere"),
     Rule(
-        (*_ROUTE,),
-        "the route is set otherwise",
-        "warning",
-        "the route is missing: its requests go by another one",
-        about=3,
+        _ROUTE,
+        "the route has other settings",
+        level="warning",
+        missing="the route is missing: another route takes its requests",
+        depth=3,
     ),
     Rule(
         ("routes", "*"),
-        "its routes are others",
-        missing="the host is not served, or by another's routes",
+        "its routes are different",
+        missing="the host is not served, or by the routes of another host",
     ),
     Rule(
         ("clusters", "*", "load_assignment"),
-        "leads to other addresses than the settings say",
-        about=2,
+        "leads to other addresses than the settings name",
+        depth=2,
     ),
-    Rule(("clusters", "*", "transport_socket"), "TLS to it is otherwise", about=3),
-    Rule(("clusters", "*"), "is set otherwise", "warning", "is missing", about=2),
+    Rule(("clusters", "*", "transport_socket"), "uses TLS differently", depth=3),
+    Rule(
+        ("clusters", "*"),
+        "has other settings",
+        level="warning",
+        missing="is missing",
+        depth=2,
+    ),
     Rule(
         ("routing", "request_headers_to_remove"),
-        "the cookies that are handed to the processor reach applications",
+        "the header with the processor's cookies reaches applications",
     ),
     Rule(("routing", "typed_per_filter_config"), "filters are changed for every route"),
 )
-_OTHER = Rule((), "is set otherwise", "warning")
+_OTHER = Rule((), "has other settings", level="warning")
 
 
 @dataclass(frozen=True, slots=True)
 class RuleMatch:
-    """One finding to be: a rule, what it is about, the differences below."""
+    """Differences that one rule explains, at one place: one finding."""
 
     rule: Rule
     about: Path
     differences: tuple[Difference, ...]
 
     @property
-    def level(self) -> Level:
-        return self.rule.gone if self.gone and self.rule.missing else self.rule.level
+    def gone(self) -> bool:
+        """Whether the whole of the place is missing."""
+        return any(
+            difference.found == "" and difference.path == self.about
+            for difference in self.differences
+        )
 
     @property
-    def gone(self) -> bool:
-        """Whether the whole of what it is about is not there."""
-        return any(each.found == "" and each.path == self.about for each in self.differences)
+    def level(self) -> Level:
+        """How bad it is."""
+        return self.rule.level_if_missing if self.gone and self.rule.missing else self.rule.level
 
 
-def judge(found: list[Difference]) -> list[RuleMatch]:
-    """Grouped, in order."""
+def judge(differences: list[Difference]) -> list[RuleMatch]:
+    """The differences, grouped by rule and place, in the order in which each group begins."""
     groups: dict[tuple[Rule, Path], list[Difference]] = {}
-    for each in found:
-        rule = next((rule for rule in RULES if rule.fits(each.path)), _OTHER)
-        about = each.path[: rule.about or len(rule.path) or 2]
-        groups.setdefault((rule, about), []).append(each)
-    return [RuleMatch(rule, about, tuple(each)) for (rule, about), each in groups.items()]
+    for difference in differences:
+        rule = next((rule for rule in RULES if rule.fits(difference.path)), _OTHER)
+        about = difference.path[: rule.depth or len(rule.path) or 2]
+        groups.setdefault((rule, about), []).append(difference)
+    return [RuleMatch(rule, about, tuple(group)) for (rule, about), group in groups.items()]

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""What a check reports: a Finding, and the functions that make one of each level."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,8 +8,10 @@ Level = Literal["error", "warning", "ok"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. part: a settings key, or what of the whole it is about. remedy:
-    what to do, '' where all is well.
+    """The result of one check.
+
+    `part` is a settings key, or the part of the installation that the finding is about. `remedy`
+    is what the operator can do; it is empty where the level is ok.
     """
 
     level: Level
@@ -19,12 +21,15 @@ class Finding:
 
 
 def error(part: str, what: str, remedy: str) -> Finding:
+    """A fault that keeps users from signing in, or lets requests through without a login."""
     return Finding("error", part, what, remedy)
 
 
 def warning(part: str, what: str, remedy: str) -> Finding:
+    """Something that may be meant, but seldom is."""
     return Finding("warning", part, what, remedy)
 
 
 def ok(part: str, what: str) -> Finding:
+    """A part that is as it should be."""
     return Finding("ok", part, what)

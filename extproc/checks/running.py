@@ -1,4 +1,4 @@
-"""The parts that run: the store, the processor."""
+"""Checks the parts that run: the store and the processor."""
 
 import json
 import re
@@ -15,27 +15,27 @@ from extproc.metrics.process import package_version
 from extproc.sessions.factory import opened
 from extproc.settings import Settings
 
+_PATIENCE = 5.0  # seconds for an answer of the processor's admin listener
 _VERSION = re.compile(r'^extproc_build_info\{[^}]*version="([^"]*)"', re.MULTILINE)
-_PATIENCE = 5.0  # seconds for an answer of the processor's admin
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:
-    """A file is left alone: it may be on another machine."""
+    """A finding about a store that is a server. A file is left alone: it may be elsewhere."""
     if settings.store.kind == "sqlite":
         return
-    missing = _store_missing(settings)
-    if missing is None:
+    problem = _store_problem(settings)
+    if problem is None:
         yield ok("store", "reachable")
     else:
         yield error(
             "store",
-            missing,
-            "see that it runs, and that this machine may connect to it: while it is away, "
+            problem,
+            "check that it runs and that this machine may connect to it: while it is unreachable, "
             "requests get 503",
         )
 
 
-def _store_missing(settings: Settings) -> str | None:
+def _store_problem(settings: Settings) -> str | None:
     async def look() -> str | None:
         async with opened(settings.store) as sessions:
             return sessions.missing
@@ -47,39 +47,48 @@ def _store_missing(settings: Settings) -> str | None:
 
 
 def check_processor(settings: Settings) -> Iterator[Finding]:
-    """By its admin listener, as the settings have it."""
+    """Findings about the running processor: ready, of these settings' secret, of this version."""
     admin = f"http://{reachable(settings.admin)}"
     try:
         with httpx.Client(base_url=admin, trust_env=False, timeout=_PATIENCE) as client:
-            ready, keys = client.get("/readyz"), client.get("/.well-known/jwks.json")
+            ready = client.get("/readyz")
             missing = ready.json().get("missing", [])
-            theirs = keys.json()
+            keys = client.get("/.well-known/jwks.json").json()
             version = _VERSION.search(client.get("/metrics").text)
     except (httpx.HTTPError, ValueError, AttributeError) as problem:
         what = (
-            f"{settings.admin} does not answer as the processor's admin does "
+            f"{settings.admin} does not answer as the processor's admin listener does "
             f"({type(problem).__name__})"
         )
         yield warning("admin", what, "start it with `extproc serve`, or look at its log")
         return
-    for each in missing if isinstance(missing, list) else []:
-        what = f"the running processor is not ready: {each.get('part')}: {each.get('reason')}"
+    yield from _missing_parts(missing)
+    if keys != json.loads(jwks(settings.key_ring())):
         yield error(
-            "admin",
-            what,
-            "what it says of its providers and its store above is why, or see its log",
+            "secret",
+            "the running processor has another secret than these settings",
+            "restart it, or send it SIGHUP, so that it reads the settings again",
         )
-    if theirs != json.loads(jwks(settings.key_ring())):
-        what = "the running processor has another secret than these settings"
-        yield error(
-            "secret", what, "restart it, or send it SIGHUP, so that it reads the settings again"
-        )
-    ours = package_version("extproc-oidc")
-    if version is not None and version[1] != ours:
-        yield warning(
-            "admin",
-            f"the running processor is version {version[1]}, and this is {ours}",
-            "restart it, or use its own version",
-        )
+    if version is not None:
+        yield from _version(version[1])
     if ready.status_code == 200:
         yield ok("admin", "the processor is ready")
+
+
+def _missing_parts(missing: object) -> Iterator[Finding]:
+    for entry in missing if isinstance(missing, list) else []:
+        yield error(
+            "admin",
+            f"the running processor is not ready: {entry.get('part')}: {entry.get('reason')}",
+            "see the findings about its providers and its store above, or its log",
+        )
+
+
+def _version(running: str) -> Iterator[Finding]:
+    installed = package_version("extproc-oidc")
+    if running != installed:
+        yield warning(
+            "admin",
+            f"the running processor is version {running}, and this command is {installed}",
+            "restart the processor, or use its own version of this command",
+        )

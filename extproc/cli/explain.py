@@ -15,7 +15,7 @@ from pathlib import Path
 from extproc.addresses import reachable
 from extproc.cli.output import fail, plain, remedy, write
 from extproc.core.reasons import REASONS
-from extproc.explain.request import Asked, explain
+from extproc.explain.request import SampleRequest, explain
 from extproc.explain.session import find
 from extproc.explain.trace import Chapter, NoStory, from_admin, from_jaeger
 from extproc.settings import Settings
@@ -50,7 +50,7 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
 
 
 def _explain_request(settings: Settings, parsed: argparse.Namespace, url: str) -> None:
-    request = Asked(parsed.method.upper(), url, _headers(parsed))
+    request = SampleRequest(parsed.method.upper(), url, _headers(parsed))
     for step in explain(settings, request, find):
         write(plain(f"{'→' if step.verdict else '·'} {step.what}"))
         if step.remedy:

@@ -1,5 +1,7 @@
-"""Settings to Envoy configuration, in envoy-data-plane's typed messages. Nothing here talks to a
-running Envoy.
+"""Makes Envoy's configuration from the settings, in the typed messages of envoy-data-plane.
+
+Nothing here talks to a running Envoy. `bootstrap` is the whole; `snapshot` and `tree` read a
+configuration back.
 """
 
 from extproc.envoyconfig.binary import find_envoy, validate

@@ -1,11 +1,9 @@
-"""What one sees of a request: access log, spans, and the answers that Envoy gives by itself.
+"""Envoy's access log: a JSON line for each request.
 
-No query string goes anywhere: authorization codes and states are in queries.
+It has no query string, because authorization codes and states are in queries.
 """
 
-from envoy_data_plane.envoy.config.accesslog.v3 import (
-    AccessLog,
-)
+from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog
 from envoy_data_plane.envoy.config.core.v3 import SubstitutionFormatString
 from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
 from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import (
@@ -18,7 +16,7 @@ from extproc.contract import APPLICATION_KEY, LANE, NAMESPACE, REASON
 from extproc.envoyconfig.builders import extension
 
 _REASON = f"%DYNAMIC_METADATA({NAMESPACE}:{REASON})%"
-# named as in the processor's own log, where both say the same (docs/logs.md)
+# A field that the processor's own log has too has the same name there (docs/logs.md).
 FIELDS = {
     "time": "%START_TIME%",
     "event": "access",
@@ -45,8 +43,10 @@ FIELDS = {
 
 
 def access_log(path: str) -> AccessLog:
-    """JSON lines. The standard streams have loggers of their own: in a container not everybody may
-    open /dev/stdout.
+    """An access log of JSON lines.
+
+    The standard streams have loggers of their own, because in a container not every user may open
+    /dev/stdout.
     """
     line = SubstitutionFormatString(json_format=Struct.from_dict(FIELDS))
     if path == "/dev/stdout":
@@ -59,8 +59,3 @@ def access_log(path: str) -> AccessLog:
 def _log(name: str, message: FileAccessLog | StdoutAccessLog | StderrAccessLog) -> AccessLog:
     typed = extension(f"envoy.access_loggers.{name}", message)
     return AccessLog(name=typed.name, typed_config=typed.typed_config)
-
-
-# seconds for a batch of spans, as the SDKs have it: what is late is lost, and no request waits for
-# it
-_EXPORT = 10.0

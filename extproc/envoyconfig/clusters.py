@@ -1,4 +1,4 @@
-"""Where Envoy sends requests: the applications, the processor, the receiver of spans."""
+"""The clusters, where Envoy sends requests: applications, processor, key servers, span receiver."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -45,64 +45,72 @@ from extproc.settings import ApplicationSettings, Settings
 
 PROCESSOR = "processor"
 TRACING = "tracing"
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 STREAMS_PER_CONNECTION = 1000
-_ROOM = 1000  # streams that are being refused, however low the limit is
-_CHECK = 1.0  # seconds between health checks
-_PAUSE = 1.0  # seconds without a word from a processor, after which a request is sent with a ping
-# seconds Envoy keeps an idle connection to an application, the receiver of spans or the keys'
-# server
-_KEEP = 1.5
-_APPLICATION_REQUESTS = 50_000  # WebSockets and event streams count as long as they last
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+# Room for streams that are being refused, however low the limit is.
+_REFUSED_STREAMS = 1000
+_CHECK_INTERVAL = 1.0  # seconds between health checks
+# Seconds of silence from a processor, after which Envoy sends a ping along with a request.
+_SILENCE = 1.0
+# Seconds that Envoy keeps an idle connection to an application, span receiver or key server.
+_IDLE_TIMEOUT = 1.5
+# WebSockets and event streams count as long as they last.
+_APPLICATION_REQUESTS = 50_000
 
 
 def application_cluster(name: str) -> str:
-    """The cluster of an application; a prefix of its own, so that no application can be called
-    `processor`.
+    """The name of an application's cluster. The prefix keeps an application that is called
+    `processor` apart from the processor.
     """
     return f"application-{name}"
 
 
 def clusters(settings: Settings) -> list[Cluster]:
-    made = [_application(name, application) for name, application in settings.applications.items()]
-    made.append(_processor(settings))
-    made.append(_tracing(settings))
-    if servers := key_servers(settings):
+    """All clusters: applications first, in their order."""
+    result = [
+        *(_application(name, application) for name, application in settings.applications.items()),
+        _processor(settings),
+        _tracing(settings),
+    ]
+    servers = key_servers(settings)
+    if servers:
         keys = _cluster(KEYS, servers, connect=0.5)
-        keys.typed_extension_protocol_options = _spoken(_http1())
-        made.append(keys)
-    return made
+        keys.typed_extension_protocol_options = _protocol(_http1())
+        result.append(keys)
+    return result
 
 
 def processors(settings: Settings) -> tuple[Where, ...]:
-    """One endpoint a worker process: SO_REUSEPORT balances connections, of which Envoy opens few,
-    not streams.
+    """The addresses of the processor, one for each worker process.
+
+    Workers do not share an address, because SO_REUSEPORT balances connections, of which Envoy opens
+    few, and not streams.
     """
     return settings.gateway.processors or tuple(reachable(listen) for listen in settings.listens)
 
 
 def traces_url(settings: Settings) -> str:
-    """Where Envoy's spans go: OTLP over HTTP."""
+    """The URL for Envoy's spans, OTLP over HTTP."""
     base = settings.tracing.endpoint or f"http://{reachable(settings.admin)}"
     return base.rstrip("/") + "/v1/traces"
 
 
 def _application(name: str, application: ApplicationSettings) -> Cluster:
     url = urlsplit(application.upstream)
-    https = url.scheme == "https"
-    cluster = _cluster(application_cluster(name), (_place(url),), connect=5)
+    cluster = _cluster(application_cluster(name), (_address_of(url),), connect=5)
     cluster.circuit_breakers = _breakers(
         requests=_APPLICATION_REQUESTS, connections=_APPLICATION_REQUESTS
     )
-    http2 = HttpProtocolOptionsExplicitHttpConfig(http2_protocol_options=Http2ProtocolOptions())
-    cluster.typed_extension_protocol_options = _spoken(
-        http2 if application.upstream_http2 else _http1()
-    )
-    cluster.transport_socket = (
-        upstream_tls(url, application.upstream_ca_file, http2=application.upstream_http2)
-        if https
-        else None
-    )
+    protocol = _http1()
+    if application.upstream_http2:
+        protocol = HttpProtocolOptionsExplicitHttpConfig(
+            http2_protocol_options=Http2ProtocolOptions()
+        )
+    cluster.typed_extension_protocol_options = _protocol(protocol)
+    if url.scheme == "https":
+        cluster.transport_socket = upstream_tls(
+            url, application.upstream_ca_file, http2=application.upstream_http2
+        )
     return cluster
 
 
@@ -110,15 +118,14 @@ def _http1() -> HttpProtocolOptionsExplicitHttpConfig:
     return HttpProtocolOptionsExplicitHttpConfig(http_protocol_options=Http1ProtocolOptions())
 
 
-def _spoken(protocol: HttpProtocolOptionsExplicitHttpConfig) -> dict[str, Any]:
-    """The options of a cluster that speaks this protocol, and whose idle connections Envoy closes
-    first.
+def _protocol(protocol: HttpProtocolOptionsExplicitHttpConfig) -> dict[str, Any]:
+    """The options of a cluster that speaks a protocol, and whose idle connections Envoy closes.
 
-    Node, uvicorn, gunicorn and hypercorn close an idle connection after 2 to 5 s; what Envoy had
-    begun to send at that moment is lost, because Envoy sends again only what it had not begun to
-    send.
+    Node, uvicorn, gunicorn and hypercorn close an idle connection after 2 to 5 s. Envoy closes it
+    earlier, because a request that it has begun to send at that moment is lost: Envoy retries only
+    requests that it has not begun to send.
     """
-    idle = HttpOptions(idle_timeout=seconds(_KEEP))
+    idle = HttpOptions(idle_timeout=seconds(_IDLE_TIMEOUT))
     return {
         _HTTP_OPTIONS: pack(
             HttpProtocolOptions(explicit_http_config=protocol, common_http_protocol_options=idle)
@@ -129,35 +136,21 @@ def _spoken(protocol: HttpProtocolOptionsExplicitHttpConfig) -> dict[str, Any]:
 def _processor(settings: Settings) -> Cluster:
     cluster = _cluster(PROCESSOR, processors(settings), connect=0.5)
     cluster.lb_policy = ClusterLbPolicy.LEAST_REQUEST
-    # the processor answers 503 itself, before it consumes anything, and says when to come again:
-    # Envoy's limit, for what is at all processors or on its way to be refused, only bounds what a
-    # dead one costs (live streams, which are held for hours, are on top)
-    live = settings.limits.live if any(a.end_streams for a in settings.applications.values()) else 0
-    streams = (2 * settings.limits.streams + live + _ROOM) * len(processors(settings))
-    connections = max(1000, streams // STREAMS_PER_CONNECTION)
-    cluster.circuit_breakers = _breakers(requests=streams, connections=connections, retries=100)
-    # with one or two endpoints the default (50 %) would send to dead ones
+    cluster.circuit_breakers = _processor_breakers(settings)
+    # With one or two endpoints, the default of 50 % would send requests to dead ones.
     cluster.common_lb_config = ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0))
     if len(processors(settings)) > 1:
         cluster.health_checks = [_health_check(settings)]
-        # within 1 s of another change Envoy would keep a worker's word to itself, and go on sending
-        # to one that is leaving
+        # By default Envoy merges changes of health within 1 s, and in that time keeps sending
+        # requests to a worker that has reported NOT_SERVING.
         cluster.common_lb_config.update_merge_window = seconds(0)
-    cluster.transport_socket = processor_tls(settings.listen_tls) if settings.listen_tls else None
-    # a connection that something on the way forgot stays silent for a quarter of an hour, and every
-    # request goes to it: so whoever asks after a pause sends a ping as well, and what answers
-    # nothing for as long as it may be waited for is given up
-    alive = KeepaliveSettings(
-        connection_idle_interval=seconds(_PAUSE), timeout=seconds(settings.timeouts.message)
-    )
-    http2 = Http2ProtocolOptions(
-        max_concurrent_streams=STREAMS_PER_CONNECTION, connection_keepalive=alive
-    )
+    if settings.listen_tls:
+        cluster.transport_socket = processor_tls(settings.listen_tls)
     cluster.typed_extension_protocol_options = {
         _HTTP_OPTIONS: pack(
             HttpProtocolOptions(
                 explicit_http_config=HttpProtocolOptionsExplicitHttpConfig(
-                    http2_protocol_options=http2
+                    http2_protocol_options=_processor_http2(settings)
                 )
             )
         )
@@ -165,21 +158,50 @@ def _processor(settings: Settings) -> Cluster:
     return cluster
 
 
-def _health_check(settings: Settings) -> HealthCheck:
-    """How a worker that is about to go is left in time (ext_proc/servicer.py, `leave`), and one
-    that is dead is passed over.
+def _processor_breakers(settings: Settings) -> CircuitBreakers:
+    """Limits that only bound the cost of a dead processor.
 
-    grpc.health.v1: NOT_SERVING counts at once, and so does a refused connection; one that only
-    answers late is not out before it would be too late for its requests as well. With a single
-    processor there is nobody else to call, and without checks it is called again as soon as it is
+    A live processor refuses surplus requests itself, with a 503 that has Retry-After, before it
+    consumes anything. So Envoy has room for the streams of all processors, for those on their way
+    to a refusal, and for live streams, which are held for hours.
+    """
+    live = 0
+    if any(application.end_streams for application in settings.applications.values()):
+        live = settings.limits.live
+    each = 2 * settings.limits.streams + live + _REFUSED_STREAMS
+    streams = each * len(processors(settings))
+    connections = max(1000, streams // STREAMS_PER_CONNECTION)
+    return _breakers(requests=streams, connections=connections, retries=100)
+
+
+def _processor_http2(settings: Settings) -> Http2ProtocolOptions:
+    """HTTP/2 with a ping after a pause, whose missing answer closes the connection.
+
+    Otherwise a connection that a middlebox has forgotten stays open for a quarter of an hour, and
+    every request on it waits in vain.
+    """
+    return Http2ProtocolOptions(
+        max_concurrent_streams=STREAMS_PER_CONNECTION,
+        connection_keepalive=KeepaliveSettings(
+            connection_idle_interval=seconds(_SILENCE), timeout=seconds(settings.timeouts.message)
+        ),
+    )
+
+
+def _health_check(settings: Settings) -> HealthCheck:
+    """Takes a worker that is draining (ext_proc/health.py), or dead, out of the rotation.
+
+    By grpc.health.v1, a worker is out immediately after NOT_SERVING or a refused connection, and
+    after a late answer only once its requests would time out as well. A single processor has no
+    checks, because Envoy has no other to call, and without checks calls it again as soon as it is
     back.
     """
-    every = seconds(_CHECK)
+    every = seconds(_CHECK_INTERVAL)
     return HealthCheck(
         timeout=seconds(settings.timeouts.message),
         interval=every,
         unhealthy_interval=every,
-        # 60 s otherwise: a gateway may have no traffic when its workers roll
+        # The default is 60 s, but a gateway may have no traffic when its workers are replaced.
         no_traffic_interval=every,
         no_traffic_healthy_interval=every,
         unhealthy_threshold=1,
@@ -190,18 +212,26 @@ def _health_check(settings: Settings) -> HealthCheck:
 
 def _tracing(settings: Settings) -> Cluster:
     url = urlsplit(traces_url(settings))
-    cluster = _cluster(TRACING, (_place(url),), connect=1)
-    cluster.typed_extension_protocol_options = _spoken(_http1())
-    cluster.transport_socket = upstream_tls(url, None) if url.scheme == "https" else None
+    cluster = _cluster(TRACING, (_address_of(url),), connect=1)
+    cluster.typed_extension_protocol_options = _protocol(_http1())
+    if url.scheme == "https":
+        cluster.transport_socket = upstream_tls(url, None)
     return cluster
 
 
-def _place(url: SplitResult) -> Where:
+def _address_of(url: SplitResult) -> Where:
     return Where(host=url.hostname or "", port=url.port or (443 if url.scheme == "https" else 80))
 
 
-def _cluster(name: str, places: Sequence[Where], *, connect: float) -> Cluster:
-    endpoints = [LbEndpoint(endpoint=Endpoint(address=address(place))) for place in places]
+def _cluster(name: str, addresses: Sequence[Where], *, connect: float) -> Cluster:
+    """A cluster whose names, if it has any, Envoy resolves.
+
+    Args:
+        name: the cluster's name.
+        addresses: its endpoints.
+        connect: seconds for a connection.
+    """
+    endpoints = [LbEndpoint(endpoint=Endpoint(address=address(each))) for each in addresses]
     cluster = Cluster(
         name=name,
         type=ClusterDiscoveryType.STATIC,
@@ -210,25 +240,24 @@ def _cluster(name: str, places: Sequence[Where], *, connect: float) -> Cluster:
             cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=endpoints)]
         ),
     )
-    if any(place.path is None and not is_ip(_host(place)) for place in places):
+    if any(each.path is None and not is_ip(_host(each)) for each in addresses):
         cluster.type = ClusterDiscoveryType.STRICT_DNS
         cluster.dns_lookup_family = ClusterDnsLookupFamily.V4_PREFERRED
     return cluster
 
 
-def address(place: Where) -> Address:
-    if place.path is not None:
-        return Address(pipe=Pipe(path=place.path))
-    return Address(socket_address=SocketAddress(address=_host(place), port_value=place.port))
+def address(where: Where) -> Address:
+    """An address of the settings as Envoy has it."""
+    if where.path is not None:
+        return Address(pipe=Pipe(path=where.path))
+    return Address(socket_address=SocketAddress(address=_host(where), port_value=where.port))
 
 
-def _host(place: Where) -> str:
-    """localhost needs no resolver (RFC 6761 section 6.3)."""
-    return (
-        "127.0.0.1"
-        if place.host == "localhost" or place.host.endswith(".localhost")
-        else place.host
-    )
+def _host(where: Where) -> str:
+    """The host; localhost needs no resolver (RFC 6761 section 6.3)."""
+    if where.host == "localhost" or where.host.endswith(".localhost"):
+        return "127.0.0.1"
+    return where.host
 
 
 def _breakers(*, requests: int, connections: int, retries: int = 3) -> CircuitBreakers:

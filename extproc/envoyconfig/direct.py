@@ -1,5 +1,6 @@
-"""Answers of Envoy's own, for which nobody has to sign in: refusals, and the redirect to the slash
-of a prefix.
+"""Routes with an answer of Envoy's own: refusals, and the redirect to the slash of a prefix.
+
+The processor is not called on them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,14 +28,14 @@ from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.sharing import overlaps
 from extproc.settings import Settings
 
-# "*" of OPTIONS too, which the prefix / does not match
+# Matches "*" of OPTIONS too, which the prefix / does not.
 EVERYTHING = RouteMatch(safe_regex=RegexMatcher(regex=".*"))
-# the one thing that EVERYTHING is not
+# The only method that EVERYTHING does not match.
 CONNECT = RouteMatch(connect_matcher=RouteMatchConnectMatcher())
 
 
 def unasked() -> dict[str, Any]:
-    """What a route says to the filters where nobody decides."""
+    """The filter configuration of a route on which the processor is not called."""
     return {
         LIMIT: unlimited(),
         DECIDE: pack(ExtProcPerRoute(disabled=True)),
@@ -43,6 +44,14 @@ def unasked() -> dict[str, Any]:
 
 
 def direct(name: str, match: RouteMatch, status: int, body: str) -> Route:
+    """A route with an answer of Envoy's own.
+
+    Args:
+        name: the route's name, and the name of its span.
+        match: the requests that it takes.
+        status: the status of the answer.
+        body: the text of the answer, for the user.
+    """
     return Route(
         name=name,
         match=match,
@@ -53,8 +62,9 @@ def direct(name: str, match: RouteMatch, status: int, body: str) -> Route:
 
 
 def odd_host() -> Route:
-    """400 for a Host that is no host with a port: Envoy chooses by what stands before a colon, and
-    the application gets all of it.
+    """400 for a Host that is not a host with an optional port.
+
+    Envoy chooses the virtual host by the part before a colon, and the application gets the whole.
     """
     header = HeaderMatcher(
         name=":authority", string_match=regex(regexes.AUTHORITY), invert_match=True
@@ -70,8 +80,10 @@ def unlisted() -> Iterator[Route]:
 
 
 def slash(settings: Settings, name: str) -> Route:
-    """/wiki to /wiki/, on the application's own url: the connection's scheme may not be the
-    browser's.
+    """The redirect from /wiki to /wiki/.
+
+    It leads to the application's own url, because the connection may have another scheme than the
+    browser uses.
     """
     application = settings.applications[name]
     redirect = RedirectAction(path_redirect=application.path_prefix)
@@ -93,38 +105,55 @@ def slash(settings: Settings, name: str) -> Route:
 
 
 def rejects_dot_segments(settings: Settings, names: Sequence[str]) -> bool:
-    """Whether all of them do, so that one route is enough."""
+    """Whether all of the named applications do, so that one route is enough."""
     return all(settings.applications[name].dot_segments == "reject" for name in names)
 
 
+def keeps_escaped_slashes(settings: Settings) -> bool:
+    """Whether any application keeps them, so that Envoy cannot refuse them for all."""
+    return any(
+        application.escaped_slashes == "keep" for application in settings.applications.values()
+    )
+
+
 def dot_segments(name: str, path_prefix: str) -> Route:
-    """Whatever Envoy itself reads as a dot segment is gone by now."""
+    """400 for paths with a segment that an upstream may read as a dot segment.
+
+    Envoy has resolved those that it reads as dot segments itself.
+    """
     return _refused(
         name, spellings.dot_segments(path_prefix), "Dot segments are not accepted here."
     )
 
 
 def escaped_slashes(name: str, path_prefix: str) -> Route:
+    """400 for paths with an encoded slash or backslash."""
     return _refused(
         name, regexes.escaped_slashes(path_prefix), "Escaped slashes are not accepted here."
     )
 
 
 def readings(settings: Settings, name: str, names: Sequence[str]) -> Iterator[Route]:
-    """What the application's upstream may read as a path of another application there that asks
-    more of a user.
+    """400 for paths that the upstream may read as a path of another application.
+
+    That is another application on the same upstream, which asks more of a user.
+
+    Args:
+        settings: the settings of all applications.
+        name: the application whose routes they are.
+        names: the applications of the virtual host.
     """
     application = settings.applications[name]
     found = [each for each in overlaps(settings, names) if each.outer == name and each.segments]
     if application.upstream_paths == "exact" or not found:
         return
-    said = "Another spelling of a path is not accepted here."
+    body = "Another spelling of a path is not accepted here."
     if application.dot_segments == "keep":
-        yield _refused(f"{name}:pieces", spellings.pieces(application.path_prefix), said)
+        yield _refused(f"{name}:pieces", spellings.pieces(application.path_prefix), body)
     for each in found:
         pattern = spellings.readings(application.path_prefix, each.segments)
-        yield _refused(f"{name}:reads-as:{each.inner}", pattern, said)
+        yield _refused(f"{name}:reads-as:{each.inner}", pattern, body)
 
 
-def _refused(name: str, pattern: str, said: str) -> Route:
-    return direct(name, RouteMatch(safe_regex=RegexMatcher(regex=pattern)), 400, said)
+def _refused(name: str, pattern: str, body: str) -> Route:
+    return direct(name, RouteMatch(safe_regex=RegexMatcher(regex=pattern)), 400, body)

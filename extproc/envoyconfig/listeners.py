@@ -1,4 +1,4 @@
-"""The listeners: the gateway itself, and the plain http one that sends everybody to https."""
+"""The listeners: the gateway itself, and the plain http one that redirects to https."""
 
 from urllib.parse import urlsplit
 
@@ -38,30 +38,43 @@ from extproc.addresses import Address as Where
 from extproc.envoyconfig.access_log import access_log
 from extproc.envoyconfig.builders import file, pack, seconds
 from extproc.envoyconfig.clusters import address
-from extproc.envoyconfig.filters.chain import clean, filters
+from extproc.envoyconfig.direct import keeps_escaped_slashes
+from extproc.envoyconfig.filters.chain import filters
+from extproc.envoyconfig.filters.header_mutation import clean
 from extproc.envoyconfig.local_reply import local_replies
-from extproc.envoyconfig.routes import hosts, keeps_escaped_slashes, route_configuration
 from extproc.envoyconfig.tracing import tracing
+from extproc.envoyconfig.virtual_hosts import hosts, route_configuration
 from extproc.settings import TLS, Settings
 
-_BUFFER = 1 << 17  # bytes a connection may hold in memory each way
-# Browsers send each cookie as a header of its own in HTTP/2 (a crumb), which Envoy counts from some
-# release on; Chromium keeps some 180 for a domain. With too few, whoever plants many small ones
-# locks everybody out.
+# Bytes that a connection may hold in memory in each direction.
+_BUFFER = 1 << 17
+# In HTTP/2, browsers send each cookie as a header of its own (a crumb), and newer Envoys count
+# them; Chromium keeps some 180 cookies for a domain. With a low limit, an attacker who plants many
+# small cookies locks users out.
 _HEADERS_COUNT = 400
 
 
 def listeners(settings: Settings) -> list[Listener]:
-    """The gateway, and with redirect_listen the way to it."""
-    made = [_listener("gateway", settings.gateway.listen, _gateway(settings), settings.gateway.tls)]
+    """The gateway's listener, and with redirect_listen the one that redirects to it."""
+    result = [
+        _listener("gateway", settings.gateway.listen, _gateway(settings), settings.gateway.tls)
+    ]
     if settings.gateway.redirect_listen is not None:
-        made.append(
+        result.append(
             _listener("redirect", settings.gateway.redirect_listen, _redirect(settings), None)
         )
-    return made
+    return result
 
 
 def _listener(name: str, where: Where, manager: HttpConnectionManager, tls: TLS | None) -> Listener:
+    """A listener with one filter chain.
+
+    Args:
+        name: the listener's name.
+        where: its address.
+        manager: its HTTP connection manager.
+        tls: its certificate; None: plain http.
+    """
     http = Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
     chain = FilterChain(filters=[http], transport_socket=_tls(tls) if tls else None)
     if tls:
@@ -75,13 +88,13 @@ def _listener(name: str, where: Where, manager: HttpConnectionManager, tls: TLS 
 
 
 def _hardened(settings: Settings, name: str) -> HttpConnectionManager:
-    """What holds for every listener: limits, and paths and headers that mean one thing only."""
+    """The settings of every listener: limits, and one reading of paths and headers."""
     return HttpConnectionManager(
         stat_prefix=name,
         common_http_protocol_options=HttpProtocolOptions(
             idle_timeout=seconds(900),
             max_headers_count=_HEADERS_COUNT,
-            # x_auth_sub is X-Auth-Sub to WSGI, CGI and PHP
+            # WSGI, CGI and PHP read x_auth_sub as X-Auth-Sub.
             headers_with_underscores_action=HttpProtocolOptionsHeadersWithUnderscoresAction.REJECT_REQUEST,
         ),
         http2_protocol_options=Http2ProtocolOptions(
@@ -95,7 +108,7 @@ def _hardened(settings: Settings, name: str) -> HttpConnectionManager:
         server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
         use_remote_address=True,
         xff_num_trusted_hops=settings.gateway.trusted_hops,
-        # nobody is internal: x-envoy-* of a client is dropped, wherever it comes from
+        # No client is internal, so Envoy drops x-envoy-* headers of every client.
         internal_address_config=HttpConnectionManagerInternalAddressConfig(
             cidr_ranges=[CidrRange(address_prefix="255.255.255.255", prefix_len=32)]
         ),
@@ -109,10 +122,10 @@ def _hardened(settings: Settings, name: str) -> HttpConnectionManager:
 def _gateway(settings: Settings) -> HttpConnectionManager:
     slashes = HttpConnectionManagerPathWithEscapedSlashesAction
     manager = _hardened(settings, "gateway")
-    # one for all applications: with keep, the routes of the others refuse them
-    manager.path_with_escaped_slashes_action = (
-        slashes.KEEP_UNCHANGED if keeps_escaped_slashes(settings) else slashes.REJECT_REQUEST
-    )
+    # One action for all applications: if one keeps them, routes of the others refuse them.
+    manager.path_with_escaped_slashes_action = slashes.REJECT_REQUEST
+    if keeps_escaped_slashes(settings):
+        manager.path_with_escaped_slashes_action = slashes.KEEP_UNCHANGED
     manager.upgrade_configs = [HttpConnectionManagerUpgradeConfig(upgrade_type="websocket")]
     manager.tracing = tracing(settings)
     manager.local_reply_config = local_replies(settings)
@@ -123,14 +136,17 @@ def _gateway(settings: Settings) -> HttpConnectionManager:
 
 
 def _redirect(settings: Settings) -> HttpConnectionManager:
-    """301 to https: on the host asked for where an application lists it, else on gateway.url."""
+    """301 to https: to the requested host if an application lists it, otherwise to gateway.url."""
     url = urlsplit(settings.gateway.url)
     listed = hosts(settings)
     manager = _hardened(settings, "redirect")
-    virtual_hosts = (
-        [] if "*" in listed else [_to_https("canonical", ["*"], url.port, url.hostname or "")]
-    )
-    virtual_hosts.append(_to_https("listed", ["*"] if "*" in listed else listed, url.port, ""))
+    if "*" in listed:
+        virtual_hosts = [_to_https("listed", ["*"], url.port, "")]
+    else:
+        virtual_hosts = [
+            _to_https("canonical", ["*"], url.port, url.hostname or ""),
+            _to_https("listed", listed, url.port, ""),
+        ]
     manager.route_config = RouteConfiguration(
         name="redirect", virtual_hosts=virtual_hosts, ignore_port_in_host_matching=True
     )
@@ -141,6 +157,14 @@ def _redirect(settings: Settings) -> HttpConnectionManager:
 
 
 def _to_https(name: str, domains: list[str], port: int | None, host: str) -> VirtualHost:
+    """A virtual host that redirects to https.
+
+    Args:
+        name: its name, and its route's.
+        domains: the hosts that it serves.
+        port: the https port; None: 443.
+        host: the host of the redirect; '': the requested one.
+    """
     redirect = RedirectAction(https_redirect=True, port_redirect=port or 443, host_redirect=host)
     return VirtualHost(
         name=name,

@@ -1,4 +1,7 @@
-"""Envoy's own answers: the page and reason of an error that no application sent."""
+"""Envoy's own answers: the page of an error that no application sent, and headers of all of them.
+
+The processor's answers are local replies to Envoy, too.
+"""
 
 from envoy_data_plane.envoy.config.accesslog.v3 import (
     AccessLogFilter,
@@ -9,7 +12,11 @@ from envoy_data_plane.envoy.config.accesslog.v3 import (
     ResponseFlagFilter,
     StatusCodeFilter,
 )
-from envoy_data_plane.envoy.config.core.v3 import RuntimeUInt32, SubstitutionFormatString
+from envoy_data_plane.envoy.config.core.v3 import (
+    HeaderValueOption,
+    RuntimeUInt32,
+    SubstitutionFormatString,
+)
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     LocalReplyConfig,
     ResponseMapper,
@@ -18,10 +25,11 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 from extproc.contract import DECISION, REASON
 from extproc.envoyconfig.builders import IF_ABSENT, exact, header, text
 from extproc.envoyconfig.filters.rbac import metadata
-from extproc.envoyconfig.routes import hsts
+from extproc.envoyconfig.virtual_hosts import hsts
 from extproc.settings import Settings
 
-# upstream trouble: Envoy's own text for it names addresses and library errors
+# Response flags of trouble with an upstream. Envoy's own text for it names addresses and library
+# errors, which are not for users.
 _UPSTREAM_TROUBLE = [
     "LH",
     "UH",
@@ -40,10 +48,10 @@ _UPSTREAM_TROUBLE = [
 
 
 def local_replies(settings: Settings) -> LocalReplyConfig:
-    """Envoy's own answers, of which the processor's are a kind: no cache keeps them, each says its
-    request id, which is in the access log beside the trace id (Envoy knows none here).
+    """The mappers of local replies; the first that matches decides.
 
-    The first mapper that matches counts. MemoryBudget are replaced only where the processor wrote
+    No cache may keep a local reply, and each has its request id, by which it is found in the access
+    log (Envoy does not know the trace id here). A body is replaced only where the processor wrote
     none.
     """
     headers = [
@@ -51,34 +59,39 @@ def local_replies(settings: Settings) -> LocalReplyConfig:
         header("x-request-id", "%REQ(X-REQUEST-ID)%", IF_ABSENT),
         *hsts(settings),
     ]
-    plain = SubstitutionFormatString(
-        text_format_source=text("Error %RESPONSE_CODE%\nRequest id: %REQ(X-REQUEST-ID)%\n")
+    # The processor is down, or Envoy's limit for it is reached: the client should try again.
+    unavailable = _mapper(
+        _all(_status(503, ComparisonFilterOp.EQ), _absent(REASON), _absent(DECISION)),
+        [*headers, header("retry-after", "2", IF_ABSENT)],
     )
-    trouble = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=_UPSTREAM_TROUBLE))
-    unsaid = AccessLogFilter(
-        and_filter=AndFilter(filters=[_status(500), _absent(REASON), _absent(DECISION)])
+    upstream_trouble = AccessLogFilter(
+        response_flag_filter=ResponseFlagFilter(flags=_UPSTREAM_TROUBLE)
     )
-    # no processor, or more than Envoy holds for it: in both cases the same request is worth another
-    # try
-    away = AccessLogFilter(
-        and_filter=AndFilter(
-            filters=[_status(503, ComparisonFilterOp.EQ), _absent(REASON), _absent(DECISION)]
-        )
-    )
-    again = [*headers, header("retry-after", "2", IF_ABSENT)]
-    # its flag, RL, comes too late for a mapper
-    limited = AccessLogFilter(
-        and_filter=AndFilter(filters=[_status(429, ComparisonFilterOp.EQ), _absent(REASON)])
-    )
+    # The flag of a limited request, RL, is set too late for a mapper.
+    limited = _all(_status(429, ComparisonFilterOp.EQ), _absent(REASON))
     return LocalReplyConfig(
         mappers=[
-            ResponseMapper(filter=away, body_format_override=plain, headers_to_add=again),
-            ResponseMapper(filter=trouble, body_format_override=plain, headers_to_add=headers),
-            ResponseMapper(filter=unsaid, body_format_override=plain, headers_to_add=headers),
-            ResponseMapper(filter=limited, body_format_override=plain, headers_to_add=headers),
+            unavailable,
+            _mapper(upstream_trouble, headers),
+            _mapper(_all(_status(500), _absent(REASON), _absent(DECISION)), headers),
+            _mapper(limited, headers),
             ResponseMapper(filter=_status(100), headers_to_add=headers),
         ]
     )
+
+
+def _mapper(condition: AccessLogFilter, headers: list[HeaderValueOption]) -> ResponseMapper:
+    """Replaces the body with the status and the request id."""
+    body = text("Error %RESPONSE_CODE%\nRequest id: %REQ(X-REQUEST-ID)%\n")
+    return ResponseMapper(
+        filter=condition,
+        body_format_override=SubstitutionFormatString(text_format_source=body),
+        headers_to_add=headers,
+    )
+
+
+def _all(*filters: AccessLogFilter) -> AccessLogFilter:
+    return AccessLogFilter(and_filter=AndFilter(filters=list(filters)))
 
 
 def _status(number: int, op: ComparisonFilterOp = ComparisonFilterOp.GE) -> AccessLogFilter:
@@ -89,8 +102,10 @@ def _status(number: int, op: ComparisonFilterOp = ComparisonFilterOp.GE) -> Acce
 
 
 def _absent(key: str) -> AccessLogFilter:
-    """That the processor wrote no such key (the filter knows no `invert`; a value of ours is never
-    empty).
+    """Matches where the processor did not write the key.
+
+    The filter has no `invert`, so it compares with a value that the processor never writes, the
+    empty one, and matches if the key is not found.
     """
     never = metadata(key, exact(""))
     return AccessLogFilter(

@@ -1,10 +1,10 @@
-"""Applications that share hosts and an upstream, and ask different things of a user.
+"""Applications that share hosts and an upstream, but ask different things of a user.
 
-Such a split by path is as good as the upstream's reading of paths: what Envoy takes for a path of
-the outer application may be one of the inner application there. What counts as asking more: a login
-(exclude and public_paths), another provider, acr_values, max_age, prompt and authorization_params,
-but those that only say how the provider's pages look. What does not: how long requests and streams
-may last, and which identity headers the application gets.
+Such a split by path depends on how the upstream reads paths: a path that Envoy gives to the outer
+application may be a path of the inner one there. An application asks more of a user by a login
+(exclude and public_paths), another provider, acr_values, max_age, prompt, and authorization_params
+except those that only change how the provider's pages look. How long requests and streams may last,
+and which identity headers the application gets, do not count.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """The upstream may read a path on the routes of `outer` as one of `inner`, which asks these
-    things more.
+    """Two applications, of which the upstream may read a path of `outer` as a path of `inner`.
 
-    segments: those of the inner prefix that follow the outer one; none where all of `outer` may be
-    `inner` to the upstream.
+    `segments` are those of the inner prefix that follow the outer prefix; there are none where the
+    upstream may read every path of `outer` as one of `inner`. `asks` is what `inner` asks of a user
+    in addition, in the words of the settings.
     """
 
     outer: str
@@ -33,42 +33,44 @@ class Overlap:
 
 
 def overlaps(settings: Settings, names: Sequence[str]) -> list[Overlap]:
-    """Among the applications of one virtual host, in their order."""
-    return [
-        found
-        for one in names
-        for other in names
-        if (found := overlap(settings, one, other)) is not None
-    ]
+    """The overlaps among the applications of one virtual host, in their order."""
+    pairs = [overlap(settings, outer, inner) for outer in names for inner in names]
+    return [pair for pair in pairs if pair is not None]
 
 
 def overlap(settings: Settings, outer: str, inner: str) -> Overlap | None:
-    """None where the upstreams differ, the inner application asks nothing more, or no folding leads
-    there.
+    """The overlap of two applications.
 
-    /payroll/ around /payroll/static/ is what the settings say; /PAYROLL/static/ in /payroll/ is
-    what an upstream may make of it.
+    None where their upstreams differ, where the inner application asks nothing more, and where no
+    other spelling of a path leads from one to the other. /payroll/static/ below /payroll/ is what
+    the settings mean; /PAYROLL/static/, which Envoy does not give to it, is what an upstream may
+    read as the same.
     """
     one, other = settings.applications[outer], settings.applications[inner]
     if outer == inner or not same_upstream(one, other):
         return None
-    around, within = folded(one.path_prefix), folded(other.path_prefix)
     asks = demands(one, other)
-    if not asks or one.path_prefix.startswith(other.path_prefix) or not _meet(around, within):
+    outer_segments, inner_segments = folded(one.path_prefix), folded(other.path_prefix)
+    if not asks or one.path_prefix.startswith(other.path_prefix):
         return None
-    return Overlap(outer, inner, within[len(around) :], asks)
+    if not _meet(outer_segments, inner_segments):
+        return None
+    return Overlap(outer, inner, inner_segments[len(outer_segments) :], asks)
 
 
 def folded(path: str) -> tuple[str, ...]:
-    """Its segments as the upstream that folds most reads them; a path of the settings has neither
-    `;` nor `%`.
+    """The segments of a path of the settings as an upstream reads them that folds as much as any.
+
+    Such a path has neither `;` nor `%`.
     """
-    return tuple(segment for each in path.split("/") if (segment := each.lower().rstrip(".")))
+    segments = (segment.lower().rstrip(".") for segment in path.split("/"))
+    return tuple(segment for segment in segments if segment)
 
 
 def same_upstream(one: ApplicationSettings, other: ApplicationSettings) -> bool:
-    """By host and port, so that http and https to one port are one. Names that DNS makes one are
-    not found.
+    """Whether two applications have the same upstream, by host and port.
+
+    http and https to one port count as the same. Two names of one machine do not.
     """
     return _address(one.upstream) == _address(other.upstream)
 
@@ -76,45 +78,53 @@ def same_upstream(one: ApplicationSettings, other: ApplicationSettings) -> bool:
 def _address(upstream: str) -> tuple[str, int]:
     parts = urlsplit(upstream)
     host = parts.hostname or ""
-    return "localhost" if host in _LOOPBACK else host, parts.port or {"https": 443}.get(
-        parts.scheme, 80
-    )
+    if host in _LOOPBACK:
+        host = "localhost"
+    return host, parts.port or {"https": 443}.get(parts.scheme, 80)
 
 
 def demands(outer: ApplicationSettings, inner: ApplicationSettings) -> tuple[str, ...]:
-    """What the inner application asks of a user, and the outer one does not, in the words of the
-    settings.
+    """What the inner application asks of a user and the outer one does not.
+
+    The words are those of the settings.
     """
     if inner.exclude:
         return ()
     if outer.exclude:
         return ("a login",)
-    found = ["a login"] if _public(outer, inner) else []
+    asks = ["a login"] if _public(outer, inner) else []
     if inner.provider != outer.provider:
-        found.append(f"the provider {inner.provider}")
-    if inner.acr_values and not (
-        outer.acr_values and set(outer.acr_values) <= set(inner.acr_values)
-    ):
-        found.append("acr_values")
+        asks.append(f"the provider {inner.provider}")
+    if not _acr_implied(outer, inner):
+        asks.append("acr_values")
     if inner.max_age is not None and (outer.max_age is None or outer.max_age > inner.max_age):
-        found.append("max_age")
+        asks.append("max_age")
     if not set((inner.prompt or "").split()) <= set((outer.prompt or "").split()):
-        found.append("prompt")
+        asks.append("prompt")
     if not _params(inner) <= _params(outer):
-        found.append("authorization_params")
-    return tuple(found)
+        asks.append("authorization_params")
+    return tuple(asks)
+
+
+def _acr_implied(outer: ApplicationSettings, inner: ApplicationSettings) -> bool:
+    """Whether every login that is enough for the outer application is enough for the inner one."""
+    if not inner.acr_values:
+        return True
+    return bool(outer.acr_values) and set(outer.acr_values) <= set(inner.acr_values)
 
 
 def _public(outer: ApplicationSettings, inner: ApplicationSettings) -> bool:
-    """Whether a public path of the outer application leads into the inner one."""
+    """Whether a public path of the outer application leads to a path of the inner one."""
     within = folded(inner.path_prefix)
     return any(_meet(folded(path), within) for path in outer.public_paths)
 
 
 def _meet(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether one of two paths is at or below the other."""
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]
 
 
 def _params(application: ApplicationSettings) -> set[tuple[str, str]]:
-    return {each for each in application.authorization_params.items() if each[0] not in _LOOKS}
+    parameters = application.authorization_params.items()
+    return {(name, value) for name, value in parameters if name not in _LOOKS}

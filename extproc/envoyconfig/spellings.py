@@ -1,44 +1,45 @@
-"""The spellings of a path that some server reads as another path (RE2 syntax): dot segments, and
-the prefix of another application.
+"""Regular expressions (RE2 syntax) for spellings of a path that some server reads as another path:
+as dot segments, or as the prefix of another application.
 
-Envoy normalises a path once: it decodes what is unreserved (RFC 3986 section 2.3), resolves `.` and
-`..`, merges `//`, takes `\\` for `/`, and refuses bytes that are no printable ASCII. By what is
-left it chooses the route, and that it sends on. A server behind it may do more, so all of this is
-looked for:
+Envoy normalises a path once: it decodes unreserved characters (RFC 3986 section 2.3), resolves `.`
+and `..`, merges `//`, reads `\\` as `/`, and refuses bytes that are not printable ASCII. It chooses
+the route by the result, and forwards that. The server that gets it may do more, so the expressions
+match paths that differ by any of this:
 
-- it decodes once more, or until nothing is left to decode: `%252e`; also `%u002e` (IIS) and
+- the server decodes once more, or until nothing is left to decode: `%252e`; also `%u002e` (IIS) and
   overlong UTF-8 (`%c0%ae`);
 - it cuts `;...` off each segment (Tomcat, Jetty), before or after it decodes, or ends the path at
   an encoded NUL, `?` or `#`;
-- it drops blanks and control characters around a segment, dots at its end, and the name of a stream
+- it drops spaces and control characters around a segment, dots at its end, and the name of a stream
   (`::$DATA`; Windows);
-- it takes `\\` for `/`, leaves empty segments out, and ignores case (IIS, Express);
-- it takes for ASCII what Windows does (fullwidth forms, dot leaders) and the letters of which the
-  other case is ASCII (long s, Kelvin). All other compatibility forms, such as mathematical letters,
-  are left alone: no server is known to route by them.
+- it reads `\\` as `/`, drops empty segments, and ignores case (IIS, Express);
+- it reads as ASCII what Windows reads so (fullwidth forms, dot leaders), and letters whose other
+  case is ASCII (long s, Kelvin). Other compatibility forms, such as mathematical letters, are not
+  matched, because no server is known to route by them.
 
-Python's `re` reads these as well, for `extproc explain`, so nothing that repeats is ambiguous.
+Python's `re` evaluates them as well, for `extproc explain`, so no repetition is ambiguous.
 """
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-# An encoded percent sign counts as one, however often it is encoded.
+# A percent sign, however often it is encoded.
 _PERCENT = r"%(?:25|u0025)*"
 
 
 def _ascii(digits: str) -> str:
-    """A character below U+0100, encoded."""
+    """An encoded character below U+0100, by its hexadecimal digits."""
     return rf"{_PERCENT}(?:u00)?(?:{digits})"
 
 
 def _bytes(*digits: str) -> str:
-    """A character as the bytes of its UTF-8, encoded."""
-    return "".join(f"%(?:25)*(?:{each})" if "|" in each else f"%(?:25)*{each}" for each in digits)
+    """The encoded bytes of a character's UTF-8, by the hexadecimal digits of each byte."""
+    return "".join(f"%(?:25)*(?:{byte})" if "|" in byte else f"%(?:25)*{byte}" for byte in digits)
 
 
 def _unicode(digits: str) -> str:
-    """A character as IIS encodes it."""
+    """A character as IIS encodes it, by the digits of its code point."""
     return f"{_PERCENT}u(?:{digits})"
 
 
@@ -46,17 +47,21 @@ def _any(*alternatives: str) -> str:
     return "(?:" + "|".join(alternatives) + ")"
 
 
-# What an overlong form of an ASCII character in three to six bytes begins with.
+# The first bytes of an overlong form of an ASCII character, of three to six bytes.
 _LONG = _any(
     _bytes("e0"), _bytes("f0", "80"), _bytes("f8", "80", "80"), _bytes("fc", "80", "80", "80")
 )
 
 
 def _overlong(first: str, last: str) -> str:
-    """ASCII characters as overlong UTF-8, by its first byte of two, and its last byte, whose high
-    bits some decoders ignore.
+    """ASCII characters as overlong UTF-8.
+
+    Args:
+        first: the first byte of the form with two bytes, c0 or c1.
+        last: the last byte, whose high bits some decoders ignore.
     """
-    return _any(_bytes(first, last), _LONG + _bytes("80" if first == "c0" else "81", last))
+    middle = "80" if first == "c0" else "81"
+    return _any(_bytes(first, last), _LONG + _bytes(middle, last))
 
 
 _HIDDEN_DOT = _any(
@@ -78,7 +83,8 @@ _SEPARATOR = _any(
     _unicode("ff0f|ff3c|2044|2215"),
 )
 _BLANK = _any(
-    r"\+",  # a blank to form decoders
+    # A space to decoders of forms.
+    r"\+",
     _ascii("0[1-9a-f]|1[0-9a-f]|20|2b|7f|85|a0|ad"),
     _overlong("c0", "[048c][1-9a-f]|[159d][0-9a-f]|[26ae][0b]"),
     _overlong("c1", "[37bf]f"),
@@ -90,7 +96,7 @@ _BLANK = _any(
     _unicode("1680|200[0-9a-f]|202[89f]|205f|2060|3000|feff"),
 )
 _NUL = _any(_ascii("00"), _overlong("c0", "[048c]0"))
-# What a server may cut off a segment, or the path, with all that follows.
+# Characters at which a server may cut off the rest of the segment, or of the path.
 _CUT = _any(
     "[;?#]",
     _ascii("3b|3f|23|00"),
@@ -108,15 +114,15 @@ _STREAM = _COLON + _any(_COLON, _DOLLAR)
 _AHEAD = rf"(?:{_BLANK}|{_NUL})*"
 _REST = rf"(?:(?:{_SEPARATOR}|{_CUT}|{_STREAM}).*)?"
 _FILLING = rf"(?:\.|{_HIDDEN_DOT}|{_BLANK})"
-# /.../ is a name like any other, unless a dot of it is hidden, or a blank is to be dropped.
+# /.../ is a name like any other, unless one of its dots is hidden, or has a space after it.
 _DOTS = rf"{_AHEAD}(?:\.{{1,2}}|(?:\.+{_BLANK}|\.*{_HIDDEN_DOT}){_FILLING}*)"
-# A percent sign whose own digits are encoded: no program encodes so, and who decodes often enough
-# reads anything out of it.
+# A percent sign whose own digits are encoded: no program encodes so, and a server that decodes
+# often enough may read it as any character.
 _PIECES = rf"{_PERCENT}(?:[0-9a-f]?|u[0-9a-f]{{0,3}}){_PERCENT}(?:u00)?(?:3[0-9]|[46][1-6]|[57]5)"
 
 
 def dot_segments(path_prefix: str) -> str:
-    """Paths below the prefix in which a segment may be read as `.` or `..`.
+    """Matches paths below the prefix in which a server may read a segment as `.` or `..`.
 
     Yes: /..;x/a  /%252e%252e/a  /..%2f  /a%255c..  /..%00  /..%c0%80/a  /.%20./a  /..+/a
     /%25%32%65/a
@@ -127,14 +133,14 @@ def dot_segments(path_prefix: str) -> str:
 
 
 def pieces(path_prefix: str) -> str:
-    """Paths below the prefix that are encoded in a way which no regular expression can follow, as
+    """Matches paths below the prefix with encodings that no regular expression can resolve, such as
     `%25%2532%2565` for a dot.
     """
     return rf"{re.escape(path_prefix)}(?i:.*{_PIECES}.*)"
 
 
 def readings(path_prefix: str, segments: Sequence[str]) -> str:
-    """Paths below the prefix that may be read as these segments below it, and what is below those.
+    """Matches paths below the prefix that a server may read as these segments, or as below them.
 
     payroll: yes: /PAYROLL/x  /payroll;a=b/x  /payroll%3b/x  /payroll%2e/x  /payroll%20/x
     /payroll%c0%80/x  /+payroll/x
@@ -151,38 +157,44 @@ def readings(path_prefix: str, segments: Sequence[str]) -> str:
 
 
 def _name(segment: str) -> str:
-    """Without the characters that URL parsers drop wherever they are: tab, line feed, carriage
+    """A segment, with the characters anywhere in it that URL parsers drop: tab, line feed, carriage
     return, and NUL.
     """
-    return rf"(?:{_any(_ascii('0[09ad]'), _overlong('c0', '[048c][09ad]'))})*".join(
-        map(_character, segment)
-    )
+    dropped = _any(_ascii("0[09ad]"), _overlong("c0", "[048c][09ad]"))
+    return rf"(?:{dropped})*".join(map(_character, segment))
 
 
-_OTHER_CASE = {"i": _bytes("c4", "b[01]"), "k": _bytes("e2", "84", "aa"), "s": _bytes("c5", "bf")}
-_OTHER_CASE_IIS = {"i": "013[01]", "k": "212a", "s": "017f"}
+@dataclass(frozen=True, slots=True)
+class _OtherCase:
+    """A letter outside of ASCII whose other case is ASCII: its encoded UTF-8, and as in IIS."""
+
+    utf_8: str
+    iis: str
+
+
+_OTHER_CASES = {
+    "i": _OtherCase(_bytes("c4", "b[01]"), "013[01]"),
+    "k": _OtherCase(_bytes("e2", "84", "aa"), "212a"),
+    "s": _OtherCase(_bytes("c5", "bf"), "017f"),
+}
 
 
 def _character(char: str) -> str:
+    """An ASCII character in both cases: plain, encoded, overlong, fullwidth, and by letters whose
+    other case it is.
+    """
     codes = sorted({ord(char.lower()), ord(char.upper())})
-    wide = [chr(code - 0x20 + 0xFF00) for code in codes]
-    high, low = (
-        f"{0x80 | codes[0] >> 6:02x}",
-        "|".join(f"{0x80 | code & 0x3F:02x}" for code in codes),
-    )
-    return _any(
+    fullwidth = [chr(code - 0x20 + 0xFF00) for code in codes]
+    last_byte = "|".join(f"{0x80 | code & 0x3F:02x}" for code in codes)
+    iis = [f"{ord(wide):04x}" for wide in fullwidth]
+    alternatives = [
         re.escape(char),
         _ascii("|".join(f"{code:02x}" for code in codes)),
-        _bytes(f"{0xC0 | codes[0] >> 6:02x}", low),
-        _LONG + _bytes(high, low),
-        *(_bytes(*(f"{byte:02x}" for byte in each.encode())) for each in wide),
-        _unicode(
-            "|".join(
-                [
-                    *(f"{ord(each):04x}" for each in wide),
-                    *filter(None, [_OTHER_CASE_IIS.get(char.lower())]),
-                ]
-            )
-        ),
-        *filter(None, [_OTHER_CASE.get(char.lower())]),
-    )
+        _bytes(f"{0xC0 | codes[0] >> 6:02x}", last_byte),
+        _LONG + _bytes(f"{0x80 | codes[0] >> 6:02x}", last_byte),
+        *(_bytes(*(f"{byte:02x}" for byte in wide.encode())) for wide in fullwidth),
+    ]
+    other = _OTHER_CASES.get(char.lower())
+    if other is None:
+        return _any(*alternatives, _unicode("|".join(iis)))
+    return _any(*alternatives, _unicode("|".join([*iis, other.iis])), other.utf_8)

@@ -1,4 +1,6 @@
-"""TLS from Envoy to what is behind it: Envoy verifies nothing unless it is told what with."""
+"""TLS from Envoy to applications and the processor. Envoy verifies a certificate only against an
+authority that its configuration names.
+"""
 
 import ipaddress
 import ssl
@@ -29,11 +31,17 @@ _AUTHORITIES = (
 
 
 def upstream_tls(url: SplitResult, ca_file: Path | None, *, http2: bool = False) -> TransportSocket:
-    """TLS to an upstream, its certificate and name verified."""
+    """TLS to an upstream, whose certificate and name Envoy verifies.
+
+    Args:
+        url: the upstream.
+        ca_file: its authority; None: the system's authorities.
+        http2: the upstream speaks HTTP/2.
+    """
     host = url.hostname or ""
-    kind = (
-        SubjectAltNameMatcherSanType.IP_ADDRESS if is_ip(host) else SubjectAltNameMatcherSanType.DNS
-    )
+    kind = SubjectAltNameMatcherSanType.DNS
+    if is_ip(host):
+        kind = SubjectAltNameMatcherSanType.IP_ADDRESS
     validation = CertificateValidationContext(
         trusted_ca=file(ca_file or _system_authorities()),
         match_typed_subject_alt_names=[SubjectAltNameMatcher(san_type=kind, matcher=exact(host))],
@@ -48,7 +56,7 @@ def upstream_tls(url: SplitResult, ca_file: Path | None, *, http2: bool = False)
 
 
 def processor_tls(tls: ListenTLS) -> TransportSocket:
-    """TLS to the processor: its certificate and name verified, ours shown."""
+    """Mutual TLS to the processor: Envoy verifies its certificate and name, and shows its own."""
     validation = CertificateValidationContext(
         trusted_ca=file(tls.ca),
         match_typed_subject_alt_names=[
@@ -74,18 +82,17 @@ def processor_tls(tls: ListenTLS) -> TransportSocket:
 
 
 def _system_authorities() -> str:
-    """The bundle of this machine; where none is found, Debian's, so that Envoy says that it is
-    missing.
+    """The authorities of this machine. Without any, the path that Debian has, so that Envoy reports
+    a missing file.
     """
-    found = (
-        path
-        for path in (ssl.get_default_verify_paths().cafile, *_AUTHORITIES)
-        if path and Path(path).is_file()
-    )
-    return next(found, _AUTHORITIES[0])
+    for path in (ssl.get_default_verify_paths().cafile, *_AUTHORITIES):
+        if path and Path(path).is_file():
+            return path
+    return _AUTHORITIES[0]
 
 
 def is_ip(host: str) -> bool:
+    """Whether a host is an IP address, and no name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Envoy's spans: where they go, and the tags they carry."""
+"""Envoy's spans: where they are sent, and the tags that they carry."""
 
 from envoy_data_plane.envoy.config.core.v3 import HttpService, HttpUri
 from envoy_data_plane.envoy.config.trace.v3 import OpenTelemetryConfig, TracingHttp
@@ -15,15 +15,20 @@ from envoy_data_plane.envoy.type.tracing.v3 import CustomTag, CustomTagMetadata
 from envoy_data_plane.envoy.type.v3 import Percent
 
 from extproc.contract import NAMESPACE, REASON
-from extproc.envoyconfig.access_log import _EXPORT
 from extproc.envoyconfig.builders import extension, seconds
 from extproc.envoyconfig.clusters import TRACING, traces_url
 from extproc.settings import Settings
 
+# Seconds for a batch of spans, as in OpenTelemetry's SDKs. No request waits for it: a batch that
+# takes longer is lost.
+_EXPORT = 10.0
+
 
 def tracing(settings: Settings) -> HttpConnectionManagerTracing:
-    """OpenTelemetry; a client's traceparent goes on. One span a request: a second one for the hop
-    upstream says little more and costs every request, sampled or not.
+    """OpenTelemetry tracing, which continues a client's traceparent.
+
+    Each request has one span: a second one for the hop upstream says little more, and costs every
+    request, sampled or not.
     """
     receiver = HttpService(
         http_uri=HttpUri(uri=traces_url(settings), cluster=TRACING, timeout=seconds(_EXPORT))
@@ -34,14 +39,15 @@ def tracing(settings: Settings) -> HttpConnectionManagerTracing:
     )
     return HttpConnectionManagerTracing(
         random_sampling=Percent(value=settings.tracing.sample * 100),
-        max_path_tag_length=0,  # the url tag would have the query
+        # The tag url would have the query.
+        max_path_tag_length=0,
         custom_tags=[_reason_tag()],
         provider=TracingHttp(name=provider.name, typed_config=provider.typed_config),
     )
 
 
 def _reason_tag() -> CustomTag:
-    """A span carries the route's name as its own, and why the processor answered as it did."""
+    """The reason of the processor's answer; the span's name is the name of the route."""
     key = MetadataKey(key=NAMESPACE, path=[MetadataKeyPathSegment(key=REASON)])
     return CustomTag(
         tag="extproc.reason",

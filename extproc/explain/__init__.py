@@ -1,8 +1,9 @@
-"""What `extproc explain` tells, without a change anywhere.
+"""Explains what became of a request, or what would become of one. Nothing is sent or changed.
 
-request   what would become of a request, by the settings: the route that Envoy chooses, the
-session, what decide() says
-routing   the route, by the generated configuration
-looking   the session, by its cookie and a look into the store
-stories   a trace with the login that it is a step of, from the processor's admin or from Jaeger
+request    what would become of a request: the route, the session, and what decide() returns
+route      the route that Envoy chooses, by the generated configuration
+assertion  whether Envoy accepts the request's identity assertion
+session    the session of a request, read from its cookie and the store
+words      a decision, and a kind of request, in words
+trace      a trace and the login that it belongs to, from the processor's admin or from Jaeger
 """

@@ -1,4 +1,4 @@
-"""A request's identity assertion, looked at as Envoy's jwt_authn filter does."""
+"""Checks a request's identity assertion as Envoy's jwt_authn filter does."""
 
 from extproc.core.application import Application
 from extproc.core.assertion import ALG, SESSION, jwks
@@ -6,36 +6,39 @@ from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.oidc.jose import KeySet, SignedToken
 from extproc.core.session import session_ids
+from extproc.explain.words import time_span
 from extproc.settings import Settings
 
 
-def ago(seconds: int) -> str:
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{max(seconds, 0)} s"
-
-
-def asserted(
+def accepted(
     settings: Settings, application: Application, request: Request, now: int
 ) -> str | None:
-    """Why Envoy believes this request's assertion, or None: what jwt_authn of the generated
-    configuration looks at.
+    """Why Envoy accepts the request's assertion; None where it does not accept any.
+
+    The checks are those of the generated configuration: signature, issuer, audience, expiry, and
+    the session that was sent with it.
+
+    Args:
+        settings: the settings that the configuration is generated from.
+        application: the application whose route Envoy chose.
+        request: the request with its cookies.
+        now: seconds since the epoch.
     """
     value = request.cookie(application.cookies.assertion)
     if value is None or settings.identity.assertion_lifetime == 0:
         return None
+    keys = KeySet.parse(jwks(application.ring).encode())
     try:
-        claims = SignedToken.parse(value, ALG).verified(
-            KeySet.parse(jwks(application.ring).encode())
-        )
+        claims = SignedToken.parse(value, ALG).verified(keys)
     except Refusal:
         return None
+    handles = [session_id.handle for session_id in session_ids(application, request)]
+    of_this_session = (
+        claims.get("iss") == application.url
+        and claims.get("aud") == application.name
+        and handles == [claims.get(SESSION)]
+    )
     expires = claims.get("exp")
-    right = claims.get("iss") == application.url and claims.get("aud") == application.name
-    right = right and [known.handle for known in session_ids(application, request)] == [
-        claims.get(SESSION)
-    ]
-    if not right or not isinstance(expires, int) or expires <= now:
+    if not of_this_session or not isinstance(expires, int) or expires <= now:
         return None
-    return f"its assertion is good for {ago(expires - now)} more"
+    return f"its assertion is good for {time_span(expires - now)} more"

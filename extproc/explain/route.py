@@ -1,5 +1,5 @@
-"""The route that Envoy chooses for a request, by the generated configuration: nobody guesses a path
-twice, not here either.
+"""The route that Envoy chooses for a request, read from the generated configuration, so that the
+explanation has no path rules of its own.
 """
 
 import re
@@ -13,11 +13,25 @@ from extproc.envoyconfig.regexes import ESCAPED_SLASH
 from extproc.envoyconfig.snapshot import HttpListener
 from extproc.envoyconfig.tree import Tree, at, branch, items
 
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")  # RFC 3986 section 2.3
+_SLASHES = "path_with_escaped_slashes_action"
+
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A route. application: whom the processor decides for, '' where Envoy does not ask it. answer:
-    Envoy's own, (status, text).
+class DirectAnswer:
+    """An answer that Envoy gives by itself."""
+
+    status: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRoute:
+    """The route that Envoy chose.
+
+    `application` is the application that the processor decides for, '' where Envoy does not call
+    it. `assertion` says whether Envoy verifies an assertion on this route. `answer` is Envoy's own,
+    if it has one.
     """
 
     name: str
@@ -26,21 +40,25 @@ class Chosen:
     public: bool
     assertion: bool
     cluster: str
-    answer: tuple[int, str] | None
+    answer: DirectAnswer | None
 
 
-def refused(front: HttpListener, path: str, headers: tuple[tuple[str, str], ...]) -> str | None:
-    """Why Envoy takes no such request at all."""
-    options = branch(front.manager, "common_http_protocol_options")
+def refused(listener: HttpListener, path: str, headers: tuple[tuple[str, str], ...]) -> str | None:
+    """Why Envoy refuses a request before it looks for a route, or None.
+
+    Args:
+        listener: the generated listener.
+        path: the path as the client sends it.
+        headers: names, in lower case, and values.
+    """
+    options = branch(listener.manager, "common_http_protocol_options")
     if options.get("headers_with_underscores_action") == "REJECT_REQUEST":
         for name, _ in headers:
             if "_" in name:
-                return f"a header with an underscore, {name}: applications would read it as another"
+                return f"the header {name} has an underscore: applications would read it as another"
     if "%00" in path:
         return "an encoded NUL in the path"
-    if front.manager.get("path_with_escaped_slashes_action") == "REJECT_REQUEST" and re.search(
-        ESCAPED_SLASH, path
-    ):
+    if listener.manager.get(_SLASHES) == "REJECT_REQUEST" and re.search(ESCAPED_SLASH, path):
         return (
             "an escaped slash in the path (applications.NAME.escaped_slashes: keep lets them "
             "through)"
@@ -49,47 +67,42 @@ def refused(front: HttpListener, path: str, headers: tuple[tuple[str, str], ...]
 
 
 def remedy(route: str) -> str:
-    """Which setting lets through what a route of Envoy's own refuses; '' where it refuses nothing,
-    or no setting does.
+    """The setting that lets through what one of Envoy's own routes refuses.
+
+    '' where the route refuses nothing, or no setting changes that.
     """
-    name, _, rule = route.rpartition(":reads-as:")
+    name, _, inner = route.rpartition(":reads-as:")
     if name:
         return (
-            f"an upstream may read it as a path of {rule}, which asks more of a user; where "
-            "that one reads paths as they "
-            f"are written, set applications.{name}.upstream_paths: exact"
+            f"an upstream may read it as a path of {inner}, which asks more of a user; if that "
+            f"upstream reads paths as they are written, set applications.{name}.upstream_paths: "
+            "exact"
         )
     name, _, rule = route.rpartition(":")
     key = {"dot-segments": "dot_segments", "escaped-slash": "escaped_slashes"}.get(rule)
     return f"applications.{name or 'NAME'}.{key}: keep lets it through" if key else ""
 
 
-def choose(front: HttpListener, request: Request) -> Chosen | None:
-    """None where no route fits, which the generated configuration does not let happen."""
+def choose(listener: HttpListener, request: Request) -> ChosenRoute | None:
+    """The route that Envoy chooses; None where no route matches.
+
+    The generated configuration has a route for every request, so None means a fault in it.
+    """
     for domain in (request.host, "*"):
-        for host in front.hosts:
-            if domain in host.get("domains", []):
-                found = next(
-                    (
-                        each
-                        for each in items(host, "routes")
-                        if _fits(branch(each, "match"), request)
-                    ),
-                    None,
-                )
-                return _chosen(found, domain) if found is not None else None
+        for host in listener.hosts:
+            if domain not in host.domains:
+                continue
+            for route in host.routes:
+                if _matches(branch(route, "match"), request):
+                    return _chosen(route, domain)
+            return None
     return None
 
 
-def normalized(path: str) -> str:
-    """As Envoy does it before it chooses: RFC 3986 section 6.2.2, and merge_slashes."""
-    path = re.sub(
-        r"%[0-9A-Fa-f]{2}",
-        lambda m: c if re.fullmatch(r"[A-Za-z0-9._~-]", c := unquote(m[0])) else m[0],
-        path,
-    )
+def normalised(path: str) -> str:
+    """A path as Envoy reads it before it chooses a route (RFC 3986 section 6.2.2)."""
     kept: list[str] = []
-    segments = path.split("/")[1:]
+    segments = re.sub(r"%[0-9A-Fa-f]{2}", _decoded, path).split("/")[1:]
     for segment in segments:
         if segment == "..":
             kept = kept[:-1]
@@ -100,60 +113,73 @@ def normalized(path: str) -> str:
     return re.sub(r"/{2,}", "/", "/" + "/".join(kept))
 
 
-def _fits(match: Tree, request: Request) -> bool:
+def _decoded(encoded: re.Match[str]) -> str:
+    """An encoded character as itself, if it needs no encoding."""
+    character = unquote(encoded[0])
+    return character if _UNRESERVED.fullmatch(character) else encoded[0]
+
+
+def _matches(match: Tree, request: Request) -> bool:
     if "connect_matcher" in match:
         return request.method == "CONNECT"
     if request.method == "CONNECT":
         return False
-    regex = at(match, "safe_regex", "regex")
-    path = (
-        match.get("path") == request.path
-        or (match.get("prefix") is not None and request.path.startswith(match["prefix"]))
-        or (regex is not None and re.fullmatch(regex, request.path) is not None)
+    headers = items(match, "headers")
+    return _path_matches(match, request.path) and all(
+        _header_matches(header, request) for header in headers
     )
-    return path and all(_has(each, request) for each in items(match, "headers"))
 
 
-def _has(wanted: Tree, request: Request) -> bool:
-    name = str(wanted.get("name"))
+def _path_matches(match: Tree, path: str) -> bool:
+    if "path" in match:
+        return bool(match["path"] == path)
+    if "prefix" in match:
+        return path.startswith(match["prefix"])
+    regex = at(match, "safe_regex", "regex")
+    return regex is not None and re.fullmatch(regex, path) is not None
+
+
+def _header_matches(matcher: Tree, request: Request) -> bool:
+    name = str(matcher.get("name"))
     value = request.authority if name == ":authority" else request.header(name)
-    return _matches(wanted, value) != bool(wanted.get("invert_match"))
+    return _value_matches(matcher, value) != bool(matcher.get("invert_match"))
 
 
-def _matches(wanted: Tree, value: str) -> bool:
-    if wanted.get("present_match"):
+def _value_matches(matcher: Tree, value: str) -> bool:
+    if matcher.get("present_match"):
         return bool(value)
-    said = branch(wanted, "string_match")
-    regex = at(said, "safe_regex", "regex")
+    wanted = branch(matcher, "string_match")
+    regex = at(wanted, "safe_regex", "regex")
     if regex is not None:
         return re.fullmatch(regex, value) is not None
-    return value == said.get("exact") or (
-        said.get("prefix") is not None and value.startswith(said["prefix"])
-    )
+    if "prefix" in wanted:
+        return value.startswith(wanted["prefix"])
+    return bool(value == wanted.get("exact"))
 
 
-def _chosen(route: Tree, domain: str) -> Chosen:
+def _chosen(route: Tree, domain: str) -> ChosenRoute:
     config = branch(route, "typed_per_filter_config")
-    said = {
-        each.get("key"): each.get("value")
-        for each in items(config, DECIDE, "overrides", "grpc_initial_metadata")
+    metadata = {
+        entry.get("key"): entry.get("value")
+        for entry in items(config, DECIDE, "overrides", "grpc_initial_metadata")
     }
-    asked = not at(config, DECIDE, "disabled")
-    return Chosen(
-        str(route.get("name", "")),
-        domain,
-        str(said.get(APPLICATION, "")) if asked else "",
-        said.get(PUBLIC) == "1",
-        ASSERTION in config,
-        str(at(route, "route", "cluster") or ""),
-        _answer(route),
+    decided = not at(config, DECIDE, "disabled")
+    return ChosenRoute(
+        name=str(route.get("name", "")),
+        domain=domain,
+        application=str(metadata.get(APPLICATION, "")) if decided else "",
+        public=metadata.get(PUBLIC) == "1",
+        assertion=ASSERTION in config,
+        cluster=str(at(route, "route", "cluster") or ""),
+        answer=_direct_answer(route),
     )
 
 
-def _answer(route: Tree) -> tuple[int, str] | None:
-    direct, redirect = branch(route, "direct_response"), branch(route, "redirect")
-    if direct:
-        return int(direct.get("status", 0)), str(at(direct, "body", "inline_string") or "")
+def _direct_answer(route: Tree) -> DirectAnswer | None:
+    response, redirect = branch(route, "direct_response"), branch(route, "redirect")
+    if response:
+        text = str(at(response, "body", "inline_string") or "")
+        return DirectAnswer(int(response.get("status", 0)), text)
     if redirect:
-        return 301, f"to {redirect.get('path_redirect', '/')}"
+        return DirectAnswer(301, f"to {redirect.get('path_redirect', '/')}")
     return None

@@ -1,4 +1,6 @@
-"""The session of a request, looked for and left as it is."""
+"""Finds the session of a request without changing it: from its cookie and, where sessions are
+stored, from the store.
+"""
 
 import trio
 
@@ -8,44 +10,66 @@ from extproc.core.http import Request
 from extproc.core.session import Session, SessionId, only, session_ids
 from extproc.core.session_cookie import read_session
 from extproc.core.session_record import from_record
-from extproc.explain.assertion import ago
-from extproc.explain.request import Found
+from extproc.explain.request import SessionLookup
+from extproc.explain.words import time_span
 from extproc.sessions.factory import opened
 from extproc.sessions.sqlite.database import read_only
 from extproc.settings import CookieSettings, Settings, SQLiteSettings
 
 
-def find(settings: Settings, application: Application, request: Request, now: int) -> Found:
+def find(settings: Settings, application: Application, request: Request, now: int) -> SessionLookup:
+    """The session of a request, and what was found out about it.
+
+    Args:
+        settings: for the store.
+        application: the application that the request is for.
+        request: the request with its cookies.
+        now: seconds since the epoch.
+    """
     name = application.cookies.session
     if not request.cookie_values(name):
-        return Found(None, f"there is no cookie {name}, so nobody is signed in")
-    try:
-        match settings.store:
-            case CookieSettings():
-                session = read_session(application, request)
-                more = "; whether it was ended before its time is not looked up here"
-            case SQLiteSettings() as store:
-                if not (known := session_ids(application, request)):
-                    return Found(
-                        None,
-                        f"the cookie {name} is no session's: it counts as absent, and is expired",
-                    )
-                session, more = only([_stored(store, application, each, now) for each in known]), ""
-            case _:
-                session, more = trio.run(_remote, settings, application, request, now), ""
-    except StoreUnavailable as problem:
-        return Found(
+        return SessionLookup(None, f"there is no cookie {name}, so the user is not signed in")
+    if isinstance(settings.store, SQLiteSettings) and not session_ids(application, request):
+        return SessionLookup(
             None,
-            f"there is a cookie {name}, and the store cannot be asked from here: {problem.detail}",
-            False,
+            f"the cookie {name} has no session id: the processor ignores it, and removes it from "
+            "the browser",
+        )
+    try:
+        session = _look_up(settings, application, request, now)
+    except StoreUnavailable as problem:
+        return SessionLookup(
+            None,
+            f"there is a cookie {name}, but this machine cannot read the store: {problem.detail}",
+            certain=False,
         )
     if session is None:
-        return Found(
+        return SessionLookup(
             None,
-            f"the cookie {name} is of no session that is kept: it is over, of another "
-            "secret, or forged",
+            f"the cookie {name} is of no stored session: its session has ended, or it is of "
+            "another secret, or forged",
         )
-    return Found(session, _told(application, session, now) + more)
+    text = _described(application, session, now)
+    if isinstance(settings.store, CookieSettings):
+        text += "; whether it was ended before its time is not looked up here"
+    return SessionLookup(session, text)
+
+
+def _look_up(
+    settings: Settings, application: Application, request: Request, now: int
+) -> Session | None:
+    match settings.store:
+        case CookieSettings():
+            return read_session(application, request)
+        case SQLiteSettings() as store:
+            return only(
+                [
+                    _stored(store, application, session_id, now)
+                    for session_id in session_ids(application, request)
+                ]
+            )
+        case _:
+            return trio.run(_remote, settings, application, request, now)
 
 
 def _stored(
@@ -64,12 +88,13 @@ async def _remote(
         return await sessions.find(application, request, now)
 
 
-def _told(application: Application, session: Session, now: int) -> str:
-    age = f"a session, begun {ago(now - session.created)} ago"
+def _described(application: Application, session: Session, now: int) -> str:
+    begun = f"a session that began {time_span(now - session.created)} ago"
     if not session.fresh(application, now):
-        return f"{age}, is over by session.lifetime or session.idle: it counts as none"
+        return f"{begun}; it has ended by session.lifetime or session.idle, and counts as none"
     if not session.sufficient(application, now):
         return (
-            f"{age}, is of a login that is not enough for acr_values or max_age of the application"
+            f"{begun}; its login is not enough for acr_values or max_age of the application, so "
+            "the user has to sign in again"
         )
-    return f"{age}, is good for {ago(session.expires - now)} more at most"
+    return f"{begun}; it lasts at most {time_span(session.expires - now)} more"

@@ -1,7 +1,6 @@
-"""A trace, and the login that it is a step of: from the processor's admin, or from Jaeger's query
-API.
-"""
+"""Reads a trace and the login that it belongs to, from the processor's admin or from Jaeger."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,63 +10,67 @@ import httpx
 from extproc.traces import Event, Link, Span, Step, Trace, story
 
 PATIENCE = 10.0  # seconds
-LINKED = 8  # traces that are fetched beside the one asked for
+LINKED = 8  # other traces of the same login that are fetched
 
 
 class NoStory(Exception):
-    """Why there is none; the text is for the operator."""
+    """There is no story of a trace; the text, for the operator, is why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """One request of a story: the step, and its spans where they are known."""
+    """One request of a story: its step of the login, and its spans where they are known."""
 
     step: Step
     spans: tuple[Span, ...]
 
 
 def from_admin(admin: str, trace_id: str) -> tuple[Chapter, ...]:
-    """Raises NoStory. The admin knows which traces belong together, so they are fetched and told as
-    it has them.
+    """The story of a trace from the processor's admin listener, which knows the traces of a login.
+
+    Args:
+        admin: the address of the admin listener, http://host:port.
+        trace_id: 32 hexadecimal digits.
+
+    Raises:
+        NoStory: the admin listener does not answer, or has no such trace.
     """
     with httpx.Client(base_url=admin, trust_env=False, timeout=PATIENCE) as client:
-        asked = _json(client, f"/traces/{trace_id}.json")
-        steps = asked.get("story")
-        others = (
-            [str(each.get("trace_id")) for each in steps if isinstance(each, dict)]
-            if isinstance(steps, list)
-            else []
-        )
-        traces = [_of_admin(asked)]
-        for other in others[:LINKED]:
+        answer = _json(client, f"/traces/{trace_id}.json")
+        traces = [_of_admin(answer)]
+        for other in _linked_by_admin(answer)[:LINKED]:
             if other != trace_id:
-                traces += _optional(client, other)
+                # The processor keeps a bounded number of traces, so another one may be gone.
+                with contextlib.suppress(NoStory):
+                    traces.append(_of_admin(_json(client, f"/traces/{other}.json")))
     return _chapters(traces, trace_id)
 
 
-def _optional(client: httpx.Client, trace_id: str) -> list[Trace]:
-    try:
-        return [_of_admin(_json(client, f"/traces/{trace_id}.json"))]
-    except NoStory:
-        return []  # it made room for newer ones meanwhile
+def _linked_by_admin(answer: Mapping[str, Any]) -> list[str]:
+    steps = answer.get("story")
+    if not isinstance(steps, list):
+        return []
+    return [str(step.get("trace_id")) for step in steps if isinstance(step, dict)]
 
 
 def from_jaeger(url: str, trace_id: str) -> tuple[Chapter, ...]:
-    """GET /api/traces/ID, and those that its spans are linked to. Raises NoStory."""
+    """The story of a trace from Jaeger's query API, with the traces that its spans link to.
+
+    Args:
+        url: the address of Jaeger's query service.
+        trace_id: 32 hexadecimal digits.
+
+    Raises:
+        NoStory: Jaeger does not answer, or has no such trace.
+    """
     with httpx.Client(base_url=url.rstrip("/"), trust_env=False, timeout=PATIENCE) as client:
         first = _of_jaeger(_json(client, f"/api/traces/{trace_id}"), trace_id)
-        linked = dict.fromkeys(
-            link.trace_id
-            for span in first.spans
-            for link in span.links
-            if link.trace_id != trace_id
-        )
+        links = [link.trace_id for span in first.spans for link in span.links]
+        others = [other for other in dict.fromkeys(links) if other != trace_id]
         traces = [first]
-        for other in list(linked)[:LINKED]:
-            try:
+        for other in others[:LINKED]:
+            with contextlib.suppress(NoStory):
                 traces.append(_of_jaeger(_json(client, f"/api/traces/{other}"), other))
-            except NoStory:
-                continue
     return _chapters(traces, trace_id)
 
 
@@ -79,30 +82,29 @@ def _chapters(traces: list[Trace], trace_id: str) -> tuple[Chapter, ...]:
 def _json(client: httpx.Client, path: str) -> Mapping[str, Any]:
     try:
         answer = client.get(path)
-        said = answer.json() if answer.status_code == 200 else None
+        document = answer.json() if answer.status_code == 200 else None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as problem:
         raise NoStory(
             f"{client.base_url} does not answer ({type(problem).__name__}); is it running there?"
         ) from None
     if answer.status_code == 404:
-        raise NoStory("it has no such trace: it was not sampled, or it made room for newer ones")
-    if not isinstance(said, dict):
-        raise NoStory(f"{client.base_url} answers {answer.status_code} with no trace")
-    return said
+        raise NoStory("there is no such trace: it was not sampled, or newer ones replaced it")
+    if not isinstance(document, dict):
+        raise NoStory(f"{client.base_url} answers {answer.status_code} without a trace")
+    return document
 
 
 def _of_admin(raw: Mapping[str, Any]) -> Trace:
     try:
-        return Trace(
-            raw["trace_id"], tuple(_span(each) for each in raw["spans"]), int(raw.get("dropped", 0))
-        )
+        spans = tuple(_span(span) for span in raw["spans"])
+        return Trace(raw["trace_id"], spans, int(raw.get("dropped", 0)))
     except (KeyError, TypeError, ValueError):
-        raise NoStory("the answer is no trace of an extproc of this version") from None
+        raise NoStory("the answer is not a trace of this version of extproc") from None
 
 
 def _span(raw: Mapping[str, Any]) -> Span:
-    events = tuple(Event(each["name"], each["time_ns"]) for each in raw["events"])
-    links = tuple(Link(each["trace_id"], each["span_id"]) for each in raw["links"])
+    events = tuple(Event(event["name"], event["time_ns"]) for event in raw["events"])
+    links = tuple(Link(link["trace_id"], link["span_id"]) for link in raw["links"])
     return Span(
         **{**raw, "attributes": tuple(raw["attributes"].items()), "events": events, "links": links}
     )
@@ -111,15 +113,20 @@ def _span(raw: Mapping[str, Any]) -> Span:
 def _of_jaeger(raw: Mapping[str, Any], trace_id: str) -> Trace:
     try:
         (data,) = raw["data"]
-        services = {key: str(each["serviceName"]) for key, each in data["processes"].items()}
-        return Trace(trace_id, tuple(_of_jaegers(each, services) for each in data["spans"]))
+        services = {key: str(value["serviceName"]) for key, value in data["processes"].items()}
+        return Trace(trace_id, tuple(_jaeger_span(span, services) for span in data["spans"]))
     except (KeyError, TypeError, ValueError):
-        raise NoStory("the answer is no trace of Jaeger's") from None
+        raise NoStory("the answer is not a trace of Jaeger's") from None
 
 
-def _of_jaegers(raw: Mapping[str, Any], services: Mapping[str, str]) -> Span:
-    """Times are microseconds there. An OTLP link is a reference FOLLOWS_FROM."""
-    tags = {str(each["key"]): _text(each["value"]) for each in raw.get("tags", [])}
+def _jaeger_span(raw: Mapping[str, Any], services: Mapping[str, str]) -> Span:
+    """A span of Jaeger's, whose times are microseconds. An OTLP link is a reference FOLLOWS_FROM.
+
+    Args:
+        raw: the span as JSON.
+        services: the names of the services by the id of their process.
+    """
+    tags = {str(tag["key"]): _text(tag["value"]) for tag in raw.get("tags", [])}
     kind = tags.get("span.kind", "internal")
     failed = tags.get("error") == "true" or tags.get("otel.status_code") == "ERROR"
     start = int(raw["startTime"]) * 1000
@@ -139,9 +146,9 @@ def _of_jaegers(raw: Mapping[str, Any], services: Mapping[str, str]) -> Span:
 
 
 def _references(raw: Mapping[str, Any], kind: str) -> Iterator[Link]:
-    for each in raw.get("references", []):
-        if each["refType"] == kind:
-            yield Link(each["traceID"].rjust(32, "0"), each["spanID"])
+    for reference in raw.get("references", []):
+        if reference["refType"] == kind:
+            yield Link(reference["traceID"].rjust(32, "0"), reference["spanID"])
 
 
 def _text(value: object) -> str:

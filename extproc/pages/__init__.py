@@ -1,8 +1,8 @@
-"""The few pages that people see: small, self-contained, accessible, light and dark; and the same as
-problem documents.
+"""The pages that end users see, as HTML and as problem documents.
 
-Everything that varies is a fixed sentence of ours, a reason code, a trace id and a link on the
-application's own origin; all of it is escaped all the same.
+The pages are small, self-contained and accessible, in light and dark. What varies in a page is a
+fixed sentence, a reason code, a trace id, and a link on the application's own origin. It is escaped
+nevertheless.
 """
 
 import base64
@@ -49,8 +49,8 @@ font:.8125rem/1.4 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-s
 #copy[hidden]{display:none}
 @media(max-width:27rem){body{padding:1rem}main{padding:1.5rem 1.25rem}}
 """.strip()
-# the button is for those with a script and a clipboard (which browsers keep from pages without
-# https); others select the text
+# The button works with scripts and a clipboard, which browsers deny to pages without https. Otherwise
+# the user selects the text.
 _SCRIPT = """
 (()=>{const b=document.getElementById("copy"),t=document.getElementById("trace");if(!b||!navigator.clipboard)return;b.hidden=false;
 b.onclick=()=>navigator.clipboard.writeText(t.textContent).then(()=>{b.textContent="Copied"},()=>{getSelection().selectAllChildren(t)})})()
@@ -61,8 +61,8 @@ def _hash(text: str) -> str:
     return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
 
 
-# form-action is left out where a form is: the logout's redirect to the provider would be held
-# against it
+# There is no form-action, because browsers apply it to redirects too, and a logout redirects to the
+# provider.
 _CSP = (
     f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; base-uri "
     "'none'; frame-ancestors "
@@ -74,20 +74,27 @@ _COPY = (
 
 
 def csp(framed_by: Sequence[str] = ()) -> str:
-    """The page's Content-Security-Policy. framed_by: origins that may show it in a frame."""
+    """The Content-Security-Policy of a page. Only the origins in `framed_by` may frame it."""
     return _CSP + (" ".join(framed_by) or "'none'")
 
 
 def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:
-    """The page as HTML. trace_id "" leaves the line out."""
-    action = (
-        _button(page.link, page.link_text) if page.posts else _link(page.link, page.link_text, "go")
-    )
-    action += _link(page.back, "Back to the application", "back") if page.back else ""
+    """The page as HTML.
+
+    Args:
+        page: What the page shows.
+        reason: The reason code, which an error page shows.
+        trace_id: The trace id, which error pages and confirmations show unless it is "".
+        error: Whether the page reports an error.
+    """
+    action = _link(page.link, page.link_text, "go")
+    if page.posts:
+        action = _button(page.link, page.link_text)
+    if page.back:
+        action += _link(page.back, "Back to the application", "back")
     facts = [("Reason", reason)] if error else []
-    facts += (
-        [("Trace", trace_id)] if trace_id and (error or (page.posts and not page.cards)) else []
-    )
+    if trace_id and (error or (page.posts and not page.cards)):
+        facts.append(("Trace", trace_id))
     script = f"<script>{_SCRIPT}</script>" if facts and facts[-1][0] == "Trace" else ""
     cards = f"<ul>{''.join(map(_card, page.cards))}</ul>" if page.cards else ""
     attributes = (' class="wide"' if page.cards else "") + (" role=alert" if error else "")
@@ -103,7 +110,8 @@ def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:
 def _card(card: Card) -> str:
     badge = f"<span>{escape(card.badge)}</span>" if card.badge else ""
     title = f"<h2>{escape(card.title)}{badge}</h2>"
-    return f"<li><div>{title}{_facts(card.facts)}</div>{_button(card.link, card.link_text, card.title)}</li>"
+    button = _button(card.link, card.link_text, card.title)
+    return f"<li><div>{title}{_facts(card.facts)}</div>{button}</li>"
 
 
 def _facts(facts: Sequence[tuple[str, str]]) -> str:
@@ -117,9 +125,9 @@ def _fact(name: str, value: str) -> str:
     return f'<span id="trace">{escape(value)}</span>{_COPY}' if name == "Trace" else escape(value)
 
 
-def _button(link: str, text: str, of: str = "") -> str:
-    """of: what it is about, for those who hear the page instead of seeing it."""
-    label = f' aria-label="{escape(text)}: {escape(of)}"' if of else ""
+def _button(link: str, text: str, subject: str = "") -> str:
+    """A button that posts. Screen readers read the subject after the button's text."""
+    label = f' aria-label="{escape(text)}: {escape(subject)}"' if subject else ""
     form = f'<form method="post" action="{escape(link, quote=True)}">'
     return f'{form}<button type="submit"{label}>{escape(text)}</button></form>'
 
@@ -129,7 +137,15 @@ def _link(link: str, text: str, kind: str) -> str:
 
 
 def problem(page: Page, status: int, reason: str, trace_id: str, login_url: str | None) -> bytes:
-    """The same as a problem document (RFC 9457): application/problem+json."""
+    """The page as a problem document, application/problem+json (RFC 9457).
+
+    Args:
+        page: Its title and text are in the document.
+        status: The HTTP status of the answer.
+        reason: The reason code.
+        trace_id: The trace id.
+        login_url: Where a login starts, if a login is the remedy.
+    """
     document: dict[str, str | int] = {
         "type": "about:blank",
         "title": page.title,

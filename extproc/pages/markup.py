@@ -1,7 +1,7 @@
-"""What the trace pages share: the frame of a page, its policy, the search, chips and small texts.
+"""Markup that the trace pages share: the frame of a page, the search, chips and short texts.
 
-No script and nothing from elsewhere: one fixed style sheet, whose hash is in the content security
-policy, and bars that are SVG, since that policy forbids style attributes. Whatever comes from a
+The pages have no script and load nothing. There is one fixed style sheet, whose hash is in the
+content security policy. Bars are SVG, because that policy forbids style attributes. Every value of a
 span is escaped where it enters the markup.
 """
 
@@ -18,14 +18,20 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "style-src 'sha256-" + base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode() + "'"
 )
-COLOURS = 8  # .c0 to .c7 in the style sheet
+COLOURS = 8  # classes .c0 to .c7 in the style sheet
 
 
 def page(title: str, body: str, note: str = "", *, search: str = "", back: bool = False) -> str:
-    """`title` and `search` are text, `body` and `note` are markup. search: what stands in the
-    search field.
+    """A whole page.
+
+    Args:
+        title: Title of the page, as text.
+        body: Content of the page, as markup.
+        note: Line below the title, as markup.
+        search: Content of the search field, as text.
+        back: Whether the link at the top leads back to the list, instead of reloading it.
     """
-    nav = "<a href=/traces>All traces</a>" if back else "<a href=/traces>Reload</a>"
+    nav = f"<a href=/traces>{'All traces' if back else 'Reload'}</a>"
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport "
         "content='width=device-width'>"
@@ -43,39 +49,43 @@ def page(title: str, body: str, note: str = "", *, search: str = "", back: bool 
 
 
 def services(names: Iterable[str]) -> dict[str, int]:
-    """Each service and its colour: the same on every page, as far as two in one trace do not want
-    the same.
+    """The number of each service's colour.
+
+    A service has the same colour on every page, unless two services of one trace would share it.
     """
     colours: dict[str, int] = {}
-    for name in names:
-        if name not in colours:
-            wanted = zlib.crc32(name.encode()) % COLOURS
-            free = [
-                c % COLOURS
-                for c in range(wanted, wanted + COLOURS)
-                if c % COLOURS not in colours.values()
-            ]
-            colours[name] = free[0] if free else wanted
+    for service in names:
+        if service in colours:
+            continue
+        preferred = zlib.crc32(service.encode()) % COLOURS
+        order = [number % COLOURS for number in range(preferred, preferred + COLOURS)]
+        taken = set(colours.values())
+        colours[service] = next((number for number in order if number not in taken), preferred)
     return colours
 
 
 def chips(status: str, reason: str, *, failed: bool) -> str:
-    """The HTTP status, the reason code, the error: what a person looks for."""
-    found = [(status, "bad" if status[:1] in "45" else "")] if status and status != "0" else []
+    """The HTTP status and the reason code as labels; "error" if neither shows a failure."""
+    labels: list[tuple[str, str]] = []
+    if status and status != "0":
+        labels.append((status, "bad" if status[:1] in "45" else ""))
     if reason:
-        found.append((reason, "bad" if failed else ""))
-    elif failed and not any(kind for _, kind in found):
-        found.append(("error", "bad"))
-    return " ".join(f"<span class='chip {kind}'>{escape(text)}</span>" for text, kind in found)
+        labels.append((reason, "bad" if failed else ""))
+    elif failed and not any(kind for _, kind in labels):
+        labels.append(("error", "bad"))
+    return " ".join(f"<span class='chip {kind}'>{escape(text)}</span>" for text, kind in labels)
 
 
 def name(service: str) -> str:
+    """The name of a service, as markup."""
     return escape(service) or "unnamed"
 
 
 def when(nanoseconds: int) -> str:
+    """The time of day in UTC, of nanoseconds since 1970."""
     return datetime.fromtimestamp(nanoseconds / 1e9, UTC).strftime("%H:%M:%S.%f")[:-3]
 
 
 def count(number: int, noun: str) -> str:
+    """A number with its noun, in the plural unless the number is 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,4 +1,4 @@
-"""The list of the last traces, with its filter, and the page for a trace that is not there."""
+"""The list of the last traces with its filter, and the page for a trace that is not stored."""
 
 from dataclasses import dataclass
 from html import escape
@@ -8,8 +8,8 @@ from extproc.traces import Summary, duration
 
 EMPTY = "<p class=empty>No trace yet. Open an application behind the gateway, then reload.</p>"
 ABSENT = (
-    "<div class=empty><p>It may have been long ago, or its spans are still under way: then "
-    "reload in a few seconds.</p>"
+    "<div class=empty><p>The trace may be too old, or its spans may not have arrived yet; in that "
+    "case, reload in a few seconds.</p>"
     "<p>Most requests are not sampled (<code>tracing.sample</code>); of those only failures "
     "are kept. Envoy's access log "
     "has a line for every request, with its trace id and its reason.</p></div>"
@@ -18,52 +18,57 @@ NO_ID = (
     "<p class=empty>A trace id has 32 hexadecimal digits. Spaces and dashes between them do "
     "not matter.</p>"
 )
+NO_MATCH = "<p class=empty>No trace matches. <a href=/traces>Show all</a></p>"
+HEAD = (
+    "<table><caption class=hidden>Traces, the latest first</caption><thead><tr>"
+    "<th scope=col>Time (UTC)<th scope=col>Request<th scope=col>Outcome<th scope=col>Services"
+    "<th scope=col class=n>Spans<th scope=col class=n>Duration<tbody>"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which traces a list shows; '' is any."""
+    """Which traces the list shows.
+
+    Attributes:
+        reason: Only traces with this reason code; "" is any.
+        application: Only traces of this application; "" is any.
+        errors: Only traces with an error or a refusal.
+    """
 
     reason: str = ""
     application: str = ""
     errors: bool = False
 
-    def takes(self, of: Summary) -> bool:
+    def takes(self, summary: Summary) -> bool:
+        """Whether the list shows this trace."""
         return (
-            self.reason in ("", of.reason)
-            and self.application in ("", of.application)
-            and (of.is_problem or not self.errors)
+            self.reason in ("", summary.reason)
+            and self.application in ("", summary.application)
+            and (summary.is_problem or not self.errors)
         )
 
 
-def trace_list(chosen: tuple[Summary, ...], every: tuple[Summary, ...], choice: Filter) -> str:
-    """The page with the traces of a choice, the latest first; `every` says what there is to
-    choose.
+def trace_list(chosen: tuple[Summary, ...], stored: tuple[Summary, ...], choice: Filter) -> str:
+    """The page with a list of traces, the latest first.
+
+    Args:
+        chosen: The traces that match the choice.
+        stored: All traces; their reasons and applications are what the filter offers.
+        choice: The filter as the reader set it.
     """
-    if not every:
+    if not stored:
         return page("Traces", EMPTY)
-    table = (
-        "<table><caption class=hidden>Traces, the latest first</caption><thead><tr><th "
-        "scope=col>Time (UTC)"
-        "<th scope=col>Request<th scope=col>Outcome<th scope=col>Services<th scope=col "
-        "class=n>Spans"
-        f"<th scope=col class=n>Duration<tbody>{''.join(map(_row, chosen))}</table>"
-    )
-    nothing = "<p class=empty>No trace is like that. <a href=/traces>Show all</a></p>"
-    of = (
-        f"{len(chosen)} of {count(len(every), 'trace')}"
-        if choice != Filter()
-        else f"The last {count(len(chosen), 'trace')}"
-    )
-    return page(
-        "Traces",
-        _filter(every, choice) + (table if chosen else nothing),
-        f"{of}, the latest first; kept in memory",
-    )
+    table = f"{HEAD}{''.join(map(_row, chosen))}</table>" if chosen else NO_MATCH
+    shown = f"The last {count(len(chosen), 'trace')}"
+    if choice != Filter():
+        shown = f"{len(chosen)} of {count(len(stored), 'trace')}"
+    note = f"{shown}, the latest first; kept in memory"
+    return page("Traces", _filter(stored, choice) + table, note)
 
 
 def absent_page(trace_id: str) -> str:
-    """That a trace is not here. trace_id: '' where what was asked for is none."""
+    """The page for a trace that is not stored, or for "", a text that is not a trace id."""
     return page(
         "No such trace",
         ABSENT if trace_id else NO_ID,
@@ -73,43 +78,42 @@ def absent_page(trace_id: str) -> str:
     )
 
 
-def _filter(every: tuple[Summary, ...], choice: Filter) -> str:
+def _filter(stored: tuple[Summary, ...], choice: Filter) -> str:
+    reasons = {summary.reason for summary in stored}
+    applications = {summary.application for summary in stored}
     checked = " checked" if choice.errors else ""
     return (
         "<form class=filter action=/traces aria-label=Filter>"
-        + _select("reason", "Reason", {of.reason for of in every}, choice.reason)
-        + _select(
-            "application", "Application", {of.application for of in every}, choice.application
-        )
+        + _select("reason", "Reason", reasons, choice.reason)
+        + _select("application", "Application", applications, choice.application)
         + f"<label class=check><input type=checkbox name=errors value=1{checked}>Errors and "
-        "refusals only</label>"
-        "<button>Show</button></form>"
+        "refusals only</label><button>Show</button></form>"
     )
 
 
-def _select(field: str, label: str, there: set[str], chosen: str) -> str:
-    """What is there, and what is chosen even if it is there no more."""
-    options = "".join(
-        (
-            "<option "
-            f"value='{escape(value)}'{' selected' if value == chosen else ''}>{escape(value) or 'any'}"
-        )
-        for value in sorted(there | {"", chosen})
-    )
+def _select(field: str, label: str, values: set[str], chosen: str) -> str:
+    """A field to choose a value; the chosen value is offered even if no trace has it any more."""
+    options = "".join(_option(value, chosen) for value in sorted(values | {"", chosen}))
     return f"<label>{label}<select name={field}>{options}</select></label>"
 
 
-def _row(of: Summary) -> str:
-    who = "".join(
-        f"<span><i class=c{n}></i>{name(service)}</span> "
-        for service, n in services(of.services).items()
+def _option(value: str, chosen: str) -> str:
+    selected = " selected" if value == chosen else ""
+    return f"<option value='{escape(value)}'{selected}>{escape(value) or 'any'}"
+
+
+def _row(summary: Summary) -> str:
+    colours = services(summary.services)
+    legend = "".join(
+        f"<span><i class=c{number}></i>{name(service)}</span> "
+        for service, number in colours.items()
     )
-    outcome = chips(of.status, of.reason, failed=of.is_problem)
-    if of.failed and "bad" not in outcome:
+    outcome = chips(summary.status, summary.reason, failed=summary.is_problem)
+    if summary.failed and "bad" not in outcome:
         outcome += " <span class='chip bad'>error inside</span>"
     return (
-        f"<tr><td class=time>{when(of.start_ns)}<th scope=row><a "
-        f"href='/traces/{escape(of.trace_id)}'>{escape(of.request)}</a>"
-        f"<td>{outcome}<td class=services>{who}<td class=n>{of.span_count}<td "
-        f"class=n>{duration(of.duration_ns)}"
+        f"<tr><td class=time>{when(summary.start_ns)}<th scope=row>"
+        f"<a href='/traces/{escape(summary.trace_id)}'>{escape(summary.request)}</a>"
+        f"<td>{outcome}<td class=services>{legend}<td class=n>{summary.span_count}"
+        f"<td class=n>{duration(summary.duration_ns)}"
     )

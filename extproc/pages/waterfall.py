@@ -1,13 +1,16 @@
-"""One trace as a waterfall, below the login that it is a step of."""
+"""The page of one trace: a waterfall of its spans, below the steps of the login it is part of."""
 
+from collections.abc import Iterable
 from html import escape
 
 from extproc.pages.markup import chips, count, name, page, services, when
 from extproc.traces import Row, Span, Step, Trace, duration, rows, summary
 from extproc.traces.tree import REASON, STATUS_CODE, failed, short_name
 
-INDENT = 12  # .d0 to .d12
-TICKS = 4
+INDENT = 12  # levels that are indented, classes .d0 to .d12 in the style sheet
+TICKS = 4  # parts of the time axis
+WIDTH = 1000  # width of a bar's drawing
+NARROWEST = 2  # width of the bar of a very short span
 GRID = "<path d='M250 0V12M500 0V12M750 0V12' />"
 ROLES = {"redirect": "Redirect to the provider", "callback": "Callback", "page": "First page"}
 JOINED = {
@@ -17,96 +20,105 @@ JOINED = {
 
 
 def trace_page(trace: Trace, steps: tuple[Step, ...] = ()) -> str:
-    """steps: the story of the trace."""
+    """The page of a trace; `steps` is its story."""
     lines = rows(trace.spans)
-    of = summary(trace)
+    overview = summary(trace)
     colours = services(row.span.service for row in lines)
-    legend = "".join(f"<li><i class=c{n}></i>{name(service)}" for service, n in colours.items())
-    dropped = f" · {trace.dropped} more did not fit" if trace.dropped else ""
+    items = "".join(_row(row, colours, overview.start_ns, overview.end_ns) for row in lines)
     body = (
-        f"{_story(steps, trace.trace_id)}<ul class=legend aria-label=Services>{legend}</ul>"
+        f"{_story(steps, trace.trace_id)}{_legend(colours)}"
         "<div class=waterfall><div class='line head' aria-hidden=true><span>Span</span>"
-        f"<span class=ticks>{_ticks(of.duration_ns)}</span><span class=n>Duration</span></div>"
-        "<ol "
-        f"aria-label=Spans>{''.join(_row(row, colours, of.start_ns, of.end_ns) for row in lines)}</ol></div>"
+        f"<span class=ticks>{_ticks(overview.duration_ns)}</span><span class=n>Duration</span></div>"
+        f"<ol aria-label=Spans>{items}</ol></div>"
     )
+    dropped = f" · {trace.dropped} more did not fit" if trace.dropped else ""
     note = (
-        f"{chips(of.status, of.reason, failed=of.is_problem)} {when(of.start_ns)} UTC · "
-        f"{duration(of.duration_ns)} · "
-        f"{count(of.span_count, 'span')} · "
-        f"{count(len(colours), 'service')}{dropped}<br><code>{escape(trace.trace_id)}</code>"
+        f"{chips(overview.status, overview.reason, failed=overview.is_problem)} "
+        f"{when(overview.start_ns)} UTC · {duration(overview.duration_ns)} · "
+        f"{count(overview.span_count, 'span')} · {count(len(colours), 'service')}{dropped}"
+        f"<br><code>{escape(trace.trace_id)}</code>"
     )
-    return page(of.request, body, note, back=True)
+    return page(overview.request, body, note, back=True)
+
+
+def _legend(colours: dict[str, int]) -> str:
+    items = "".join(
+        f"<li><i class=c{number}></i>{name(service)}" for service, number in colours.items()
+    )
+    return f"<ul class=legend aria-label=Services>{items}</ul>"
 
 
 def _story(steps: tuple[Step, ...], shown: str) -> str:
-    """The steps of a login, each with its reason and duration; nothing for a trace that stands
-    alone.
-    """
+    """The steps of a login, each with its reason and duration, or "" for a single step."""
     if len(steps) < 2:
         return ""
+    items = "".join(_step(step, current=step.trace_id == shown) for step in steps)
     return (
-        "<section class=story aria-labelledby=story><h2 id=story>This login</h2><ol>"
-        + "".join(_step(step, current=step.trace_id == shown) for step in steps)
-        + "</ol></section>"
+        "<section class=story aria-labelledby=story><h2 id=story>This login</h2>"
+        f"<ol>{items}</ol></section>"
     )
 
 
 def _step(step: Step, *, current: bool) -> str:
-    role, of = f"<b>{ROLES[step.role]}</b>", step.summary
-    how = f"<small>{JOINED[step.joined]}</small>" if step.joined else ""
-    if of is None:
+    role = f"<b>{ROLES[step.role]}</b>"
+    joined = f"<small>{JOINED[step.joined]}</small>" if step.joined else ""
+    trace = step.summary
+    if trace is None:
         return (
-            f"<li>{role}<span>Not sampled, or no longer "
-            f"here</span><code>{escape(step.trace_id)}</code>{how}"
+            f"<li>{role}<span>Not sampled, or no longer here</span>"
+            f"<code>{escape(step.trace_id)}</code>{joined}"
         )
-    address = (
-        f"<span>{escape(of.request)}</span>"
-        if current
-        else f"<a href='/traces/{escape(of.trace_id)}'>{escape(of.request)}</a>"
-    )
+    address = f"<a href='/traces/{escape(trace.trace_id)}'>{escape(trace.request)}</a>"
+    if current:
+        address = f"<span>{escape(trace.request)}</span>"
     return (
         f"<li{' class=current aria-current=page' if current else ''}>{role}{address}"
-        f"<span>{chips(of.status, of.reason, failed=of.is_problem)} "
-        f"{duration(of.duration_ns)} · {when(of.start_ns)}</span>{how}"
+        f"<span>{chips(trace.status, trace.reason, failed=trace.is_problem)} "
+        f"{duration(trace.duration_ns)} · {when(trace.start_ns)}</span>{joined}"
     )
 
 
 def _row(row: Row, colours: dict[str, int], start: int, end: int) -> str:
     span = row.span
-    total = max(end - start, 1)
-    width = max(span.duration_ns * 1000 / total, 2)
-    left = min((span.start_ns - start) * 1000 / total, 1000 - width)
     colour = colours[span.service]
     return (
         f"<li class='{'error' if failed(span) else ''}'><details><summary class=line>"
-        f"<span class='name d{min(row.depth, INDENT)}'><span class=hidden>Level "
-        f"{row.depth + 1}: </span>"
+        f"<span class='name d{min(row.depth, INDENT)}'>"
+        f"<span class=hidden>Level {row.depth + 1}: </span>"
         f"<i class=c{colour}></i><b>{name(span.service)}</b> {escape(short_name(span))} "
-        f"{_chips(span)}</span>"
-        f"<svg viewBox='0 0 1000 12' preserveAspectRatio=none aria-hidden=true>{GRID}"
+        f"{_chips(span)}</span>{_bar(span, colour, start, end)}"
+        f"<span class=n>{duration(span.duration_ns)}</span></summary>{_details(row, start)}"
+        "</details>"
+    )
+
+
+def _bar(span: Span, colour: int, start: int, end: int) -> str:
+    total = max(end - start, 1)
+    width = max(span.duration_ns * WIDTH / total, NARROWEST)
+    left = min((span.start_ns - start) * WIDTH / total, WIDTH - width)
+    return (
+        f"<svg viewBox='0 0 {WIDTH} 12' preserveAspectRatio=none aria-hidden=true>{GRID}"
         f"<rect class=c{colour} x={left:.1f} width={width:.1f} y=1 height=10 /></svg>"
-        "<span "
-        f"class=n>{duration(span.duration_ns)}</span></summary>{_details(row, start)}</details>"
     )
 
 
 def _details(row: Row, start: int) -> str:
     span = row.span
+    parent = span.parent_id or "none"
+    if row.orphan and span.parent_id:
+        parent += " (not here)"
     facts = [
         ("span", span.name),
         ("kind", span.kind),
         ("begins", f"+{duration(span.start_ns - start)}"),
         ("span id", span.span_id),
-        (
-            "parent id",
-            (span.parent_id or "none") + (" (not here)" if row.orphan and span.parent_id else ""),
-        ),
+        ("parent id", parent),
     ]
     if span.status != "unset":
         facts.append(("status", f"{span.status} {span.status_text}".strip()))
     events = "".join(
-        f"<dt>+{duration(max(event.time_ns - start, 0))}<dd><b>{escape(event.name)}</b>{_pairs(event.attributes)}"
+        f"<dt>+{duration(max(event.time_ns - start, 0))}"
+        f"<dd><b>{escape(event.name)}</b>{_pairs(event.attributes)}"
         for event in span.events
     )
     links = "".join(
@@ -118,12 +130,9 @@ def _details(row: Row, start: int) -> str:
     )
 
 
-def _pairs(pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> str:
-    return (
-        "<dl>"
-        + "".join(f"<dt>{escape(key)}<dd>{escape(value) or '–'}" for key, value in pairs)
-        + "</dl>"
-    )
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    items = "".join(f"<dt>{escape(key)}<dd>{escape(value) or '–'}" for key, value in pairs)
+    return f"<dl>{items}</dl>"
 
 
 def _chips(span: Span) -> str:

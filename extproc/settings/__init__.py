@@ -1,12 +1,13 @@
-"""Settings: the one YAML file, with environment variables filled in, as frozen models.
+"""Settings: one YAML file, with environment variables filled in, as frozen models.
 
-`load(path)` gives Settings or raises SettingsError, whose text has one line for each fault: the
-file, the key's path, what was wrong and what would be right; never a secret's value.
+`load(path)` returns Settings or raises SettingsError, whose text has one line for each fault: the
+file, the path of the key, what is wrong and what would be right; never the value of a secret.
 """
 
-from extproc.settings.applications import ApplicationSettings, Identity
+from extproc.settings.applications import ApplicationSettings
 from extproc.settings.diff import differences, introduced, with_secrets_of
 from extproc.settings.gateway import TLS, Gateway
+from extproc.settings.identity import Identity
 from extproc.settings.limits import Limits, Timeouts
 from extproc.settings.listen import ListenTLS
 from extproc.settings.load import SettingsError, load

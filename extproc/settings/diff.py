@@ -1,44 +1,47 @@
-"""New settings in place of those that run: what differs, what can be taken at once, and how a new
-key is introduced.
+"""Comparing new settings with those in force: what differs, what can change without a restart, and
+how a new key is introduced.
 
-All of it for settings that have their secrets in them, see with_secrets().
+Both settings must contain their secrets, see `with_secrets`.
 """
 
 from extproc.settings.root import Settings
 
 
 def with_secrets_of(old: Settings, new: Settings) -> Settings:
-    """The old settings, but for the key ring and the client secrets, which a running processor
-    takes in place.
+    """The old settings with the key ring and the client secrets of the new ones, which a running
+    processor can change in place.
+
+    A client secret that only one of the two has is not copied: a client that becomes public, or no
+    longer is, needs a restart.
     """
-    providers = {
-        name: provider.model_copy(update={"client_secret": new.providers[name].client_secret})
-        if name in new.providers and provider.client_secret and new.providers[name].client_secret
-        else provider
-        for name, provider in old.providers.items()
-    }
+    providers = {}
+    for name, provider in old.providers.items():
+        secret = new.providers[name].client_secret if name in new.providers else None
+        takes = provider.client_secret and secret
+        providers[name] = (
+            provider.model_copy(update={"client_secret": secret}) if takes else provider
+        )
     return old.model_copy(
         update={"secret": new.ring(), "secret_file": None, "providers": providers}
     )
 
 
 def differences(old: Settings, new: Settings) -> tuple[str, ...]:
-    """The keys of the file, its first level, that differ in more than what can be taken in
-    place.
-    """
-    taken = with_secrets_of(old, new)
-    return tuple(
-        name for name in Settings.model_fields if getattr(taken, name) != getattr(new, name)
-    )
+    """The top-level keys of the settings that differ in more than can change in place."""
+    reachable, wanted = dict(with_secrets_of(old, new)), dict(new)
+    return tuple(name for name in Settings.model_fields if reachable[name] != wanted[name])
 
 
 def introduced(old: Settings, new: Settings) -> Settings | None:
-    """What comes between where another key is to be the first: all keys open and are published, the
-    old first one goes on sealing.
+    """The intermediate settings for a key rotation: the new key can already decrypt and is
+    published, but the old key still encrypts and signs.
 
-    So that, when the new one begins, whoever has to open what it sealed knows it: every worker, and
-    Envoy. None where nothing has to come between: the first key was in the ring before, or the old
-    first one has no place in the new ring, so no session could go on.
+    With them in force everywhere, every worker and Envoy know the new key before it is used first.
+
+    Returns:
+        The old settings with the keys of both rings, or None if no intermediate step is needed:
+        the first key was in the ring before, or the old first key is not in the new ring, so that
+        no session survives the change.
     """
     before, after = old.ring(), new.ring()
     if after[0] in before or before[0] not in after:

@@ -10,55 +10,67 @@ from extproc.settings import ApplicationSettings, Settings
 
 
 def public_keys(settings: Settings) -> str:
-    """The assertion's key set as JSON."""
+    """The key set with which Envoy verifies assertions, as JSON (RFC 7517 section 5)."""
     return jwks(settings.key_ring())
 
 
 def applications(settings: Settings, ring: KeyRing) -> dict[str, Application]:
-    """The applications that have a login, as the core knows them."""
+    """The applications that have a login, by name, as values of the core."""
     return {
-        name: Application(
-            name=name,
-            url=settings.url(name),
-            hosts=application.hosts,
-            client=_client(settings, application.provider, settings.url(name)),
-            ring=ring,
-            identity=tuple(settings.identity.headers.items()),
-            # Envoy's own lane has no access token: such an application has no assertion
-            assertion_lifetime=0
-            if application.forward_access_token
-            else int(settings.identity.assertion_lifetime),
-            session_lifetime=int(settings.session.lifetime),
-            session_idle=int(settings.session.idle),
-            refresh_margin=int(settings.session.refresh_margin)
-            if settings.session.refresh == "auto"
-            else None,
-            forward_access_token=application.forward_access_token,
-            stream_lifetime=int(application.stream_lifetime)
-            if application.stream_lifetime is not None
-            else None,
-            backchannel_logout=settings.providers[application.provider].backchannel_logout,
-            logout_everywhere=settings.session.logout == "all",
-            demand=_demand(application),
-            userinfo_at_refresh=settings.providers[application.provider].userinfo == "refresh",
-            other_endpoints=tuple(
-                other.path_prefix + ENDPOINTS
-                for other in settings.applications.values()
-                if not other.exclude and other is not application
-            ),
-            sessions_per_user=settings.session.per_user,
-        )
+        name: _application(settings, name, application, application.provider, ring)
         for name, application in settings.applications.items()
         if application.provider is not None
     }
 
 
+def _application(
+    settings: Settings, name: str, application: ApplicationSettings, provider: str, ring: KeyRing
+) -> Application:
+    url = settings.url(name)
+    session = settings.session
+    lifetime = application.stream_lifetime
+    return Application(
+        name=name,
+        url=url,
+        hosts=application.hosts,
+        client=_client(settings, provider, url),
+        ring=ring,
+        identity=tuple(settings.identity.headers.items()),
+        assertion_lifetime=_assertion_lifetime(settings, application),
+        session_lifetime=int(session.lifetime),
+        session_idle=int(session.idle),
+        refresh_margin=int(session.refresh_margin) if session.refresh == "auto" else None,
+        forward_access_token=application.forward_access_token,
+        stream_lifetime=int(lifetime) if lifetime is not None else None,
+        backchannel_logout=settings.providers[provider].backchannel_logout,
+        logout_everywhere=session.logout == "all",
+        demand=_demand(application),
+        userinfo_at_refresh=settings.providers[provider].userinfo == "refresh",
+        other_endpoints=_other_endpoints(settings, application),
+        sessions_per_user=session.per_user,
+    )
+
+
+def _assertion_lifetime(settings: Settings, application: ApplicationSettings) -> int:
+    # requests that Envoy decides by itself carry no access token, so an application that needs the
+    # token gets no assertion
+    return 0 if application.forward_access_token else int(settings.identity.assertion_lifetime)
+
+
+def _other_endpoints(settings: Settings, application: ApplicationSettings) -> tuple[str, ...]:
+    return tuple(
+        other.path_prefix + ENDPOINTS
+        for other in settings.applications.values()
+        if not other.exclude and other is not application
+    )
+
+
 def _demand(application: ApplicationSettings) -> Demand:
     return Demand(
-        application.acr_values,
-        int(application.max_age) if application.max_age is not None else None,
-        application.prompt,
-        tuple(application.authorization_params.items()),
+        acr_values=application.acr_values,
+        max_age=int(application.max_age) if application.max_age is not None else None,
+        prompt=application.prompt,
+        parameters=tuple(application.authorization_params.items()),
     )
 
 

@@ -1,4 +1,4 @@
-"""The gateway: Envoy's listeners, and what it lets through."""
+"""Settings of Envoy: its listeners, and the requests that it accepts."""
 
 from pathlib import Path
 from typing import Self
@@ -10,78 +10,92 @@ from extproc.settings.types import Count, Duration, Listen, Model, Network, base
 
 
 class TLS(Model):
-    """The gateway's certificate chain and private key, PEM files."""
+    """The certificate chain and private key of Envoy's listener, as PEM files."""
 
-    certificate: Path = Field(description="the chain, its own certificate first")
-    key: Path = Field(description="its private key")
+    certificate: Path = Field(description="file with the certificate chain, the leaf first")
+    key: Path = Field(description="file with the private key")
 
 
 class RateLimit(Model):
-    """How often one client address may ask what Envoy cannot decide by itself: what needs a login,
-    without an assertion.
+    """How often one client address may send requests that Envoy cannot decide by itself, that is,
+    requests to a protected path without an assertion.
     """
 
     per_second: int = Field(
-        100, ge=0, le=1_000_000, description="requests a second, in the long run; 0: no limit"
+        100,
+        ge=0,
+        le=1_000_000,
+        description="requests a second that are allowed in the long run; 0: no limit",
     )
-    burst: Count = Field(1_000, description="requests at once, after a rest")
+    burst: Count = Field(1_000, description="requests that are allowed at once after a pause")
     exempt: tuple[Network, ...] = Field(
         (),
         description="networks without a limit, such as 10.0.0.0/8; loopback and the processor's "
-        "addresses always are",
+        "addresses never have one",
     )
 
 
 class Gateway(Model):
-    """The listener of Envoy."""
+    """Envoy's listeners, and how Envoy and the processor find each other."""
 
-    listen: Listen = Field(Address(host="127.0.0.1", port=8080), description="host:port")
+    listen: Listen = Field(
+        Address(host="127.0.0.1", port=8080),
+        description="host:port of Envoy's listener",
+        json_schema_extra={"default": "127.0.0.1:8080"},
+    )
     url: str = Field(
         "http://localhost:8080",
-        description="its public address; https here makes cookies Secure, wherever TLS ends",
+        description="public address of the gateway; https makes cookies Secure, wherever TLS ends",
     )
     tls: TLS | None = Field(
         None,
-        description="Envoy ends TLS itself; without it and with an https url, something before "
-        "it does",
+        description="certificate with which Envoy terminates TLS; without it and with an https "
+        "url, a proxy in front of Envoy terminates TLS",
     )
     redirect_listen: Listen | None = Field(
-        None, description="a plain http listener that sends everybody to https, such as 0.0.0.0:80"
+        None,
+        description="host:port of a plain http listener that redirects every request to https, "
+        "such as 0.0.0.0:80",
     )
-    hsts: Duration = Field(0, description="Strict-Transport-Security max-age; 0: not sent")
+    hsts: Duration = Field(
+        0, description="max-age of the Strict-Transport-Security header; 0: no such header"
+    )
     access_log: str = Field(
-        "/dev/stdout", description="where Envoy writes its access log, JSON lines"
+        "/dev/stdout", description="file to which Envoy writes its access log, as JSON lines"
     )
     admin: Listen | None = Field(
-        None, description="Envoy's own admin listener; none by default. Keep it on loopback"
+        None,
+        description="address of Envoy's own admin listener, to be kept on loopback; default: no "
+        "such listener",
     )
     processors: tuple[Listen, ...] = Field(
         (),
-        description="where Envoy finds the processor, one address a worker, of all machines; "
-        "default: "
-        "this machine's workers",
+        description="addresses at which Envoy reaches the processor: each worker of every "
+        "machine; default: the workers of this machine",
     )
     keys: tuple[Listen, ...] = Field(
         (),
-        description="where Envoy gets the keys of assertions: the admin of each machine; "
-        "default: this "
-        "one's, or, with processors,"
-        " none, and they stand in Envoy's configuration",
+        description="addresses from which Envoy fetches the keys of assertions: the admin of "
+        "every machine; default: the admin of this machine or, with processors, none: then the "
+        "keys are part of Envoy's configuration",
     )
     max_request_headers_kb: int = Field(
         60,
         ge=16,
         le=8192,
-        description="what all headers of a request may have together, in kB; 431 beyond it. What "
-        "Envoy "
-        "and the processor do with them is"
-        " linear in it; a neighbouring host of the same domain can fill it with cookies",
+        description="maximum size of all headers of a request together, in kB; a larger request "
+        "is answered 431. The work per request grows linearly with it, and a neighbouring host of "
+        "the same domain can fill it with cookies",
     )
     trusted_hops: int = Field(
-        0, ge=0, le=16, description="proxies in front of Envoy whose X-Forwarded-For is believed"
+        0,
+        ge=0,
+        le=16,
+        description="number of proxies in front of Envoy whose X-Forwarded-For is trusted",
     )
     rate_limit: RateLimit = Field(
-        RateLimit(), description="per client address, the one after trusted_hops"
+        RateLimit(),
+        description="limit for each client address, which is read according to trusted_hops",
     )
 
     @model_validator(mode="after")
@@ -93,7 +107,7 @@ class Gateway(Model):
             raise ValueError("redirect_listen needs a url that begins with https://")
         for address in self.keys:
             if address.path is not None:
-                raise ValueError(f"keys: {address} is no host:port, as an admin address is")
+                raise ValueError(f"keys: {address} is not host:port, as an admin address is")
         if self.listen.path is not None:
             raise ValueError("listen is host:port: Envoy's listener cannot be a unix socket here")
         return self

@@ -1,4 +1,4 @@
-"""Who may speak to the processor, and how."""
+"""Settings of the gRPC listener: who may reach the processor, and how."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,28 +11,31 @@ Plaintext = Literal["listen", "admin", "gateway.admin", "gateway.keys"]
 
 
 class ListenTLS(Model):
-    """Mutual TLS on `listen`; PEM files, of which each side reads its own."""
+    """Mutual TLS on `listen`, as PEM files; the processor and Envoy each read their own."""
 
-    ca: Path = Field(description="what either side's certificate is verified with")
-    certificate: Path = Field(
-        description="the processor's chain, its own certificate first; read again when it changes"
+    ca: Path = Field(
+        description="file with the authorities by which either side verifies the other"
     )
-    key: Path = Field(description="its private key")
+    certificate: Path = Field(
+        description="file with the processor's certificate chain, the leaf first; read again when "
+        "it changes"
+    )
+    key: Path = Field(description="file with the processor's private key")
     name: str = Field(
         "extproc",
         min_length=1,
         max_length=253,
-        description="a DNS name in it: Envoy takes no other",
+        description="DNS name in the processor's certificate; Envoy accepts no other",
     )
     envoy_certificate: Path = Field(
-        description="the chain that Envoy shows, a path on Envoy's machine"
+        description="file with Envoy's certificate chain, a path on Envoy's machine"
     )
-    envoy_key: Path = Field(description="its private key, likewise")
+    envoy_key: Path = Field(description="file with Envoy's private key, a path on Envoy's machine")
     envoy_name: str = Field(
         "envoy",
         min_length=1,
         max_length=253,
-        description="a DNS name in it: the processor takes no other",
+        description="DNS name in Envoy's certificate; the processor accepts no other",
     )
 
 

@@ -1,43 +1,38 @@
-"""The settings file: read, environment variables filled in, checked, and every fault explained in
-one line.
+"""Reading the settings file: environment variables are filled in, the values are checked, and each
+fault is explained in one line.
 """
 
-import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
+from yaml.error import MarkedYAMLError
 
+from extproc.settings.faults import Fault, explain
+from extproc.settings.providers import ProviderSettings
 from extproc.settings.redis import RedisSettings
 from extproc.settings.root import Settings
-from extproc.settings.store import KIND_KEYS, KINDS, CookieSettings
-from extproc.settings.types import NAME
+from extproc.settings.store import CookieSettings
+
+VARIABLE = re.compile(r"\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; its text is for the operator, one line a fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    path: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.what}" if self.path else self.what
+    """The settings cannot be used. The text is for the operator, one line for each fault."""
 
 
 def load(path: Path) -> Settings:
-    """Reads one settings file. Raises SettingsError, one line a fault, each with the file's name
-    and the key's path.
+    """Read a settings file.
+
+    Raises SettingsError with one line for each fault: the file's name, the path of the key, what
+    is wrong and what would be right.
     """
     try:
         text = path.read_text()
@@ -49,48 +44,56 @@ def load(path: Path) -> Settings:
 
 
 def parse(text: str, path: Path | str = "settings") -> Settings:
-    """The same for the text of a file of that name."""
+    """Read settings from the text of a file; `path` is its name in errors. Raises SettingsError."""
+    document = _yaml(text, path)
+    faults: list[Fault] = []
     try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise SettingsError(
-            f"{path}{f':{mark.line + 1}' if mark else ''}: is not YAML: {_problem(error)}"
-        ) from None
-    except (ValueError, RecursionError):  # a date such as 2020-13-45; brackets without end
-        raise SettingsError(f"{path}: is not YAML: a value cannot be parsed") from None
-    if not isinstance(raw, dict):
-        raise SettingsError(
-            f"{path}: is a {type(raw).__name__}; a mapping of settings is needed"
-        ) from None
-    faults: list[_Fault] = []
-    try:
-        filled = _fill(raw, "", os.environ.get, faults)
-    except RecursionError:  # an alias within its own anchor, too
+        filled = _fill(document, "", os.environ.get, faults)
+    except RecursionError:
+        # an alias within its own anchor has no end either
         raise SettingsError(f"{path}: is nested too deeply, or in itself") from None
     if not faults:
         try:
             settings = Settings.model_validate_json(json.dumps(filled, default=str))
-            return _with_files(settings)
+            _check_secret_files(settings)
+            return settings
         except ValidationError as error:
-            faults = list(_explain(error))
+            faults = list(explain(error))
         except ValueError as error:
-            faults = [_Fault("", str(error))]
+            faults = [Fault("", str(error))]
     raise SettingsError("\n".join(f"{path}: {fault}" for fault in faults))
 
 
+def _yaml(text: str, path: Path | str) -> dict[Any, Any]:
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        line = f":{mark.line + 1}" if mark else ""
+        raise SettingsError(f"{path}{line}: is not YAML: {_problem(error)}") from None
+    except (ValueError, RecursionError):
+        # a date such as 2020-13-45; brackets without end
+        raise SettingsError(f"{path}: is not YAML: a value cannot be parsed") from None
+    if not isinstance(document, dict):
+        raise SettingsError(
+            f"{path}: is a {type(document).__name__}; a mapping of settings is needed"
+        )
+    return document
+
+
 def _problem(error: yaml.YAMLError) -> str:
-    """What is wrong, without what stands there: a secret that begins with * or ! is an alias or a
-    tag to YAML, and named by it.
+    """What is wrong, without the value: a secret that begins with * or ! is an alias or a tag in
+    YAML, and its error would quote the secret.
     """
     if isinstance(error, ComposerError | ConstructorError):
         return "a value that begins with *, & or ! needs quotes"
-    return getattr(error, "problem", None) or "cannot be parsed"
+    problem = error.problem if isinstance(error, MarkedYAMLError) else None
+    return problem or "cannot be parsed"
 
 
-def _with_files(settings: Settings) -> Settings:
-    """Reads the secrets that stand in files once, so that a missing or short one is said at the
-    start.
+def _check_secret_files(settings: Settings) -> None:
+    """Read every secret that is in a file once, so that a missing or short secret is reported at
+    the start. Raises ValueError.
     """
     try:
         if settings.secret_file is not None:
@@ -98,112 +101,51 @@ def _with_files(settings: Settings) -> Settings:
                 raise ValueError(f"secret_file: {settings.secret_file} is empty")
             settings.check_ring()
         for name, provider in settings.providers.items():
-            if (provider.client_secret_file is not None and not (secret := provider.secret())) or (
-                (secret := provider.secret()) and not secret.get_secret_value()
-            ):
-                raise ValueError(
-                    f"providers.{name}.client_secret_file: {provider.client_secret_file} is empty"
-                )
-        if isinstance(settings.store, RedisSettings):
-            settings.store.check_files("store")
-        if isinstance(settings.store, CookieSettings) and isinstance(
-            settings.store.tombstones, RedisSettings
-        ):
-            settings.store.tombstones.check_files("store.tombstones")
+            _check_client_secret(name, provider)
+        store = settings.store
+        if isinstance(store, RedisSettings):
+            store.check_files("store")
+        if isinstance(store, CookieSettings) and isinstance(store.tombstones, RedisSettings):
+            store.tombstones.check_files("store.tombstones")
     except OSError as error:
         raise ValueError(f"{error.filename}: {error.strerror or 'cannot be read'}") from None
-    return settings
 
 
-def _fill(value: Any, path: str, env: Callable[[str], str | None], faults: list[_Fault]) -> Any:
-    """Puts environment variables in place of ${NAME}; $${ is a literal ${."""
+def _check_client_secret(name: str, provider: ProviderSettings) -> None:
+    secret = provider.secret()
+    if secret is not None and not secret.get_secret_value():
+        raise ValueError(
+            f"providers.{name}.client_secret_file: {provider.client_secret_file} is empty"
+        )
+
+
+def _fill(value: Any, path: str, variable: Callable[[str], str | None], faults: list[Fault]) -> Any:
+    """Replace ${NAME} by the environment variable of that name; $${ stands for a literal ${.
+
+    Args:
+        value: A value of the document; mappings and lists are filled throughout.
+        path: The path of its key, for faults.
+        variable: Returns the value of an environment variable, or None.
+        faults: Receives a fault for each variable that is not set.
+    """
     if isinstance(value, dict):
         return {
-            str(k): _fill(v, f"{path}.{k}" if path else str(k), env, faults)
-            for k, v in value.items()
+            str(key): _fill(inner, f"{path}.{key}" if path else str(key), variable, faults)
+            for key, inner in value.items()
         }
     if isinstance(value, list):
-        return [_fill(v, f"{path}[{i}]", env, faults) for i, v in enumerate(value)]
+        return [
+            _fill(inner, f"{path}[{index}]", variable, faults) for index, inner in enumerate(value)
+        ]
     if not isinstance(value, str):
         return value
 
-    def put(match: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         if match[0].startswith("$$"):
             return match[0][1:]
-        found = env(match[1])
-        if found is None:
-            faults.append(_Fault(path, f"the environment variable {match[1]} is not set"))
-        return found or ""
+        text = variable(match[1])
+        if text is None:
+            faults.append(Fault(path, f"the environment variable {match[1]} is not set"))
+        return text or ""
 
-    return re.sub(r"\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}", put, value)
-
-
-def _explain(error: ValidationError) -> Iterator[_Fault]:
-    """Pydantic's findings in our words, one for each key."""
-    seen: set[str] = set()
-    for finding in error.errors(include_input=False, include_url=False):
-        place = list(_place(finding["loc"]))
-        path = "".join(
-            f"[{part}]" if isinstance(part, int) else f".{part}" for part in place
-        ).lstrip(".")
-        what = finding["msg"].removeprefix("Value error, ")
-        if finding["type"] == "extra_forbidden":
-            what = "there is no such key" + _nearest(finding["loc"])
-        elif finding["type"] == "union_tag_invalid":
-            path += ".kind"
-            what = (
-                f"there is no kind {str(finding['ctx']['tag'])[:40]!r}; there are: "
-                f"{finding['ctx']['expected_tags']}"
-            )
-        elif finding["type"] == "missing":
-            what = "is missing"
-        elif finding["type"] == "string_pattern_mismatch":
-            what = (
-                "is no name of lower-case letters, digits and hyphens, 40 at most"
-                if NAME in finding["msg"]
-                else what
-            )
-        if path not in seen:
-            seen.add(path)
-            yield _Fault(path, what[:1].lower() + what[1:] if what.startswith("Input") else what)
-
-
-def _place(loc: tuple[int | str, ...]) -> Iterator[int | str]:
-    """The keys as they stand in the file: without the names that pydantic gives to the arms of a
-    union.
-    """
-    for before, part in zip((None, *loc), loc, strict=False):
-        if not _is_union_arm(before, part):
-            yield part
-
-
-def _is_union_arm(before: int | str | None, part: int | str) -> bool:
-    if before in KIND_KEYS and part in KINDS:
-        return True
-    return isinstance(part, str) and ("[" in part or part in ("str", "SecretStr"))
-
-
-def _nearest(loc: tuple[int | str, ...]) -> str:
-    models: list[Any] = [Settings]
-    for before, part in zip((None, *loc), loc[:-1], strict=False):
-        if before in KIND_KEYS and part in KINDS:
-            models = [
-                model for model in models if part in get_args(model.model_fields["kind"].annotation)
-            ]
-            continue
-        fields = [model.model_fields[part] for model in models if part in model.model_fields]
-        models = [found for field in fields for found in models_in(field.annotation)] or models
-    known = [name for model in models for name in model.model_fields]
-    near = difflib.get_close_matches(str(loc[-1]), known, 1)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models within an annotation such as dict[Name, ProviderSettings], TLS | None, or a union
-    of kinds.
-    """
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-        return
-    for argument in get_args(annotation):
-        yield from models_in(argument)
+    return VARIABLE.sub(replacement, value)

@@ -8,42 +8,40 @@ from extproc.settings.types import Duration, Model, called_address
 
 
 class Tracing(Model):
-    """Where spans go. OTEL_* variables of the OpenTelemetry SDK count as well."""
+    """Where spans are sent, and which traces are kept for the trace page. The OTEL_* variables of
+    the OpenTelemetry SDK apply as well.
+    """
 
     endpoint: str | None = Field(
         None,
-        description="OTLP/HTTP base address for Envoy's spans and ours, such as "
-        "http://collector:4318; "
-        "default: our admin (and OTEL_*)",
+        description="OTLP/HTTP base address for the spans of Envoy and the processor, such as "
+        "http://collector:4318; default: the processor's admin (and OTEL_*)",
     )
     sample: float = Field(
         0.01,
         ge=0,
         le=1,
-        description="share of requests that Envoy starts a trace for; our own endpoints, so "
-        "every login "
-        "and logout, always have one",
+        description="share of requests for which Envoy starts a trace; requests to the "
+        "processor's own endpoints, so every login and logout, always have one",
     )
 
     kept: int = Field(
         200,
         ge=10,
         le=5000,
-        description="traces in memory for the trace page; when there are more, the oldest good "
-        "one goes "
-        "first",
+        description="number of traces in memory for the trace page; beyond it the oldest trace "
+        "without a problem is dropped first",
     )
     slow: Duration = Field(
         1,
         gt=0,
-        description="traces with an error, or with a span that lasts so long, outlive the others "
-        "there "
-        "(up to half of `kept`)",
+        description="minimum duration of a slow span; traces with a slow span or an error stay in "
+        "memory longer than the others (up to half of `kept`)",
     )
     users: bool = Field(
         False,
-        description="the user's `sub` as enduser.id of the spans of a login; off: no span names "
-        "a user",
+        description="record the user's `sub` as enduser.id in the spans of a login; off: no span "
+        "identifies a user",
     )
 
     @model_validator(mode="after")
@@ -54,14 +52,14 @@ class Tracing(Model):
 
 
 class Metrics(Model):
-    """Where metrics go besides `/metrics` of the admin, which Prometheus reads. OTEL_* variables of
-    the OpenTelemetry SDK count as well.
+    """Where metrics are sent, in addition to `/metrics` on the admin, which Prometheus reads. The
+    OTEL_* variables of the OpenTelemetry SDK apply as well.
     """
 
     endpoint: str | None = Field(
         None,
         description="OTLP/HTTP base address for metrics, such as http://collector:4318; default: "
-        "nowhere (and OTEL_*)",
+        "none (and OTEL_*)",
     )
 
     @model_validator(mode="after")
@@ -75,10 +73,10 @@ class Log(Model):
     """The processor's log, on stderr."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="DEBUG has a line for every request"
+        "INFO", description="lowest level that is logged; DEBUG has a line for every request"
     )
     format: Literal["auto", "json", "text"] = Field(
         "auto",
-        description="json lines, or text for people, both on stderr; auto: text where that is a "
-        "terminal",
+        description="json: JSON lines; text: lines for people; auto: text if stderr is a terminal, "
+        "otherwise json",
     )

@@ -1,4 +1,4 @@
-"""An OpenID Provider, and the client that we are there."""
+"""Settings of one OpenID Provider, and of the processor as its client."""
 
 import re
 from pathlib import Path
@@ -27,46 +27,52 @@ SigningAlg = Literal[
 
 
 class ProviderSettings(Model):
-    """An OpenID Provider and the client that we are there."""
+    """An OpenID Provider, and the client as which the processor is registered there."""
 
     issuer: str = Field(
-        description="compared byte for byte with what the provider says; https, or http on loopback"
+        description="issuer identifier of the provider, compared byte for byte; https, or http on "
+        "loopback"
     )
     client_id: str = Field(
-        min_length=1, max_length=255, description="as registered at the provider"
+        min_length=1, max_length=255, description="client id, as registered at the provider"
     )
     client_secret: SecretStr | None = Field(
-        None, description="as registered; none for a public client"
+        None, description="client secret, as registered; leave it out for a public client"
     )
-    client_secret_file: Path | None = Field(None, description="a file with it, instead")
+    client_secret_file: Path | None = Field(
+        None, description="file with the client secret, instead of client_secret"
+    )
     token_endpoint_auth_method: AuthMethod | None = Field(
-        None, description="client_secret_basic when there is a secret, else none (public client)"
+        None,
+        description="how the client authenticates at the token endpoint; default: "
+        "client_secret_basic if there is a secret, otherwise none (public client)",
     )
     backchannel_url: str | None = Field(
         None,
-        description="where we call instead of issuer; the endpoints of its discovery document are "
-        "rewritten",
+        description="base address that the processor calls instead of issuer; it replaces issuer "
+        "in the endpoints of the discovery document",
     )
     scopes: tuple[str, ...] = Field(
-        ("openid", "email", "profile"), description="what is asked for; openid is always among them"
+        ("openid", "email", "profile"),
+        description="scopes that a login requests; openid must be among them",
     )
     id_token_signed_response_alg: SigningAlg = Field(
-        "RS256", description="the one algorithm that ID tokens are accepted in"
+        "RS256", description="the one signing algorithm that is accepted in ID tokens"
     )
     ca_file: Path | None = Field(
         None,
-        description="what the provider's certificate is verified with; default: the system's "
-        "authorities",
+        description="PEM file of the authorities that the provider's certificate is verified "
+        "with; default: the system's authorities",
     )
     userinfo: Literal["login", "refresh"] = Field(
         "login",
-        description="when UserInfo is asked; refresh: at the login, and again each time that a "
-        "session's tokens are renewed",
+        description="when the processor calls UserInfo. login: at the login; refresh: also each "
+        "time that a session's tokens are renewed",
     )
     backchannel_logout: bool = Field(
         True,
-        description="the provider may end sessions (OpenID Connect Back-Channel Logout); needs "
-        "store.tombstones where they are in cookies",
+        description="let the provider end sessions (OpenID Connect Back-Channel Logout); sessions "
+        "in cookies need store.tombstones for it",
     )
     trust_env: bool = Field(
         False,
@@ -75,16 +81,7 @@ class ProviderSettings(Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        called_address(self.issuer, "issuer")
-        if self.issuer.startswith("http://") and not is_loopback(
-            urlsplit(self.issuer).hostname or ""
-        ):
-            raise ValueError(
-                "issuer begins with https://; http is for loopback only (backchannel_url "
-                "may be http)"
-            )
-        if self.backchannel_url is not None:
-            called_address(self.backchannel_url, "backchannel_url")
+        self._check_addresses()
         if self.client_secret is not None and self.client_secret_file is not None:
             raise ValueError("client_secret or client_secret_file, not both")
         if self.client_secret is not None and not self.client_secret.get_secret_value():
@@ -96,30 +93,41 @@ class ProviderSettings(Model):
                 "scopes is a list of scope names, each without blanks or quotes (RFC 6749 "
                 "section 3.3)"
             )
-        has_secret = self.client_secret is not None or self.client_secret_file is not None
-        if self.token_endpoint_auth_method not in (None, "none") and not has_secret:
+        if self.token_endpoint_auth_method not in (None, "none") and not self._has_secret:
             raise ValueError(
                 f"token_endpoint_auth_method {self.token_endpoint_auth_method} needs "
                 "client_secret or client_secret_file"
             )
-        if self.token_endpoint_auth_method == "none" and has_secret:
+        if self.token_endpoint_auth_method == "none" and self._has_secret:
             raise ValueError(
                 "token_endpoint_auth_method none is a public client: leave client_secret out"
             )
         return self
 
+    def _check_addresses(self) -> None:
+        called_address(self.issuer, "issuer")
+        host = urlsplit(self.issuer).hostname or ""
+        if self.issuer.startswith("http://") and not is_loopback(host):
+            raise ValueError(
+                "issuer begins with https://; http is for loopback only (backchannel_url "
+                "may be http)"
+            )
+        if self.backchannel_url is not None:
+            called_address(self.backchannel_url, "backchannel_url")
+
+    @property
+    def _has_secret(self) -> bool:
+        return self.client_secret is not None or self.client_secret_file is not None
+
     @property
     def auth_method(self) -> AuthMethod:
+        """How the client authenticates at the token endpoint."""
         if self.token_endpoint_auth_method is not None:
             return self.token_endpoint_auth_method
-        return (
-            "none"
-            if self.client_secret is None and self.client_secret_file is None
-            else "client_secret_basic"
-        )
+        return "client_secret_basic" if self._has_secret else "none"
 
     def secret(self) -> SecretStr | None:
-        """The client secret, read from its file when one is named."""
+        """The client secret, read from its file if there is one. Raises OSError."""
         if self.client_secret_file is not None:
             return SecretStr(self.client_secret_file.read_text().strip())
         return self.client_secret

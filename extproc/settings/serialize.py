@@ -1,5 +1,5 @@
-"""Settings from one process to another: as they are now, whatever becomes of the files that they
-were read from.
+"""Settings as text that one process sends to another, independent of the files that they were read
+from.
 """
 
 import json
@@ -12,31 +12,35 @@ from extproc.settings.store import store_with_secrets
 
 
 def to_text(settings: Settings) -> str:
-    """One line of JSON with every secret in it, for a pipe and nothing else. Raises OSError when a
-    secret's file has gone.
+    """The settings as one line of JSON that contains every secret; only for a pipe.
+
+    Raises OSError when the file of a secret cannot be read.
     """
     return json.dumps(with_secrets(settings).model_dump(), default=_plain)
 
 
 def from_text(text: str | bytes) -> Settings:
+    """The settings that `to_text` made into this text."""
     return Settings.model_validate_json(text)
 
 
 def with_secrets(settings: Settings) -> Settings:
-    """The same, with the secrets themselves in place of the names of their files."""
+    """The settings with the secrets themselves in place of the names of their files.
+
+    Raises OSError when the file of a secret cannot be read.
+    """
     providers = {
         name: provider.model_copy(
             update={"client_secret": provider.secret(), "client_secret_file": None}
         )
         for name, provider in settings.providers.items()
     }
-    store = store_with_secrets(settings.store)
     return settings.model_copy(
         update={
             "secret": settings.ring(),
             "secret_file": None,
             "providers": providers,
-            "store": store,
+            "store": store_with_secrets(settings.store),
         }
     )
 

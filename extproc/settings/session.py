@@ -1,4 +1,4 @@
-"""Settings of sessions: how long they last, when they end."""
+"""Settings of sessions: how long they last, and what ends them."""
 
 from typing import Literal
 
@@ -8,33 +8,32 @@ from extproc.settings.types import Count, Duration, Model
 
 
 class SessionSettings(Model):
-    """How long people stay signed in."""
+    """How long users stay signed in."""
 
-    lifetime: Duration = Field(43_200, gt=0, description="absolute life of a session")
+    lifetime: Duration = Field(
+        43_200, gt=0, description="maximum age of a session, whether it is used or not"
+    )
     idle: Duration = Field(
-        3600, gt=0, description="a session ends when nothing was asked for so long"
+        3600, gt=0, description="time without a request after which a session ends"
     )
     per_user: Count | None = Field(
         None,
-        description="sessions of one user at one application; one more login ends the oldest; "
-        "needs a "
-        "store. Default: any number",
+        description="maximum number of sessions of one user at one application; a login beyond it "
+        "ends the oldest; needs a store. Default: no maximum",
     )
     refresh: Literal["auto", "never"] = Field(
         "auto",
-        description="auto: tokens are renewed where the provider gave a refresh token; a user "
-        "whom it "
-        "refuses is signed out",
+        description="auto: renew tokens if the provider issued a refresh token; a user whose "
+        "refresh token the provider refuses is signed out",
     )
     refresh_margin: Duration = Field(
         30,
         le=3600,
-        description="renew so long before the access token ends; at most half its life, and "
-        "earlier by "
-        "a jitter",
+        description="time before the end of the access token at which it is renewed; at most half "
+        "the token's life, and earlier by a jitter that differs between sessions",
     )
     logout: Literal["all", "application"] = Field(
         "all",
-        description="what a logout ends: this browser's sessions of all applications with that "
-        "provider, or the one",
+        description="sessions of this browser that a logout ends. all: those of every application "
+        "with the same provider; application: the one",
     )

@@ -1,5 +1,6 @@
-"""Where sessions are kept: one model for each kind of store, chosen by `kind`; sqlite where it is
-not said.
+"""Settings of where sessions are kept: one model for each kind of store, chosen by `kind`.
+
+Without `kind` it is sqlite.
 """
 
 from pathlib import Path
@@ -14,26 +15,29 @@ DEFAULT_KIND = "sqlite"
 
 
 class SQLiteSettings(Model):
-    """One file, for the processes of one machine."""
+    """A store in one file, shared by the processes of one machine."""
 
-    kind: Literal["sqlite"] = Field("sqlite", description="`sqlite`, where no kind is said")
+    kind: Literal["sqlite"] = Field("sqlite", description="`sqlite`, the default kind")
     path: Path = Field(
-        Path("extproc.sqlite3"), description="the file; made, readable by this user only"
+        Path("extproc.sqlite3"),
+        description="file of the database; created if it is missing, readable by its owner only",
     )
 
 
 def _kind(value: Any) -> Any:
-    """The arm of the union: what `kind` says. A callable, since pydantic's own discriminator must
-    be said each time.
+    """The `kind` of raw or validated settings of a store.
+
+    Pydantic's own discriminator by field has no default, so `kind` would have to be written
+    always.
     """
-    return (
-        value.get("kind", DEFAULT_KIND)
-        if isinstance(value, dict)
-        else getattr(value, "kind", DEFAULT_KIND)
-    )
+    if isinstance(value, dict):
+        return value.get("kind", DEFAULT_KIND)
+    if isinstance(value, SQLiteSettings | RedisSettings | CookieSettings):
+        return value.kind
+    return DEFAULT_KIND
 
 
-# what is over, shared among processes, where the sessions themselves are in cookies
+# the store of revocations where the sessions themselves are in cookies
 TombstoneSettings = Annotated[
     Annotated[SQLiteSettings, Tag("sqlite")] | Annotated[RedisSettings, Tag("redis")],
     Discriminator(_kind),
@@ -41,14 +45,13 @@ TombstoneSettings = Annotated[
 
 
 class CookieSettings(Model):
-    """No store: the whole session is in the browser, sealed."""
+    """No store: the whole session is in the browser, in encrypted cookies."""
 
     kind: Literal["cookie"] = Field(description="`cookie`")
     tombstones: TombstoneSettings | None = Field(
         None,
-        description="a store that remembers what is over: ended sessions, used logins. Without "
-        "it every "
-        "process knows its own only",
+        description="store for revocations: ended sessions and used logins. Without it every "
+        "process knows only those that it saw itself",
     )
 
 
@@ -59,11 +62,15 @@ StoreSettings = Annotated[
     Discriminator(_kind),
 ]
 KINDS = ("sqlite", "redis", "cookie")
-KIND_KEYS = ("store", "tombstones")  # the keys that have one
+# the keys whose settings have a kind
+KIND_KEYS = ("store", "tombstones")
 
 
 def store_with_secrets(store: StoreSettings) -> StoreSettings:
-    """The same, with the secrets themselves in place of the names of their files."""
+    """The store's settings with the passwords themselves in place of the names of their files.
+
+    Raises OSError when a file cannot be read.
+    """
     match store:
         case RedisSettings():
             return store.with_secrets()
@@ -74,5 +81,5 @@ def store_with_secrets(store: StoreSettings) -> StoreSettings:
 
 
 def shares_tombstones(store: StoreSettings) -> bool:
-    """Whether every process learns what is over; a logout that the provider starts needs it."""
+    """Whether every process learns of every revocation, as back-channel logout requires."""
     return not isinstance(store, CookieSettings) or store.tombstones is not None

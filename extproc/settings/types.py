@@ -1,5 +1,6 @@
-"""Kinds of values in the settings: durations, addresses, names, secrets; each says what would be
-right.
+"""Types of values in the settings: durations, addresses, networks, names.
+
+The error of each type describes a right value.
 """
 
 import ipaddress
@@ -21,14 +22,16 @@ from extproc.addresses import Address, parse_address
 from extproc.core.oidc.urls import url_fault
 
 MAXIMUM_WORKERS = 256
-NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"  # in cookie names, in Envoy cluster names
+# names become part of the names of cookies and of Envoy's clusters
+NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
+SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _seconds(value: object) -> object:
-    if isinstance(value, str) and (
-        match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value.strip())
-    ):
-        return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    if isinstance(value, str):
+        text = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value.strip())
+        if text is not None:
+            return float(text[1]) * SECONDS[text[2]]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("a duration is a number of seconds, or text such as 90s, 30m, 12h")
     return float(value)
@@ -41,7 +44,7 @@ def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         return ipaddress.ip_network(value if isinstance(value, str) else "")
     except ValueError:
         raise ValueError(
-            "a network is an address, or address/bits with nothing behind the bits: 10.0.0.0/8"
+            "a network is an address, or address/bits without host bits, such as 10.0.0.0/8"
         ) from None
 
 
@@ -61,7 +64,8 @@ Duration = Annotated[
 Listen = Annotated[
     Address,
     PlainValidator(parse_address),
-    PlainSerializer(str, return_type=str),  # as it is written in the file
+    # as it is written in the file
+    PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["127.0.0.1:9500", "unix:/run/extproc.sock"]}),
 ]
 Network = Annotated[
@@ -97,20 +101,37 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Model(BaseModel):
+    """Base of all settings: frozen, strict about types, without unknown keys; errors quote no
+    value.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 def base_address(value: str, what: str, *, path: bool = False) -> str:
-    """A base address: scheme and host, optionally a path, nothing else."""
+    """Check a base address: http or https and a host, without user, query or fragment.
+
+    Args:
+        value: The address.
+        what: The name of its key, for the text of the error.
+        path: Whether the address may have a path.
+
+    Returns:
+        The address, unchanged.
+
+    Raises:
+        ValueError: It is not a base address.
+    """
     right = (
         f"{what} is an address such as https://host{'/path' if path else ''}, with no user, "
         "query or fragment"
     )
     try:
         parts = urlsplit(value)
+        # reading the port parses it
         _ = parts.port
     except ValueError:
-        raise ValueError(f"{right}; the host or the port of this one is none") from None
+        raise ValueError(f"{right}; its host or its port is not valid") from None
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname
@@ -125,8 +146,12 @@ def base_address(value: str, what: str, *, path: bool = False) -> str:
 
 
 def called_address(value: str, what: str) -> str:
-    """A base address, with or without a path, that our HTTP client calls."""
+    """Check a base address that the processor's HTTP client calls; it may have a path.
+
+    Returns it unchanged. Raises ValueError, with `what` as the name of its key.
+    """
     base_address(value, what, path=True)
-    if (fault := url_fault(value)) is not None:
+    fault = url_fault(value)
+    if fault is not None:
         raise ValueError(f"{what} {fault}; it is an address such as https://host/path")
     return value

@@ -1,5 +1,5 @@
-"""Where the settings come from, and whether there are others by now: the file, and the files of
-secrets that it names.
+"""The settings file and the secret files that it names: loading them, and noticing that they
+changed.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,45 +10,57 @@ from extproc.settings.redis import RedisSettings
 from extproc.settings.root import Settings
 from extproc.settings.store import CookieSettings
 
-Mark = tuple[int, int, int, int]
+Fingerprint = tuple[int, int, int, int]
 
 
 class Source:
-    """One settings file. Looked at again and again: a change is told once, when it has come to
-    rest.
+    """One settings file with its secret files, for callers that ask repeatedly whether to reload.
+
+    A change is reported once, after the write has settled.
     """
 
     def __init__(
-        self, path: Path, over: Callable[[Settings], Settings] = lambda settings: settings
+        self, path: Path, override: Callable[[Settings], Settings] = lambda settings: settings
     ) -> None:
-        """over: what is said elsewhere than in the file, laid over it each time."""
-        self._path, self._over = path, over
+        """Create the source; nothing is read yet.
+
+        Args:
+            path: The settings file.
+            override: Applied to the settings after each load, for example with the values of the
+                command line.
+        """
+        self._path = path
+        self._override = override
         self._files: tuple[Path, ...] = (path,)
-        self._taken: tuple[Mark | None, ...] = ()
-        self._seen: tuple[Mark | None, ...] = ()
+        self._loaded: tuple[Fingerprint | None, ...] = ()
+        self._previous: tuple[Fingerprint | None, ...] = ()
 
     def load(self) -> Settings:
-        """Reads it. Raises SettingsError."""
-        self._taken = self._marks()  # before: what is written meanwhile is another change
-        settings = self._over(load(self._path))
-        if (files := (self._path, *secret_files(settings))) != self._files:
+        """Read the settings. Raises SettingsError."""
+        # before the files are read: what is written meanwhile counts as another change
+        self._loaded = self._fingerprints()
+        settings = self._override(load(self._path))
+        files = (self._path, *secret_files(settings))
+        if files != self._files:
             self._files = files
-            self._taken = self._marks()
-        self._seen = self._taken
+            self._loaded = self._fingerprints()
+        self._previous = self._loaded
         return settings
 
     def changed(self) -> bool:
-        """Whether it is worth while to load again: something is not as it was then, and is as it
-        was at the last look.
+        """True when a file differs from the loaded version and has not changed since the previous
+        call, that is, the write has settled.
         """
-        before, self._seen = self._seen, self._marks()
-        if self._seen == self._taken or self._seen != before:
+        previous = self._previous
+        current = self._fingerprints()
+        self._previous = current
+        if current == self._loaded or current != previous:
             return False
-        self._taken = self._seen
+        self._loaded = current
         return True
 
-    def _marks(self) -> tuple[Mark | None, ...]:
-        return tuple(_mark(path) for path in self._files)
+    def _fingerprints(self) -> tuple[Fingerprint | None, ...]:
+        return tuple(_fingerprint(path) for path in self._files)
 
 
 def secret_files(settings: Settings) -> tuple[Path, ...]:
@@ -68,9 +80,11 @@ def _secret_files(settings: Settings) -> Iterator[Path | None]:
         yield store.sentinel_password_file
 
 
-def _mark(path: Path) -> Mark | None:
-    """Of the file that a name leads to, through symbolic links: Kubernetes swaps one that is a
-    folder. None: there is none.
+def _fingerprint(path: Path) -> Fingerprint | None:
+    """Device, inode, modification time (ns) and size of a file, or None if there is no file.
+
+    Symbolic links are followed, because Kubernetes replaces a mounted secret by swapping a link to
+    its folder.
     """
     try:
         stat = path.stat()

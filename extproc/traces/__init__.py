@@ -1,5 +1,7 @@
-"""The last traces, in memory: `TraceStore` keeps them, `rows` makes a tree of one, `render` prints
-it, `story` joins a login's.
+"""The last traces, in memory.
+
+`TraceStore` keeps them, `rows` arranges one as a tree, `render` prints the tree, and `story` joins
+the traces of one login.
 """
 
 from extproc.traces.otlp import BadExport

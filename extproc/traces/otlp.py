@@ -1,5 +1,6 @@
-"""OTLP over HTTP, the receiving side: a body of somebody else's spans into values
-(opentelemetry-proto).
+"""The receiving side of OTLP over HTTP: an export request in protobuf into spans.
+
+https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
 """
 
 import zlib
@@ -27,18 +28,26 @@ from extproc.traces.values import (
     Status,
 )
 
-OVERHEAD = 700  # bytes of a span besides its message, roughly
-# attributes that may hold a query
+OVERHEAD = 700  # bytes in memory of a span besides its message, approximately
+# attributes that may contain a query
 QUERIES = ("http.url", "url.full", "http.target", "url.path", "http.path")
 
 
 class BadExport(ValueError):
-    """An OTLP request that is none, or is larger than we unpack."""
+    """The body is not a valid OTLP export request, or is too large when unpacked."""
 
 
 def unpack(body: bytes, content_encoding: str, limit: int) -> bytes:
-    """The body without its content coding. The limit stops a small body that unpacks to
-    gigabytes.
+    """Decode the content coding of a body.
+
+    Args:
+        body: The body of the request.
+        content_encoding: The header's value; gzip, identity or nothing.
+        limit: Maximum size in bytes after unpacking; it stops a small body that unpacks to
+            gigabytes.
+
+    Raises:
+        BadExport: The coding is unknown, the body is not valid gzip, or it is too large.
     """
     coding = content_encoding.strip().lower()
     if coding in ("", "identity"):
@@ -48,68 +57,70 @@ def unpack(body: bytes, content_encoding: str, limit: int) -> bytes:
         try:
             unpacked = inflate.decompress(body, limit + 1)
         except zlib.error:
-            raise BadExport("the body is no gzip") from None
+            raise BadExport("the body is not gzip") from None
         if len(unpacked) <= limit and not inflate.eof:
             raise BadExport("the gzip body is cut off")
     else:
         raise BadExport("the content encoding is neither gzip nor identity")
     if len(unpacked) > limit:
-        raise BadExport("the body unpacks to more than is taken")
+        raise BadExport("the body is too large when unpacked")
     return unpacked
 
 
 def decode(body: bytes) -> tuple[LazySpan, ...]:
-    """The spans of an ExportTraceServiceRequest; those without valid ids are left out. Raises
-    BadExport.
+    """The spans of an ExportTraceServiceRequest in protobuf; spans without valid ids are left out.
+
+    Raises BadExport when the body is not such a request.
     """
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError:
-        raise BadExport("the body is no ExportTraceServiceRequest") from None
-    return tuple(
-        _unread(span, service)
-        for resource in request.resource_spans
-        for service in [dict(_pairs(resource.resource.attributes)).get("service.name", "")]
-        for scope in resource.scope_spans
-        for span in scope.spans
-        if len(span.trace_id) == 16 and len(span.span_id) == 8
-    )
+        raise BadExport("the body is not an ExportTraceServiceRequest") from None
+    spans: list[LazySpan] = []
+    for resource in request.resource_spans:
+        service = dict(_pairs(resource.resource.attributes)).get("service.name", "")
+        spans += [
+            _lazy_span(span, service)
+            for scope in resource.scope_spans
+            for span in scope.spans
+            if len(span.trace_id) == 16 and len(span.span_id) == 8
+        ]
+    return tuple(spans)
 
 
-def _unread(span: trace_pb2.Span, service: str) -> LazySpan:
-    """Kept as bytes of its own: a message would keep the whole export alive."""
-    said = {
-        pair.key: _any(pair.value)
+def _lazy_span(span: trace_pb2.Span, service: str) -> LazySpan:
+    attributes = {
+        pair.key: _text(pair.value)
         for pair in islice(span.attributes, ATTRIBUTES)
         if pair.key in PROBLEM_ATTRIBUTES
     }
-    kept = span.SerializeToString()
+    # bytes of its own, because a message would keep the whole export in memory
+    message = span.SerializeToString()
     return LazySpan(
-        span.trace_id.hex(),
-        span.span_id.hex(),
-        max(span.end_time_unix_nano - span.start_time_unix_nano, 0),
-        shows_problem(span.name, _status(span), said),
-        tuple(link.trace_id.hex() for link in islice(span.links, EVENTS)),
-        OVERHEAD + len(kept),
-        partial(_read, kept, service),
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        duration_ns=max(span.end_time_unix_nano - span.start_time_unix_nano, 0),
+        is_problem=shows_problem(span.name, _status(span), attributes),
+        links=tuple(link.trace_id.hex() for link in islice(span.links, EVENTS)),
+        size=OVERHEAD + len(message),
+        load=partial(_load, message, service),
     )
 
 
-def _read(kept: bytes, service: str) -> Span:
-    return _of_otlp(trace_pb2.Span.FromString(kept), service)
+def _load(message: bytes, service: str) -> Span:
+    return _span(trace_pb2.Span.FromString(message), service)
 
 
 def _status(span: trace_pb2.Span) -> Status:
     return STATUSES[span.status.code] if 0 <= span.status.code < len(STATUSES) else "unset"
 
 
-def _of_otlp(span: trace_pb2.Span, service: str) -> Span:
+def _span(span: trace_pb2.Span, service: str) -> Span:
+    has_parent = len(span.parent_span_id) == 8 and any(span.parent_span_id)
     return Span(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
-        parent_id=span.parent_span_id.hex()
-        if len(span.parent_span_id) == 8 and any(span.parent_span_id)
-        else "",
+        parent_id=span.parent_span_id.hex() if has_parent else "",
         name=span.name[:TEXT],
         kind=KINDS[span.kind] if 0 <= span.kind < len(KINDS) else "internal",
         service=service,
@@ -119,8 +130,8 @@ def _of_otlp(span: trace_pb2.Span, service: str) -> Span:
         status_text=span.status.message[:TEXT],
         attributes=_pairs(span.attributes),
         events=tuple(
-            Event(e.name[:TEXT], e.time_unix_nano, _pairs(e.attributes))
-            for e in span.events[:EVENTS]
+            Event(event.name[:TEXT], event.time_unix_nano, _pairs(event.attributes))
+            for event in span.events[:EVENTS]
         ),
         links=tuple(Link(link.trace_id.hex(), link.span_id.hex()) for link in span.links[:EVENTS]),
     )
@@ -128,14 +139,14 @@ def _of_otlp(span: trace_pb2.Span, service: str) -> Span:
 
 def _pairs(attributes: Iterable[KeyValue]) -> Attributes:
     return tuple(
-        (pair.key[:TEXT], _clean(pair.key, _any(pair.value))[:TEXT])
+        (pair.key[:TEXT], _without_query(pair.key, _text(pair.value))[:TEXT])
         for pair in islice(attributes, ATTRIBUTES)
     )
 
 
-def _clean(key: str, value: str) -> str:
-    """Without queries: a proxy writes the whole url of a callback into its span, the code
-    included.
+def _without_query(key: str, value: str) -> str:
+    """The value of an attribute without a query, because a proxy writes the whole URL of a callback
+    into its span, including the authorization code.
     """
     if key == "url.query":
         return "…" if value else ""
@@ -144,24 +155,26 @@ def _clean(key: str, value: str) -> str:
     return value
 
 
-def _any(value: AnyValue) -> str:
-    """An OTLP value as text; what is nested deeper than a list of plain values is named, not
-    shown.
+def _text(value: AnyValue) -> str:
+    """An OTLP value as text. Values that are nested deeper than a list of plain values appear as
+    {…}, or not at all.
     """
-    match kind := value.WhichOneof("value"):
-        case None:
-            return ""
+    text = ""
+    match value.WhichOneof("value"):
+        case "string_value":
+            text = value.string_value
         case "bool_value":
-            return "true" if value.bool_value else "false"
+            text = "true" if value.bool_value else "false"
+        case "int_value":
+            text = str(value.int_value)
+        case "double_value":
+            text = str(value.double_value)
         case "bytes_value":
-            return value.bytes_value.hex()
+            text = value.bytes_value.hex()
         case "array_value":
-            plain = [
-                item
-                for item in value.array_value.values
-                if item.WhichOneof("value") != "array_value"
-            ]
-            return ", ".join(_any(item) for item in plain)
+            items = value.array_value.values
+            plain = [item for item in items if item.WhichOneof("value") != "array_value"]
+            text = ", ".join(map(_text, plain))
         case "kvlist_value":
-            return "{…}"
-    return str(getattr(value, kind))
+            text = "{…}"
+    return text

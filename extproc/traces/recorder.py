@@ -1,4 +1,4 @@
-"""This process's own spans, as the OpenTelemetry SDK has them when they end, into the store."""
+"""This process's own spans from the OpenTelemetry SDK into the store, as they end."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -23,46 +23,50 @@ from extproc.traces.values import (
     Span,
 )
 
-# bytes of a span besides its text, and of an attribute, an event, a link, roughly
-OVERHEAD, EACH = 1800, 150
+# bytes in memory, approximately: of a span without its text; of one attribute, event or link
+OVERHEAD = 1800
+PART = 150
 
 
 class Recorder(SpanProcessor):
-    """Puts this process's own spans into a store as they end:
-    `provider.add_span_processor(Recorder(store))`.
+    """Puts this process's sampled spans into a store as they end.
+
+    Use: `provider.add_span_processor(Recorder(store))`.
     """
 
     def __init__(self, store: TraceStore) -> None:
         self._store = store
 
     def on_start(self, span: SDKSpan, parent_context: Context | None = None) -> None:
-        pass
+        """Do nothing: only finished spans are stored."""
 
     def on_end(self, span: ReadableSpan) -> None:
+        """Store the span if it is sampled."""
         if span.context is not None and span.context.trace_flags.sampled:
-            self._store.take((_unread(span, span.context),))
+            self._store.take((_lazy_span(span, span.context),))
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Return True: every span is in the store already."""
         return True
 
 
-def _unread(span: ReadableSpan, context: SpanContext) -> LazySpan:
+def _lazy_span(span: ReadableSpan, context: SpanContext) -> LazySpan:
     attributes = span.attributes or {}
-    said = {key: _text(attributes[key]) for key in PROBLEM_ATTRIBUTES if key in attributes}
-    things = len(attributes) + len(span.events) + len(span.links)
+    relevant = {key: _text(attributes[key]) for key in PROBLEM_ATTRIBUTES if key in attributes}
+    parts = len(attributes) + len(span.events) + len(span.links)
     text = sum(len(value) for value in attributes.values() if isinstance(value, str))
     return LazySpan(
-        format_trace_id(context.trace_id),
-        format_span_id(context.span_id),
-        (span.end_time or 0) - (span.start_time or 0),
-        shows_problem(span.name, STATUSES[span.status.status_code.value], said),
-        tuple(format_trace_id(link.context.trace_id) for link in span.links),
-        OVERHEAD + EACH * things + text,
-        partial(_of_sdk, span, context),
+        trace_id=format_trace_id(context.trace_id),
+        span_id=format_span_id(context.span_id),
+        duration_ns=(span.end_time or 0) - (span.start_time or 0),
+        is_problem=shows_problem(span.name, STATUSES[span.status.status_code.value], relevant),
+        links=tuple(format_trace_id(link.context.trace_id) for link in span.links),
+        size=OVERHEAD + PART * parts + text,
+        load=partial(_span, span, context),
     )
 
 
-def _of_sdk(span: ReadableSpan, context: SpanContext) -> Span:
+def _span(span: ReadableSpan, context: SpanContext) -> Span:
     start = span.start_time or 0
     return Span(
         trace_id=format_trace_id(context.trace_id),
@@ -77,8 +81,8 @@ def _of_sdk(span: ReadableSpan, context: SpanContext) -> Span:
         status_text=(span.status.description or "")[:TEXT],
         attributes=_attributes(span.attributes),
         events=tuple(
-            Event(e.name[:TEXT], e.timestamp, _attributes(e.attributes))
-            for e in span.events[:EVENTS]
+            Event(event.name[:TEXT], event.timestamp, _attributes(event.attributes))
+            for event in span.events[:EVENTS]
         ),
         links=tuple(
             Link(format_trace_id(link.context.trace_id), format_span_id(link.context.span_id))
@@ -95,6 +99,6 @@ def _attributes(attributes: Mapping[str, object] | None) -> Attributes:
 def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return (
-        ", ".join(_text(item) for item in value) if isinstance(value, list | tuple) else str(value)
-    )
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    return str(value)

@@ -1,10 +1,11 @@
-"""Spans of the last traces, kept in memory: ours as they end, and other people's over OTLP.
+"""Spans of the last traces, kept in memory: the processor's own, and those that arrive by OTLP.
 
-A person who signs in should see at once what happened, without a collector and a database. So
-everything here is bounded: traces, spans in one, what a span carries, bytes in all. What does not
-fit goes, the oldest trace first. A span is kept as it came and read when somebody looks: most are
-never looked at. Recording may be called from any thread. Attributes of ours come clean
-(extproc.telemetry), those of others are redacted as they are read (otlp.py).
+The store is for a person who signs in and wants to see what happened, without a collector and a
+database. Everything in it is bounded: the number of traces, the spans of one, what is kept of a
+span, and the bytes of all. What exceeds a bound is dropped, the oldest trace first. A span is kept
+as it arrived and decoded when it is displayed, because most are never displayed. Recording is safe
+from any thread. The attributes of the processor's own spans contain no secrets (extproc.telemetry);
+those of other spans are redacted when they are decoded (otlp.py).
 """
 
 import threading
@@ -16,28 +17,37 @@ from extproc.traces.otlp import decode, unpack
 from extproc.traces.tree import is_problem
 from extproc.traces.values import LazySpan, Span, Trace
 
-OVERHEAD = 400  # bytes of a span besides its text, roughly
+OVERHEAD = 400  # bytes in memory of a span besides its text, approximately
+PART = 120  # bytes in memory of one attribute, event or link besides its text, approximately
 
 
 @dataclass(slots=True)
-class _Kept:
+class _Stored:
+    """The spans of one trace by their ids.
+
+    Attributes:
+        size: Bytes of all spans, approximately.
+        dropped: Number of spans that did not fit.
+        turn: Number of the span that arrived last; orders traces by their last span.
+    """
+
     spans: dict[str, LazySpan] = field(default_factory=dict)
     size: int = 0
     dropped: int = 0
-    turn: int = 0  # when it got a span last
+    turn: int = 0
 
     def copied(self) -> tuple[list[LazySpan], int]:
-        """Under the lock; read without it."""
+        """The spans and the number dropped, copied under the lock and decoded without it."""
         return list(self.spans.values()), self.dropped
 
 
 class TraceStore:
-    """The last traces. A trace that got a span last goes last; a span that comes again replaces the
-    one before.
+    """The last traces, ordered by their last span; a span that arrives again replaces its
+    predecessor.
 
-    Traces worth a look outlive the others: those with a failure or a refusal, or one that lasts
-    `slow` seconds, and what they are linked to (the redirect of a failed callback). They may fill
-    half of the room, so that the newest are seen too.
+    Some traces are kept longer than the others: traces with an error or a refusal, or with a span
+    of at least `slow` seconds, and the traces that these link to (the redirect of a failed
+    callback). They may fill half of the store, so that the newest traces are visible too.
     """
 
     def __init__(
@@ -47,126 +57,150 @@ class TraceStore:
         max_bytes: int = 16_000_000,
         slow: float = float("inf"),
     ) -> None:
-        self._max_traces, self._max_spans, self._max_bytes = (
-            max_traces,
-            max_spans_per_trace,
-            max_bytes,
-        )
+        """Create an empty store.
+
+        Args:
+            max_traces: Number of traces.
+            max_spans_per_trace: Number of spans of one trace; further ones are only counted.
+            max_bytes: Bytes in memory of all spans, approximately.
+            slow: Seconds from which on a span makes its trace worth keeping longer.
+        """
+        self._max_traces = max_traces
+        self._max_spans = max_spans_per_trace
+        self._max_bytes = max_bytes
         self._slow_ns = slow * 1e9
         self._lock = threading.Lock()
-        self._plain: OrderedDict[str, _Kept] = OrderedDict()
-        self._kept_longer: OrderedDict[str, _Kept] = OrderedDict()
-        self._turn = self._bytes = self._kept_longer_bytes = 0
+        self._plain: OrderedDict[str, _Stored] = OrderedDict()
+        self._kept_longer: OrderedDict[str, _Stored] = OrderedDict()
+        self._turn = 0
+        self._bytes = 0
+        self._kept_longer_bytes = 0
 
     def add(self, spans: Iterable[Span]) -> None:
-        self.take(map(_unread, spans))
+        """Store spans."""
+        self.take(map(_lazy_span, spans))
 
     def take(self, spans: Iterable[LazySpan]) -> None:
+        """Store spans that are not decoded yet."""
         with self._lock:
             for span in spans:
                 self._add(span)
 
     def add_otlp(self, body: bytes, content_encoding: str = "", *, limit: int = 16_000_000) -> int:
-        """Takes an ExportTraceServiceRequest in protobuf, plain or gzip; gives how many spans it
-        had.
+        """Store the spans of an OTLP export request.
 
-        Raises BadExport; then nothing was taken. `limit` is on the unpacked size.
+        Args:
+            body: An ExportTraceServiceRequest in protobuf, plain or gzip.
+            content_encoding: The request's Content-Encoding.
+            limit: Maximum size in bytes after unpacking.
+
+        Returns:
+            The number of spans in the request.
+
+        Raises:
+            BadExport: The body is not such a request, or is too large; nothing was stored.
         """
         spans = decode(unpack(body, content_encoding, limit))
         self.take(spans)
         return len(spans)
 
     def trace(self, trace_id: str) -> Trace | None:
+        """The trace of this id, or None if the store has none."""
         with self._lock:
-            kept = self._plain.get(trace_id) or self._kept_longer.get(trace_id)
-            copied = None if kept is None else kept.copied()
-        return None if copied is None else _trace(trace_id, *copied)
+            stored = self._plain.get(trace_id) or self._kept_longer.get(trace_id)
+            if stored is None:
+                return None
+            spans, dropped = stored.copied()
+        return _trace(trace_id, spans, dropped)
 
     def recent(self, count: int | None = None) -> tuple[Trace, ...]:
-        """The last traces, the latest start first: spans of an older one may come later."""
+        """The traces whose spans arrived last, ordered by start, the latest first.
+
+        The two orders differ, because spans of an older trace may arrive later.
+        """
         with self._lock:
-            every = [*self._plain.items(), *self._kept_longer.items()]
-            newest = sorted(every, key=lambda item: -item[1].turn)[:count]
-            copied = [(trace_id, *kept.copied()) for trace_id, kept in newest]
-        return tuple(
-            sorted((_trace(*each) for each in copied), key=lambda trace: -trace.spans[0].start_ns)
-        )
+            stored = [*self._plain.items(), *self._kept_longer.items()]
+            newest = sorted(stored, key=lambda item: -item[1].turn)[:count]
+            copied = [(trace_id, *stored.copied()) for trace_id, stored in newest]
+        traces = [_trace(trace_id, spans, dropped) for trace_id, spans, dropped in copied]
+        return tuple(sorted(traces, key=lambda trace: -trace.spans[0].start_ns))
 
     def _add(self, span: LazySpan) -> None:
-        trace_id = span.trace_id
-        known = trace_id in self._kept_longer
-        group = self._kept_longer if known else self._plain
-        kept = group.get(trace_id)
-        if kept is None:
-            kept = group[trace_id] = _Kept()
+        is_kept_longer = span.trace_id in self._kept_longer
+        stored = self._stored(self._kept_longer if is_kept_longer else self._plain, span.trace_id)
+        before = stored.spans.get(span.span_id)
+        if before is None and len(stored.spans) >= self._max_spans:
+            stored.dropped += 1
+            return
+        growth = span.size - (before.size if before is not None else 0)
+        stored.spans[span.span_id] = span
+        stored.size += growth
+        self._bytes += growth
+        if is_kept_longer:
+            self._kept_longer_bytes += growth
+            self._keep_longer(span.links)
+        elif span.is_problem or span.duration_ns >= self._slow_ns:
+            links = [link for other in stored.spans.values() for link in other.links]
+            self._keep_longer((span.trace_id, *links))
+        if self._is_too_full():
+            self._make_room()
+
+    def _stored(self, group: OrderedDict[str, _Stored], trace_id: str) -> _Stored:
+        """The trace in its group, created if it is missing, as the last to have got a span."""
+        stored = group.get(trace_id)
+        if stored is None:
+            stored = group[trace_id] = _Stored()
         else:
             group.move_to_end(trace_id)
         self._turn += 1
-        kept.turn = self._turn
-        before = kept.spans.get(span.span_id)
-        if before is None and len(kept.spans) >= self._max_spans:
-            kept.dropped += 1
-            return
-        growth = span.size - (before.size if before is not None else 0)
-        kept.spans[span.span_id] = span
-        kept.size += growth
-        self._bytes += growth
-        if known:
-            self._kept_longer_bytes += growth
-            self._all_tell(span.links)
-        elif span.is_problem or span.duration_ns >= self._slow_ns:
-            self._all_tell(
-                (trace_id, *(other for each in kept.spans.values() for other in each.links))
-            )
-        if (
-            len(self._plain) + len(self._kept_longer) > self._max_traces
-            or self._bytes > self._max_bytes
-        ):
-            self._make_room()
+        stored.turn = self._turn
+        return stored
 
-    def _all_tell(self, trace_ids: Iterable[str]) -> None:
+    def _keep_longer(self, trace_ids: Iterable[str]) -> None:
         for trace_id in trace_ids:
-            self._tells(trace_id)
+            stored = self._plain.pop(trace_id, None)
+            if stored is not None:
+                self._kept_longer[trace_id] = stored
+                self._kept_longer_bytes += stored.size
 
-    def _tells(self, trace_id: str) -> None:
-        if (kept := self._plain.pop(trace_id, None)) is not None:
-            self._kept_longer[trace_id] = kept
-            self._kept_longer_bytes += kept.size
+    def _is_too_full(self) -> bool:
+        traces = len(self._plain) + len(self._kept_longer)
+        return traces > self._max_traces or self._bytes > self._max_bytes
 
     def _make_room(self) -> None:
-        while (
-            len(self._plain) + len(self._kept_longer) > self._max_traces
-            or self._bytes > self._max_bytes
-        ):
-            most = (
+        while self._is_too_full():
+            beyond_half = (
                 len(self._kept_longer) > self._max_traces / 2
                 or self._kept_longer_bytes > self._max_bytes / 2
             )
-            of_kept_longer = most or not self._plain
-            _, gone = (self._kept_longer if of_kept_longer else self._plain).popitem(last=False)
+            if beyond_half or not self._plain:
+                _, gone = self._kept_longer.popitem(last=False)
+                self._kept_longer_bytes -= gone.size
+            else:
+                _, gone = self._plain.popitem(last=False)
             self._bytes -= gone.size
-            self._kept_longer_bytes -= gone.size if of_kept_longer else 0
 
 
-def _unread(span: Span) -> LazySpan:
-    links = tuple(link.trace_id for link in span.links)
+def _lazy_span(span: Span) -> LazySpan:
     return LazySpan(
-        span.trace_id, span.span_id, span.duration_ns, is_problem(span), links, _size(span), span
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        duration_ns=span.duration_ns,
+        is_problem=is_problem(span),
+        links=tuple(link.trace_id for link in span.links),
+        size=_size(span),
+        load=span,
     )
 
 
 def _size(span: Span) -> int:
-    """What a span costs in memory, roughly: enough for a limit."""
+    """Bytes of a span in memory, approximately, which is enough for a limit."""
     pairs = [*span.attributes, *(pair for event in span.events for pair in event.attributes)]
-    text = (
-        len(span.name)
-        + len(span.service)
-        + len(span.status_text)
-        + sum(len(k) + len(v) for k, v in pairs)
-    )
-    return OVERHEAD + text + 120 * (len(pairs) + len(span.events) + len(span.links))
+    text = len(span.name) + len(span.service) + len(span.status_text)
+    text += sum(len(key) + len(value) for key, value in pairs)
+    return OVERHEAD + text + PART * (len(pairs) + len(span.events) + len(span.links))
 
 
-def _trace(trace_id: str, unread: Iterable[LazySpan], dropped: int) -> Trace:
-    spans = (each.span() for each in unread)
+def _trace(trace_id: str, lazy_spans: Iterable[LazySpan], dropped: int) -> Trace:
+    spans = (lazy.span() for lazy in lazy_spans)
     return Trace(trace_id, tuple(sorted(spans, key=lambda s: (s.start_ns, s.span_id))), dropped)

@@ -1,13 +1,13 @@
-"""What a trace was about, in a line; and which traces are steps of one login.
+"""A trace in one line, and the traces that are the steps of one login.
 
-A login is several requests: the redirect, the callback, the first page. The callback's span has a
-link to the redirect's, whose ids come in the sealed login cookie. The first page goes by Envoy
-alone, where no span can be linked: it is the next request of the same client (address, user agent,
-host) within ten seconds after the callback, and it is left out when the same client signed in more
-than once in that time. So that step is an inference, and is said to be one.
+A login is several requests: the redirect, the callback, the first page. The span of the callback
+links to the span of the redirect, because the sealed login cookie contains its ids. The first page
+is decided by Envoy alone, where a span cannot be linked. It is the next request of the same client
+(address, user agent, host) within ten seconds after the callback; if the client signed in more than
+once in that time, it is left out. That step is therefore an inference, and is marked as such.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -18,15 +18,23 @@ from extproc.traces.values import Span, Trace
 Role = Literal["redirect", "callback", "page"]
 Joined = Literal["link", "client", ""]
 
-SIGNED_IN, STARTED = "signed_in", "login_started"
-NEXT = 10_000_000_000  # nanoseconds
-BEHIND = 2  # levels below the gateway's own span: its call, and whom it called
+SIGNED_IN = "signed_in"
+STARTED = "login_started"
+NEXT = 10_000_000_000  # nanoseconds from the end of a callback in which the first page must start
+BEHIND = 2  # levels below the gateway's own span: the call that it made, and the called service
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One trace in a line. request: method and address without query; failed: a span failed; wrong:
-    or we refused.
+    """One trace in a line.
+
+    Attributes:
+        request: Method and address of the request, without its query.
+        status: HTTP status of the root span, or "".
+        reason: Reason code of the processor, or "".
+        application: Name of the application, or "".
+        failed: Whether a span is an error.
+        is_problem: Whether a span is an error or a refusal by the processor.
     """
 
     trace_id: str
@@ -44,13 +52,18 @@ class Summary:
 
     @property
     def duration_ns(self) -> int:
+        """Nanoseconds from the start of the first span to the end of the last."""
         return self.end_ns - self.start_ns
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request of a story. summary: None where its trace is not here. joined: how it was found,
-    '' for what was asked for.
+    """One request of a login.
+
+    Attributes:
+        summary: The trace in a line, or None if the trace is not stored.
+        joined: How the trace was found: by a link, by its client and time, or "" for the trace
+            from which the search began.
     """
 
     role: Role
@@ -60,63 +73,82 @@ class Step:
 
 
 def summary(trace: Trace) -> Summary:
+    """A trace in one line."""
     lines = rows(trace.spans)
     spans = [row.span for row in lines]
     return Summary(
-        trace.trace_id,
-        _request(lines),
-        spans[0].attribute(*STATUS_CODE),
-        _first(spans, *REASON),
-        _first(spans, "extproc.application"),
-        min(span.start_ns for span in spans),
-        max(span.end_ns for span in spans),
-        tuple(sorted({span.service for span in spans})),
-        len(spans),
-        trace.dropped,
-        any(map(failed, spans)),
-        any(map(is_problem, spans)),
+        trace_id=trace.trace_id,
+        request=_request(lines),
+        status=spans[0].attribute(*STATUS_CODE),
+        reason=_first(spans, *REASON),
+        application=_first(spans, "extproc.application"),
+        start_ns=min(span.start_ns for span in spans),
+        end_ns=max(span.end_ns for span in spans),
+        services=tuple(sorted({span.service for span in spans})),
+        span_count=len(spans),
+        dropped=trace.dropped,
+        failed=any(map(failed, spans)),
+        is_problem=any(map(is_problem, spans)),
     )
 
 
 def story(traces: Iterable[Trace], trace_id: str) -> tuple[Step, ...]:
-    """The login that a trace is part of, its steps in order: that one alone where it is part of
-    none. () for a trace that is not here.
+    """The steps of the login that a trace is part of, in order.
+
+    A trace that is not part of a login is a story of one step; a trace that is not among `traces`
+    is an empty story.
     """
     by_id = {trace.trace_id: trace for trace in traces}
     if trace_id not in by_id:
         return ()
-    here = {of: _facts(trace) for of, trace in by_id.items()}
-    pages = {
-        of: page
-        for of, facts in here.items()
-        if (page := _page_after(facts, here.values())) is not None
-    }
-    joined: dict[str, Joined] = {trace_id: ""}
-    joined |= {of: "client" for of, page in pages.items() if page == trace_id}
-    todo = list(joined)
-    while todo:
-        of = todo.pop()
-        onward = here[of].links if of in here else ()
-        for other in (*onward, *(back for back, facts in here.items() if of in facts.links)):
-            if other not in joined:
-                joined[other] = "link"
-                todo.append(other)
-    for of in [of for of in joined if of in pages]:
-        joined.setdefault(pages[of], "client")
-    targets = {link for facts in here.values() for link in facts.links}
+    facts = {known_id: _facts(trace) for known_id, trace in by_id.items()}
+    targets = {link for of_trace in facts.values() for link in of_trace.links}
     steps = [
         Step(
-            _role(here.get(of), of in targets), of, summary(by_id[of]) if of in by_id else None, how
+            role=_role(facts.get(step_id), step_id in targets),
+            trace_id=step_id,
+            summary=summary(by_id[step_id]) if step_id in by_id else None,
+            joined=joined,
         )
-        for of, how in joined.items()
+        for step_id, joined in _joined(trace_id, facts).items()
     ]
     return tuple(sorted(steps, key=lambda step: step.summary.start_ns if step.summary else 0))
 
 
+def _joined(trace_id: str, facts: Mapping[str, "_Facts"]) -> dict[str, Joined]:
+    """The ids of the traces that belong to one login, and how each was found."""
+    pages: dict[str, str] = {}
+    for callback_id, of_callback in facts.items():
+        page = _page_after(of_callback, facts.values())
+        if page is not None:
+            pages[callback_id] = page
+    joined: dict[str, Joined] = {trace_id: ""}
+    joined |= {callback_id: "client" for callback_id, page in pages.items() if page == trace_id}
+    todo = list(joined)
+    while todo:
+        for linked in _linked(todo.pop(), facts):
+            if linked not in joined:
+                joined[linked] = "link"
+                todo.append(linked)
+    for callback_id in [known for known in joined if known in pages]:
+        joined.setdefault(pages[callback_id], "client")
+    return joined
+
+
+def _linked(trace_id: str, facts: Mapping[str, "_Facts"]) -> list[str]:
+    """The traces that a trace links to, and those that link to it."""
+    onward = facts[trace_id].links if trace_id in facts else ()
+    back = [other for other, of_other in facts.items() if trace_id in of_other.links]
+    return [*onward, *back]
+
+
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What joins traces. client: address, user agent and host of who asked, by the gateway's own
-    span.
+    """What joins a trace to others.
+
+    Attributes:
+        links: Ids of the traces that its spans link to.
+        client: Address, user agent and host of the request, from the gateway's own span.
     """
 
     trace_id: str
@@ -136,12 +168,12 @@ def _facts(trace: Trace) -> _Facts:
         urlsplit(ingress.attribute("http.url", "url.full")).netloc,
     )
     return _Facts(
-        trace.trace_id,
-        tuple(link for link in links if link != trace.trace_id),
-        _first(trace.spans, "extproc.reason"),
-        client if all(client) and ingress.kind == "server" else None,
-        ingress.start_ns,
-        ingress.end_ns,
+        trace_id=trace.trace_id,
+        links=tuple(link for link in links if link != trace.trace_id),
+        reason=_first(trace.spans, "extproc.reason"),
+        client=client if all(client) and ingress.kind == "server" else None,
+        start_ns=ingress.start_ns,
+        end_ns=ingress.end_ns,
     )
 
 
@@ -154,8 +186,9 @@ def _role(facts: _Facts | None, target: bool) -> Role:
 
 
 def _page_after(callback: _Facts, others: Iterable[_Facts]) -> str | None:
-    """The first page after a login that succeeded, unless the same client ended another one just
-    before it.
+    """The first page after a login that succeeded, or None.
+
+    It is None as well if the same client completed another login just before that page.
     """
     if callback.client is None or callback.reason != SIGNED_IN:
         return None
@@ -164,35 +197,31 @@ def _page_after(callback: _Facts, others: Iterable[_Facts]) -> str | None:
     if not after:
         return None
     page = min(after, key=lambda other: other.start_ns)
-    doubt = any(
+    is_ambiguous = any(
         other.reason == SIGNED_IN and 0 <= page.start_ns - other.end_ns < NEXT for other in same
     )
-    return None if doubt or page.reason in (SIGNED_IN, STARTED) else page.trace_id
+    return None if is_ambiguous or page.reason in (SIGNED_IN, STARTED) else page.trace_id
 
 
 def _first(spans: Iterable[Span], *names: str) -> str:
-    return next((found for span in spans if (found := span.attribute(*names))), "")
+    """The first of the attributes that a span has, of the first span that has any."""
+    values = (span.attribute(*names) for span in spans)
+    return next((value for value in values if value), "")
 
 
 def _request(lines: tuple[Row, ...]) -> str:
-    """What the trace is about: its first request, without query; Envoy leaves the path to those
-    behind it.
+    """The first request of a trace, as method and address without its query.
+
+    Envoy's span has no path, so the path is that of a span below it.
     """
     for row in lines[:5]:
         method = row.span.attribute("http.request.method", "http.method")
-        url = row.span.attribute("url.full", "http.url", "url.path", "http.target").partition("?")[
-            0
-        ]
-        if method and url:
-            if url.count("/") > 2 or url.startswith("/"):
-                return f"{method} {url}"
-            path = next(
-                (
-                    p
-                    for below in lines
-                    if below.depth <= BEHIND and (p := below.span.attribute("url.path"))
-                ),
-                "",
-            )
-            return f"{method} {url}{path}" if path else f"{method} {url} ({row.span.name})"
+        url = row.span.attribute("url.full", "http.url", "url.path", "http.target")
+        url = url.partition("?")[0]
+        if not method or not url:
+            continue
+        if url.count("/") > 2 or url.startswith("/"):
+            return f"{method} {url}"
+        path = _first((below.span for below in lines if below.depth <= BEHIND), "url.path")
+        return f"{method} {url}{path}" if path else f"{method} {url} ({row.span.name})"
     return lines[0].span.name if lines else "Trace"

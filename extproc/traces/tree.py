@@ -1,4 +1,4 @@
-"""A trace as a tree: which span hangs under which, and the tree as text."""
+"""A trace as a tree of its spans, and the tree as text."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,17 +7,19 @@ from extproc.traces.values import Span, Status
 
 REASON = ("extproc.reason", "reason", "error.type")
 STATUS_CODE = ("http.response.status_code", "http.status_code")
-# by which is_wrong() goes
+# the attributes that shows_problem() reads
 PROBLEM_ATTRIBUTES = frozenset((*STATUS_CODE, "extproc.reason", "status"))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the tree, in reading order.
+    """One line of the tree.
 
-    `last` has an entry for each level from the root's children down to the span itself: whether
-    that branch is the last of its siblings. So its length is the depth. `orphan`: the parent is not
-    here, the span hangs under the root.
+    Attributes:
+        span: The span of this line.
+        last: For each level from the root's children down to the span itself, whether that branch
+            is the last of its siblings. Its length is the depth.
+        orphan: Whether the span is shown below the root because its parent is not in the trace.
     """
 
     span: Span
@@ -26,57 +28,61 @@ class Row:
 
     @property
     def depth(self) -> int:
+        """Levels below the root."""
         return len(self.last)
 
 
 def rows(spans: Iterable[Span]) -> tuple[Row, ...]:
-    """The tree of one trace, children by start, every span exactly once.
+    """The tree of one trace in reading order: children by start, every span exactly once.
 
-    The root is the earliest span without a parent here, one that names no parent first. Whatever
-    else has no parent here hangs under the root, and so does a circle of spans that are each
-    other's parents, at its earliest span.
+    The root is the earliest span that names no parent or, if there is none, the earliest whose
+    parent is missing. Every other span whose parent is missing is shown below the root, and so is
+    the earliest span of a cycle of spans that are each other's parents.
     """
     ordered = sorted(spans, key=lambda span: (span.start_ns, span.span_id))
     if not ordered:
         return ()
-    here = {span.span_id for span in ordered}
+    known = {span.span_id for span in ordered}
     children: dict[str, list[Span]] = {}
     for span in ordered:
-        if span.parent_id in here:
+        if span.parent_id in known:
             children.setdefault(span.parent_id, []).append(span)
-    loose = [span for span in ordered if span.parent_id not in here]
+    loose = [span for span in ordered if span.parent_id not in known]
     root = min(loose, key=lambda span: bool(span.parent_id), default=ordered[0])
     orphans = {span.span_id for span in loose} - {root.span_id}
     reached = {root.span_id} | _below(root, children)
-    # circles last; clocks differ, so a child may be before its parent
+    # cycles come last: clocks differ, so a child may start before its parent
     for span in [*loose, *ordered]:
         if span.span_id not in reached:
             orphans.add(span.span_id)
             reached |= {span.span_id} | _below(span, children)
     adopted = [span for span in ordered if span.span_id in orphans]
-    return _walk(
-        root,
-        children,
-        sorted([*children.get(root.span_id, []), *adopted], key=lambda s: s.start_ns),
-        orphans,
-    )
+    top = sorted([*children.get(root.span_id, []), *adopted], key=lambda span: span.start_ns)
+    return _walk(root, children, top, orphans)
 
 
 def _below(top: Span, children: dict[str, list[Span]]) -> set[str]:
-    found: set[str] = set()
+    below: set[str] = set()
     todo = [top.span_id]
     while todo:
         for child in children.get(todo.pop(), ()):
-            if child.span_id not in found:
-                found.add(child.span_id)
+            if child.span_id not in below:
+                below.add(child.span_id)
                 todo.append(child.span_id)
-    return found
+    return below
 
 
 def _walk(
     root: Span, children: dict[str, list[Span]], top: list[Span], orphans: set[str]
 ) -> tuple[Row, ...]:
-    """Depth first without recursion: a chain of spans may be longer than Python's stack."""
+    """The rows depth first, without recursion: a chain of spans may be longer than Python's stack.
+
+    Args:
+        root: The root of the tree.
+        children: The children of each span, by its id.
+        top: The spans to show below the root.
+        orphans: Ids of the spans that are shown below the root instead of below their parents.
+    """
     done: list[Row] = []
     seen: set[str] = set()
     todo = [Row(root)]
@@ -86,11 +92,13 @@ def _walk(
             continue
         seen.add(row.span.span_id)
         done.append(row)
-        below = (
-            top
-            if row.span is root
-            else [c for c in children.get(row.span.span_id, ()) if c.span_id not in orphans]
-        )
+        below = top
+        if row.span is not root:
+            below = [
+                child
+                for child in children.get(row.span.span_id, ())
+                if child.span_id not in orphans
+            ]
         for index in range(len(below) - 1, -1, -1):
             child = below[index]
             todo.append(Row(child, (*row.last, index == len(below) - 1), child.span_id in orphans))
@@ -98,7 +106,7 @@ def _walk(
 
 
 def duration(nanoseconds: int) -> str:
-    """A duration with three digits that count, in the unit that suits it."""
+    """A duration as text with three significant digits, in the unit that suits it."""
     for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1_000)):
         if nanoseconds >= size:
             value = nanoseconds / size
@@ -107,8 +115,10 @@ def duration(nanoseconds: int) -> str:
 
 
 def render(spans: Iterable[Span], *, width: int = 78) -> str:
-    """The tree for a terminal, a line a span: service, name, what came of it, duration, and where
-    it lies in time.
+    """The tree as text for a terminal. Each line has a span's service, name, outcome, duration, and
+    a bar that shows when it ran.
+
+    `width` is the maximum number of characters of the part before the duration.
     """
     lines = rows(spans)
     if not lines:
@@ -124,36 +134,40 @@ def render(spans: Iterable[Span], *, width: int = 78) -> str:
 
 
 def failed(span: Span) -> bool:
-    """Whether a span is an error. Envoy resets our stream after its last answer; the canceled span
-    of that is none.
+    """Whether a span is an error.
+
+    The canceled span of a call from Envoy to the processor is not an error, because Envoy resets
+    the stream after the processor's last answer.
     """
     return _has_failed(span.name, span.status, span.attribute("status"))
 
 
 def is_problem(span: Span) -> bool:
-    """Whether it is worth a look: an error, or a refusal of ours. That somebody is not signed in is
+    """Whether a span is an error or a refusal by the processor. A request without a login is
     neither.
     """
     return shows_problem(span.name, span.status, dict(span.attributes))
 
 
-def shows_problem(name: str, status: Status, said: Mapping[str, str]) -> bool:
-    """The same by what is said of a span: of its attributes, those named in TELLING count."""
-    if _has_failed(name, status, said.get("status", "")):
+def shows_problem(name: str, status: Status, attributes: Mapping[str, str]) -> bool:
+    """Whether a span of this name, status and attributes is a problem, without decoding the span.
+
+    Only the attributes in PROBLEM_ATTRIBUTES are needed.
+    """
+    if _has_failed(name, status, attributes.get("status", "")):
         return True
-    code = next((said[key] for key in STATUS_CODE if key in said), "")
-    return code >= "400" and code != "401" and bool(said.get("extproc.reason"))
+    code = next((attributes[key] for key in STATUS_CODE if key in attributes), "")
+    return code >= "400" and code != "401" and bool(attributes.get("extproc.reason"))
 
 
-def _has_failed(name: str, status: Status, envoys: str) -> bool:
-    """envoys: what Envoy says of a call in its attribute `status`."""
-    return status == "error" and not (
-        name.startswith("async envoy.service.ext_proc.") and envoys == "canceled"
-    )
+def _has_failed(name: str, status: Status, call_status: str) -> bool:
+    """call_status is the attribute `status`, in which Envoy reports how a gRPC call ended."""
+    was_reset = name.startswith("async envoy.service.ext_proc.") and call_status == "canceled"
+    return status == "error" and not was_reset
 
 
 def outcome(span: Span) -> str:
-    """The HTTP status and the reason code or error of a span, as far as it has any."""
+    """The HTTP status and the reason code or error of a span, as far as it has them."""
     parts = [span.attribute(*STATUS_CODE), span.attribute(*REASON)]
     if failed(span) and not parts[1]:
         parts.append("error")
@@ -161,8 +175,8 @@ def outcome(span: Span) -> str:
 
 
 def short_name(span: Span) -> str:
-    """Envoy names a call by the whole gRPC service, and what goes upstream by its cluster and
-    `egress`.
+    """The name of a span without what Envoy adds: the package of a gRPC service, and `egress` of a
+    request to a cluster.
     """
     name = span.name.removeprefix("async ").removesuffix(" egress")
     if not name.startswith("envoy.service."):
@@ -171,16 +185,16 @@ def short_name(span: Span) -> str:
 
 
 def _label(span: Span) -> str:
-    came_of_it = outcome(span)
-    return f"{span.service or '?'}: {short_name(span)}" + (f" [{came_of_it}]" if came_of_it else "")
+    result = outcome(span)
+    label = f"{span.service or '?'}: {short_name(span)}"
+    return f"{label} [{result}]" if result else label
 
 
 def _guides(row: Row) -> str:
     if not row.last:
         return ""
-    return "".join("   " if last else "│  " for last in row.last[:-1]) + (
-        "└─ " if row.last[-1] else "├─ "
-    )
+    above = "".join("   " if last else "│  " for last in row.last[:-1])
+    return above + ("└─ " if row.last[-1] else "├─ ")
 
 
 def _fit(text: str, room: int) -> str:

@@ -1,6 +1,4 @@
-"""What a trace is made of: plain values, the same for our own spans and for those that others send
-us.
-"""
+"""Values of a trace, the same for the processor's own spans and for spans that arrive by OTLP."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,16 +8,18 @@ Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Status = Literal["unset", "ok", "error"]
 Attributes = tuple[tuple[str, str], ...]
 
-# by OTLP's number
+# the index is the number in OTLP
 KINDS: tuple[Kind, ...] = ("internal", "internal", "server", "client", "producer", "consumer")
 STATUSES: tuple[Status, ...] = ("unset", "ok", "error")
-TEXT = 1024  # characters of one name or value that are kept
-ATTRIBUTES = 64  # of one span, event or link
-EVENTS = 32  # of one span, and as many links
+TEXT = 1024  # characters that are kept of one name or value
+ATTRIBUTES = 64  # that are kept of one span or event
+EVENTS = 32  # that are kept of one span, and as many links
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """Something that happened during a span. The time is nanoseconds since 1970."""
+
     name: str
     time_ns: int
     attributes: Attributes = ()
@@ -27,13 +27,15 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Link:
+    """A reference from a span to a span of another trace."""
+
     trace_id: str
     span_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One finished span. Ids are lower-case hex, `parent_id` is empty at a root, times are
+    """One finished span. Ids are lower-case hex, `parent_id` is empty for a root, and times are
     nanoseconds since 1970.
     """
 
@@ -56,18 +58,23 @@ class Span:
         return max(self.end_ns - self.start_ns, 0)
 
     def attribute(self, *names: str) -> str:
-        """The first of these attributes that is there, else an empty text."""
-        there = dict(self.attributes)
-        return next((there[name] for name in names if name in there), "")
+        """The value of the first of these attributes that the span has, or ""."""
+        values = dict(self.attributes)
+        return next((values[name] for name in names if name in values), "")
 
 
 @dataclass(slots=True)
 class LazySpan:
-    """A span as it came. What the store goes by is here; the rest is read when somebody looks,
-    which is seldom.
+    """A span as it arrived, which is decoded when it is displayed: most spans never are.
 
-    wrong: see tree.py; links: ids of other traces; size: bytes that it takes, roughly; way: to the
-    span, or the span.
+    The attributes are what the store needs to decide how long to keep the span.
+
+    Attributes:
+        duration_ns: Duration in nanoseconds.
+        is_problem: Whether the span is an error or a refusal, see `tree.is_problem`.
+        links: Ids of the traces that the span links to.
+        size: Bytes in memory, approximately.
+        load: Returns the span; replaced by the span once loaded.
     """
 
     trace_id: str
@@ -76,9 +83,10 @@ class LazySpan:
     is_problem: bool
     links: tuple[str, ...]
     size: int
-    load: "Callable[[], Span] | Span"
+    load: Callable[[], Span] | Span
 
     def span(self) -> Span:
+        """The span, decoded by the first call."""
         if not isinstance(self.load, Span):
             self.load = self.load()
         return self.load
@@ -86,7 +94,7 @@ class LazySpan:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The spans of one trace that are here, by start; `dropped` did not fit."""
+    """The stored spans of one trace, ordered by start; `dropped` counts those that did not fit."""
 
     trace_id: str
     spans: tuple[Span, ...]

@@ -213,7 +213,7 @@ def test_a_processor_that_is_not_ready_or_of_another_version_is_said(
 LIES: dict[str, tuple[dict[str, Any], str]] = {
     "issuer": (
         {"issuer": "https://evil.example"},
-        "the provider says issuer 'https://evil.example'",
+        "the provider's issuer is 'https://evil.example'",
     ),
     "plain_pkce": ({"code_challenge_methods_supported": ["plain"]}, "lacks S256"),
     "http_endpoint": (
@@ -223,7 +223,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
     "algorithm": ({"id_token_signing_alg_values_supported": ["ES256"]}, "it signs with ES256"),
     "authentication": (
         {"token_endpoint_auth_methods_supported": ["private_key_jwt"]},
-        "it takes private_key_jwt",
+        "it accepts private_key_jwt",
     ),
     "response_type": (
         {"response_types_supported": ["token"]},
@@ -298,7 +298,7 @@ def test_a_login_is_walked_up_to_the_provider_s_page(stack: Stack, liar: Liar) -
     code, said = login(stack)
     assert (
         code == 0
-        and "without asking anybody; the callback is not called" in said
+        and "without asking the user; the callback is not called" in said
         and not liar.redeemed
     )
 
@@ -372,7 +372,7 @@ def test_what_explain_says_of_a_request_is_what_envoy_and_the_processor_do(
     verdict = next(line for line in said.splitlines() if line.startswith("→"))
     assert code == 0 and "CANARY" not in said
     if answer == 200 and "signed_out" not in name:
-        assert "→ goes on to" in verdict, said
+        assert "→ forwarded to" in verdict, said
     else:
         assert re.search(rf"\b{answer}\b", verdict), said
 
@@ -400,8 +400,8 @@ def test_a_session_is_looked_up_and_left_as_it_is(stack: Stack) -> None:
     code, said = explain(stack, "/private", "--cookie", f"@{kept}")
     assert (
         code == 0
-        and "a session, begun" in said
-        and "→ goes on to" in said
+        and "a session that began" in said
+        and "→ forwarded to" in said
         and "with x-auth-sub" in said
     ), said
     assertion = f"extproc-assertion-app={cookies['extproc-assertion-app']}"
@@ -443,7 +443,7 @@ def test_a_pasted_trace_id_tells_the_whole_login(stack: Stack) -> None:
 
 def test_a_trace_that_is_nowhere_or_no_trace_is_a_clear_error(stack: Stack) -> None:
     code, said = explain(stack, "0" * 31 + "1")
-    assert code == 1 and "it has no such trace: it was not sampled" in said
+    assert code == 1 and "there is no such trace: it was not sampled" in said
     code, said = explain(stack, "what-is-this")
     assert code == 1 and "neither a trace id (32 hexadecimal digits) nor a URL or path" in said
     code, said = explain(stack, "--admin", f"127.0.0.1:{free_port()}", "a" * 32)

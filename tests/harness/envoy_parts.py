@@ -1,5 +1,5 @@
-"""The parts around the Envoy under test: an upstream that shows raw bytes, a stub processor, a raw
-client, settings.
+"""The parts around an Envoy under test: an upstream that keeps raw bytes, a stub processor, a key
+server, a raw client, and settings.
 """
 
 import asyncio
@@ -30,7 +30,6 @@ from envoy_data_plane.google.protobuf import Struct
 from grpc_health.v1 import health_pb2_grpc
 
 from extproc import contract
-from extproc.checks.lint import lint
 from extproc.core.assertion import AssertionProfile, jwks, mint
 from extproc.core.sealing import KeyRing
 from extproc.core.session import SessionId
@@ -42,7 +41,7 @@ RING = KeyRing.of([SECRET.encode()])
 
 
 def settings(**changes: Any) -> Settings:
-    """Settings as the file would give them."""
+    """Settings as a settings file gives them: one provider, and these changes."""
     provider = {
         "issuer": "https://idp.example",
         "client_id": "gateway",
@@ -64,7 +63,7 @@ def assertion(
     session: SessionId = SESSION,
     **headers: str,
 ) -> str:
-    """A good assertion of an application, as the processor mints it."""
+    """A valid assertion of an application, as the processor mints it."""
     values = [(key.replace("_", "-"), value) for key, value in headers.items()] or [
         ("x-auth-sub", "alice")
     ]
@@ -82,7 +81,7 @@ def assertion(
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request's head as the upstream got it, byte for byte."""
+    """A request as the upstream got it, byte for byte."""
 
     raw: bytes
     body: bytes = b""
@@ -110,7 +109,7 @@ class Received:
 
 
 class Keys:
-    """Where Envoy gets the keys of assertions, as the processor's admin has them."""
+    """A server with the public keys of assertions, as the processor's admin listener has them."""
 
     def __init__(self) -> None:
         body = jwks(RING).encode()
@@ -138,8 +137,8 @@ class Keys:
 
 
 class Upstream:
-    """An application: keeps what it receives, says 200, and answers an upgrade with 101 and an echo
-    of bytes.
+    """An application: keeps the requests that it receives and answers 200 with their head; it
+    answers an upgrade with 101, and then echoes bytes.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -202,7 +201,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One stream at the processor."""
+    """One stream that the stub processor got."""
 
     metadata: dict[str, str]
     headers: dict[str, bytes]
@@ -223,7 +222,7 @@ class Asked:
 def continued(
     metadata: dict[str, str] | None = None, *, remove: tuple[str, ...] = (), **headers: bytes
 ) -> ProcessingResponse:
-    """The request goes on, with these headers; and the word that the gate waits for."""
+    """The answer that lets a request through: these headers, and the decision for the gate."""
     options = [
         HeaderValueOption(header=HeaderValue(key=key.replace("_", "-"), raw_value=value))
         for key, value in headers.items()
@@ -259,9 +258,7 @@ FAKE_COOKIE = "extproc-assertion-main=fresh; Path=/; HttpOnly; SameSite=Lax"
 
 
 def answer(asked: Asked) -> ProcessingResponse | None:
-    """What the stub says: by the query's `stub`, else as the real one would to somebody who is not
-    signed in.
-    """
+    """The stub's answer: by `stub` in the query, otherwise that of a processor without a session."""
     match parse_qs(urlsplit(asked.path).query).get("stub", [""])[0]:
         case "silent":
             return None
@@ -270,7 +267,8 @@ def answer(asked: Asked) -> ProcessingResponse | None:
         case "renew":
             renewed = {contract.SET_COOKIE: FAKE_COOKIE, contract.CACHE_CONTROL: "private"}
             return continued(renewed, x_auth_sub=b"stub")
-        case "undecided":  # an answer without the word
+        # An answer without the decision.
+        case "undecided":
             return ProcessingResponse(request_headers=HeadersResponse(response=CommonResponse()))
         case "crlf":
             return continued(x_auth_sub=b"stub\r\nx-auth-groups: admins")
@@ -278,7 +276,8 @@ def answer(asked: Asked) -> ProcessingResponse | None:
             return continued(x_auth_sub=b"stub", x_other=b"1")
         case "path":
             return continued(**{"x_auth_sub": b"stub", ":path": b"/elsewhere"})
-        case "reroute":  # chosen anew, and with another host for it
+        # Envoy shall choose the route again, by another host.
+        case "reroute":
             response = continued(x_auth_sub=b"stub", **{":authority": b"idp.test"})
             assert response.request_headers
             assert response.request_headers.response
@@ -303,16 +302,17 @@ def answer(asked: Asked) -> ProcessingResponse | None:
 
 @dataclass
 class Stub:
-    """A processor that answers by `answer`, in a thread of its own; `asked` is every stream, in
-    order.
+    """A processor that answers by `answer`, in a thread of its own.
+
+    `where` is host:port or unix:PATH, by default a free port; `asked` has every stream, in order.
     """
 
-    where: str = ""  # host:port or unix:PATH; by default a free port
+    where: str = ""
     asked: list[Asked] = field(default_factory=list)
     port: int = 0
 
     def __enter__(self) -> Self:
-        # not by policy: trio_asyncio, once imported, has one of its own
+        # Not by the event loop policy, because trio_asyncio, once imported, has one of its own.
         self._loop = asyncio.SelectorEventLoop()
         self._ready, self._end = threading.Event(), asyncio.Event()
         self._thread = threading.Thread(
@@ -356,9 +356,11 @@ class Stub:
         asked = Asked(metadata, headers)
         self.asked.append(asked)
         if "stub=hang" in asked.path:
-            await asyncio.sleep(60)  # by time: until Envoy resets the stream
+            # By time: until Envoy resets the stream.
+            await asyncio.sleep(60)
         if "stub=hold" in asked.path:
-            await asyncio.sleep(2)  # by time: longer than Envoy tells the processor
+            # By time: longer than the timeout that Envoy announces to the processor.
+            await asyncio.sleep(2)
         if (response := answer(asked)) is not None:
             await context.write(bytes(response))
 
@@ -385,7 +387,7 @@ def exchange(
     source: str = "",
     wait: float = 10,
 ) -> Reply:
-    """Sends bytes, reads one answer; a connection closed without any is status 0."""
+    """Sends bytes and reads one answer; status 0 for a connection that closes without an answer."""
     with socket.create_connection(
         ("127.0.0.1", port), wait, (source, 0) if source else None
     ) as plain:
@@ -401,7 +403,7 @@ def exchange(
 
 
 def _whole(data: bytes) -> bool:
-    """Whether all of an answer is there: Envoy takes a second to close after an early one."""
+    """Whether an answer is complete; Envoy takes a second to close after an early answer."""
     head, end, body = data.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     return bool(end and length and len(body) >= int(length[1]))
@@ -432,12 +434,15 @@ def _unchunk(data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Asks one listener, each time on a connection of its own."""
+    """A client of one listener, with a new connection for each request.
+
+    `source` is the client's address, by default loopback.
+    """
 
     port: int
     host: str = "app.test"
     tls: ssl.SSLContext | None = None
-    source: str = ""  # the client's address; by default loopback
+    source: str = ""
 
     def get(
         self,
@@ -447,9 +452,7 @@ class Client:
         host: str | None = None,
         cookie: str = "",
     ) -> Reply:
-        """`lines` are header lines as they are sent, after Host and, where one is given, the
-        cookie.
-        """
+        """Sends a request; `lines` are header lines, sent unchanged after Host and the cookie."""
         target = path.encode("latin-1") if isinstance(path, str) else path
         name = host or self.host
         more = [*([f"cookie: {cookie}"] if cookie else []), *lines]
@@ -464,8 +467,3 @@ class Client:
         return exchange(
             self.port, raw, tls=self.tls, name=name.partition(":")[0], source=self.source
         )
-
-
-def lint_lines(settings: Settings, descriptors: int) -> list[str]:
-    """What `lint` says, a line each: the key, what is wrong, what to do."""
-    return [f"{each.part}: {each.what}; {each.remedy}" for each in lint(settings, descriptors)]

@@ -1,5 +1,5 @@
-"""One world for all tests of an Envoy version: an upstream, a stub processor, and three Envoys in
-front of them.
+"""The fixtures of tests/envoy: for each Envoy version, an upstream, a stub processor, a key server,
+and gateways in front of them.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from harness.ports import free_port
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A running Envoy and what it was made from."""
+    """A running Envoy, its settings, and a client of it."""
 
     settings: Settings
     client: Client
     envoy: EnvoyProcess
 
     def assertion(self, name: str, session: SessionId = SESSION, **headers: str) -> str:
-        """A good assertion as the Cookie header has it; nothing without its session's cookie."""
+        """The cookie of a valid assertion. Envoy ignores it without its session's cookie."""
         return f"{self._prefix(name)}assertion-{name}={assertion(self.settings, name, session=session, **headers)}"
 
     def session(self, name: str, session: SessionId = SESSION) -> str:
@@ -36,7 +36,7 @@ class Gateway:
         return f"{self._prefix(name)}session-{name}={session.cookie}"
 
     def cookie(self, name: str, session: SessionId = SESSION, **headers: str) -> str:
-        """A session's cookie and a good assertion beside it."""
+        """The cookies of a session and of a valid assertion."""
         return f"{self.session(name, session)}; {self.assertion(name, session, **headers)}"
 
     def _prefix(self, name: str) -> str:
@@ -48,6 +48,8 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class World:
+    """What all gateways of one Envoy version share."""
+
     envoy: Path
     directory: Path
     upstream: Upstream
@@ -61,9 +63,7 @@ class World:
     def gateway(
         self, name: str, applications: dict[str, object], *, tls: bool = False, **changes: object
     ) -> Iterator[Gateway]:
-        """An Envoy with these applications; the processor is the stub, unless `listen` says
-        otherwise.
-        """
+        """An Envoy with these applications. Its processor is the stub, unless `listen` is changed."""
         port = free_port()
         directory = self.directory / name
         directory.mkdir()
@@ -118,7 +118,7 @@ def application(upstream: str, host: str = "app.test", **more: object) -> dict[s
 
 @pytest.fixture(scope="session")
 def plain(world: World) -> Iterator[Gateway]:
-    """http; two applications that need a login and two excluded ones, some on one host."""
+    """A gateway of http: two applications with a login and two excluded ones, three on one host."""
     url = world.upstream.url
     applications: dict[str, object] = {
         "main": application(url, public_paths=["/public/", "/robots.txt"]),
@@ -132,8 +132,8 @@ def plain(world: World) -> Iterator[Gateway]:
 
 @pytest.fixture(scope="session")
 def tls(world: World) -> Iterator[Gateway]:
-    """https, redirect, HSTS, https upstreams, escaped slashes kept by one application, another on
-    every host.
+    """A gateway of https: redirect, HSTS, https upstreams, an application that keeps escaped
+    slashes, and one on every host.
     """
     ca, certificate, key = (
         world.directory / name for name in ("up-ca.pem", "up-cert.pem", "up-key.pem")
@@ -167,7 +167,7 @@ def tls(world: World) -> Iterator[Gateway]:
 
 @pytest.fixture
 def asked(world: World) -> list[Asked]:
-    """The streams that this test caused, and no others."""
+    """The streams that this test causes, and no others."""
     world.stub.asked.clear()
     world.upstream.received.clear()
     return world.stub.asked

@@ -1,6 +1,4 @@
-"""The trace pages in Chromium: nothing sticks out on a phone or on a wide screen, and a keyboard is
-enough.
-"""
+"""The trace pages in Chromium: nothing overflows a phone or a wide screen, and a keyboard is enough."""
 
 from dataclasses import replace
 
@@ -23,14 +21,14 @@ FLAGS = [
 ]
 LONG = "GET /" + "a-long-segment-that-does-not-end/" * 12
 CALLBACK = f"/traces/{spans.TRACE}"
-STICKS_OUT = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 FOCUS = "[document.activeElement.tagName, getComputedStyle(document.activeElement).outlineStyle]"
 
 
 @pytest.fixture
 def store():
-    kept = TraceStore()
-    first = spans.span(
+    store = TraceStore()
+    redirect = spans.span(
         1,
         0,
         "envoy",
@@ -41,56 +39,55 @@ def store():
         trace_id="1" * 32,
         attributes=spans.http("GET", LONG[4:], 303),
     )
-    whole = [
-        replace(span, links=(Link("1" * 32, first.span_id),))
+    callback = [
+        replace(span, links=(Link("1" * 32, redirect.span_id),))
         if span.name == "ext_proc callback"
         else span
         for span in spans.callback()
     ]
-    kept.add((first, *whole, *spans.fast_path()))
-    return kept
+    store.add((redirect, *callback, *spans.fast_path()))
+    return store
 
 
-def look(base: str, width: int, scheme: str) -> None:
+def check_pages(base: str, width: int, scheme: str) -> None:
+    """Open every page with all its spans, at this width in pixels and in this colour scheme."""
     with playwright() as started:
         browser = started.chromium.launch(
             executable_path=found("EXTPROC_CHROMIUM", "Chromium"), args=FLAGS
         )
         page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
-        heard: list[str] = []
-        page.on("console", lambda message: heard.append(message.text))
+        console: list[str] = []
+        page.on("console", lambda message: console.append(message.text))
         for path in ("/traces", "/traces?errors=1", CALLBACK, "/traces/" + "1" * 32):
             page.goto(base + path)
             for summary in page.locator("summary").all():
                 summary.click()
-            assert page.evaluate(STICKS_OUT) == 0, path
-        assert heard == []  # the policy refuses nothing that the pages need
-        by_keyboard(page, base)
+            assert page.evaluate(OVERFLOW) == 0, path
+        # the content security policy blocks nothing that the pages need
+        assert console == []
+        check_keyboard(page, base)
         browser.close()
 
 
-def by_keyboard(page: Page, base: str) -> None:
-    """From the list to a trace by its id, into the waterfall past the head of the page, and a span
-    opened.
-    """
+def check_keyboard(page: Page, base: str) -> None:
+    """Find a trace by its id from the list, skip the head of its page, and open a span."""
     page.goto(f"{base}/traces")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     for _ in range(2):
         page.keyboard.press("Tab")
         assert page.evaluate(FOCUS)[1] != "none"
-    page.keyboard.press("Tab") if page.evaluate(FOCUS)[0] != "INPUT" else None
+    if page.evaluate(FOCUS)[0] != "INPUT":
+        page.keyboard.press("Tab")
     page.keyboard.type(" ".join(spans.TRACE[at : at + 8] for at in range(0, 32, 8)))
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{CALLBACK}")
-    assert (
-        page.get_by_role("main").count()
-        == page.get_by_role("search").count()
-        == page.get_by_role("heading", level=1).count()
-        == 1
-    )
+    for role in (page.get_by_role("main"), page.get_by_role("search")):
+        assert role.count() == 1
+    assert page.get_by_role("heading", level=1).count() == 1
+    # the first link skips the head of the page
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")  # skips the head
+    page.keyboard.press("Enter")
     while page.evaluate(FOCUS)[0] != "SUMMARY":
         page.keyboard.press("Tab")
         assert page.evaluate(FOCUS)[0] != "BODY"
@@ -102,4 +99,4 @@ def by_keyboard(page: Page, base: str) -> None:
 @pytest.mark.parametrize(("width", "scheme"), [(400, "light"), (1600, "dark")])
 async def test_the_trace_pages_fit_any_screen_and_need_no_mouse(store, width, scheme):
     async with served(store) as base:
-        await trio.to_thread.run_sync(look, base, width, scheme)
+        await trio.to_thread.run_sync(check_pages, base, width, scheme)

@@ -181,9 +181,8 @@ OURS = (
         500,
         WARNING,
         _NOT_IN,
-        "Your identity provider says more about you than this service can keep. Its operator "
-        "can ask for less, or set store.kind to "
-        "sqlite or redis where it is cookie.",
+        "Your account has too much profile data to sign in here, for example too many groups. "
+        "Please contact the administrator.",
         "The detail says how large. Have the provider give fewer claims (mostly groups), ask "
         "for fewer scopes, or use a store of kind "
         "sqlite or redis in place of cookie.",

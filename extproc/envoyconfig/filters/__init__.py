@@ -1,1 +1,1 @@
-"""The HTTP filters in front of an application, a module a filter; `chain` puts them in order."""
+"""The HTTP filters in front of an application, a module for each; `chain` puts them in order."""

@@ -1,4 +1,8 @@
-"""The ext_proc filter: which phases Envoy sends, how it retries, and the deadlines it keeps."""
+"""`decide`: the ext_proc filter, by which Envoy calls the processor.
+
+It sends request headers only, and fails closed: every failure is a 503, and so is an answer that
+Envoy cannot carry out as a whole.
+"""
 
 from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutationRules
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -26,13 +30,13 @@ from extproc.envoyconfig.builders import exact, pack, seconds
 from extproc.envoyconfig.clusters import PROCESSOR
 from extproc.settings import Settings
 
-_SLACK = 10  # seconds between our own deadline and Envoy's: ours must come first, it has an answer
+# Seconds from the processor's own deadline to Envoy's. The processor's must come first, because it
+# ends in an answer for the user.
+_SLACK = 10
 
 
 def processor(settings: Settings) -> ExternalProcessor:
-    """ext_proc: request headers only; every failure is a 503, and so is an answer that Envoy cannot
-    carry out whole.
-    """
+    """The filter's configuration."""
     timeouts = settings.timeouts
     service = GrpcServiceEnvoyGrpc(cluster_name=PROCESSOR, skip_envoy_headers=True)
     return ExternalProcessor(
@@ -42,14 +46,14 @@ def processor(settings: Settings) -> ExternalProcessor:
         processing_mode=processing_mode(),
         message_timeout=seconds(timeouts.message),
         max_message_timeout=seconds(max(timeouts.longest_held, timeouts.message) + _SLACK),
-        # the route was chosen by the path: nobody changes that afterwards
+        # Envoy chose the route by the path, so no answer may change the path afterwards.
         mutation_rules=HeaderMutationRules(
             disallow_system=True,
             disallow_is_error=True,
             allow_expression=RegexMatcher(regex=STREAM_DURATION),
         ),
         forward_rules=HeaderForwardingRules(
-            allowed_headers=ListStringMatcher(patterns=[exact(h) for h in FORWARDED])
+            allowed_headers=ListStringMatcher(patterns=[exact(name) for name in FORWARDED])
         ),
         metadata_options=MetadataOptions(
             receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[NAMESPACE])
@@ -61,7 +65,9 @@ def processor(settings: Settings) -> ExternalProcessor:
 def processing_mode(
     body: ProcessingModeBodySendMode = ProcessingModeBodySendMode.NONE,
 ) -> ProcessingMode:
-    """No response phase: a download or a WebSocket holds no stream."""
+    """The phases that Envoy sends. The response is not among them, so that a download or a
+    WebSocket holds no stream of the processor's.
+    """
     return ProcessingMode(
         request_header_mode=ProcessingModeHeaderSendMode.SEND,
         response_header_mode=ProcessingModeHeaderSendMode.SKIP,
@@ -70,10 +76,10 @@ def processing_mode(
 
 
 def _retries() -> RetryPolicy:
-    """Only what never reached a processor is tried again: `reset` would replay a callback, with its
+    """Retries only requests that reached no processor: `reset` would repeat a callback, with its
     single-use code.
     """
-    other = RetryPolicyRetryHostPredicate(
+    another_host = RetryPolicyRetryHostPredicate(
         name="envoy.retry_host_predicates.previous_hosts",
         typed_config=pack(PreviousHostsPredicate()),
     )
@@ -81,8 +87,8 @@ def _retries() -> RetryPolicy:
         retry_on="connect-failure,refused-stream",
         num_retries=2,
         retry_back_off=BackoffStrategy(base_interval=seconds(0.05), max_interval=seconds(0.5)),
-        retry_host_predicate=[other],
-        # the balancer prefers who has least to do, and that is the dead one: of two it is picked
-        # three times in four
+        retry_host_predicate=[another_host],
+        # The balancer prefers the endpoint with the fewest requests, which is a dead one: of two,
+        # it picks that three times in four.
         host_selection_retry_max_attempts=50,
     )

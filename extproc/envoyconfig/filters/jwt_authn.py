@@ -1,5 +1,7 @@
-"""Who is signed in: `assertion` (Envoy verifies by itself), what skips `decide`, and `gate` (the
-second lock).
+"""`assertion`: the jwt_authn filter, by which Envoy itself verifies identity assertions.
+
+It turns a valid assertion into identity headers, so that a signed-in request needs no call of the
+processor. It refuses nothing: requests without a valid assertion go to the processor.
 """
 
 from envoy_data_plane.envoy.config.core.v3 import HttpUri
@@ -23,39 +25,35 @@ from extproc.core.http import CookieNames
 from extproc.envoyconfig.builders import seconds, text
 from extproc.settings import Settings
 
-KEYS = "keys"  # the cluster that they come from
+# The cluster that has the processor's public keys.
+KEYS = "keys"
 _CACHED_ASSERTIONS = 10_000
-_FETCH = 1.0  # seconds for one fetch of the keys
-_CLOCKS = 5.0  # seconds that Envoy's clock may be behind
-_AHEAD = 5.0  # seconds before the end of cache_duration Envoy fetches again
-
-
-def protected(settings: Settings) -> tuple[str, ...]:
-    """The applications whose users sign in."""
-    return tuple(
-        name for name, application in settings.applications.items() if not application.exclude
-    )
+_FETCH_TIMEOUT = 1.0  # seconds
+_CLOCK_SKEW = 5.0  # seconds that Envoy's clock may be behind
+_FETCHED_AHEAD = 5.0  # seconds before the end of cache_duration, at which Envoy fetches again
 
 
 def asserted(settings: Settings) -> tuple[str, ...]:
-    """Those of them whose assertions Envoy verifies itself. An access token is in no assertion: who
-    wants it asks the processor.
+    """The applications whose assertions Envoy verifies.
+
+    An application that gets access tokens always needs the processor, because assertions do not
+    contain them.
     """
     if settings.identity.assertion_lifetime == 0:
         return ()
     return tuple(
-        name for name in protected(settings) if not settings.applications[name].forward_access_token
+        name for name in settings.protected if not settings.applications[name].forward_access_token
     )
 
 
 def fast_path(settings: Settings) -> bool:
-    """Whether Envoy verifies any assertion itself."""
+    """Whether Envoy verifies assertions of any application."""
     return bool(asserted(settings))
 
 
 def assertion(settings: Settings) -> JwtAuthentication:
-    """One provider and one requirement per application; a route names its own. Nothing is refused
-    here.
+    """A JWT provider and a requirement for each application. A route names its requirement, which a
+    request without a valid assertion meets, too.
     """
     anything = JwtRequirement(allow_missing_or_failed=Empty())
     return JwtAuthentication(
@@ -72,34 +70,41 @@ def assertion(settings: Settings) -> JwtAuthentication:
 
 
 def assertion_cookie(settings: Settings, name: str) -> str:
+    """The name of an application's assertion cookie."""
     return CookieNames(name, settings.url(name).startswith("https://")).assertion
 
 
 def key_servers(settings: Settings) -> tuple[Address, ...]:
-    """Where Envoy gets the keys; none: they stand in its configuration, since nobody said where it
-    would reach them.
+    """The addresses from which Envoy fetches the public keys.
+
+    Without any, Envoy's configuration contains the keys. That is so without a fast path, and where
+    gateway.processors is set without gateway.keys, because the processor's admin listener may then
+    be on another machine.
     """
     if not fast_path(settings):
         return ()
-    return settings.gateway.keys or (
-        () if settings.gateway.processors else (reachable(settings.admin),)
-    )
+    if settings.gateway.keys:
+        return settings.gateway.keys
+    return () if settings.gateway.processors else (reachable(settings.admin),)
 
 
 def _remote(settings: Settings) -> RemoteJwks | None:
-    """Fetched ahead, in no request's time, every keys_refresh; what is known stays when a fetch
-    fails, which is tried again in 1 s.
+    """The keys over HTTP, which Envoy fetches every keys_refresh, before it needs them.
 
-    Envoy listens when its first fetch has ended, well or not: what it cannot verify then is the
-    processor's to decide.
+    After a failed fetch Envoy keeps the keys that it has, and tries again in 1 s. It begins to
+    listen after its first fetch, even a failed one: the processor decides requests whose assertion
+    Envoy cannot verify. None where Envoy's configuration contains the keys.
     """
-    if not (servers := key_servers(settings)):
+    servers = key_servers(settings)
+    if not servers:
         return None
     return RemoteJwks(
         http_uri=HttpUri(
-            uri=f"http://{servers[0]}/.well-known/jwks.json", cluster=KEYS, timeout=seconds(_FETCH)
+            uri=f"http://{servers[0]}/.well-known/jwks.json",
+            cluster=KEYS,
+            timeout=seconds(_FETCH_TIMEOUT),
         ),
-        cache_duration=seconds(settings.identity.keys_refresh + _AHEAD),
+        cache_duration=seconds(settings.identity.keys_refresh + _FETCHED_AHEAD),
         async_fetch=JwksAsyncFetch(),
     )
 
@@ -110,19 +115,23 @@ def _provider(settings: Settings, name: str) -> JwtProvider:
         issuer=settings.url(name),
         audiences=[name],
         require_expiration=True,
-        # what was made with a stolen key, and verified while that was in the ring, ends as soon as
-        # what we make
-        max_lifetime=seconds(settings.identity.assertion_lifetime + _CLOCKS),
-        clock_skew_seconds=1,  # 0 would mean 60
+        # An assertion that an attacker made with a stolen key, and that Envoy verified while the
+        # key was in the ring, expires as soon as one of the processor's.
+        max_lifetime=seconds(settings.identity.assertion_lifetime + _CLOCK_SKEW),
+        # 0 would mean 60.
+        clock_skew_seconds=1,
         remote_jwks=remote,
         local_jwks=text(jwks(settings.key_ring())) if remote is None else None,
-        # out of our cookies and nowhere else: a bearer token is never an assertion
+        # Only the header with the processor's cookies: a bearer token is never an assertion.
         from_headers=[JwtHeader(name=COOKIES, value_prefix=f"{assertion_cookie(settings, name)}=")],
-        # the other cookies in it are the processor's, should an assertion turn out to name nobody
+        # Keep the header: if the assertion is not valid, the processor needs its other cookies.
         forward=True,
         jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_ASSERTIONS),
         claim_to_headers=[
-            *(JwtClaimToHeader(header_name=h, claim_name=h) for h in settings.identity.headers),
+            *(
+                JwtClaimToHeader(header_name=name, claim_name=name)
+                for name in settings.identity.headers
+            ),
             JwtClaimToHeader(header_name=STREAM_DURATION, claim_name=LASTS),
         ],
     )

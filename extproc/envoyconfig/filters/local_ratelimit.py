@@ -1,14 +1,14 @@
-"""limit: how many requests a second one client address may make that Envoy cannot decide by itself.
+"""`limit`: the local_ratelimit filter, which limits how often one address may call the processor.
 
-It stands before `decide` and is skipped when that is, by the same matcher: a signed-in request
-costs nothing here and takes no token, while a cookie of garbage does not get around it. Routes
-without a login turn it off. Each address has a token bucket of its own, made at its first request;
-IPv6 has one for each /64 besides, since a host has a whole one to itself.
+It comes before `decide`, and the same matcher skips both: a request with a verified assertion takes
+no token, while a cookie of garbage does not avoid the limit. Routes without a login turn it off.
+Each address has a token bucket of its own, made at its first request. IPv6 has another for each
+/64, because one host usually has a whole /64.
 
-Envoy takes a token from every bucket that a request has a descriptor for, and a descriptor with a
-value goes before one without: so masking all of IPv4 to one value, and giving that value and ::/64
-(IPv4 written as ::ffff:1.2.3.4, as dual-stack proxies do) buckets that are never empty, leaves the
-masked ones to IPv6.
+Envoy takes a token from every bucket that a request has a descriptor for, and prefers a descriptor
+with a value. So all of IPv4 is masked to one value, and that value and ::/64 (IPv4 written as
+::ffff:1.2.3.4, as dual-stack proxies do) have buckets that are never empty: only IPv6 is limited by
+its /64.
 """
 
 import ipaddress
@@ -41,27 +41,29 @@ from envoy_data_plane.xds.type.matcher.v3 import (
 from extproc.addresses import is_loopback
 from extproc.envoyconfig.builders import extension, header, pack, seconds
 from extproc.envoyconfig.clusters import processors
-from extproc.envoyconfig.filters.jwt_authn import fast_path, protected
+from extproc.envoyconfig.filters.jwt_authn import fast_path
 from extproc.envoyconfig.filters.matcher import signed_in, unless, xds
 from extproc.settings import Settings
 
-ADDRESSES = 20_000  # buckets of each kind; beyond them the one that was idle longest goes
+# Buckets of each kind; for more, Envoy drops the one that was idle longest.
+ADDRESSES = 20_000
 _V6_PREFIX = 64
 _NEVER_EMPTY = TokenBucket(
     max_tokens=2**32 - 1, tokens_per_fill=2**32 - 1, fill_interval=seconds(1)
 )
 _LOOPBACK = ("127.0.0.0/8", "::1/128")
-_ADDRESS, _MASKED = "remote_address", "masked_remote_address"  # descriptor keys, Envoy's
+# Envoy's names of the descriptors.
+_ADDRESS = "remote_address"
+_MASKED = "masked_remote_address"
 
 
 def limited(settings: Settings) -> bool:
-    return settings.gateway.rate_limit.per_second > 0 and bool(protected(settings))
+    """Whether there is a limit: the settings have one, and any application has a login."""
+    return settings.gateway.rate_limit.per_second > 0 and bool(settings.protected)
 
 
 def limit(settings: Settings) -> ExtensionWithMatcher:
-    """The limit, but for requests that the processor is not asked about and for addresses that are
-    exempt.
-    """
+    """The filter, skipped for requests with a verified assertion and for exempt addresses."""
     skipped = _from(exempt(settings))
     if fast_path(settings):
         either = MatcherMatcherListPredicatePredicateList(predicate=[signed_in(settings), skipped])
@@ -70,23 +72,23 @@ def limit(settings: Settings) -> ExtensionWithMatcher:
 
 
 def unlimited() -> Any:
-    """What a route says to which the limit does not apply."""
+    """The configuration of a route that has no limit."""
     return pack(FilterConfig(disabled=True))
 
 
 def exempt(settings: Settings) -> tuple[str, ...]:
-    """Networks without a limit: those of the settings, loopback and the processor, whose own calls
-    may come this way.
+    """Networks without a limit: those of the settings, loopback, and the processor's machines.
+
+    The processor's calls of a provider may pass this gateway.
     """
-    own = (_network(place.host) for place in processors(settings) if not is_loopback(place.host))
-    listed = (str(network) for network in settings.gateway.rate_limit.exempt)
-    return tuple(dict.fromkeys([*_LOOPBACK, *(network for network in own if network), *listed]))
+    own = [_network(each.host) for each in processors(settings) if not is_loopback(each.host)]
+    listed = [str(network) for network in settings.gateway.rate_limit.exempt]
+    networks = [*_LOOPBACK, *(network for network in own if network is not None), *listed]
+    return tuple(dict.fromkeys(networks))
 
 
 def _network(host: str) -> str | None:
-    """A host that is an address, as a network of one; None for a name, and for a unix socket's
-    none.
-    """
+    """A host as a network of one address; None for a name, and for the host of a unix socket."""
     try:
         return str(ipaddress.ip_network(host))
     except ValueError:
@@ -104,7 +106,8 @@ def _buckets(settings: Settings) -> LocalRateLimit:
         stat_prefix="limit",
         filter_enabled=always,
         filter_enforced=always,
-        token_bucket=_NEVER_EMPTY,  # of what has no descriptor
+        # For requests without a descriptor.
+        token_bucket=_NEVER_EMPTY,
         always_consume_default_token_bucket=False,
         rate_limits=[
             RateLimit(actions=[RateLimitAction(remote_address=RateLimitActionRemoteAddress())]),
@@ -118,23 +121,23 @@ def _buckets(settings: Settings) -> LocalRateLimit:
         ],
         max_dynamic_descriptors=ADDRESSES,
         response_headers_to_add=[header("retry-after", "1")],
-        rate_limited_as_resource_exhausted=True,  # to gRPC clients
+        # For gRPC clients.
+        rate_limited_as_resource_exhausted=True,
     )
 
 
 def _descriptor(key: str, value: str, bucket: TokenBucket) -> LocalRateLimitDescriptor:
-    """Without a value: one bucket for each value that comes."""
+    """A bucket for requests with this descriptor; '' as the value: a bucket for each value."""
     return LocalRateLimitDescriptor(
         entries=[RateLimitDescriptorEntry(key=key, value=value)], token_bucket=bucket
     )
 
 
 def _from(networks: Sequence[str]) -> MatcherMatcherListPredicate:
-    """That the client's address, the one after trusted_hops, is in one of these networks."""
-    parsed = [ipaddress.ip_network(network) for network in networks]
+    """Matches requests of clients in these networks, by the address that trusted_hops leads to."""
     ranges = [
-        CidrRange(address_prefix=str(each.network_address), prefix_len=each.prefixlen)
-        for each in parsed
+        CidrRange(address_prefix=str(network.network_address), prefix_len=network.prefixlen)
+        for network in map(ipaddress.ip_network, networks)
     ]
     return MatcherMatcherListPredicate(
         single_predicate=MatcherMatcherListPredicateSinglePredicate(

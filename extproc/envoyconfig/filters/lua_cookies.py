@@ -1,33 +1,34 @@
-"""The Cookie header is taken apart once, at the head of the chain, on every route.
+"""`cookies`: a Lua filter that parses the Cookie header once, first in the chain, on every route.
 
-Our cookies, of all applications, go on in a header of their own: `assertion` reads it natively, the
-processor gets it instead of Cookie, and the router drops it. Cookie keeps the others, byte for
-byte, in order. So nothing after this has to look at the whole Cookie header again: two regular
-expressions over it cost Envoy more than this does.
+It moves the processor's cookies, of all applications, into a header of their own: `assertion` reads
+that header, the processor gets it instead of Cookie, and the router removes it. Cookie keeps the
+others in their order, byte for byte. So no later filter has to search the whole Cookie header: two
+regular expressions over it cost Envoy more than this filter does.
 
 The rules:
 
 1. Only `;` separates cookies (RFC 6265 section 5.4), and several Cookie headers are several lists.
-   Browsers allow a comma in a value, and ask for the rules of `__Host-` by the name alone: if a
-   comma separated, a neighbouring host could plant a cookie of ours inside one of its own. What
-   looks like a cookie of ours behind a comma goes to nobody.
-2. A cookie is handed on only if it is exactly one of ours: with the prefix that the scheme of its
-   application's url asks for, of an application of the settings, and with a value that holds no
-   name. So what a neighbouring host plants without `__Host-` counts for nothing on https. What a
-   value is made of, character by character, is for the processor to look at, and here for a
-   session's mark and an assertion's end alone: each character costs Envoy some 60 instructions.
-3. An assertion is handed on only beside the session that it was made for: see MARK in
-   core/session.py. An answer that comes late may set the assertion of somebody who has signed out.
-4. An assertion, or a session, that came twice makes no assertion count: somebody may have planted
-   one. The processor then decides by the session.
-5. One pass, and at most so many of each kind: what is beyond goes to nobody, of logins the oldest
-   (browsers put the newest last). Work is linear in the length of the header, which
-   `gateway.max_request_headers_kb` bounds; here once more, because Envoy 1.36 does not count the
-   crumbs of a Cookie header in HTTP/2.
+   Browsers allow a comma in a value, and enforce the rules of `__Host-` by the name alone: if a
+   comma separated cookies, a neighbouring host could plant one of the processor's cookies inside a
+   cookie of its own. A cookie of the processor's after a comma is dropped.
+2. A cookie is moved only if it is exactly one of the processor's: with the prefix that the scheme
+   of its application's url requires, of an application of the settings, and with a value that
+   contains no name. So a cookie that a neighbouring host plants without `__Host-` has no effect on
+   https. The processor checks the characters of a value; this filter checks only a session's mark
+   and an assertion's end, because each character costs Envoy some 60 instructions.
+3. An assertion is moved only together with the session that it was made for (MARK in
+   core/session.py). Otherwise a late response could set the assertion of a user who has signed
+   out.
+4. Two assertions, or two sessions, of an application invalidate its assertion, because one of them
+   may be planted. The processor then decides by the session.
+5. One pass, and a limit for each kind: cookies beyond it are dropped, of logins the oldest
+   (browsers put the newest last). The work is linear in the length of the header, which
+   `gateway.max_request_headers_kb` bounds; this filter enforces that bound again, because Envoy
+   1.36 does not count the crumbs of a Cookie header in HTTP/2.
 
-Lua, because header_to_metadata, which can rewrite a header with a regular expression, drops values
-from 8 kB on, and with them every cookie of the application. A fault in it hands on nothing to the
-processor: then nobody is signed in.
+It is Lua, because header_to_metadata, which can rewrite a header with a regular expression, drops
+values of 8 kB and more, and with them every cookie of the application. If the Lua fails, the
+processor gets no cookie, so no user is signed in.
 """
 
 import betterproto2
@@ -43,10 +44,11 @@ _KEEP = "keep"
 _CODE = """\
 local find, byte, sub, match, gsub, concat = string.find, string.byte, string.sub, string.match, string.gsub, table.concat
 
--- the applications; true: its cookies begin with __Host-
+-- The applications. True: its cookies begin with __Host-.
 local applications = {%(applications)s}
 
--- what follows the kind in a name, and how many of an application are handed on; of logins, how many of all applications, the newest
+-- For each kind of cookie: what follows the kind in a name, and how many of an application are
+-- moved. The limit of logins is for all applications together, and keeps the newest.
 local kinds = {
   session = {"^([^.]+)$", 3},
   assertion = {"^([^.]+)$", 1},
@@ -55,15 +57,15 @@ local kinds = {
   used = {"^([^.]+)%%.%%x+$", 4},
 }
 
--- what is known of the cookies of one request
+-- The state of one request.
 local function nothing()
   return {ours = {}, logins = {}, counts = {}, marks = {}, assertions = {}, asserted = {}}
 end
 
--- whether a value holds this character
+-- Whether a value contains this character.
 local function holds(value, char) return find(value, char, 1, true) ~= nil end
 
--- the name and the value of a pair that begins with no blank; nil where we could not have made the value
+-- The name and value of a pair without leading spaces; nil if the processor makes no such value.
 local function split(pair)
   local equals, last = find(pair, "=", 1, true), #pair
   if equals == nil or last > 4300 then return end
@@ -73,17 +75,18 @@ local function split(pair)
   return sub(pair, 1, equals - 1), value
 end
 
--- jwt_authn leaves out empty pieces and what stands before a token: so an assertion begins as a token does, and ends with its signature
+-- Whether a value begins as a token does, and ends with a signature. jwt_authn ignores empty parts,
+-- and text before a token, so it would accept other values as well.
 local function is_token(value)
   return byte(value, 1) == 101 and match(sub(value, -%(signature)d), "^%%.[%%w_-]+$")
 end
 
--- the mark of a session, if it can be one
+-- The mark of a session; false if the value cannot be a session's.
 local function mark_of(value)
   return #value == %(length)d and byte(value, %(mark)d + 1) == 46 and sub(value, 1, %(mark)d)
 end
 
--- notes a cookie of ours by its kind
+-- Records a cookie by its kind.
 local function note(known, kind, application, cookie, value)
   if kind == "login" then
     known.logins[#known.logins + 1] = cookie
@@ -101,7 +104,7 @@ local function note(known, kind, application, cookie, value)
   if count <= kinds[kind][2] then known.ours[#known.ours + 1] = cookie end
 end
 
--- takes a cookie of ours, if it is exactly one
+-- Records a pair if it is exactly one of the processor's cookies.
 local function take(known, pair, secure)
   local name, value = split(pair)
   if name == nil then return end
@@ -114,7 +117,7 @@ local function take(known, pair, secure)
   note(known, kind, application, name .. "=" .. value, value)
 end
 
--- whether an assertion is of the session beside it: the mark stands at the head of both
+-- Whether an application's assertion is of its session: both begin with the same mark.
 local function belongs(known, application)
   local mark, assertion = known.marks[application], known.assertions[application]
   if not mark or not assertion then return false end
@@ -122,7 +125,8 @@ local function belongs(known, application)
   return sub(assertion[2], payload + 1, payload + %(mark_end)d) == "%(first_claim)s" .. mark
 end
 
--- jwt_authn takes what follows the name to the end of the value as the token: each assertion is the last in a value
+-- Adds the header with the processor's cookies. jwt_authn reads a token up to the end of the value,
+-- so each assertion is the last cookie of a value.
 local function hand_on(headers, known)
   local logins, ours = known.logins, known.ours
   for i = #logins > kinds.login[2] and #logins - kinds.login[2] + 1 or 1, #logins do ours[#ours + 1] = logins[i] end
@@ -139,7 +143,8 @@ local function hand_on(headers, known)
   if first and value ~= "" then headers:add("%(header)s", value) end
 end
 
--- adds a piece of Cookie to what is kept of it; the first cookie has no separator before it
+-- Adds a part of the Cookie header to what remains of it. The first cookie has no separator before
+-- it.
 local function keep(kept, cookie, first, last)
   if last < first then return end
   local piece = sub(cookie, first, last)
@@ -160,7 +165,8 @@ function envoy_on_request(handle)
   if #cookie > %(bound)d then return handle:respond({[":status"] = "431"}, "The cookies are too long.") end
   local at = find(cookie, "extproc-", 1, true)
   if at == nil then return end
-  local from = 1  -- behind the last cookie of ours
+  -- The position after the last of the processor's cookies.
+  local from = 1
   local known, kept = nothing(), {}
   while at do
     local first, secure = at, false
@@ -192,6 +198,7 @@ end"""
 
 
 def cookies(settings: Settings) -> Lua:
+    """The filter, with a second script for routes that keep the Cookie header."""
     return Lua(
         default_source_code=text(_code(settings, _STRIP)),
         source_codes={_KEEP: text(_code(settings, "end"))},
@@ -199,18 +206,14 @@ def cookies(settings: Settings) -> Lua:
 
 
 def keeping() -> betterproto2.Message:
-    """For a route whose application gets its Cookie header as it came, ours included."""
+    """The configuration of a route whose application gets the whole Cookie header, unchanged."""
     return LuaPerRoute(name=_KEEP)
 
 
 def _code(settings: Settings, send: str) -> str:
-    known = (
-        f'["{name}"] = {"true" if settings.url(name).startswith("https://") else "false"}'
-        for name, application in settings.applications.items()
-        if not application.exclude
-    )
+    """The Lua script; `send` is its end, which may replace the Cookie header."""
     return _CODE % {
-        "applications": ", ".join(known),
+        "applications": ", ".join(_application(settings, name) for name in settings.protected),
         "header": COOKIES,
         "mark": MARK,
         "length": MARK + 1 + ID_LENGTH,
@@ -220,3 +223,8 @@ def _code(settings: Settings, send: str) -> str:
         "send": send,
         "bound": settings.gateway.max_request_headers_kb * 1024,
     }
+
+
+def _application(settings: Settings, name: str) -> str:
+    secure = "true" if settings.url(name).startswith("https://") else "false"
+    return f'["{name}"] = {secure}'

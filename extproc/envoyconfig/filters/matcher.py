@@ -1,4 +1,4 @@
-"""Filters that run only where a request has no signed identity yet."""
+"""Matchers that skip a filter, for requests that already have a verified identity."""
 
 import betterproto2
 from envoy_data_plane.envoy.config.core.v3 import TypedExtensionConfig
@@ -9,9 +9,7 @@ from envoy_data_plane.envoy.extensions.filters.http.composite.v3 import (
     ExecuteFilterAction,
 )
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import ExternalProcessor
-from envoy_data_plane.envoy.type.matcher.v3 import (
-    HttpRequestHeaderMatchInput,
-)
+from envoy_data_plane.envoy.type.matcher.v3 import HttpRequestHeaderMatchInput
 from envoy_data_plane.xds.core.v3 import TypedExtensionConfig as XdsExtension
 from envoy_data_plane.xds.type.matcher.v3 import (
     Matcher,
@@ -30,8 +28,8 @@ from extproc.settings import Settings
 
 
 def unless_signed_in(settings: Settings, processor: ExternalProcessor) -> ExtensionWithMatcher:
-    """The processor, but for requests with a verified assertion. Whatever the matcher does not know
-    as signed in is asked about.
+    """The processor's filter, skipped for requests with a verified assertion. Envoy calls the
+    processor for every request that the matcher does not match.
     """
     return unless(signed_in(settings), extension("envoy.filters.http.ext_proc", processor))
 
@@ -39,10 +37,11 @@ def unless_signed_in(settings: Settings, processor: ExternalProcessor) -> Extens
 def unless(
     skipped: MatcherMatcherListPredicate, wrapped: TypedExtensionConfig
 ) -> ExtensionWithMatcher:
-    """A filter, but for requests that match. Without its matcher Envoy would skip it every time.
+    """A filter, skipped for requests that match.
 
-    Composite, because an ext_proc filter that is made and then skipped costs Envoy a quarter of a
-    bare request: so none is made.
+    ExtensionWithMatcher without a matcher would skip it for every request. The composite filter
+    makes the wrapped one only when it runs: an ext_proc filter that is made and then skipped costs
+    Envoy a quarter of a bare request.
     """
     skip = MatcherMatcherListFieldMatcher(
         predicate=skipped, on_match=MatcherOnMatch(action=xds("skip", SkipFilter()))
@@ -58,7 +57,7 @@ def unless(
 
 
 def signed_in(settings: Settings) -> MatcherMatcherListPredicate:
-    """A request with a verified assertion, of which `assertion` made the subject header."""
+    """Matches requests with a verified assertion, of which `assertion` made the subject header."""
     return _header_is(settings.identity.subject_header, ".+")
 
 
@@ -74,4 +73,5 @@ def _header_is(name: str, pattern: str) -> MatcherMatcherListPredicate:
 
 
 def xds(name: str, message: betterproto2.Message) -> XdsExtension:
+    """Names a message as an extension, in the xDS API's own type."""
     return XdsExtension(name=name, typed_config=pack(message))

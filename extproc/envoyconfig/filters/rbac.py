@@ -1,4 +1,8 @@
-"""The gate: an RBAC filter that admits a request only after an explicit decision."""
+"""`gate`: the RBAC filter, which admits a request only after an explicit decision.
+
+It is independent of the filters before it: if one of them is missing, loosened or fails open, the
+gate still refuses every request that neither an assertion nor the processor admitted.
+"""
 
 from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, SourcedMetadata
 from envoy_data_plane.envoy.config.rbac.v3 import Rbac as Rules
@@ -18,27 +22,22 @@ from extproc.settings import Settings
 
 
 def gate(settings: Settings) -> Rbac:
-    """The second lock. The subject header is a verified assertion's or the processor's: clean took
+    """Admits requests that have the subject header or the processor's decision to continue.
+
+    A subject header is that of a verified assertion or the processor's, because `clean` removed
     every other.
     """
-    said = SourcedMetadata(metadata_matcher=metadata(DECISION, exact(CONTINUE)))
-    decided = [Principal(sourced_metadata=said)]
+    decision = SourcedMetadata(metadata_matcher=metadata(DECISION, exact(CONTINUE)))
+    principals = [Principal(sourced_metadata=decision)]
     if fast_path(settings):
-        # the first that holds ends the search, and this one nearly always does
-        decided.insert(
-            0,
-            Principal(
-                header=HeaderMatcher(name=settings.identity.subject_header, present_match=True)
-            ),
-        )
-    return Rbac(
-        rules=Rules(
-            policies={"decided": Policy(permissions=[Permission(any=True)], principals=decided)}
-        )
-    )
+        # First, because Envoy stops at the first principal that matches, and this one usually does.
+        subject = HeaderMatcher(name=settings.identity.subject_header, present_match=True)
+        principals.insert(0, Principal(header=subject))
+    policy = Policy(permissions=[Permission(any=True)], principals=principals)
+    return Rbac(rules=Rules(policies={"decided": policy}))
 
 
 def metadata(key: str, value: StringMatcher) -> MetadataMatcher:
-    """A value of what the processor wrote."""
+    """Matches a value in the dynamic metadata of the processor's answer."""
     path = [MetadataMatcherPathSegment(key=key)]
     return MetadataMatcher(filter=NAMESPACE, path=path, value=ValueMatcher(string_match=value))

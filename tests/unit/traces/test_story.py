@@ -1,9 +1,9 @@
-"""One login, one story: which traces are its steps."""
+"""A trace in one line, and the traces that are the steps of one login."""
 
 import pytest
 from harness import spans
 
-from extproc.traces import Link, Trace, TraceStore, story, summary
+from extproc.traces import Link, Trace, story, summary
 
 REDIRECT, CALLBACK, PAGE, OTHER = (f"{digit}" * 32 for digit in "1234")
 
@@ -66,7 +66,7 @@ def page(start=1060, **more):
     return request(PAGE, start, start + 10, **more)
 
 
-def told(traces, trace_id):
+def steps_of(traces, trace_id):
     return [(step.role, step.trace_id[0], step.joined) for step in story(traces, trace_id)]
 
 
@@ -91,7 +91,7 @@ WHOLE = (redirect(), callback(), page(), request(OTHER, 5000, 5010))
     ],
 )
 def test_a_login_is_one_story_from_whichever_step(asked, steps):
-    assert told(WHOLE, asked) == steps
+    assert steps_of(WHOLE, asked) == steps
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_login_is_one_story_from_whichever_step(asked, steps):
     ],
 )
 def test_a_request_that_is_not_the_next_of_the_same_browser_is_no_step(other):
-    assert [step for step, *_ in told((redirect(), callback(), other), CALLBACK)] == [
+    assert [step for step, *_ in steps_of((redirect(), callback(), other), CALLBACK)] == [
         "redirect",
         "callback",
     ]
@@ -121,8 +121,8 @@ def test_a_request_that_is_not_the_next_of_the_same_browser_is_no_step(other):
 def test_two_logins_of_one_client_at_once_leave_the_page_out():
     second = request(OTHER, 990, 1045, "signed_in", status=303)
     traces = (redirect(), callback(), second, page())
-    assert [step for step, *_ in told(traces, CALLBACK)] == ["redirect", "callback"]
-    assert told(traces, PAGE) == [("page", "3", "")]
+    assert [step for step, *_ in steps_of(traces, CALLBACK)] == ["redirect", "callback"]
+    assert steps_of(traces, PAGE) == [("page", "3", "")]
 
 
 def test_a_redirect_that_was_not_sampled_is_a_step_that_is_not_here():
@@ -133,7 +133,7 @@ def test_a_redirect_that_was_not_sampled_is_a_step_that_is_not_here():
 
 def test_a_login_that_failed_has_no_page():
     failed = callback(reason="state_mismatch", status=400)
-    assert [step for step, *_ in told((redirect(), failed, page()), REDIRECT)] == [
+    assert [step for step, *_ in steps_of((redirect(), failed, page()), REDIRECT)] == [
         "redirect",
         "callback",
     ]
@@ -162,50 +162,3 @@ def test_a_trace_in_a_line():
 )
 def test_that_somebody_is_not_signed_in_is_no_fault(reason, status, is_problem):
     assert summary(request(OTHER, 0, 1, reason, status=status)).is_problem is is_problem
-
-
-def fill(store, count, first=100):
-    for number in range(first, first + count):
-        store.add((spans.span(1, 0, "a", "good", 0, 1, trace_id=f"{number:032x}"),))
-
-
-def kept(store):
-    return {trace.trace_id for trace in store.recent()}
-
-
-def test_traces_with_a_failure_and_slow_ones_outlive_good_ones_and_keep_what_they_are_linked_to():
-    store = TraceStore(max_traces=10, slow=1)
-    refused, slow, error, good = (
-        callback(reason="state_mismatch", status=400),
-        "5" * 32,
-        "6" * 32,
-        "7" * 32,
-    )
-    store.add(redirect().spans)
-    store.add(refused.spans[1:])  # ours first, whose link it is; Envoy's says that it was refused
-    store.add(refused.spans[:1])
-    store.add((spans.span(1, 0, "a", "x", 0, 1001, trace_id=slow),))
-    store.add((spans.span(1, 0, "a", "x", 0, 1, trace_id=error, status="error"),))
-    store.add((spans.span(1, 0, "a", "x", 0, 999, trace_id=good),))
-    fill(store, 50)
-    assert {REDIRECT, CALLBACK, slow, error} <= kept(store) and good not in kept(store)
-    assert len(kept(store)) == 10
-
-
-def test_failures_leave_half_of_the_room_to_the_others():
-    store = TraceStore(max_traces=10)
-    for number in range(30):
-        store.add((spans.span(1, 0, "a", "bad", 0, 1, trace_id=f"{number:032x}", status="error"),))
-    fill(store, 30)
-    names = [trace.spans[0].name for trace in store.recent()]
-    assert (names.count("bad"), names.count("good")) == (5, 5)
-    assert f"{29:032x}" in kept(store) and f"{0:032x}" not in kept(store)
-
-
-def test_failures_are_bounded_in_bytes_as_well():
-    store = TraceStore(max_bytes=10_000)
-    for number in range(50):
-        store.add(
-            (spans.span(1, 0, "a", "x" * 1000, 0, 1, trace_id=f"{number:032x}", status="error"),)
-        )
-    assert 1 <= len(store.recent()) <= 7

@@ -1,0 +1,117 @@
+"""Warns of applications that are open by mistake, or within reach of another one's routes."""
+
+from collections.abc import Iterator
+
+from extproc.checks.findings import Finding, warning
+from extproc.envoyconfig.sharing import Overlap, demands, overlap, same_upstream
+from extproc.envoyconfig.virtual_hosts import hosts, served
+from extproc.settings import Settings
+
+
+def lint_applications(settings: Settings) -> Iterator[Finding]:
+    """A warning for each application whose settings are seldom meant."""
+    for name, application in settings.applications.items():
+        if application.path_prefix in application.public_paths:
+            yield warning(
+                f"applications.{name}.public_paths",
+                f"{application.path_prefix} is the whole application, so no user ever has to sign "
+                "in",
+                "remove it, or set exclude: true if that is meant",
+            )
+    yield from _sharing(settings)
+
+
+def _sharing(settings: Settings) -> Iterator[Finding]:
+    """Pairs of applications on one upstream, of which the second asks more of a user.
+
+    The upstream may read a path of the first application as a path of the second.
+    """
+    hosted_together = [served(settings, host) for host in [*hosts(settings), "*"]]
+    for name in settings.applications:
+        for other in settings.applications:
+            if name != other:
+                together = any(name in names and other in names for names in hosted_together)
+                yield from _pair(settings, name, other, together=together)
+
+
+def _pair(settings: Settings, name: str, other: str, *, together: bool) -> Iterator[Finding]:
+    """Warnings that paths of one application may reach the other.
+
+    Args:
+        settings: the settings of both.
+        name: the application that asks less of a user.
+        other: the application that asks more.
+        together: they share a host.
+    """
+    one, another = settings.applications[name], settings.applications[other]
+    asks = demands(one, another)
+    if not asks or not same_upstream(one, another):
+        return
+    if one.dot_segments == "keep" and (together or one.exclude):
+        yield warning(
+            f"applications.{name}.dot_segments",
+            f"keeps what {another.upstream}, the upstream of {other}, may read as ..: such a path "
+            f"may reach what {other} protects, without {' and '.join(asks)}",
+            "remove dot_segments",
+        )
+    found = overlap(settings, name, other)
+    if together and one.upstream_paths == "folds" and found is not None:
+        yield _overlapping(settings, found)
+    elif not together and one.exclude and one.path_prefix == "/":
+        yield warning(
+            f"applications.{name}",
+            f"is all of the upstream of {other} without its login, on another host",
+            f"give it an upstream of its own, or use public_paths of {other} instead",
+        )
+
+
+def _overlapping(settings: Settings, found: Overlap) -> Finding:
+    if not found.segments:
+        return _inseparable(settings, found)
+    if settings.applications[found.outer].exclude:
+        return _split_of_open_application(settings, found)
+    return warning(
+        f"applications.{found.outer}",
+        f"{_has_upstream(settings, found)}, which also asks for {' and '.join(found.asks)}, "
+        f"{_refusals(settings, found)}",
+        f"give {found.inner} an upstream of its own, or set upstream_paths: exact if it reads "
+        "paths as they are written",
+    )
+
+
+def _inseparable(settings: Settings, found: Overlap) -> Finding:
+    outer, inner = settings.applications[found.outer], settings.applications[found.inner]
+    return warning(
+        f"applications.{found.outer}.path_prefix",
+        f"an upstream that folds reads {outer.path_prefix} as {inner.path_prefix} of "
+        f"{found.inner}, which also asks for {' and '.join(found.asks)}, and no refusal can keep "
+        "the two apart",
+        "give one of them another path or an upstream of its own, or set upstream_paths: exact if "
+        "it does not fold",
+    )
+
+
+def _split_of_open_application(settings: Settings, found: Overlap) -> Finding:
+    return warning(
+        f"applications.{found.outer}",
+        f"{_has_upstream(settings, found)} without its login, {_refusals(settings, found)}; a path "
+        "that this list misses reaches it without a login",
+        f"give {found.inner} an upstream of its own, use its public_paths instead of "
+        f"{found.outer}, or set upstream_paths: exact if it reads paths as they are written",
+    )
+
+
+def _has_upstream(settings: Settings, found: Overlap) -> str:
+    prefix = settings.applications[found.outer].path_prefix
+    if prefix == "/":
+        return f"is all of the upstream of {found.inner}"
+    return f"has, from {prefix} on, the upstream of {found.inner}"
+
+
+def _refusals(settings: Settings, found: Overlap) -> str:
+    inner = settings.applications[found.inner]
+    return (
+        f"so its routes answer 400 to paths that this upstream, {inner.upstream}, may read as "
+        f"{inner.path_prefix} (another case, ;parameters, encoded characters, dots or spaces after "
+        "a name, doubled slashes)"
+    )

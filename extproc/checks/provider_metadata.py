@@ -1,0 +1,197 @@
+"""Checks a provider's metadata and keys against the settings."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import httpx
+
+from extproc.checks.failures import failure
+from extproc.checks.findings import Finding, error, ok, warning
+from extproc.core.errors import Refusal
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.settings import ProviderSettings, Settings
+
+_AT_PROVIDER = "the provider's metadata has to be corrected at the provider"
+_LISTED = 12  # values of a list that a finding shows
+
+_ALGORITHMS = "id_token_signing_alg_values_supported"
+_AUTH_METHODS = "token_endpoint_auth_methods_supported"
+_ACR_VALUES = "acr_values_supported"
+
+
+def check_metadata(
+    settings: Settings, name: str, client: httpx.Client, response: httpx.Response
+) -> Iterator[Finding]:
+    """Findings about a provider's metadata, and the keys that it names.
+
+    Args:
+        settings: what the provider has to support.
+        name: the name of the provider in the settings.
+        client: for the request for the keys.
+        response: the response to the discovery request.
+    """
+    provider, part = settings.providers[name], f"providers.{name}"
+    document = _document(response)
+    try:
+        metadata = ProviderMetadata.parse(
+            response.content, provider.issuer, provider.backchannel_url
+        )
+    except Refusal as problem:
+        yield error(f"{part}.issuer", problem.detail, _issuer_remedy(provider, document))
+        return
+    yield ok(part, f"reachable, and its metadata is that of {provider.issuer}")
+    lists = _Lists(document)
+    yield from _protocol(provider, part, lists)
+    if not isinstance(document.get("code_challenge_methods_supported"), list):
+        yield warning(
+            part,
+            "it does not list PKCE with S256; the processor uses it, and the provider may ignore "
+            "it",
+            "check at the provider whether PKCE can be required of this client",
+        )
+    yield from _requested(settings, name, lists)
+    yield from _logout(provider, document, metadata, part)
+    yield from _keys(provider, client, metadata, part)
+
+
+def _issuer_remedy(provider: ProviderSettings, document: dict[str, Any]) -> str:
+    issuer = document.get("issuer")
+    if issuer == provider.issuer:
+        return _AT_PROVIDER
+    return f"the provider's issuer is {issuer!r}: if it is the right provider, set issuer to that"
+
+
+def _document(response: httpx.Response) -> dict[str, Any]:
+    try:
+        value = json.loads(response.content)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+class _Lists:
+    """The lists of the metadata (Discovery section 3). A list that is absent lacks nothing."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+
+    def lacking(self, key: str, wanted: Sequence[str]) -> list[str]:
+        """The wanted values that the list does not have."""
+        listed = self._document.get(key)
+        if not isinstance(listed, list):
+            return []
+        return [value for value in wanted if value not in listed]
+
+    def listed(self, key: str) -> str:
+        """The list's values, shortened for people."""
+        return ", ".join(map(str, self._document.get(key, [])[:_LISTED]))
+
+
+def _protocol(provider: ProviderSettings, part: str, lists: _Lists) -> Iterator[Finding]:
+    if lists.lacking("response_types_supported", ["code"]):
+        yield error(
+            part,
+            "it does not support the response type code",
+            "choose a client and flow with authorization codes at the provider",
+        )
+    algorithm = provider.id_token_signed_response_alg
+    if lists.lacking(_ALGORITHMS, [algorithm]):
+        yield error(
+            f"{part}.id_token_signed_response_alg",
+            f"it does not sign ID tokens with {algorithm}",
+            f"it signs with {lists.listed(_ALGORITHMS)}: set one of these, as registered",
+        )
+    method = provider.auth_method
+    if method != "none" and lists.lacking(_AUTH_METHODS, [method]):
+        yield error(
+            f"{part}.token_endpoint_auth_method",
+            f"its token endpoint does not accept {method}",
+            f"it accepts {lists.listed(_AUTH_METHODS)}: set one of these, as registered",
+        )
+
+
+def _requested(settings: Settings, name: str, lists: _Lists) -> Iterator[Finding]:
+    """Scopes, refresh tokens and acr values; some providers do not list all that they support."""
+    part = f"providers.{name}"
+    for scope in lists.lacking("scopes_supported", settings.providers[name].scopes):
+        yield warning(
+            f"{part}.scopes",
+            f"it does not list the scope {scope}; some providers do not list all scopes",
+            "remove it, or check at the provider that this client may have it",
+        )
+    refreshes = settings.session.refresh == "auto"
+    if refreshes and lists.lacking("grant_types_supported", ["refresh_token"]):
+        yield warning(
+            f"{part}.scopes",
+            "it does not list the refresh_token grant: tokens cannot be renewed",
+            "sessions last for session.lifetime; set session.refresh to never if that is meant",
+        )
+    for application in settings.protected:
+        wanted = settings.applications[application]
+        missing = lists.lacking(_ACR_VALUES, wanted.acr_values)
+        if wanted.provider == name and missing:
+            yield warning(
+                f"applications.{application}.acr_values",
+                f"the provider does not list {', '.join(missing)}",
+                f"it lists {lists.listed(_ACR_VALUES)}",
+            )
+
+
+def _logout(
+    provider: ProviderSettings, document: dict[str, Any], metadata: ProviderMetadata, part: str
+) -> Iterator[Finding]:
+    if metadata.end_session_endpoint is None:
+        yield warning(
+            part,
+            "it has no end_session_endpoint: a user who signs out here stays signed in at the "
+            "provider, and needs only one click to sign in again",
+            "check whether RP-initiated logout can be enabled at the provider",
+        )
+    if metadata.revocation_endpoint is None:
+        yield warning(
+            part,
+            "it has no revocation_endpoint: tokens of ended sessions stay valid until they expire",
+            "choose short-lived access tokens there",
+        )
+    if provider.backchannel_logout and document.get("backchannel_logout_supported") is not True:
+        yield warning(
+            f"{part}.backchannel_logout",
+            "it does not list back-channel logout: it may not be able to end sessions here",
+            "set it to false, or register backchannel_logout_uri if the provider has a "
+            "place for it",
+        )
+
+
+def _keys(
+    provider: ProviderSettings, client: httpx.Client, metadata: ProviderMetadata, part: str
+) -> Iterator[Finding]:
+    try:
+        response = client.get(metadata.jwks_uri)
+        if response.status_code != 200:
+            yield error(part, f"{metadata.jwks_uri} answers {response.status_code}", _AT_PROVIDER)
+            return
+        keys = KeySet.parse(response.content)
+    except httpx.HTTPError as problem:
+        yield error(
+            part,
+            f"its keys at {metadata.jwks_uri} cannot be fetched: {failure(problem)}",
+            "check that this machine may connect to that address, too",
+        )
+        return
+    except Refusal as problem:
+        yield error(part, f"{metadata.jwks_uri}: {problem.detail}", _AT_PROVIDER)
+        return
+    algorithm = provider.id_token_signed_response_alg
+    count = sum(key.fits(algorithm) for key in keys.keys)
+    if count:
+        yield ok(part, f"{count} of its keys verify {algorithm}")
+        return
+    kinds = sorted({f"{key.kty} {key.alg or key.crv or ''}".strip() for key in keys.keys})
+    yield error(
+        f"{part}.id_token_signed_response_alg",
+        f"its key set has no key for {algorithm}",
+        f"it has {', '.join(kinds) or 'none that can be used'}: set the algorithm that it signs "
+        "with",
+    )

@@ -1,0 +1,113 @@
+"""Decisions, kinds of requests and time spans in words, for the operator."""
+
+from typing import assert_never
+
+from extproc.core.application import Application
+from extproc.core.decisions import (
+    BackChannelLogout,
+    Continue,
+    Decision,
+    EndListedSessions,
+    EndSession,
+    FrontChannelLogout,
+    ListSessions,
+    LoadSession,
+    RedeemCode,
+    Refresh,
+    Respond,
+    StartLogin,
+)
+from extproc.core.http import Request
+from extproc.core.navigation import is_prefetch, is_user_navigation
+from extproc.core.reasons import REASONS
+from extproc.settings import Settings
+
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60))  # seconds
+
+
+def time_span(seconds: int) -> str:
+    """A time span in the largest unit of which it has at least two."""
+    for unit, size in _UNITS:
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{max(seconds, 0)} s"
+
+
+def of_navigation(request: Request) -> str:
+    """Why the request counts as a navigation, or why not: see `is_user_navigation`."""
+    if is_user_navigation(request):
+        result = "so the user sees the answer as a page"
+    else:
+        result = "so the user does not see the answer as a page"
+    if request.header("upgrade"):
+        return f"it is an upgrade, {result}"
+    if is_prefetch(request):
+        return f"the browser fetches it ahead of time (Sec-Purpose or Purpose), {result}"
+    mode = request.header("sec-fetch-mode")
+    if mode:
+        dest = request.header("sec-fetch-dest") or "none"
+        return f"{request.method} with Sec-Fetch-Mode {mode} and Sec-Fetch-Dest {dest}, {result}"
+    html = "text/html" in request.header("accept").lower()
+    accepts = "accepts HTML" if html else "does not accept HTML"
+    return f"{request.method} without Sec-Fetch-Mode, and it {accepts}, {result}"
+
+
+def of_decision(  # noqa: PLR0911 - a case each
+    settings: Settings, application: Application, decision: Decision
+) -> str:
+    """What the processor and Envoy do with a decision.
+
+    Args:
+        settings: for the application's upstream and provider.
+        application: the application that was decided for.
+        decision: what `decide` returned.
+    """
+    provider = settings.applications[application.name].provider
+    match decision:
+        case Continue():
+            upstream = settings.applications[application.name].upstream
+            headers = ", ".join(name for name, _ in decision.set_headers) or "no identity"
+            return f"forwarded to {upstream} with {headers} ({decision.reason})"
+        case Respond():
+            target = f" to {_without_query(decision.location)}" if decision.location else ""
+            return f"{decision.status} {decision.reason}{target}"
+        case StartLogin():
+            issuer = settings.providers[str(provider)].issuer
+            page = _without_query(decision.return_to)
+            return f"303 to the login page of {provider} ({issuer}), and after the login to {page}"
+        case RedeemCode():
+            return (
+                f"the end of a login of this browser: the processor redeems the code at {provider} "
+                "(not tried here)"
+            )
+        case Refresh():
+            return f"its tokens are due: the processor renews them at {provider} (not tried here)"
+        case EndSession():
+            return f"the session ends, and the browser goes to {provider} to end it there, too"
+        case FrontChannelLogout() | BackChannelLogout():
+            return "the sessions that the provider names end"
+        case ListSessions():
+            return "the page with the user's own sessions"
+        case EndListedSessions():
+            return "the user ends sessions of their own"
+        case LoadSession():
+            return "the processor reads the store first"
+        case _:
+            assert_never(decision)
+
+
+def remedy_of(decision: Decision) -> str:
+    """What the operator can do about a decision; '' where its reason has no remedy."""
+    match decision:
+        case Continue() | Respond():
+            reason = decision.reason
+        case StartLogin():
+            reason = "login_started"
+        case _:
+            return ""
+    return REASONS[reason].remedy if reason in REASONS else ""
+
+
+def _without_query(location: str) -> str:
+    """An address without its query, which may hold secrets."""
+    return location.partition("?")[0]

@@ -1,0 +1,128 @@
+"""The commands of extproc as processes of their own: what they print, and how they end."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from harness.ports import answers, free_ports
+
+RIGHT = {
+    "secret": "x" * 32,
+    "providers": {
+        "main": {"issuer": "https://idp.example", "client_id": "gateway", "client_secret": "s"}
+    },
+    "applications": {
+        "app": {"hosts": ["localhost"], "upstream": "http://127.0.0.1:9600", "provider": "main"}
+    },
+}
+
+
+def run(*arguments, cwd) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "extproc", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+def test_the_command_line_says_what_is_wrong_and_exits_1(tmp_path):
+    for command in ("serve", "envoy", "check"):
+        done = run(command, "--config", "gone.yaml", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (
+            1,
+            "",
+        ) and done.stderr == "gone.yaml: No such file or directory\n"
+    assert run(cwd=tmp_path).returncode == 2
+
+
+def test_envoy_writes_its_file_whole_and_without_a_shell(tmp_path):
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT))
+    (tmp_path / "envoy.yaml").write_text("old")
+    (tmp_path / "bad.yaml").write_text("a: [")
+    assert (
+        run("envoy", "--config", "bad.yaml", "--output", "envoy.yaml", cwd=tmp_path).returncode == 1
+    )
+    assert (tmp_path / "envoy.yaml").read_text() == "old"
+    done = run("envoy", "--output", "envoy.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "envoy.yaml").read_text() == run("envoy", cwd=tmp_path).stdout != ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "bad.yaml",
+        "envoy.yaml",
+        "extproc.yaml",
+    ]
+    done = run("envoy", "--output", "gone/envoy.yaml", cwd=tmp_path)
+    assert done.returncode == 1 and "gone/envoy.yaml: No such file or directory" in done.stderr
+
+
+def test_check_names_what_to_register(tmp_path):
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT))
+    done = run("check", "--offline", cwd=tmp_path)
+    assert (
+        done.returncode == 0
+        and "http://localhost:8080/oauth2/callback" in done.stdout
+        and done.stdout.splitlines()[-1].startswith("OK")
+    )
+
+
+def test_the_schema_is_json_and_describes_every_key(tmp_path):
+    done = run("schema", cwd=tmp_path)
+    assert done.stderr == ""
+    schema = json.loads(done.stdout)
+    assert {"secret", "gateway", "providers", "applications", "identity", "timeouts"} <= set(
+        schema["properties"]
+    )
+
+
+def test_serve_says_when_it_cannot_listen(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for key, other in (("listen", "admin"), ("admin", "listen")):
+            (tmp_path / "extproc.yaml").write_text(
+                yaml.safe_dump(RIGHT | {key: f"127.0.0.1:{port}", other: "127.0.0.1:0"})
+            )
+            done = run("serve", cwd=tmp_path)
+            assert (
+                done.returncode == 1
+                and f"extproc: {key}: 127.0.0.1:{port} cannot be bound" in done.stderr
+                and "Traceback" not in done.stderr
+            )
+
+
+def test_check_names_the_addresses_of_several_workers(tmp_path):
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT | {"workers": 2}))
+    assert (
+        "2 workers, at 127.0.0.1:9500, 127.0.0.1:9501\n"
+        in run("check", "--offline", cwd=tmp_path).stdout
+    )
+
+
+def test_several_workers_say_when_one_of_them_cannot_listen_and_none_stays(tmp_path):
+    first = free_ports(3)
+    said = {"workers": 2, "listen": f"127.0.0.1:{first}", "admin": f"127.0.0.1:{first + 2}"}
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT | said))
+    for key, port in (("listen", first + 1), ("admin", first + 2)):
+        with socket.create_server(("127.0.0.1", port)):
+            done = run("serve", cwd=tmp_path)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert f"extproc: {key}: 127.0.0.1:{port} cannot be bound" in done.stderr
+        assert not answers(first)
+
+
+def test_a_store_that_cannot_be_opened_is_said_with_several_workers_too(tmp_path):
+    said = {"workers": 2, "store": {"path": str(tmp_path / "gone" / "x.sqlite3")}}
+    (tmp_path / "extproc.yaml").write_text(
+        yaml.safe_dump(RIGHT | said | {"admin": f"127.0.0.1:{free_ports(1)}"})
+    )
+    done = run("serve", cwd=tmp_path)
+    assert (
+        done.returncode == 1
+        and "extproc: store.path" in done.stderr
+        and "Traceback" not in done.stderr
+    )

@@ -1,0 +1,99 @@
+"""Applications that are open by mistake, or that share an upstream."""
+
+from typing import Any
+
+import pytest
+from harness.envoy_config import APP, OPEN, UPSTREAM, lint_lines
+from harness.envoy_parts import settings
+
+from extproc.settings import Settings
+
+
+def made(**applications: dict[str, Any]) -> Settings:
+    providers = {
+        name: {"issuer": f"https://{name}.example", "client_id": "gateway"}
+        for name in ("main", "other")
+    }
+    return settings(applications=applications, providers=providers)
+
+
+def two(outer: dict[str, Any], inner: dict[str, Any], path_prefix: str = "/payroll/") -> Settings:
+    """An application around another."""
+    return made(outer={**APP, **outer}, inner={**APP, "path_prefix": path_prefix, **inner})
+
+
+SAYS = [
+    (two({}, {}), []),
+    (
+        two({}, {"acr_values": ["mfa"]}),
+        [
+            "applications.outer: is all of the upstream of inner, which also asks for "
+            "acr_values, so its routes answer 400 to paths that this upstream, "
+            "http://127.0.0.1:9600, may read as /payroll/ (another case, ;parameters, encoded "
+            "characters, dots or spaces after a name, doubled slashes); give inner an upstream of "
+            "its own, or set upstream_paths: exact if it reads paths as they are written"
+        ],
+    ),
+    (two({"upstream_paths": "exact"}, {"acr_values": ["mfa"]}), []),
+    (two({}, {"acr_values": ["mfa"], "hosts": ["other"], "url": "http://other/payroll/"}), []),
+    (
+        two({"exclude": True, "provider": None}, {}),
+        [
+            "applications.outer: is all of the upstream of inner without its login, so its "
+            "routes answer 400 to paths that this upstream, http://127.0.0.1:9600, may read as "
+            "/payroll/ (another case, ;parameters, encoded characters, dots or spaces after a "
+            "name, doubled slashes); a path that this list misses reaches it without a login; "
+            "give inner an upstream of its own, use its public_paths instead of outer, or set "
+            "upstream_paths: exact if it reads paths as they are written"
+        ],
+    ),
+    (
+        made(app=APP, static={**OPEN, "path_prefix": "/static/", "dot_segments": "keep"}),
+        [
+            "applications.static.dot_segments: keeps what http://127.0.0.1:9600, the upstream of "
+            "app, may read as ..: such a path may reach what app protects, without a login; "
+            "remove dot_segments"
+        ],
+    ),
+    (made(app={**APP, "dot_segments": "keep"}, static={**OPEN, "path_prefix": "/static/"}), []),
+    (
+        made(
+            app={**APP, "path_prefix": "/App/"},
+            other={**APP, "path_prefix": "/app/", "provider": "other"},
+        ),
+        [
+            "applications.app.path_prefix: an upstream that folds reads /App/ as /app/ of "
+            "other, which also asks for the provider other",
+            "applications.other.path_prefix: an upstream that folds reads /app/ as /App/ of "
+            "app, which also asks for the provider main",
+        ],
+    ),
+    (
+        made(app=APP, door={**OPEN, "hosts": ["other"]}),
+        [
+            "applications.door: is all of the upstream of app without its login, on another "
+            "host; give it an upstream"
+        ],
+    ),
+]
+
+
+def test_warnings_about_applications_beside_each_other() -> None:
+    door = {"hosts": ["other"], "exclude": True, "escaped_slashes": "keep", "upstream": UPSTREAM}
+    found = lint_lines(settings(applications={"app": APP, "door": door}))
+    assert [line.split(":")[0] for line in found] == ["applications.door"]
+    open_ = {"hosts": ["other"], "exclude": True, "upstream": UPSTREAM}
+    found = lint_lines(settings(applications={"app": APP, "door": open_}))
+    assert [line[:60] for line in found] == [
+        "applications.door: is all of the upstream of app without its"
+    ]
+    public = {**APP, "public_paths": ["/"]}
+    found = lint_lines(settings(applications={"app": public}))
+    assert [line.split(":")[0] for line in found] == ["applications.app.public_paths"]
+
+
+@pytest.mark.parametrize(("found", "begin"), SAYS)
+def test_check_explains_each_split(found: Settings, begin: list[str]) -> None:
+    lines = lint_lines(found)
+    assert len(lines) == len(begin), lines
+    assert all(line.startswith(start) for line, start in zip(lines, begin, strict=True)), lines

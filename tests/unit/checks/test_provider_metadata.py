@@ -1,0 +1,90 @@
+"""A provider's metadata against what the settings ask for."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from harness.envoy_config import APP, simple
+from harness.static_server import Answer, StaticServer
+from harness.tokens import public
+
+from extproc.checks.findings import Finding
+from extproc.checks.provider_metadata import check_metadata
+
+
+@pytest.fixture
+def provider() -> Iterator[StaticServer]:
+    """A provider with one key for RS256."""
+    with StaticServer() as server:
+        server.answers["/jwks"] = Answer.json({"keys": [public("RS256")]})
+        yield server
+
+
+def found(provider: StaticServer, **changes: Any) -> list[Finding]:
+    url = provider.url
+    metadata = {
+        "issuer": url,
+        **{f"{name}_endpoint": f"{url}/{name}" for name in ("authorization", "token", "userinfo")},
+        "end_session_endpoint": f"{url}/logout",
+        "revocation_endpoint": f"{url}/revoke",
+        "jwks_uri": f"{url}/jwks",
+        "code_challenge_methods_supported": ["S256"],
+        "backchannel_logout_supported": True,
+    }
+    document = {name: value for name, value in (metadata | changes).items() if value is not None}
+    made = simple(
+        providers={
+            "main": {"issuer": url, "client_id": "x", "client_secret": "s", "scopes": ["openid"]}
+        },
+        applications={"app": {**APP, "acr_values": ["mfa"]}},
+    )
+    with httpx.Client() as client:
+        response = httpx.Response(200, text=json.dumps(document))
+        return list(check_metadata(made, "main", client, response))
+
+
+def test_metadata_that_lacks_nothing_has_no_warning(provider: StaticServer) -> None:
+    assert [each.level for each in found(provider)] == ["ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "part", "text"),
+    [
+        ({"issuer": "https://evil.example"}, "error", "issuer", "issuer is 'https://evil.example'"),
+        ({"response_types_supported": ["token"]}, "error", "main", "response type code"),
+        ({"id_token_signing_alg_values_supported": ["ES256"]}, "error", "response_alg", "signs with ES256"),
+        ({"token_endpoint_auth_methods_supported": ["private_key_jwt"]}, "error", "auth_method", "accepts private_key_jwt"),
+        ({"code_challenge_methods_supported": None}, "warning", "main", "PKCE"),
+        ({"scopes_supported": ["email"]}, "warning", "scopes", "the scope openid"),
+        ({"grant_types_supported": ["authorization_code"]}, "warning", "scopes", "refresh_token"),
+        ({"acr_values_supported": ["low"]}, "warning", "applications.app.acr_values", "mfa"),
+        ({"end_session_endpoint": None}, "warning", "main", "end_session_endpoint"),
+        ({"revocation_endpoint": None}, "warning", "main", "revocation_endpoint"),
+        ({"backchannel_logout_supported": None}, "warning", "backchannel_logout", "back-channel"),
+    ],
+)  # fmt: skip
+def test_each_thing_that_is_lacking_is_one_finding_with_its_remedy(
+    provider: StaticServer, changes: dict[str, Any], level: str, part: str, text: str
+) -> None:
+    (only,) = (each for each in found(provider, **changes) if each.level != "ok")
+    assert only.level == level and only.part.endswith(part) and only.remedy
+    assert text in f"{only.what} {only.remedy}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (Answer(500), "answers 500"),
+        (Answer.html("<p>"), "/jwks: "),
+        (Answer.json({"keys": []}), "/jwks: |no key for RS256"),
+        (Answer.json({"keys": [public("ES256")]}), "no key for RS256"),
+    ],
+)
+def test_keys_that_verify_nothing_are_an_error(
+    provider: StaticServer, answer: Answer, text: str
+) -> None:
+    provider.answers["/jwks"] = answer
+    (only,) = (each for each in found(provider) if each.level != "ok")
+    assert only.level == "error" and any(each in only.what for each in text.split("|"))

@@ -1,0 +1,68 @@
+"""A provider over the network: reachable, its clock, and what its answers mean."""
+
+from collections.abc import Iterator
+from email.utils import formatdate
+
+import pytest
+from harness.envoy_config import simple
+from harness.static_server import Answer, StaticServer
+
+from extproc.checks.providers import DISCOVERY, check_provider
+from extproc.settings import Settings
+
+
+@pytest.fixture
+def provider() -> Iterator[StaticServer]:
+    with StaticServer() as server:
+        yield server
+
+
+def made(url: str, **more: object) -> Settings:
+    return simple(providers={"main": {"issuer": url, "client_id": "x", **more}})
+
+
+def test_a_provider_that_is_down_is_an_error_with_the_reason() -> None:
+    (only,) = check_provider(made("http://127.0.0.1:9"), "main")
+    assert (only.level, only.part) == ("error", "providers.main.issuer")
+    assert "127.0.0.1:9 is not reachable from this machine" in only.what
+
+
+def test_a_provider_behind_this_gateway_may_be_down_for_now() -> None:
+    applications = {
+        "app": {"hosts": ["localhost"], "provider": "main", "upstream": "http://127.0.0.1:1"},
+        "idp": {"hosts": ["127.0.0.1"], "exclude": True, "upstream": "http://127.0.0.1:2"},
+    }
+    down = simple(
+        applications=applications,
+        gateway={"url": "http://localhost:9"},
+        providers={"main": {"issuer": "http://127.0.0.1:9", "client_id": "x"}},
+    )
+    (only,) = check_provider(down, "main")
+    assert (only.level, only.remedy) == (
+        "warning",
+        "it is behind this gateway: start Envoy, then check again",
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [(Answer(404), "answers 404"), (Answer.redirect("/x"), "redirects are not followed")],
+)
+def test_an_answer_without_metadata_is_an_error(
+    provider: StaticServer, answer: Answer, text: str
+) -> None:
+    provider.answers[DISCOVERY] = answer
+    (only,) = check_provider(made(provider.url), "main")
+    assert only.level == "error" and text in only.what
+
+
+def test_a_ca_file_that_is_none_is_an_error(provider: StaticServer) -> None:
+    (only,) = check_provider(made(provider.url, ca_file="/nowhere/ca.pem"), "main")
+    assert (only.level, only.part) == ("error", "providers.main.ca_file")
+
+
+def test_a_clock_of_another_year_is_an_error(provider: StaticServer) -> None:
+    date = ("date", formatdate(1_000_000_000, usegmt=True))
+    provider.answers[DISCOVERY] = Answer(200, "{}", (date,))
+    found = list(check_provider(made(provider.url), "main"))
+    assert any("timeouts.clock_skew" in each.what for each in found if each.level == "error")

@@ -1,0 +1,35 @@
+"""The settings alone."""
+
+from harness.envoy_config import APP, simple
+
+from extproc.checks.settings import check_settings, registration
+
+
+def test_settings_that_are_right_have_no_error_and_show_their_keys() -> None:
+    found = list(check_settings(simple()))
+    assert {each.level for each in found} <= {"ok", "warning"}
+    assert found[0].what == "1 applications, 1 providers"
+    assert found[1].part == "secret" and found[1].what.endswith("seals and signs")
+
+
+def test_a_rotating_ring_names_the_keys_that_only_open() -> None:
+    ring = ["a" * 40, "b" * 40]
+    (secret,) = (each for each in check_settings(simple(secret=ring)) if each.part == "secret")
+    assert secret.what.endswith("can only open") and "a" * 40 not in secret.what
+
+
+def test_several_workers_are_shown_with_their_addresses() -> None:
+    (workers,) = (each for each in check_settings(simple(workers=2)) if each.part == "workers")
+    assert workers.what == "2 workers, at 127.0.0.1:9500, 127.0.0.1:9501"
+
+
+def test_what_to_register_is_below_each_application_s_prefix() -> None:
+    wiki = {**APP, "path_prefix": "/wiki/"}
+    lines = [line.split() for line in registration(simple(applications={"wiki": wiki}))]
+    base = "http://localhost:8080/wiki/oauth2"
+    assert lines[1:] == [
+        ["redirect_uri", f"{base}/callback"],
+        ["post_logout_redirect_uri", f"{base}/signed-out"],
+        ["backchannel_logout_uri", f"{base}/backchannel-logout"],
+        ["frontchannel_logout_uri", f"{base}/frontchannel-logout"],
+    ]

@@ -1,0 +1,23 @@
+"""Headers that no client may send."""
+
+import re
+
+import pytest
+from harness.envoy_config import simple, typed
+
+
+@pytest.mark.parametrize("name", ["x-auth-sub", "x_auth_sub", "x.auth.sub", "x-auth-anything"])
+def test_identity_headers_are_removed_in_any_spelling(name: str) -> None:
+    (clean,) = typed(simple(), "early_header_mutation.header_mutation.v3.HeaderMutation")
+    identity, handed_on = clean["mutations"]
+    pattern = identity["remove_on_match"]["key_matcher"]["safe_regex"]["regex"]
+    assert re.fullmatch(pattern, name)
+    assert not re.fullmatch(pattern, "x-author")
+    assert handed_on == {"remove": "x-extproc-cookies"}
+
+
+def test_the_prefix_is_that_of_the_settings() -> None:
+    made = simple(identity={"header_prefix": "x-remote-", "headers": {"x-remote-sub": "sub"}})
+    (clean,) = typed(made, "early_header_mutation.header_mutation.v3.HeaderMutation")
+    pattern = clean["mutations"][0]["remove_on_match"]["key_matcher"]["safe_regex"]["regex"]
+    assert re.fullmatch(pattern, "x_remote_user") and not re.fullmatch(pattern, "x-auth-sub")

@@ -1,0 +1,65 @@
+"""The listeners: one reading of paths and headers, TLS, and the redirect to https."""
+
+from typing import Any
+
+from harness.envoy_config import APP, simple, tree, typed
+
+TLS = {"certificate": "cert.pem", "key": "key.pem"}
+HTTPS = {"listen": "0.0.0.0:8443", "url": "https://localhost:8443", "tls": TLS}
+
+
+def listeners(**gateway: Any) -> dict[str, Any]:
+    made = tree(simple(gateway=gateway))
+    return {each["name"]: each for each in made["static_resources"]["listeners"]}
+
+
+def test_every_listener_reads_paths_and_headers_in_one_way() -> None:
+    made = simple(gateway={**HTTPS, "redirect_listen": "0.0.0.0:8080"})
+    managers = typed(made, "HttpConnectionManager")
+    assert [each["stat_prefix"] for each in managers] == ["gateway", "redirect"]
+    for manager in managers:
+        assert manager["normalize_path"] and manager["merge_slashes"], manager["stat_prefix"]
+        assert manager["use_remote_address"]
+        options = manager["common_http_protocol_options"]
+        assert options["headers_with_underscores_action"] == "REJECT_REQUEST"
+
+
+def test_escaped_slashes_are_refused_unless_an_application_keeps_them() -> None:
+    def action(**more: Any) -> str:
+        (manager,) = typed(simple(applications={"app": {**APP, **more}}), "HttpConnectionManager")
+        return str(manager["path_with_escaped_slashes_action"])
+
+    assert action() == "REJECT_REQUEST"
+    assert action(escaped_slashes="keep") == "KEEP_UNCHANGED"
+
+
+def test_tls_is_1_2_or_later_and_http_has_none() -> None:
+    (chain,) = listeners(**HTTPS)["gateway"]["filter_chains"]
+    context = chain["transport_socket"]["typed_config"]["common_tls_context"]
+    assert context["tls_params"] == {"tls_minimum_protocol_version": "TLSv1_2"}
+    assert context["tls_certificates"][0]["private_key"] == {"filename": "key.pem"}
+    (chain,) = listeners()["gateway"]["filter_chains"]
+    assert "transport_socket" not in chain
+
+
+def test_the_redirect_leads_an_unlisted_host_to_the_url_of_the_gateway() -> None:
+    made = simple(gateway={**HTTPS, "redirect_listen": "0.0.0.0:8080"})
+    _, redirect = typed(made, "HttpConnectionManager")
+    hosts = {each["name"]: each for each in redirect["route_config"]["virtual_hosts"]}
+    assert hosts["canonical"]["domains"] == ["*"]
+    assert hosts["canonical"]["routes"][0]["redirect"] == {
+        "https_redirect": True,
+        "host_redirect": "localhost",
+        "port_redirect": 8443,
+    }
+    assert hosts["listed"]["domains"] == ["localhost"]
+    assert "host_redirect" not in hosts["listed"]["routes"][0]["redirect"]
+
+
+def test_an_application_on_every_host_makes_the_redirect_keep_the_host() -> None:
+    every = {**APP, "hosts": ["*"], "url": "https://localhost:8443/"}
+    gateway = {**HTTPS, "redirect_listen": "0.0.0.0:8080"}
+    made = simple(applications={"app": every}, gateway=gateway)
+    _, redirect = typed(made, "HttpConnectionManager")
+    (host,) = redirect["route_config"]["virtual_hosts"]
+    assert (host["name"], host["domains"]) == ("listed", ["*"])

@@ -1,0 +1,149 @@
+"""Settings of one application."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("change", "explanation"),
+    [
+        ({"provider": None}, ": applications.app: provider is missing"),
+        ({"hosts": "localhost"}, ": applications.app.hosts: input should be a valid array"),
+        ({"hosts": []}, ": applications.app.hosts: "),
+        ({"hosts": ["localhost:80"]}, "is not a host name in lower case without a port"),
+        ({"upstream": "127.0.0.1:9600"}, "upstream is an address"),
+        ({"upstream": "ftp://127.0.0.1"}, "upstream is an address"),
+        ({"upstream": "http://127.0.0.1:x"}, ": applications.app: "),
+        ({"path_prefix": "/a"}, "path_prefix begins and ends with /"),
+        ({"path_prefix": "/a/../"}, "path_prefix begins and ends with /"),
+        (
+            {"path_prefix": "/wiki/", "url": "http://localhost:8080/"},
+            ": applications.app: url ends with path_prefix /wiki/",
+        ),
+        ({"public_paths": ["public"]}, "is not a plain path"),
+        ({"public_paths": ["/a/../b"]}, "is not a plain path"),
+        (
+            {"path_prefix": "/wiki/", "public_paths": ["/other/"]},
+            "'/other/' is not a plain path below path_prefix /wiki/",
+        ),
+        ({"public_paths": ["/oauth2/x"]}, "is where the processor's own endpoints are"),
+        (
+            {"public_pahts": ["/a"]},
+            ": applications.app.public_pahts: there is no such key; did you mean public_paths?",
+        ),
+        ({"exclude": "yes"}, ": applications.app.exclude: input should be a valid boolean"),
+        (
+            {"exclude": True, "provider": None, "forward_access_token": True},
+            "exclude: true goes with neither provider nor public_paths nor forward_access_token",
+        ),
+    ],
+)
+@pytest.mark.attack("HDR-16")
+def test_a_wrong_application_is_explained_in_one_line(fault, change, explanation):
+    assert explanation in fault({"applications": {"app": change}})
+
+
+@pytest.mark.parametrize(
+    ("change", "explanation"),
+    [
+        ({"acr_values": "gold"}, ".acr_values: input should be a valid array"),
+        ({"acr_values": ["gold silver"]}, ": acr_values: 'gold silver' is not an acr value"),
+        ({"acr_values": ['"']}, ": acr_values: '\"' is not an acr value"),
+        ({"acr_values": [""]}, ": acr_values: '' is not an acr value"),
+        ({"max_age": "soon"}, ".max_age: a duration is a number of seconds"),
+        (
+            {"max_age": 0},
+            ": max_age is whole seconds, 1m or more; to have users sign in again at each login set",
+        ),
+        ({"max_age": 90.5}, ": max_age is whole seconds, 1m or more"),
+        ({"prompt": "none"}, ": prompt: none lets the provider ask nothing, so no user could"),
+        ({"prompt": "login none"}, ": prompt: none lets the provider ask nothing"),
+        ({"prompt": "logn"}, ": prompt: 'logn' is not one or several"),
+        ({"prompt": ""}, ": prompt: '' is not one or several"),
+        ({"prompt": "login login"}, ": prompt: 'login login' is not one or several"),
+        (
+            {"exclude": True, "provider": None, "max_age": "1h"},
+            ": exclude: true goes with none of acr_values, max_age, prompt, authorization_params",
+        ),
+    ],
+)
+def test_a_wrong_demand_on_logins_is_explained_in_one_line(fault, change, explanation):
+    assert f": applications.app{explanation}" in fault({"applications": {"app": change}})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "client_id",
+        "redirect_uri",
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "response_type",
+        "response_mode",
+        "scope",
+        "request",
+        "request_uri",
+        "acr_values",
+        "max_age",
+        "prompt",
+        "State",
+    ],
+)
+def test_a_parameter_that_the_processor_sets_cannot_be_added(fault, name):
+    line = fault({"applications": {"app": {"authorization_params": {name: "x"}}}})
+    assert f": applications.app: authorization_params: {name} is set by the processor" in line
+    has_key = name in ("acr_values", "max_age", "prompt")
+    assert line.endswith(" (it has a key of its own)") is has_key
+
+
+@pytest.mark.parametrize(
+    ("parameters", "explanation"),
+    [
+        ({"max_age": "5"}, ": authorization_params: max_age is set by the processor (it has"),
+        ({"a b": "x"}, ": authorization_params: 'a b' is not the name of a parameter"),
+        ({"a": ""}, ": authorization_params.a is printable text"),
+        ({"a": "x\r\ny"}, ": authorization_params.a is printable text"),
+        ({"a": 5}, ".authorization_params.a: input should be a valid string"),
+    ],
+)
+def test_a_wrong_parameter_is_explained_in_one_line(fault, parameters, explanation):
+    line = fault({"applications": {"app": {"authorization_params": parameters}}})
+    assert f": applications.app{explanation}" in line
+
+
+@pytest.mark.parametrize(
+    ("change", "explanation"),
+    [
+        (
+            {"exclude": True, "provider": None, "stream_lifetime": "1h"},
+            ": exclude: true has no sessions, so neither stream_lifetime nor end_streams can go",
+        ),
+        (
+            {"exclude": True, "provider": None, "end_streams": ["websocket"]},
+            ": exclude: true has no sessions, so neither stream_lifetime nor end_streams can go",
+        ),
+        (
+            {"stream_lifetime": 0},
+            ".stream_lifetime: input should be greater than or equal to 1",
+        ),
+        (
+            {"end_streams": ["sockets"]},
+            ".end_streams[0]: input should be 'websocket', 'event_stream' or 'grpc'",
+        ),
+        (
+            {"end_streams": ["websocket"], "upstream_http2": True},
+            ": end_streams: a WebSocket needs HTTP/1.1 to the application; leave out websocket or "
+            "upstream_http2",
+        ),
+    ],
+)
+def test_wrong_settings_of_streams_are_explained_in_one_line(fault, change, explanation):
+    assert f": applications.app{explanation}" in fault({"applications": {"app": change}})
+
+
+def test_an_application_may_be_any_host_or_an_ipv6_address(read):
+    hosts = ["*", "[::1]", "wiki.example", "127.0.0.1"]
+    assert read({"applications": {"app": {"hosts": hosts}}}).applications["app"].hosts == tuple(
+        hosts
+    )

@@ -1,0 +1,41 @@
+"""Settings as values of the core."""
+
+import json
+
+import pytest
+
+from extproc.settings.domain import applications, public_keys
+
+
+@pytest.mark.parametrize(
+    ("change", "per_user", "again"),
+    [
+        ({}, None, False),
+        ({"session": {"per_user": 3}, "providers": {"main": {"userinfo": "refresh"}}}, 3, True),
+    ],
+)
+def test_what_is_said_of_sessions_and_userinfo_reaches_the_core(read, change, per_user, again):
+    settings = read(change)
+    core = applications(settings, settings.key_ring())["app"]
+    assert (core.sessions_per_user, core.userinfo_at_refresh) == (per_user, again)
+
+
+def test_only_an_application_with_a_login_is_known_to_the_core(read):
+    plain = {"hosts": ["plain"], "upstream": "http://127.0.0.1:1", "exclude": True}
+    wiki = {"hosts": ["localhost"], "path_prefix": "/wiki/", "upstream": "http://127.0.0.1:1"}
+    settings = read({"applications": {"plain": plain, "wiki": {**wiki, "provider": "main"}}})
+    core = applications(settings, settings.key_ring())
+    assert sorted(core) == ["app", "wiki"]
+    assert core["wiki"].client.redirect_uri == "http://localhost:8080/wiki/oauth2/callback"
+    assert core["app"].other_endpoints == ("/wiki/oauth2/",)
+
+
+def test_an_application_that_needs_access_tokens_gets_no_assertion(read):
+    settings = read({"applications": {"app": {"forward_access_token": True}}})
+    core = applications(settings, settings.key_ring())["app"]
+    assert (core.assertion_lifetime, core.forward_access_token) == (0, True)
+
+
+def test_the_published_keys_are_those_of_the_ring(read):
+    keys = json.loads(public_keys(read({"secret": ["a" * 32, "b" * 32]})))["keys"]
+    assert len({key["kid"] for key in keys}) == 2

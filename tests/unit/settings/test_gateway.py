@@ -1,0 +1,28 @@
+"""Settings of Envoy."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("change", "explanation"),
+    [
+        ({"keys": ["unix:/run/x.sock"]}, "keys: unix:/run/x.sock is not host:port"),
+        ({"tls": {"certificate": "a", "key": "b"}}, "tls is set, so url begins with https://"),
+        ({"url": "http://localhost/x"}, "url has no path"),
+        (
+            {"redirect_listen": "0.0.0.0:80"},
+            "redirect_listen needs a url that begins with https://",
+        ),
+        ({"listen": "unix:/x.sock"}, "listen is host:port"),
+        ({"trusted_hops": 17}, ": gateway.trusted_hops: "),
+        ({"rate_limit": {"exempt": ["10.0.0.1/8"]}}, ": gateway.rate_limit.exempt[0]: a network"),
+    ],
+)
+def test_a_wrong_gateway_is_explained_in_one_line(fault, change, explanation):
+    assert explanation in fault({"gateway": change})
+
+
+def test_a_gateway_with_tls_has_an_https_url(read):
+    tls = {"certificate": "a.pem", "key": "b.pem"}
+    gateway = read({"gateway": {"url": "https://localhost", "tls": tls}}).gateway
+    assert str(gateway.tls.key) == "b.pem"

@@ -1,0 +1,46 @@
+"""Settings of one OpenID Provider."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("change", "explanation"),
+    [
+        ({"issuer": "http://idp.example"}, ": providers.main: issuer begins with https://"),
+        ({"issuer": "https://u@idp.example"}, ": providers.main: issuer is an address"),
+        ({"backchannel_url": "idp:8443"}, ": providers.main: backchannel_url is an address"),
+        ({"client_id": 5}, ": providers.main.client_id: input should be a valid string"),
+        (
+            {"client_secret": None, "token_endpoint_auth_method": "client_secret_post"},
+            "token_endpoint_auth_method client_secret_post needs client_secret",
+        ),
+        (
+            {"token_endpoint_auth_method": "none"},
+            "token_endpoint_auth_method none is a public client",
+        ),
+        ({"client_secret": ""}, "client_secret is empty; leave it out for a public client"),
+        ({"client_secret_file": "x"}, "client_secret or client_secret_file, not both"),
+        ({"scopes": ["email"]}, "scopes must contain openid"),
+        ({"scopes": ["openid", "a b"]}, "scopes is a list"),
+        ({"userinfo": "often"}, ": providers.main.userinfo: "),
+    ],
+)
+def test_a_wrong_provider_is_explained_in_one_line(fault, change, explanation):
+    assert explanation in fault({"providers": {"main": change}})
+
+
+@pytest.mark.parametrize(
+    ("change", "method"),
+    [
+        ({}, "client_secret_basic"),
+        ({"client_secret": None}, "none"),
+        ({"token_endpoint_auth_method": "client_secret_post"}, "client_secret_post"),
+    ],
+)
+def test_a_client_authenticates_with_its_secret_if_it_has_one(read, change, method):
+    assert read({"providers": {"main": change}}).providers["main"].auth_method == method
+
+
+def test_http_is_possible_on_loopback(read):
+    provider = {"main": {"issuer": "http://127.0.0.1:8080/realms/demo"}}
+    assert read({"providers": provider}).providers["main"].issuer.startswith("http://")
