@@ -3,15 +3,9 @@
 import io
 import json
 import logging
-import subprocess
-import sys
-from functools import partial
-from pathlib import Path
 
 import pytest
 
-from extproc.cli.main import _over, _parser
-from extproc.settings import Source
 from extproc.telemetry.log_format import JSONLines, TextLines, formatter
 
 
@@ -117,45 +111,3 @@ def test_text_is_for_terminals_and_so_are_colours(
     assert type(found) is kind
     line = found.format(record(level=logging.WARNING, reason="state_mismatch"))
     assert ("\x1b[33m" in line) == colours and "state_mismatch" in line
-
-
-CONFIG = """
-secret: an old tree keeps its secrets well, they say
-gateway: {url: "http://localhost:8080"}
-providers: {main: {issuer: "http://127.0.0.1:9", client_id: c, client_secret: s}}
-applications: {app: {hosts: [localhost], upstream: "http://127.0.0.1:9", provider: main}}
-log: {level: WARNING, format: text}
-"""
-
-
-@pytest.mark.parametrize(
-    ("arguments", "wanted"),
-    [
-        ([], ("WARNING", "text")),
-        (["--log-level", "debug"], ("DEBUG", "text")),
-        (["--log-format", "json", "--log-level", "ERROR"], ("ERROR", "json")),
-    ],
-)
-def test_the_command_line_says_over_the_settings_how_serve_logs(tmp_path, arguments, wanted):
-    config = tmp_path / "extproc.yaml"
-    config.write_text(CONFIG)
-    said = _parser().parse_args(["serve", "--config", str(config), *arguments])
-    log = Source(said.config, partial(_over, said)).load().log
-    assert (log.level, log.format) == wanted
-
-
-def reasons(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "extproc", "reasons", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[3],
-    )
-
-
-def test_the_command_says_what_a_reason_means_and_knows_a_misspelt_one():
-    told = reasons("state_mismatch")
-    assert told.returncode == 0 and "400" in told.stdout and "blocked cookies" in told.stdout
-    wrong = reasons("state_mismach")
-    assert wrong.returncode == 1 and "near it: state_mismatch" in wrong.stderr and not wrong.stdout
