@@ -1,17 +1,21 @@
-"""What the generated Envoy configuration and the processor agree on. Both sides import these names,
-and nothing else is shared.
+"""Wire names: the names of headers and metadata that the generated Envoy configuration and the
+processor agree on. Both import them from here, and share nothing else.
 """
 
 from extproc.core.http import READ_HEADERS
 
-# gRPC metadata of the stream, written by the route (grpc_initial_metadata), which no client can
-# write
-APPLICATION = "x-extproc-application"
-PUBLIC = "x-extproc-public"  # "1" on public paths
-LIVE = "x-extproc-live"  # "1" where the request ends with its session: its stream to us stays open
+# the service whose method Process Envoy calls
+SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 
-# dynamic metadata of the answer: the gate reads `decision`, the response gets the cookies, the
-# access log the reason and the lane
+# gRPC metadata of the stream. The route writes it (grpc_initial_metadata), and no client can.
+APPLICATION = "x-extproc-application"
+# "1" on public paths
+PUBLIC = "x-extproc-public"
+# "1" where the request ends with its session, so that its ext_proc stream stays open
+LIVE = "x-extproc-live"
+
+# Dynamic metadata of the answer. The gate reads `decision`, the response gets the cookies, and the
+# access log gets the reason and the lane.
 NAMESPACE = "envoy.filters.http.ext_proc"
 DECISION = "decision"
 CONTINUE = "continue"
@@ -25,16 +29,14 @@ LANE = "lane"
 # metadata of the routes, for the access log
 APPLICATION_KEY = "application"
 
-# our cookies, as the head of Envoy's filter chain hands them on; nobody else gets them
+# The processor's own cookies, as the head of Envoy's filter chain hands them on. No other filter
+# and no application gets them.
 COOKIES = "x-extproc-cookies"
 
-# how many milliseconds a request may take in all, a WebSocket included: Envoy's router obeys it and
-# takes it off, and a client's is dropped
+# How many milliseconds a request may take in all, a WebSocket included. Envoy's router obeys this
+# header and removes it; the generated configuration drops it from what clients send.
 STREAM_DURATION = "x-envoy-upstream-stream-duration-ms"
 
-
-SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
-
-
-# what Envoy forwards, and what the core calls it: of the cookies, ours only
+# The headers that Envoy forwards to the processor, and their names in the core. Of the cookies it
+# forwards only the processor's own.
 FORWARDED = {COOKIES if name == "cookie" else name: name for name in READ_HEADERS}

@@ -108,6 +108,7 @@ REASONS_PARTS = (
     ("Refused: checks of the ID token", tokens.ID_TOKEN),
     ("Refused: checks of a logout token", tokens.LOGOUT_TOKEN),
     ("Refused: this service", requests.OURS),
+    ("Ended: a live stream, after its request continued to the application", outcomes.ENDED),
     (
         "No answer by the processor: the stream ends with an error, and Envoy answers if the "
         "client is still connected",

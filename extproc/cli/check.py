@@ -1,100 +1,112 @@
-"""`extproc check`: looks at everything that a login needs, and says what is wrong and what to do
-about it, a line each.
+"""`extproc check`: looks at everything that a login needs, and prints each problem with its remedy.
 
-Exit codes: 0 all right, or warnings only; 1 an error was found, or the settings cannot be used.
+Exit codes: 0 no error was found, but perhaps warnings; 1 an error was found, or the settings cannot
+be used.
 """
 
 import argparse
-import json
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict
 
 from extproc.checks import Finding, Scope, check, registration
 from extproc.checks.browser import Hop
 from extproc.checks.login import walk
+from extproc.cli.output import fail, write, write_json
 from extproc.settings import Settings
 
 
 def run(settings: Settings, parsed: argparse.Namespace) -> int:
-    """Gives the exit code."""
-    said = CheckReport(quiet=parsed.json)
+    """Checks, prints, and returns the exit code."""
+    report = CheckReport(quiet=parsed.json)
     if parsed.login is not None:
-        name = _application(settings, parsed.login)
-        said.all(walk(settings, name, parsed.ca))
+        application = _application(settings, parsed.login)
+        report.add_all(walk(settings, application, parsed.ca))
     else:
         for line in registration(settings):
-            said.line(line)
-        said.all(
-            check(settings, Scope(parsed.offline, _url(parsed.envoy_admin), parsed.envoy_config))
-        )
+            report.write(line)
+        scope = Scope(parsed.offline, _url(parsed.envoy_admin), parsed.envoy_config)
+        report.add_all(check(settings, scope))
     if parsed.json:
-        print(json.dumps(said.document(settings, login=parsed.login is not None), indent=2))
+        write_json(report.document(settings, login=parsed.login is not None))
     else:
-        print(said.summary())
-    return 1 if said.count("error") else 0
+        write(report.summary())
+    return 1 if report.count("error") else 0
 
 
-def _application(settings: Settings, asked: str) -> str:
+def _application(settings: Settings, name: str) -> str:
+    """The application of that name, or the first one. Ends the command if there is none."""
     if not settings.protected:
-        sys.exit("extproc: there is no application with a login in the settings")
-    if asked and asked not in settings.protected:
-        sys.exit(
-            f"extproc: no application {asked[:80]!r} with a login; there are: "
-            f"{', '.join(settings.protected)}"
-        )
-    return asked or settings.protected[0]
+        fail("there is no application with a login in the settings")
+    if name and name not in settings.protected:
+        known = ", ".join(settings.protected)
+        fail(f"no application {name[:80]!r} with a login; there are: {known}")
+    return name or settings.protected[0]
 
 
 def _url(text: str | None) -> str | None:
+    """The text as a URL, which may be given without its scheme."""
     return text if text is None or "://" in text else f"http://{text}"
 
 
 class CheckReport:
-    """What was found, printed as it comes."""
+    """The findings of one check, and for a login its requests (hops), printed as they are found."""
 
     def __init__(self, *, quiet: bool) -> None:
+        """quiet: print nothing."""
         self._quiet = quiet
         self._findings: list[Finding] = []
         self._hops: list[Hop] = []
 
-    def line(self, text: str) -> None:
+    def write(self, line: str) -> None:
+        """Prints a line that is no finding."""
         if not self._quiet:
-            print(text, flush=True)
+            write(line)
 
-    def all(self, found: Iterable[Hop | Finding]) -> None:
-        for each in found:
-            if isinstance(each, Hop):
-                self._hops.append(each)
-                self.line(f"  {each.status} {each.method} {each.shown}")
+    def add_all(self, results: Iterable[Hop | Finding]) -> None:
+        """Keeps and prints each result."""
+        for result in results:
+            if isinstance(result, Hop):
+                self._hops.append(result)
+                self.write(f"  {result.status} {result.method} {result.shown}")
             else:
-                self._findings.append(each)
-                remedy = f" → {each.remedy}" if each.remedy else ""
-                self.line(f"{each.level}: {each.part}: {each.what}{remedy}")
+                self._findings.append(result)
+                remedy = f" → {result.remedy}" if result.remedy else ""
+                self.write(f"{result.level}: {result.part}: {result.what}{remedy}")
 
     def count(self, level: str) -> int:
-        return sum(each.level == level for each in self._findings)
+        """How many findings have that level: error, warning or ok."""
+        return sum(finding.level == level for finding in self._findings)
 
     def summary(self) -> str:
-        errors, warnings = self.count("error"), self.count("warning")
-        counted = ", ".join(
-            f"{n} {word}{'s' if n > 1 else ''}"
-            for n, word in ((errors, "error"), (warnings, "warning"))
-            if n
-        )
-        return ("not all right: " if errors else "all right") + (
-            f"{counted}" if errors else f", with {counted}" if counted else ""
-        )
+        """The last line, such as `1 error, 2 warnings` or `OK, 2 warnings`."""
+        counts = [_counted(self.count(level), level) for level in ("error", "warning")]
+        if not self.count("error"):
+            counts.insert(0, "OK")
+        return ", ".join(count for count in counts if count)
 
     def document(self, settings: Settings, *, login: bool) -> dict[str, object]:
-        found: dict[str, object] = {
+        """What --json prints. login: the requests of the login in place of what to register."""
+        document: dict[str, object] = {
             "right": not self.count("error"),
-            "findings": [asdict(each) for each in self._findings],
+            "findings": [asdict(finding) for finding in self._findings],
         }
         if login:
-            hops = [
-                {"status": h.status, "method": h.method, "url": h.shown, "trace_id": h.trace_id}
-                for h in self._hops
+            document["hops"] = [
+                {
+                    "status": hop.status,
+                    "method": hop.method,
+                    "url": hop.shown,
+                    "trace_id": hop.trace_id,
+                }
+                for hop in self._hops
             ]
-            return {**found, "hops": hops}
-        return {**found, "register": [line.strip() for line in registration(settings)]}
+        else:
+            document["register"] = [line.strip() for line in registration(settings)]
+        return document
+
+
+def _counted(count: int, noun: str) -> str:
+    """`1 error`, `2 errors`, or nothing."""
+    if count == 0:
+        return ""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,18 +1,19 @@
-"""`extproc explain`: the story of a request by its trace id, or what would become of a request by
-its URL.
+"""`extproc explain`: what happened in a login, by its trace id, or how a request would be handled,
+by its URL.
 
-Exit codes: 0 it is told; 1 it cannot be: no such trace, nobody to ask, settings that cannot be
-used.
+Exit codes: 0 it is explained; 1 it cannot be: no such trace, an address that does not answer, or
+settings that cannot be used.
 """
 
 import argparse
 import shutil
-import sys
 import textwrap
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from extproc.addresses import reachable
+from extproc.cli.output import fail, plain, remedy, write
 from extproc.core.reasons import REASONS
 from extproc.explain.request import SampleRequest, explain
 from extproc.explain.session import find
@@ -27,103 +28,116 @@ JOINED = {"link": ", by a span link", "client": ", by client and time", "": ""}
 
 
 def run(settings: Settings, parsed: argparse.Namespace) -> int:
-    """Gives the exit code."""
+    """Explains, prints, and returns the exit code."""
     text = " ".join(parsed.what)
     if "://" in text or text.startswith("/"):
-        return _request(settings, parsed, text)
+        _explain_request(settings, parsed, text)
+        return 0
     trace_id = trace_id_in(text)
     if trace_id is None:
-        sys.exit(
-            f"extproc: {text[:80]!r} is neither a trace id (32 hexadecimal digits) nor a "
-            "URL or path"
+        fail(
+            f"{text[:80]!r} is neither a trace id (32 hexadecimal digits) nor a URL or path",
         )
-    admin = parsed.admin or f"http://{reachable(settings.admin)}"
-    admin = admin if "://" in admin else f"http://{admin}"
     try:
-        chapters = (
-            from_jaeger(parsed.jaeger, trace_id) if parsed.jaeger else from_admin(admin, trace_id)
-        )
+        chapters = _chapters(settings, parsed, trace_id)
     except NoStory as problem:
-        sys.exit(f"extproc: trace {trace_id}: {problem}")
-    _tell(chapters, trace_id)
+        fail(f"trace {trace_id}: {problem}")
+    _write_login(chapters, trace_id)
     return 0
 
 
-def _request(settings: Settings, parsed: argparse.Namespace, url: str) -> int:
-    headers = [
-        (name.strip().lower(), value.strip())
-        for name, _, value in (each.partition(":") for each in parsed.header)
-    ]
-    if cookies := [_cookie(each) for each in parsed.cookie]:
-        headers.append(("cookie", "; ".join(cookies)))
-    for step in explain(settings, SampleRequest(parsed.method.upper(), url, tuple(headers)), find):
-        print(_plain(f"{'→' if step.verdict else '·'} {step.what}"))
+# -- a request, by its URL -------------------------------------------------------------------------
+
+
+def _explain_request(settings: Settings, parsed: argparse.Namespace, url: str) -> None:
+    request = SampleRequest(parsed.method.upper(), url, _headers(parsed))
+    for step in explain(settings, request, find):
+        write(plain(f"{'→' if step.verdict else '·'} {step.what}"))
         if step.remedy:
-            print(_folded(step.remedy))
-    return 0
+            write(remedy(step.remedy))
 
 
-def _cookie(said: str) -> str:
-    """@FILE keeps it out of the shell's history and the list of processes."""
-    if not said.startswith("@"):
-        return said
+def _headers(parsed: argparse.Namespace) -> tuple[tuple[str, str], ...]:
+    headers = []
+    for header in parsed.header:
+        name, _, value = header.partition(":")
+        headers.append((name.strip().lower(), value.strip()))
+    if parsed.cookie:
+        cookies = [_cookie(argument) for argument in parsed.cookie]
+        headers.append(("cookie", "; ".join(cookies)))
+    return tuple(headers)
+
+
+def _cookie(argument: str) -> str:
+    """A cookie header's value. @FILE keeps it out of the shell's history and the list of
+    processes.
+    """
+    if not argument.startswith("@"):
+        return argument
+    path = Path(argument[1:])
     try:
-        return Path(said[1:]).read_text(encoding="latin-1").strip().removeprefix("Cookie:").strip()
+        return path.read_text(encoding="latin-1").strip().removeprefix("Cookie:").strip()
     except OSError as problem:
-        sys.exit(f"extproc: {said[1:]}: {problem.strerror or 'cannot be read'}")
+        fail(f"{path}: {problem.strerror or 'cannot be read'}")
 
 
-def _tell(chapters: tuple[Chapter, ...], trace_id: str) -> None:
-    known = [each.step.summary for each in chapters if each.step.summary is not None]
-    begin = min((each.start_ns for each in known), default=0)
-    if known:
-        at = datetime.fromtimestamp(begin / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        print(f"{len(chapters)} {'request' if len(chapters) == 1 else 'requests'}, from {at} UTC\n")
+# -- a login, by a trace id ------------------------------------------------------------------------
+
+
+def _chapters(settings: Settings, parsed: argparse.Namespace, trace_id: str) -> tuple[Chapter, ...]:
+    """The requests of the login, in order. Raises NoStory."""
+    if parsed.jaeger:
+        return from_jaeger(parsed.jaeger, trace_id)
+    admin = parsed.admin or str(reachable(settings.admin))
+    return from_admin(admin if "://" in admin else f"http://{admin}", trace_id)
+
+
+def _write_login(chapters: tuple[Chapter, ...], trace_id: str) -> None:
+    starts = [chapter.step.summary.start_ns for chapter in chapters if chapter.step.summary]
+    began = min(starts, default=0)
+    if starts:
+        at = datetime.fromtimestamp(began / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        noun = "request" if len(chapters) == 1 else "requests"
+        write(f"{len(chapters)} {noun}, from {at} UTC\n")
     for number, chapter in enumerate(chapters, 1):
         step = chapter.step
         here = " (asked for)" if step.trace_id == trace_id and len(chapters) > 1 else ""
-        print(f"{number}. {ROLES[step.role]}{JOINED[step.joined]}{here}: trace {step.trace_id}")
+        write(f"{number}. {ROLES[step.role]}{JOINED[step.joined]}{here}: trace {step.trace_id}")
         if step.summary is None:
-            print("   is not kept any more\n")
-            continue
-        _told(chapter, step.summary, begin)
+            write("   no longer kept\n")
+        else:
+            _write_chapter(chapter, step.summary, began)
 
 
-def _told(chapter: Chapter, of: Summary, begin: int) -> None:
-    came = " ".join(filter(None, (of.status, of.reason))) or (
-        "an error" if of.failed else "no answer known"
-    )
-    whose = f", application {of.application}" if of.application else ""
-    print(_plain(f"   {of.request}{whose}"))
-    print(
-        _plain(
-            f"   {came}, after {duration(of.duration_ns)}, at "
-            f"+{duration(max(of.start_ns - begin, 0))}"
-        )
-    )
-    for reason in dict.fromkeys(
-        (
-            of.reason,
-            *(
-                span.attribute("extproc.reason", "error.type")
-                for span in chapter.spans
-                if failed(span)
-            ),
-        )
-    ):
-        if reason in REASONS:
-            print(_plain(f"   {reason}: {REASONS[reason].text}"))
-            print(_folded(REASONS[reason].remedy))
+def _write_chapter(chapter: Chapter, summary: Summary, began: int) -> None:
+    """One request: what came of it and when, its reasons, its spans.
+
+    began: the login, in nanoseconds since the epoch.
+    """
+    application = f", application {summary.application}" if summary.application else ""
+    took = duration(summary.duration_ns)
+    offset = duration(max(summary.start_ns - began, 0))
+    write(plain(f"   {summary.request}{application}"))
+    write(plain(f"   {_outcome(summary)}, after {took}, at +{offset}"))
+    for code in dict.fromkeys(_codes(chapter, summary)):
+        if code in REASONS:
+            write(plain(f"   {code}: {REASONS[code].text}"))
+            write(remedy(REASONS[code].remedy))
     width = max(shutil.get_terminal_size().columns - 45, 40)
-    print(textwrap.indent(_plain(render(chapter.spans, width=width)), "   ") + "\n")
+    spans = plain(render(chapter.spans, width=width))
+    write(textwrap.indent(spans, "   ") + "\n")
 
 
-def _folded(remedy: str) -> str:
-    return textwrap.fill(_plain(remedy), 100, initial_indent="     → ", subsequent_indent="       ")
+def _outcome(summary: Summary) -> str:
+    parts = [part for part in (summary.status, summary.reason) if part]
+    if parts:
+        return " ".join(parts)
+    return "an error" if summary.failed else "no answer known"
 
 
-def _plain(text: str) -> str:
-    """Spans come from anybody who reaches the admin: nothing of theirs may steer a terminal."""
-    return "\n".join(
-        "".join(c if c.isprintable() else "�" for c in line) for line in text.split("\n")
-    )
+def _codes(chapter: Chapter, summary: Summary) -> Iterator[str]:
+    """The codes of the request and of the spans that failed, which may be reasons."""
+    yield summary.reason
+    for span in chapter.spans:
+        if failed(span):
+            yield span.attribute("extproc.reason", "error.type")

@@ -3,8 +3,6 @@ that runs on this machine.
 """
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -13,71 +11,86 @@ import httpx
 
 from extproc.addresses import reachable
 from extproc.admin.sessions import HEADER
+from extproc.cli.output import fail, write, write_json
 from extproc.settings import Settings
 
-TIMEOUT = 30.0
+TIMEOUT = 30.0  # seconds
 
 
 def run(settings: Settings, parsed: argparse.Namespace) -> int:
-    """Gives the exit code."""
+    """Asks the processor, prints its answer, and returns the exit code."""
     query = {"user": parsed.user, "sid": parsed.sid, "id": parsed.id}
-    wanted = {name: value for name, value in query.items() if value} or {"all": "1"}
+    selected = {name: value for name, value in query.items() if value} or {"all": "1"}
+    answer = _ask(settings, "DELETE" if parsed.what == "end" else "GET", selected)
+    if parsed.what == "show" and parsed.id and not answer["sessions"]:
+        fail("there is no such session, or it has ended")
+    if parsed.json:
+        write_json(answer)
+    elif parsed.what == "end":
+        write("ended" if answer["ended"] is None else f"{answer['ended']} ended")
+    elif parsed.what == "show":
+        _write_all([_facts(session) for session in answer["sessions"]], separator="\n\n")
+    else:
+        _write_all([_line(session) for session in answer["sessions"]], separator="\n")
+    return 0
+
+
+def _ask(settings: Settings, method: str, selected: dict[str, str]) -> Any:
+    """The answer of the processor as JSON. Ends the command if there is none."""
     try:
-        answer = httpx.request(
-            "DELETE" if parsed.what == "end" else "GET",
+        response = httpx.request(
+            method,
             f"http://{reachable(settings.admin)}/sessions",
-            params=wanted,
+            params=selected,
             headers={HEADER: "1"},
             timeout=TIMEOUT,
             trust_env=False,
         )
-        said = answer.json()
+        answer = response.json()
     except (httpx.HTTPError, ValueError) as error:
-        sys.exit(
-            f"extproc: admin: {settings.admin} does not answer ({type(error).__name__}); is "
-            "the processor running?"
-        )
-    if answer.status_code != 200:
-        sys.exit(f"extproc: {said.get('error', answer.status_code)}")
-    if parsed.what == "show" and parsed.id and not said["sessions"]:
-        sys.exit("extproc: there is no such session, or it is over")
-    if parsed.json:
-        print(json.dumps(said, indent=2))
-    elif parsed.what == "end":
-        print("ended" if said["ended"] is None else f"{said['ended']} ended")
-    else:
-        texts = _shown if parsed.what == "show" else _line
-        print(
-            *map(texts, said["sessions"]),
-            sep="\n\n" if parsed.what == "show" else "\n",
-            end="\n" if said["sessions"] else "",
-        )
-    return 0
+        kind = type(error).__name__
+        fail(f"admin: {settings.admin} does not answer ({kind}); is the processor running?")
+    if response.status_code != 200:
+        fail(str(answer.get("error", response.status_code)))
+    return answer
 
 
-def _line(each: Mapping[str, Any]) -> str:
-    return (
-        f"{each['id'][:16]}  {each['application']}  {each['subject']}  sid "
-        f"{each['sid'] or '-'}  since {_time(each['created'])}"
-        f"  used {_time(each['used'])}  {each['agent'] or '-'}  {each['address'] or '-'}"
+def _write_all(texts: list[str], separator: str) -> None:
+    if texts:
+        write(separator.join(texts))
+
+
+def _line(session: Mapping[str, Any]) -> str:
+    """One session as a line, which begins with what other commands take as its id."""
+    return "  ".join(
+        (
+            session["id"][:16],
+            session["application"],
+            session["subject"],
+            f"sid {session['sid'] or '-'}",
+            f"since {_time(session['created'])}",
+            f"used {_time(session['used'])}",
+            session["agent"] or "-",
+            session["address"] or "-",
+        )
     )
 
 
-def _shown(each: Mapping[str, Any]) -> str:
-    """All that is known without the cookie."""
+def _facts(session: Mapping[str, Any]) -> str:
+    """Everything that is known of a session without its cookie, a line for each fact."""
     facts = {
-        "id": each["id"],
-        "application": each["application"],
-        "provider": each["provider"] or "-",
-        "issuer": each["issuer"],
-        "user": each["subject"],
-        "sid": each["sid"] or "-",
-        "device": each["agent"] or "-",
-        "address": each["address"] or "-",
-        "since": _time(each["created"]),
-        "last seen": _time(each["used"]),
-        "expires": _time(each["expires"]),
-        "or unused": _time(each["idle"]),
+        "id": session["id"],
+        "application": session["application"],
+        "provider": session["provider"] or "-",
+        "issuer": session["issuer"],
+        "user": session["subject"],
+        "sid": session["sid"] or "-",
+        "device": session["agent"] or "-",
+        "address": session["address"] or "-",
+        "since": _time(session["created"]),
+        "last seen": _time(session["used"]),
+        "expires": _time(session["expires"]),
+        "or unused": _time(session["idle"]),
     }
     return "\n".join(f"{name:12} {value}" for name, value in facts.items())
 

@@ -1,4 +1,4 @@
-"""Application: one application behind the gateway, as the core needs to know it."""
+"""Application: one application behind Envoy, as the core needs to know it."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,9 +17,28 @@ from extproc.core.step_up import NOTHING, Demand
 
 @dataclass(frozen=True)
 class Application:
-    """url ends with the path prefix. identity: (header, claim) in order. Times are seconds.
+    """One application behind Envoy. Durations are seconds.
 
-    There is one for as long as the settings stay, so what is derived from it is derived once.
+    There is one value for each application until the settings change, so derived values are
+    computed once.
+
+    Attributes:
+        url: address of the application; ends with its path prefix.
+        hosts: host names of its requests; "*" is any.
+        identity: (header, claim) pairs, in the order of the headers.
+        session_lifetime: absolute life of a session.
+        session_idle: life of a session without a request.
+        refresh_margin: how long before the end of the access token the tokens are renewed;
+            None: never.
+        forward_access_token: whether the application gets the access token.
+        stream_lifetime: longest duration of one request; None: as long as its session.
+        backchannel_logout: whether the provider may end sessions by its own request.
+        logout_everywhere: whether a logout ends all sessions of the browser with the same provider.
+        demand: what a login has to meet.
+        userinfo_at_refresh: whether UserInfo is fetched whenever the tokens are renewed.
+        other_endpoints: path prefixes of other applications' endpoints on the same host.
+        sessions_per_user: most sessions of one user at the application; a further login ends the
+            oldest. None: any number.
     """
 
     name: str
@@ -31,75 +50,80 @@ class Application:
     assertion_lifetime: int = 60
     session_lifetime: int = 43_200
     session_idle: int = 3600
-    # renew tokens so long before the access token ends; None: never
     refresh_margin: int | None = None
     forward_access_token: bool = False
-    stream_lifetime: int | None = None  # of one request at most; None: as long as its session
+    stream_lifetime: int | None = None
     backchannel_logout: bool = True
-    logout_everywhere: bool = True  # of this browser's sessions with the same provider
+    logout_everywhere: bool = True
     demand: Demand = NOTHING
     userinfo_at_refresh: bool = False
-    # what the paths of the endpoints of other applications begin with
     other_endpoints: tuple[str, ...] = ()
-    sessions_per_user: int | None = None  # at this application; the oldest ends when there are more
+    sessions_per_user: int | None = None
 
     @cached_property
     def path_prefix(self) -> str:
+        """The path of the application; begins and ends with `/`."""
         return urlsplit(self.url).path
 
     @cached_property
     def endpoints(self) -> str:
-        """What the paths of our own endpoints begin with."""
+        """The path prefix of the processor's own endpoints."""
         return self.path_prefix + ENDPOINTS
 
     @cached_property
     def all_endpoints(self) -> tuple[str, ...]:
+        """The path prefixes of the processor's own endpoints for every application on the host."""
         return (self.endpoints, *self.other_endpoints)
 
     @cached_property
     def origin(self) -> str:
+        """The origin of the application's url (RFC 6454)."""
         return origin(self.url)
 
     @cached_property
     def host(self) -> str:
+        """The host of the application's url, an IPv6 address in brackets."""
         return bracketed(urlsplit(self.url).hostname or "")
 
     @cached_property
     def cookies(self) -> CookieNames:
-        # the scheme of url, not of the connection, decides (TLS may end before Envoy)
+        """The names of the application's cookies."""
+        # the scheme of url counts, not that of the connection: TLS may end before Envoy
         return CookieNames(self.name, self.url.startswith("https://"))
 
     @cached_property
     def authorization_query(self) -> str:
-        """What every authorization request for this application says alike."""
+        """The parameters that are the same in every authorization request of the application."""
         return self.client.authorization_query + self.demand.query
 
     @cached_property
     def assertions(self) -> AssertionProfile:
+        """Issuer, audience and lifetime of the application's identity assertions."""
         return AssertionProfile(self.url, self.name, self.assertion_lifetime)
 
     def identity_headers(self, claims: Claims) -> tuple[Header, ...]:
-        """What the application is told of a user; a claim that is absent or empty has no header."""
+        """The headers that tell the application who the user is.
+
+        A claim that is absent or empty has no header.
+        """
         values = ((header, header_value(claims.get(claim))) for header, claim in self.identity)
         return tuple((header, value) for header, value in values if value)
 
     def assertion_cookie(
         self, handle: str, headers: tuple[Header, ...], now: int, not_after: int, lasts: int
     ) -> Cookie | None:
-        """The browser's assertion with these identity headers; None where none may be issued.
+        """The cookie with an identity assertion; None if none may be issued, see mint().
 
-        handle: of the session that it is good beside; lasts: seconds for a request.
+        Args:
+            handle: the handle of the session that the assertion is valid with.
+            headers: the identity headers.
+            now: seconds since the epoch.
+            not_after: end of the session, in seconds since the epoch.
+            lasts: seconds that a request with the assertion may take.
         """
-        token = mint(
-            self.ring,
-            self.assertions,
-            handle,
-            (*headers, (LASTS, str(lasts * 1000))),
-            now,
-            not_after,
-        )
+        claims = (*headers, (LASTS, str(lasts * 1000)))
+        token = mint(self.ring, self.assertions, handle, claims, now, not_after)
         if token is None:
             return None
-        return Cookie(
-            self.cookies.assertion, token, self.cookies.secure, assertion_max_age(self.assertions)
-        )
+        age = assertion_max_age(self.assertions)
+        return Cookie(self.cookies.assertion, token, self.cookies.secure, age)

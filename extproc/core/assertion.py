@@ -1,15 +1,15 @@
-"""The identity assertion: a short-lived JWT of ours that Envoy verifies by itself, so that a
-signed-in request skips us.
+"""The identity assertion: a short-lived JWT that the processor signs and Envoy verifies by itself,
+so that most signed-in requests need no processor.
 
-Its claims are the values of the identity headers, ready made: Envoy copies each into its header,
-and the processor's own lane sets the same bytes. Signed with Ed25519 (`alg` EdDSA, RFC 8037):
-signing costs the same as ES256 here, and the key comes from the ring's secret as it is, so that
-`extproc envoy` can print the public half without asking a running processor.
+Its claims are the finished values of the identity headers: Envoy copies each claim into its header,
+and the processor sets the same bytes on requests that it decides. The signature is Ed25519 (`alg`
+EdDSA, RFC 8037): it costs as much as ES256, and the key is derived from the ring's secret alone, so
+`extproc envoy` can print the public key without a running processor.
 
-An assertion counts only beside the cookie of the session that it was made for, because an answer
-that comes late may set one after its user has signed out and another has signed in. Envoy compares
-the session's handle in both, as text: the payload begins with it, and `{"session":"` has twelve
-bytes, so that in base64url the handle has characters of its own.
+An assertion is valid only together with the cookie of its session, because a late response may set
+an assertion after its user has signed out and another user has signed in. Envoy compares the
+session's handle in both, as text. The payload begins with the handle: `{"session":"` has twelve
+bytes, so in base64url the characters of the handle are not mixed with those before it.
 """
 
 import json
@@ -23,22 +23,26 @@ from extproc.core.encoding import b64encode, to_json
 from extproc.core.sealing import Key, KeyRing
 
 ALG = "EdDSA"
-# of the cookie's value; jwt_authn caches tokens up to 4096, browsers keep 4096 with name and
-# attributes
+# characters of a token; jwt_authn caches tokens of up to 4096 bytes, and browsers keep cookies of
+# 4096 bytes with name and attributes
 MAX_BYTES = 3800
-# the claim that bounds a request, in milliseconds from then on; no identity header is called so
+# the claim with the longest duration of a request, in milliseconds; no identity header has its name
 LASTS = "lasts"
-SESSION = "session"  # the first claim: the handle of the session
-SIGNATURE = 86  # characters of it, 64 bytes (RFC 8032)
-FIRST_CLAIM = b64encode(f'{{"{SESSION}":"'.encode())  # how the payload's text begins
-MARK_AT = len(FIRST_CLAIM)  # where the handle begins in it
+# the first claim: the handle of the session
+SESSION = "session"
+# characters of a signature, which has 64 bytes (RFC 8032)
+SIGNATURE = 86
+# the first characters of every payload
+FIRST_CLAIM = b64encode(f'{{"{SESSION}":"'.encode())
+# the position of the handle in the payload
+MARK_AT = len(FIRST_CLAIM)
 Header = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class AssertionProfile:
-    """Who vouches for whom: iss and aud of an application's assertions, and their life in seconds
-    (0: none are issued).
+    """The issuer (iss) and audience (aud) of an application's assertions, and their lifetime in
+    seconds; 0: none are issued.
     """
 
     issuer: str
@@ -47,6 +51,7 @@ class AssertionProfile:
 
 
 def key_id(key: Key) -> str:
+    """The `kid` of a key's assertions."""
     return b64encode(key.id)
 
 
@@ -66,11 +71,19 @@ def mint(
     now: int,
     not_after: int,
 ) -> str | None:
-    """An assertion with these header values, or None where none may be issued: life 0, session
-    about to end, or too big a cookie.
+    """Sign an assertion.
 
-    handle: the session's. now, not_after: seconds since the epoch; the assertion never outlives the
-    session.
+    Args:
+        ring: the keys; the first one signs.
+        profile: issuer, audience and lifetime.
+        handle: the handle of the session.
+        headers: the identity headers, as (name, value).
+        now: seconds since the epoch.
+        not_after: the time that the assertion does not outlive, in seconds since the epoch.
+
+    Returns:
+        The token. None if none may be issued: the lifetime is 0, not_after is near, or the token
+        would be too long for a cookie.
     """
     expires = min(now + profile.lifetime, not_after)
     if profile.lifetime <= 0 or expires <= now + 2:
@@ -89,14 +102,14 @@ def mint(
 
 
 def max_age(profile: AssertionProfile) -> int:
-    """The cookie's life: 3/4 of the assertion's, so that a browser drops it in time and nobody
-    meets an expired one.
+    """Seconds that the cookie of an assertion lives: 3/4 of the assertion's lifetime, so that a
+    browser drops it before it expires.
     """
     return profile.lifetime * 3 // 4
 
 
 def jwks(ring: KeyRing) -> str:
-    """The public keys of the ring as a JWK set (RFC 7517, RFC 8037), JSON text."""
+    """The public keys of the ring as the JSON text of a JWK set (RFC 7517, RFC 8037)."""
     keys = [
         {
             "kty": "OKP",

@@ -1,9 +1,11 @@
-"""What a request can meet: an Answer, or a Step that needs IO and ends in one. Values only;
-decisions.py chooses among them.
+"""The values that decide() returns: an Answer, or a Step that needs IO and ends in an Answer.
+
+Each kind of Step has its Lane, by which the held requests are limited, timed and counted.
 """
 
 from dataclasses import dataclass, field
-from typing import assert_never
+from enum import StrEnum
+from typing import ClassVar
 
 from extproc.core.assertion import Header
 from extproc.core.http import Cookie
@@ -12,53 +14,104 @@ from extproc.core.page import Page
 from extproc.core.session import Session
 
 
+class Lane(StrEnum):
+    """The kind of work that a request is held for.
+
+    The value is the lane's key in `limits`, its label `step` in the metrics, and `step` in the log.
+    """
+
+    CALLBACK = "callback"
+    LOGIN = "login"
+    LOOKUP = "lookup"
+    REFRESH = "refresh"
+    LOGOUT = "logout"
+    PROVIDER_LOGOUT = "provider_logout"
+    # a request that was answered, and whose stream stays open until its session ends
+    LIVE = "live"
+
+    @property
+    def calls_provider(self) -> bool:
+        """True when the work calls a provider: it may need a connection of its own, and it is
+        finished even when its client has left.
+        """
+        return self in _CALLS_PROVIDER
+
+
+_CALLS_PROVIDER = frozenset({Lane.CALLBACK, Lane.REFRESH, Lane.LOGOUT, Lane.PROVIDER_LOGOUT})
+
+
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """Let the request go on to the application. set_cookies reach the browser with the
-    application's response.
+    """Let the request continue to the application.
+
+    Attributes:
+        reason: the reason code.
+        set_headers: headers that the application gets; one may hold an access token.
+        remove_headers: headers that are removed from the request.
+        set_cookies: cookies that the browser gets with the application's response.
+        touch: the session whose last use has to be written, if it has.
+        lasts: seconds that the whole request may take; None: any number.
+        session: the session of the request, if it has one.
     """
 
     reason: str
-    set_headers: tuple[Header, ...] = field(default=(), repr=False)  # may hold an access token
+    set_headers: tuple[Header, ...] = field(default=(), repr=False)
     remove_headers: tuple[str, ...] = ()
     set_cookies: tuple[Cookie, ...] = ()
-    touch: Session | None = None  # write down that it is in use
-    lasts: int | None = None  # seconds that the request may take in all
-    session: Session | None = field(default=None, repr=False)  # whose request it is
+    touch: Session | None = None
+    lasts: int | None = None
+    session: Session | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """Answer instead of the application: a redirect (location), JSON, or a page."""
+    """Respond in place of the application: with a redirect (location), with JSON, or with a page.
+
+    Attributes:
+        status: the HTTP status.
+        reason: the reason code.
+        location: target of a redirect; may hold a state, or an ID token as a hint.
+        cookies: cookies that the browser gets.
+        json: the body as JSON text.
+        page: the body as a page.
+        retry_after: seconds, for the header Retry-After.
+        login_url: address at which the user can sign in.
+        challenge: further parameters of the header WWW-Authenticate.
+        html: whether the page is sent as HTML; otherwise as a problem document (RFC 9457).
+        allow: the methods of the header Allow, for 405.
+        framed_by: origins that may show the page in a frame.
+        detail: the cause in words, only for the operator's log.
+    """
 
     status: int
     reason: str
-    # holds a state, or an ID token as a hint
     location: str | None = field(default=None, repr=False)
     cookies: tuple[Cookie, ...] = ()
     json: str | None = field(default=None, repr=False)
     page: Page | None = None
     retry_after: int | None = None
     login_url: str | None = None
-    challenge: str | None = None  # more parameters of WWW-StartLogin
-    html: bool = True  # the page as HTML, not as a problem document
-    allow: str | None = None  # for 405
-    framed_by: tuple[str, ...] = ()  # origins that may show the page in a frame
-    detail: str = ""  # for the operator's log, and for nobody else
+    challenge: str | None = None
+    html: bool = True
+    allow: str | None = None
+    framed_by: tuple[str, ...] = ()
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class StartLogin:
-    """Start a login that ends at return_to; expired: cookies to expire on the way."""
+    """Start a login that ends at return_to. expired: cookies that the redirect expires."""
 
+    lane: ClassVar[Lane] = Lane.LOGIN
     return_to: str
     expired: tuple[Cookie, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RedeemCode:
-    """Finish a login. `signed_in`: a session of this browser, which the new one replaces."""
+    """Finish a login. signed_in: the session of this browser, which the new one replaces."""
 
+    lane: ClassVar[Lane] = Lane.CALLBACK
     response: AuthorizationResponse
     pending: PendingAuthorization
     signed_in: Session | None
@@ -66,37 +119,43 @@ class RedeemCode:
 
 @dataclass(frozen=True, slots=True)
 class LoadSession:
-    """Find a session that the store could not give at once, then decide again."""
+    """Load a session that the store could not return without waiting, then decide again."""
+
+    lane: ClassVar[Lane] = Lane.LOOKUP
 
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
     """Renew the tokens of a session, then decide again."""
 
+    lane: ClassVar[Lane] = Lane.REFRESH
     session: Session
 
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End the session here, then at the provider."""
+    """End the session at the processor, then at the provider."""
 
+    lane: ClassVar[Lane] = Lane.LOGOUT
     session: Session | None
     expired: tuple[Cookie, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BackChannelLogout:
-    """End the sessions that a logout token names, once it is verified."""
+    """Verify a logout token, then end the sessions that it names."""
 
+    lane: ClassVar[Lane] = Lane.PROVIDER_LOGOUT
     token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class FrontChannelLogout:
-    """End the sessions that are of this one at the provider; `session`: this browser's, when it is
-    one of them.
+    """End the sessions that belong to one session at the provider (sid). session: the session of
+    this browser, if it is one of them.
     """
 
+    lane: ClassVar[Lane] = Lane.PROVIDER_LOGOUT
     sid: str = field(repr=False)
     session: Session | None = None
     expired: tuple[Cookie, ...] = ()
@@ -104,20 +163,22 @@ class FrontChannelLogout:
 
 @dataclass(frozen=True, slots=True)
 class ListSessions:
-    """Show a user the sessions that are theirs. stale: what they asked to end was of a page that
-    counts no more.
+    """Show users their own sessions. stale: the submitted form was too old, or from another
+    session.
     """
 
+    lane: ClassVar[Lane] = Lane.LOOKUP
     session: Session
     stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EndListedSessions:
-    """End what a user chose among their own: a sign-in by its handle, or own_sessions.OTHERS or
-    EVERYWHERE.
+    """End those of their own sessions that a user chose. which: the handle of a sign-in, or
+    sessions_page.OTHERS or EVERYWHERE.
     """
 
+    lane: ClassVar[Lane] = Lane.LOGOUT
     session: Session
     which: str
     expired: tuple[Cookie, ...]
@@ -125,8 +186,8 @@ class EndListedSessions:
 
 @dataclass(frozen=True, slots=True)
 class ReadBody:
-    """Nothing can be said before the request's body is there; its route hands the body on, no other
-    does.
+    """Wait for the body of the request, then decide. Only one route sends bodies to the processor,
+    that of the back-channel logout.
     """
 
 
@@ -143,22 +204,3 @@ Step = (
     | Own
 )
 Decision = Answer | Step
-
-
-def kind(step: Step) -> str:
-    """The lane's name for a step: limits and gauges go by it."""
-    match step:
-        case StartLogin():
-            return "login"
-        case RedeemCode():
-            return "callback"
-        case LoadSession() | ListSessions():
-            return "lookup"
-        case Refresh():
-            return "refresh"
-        case EndSession() | EndListedSessions():
-            return "logout"
-        case BackChannelLogout() | FrontChannelLogout():
-            return "provider_logout"
-        case _:
-            assert_never(step)

@@ -1,5 +1,6 @@
-"""What a user recognises one of their sessions by. Display only: no decision goes by what a browser
-calls itself, or by an address.
+"""Device: what a user recognises one of their sessions by.
+
+For display only: no decision depends on what a browser calls itself, or on an address.
 """
 
 import ipaddress
@@ -8,8 +9,8 @@ from dataclasses import dataclass
 
 from extproc.core.http import Request
 
-# (what stands in the User-Agent, what we call it), first match; browsers name those that they
-# descend from as well
+# (a part of the User-Agent, the name that users see). The first match counts, because browsers also
+# name those that they descend from.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -34,8 +35,11 @@ _SYSTEMS = (
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """agent: words of ours, such as "Firefox on Linux". address: the client's, as Envoy found it;
-    each may be ''.
+    """A user's browser and network address.
+
+    Attributes:
+        agent: browser and system in the processor's own words, such as "Firefox on Linux", or "".
+        address: the client's address as Envoy determined it, or "".
     """
 
     agent: str = ""
@@ -43,8 +47,10 @@ class Device:
 
     @classmethod
     def of(cls, request: Request, trusted_hops: int) -> "Device":
-        """trusted_hops: proxies in front of Envoy whose X-Forwarded-For is believed; Envoy adds one
-        address of its own.
+        """The device that sent a request.
+
+        trusted_hops: number of proxies in front of Envoy whose X-Forwarded-For is trusted; Envoy
+        itself adds one address.
         """
         return cls(
             _agent(request.header("user-agent")),
@@ -52,18 +58,19 @@ class Device:
         )
 
 
-def _agent(said: str) -> str:
-    browser = next((name for mark, name in _BROWSERS if mark in said), "")
-    system = next((name for mark, name in _SYSTEMS if mark in said), "")
+def _agent(user_agent: str) -> str:
+    browser = next((name for mark, name in _BROWSERS if mark in user_agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     if browser or system:
         return " on ".join(part for part in (browser or "A browser", system) if part)
-    product = re.match(r"[A-Za-z0-9._-]{1,40}", said)
+    product = re.match(r"[A-Za-z0-9._-]{1,40}", user_agent)
     return product[0] if product else ""
 
 
 def _address(forwarded_for: str, trusted_hops: int) -> str:
-    found = [part.strip() for part in forwarded_for.split(",")][-1 - trusted_hops :][0]
+    addresses = [part.strip() for part in forwarded_for.split(",")]
+    client = addresses[-1 - trusted_hops :][0]
     try:
-        return str(ipaddress.ip_address(found))
+        return str(ipaddress.ip_address(client))
     except ValueError:
         return ""

@@ -1,4 +1,4 @@
-"""The processor's own endpoints: names below `<path_prefix>oauth2/` of each application."""
+"""The names of the processor's own endpoints, below `<path_prefix>oauth2/` of each application."""
 
 ENDPOINTS = "oauth2/"
 
@@ -9,11 +9,10 @@ SIGNED_OUT = "signed-out"
 USERINFO = "userinfo"
 SESSIONS = "sessions"
 FRONTCHANNEL_LOGOUT = "frontchannel-logout"
-BACKCHANNEL_LOGOUT = "backchannel-logout"  # the endpoint whose body is read
+# the only endpoint whose request body is read
+BACKCHANNEL_LOGOUT = "backchannel-logout"
 
 
 def url_of(application_url: str, endpoint: str) -> str:
-    """The absolute URL of an endpoint; `application_url` ends with `/`, as `Settings.url` and
-    `Application.url` give it.
-    """
+    """The absolute URL of an endpoint. application_url ends with `/`, as Application.url does."""
     return f"{application_url}{ENDPOINTS}{endpoint}"

@@ -1,5 +1,6 @@
-"""Every way a request can be refused. Status, level and words of each are in reasons/, by its
-reason code.
+"""Every way in which a request can be refused, as exceptions.
+
+Each has a reason code. Status, log level and texts are in reasons/, by that code.
 
     Refusal
     |- LoginRequired                  login_required
@@ -14,7 +15,7 @@ reason code.
     |- InvalidLogout                  invalid_logout_request
     |- InvalidLogoutToken             logout_token_<check>
     |- SessionTooLarge                session_too_large
-    |- CallbackRefused                what came back from the browser
+    |- CallbackRefused                about the response that the browser brought
     |  |- InvalidCallback             invalid_callback
     |  |- StateMismatch               state_mismatch
     |  |- LoginReused                 login_already_used
@@ -23,36 +24,37 @@ reason code.
     |  |- AcrNotSatisfied             acr_not_satisfied
     |  |- AuthTimeTooOld              auth_time_too_old
     |  `- ProviderRefused             provider_<error>
-    |- ProviderFault                  what the provider answered
+    |- ProviderFault                  about the provider's response
     |  |- CodeRefused                 code_refused
     |  |- ClientRefused               client_refused
     |  |- InvalidAnswer               invalid_provider_answer
     |  |- InvalidTokenResponse        invalid_token_response
     |  |- InvalidIDToken              id_token_<check>
     |  |- InvalidUserInfo             invalid_userinfo
-    |  `- SubjectMismatch             userinfo_subject_mismatch
-    |- Unavailable                    try again later: Retry-After, nothing was consumed that is
-    still needed
-    |  |- ProviderUnavailable         provider_unavailable
-    |  |- InvalidMetadata             invalid_provider_metadata
-    |  |- StoreUnavailable            store_unavailable
-    |  |- AccessTokenExpired          access_token_expired
-    |  `- Overloaded                  overloaded
-    (the provider was asked, and it was no use: ProviderFault as well)
-       |- ProviderUnreachable         provider_unreachable
-       |- ProviderFailed              provider_failed
-       `- ProviderTimeout             provider_timeout
+    |  |- SubjectMismatch             userinfo_subject_mismatch
+    |  |- ProviderUnreachable         provider_unreachable
+    |  |- ProviderFailed              provider_failed
+    |  `- ProviderTimeout             provider_timeout
+    `- Unavailable                    try again later: nothing that is still needed was consumed
+       |- ProviderUnavailable         provider_unavailable
+       |- InvalidMetadata             invalid_provider_metadata
+       |- StoreUnavailable            store_unavailable
+       |- AccessTokenExpired          access_token_expired
+       `- Overloaded                  overloaded
 
-`detail` is for the log of the operator and reaches no page. Whatever else is raised is a bug:
-internal_error.
+Any other exception is a bug: internal_error.
 """
 
 from extproc.core.reasons import PROVIDER_ERRORS, REASONS, Level, Reason
 
 
 class Refusal(Exception):
-    """Base: a refusal with a reason code, which says all about it. Never printed with foreign text
-    in it.
+    """Base of all refusals.
+
+    Attributes:
+        reason: the reason code.
+        detail: the cause in fixed words, for the operator's log. It reaches no page, and never
+            holds text from outside of the processor.
     """
 
     reason = "internal_error"
@@ -62,17 +64,19 @@ class Refusal(Exception):
         self.detail = detail
 
     @property
-    def said(self) -> Reason:
-        """Its row of the table."""
+    def row(self) -> Reason:
+        """The row of the table REASONS."""
         return REASONS[self.reason]
 
     @property
     def status(self) -> int:
-        return self.said.status or 500
+        """The HTTP status of the response."""
+        return self.row.status or 500
 
     @property
     def level(self) -> Level:
-        return self.said.level
+        """The level of the log line."""
+        return self.row.level
 
 
 class LoginRequired(Refusal):
@@ -80,14 +84,14 @@ class LoginRequired(Refusal):
 
 
 class SessionEnded(LoginRequired):
-    """The provider does not renew it: its cookies are expired with the answer."""
+    """The provider refused to renew the session's tokens; the response expires its cookies."""
 
     reason = "session_ended"
 
 
 class InsufficientAuthentication(LoginRequired):
-    """Somebody is signed in, and the application demands more (RFC 9470). challenge: what, as
-    WWW-StartLogin says it.
+    """The user is signed in, and the application demands a stronger or more recent login (RFC
+    9470). challenge: the demand, as parameters of the header WWW-Authenticate.
     """
 
     reason = "insufficient_user_authentication"
@@ -114,7 +118,7 @@ class CrossSiteLogout(Refusal):
 
 
 class UserNavigationRequired(Refusal):
-    """It would change something, and no person asked for it. Nothing was changed."""
+    """The request would change something, and no person made it. Nothing was changed."""
 
     reason = "user_navigation_required"
 
@@ -124,14 +128,14 @@ class BodyTooLarge(Refusal):
 
 
 class InvalidLogout(Refusal):
-    """A request of the provider's that cannot be one for a logout."""
+    """The request cannot be a provider's request for a logout."""
 
     reason = "invalid_logout_request"
 
 
 class InvalidLogoutToken(Refusal):
-    """`check` names the check of Back-Channel Logout section 2.6 that failed, such as signature or
-    events.
+    """The logout token fails a check of Back-Channel Logout section 2.6. check: its name, such as
+    signature or events.
     """
 
     def __init__(self, check: str, detail: str = "") -> None:
@@ -141,7 +145,7 @@ class InvalidLogoutToken(Refusal):
 
 
 class SessionTooLarge(Refusal):
-    """What the provider says of a user is more than a session may hold, here or in this kind of
+    """The user's claims and tokens exceed what a session may hold, in general or in this kind of
     store.
     """
 
@@ -149,7 +153,7 @@ class SessionTooLarge(Refusal):
 
 
 class CallbackRefused(Refusal):
-    """What came back from the browser."""
+    """Base of refusals about the response that the browser brought from the provider."""
 
 
 class InvalidCallback(CallbackRefused):
@@ -165,7 +169,9 @@ class LoginReused(CallbackRefused):
 
 
 class SignedOutMeanwhile(CallbackRefused):
-    """The provider ended the user's sessions while this one began, or its browser signed out."""
+    """The provider ended the user's sessions during the login, or the user signed out in the same
+    browser.
+    """
 
     reason = "signed_out_meanwhile"
 
@@ -175,28 +181,28 @@ class IssuerMismatch(CallbackRefused):
 
 
 class AcrNotSatisfied(CallbackRefused):
-    """The ID token's acr is none of those that the application demands."""
+    """The acr of the ID token is none of those that the application demands."""
 
     reason = "acr_not_satisfied"
 
 
 class AuthTimeTooOld(CallbackRefused):
-    """The provider was told max_age and did not ask the user again."""
+    """The provider was sent max_age, and did not ask the user to authenticate again."""
 
     reason = "auth_time_too_old"
 
 
 class ProviderRefused(CallbackRefused):
-    """The provider's own error answer; only registered codes become part of the reason."""
+    """The provider responded with an error; only registered codes become part of the reason."""
 
     def __init__(self, error: str) -> None:
-        known = error in PROVIDER_ERRORS
-        self.reason = f"provider_{error}" if known else "provider_error"
-        super().__init__("" if known else "an error code that is not registered")
+        registered = error in PROVIDER_ERRORS
+        self.reason = f"provider_{error}" if registered else "provider_error"
+        super().__init__("" if registered else "an error code that is not registered")
 
 
 class ProviderFault(Refusal):
-    """What the provider answered."""
+    """Base of refusals about a response of the provider, or about its absence."""
 
 
 class CodeRefused(ProviderFault):
@@ -216,8 +222,8 @@ class InvalidTokenResponse(ProviderFault):
 
 
 class InvalidIDToken(ProviderFault):
-    """`check` names the check of OpenID Connect Core section 3.1.3.7 that failed, such as signature
-    or nonce.
+    """The ID token fails a check of OpenID Connect Core section 3.1.3.7. check: its name, such as
+    signature or nonce.
     """
 
     def __init__(self, check: str, detail: str = "") -> None:
@@ -227,7 +233,7 @@ class InvalidIDToken(ProviderFault):
 
 
 class UnknownKey(InvalidIDToken):
-    """No key of the set fits; a newer set may have it."""
+    """No key of the set fits; a newer key set may have one."""
 
     def __init__(self, detail: str = "") -> None:
         super().__init__("key", detail)
@@ -241,8 +247,20 @@ class SubjectMismatch(ProviderFault):
     reason = "userinfo_subject_mismatch"
 
 
+class ProviderUnreachable(ProviderFault):
+    reason = "provider_unreachable"
+
+
+class ProviderFailed(ProviderFault):
+    reason = "provider_failed"
+
+
+class ProviderTimeout(ProviderFault):
+    reason = "provider_timeout"
+
+
 class Unavailable(Refusal):
-    """Try again later: Retry-After, and nothing was consumed that is still needed."""
+    """Base of refusals with Retry-After: nothing that a later try needs was consumed."""
 
 
 class ProviderUnavailable(Unavailable):
@@ -258,22 +276,10 @@ class StoreUnavailable(Unavailable):
 
 
 class AccessTokenExpired(Unavailable):
-    """The application needs a fresh access token, and none can be had now."""
+    """The application needs a valid access token, and none can be obtained now."""
 
     reason = "access_token_expired"
 
 
 class Overloaded(Unavailable):
     reason = "overloaded"
-
-
-class ProviderUnreachable(ProviderFault):
-    reason = "provider_unreachable"
-
-
-class ProviderFailed(ProviderFault):
-    reason = "provider_failed"
-
-
-class ProviderTimeout(ProviderFault):
-    reason = "provider_timeout"

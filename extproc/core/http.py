@@ -1,6 +1,4 @@
-"""HTTP as the core sees it: one request's head, cookies as values, parsing and printing. Nothing
-here does IO.
-"""
+"""HTTP as the core sees it: the head of a request, cookies, queries and origins, as values."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,9 +8,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from extproc.addresses import bracketed
 
-# Everything the core reads of a request: Envoy forwards these headers and no others (of the
-# cookies, ours), so that an application's secrets never reach this process. Adding one here adds it
-# to the generated configuration.
+# Everything that the core reads of a request. Envoy forwards only these headers to the processor,
+# and of the cookies only the processor's own, so that an application's secrets never reach this
+# process. A header that is added here is added to the generated configuration.
 READ_HEADERS = (
     ":authority",
     ":method",
@@ -35,87 +33,103 @@ READ_HEADERS = (
     "x-requested-with",
 )
 
-
-MAX_QUERY = 16_384  # characters of a query that is read
-# of one request that are looked at; Envoy hands on far fewer (envoyconfig/filters/lua_cookies.py)
+# characters of a query that is read
+MAX_QUERY = 16_384
+# cookies of one request that are read; Envoy forwards far fewer, see
+# envoyconfig/filters/lua_cookies.py
 MAX_REQUEST_COOKIES = 256
-# What a cookie of ours is, name and value: the alphabet of base64url and dots. Nothing in it can
+# Names and values of the processor's own cookies are base64url and dots. No such character can
 # begin another cookie.
 _COOKIE = re.compile(r"([A-Za-z0-9_.-]{1,160})=([A-Za-z0-9_.-]{1,4096})")
 
 
 def parse_cookies(lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """The cookies of a request that can be ours, as (name, value) in order, each pair as often as
-    it stands there.
+    """The cookies of a request that can be the processor's own, as (name, value) in order;
+    duplicates are kept.
 
-    lines: the values of its Cookie headers. Only ";" separates cookies (RFC 6265 section 5.4):
-    browsers allow a comma in a value, so what stands behind one is part of that value. One pass; of
-    more than MAX_REQUEST_COOKIES the last count, since browsers put the newest last.
+    Only ";" separates cookies (RFC 6265 section 5.4): browsers allow a comma in a value, so a comma
+    and the text behind it belong to the value. Of more than MAX_REQUEST_COOKIES cookies the last
+    ones count, because browsers send the newest last.
+
+    lines: the values of the request's Cookie headers.
     """
     pairs = "; ".join(lines).split(";")[-MAX_REQUEST_COOKIES:]
-    found = (_COOKIE.fullmatch(pair.strip(" \t")) for pair in pairs)
-    return tuple((match[1], match[2]) for match in found if match is not None)
+    matches = (_COOKIE.fullmatch(pair.strip(" \t")) for pair in pairs)
+    return tuple((match[1], match[2]) for match in matches if match is not None)
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request's head. Header values are text, one character a byte (latin-1), as HTTP has
-    them.
+    """The head of one request.
+
+    Attributes:
+        application: the name of the application, as the route that Envoy chose gives it.
+        public: whether that route is for a public path.
+        method: the HTTP method.
+        target: path and query, in the form in which Envoy chose the route by them.
+        authority: host and port.
+        headers: (name, value); a value is text with one character for each byte (latin-1).
     """
 
     application: str
     public: bool
     method: str
-    target: str = field(repr=False)  # the path with its query, as Envoy chose the route by
+    target: str = field(repr=False)
     authority: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def path(self) -> str:
+        """The target without its query."""
         return self.target.partition("?")[0]
 
     @property
     def query(self) -> str:
+        """The query of the target, or ''."""
         return self.target.partition("?")[2]
 
     @property
     def host(self) -> str:
-        """The host without its port, lower case."""
+        """The host without its port, in lower case."""
         return re.sub(r":\d*$", "", self.authority).lower()
 
     def header(self, name: str) -> str:
-        """A header's value, several joined by a comma (RFC 9110 section 5.3), or ''."""
+        """The value of a header, or ''; several values are joined by a comma (RFC 9110 section
+        5.3).
+        """
         values = [value for key, value in self.headers if key == name]
         return values[0] if len(values) == 1 else ",".join(values)
 
     @cached_property
     def cookies(self) -> tuple[tuple[str, str], ...]:
-        """Those that can be ours: see parse_cookies."""
+        """The cookies that can be the processor's own, see parse_cookies()."""
         return parse_cookies([value for name, value in self.headers if name == "cookie"])
 
     @cached_property
     def _cookie_values(self) -> Mapping[str, tuple[str, ...]]:
-        found: dict[str, dict[str, None]] = {}
+        # a dict in place of a set, for the order
+        by_name: dict[str, dict[str, None]] = {}
         for name, value in self.cookies:
-            found.setdefault(name, {})[value] = None
-        return {name: tuple(values) for name, values in found.items()}
+            by_name.setdefault(name, {})[value] = None
+        return {name: tuple(values) for name, values in by_name.items()}
 
     def cookie_values(self, name: str) -> tuple[str, ...]:
-        """The different values of a cookie, in order. More than one: another host or path has
-        planted one of that name.
+        """The distinct values of a cookie, in order.
+
+        More than one value means that another host or path has planted a cookie of that name.
         """
         return self._cookie_values.get(name, ())
 
     def cookie(self, name: str) -> str | None:
-        """The one value of a cookie; None where there is none, or several."""
+        """The value of a cookie; None if it has none, or several."""
         values = self.cookie_values(name)
         return values[0] if len(values) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Cookie:
-    """A cookie to set; an empty value with max_age 0 expires it, with the same attributes (or
-    browsers would keep it).
+    """A cookie to set. An empty value with max_age 0 expires it; name and attributes have to be
+    those with which it was set, otherwise browsers keep it.
     """
 
     name: str
@@ -124,7 +138,9 @@ class Cookie:
     max_age: int | None = None
 
     def header(self) -> str:
-        """The value of its Set-Cookie. Not __str__: nothing prints it by accident."""
+        """The value of the Set-Cookie header. It is not __str__, so that nothing prints a secret by
+        accident.
+        """
         age = f"; Max-Age={self.max_age}" if self.max_age is not None else ""
         return (
             f"{self.name}={self.value}; Path=/; HttpOnly; "
@@ -134,8 +150,10 @@ class Cookie:
 
 @dataclass(frozen=True)
 class CookieNames:
-    """The names of one application's cookies. On https they begin with __Host-, which browsers hold
-    to one host, https and Path=/.
+    """The names of one application's cookies.
+
+    On https the names begin with __Host-: browsers accept such a cookie only from its own host,
+    over https and with Path=/.
     """
 
     application: str
@@ -143,50 +161,59 @@ class CookieNames:
 
     @cached_property
     def prefix(self) -> str:
-        """What the cookies of every application begin with."""
+        """The first characters of the names of every application's cookies."""
         return "__Host-extproc-" if self.secure else "extproc-"
 
     @cached_property
     def session(self) -> str:
+        """The cookie with the session's id."""
         return f"{self.prefix}session-{self.application}"
 
     def data(self, handle: str) -> str:
-        """What the names of a whole session's cookies begin with, where sessions are in cookies; a
-        generation and a piece follow.
+        """The first characters of the names of a session's data cookies; the numbers of generation
+        and piece follow.
         """
         return f"{self.prefix}data-{self.application}.{handle}."
 
     def used(self, handle: str) -> str:
-        """Where a browser keeps the last use of a session that is in cookies."""
+        """The cookie with the last use of a session, if sessions are kept in cookies."""
         return f"{self.prefix}used-{self.application}.{handle}"
 
     @cached_property
     def of_sessions(self) -> tuple[str, ...]:
-        """What the names of all cookies begin with that hold a session's data or its last use."""
+        """The first characters of the names of all cookies with data or last use of a session."""
         return (f"{self.prefix}data-{self.application}.", f"{self.prefix}used-{self.application}.")
 
     @cached_property
     def assertion(self) -> str:
+        """The cookie with the identity assertion."""
         return f"{self.prefix}assertion-{self.application}"
 
     @cached_property
     def logins(self) -> str:
-        """What every login cookie of every application begins with."""
+        """The first characters of the names of every application's login cookies."""
         return f"{self.prefix}login-"
 
     def login(self, attempt: str) -> str:
+        """The cookie of a login that is under way."""
         return f"{self.logins}{self.application}-{attempt}"
 
     def expired(self, name: str) -> Cookie:
+        """The cookie that expires the cookie of this name."""
         return Cookie(name, "", self.secure, 0)
 
 
 def parameters(query: str, errors: str = "strict") -> list[tuple[str, str]]:
-    """The parameters of a query that a stranger may have written
-    (application/x-www-form-urlencoded), names and values, in order.
+    """The parameters of an untrusted query (application/x-www-form-urlencoded), as (name, value) in
+    order.
 
-    errors: what becomes of bytes that are no UTF-8. Raises ValueError: longer than MAX_QUERY, more
-    than 64 parameters, no UTF-8.
+    Args:
+        query: the query.
+        errors: what to do with bytes that are not UTF-8, see bytes.decode().
+
+    Raises:
+        ValueError: the query is longer than MAX_QUERY, has more than 64 parameters, or is not
+            UTF-8.
     """
     if len(query) > MAX_QUERY:
         raise ValueError("the query is too long")
@@ -194,8 +221,8 @@ def parameters(query: str, errors: str = "strict") -> list[tuple[str, str]]:
 
 
 def as_envoy_reads(path: str) -> str:
-    """A path without dot segments as Envoy chooses a route by it: what is unreserved is decoded
-    (RFC 3986 section 6.2.2), `//` is `/`.
+    """Normalise a path without dot segments as Envoy does before it chooses a route: unreserved
+    characters are decoded (RFC 3986 section 6.2.2), and `//` is `/`.
     """
     decoded = re.sub(r"%[0-9A-Fa-f]{2}", lambda escape: _unreserved(escape[0]), path)
     return re.sub(r"/{2,}", "/", decoded)
@@ -207,27 +234,24 @@ def _unreserved(escape: str) -> str:
 
 
 def same_origin_target(target: str) -> str | None:
-    """A return URL as we accept it: an absolute path on our own origin, byte for byte; None for
-    everything else.
+    """Return a target unchanged if it is an absolute path on the same origin; otherwise None.
 
-    One leading slash followed by neither slash nor backslash, printable ASCII only, no backslash at
-    all (browsers read it as a slash), no fragment: what is left cannot leave the origin in any URL
-    parser. No dot segment, because a browser resolves it: what the target looks like is where it
-    leads, an endpoint of ours or not. Envoy hands on no such path, so nothing honest is lost.
+    Accepted is one leading slash that no second slash follows, then printable ASCII without
+    backslash (browsers read it as a slash) and without fragment: no URL parser leaves the origin by
+    such a target. Dot segments are refused, because a browser resolves them, so the target could
+    lead to another path than it shows. Envoy forwards no path with dot segments, so no honest
+    target is lost.
     """
     if not re.fullmatch(r"/(?!/)[\x21-\x22\x24-\x5b\x5d-\x7e]*", target):
         return None
-    path = target.partition("?")[0]
-    if any(
-        segment.replace("%2e", ".").replace("%2E", ".") in (".", "..")
-        for segment in path.split("/")
-    ):
-        return None
-    return target
+    segments = re.sub("%2e", ".", target.partition("?")[0], flags=re.IGNORECASE).split("/")
+    return None if "." in segments or ".." in segments else target
 
 
 def origin(url: str) -> str:
-    """scheme://host[:port] of a URL, lower case, without its default port (RFC 6454)."""
+    """The origin of a URL, scheme://host[:port], in lower case and without the default port of the
+    scheme (RFC 6454).
+    """
     parts = urlsplit(url)
     host = bracketed(parts.hostname or "")
     default = {"http": 80, "https": 443}.get(parts.scheme)

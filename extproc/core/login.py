@@ -1,9 +1,5 @@
-"""The authorization request and what comes back (RFC 6749 section 4.1, RFC 7636, RFC 9207, OpenID
-Connect Core section 3.1.2).
-
-A login attempt is one random secret of 32 bytes. state, nonce and the PKCE verifier are derived
-from it, so that a sealed login cookie stays small; each is a value of its own with at least 160
-bits, and none tells another.
+"""Login: the authorization request (OpenID Connect Core section 3.1.2, RFC 7636), and the sealed
+cookies that remember the logins of a browser that are under way.
 """
 
 import hashlib
@@ -18,123 +14,142 @@ from extproc.core.oidc.authorization import GRACE, LIFE, PendingAuthorization
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.sealing import Label
 
+# login cookies of a host
 MAX_COOKIES = 12
-MAX_OPENED = 24  # login cookies of a request that are opened; the rest is expired unread
-MAX_COOKIE_BYTES = 4096  # of all login cookies of a host, names and values
+# login cookies of a request that are opened; the others are expired unread
+MAX_OPENED = 24
+# names and values of all login cookies of a host
+MAX_COOKIE_BYTES = 4096
+# characters of a return target
 MAX_RETURN_TO = 1024
-MAX_PLANTED = 3  # cookies of one name that are looked at; a browser itself keeps one
+# cookies of one name that are opened; a browser itself keeps one
+MAX_PLANTED = 3
 
 
 def return_target(application: Application, target: str) -> str:
-    """Where a login ends: the target when it is ours, not too long and no endpoint of ours; else
-    the application's start page.
+    """The path to which a login returns.
+
+    That is the target if it is a path on the same origin, not too long, and not an endpoint of the
+    processor; otherwise the application's start page.
     """
     accepted = same_origin_target(target) if len(target) <= MAX_RETURN_TO else None
-    if accepted is None or as_envoy_reads(accepted.partition("?")[0]).startswith(
-        application.all_endpoints
-    ):
+    if accepted is None:
         return application.path_prefix
-    return accepted
+    path = as_envoy_reads(accepted.partition("?")[0])
+    return application.path_prefix if path.startswith(application.all_endpoints) else accepted
 
 
 def authorization_url(
     application: Application, metadata: ProviderMetadata, pending: PendingAuthorization
 ) -> str:
-    """Where the browser is sent."""
+    """The URL of the authorization request, to which the browser is redirected."""
     challenge = b64encode(hashlib.sha256(pending.code_verifier.encode()).digest())
-    mark = "&" if "?" in metadata.authorization_endpoint else "?"
-    # these three are base64url, so they stand in a query as they are
+    separator = "&" if "?" in metadata.authorization_endpoint else "?"
+    # these three are base64url, so they need no encoding in a query
     own = f"&state={pending.state}&nonce={pending.nonce}&code_challenge={challenge}"
-    return f"{metadata.authorization_endpoint}{mark}{application.authorization_query}{own}"
+    return f"{metadata.authorization_endpoint}{separator}{application.authorization_query}{own}"
 
 
-def label(application: Application, cookie_name: str) -> Label:
-    return Label("login", application.name, cookie_name)
+def _label(application_name: str, cookie_name: str) -> Label:
+    return Label("login", application_name, cookie_name)
 
 
 def login_cookie(application: Application, pending: PendingAuthorization, entropy: bytes) -> Cookie:
-    """The sealed cookie of one attempt; entropy: 44 random bytes."""
+    """The sealed cookie of one login attempt. entropy: 44 random bytes."""
     name = application.cookies.login(pending.attempt)
-    sealed = application.ring.seal(pending.to_bytes(), label(application, name), entropy)
+    label = _label(application.name, name)
+    sealed = application.ring.seal(pending.to_bytes(), label, entropy)
     return Cookie(name, sealed, application.cookies.secure, LIFE + GRACE)
 
 
 def crowded_out(application: Application, request: Request, new: Cookie) -> tuple[Cookie, ...]:
-    """Expires the oldest login cookies of this host, of whichever application, so that with the new
-    one at most 12 and 4 kB remain.
+    """The expiry of the oldest login cookies of the host, of any application.
 
-    Those that do not open (another key's, tampered, more than MAX_OPENED) go first.
+    With the new cookie, at most MAX_COOKIES cookies and MAX_COOKIE_BYTES remain. Cookies that do
+    not open are expired first: tampered ones, those of another key, and those beyond MAX_OPENED.
     """
+    kept, size = 1, _size(new.name, new.value)
+    dropped = []
+    for created, name, length in _newest_first(application, request):
+        if created and kept < MAX_COOKIES and size + length <= MAX_COOKIE_BYTES:
+            kept += 1
+            size += length
+        else:
+            dropped.append(application.cookies.expired(name))
+    # A browser may hold a great many planted cookies. One response expires a bounded number of
+    # them, the next response others.
+    return tuple(dict.fromkeys(dropped))[: 2 * MAX_COOKIES]
+
+
+def _newest_first(application: Application, request: Request) -> list[tuple[int, str, int]]:
+    """The login cookies of the host as (created, name, size); created is 0 if one does not open."""
     logins = [
         (name, value)
         for name, value in request.cookies
         if name.startswith(application.cookies.logins)
     ]
-    found: list[tuple[int, str, int]] = []
-    for number, (name, value) in enumerate(reversed(logins)):  # browsers put the newest last
+    cookies = []
+    # browsers send the newest last
+    for number, (name, value) in enumerate(reversed(logins)):
         created = _created(application, name, value) if number < MAX_OPENED else 0
-        found.append((created, name, len(name) + len(value) + 3))
-    found.sort(reverse=True)
-    kept, size = 1, len(new.name) + len(new.value) + 3
-    dropped = []
-    for created, name, length in found:
-        if created and kept < MAX_COOKIES and size + length <= MAX_COOKIE_BYTES:
-            kept, size = kept + 1, size + length
-        else:
-            dropped.append(application.cookies.expired(name))
-    # a browser's jar may be full of planted names: what is dropped in one answer is bounded, the
-    # rest goes next time
-    return tuple(dict.fromkeys(dropped))[: 2 * MAX_COOKIES]
+        cookies.append((created, name, _size(name, value)))
+    return sorted(cookies, reverse=True)
+
+
+def _size(name: str, value: str) -> int:
+    """Bytes of a cookie in a request, with `=` and `; `."""
+    return len(name) + len(value) + 3
 
 
 def _created(application: Application, name: str, value: str) -> int:
-    match = re.fullmatch(r"(?P<app>.+)-[0-9a-f]{8}", name.removeprefix(application.cookies.logins))
-    opened = (
-        application.ring.open(value, Label("login", match["app"], name), limit=MAX_COOKIE_BYTES)
-        if match
-        else None
-    )
+    """When the login of a cookie of any application was started; 0 if the cookie does not open."""
+    match = re.fullmatch(r"(.+)-[0-9a-f]{8}", name.removeprefix(application.cookies.logins))
+    if match is None:
+        return 0
+    opened = application.ring.open(value, _label(match[1], name), limit=MAX_COOKIE_BYTES)
     return PendingAuthorization.from_bytes(opened).created if opened is not None else 0
 
 
 def under_way(
     application: Application, request: Request, now: int
 ) -> tuple[PendingAuthorization, ...]:
-    """The logins that this browser began at this application and that may not have ended yet; at
-    most MAX_COOKIES, the newest first.
+    """The logins that this browser began at the application and that may not have ended yet, the
+    newest first, at most MAX_COOKIES.
 
-    The browser loses a login's cookie with the answer to its callback: a login whose answer is
-    still on its way is among them.
+    The browser loses a login's cookie only with the response to its callback. So a login whose
+    response is still on its way is included.
     """
     own = re.compile(re.escape(application.cookies.login("")) + "[0-9a-f]{8}")
-    named = [(name, value) for name, value in request.cookies if own.fullmatch(name)]
-    opened = (_opened(application, name, value) for name, value in named[::-1][:MAX_OPENED])
-    found = {each.secret: each for each in opened if each is not None and now < each.forgotten}
-    return tuple(sorted(found.values(), key=lambda each: each.order, reverse=True)[:MAX_COOKIES])
+    cookies = [(name, value) for name, value in request.cookies if own.fullmatch(name)]
+    # browsers send the newest last
+    opened = (_open(application, name, value) for name, value in cookies[::-1][:MAX_OPENED])
+    logins = {
+        pending.secret: pending
+        for pending in opened
+        if pending is not None and now < pending.forgotten
+    }
+    newest_first = sorted(logins.values(), key=lambda pending: pending.order, reverse=True)
+    return tuple(newest_first[:MAX_COOKIES])
 
 
 def pending_of(application: Application, request: Request, state: str) -> PendingAuthorization:
-    """The attempt that this browser started with this state. Raises StateMismatch; nothing else is
-    looked at before.
-    """
+    """The login that this browser started with this state. Raises StateMismatch."""
     if not re.fullmatch(r"[0-9a-f]{8}[A-Za-z0-9_-]{27}", state):
-        raise StateMismatch("not a state of ours")
+        raise StateMismatch("the state is malformed")
     name = application.cookies.login(state[:8])
-    found = [
-        _opened(application, name, value) for value in request.cookie_values(name)[:MAX_PLANTED]
-    ]
-    known = [pending for pending in found if pending is not None]
-    if not known:
+    values = request.cookie_values(name)[:MAX_PLANTED]
+    opened = [_open(application, name, value) for value in values]
+    logins = [pending for pending in opened if pending is not None]
+    if not logins:
         raise StateMismatch("this browser has no login cookie of that state")
-    for pending in known:
-        if (
-            hmac.compare_digest(pending.state, state)
-            and pending.issuer == application.client.issuer
-        ):
+    issuer = application.client.issuer
+    for pending in logins:
+        if hmac.compare_digest(pending.state, state) and pending.issuer == issuer:
             return pending
     raise StateMismatch("the login cookie has another state or another issuer")
 
 
-def _opened(application: Application, name: str, value: str) -> PendingAuthorization | None:
-    opened = application.ring.open(value, label(application, name), limit=MAX_COOKIE_BYTES)
+def _open(application: Application, name: str, value: str) -> PendingAuthorization | None:
+    label = _label(application.name, name)
+    opened = application.ring.open(value, label, limit=MAX_COOKIE_BYTES)
     return PendingAuthorization.from_bytes(opened) if opened is not None else None

@@ -1,4 +1,4 @@
-"""Logout started here (OpenID Connect RP-Initiated Logout 1.0)."""
+"""Logout that the user starts at the application (OpenID Connect RP-Initiated Logout 1.0)."""
 
 from urllib.parse import urlencode
 
@@ -14,8 +14,14 @@ from extproc.core.session_cookie import data_names
 def end_session_url(
     application: Application, metadata: ProviderMetadata, session: Session, state: str
 ) -> str | None:
-    """Where the browser ends the provider's session and comes back from; None where the provider
-    offers none (section 2).
+    """The URL at which the browser ends the session at the provider, to return to signed_out_url()
+    (section 2); None if the provider has no such endpoint.
+
+    Args:
+        application: the application that the user signed out of.
+        metadata: the provider's endpoints.
+        session: the session that was ended.
+        state: a value that the provider returns unchanged.
     """
     if metadata.end_session_endpoint is None:
         return None
@@ -27,18 +33,21 @@ def end_session_url(
             "state": state,
         }
     )
-    joint = "&" if "?" in metadata.end_session_endpoint else "?"
-    return f"{metadata.end_session_endpoint}{joint}{query}"
+    separator = "&" if "?" in metadata.end_session_endpoint else "?"
+    return f"{metadata.end_session_endpoint}{separator}{query}"
 
 
 def signed_out_url(application: Application) -> str:
-    """The local page after a logout; register it at the provider as a post_logout_redirect_uri."""
+    """The URL of the page after a logout, which is registered at the provider as a
+    post_logout_redirect_uri.
+    """
     return application.origin + application.endpoints + SIGNED_OUT
 
 
 def may_post(application: Application, request: Request) -> bool:
-    """A logout by POST comes from our own origin. Browsers always write Sec-Fetch-Site on
-    trustworthy origins; Origin is for the rest.
+    """Whether a POST comes from the application's own origin.
+
+    Browsers always send Sec-Fetch-Site to trustworthy origins. Without it the Origin header counts.
     """
     if is_report(request):
         return False
@@ -47,11 +56,11 @@ def may_post(application: Application, request: Request) -> bool:
 
 
 def expired(application: Application, request: Request) -> tuple[Cookie, ...]:
-    """Expires the cookies of a session that is over. One that opened no session is expired too, or
-    it would be sent for ever.
+    """The expiry of the request's session cookies, including cookies that open no session, because
+    browsers would otherwise send them for ever.
 
-    A cookie that came with several values stays: somebody planted one of that name, and the other
-    may be the browser's own session.
+    A cookie that came with several values stays: one of them was planted, and another may be the
+    browser's own session.
     """
     names = application.cookies
     single = (name for name in (names.session, names.assertion) if request.cookie(name) is not None)

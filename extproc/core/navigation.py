@@ -1,30 +1,30 @@
-"""Whether a person asked for this: what a browser says of how it came to make a request (W3C Fetch
-Metadata, Fetch's Sec-Purpose).
+"""User navigations: whether a person made a request, by what the browser reports about it (W3C
+Fetch Metadata, and Sec-Purpose of the Fetch standard).
 
-A page can make its reader's browser GET any address, cookies and all, without a click: by a
-picture, a style sheet, a frame, a prefetch. So whatever changes something asks here first. The
-rows, the first that fits; Sec-Fetch- is left out of the names:
+A page can make its reader's browser GET any address, with cookies and without a click: by a
+picture, a style sheet, a frame or a prefetch. So everything that changes something asks here first.
+The first row that fits counts; "Sec-Fetch-" is left out of the names:
 
-    what the request says                                        user navigation    certain
-    -----------------------------------------------------------  -----------------
-    ---------------------------
-    Sec-Purpose or Purpose, whatever it is; Upgrade              no                 no
-    a method other than GET and POST                             no                 no
+    headers of the request                                  user navigation   certain
+    ------------------------------------------------------  ----------------  -------------------
+    Sec-Purpose or Purpose with any value; Upgrade          no                no
+    a method other than GET and POST                        no                no
     Dest neither document nor empty: iframe, frame, embed,
-      object, fencedframe, image, style, script, ...             no                 no
-    Mode navigate, Dest document                                 yes                Site is
-    same-origin or none
-    Mode navigate, Dest empty or absent                          yes                no
-    any other Mode; no Mode but a Dest                           no                 no
-    neither, and GET: X-Requested-With, a preflight              no                 no
-    neither, and GET: Accept has text/html                       yes                no
-    neither, and GET: Accept is absent or begins with */*        for our endpoints  no
-    all else                                                     no                 no
+      object, fencedframe, image, style, script, ...        no                no
+    Mode navigate, Dest document                            yes               Site is same-origin
+                                                                              or none
+    Mode navigate, Dest empty or absent                     yes               no
+    any other Mode; Dest without Mode                       no                no
+    neither, and GET: X-Requested-With, a preflight         no                no
+    neither, and GET: Accept contains text/html             yes               no
+    neither, and GET: Accept is absent or begins with */*   if explicit       no
+    any other request                                       no                no
 
-Dest empty with Mode navigate is what an application's service worker makes of a page that it
-fetches for the browser, and of a frame: nothing else can set that Mode. It may start a login, which
-otherwise nobody with that worker could. It is not certain, so it ends nothing by itself. Clients
-that say nothing are old, or are on plain http off loopback, where browsers leave all of it out.
+Mode navigate with Dest empty is sent when an application's service worker fetches a page, or a
+frame, for the browser; nothing else can set that Mode. Such a request may start a login, because
+otherwise no user of the worker could sign in. It is not certain to be the user's own, so it ends
+nothing. Clients without these headers are old, or use plain http on another host than loopback, for
+which browsers omit the headers.
 """
 
 from extproc.core.http import Request
@@ -34,12 +34,14 @@ _FRAMES = ("iframe", "frame", "empty", "")
 
 
 def is_user_navigation(request: Request, *, explicit: bool = False, certain: bool = False) -> bool:
-    """Whether a person asked for this very request: a top-level navigation that is not made ahead
-    of time.
+    """Whether a person made this very request: a top-level navigation that is no prefetch.
 
-    explicit: an endpoint of ours is asked for by name, so a client without Fetch Metadata need not
-    accept HTML. certain: it ends something, so the browser has to say that its own page's link, or
-    a typed address, led there.
+    Args:
+        request: the request.
+        explicit: the request names an endpoint of the processor, so a client without Fetch Metadata
+            need not accept HTML.
+        certain: the request ends something, so the browser has to report that a link of the
+            application's own page, or an address that the user typed, led to it.
     """
     if request.method not in ("GET", "POST") or is_prefetch(request) or request.header("upgrade"):
         return False
@@ -55,18 +57,18 @@ def is_user_navigation(request: Request, *, explicit: bool = False, certain: boo
 
 
 def is_prefetch(request: Request) -> bool:
-    """Whether the browser asks ahead of time (prefetch, prerender, in any spelling): nobody may
-    ever see the answer.
+    """Whether the browser makes the request ahead of time (prefetch, prerender, in any spelling),
+    so that the user may never see the response.
 
-    Only an error makes it ask again when the user comes: Chromium shows what it prefetched with
-    200, `no-store` or not, and takes 204 for a link that leads nowhere.
+    Only an error makes the browser repeat the request when the user opens the page: Chromium shows
+    a prefetched 200 even with `no-store`, and treats 204 as a link without a target.
     """
     return bool(request.header("sec-purpose") or request.header("purpose"))
 
 
 def is_framed(request: Request) -> bool:
-    """Whether it can be a frame on another page, as a provider's front-channel logout is; true
-    where the browser does not say.
+    """Whether the request can be for a frame on another page, such as a provider's front-channel
+    logout; true if the browser does not report what the request is for.
     """
     if is_prefetch(request):
         return False
@@ -77,8 +79,8 @@ def is_framed(request: Request) -> bool:
 
 
 def is_report(request: Request) -> bool:
-    """Whether a browser POSTs it by itself beside something else: the ping of a link that leads
-    elsewhere, a report on a page.
+    """Whether a browser makes the POST by itself in addition to another request: the ping of a
+    link, or a report about a page.
     """
     return (
         request.header("content-type").lower().startswith("text/ping")
@@ -87,7 +89,7 @@ def is_report(request: Request) -> bool:
 
 
 def _looks_like_one(request: Request, *, explicit: bool) -> bool:
-    """A client without Fetch Metadata."""
+    """Whether a request without Fetch Metadata looks like a navigation."""
     if (
         request.method != "GET"
         or request.header("x-requested-with")

@@ -1,29 +1,38 @@
-"""The pages that the processor itself answers with, as values; `pages` makes HTML of them."""
+"""The processor's own pages as values; the package `pages` makes HTML of them."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One thing of several on a page, with what is known of it, and a button that POSTs."""
+    """One item in a page's list, with facts about it and a button that POSTs.
+
+    link: the address to which the button POSTs; it holds the form token.
+    """
 
     title: str
     facts: tuple[tuple[str, str], ...]
-    link: str = field(repr=False)  # holds what proves that the page was ours
+    link: str = field(repr=False)
     link_text: str
     badge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a page of ours says; rendered at the edge, as HTML or, where HTML is not asked for, as a
+    """The content of a page. It is rendered as HTML or, for clients that do not accept HTML, as a
     problem document (RFC 9457).
+
+    Attributes:
+        link: the address of the page's main link.
+        posts: whether the main link is a button that POSTs.
+        cards: the items of the page's list.
+        back: the address of a second, plain link to the application; "" for none.
     """
 
     title: str
     text: str
     link: str
     link_text: str
-    posts: bool = False  # the link is a form's button that POSTs
+    posts: bool = False
     cards: tuple[Card, ...] = ()
-    back: str = ""  # where a second, plain link leads: the application
+    back: str = ""

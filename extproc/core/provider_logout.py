@@ -1,9 +1,9 @@
 """Logout that the provider starts: by its own request (OpenID Connect Back-Channel Logout 1.0), or
-by a frame (Front-Channel 1.0).
+by a frame in the browser (Front-Channel Logout 1.0).
 
-Neither is a browser's navigation with a session to look at. What counts is the logout token's
-signature; in a frame, where our cookies are mostly kept away (SameSite), it is that nobody but the
-provider and this browser knows the sid.
+Neither depends on a session cookie. Of the provider's own request the signature of the logout token
+counts. A frame mostly comes without cookies (SameSite); it counts because only the provider and
+this browser know the sid.
 """
 
 from urllib.parse import parse_qsl
@@ -25,13 +25,14 @@ from extproc.core.sealing import KeyRing
 from extproc.core.session import Session
 from extproc.core.session_index import sid_tags, subject_tags
 
-MAX_BODY = 65_536  # bytes of the form; beyond it 413
+# bytes of a form; a longer one gets 413
+MAX_BODY = 65_536
 FORM = "application/x-www-form-urlencoded"
 
 
 def is_back_channel(application: Application, request: Request) -> bool:
-    """Whether this is a request that the provider makes by itself: no cookies count, and its answer
-    is no page.
+    """Whether a request is for the back-channel logout, which the provider itself requests: it has
+    no cookies, and the response is no page.
     """
     return (
         application.backchannel_logout
@@ -40,8 +41,10 @@ def is_back_channel(application: Application, request: Request) -> bool:
 
 
 def back_channel(application: Application, request: Request) -> ReadBody:
-    """POST /oauth2/backchannel-logout, on any host of the application: the provider may know
-    another one than browsers.
+    """Decide on the head of POST /oauth2/backchannel-logout.
+
+    Any host of the application will do, because the provider may use another one than browsers.
+    Raises Refusal.
     """
     if "*" not in application.hosts and request.host not in application.hosts:
         raise Misdirected
@@ -56,7 +59,9 @@ def back_channel(application: Application, request: Request) -> ReadBody:
 
 
 def posted(body: bytes) -> BackChannelLogout:
-    """What the form says; other fields are nothing to us (section 2.5)."""
+    """Read the form of a back-channel logout; fields other than logout_token are ignored (section
+    2.5). Raises BodyTooLarge, InvalidLogout.
+    """
     if len(body) > MAX_BODY:
         raise BodyTooLarge
     try:
@@ -70,8 +75,8 @@ def posted(body: bytes) -> BackChannelLogout:
 
 
 def tags_of(token: LogoutToken, ring: KeyRing) -> tuple[bytes, ...]:
-    """The index tags of the sessions that a verified logout token ends: of its sid, or else of its
-    subject.
+    """The index tags of the sessions that a verified logout token ends: those of its sid, or
+    without a sid those of its subject.
     """
     if token.sid is not None:
         return sid_tags(ring, token.issuer, token.sid)
@@ -81,8 +86,9 @@ def tags_of(token: LogoutToken, ring: KeyRing) -> tuple[bytes, ...]:
 def front_channel(
     application: Application, request: Request, session: Session | None
 ) -> FrontChannelLogout:
-    """GET /oauth2/frontchannel-logout?iss=..&sid=.. (section 2). Both are needed: without them any
-    page could sign a browser out.
+    """Decide on GET /oauth2/frontchannel-logout?iss=..&sid=.. (section 2).
+
+    Both parameters are required; otherwise any page could sign a browser out. Raises Refusal.
     """
     if request.method != "GET":
         raise MethodNotAllowed("GET")
@@ -90,7 +96,8 @@ def front_channel(
         fields = parameters(request.query)
     except ValueError:
         raise InvalidLogout("the query is too long, or no UTF-8") from None
-    issuers, sids = ([value for key, value in fields if key == name] for name in ("iss", "sid"))
+    issuers = [value for name, value in fields if name == "iss"]
+    sids = [value for name, value in fields if name == "sid"]
     if len(issuers) != 1 or len(sids) != 1 or not is_sid(sids[0]):
         raise InvalidLogout(
             "one iss and one sid are needed (register frontchannel_logout_session_required)"

@@ -1,7 +1,7 @@
-"""When a session's tokens are due to be renewed, and what becomes of it by the answer (OpenID
-Connect Core section 12).
+"""Token refresh: when a session's tokens are due, and the session after the provider's response
+(OpenID Connect Core section 12).
 
-Pure values; relying_party/refresh.py carries it out.
+relying_party/refresh.py carries it out.
 """
 
 from collections.abc import Mapping
@@ -26,24 +26,26 @@ from extproc.core.oidc.token import RefreshResponse
 from extproc.core.session import Session
 
 AUTHORIZATION = "authorization"
-# seconds at most, a tenth of the token's life: sessions that began together are not renewed
-# together
+# seconds: the largest jitter, so that sessions which began together are not renewed together
 SPREAD = 300
-LEAST = 5  # seconds between two refreshes, whatever the provider calls an expiry
-AHEAD = 60  # seconds by which the clocks of two processes may differ
+# seconds between two refreshes of a session, however short the tokens live
+LEAST = 5
+# seconds by which the clocks of two processes may differ
+AHEAD = 60
 
 
 def renewable(application: Application, session: Session) -> bool:
-    """Whether its tokens can be renewed at all."""
+    """Whether the session's tokens can be renewed at all."""
     return application.refresh_margin is not None and session.refresh_token is not None
 
 
 def due(application: Application, session: Session, now: int) -> bool:
-    """Ahead of the access token's end: by the margin (at most half its life), and by a jitter that
-    each session has for itself.
+    """Whether the session's tokens are to be renewed now.
 
-    Also when the clock was set back since the tokens came: nobody knows then how long they are
-    good.
+    They are renewed before the access token ends: by the application's margin, at most half the
+    token's life, and by a jitter of the session, at most a tenth of the token's life. They are also
+    due if the clock has been set back since they were received, because then it is unknown how long
+    they are valid.
     """
     if application.refresh_margin is None or session.refresh_token is None:
         return False
@@ -56,86 +58,100 @@ def due(application: Application, session: Session, now: int) -> bool:
 
 
 def bearer(application: Application, session: Session, now: int) -> tuple[Header, ...]:
-    """The access token for the application, while it is valid."""
+    """The header with the access token, if the application gets it and the token is valid."""
     if not application.forward_access_token or now >= session.access_expires:
         return ()
     return ((AUTHORIZATION, f"Bearer {session.access_token}"),)
 
 
-def carried_over(session: Session, answer: RefreshResponse) -> Session:
-    """The session with nothing new but the refresh token: the old one may be worth nothing any
-    more, the rest is not checked yet.
+def carried_over(session: Session, response: RefreshResponse) -> Session:
+    """The session with only the new refresh token: the old one may be invalid by now, and the rest
+    of the response is not checked yet.
 
-    It is the next generation: what is of the one before must not be renewed again.
+    It is the next generation, so that the tokens of the previous one are not renewed again.
     """
-    token = answer.refresh_token or session.refresh_token
+    token = response.refresh_token or session.refresh_token
     return replace(session, refresh_token=token, generation=session.generation + 1)
 
 
 def renewed(
-    application: Application, session: Session, answer: RefreshResponse, keys: KeySet, now: int
+    application: Application, session: Session, response: RefreshResponse, keys: KeySet, now: int
 ) -> Session:
-    """What the provider left out stays as it was; a claim that the new ID token does not repeat,
-    too.
+    """The session with everything that the response renews.
 
-    Raises UnknownKey, InvalidIDToken: then nothing of the answer may be taken over.
+    Values and claims that the response does not repeat stay as they were.
+
+    Args:
+        application: the application of the session.
+        session: the session before the refresh.
+        response: the response of the token endpoint.
+        keys: the provider's key set.
+        now: seconds since the epoch.
+
+    Raises:
+        UnknownKey: a newer key set may help.
+        InvalidIDToken: the ID token fails a check; nothing of the response may be used.
     """
     kept = replace(
-        carried_over(session, answer),
-        access_token=answer.access_token,
+        carried_over(session, response),
+        access_token=response.access_token,
         access_issued=now,
-        access_expires=now + answer.expires_in,
+        access_expires=now + response.expires_in,
         touched=max(session.touched, now),
     )
-    if answer.id_token is None:
+    if response.id_token is None:
         return kept
-    said = verify_without_nonce(application.client, answer.id_token, answer.access_token, keys, now)
-    _check_same_login(session, said)
+    id_token = verify_without_nonce(
+        application.client, response.id_token, response.access_token, keys, now
+    )
+    _check_same_login(session, id_token)
     return replace(
         kept,
-        id_token=answer.id_token,
-        claims=Claims({**session.claims.values, **user_claims(said)}),
-        sid=said.sid or session.sid,
-        # a later sign-in in the same session of the provider, for another application, is not this
-        # session's
-        auth_time=session.auth_time if session.auth_time is not None else said.auth_time,
-        acr=said.acr or session.acr,
-        amr=said.amr or session.amr,
+        id_token=response.id_token,
+        claims=Claims({**session.claims.values, **user_claims(id_token)}),
+        sid=id_token.sid or session.sid,
+        # a later authentication at the provider, for another application, is not this session's
+        auth_time=session.auth_time if session.auth_time is not None else id_token.auth_time,
+        acr=id_token.acr or session.acr,
+        amr=id_token.amr or session.amr,
     )
 
 
 def looked_up(
     application: Application, session: Session, userinfo: UserInfo, keys: KeySet
 ) -> Session:
-    """What UserInfo says over what was known; what it leaves out stays. Raises InvalidUserInfo,
-    SubjectMismatch.
+    """The session with the claims of UserInfo in addition to those that it has.
+
+    Raises InvalidUserInfo, SubjectMismatch.
     """
-    said = claims_of_userinfo(application.client, userinfo, session.subject, keys)
-    return replace(session, claims=Claims({**session.claims.values, **said}))
+    claims = claims_of_userinfo(application.client, userinfo, session.subject, keys)
+    return replace(session, claims=Claims({**session.claims.values, **claims}))
 
 
-def _check_same_login(session: Session, said: IDToken) -> None:
-    """Section 12.2: the same user, signed in by the same login. Raises InvalidIDToken.
+def _check_same_login(session: Session, id_token: IDToken) -> None:
+    """Check that an ID token is about the session's user and login (section 12.2). Raises
+    InvalidIDToken.
 
-    auth_time MUST be that of the original login. Keycloak gives the last one of its own session: it
-    moves when the user signs in again there for any application (max_age, prompt=login). That is no
-    reason to sign anybody out; an earlier one is no login of this session.
+    By the specification auth_time MUST be that of the original login. Keycloak sends the last
+    auth_time of its own session, which changes when the user authenticates again for any
+    application (max_age, prompt=login). So a later time is accepted. An earlier time cannot be of
+    this session.
     """
-    if said.subject != session.subject:
+    if id_token.subject != session.subject:
         raise InvalidIDToken("subject", "sub is not the user who signed in")
     if (
-        said.auth_time is not None
+        id_token.auth_time is not None
         and session.auth_time is not None
-        and said.auth_time < session.auth_time
+        and id_token.auth_time < session.auth_time
     ):
         raise InvalidIDToken("auth_time", "auth_time is before the login")
-    before = _payload(session.id_token).get("nonce")
-    if "nonce" in said.claims and isinstance(before, str):
-        check_nonce(said, before)
+    nonce = _payload(session.id_token).get("nonce")
+    if "nonce" in id_token.claims and isinstance(nonce, str):
+        check_nonce(id_token, nonce)
 
 
 def _payload(verified: str) -> Mapping[str, Any]:
-    """The claims of an ID token of ours that was verified when it came."""
+    """The claims of a session's ID token, which was verified when it was received."""
     try:
         return parse_object(b64decode(verified.split(".")[1]))
     except (IndexError, ValueError):

@@ -1,16 +1,61 @@
-"""The one place where a refusal becomes an answer, and the links by which its page leads on."""
+"""The one place where a refusal becomes an answer, with the link of its page."""
 
 import json
 from dataclasses import replace
 from urllib.parse import quote
 
 from extproc.core.application import Application
-from extproc.core.decisions import Respond
+from extproc.core.decisions import RedeemCode, Respond, Step
 from extproc.core.endpoints import LOGIN, url_of
-from extproc.core.errors import InsufficientAuthentication, LoginRequired, Refusal
+from extproc.core.errors import (
+    InsufficientAuthentication,
+    LoginRequired,
+    Refusal,
+    SessionEnded,
+    Unavailable,
+)
 from extproc.core.http import Cookie, Request
 from extproc.core.login import return_target
+from extproc.core.logout import expired
 from extproc.core.page import Page
+from extproc.core.provider_logout import is_back_channel
+
+
+def refuse(
+    application: Application | None, request: Request, error: Refusal, step: Step | None = None
+) -> Respond:
+    """The answer to a refusal, whatever the request and the step.
+
+    Args:
+        application: The request's application; None when the settings have none of its name.
+        request: The refused request.
+        error: Why it is refused.
+        step: The step in which it was refused; None before any step.
+    """
+    if application is None:
+        return respond(error, None, request)
+    if is_back_channel(application, request):
+        return respond_to_provider(error)
+    if isinstance(step, RedeemCode):
+        return _refuse_callback(application, request, error, step)
+    cookies = expired(application, request) if isinstance(error, SessionEnded) else ()
+    return respond(error, application, request, cookies)
+
+
+def _refuse_callback(
+    application: Application, request: Request, error: Refusal, step: RedeemCode
+) -> Respond:
+    """The answer to a callback that is refused.
+
+    A callback that can be tried again keeps its login cookie, and its page's link repeats it. Any
+    other callback is over: its login cookie is expired, and the link starts the login again.
+    """
+    if isinstance(error, Unavailable):
+        return retry_callback(respond(error, application, request))
+    cookies = application.cookies
+    spent = cookies.expired(cookies.login(step.pending.attempt))
+    answer = respond(error, application, request, (spent,))
+    return retry_login(application, answer, step.pending.return_to)
 
 
 def respond(
@@ -19,26 +64,29 @@ def respond(
     request: Request | None,
     cookies: tuple[Cookie, ...] = (),
 ) -> Respond:
-    """The one place where a refusal becomes an answer. Its text is fixed; the reason code and the
-    trace id are all that varies.
+    """Answer a refused request with a page.
+
+    The texts are those of the reason, so nothing that a client has written is on the page.
+
+    Args:
+        error: the refusal.
+        application: the application of the request, if it is known.
+        request: the request, if it is known.
+        cookies: cookies that the browser gets.
     """
     home = application.url if application is not None else "/"
-    login_url = None
     if isinstance(error, LoginRequired) and application is not None:
         login_url = url_of(home, LOGIN)
+        link, link_text = login_url + _return_query(application, request), "Sign in"
+    else:
+        login_url = None
+        link, link_text = _same_page(application, request) or home, "Try again"
     return Respond(
         error.status,
         error.reason,
         cookies=cookies,
-        page=Page(
-            error.said.title,
-            error.said.text,
-            (login_url + _back(application, request) if login_url else None)
-            or _retry(application, request)
-            or home,
-            "Sign in" if login_url else "Try again",
-        ),
-        retry_after=error.said.retry_after,
+        page=Page(error.row.title, error.row.text, link, link_text),
+        retry_after=error.row.retry_after,
         login_url=login_url,
         challenge=error.challenge if isinstance(error, InsufficientAuthentication) else None,
         html=request is None or "text/html" in request.header("accept").lower(),
@@ -48,63 +96,62 @@ def respond(
 
 
 def respond_to_provider(error: Refusal) -> Respond:
-    """The same to a provider that asked by itself (Back-Channel Logout section 2.8): JSON, and no
-    cookie.
+    """Answer a provider's own request that is refused (Back-Channel Logout section 2.8): with JSON,
+    and without a cookie.
     """
-    said = {
+    body = {
         "error": "invalid_request" if error.status < 500 else "temporarily_unavailable",
         "error_description": error.reason,
     }
-    allow = error.detail if error.status == 405 else None
     return Respond(
         error.status,
         error.reason,
-        json=json.dumps(said),
-        retry_after=error.said.retry_after,
-        allow=allow,
+        json=json.dumps(body),
+        retry_after=error.row.retry_after,
+        allow=error.detail if error.status == 405 else None,
         detail=error.detail,
     )
 
 
-def _retry(application: Application | None, request: Request | None) -> str | None:
-    """Where a page's retry link goes: the login is started anew for a callback; any other page is
-    asked for again.
+def _same_page(application: Application | None, request: Request | None) -> str | None:
+    """The URL of the page that was requested; None for the processor's own endpoints, since a
+    callback cannot be repeated.
     """
     if application is None or request is None:
         return None
-    if not request.path.startswith(application.endpoints):
-        target = return_target(application, request.target)
-        return application.origin + target
-    return None
+    if request.path.startswith(application.endpoints):
+        return None
+    return application.origin + return_target(application, request.target)
 
 
-def _back(application: Application | None, request: Request | None) -> str:
-    """What the login's link says of the page that was wanted, where there is one."""
-    if application is None or request is None or request.method not in ("GET", "HEAD"):
+def _return_query(application: Application, request: Request | None) -> str:
+    """The query with which a login returns to the page that was requested, or "" for what is no
+    page of the application.
+    """
+    if request is None or request.method not in ("GET", "HEAD"):
         return ""
     if request.path.startswith(application.endpoints):
         return ""
-    return _returning(return_target(application, request.target))
+    return _return_to(return_target(application, request.target))
 
 
-def _returning(target: str) -> str:
+def _return_to(target: str) -> str:
     return f"?return_to={quote(target, safe='/')}"
 
 
 def retry_login(application: Application, respond: Respond, return_to: str) -> Respond:
-    """The same answer with a link that starts the login again for the page that was wanted."""
+    """Change the link of an answer's page, so that it starts a new login that ends at return_to."""
     if respond.page is None:
         return respond
-    link = url_of(application.url, LOGIN) + _returning(return_to)
+    link = url_of(application.url, LOGIN) + _return_to(return_to)
     return replace(respond, page=replace(respond.page, link=link, link_text="Try again"))
 
 
 def retry_callback(respond: Respond) -> Respond:
-    """The same answer with a link that asks for this very address again: nothing was consumed, so a
-    reload completes the login.
+    """Change the link of an answer's page, so that it requests the same address again.
+
+    That is for refusals that consumed nothing: a reload completes the login.
     """
-    return (
-        replace(respond, page=replace(respond.page, link=""))
-        if respond.page is not None
-        else respond
-    )
+    if respond.page is None:
+        return respond
+    return replace(respond, page=replace(respond.page, link=""))

@@ -1,13 +1,12 @@
-"""Sealing: authenticated encryption of what we hand out and take back (cookies) or put away
-(session records).
+"""Sealing: authenticated encryption of cookies and of session records.
 
-A sealed value names the key that made it and gets a key of its own, derived from the ring's key and
-a random salt, so that no number of values wears a key out. Purpose, application and name are
-associated data: a value opens only as what it was sealed as. Opening tries the one ring key that
-the value names; everything that is not exactly a value of ours opens as None, with one answer for
-all causes. The caller brings the randomness (44 bytes), since the core draws none.
+Each value is encrypted with a key of its own, derived from a key of the ring and a random salt, so
+that no number of values weakens a key. Purpose, application and name are associated data: a value
+opens only as what it was sealed as. A value names its key of the ring, so only that one is tried.
+Anything but an authentic value opens as None, whatever the cause. The caller supplies the random
+bytes (44), because the core draws none.
 
-Layout, base64url without padding: version 1 byte | key id 4 | salt 32 | AES-256-GCM nonce 12 |
+Layout, as base64url without padding: version 1 byte | key id 4 | salt 32 | AES-256-GCM nonce 12 |
 ciphertext and tag.
 """
 
@@ -24,16 +23,22 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from extproc.core.encoding import b64decode, b64encode
 
 VERSION = b"\x01"
+# random bytes for one value: salt and nonce
 ENTROPY = 44
 _HEAD = 1 + 4 + ENTROPY
 _TAG = 16
 
 
 def expand(key: bytes, info: bytes, length: int = 32) -> bytes:
-    """HKDF-Expand with SHA-256 (RFC 5869 section 2.3); length: 8160 bytes at most.
+    """HKDF-Expand with SHA-256 (RFC 5869 section 2.3).
 
-    By the standard library's HMAC: every login start expands once, and the object of `cryptography`
-    costs five times as much.
+    It uses the standard library's HMAC, because every start of a login expands a key, and
+    HKDFExpand of `cryptography` takes five times as long.
+
+    Args:
+        key: a pseudorandom key.
+        info: the purpose of the output.
+        length: bytes of the output, at most 8160.
     """
     blocks, block = b"", b""
     for count in range(1, -(-length // 32) + 1):
@@ -44,21 +49,23 @@ def expand(key: bytes, info: bytes, length: int = 32) -> bytes:
 
 @dataclass(frozen=True)
 class Key:
-    """One key of the ring, and what is derived from it."""
+    """One key of the ring, with the keys that are derived from it."""
 
     material: bytes = field(repr=False)
 
     @cached_property
     def id(self) -> bytes:
+        """The name of the key in sealed values, 4 bytes."""
         return expand(self.material, b"extproc key id", 4)
 
     @cached_property
     def sealing(self) -> bytes:
+        """The key from which the keys of sealed values are derived."""
         return expand(self.material, b"extproc sealing")
 
     @cached_property
     def tagging(self) -> bytes:
-        """What the tags of session records are made with, see index.py."""
+        """The HMAC key of the tags of session records, see session_index.py."""
         return expand(self.material, b"extproc tagging")
 
     @cached_property
@@ -69,12 +76,13 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The first key seals, all open. Made from the settings' secrets."""
+    """The keys of the processor: the first one seals, and all of them open."""
 
     keys: tuple[Key, ...]
 
     @classmethod
     def of(cls, secrets: Sequence[bytes]) -> "KeyRing":
+        """Derive a ring from the secrets of the settings. Raises ValueError if there are none."""
         if not secrets:
             raise ValueError("a key ring has at least one secret")
         # HKDF-Extract: the secrets may be text of any shape
@@ -83,7 +91,16 @@ class KeyRing:
         )
 
     def seal(self, plaintext: bytes, label: "Label", entropy: bytes) -> str:
-        """`entropy` is 44 fresh random bytes."""
+        """Encrypt a value.
+
+        Args:
+            plaintext: the value.
+            label: what the value is; it opens only with an equal label.
+            entropy: 44 random bytes that are used only once.
+
+        Raises:
+            ValueError: the entropy has another length.
+        """
         if len(entropy) != ENTROPY:
             raise ValueError(f"sealing takes {ENTROPY} random bytes")
         key, salt, nonce = self.keys[0], entropy[:32], entropy[32:]
@@ -93,14 +110,23 @@ class KeyRing:
         )
 
     def newest(self, sealed: str) -> bool:
-        """Whether the first key sealed it, for what open() opened. What an older one sealed is to
-        be sealed again when it is used.
+        """Whether the first key sealed a value that open() has opened.
+
+        A value of an older key is sealed again when it is used.
         """
         return base64.urlsafe_b64decode(sealed[:8])[1:5] == self.keys[0].id
 
     def open(self, sealed: str, label: "Label", limit: int = 16_384) -> bytes | None:
-        """What was sealed, or None: tampered, another key's, another label's, too long, or no
-        sealed value at all.
+        """Decrypt a value.
+
+        Args:
+            sealed: the text that seal() returned.
+            label: what the value is.
+            limit: the longest text that is opened, in characters.
+
+        Returns:
+            The plaintext; None if the text is tampered with, too long, of another key or label, or
+            no sealed value at all.
         """
         if len(sealed) > limit:
             return None
@@ -122,11 +148,14 @@ class KeyRing:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a sealed value is: its purpose, the application it belongs to, and its own name (a
-    cookie's, a record's).
+    """What a sealed value is.
 
-    `secret` is mixed into the key: a session record opens only with the id that its cookie holds,
-    so neither a stolen store nor the ring's key alone opens it.
+    Attributes:
+        purpose: its kind.
+        application: the name of the application that it belongs to.
+        name: its own name, such as that of its cookie or record.
+        secret: mixed into the key. By it a session record opens only with the id that the session
+            cookie holds: neither a stolen store nor the ring's keys alone open it.
     """
 
     purpose: str
@@ -136,8 +165,6 @@ class Label:
 
     @property
     def associated_data(self) -> bytes:
-        # length-prefixed, so that no two labels give the same bytes
-        return b"".join(
-            len(part).to_bytes(4, "big") + part
-            for part in (t.encode() for t in (self.purpose, self.application, self.name))
-        )
+        """The label as bytes; no two labels give the same bytes."""
+        parts = (text.encode() for text in (self.purpose, self.application, self.name))
+        return b"".join(len(part).to_bytes(4, "big") + part for part in parts)

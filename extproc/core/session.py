@@ -1,9 +1,11 @@
-"""Session: what a login establishes. The browser holds a 256-bit id, a store the session itself
-(session_record.py) under the id's SHA-256.
+"""Session: what a login establishes.
 
-A session also has a handle, the head of that SHA-256. It is public: it stands in the session cookie
-beside the id, and in each identity assertion that is made for the session, which counts beside that
-cookie alone.
+The browser holds a 256-bit id. A store holds the session itself (session_record.py) under the
+SHA-256 of the id.
+
+A session also has a handle, the first bytes of that SHA-256. The handle is public: it stands in the
+session cookie next to the id, and in each identity assertion of the session. Envoy accepts an
+assertion only together with the session cookie that has the same handle.
 """
 
 import hashlib
@@ -15,69 +17,89 @@ from extproc.core.application import Application
 from extproc.core.encoding import b64encode
 from extproc.core.http import Request
 from extproc.core.login import MAX_PLANTED
-from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.oidc.claims import Claims
-from extproc.core.oidc.id_token import UserInfo, claims_of, verify_id_token
-from extproc.core.oidc.jose import KeySet
-from extproc.core.oidc.token import TokenResponse
-from extproc.core.sealing import KeyRing
+from extproc.core.sealing import KeyRing, Label
 from extproc.core.session_index import sid_tags, subject_tags
 
 ID_BYTES = 32
-ID_LENGTH = 43  # of its text
+# characters of an id as base64url
+ID_LENGTH = 43
 HANDLE_BYTES = 8
-MARK = 20  # characters by which Envoy compares a session cookie with an assertion
-TOUCH_AFTER = 60  # seconds: last use is written at most this often
+# characters in which Envoy compares a session cookie with an assertion
+MARK = 20
+# seconds: the last use of a session is written at most this often
+TOUCH_AFTER = 60
 
 
 def handle_of(key: bytes) -> str:
-    """What a session is called where people and programs may see it: 16 hex digits, of which nobody
-    gets its id.
+    """The public name of a session: 16 hex digits, from which its id cannot be derived.
+
+    key: SHA-256 of the session's id.
     """
     return key.hex()[: 2 * HANDLE_BYTES]
 
 
 @dataclass(frozen=True, slots=True)
 class SessionId:
-    """32 random bytes as base64url. Never printed, never stored."""
+    """The secret of a session: 32 random bytes as base64url. Never printed, never stored."""
 
     value: str = field(repr=False)
 
     @classmethod
     def of(cls, entropy: bytes) -> "SessionId":
+        """Make an id of 32 random bytes. Raises ValueError for another number of bytes."""
         if len(entropy) != ID_BYTES:
             raise ValueError(f"a session id is {ID_BYTES} random bytes")
         return cls(b64encode(entropy))
 
     @classmethod
     def parse(cls, cookie: str) -> "SessionId | None":
-        """The id in a session cookie, or None for what cannot be one; checked before any lookup."""
+        """Read the id from the value of a session cookie; None if the value cannot be one.
+
+        The shape is checked before any look-up in a store.
+        """
         match = re.fullmatch(rf"([A-Za-z0-9_-]{{{MARK}}})\.([A-Za-z0-9_-]{{{ID_LENGTH}}})", cookie)
-        found = cls(match[2]) if match is not None else None
-        return found if found is not None and found.cookie == cookie else None
+        if match is None:
+            return None
+        session_id = cls(match[2])
+        return session_id if session_id.cookie == cookie else None
 
     @property
     def cookie(self) -> str:
-        """The session cookie's value: `MARK.ID`. The mark is the handle as it stands in the text of
-        this session's assertions (assertion.py), so that Envoy tells by comparing text whether an
-        assertion is of this session.
+        """The value of the session cookie: `MARK.ID`.
+
+        The mark is the handle as it stands in the text of the session's assertions (assertion.py),
+        so Envoy can compare text to find out whether an assertion belongs to the session.
         """
         return f"{b64encode(self.handle.encode())[:MARK]}.{self.value}"
 
     @property
     def handle(self) -> str:
+        """The public name of the session."""
         return handle_of(self.key)
 
     @property
     def key(self) -> bytes:
-        """The store's key: a stolen store gives no cookie away."""
+        """The key of the session's record; a stolen store reveals no cookie by it."""
         return hashlib.sha256(self.value.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Times are seconds since the epoch. touched: last use, as the store knows it, to the minute.
-    outdated: an older key sealed it.
+    """A signed-in user in one browser. All times are seconds since the epoch.
+
+    Attributes:
+        issuer: the provider, whose `sub` is `subject` and whose session is `sid`.
+        access_expires: end of the access token.
+        created: when the login was completed.
+        expires: absolute end of the session.
+        touched: last use as the store knows it, to the minute.
+        auth_time: when the user authenticated at the provider, if the provider reported it.
+        access_issued: when the access token was received.
+        generation: how many times the tokens were renewed.
+        attempt: store_key of the login that created the session; empty in sessions that an older
+            release wrote.
+        outdated: whether an older key of the ring sealed the session.
     """
 
     id: SessionId
@@ -94,15 +116,16 @@ class Session:
     sid: str | None = None
     auth_time: int | None = None
     acr: str | None = None
-    access_issued: int = 0  # when the access token came
+    access_issued: int = 0
     amr: tuple[str, ...] = ()
-    generation: int = 0  # how many times its tokens were renewed
-    # store_key of the login that it came of; empty where an older release wrote the session
+    generation: int = 0
     attempt: bytes = b""
     outdated: bool = field(default=False, compare=False)
 
     def fresh(self, application: Application, now: int) -> bool:
-        """Within its absolute and its idle life, and of this application's provider."""
+        """Whether the session is within its absolute and its idle life, and comes from the
+        application's provider.
+        """
         return (
             now < self.expires
             and now < self.touched + application.session_idle
@@ -110,21 +133,25 @@ class Session:
         )
 
     def sufficient(self, application: Application, now: int) -> bool:
-        """Whether the login that it came of is enough for the application."""
+        """Whether the login that created the session meets the application's demand."""
         return application.demand.met(self.acr, self.auth_time, now, application.client.clock_skew)
 
     @property
     def recency(self) -> tuple[int, int]:
-        """Orders two states of one session, the later the larger: by generation, and within one by
-        the clock.
+        """Sort key for two states of one session; the later state has the larger key.
+
+        States are ordered by generation, and within a generation by the clock.
         """
         return self.generation, self.access_issued
 
     def stale_touch(self, now: int) -> bool:
+        """Whether the last use has to be written, or the session sealed again with the new key."""
         return self.outdated or now >= self.touched + TOUCH_AFTER
 
     def keys(self, ring: KeyRing) -> tuple[bytes, ...]:
-        """All that it may be buried by: itself, its login, its user, the provider's session."""
+        """Everything that the session can be revoked by: its own key, the login that created it,
+        its user, and its session at the provider.
+        """
         by_sid = sid_tags(ring, self.issuer, self.sid) if self.sid is not None else ()
         return (
             self.id.key,
@@ -135,22 +162,22 @@ class Session:
 
     @property
     def by_attempt(self) -> tuple[bytes, ...]:
-        """The tag by which a browser ends what a login of its own brings, before it has that
-        login's answer.
+        """The tag by which a browser can end the session of a login that is still under way, before
+        it has received the answer to that login.
         """
         return (self.attempt,) if self.attempt else ()
 
     def not_after(self, application: Application, now: int) -> int:
-        """No assertion outlives this."""
+        """The time that no assertion of the session outlives, in seconds since the epoch."""
         ends = min(self.expires, max(self.touched, now) + application.session_idle)
         too_old = application.demand.not_after(self.auth_time)
         return ends if too_old is None else min(ends, too_old)
 
     def lasts(self, application: Application, now: int) -> int:
-        """Seconds that a request of it may take, whatever comes of it: a download, an event stream,
-        a WebSocket. At least 1.
+        """Seconds that a request of the session may take, at least 1; a request can be a download,
+        an event stream or a WebSocket.
 
-        Until a limit that no later request can move: so the idle life is none of them.
+        Only limits that no later request can move count, so the idle life does not.
         """
         ends = [self.expires, application.demand.not_after(self.auth_time)]
         longest = min(end - now for end in ends if end is not None)
@@ -159,57 +186,29 @@ class Session:
         return max(1, longest)
 
 
+def session_label(application: Application, session_id: SessionId, purpose: str) -> Label:
+    """The label of a value that opens only for the browser that holds the session's id.
+
+    The id is mixed into the key, so the ring's keys alone do not open the value.
+    """
+    return Label(purpose, application.name, session_id.key.hex(), secret=session_id.value.encode())
+
+
 def session_ids(application: Application, request: Request) -> tuple[SessionId, ...]:
-    """The ids in this browser's session cookie: one, or several where somebody planted more of that
-    name; at most MAX_PLANTED.
+    """The ids in the session cookies of a request, at most MAX_PLANTED.
+
+    A browser keeps one session cookie. There are several if another host has planted cookies of
+    the same name.
     """
     values = request.cookie_values(application.cookies.session)[:MAX_PLANTED]
-    return tuple(found for value in values if (found := SessionId.parse(value)) is not None)
+    parsed = (SessionId.parse(value) for value in values)
+    return tuple(session_id for session_id in parsed if session_id is not None)
 
 
-def only(found: Iterable[Session | None]) -> Session | None:
-    """The one session of several cookies of a name. Two that are good count as none: nobody knows
-    which the browser means.
+def only(candidates: Iterable[Session | None]) -> Session | None:
+    """The one valid session among several session cookies; None if there are none or several.
+
+    Several valid sessions count as none, because it is unknown which one the browser means.
     """
-    good = [session for session in found if session is not None]
-    return good[0] if len(good) == 1 else None
-
-
-def establish(
-    application: Application,
-    pending: PendingAuthorization,
-    tokens: TokenResponse,
-    userinfo: UserInfo | None,
-    keys: KeySet,
-    session_id: SessionId,
-    now: int,
-) -> Session:
-    """Checks everything the provider said and makes a session of it.
-
-    Raises UnknownKey, InvalidIDToken, InvalidUserInfo, SubjectMismatch, AcrNotSatisfied,
-    AuthTimeTooOld.
-    """
-    client = application.client
-    id_token = verify_id_token(
-        client, tokens.id_token, tokens.access_token, pending.nonce, keys, now
-    )
-    application.demand.check(id_token.acr, id_token.auth_time, now, client.clock_skew)
-    return Session(
-        id=session_id,
-        issuer=client.issuer,
-        subject=id_token.subject,
-        claims=claims_of(client, id_token, userinfo, keys),
-        id_token=tokens.id_token,
-        access_token=tokens.access_token,
-        refresh_token=tokens.refresh_token,
-        access_expires=now + tokens.expires_in,
-        created=now,
-        expires=now + application.session_lifetime,
-        touched=now,
-        sid=id_token.sid,
-        auth_time=id_token.auth_time,
-        acr=id_token.acr,
-        access_issued=now,
-        amr=id_token.amr,
-        attempt=pending.store_key,
-    )
+    valid = [session for session in candidates if session is not None]
+    return valid[0] if len(valid) == 1 else None

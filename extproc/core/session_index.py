@@ -1,9 +1,10 @@
-"""The outer layer of a session record: what the server's key alone opens, so that sessions are
-listed and ended without their cookies.
+"""The index of sessions: what the server's keys alone open, so that sessions can be listed and
+ended without their cookies.
 
-Tags find a session by (issuer, subject) and by (issuer, sid): HMACs under a key of the ring, so
-that a stolen store tells nobody's name. What is written has the tag of the first key; a search asks
-for the tags of all keys, since older records have older ones.
+It is the outer layer of a session record. Tags find the records of a user by (issuer, subject), and
+those of a session at the provider by (issuer, sid). A tag is an HMAC under a key of the ring, so
+that a stolen store reveals no name. A record is written with the tag of the first key; a search
+uses the tags of all keys, since older records have the tags of older keys.
 """
 
 import hmac
@@ -31,30 +32,30 @@ class IndexEntry:
 
 
 def subject_tags(ring: KeyRing, issuer: str, subject: str) -> tuple[bytes, ...]:
-    """What the sessions of a user carry, one for each key of the ring; the first is the one to
-    write.
-    """
+    """The tags of a user's sessions, one for each key of the ring; new records get the first."""
     return _tags(ring, "sub", issuer, subject)
 
 
 def sid_tags(ring: KeyRing, issuer: str, sid: str) -> tuple[bytes, ...]:
-    """The same for a session at the provider (the ID token's sid)."""
+    """The tags of the sessions that belong to one session at the provider (`sid` of the ID token),
+    one for each key of the ring; new records get the first.
+    """
     return _tags(ring, "sid", issuer, sid)
 
 
 def _tags(ring: KeyRing, *parts: str) -> tuple[bytes, ...]:
-    said = b"".join(
+    # length-prefixed, so that no two lists of parts give the same bytes
+    message = b"".join(
         len(part).to_bytes(4, "big") + part for part in (text.encode() for text in parts)
     )
-    return tuple(hmac.digest(key.tagging, said, "sha256") for key in ring.keys)
+    return tuple(hmac.digest(key.tagging, message, "sha256") for key in ring.keys)
 
 
 def written_tags(ring: KeyRing, entry: IndexEntry) -> tuple[bytes, ...]:
-    """What a record of this session carries."""
+    """The tags that a new record of the session carries."""
     by_subject = subject_tags(ring, entry.issuer, entry.subject)[:1]
-    return by_subject + (
-        sid_tags(ring, entry.issuer, entry.sid)[:1] if entry.sid is not None else ()
-    )
+    by_sid = sid_tags(ring, entry.issuer, entry.sid)[:1] if entry.sid is not None else ()
+    return by_subject + by_sid
 
 
 def _label(key: bytes) -> Label:
@@ -62,14 +63,32 @@ def _label(key: bytes) -> Label:
 
 
 def seal_entry(ring: KeyRing, key: bytes, entry: IndexEntry, entropy: bytes) -> bytes:
-    """key: the record's, to which the entry is bound. entropy: 44 random bytes."""
-    e, d = entry, entry.device
-    fields = [FORMAT, e.application, e.issuer, e.subject, e.sid, e.created, d.agent, d.address]
+    """Seal an entry for its record.
+
+    Args:
+        ring: the server's keys.
+        key: the key of the record, to which the entry is bound.
+        entry: the entry.
+        entropy: 44 random bytes.
+    """
+    fields = [
+        FORMAT,
+        entry.application,
+        entry.issuer,
+        entry.subject,
+        entry.sid,
+        entry.created,
+        entry.device.agent,
+        entry.device.address,
+    ]
     return ring.seal(to_json(fields).encode(), _label(key), entropy).encode()
 
 
 def open_entry(ring: KeyRing, key: bytes, sealed: bytes) -> IndexEntry | None:
-    """None: a record of before there was an index, another key's, or damaged."""
+    """Open the entry of a record.
+
+    None for a record that has no index, for another gateway's key, and for damaged bytes.
+    """
     opened = ring.open(sealed.decode("ascii", "replace"), _label(key))
     if opened is None:
         return None

@@ -1,4 +1,4 @@
-"""A user's sessions as the index shows them: which live, which are too many."""
+"""A user's sessions as the index shows them: which are live, and which exceed the limit."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from extproc.core.session_record import Record
 
 @dataclass(frozen=True, slots=True)
 class IndexedSession:
-    """A session by its outer layer. Times are seconds since the epoch."""
+    """A session by the outer layer of its record. Times are seconds since the epoch."""
 
     key: bytes
     entry: IndexEntry
@@ -23,56 +23,60 @@ class IndexedSession:
 
 
 def indexed(ring: KeyRing, record: Record) -> IndexedSession | None:
-    """None: a record of before there was an index, or of another gateway's key."""
+    """Read the outer layer of a record; None if it has none, or if it is of another gateway."""
     entry = open_entry(ring, record.key, record.index)
-    return (
-        IndexedSession(record.key, entry, record.touched, record.expires)
-        if entry is not None
-        else None
-    )
+    if entry is None:
+        return None
+    return IndexedSession(record.key, entry, record.touched, record.expires)
 
 
 def living(
     application: Application, records: Iterable[Record], now: int
 ) -> tuple[IndexedSession, ...]:
-    """Those of this application's provider that were not left idle for too long, in no order."""
-    found = (indexed(application.ring, record) for record in records)
+    """The live sessions of the application's provider, of any application, in no order."""
+    sessions = (indexed(application.ring, record) for record in records)
     return tuple(
-        each
-        for each in found
-        if each is not None
-        and each.entry.issuer == application.client.issuer
-        and now < min(each.expires, each.used + application.session_idle)
+        session
+        for session in sessions
+        if session is not None
+        and session.entry.issuer == application.client.issuer
+        and now < min(session.expires, session.used + application.session_idle)
     )
 
 
 def surplus(application: Application, records: Iterable[Record], now: int) -> tuple[bytes, ...]:
-    """The keys of those sessions of a user at this application that are more than it allows: the
-    oldest.
+    """The keys of a user's oldest sessions at the application that exceed sessions_per_user.
 
-    Every process finds the same ones, whatever else is beginning: two logins at once never end each
-    other.
+    Every process chooses the same sessions, whichever others are beginning, so two logins at the
+    same time never end each other.
     """
     if application.sessions_per_user is None:
         return ()
-    here = [
-        each
-        for each in living(application, records, now)
-        if each.entry.application == application.name
+    sessions = [
+        session
+        for session in living(application, records, now)
+        if session.entry.application == application.name
     ]
-    newest_first = sorted(here, key=lambda each: (each.entry.created, each.key), reverse=True)
-    return tuple(each.key for each in newest_first[application.sessions_per_user :])
+    sessions.sort(key=lambda session: (session.entry.created, session.key), reverse=True)
+    return tuple(session.key for session in sessions[application.sessions_per_user :])
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What a user takes for one session: the records that end together. this: the browser that asks
-    is among them.
+    """What a user recognises as one session: the records that end together.
+
+    Times are seconds since the epoch.
+
+    Attributes:
+        handle: the handle of the oldest record.
+        keys: the keys of the records, the oldest first.
+        sid: the session at the provider that the records share; None: only these records.
+        this: whether it includes the session of the browser that asks.
     """
 
     handle: str
     keys: tuple[bytes, ...]
-    sid: str | None  # None: only these records
+    sid: str | None
     applications: tuple[str, ...]
     device: Device
     created: int
@@ -84,26 +88,28 @@ class SignIn:
 def sign_ins(
     application: Application, session: Session, records: Iterable[Record], now: int
 ) -> tuple[SignIn, ...]:
-    """This one first, then by last use."""
+    """Group a user's live sessions into sign-ins: that of `session` first, then by last use."""
     groups: dict[str, list[IndexedSession]] = defaultdict(list)
-    for each in living(application, records, now):
-        sid = each.entry.sid if application.logout_everywhere else None
-        groups[f"sid {sid}" if sid is not None else f"key {each.key.hex()}"].append(each)
-    found = [_sign_in(application, session, group) for group in groups.values()]
-    return tuple(sorted(found, key=lambda each: (not each.this, -each.used, each.handle)))
+    for found in living(application, records, now):
+        sid = found.entry.sid if application.logout_everywhere else None
+        groups[f"sid {sid}" if sid is not None else f"key {found.key.hex()}"].append(found)
+    grouped = [_sign_in(application, session, group) for group in groups.values()]
+    return tuple(sorted(grouped, key=lambda one: (not one.this, -one.used, one.handle)))
 
 
 def _sign_in(application: Application, session: Session, group: Sequence[IndexedSession]) -> SignIn:
-    oldest_first = sorted(group, key=lambda each: (each.entry.created, each.key))
-    latest = max(group, key=lambda each: each.used)
+    oldest_first = sorted(group, key=lambda one: (one.entry.created, one.key))
+    oldest = oldest_first[0]
+    latest = max(group, key=lambda one: one.used)
+    keys = tuple(one.key for one in oldest_first)
     return SignIn(
-        handle_of(oldest_first[0].key),
-        tuple(each.key for each in oldest_first),
-        oldest_first[0].entry.sid if application.logout_everywhere else None,
-        tuple(sorted({each.entry.application for each in group})),
-        latest.entry.device,
-        oldest_first[0].entry.created,
-        latest.used,
-        max(each.expires for each in group),
-        session.id.key in {each.key for each in group},
+        handle=handle_of(oldest.key),
+        keys=keys,
+        sid=oldest.entry.sid if application.logout_everywhere else None,
+        applications=tuple(sorted({one.entry.application for one in group})),
+        device=latest.entry.device,
+        created=oldest.entry.created,
+        used=latest.used,
+        expires=max(one.expires for one in group),
+        this=session.id.key in keys,
     )

@@ -1,84 +1,38 @@
-"""A session as a store keeps it: a record in two layers under the SHA-256 of the session's id.
+"""The session record: a session as a store keeps it, in two sealed layers.
 
-The inner layer, `sealed`, has the tokens and claims, and opens only with the id that the browser
-holds: a stolen store opens nothing, and neither does the server's own key. The outer layer, `index`
-and `tags`, is the server's, see index.py.
+A record is stored under the SHA-256 of the session's id.
+
+- The inner layer, `sealed`, holds the tokens and claims. It opens only with the id that the
+  browser holds: neither a stolen store nor the server's own keys open it alone.
+- The outer layer, `index` and `tags`, opens with the server's keys, see session_index.py.
+
+The inner layer is a JSON list: the number of its format, then the values of FIELDS in order.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from extproc.core.application import Application
 from extproc.core.device import Device
 from extproc.core.encoding import b64decode, b64encode, to_json
 from extproc.core.errors import SessionTooLarge
 from extproc.core.oidc.claims import Claims, number
-from extproc.core.sealing import ENTROPY, Label
-from extproc.core.session import Session, SessionId
+from extproc.core.sealing import ENTROPY
+from extproc.core.session import Session, SessionId, session_label
 from extproc.core.session_index import TAG_BYTES, IndexEntry, seal_entry, written_tags
 
-# of the inner layer; 4 has no attempt, 3 no generation, 2 no amr, 1 no access_issued either
-FORMAT = 5
-MAX_SEALED = 262_144  # bytes of it
-# bytes of a session's identity headers, which most servers would not take, and which each request
-# makes again
+# what the inner layer is sealed as
+PURPOSE = "session"
+# bytes of a sealed inner layer that are written
+MAX_SEALED = 262_144
+# characters of a sealed inner layer that are opened: more than any release has written
+MAX_OPENED = 2_000_000
+# bytes of a session's identity headers: most servers refuse more, and each request carries them
 MAX_IDENTITY = 16_384
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A session as a store keeps it: opaque bytes under a key, with the times by which it ends and
-    the tags by which it is found.
-
-    A tag has 32 bytes. A record that a version before them wrote has no index and no tags.
-    """
-
-    key: bytes
-    sealed: bytes = field(repr=False)
-    expires: int
-    touched: int
-    index: bytes = field(default=b"", repr=False)
-    tags: tuple[bytes, ...] = field(default=(), repr=False)
-
-
-def _label(application: Application, session_id: SessionId) -> Label:
-    # the id is half of the key: the record opens only for the browser that holds it
-    return Label(
-        "session", application.name, session_id.key.hex(), secret=session_id.value.encode()
-    )
-
-
-def to_record(application: Application, session: Session, device: Device, entropy: bytes) -> Record:
-    """entropy: 88 random bytes, 44 for each layer. Raises SessionTooLarge."""
-    check_identity(application, session)
-    ring, s = application.ring, session
-    entry = IndexEntry(application.name, s.issuer, s.subject, s.sid, s.created, device)
-    sealed = ring.seal(dump(session), _label(application, s.id), entropy[:ENTROPY]).encode()
-    if len(sealed) > MAX_SEALED:
-        raise SessionTooLarge(
-            f"the session would take {len(sealed)} bytes of the store; {MAX_SEALED} are allowed"
-        )
-    index = seal_entry(ring, s.id.key, entry, entropy[ENTROPY:])
-    return Record(
-        s.id.key, sealed, s.expires, s.touched, index, (*written_tags(ring, entry), *s.by_attempt)
-    )
-
-
-def check_identity(application: Application, session: Session) -> None:
-    """Raises SessionTooLarge for more identity headers than an application could take."""
-    size = sum(
-        len(header) + len(value) for header, value in application.identity_headers(session.claims)
-    )
-    if size > MAX_IDENTITY:
-        raise SessionTooLarge(
-            f"the identity headers would have {size} bytes; {MAX_IDENTITY} are allowed: "
-            "name fewer claims in identity.headers, "
-            "or have the provider give fewer groups"
-        )
-
-
-# What of a session stands inside the seal, in this order.
-_FIELDS = (
+_FORMAT_1 = (
     "issuer",
     "subject",
     "claims",
@@ -91,99 +45,177 @@ _FIELDS = (
     "sid",
     "auth_time",
     "acr",
-    "access_issued",
-    "amr",
-    "generation",
-    "attempt",
 )
+_FORMAT_2 = (*_FORMAT_1, "access_issued")
+_FORMAT_3 = (*_FORMAT_2, "amr")
+_FORMAT_4 = (*_FORMAT_3, "generation")
+_FORMAT_5 = (*_FORMAT_4, "attempt")
+# The fields of each format, in the order in which they are stored. A format that was released never
+# changes: a new field is appended in a new format, and _load supplies what older formats lack.
+FIELDS: Mapping[int, tuple[str, ...]] = {
+    1: _FORMAT_1,
+    2: _FORMAT_2,
+    3: _FORMAT_3,
+    4: _FORMAT_4,
+    5: _FORMAT_5,
+}
+# the format that is written
+FORMAT = 5
 
 
-def dump(session: Session) -> bytes:
-    """The session but for its id and its last use, which each kind of store keeps in its own
-    way.
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A session as a store keeps it: opaque bytes, when the session ends, and tags to search by.
+
+    Attributes:
+        key: SHA-256 of the session's id.
+        sealed: the inner layer.
+        expires: end of the session, in seconds since the epoch.
+        touched: last use of the session, in seconds since the epoch.
+        index: the outer layer; empty in records of releases that had none.
+        tags: 32 bytes each; none in records of releases that had none.
     """
-    s = session
-    tokens = (s.id_token, s.access_token, s.refresh_token, s.access_expires)
-    login = (s.sid, s.auth_time, s.acr)
-    fields = (
-        s.issuer,
-        s.subject,
-        s.claims.values,
-        *tokens,
-        s.created,
-        s.expires,
-        *login,
-        s.access_issued,
-        s.amr,
+
+    key: bytes
+    sealed: bytes = field(repr=False)
+    expires: int
+    touched: int
+    index: bytes = field(default=b"", repr=False)
+    tags: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+def to_record(application: Application, session: Session, device: Device, entropy: bytes) -> Record:
+    """Seal a session into a record.
+
+    Args:
+        application: the application that the session is for.
+        session: the session.
+        device: what its user recognises the session by; stored in the outer layer.
+        entropy: 88 random bytes, 44 for each layer.
+
+    Raises:
+        SessionTooLarge: the inner layer or the identity headers exceed their bound.
+    """
+    check_identity(application, session)
+    ring, key = application.ring, session.id.key
+    label = session_label(application, session.id, PURPOSE)
+    sealed = ring.seal(dump(session), label, entropy[:ENTROPY]).encode()
+    if len(sealed) > MAX_SEALED:
+        raise SessionTooLarge(
+            f"the session would take {len(sealed)} bytes of the store; {MAX_SEALED} are allowed"
+        )
+    entry = IndexEntry(
+        application.name, session.issuer, session.subject, session.sid, session.created, device
     )
-    return to_json([FORMAT, *fields, s.generation, b64encode(s.attempt)]).encode()
+    index = seal_entry(ring, key, entry, entropy[ENTROPY:])
+    tags = (*written_tags(ring, entry), *session.by_attempt)
+    return Record(key, sealed, session.expires, session.touched, index, tags)
+
+
+def check_identity(application: Application, session: Session) -> None:
+    """Raise SessionTooLarge if the identity headers are more than an application could take."""
+    size = sum(
+        len(header) + len(value) for header, value in application.identity_headers(session.claims)
+    )
+    if size > MAX_IDENTITY:
+        raise SessionTooLarge(
+            f"the identity headers would have {size} bytes; {MAX_IDENTITY} are allowed: "
+            "name fewer claims in identity.headers, "
+            "or have the provider give fewer groups"
+        )
 
 
 def from_record(application: Application, session_id: SessionId, record: Record) -> Session | None:
-    """None: another key's, another application's or a damaged record, which is as if there were
-    none.
+    """Open a record with the session id that the browser sent.
+
+    None if the record is damaged, of another key, or of another application: such a record counts
+    as no session.
     """
     sealed = record.sealed.decode("ascii", "replace")
-    opened = application.ring.open(sealed, _label(application, session_id), limit=2_000_000)
+    label = session_label(application, session_id, PURPOSE)
+    opened = application.ring.open(sealed, label, limit=MAX_OPENED)
     if opened is None:
         return None
     return load(opened, session_id, record.touched, outdated=not application.ring.newest(sealed))
 
 
+def dump(session: Session) -> bytes:
+    """Serialize a session without its id and its last use, which each kind of store keeps in its
+    own way.
+    """
+    stored = {
+        "issuer": session.issuer,
+        "subject": session.subject,
+        "claims": session.claims.values,
+        "id_token": session.id_token,
+        "access_token": session.access_token,
+        "refresh_token": session.refresh_token,
+        "access_expires": session.access_expires,
+        "created": session.created,
+        "expires": session.expires,
+        "sid": session.sid,
+        "auth_time": session.auth_time,
+        "acr": session.acr,
+        "access_issued": session.access_issued,
+        "amr": session.amr,
+        "generation": session.generation,
+        "attempt": b64encode(session.attempt),
+    }
+    return to_json([FORMAT, *(stored[name] for name in FIELDS[FORMAT])]).encode()
+
+
 def load(
     data: bytes, session_id: SessionId, touched: int, *, outdated: bool = False
 ) -> Session | None:
-    """Only for bytes that were sealed by us. None: a format that this version does not know, or one
-    with other values in it.
+    """Deserialize a session; only for bytes that a seal of the processor has authenticated.
+
+    Args:
+        data: what dump() of this or an older release wrote.
+        session_id: the session's id.
+        touched: last use, in seconds since the epoch.
+        outdated: whether an older key of the ring sealed the bytes.
+
+    Returns:
+        The session; None for an unknown format, and for values of a wrong type.
     """
     try:
         session = _load(data, session_id, touched, outdated=outdated)
     except (ValueError, TypeError, LookupError, RecursionError):
         return None
-    return session if session is not None and _is_one(session) else None
-
-
-def _is_one(s: Session) -> bool:
-    """Whether each value is of its kind: whoever reads one of them later has no boundary of its
-    own.
-    """
-    texts = (s.issuer, s.subject, s.id_token, s.access_token)
-    maybe = (s.refresh_token, s.sid, s.acr)
-    numbers = (s.access_expires, s.created, s.expires, s.access_issued, s.generation)
-    return (
-        all(isinstance(text, str) for text in (*texts, *s.amr))
-        and all(isinstance(text, str | None) for text in maybe)
-        and all(type(each) is int for each in numbers)
-        and (s.auth_time is None or number(s.auth_time) is not None)
-        and isinstance(s.claims.values, dict)
-        and len(s.attempt) in (0, TAG_BYTES)
-    )
+    return session if session is not None and _is_well_typed(session) else None
 
 
 def _load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool) -> Session | None:
     version, *values = json.loads(data)
-    if version not in range(1, FORMAT + 1):
+    if version not in FIELDS:
         return None
-    if version == 1:
-        values.append(values[_FIELDS.index("created")])  # its tokens are those of the login
-    if version < 3:
-        values.append(())  # amr
-    if version < 4:
-        values.append(0)  # generation
-    if version < FORMAT:
-        values.append("")  # attempt
-    fields = dict(zip(_FIELDS, values, strict=True))
-    claims, amr, attempt = (
-        Claims(fields.pop("claims")),
-        tuple(fields.pop("amr")),
-        b64decode(fields.pop("attempt")),
+    stored: dict[str, Any] = dict(zip(FIELDS[version], values, strict=True))
+    # the tokens of format 1 are those of the login
+    stored.setdefault("access_issued", stored["created"])
+    stored.setdefault("generation", 0)
+    stored["claims"] = Claims(stored["claims"])
+    stored["amr"] = tuple(stored.get("amr", ()))
+    stored["attempt"] = b64decode(stored.get("attempt", ""))
+    return Session(id=session_id, touched=touched, outdated=outdated, **stored)
+
+
+def _is_well_typed(session: Session) -> bool:
+    """Whether each value has its type: later readers of the values do not check again."""
+    texts = (session.issuer, session.subject, session.id_token, session.access_token)
+    optional_texts = (session.refresh_token, session.sid, session.acr)
+    numbers = (
+        session.access_expires,
+        session.created,
+        session.expires,
+        session.access_issued,
+        session.generation,
     )
-    return Session(
-        id=session_id,
-        claims=claims,
-        amr=amr,
-        attempt=attempt,
-        touched=touched,
-        outdated=outdated,
-        **fields,
+    return (
+        all(isinstance(text, str) for text in (*texts, *session.amr))
+        and all(isinstance(text, str | None) for text in optional_texts)
+        # a boolean is an int to isinstance
+        and all(type(value) is int for value in numbers)
+        and (session.auth_time is None or number(session.auth_time) is not None)
+        and isinstance(session.claims.values, dict)
+        and len(session.attempt) in (0, TAG_BYTES)
     )

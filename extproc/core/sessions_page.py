@@ -1,12 +1,12 @@
-"""A user's own sessions: what is known of them without their cookies, the page that shows them, and
-what its buttons may end.
+"""The page on which users see their own sessions, and what its buttons may end.
 
-Sessions of one sid at the provider are one sign-in, whatever the applications: that is what a user
-recognises, and what ends at once. Where a logout is for the application alone, or the provider has
-no sid, each session is one.
+Sessions that share a session at the provider (sid) are one sign-in, whatever the application: that
+is what a user recognises, and what ends together. If a logout is for the application alone, or the
+provider gives no sid, each session is a sign-in of its own.
 
-A button's address has the handle of a sign-in, which is no secret, and a token that this session
-alone can have got from a page of ours: sealed with its id, and good for an hour.
+The address of a button holds the handle of a sign-in, which is no secret, and a form token. Only
+the session for which the page was made can have the token: it is sealed with the session's id, and
+valid for an hour.
 """
 
 from collections.abc import Sequence
@@ -21,90 +21,102 @@ from extproc.core.endpoints import LOGOUT, SESSIONS
 from extproc.core.http import Request, parameters
 from extproc.core.logout import expired
 from extproc.core.page import Card, Page
-from extproc.core.sealing import Label
-from extproc.core.session import Session
+from extproc.core.session import Session, session_label
 from extproc.core.session_list import SignIn
 
 OTHERS, EVERYWHERE = "others", "everywhere"
-FORM_LIFE = 3600  # seconds
+# seconds that the buttons of a page are valid
+FORM_LIFE = 3600
+# what a form token is sealed as
+PURPOSE = "own sessions"
+# independent of the machine's locale
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_STALE = "Nothing was ended, because the page was too old. Please try again. "
 
 
-# -- what is known ---------------------------------------------------------------------------------
-
-
-# -- what was asked for ----------------------------------------------------------------------------
+# -- the request -----------------------------------------------------------------------------------
 
 
 def shown(session: Session, request: Request) -> ListSessions:
-    """GET /oauth2/sessions."""
+    """Decide on GET /oauth2/sessions."""
     return ListSessions(session, stale=request.query == "stale")
 
 
 def chosen(
     application: Application, request: Request, session: Session, now: int
 ) -> EndListedSessions | None:
-    """POST /oauth2/sessions?end=WHICH&form=TOKEN, or None: not of a page of ours, or of one that is
-    too old.
+    """Decide on POST /oauth2/sessions?end=WHICH&form=TOKEN.
 
-    What a form says stands in its address, so that its body need not be read.
+    None if the form is not from a page of the processor, or from one that is too old. The form's
+    fields are in its address, so that its body need not be read.
     """
     try:
         pairs = parameters(request.query, "replace")
     except ValueError:
         return None
-    which, tokens = (
-        [value for name, value in pairs if name == wanted] for wanted in ("end", "form")
-    )
-    if (
-        len(which) != 1
-        or len(tokens) != 1
-        or not _form_is_ours(application, session, tokens[0], now)
-    ):
+    choices = [value for name, value in pairs if name == "end"]
+    tokens = [value for name, value in pairs if name == "form"]
+    if len(choices) != 1 or len(tokens) != 1:
         return None
-    return EndListedSessions(session, which[0], expired(application, request))
+    if not _is_valid_form(application, session, tokens[0], now):
+        return None
+    return EndListedSessions(session, choices[0], expired(application, request))
 
 
 def form_token(application: Application, session: Session, now: int, entropy: bytes) -> str:
-    """entropy: 44 random bytes."""
-    return application.ring.seal(to_json(now).encode(), _label(application, session), entropy)
+    """Make the token of a page's buttons.
+
+    Args:
+        application: the application whose page it is.
+        session: the session for which the page is made.
+        now: seconds since the epoch.
+        entropy: 44 random bytes.
+    """
+    label = session_label(application, session.id, PURPOSE)
+    return application.ring.seal(to_json(now).encode(), label, entropy)
 
 
-def _form_is_ours(application: Application, session: Session, token: str, now: int) -> bool:
-    opened = application.ring.open(token, _label(application, session), limit=512)
+def _is_valid_form(application: Application, session: Session, token: str, now: int) -> bool:
+    label = session_label(application, session.id, PURPOSE)
+    opened = application.ring.open(token, label, limit=512)
     return opened is not None and now < int(opened) + FORM_LIFE
-
-
-def _label(application: Application, session: Session) -> Label:
-    return Label(
-        "own sessions", application.name, session.id.key.hex(), secret=session.id.value.encode()
-    )
 
 
 # -- the page --------------------------------------------------------------------------------------
 
-_STALE = "Nothing was ended, because the page was too old. Please try again. "
-
 
 def page(
-    application: Application, found: Sequence[SignIn], token: str, now: int, *, stale: bool
+    application: Application, sign_ins: Sequence[SignIn], token: str, now: int, *, stale: bool
 ) -> Page:
-    """What a store knows of."""
-    others = sum(not each.this for each in found)
-    lasts = application.assertion_lifetime
-    text = "You are signed in here and nowhere else."
-    if others:
-        text = f"You are signed in {'twice' if others == 1 else f'{others + 1} times'}."
-        text += f" What you end here may still work for {_seconds(lasts)}." if lasts else ""
+    """The page for a store that can list sessions.
+
+    Args:
+        application: the application whose page it is.
+        sign_ins: the user's sign-ins.
+        token: the form token of the page's buttons.
+        now: seconds since the epoch.
+        stale: whether a form of an older page was refused just before.
+    """
+    others = sum(not sign_in.this for sign_in in sign_ins)
     return Page(
         "Your sessions",
-        (_STALE if stale else "") + text,
-        _ending(application, OTHERS, token) if others else application.url,
+        (_STALE if stale else "") + _summary(others, application.assertion_lifetime),
+        _end_link(application, OTHERS, token) if others else application.url,
         "End all others" if others else "Back to the application",
         posts=bool(others),
-        cards=tuple(_card(application, each, token, now) for each in found),
+        cards=tuple(_card(application, sign_in, token, now) for sign_in in sign_ins),
         back=application.url if others else "",
     )
+
+
+def _summary(others: int, assertion_lifetime: int) -> str:
+    if not others:
+        return "You are signed in here and nowhere else."
+    times = "twice" if others == 1 else f"{others + 1} times"
+    text = f"You are signed in {times}."
+    if assertion_lifetime:
+        text += f" What you end here may still work for {_duration(assertion_lifetime)}."
+    return text
 
 
 def page_of_one(
@@ -116,66 +128,74 @@ def page_of_one(
     *,
     stale: bool,
 ) -> Page:
-    """Where sessions are in cookies: this one. token: None where nothing remembers what is over, so
-    no other can be ended.
+    """The page for sessions in cookies, which cannot be listed: only the user's own session.
+
+    Args:
+        application: the application whose page it is.
+        session: the session of the browser.
+        device: the browser.
+        token: the form token of the page's button; None if revocations are not stored, so that no
+            other session can be ended.
+        now: seconds since the epoch.
+        stale: whether a form of an older page was refused just before.
     """
     text = (
         "This service keeps no list of sessions, so only this one is shown; you may be signed "
         "in elsewhere, too."
     )
-    one = SignIn(
-        "",
-        (),
-        None,
-        (application.name,),
-        device,
-        session.created,
-        session.touched,
-        session.expires,
+    sign_in = SignIn(
+        handle="",
+        keys=(),
+        sid=None,
+        applications=(application.name,),
+        device=device,
+        created=session.created,
+        used=session.touched,
+        expires=session.expires,
         this=True,
     )
     return Page(
         "Your sessions",
         (_STALE if stale else "") + text,
-        _ending(application, EVERYWHERE, token) if token is not None else application.url,
+        _end_link(application, EVERYWHERE, token) if token is not None else application.url,
         "Sign out everywhere" if token is not None else "Back to the application",
         posts=token is not None,
-        cards=(_card(application, one, "", now),),
+        cards=(_card(application, sign_in, "", now),),
         back=application.url if token is not None else "",
     )
 
 
 def address(application: Application, *, stale: bool = False) -> str:
-    """The page's own."""
+    """The URL of the page."""
     return f"{application.origin}{application.endpoints}{SESSIONS}{'?stale' if stale else ''}"
 
 
-def _ending(application: Application, which: str, token: str) -> str:
+def _end_link(application: Application, which: str, token: str) -> str:
     return f"{application.endpoints}{SESSIONS}?{urlencode({'end': which, 'form': token})}"
 
 
-def _card(application: Application, one: SignIn, token: str, now: int) -> Card:
+def _card(application: Application, sign_in: SignIn, token: str, now: int) -> Card:
     facts = (
-        ("Address", one.device.address or "not known"),
-        ("Signed in", _date(one.created)),
-        ("Last seen", "now" if one.this else _ago(one.used, now)),
-        ("Ends", _date(one.expires)),
-        ("Applications", ", ".join(one.applications)),
+        ("Address", sign_in.device.address or "not known"),
+        ("Signed in", _date(sign_in.created)),
+        ("Last seen", "now" if sign_in.this else _ago(sign_in.used, now)),
+        ("Ends", _date(sign_in.expires)),
+        ("Applications", ", ".join(sign_in.applications)),
     )
-    title = one.device.agent or "A device that is not known"
-    if one.this:
+    title = sign_in.device.agent or "A device that is not known"
+    if sign_in.this:
         return Card(title, facts, application.endpoints + LOGOUT, "Sign out", "This one")
-    return Card(title, facts, _ending(application, one.handle, token), "End")
+    return Card(title, facts, _end_link(application, sign_in.handle, token), "End")
 
 
 def _date(seconds: int) -> str:
-    """A place knows no time zone of its user's, so it is UTC and says so."""
+    """A time in UTC, which the text states, because the user's time zone is unknown."""
     at = datetime.fromtimestamp(seconds, UTC)
     return f"{at.day} {_MONTHS[at.month - 1]} {at.year}, {at:%H:%M} UTC"
 
 
 def _ago(seconds: int, now: int) -> str:
-    """Last use is known to the minute or so."""
+    """How long ago a time is, as exactly as a last use is known: to about a minute."""
     passed = max(0, now - seconds)
     for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
         if passed >= 2 * unit or (passed >= unit and unit != 60):
@@ -183,5 +203,5 @@ def _ago(seconds: int, now: int) -> str:
     return "a moment ago"
 
 
-def _seconds(lasts: int) -> str:
-    return f"{lasts} seconds" if lasts < 120 else f"{lasts // 60} minutes"
+def _duration(seconds: int) -> str:
+    return f"{seconds} seconds" if seconds < 120 else f"{seconds // 60} minutes"

@@ -1,10 +1,10 @@
-"""What an application demands of a login beyond a right password, and whether a login meets it
-(OpenID Connect Core sections 3.1.2.1 and 3.1.3.7, RFC 9470).
+"""Demands on a login: what an application demands of it (acr_values, max_age), and whether a login
+meets that (OpenID Connect Core sections 3.1.2.1 and 3.1.3.7, RFC 9470).
 
-A session that does not meet it sends a navigation back to the provider with these parameters, and
-tells everything else what is missing. What comes back is checked in the callback, where a login
-that still does not meet it ends with a page: only a user starts another try, so nobody goes round
-in circles.
+If a session does not meet the demand, a navigation goes back to the provider with these parameters,
+and every other request gets 401 with the demand. The callback checks the new login. One that does
+not meet the demand ends with a page, from which only the user starts another try, so a browser is
+never redirected in circles.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from extproc.core.errors import (
     InvalidIDToken,
 )
 
-# What we say ourselves, or what would have the provider read something else in place of it;
-# compared in lower case.
+# Parameters of the authorization request that the processor sets itself, or that would make the
+# provider read others in their place. Compared in lower case.
 OURS = frozenset(
     (
         "acr_values",
@@ -39,15 +39,19 @@ OURS = frozenset(
         "state",
     )
 )
-PROMPTS = ("login", "consent", "select_account", "create")  # not none: with it nobody can sign in
+# not "none": with it no user can sign in
+PROMPTS = ("login", "consent", "select_account", "create")
 
 
 @dataclass(frozen=True)
 class Demand:
-    """acr_values: one of them is needed, the best first; none: any will do. max_age: seconds since
-    the user signed in at the provider.
+    """What an application demands of a login.
 
-    parameters: whatever else the authorization request says.
+    Attributes:
+        acr_values: the accepted values of acr, the preferred one first; empty: any.
+        max_age: seconds that the user's authentication at the provider may be ago; None: any.
+        prompt: the parameter prompt of the authorization request.
+        parameters: further parameters of the authorization request.
     """
 
     acr_values: tuple[str, ...] = ()
@@ -57,35 +61,50 @@ class Demand:
 
     @cached_property
     def query(self) -> str:
-        """What it adds to the authorization request, with & at its head; "" is nothing."""
-        said = list(self.parameters)
+        """The parameters that it adds to the authorization request, after a leading `&`; or ""."""
+        parameters = list(self.parameters)
         if self.acr_values:
-            said.append(("acr_values", " ".join(self.acr_values)))
+            parameters.append(("acr_values", " ".join(self.acr_values)))
         if self.max_age is not None:
-            said.append(("max_age", str(self.max_age)))
+            parameters.append(("max_age", str(self.max_age)))
         if self.prompt is not None:
-            said.append(("prompt", self.prompt))
-        return "&" + urlencode(said) if said else ""
+            parameters.append(("prompt", self.prompt))
+        return "&" + urlencode(parameters) if parameters else ""
 
     @cached_property
     def challenge(self) -> str:
-        """The parameters of WWW-StartLogin that say what is missing (RFC 9470 section 3)."""
-        said = ['error="insufficient_user_authentication"']
+        """The demand as parameters of the header WWW-Authenticate (RFC 9470 section 3)."""
+        parameters = ['error="insufficient_user_authentication"']
         if self.acr_values:
-            said.append(f'acr_values="{" ".join(self.acr_values)}"')
+            parameters.append(f'acr_values="{" ".join(self.acr_values)}"')
         if self.max_age is not None:
-            said.append(f'max_age="{self.max_age}"')
-        return ", ".join(said)
+            parameters.append(f'max_age="{self.max_age}"')
+        return ", ".join(parameters)
 
     def met(self, acr: str | None, auth_time: int | None, now: int, leeway: float) -> bool:
-        """Whether a session is enough. leeway: seconds that the provider's clock may differ from
-        ours.
+        """Whether a session meets the demand.
+
+        Args:
+            acr: the acr of the session's login.
+            auth_time: when its user authenticated, in seconds since the epoch.
+            now: seconds since the epoch.
+            leeway: seconds by which the provider's clock may differ.
         """
         return self._acr_met(acr) and self._recent(auth_time, now, leeway)
 
     def check(self, acr: str | None, auth_time: int | None, now: int, leeway: float) -> None:
-        """The same for a login that has just come back. Raises InvalidIDToken, AuthTimeTooOld,
-        AcrNotSatisfied.
+        """Check that a login which has just been completed meets the demand.
+
+        Args:
+            acr: the acr of the ID token.
+            auth_time: the auth_time of the ID token.
+            now: seconds since the epoch.
+            leeway: seconds by which the provider's clock may differ.
+
+        Raises:
+            InvalidIDToken: auth_time is missing although max_age was sent, or in the future.
+            AuthTimeTooOld: the user authenticated too long ago.
+            AcrNotSatisfied: acr is none of acr_values.
         """
         if self.max_age is not None:
             if auth_time is None:
@@ -100,22 +119,25 @@ class Demand:
             raise AcrNotSatisfied("acr is missing" if acr is None else "acr is none of acr_values")
 
     def insufficient(self) -> InsufficientAuthentication:
-        """What to raise where no login can be started."""
+        """The refusal of a request that cannot start a login."""
         return InsufficientAuthentication(self.challenge)
 
     def not_after(self, auth_time: int | None) -> int | None:
-        """No assertion outlives this, by the provider's clock; None: no bound."""
-        return (
-            auth_time + self.max_age if self.max_age is not None and auth_time is not None else None
-        )
+        """The time at which max_age is reached, by the provider's clock; no assertion outlives it.
+        None: never.
+        """
+        if self.max_age is None or auth_time is None:
+            return None
+        return auth_time + self.max_age
 
     def _acr_met(self, acr: str | None) -> bool:
         return not self.acr_values or acr in self.acr_values
 
     def _recent(self, auth_time: int | None, now: int, leeway: float) -> bool:
-        return self.max_age is None or (
-            auth_time is not None and now <= auth_time + self.max_age + leeway
-        )
+        if self.max_age is None:
+            return True
+        return auth_time is not None and now <= auth_time + self.max_age + leeway
 
 
+# the demand that every login meets
 NOTHING = Demand()

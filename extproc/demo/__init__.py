@@ -1,8 +1,8 @@
 """The whole stack on loopback, for a person to look at: `extproc demo`.
 
 One Envoy with one worker, the processor, an application on `localhost` and a provider on
-`127.0.0.1` behind that same Envoy, and the traces of all four in the processor's admin. Everything
-it writes is in one temporary folder, everything it starts ends with it.
+`127.0.0.1` behind that same Envoy, and the traces of all four in the processor's admin. All files
+are in one temporary folder. All processes end with the demo.
 """
 
 import contextlib
@@ -15,28 +15,25 @@ from pathlib import Path
 from types import FrameType
 
 from extproc.demo.check import check as run_check
-from extproc.demo.files import (
-    ALICE,
-    USERS,
-    Layout,
-    PortTaken,
-    lay_out,
-    write_description,
-    write_files,
-)
+from extproc.demo.files import write_description, write_files
+from extproc.demo.layout import ALICE, USERS, Layout, PortTaken, lay_out
 from extproc.demo.stack import PartDied, Stack
 
 
 class Stopped(Exception):
-    """Somebody sent SIGTERM or pressed Ctrl-C."""
+    """The user pressed Ctrl-C, or another program sent SIGTERM or SIGHUP."""
 
 
 def main(port: int | None, check: bool, describe: Path | None) -> int:
-    """Runs the demo until it is stopped, or with `check` until one login has been looked at. The
-    process's exit status.
+    """Runs the demo until it is stopped, or with `check` until one login has been checked.
 
-    `port` is the gateway's; without it 8080, or a free one. `describe` is where a JSON file with
-    the addresses and process ids goes once all is up.
+    Args:
+        port: the gateway's; None: 8080, or a free one.
+        check: do one login and end.
+        describe: a JSON file to write, with the addresses and process ids, when all parts are up.
+
+    Returns:
+        The exit status of the process.
     """
     try:
         with _signals(), tempfile.TemporaryDirectory(prefix="extproc-demo-") as folder:
@@ -46,7 +43,7 @@ def main(port: int | None, check: bool, describe: Path | None) -> int:
                 return _run(stack, layout, check, describe)
     except Stopped:
         print("\nstopped")
-        return 0 if not check else 1
+        return 1 if check else 0
     except (PartDied, PortTaken) as error:
         print(f"extproc demo: {error}", file=sys.stderr)
         return 1
@@ -56,7 +53,7 @@ def _run(stack: Stack, layout: Layout, check: bool, describe: Path | None) -> in
     began = time.monotonic()
     print("starting the provider, the application, the processor and Envoy ...", flush=True)
     stack.start()
-    print(f"all up after {time.monotonic() - began:.1f} s", flush=True)
+    print(f"all parts up after {time.monotonic() - began:.1f} s", flush=True)
     if describe is not None:
         write_description(layout, describe, stack.pids())
     if check:
@@ -82,13 +79,13 @@ def _welcome(layout: Layout) -> str:
 
   Envoy with one worker listens on 127.0.0.1:{layout.gateway_port}, in front of
   the application and the provider alike.
-  Ctrl-C ends all of it."""
+  Ctrl-C ends the demo."""
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP become Stopped; a second one finds the handlers off and cannot
-    break the clean-up.
+    """Raises Stopped within the block at SIGINT, SIGTERM or SIGHUP. A second signal is ignored, so
+    that it cannot interrupt the clean-up.
     """
     caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -1,8 +1,8 @@
-"""The demo's application: it knows nothing of logins, and shows what reached it.
+"""The demo's application, which knows nothing of logins and shows what reached it.
 
     python -m extproc.demo.app PORT IDP TRACE_PAGES TRACES
 
-A page for a person, JSON when `Accept` asks for it.
+It answers with a page, or with JSON if `Accept` does not ask for HTML.
 """
 
 import base64
@@ -33,7 +33,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def application(spans: Tracer, idp: str, traces: str) -> Starlette:
-    """`idp` and `traces` are addresses that the page links to."""
+    """The application. Its page links to the addresses `idp` and `traces`."""
 
     async def show(request: Request) -> Response:
         parent = TraceContextTextMapPropagator().extract(
@@ -57,7 +57,7 @@ def application(spans: Tracer, idp: str, traces: str) -> Starlette:
 
 
 def seen(request: Request) -> dict[str, object]:
-    """What reached the application, header by header, in order."""
+    """What reached the application: headers in order, cookies, the user."""
     headers = [
         (name.decode("latin1"), value.decode("utf-8", "replace"))
         for name, value in request.headers.raw
@@ -77,18 +77,20 @@ def seen(request: Request) -> dict[str, object]:
 
 
 def target(request: Request) -> str:
-    """The path and query as they came, byte for byte."""
+    """The path and query byte for byte."""
     raw: bytes = request.scope["raw_path"]
     query: bytes = request.scope["query_string"]
     return (raw + (b"?" + query if query else b"")).decode("latin1")
 
 
 def trace_id(request: Request) -> str:
+    """The trace of the request, 32 hexadecimal digits; '' if it has none."""
     parts = request.headers.get("traceparent", "").split("-")
     return parts[1] if len(parts) == 4 else ""
 
 
 def page(request: Request, idp: str, traces: str) -> str:
+    """The page as HTML."""
     user = {name: value for name, value in request.headers.items() if name.startswith(IDENTITY)}
     trace = trace_id(request)
     return f"""<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width'>
@@ -105,8 +107,8 @@ def page(request: Request, idp: str, traces: str) -> str:
 
 
 def _who(user: dict[str, str]) -> str:
-    """Who is signed in, and the way out: a form, since a link could be followed by accident or by
-    another site.
+    """The user's name and a button to sign out, which is a form, because a link could be followed
+    by accident or from another site.
     """
     if f"{IDENTITY}sub" not in user:
         return (

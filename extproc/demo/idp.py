@@ -1,10 +1,10 @@
-"""The demo's provider: nanoidp, with pages that fetch nothing from elsewhere and without its
-management.
+"""The demo's provider: nanoidp without its management, and with pages that load nothing from other
+sites.
 
     python -m extproc.demo.idp FOLDER PORT TRACES
 
-FOLDER has nanoidp's settings.yaml and users.yaml. Only its OAuth endpoints answer: the rest of it,
-a user interface and an API that anybody may use, would otherwise be behind the gateway too.
+FOLDER has nanoidp's settings.yaml and users.yaml. Only its OAuth endpoints answer, because its
+management, a user interface and an API without a login, would be reached through the gateway too.
 """
 
 import logging
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from flask import Flask, Response, abort, request
-from jinja2 import ChoiceLoader, FileSystemLoader
+from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader
 from nanoidp.app import create_app
 from werkzeug.serving import make_server
 
@@ -23,14 +23,14 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-
 
 
 def application(folder: Path) -> Flask:
-    """nanoidp with our two pages in place of its own, which load style and script from another
-    site.
+    """nanoidp with the demo's two pages in place of its own, which load style and script from
+    another site.
     """
     app: Flask = create_app(str(folder))
-    ours = FileSystemLoader(Path(__file__).parent / "templates")
-    app.jinja_env.loader = ChoiceLoader(
-        [ours, *([app.jinja_env.loader] if app.jinja_env.loader else [])]
-    )
+    loaders: list[BaseLoader] = [FileSystemLoader(Path(__file__).parent / "templates")]
+    if app.jinja_env.loader is not None:
+        loaders.append(app.jinja_env.loader)
+    app.jinja_env.loader = ChoiceLoader(loaders)
 
     @app.before_request
     def only_the_protocol() -> None:
@@ -47,7 +47,9 @@ def application(folder: Path) -> Flask:
 
 
 def run(folder: Path, port: int, traces: str) -> None:
-    """Serves until SIGTERM. nanoidp is WSGI and keeps its state in this process, so: threads."""
+    """Serves until SIGTERM, with threads, because nanoidp is a WSGI application that keeps its
+    state in the process.
+    """
     app = application(folder)
     for name in ("nanoidp", "werkzeug"):
         logging.getLogger(name).setLevel(logging.WARNING)

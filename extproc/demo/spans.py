@@ -1,4 +1,4 @@
-"""The demo's application and provider send their own spans, so that a trace goes all the way."""
+"""Spans of the demo's application and provider, so that a trace shows every part."""
 
 import atexit
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 
 def tracer(service: str, endpoint: str) -> Tracer:
-    """A tracer whose spans are at `endpoint`, an OTLP/HTTP address, within half a second."""
+    """A tracer for one service.
+
+    endpoint: an OTLP/HTTP address, where spans arrive within half a second.
+    """
     resource = Resource.create({"service.name": service})
-    # what the gateway traces, and no probe of our own
+    # Only requests that the gateway traces: no probes of the demo itself.
     provider = TracerProvider(ParentBased(ALWAYS_OFF), resource)
     provider.add_span_processor(
         BatchSpanProcessor(OTLPSpanExporter(endpoint, timeout=2), schedule_delay_millis=300)
@@ -29,17 +32,19 @@ def tracer(service: str, endpoint: str) -> Tracer:
 
 
 class TracedWSGI:
-    """A span around each request of a WSGI application, below the span that the `traceparent`
-    header names.
+    """A WSGI application with a span around each request, below the span that the header
+    `traceparent` names.
     """
 
     def __init__(self, app: "WSGIApplication", tracer: Tracer) -> None:
-        self._app, self._tracer = app, tracer
+        self._app = app
+        self._tracer = tracer
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        method = environ["REQUEST_METHOD"]
+        path = environ.get("PATH_INFO", "")
         parent = TraceContextTextMapPropagator().extract(
             {"traceparent": environ.get("HTTP_TRACEPARENT", "")}
         )

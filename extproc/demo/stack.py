@@ -1,8 +1,8 @@
 """The demo's processes: started in order, waited for, watched, and ended together.
 
-Each is a session of its own, so that Ctrl-C reaches us alone and we end them in order; and each
-asks the kernel to be killed when we are, so that nothing is left even after `kill -9`. That request
-holds for the thread that started them: hence no threads here.
+Each has a session of its own, so that Ctrl-C reaches the demo alone, which ends them in order. Each
+asks the kernel to be killed when the demo ends, so that none is left even after `kill -9`. That
+request is bound to the thread that started the process: hence the demo has no threads.
 """
 
 import ctypes
@@ -21,24 +21,38 @@ from typing import Self
 
 import httpx
 
-from extproc.demo.files import Layout
+from extproc.demo.layout import Layout
 from extproc.envoyconfig import find_envoy
 
-STARTS = 60.0  # seconds that a part may take to answer; a machine under load takes some
-ENDS = 6.0  # and to end, before it is killed
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None, use_errno=True)  # loaded here: between fork and exec is no place for it
+STARTS = 60.0  # seconds that a part may take to answer, on a machine under load
+ENDS = 6.0  # seconds that all parts may take to end, before they are killed
+PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
+# Loaded here, because a new process must not load a library between fork and exec.
+LIBC = ctypes.CDLL(None, use_errno=True)
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+# One worker, so that the demo shows what one core does. No hot restart, because two demos would
+# share its memory. Logs and spans are written immediately instead of after seconds.
+ENVOY = (
+    *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
+    *("--file-flush-interval-msec", "200"),
+    "--config-yaml",
+    "{layered_runtime: {layers: [{name: demo, static_layer: {tracing.opentelemetry."
+    "flush_interval_ms: 300, tracing.opentelemetry.min_flush_spans: 1}}]}}",
+)
 
 
 class PartDied(Exception):
-    """A part ended by itself or did not come up; the text says which, and has the end of its
-    log.
-    """
+    """A part ended by itself or did not start. The text names it and has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process: its role, how it is started, and an address that answers 200 once it is up."""
+    """One process.
+
+    role: its name in the demo.
+    command: how it is started.
+    up: an address that answers 200 when it is up.
+    """
 
     role: str
     command: tuple[str, ...]
@@ -46,12 +60,12 @@ class Part:
 
 
 def parts(layout: Layout) -> tuple[Part, ...]:
-    """All parts. The processor is last: it may start whenever it likes, but earlier it would first
-    find no provider.
+    """All parts, in the order of their start. The processor is last, because its first attempt to
+    reach the provider would fail otherwise.
     """
     python = (sys.executable, "-m")
     spans = f"{layout.admin}v1/traces"
-    # the envoy of this Python's own environment first: the version that this was tested with
+    # First the Envoy beside this Python, because that version was tested.
     envoy = shutil.which("envoy", path=str(Path(sys.executable).parent)) or str(
         find_envoy() or "envoy"
     )
@@ -74,19 +88,8 @@ def parts(layout: Layout) -> tuple[Part, ...]:
     )
 
 
-# one worker, as the design wants it shown; no hot restart, whose shared memory two demos would
-# fight over; logs and spans at once instead of after seconds
-ENVOY = (
-    *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
-    *("--file-flush-interval-msec", "200"),
-    "--config-yaml",
-    "{layered_runtime: {layers: [{name: demo, static_layer: {tracing.opentelemetry."
-    "flush_interval_ms: 300, tracing.opentelemetry.min_flush_spans: 1}}]}}",
-)
-
-
 class Stack:
-    """The processes of one layout. Leaving the context ends whatever was started."""
+    """The processes of one layout. Leaving the block ends those that were started."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -101,7 +104,7 @@ class Stack:
         self._stop()
 
     def start(self) -> None:
-        """Starts all parts and returns when each of them answers. Raises PartDied."""
+        """Starts all parts and returns when every one answers. Raises PartDied."""
         *before, processor = parts(self._layout)
         for part in before:
             self._launch(part)
@@ -111,10 +114,11 @@ class Stack:
         self._wait(processor)
 
     def pids(self) -> tuple[tuple[str, int], ...]:
+        """The process id of each role."""
         return tuple((part.role, process.pid) for part, process in self._running)
 
     def watch(self) -> None:
-        """Returns never; raises PartDied when a part ends."""
+        """Waits until a part ends, and raises PartDied."""
         while True:
             self.look()
             time.sleep(0.25)
@@ -124,11 +128,9 @@ class Stack:
         for part, process in self._running:
             status = process.poll()
             if status is not None:
-                how = (
-                    f"signal {signal.Signals(-status).name}"
-                    if status < 0
-                    else f"exit status {status}"
-                )
+                how = f"exit status {status}"
+                if status < 0:
+                    how = f"signal {signal.Signals(-status).name}"
                 raise PartDied(f"{part.role} ended ({how}).{self._tail(part.role)}")
 
     def _launch(self, part: Part) -> None:
@@ -143,7 +145,8 @@ class Stack:
                     cwd=self._layout.folder,
                     env=_environment(self._layout),
                     start_new_session=True,
-                    preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  # there are no threads here
+                    # Safe, because the demo has no threads.
+                    preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509
                 )
             except OSError as error:
                 raise PartDied(
@@ -165,23 +168,22 @@ class Stack:
                 last = f"{part.up}: {type(error).__name__}"
             time.sleep(0.1)
         raise PartDied(
-            f"{part.role} did not come up in {STARTS:.0f} s ({last}).{self._tail(part.role)}"
+            f"{part.role} did not start in {STARTS:.0f} s ({last}).{self._tail(part.role)}"
         )
 
     def _tail(self, role: str, lines: int = 15) -> str:
+        """The end of a part's log, as the end of a message."""
+        log = self._layout.folder / f"{role}.log"
+        end: list[str] = []
         with suppress(OSError):
-            end = (
-                (self._layout.folder / f"{role}.log")
-                .read_text(errors="replace")
-                .splitlines()[-lines:]
-            )
-            if end:
-                return " The end of its log:\n" + "\n".join(f"  {line[:400]}" for line in end)
-        return " Its log is empty."
+            end = log.read_text(errors="replace").splitlines()[-lines:]
+        if not end:
+            return " Its log is empty."
+        return " The end of its log:\n" + "\n".join(f"  {line[:400]}" for line in end)
 
     def _stop(self) -> None:
-        """All are told before any is waited for; what does not end in time is killed, with what it
-        may have started.
+        """Terminates all parts, waits for them together, and kills those that do not end in ENDS
+        seconds, with the processes that they started.
         """
         processes = [process for _, process in reversed(self._running)]
         for process in processes:
@@ -199,27 +201,27 @@ class Stack:
 
 
 def _environment(layout: Layout) -> dict[str, str]:
-    """Ours, without what would send spans elsewhere or calls through a proxy; caches and homes in
-    the demo's folder.
+    """The environment of this process, without variables that would send spans elsewhere or calls
+    through a proxy, and with temporary files in the demo's folder.
     """
     kept = {
-        k: v
-        for k, v in os.environ.items()
-        if not k.startswith(("OTEL_", "NANOIDP_")) and k.lower() not in PROXIES
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OTEL_", "NANOIDP_")) and name.lower() not in PROXIES
     }
-    # they run in another folder: a relative PYTHONPATH would not do
+    # Absolute, because the parts run in another folder.
     package = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH", ""))))
     return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path, "TMPDIR": str(layout.folder)}
 
 
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-
-
 def _die_with(parent: int) -> Callable[[], None]:
+    """Runs in a new process: has the kernel kill it when its parent ends."""
+
     def ask() -> None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it went before we asked
+        # The parent ended before the kernel was asked.
+        if os.getppid() != parent:
             os._exit(1)
 
     return ask

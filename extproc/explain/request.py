@@ -238,7 +238,7 @@ def _verdict(
         decision = decide(application, request, lookup.session, now)
     except Refusal as refusal:
         return Observation(
-            f"{condition}{refusal.status} {refusal.reason}: {refusal.said.text}",
+            f"{condition}{refusal.status} {refusal.reason}: {refusal.row.text}",
             verdict=True,
             remedy=REASONS[refusal.reason].remedy,
         )

@@ -1,38 +1,63 @@
-"""How much may be in hand at once: of streams, of each kind of held work, and of callbacks at one
-provider.
+"""Admission control: how many streams and how much held work the processor takes on at once.
 
-Where the process may have few file descriptors, they bound the work that calls a provider, in all
-lanes together. A lane that is full refuses at once, before anything is consumed. Slots are given
-back when the work has ended, which may be after its client has left.
+Each lane has its limit, callbacks have one more for each provider, and the work that calls
+providers is also bounded, in all lanes together, by the file descriptors of the process. A lane
+that is full refuses at once, before anything is consumed. A permit lasts until its work has ended,
+which may be after the client has left.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from types import TracebackType
 
+from extproc.core.decisions import Lane
 from extproc.core.errors import Overloaded
 from extproc.settings import Limits
 
-KINDS = ("callback", "login", "lookup", "refresh", "logout", "provider_logout", "live")
-# each may have a connection of its own to a provider
-CALLING = ("callback", "refresh", "logout", "provider_logout")
-# for everything else: listeners, Envoy's connections, the store, connections that are kept alive
-DESCRIPTORS = 96
+# file descriptors for everything but calls to providers: listeners, Envoy's connections, the store,
+# connections that are kept alive
+RESERVED_DESCRIPTORS = 96
+# calls to providers that are allowed however few file descriptors there are
+FEWEST_CALLS = 8
+CALLING_LANES = tuple(lane for lane in Lane if lane.calls_provider)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Permit:
-    """A place that somebody has; since: seconds on the clock of Admission."""
+    """The right to do one piece of held work. Release it once, or use it in a `with` block."""
 
-    kind: str
-    provider: str
-    since: float
+    __slots__ = ("_admission", "lane", "provider", "since")
+
+    def __init__(self, admission: "Admission", lane: Lane, provider: str, since: float) -> None:
+        self._admission = admission
+        self.lane = lane
+        self.provider = provider
+        # seconds on the clock of Admission
+        self.since = since
+
+    def release(self) -> None:
+        """Make room for other work of the lane."""
+        self._admission.release(self)
+
+    def __enter__(self) -> "Permit":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
 
 
 class Admission:
-    """Not thread-safe, and need not be: both lanes run on one thread. descriptors: that the process
-    may have; None: any number.
+    """Counts streams and permits. Not thread-safe, and need not be: both loops run on one thread.
+
+    Args:
+        limits: How many streams, and how much work of each lane, there may be.
+        clock: Seconds, for the age of permits.
+        descriptors: File descriptors that the process may have; None for any number.
     """
 
     def __init__(
@@ -41,53 +66,63 @@ class Admission:
         clock: Callable[[], float] = time.monotonic,
         descriptors: int | None = None,
     ) -> None:
-        self.limits, self._clock = limits, clock
-        # the oldest first
-        self._taken: dict[str, dict[Permit, None]] = {kind: {} for kind in KINDS}
-        self._callbacks: Counter[str] = Counter()
+        self.limits = limits
         self.streams = 0
-        self._room = max(descriptors - DESCRIPTORS, 8) if descriptors is not None else None
+        self._clock = clock
+        # the permits of each lane, the oldest first
+        self._permits: dict[Lane, dict[Permit, None]] = {lane: {} for lane in Lane}
+        self._callbacks: Counter[str] = Counter()
+        self._most_calls: int | None = None
+        if descriptors is not None:
+            self._most_calls = max(descriptors - RESERVED_DESCRIPTORS, FEWEST_CALLS)
 
-    def acquire(self, kind: str, provider: str) -> Permit:
-        """A place in the lane. Raises Overloaded. kind: one of KINDS."""
-        if len(self._taken[kind]) >= getattr(self.limits, kind):
-            raise Overloaded(f"the lane for {kind} is full (limits.{kind})")
-        if kind == "callback" and self._callbacks[provider] >= self.limits.per_provider:
+    def acquire(self, lane: Lane, provider: str) -> Permit:
+        """Return a permit for work of a lane that concerns a provider. Raises Overloaded."""
+        if self.held(lane) >= self.limits.of(lane):
+            raise Overloaded(f"the lane for {lane} is full (limits.{lane})")
+        if lane is Lane.CALLBACK and self._callbacks[provider] >= self.limits.per_provider:
             raise Overloaded(
                 f"the callbacks at provider {provider} are at their limit (limits.per_provider)"
             )
-        if (
-            self._room is not None
-            and kind in CALLING
-            and sum(map(self.held, CALLING)) >= self._room
-        ):
-            raise Overloaded(
-                f"file descriptors for {self._room} calls to providers, and no more (ulimit -n)"
-            )
-        permit = Permit(kind, provider, self._clock())
-        self._taken[kind][permit] = None
-        if kind == "callback":
+        if self._most_calls is not None and lane.calls_provider:
+            calls = sum(self.held(calling) for calling in CALLING_LANES)
+            if calls >= self._most_calls:
+                raise Overloaded(
+                    f"file descriptors for {self._most_calls} calls to providers, and no more "
+                    "(ulimit -n)"
+                )
+        permit = Permit(self, lane, provider, self._clock())
+        self._permits[lane][permit] = None
+        if lane is Lane.CALLBACK:
             self._callbacks[provider] += 1
         return permit
 
     def release(self, permit: Permit) -> None:
-        del self._taken[permit.kind][permit]
-        if permit.kind == "callback":
+        """Take a permit back; its work has ended."""
+        del self._permits[permit.lane][permit]
+        if permit.lane is Lane.CALLBACK:
             self._callbacks[permit.provider] -= 1
 
     @property
     def over_limit(self) -> bool:
-        """More streams than may be in hand."""
+        """True when there are more streams than limits.streams."""
         return self.streams > self.limits.streams
 
-    def held(self, kind: str) -> int:
-        return len(self._taken[kind])
+    def held(self, lane: Lane) -> int:
+        """How many permits of a lane are in use."""
+        return len(self._permits[lane])
 
-    def oldest(self, kind: str) -> float:
-        """Seconds that the oldest of a kind has its place; 0 where nobody has one."""
-        permit = next(iter(self._taken[kind]), None)
+    @property
+    def finishing(self) -> bool:
+        """True while there is work that is finished even when its client has left."""
+        return any(self.held(lane) for lane in CALLING_LANES)
+
+    def oldest(self, lane: Lane) -> float:
+        """Age of the oldest permit of a lane in seconds; 0 when no permit is in use."""
+        permit = next(iter(self._permits[lane]), None)
         return self._clock() - permit.since if permit is not None else 0.0
 
     def gauges(self) -> tuple[tuple[str, int], ...]:
-        """What is in hand now: streams, and the places taken of each kind."""
-        return (("streams", self.streams), *((f"held.{kind}", self.held(kind)) for kind in KINDS))
+        """The streams, and the permits in use of each lane, by name."""
+        lanes = ((f"held.{lane}", self.held(lane)) for lane in Lane)
+        return (("streams", self.streams), *lanes)

@@ -4,23 +4,22 @@ ext_proc/servicer.py knows only `Bridge`.
 Two ways, one interface:
 - `guest`: asyncio is the host and trio its guest, by public API of trio alone. A hop is a callback
   each way; `extproc serve` uses it. A stream that never enters trio costs what plain asyncio costs.
-- `embedded`: trio is the host and asyncio runs on trio-asyncio, for a program that is trio's
-  already (a test under pytest-trio, an embedding service). Stock trio-asyncio runs one ready
-  callback for each trip through trio's scheduler; on the version that this was tested with, all
-  that are ready run in one trip.
+- `embedded`: trio is the host and asyncio runs on trio-asyncio, for a program that already runs on
+  trio (extproc.embedded, a test under pytest-trio). trio-asyncio runs one asyncio callback for each
+  trip through trio's scheduler: a held stream costs about a third more CPU than with `guest`
+  (docs/embedding.md has the measurement).
 
 Both: cancellation of the asyncio side cancels the trio work, context variables (the current span)
-cross, and an exception comes out as it is. Work may shield itself and then goes on after the
+cross, and an exception comes out as it is. Work may shield itself and then continues after the
 asyncio side has left; `Bridge.busy` counts it until it ends.
 """
 
 import asyncio
 import contextvars
 import signal
-import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
-from importlib.metadata import version
 from typing import Any, Protocol, TypeVar
 
 import trio
@@ -30,7 +29,6 @@ from extproc.resolver import PerHostResolver
 
 T = TypeVar("T")
 Serve = Callable[["Bridge"], Awaitable[None]]
-TESTED_TRIO_ASYNCIO = ("0.16",)
 
 
 class Bridge(Protocol):
@@ -38,7 +36,7 @@ class Bridge(Protocol):
 
     @property
     def busy(self) -> int:
-        """Pieces of work in hand, those included whose asyncio side has left."""
+        """Pieces of work that have not ended, including work whose asyncio side has left."""
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Does the work in trio, awaited on the asyncio side. Cancelling the await cancels the
@@ -46,13 +44,14 @@ class Bridge(Protocol):
         """
 
     def spawn(self, place: str, work: Callable[[], Awaitable[object]]) -> None:
-        """Starts work in trio that nobody awaits, behind the boundary of background.py. place: its
-        name in the log and the metrics.
+        """Starts work in trio that no caller awaits, behind the boundary of background.py.
+
+        place: the name of the work in the log and the metrics.
         """
 
 
 class _Nursery:
-    """Common to both: a nursery in trio, reached from the same thread."""
+    """A nursery in trio, reached from the same thread: what both ways have in common."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
@@ -63,8 +62,9 @@ class _Nursery:
         self._start(partial(background.once, place, work))
 
     def _start(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Errors of the work end the process: it has its boundary, or an awaiting side that hears
-        of them.
+        """Starts work whose errors have a boundary of their own, or an awaiting side.
+
+        Any other error ends the process.
         """
         self.busy += 1
 
@@ -90,7 +90,7 @@ class _Nursery:
                 if not answer.done():
                     answer.cancel()
             except Exception as error:
-                # the asyncio side may have left; then nobody is there to hear of it
+                # The asyncio side may have left: then the error has no reader.
                 if not answer.done():
                     answer.set_exception(error)
             except BaseException:
@@ -105,103 +105,101 @@ class _Nursery:
             raise
 
 
-def guest(serve: Serve) -> None:
-    """Runs `serve(bridge)` on asyncio with trio as its guest, until it returns. SIGINT is left to
-    `serve`.
+class EmbeddedBridge(_Nursery):
+    """The bridge of a trio program, which reaches the asyncio side as well."""
+
+    async def on_asyncio(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Does the work on the asyncio side, awaited in trio."""
+        # Typed by hand, because trio-asyncio has no annotations.
+        import trio_asyncio
+
+        done: T = await trio_asyncio.aio_as_trio(work)()
+        return done
+
+
+@asynccontextmanager
+async def embedded() -> AsyncIterator[EmbeddedBridge]:
+    """Opens an asyncio loop within a trio program, until the block is left.
+
+    Leaving cancels the work that still runs in trio. An error of the block comes out as it is.
     """
+    # Importing trio_asyncio changes the event loop policy of the process: so only here, where the
+    # program chose it.
+    import trio_asyncio
 
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[tuple[_Nursery, trio.CancelScope]] = loop.create_future()
-        over: asyncio.Future[None] = loop.create_future()
-
-        async def trio_main() -> None:
-            trio.socket.set_custom_hostname_resolver(PerHostResolver())
-            async with trio.open_nursery() as nursery:
-                ready.set_result((_Nursery(nursery), nursery.cancel_scope))
-                await trio.sleep_forever()
-
-        def done(outcome: Any) -> None:
-            error = getattr(outcome, "error", None)
-            if not ready.done():
-                ready.set_exception(error or RuntimeError("trio ended before it began"))
-            if error is not None:
-                over.set_exception(error)
-            else:
-                over.set_result(None)
-
-        trio.lowlevel.start_guest_run(
-            trio_main,
-            run_sync_soon_threadsafe=loop.call_soon_threadsafe,
-            done_callback=done,
-            host_uses_signal_set_wakeup_fd=True,
-            restrict_keyboard_interrupt_to_checkpoints=True,
-        )
-        bridge, scope = await ready
+    failed: Exception | None = None
+    async with trio_asyncio.open_loop(), trio.open_nursery() as nursery:
         try:
-            await _while_trio_lives(serve(bridge), over)
-        finally:
-            scope.cancel()
-            await asyncio.wait([over])
+            yield EmbeddedBridge(nursery)
+        except Exception as error:
+            # Out of the nurseries it would come in several groups.
+            failed = error
+        nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
 
-    # trio installs a SIGINT handler of its own unless somebody has: the server decides what a
-    # signal means
+
+def guest(serve: Serve) -> None:
+    """Runs `serve(bridge)` on asyncio with trio as its guest, until it returns.
+
+    trio looks names up with PerHostResolver. SIGINT is left to `serve`.
+    """
+    # trio installs a SIGINT handler of its own unless there is one already: the server decides what
+    # a signal means.
     previous = signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        # a loop of asyncio's own, whatever policy somebody else's import (trio_asyncio's, say) has
-        # set for the process
+        # A loop of asyncio's own, whatever policy an import (trio_asyncio's, for example) has set
+        # for the process.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(main())
+            runner.run(_host(serve))
     finally:
         signal.signal(signal.SIGINT, previous)
 
 
-async def _while_trio_lives(serve: Awaitable[None], over: "asyncio.Future[None]") -> None:
-    """A trio side that dies takes the server down: half a process must not go on answering."""
+async def _host(serve: Serve) -> None:
+    """Starts trio as the guest of the running loop, serves, and ends trio."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[tuple[_Nursery, trio.CancelScope]] = loop.create_future()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    async def trio_main() -> None:
+        trio.socket.set_custom_hostname_resolver(PerHostResolver())
+        async with trio.open_nursery() as nursery:
+            ready.set_result((_Nursery(nursery), nursery.cancel_scope))
+            await trio.sleep_forever()
+
+    def done(outcome: Any) -> None:
+        error = getattr(outcome, "error", None)
+        if not ready.done():
+            ready.set_exception(error or RuntimeError("trio ended before it began"))
+        if error is not None:
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    trio.lowlevel.start_guest_run(
+        trio_main,
+        run_sync_soon_threadsafe=loop.call_soon_threadsafe,
+        done_callback=done,
+        host_uses_signal_set_wakeup_fd=True,
+        restrict_keyboard_interrupt_to_checkpoints=True,
+    )
+    bridge, scope = await ready
+    try:
+        await _while_trio_lives(serve(bridge), ended)
+    finally:
+        scope.cancel()
+        await asyncio.wait([ended])
+
+
+async def _while_trio_lives(serve: Awaitable[None], ended: "asyncio.Future[None]") -> None:
+    """Serves until `serve` returns. If trio ends before, half a process must not go on answering:
+    serving is cancelled, and trio's error is raised.
+    """
     serving = asyncio.ensure_future(serve)
-    await asyncio.wait([serving, over], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([serving, ended], return_when=asyncio.FIRST_COMPLETED)
     if not serving.done():
         serving.cancel()
         await asyncio.wait([serving])
-        over.result()
+        ended.result()
     serving.result()
-
-
-async def embedded(serve: Serve) -> None:
-    """Runs `serve(bridge)` within a trio program, on a trio-asyncio loop, until it returns."""
-    # importing trio_asyncio changes the process's event-loop policy: only here, where it was chosen
-    import trio_asyncio
-
-    async with trio.open_nursery() as nursery, trio_asyncio.open_loop() as loop:
-        _drain(loop)
-        await trio_asyncio.aio_as_trio(serve)(_Nursery(nursery))
-        nursery.cancel_scope.cancel()
-
-
-def _drain(loop: Any, most: int = 64) -> None:
-    """Every callback that is ready runs in one trio tick, on the versions whose insides are known;
-    else the loop stays as it comes.
-    """
-    installed = version("trio-asyncio")
-    if not installed.startswith(
-        tuple(f"{tested}." for tested in TESTED_TRIO_ASYNCIO)
-    ) or not hasattr(loop, "_main_loop_one"):
-        warnings.warn(
-            f"trio-asyncio {installed} was not tested; its stock loop is used, which is slower",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return
-    one = loop._main_loop_one
-
-    async def many(no_wait: bool = False) -> None:
-        await one(no_wait)
-        if no_wait:
-            return
-        for _ in range(most):
-            try:
-                await one(no_wait=True)
-            except trio.WouldBlock:
-                return
-
-    loop._main_loop_one = many

@@ -1,9 +1,10 @@
-"""Who gets in where the processor listens: access rights of a unix socket, mutual TLS on TCP, plain
-TCP for the rest (loopback).
+"""Access to the gRPC listener: the mode of a unix socket, mutual TLS on TCP, or plain TCP on
+loopback.
 
-With mutual TLS a certificate of the authority is not enough: it is often a whole cluster's, so the
-name in it has to be Envoy's. The processor's own certificate is read again when its file has
-changed; one that cannot be used leaves the old one, and is logged.
+With mutual TLS a certificate of the authority is not enough, because the authority is often that of
+a whole cluster: the name in the certificate has to be Envoy's. The processor's own certificate is
+read again when its file has changed. A certificate that cannot be used is logged, and the old one
+stays in use.
 """
 
 import logging
@@ -17,56 +18,62 @@ import grpc
 from cryptography import x509
 
 from extproc import telemetry
-from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
+from extproc.ext_proc.context import Context
 from extproc.settings import ListenTLS
-
-Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
 
 
 class CannotListen(Exception):
-    """The address cannot be had; its text is for the operator."""
+    """The address cannot be bound, or its certificates cannot be used. The text is for the
+    operator.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """An address to listen on. mode: a unix socket's access rights."""
+    """An address to listen on, and who may connect to it."""
 
     address: Address
+    # None: no certificate is asked for
     tls: ListenTLS | None = None
+    # the access rights of a unix socket
     mode: int = 0o660
 
     def bind(self, server: grpc.aio.Server) -> int:
-        """The port that it has; 0 for a unix socket. Raises CannotListen."""
-        # the socket is made with its rights: changed later, it would have been everybody's for a
-        # moment
-        before = os.umask(0o777 & ~self.mode) if self.address.path is not None else None
+        """Bind the address and return its port, or 0 for a unix socket. Raises CannotListen."""
+        if self.address.path is None:
+            return self._bind(server)
+        # the socket is made with its rights: if they were changed later, any user could connect
+        # in between
+        before = os.umask(0o777 & ~self.mode)
+        try:
+            return self._bind(server)
+        finally:
+            os.umask(before)
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        address = str(self.address)
         try:
             if self.tls is None:
-                return int(server.add_insecure_port(str(self.address)))
-            return int(
-                server.add_secure_port(str(self.address), _Certificates(self.tls).credentials())
-            )
+                return int(server.add_insecure_port(address))
+            return int(server.add_secure_port(address, _Certificates(self.tls).credentials()))
         except RuntimeError:
             raise CannotListen(
                 f"listen: {self.address} cannot be bound; is another program using it?"
             ) from None
-        finally:
-            if before is not None:
-                os.umask(before)
 
     def admits(self, context: Context) -> bool:
-        """Whether the other side of a stream is Envoy, as far as its certificate can say so."""
+        """True if the peer of a stream has Envoy's certificate, or if none is asked for."""
         return self.tls is None or self.tls.envoy_name.encode() in _names(context)
 
 
 def _names(context: Context) -> frozenset[bytes]:
-    said = context.auth_context()
-    return frozenset(said.get("x509_subject_alternative_name", ()))
+    """The subject alternative names of the peer's certificate."""
+    return frozenset(context.auth_context().get("x509_subject_alternative_name", ()))
 
 
 class _Certificates:
-    """The files of listen_tls, as grpc takes them."""
+    """grpc's credentials from the files of listen_tls. Raises CannotListen."""
 
     def __init__(self, tls: ListenTLS) -> None:
         self._tls = tls
@@ -77,14 +84,16 @@ class _Certificates:
             raise CannotListen(f"listen_tls: {error}") from error
 
     def credentials(self) -> grpc.ServerCredentials:
-        # None is allowed (its own documentation), and the stubs do not know it
+        # grpc's documentation allows None, and its type stubs do not
         fetch = cast(Callable[[], grpc.ServerCertificateConfiguration], self._changed)
         return grpc.dynamic_ssl_server_credentials(
             self._first, fetch, require_client_authentication=True
         )
 
     def _changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Asked by grpc before each handshake, in a thread of its own; None: as it was."""
+        """The new configuration, or None if no file has changed. grpc calls this before each
+        handshake, in a thread of its own.
+        """
         stamp = self._stamp()
         if stamp == self._seen:
             return None
@@ -96,18 +105,20 @@ class _Certificates:
             return None
 
     def _stamp(self) -> tuple[tuple[int, int, int], ...]:
-        found = []
+        """A value that changes with the files: time, inode and size of each that exists."""
+        stamps = []
         for path in (self._tls.ca, self._tls.certificate, self._tls.key):
             try:
                 stat = path.stat()
             except OSError:
                 continue
-            found.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))
-        return tuple(found)
+            stamps.append((stat.st_mtime_ns, stat.st_ino, stat.st_size))
+        return tuple(stamps)
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
-        """Raises OSError, ValueError: grpc would take anything, and then refuse every handshake in
-        silence.
+        """Read and check the files. Raises OSError, ValueError.
+
+        grpc would accept files of any content, and then refuse every handshake in silence.
         """
         tls = self._tls
         try:

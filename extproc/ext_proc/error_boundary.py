@@ -1,5 +1,7 @@
-"""One ext_proc stream as a pure machine, and the one exception boundary: whatever happens becomes
-an Answer or a Step.
+"""The exception boundary: every exception of the relying party becomes an answer here.
+
+An expected error, a Refusal, becomes the answer of its reason. Any other exception is a bug: the
+client gets 500, and the traceback goes to the log and nowhere else.
 """
 
 import time
@@ -9,8 +11,8 @@ from typing import TypeVar
 import trio
 
 from extproc import background, telemetry
-from extproc.core.decisions import Answer, Continue, LoadSession, ReadBody, Refresh, Respond, Step
-from extproc.core.errors import ProviderTimeout, Refusal
+from extproc.core.decisions import Answer, LoadSession, ReadBody, Refresh, Respond, Step
+from extproc.core.errors import Overloaded, ProviderTimeout, Refusal
 from extproc.core.http import Request
 from extproc.core.provider_logout import posted
 from extproc.ext_proc.codec import RequestHead
@@ -20,85 +22,94 @@ T = TypeVar("T")
 
 
 class InternalError(Refusal):
-    """A bug: a generic page with the trace id; its traceback is in the log."""
+    """A bug. The client gets a generic page with the trace id; the traceback is in the log."""
 
 
-class Processor:
-    """step() never raises: what is not a decision is a refusal, and what is no refusal is a bug
-    that answers 500.
+class ErrorBoundary:
+    """The relying party without exceptions. One instance serves all streams.
+
+    No method raises, but for cancellation: `perform` and `load_session` pass trio.Cancelled on.
     """
 
     def __init__(self, relying_party: RelyingParty) -> None:
         self._relying_party = relying_party
 
     def step(self, head: RequestHead) -> Answer | Step | ReadBody:
-        """The inline lane: an answer, the step that the held lane has to take, or the wish for the
-        body: then read().
+        """Decide without waiting.
+
+        Returns: An answer, the step that the held lane has to take, or ReadBody when the request's
+            body is needed first: then pass it to `read`.
         """
-        request, started = head.request, time.time_ns()
+        request = head.request
+        started = time.time_ns()
         try:
             decision = self._relying_party.decide(request)
             if isinstance(decision, Step):
                 decision = self._relying_party.quick(request, decision) or decision
         except Exception as error:  # the boundary
             return self.refuse(request, error)
-        if isinstance(decision, Step):  # else the stream's own span says it all
+        # an answer needs no span of its own: the stream's span records it
+        if isinstance(decision, Step):
             telemetry.past("decide", started, {"extproc.decision": type(decision).__name__})
         return decision
 
     def read(self, head: RequestHead, body: bytes) -> Answer | Step:
-        """The same once the body is there."""
+        """Decide with the request's body, after `step` returned ReadBody."""
         try:
             return posted(body)
         except Exception as error:  # the boundary
             return self.refuse(head.request, error)
 
-    def crowded_out(self, request: Request, step: Step, error: Refusal) -> Answer:
-        """No room in the lane: a refusal, but for tokens that are renewed another time where they
-        are good for now.
+    def overloaded(self, request: Request, step: Step, error: Overloaded) -> Answer:
+        """The answer when the step's lane is full.
+
+        Refuse with 503, except for a refresh: if the current tokens are still valid, let the
+        request through and refresh later.
         """
-        if isinstance(step, Refresh):
-            try:
-                return self._relying_party.unrefreshed(request, step)
-            except Exception as other:  # the boundary
-                return self.refuse(request, other)
-        return self.refuse(request, error, step)
+        if not isinstance(step, Refresh):
+            return self.refuse(request, error, step)
+        try:
+            return self._relying_party.unrefreshed(request, step)
+        except Exception as other:  # the boundary
+            return self.refuse(request, other)
 
     async def perform(self, request: Request, step: Step, seconds: float) -> Answer:
-        """The held lane, in trio, under one deadline: always an answer, unless the client has left
-        (trio.Cancelled).
-        """
+        """Carry out a step in trio within `seconds`. Cancelled when the client has left."""
         return await self._within(
             seconds, request, step, lambda: self._relying_party.perform(request, step)
         )
 
-    async def look_up(self, request: Request, step: LoadSession, seconds: float) -> Answer | Step:
-        """The same for a lookup, which may find that there is more to do: in a lane of its own."""
+    async def load_session(
+        self, request: Request, step: LoadSession, seconds: float
+    ) -> Answer | Step:
+        """Load the session in trio within `seconds` and decide.
 
-        async def found() -> Answer | Step:
+        Returns: An answer, or a further step, which needs a permit of its own lane.
+        """
+
+        async def load() -> Answer | Step:
             decision = await self._relying_party.look_up(request)
-            if isinstance(decision, Continue | Respond):
-                return decision
-            return self._relying_party.quick(request, decision) or decision
+            if isinstance(decision, Step):
+                return self._relying_party.quick(request, decision) or decision
+            return decision
 
-        return await self._within(seconds, request, step, found)
+        return await self._within(seconds, request, step, load)
 
     async def _within(
         self, seconds: float, request: Request, step: Step, work: Callable[[], Awaitable[T]]
     ) -> T | Respond:
         try:
-            # fail_after, never move_on_after: silence would let the request through
-            with trio.fail_after(max(seconds, 0)):  # a lookup may have used up all there was
+            # fail_after, never move_on_after: silence would let the request through. Loading the
+            # session may have used up all the time there was.
+            with trio.fail_after(max(seconds, 0)):
                 return await work()
         except trio.TooSlowError:
             return self.refuse(request, ProviderTimeout(f"no answer within {seconds:g} s"), step)
         except Exception as error:  # the boundary
             return self.refuse(request, error, step)
 
-    def refuse(
-        self, request: Request | None, error: Exception, step: Step | None = None
-    ) -> Respond:
-        """A refusal as an answer; a bug as 500, with its traceback in the log and nowhere else."""
+    def refuse(self, request: Request, error: Exception, step: Step | None = None) -> Respond:
+        """The answer to an exception that was met in a step, or before any step."""
         if not isinstance(error, Refusal):
             background.bug("internal_error", error)
             error = InternalError(type(error).__qualname__)

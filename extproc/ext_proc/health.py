@@ -1,5 +1,5 @@
-"""grpc.health.v1, and who asks: a server that is about to go is left by those who check it before
-it closes anything.
+"""grpc.health.v1, and the clients that check it: before the processor closes anything, it reports
+NOT_SERVING until they have left.
 """
 
 import asyncio
@@ -10,60 +10,80 @@ from grpc_health.v1 import health, health_pb2
 
 from extproc.contract import SERVICE
 
-RECENT = 5.0  # seconds: who asked within them is somebody who checks, and will ask again
-PATIENCE = 5.0  # seconds that one who checks has to ask again; it may be gone itself
-# seconds at least: behind one unix socket there may be several who check every second, all of one
-# name
+# seconds after a check in which its client counts as one that checks, and will check again
+RECENT = 5.0
+# seconds that a client has to check again, and to stop sending streams; it may be gone itself
+PATIENCE = 5.0
+# Minimum wait in seconds. Several Envoys may share one unix socket and report the same peer name,
+# so one check does not prove that all have seen NOT_SERVING.
 SETTLE = 1.25
-# seconds without a stream, and at most PATIENCE more for it: Envoy's threads hear of us after the
-# one that checks
+# seconds without a new stream: Envoy's threads learn of NOT_SERVING after the thread that checks
 QUIET = 0.5
+# seconds between two looks
 _EVERY = 0.05
 
 
 class Health(health.aio.HealthServicer):  # type: ignore[name-defined,misc]
-    """The standard servicer, which remembers who asked last. Used on one event loop."""
+    """The standard servicer, which also remembers the last check of each client.
+
+    Used on one event loop.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._asked: dict[str, float] = {}
+        self._last_check: dict[str, float] = {}
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: object
     ) -> health_pb2.HealthCheckResponse:
-        answer: health_pb2.HealthCheckResponse = await super().Check(request, context)
+        """Answer a check, as grpc.health.v1 defines it."""
+        response: health_pb2.HealthCheckResponse = await super().Check(request, context)
         now = time.monotonic()
-        self._asked = {peer: at for peer, at in self._asked.items() if at > now - RECENT}
-        self._asked[context.peer()] = now  # type: ignore[attr-defined]
-        return answer
+        self._last_check = {peer: at for peer, at in self._last_check.items() if at > now - RECENT}
+        self._last_check[context.peer()] = now  # type: ignore[attr-defined]
+        return response
 
     @property
     def checkers(self) -> int:
-        """How many have asked lately."""
-        return len(self._since(time.monotonic() - RECENT))
+        """How many clients have checked within the last RECENT seconds."""
+        return len(self._checked_after(time.monotonic() - RECENT))
 
-    def _since(self, then: float) -> set[str]:
-        return {peer for peer, at in self._asked.items() if at > then}
+    def _checked_after(self, then: float) -> set[str]:
+        return {peer for peer, at in self._last_check.items() if at > then}
 
     async def serving(self) -> None:
+        """Report SERVING for the server and for ext_proc."""
         for service in ("", SERVICE):
             await self.set(service, health_pb2.HealthCheckResponse.SERVING)
 
     async def leave(self, latest: Callable[[], float]) -> None:
-        """NOT_SERVING, and back when everybody who checks has heard it and sends nothing any more;
-        at once where nobody does.
+        """Report NOT_SERVING, and return when each client that checks knows it and sends no new
+        stream; immediately when no client checks.
 
-        latest: when the last stream came, on the monotonic clock.
+        Args:
+            latest: Returns when the last stream began, on the monotonic clock.
         """
         await self.enter_graceful_shutdown()
         left = time.monotonic()
-        expected = self._since(left - RECENT)
-        if not expected:
+        checkers = self._checked_after(left - RECENT)
+        if not checkers:
             return
-        end = left + PATIENCE
-        while not expected <= self._since(left) and time.monotonic() < end:  # noqa: ASYNC110
-            await asyncio.sleep(_EVERY)
+        await self._until_informed(checkers, left)
         await asyncio.sleep(max(_EVERY, left + SETTLE - time.monotonic()))
-        heard = time.monotonic()
-        while (now := time.monotonic()) < min(latest() + QUIET, heard + PATIENCE):  # noqa: ASYNC110
-            await asyncio.sleep(max(_EVERY, latest() + QUIET - now))
+        await self._until_quiet(latest)
+
+    async def _until_informed(self, checkers: set[str], left: float) -> None:
+        """Wait until all checkers have asked since `left`, at most PATIENCE seconds from then."""
+        while not checkers <= self._checked_after(left):
+            if time.monotonic() >= left + PATIENCE:
+                return
+            await asyncio.sleep(_EVERY)
+
+    async def _until_quiet(self, latest: Callable[[], float]) -> None:
+        """Wait until no stream has begun for QUIET seconds, at most PATIENCE seconds."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            now, quiet_at = time.monotonic(), latest() + QUIET
+            if now >= min(quiet_at, end):
+                return
+            await asyncio.sleep(max(_EVERY, quiet_at - now))

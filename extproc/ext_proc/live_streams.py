@@ -2,12 +2,12 @@
 application asks for it.
 
 Envoy keeps such a request's ext_proc stream open (the route has it send the response's headers and
-trailers), and we keep it in hand. When the session is over we end the stream by an immediate
-response, of which, in the middle of a response, Envoy makes a reset. The stream ends with an error
-in any case but one: the request itself is over.
+trailers), and the processor holds it. When the session is over the processor ends the stream by an
+immediate response, of which, in the middle of a response, Envoy makes a reset. Unless the request
+itself has finished, the stream always ends with an error, so Envoy never lets the request continue.
 
-Sessions are asked for in the store, each once in a round, however many streams it has. A store that
-cannot answer ends nothing: then the limit that Envoy itself keeps (Session.lasts) is what remains.
+The store is asked for each session once in a round, however many streams the session has. A store
+that cannot answer ends nothing: the limit that Envoy itself keeps (Session.lasts) still holds.
 """
 
 import asyncio
@@ -23,16 +23,21 @@ from extproc._wire import ext_proc_pb2 as wire
 from extproc.core.errors import Refusal, Unavailable
 from extproc.core.session import Session, SessionId
 from extproc.ext_proc import codec
+from extproc.ext_proc.context import Context
 from extproc.relying_party.relying_party import RelyingParty
 
-Context = grpc.aio.ServicerContext[wire.ProcessingRequest, wire.ProcessingResponse]
 EVERY = 3.0  # seconds between two rounds
-OVER, LEAVING = "session_over", "processor_leaving"  # why a stream is ended; in the access log
+# reasons why a stream is ended, rows of core/reasons
+SESSION_OVER = "session_over"
+PROCESSOR_LEAVING = "processor_leaving"
 
 
 @dataclass(slots=True)
 class _Watched:
-    """A session and its live streams here; each future gets the reason why its stream ends."""
+    """A session and its live streams in this process.
+
+    Each future of `streams` is set to the reason why its stream ends.
+    """
 
     application: str
     session: Session
@@ -44,9 +49,10 @@ class _Watched:
                 stream.set_result(reason)
 
 
-class Live:
-    """The live streams of a process. hold() on the asyncio side, watch() in trio: both on one
-    thread.
+class LiveStreams:
+    """The live streams of a process.
+
+    `hold` runs on the asyncio side and `watch` in trio, both on one thread.
     """
 
     def __init__(self, relying_party: RelyingParty) -> None:
@@ -55,40 +61,43 @@ class Live:
         self._leaving = False
 
     async def hold(self, context: Context, application: str, session: Session) -> None:
-        """After the answer: until the request is over, or its session is. Aborts in that case."""
-        over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Hold a stream, after its answer, until its request or its session is over.
+
+        Raises: grpc.aio.AbortError when the session is over, when the processor is about to stop,
+            and after an unexpected message.
+        """
+        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         key = (application, session.id)
         watched = self._watched.setdefault(key, _Watched(application, session))
-        watched.streams.add(over)
+        watched.streams.add(end)
         if self._leaving:
-            over.set_result(LEAVING)
+            end.set_result(PROCESSOR_LEAVING)
         try:
-            await self._until(context, over)
+            await self._until(context, end)
         except codec.UnexpectedMessage as error:
             telemetry.log(logging.ERROR, "unexpected_message", detail=str(error))
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
         finally:
-            watched.streams.discard(over)
+            watched.streams.discard(end)
             if not watched.streams and self._watched.get(key) is watched:
                 del self._watched[key]
-        if over.done():
-            telemetry.log(
-                logging.INFO, "stream_ended", application=application, reason=over.result()
-            )
-            await context.write(codec.end_stream(over.result()))
+        if end.done():
+            reason = end.result()
+            telemetry.log(logging.INFO, "stream_ended", application=application, reason=reason)
+            await context.write(codec.end_stream(reason))
             # should Envoy ever not obey: an error ends the request as well
-            await context.abort(grpc.StatusCode.ABORTED, over.result())
+            await context.abort(grpc.StatusCode.ABORTED, reason)
 
-    async def _until(self, context: Context, over: asyncio.Future[str]) -> None:
-        """Answers the phases of the response as they come; they change nothing. Raises
-        UnexpectedMessage.
+    async def _until(self, context: Context, end: asyncio.Future[str]) -> None:
+        """Answer the phases of the response, which change nothing, until the request is over or
+        `end` is set. Raises UnexpectedMessage.
         """
         while True:
             reading = asyncio.ensure_future(context.read())
-            either: set[asyncio.Future[Any]] = {reading, over}
+            either: set[asyncio.Future[Any]] = {reading, end}
             try:
                 await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-                if over.done():
+                if end.done():
                     return
                 message = reading.result()
             finally:
@@ -98,13 +107,17 @@ class Live:
             await context.write(codec.unchanged(message))
 
     async def watch(self) -> None:
-        """Round after round, until cancelled. In trio."""
+        """Repeat `round` every EVERY seconds, in trio, until cancelled."""
         while True:
             await trio.sleep(EVERY)
             await self.round()
 
     async def round(self) -> None:
-        """Asks for each session once. In trio."""
+        """Ask the store for each session once, in trio, and end the streams of those that are over.
+
+        A round ends early when the store is unavailable. An error of one session does not keep the
+        streams of the others open.
+        """
         for watched in list(self._watched.values()):
             try:
                 lives = await self._relying_party.lives(watched.application, watched.session)
@@ -118,14 +131,17 @@ class Live:
                     logging.ERROR, "session_unwatched", reason=error.reason, detail=error.detail
                 )
                 continue
-            except Exception as error:  # of this session's; the others are asked for all the same
+            except Exception as error:
                 background.report("live streams", error, application=watched.application)
                 continue
             if not lives:
-                watched.end(OVER)
+                watched.end(SESSION_OVER)
 
     def leave(self) -> None:
-        """This processor is about to stop: who comes again is served by another, or by the next."""
+        """End all live streams because the processor is about to stop.
+
+        Clients that reconnect reach another worker, or this one's successor.
+        """
         self._leaving = True
         for watched in list(self._watched.values()):
-            watched.end(LEAVING)
+            watched.end(PROCESSOR_LEAVING)

@@ -1,4 +1,4 @@
-"""What a stream's span says of its request and its answer (OpenTelemetry's HTTP conventions)."""
+"""Attributes of a stream's span for its request and answer (OpenTelemetry's HTTP conventions)."""
 
 from opentelemetry.trace import Span
 
@@ -14,8 +14,16 @@ METHODS = frozenset(
 
 
 def record(answer: Answer, request: Request, span: Span, started_ns: int) -> None:
-    """The answer in the stream's span; of a refusal that nobody samples, a span for the trace
-    page.
+    """Record the answer on the stream's span.
+
+    If the trace is not sampled, a refusal still gets one span, for the trace page only. A 401 does
+    not: it is what any client without a session gets.
+
+    Args:
+        answer: The answer that is about to be written.
+        request: The request that it answers.
+        span: The stream's span.
+        started_ns: When the request was read, in nanoseconds since the epoch.
     """
     status = answer.status if isinstance(answer, Respond) else 0
     if not span.is_recording():
@@ -30,12 +38,16 @@ def record(answer: Answer, request: Request, span: Span, started_ns: int) -> Non
 
 
 def _attributes(request: Request, reason: str, status: int) -> dict[str, telemetry.Attribute]:
-    """The path has no query; the method is one of the known."""
-    said: dict[str, telemetry.Attribute] = {
+    """The attributes, bounded: the path is cut and has no query, and unknown methods are
+    `_OTHER`.
+    """
+    attributes: dict[str, telemetry.Attribute] = {
         "http.request.method": request.method if request.method in METHODS else "_OTHER",
         "url.path": request.path[:500],
         "server.address": request.authority.rpartition("@")[2][:255],
         "extproc.application": request.application[:80],
         "extproc.reason": reason,
     }
-    return {**said, "http.response.status_code": status} if status else said
+    if status:
+        attributes["http.response.status_code"] = status
+    return attributes

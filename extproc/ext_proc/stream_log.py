@@ -1,8 +1,9 @@
-"""What the log says of one stream: `held` when it has to wait, and in the end `answered`,
-`cancelled` or `aborted`. docs/logs.md.
+"""The log lines of one stream: `held` when it has to wait, and in the end `answered`, `cancelled`
+or `aborted` (docs/logs.md).
 
-The level is the reason's, from the table. Whatever strangers can cause as often as they like is
-left out beyond a few lines a second, unless the log is at DEBUG; logins and logouts never are.
+The level is that of the reason, from core/reasons. Refusals that unauthenticated clients can cause
+at will are limited to a few lines a second, unless the log is at DEBUG; logins and logouts are
+always logged.
 """
 
 import logging
@@ -10,65 +11,80 @@ import time
 from collections.abc import Callable
 
 from extproc import telemetry
-from extproc.core.decisions import Answer, Respond
+from extproc.core.decisions import Answer, Lane, Respond
 from extproc.core.reasons import REASONS, Level
 
-REFUSALS = 20  # lines of one reason
+REFUSALS = 20  # lines of one reason in a window
 WINDOW = 1.0  # seconds
 
 
 class RateLimitedLog:
-    """So many lines of one reason in a while; then they are counted."""
+    """Lets REFUSALS lines of each reason pass in a window, and counts the others."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._windows: dict[str, tuple[float, int]] = {}  # since when, and how many came
+        # by reason: when its window began, and how many lines there were in it
+        self._windows: dict[str, tuple[float, int]] = {}
 
     def passes(self, reason: str) -> int | None:
-        """None: this line is left out. Else how many were left out since the last one."""
+        """None when the line is to be left out; otherwise, how many were left out before it."""
         now = self._clock()
-        since, came = self._windows.get(reason, (now, 0))
+        since, lines = self._windows.get(reason, (now, 0))
         if now - since < WINDOW:
-            self._windows[reason] = since, came + 1
-            return 0 if came < REFUSALS else None
-        self._windows[reason] = now, 1
-        return max(0, came - REFUSALS)
+            self._windows[reason] = (since, lines + 1)
+            return 0 if lines < REFUSALS else None
+        self._windows[reason] = (now, 1)
+        return max(0, lines - REFUSALS)
 
 
 class StreamLog:
-    """Of one stream; every line in it has its number, see telemetry.STREAM."""
+    """The log of one stream. Each of its lines has the stream's number (telemetry.STREAM)."""
 
-    __slots__ = ("_damper", "_provider", "_started", "_step", "application", "lane")
+    __slots__ = ("_provider", "_rate_limited", "_started", "_step", "application", "lane")
 
-    def __init__(self, number: int, damper: RateLimitedLog) -> None:
+    def __init__(self, number: int, rate_limited: RateLimitedLog) -> None:
         telemetry.STREAM.set(number)
-        self._damper = damper
+        self._rate_limited = rate_limited
         self._started = time.monotonic()
-        self.application: str | None = None  # None: not known yet
+        # None until the first message was read
+        self.application: str | None = None
         self.lane = "inline"
-        self._step: str | None = None
+        self._step: Lane | None = None
         self._provider: str | None = None
 
-    def held(self, step: str, provider: str) -> None:
-        """step: the kind of held work."""
-        self.lane, self._step, self._provider = "held", step, provider
+    def held(self, step: Lane, provider: str) -> None:
+        """Log that the stream is held for a kind of work that concerns a provider."""
+        self.lane = "held"
+        self._step = step
+        self._provider = provider
         self._write(Level.DEBUG, "held")
 
     def answered(self, answer: Answer) -> None:
-        known = REASONS.get(answer.reason)
+        """Log the answer, at the level of its reason."""
+        row = REASONS.get(answer.reason)
         if not isinstance(answer, Respond):
-            self._write(known.level if known else Level.DEBUG, "answered", answer.reason)
+            level = row.level if row is not None else Level.DEBUG
+            self._write(level, "answered", answer.reason)
             return
-        level = known.level if known else Level.INFO if answer.status < 500 else Level.WARNING
+        if row is not None:
+            level = row.level
+        else:
+            level = Level.INFO if answer.status < 500 else Level.WARNING
         left_out = None
         if answer.status >= 400 and level > Level.DEBUG and not telemetry.is_logged(logging.DEBUG):
-            left_out = self._damper.passes(answer.reason)
+            left_out = self._rate_limited.passes(answer.reason)
             if left_out is None:
                 return
         self._write(level, "answered", answer.reason, answer.status, answer.detail, left_out)
 
     def ended(self, event: str, reason: str, detail: str | None = None) -> None:
-        """Without an answer of ours."""
+        """Log that the stream ends without an answer.
+
+        Args:
+            event: `cancelled` or `aborted`.
+            reason: Its code in core/reasons.
+            detail: For the operator.
+        """
         self._write(REASONS[reason].level, event, reason, detail=detail)
 
     def _write(
@@ -80,6 +96,9 @@ class StreamLog:
         detail: str | None = None,
         left_out: int | None = None,
     ) -> None:
+        duration_ms = None
+        if event != "held":
+            duration_ms = round((time.monotonic() - self._started) * 1000, 2)
         telemetry.log(
             level,
             event,
@@ -89,9 +108,7 @@ class StreamLog:
             lane=self.lane,
             step=self._step,
             provider=self._provider,
-            duration_ms=None
-            if event == "held"
-            else round((time.monotonic() - self._started) * 1000, 2),
+            duration_ms=duration_ms,
             detail=detail or None,
             left_out=left_out or None,
         )

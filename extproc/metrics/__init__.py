@@ -1,9 +1,9 @@
-"""Metrics: counted once, read by Prometheus (exposition.py) and sent as OTLP (otlp.py). Imports
-nothing of ours.
+"""Metrics: counted once, read by Prometheus (exposition.py) and sent as OTLP (otlp.py).
 
-What is counted is bounded whatever clients send: labels are names of the settings or words of this
-program; whatever else comes is `other`. In the inline lane a request costs two increments and one
-observation, about a hundredth of what a 401 does: children are looked up by their labels once.
+This package imports nothing else of extproc. What it counts is bounded whatever clients send:
+labels are names from the settings or of this program, and any other name is `other`. In the inline
+lane a request costs two increments and one observation, about a hundredth of what a 401 costs,
+because children are looked up by their labels once.
 """
 
 from collections.abc import Iterable
@@ -18,45 +18,60 @@ from extproc.metrics.process import ProcessMetrics, Reading
 __all__ = ["NO_STEP", "OTHER", "Metric", "Metrics", "ProcessMetrics", "Reading"]
 
 OTHER = "other"
-NO_STEP = "none"  # answered inline
-STEPS = (NO_STEP, "callback", "login", "lookup", "refresh", "logout", "provider_logout")
+# the step of a request that was answered inline
+NO_STEP = "none"
+# the others are core.decisions.Lane, which this package does not import; a test compares them
+STEPS = (NO_STEP, "callback", "login", "lookup", "refresh", "logout", "provider_logout", "live")
 OUTCOMES = ("answered", "cancelled", "aborted", "unanswered")
 
 
 class Metrics(ProcessMetrics):
-    """Those of a process that decides. A request's labels beyond `applications` and `reasons` are
-    `other`.
+    """The metrics of a process that decides.
+
+    Args:
+        applications: The names in the settings; a request of any other counts as `other`.
+        reasons: The codes of core/reasons; any other counts as `other`.
     """
 
     def __init__(self, applications: Iterable[str] = (), reasons: Iterable[str] = ()) -> None:
         super().__init__()
-        self._applications, self._reasons = frozenset(applications), frozenset(reasons)
-        self._requests, decisions = self.counter(metric.REQUESTS), self._histogram(metric.DECISIONS)
+        self._applications = frozenset(applications)
+        self._reasons = frozenset(reasons)
+        self._requests = self.counter(metric.REQUESTS)
         self._by_request: dict[tuple[str, str, str], Counter] = {}
+        decisions = self._histogram(metric.DECISIONS)
         self._by_step = {step: decisions.labels(step) for step in STEPS}
         streams = self.counter(metric.STREAMS)
         self._streams = {outcome: streams.labels(outcome) for outcome in OUTCOMES}
-        self._called, self._call_seconds = (
-            self.counter(metric.CALLED),
-            self._histogram(metric.CALL_SECONDS),
-        )
+        self._called = self.counter(metric.CALLED)
+        self._call_seconds = self._histogram(metric.CALL_SECONDS)
         self._refreshes = self.counter(metric.REFRESHES)
-        self._store_seconds, self._store_errors = (
-            self._histogram(metric.STORE_SECONDS),
-            self.counter(metric.STORE_ERRORS),
-        )
+        self._store_seconds = self._histogram(metric.STORE_SECONDS)
+        self._store_errors = self.counter(metric.STORE_ERRORS)
         self._lag = self._histogram(metric.LAG)
 
     def answered(
         self, step: str, application: str, reason: str, seconds: float, span: Span
     ) -> None:
-        """A request has its answer. step: one of STEPS; seconds: since its stream began."""
+        """Count a request that has its answer.
+
+        Args:
+            step: What it was held for; one of STEPS.
+            application: The name that the route gives.
+            reason: The code of the answer.
+            seconds: Since its stream began.
+            span: The stream's span, for the exemplar.
+        """
         child = self._by_request.get((step, application, reason))
-        (child or self._request(step, application, reason)).inc()
+        if child is None:
+            child = self._request(step, application, reason)
+        child.inc()
         self._by_step[step].observe(seconds, _exemplar(span))
 
     def _request(self, step: str, application: str, reason: str) -> Counter:
-        """Only what is known is kept: a name that a client made up comes here each time."""
+        """The child of a request. A name that a client made up is not kept, and comes here again
+        each time.
+        """
         application = application if application in self._applications else OTHER
         reason = reason if reason in self._reasons else OTHER
         return self._by_request.setdefault(
@@ -64,35 +79,51 @@ class Metrics(ProcessMetrics):
         )
 
     def ended(self, outcome: str) -> None:
-        """A stream has ended; outcome: one of OUTCOMES."""
+        """Count a stream that has ended, by one of OUTCOMES."""
         self._streams[outcome].inc()
 
     def called(
         self, provider: str, endpoint: str, outcome: str, seconds: float, span: Span
     ) -> None:
-        """A call to a provider is over; all three names are the settings' or the program's own
-        (provider/metrics.py).
+        """Count a call to a provider that is over. provider/metrics.py has the values.
+
+        Args:
+            provider: Its name in the settings.
+            endpoint: What was called.
+            outcome: How the call ended.
+            seconds: How long it took.
+            span: The call's span, for the exemplar.
         """
         self._called.labels(provider, endpoint, outcome).inc()
         self._call_seconds.labels(provider, endpoint).observe(seconds, _exemplar(span))
 
     def refreshed(self, provider: str, outcome: str) -> None:
-        """The tokens of a session were due; outcome: renewed, failed, ended."""
+        """Count a session whose tokens were due: `renewed`, `failed` or `ended`."""
         self._refreshes.labels(provider, outcome).inc()
 
     def stored(self, store: str, operation: str, seconds: float, *, failed: bool) -> None:
-        """An operation of a session store is over; both names are the program's own."""
+        """Count an operation of a session store that is over.
+
+        Args:
+            store: The kind of the store.
+            operation: The method of SessionStore.
+            seconds: How long it took.
+            failed: True when the store was unavailable.
+        """
         self._store_seconds.labels(store, operation).observe(seconds)
         self._store_errors.labels(store, operation).inc(failed)
 
     def lagged(self, loop: str, seconds: float) -> None:
-        """A timer of asyncio's or trio's came so late."""
+        """Observe how much too late a timer of `asyncio` or `trio` fired."""
         self._lag.labels(loop).observe(max(0.0, seconds))
 
 
 def _exemplar(span: Span) -> dict[str, str] | None:
-    """The trace of what was measured, when somebody keeps it."""
+    """The trace of what was measured, if it is recorded."""
     if not span.is_recording():
         return None
-    of = span.get_span_context()
-    return {"trace_id": format_trace_id(of.trace_id), "span_id": format_span_id(of.span_id)}
+    context = span.get_span_context()
+    return {
+        "trace_id": format_trace_id(context.trace_id),
+        "span_id": format_span_id(context.span_id),
+    }

@@ -1,9 +1,8 @@
-"""Every metric there is: its name, kind, unit, labels and meaning. docs/metrics.md is made from
-this.
+"""All metrics: name, kind, unit, labels and meaning. docs/metrics.md is made from this catalogue.
 
-Names are OpenTelemetry's way (dots, a unit beside the name); Prometheus' names follow from them by
-the common rule for that: `extproc.decision.duration` in `s` is `extproc_decision_duration_seconds`,
-a counter ends in `_total`.
+Names are OpenTelemetry's (dots, the unit beside the name). Prometheus' names follow from them by
+the usual rule: `extproc.decision.duration` in `s` is `extproc_decision_duration_seconds`, and a
+counter ends in `_total`.
 """
 
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Literal
 Kind = Literal["counter", "gauge", "histogram"]
 _UNITS = {"": "", "s": "_seconds", "By": "_bytes"}
 
+# upper bounds of buckets, in seconds
 QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 CALLS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -20,15 +20,17 @@ LAGS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """name: OpenTelemetry's; unit: UCUM, "" for a count; buckets: upper bounds of a histogram, in
-    its unit.
-    """
+    """A metric."""
 
+    # OpenTelemetry's name
     name: str
     kind: Kind
+    # its meaning, one sentence or two
     text: str
     labels: tuple[str, ...] = ()
+    # UCUM; "" for a count
     unit: str = ""
+    # upper bounds of a histogram, in its unit
     buckets: tuple[float, ...] = ()
 
     @property
@@ -42,16 +44,24 @@ class Instrument:
         return self.family + ("_total" if self.kind == "counter" else "")
 
 
+_declared: list[Instrument] = []
+
+
+def _declare(instrument: Instrument) -> Instrument:
+    _declared.append(instrument)
+    return instrument
+
+
 def _counter(name: str, text: str, *labels: str) -> Instrument:
-    return Instrument(name, "counter", text, labels)
+    return _declare(Instrument(name, "counter", text, labels))
 
 
 def _gauge(name: str, text: str, *labels: str, unit: str = "") -> Instrument:
-    return Instrument(name, "gauge", text, labels, unit)
+    return _declare(Instrument(name, "gauge", text, labels, unit))
 
 
 def _seconds(name: str, buckets: tuple[float, ...], text: str, *labels: str) -> Instrument:
-    return Instrument(name, "histogram", text, labels, "s", buckets)
+    return _declare(Instrument(name, "histogram", text, labels, "s", buckets))
 
 
 REQUESTS = _counter(
@@ -64,14 +74,13 @@ REQUESTS = _counter(
 DECISIONS = _seconds(
     "extproc.decision.duration",
     QUICK,
-    "From a stream's begin to its answer; for a held request, with the wait.",
+    "From the start of a stream to its answer, including the time for which a request is held.",
     "step",
 )
 STREAMS = _counter(
     "extproc.streams",
-    "Streams by how they ended: answered; cancelled by Envoy, whose client left; aborted, "
-    "since their peer broke the protocol;"
-    " unanswered by a fault of ours, which must be 0.",
+    "Streams by how they ended: answered; cancelled by Envoy, because its client left; aborted, "
+    "because the peer broke the protocol; unanswered because of a bug, which must be 0.",
     "outcome",
 )
 CALLED = _counter(
@@ -82,15 +91,15 @@ CALL_SECONDS = _seconds(
 )
 REFRESHES = _counter(
     "extproc.refreshes",
-    "Sessions whose tokens were to be renewed: renewed; failed, tried again later; ended, "
-    "since the provider refuses.",
+    "Sessions whose tokens were due: renewed; failed, and tried again later; ended, because the "
+    "provider refused to renew them.",
     "provider",
     "outcome",
 )
 STORE_SECONDS = _seconds(
     "extproc.store.operation.duration",
     STORE,
-    "An operation of the session store, failed ones too.",
+    "An operation of the session store, including failed ones.",
     "store",
     "operation",
 )
@@ -105,31 +114,32 @@ LAG = _seconds(
 )
 RELOADS = _counter(
     "extproc.settings.reloads",
-    "Settings read again: success, or failure and the old ones stay.",
+    "Settings read again: success; failure, in which case the old settings stay.",
     "outcome",
 )
 
 BACKGROUND_FAILURES = _counter(
     "extproc.background.failures",
-    "Errors in what runs in the background, which must be 0: each is logged "
-    "(`background_failed`), and the work begins again after a"
-    " pause.",
+    "Errors of background work, which must be 0: each is logged (`background_failed`), and the "
+    "work starts again after a pause.",
     "place",
 )
 
-IN_FLIGHT = _gauge("extproc.streams.in_flight", "Streams in hand.")
-STREAMS_LIMIT = _gauge("extproc.streams.limit", "As many may be in hand (limits.streams).")
+IN_FLIGHT = _gauge("extproc.streams.in_flight", "Streams that are being served.")
+STREAMS_LIMIT = _gauge(
+    "extproc.streams.limit", "Most streams that may be served at once (limits.streams)."
+)
 HELD = _gauge("extproc.held", "Requests that are held now.", "step")
-HELD_LIMIT = _gauge("extproc.held.limit", "As many may be held.", "step")
+HELD_LIMIT = _gauge("extproc.held.limit", "Most requests that may be held at once.", "step")
 HELD_OLDEST = _gauge(
     "extproc.held.oldest_age",
-    "How long the oldest that is held has been; 0: none is.",
+    "How long the oldest held request has been held; 0 when none is.",
     "step",
     unit="s",
 )
-WORK = _gauge("extproc.work", "Pieces of work in trio, those included whose client has left.")
+WORK = _gauge("extproc.work", "Pieces of work in trio, including those whose client has left.")
 WAITING = _gauge(
-    "extproc.turnstile.waiting", "Answers of providers that wait for their turn on the CPU."
+    "extproc.turnstile.waiting", "Responses of providers that wait for their turn on the CPU."
 )
 CONNECTS_WAITING = _gauge(
     "extproc.provider.connects.waiting", "Calls that wait for their turn to connect.", "provider"
@@ -141,13 +151,16 @@ BREAKER = _gauge(
     "provider",
 )
 PROVIDER_READY = _gauge(
-    "extproc.provider.ready", "1 when metadata and key set are there.", "provider"
+    "extproc.provider.ready", "1 when metadata and key set are loaded.", "provider"
 )
 METADATA_AGE = _gauge(
-    "extproc.provider.metadata.age", "Since the metadata was fetched.", "provider", unit="s"
+    "extproc.provider.metadata.age", "Time since the metadata was fetched.", "provider", unit="s"
 )
 KEYS_AGE = _gauge(
-    "extproc.provider.keys.age", "Since the provider's key set was fetched.", "provider", unit="s"
+    "extproc.provider.keys.age",
+    "Time since the provider's key set was fetched.",
+    "provider",
+    unit="s",
 )
 STORE_READY = _gauge(
     "extproc.store.ready",
@@ -156,9 +169,8 @@ STORE_READY = _gauge(
 )
 SESSIONS = _gauge(
     "extproc.sessions",
-    "Sessions in the store, counted once a minute; each worker says the same of a store "
-    "that they share. None for Redis and"
-    " cookies, where it could not be known cheaply.",
+    "Sessions in the store, counted once a minute; workers that share a store report the same "
+    "number. Absent for Redis and cookies, where counting would be expensive.",
     "store",
 )
 TRIO_TASKS = _gauge("extproc.trio.tasks", "Tasks of trio.")
@@ -171,14 +183,17 @@ KEY = _gauge(
     "Always 1: the key ids of the identity assertion that are published.",
     "kid",
 )
-BUILD = _gauge("extproc.build.info", "Always 1: what runs.", "version", "python", "grpc", "trio")
-GENERATION = _gauge("extproc.settings.generation", "1 at the start, one more at each reload.")
+BUILD = _gauge(
+    "extproc.build.info", "Always 1: the versions that run.", "version", "python", "grpc", "trio"
+)
+GENERATION = _gauge("extproc.settings.generation", "1 at the start, and 1 more after each reload.")
 LOADED = _gauge(
     "extproc.settings.loaded.timestamp",
     "When the settings in use were read, in Unix time.",
     unit="s",
 )
-WORKERS = _gauge("extproc.workers", "Workers that serve, and answer the supervisor.")
+WORKERS = _gauge("extproc.workers", "Workers that serve and answer the supervisor.")
 WORKERS_WANTED = _gauge("extproc.workers.wanted", "Workers that there should be.")
 
-CATALOGUE = tuple(value for value in globals().values() if isinstance(value, Instrument))
+# in the order of this module
+CATALOGUE = tuple(_declared)

@@ -1,5 +1,5 @@
-"""What Prometheus reads: one page of all workers, as text or, where Accept asks for it, OpenMetrics
-with exemplars.
+"""The page that Prometheus scrapes: the metrics of all workers, as text, or as OpenMetrics with
+exemplars if the scraper accepts it.
 """
 
 from collections.abc import Iterable
@@ -15,12 +15,14 @@ WORKER = "worker"
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """An HTTP response body with its content type."""
+
     content_type: str
     body: bytes
 
 
-class _Known:
-    """What prometheus_client's encoders want: something that collects."""
+class _Collected:
+    """Metric families that were collected already, for prometheus_client's encoders."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = list(families)
@@ -30,25 +32,24 @@ class _Known:
 
 
 def page(families: Iterable[Metric], accept: str) -> Page:
+    """Encode metric families for a scraper with this Accept header."""
     encode, content_type = choose_encoder(accept)
-    return Page(content_type, encode(_Known(families)))
+    return Page(content_type, encode(_Collected(families)))
 
 
 def to_text(families: Iterable[Metric]) -> str:
-    """As a worker says it to its supervisor; from_text() reads it."""
-    text: bytes = openmetrics.generate_latest(_Known(families))  # type: ignore[no-untyped-call]
+    """Encode metric families for the supervisor; `from_text` reads the result."""
+    text: bytes = openmetrics.generate_latest(_Collected(families))  # type: ignore[no-untyped-call]
     return text.decode()
 
 
 def from_text(text: str) -> list[Metric]:
-    """Raises ValueError on what to_text() did not make."""
+    """Read the result of `to_text`. Raises ValueError for any other text."""
     return list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
 
 
 def merged(parts: Iterable[tuple[str, Iterable[Metric]]]) -> list[Metric]:
-    """The families of several processes as one, each sample with a label that says which worker it
-    is of.
-    """
+    """Merge the metric families of several processes; each sample gets the label `worker`."""
     families: dict[str, Metric] = {}
     for worker, part in parts:
         for family in part:
@@ -59,7 +60,7 @@ def merged(parts: Iterable[tuple[str, Iterable[Metric]]]) -> list[Metric]:
             families[family.name].samples += [
                 sample._replace(labels={**sample.labels, WORKER: worker})
                 for sample in family.samples
-                # a second series for each, which nothing of ours reads
+                # a second series for each counter, which no query of extproc uses
                 if not sample.name.endswith("_created")
             ]
     return list(families.values())

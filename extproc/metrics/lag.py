@@ -1,5 +1,6 @@
-"""How late timers fire: what one busy loop makes everybody on it wait. asyncio and trio share a
-thread, and see it each in its own way.
+"""Event loop lag: how late timers fire, and so how long one busy task keeps all others waiting.
+
+asyncio and trio share a thread; each is measured by its own timers.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ EVERY = 0.5  # seconds
 
 
 async def of_asyncio(metrics: Metrics) -> None:
-    """Until it is cancelled, on the asyncio side."""
+    """Measure on the asyncio side until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + EVERY
@@ -21,7 +22,7 @@ async def of_asyncio(metrics: Metrics) -> None:
 
 
 async def of_trio(metrics: Metrics) -> None:
-    """Until it is cancelled, in trio."""
+    """Measure in trio until cancelled."""
     while True:
         due = trio.current_time() + EVERY
         await trio.sleep_until(due)

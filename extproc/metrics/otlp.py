@@ -1,8 +1,8 @@
-"""The same numbers as OTLP, for whoever collects by pushing: OpenTelemetry's names, units,
-cumulative sums, exemplars. Runs in trio.
+"""Push the metrics as OTLP: OpenTelemetry's names and units, cumulative sums, exemplars. Runs in
+trio.
 
-Only the exporter is OpenTelemetry's; its instruments would cost several times as much in the inline
-lane.
+Only the exporter is OpenTelemetry's. Its instruments would cost several times as much in the inline
+lane as prometheus_client's.
 """
 
 import logging
@@ -29,49 +29,56 @@ from opentelemetry.sdk.metrics.export import Metric as OTLPMetric
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.metrics_core import Metric
+from prometheus_client.samples import Exemplar as PrometheusExemplar
 from prometheus_client.samples import Sample
 
 from extproc.metrics.catalogue import CATALOGUE
 from extproc.metrics.process import ProcessMetrics
 
-EVERY = 60.0  # seconds, where OTEL_METRIC_EXPORT_INTERVAL says nothing
+EVERY = 60.0  # seconds, unless OTEL_METRIC_EXPORT_INTERVAL is set
 LAST = 2.0  # seconds that the last export may take
 _LOGGER = logging.getLogger("extproc")
-_KNOWN = {instrument.family: instrument for instrument in CATALOGUE}
+_INSTRUMENTS = {instrument.family: instrument for instrument in CATALOGUE}
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 
 
 def exporter(endpoint: str | None) -> OTLPMetricExporter | None:
-    """Where metrics go: to an OTLP/HTTP base address, or where the OTEL_* variables say, or
-    nowhere.
+    """The exporter to an OTLP/HTTP base address, or else to the address in the OTEL_* variables.
+
+    None when neither is set, or when OTEL_METRICS_EXPORTER turns the variables off.
     """
     if endpoint is not None:
         return OTLPMetricExporter(endpoint=endpoint.rstrip("/") + "/v1/metrics")
-    named = any(
-        os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") for name in ("ENDPOINT", "METRICS_ENDPOINT")
-    )
-    return (
-        OTLPMetricExporter()
-        if named and os.environ.get("OTEL_METRICS_EXPORTER", "otlp") == "otlp"
-        else None
-    )
+    variables = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+    if not any(os.environ.get(variable) for variable in variables):
+        return None
+    if os.environ.get("OTEL_METRICS_EXPORTER", "otlp") != "otlp":
+        return None
+    return OTLPMetricExporter()
 
 
 def interval() -> float:
     """Seconds between two exports."""
-    said = os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "")
-    return max(0.1, int(said) / 1000) if said.isdecimal() else EVERY
+    milliseconds = os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "")
+    return max(0.1, int(milliseconds) / 1000) if milliseconds.isdecimal() else EVERY
 
 
 async def export(metrics: ProcessMetrics, endpoint: str | None, worker: str) -> None:
-    """Until it is cancelled, and then once more. What cannot be delivered is lost, and the
-    exporter's log says so. See exporter().
+    """Export at intervals until cancelled, and then once more.
+
+    Metrics that cannot be delivered are lost, which the exporter logs.
+
+    Args:
+        metrics: What to export.
+        endpoint: An OTLP/HTTP base address; None for the OTEL_* variables (`exporter`).
+        worker: The number of this process, for its label.
     """
-    if (to := exporter(endpoint)) is not None:
-        await _export(metrics, to, worker)
+    destination = exporter(endpoint)
+    if destination is not None:
+        await _export(metrics, destination, worker)
 
 
-async def _export(metrics: ProcessMetrics, to: OTLPMetricExporter, worker: str) -> None:
+async def _export(metrics: ProcessMetrics, destination: OTLPMetricExporter, worker: str) -> None:
     resource = Resource.create(
         {"service.name": "extproc", "service.instance.id": f"{os.uname().nodename}/{worker}"}
     )
@@ -79,8 +86,8 @@ async def _export(metrics: ProcessMetrics, to: OTLPMetricExporter, worker: str) 
     async def once() -> None:
         data = metrics_data(metrics.families(), resource, worker, metrics.started, time.time())
         try:
-            await trio.to_thread.run_sync(to.export, data, abandon_on_cancel=True)
-        except Exception as error:  # nothing that an exporter meets is worth more than the numbers
+            await trio.to_thread.run_sync(destination.export, data, abandon_on_cancel=True)
+        except Exception as error:  # an exporter's error must not end the export
             _LOGGER.warning("metrics_not_exported", extra={"detail": type(error).__name__})
 
     try:
@@ -92,22 +99,31 @@ async def _export(metrics: ProcessMetrics, to: OTLPMetricExporter, worker: str) 
             with trio.move_on_after(LAST, shield=True):
                 await once()
         finally:
-            to.shutdown()
+            destination.shutdown()
 
 
 def metrics_data(
     families: Iterable[Metric], resource: Resource, worker: str, started: float, now: float
 ) -> MetricsData:
-    """started, now: seconds since the epoch, when the counting began and when these were read."""
-    span = (int(started * 1e9), int(now * 1e9))
-    made = [_metric(family, worker, *span) for family in families]
-    scope = ScopeMetrics(InstrumentationScope("extproc"), made, "")
+    """Convert metric families to OpenTelemetry's data model.
+
+    Args:
+        families: What was collected.
+        resource: The process that they are of.
+        worker: The number of the process, for its label.
+        started: When the counting began, in seconds since the epoch.
+        now: When the families were collected, in seconds since the epoch.
+    """
+    start_ns, now_ns = int(started * 1e9), int(now * 1e9)
+    metrics = [_metric(family, worker, start_ns, now_ns) for family in families]
+    scope = ScopeMetrics(InstrumentationScope("extproc"), metrics, "")
     return MetricsData([ResourceMetrics(resource, [scope], "")])
 
 
 def _metric(family: Metric, worker: str, start: int, now: int) -> OTLPMetric:
-    known = _KNOWN.get(family.name)
-    name, unit = (known.name, known.unit) if known is not None else (family.name, family.unit)
+    instrument = _INSTRUMENTS.get(family.name)
+    name = instrument.name if instrument is not None else family.name
+    unit = instrument.unit if instrument is not None else family.unit
     samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
     data: Sum | Gauge | Histogram
     match family.type:
@@ -131,14 +147,16 @@ def _number(sample: Sample, worker: str, start: int, now: int) -> NumberDataPoin
 def _histograms(
     samples: Sequence[Sample], worker: str, start: int, now: int
 ) -> list[HistogramDataPoint]:
-    """Prometheus' cumulative buckets, one sample each, as points with a count for each bucket."""
-    of: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
+    """Convert Prometheus' cumulative buckets, one sample each, to points with a count for each
+    bucket.
+    """
+    groups: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
     for sample in samples:
         labels = tuple(item for item in sample.labels.items() if item[0] != "le")
-        of.setdefault(labels, []).append(sample)
+        groups.setdefault(labels, []).append(sample)
     return [
         _histogram({**dict(labels), "worker": worker}, group, start, now)
-        for labels, group in of.items()
+        for labels, group in groups.items()
     ]
 
 
@@ -159,20 +177,18 @@ def _histogram(
         sum=total,
         bucket_counts=counts,
         explicit_bounds=[float(bucket.labels["le"]) for bucket in buckets[:-1]],
-        min=None,  # type: ignore[arg-type]  # not known, and optional in the protocol
+        # neither is known, and both are optional in the protocol
+        min=None,  # type: ignore[arg-type]
         max=None,  # type: ignore[arg-type]
-        exemplars=[exemplar for bucket in buckets if (exemplar := _exemplar(bucket)) is not None],
+        exemplars=[_exemplar(bucket.exemplar) for bucket in buckets if bucket.exemplar is not None],
     )
 
 
-def _exemplar(bucket: Sample) -> Exemplar | None:
-    if bucket.exemplar is None:
-        return None
-    of = bucket.exemplar
+def _exemplar(exemplar: PrometheusExemplar) -> Exemplar:
     return Exemplar(
         {},
-        of.value,
-        int(float(of.timestamp or 0) * 1e9),
-        int(of.labels["span_id"], 16),
-        int(of.labels["trace_id"], 16),
+        exemplar.value,
+        int(float(exemplar.timestamp or 0) * 1e9),
+        int(exemplar.labels["span_id"], 16),
+        int(exemplar.labels["trace_id"], 16),
     )

@@ -1,4 +1,4 @@
-"""What any process of ours says of itself, and the registry that holds all that it says."""
+"""Metrics that every process of extproc has, and the registry that holds all its metrics."""
 
 import platform
 import time
@@ -16,12 +16,11 @@ from extproc.metrics.catalogue import Instrument
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a gauge says now, or a counter that is kept elsewhere; labels: their values, in the
-    order of the catalogue.
-    """
+    """The present value of a gauge, or of a counter that is kept elsewhere."""
 
     gauge: Instrument
     value: float
+    # values of its labels, in the order of the catalogue
     labels: tuple[str, ...] = ()
 
 
@@ -29,39 +28,45 @@ Read = Callable[[], Iterable[Reading]]
 
 
 class ProcessMetrics:
-    """Of one process: memory, CPU, descriptors, what runs, and whatever else is watched. started:
-    seconds since the epoch.
-    """
+    """The metrics of one process: memory, CPU, descriptors, versions, and whatever is watched."""
 
     def __init__(self) -> None:
+        # seconds since the epoch
         self.started = time.time()
+        self._reads: list[Read] = [_build]
         self._registry = CollectorRegistry(support_collectors_without_names=True)
         self._registry.register(_Gauges(self._readings))
         ProcessCollector(registry=self._registry)
-        self._reads: list[Read] = [_build]
 
     def watch(self, read: Read) -> None:
-        """Gauges to be read whenever somebody looks; read in trio."""
+        """Call `read` in trio whenever the metrics are collected, and add its readings."""
         self._reads.append(read)
 
     def families(self) -> list[Metric]:
-        """All, now. In trio."""
+        """Collect all metrics, in trio."""
         return [family for family in self._registry.collect() if family.samples]
 
     def _readings(self) -> Iterable[Reading]:
         return (reading for read in self._reads for reading in read())
 
-    def counter(self, what: Instrument) -> Counter:
-        return Counter(what.family, what.text, what.labels, registry=self._registry)
+    def counter(self, instrument: Instrument) -> Counter:
+        """Register a counter of the catalogue."""
+        return Counter(
+            instrument.family, instrument.text, instrument.labels, registry=self._registry
+        )
 
-    def _histogram(self, what: Instrument) -> Histogram:
+    def _histogram(self, instrument: Instrument) -> Histogram:
         return Histogram(
-            what.family, what.text, what.labels, registry=self._registry, buckets=what.buckets
+            instrument.family,
+            instrument.text,
+            instrument.labels,
+            registry=self._registry,
+            buckets=instrument.buckets,
         )
 
 
 class _Gauges:
-    """prometheus_client's collector of what is read when it is asked for."""
+    """A collector for prometheus_client whose values are read when it collects."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -69,11 +74,13 @@ class _Gauges:
     def collect(self) -> Iterable[Metric]:
         families: dict[Instrument, GaugeMetricFamily | CounterMetricFamily] = {}
         for reading in self._read():
-            what = reading.gauge
-            if what not in families:
-                kind = CounterMetricFamily if what.kind == "counter" else GaugeMetricFamily
-                families[what] = kind(what.family, what.text, labels=what.labels)
-            families[what].add_metric(reading.labels, reading.value)
+            instrument = reading.gauge
+            if instrument not in families:
+                kind = CounterMetricFamily if instrument.kind == "counter" else GaugeMetricFamily
+                families[instrument] = kind(
+                    instrument.family, instrument.text, labels=instrument.labels
+                )
+            families[instrument].add_metric(reading.labels, reading.value)
         return families.values()
 
 
@@ -88,7 +95,8 @@ def _build() -> Iterable[Reading]:
 
 
 def package_version(package: str) -> str:
+    """The installed version; `unknown` when extproc runs from its sources."""
     try:
         return version(package)
-    except PackageNotFoundError:  # it runs from its sources
+    except PackageNotFoundError:
         return "unknown"

@@ -1,4 +1,4 @@
-"""Which settings are in use and since when, and whether they could be read again."""
+"""Metrics of the settings: which are in use, since when, and how often they were read again."""
 
 import time
 from collections.abc import Iterable
@@ -8,23 +8,26 @@ from extproc.metrics.process import ProcessMetrics, Reading
 
 
 class Reloads:
-    """Made when the settings were read for the first time."""
+    """The generation of the settings in use: 1 when this object is made."""
 
     def __init__(self, metrics: ProcessMetrics) -> None:
-        self._generation, self._at = 1, time.time()
-        metrics.watch(self._readings)
+        self._generation = 1
+        self._loaded_at = time.time()
         reloads = metrics.counter(metric.RELOADS)
-        self._outcomes = {outcome: reloads.labels(outcome) for outcome in ("success", "failure")}
+        self._succeeded = reloads.labels("success")
+        self._failed = reloads.labels("failure")
+        metrics.watch(self._readings)
 
     def done(self) -> None:
-        """Other settings, or other secrets, are in use."""
-        self._outcomes["success"].inc()
-        self._generation, self._at = self._generation + 1, time.time()
+        """Count a reload after which other settings, or other secrets, are in use."""
+        self._succeeded.inc()
+        self._generation += 1
+        self._loaded_at = time.time()
 
     def failed(self) -> None:
-        """They could not be used, and what ran goes on."""
-        self._outcomes["failure"].inc()
+        """Count a reload that failed; the settings in use stay."""
+        self._failed.inc()
 
     def _readings(self) -> Iterable[Reading]:
         yield Reading(metric.GENERATION, self._generation)
-        yield Reading(metric.LOADED, self._at)
+        yield Reading(metric.LOADED, self._loaded_at)

@@ -21,6 +21,7 @@ from extproc.core.errors import (
     StoreUnavailable,
     UnknownKey,
 )
+from extproc.core.establish import establish
 from extproc.core.http import Cookie, Request
 from extproc.core.login import authorization_url, crowded_out, login_cookie
 from extproc.core.oidc.authorization import ATTEMPT_BYTES, LIFE, PendingAuthorization
@@ -29,7 +30,7 @@ from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import TokenResponse, code_grant
 from extproc.core.sealing import ENTROPY
-from extproc.core.session import ID_BYTES, Session, SessionId, establish
+from extproc.core.session import ID_BYTES, Session, SessionId
 from extproc.provider.client import Provider
 from extproc.relying_party.competing_logins import CompetingLogins
 from extproc.relying_party.revocation import revoke_tokens

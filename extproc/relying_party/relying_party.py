@@ -37,12 +37,10 @@ from extproc.core.errors import (
     Refusal,
     SessionEnded,
     StoreUnavailable,
-    Unavailable,
 )
-from extproc.core.http import Cookie, Request
-from extproc.core.logout import expired
+from extproc.core.http import Request
 from extproc.core.provider_logout import back_channel, is_back_channel
-from extproc.core.refusals import respond, respond_to_provider, retry_callback, retry_login
+from extproc.core.refusals import refuse
 from extproc.core.session import Session
 from extproc.metrics import Metrics
 from extproc.provider.client import Provider
@@ -152,30 +150,9 @@ class RelyingParty:
             return None
         return start_login(self.application(request), request, step, metadata, self.now())
 
-    def refuse(self, request: Request | None, error: Refusal, step: Step | None = None) -> Respond:
-        """The answer to a refusal: the login cookie of a callback that is over is expired; one that
-        can be tried again keeps it.
-        """
-        application = self._applications.get(request.application) if request is not None else None
-        if application is not None and request is not None and isinstance(error, SessionEnded):
-            return respond(error, application, request, expired(application, request))
-        if (
-            application is not None
-            and request is not None
-            and is_back_channel(application, request)
-        ):
-            return respond_to_provider(error)
-        if application is None or not isinstance(step, RedeemCode):
-            return respond(error, application, request)
-        spent: tuple[Cookie, ...] = ()
-        if not isinstance(error, Unavailable):
-            spent = (application.cookies.expired(application.cookies.login(step.pending.attempt)),)
-        answer = respond(error, application, request, spent)
-        return (
-            retry_callback(answer)
-            if isinstance(error, Unavailable)
-            else retry_login(application, answer, step.pending.return_to)
-        )
+    def refuse(self, request: Request, error: Refusal, step: Step | None = None) -> Respond:
+        """The answer to a refusal that was met in a step, or before any step."""
+        return refuse(self._applications.get(request.application), request, error, step)
 
     # -- the held lane: in trio --------------------------------------------------------------------
 

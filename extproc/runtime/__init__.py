@@ -1,3 +1,3 @@
-"""The process model: one process or a supervisor with workers, their settings, and how they reload
-and leave.
+"""The process model: one process or a supervisor with workers, and how they start, reload and
+drain.
 """

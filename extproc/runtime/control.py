@@ -1,8 +1,22 @@
-"""What a supervisor and its workers say to each other: one JSON object a line, on a socket that is
-the worker's standard input.
+"""The protocol between the supervisor and a worker: one JSON object a line, on a socket that is the
+worker's standard input.
 
-The first line to a worker is its Start, settings with secrets included: nothing of that stands in
-arguments or environment. Whoever reads the end of the stream has lost the other side.
+The first line to a worker is Start, with the settings and their secrets: arguments and environment
+hold nothing of them. The end of the stream means that the other side is gone.
+
+    supervisor                  worker
+    Start                ->     builds everything, opens its store
+                         <-     Ready, or Failed
+    Listen               ->     binds its address
+                         <-     Serving, or Failed
+    GetStatus            ->
+                         <-     Status
+    GetMetrics           ->
+                         <-     MetricsText
+    UpdateKeys           ->
+                         <-     KeysUpdated
+                         <-     Spans, at any time
+    Drain                ->     finishes held requests and ends
 """
 
 import base64
@@ -18,7 +32,9 @@ LONGEST = 16_000_000  # bytes of a line: settings, or a batch of spans
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """To a worker: who it is. It gets everything ready, says Ready, and waits for Listen."""
+    """To a worker, first: its number (from 1), its address and the settings. The answer is Ready or
+    Failed.
+    """
 
     number: int
     listen: Address
@@ -27,8 +43,9 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """To a worker: take the address, as soon as its predecessor has left it, if there is one; the
-    answer is Serving or Failed.
+    """To a worker: bind the address. The answer is Serving or Failed.
+
+    predecessor: another worker has the address, and is about to leave it.
     """
 
     predecessor: bool = False
@@ -36,7 +53,7 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class UpdateKeys:
-    """To a worker: from now on with the key ring and the client secrets of these settings. The
+    """To a worker: use the key ring and the client secrets of these settings from now on. The
     answer is KeysUpdated.
     """
 
@@ -45,45 +62,53 @@ class UpdateKeys:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """To a worker: leave, finish what is held, end."""
+    """To a worker: leave the address, finish held requests, end. There is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetStatus:
-    """To a worker: how are you? The answer is a Status."""
+    """To a worker: report the status. The answer is Status."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetMetrics:
-    """To a worker: what are your metrics? The answer is a MetricsText."""
+    """To a worker: report the metrics. The answer is MetricsText."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """It has built everything, opened the store, and looks for its providers."""
+    """From a worker: everything is built, the store is open, and the providers are being fetched
+    from.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """It has its address."""
+    """From a worker: the address is bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeysUpdated:
-    """It has what it was told to take."""
+    """From a worker: the keys and client secrets are in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It cannot do what it was asked for, and ends; detail is for the operator."""
+    """From a worker: it cannot do what was asked, and ends.
+
+    detail: for the operator.
+    """
 
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """missing: (part, reason) of what is not ready; gauges: (name, count); checkers: how many check
-    its health.
+    """From a worker: how it is.
+
+    missing: (part, reason) of what is not ready.
+    gauges: (name, count) of what is in progress.
+    checkers: how many clients have checked its health lately.
     """
 
     missing: tuple[tuple[str, str], ...]
@@ -93,14 +118,14 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Finished spans, as OTLP has them (ExportTraceServiceRequest)."""
+    """From a worker: finished spans, as an OTLP ExportTraceServiceRequest."""
 
     otlp: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsText:
-    """The worker's metrics, as OpenMetrics text."""
+    """From a worker: its metrics, as OpenMetrics text."""
 
     openmetrics: str
 
@@ -120,53 +145,47 @@ Message = (
     | MetricsText
     | Spans
 )
-_KINDS = {
-    kind.__name__: kind
-    for kind in (
-        Listen,
-        KeysUpdated,
-        Drain,
-        GetStatus,
-        GetMetrics,
-        Ready,
-        Serving,
-        Failed,
-        MetricsText,
-    )
-}
+# Messages whose fields are JSON values as they are.
+_PLAIN = (Listen, KeysUpdated, Drain, GetStatus, GetMetrics, Ready, Serving, Failed, MetricsText)
+_KINDS = {kind.__name__: kind for kind in _PLAIN}
 
 
 def encode(message: Message) -> bytes:
+    """The message as a line."""
+    fields: dict[str, object]
     match message:
         case Start(number, listen, settings):
-            said: dict[str, object] = {
-                "number": number,
-                "listen": str(listen),
-                "settings": to_text(settings),
-            }
+            fields = {"number": number, "listen": str(listen), "settings": to_text(settings)}
         case UpdateKeys(settings):
-            said = {"settings": to_text(settings)}
+            fields = {"settings": to_text(settings)}
         case Spans(otlp):
-            said = {"otlp": base64.b64encode(otlp).decode()}
+            fields = {"otlp": base64.b64encode(otlp).decode()}
         case _:
-            said = dataclasses.asdict(message)
-    return json.dumps({"kind": type(message).__name__, **said}).encode() + b"\n"
+            fields = dataclasses.asdict(message)
+    return json.dumps({"kind": type(message).__name__, **fields}).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
-    """Raises ValueError, KeyError and the like on what no side of ours has written."""
-    said = json.loads(line)
-    match kind := said.pop("kind"):
+    """The message of a line.
+
+    Raises ValueError, KeyError, TypeError or AttributeError if neither side of this protocol wrote
+    it.
+    """
+    fields = json.loads(line)
+    kind = fields.pop("kind")
+    match kind:
         case "Start":
-            return Start(said["number"], parse_address(said["listen"]), from_text(said["settings"]))
+            listen = parse_address(fields["listen"])
+            return Start(fields["number"], listen, from_text(fields["settings"]))
         case "UpdateKeys":
-            return UpdateKeys(from_text(said["settings"]))
+            return UpdateKeys(from_text(fields["settings"]))
         case "Spans":
-            return Spans(base64.b64decode(said["otlp"]))
+            return Spans(base64.b64decode(fields["otlp"]))
         case "Status":
-            missing = tuple((str(part), str(reason)) for part, reason in said["missing"])
             return Status(
-                missing, tuple((str(name), int(n)) for name, n in said["gauges"]), said["checkers"]
+                missing=tuple((str(part), str(reason)) for part, reason in fields["missing"]),
+                gauges=tuple((str(name), int(count)) for name, count in fields["gauges"]),
+                checkers=fields["checkers"],
             )
-    message: Message = _KINDS[kind](**said)
+    message: Message = _KINDS[kind](**fields)
     return message

@@ -1,15 +1,16 @@
-"""Settings read again while they are in use: at SIGHUP, and when their file, or a file of a secret
-that they name, has changed.
+"""Settings are read again while they are in use: at SIGHUP, and when their file, or a file of a
+secret that they name, has changed.
 
 The rules:
-- Whatever cannot be read or used leaves what runs as it is, with one line that says why.
-- Another key of the ring begins in two steps: at first it opens and is published, everywhere, and
-  the one before goes on sealing. When all workers know it, and Envoy has had the time to fetch it,
-  it seals and signs.
+- Settings that cannot be read or used change nothing. One line in the log says why.
+- A new first key of the ring is introduced in two steps. At first every worker can decrypt with it
+  and it is published, while the old first key still encrypts and signs. When all workers know it,
+  and Envoy has had the time to fetch it, it encrypts and signs.
 - Keys and client secrets are taken in place: nothing is restarted for them.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
@@ -19,52 +20,70 @@ from extproc.metrics.reloads import Reloads
 from extproc.settings import Settings, SettingsError, Source, differences, introduced, with_secrets
 
 EVERY = 1.0  # seconds between two looks at the files
-FETCH = 2.0  # seconds that Envoy's fetch of the keys may take, with another try
+FETCH = 2.0  # seconds that Envoy's fetch of the keys may take, with one retry
+
+Check = Callable[[Settings, Settings], None]
 
 
 class NotTaken(Exception):
-    """Settings that are right, and still cannot be used; its text is for the operator."""
+    """Settings are valid but cannot be used. The text is for the operator."""
 
 
 class Reloadable(Protocol):
-    """What runs with the settings. In trio."""
+    """What runs with the settings. Lives in trio."""
 
     reloads: Reloads
 
-    def check(self, old: Settings, new: Settings) -> None:
-        """Raises SettingsError where nothing of the new ones can be used."""
-
-    async def take(self, settings: Settings) -> None:
-        """Takes what differs: the key ring and the client secrets. When it returns, every worker
-        has them.
+    async def update_keys(self, settings: Settings) -> None:
+        """Takes settings that differ in the key ring and client secrets alone. Returns when every
+        worker uses them.
         """
 
     async def replace(self, old: Settings, new: Settings) -> Settings:
-        """Takes settings that differ in more, or the same from scratch; those that it has now.
-        Raises NotTaken.
+        """Takes settings that differ in more, or starts again with the same ones.
+
+        Returns the settings in use afterwards. Raises NotTaken.
         """
 
 
 class SettingsReload:
-    """settings: those in use, with their secrets in them."""
+    """Watches the settings of a running processor and replaces them.
 
-    def __init__(self, source: Source, settings: Settings, running: Reloadable) -> None:
+    settings: those in use, with their secrets.
+    """
+
+    def __init__(
+        self, source: Source, settings: Settings, running: Reloadable, check: Check | None = None
+    ) -> None:
+        """Starts nothing.
+
+        Args:
+            source: the settings as files.
+            settings: those that `running` uses now, with their secrets.
+            running: what uses the settings.
+            check: raises SettingsError if the new settings (second) cannot follow the old ones
+                (first) without a restart.
+        """
         self.settings = settings
-        self._source, self._running = source, running
+        self._source = source
+        self._running = running
+        self._check = check
         self._asked = trio.Event()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Looks at the files at intervals, until it is cancelled."""
         while True:
             with trio.move_on_after(EVERY):
                 await self._asked.wait()
-            if asked := self._asked.is_set():
-                self._asked = trio.Event()  # asked again while this goes on: once more afterwards
+            asked = self._asked.is_set()
+            if asked:
+                # Asked again during this reload means one more reload afterwards.
+                self._asked = trio.Event()
             if asked or self._source.changed():
                 await self._reload(asked)
 
     async def ask(self) -> None:
-        """SIGHUP."""
+        """Reads the settings again even if no file has changed (SIGHUP)."""
         self._asked.set()
 
     async def _reload(self, asked: bool) -> None:
@@ -73,36 +92,41 @@ class SettingsReload:
             if new == self.settings and not asked:
                 return
             telemetry.log(logging.INFO, "reloading")
-            await self._take(new, asked)
+            await self._apply(new, asked)
         except (SettingsError, NotTaken) as error:
             telemetry.log(logging.ERROR, "not_reloaded", detail="; ".join(str(error).splitlines()))
             self._running.reloads.failed()
         except Exception as error:
-            # a file that went between two looks at it, or a bug: nothing to end anything for
+            # A file that vanished between two looks at it, or a bug: neither ends the processor.
             telemetry.log(
                 logging.ERROR, "not_reloaded", exc_info=error, detail=type(error).__name__
             )
             self._running.reloads.failed()
 
-    async def _take(self, new: Settings, asked: bool) -> None:
-        self._running.check(self.settings, new)
-        if (between := introduced(self.settings, new)) is not None:
-            await self._running.take(between)
-            self.settings = between
-            seconds = (
-                between.identity.keys_refresh + FETCH if between.identity.assertion_lifetime else 0
-            )
-            telemetry.log(
-                logging.INFO,
-                "key_published",
-                detail="it seals and signs from then on",
-                after=seconds,
-            )
-            await trio.sleep(seconds)
+    async def _apply(self, new: Settings, asked: bool) -> None:
+        if self._check is not None:
+            self._check(self.settings, new)
+        intermediate = introduced(self.settings, new)
+        if intermediate is not None:
+            await self._introduce(intermediate)
         if asked or differences(self.settings, new):
             self.settings = await self._running.replace(self.settings, new)
         else:
-            await self._running.take(new)
+            await self._running.update_keys(new)
             self.settings = new
             telemetry.log(logging.INFO, "reloaded", detail="keys and client secrets")
             self._running.reloads.done()
+
+    async def _introduce(self, intermediate: Settings) -> None:
+        """Publishes a new key, and waits until Envoy has fetched it."""
+        await self._running.update_keys(intermediate)
+        self.settings = intermediate
+        identity = intermediate.identity
+        seconds = identity.keys_refresh + FETCH if identity.assertion_lifetime else 0
+        telemetry.log(
+            logging.INFO,
+            "key_published",
+            detail="it encrypts and signs after that time",
+            after=seconds,
+        )
+        await trio.sleep(seconds)

@@ -4,8 +4,8 @@ import resource
 
 
 def allow_descriptors() -> None:
-    """As many file descriptors as this process may have: each held login has a connection, and the
-    usual 1,024 are for programs that use select().
+    """Raises the limit of open files as far as this process may: each held login has a connection,
+    and the usual 1,024 are for programs that use select().
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY:
@@ -13,13 +13,13 @@ def allow_descriptors() -> None:
 
 
 def descriptors() -> int | None:
-    """How many file descriptors this process may have; None: any number."""
+    """How many file descriptors this process may have; None if there is no limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft if soft != resource.RLIM_INFINITY else None
 
 
 def forbid_core_files() -> None:
-    """Memory holds keys and tokens: a crash writes none of it to disk, in this process and in those
-    that it starts.
+    """Forbids core files in this process and in those that it starts, because memory holds keys and
+    tokens.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

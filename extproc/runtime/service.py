@@ -1,11 +1,12 @@
-"""The processor with all that it needs, on one address: the same whether it is alone
-(runtime/single.py) or one of several (runtime/worker.py).
+"""The composition root: one processor on one address, with its providers and its store. Every
+process that decides has one: the only process (runtime/single.py), or each worker
+(runtime/worker.py).
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 import trio
@@ -13,13 +14,13 @@ import trio
 from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.core.assertion import key_id
+from extproc.core.decisions import Lane
 from extproc.core.errors import StoreUnavailable
 from extproc.core.reasons import REASONS
-from extproc.ext_proc.admission import KINDS
 from extproc.ext_proc.bridge import Bridge
 from extproc.ext_proc.credentials import Door
 from extproc.ext_proc.server import Listener
-from extproc.ext_proc.servicer import Server
+from extproc.ext_proc.servicer import Servicer
 from extproc.metrics import Metrics, Reading, lag, otlp
 from extproc.metrics import catalogue as metric
 from extproc.provider.client import Provider
@@ -31,19 +32,20 @@ from extproc.settings import Settings
 from extproc.settings.domain import applications
 
 COUNT_EVERY = 60.0  # seconds between two counts of the sessions
-# what goes on after its client has left
-FINISHED = ("callback", "refresh", "logout", "provider_logout")
 
 
 def metrics_of(settings: Settings) -> Metrics:
-    """The metrics of a process that decides: what their labels may say comes from the settings and
+    """The metrics of a process that decides. The values of their labels come from the settings and
     the table of reasons.
     """
     return Metrics(settings.applications, REASONS)
 
 
 class Service:
-    """Built whole, then warmed, then listening, then drained. On the asyncio side of the bridge."""
+    """A processor: constructed, then warmed, then listening, then drained.
+
+    Lives on the asyncio side of the bridge.
+    """
 
     def __init__(
         self,
@@ -54,112 +56,169 @@ class Service:
         metrics: Metrics,
         worker: int = 1,
     ) -> None:
+        """Builds everything and starts nothing.
+
+        Args:
+            settings: with their secrets.
+            listen: the address, which may differ from settings.listen for one of several workers.
+            sessions: where sessions are kept; the service starts and closes them.
+            bridge: reaches trio.
+            metrics: as metrics_of made them.
+            worker: the number of this process in exported metrics.
+
+        Raises:
+            OSError: a provider's ca_file cannot be read.
+        """
+        self._bridge = bridge
+        self._metrics = metrics
+        self._sessions = sessions
+        self._worker = str(worker)
+        self._loop = asyncio.get_running_loop()
+        self._drain = settings.timeouts.drain
+        self._store = settings.store.kind
+        self._endpoint = settings.metrics.endpoint
         self._ring = settings.key_ring()
-        known = self._applications = applications(settings, self._ring)
+        self._applications = applications(settings, self._ring)
         self._tick_limiter = TickLimiter()
-        self._metrics, self._worker, memory_budget = metrics, str(worker), MemoryBudget()
-        self._providers = {
+        self._providers = self._providers_of(settings)
+        self._servicer = Servicer(
+            self._relying_party(settings),
+            bridge,
+            settings.timeouts,
+            settings.limits,
+            metrics,
+            descriptors(),
+        )
+        self._listener = Listener(
+            self._servicer, Door(listen, settings.listen_tls, settings.listen_mode)
+        )
+        self._session_count: int | None = None
+        self._lagging: asyncio.Task[None] | None = None
+        # Of the work in trio that runs beside the requests. `drain` cancels them.
+        self._scopes: list[trio.CancelScope] = []
+        self._measuring_ended = trio.Event()
+        metrics.watch(self._readings)
+        metrics.watch(background.readings)
+
+    def _providers_of(self, settings: Settings) -> dict[str, Provider]:
+        memory_budget = MemoryBudget()
+        return {
             name: Provider(
                 name,
                 provider,
                 settings.timeouts,
                 settings.limits,
                 self._tick_limiter,
-                metrics,
+                self._metrics,
                 memory_budget,
             )
             for name, provider in settings.providers.items()
         }
-        by_application = {
-            name: self._providers[str(settings.applications[name].provider)] for name in known
-        }
-        hops = settings.gateway.trusted_hops
-        party = RelyingParty(known, by_application, sessions, trusted_hops=hops, metrics=metrics)
-        self._server = Server(
-            party, bridge, settings.timeouts, settings.limits, metrics, descriptors()
+
+    def _relying_party(self, settings: Settings) -> RelyingParty:
+        return RelyingParty(
+            self._applications,
+            {
+                name: self._providers[str(settings.applications[name].provider)]
+                for name in self._applications
+            },
+            self._sessions,
+            trusted_hops=settings.gateway.trusted_hops,
+            metrics=self._metrics,
         )
-        self._listener = Listener(
-            self._server, Door(listen, settings.listen_tls, settings.listen_mode)
-        )
-        self._warm = [trio.CancelScope() for _ in self._providers]
-        self._watch = trio.CancelScope()
-        self._drain, self._sessions, self._bridge = settings.timeouts.drain, sessions, bridge
-        self._loop = asyncio.get_running_loop()
-        self._store, self._endpoint = settings.store.kind, settings.metrics.endpoint
-        self._count: int | None = None
-        self._background, self._looked_after = trio.CancelScope(), trio.Event()
-        metrics.watch(self._readings)
-        metrics.watch(background.readings)
 
     def warm(self) -> None:
-        """From now on the store is looked for, and metadata and keys are fetched and kept fresh."""
+        """Starts to look for the store, to keep metadata and keys fresh, to watch live streams, and
+        to measure.
+        """
         self._bridge.spawn("store", self._sessions.start)
-        for scope, provider in zip(self._warm, self._providers.values(), strict=True):
-            place = f"provider {provider.name}"
-            self._bridge.spawn(place, partial(_within, scope, place, provider.keep_warm))
-        self._bridge.spawn(
-            "live streams", partial(_within, self._watch, "live streams", self._server.live.watch)
-        )
+        for provider in self._providers.values():
+            self._keep_until_drain(f"provider {provider.name}", provider.keep_warm)
+        self._keep_until_drain("live streams", self._servicer.live_streams.watch)
         lagging = partial(lag.of_asyncio, self._metrics)
         self._lagging = asyncio.create_task(background.keep("asyncio lag", lagging, asyncio.sleep))
-        self._bridge.spawn("measuring", self._look_after)
+        self._bridge.spawn("measuring", partial(self._measure, self._new_scope()))
 
-    def take(self, settings: Settings) -> None:
-        """From now on with the key ring and the client secrets of other settings; what is in hand
-        goes on as it began.
+    def _keep_until_drain(self, place: str, work: background.Work) -> None:
+        self._bridge.spawn(place, partial(background.keep_within, self._new_scope(), place, work))
+
+    def _new_scope(self) -> trio.CancelScope:
+        scope = trio.CancelScope()
+        self._scopes.append(scope)
+        return scope
+
+    def update_keys(self, settings: Settings) -> None:
+        """Uses the key ring and the client secrets of other settings from now on. Requests that are
+        being decided finish with those that they began with.
         """
         self._ring = settings.key_ring()
         self._applications.update(applications(settings, self._ring))
 
     async def listen(self) -> None:
-        """Raises CannotListen."""
+        """Binds the address and serves. Raises CannotListen."""
         await self._listener.start()
 
+    @property
+    def port(self) -> int:
+        """The TCP port that it listens on; 0 before `listen`, and at a unix socket."""
+        return self._listener.port
+
     async def drain(self) -> None:
-        """Leaves the address, finishes what is held within timeouts.drain, closes everything."""
+        """Leaves the address, finishes held requests within timeouts.drain seconds, and closes
+        everything. Works whether or not the service was warmed and listened.
+        """
         telemetry.log(logging.INFO, "draining", seconds=self._drain)
         started = time.monotonic()
-        self._lagging.cancel()
+        if self._lagging is not None:
+            self._lagging.cancel()
         await self._listener.drain(self._drain)
         await self._bridge.run(partial(self._close, started + self._drain))
 
     async def _close(self, deadline: float) -> None:
-        """In trio."""
-        for scope in (*self._warm, self._watch, self._background):
+        """Ends the work in trio, the providers' connections and the store. Runs in trio.
+
+        deadline: on the monotonic clock.
+        """
+        for scope in self._scopes:
             scope.cancel()
-        # what goes on after its client has left, a code exchange, may finish as well
+        # Work that continues after its client has left, such as a code exchange, may finish too.
         with trio.move_on_after(max(0.5, deadline - time.monotonic())):
             # Once in a life.
-            while any(self._server.admission.held(kind) for kind in FINISHED):  # noqa: ASYNC110
+            while self._servicer.admission.finishing:  # noqa: ASYNC110
                 await trio.sleep(0.02)
-        await self._looked_after.wait()  # a count of the sessions, the last export
+        # A count of the sessions uses the store, and the last export its metrics.
+        if self._lagging is not None:
+            await self._measuring_ended.wait()
         for provider in self._providers.values():
             await provider.aclose()
         await self._sessions.aclose()
 
     def missing(self) -> tuple[tuple[str, str], ...]:
         """What is not ready, as (part, reason)."""
-        found = (
+        parts = (
             ("store", self._sessions.missing),
             *((f"provider {name}", provider.missing) for name, provider in self._providers.items()),
         )
-        return tuple((part, reason) for part, reason in found if reason is not None)
+        return tuple((part, reason) for part, reason in parts if reason is not None)
 
     def gauges(self) -> tuple[tuple[str, int], ...]:
-        """What is in hand, in both lanes and on both sides. Asked in trio."""
-        tasks = trio.lowlevel.current_statistics().tasks_living
-        both = (("trio.tasks", tasks), ("asyncio.tasks", len(asyncio.all_tasks(self._loop))))
-        return (*self._server.admission.gauges(), ("work", self._bridge.busy), *both)
+        """What is in progress now, by lane and by side of the bridge. Called in trio."""
+        return (
+            *self._servicer.admission.gauges(),
+            ("work", self._bridge.busy),
+            ("trio.tasks", trio.lowlevel.current_statistics().tasks_living),
+            ("asyncio.tasks", len(asyncio.all_tasks(self._loop))),
+        )
 
     def _readings(self) -> Iterable[Reading]:
-        """In trio."""
-        lanes = self._server.admission
-        yield Reading(metric.IN_FLIGHT, lanes.streams)
-        yield Reading(metric.STREAMS_LIMIT, lanes.limits.streams)
-        for kind in KINDS:
-            yield Reading(metric.HELD, lanes.held(kind), (kind,))
-            yield Reading(metric.HELD_LIMIT, getattr(lanes.limits, kind), (kind,))
-            yield Reading(metric.HELD_OLDEST, lanes.oldest(kind), (kind,))
+        """Values that are read when metrics are collected. Called in trio."""
+        admission = self._servicer.admission
+        yield Reading(metric.IN_FLIGHT, admission.streams)
+        yield Reading(metric.STREAMS_LIMIT, admission.limits.streams)
+        for lane in Lane:
+            yield Reading(metric.HELD, admission.held(lane), (lane,))
+            yield Reading(metric.HELD_LIMIT, admission.limits.of(lane), (lane,))
+            yield Reading(metric.HELD_OLDEST, admission.oldest(lane), (lane,))
         yield Reading(metric.RING, len(self._ring.keys))
         yield from (Reading(metric.KEY, 1, (key_id(key),)) for key in self._ring.keys)
         yield Reading(metric.WORK, self._bridge.busy)
@@ -167,39 +226,33 @@ class Service:
         for provider in self._providers.values():
             yield from provider.readings()
         yield Reading(metric.STORE_READY, self._sessions.missing is None, (self._store,))
-        if self._count is not None:
-            yield Reading(metric.SESSIONS, self._count, (self._store,))
+        if self._session_count is not None:
+            yield Reading(metric.SESSIONS, self._session_count, (self._store,))
         yield Reading(metric.TRIO_TASKS, trio.lowlevel.current_statistics().tasks_living)
         yield Reading(metric.ASYNCIO_TASKS, len(asyncio.all_tasks(self._loop)))
 
-    async def _look_after(self) -> None:
-        """What is measured in trio by the clock, and exported by it."""
+    async def _measure(self, scope: trio.CancelScope) -> None:
+        """Measures at intervals and exports metrics, until the scope is cancelled. Runs in trio."""
+        exporting = partial(otlp.export, self._metrics, self._endpoint, self._worker)
+        lagging = partial(lag.of_trio, self._metrics)
         try:
-            with self._background:
+            with scope:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(
-                        background.keep, "trio lag", partial(lag.of_trio, self._metrics)
-                    )
+                    nursery.start_soon(background.keep, "trio lag", lagging)
                     nursery.start_soon(background.keep, "session count", self._count_sessions)
-                    exporting = partial(otlp.export, self._metrics, self._endpoint, self._worker)
                     nursery.start_soon(background.keep, "metrics export", exporting)
         finally:
-            self._looked_after.set()
+            self._measuring_ended.set()
 
     async def _count_sessions(self) -> None:
         while True:
             try:
-                self._count = await self._sessions.count(int(time.time()))
+                self._session_count = await self._sessions.count(int(time.time()))
             except StoreUnavailable:
-                self._count = None
+                self._session_count = None
             await trio.sleep(COUNT_EVERY)
 
     @property
     def checkers(self) -> int:
-        """How many check this address's health."""
+        """How many clients have checked the health of this address lately."""
         return self._listener.health.checkers
-
-
-async def _within(scope: trio.CancelScope, place: str, work: Callable[[], Awaitable[None]]) -> None:
-    with scope:
-        await background.keep(place, work)

@@ -1,5 +1,5 @@
-"""`extproc serve` with one worker: everything in this process, until SIGTERM or SIGINT. With
-several: runtime/worker_pool.py.
+"""`extproc serve` with one worker: the processor and its admin listener in this process, until
+SIGTERM or SIGINT. With several workers: runtime/supervisor.py.
 """
 
 import asyncio
@@ -10,18 +10,16 @@ from functools import partial
 
 import trio
 from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
 
 from extproc import background, telemetry
-from extproc.addresses import Address
 from extproc.admin import app as admin
-from extproc.admin import http_server
 from extproc.admin.session_admin import SessionAdmin
 from extproc.ext_proc.bridge import Bridge, guest
 from extproc.ext_proc.credentials import CannotListen
 from extproc.metrics import Metrics
 from extproc.metrics.exposition import Page, merged, page
 from extproc.metrics.reloads import Reloads
+from extproc.runtime.admin_listener import AdminListener, CannotServeAdmin
 from extproc.runtime.reload import SettingsReload
 from extproc.runtime.rlimits import allow_descriptors
 from extproc.runtime.service import Service, metrics_of
@@ -33,12 +31,19 @@ from extproc.settings.store import shares_tombstones
 from extproc.telemetry import log_format
 from extproc.traces import Recorder, TraceStore
 
-__all__ = ["CannotListen", "run"]
+__all__ = ["CannotListen", "SingleProcess", "run"]
 
 
 def run(settings: Settings, source: Source) -> None:
-    """Runs until a signal; `source` has the settings when they change. Raises Refusal (the store)
-    and CannotListen.
+    """Serves until a signal.
+
+    Args:
+        settings: as `source` loaded them.
+        source: looked at for changes while the processor runs.
+
+    Raises:
+        Refusal: the store cannot be used.
+        CannotListen: an address cannot be bound.
     """
     settings = with_secrets(settings)
     log_format.set_up(settings.log.level, settings.log.format)
@@ -52,16 +57,21 @@ def run(settings: Settings, source: Source) -> None:
     )
     metrics = metrics_of(settings)
     sessions = open_sessions(settings.store, metrics)
+    warn_of_tombstones(settings)
+    try:
+        guest(partial(_serve, settings, source, sessions, traces, metrics))
+    finally:
+        tracing.shutdown()
+
+
+def warn_of_tombstones(settings: Settings) -> None:
+    """Logs that other processes do not learn of revocations, where the settings make it so."""
     if not shares_tombstones(settings.store):
         telemetry.log(
             logging.WARNING,
             "tombstones_not_shared",
             detail="store.tombstones is not set, see docs/sessions.md",
         )
-    try:
-        guest(partial(_serve, settings, source, sessions, traces, metrics))
-    finally:
-        tracing.shutdown()
 
 
 async def _serve(
@@ -72,14 +82,10 @@ async def _serve(
     metrics: Metrics,
     bridge: Bridge,
 ) -> None:
-    service = Service(settings, settings.listen, sessions, bridge, metrics)
-    alone = SingleProcess(settings, service, traces, metrics)
-    reloading = SettingsReload(source, settings, alone)
-    told = _signals(lambda: bridge.spawn("settings", reloading.ask))
-    over = trio.Event()
-    await _start_admin(settings.admin, alone, bridge, over)
-    service.warm()
-    await service.listen()
+    process = SingleProcess(settings, sessions, traces, metrics, bridge)
+    reload = SettingsReload(source, settings, process)
+    stop = _signals(lambda: bridge.spawn("settings", reload.ask))
+    await process.start()
     telemetry.log(
         logging.INFO,
         "serving",
@@ -88,39 +94,86 @@ async def _serve(
         applications=", ".join(settings.protected),
     )
     watching = trio.CancelScope()
-    bridge.spawn("settings", partial(_within, watching, reloading))
-    await told.wait()
+    bridge.spawn("settings", partial(background.keep_within, watching, "settings", reload.run))
+    await stop.wait()
     watching.cancel()
-    await service.drain()
-    over.set()
+    await process.stop()
     telemetry.log(logging.INFO, "stopped")
 
 
-async def _within(scope: trio.CancelScope, reloading: SettingsReload) -> None:
-    with scope:
-        await background.keep("settings", reloading.run)
+def _signals(hang_up: Callable[[], None]) -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set. SIGHUP calls `hang_up`."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    return stop
 
 
 class SingleProcess:
-    """The one worker with its admin. In trio. See Reloadable."""
+    """A processor and its admin listener in one process, whose keys can be replaced (Reloadable).
+
+    It is constructed, started and stopped on the asyncio side of the bridge; `update_keys` and
+    `replace` run in trio.
+    """
 
     def __init__(
-        self, settings: Settings, service: Service, traces: TraceStore, metrics: Metrics
+        self,
+        settings: Settings,
+        sessions: Sessions,
+        traces: TraceStore,
+        metrics: Metrics,
+        bridge: Bridge,
     ) -> None:
-        self._service, self._traces, self._metrics = service, traces, metrics
-        self.reloads = Reloads(metrics)
-        self._app = self._application(settings)
+        """Builds everything and starts nothing.
 
-    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The admin's, whichever is there now."""
-        await self._app(scope, receive, send)
+        Args:
+            settings: with their secrets.
+            sessions: where sessions are kept; they are closed by `stop`.
+            traces: what the trace page shows.
+            metrics: as service.metrics_of made them.
+            bridge: reaches trio.
+
+        Raises:
+            OSError: a provider's ca_file cannot be read.
+        """
+        self.reloads = Reloads(metrics)
+        self.service = Service(settings, settings.listen, sessions, bridge, metrics)
+        self._traces = traces
+        self._metrics = metrics
+        self._bridge = bridge
+        self._admin = AdminListener(settings.admin, self._application(settings))
+
+    async def start(self) -> None:
+        """Returns when both addresses are bound. Raises CannotListen."""
+        await self._start_admin()
+        self.service.warm()
+        await self.service.listen()
+
+    async def _start_admin(self) -> None:
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def work() -> None:
+            try:
+                await self._admin.serve(started=lambda: started.set_result(None))
+            except CannotServeAdmin as error:
+                started.set_exception(CannotListen(str(error)))
+
+        self._bridge.spawn("admin", work)
+        await started
+
+    async def stop(self) -> None:
+        """Drains the processor within timeouts.drain, then closes the admin listener."""
+        await self.service.drain()
+        self._admin.close()
 
     def _application(self, settings: Settings) -> Starlette:
         async def missing() -> tuple[tuple[str, str], ...]:
-            return self._service.missing()
+            return self.service.missing()
 
         async def gauges() -> tuple[tuple[str, int], ...]:
-            return self._service.gauges()
+            return self.service.gauges()
 
         async def exposition(accept: str) -> Page:
             return page(merged([("1", self._metrics.families())]), accept)
@@ -134,62 +187,26 @@ class SingleProcess:
             operators=SessionAdmin(settings),
         )
 
-    def check(self, old: Settings, new: Settings) -> None:
-        """Nothing: what cannot be taken stays as it is."""
-
-    async def take(self, settings: Settings) -> None:
-        self._app = self._application(settings)
-        self._service.take(settings)
+    async def update_keys(self, settings: Settings) -> None:
+        self._admin.app = self._application(settings)
+        self.service.update_keys(settings)
 
     async def replace(self, old: Settings, new: Settings) -> Settings:
-        """The secrets alone: one process cannot take its own address over from itself without a
-        gap, in which requests would fail.
+        """Takes the key ring and the client secrets alone, because one process cannot hand its own
+        address over to itself: in the gap requests would fail.
         """
         taken = with_secrets_of(old, new)
-        await self.take(taken)
-        if differing := differences(old, new):
-            said = (
-                f"{', '.join(differing)}: with workers: 1 only the secret and client secrets "
-                "are taken while it runs"
-            )
+        await self.update_keys(taken)
+        differing = differences(old, new)
+        if differing:
             telemetry.log(
                 logging.ERROR,
                 "not_reloaded",
-                detail=f"{said}; restart it, or have workers: 2 or more",
+                detail=f"{', '.join(differing)}: with workers: 1 only the secret and client "
+                "secrets can change while it runs; restart it, or set workers to 2 or more",
             )
             self.reloads.failed()
         else:
             telemetry.log(logging.INFO, "reloaded", detail="keys and client secrets")
             self.reloads.done()
         return taken
-
-
-async def _start_admin(
-    address: Address, alone: SingleProcess, bridge: Bridge, over: trio.Event
-) -> None:
-    """The admin listener, in trio. Raises CannotListen."""
-    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def bound(_: Address) -> None:
-        if not ready.done():  # else it began again
-            ready.set_result(None)
-
-    async def work() -> None:
-        try:
-            await http_server.serve(alone.app, address, ready=bound, shutdown=over)
-        except Exception as error:
-            if ready.done():
-                raise
-            ready.set_exception(CannotListen(http_server.cannot_bind(address, error)))
-
-    bridge.spawn("admin", partial(background.keep, "admin", work))
-    await ready
-
-
-def _signals(hang_up: Callable[[], None]) -> asyncio.Event:
-    """Set by SIGTERM and SIGINT; SIGHUP calls `hang_up`."""
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
-    return told

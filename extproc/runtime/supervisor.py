@@ -1,5 +1,5 @@
-"""`extproc serve` with several workers: their supervisor, with one admin for all. SIGTERM drains,
-SIGHUP rolls to new settings.
+"""`extproc serve` with several workers: the supervisor, which starts the workers and has one admin
+listener for all. SIGTERM and SIGINT drain, SIGHUP replaces the workers.
 """
 
 import logging
@@ -9,36 +9,40 @@ from functools import partial
 
 import trio
 from starlette.applications import Starlette
-from starlette.types import Receive, Scope, Send
 
 from extproc import background, telemetry
-from extproc.addresses import Address
 from extproc.admin import app as admin
-from extproc.admin import http_server
 from extproc.admin.session_admin import SessionAdmin
-from extproc.core.assertion import jwks
-from extproc.core.errors import Refusal
 from extproc.metrics import ProcessMetrics, Reading, otlp
 from extproc.metrics import catalogue as metric
 from extproc.metrics.exposition import Page, from_text, merged, page
 from extproc.metrics.reloads import Reloads
+from extproc.runtime.admin_listener import AdminListener, CannotServeAdmin
 from extproc.runtime.reload import NotTaken, SettingsReload
 from extproc.runtime.worker_pool import Workers
-from extproc.runtime.worker_process import WorkerFailed, launch
+from extproc.runtime.worker_process import launch
+from extproc.runtime.worker_proxy import WorkerFailed
 from extproc.settings import Settings, SettingsError, Source, with_secrets
+from extproc.settings.domain import public_keys
 from extproc.telemetry import log_format
 from extproc.traces import BadExport, TraceStore
 
-SUPERVISOR = "supervisor"  # in metrics, the worker that is none
+SUPERVISOR = "supervisor"  # in place of a worker's number in metrics
 
 
 class CannotStart(Exception):
-    """Its text is for the operator."""
+    """The supervisor or a worker cannot start. The text is for the operator."""
 
 
 def run(settings: Settings, source: Source) -> None:
-    """Runs until SIGTERM or SIGINT; `source` has the settings when they change. Raises
-    CannotStart.
+    """Serves until SIGTERM or SIGINT.
+
+    Args:
+        settings: as `source` loaded them.
+        source: looked at for changes while the processor runs.
+
+    Raises:
+        CannotStart: an address cannot be bound, or a worker cannot start.
     """
     log_format.set_up(settings.log.level, settings.log.format)
     trio.run(_run, with_secrets(settings), source)
@@ -46,27 +50,18 @@ def run(settings: Settings, source: Source) -> None:
 
 async def _run(settings: Settings, source: Source) -> None:
     failed: CannotStart | None = None
-    told, starting = trio.Event(), trio.CancelScope()
+    stop = trio.Event()
+    starting = trio.CancelScope()
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(settings, source, nursery)
-
-        async def hear(task_status: trio.TaskStatus[None]) -> None:
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-                task_status.started()
-                async for number in signals:
-                    if number == signal.SIGHUP:
-                        await supervisor.reloading.ask()
-                    else:
-                        starting.cancel()
-                        told.set()
-
-        await nursery.start(hear)
+        await nursery.start(_receive_signals, supervisor.reload, starting, stop)
         try:
             with starting:
                 await supervisor.start()
-            await told.wait()
+            await stop.wait()
             await supervisor.stop()
-        except CannotStart as error:  # out of the nursery it would come in a group
+        except CannotStart as error:
+            # Out of the nursery it would come in a group.
             failed = error
         finally:
             supervisor.workers.kill()
@@ -75,70 +70,88 @@ async def _run(settings: Settings, source: Source) -> None:
         raise failed
 
 
+async def _receive_signals(
+    reload: SettingsReload,
+    starting: trio.CancelScope,
+    stop: trio.Event,
+    task_status: trio.TaskStatus[None],
+) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        task_status.started()
+        async for number in signals:
+            if number == signal.SIGHUP:
+                await reload.ask()
+            else:
+                starting.cancel()
+                stop.set()
+
+
 class Supervisor:
-    """In trio. See Reloadable."""
+    """The workers, the admin listener, and settings that are read again (Reloadable). Lives in
+    trio.
+    """
 
     def __init__(self, settings: Settings, source: Source, nursery: trio.Nursery) -> None:
-        self._settings, self._nursery = settings, nursery
+        """Starts nothing.
+
+        Args:
+            settings: with their secrets.
+            source: the settings as files.
+            nursery: for everything that runs until the end; the caller cancels it after `stop`.
+        """
+        self._settings = settings
+        self._nursery = nursery
         self._traces = TraceStore(settings.tracing.kept, slow=settings.tracing.slow)
         self._metrics = ProcessMetrics()
-        self._metrics.watch(self._counted)
+        self._metrics.watch(self._readings)
         self._metrics.watch(background.readings)
+        self._watching = trio.CancelScope()
         self.reloads = Reloads(self._metrics)
         self.workers = Workers(settings, launch, self._take_spans, nursery)
-        self.reloading = SettingsReload(source, settings, self)
-        self._app = self._application(settings)
-        self._watching = trio.CancelScope()
-        self._over = trio.Event()
+        self.reload = SettingsReload(source, settings, self, check_unchanged)
+        self._admin = AdminListener(settings.admin, self._application(settings))
 
     async def start(self) -> None:
-        """Raises CannotStart."""
+        """Returns when the admin listener and all workers have their addresses. Raises
+        CannotStart.
+        """
         try:
             await self._nursery.start(self._serve_admin)
             await self.workers.start()
-        except (WorkerFailed, OSError, Refusal) as error:
-            text = (
-                str(error)
-                if isinstance(error, WorkerFailed)
-                else http_server.cannot_bind(self._settings.admin, error)
-            )
-            raise CannotStart(text) from None
-        self._nursery.start_soon(background.once, "settings", self._watch)
+        except (WorkerFailed, CannotServeAdmin) as error:
+            raise CannotStart(str(error)) from None
+        watch = partial(background.keep_within, self._watching, "settings", self.reload.run)
+        self._nursery.start_soon(background.once, "settings", watch)
         exporting = partial(otlp.export, self._metrics, self._settings.metrics.endpoint, SUPERVISOR)
         self._nursery.start_soon(background.keep, "metrics export", exporting)
         self._log("serving")
 
+    async def _serve_admin(self, task_status: trio.TaskStatus[None]) -> None:
+        await self._admin.serve(started=task_status.started)
+
     async def stop(self) -> None:
+        """Drains the workers, then closes the admin listener."""
         telemetry.log(logging.INFO, "draining", seconds=self._settings.timeouts.drain)
         self._watching.cancel()
         await self.workers.drain()
-        self._over.set()
+        self._admin.close()
         telemetry.log(logging.INFO, "stopped")
 
-    async def _watch(self) -> None:
-        with self._watching:
-            await background.keep("settings", self.reloading.run)
-
-    def check(self, old: Settings, new: Settings) -> None:
-        """Raises SettingsError where new settings need more than other workers: what Envoy knows us
-        by, and what workers share.
-        """
-        same(old, new)
-
-    async def take(self, settings: Settings) -> None:
-        # before: Envoy may know a key that nobody uses yet, not the reverse
-        self._app = self._application(settings)
-        await self.workers.take(settings)
+    async def update_keys(self, settings: Settings) -> None:
+        # The key set is published first: Envoy may know a key that no worker uses yet, but not the
+        # reverse.
+        self._admin.app = self._application(settings)
+        await self.workers.update_keys(settings)
         self._settings = settings
 
     async def replace(self, old: Settings, new: Settings) -> Settings:
-        """All or nothing, as far as anything can be known before: else the old ones stay."""
+        """Replaces the workers. If a new one does not get ready, the old ones continue."""
         try:
             await self.workers.roll(new)
         except WorkerFailed as error:
             raise NotTaken(str(error)) from None
         self._settings = new
-        self._app = self._application(new)
+        self._admin.app = self._application(new)
         log_format.set_up(new.log.level, new.log.format)
         self._log("reloaded")
         self.reloads.done()
@@ -155,55 +168,29 @@ class Supervisor:
             applications=", ".join(settings.protected),
         )
 
-    # -- admin -------------------------------------------------------------------------------------
-
     def _application(self, settings: Settings) -> Starlette:
         return admin.application(
-            readiness=self.workers.missing,
-            jwks=jwks(settings.key_ring()),
+            readiness=self.workers.reports.missing,
+            jwks=public_keys(settings),
             traces=self._traces,
-            gauges=self.workers.gauges,
+            gauges=self.workers.reports.gauges,
             metrics=self._exposition,
             operators=SessionAdmin(settings),
         )
 
-    async def _serve_admin(self, task_status: trio.TaskStatus[None]) -> None:
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            await self._app(scope, receive, send)  # whichever is there now
-
-        served = trio.Event()
-
-        def ready(_: Address) -> None:
-            if not served.is_set():  # else it began again
-                served.set()
-                task_status.started()
-
-        async def work() -> None:
-            try:
-                await http_server.serve(app, self._settings.admin, ready=ready, shutdown=self._over)
-            except Exception as error:
-                if served.is_set():
-                    raise
-                failed.append(error)
-
-        failed: list[Exception] = []
-        await background.keep("admin", work)
-        if failed:
-            raise failed[0]
-
     async def _exposition(self, accept: str) -> Page:
-        """All workers' and this process's own, which is the worker SUPERVISOR."""
-        said = await self.workers.metrics()
+        """The metrics of all workers and of this process, which is the worker SUPERVISOR."""
         parts = [(SUPERVISOR, self._metrics.families())]
-        for number, text in said:
+        for number, text in await self.workers.reports.metrics():
             try:
                 parts.append((str(number), from_text(text)))
-            except Exception as error:  # what one worker says takes no other's numbers away
+            except Exception as error:
+                # Metrics of one worker that cannot be read hide no other's.
                 background.report("worker metrics", error, worker=number)
         return page(merged(parts), accept)
 
-    def _counted(self) -> Iterable[Reading]:
-        yield Reading(metric.WORKERS, self.workers.well)
+    def _readings(self) -> Iterable[Reading]:
+        yield Reading(metric.WORKERS, self.workers.reports.well)
         yield Reading(metric.WORKERS_WANTED, self._settings.worker_count)
 
     def _take_spans(self, otlp: bytes) -> None:
@@ -212,30 +199,31 @@ class Supervisor:
         except BadExport:
             telemetry.log(logging.ERROR, "spans_lost")
         except Exception as error:
-            # a worker's spans are missing on the page of traces, and nothing else is
+            # A worker's spans are missing on the page of traces, and nothing else is.
             background.report("worker spans", error)
 
 
-def same(old: Settings, new: Settings) -> None:
-    """Raises SettingsError where new settings need more than other workers: what Envoy knows us by,
-    and what workers share.
+def check_unchanged(old: Settings, new: Settings) -> None:
+    """Raises SettingsError if new settings need more than other workers: the addresses by which
+    Envoy knows the processor, or what the workers share.
     """
-    what = {
-        "workers": (old.worker_count, new.worker_count),
-        "listen": (old.listen, new.listen),
-        "admin": (old.admin, new.admin),
-        "gateway.processors": (old.gateway.processors, new.gateway.processors),
-        "store": (old.store, new.store),
-    }
-    faults = [
-        f"{key}: cannot be changed by SIGHUP: stop and start extproc"
-        + (
-            ", with the sessions of another store"
-            if key == "store"
-            else ", and Envoy with the configuration printed anew"
-        )
-        for key, (before, after) in what.items()
+    restart = "restart extproc, and Envoy with the configuration generated again"
+    fixed = (
+        ("workers", old.worker_count, new.worker_count, restart),
+        ("listen", old.listen, new.listen, restart),
+        ("admin", old.admin, new.admin, restart),
+        ("gateway.processors", old.gateway.processors, new.gateway.processors, restart),
+        (
+            "store",
+            old.store,
+            new.store,
+            "restart extproc; sessions in the old store are not carried over",
+        ),
+    )
+    problems = [
+        f"{key}: cannot be changed by SIGHUP: {remedy}"
+        for key, before, after, remedy in fixed
         if before != after
     ]
-    if faults:
-        raise SettingsError("\n".join(faults))
+    if problems:
+        raise SettingsError("\n".join(problems))

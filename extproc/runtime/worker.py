@@ -1,14 +1,12 @@
-"""One of several workers: a process that its supervisor (runtime/worker_pool.py) started, told what
-to do on a socket that is its standard input.
+"""One of several workers: a process that its supervisor (runtime/supervisor.py) started, and that
+follows the orders on a socket, its standard input (runtime/control.py).
 
-    python -m extproc.worker
+    python -m extproc.runtime.worker
 
-It ends when it is told to, by the supervisor or by SIGTERM, and when the supervisor is gone; what
-is held is finished first.
+It ends after Drain or SIGTERM, and when the supervisor is gone; it finishes held requests first.
 """
 
 import asyncio
-import contextlib
 import errno
 import logging
 import os
@@ -17,12 +15,11 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from extproc import background, telemetry
 from extproc.addresses import Address
@@ -42,7 +39,6 @@ from extproc.runtime.control import (
     MetricsText,
     Ready,
     Serving,
-    Spans,
     Start,
     Status,
     UpdateKeys,
@@ -51,36 +47,37 @@ from extproc.runtime.control import (
 )
 from extproc.runtime.rlimits import allow_descriptors
 from extproc.runtime.service import Service, metrics_of
+from extproc.runtime.span_forwarder import SpanForwarder
 from extproc.sessions.factory import open_sessions
 from extproc.telemetry import log_format
 
-SOON = 500  # milliseconds until a finished span is on its way
-# bytes of spans that wait for a supervisor that does not read; then they are dropped
-BACKLOG = 4_000_000
-PREDECESSOR = 30.0  # seconds that whoever had the address before may take to leave it
+SOON = 500  # milliseconds until a finished span is sent
+PREDECESSOR = 30.0  # seconds that a predecessor may take to leave the address
 
 
 def main() -> None:
-    """Runs one worker."""
+    """Runs one worker until it ends."""
     if not stat.S_ISSOCK(os.fstat(0).st_mode):
         sys.exit("extproc.worker is started by extproc serve, with workers: 2 or more")
     control = socket.socket(fileno=os.dup(0))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # nothing else may read it
+    # Nothing else may read from the socket.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     start = decode(_first_line(control))
     if not isinstance(start, Start):
-        sys.exit("extproc.worker: its first line says no Start")
+        sys.exit("extproc.worker: the first line is not Start")
     log_format.set_up(start.settings.log.level, start.settings.log.format, start.number)
     allow_descriptors()
     guest(partial(_work, start, control))
 
 
 def _first_line(control: socket.socket) -> bytes:
-    """Byte by byte at the end: what follows the line is for the loop."""
+    """Reads one line and nothing after it, because the event loop reads the rest."""
     line = b""
     while not line.endswith(b"\n"):
         peeked = control.recv(65536, socket.MSG_PEEK)
         if not peeked:
-            sys.exit(0)  # the supervisor is gone before it said anything
+            # The supervisor is gone.
+            sys.exit(0)
         line += control.recv(peeked.find(b"\n") + 1 or len(peeked))
     return line
 
@@ -91,14 +88,15 @@ async def _work(start: Start, control: socket.socket, bridge: Bridge) -> None:
         await Worker(start, reader, writer, bridge).run()
         await writer.drain()
     except ConnectionError:
-        pass  # the supervisor is gone
+        # The supervisor is gone.
+        pass
     finally:
         writer.close()
 
 
 class Worker:
-    """One worker, on the asyncio side. It listens to its supervisor until it is told to go, or
-    nobody is there any more.
+    """One worker, on the asyncio side. It follows its supervisor's orders until Drain or SIGTERM,
+    or until the supervisor is gone.
     """
 
     def __init__(
@@ -108,104 +106,132 @@ class Worker:
         writer: asyncio.StreamWriter,
         bridge: Bridge,
     ) -> None:
-        self._start, self._reader, self._writer, self._bridge = start, reader, writer, bridge
-        self._over = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
+        """Builds nothing yet.
+
+        Args:
+            start: the first message.
+            reader: further messages.
+            writer: for the answers.
+            bridge: reaches trio.
+        """
+        self._start = start
+        self._reader = reader
+        self._writer = writer
+        self._bridge = bridge
+        self._metrics = metrics_of(start.settings)
+        self._end = asyncio.Event()
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._over.set)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a group's; the supervisor says what it means
+            loop.add_signal_handler(number, self._end.set)
+        # SIGHUP may be sent to the whole process group: the supervisor acts on it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     async def run(self) -> None:
-        settings = self._start.settings
+        """Runs the worker until it has to end, then drains."""
         try:
-            self._metrics = metrics_of(settings)
-            sessions = open_sessions(settings.store, self._metrics)
-            self._service = Service(
-                settings,
-                self._start.listen,
-                sessions,
-                self._bridge,
-                self._metrics,
-                self._start.number,
-            )
+            service = self._service()
         except Refusal as error:
-            return self._say(Failed(error.detail))
-        except OSError as error:  # a provider's ca_file
-            return self._say(
-                Failed(f"{error.filename or 'ca_file'}: {error.strerror or 'cannot be read'}")
-            )
-        exporter = BatchSpanProcessor(
-            _ToSupervisor(self._loop, self._writer), schedule_delay_millis=SOON
-        )
-        tracing = telemetry.set_up_tracing(
-            [exporter],
-            settings.tracing.endpoint,
-            standard=telemetry.standard(),
-            users=settings.tracing.users,
-        )
-        self._service.warm()
-        self._say(Ready())
-        obeying = asyncio.create_task(self._obey())
-        await self._over.wait()
-        await self._service.drain()
-        obeying.cancel()
-        await asyncio.to_thread(tracing.shutdown)  # what it still has goes through this loop
+            self._send(Failed(error.detail))
+            return
+        except OSError as error:
+            # A provider's ca_file.
+            reason = error.strerror or "cannot be read"
+            self._send(Failed(f"{error.filename or 'ca_file'}: {reason}"))
+            return
+        tracing = self._set_up_tracing()
+        service.warm()
+        self._send(Ready())
+        orders = asyncio.create_task(self._follow_orders(service))
+        await self._end.wait()
+        await service.drain()
+        orders.cancel()
+        # In a thread, because the last spans are sent through this loop.
+        await asyncio.to_thread(tracing.shutdown)
         telemetry.log(logging.INFO, "stopped")
 
-    async def _obey(self) -> None:
-        """Does as it is told; ends, and the worker with it, at Drain, at a failure, and when the
-        supervisor is gone.
+    def _service(self) -> Service:
+        """Builds the processor. Raises Refusal (the store) and OSError."""
+        settings = self._start.settings
+        return Service(
+            settings,
+            self._start.listen,
+            open_sessions(settings.store, self._metrics),
+            self._bridge,
+            self._metrics,
+            self._start.number,
+        )
+
+    def _set_up_tracing(self) -> TracerProvider:
+        settings = self._start.settings.tracing
+        exporter = SpanForwarder(asyncio.get_running_loop(), self._writer)
+        return telemetry.set_up_tracing(
+            [BatchSpanProcessor(exporter, schedule_delay_millis=SOON)],
+            settings.endpoint,
+            standard=telemetry.standard(),
+            users=settings.users,
+        )
+
+    async def _follow_orders(self, service: Service) -> None:
+        """Does what the supervisor asks for. Ends the worker after Drain, after a failure, and when
+        the supervisor is gone.
         """
         try:
             while line := await self._reader.readline():
-                match decode(line):
-                    case Listen(predecessor):
-                        if predecessor:
-                            await _free(self._start.listen)
-                        await self._service.listen()
-                        telemetry.log(logging.INFO, "listening", listen=str(self._start.listen))
-                        self._say(Serving())
-                    case UpdateKeys(settings):
-                        self._service.take(settings)
-                        self._say(KeysUpdated())
-                    case GetStatus():
-                        await background.once("report", partial(self._tell, self._report))
-                    case GetMetrics():
-                        await background.once("measuring", partial(self._tell, self._measured))
-                    case Drain():
-                        break
+                order = decode(line)
+                if isinstance(order, Drain):
+                    break
+                await self._follow(order, service)
         except CannotListen as error:
-            self._say(Failed(str(error)))
+            self._send(Failed(str(error)))
         except ConnectionError:
-            pass  # killed, with something of ours unread
+            # The supervisor was killed before it read everything.
+            pass
         except Exception as error:
-            # the worker cannot carry out an order: it ends, and the supervisor starts another
+            # The worker ends, and the supervisor starts another.
             background.report("obeying", error)
-            self._say(Failed(f"it met {type(error).__qualname__}"))
+            self._send(Failed(f"it met {type(error).__qualname__}"))
         finally:
-            self._over.set()
+            self._end.set()
 
-    async def _tell(self, what: Callable[[], Awaitable[Message]]) -> None:
-        """A question that meets an error of ours is not answered."""
-        self._say(await self._bridge.run(what))
+    async def _follow(self, order: Message, service: Service) -> None:
+        match order:
+            case Listen(predecessor):
+                if predecessor:
+                    await _wait_until_free(self._start.listen)
+                await service.listen()
+                telemetry.log(logging.INFO, "listening", listen=str(self._start.listen))
+                self._send(Serving())
+            case UpdateKeys(settings):
+                service.update_keys(settings)
+                self._send(KeysUpdated())
+            case GetStatus():
+                status = partial(self._answer, partial(_status, service))
+                await background.once("report", status)
+            case GetMetrics():
+                await background.once("measuring", partial(self._answer, self._metrics_text))
 
-    async def _report(self) -> Status:
-        return Status(self._service.missing(), self._service.gauges(), self._service.checkers)
+    async def _answer(self, question: Callable[[], Awaitable[Message]]) -> None:
+        """Sends the answer to a question, which is found in trio. There is none after a bug."""
+        self._send(await self._bridge.run(question))
 
-    async def _measured(self) -> MetricsText:
+    async def _metrics_text(self) -> MetricsText:
         return MetricsText(to_text(self._metrics.families()))
 
-    def _say(self, message: Message) -> None:
+    def _send(self, message: Message) -> None:
         if not self._writer.is_closing():
             self._writer.write(encode(message))
 
 
-async def _free(address: Address) -> None:
-    """Returns when nobody listens there any more: a predecessor closes its address before what it
-    holds is finished.
+async def _status(service: Service) -> Status:
+    return Status(service.missing(), service.gauges(), service.checkers)
 
-    A unix socket is taken over only from somebody who has ended, so there is nothing to wait for.
-    After PREDECESSOR seconds it returns as well, and the address says by itself what is wrong.
+
+async def _wait_until_free(address: Address) -> None:
+    """Returns when the address is free, or after PREDECESSOR seconds: then binding it fails with
+    the reason.
+
+    A predecessor closes its address before it finishes held requests. A unix socket is taken over
+    only when its owner has ended, so there is nothing to wait for.
     """
     if address.path is not None:
         return
@@ -223,26 +249,6 @@ def _can_bind(address: Address) -> bool:
         except OSError as error:
             return error.errno != errno.EADDRINUSE
     return True
-
-
-class _ToSupervisor(SpanExporter):
-    """Sends finished spans to the supervisor, whose admin shows those of all workers. Called in the
-    exporter's thread.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> None:
-        self._loop, self._writer = loop, writer
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        line = encode(Spans(encode_spans(spans).SerializeToString()))
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._write, line)
-        return SpanExportResult.SUCCESS
-
-    def _write(self, line: bytes) -> None:
-        transport = self._writer.transport
-        if not transport.is_closing() and transport.get_write_buffer_size() < BACKLOG:
-            self._writer.write(line)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,16 @@
-"""Spans, propagation of traces, and the log: what the rest of the program calls to be seen."""
+"""Spans, propagation of traces, and the log. Imports nothing else of this program."""
 
 from extproc.telemetry.logging import STREAM, is_logged, log
+from extproc.telemetry.propagation import current, link, parent_of, trace_id, traceparent
 from extproc.telemetry.tracing import (
     Attribute,
     Attributes,
-    current,
     failed,
     keep_failure,
-    link,
-    parent_of,
     past,
     set_up_tracing,
     span,
     standard,
-    trace_id,
-    traceparent,
     user,
 )
 

@@ -1,10 +1,9 @@
-"""A span in fewer steps than the SDK's. What has ended is the SDK's ReadableSpan, so processors and
-exporters are the SDK's own.
+"""A span that costs less than the SDK's. What it leaves when it ends is the SDK's ReadableSpan, so
+processors and exporters are the SDK's own.
 
-The SDK's span takes a lock and copies for each thing that is said of it: two of them cost more than
-a 401. Ours is written by one thread (asyncio's and trio's are the same), with few values, which are
-cut where they are written; so the SDK's limits, in OTEL_SPAN_*_LIMIT, are not asked. Imports
-nothing of ours.
+The SDK's span takes a lock and copies its values at every call: two such spans cost more than all
+the rest of a 401. A LightSpan is written by one thread (asyncio's and trio's are the same), with
+few values, which the caller cuts; so the SDK's limits (OTEL_SPAN_*_LIMIT) do not apply.
 """
 
 import time
@@ -25,8 +24,9 @@ class LightTracer:
     def __init__(
         self, name: str, provider: TracerProvider, processors: Sequence[SpanProcessor]
     ) -> None:
-        self.scope, self.resource = InstrumentationScope(name), provider.resource
-        self.ended = tuple(processor.on_end for processor in processors)
+        self.scope = InstrumentationScope(name)
+        self.resource = provider.resource
+        self.on_end = tuple(processor.on_end for processor in processors)
         self._new_id = provider.id_generator.generate_span_id
 
     def start(
@@ -37,6 +37,15 @@ class LightTracer:
         attributes: Mapping[str, AttributeValue] | None,
         started_ns: int | None = None,
     ) -> "LightSpan":
+        """Starts a span below `parent`.
+
+        Args:
+            name: of low cardinality.
+            parent: a span that is sampled.
+            kind: as OpenTelemetry defines it.
+            attributes: at the start.
+            started_ns: nanoseconds since the epoch; None: now.
+        """
         flags = TraceFlags(parent.trace_flags & _PASSED_ON)
         context = SpanContext(parent.trace_id, self._new_id(), False, flags, parent.trace_state)
         return LightSpan(
@@ -45,7 +54,7 @@ class LightTracer:
 
 
 class LightSpan(Span):
-    """Not thread-safe. What is said of it once it has ended is lost."""
+    """A span of LightTracer. Not thread-safe. What is written to it once it has ended is lost."""
 
     def __init__(
         self,
@@ -57,15 +66,15 @@ class LightSpan(Span):
         attributes: dict[str, AttributeValue],
         started_ns: int,
     ) -> None:
-        self._tracer, self._name, self._context, self._parent, self._kind = (
-            tracer,
-            name,
-            context,
-            parent,
-            kind,
-        )
-        self._attributes, self._started_ns = attributes, started_ns
-        self._recording, self.status = True, _UNSET
+        self._tracer = tracer
+        self._name = name
+        self._context = context
+        self._parent = parent
+        self._kind = kind
+        self._attributes = attributes
+        self._started_ns = started_ns
+        self._recording = True
+        self.status = _UNSET
         self.events: list[Event] = []
         self._links: list[Link] = []
 
@@ -97,7 +106,7 @@ class LightSpan(Span):
         self._name = name
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
-        """An error stays one: nobody here says OK."""
+        """Sets the status. This program only ever sets an error, so it is not protected from OK."""
         if self._recording:
             self.status = status if isinstance(status, Status) else Status(status, description)
 
@@ -108,7 +117,7 @@ class LightSpan(Span):
         timestamp: int | None = None,
         escaped: bool = False,
     ) -> None:
-        """Its type alone: its text may be of foreign origin."""
+        """Records the exception's type alone, because its text may be of foreign origin."""
         self.add_event("exception", {"exception.type": type(exception).__qualname__}, timestamp)
 
     def end(self, end_time: int | None = None) -> None:
@@ -131,5 +140,5 @@ class LightSpan(Span):
             end_time or time.time_ns(),
             tracer.scope,
         )
-        for processor in tracer.ended:
-            processor(done)
+        for on_end in tracer.on_end:
+            on_end(done)

@@ -1,9 +1,9 @@
-"""How log lines look: JSON, one valid line a record whatever is in it, or text for a terminal.
-Imports nothing of ours but telemetry.
+"""The format of log lines: JSON, one valid line for each record whatever is in it, or text for a
+terminal.
 
-Values are cut at 500 characters. A traceback has its frames and the exceptions' types; the text of
-one only where it is Python's own, made of names: any other may hold what a client or a provider
-sent.
+Values are cut at 500 characters. A traceback has its frames and the exceptions' types. It has the
+text of an exception only where that is Python's own, made of names, because any other may hold what
+a client or a provider sent.
 """
 
 import json
@@ -23,13 +23,14 @@ from extproc.telemetry import STREAM
 _LOGGER = logging.getLogger("extproc")
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _LONGEST = {"event": 2000, "exception": 8000}
+# Exceptions whose text Python makes of names alone.
 _OF_NAMES = (AttributeError, ImportError, NameError, NotImplementedError, RecursionError, TypeError)
 _COLOURS = {"DEBUG": "2", "INFO": "32", "WARNING": "33", "ERROR": "31", "CRITICAL": "31"}
 
 
 class JSONLines(logging.Formatter):
-    """time, level and event first; then where it belongs (trace_id, span_id, stream), then what the
-    event says.
+    """A JSON object on one line: time, level and event, then where it belongs (trace_id, span_id,
+    stream), then the fields of the event.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -48,7 +49,7 @@ class JSONLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """The same for a person: on one line, but for tracebacks."""
+    """Text for a person: one line, with tracebacks below it."""
 
     def __init__(self, *, colours: bool = False) -> None:
         super().__init__()
@@ -72,10 +73,13 @@ class TextLines(logging.Formatter):
 
 
 def set_up(level: str, form: str, worker: int | None = None) -> None:
-    """All log lines go to stderr; libraries speak from WARNING on, and httpx (whose lines hold
-    whole URLs) never.
+    """Sends the log of this process to stderr: libraries' lines from WARNING on, and none of httpx,
+    whose lines hold whole URLs.
 
-    form: json, text, or auto: text where stderr is a terminal.
+    Args:
+        level: of this program's lines.
+        form: json, text, or auto, which is text if stderr is a terminal.
+        worker: a number that each line has, if there are several workers.
     """
     handler = logging.StreamHandler(sys.stderr)
     if worker is not None:
@@ -88,17 +92,18 @@ def set_up(level: str, form: str, worker: int | None = None) -> None:
 
 
 def formatter(form: str, stream: TextIO) -> logging.Formatter:
-    """Colours on a terminal only, and not where NO_COLOR (no-color.org) is set."""
+    """The formatter for a stream. It has colours only on a terminal, and not where NO_COLOR
+    (no-color.org) is set.
+    """
     terminal = stream.isatty()
     if form == "json" or (form == "auto" and not terminal):
         return JSONLines()
-    return TextLines(
-        colours=terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return TextLines(colours=terminal and not plain)
 
 
 class _OfWorker(logging.Filter):
-    """Each line says which worker of several wrote it."""
+    """Adds to each line the number of the worker that wrote it."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -110,16 +115,16 @@ class _OfWorker(logging.Filter):
 
 
 def _time(record: logging.LogRecord) -> str:
-    return (
-        time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        + f".{int(record.msecs):03d}Z"
-    )
+    """UTC with milliseconds, as RFC 3339 has it."""
+    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+    return f"{seconds}.{int(record.msecs):03d}Z"
 
 
 def _event(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
-    except Exception:  # a library's message that does not fit its arguments
+    except Exception:
+        # A library's message that does not fit its arguments.
         text = str(record.msg)
     return str(_short(text, _LONGEST["event"]))
 
@@ -132,7 +137,8 @@ def _context() -> dict[str, object]:
             "trace_id": trace.format_trace_id(current.trace_id),
             "span_id": trace.format_span_id(current.span_id),
         }
-    if (stream := STREAM.get(None)) is not None:
+    stream = STREAM.get(None)
+    if stream is not None:
         ids["stream"] = stream
     return ids
 
@@ -142,7 +148,9 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _short(value: object, longest: int = 500) -> object:
-    """What JSON has, cut; text without lone surrogates, which many readers of JSON do not take."""
+    """The value as JSON can have it, cut; without lone surrogates, because many JSON readers reject
+    them.
+    """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int) and abs(value) < 1 << 64:
@@ -157,31 +165,30 @@ def _short(value: object, longest: int = 500) -> object:
 
 
 def _shown(value: object) -> str:
-    return (
-        json.dumps(value)
-        if isinstance(value, str) and not (value.isascii() and value.isalnum())
-        else str(value)
-    )
+    """The value as text, quoted unless it is one plain word."""
+    if isinstance(value, str) and not (value.isascii() and value.isalnum()):
+        return json.dumps(value)
+    return str(value)
 
 
 def _traceback(error: BaseException) -> str:
-    # the end says most
-    return (
-        "".join(_told(error, set()))[-_LONGEST["exception"] :]
-        .encode("utf-8", "replace")
-        .decode()
-        .rstrip("\n")
-    )
+    # Cut at the front: the end says most.
+    text = "".join(_traceback_parts(error, set()))[-_LONGEST["exception"] :]
+    return text.encode("utf-8", "replace").decode().rstrip("\n")
 
 
-def _told(error: BaseException, seen: set[int]) -> Iterator[str]:
-    """Causes first; the members of a group before it."""
+def _traceback_parts(error: BaseException, seen: set[int]) -> Iterator[str]:
+    """Causes first; the members of a group before it.
+
+    seen: ids of exceptions that are printed already.
+    """
     seen.add(id(error))
     members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     for other in (cause, *members):
         if other is not None and id(other) not in seen:
-            yield from _told(other, seen)
+            yield from _traceback_parts(other, seen)
             yield "then\n" if other is cause else "in a group\n"
     yield from traceback.format_tb(error.__traceback__)
-    yield type(error).__qualname__ + (f": {error}" if isinstance(error, _OF_NAMES) else "") + "\n"
+    text = f": {error}" if isinstance(error, _OF_NAMES) else ""
+    yield f"{type(error).__qualname__}{text}\n"

@@ -1,4 +1,6 @@
-"""One structured line for each event; fields are named by the processor and hold no secrets."""
+"""One structured line in the log for each event. Its fields are named by this program and hold no
+secrets.
+"""
 
 import logging
 from contextvars import ContextVar
@@ -7,20 +9,25 @@ from extproc.telemetry.tracing import Attribute
 
 _LOGGER = logging.getLogger("extproc")
 
-
-# which stream of this process is served: each of its lines says so
+# The number of the stream that is being served, within this process. It is in each line.
 STREAM: ContextVar[int] = ContextVar("stream")
 
 
 def is_logged(level: int) -> bool:
+    """Whether lines of this level are written."""
     return _LOGGER.isEnabledFor(level)
 
 
 def log(
     level: int, event: str, /, exc_info: BaseException | None = None, **fields: Attribute | None
 ) -> None:
-    """One structured line; fields are named by us and hold no secrets. exc_info: for bugs only, its
-    traceback is kept.
+    """Writes one structured line.
+
+    Args:
+        level: as logging has it.
+        event: what happened, one of docs/logs.md.
+        exc_info: for bugs only: its traceback is written.
+        fields: without secrets; those that are None are left out.
     """
     if _LOGGER.isEnabledFor(level):
         extra = {key: value for key, value in fields.items() if value is not None}

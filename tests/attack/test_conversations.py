@@ -31,7 +31,7 @@ from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import to_record
 from extproc.ext_proc.bridge import Bridge
-from extproc.ext_proc.servicer import Server
+from extproc.ext_proc.servicer import Servicer
 from extproc.metrics import Metrics
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.stored import StoredSessions
@@ -169,7 +169,7 @@ class World:
             False,
         )
         party = RelyingParty(self.applications, {"app": self.provider}, StoredSessions(self.store), lambda: NOW, metrics=self.metrics)  # type: ignore[dict-item]  # fmt: skip
-        self.server = Server(
+        self.server = Servicer(
             party, bridge, Timeouts(), Limits(callback=2, refresh=2, live=2, lookup=4), self.metrics
         )
 
@@ -220,10 +220,10 @@ class World:
         self.ended = True
         self.store.records.clear()
         if self.store.open.is_set():
-            await self.bridge.run(self.server.live.round)
+            await self.bridge.run(self.server.live_streams.round)
 
     async def drains(self) -> None:
-        self.server.live.leave()
+        self.server.live_streams.leave()
 
     async def closes(self) -> None:
         """Let everything work again and all clients disconnect, and assert that nothing is left."""

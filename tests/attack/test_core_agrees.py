@@ -18,7 +18,7 @@ from harness.corpora import Jar, queries, stored, strict, targets, urls
 from harness.downloads import found
 from harness.tokens import ISSUER, METADATA, application, pending
 
-from extproc.core.decide import _return_to
+from extproc.core.decide_endpoint import _return_to
 from extproc.core.errors import Refusal
 from extproc.core.http import Request, origin
 from extproc.core.login import return_target

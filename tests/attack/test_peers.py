@@ -26,7 +26,7 @@ from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, DECISION, NAMESPACE, PUBLIC
 from extproc.ext_proc.credentials import Door
 from extproc.ext_proc.server import Listener
-from extproc.ext_proc.servicer import Server
+from extproc.ext_proc.servicer import Servicer
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.stored import StoredSessions
 from extproc.settings import Limits, Timeouts
@@ -269,7 +269,7 @@ def test_a_socket_lets_in_its_owner_and_group_alone(tmp_path: Path) -> None:
 
     async def body(bridge) -> None:
         listener = Listener(
-            Server(party(), bridge, Timeouts(), Limits()), Door(Address(path=str(where)))
+            Servicer(party(), bridge, Timeouts(), Limits()), Door(Address(path=str(where)))
         )
         before = os.umask(0)
         try:
@@ -304,10 +304,10 @@ def test_rounds_of_streams_that_are_cancelled_leave_as_much_as_the_round_before(
                     await stream.write(head(**NAVIGATION))
                 for stream in streams:
                     assert (await stream.read()).HasField("override_message_timeout")
-                assert edge.server.admission.streams == STREAMS
+                assert edge.servicer.admission.streams == STREAMS
                 for stream in streams:
                     stream.cancel()
-                while edge.server.admission.streams or bridge.busy:
+                while edge.servicer.admission.streams or bridge.busy:
                     await asyncio.sleep(0.01)
                 await bridge.run(opens(gate))
                 assert await ended(edge, head(**NAVIGATION)) == [None, "immediate_response"]

@@ -28,7 +28,7 @@ OF_PARTNER = "self._name == 'partner'"
 # Background work of a process that decides requests, and its name in the log.
 BACKGROUND = {
     "extproc.provider.http:HttpClient.close_idle": ("provider partner", OF_PARTNER),
-    "extproc.ext_proc.live_streams:Live.round": ("live streams", ""),
+    "extproc.ext_proc.live_streams:LiveStreams.round": ("live streams", ""),
     "extproc.sessions.stored:StoredSessions.count": ("session count", ""),
     "extproc.sessions.stored:StoredSessions.touch": ("touch", ""),
     "extproc.metrics:Metrics.lagged": ("trio lag", "args[1] == 'trio'"),

@@ -7,6 +7,8 @@ import pytest
 import trio
 from harness.bridges import BRIDGES
 
+from extproc.ext_proc.bridge import embedded
+
 SPAN = contextvars.ContextVar("span", default="lost")
 
 
@@ -126,5 +128,52 @@ def test_the_asyncio_side_s_own_error_comes_out(run):
     async def body(bridge):
         raise LookupError("serve")
 
-    with pytest.raises((LookupError, ExceptionGroup)):
+    with pytest.raises(LookupError, match="serve"):
         run(body)
+
+
+def test_when_the_asyncio_side_returns_the_work_in_trio_is_cancelled(run):
+    ended = []
+
+    async def work():
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append("cancelled")
+
+    async def body(bridge):
+        bridge.spawn("work", work)
+        await until(lambda: bridge.busy == 1)
+
+    run(body)
+    assert ended == ["cancelled"]
+
+
+def test_a_bug_in_the_work_is_logged_and_the_bridge_serves_on(run, caplog):
+    async def fails():
+        raise LookupError
+
+    async def works():
+        return "done"
+
+    async def body(bridge):
+        bridge.spawn("work", fails)
+        await until(lambda: bridge.busy == 0)
+        assert await bridge.run(works) == "done"
+
+    run(body)
+    assert [record.place for record in caplog.records] == ["work"]
+
+
+async def test_a_trio_program_reaches_the_asyncio_side_and_its_errors_come_out_as_they_are():
+    async def on_asyncio():
+        await asyncio.sleep(0)
+        return "done"
+
+    async def program():
+        async with embedded() as bridge:
+            assert await bridge.on_asyncio(on_asyncio) == "done"
+            raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await program()

@@ -18,10 +18,9 @@ from hypothesis import strategies as st
 
 from extproc.core.errors import StoreUnavailable
 from extproc.core.sealing import ENTROPY
-from extproc.core.session import Session, SessionId
-from extproc.core.session_cookie import _label as cookie_label
+from extproc.core.session import Session, SessionId, session_label
 from extproc.core.session_cookie import read_session
-from extproc.core.session_record import FORMAT, Record, _label, from_record
+from extproc.core.session_record import FORMAT, Record, from_record
 from extproc.sessions.factory import open_store
 from extproc.sessions.redis.keeper import Keeper
 from extproc.sessions.store import SessionStore
@@ -215,8 +214,8 @@ JSON = st.recursive(
 
 def opened(data: bytes) -> list[Session | None]:
     """As a record, and as cookies."""
-    sealed = APP.ring.seal(data, _label(APP, ID), bytes(ENTROPY)).encode()
-    label = cookie_label(APP, ID, "session data")
+    sealed = APP.ring.seal(data, session_label(APP, ID, "session"), bytes(ENTROPY)).encode()
+    label = session_label(APP, ID, "session data")
     cookie = APP.ring.seal(THEN.to_bytes(8, "big") + zlib.compress(data), label, bytes(ENTROPY))
     asked = request(
         cookie=f"{APP.cookies.session}={ID.cookie}; {APP.cookies.data(ID.handle)}0.0=1.{cookie}"

@@ -13,57 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from extproc.demo.files import PortTaken, lay_out, write_description, write_files
-from extproc.settings import load
-
 ROOT = Path(__file__).parents[2]
-
-
-def test_the_ports_differ_and_the_settings_are_good(tmp_path):
-    layout = lay_out(tmp_path, None)
-    ports = {
-        layout.gateway_port,
-        layout.app_port,
-        layout.idp_port,
-        layout.listen_port,
-        layout.admin_port,
-        layout.envoy_admin_port,
-    }
-    assert len(ports) == 6
-    write_files(layout)
-    settings = load(layout.settings_file)
-    assert settings.url("app") == layout.app
-    assert settings.applications["idp"].exclude
-    assert {path.stat().st_mode & 0o77 for path in tmp_path.rglob("*") if path.is_file()} == {0}
-
-
-def test_a_port_that_is_taken_is_said(tmp_path):
-    with (
-        socket.create_server(("127.0.0.1", 0)) as taken,
-        pytest.raises(PortTaken, match=str(taken.getsockname()[1])),
-    ):
-        lay_out(tmp_path, taken.getsockname()[1])
-
-
-def test_the_description_has_the_agreed_keys(tmp_path):
-    write_description(
-        lay_out(tmp_path, None),
-        tmp_path / "d.json",
-        (("envoy", 1), ("extproc", 2), ("app", 3), ("idp", 4)),
-    )
-    described = json.loads((tmp_path / "d.json").read_text())
-    assert sorted(described) == [
-        "admin",
-        "app",
-        "config",
-        "gateway",
-        "idp",
-        "pids",
-        "traces",
-        "user",
-    ]
-    assert sorted(described["user"]) == ["name", "password"]
-    assert [path.name for path in tmp_path.iterdir()] == ["d.json"]
 
 
 class Demo:

@@ -110,7 +110,7 @@ def shows_and_ends_one(stack: Stack, user, other) -> None:
     )
     assert command(stack, "show", facts["id"]) == (
         1,
-        "extproc: there is no such session, or it is over",
+        "extproc: there is no such session, or it has ended",
     )
     assert command(stack, "end", facts["id"]) == (0, "0 ended")
     assert f'"id={listed[:16]}"' in stack.extproc.output()

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import trio
 
@@ -13,7 +14,11 @@ Body = Callable[[Bridge], Awaitable[None]]
 
 
 def run_embedded(body: Body) -> None:
-    trio.run(embedded, body)
+    async def main() -> None:
+        async with embedded() as bridge:
+            await bridge.on_asyncio(partial(body, bridge))
+
+    trio.run(main)
 
 
 BRIDGES = {"guest": guest, "embedded": run_embedded}

@@ -20,8 +20,8 @@ from extproc.core.application import Application
 from extproc.core.decisions import Answer, Step
 from extproc.core.errors import ProviderUnreachable, StoreUnavailable
 from extproc.core.http import Request
-from extproc.ext_proc.error_boundary import Processor
-from extproc.ext_proc.servicer import Server
+from extproc.ext_proc.error_boundary import ErrorBoundary
+from extproc.ext_proc.servicer import Servicer
 from extproc.metrics import Metrics
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.stored import StoredSessions
@@ -108,9 +108,9 @@ class World:
         party = RelyingParty(
             {"app": self.app}, {"app": self.provider}, self.sessions, self.now, metrics=self.metrics
         )  # type: ignore[dict-item]
-        self._processor = Processor(party)
+        self._boundary = ErrorBoundary(party)
         self.bridge = Direct(nursery)
-        self.server = Server(party, self.bridge, Timeouts(), Limits(), self.metrics)
+        self.server = Servicer(party, self.bridge, Timeouts(), Limits(), self.metrics)
 
     async def ask(self, request: Request) -> Context:
         """Run one stream to its end."""
@@ -121,7 +121,7 @@ class World:
     async def perform(self, request: Request, step: Step) -> Answer:
         """Run the held lane alone, for a client that may have disconnected already."""
         await trio.lowlevel.cancel_shielded_checkpoint()
-        return await self._processor.perform(request, step, Timeouts().callback)
+        return await self._boundary.perform(request, step, Timeouts().callback)
 
 
 def message(request: Request) -> wire.ProcessingRequest:

@@ -1,11 +1,11 @@
 """Errors thrown inside the processor's own processes, in any function that a test chooses.
 
     faults = Faults(folder, {
-        "extproc.ext_proc.live_streams:Live.round": "",
+        "extproc.ext_proc.live_streams:LiveStreams.round": "",
         "extproc.provider.http:HttpClient._request": "self._name == 'partner'",
     })
     with Stack(FakeProvider(), env=faults.env) as stack:
-        round = "extproc.ext_proc.live_streams:Live.round"
+        round = "extproc.ext_proc.live_streams:LiveStreams.round"
         with faults.thrown(round, "KeyError('x')"):     # by each call of it, in every process
             wait_until(lambda: faults.met(round))
         wait_until(lambda: faults.passed(round))        # it was called since, and did not throw

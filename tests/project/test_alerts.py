@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from harness.downloads import found
-from unit.metrics.test_metrics import queries
+from project.test_dashboard import queries
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "envoy" / "prometheus"

@@ -52,7 +52,7 @@ def _found(node: ast.AST, polling: bool) -> Iterator[tuple[int, str]]:
         name = (
             node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         )
-        if not polling and (seconds := _seconds(node, name)) is not None and seconds < LEAST:
+        if not polling and 0 < (seconds := _seconds(node, name) or 0) < LEAST:
             yield node.lineno, f"{name} waits {seconds:g} s: no less than {LEAST:g}"
         if name == "sleep" and not polling and node.args and (_number(node.args[0]) or 0) > 0:
             yield node.lineno, "sleeps in place of a wait"
@@ -113,6 +113,7 @@ def test_what_fails_on_a_busy_machine_is_found(source: str) -> None:
     [
         "wait_until(there)",
         "wait_until(there, 60)",
+        "with trio.move_on_after(0): pass",
         "while not there():\n    time.sleep(0.1)",
         "assert time.monotonic() - start > 2",
         "def test(autojump_clock): trio.sleep(60)",

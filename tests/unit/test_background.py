@@ -18,7 +18,6 @@ from harness.sources import parsed
 from extproc import background
 from extproc.metrics import ProcessMetrics
 from extproc.metrics.exposition import page
-from extproc.runtime.worker_process import how
 
 ERRORS = (
     RuntimeError, ValueError, KeyError, UnicodeError, httpx.InvalidURL, AttributeError, RecursionError, MemoryError,
@@ -29,8 +28,7 @@ ERRORS = (
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has just begun."""
-    background._Known.failures.clear()
-    background._Known.traced.clear()
+    background.FAILURES.forget()
     monkeypatch.setattr(background, "FIRST_PAUSE", 0.01)
 
 
@@ -126,7 +124,7 @@ def test_a_flood_of_one_error_has_a_few_tracebacks_and_each_is_counted(
     assert next(iter(background.readings())).value == 501
     for n in range(3 * background.KINDS):
         background.bug("event", RuntimeError(), place=f"place {n}")
-    assert len(background._Known.traced) <= background.KINDS
+    assert background.FAILURES.kinds <= background.KINDS
 
 
 async def test_work_that_is_cancelled_or_returns_is_not_begun_again() -> None:
@@ -140,13 +138,6 @@ async def test_work_that_is_cancelled_or_returns_is_not_begun_again() -> None:
         scope.cancel()
         await background.keep("work", trio.sleep_forever)
     assert begun == [1] and scope.cancelled_caught
-
-
-@pytest.mark.parametrize(
-    ("code", "words"), [(3, "exit status 3"), (-9, "signal SIGKILL"), (-40, "signal 40")]
-)
-def test_whatever_ended_a_worker_has_words(code: int, words: str) -> None:
-    assert how(code) == words
 
 
 # -- nothing without it
@@ -165,29 +156,30 @@ STARTS = (
 HEARD = {
     ("ext_proc/bridge.py", "context.run(self._nursery.start_soon, job)"): "spawn() gives it a boundary, and run() an awaiting side",
     ("ext_proc/bridge.py", "asyncio.ensure_future(serve)"): "the main program: it is awaited",
-    ("ext_proc/servicer.py", "self._bridge.spawn('touch', partial(self._touch, head.request, answer.touch))"): "spawn()",
+    ("ext_proc/touches.py", "self._bridge.spawn('touch', partial(self._touch, request, session))"): "spawn()",
     ("runtime/service.py", "self._bridge.spawn('store', self._sessions.start)"): "spawn()",
-    ("runtime/service.py", "self._bridge.spawn(place, partial(_within, scope, place, provider.keep_warm))"): "spawn(), and keep()",
-    ("runtime/service.py", "self._bridge.spawn('live streams', partial(_within, self._watch, 'live streams', self._server.live.watch))"): "keep()",
-    ("runtime/service.py", "self._bridge.spawn('measuring', self._look_after)"): "spawn(), and its parts keep()",
-    ("runtime/single.py", "bridge.spawn('settings', reloading.ask)"): "spawn()",
-    ("runtime/single.py", "bridge.spawn('settings', partial(_within, watching, reloading))"): "spawn(), and keep()",
-    ("runtime/single.py", "bridge.spawn('admin', partial(background.keep, 'admin', work))"): "spawn(), and keep()",
-    ("runtime/worker.py", "asyncio.create_task(self._obey())"): "it has a boundary of its own, after which the worker goes",
+    ("runtime/service.py", "self._bridge.spawn(place, partial(background.keep_within, self._new_scope(), place, work))"): "spawn(), and keep()",
+    ("runtime/service.py", "self._bridge.spawn('measuring', partial(self._measure, self._new_scope()))"): "spawn(), and its parts keep()",
+    ("runtime/single.py", "bridge.spawn('settings', reload.ask)"): "spawn()",
+    ("runtime/single.py", "bridge.spawn('settings', partial(background.keep_within, watching, 'settings', reload.run))"): "spawn(), and keep()",
+    ("runtime/single.py", "self._bridge.spawn('admin', work)"): "spawn(), and the listener keep()s",
+    ("runtime/embedded.py", "nursery.start(_run, settings, stop)"): "its error comes out of the program's block",
+    ("runtime/worker.py", "asyncio.create_task(self._follow_orders(service))"): "it has a boundary of its own, after which the worker goes",
     ("ext_proc/live_streams.py", "asyncio.ensure_future(context.read())"): "it is awaited",
     ("concurrency.py", "nursery.start_soon(run, number, call)"): "its error is raised by run_all()",
     ("relying_party/logout.py", "nursery.start_soon(revoke_tokens, self._providers[owner.name], owner.client, session)"): "revoke_tokens raises nothing",
     ("sessions/redis/keeper.py", "trio.lowlevel.spawn_system_task(self._keep)"): "keep()",
     ("sessions/redis/connection.py", "self._nursery.start_soon(self._open, self._opening)"): "it has a boundary of its own",
     ("sessions/redis/connection.py", "self._nursery.start(self._keep, connection)"): "it is awaited, and has a boundary of its own",
-    ("runtime/worker_pool.py", "nursery.start_soon(worker.take, settings)"): "of a reload, whose boundary hears of it",
-    ("runtime/worker_pool.py", "nursery.start_soon(ask, worker)"): "of a question, whose asker hears of it",
-    ("runtime/supervisor.py", "nursery.start(hear)"): "signals: without them nobody could stop it",
+    ("runtime/worker_pool.py", "nursery.start_soon(worker.update_keys, settings)"): "of a reload, whose boundary hears of it",
+    ("runtime/worker_reports.py", "nursery.start_soon(ask, worker)"): "of a question, whose asker hears of it",
+    ("runtime/supervisor.py", "nursery.start(_receive_signals, supervisor.reload, starting, stop)"): "signals: without them nobody could stop it",
     ("runtime/supervisor.py", "self._nursery.start(self._serve_admin)"): "keep(); at the start its error is the supervisor's",
     ("demo/app.py", "nursery.start_soon(_serve, app, port, shutdown)"): "a demo",
 }  # fmt: skip
 NOT_WORK = ("self._listener.start()", "self._sessions.start()", "self._client.start()", "self._keeper.start()", "self._grpc.start()", "self.store.start()",
-            "self.revocations.start()", "self.inner.start()", "self.start()", "supervisor.start()", "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
+            "self.revocations.start()", "process.start()", "embedding.on_asyncio(process.start)", "self.inner.start()", "self.start()", "supervisor.start()",
+            "self.workers.start()", "sessions.start()", "stack.start()")  # fmt: skip
 
 
 def started() -> set[tuple[str, str]]:
@@ -201,7 +193,7 @@ def started() -> set[tuple[str, str]]:
             called = [node.func, *node.args]
             names = {each.attr for each in called if isinstance(each, ast.Attribute)}
             text = ast.unparse(node)
-            if names & set(STARTS) and text not in NOT_WORK and "_Set.light.start" not in text:
+            if names & set(STARTS) and text not in NOT_WORK and "light.start" not in text:
                 found.add((str(path.relative_to(root)), text))
     return found
 

@@ -1,3 +1,3 @@
-"""The protocol alone: what any relying party could import. No sessions, applications or decisions
-of the processor.
+"""OpenID Connect and OAuth 2.0 alone, as any relying party could import them: nothing here knows
+the processor's sessions, applications and decisions.
 """

@@ -1,4 +1,10 @@
-"""The authorization request that is under way, and the response to it (RFC 6749 section 4.1)."""
+"""An authorization request that is under way, and the response to it (RFC 6749 section 4.1, RFC
+9207).
+
+A login attempt is one random secret of 32 bytes. state, nonce and the PKCE verifier are derived
+from it, so that its sealed cookie stays small. Each of them has at least 160 bits, and none reveals
+another.
+"""
 
 import hashlib
 import json
@@ -12,105 +18,123 @@ from extproc.core.errors import InvalidCallback, StateMismatch
 from extproc.core.http import MAX_QUERY
 from extproc.core.sealing import expand
 
-LIFE = 1800  # seconds: identity providers' pages live that long
-
-
+# seconds that a login may take: as long as the pages of identity providers
+LIFE = 1800
+# seconds that the cookie of a login stays after LIFE, so that a late callback starts a new login
+# with the same target, in place of an error
+GRACE = 5400
+# bytes of an attempt's secret
 ATTEMPT_BYTES = 32
 
 
 @dataclass(frozen=True)
 class PendingAuthorization:
-    """What the callback needs to know of the request that started it; travels in a sealed cookie of
-    its own.
+    """A login attempt: what the callback needs to know of the request that started it. It is kept
+    in a sealed cookie of its own.
+
+    Attributes:
+        secret: 32 random bytes.
+        issuer: the provider to which the browser was redirected.
+        created: when the login was started, in seconds since the epoch.
+        return_to: the path to which the login returns.
+        traceparent: trace context of the request that started the login, for a link between the
+            traces; neither secret nor trusted.
     """
 
     secret: bytes = field(repr=False)
     issuer: str
-    created: int  # seconds since the epoch
+    created: int
     return_to: str
-    # of the request that started it, for a link: never a secret, never trusted
     traceparent: str = ""
 
     @cached_property
     def _derived(self) -> bytes:
-        # HKDF's output blocks tell nothing of each other: one expansion serves all four
+        # the output blocks of HKDF reveal nothing of each other, so one expansion serves all four
         return expand(self.secret, b"attempt, state, nonce, code_verifier", 80)
 
     @property
     def attempt(self) -> str:
-        """Names the cookie; also the head of state, by which the callback finds it."""
+        """The name of the attempt: a part of its cookie's name, and the first part of state, by
+        which the callback finds the cookie.
+        """
         return self._derived[:4].hex()
 
     @property
     def state(self) -> str:
+        """The parameter state."""
         return self.attempt + b64encode(self._derived[4:24])
 
     @property
     def nonce(self) -> str:
+        """The parameter nonce, which the ID token has to repeat."""
         return b64encode(self._derived[24:48])
 
     @property
     def code_verifier(self) -> str:
+        """The PKCE verifier (RFC 7636 section 4.1)."""
         return b64encode(self._derived[48:80])
 
     @property
     def store_key(self) -> bytes:
-        """What marks the attempt as used in the store; tells nothing of the attempt."""
+        """The key that marks the attempt as used in the store; it reveals nothing of the secret."""
         return hashlib.sha256(b"attempt " + self.secret).digest()
 
     @property
     def settled_key(self) -> bytes:
-        """What marks the attempt as overtaken by another login of its browser; tells nothing of the
-        attempt.
+        """The key that marks the attempt as overtaken by another login of the same browser; it
+        reveals nothing of the secret.
         """
         return hashlib.sha256(b"settled " + self.secret).digest()
 
     @property
     def order(self) -> tuple[int, bytes]:
-        """Of two attempts of a browser the later has the larger; never the same for two."""
+        """Sort key for the attempts of a browser; the later attempt has the larger, and no two
+        attempts have the same.
+        """
         return self.created, self.store_key
 
     @property
     def forgotten(self) -> int:
-        """When its browser has forgotten it: a callback that came within its life may take its
-        time.
+        """When the browser has dropped the cookie, in seconds since the epoch. It is later than the
+        end of the attempt's life, because the callback itself may take a while.
         """
         return self.created + LIFE + GRACE
 
     def expired(self, now: int) -> bool:
+        """Whether the attempt's life has ended, or was started in the future by another clock."""
         return not self.created - 60 <= now < self.created + LIFE
 
     def to_bytes(self) -> bytes:
+        """Serialize the attempt for its sealed cookie."""
         trace = packed(self.traceparent)
-        return to_json(
-            [b64encode(self.secret), self.issuer, self.created, self.return_to, trace]
-        ).encode()
+        fields = [b64encode(self.secret), self.issuer, self.created, self.return_to, trace]
+        return to_json(fields).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "PendingAuthorization":
-        """Only for bytes that were sealed by us."""
+        """Deserialize an attempt; only for bytes that a seal of the processor has authenticated."""
         secret, issuer, created, return_to, trace = json.loads(data)
         return cls(b64decode(secret), issuer, created, return_to, unpacked(trace))
 
 
 def packed(traceparent: str) -> str:
-    """The ids of a traceparent (W3C Trace Context section 3.2) as 32 characters: 16 and 8 bytes. ''
-    for what is none.
+    """Shorten a traceparent (W3C Trace Context section 3.2) to its two ids, as 32 characters; '' if
+    it is malformed.
     """
     parts = re.fullmatch(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}", traceparent)
     return b64encode(bytes.fromhex(parts[1] + parts[2])) if parts else ""
 
 
 def unpacked(trace: str) -> str:
-    """The traceparent again, without its flags: a link needs none."""
-    # another length: a cookie of an older release
+    """Restore a traceparent from packed(), without its flags, which a link does not need."""
+    # a cookie of an older release has a text of another length
     ids = b64decode(trace).hex() if len(trace) == 32 else ""
     return f"00-{ids[:32]}-{ids[32:]}-00" if ids else ""
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """The parameters of the callback: a code, or an error; iss when the provider sends it."""
+    """The parameters of the callback: a code or an error, and iss if the provider sends it."""
 
     state: str
     code: str | None = field(repr=False)
@@ -119,42 +143,46 @@ class AuthorizationResponse:
 
     @classmethod
     def parse(cls, query: str) -> "AuthorizationResponse":
-        """Raises InvalidCallback: a parameter twice (RFC 6749 section 3.1), neither code nor error,
-        or both; StateMismatch: no state.
+        """Read the query of a callback.
+
+        Raises:
+            InvalidCallback: the query is malformed, a parameter is repeated (RFC 6749 section 3.1),
+                or there is not exactly one of code and error.
+            StateMismatch: there is no state.
         """
-        if len(query) > MAX_QUERY:
-            raise InvalidCallback("the query is longer than 16 kB")
-        try:
-            pairs = parse_qsl(
-                query,
-                keep_blank_values=True,
-                strict_parsing=bool(query),
-                max_num_fields=64,
-                errors="strict",
-            )
-        except ValueError:
-            raise InvalidCallback("the query is malformed") from None
-        read = {name: value for name, value in pairs if name in ("state", "code", "error", "iss")}
-        if len(read) != sum(name in read for name, _ in pairs):
-            raise InvalidCallback("a parameter stands twice")
-        state, code, error = (
-            read.get("state", ""),
-            read.get("code") or None,
-            read.get("error") or None,
-        )
+        values = _parameters(query)
+        state = values.get("state", "")
+        code = values.get("code") or None
+        error = values.get("error") or None
         if not state:
             raise StateMismatch("no state")
-        if (code is None) == (error is None):
-            raise InvalidCallback(
-                "neither code nor error" if code is None else "both code and error"
-            )
+        if code is None and error is None:
+            raise InvalidCallback("neither code nor error")
+        if code is not None and error is not None:
+            raise InvalidCallback("both code and error")
         if code is not None and not re.fullmatch(r"[\x20-\x7e]{1,8192}", code):
             raise InvalidCallback(
                 "the code has characters that no code has (RFC 6749 appendix A.11)"
             )
-        return cls(state, code, error, read.get("iss"))
+        return cls(state, code, error, values.get("iss"))
 
 
-# how much longer the cookie stays: a late answer restarts the login with its return URL, instead of
-# an error
-GRACE = 5400
+def _parameters(query: str) -> dict[str, str]:
+    """The known parameters of a callback. Raises InvalidCallback."""
+    if len(query) > MAX_QUERY:
+        raise InvalidCallback("the query is longer than 16 kB")
+    try:
+        pairs = parse_qsl(
+            query,
+            keep_blank_values=True,
+            strict_parsing=bool(query),
+            max_num_fields=64,
+            errors="strict",
+        )
+    except ValueError:
+        raise InvalidCallback("the query is malformed") from None
+    known = [pair for pair in pairs if pair[0] in ("state", "code", "error", "iss")]
+    values = dict(known)
+    if len(values) != len(known):
+        raise InvalidCallback("a parameter stands twice")
+    return values

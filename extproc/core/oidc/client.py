@@ -1,5 +1,5 @@
-"""Client: what we are at a provider, and how we prove it at the token endpoint (RFC 6749 section
-2.3, OpenID Core section 9).
+"""Client: a client registration at a provider, and its authentication at the token endpoint (RFC
+6749 section 2.3, OpenID Connect Core section 9).
 """
 
 import base64
@@ -12,7 +12,14 @@ Parameters = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Client:
-    """A client registration. `auth_method`: client_secret_basic, client_secret_post or none."""
+    """A client registration at a provider.
+
+    Attributes:
+        auth_method: client_secret_basic, client_secret_post or none.
+        client_secret: needed unless auth_method is none.
+        id_token_signed_response_alg: the only accepted algorithm of ID tokens.
+        clock_skew: seconds by which the provider's clock may differ.
+    """
 
     issuer: str
     client_id: str
@@ -25,8 +32,8 @@ class Client:
 
     @cached_property
     def authorization_query(self) -> str:
-        """What every authorization request of this client says alike (OpenID Connect Core section
-        3.1.2.1), with PKCE S256 always.
+        """The parameters that are the same in every authorization request (OpenID Connect Core
+        section 3.1.2.1); PKCE is always S256.
         """
         return urlencode(
             {
@@ -39,21 +46,21 @@ class Client:
         )
 
     def authenticated(self, parameters: Parameters) -> "FormRequest":
-        """A request to the token or revocation endpoint with our credentials in it."""
+        """A request to the token or revocation endpoint with the client's credentials."""
         if self.auth_method == "client_secret_basic":
-            # both are form-encoded first (RFC 6749 section 2.3.1), or a colon or a percent sign
-            # would break them
+            # both are form-encoded first (RFC 6749 section 2.3.1); otherwise a colon or a percent
+            # sign would break them
             pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret or '')}"
             return FormRequest(parameters, "Basic " + base64.b64encode(pair.encode()).decode())
-        mine: Parameters = (("client_id", self.client_id),)
+        credentials: Parameters = (("client_id", self.client_id),)
         if self.auth_method == "client_secret_post":
-            mine += (("client_secret", self.client_secret or ""),)
-        return FormRequest(parameters + mine, None)
+            credentials += (("client_secret", self.client_secret or ""),)
+        return FormRequest(parameters + credentials, None)
 
 
 @dataclass(frozen=True, slots=True)
 class FormRequest:
-    """A POST of application/x-www-form-urlencoded."""
+    """A POST of application/x-www-form-urlencoded. authorization: the Authorization header."""
 
     parameters: Parameters = field(repr=False)
     authorization: str | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""The ID token and UserInfo, every check (OpenID Connect Core sections 3.1.3.7 and 5.3.2)."""
+"""The ID token and UserInfo, with every check (OpenID Connect Core sections 3.1.3.7 and 5.3.2)."""
 
 import hashlib
 import hmac
@@ -12,39 +12,24 @@ from extproc.core.oidc.claims import Claims, number, parse_object
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.jose import KeySet, SignedToken
 
-MAX_AGE = 3600  # seconds: an ID token of the code flow was made a moment ago
+# seconds: in the code flow an ID token was issued a moment ago
+MAX_AGE = 3600
 _HASHES = {
     "RS256": hashlib.sha256, "PS256": hashlib.sha256, "ES256": hashlib.sha256,
     "RS384": hashlib.sha384, "PS384": hashlib.sha384, "ES384": hashlib.sha384,
     "RS512": hashlib.sha512, "PS512": hashlib.sha512, "ES512": hashlib.sha512,
     "EdDSA": hashlib.sha512, "Ed25519": hashlib.sha512,
 }  # fmt: skip
-# what speaks of the token and not of the user
-_PROTOCOL = frozenset(
-    (
-        "iss",
-        "aud",
-        "azp",
-        "exp",
-        "iat",
-        "nbf",
-        "nonce",
-        "at_hash",
-        "c_hash",
-        "s_hash",
-        "jti",
-        "typ",
-        "auth_time",
-        "acr",
-        "amr",
-        "sid",
-    )
-)
+# claims about the token or the login, not about the user
+_PROTOCOL = frozenset((
+    "iss", "aud", "azp", "exp", "iat", "nbf", "nonce", "at_hash", "c_hash", "s_hash", "jti", "typ",
+    "auth_time", "acr", "amr", "sid",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class IDToken:
-    """A verified ID token."""
+    """A verified ID token. claims: all of its claims."""
 
     subject: str
     sid: str | None
@@ -57,8 +42,19 @@ class IDToken:
 def verify_id_token(
     client: Client, token: str, access_token: str, nonce: str, keys: KeySet, now: int
 ) -> IDToken:
-    """Raises UnknownKey when a newer key set may help, InvalidIDToken with the failed check's name
-    for all else.
+    """Verify the ID token of a login.
+
+    Args:
+        client: the client that the token has to be for.
+        token: the compact serialization.
+        access_token: the access token that was received with it, for at_hash.
+        nonce: the nonce of the authorization request.
+        keys: the provider's key set.
+        now: seconds since the epoch.
+
+    Raises:
+        UnknownKey: a newer key set may help.
+        InvalidIDToken: the token fails a check, whose name it has.
     """
     id_token = verify_without_nonce(client, token, access_token, keys, now)
     check_nonce(id_token, nonce)
@@ -68,8 +64,8 @@ def verify_id_token(
 def verify_without_nonce(
     client: Client, token: str, access_token: str, keys: KeySet, now: int
 ) -> IDToken:
-    """All but the nonce, for the ID token of a refresh, which need not have it. Raises as
-    verify_id_token does.
+    """Verify the ID token of a refresh, which need not have a nonce; other checks, arguments and
+    errors are those of verify_id_token().
     """
     signed = SignedToken.parse(token, client.id_token_signed_response_alg)
     claims = signed.verified(keys)
@@ -79,31 +75,39 @@ def verify_without_nonce(
     check_audience(client, claims)
     check_times(claims, now, client.clock_skew)
     _check_at_hash(claims, access_token, client.id_token_signed_response_alg)
-    auth_time = number(claims["auth_time"]) if "auth_time" in claims else None
-    if "auth_time" in claims and auth_time is None:
-        raise InvalidIDToken("malformed", "auth_time is no number")
     sid, acr, amr = claims.get("sid"), claims.get("acr"), claims.get("amr")
+    methods = amr if isinstance(amr, list) else []
     return IDToken(
-        subject,
-        sid if isinstance(sid, str) and 0 < len(sid) <= 255 else None,
-        int(auth_time) if auth_time is not None else None,
-        acr if isinstance(acr, str) else None,
-        tuple(method for method in amr if isinstance(method, str)) if isinstance(amr, list) else (),
-        claims,
+        subject=subject,
+        sid=sid if isinstance(sid, str) and 0 < len(sid) <= 255 else None,
+        auth_time=_auth_time(claims),
+        acr=acr if isinstance(acr, str) else None,
+        amr=tuple(method for method in methods if isinstance(method, str)),
+        claims=claims,
     )
 
 
-def check_nonce(id_token: IDToken, nonce: str) -> None:
+def _auth_time(claims: Mapping[str, Any]) -> int | None:
     """Raises InvalidIDToken."""
-    said = id_token.claims.get("nonce")
-    if not isinstance(said, str) or not hmac.compare_digest(
-        said.encode("utf-8", "replace"), nonce.encode()
+    if "auth_time" not in claims:
+        return None
+    auth_time = number(claims["auth_time"])
+    if auth_time is None:
+        raise InvalidIDToken("malformed", "auth_time is no number")
+    return int(auth_time)
+
+
+def check_nonce(id_token: IDToken, nonce: str) -> None:
+    """Check that an ID token repeats the nonce of its request. Raises InvalidIDToken."""
+    received = id_token.claims.get("nonce")
+    if not isinstance(received, str) or not hmac.compare_digest(
+        received.encode("utf-8", "replace"), nonce.encode()
     ):
         raise InvalidIDToken("nonce", "nonce is not the one that was sent")
 
 
 def subject_of(value: object) -> str:
-    """A sub claim as text. Raises InvalidIDToken."""
+    """Check a sub claim, and return it. Raises InvalidIDToken."""
     if (
         not isinstance(value, str)
         or not 0 < len(value) <= 255
@@ -115,10 +119,10 @@ def subject_of(value: object) -> str:
 
 
 def check_audience(client: Client, claims: Mapping[str, Any]) -> None:
-    """aud and azp. Raises InvalidIDToken."""
+    """Check aud and azp. Raises InvalidIDToken."""
     audience = claims.get("aud")
-    # a list is fine when we are the only one in it: other audiences are not trusted (section
-    # 3.1.3.7 step 3)
+    # A list with the client alone is accepted. Other audiences are not trusted (section 3.1.3.7
+    # step 3).
     if audience not in (client.client_id, [client.client_id]):
         raise InvalidIDToken("audience", "aud is not this client alone")
     if claims.get("azp", client.client_id) != client.client_id:
@@ -126,7 +130,10 @@ def check_audience(client: Client, claims: Mapping[str, Any]) -> None:
 
 
 def check_times(claims: Mapping[str, Any], now: int, leeway: float) -> None:
-    """exp and iat, both demanded, and nbf. Raises InvalidIDToken."""
+    """Check exp and iat, which are required, and nbf. Raises InvalidIDToken.
+
+    leeway: seconds by which the provider's clock may differ.
+    """
     expires, issued = number(claims.get("exp")), number(claims.get("iat"))
     if expires is None or now >= expires + leeway:
         raise InvalidIDToken("expired", "exp is missing or past")
@@ -134,9 +141,10 @@ def check_times(claims: Mapping[str, Any], now: int, leeway: float) -> None:
         raise InvalidIDToken("issued_at", "iat is missing or in the future; check both clocks")
     if issued < now - MAX_AGE - leeway:
         raise InvalidIDToken("issued_at", "iat is more than an hour ago")
-    if "nbf" in claims and (
-        (not_before := number(claims["nbf"])) is None or not_before > now + leeway
-    ):
+    if "nbf" not in claims:
+        return
+    not_before = number(claims["nbf"])
+    if not_before is None or not_before > now + leeway:
         raise InvalidIDToken("not_before", "nbf is in the future or no number")
 
 
@@ -150,43 +158,54 @@ def _check_at_hash(claims: Mapping[str, Any], access_token: str, alg: str) -> No
 
 @dataclass(frozen=True, slots=True)
 class UserInfo:
-    """A UserInfo answer as it came; it counts only after claims_of has compared its subject."""
+    """An unverified UserInfo response; its claims count only after claims_of_userinfo() has
+    compared its subject.
+    """
 
     content_type: str
     body: bytes = field(repr=False)
 
 
 def claims_of(client: Client, id_token: IDToken, userinfo: UserInfo | None, keys: KeySet) -> Claims:
-    """What is known of the user: the ID token's claims and UserInfo's over them. Raises
-    InvalidUserInfo, SubjectMismatch.
+    """The user's claims: those of the ID token, overridden by those of UserInfo.
+
+    Args:
+        client: the client that signed UserInfo has to be for.
+        id_token: the verified ID token.
+        userinfo: the UserInfo response, if the provider has been asked.
+        keys: the provider's key set.
+
+    Raises:
+        InvalidUserInfo: UserInfo cannot be read.
+        SubjectMismatch: UserInfo is about another user.
     """
-    known = user_claims(id_token)
+    claims = user_claims(id_token)
     if userinfo is not None:
-        known = {**known, **claims_of_userinfo(client, userinfo, id_token.subject, keys)}
-    return Claims(known)
+        claims = {**claims, **claims_of_userinfo(client, userinfo, id_token.subject, keys)}
+    return Claims(claims)
 
 
 def claims_of_userinfo(
     client: Client, userinfo: UserInfo, subject: str, keys: KeySet
 ) -> Mapping[str, Any]:
-    """What UserInfo says of this user (OpenID Connect Core section 5.3.2). Raises InvalidUserInfo,
-    SubjectMismatch.
+    """The claims of UserInfo about the user (OpenID Connect Core section 5.3.2); arguments and
+    errors are those of claims_of(), but for the subject that they have to be about.
     """
-    said = _read_userinfo(client, userinfo, keys)
-    if said.get("sub") != subject:
+    claims = _read_userinfo(client, userinfo, keys)
+    if claims.get("sub") != subject:
         raise SubjectMismatch("sub of UserInfo is not sub of the ID token")
-    return {name: value for name, value in said.items() if name not in _PROTOCOL}
+    return {name: value for name, value in claims.items() if name not in _PROTOCOL}
 
 
 def user_claims(id_token: IDToken) -> Mapping[str, Any]:
-    """What an ID token says of the user, without what it says of itself."""
+    """The claims of an ID token about the user, without those about the token itself."""
     return {name: value for name, value in id_token.claims.items() if name not in _PROTOCOL}
 
 
 def _read_userinfo(client: Client, userinfo: UserInfo, keys: KeySet) -> Mapping[str, Any]:
-    kind = userinfo.content_type.partition(";")[0].strip().lower()
+    content_type = userinfo.content_type.partition(";")[0].strip().lower()
     try:
-        if kind != "application/jwt":
+        if content_type != "application/jwt":
             return parse_object(userinfo.body)
         token = SignedToken.parse(
             userinfo.body.decode("ascii"), client.id_token_signed_response_alg
@@ -196,7 +215,7 @@ def _read_userinfo(client: Client, userinfo: UserInfo, keys: KeySet) -> Mapping[
         raise InvalidUserInfo(f"signed UserInfo: {error.detail}") from None
     except ValueError as error:
         raise InvalidUserInfo(f"UserInfo is {error}") from None
-    # section 5.3.2: a signed answer has iss and aud
+    # a signed response has iss and aud (section 5.3.2)
     if claims.get("iss") != client.issuer or claims.get("aud") not in (
         client.client_id,
         [client.client_id],

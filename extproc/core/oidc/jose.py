@@ -1,9 +1,8 @@
-"""Signed tokens of a provider: key sets and signatures (RFC 7515, RFC 7517, RFC 8725). joserfc does
-the mathematics.
+"""Signed tokens of a provider: key sets and signatures (RFC 7515, RFC 7517, RFC 8725).
 
-What this adds is strictness: the one algorithm that was registered, a key that is made for it,
-nothing critical that we do not know, no key out of the token itself, and a length limit before
-anything is decoded.
+joserfc verifies the signatures. This module adds strictness: only the registered algorithm, only a
+key that is made for it, no unknown critical header, no key from the token itself, and a length
+limit before anything is decoded.
 """
 
 import re
@@ -19,9 +18,11 @@ from extproc.core.encoding import b64decode
 from extproc.core.errors import InvalidAnswer, InvalidIDToken, UnknownKey
 from extproc.core.oidc.claims import parse_object
 
+# characters of a token
 MAX_TOKEN = 65_536
+# keys of a set that are read
 MAX_KEYS = 100
-# alg -> kty and curve that it needs
+# kty and crv of the keys for each alg
 KEY_OF = {
     "RS256": ("RSA", None), "RS384": ("RSA", None), "RS512": ("RSA", None),
     "PS256": ("RSA", None), "PS384": ("RSA", None), "PS512": ("RSA", None),
@@ -32,7 +33,7 @@ KEY_OF = {
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """One public key that signs; alg and kid as the set gives them."""
+    """One public key for signatures. alg and kid: as the key set has them."""
 
     kty: str
     crv: str | None
@@ -41,41 +42,42 @@ class VerificationKey:
     key: Any = field(repr=False)
 
     def fits(self, alg: str) -> bool:
+        """Whether the key is made for an algorithm."""
         return (self.kty, self.crv) == KEY_OF[alg] and self.alg in (None, alg)
 
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """A JWK set; keys that are malformed, too weak or not for signatures are left out, the good
-    ones work.
+    """The usable keys of a JWK set: keys that are malformed, too weak or not for signatures are
+    left out.
     """
 
     keys: tuple[VerificationKey, ...]
 
     @classmethod
     def parse(cls, body: bytes) -> "KeySet":
-        """Raises InvalidAnswer when it is no key set at all."""
+        """Read a JWK set. Raises InvalidAnswer if the body is no key set at all."""
         try:
             keys = parse_object(body).get("keys")
         except ValueError as error:
             raise InvalidAnswer(f"the key set is {error}") from None
         if not isinstance(keys, list):
             raise InvalidAnswer("the key set has no list of keys")
-        return cls(tuple(key for entry in keys[:MAX_KEYS] if (key := _key(entry)) is not None))
+        read = (_key(entry) for entry in keys[:MAX_KEYS])
+        return cls(tuple(key for key in read if key is not None))
 
     def choose(self, alg: str, kid: str | None) -> VerificationKey:
-        """The key that a header names, or the only one that fits. Raises UnknownKey."""
+        """The key that a token's header names, or the only one that fits. Raises UnknownKey."""
         fitting = [key for key in self.keys if key.fits(alg) and (kid is None or key.kid == kid)]
-        if len(fitting) != 1:
-            raise UnknownKey(
-                "no key of the set fits"
-                if not fitting
-                else "several keys fit and the token names none"
-            )
+        if not fitting:
+            raise UnknownKey("no key of the set fits")
+        if len(fitting) > 1:
+            raise UnknownKey("several keys fit and the token names none")
         return fitting[0]
 
 
 def _key(entry: object) -> VerificationKey | None:
+    """Read one key of a set; None if it is malformed, too weak or not for signatures."""
     if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
         return None
     operations = entry.get("key_ops", ["verify"])
@@ -89,7 +91,8 @@ def _key(entry: object) -> VerificationKey | None:
     public = {name: entry[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in entry}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of weak keys, which are left out below
+            # joserfc warns of weak keys, which are left out below
+            warnings.simplefilter("ignore")
             key = jwk.import_key(public)
         bits = key.public_key.key_size if isinstance(key, jwk.RSAKey) else 2048
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
@@ -99,14 +102,23 @@ def _key(entry: object) -> VerificationKey | None:
 
 @dataclass(frozen=True, slots=True)
 class SignedToken:
-    """A compact JWS taken apart, its signature not yet verified."""
+    """A compact JWS whose header is checked, and whose signature is not yet verified."""
 
     header: Mapping[str, Any]
     raw: str = field(repr=False)
 
     @classmethod
     def parse(cls, token: str, alg: str, types: tuple[str, ...] = ("JWT",)) -> "SignedToken":
-        """Everything about the header. Raises InvalidIDToken with the check that failed."""
+        """Check length, shape and header of a token.
+
+        Args:
+            token: the compact serialization.
+            alg: the only accepted algorithm.
+            types: the accepted values of typ; a token without typ has the type JWT.
+
+        Raises:
+            InvalidIDToken: the token fails a check, whose name it has.
+        """
         if len(token) > MAX_TOKEN:
             raise InvalidIDToken("malformed", "longer than 64 kB")
         if not re.fullmatch(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", token):
@@ -122,10 +134,9 @@ class SignedToken:
             )
         if "crit" in header or header.get("b64", True) is not True or "zip" in header:
             raise InvalidIDToken("header", "a critical or unknown processing header")
-        kind = header.get("typ", "JWT")
-        if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in {
-            t.lower() for t in types
-        }:
+        typ = header.get("typ", "JWT")
+        accepted = {name.lower() for name in types}
+        if not isinstance(typ, str) or typ.lower().removeprefix("application/") not in accepted:
             raise InvalidIDToken("type", "typ is of another kind of token")
         kid = header.get("kid")
         if kid is not None and (not isinstance(kid, str) or len(kid) > 256):
@@ -133,8 +144,11 @@ class SignedToken:
         return cls(header, token)
 
     def verified(self, keys: KeySet) -> Mapping[str, Any]:
-        """The payload, once the signature is right. Raises UnknownKey (a newer set may help) or
-        InvalidIDToken.
+        """Verify the signature, and return the claims.
+
+        Raises:
+            UnknownKey: a newer key set may help.
+            InvalidIDToken: the signature is wrong, or the payload is no JSON object.
         """
         alg = self.header["alg"]
         chosen = keys.choose(alg, self.header.get("kid"))
@@ -142,7 +156,7 @@ class SignedToken:
             with warnings.catch_warnings():
                 # joserfc warns that EdDSA has a newer name (RFC 9864)
                 warnings.simplefilter("ignore")
-                # only alg goes in: nothing else of the token's header has a say
+                # the key and alg come from here, so the token's header has no influence
                 content = jws.deserialize_compact(
                     self.raw.encode(), chosen.key, algorithms=[alg], registry=_REGISTRY
                 )

@@ -1,4 +1,4 @@
-"""Logout tokens (OpenID Connect Back-Channel Logout 1.0, section 2.4)."""
+"""Logout tokens (OpenID Connect Back-Channel Logout 1.0, sections 2.4 and 2.6)."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,8 +17,10 @@ EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 @dataclass(frozen=True, slots=True)
 class LogoutToken:
-    """A verified logout token; it names a session (sid), or else all of a user's. expires: when
-    nobody takes it any more.
+    """A verified logout token. It names one session at the provider (sid) or, without a sid, all
+    sessions of a user.
+
+    expires: from when on the token is refused in any case, in seconds since the epoch.
     """
 
     issuer: str
@@ -30,7 +32,7 @@ class LogoutToken:
 
     @property
     def key(self) -> bytes:
-        """By which it is known that it was carried out."""
+        """The key that marks the token as used in the store."""
         parts = (part.encode() for part in ("jti", self.issuer, self.client_id, self.jti))
         return hashlib.sha256(
             b"".join(len(part).to_bytes(4, "big") + part for part in parts)
@@ -38,8 +40,17 @@ class LogoutToken:
 
 
 def verify_logout_token(client: Client, token: str, keys: KeySet, now: int) -> LogoutToken:
-    """Back-Channel Logout sections 2.4 and 2.6. Raises UnknownKey when a newer key set may help,
-    InvalidLogoutToken for all else.
+    """Verify a logout token.
+
+    Args:
+        client: the client that the token has to be for.
+        token: the compact serialization.
+        keys: the provider's key set.
+        now: seconds since the epoch.
+
+    Raises:
+        UnknownKey: a newer key set may help.
+        InvalidLogoutToken: the token fails a check, whose name it has.
     """
     try:
         return _verified(client, token, keys, now)
@@ -50,7 +61,8 @@ def verify_logout_token(client: Client, token: str, keys: KeySet, now: int) -> L
 
 
 def _verified(client: Client, token: str, keys: KeySet, now: int) -> LogoutToken:
-    # many providers say JWT, or nothing; the type of any other token is refused (section 2.4)
+    # Many providers send the type JWT, or none. The type of any other kind of token is refused
+    # (section 2.4).
     claims = SignedToken.parse(
         token, client.id_token_signed_response_alg, ("logout+jwt", "JWT")
     ).verified(keys)
@@ -71,11 +83,11 @@ def _verified(client: Client, token: str, keys: KeySet, now: int) -> LogoutToken
     if "sid" not in claims and "sub" not in claims:
         raise InvalidLogoutToken("subject", "neither sub nor sid")
     subject = subject_of(claims["sub"]) if "sub" in claims else None
-    # an hour after iat it is refused in any case, whatever exp says
+    # check_times() refuses the token an hour after iat, whatever exp is
     last = min(claims["exp"], claims["iat"] + MAX_AGE) + client.clock_skew
     return LogoutToken(client.issuer, client.client_id, subject, sid, jti, int(last) + 1)
 
 
 def is_sid(value: object) -> bool:
-    """Whether it can be a sid as sessions keep it."""
+    """Whether a value can be a sid as sessions keep it."""
     return isinstance(value, str) and 0 < len(value) <= 255

@@ -1,5 +1,5 @@
-"""ProviderMetadata (OpenID Connect Discovery 1.0 section 3), checked when it is read, rewritten for
-a back channel.
+"""Provider metadata (OpenID Connect Discovery 1.0 section 3), checked when it is read, and
+rewritten for a back channel.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +13,17 @@ from extproc.core.http import origin
 from extproc.core.oidc.claims import parse_object
 from extproc.core.oidc.urls import url_fault
 
-UrlFault = Callable[[str], str | None]  # what is wrong with a URL; None: it can be called
+# describes what is wrong with a URL; None: it can be called
+UrlFault = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
-    """Where a provider's endpoints are: the first two and end_session for the browser, the others
-    as we call them.
+    """The endpoints of a provider.
+
+    authorization_endpoint and end_session_endpoint are for the browser. The others are as the
+    processor calls them, so a back channel is already in them. iss_parameter_supported: whether
+    the provider sends iss to the callback (RFC 9207).
     """
 
     issuer: str
@@ -29,7 +33,7 @@ class ProviderMetadata:
     jwks_uri: str
     userinfo_endpoint: str | None
     revocation_endpoint: str | None
-    iss_parameter_supported: bool  # RFC 9207
+    iss_parameter_supported: bool
 
     @classmethod
     def parse(
@@ -39,10 +43,17 @@ class ProviderMetadata:
         backchannel_url: str | None = None,
         client_fault: UrlFault = url_fault,
     ) -> "ProviderMetadata":
-        """Reads a discovery document. Raises InvalidMetadata: other issuer (compared exactly),
-        endpoint missing or not safe.
+        """Read a discovery document.
 
-        client_fault: the HTTP client's own word on a URL, beside ours.
+        Args:
+            body: the document.
+            issuer: the issuer of the settings, which the document has to repeat exactly.
+            backchannel_url: the base of the URLs that the processor calls, if it is another than
+                the issuer.
+            client_fault: a further check of URLs, by the HTTP client that will call them.
+
+        Raises:
+            InvalidMetadata: the issuer is another, or an endpoint is missing or unsafe.
         """
         try:
             document = parse_object(body)
@@ -55,8 +66,8 @@ class ProviderMetadata:
             )
         methods = document.get("code_challenge_methods_supported")
         if isinstance(methods, list) and "S256" not in methods:
-            # absent is common and harmless; a list without S256 is a provider that would ignore our
-            # challenge (RFC 9700 2.1.1)
+            # A missing list is common and harmless. A provider whose list lacks S256 would ignore
+            # the challenge (RFC 9700 section 2.1.1).
             raise InvalidMetadata("code_challenge_methods_supported lacks S256")
         read = _Reader(document, issuer, backchannel_url, client_fault)
         return cls(
@@ -74,18 +85,22 @@ class ProviderMetadata:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
+    """Reads the URLs of a discovery document. Its methods raise InvalidMetadata."""
+
     document: Mapping[str, Any]
     issuer: str
     backchannel_url: str | None
     client_fault: UrlFault
 
     def required(self, name: str, *, browser: bool = False) -> str:
-        found = self.optional(name, browser=browser)
-        if found is None:
+        """The URL of an endpoint. browser: the browser calls it, not the processor."""
+        url = self.optional(name, browser=browser)
+        if url is None:
             raise InvalidMetadata(f"the discovery document has no {name}")
-        return found
+        return url
 
     def optional(self, name: str, *, browser: bool = False) -> str | None:
+        """The URL of an endpoint, or None if the document has none."""
         value = self.document.get(name)
         if value is None:
             return None
@@ -102,16 +117,16 @@ class _Reader:
         return value
 
     def _check(self, name: str, url: str) -> None:
-        """Raises InvalidMetadata for what no HTTP client takes. Nothing else may take the URL apart
-        before.
-        """
+        """Check that HTTP clients accept a URL; before that nothing else may parse it."""
         fault = url_fault(url) or self.client_fault(url)
         if fault is not None:
             raise InvalidMetadata(f"{name} {fault}")
 
     def _rewritten(self, endpoint: str, backchannel: str) -> str:
-        """A public endpoint as we call it: below issuer -> below backchannel_url; same origin ->
-        its origin; else as it is.
+        """The URL by which the processor calls a public endpoint.
+
+        A URL below the issuer is moved below backchannel_url, another URL of the issuer's origin is
+        moved to the origin of backchannel_url, and any other URL stays as it is.
         """
         base, inner = self.issuer.rstrip("/"), backchannel.rstrip("/")
         if endpoint == base or endpoint.startswith(base + "/"):
@@ -130,6 +145,6 @@ class _Reader:
             and self.backchannel_url is not None
             and origin(url) == origin(self.backchannel_url)
         )
-        # a public http issuer is refused by the settings unless it is loopback: its own pages may
-        # be where it is
+        # the settings refuse a public http issuer unless it is on loopback, so its pages may be
+        # there as well
         return is_loopback(parts.hostname or "") or below_backchannel

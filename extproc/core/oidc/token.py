@@ -1,5 +1,5 @@
-"""The token endpoint: grants as requests, answers read strictly (RFC 6749 sections 4.1.3, 5 and RFC
-7009).
+"""The token endpoint: grants as requests, and responses read strictly (RFC 6749 sections 4.1.3, 5
+and 6; RFC 7009).
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,15 @@ from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.oidc.claims import number, parse_object
 from extproc.core.oidc.client import Client, FormRequest
 
-DEFAULT_LIFE = 300  # of an access token whose answer has no expires_in
+# seconds that an access token lives if the response has no expires_in
+DEFAULT_LIFE = 300
+# seconds: the longest life of an access token, a year
+MAX_LIFE = 31_536_000
 
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """expires_in: seconds. Tokens are never printed."""
+    """The response to the grant of a code. expires_in: seconds. Tokens are never printed."""
 
     access_token: str = field(repr=False)
     id_token: str = field(repr=False)
@@ -25,16 +28,18 @@ class TokenResponse:
 
     @classmethod
     def parse(cls, body: bytes) -> "TokenResponse":
-        """Raises InvalidTokenResponse."""
-        answer = RefreshResponse.parse(body)
-        if answer.id_token is None:
+        """Read a response, which has to have an ID token. Raises InvalidTokenResponse."""
+        response = RefreshResponse.parse(body)
+        if response.id_token is None:
             raise InvalidTokenResponse("id_token is missing or no token")
-        return cls(answer.access_token, answer.id_token, answer.refresh_token, answer.expires_in)
+        return cls(
+            response.access_token, response.id_token, response.refresh_token, response.expires_in
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshResponse:
-    """The answer to a refresh grant, which may leave out what stays as it was. expires_in:
+    """The response to a refresh grant. It may omit tokens that stay as they were. expires_in:
     seconds.
     """
 
@@ -45,27 +50,28 @@ class RefreshResponse:
 
     @classmethod
     def parse(cls, body: bytes) -> "RefreshResponse":
-        """Raises InvalidTokenResponse."""
+        """Read a response. Raises InvalidTokenResponse."""
         try:
-            answer = parse_object(body)
+            response = parse_object(body)
         except ValueError as error:
             raise InvalidTokenResponse(f"the token response is {error}") from None
-        token_type = answer.get("token_type")
+        token_type = response.get("token_type")
         if not isinstance(token_type, str) or token_type.lower() != "bearer":
             raise InvalidTokenResponse("token_type is not Bearer")
-        access, id_token, refresh = (
-            _token(answer, name) for name in ("access_token", "id_token", "refresh_token")
-        )
-        if access is None:
+        access_token = _token(response, "access_token")
+        id_token = _token(response, "id_token")
+        refresh_token = _token(response, "refresh_token")
+        if access_token is None:
             raise InvalidTokenResponse("access_token is missing or no token")
-        life = number(answer.get("expires_in", DEFAULT_LIFE))
+        life = number(response.get("expires_in", DEFAULT_LIFE))
         if life is None or life < 0:
             raise InvalidTokenResponse("expires_in is no number of seconds")
-        return cls(access, id_token, refresh, int(min(life, 31_536_000)))
+        return cls(access_token, id_token, refresh_token, int(min(life, MAX_LIFE)))
 
 
-def _token(answer: Mapping[str, Any], name: str) -> str | None:
-    token = answer.get(name)
+def _token(response: Mapping[str, Any], name: str) -> str | None:
+    """A token of a response; None if it is absent. Raises InvalidTokenResponse."""
+    token = response.get(name)
     if token is None:
         return None
     if (
@@ -80,7 +86,9 @@ def _token(answer: Mapping[str, Any], name: str) -> str | None:
 
 
 def code_grant(client: Client, code: str, pending: PendingAuthorization) -> FormRequest:
-    """RFC 6749 section 4.1.3 with the PKCE verifier (RFC 7636 section 4.5)."""
+    """The request that redeems a code (RFC 6749 section 4.1.3), with the PKCE verifier (RFC 7636
+    section 4.5).
+    """
     return client.authenticated(
         (
             ("grant_type", "authorization_code"),
@@ -92,17 +100,22 @@ def code_grant(client: Client, code: str, pending: PendingAuthorization) -> Form
 
 
 def refresh_grant(client: Client, refresh_token: str) -> FormRequest:
-    """RFC 6749 section 6; without a scope: what was granted stays granted."""
+    """The request that renews tokens (RFC 6749 section 6). It has no scope, so the scope that was
+    granted stays.
+    """
     return client.authenticated((("grant_type", "refresh_token"), ("refresh_token", refresh_token)))
 
 
 def revocation(client: Client, token: str, hint: str) -> FormRequest:
-    """RFC 7009 section 2.1; hint: access_token or refresh_token."""
+    """The request that revokes a token (RFC 7009 section 2.1).
+
+    hint: the kind of the token, access_token or refresh_token.
+    """
     return client.authenticated((("token", token), ("token_type_hint", hint)))
 
 
 def token_error(body: bytes) -> Refusal:
-    """What a 4xx of the token endpoint means (RFC 6749 section 5.2)."""
+    """The refusal for a 4xx response of the token endpoint (RFC 6749 section 5.2)."""
     try:
         error = parse_object(body).get("error")
     except ValueError:

@@ -1,5 +1,5 @@
-"""Absolute http and https URLs, accepted only as an HTTP client takes them: a URL that a resolver,
-an IDNA codec or a client would choke on is refused where it is read, not where it is called.
+"""Absolute http and https URLs, accepted only if an HTTP client accepts them: a URL on which a
+resolver, an IDNA codec or a client would fail is refused when it is read, not when it is called.
 """
 
 import ipaddress
@@ -7,20 +7,23 @@ import re
 import unicodedata
 from urllib.parse import SplitResult, urlsplit
 
+# characters of a URL, and of a host name (RFC 1035 section 2.3.4)
 LONGEST = 2048
 _LONGEST_NAME = 253
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _PORT = re.compile(r"[0-9]{1,5}")
+# Unicode categories, and further characters, of internationalized labels (RFC 5892 sections 2.1 and
+# 2.6)
 _LETTERS = frozenset(("Ll", "Lm", "Lo", "Mn", "Mc", "Nd"))
-# RFC 5892 section 2.6
 _OTHERS = frozenset("-\u00b7\u0375\u05f3\u05f4\u06fd\u06fe\u0f0b\u200c\u200d\u3007\u30fb")
-# inet_aton() reads 1.2.3 and 0x7f.1 as addresses, and clients and resolvers disagree about which
+# the last label of a host that some clients and resolvers read as an IPv4 address, as inet_aton()
+# reads 1.2.3 and 0x7f.1
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 
 
 def url_fault(url: str) -> str | None:
-    """What is wrong with a URL that is to be called, in words that follow its name; None: an HTTP
-    client takes it.
+    """Describe what is wrong with a URL, in words that follow its name; None if HTTP clients accept
+    it.
     """
     if not 0 < len(url) <= LONGEST:
         return f"has no character, or more than {LONGEST}"
@@ -47,30 +50,31 @@ def _authority_fault(parts: SplitResult) -> str | None:
     else:
         host, _, _ = parts.netloc.partition(":")
         rest = parts.netloc[len(host) :]
-        if (fault := _host_fault(host)) is not None:
+        fault = _host_fault(host)
+        if fault is not None:
             return fault
     return None if _is_port(rest) else "has no port between 1 and 65535 after its host"
 
 
 def _is_port(rest: str) -> bool:
-    """rest: what follows the host, with its colon."""
+    """Whether the text that follows a host, with its colon, is a port or nothing."""
     if rest in ("", ":"):
         return True
-    return (
-        rest.startswith(":") and _PORT.fullmatch(rest[1:]) is not None and 0 < int(rest[1:]) < 65536
-    )
+    if not rest.startswith(":") or _PORT.fullmatch(rest[1:]) is None:
+        return False
+    return 0 < int(rest[1:]) < 65536
 
 
 def _is_ipv6(host: str) -> bool:
     try:
-        # a zone names an interface of one machine
+        # an address with a zone names an interface of one machine
         return "%" not in host and ipaddress.IPv6Address(host) is not None
     except ValueError:
         return False
 
 
 def _host_fault(host: str) -> str | None:
-    """Of a name or an IPv4 address."""
+    """Describe what is wrong with a host name or an IPv4 address."""
     labels = host.removesuffix(".").split(".")
     if _NUMBER.fullmatch(labels[-1]):
         try:
@@ -83,23 +87,27 @@ def _host_fault(host: str) -> str | None:
         return None
     if len(host) > _LONGEST_NAME:
         return f"has a host of more than {_LONGEST_NAME} characters"
-    for label in labels:
-        if not _LABEL.fullmatch(label):
-            return (
-                "has no host that can be called: each label has 1 to 63 letters, digits, "
-                "hyphens or underscores"
-            )
-        if label.lower().startswith("xn--") and not _is_internationalized(label):
-            return (
-                "has no host that can be called: a label that begins with xn-- is no "
-                "internationalized one"
-            )
+    faults = (_label_fault(label) for label in labels)
+    return next((fault for fault in faults if fault is not None), None)
+
+
+def _label_fault(label: str) -> str | None:
+    if not _LABEL.fullmatch(label):
+        return (
+            "has no host that can be called: each label has 1 to 63 letters, digits, "
+            "hyphens or underscores"
+        )
+    if label.lower().startswith("xn--") and not _is_internationalized(label):
+        return (
+            "has no host that can be called: a label that begins with xn-- is no "
+            "internationalized one"
+        )
     return None
 
 
 def _is_internationalized(label: str) -> bool:
-    """Whether an A-label can be one: Punycode, in its one spelling, of letters, marks and digits
-    (RFC 5891 section 5.4, RFC 5892).
+    """Whether a label that begins with xn-- is an A-label: Punycode in its canonical spelling, of
+    letters, marks and digits (RFC 5891 section 5.4, RFC 5892).
     """
     try:
         text = label[4:].lower().encode().decode("punycode")
@@ -110,5 +118,5 @@ def _is_internationalized(label: str) -> bool:
     return (
         spelled
         and normal
-        and all(each in _OTHERS or unicodedata.category(each) in _LETTERS for each in text)
+        and all(char in _OTHERS or unicodedata.category(char) in _LETTERS for char in text)
     )

@@ -1,8 +1,9 @@
-"""Every way a request can end, in one table: REASONS. docs/reasons.md is made from it.
+"""Every way in which a request can end, in one table: REASONS. docs/reasons.md is generated from
+it.
 
-A reason's code is on the page, in the problem document, in Envoy's response code details and access
-log, in the span, in the log and in the metrics. Codes are never renamed: people have alarms on
-them.
+The code of a reason is on the page, in the problem document, in Envoy's response code details and
+access log, in the span, in the log and in the metrics. Codes are never renamed, because operators
+have alarms on them.
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ _ALL = (
     *provider.AWAY,
     *tokens.ID_TOKEN,
     *tokens.LOGOUT_TOKEN,
+    *outcomes.ENDED,
     *requests.ABORTED,
 )
 REASONS: Mapping[str, Reason] = {reason.code: reason for reason in _ALL}

@@ -1,11 +1,13 @@
-"""Reasons of requests that go on to the application, and of answers that are no refusal."""
+"""Reasons of requests that go on to the application, of answers that are no refusal, and of live
+streams that are ended.
+"""
 
 from extproc.core.reasons.reason import Level, Reason
 
 DEBUG, INFO = Level.DEBUG, Level.INFO
 _IN, _OUT = "Signed in", "Signed out"
 
-# to the application
+# the request continues to the application
 ADMITTED = (
     Reason(
         "session",
@@ -13,7 +15,7 @@ ADMITTED = (
         DEBUG,
         _IN,
         "You are signed in.",
-        "A session was found and a new assertion went to the browser: Envoy decides its next "
+        "The user has a session, and the browser gets a new assertion: Envoy decides its next "
         "requests by itself.",
     ),
     Reason(
@@ -22,10 +24,9 @@ ADMITTED = (
         DEBUG,
         _IN,
         "You are signed in.",
-        "A session was found and no assertion was made: identity.assertion_lifetime is 0, "
-        "the session is about to end, or the identity "
-        "is longer than a cookie may be (then map fewer claims in identity.headers); the "
-        "processor is asked for each request.",
+        "The user has a session, and no assertion was issued, so Envoy asks the processor for each "
+        "request: identity.assertion_lifetime is 0, the session is about to end, or the identity "
+        "is too long for a cookie (then map fewer claims in identity.headers).",
     ),
     Reason(
         "public",
@@ -33,12 +34,12 @@ ADMITTED = (
         DEBUG,
         "Public",
         "This page is for everybody.",
-        "The path is one of public_paths and nobody is signed in: the request goes on "
+        "The path is one of public_paths, and the user is not signed in: the request continues "
         "without identity.",
     ),
 )
 
-# by the processor, and all is well
+# the processor responds, and nothing is wrong
 ANSWERED = (
     Reason(
         "login_started",
@@ -46,8 +47,8 @@ ANSWERED = (
         DEBUG,
         "Signing in",
         "You are being sent to your identity provider.",
-        "A navigation without a session. Many without signed_in after them: look at the "
-        "provider, or at cookies that do not come back.",
+        "A navigation without a session. If signed_in does not follow for many of them, look at "
+        "the provider, or at cookies that browsers do not send back.",
     ),
     Reason(
         "signed_in",
@@ -55,7 +56,7 @@ ANSWERED = (
         INFO,
         _IN,
         "You are signed in.",
-        "A login is complete and a session is kept.",
+        "A login is complete, and its session is stored.",
     ),
     Reason(
         "overtaken",
@@ -63,9 +64,9 @@ ANSWERED = (
         DEBUG,
         "Signing in",
         "Another sign-in of this browser was faster.",
-        "Of several logins of one browser that were at the provider together (restored "
-        "tabs), another ended first: this one makes no "
-        "session, and its tab goes where it was to go. Many of them: the provider answers slowly.",
+        "One browser had several logins at the provider at the same time (restored tabs), and "
+        "another one was completed first. This one creates no session, and its tab goes to the "
+        "page that it was for. Many of them: the provider responds slowly.",
     ),
     Reason(
         "already_signed_in",
@@ -73,7 +74,8 @@ ANSWERED = (
         DEBUG,
         _IN,
         "You are signed in already.",
-        "The login endpoint was asked for with a session that is enough: nothing was started.",
+        "The login endpoint was requested with a session that meets the application's demand: no "
+        "login was started.",
     ),
     Reason(
         "canonical_host",
@@ -81,8 +83,8 @@ ANSWERED = (
         DEBUG,
         "Another address",
         "You are being sent to the application's own address.",
-        "A login on another host of the application goes to its url first. Link to url, and "
-        "this redirect is spared.",
+        "A login on another host of the application is redirected to its url first. Links to url "
+        "avoid this redirect.",
     ),
     Reason(
         "userinfo",
@@ -90,7 +92,7 @@ ANSWERED = (
         DEBUG,
         _IN,
         "You are signed in.",
-        "oauth2/userinfo was asked for and said who is signed in.",
+        "oauth2/userinfo was requested, and responded with the user's claims.",
     ),
     Reason(
         "logout_confirmation",
@@ -98,10 +100,9 @@ ANSWERED = (
         DEBUG,
         "Sign out?",
         "Do you want to sign out?",
-        "A link on another site, a picture, frame or script of some page, or a page's "
-        "service worker asked for oauth2/logout, so the "
-        "user is asked. Links on the application's own pages are not asked about, where the "
-        "browser sends Sec-Fetch headers.",
+        "A link on another site, a picture, frame or script of a page, or the service worker of a "
+        "page requested oauth2/logout, so the user has to confirm it. Links on the application's "
+        "own pages need no confirmation if the browser sends Sec-Fetch headers.",
     ),
     Reason(
         "signed_out",
@@ -109,8 +110,8 @@ ANSWERED = (
         INFO,
         _OUT,
         "You are signed out.",
-        "The user signed out; the browser goes on to the provider, whose session ends too, "
-        "or to our own page.",
+        "The user signed out. The browser goes to the provider, to end its session as well, or to "
+        "the page signed-out.",
     ),
     Reason(
         "signed_out_page",
@@ -118,7 +119,7 @@ ANSWERED = (
         DEBUG,
         _OUT,
         "You are signed out.",
-        "The page after a logout.",
+        "The page after a logout was requested.",
     ),
     Reason(
         "own_sessions",
@@ -134,7 +135,8 @@ ANSWERED = (
         INFO,
         "Your sessions",
         "The sessions are ended.",
-        "A user ended sessions of their own; the line own_sessions_ended before says how many.",
+        "A user ended sessions of their own; the log line own_sessions_ended before this one has "
+        "the number.",
     ),
     Reason(
         "own_sessions_stale",
@@ -142,8 +144,8 @@ ANSWERED = (
         INFO,
         "Your sessions",
         "That page was too old. Please choose again.",
-        "A user's choice among their own sessions came from a page that is too old, or of "
-        "another session: they are shown anew.",
+        "A user's choice among their own sessions came from a page that is too old, or that was "
+        "made for another session: the page is shown again.",
     ),
     Reason(
         "frontchannel_logout",
@@ -159,6 +161,30 @@ ANSWERED = (
         INFO,
         _OUT,
         "You are signed out.",
-        "The provider ended sessions by a request of its own; the line before says how many.",
+        "The provider ended sessions by a request of its own; the log line before this one has the "
+        "number.",
+    ),
+)
+
+# a live stream that the processor ends after its request went on to the application
+# (ext_proc/live_streams.py)
+ENDED = (
+    Reason(
+        "session_over",
+        None,
+        INFO,
+        _OUT,
+        "Your session has ended. Please sign in again.",
+        "The session of a live stream was over (logout, an operator, or its time), so the "
+        "processor ended the stream. The client reconnects and gets 401 until its user signs in.",
+    ),
+    Reason(
+        "processor_leaving",
+        None,
+        INFO,
+        "Connection closed",
+        "The connection was closed. Please connect again.",
+        "The processor or one of its workers stopped, so it ended its live streams. Clients that "
+        "reconnect reach another worker, or its successor.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Reasons that are about the provider: what it says, what it does, and that it is away."""
+"""Reasons about the provider: its errors, its responses, and its absence."""
 
 from extproc.core.reasons.reason import Level, Reason
 
@@ -11,38 +11,38 @@ _NOT_USABLE = "The identity provider's answer could not be used."
 # error of the callback, as registered (RFC 6749 section 4.1.2.1, OpenID Connect Core section
 # 3.1.2.6, Unmet Authentication Requirements)
 _PERSON = {
-    "access_denied": "The user declined, or the provider's policy keeps them from this client: "
-    "its log says which.",
+    "access_denied": "The user declined, or a policy of the provider denies them this client: the "
+    "provider's log has the cause.",
     "account_selection_required": "The provider could not ask the user for an account: prompt: "
     "select_account may help.",
-    "consent_required": "The provider needs the user's consent and did not ask: prompt: consent, "
-    "or grant it there for all.",
-    "interaction_required": "The provider could not ask the user something: see "
-    "authorization_params and its policies.",
-    "login_required": "The provider could not ask the user to sign in: see its policies for this "
-    "client.",
+    "consent_required": "The provider needs the user's consent, and did not ask for it: set "
+    "prompt: consent, or grant it for all users at the provider.",
+    "interaction_required": "The provider could not ask the user something: look at "
+    "authorization_params, and at the provider's policies.",
+    "login_required": "The provider could not ask the user to sign in: look at its policies for "
+    "this client.",
     "unmet_authentication_requirements": "The provider cannot give any of acr_values to this "
-    "user: enrol a second factor there.",
+    "user: enrol a second factor at the provider.",
 }
 _SETTINGS = {
-    "invalid_request": "The provider finds the login's parameters wrong: mostly a redirect_uri "
-    "that is not registered as "
-    "`extproc check` prints it, or something in authorization_params.",
-    "invalid_request_object": "The provider wants request objects, which are not sent: allow "
-    "plain requests there.",
-    "invalid_request_uri": "The provider wants request objects, which are not sent: allow plain "
-    "requests there.",
-    "invalid_scope": "The provider does not give one of providers.NAME.scopes to this client: "
-    "change it here or there.",
-    "registration_not_supported": "Nothing of the kind is asked for here: see "
+    "invalid_request": "The provider rejects the parameters of the login: mostly a redirect_uri "
+    "that is not registered as `extproc check` prints it, or a parameter of authorization_params.",
+    "invalid_request_object": "The provider demands request objects, which the processor does not "
+    "send: allow plain requests at the provider.",
+    "invalid_request_uri": "The provider demands request objects, which the processor does not "
+    "send: allow plain requests at the provider.",
+    "invalid_scope": "The provider does not grant one of providers.NAME.scopes to this client: "
+    "change the setting, or the client at the provider.",
+    "registration_not_supported": "The processor does not request this: look at "
     "authorization_params.",
-    "request_not_supported": "Nothing of the kind is asked for here: see authorization_params.",
-    "request_uri_not_supported": "Nothing of the kind is asked for here: see authorization_params.",
-    "server_error": "The provider met an error of its own: its log says which.",
+    "request_not_supported": "The processor does not request this: look at authorization_params.",
+    "request_uri_not_supported": "The processor does not request this: look at "
+    "authorization_params.",
+    "server_error": "The provider met an error of its own: its log has the cause.",
     "unauthorized_client": "The client may not use the authorization code flow: allow it at the "
     "provider.",
-    "unsupported_response_type": "The provider does not know response_type code, or not for this "
-    "client: allow it there.",
+    "unsupported_response_type": "The provider does not support response_type code, at least not "
+    "for this client: allow it at the provider.",
 }
 _DENIED = "The identity provider did not let you in, or you chose not to go on."
 
@@ -68,7 +68,7 @@ REGISTERED = (
         WARNING,
         _NOT_IN,
         _NOT_COMPLETED,
-        "The provider says that it is overloaded or in maintenance: look there.",
+        "The provider reports that it is overloaded or in maintenance: look at the provider.",
         retry_after=5,
     ),
 )
@@ -80,12 +80,12 @@ ERRORS = (
         WARNING,
         _NOT_IN,
         _NOT_COMPLETED,
-        "The provider's error code is none that is registered, so it is not repeated here: "
-        "its own log says more.",
+        "The provider's error code is not registered, so the processor does not repeat it: the "
+        "provider's log has the cause.",
     ),
 )
 
-# what it answered to us
+# about the provider's responses to the processor
 FAULTS = (
     Reason(
         "code_refused",
@@ -93,20 +93,19 @@ FAULTS = (
         INFO,
         _NOT_IN,
         "The identity provider did not accept this sign-in any more. Please start again.",
-        "The token endpoint says invalid_grant: the code was too old or used, or of another "
-        "login. When every login ends so: PKCE or "
-        "redirect_uri are changed on the way, or the provider's nodes do not share their codes.",
+        "The token endpoint reports invalid_grant: the code was too old, already used, or of "
+        "another login. If every login ends so, PKCE or redirect_uri are changed on the way, or "
+        "the provider's nodes do not share their codes.",
     ),
     Reason(
         "client_refused",
         502,
         WARNING,
         _NOT_IN,
-        "The identity provider does not accept this service's credentials. Its operator has "
-        "to look at this.",
+        "The identity provider does not accept this service's credentials. Please contact the "
+        "administrator.",
         "The token endpoint refuses the client: check client_id, client_secret, "
-        "token_endpoint_auth_method, and that "
-        "the grant is allowed.",
+        "token_endpoint_auth_method, and that the grant is allowed.",
     ),
     Reason(
         "invalid_provider_answer",
@@ -114,9 +113,9 @@ FAULTS = (
         WARNING,
         _NOT_IN,
         _NOT_USABLE,
-        "The detail says what is wrong: a redirect, a status, a compressed or too long "
-        "answer (limits.response_bytes), or no key set. "
-        "Mostly a proxy between here and the provider: see backchannel_url.",
+        "The detail names what is wrong: a redirect, a status, a compressed or too long response "
+        "(limits.response_bytes), or no key set. The cause is mostly a proxy between the processor "
+        "and the provider: look at backchannel_url.",
     ),
     Reason(
         "invalid_token_response",
@@ -124,9 +123,8 @@ FAULTS = (
         WARNING,
         _NOT_IN,
         _NOT_USABLE,
-        "The token endpoint's answer is not as RFC 6749 and OpenID Connect want it; the "
-        "detail says what. No id_token: openid is missing "
-        "in scopes.",
+        "The response of the token endpoint violates RFC 6749 or OpenID Connect; the detail names "
+        "the fault. If id_token is missing, scopes lacks openid.",
     ),
     Reason(
         "invalid_userinfo",
@@ -134,7 +132,7 @@ FAULTS = (
         WARNING,
         _NOT_IN,
         _NOT_USABLE,
-        "UserInfo was refused or is not readable; the detail says which. 401 or 403: the "
+        "UserInfo was refused or cannot be read; the detail names the fault. After 401 or 403 the "
         "access token's scopes or audience do not fit.",
     ),
     Reason(
@@ -143,8 +141,8 @@ FAULTS = (
         WARNING,
         _NOT_IN,
         _NOT_USABLE,
-        "UserInfo speaks of another user than the ID token: a cache between here and the "
-        "provider, or a provider that mixes up users.",
+        "UserInfo is about another user than the ID token: a cache between the processor and the "
+        "provider, or the provider itself, mixes up users.",
     ),
     Reason(
         "provider_unreachable",
@@ -152,7 +150,7 @@ FAULTS = (
         WARNING,
         _NOT_IN,
         "The identity provider could not be reached. Please try again.",
-        "The detail says which address and why. Look at DNS, firewall, the provider's "
+        "The detail has the address and the cause. Look at DNS, the firewall, the provider's "
         "certificate (ca_file) and backchannel_url.",
     ),
     Reason(
@@ -161,7 +159,7 @@ FAULTS = (
         WARNING,
         _NOT_IN,
         "The identity provider met an error of its own. Please try again.",
-        "One of its endpoints answers 5xx or 429: look at its log.",
+        "An endpoint of the provider responds with 5xx or 429: look at the provider's log.",
     ),
     Reason(
         "provider_timeout",
@@ -169,12 +167,12 @@ FAULTS = (
         WARNING,
         _NOT_IN,
         "The identity provider did not answer in time. Please try again.",
-        "No whole answer within timeouts.call, or not all of them within timeouts.callback: "
-        "the trace shows which call was slow.",
+        "A response was not complete within timeouts.call, or the whole login not within "
+        "timeouts.callback: the trace shows which call was slow.",
     ),
 )
 
-# nothing was consumed that is still needed
+# nothing that a later try needs was consumed
 AWAY = (
     Reason(
         "provider_unavailable",
@@ -182,9 +180,8 @@ AWAY = (
         WARNING,
         _LATER,
         "The identity provider cannot be reached right now. Please try again in a moment.",
-        "Its metadata could not be fetched, and is tried again; the detail says why. Look at "
-        "issuer, backchannel_url and "
-        "ca_file; /readyz says what is missing.",
+        "The provider's metadata could not be fetched, and is fetched again; the detail has the "
+        "cause. Look at issuer, backchannel_url and ca_file; /readyz lists what is missing.",
         retry_after=5,
     ),
     Reason(
@@ -192,9 +189,9 @@ AWAY = (
         503,
         WARNING,
         _LATER,
-        "The identity provider's own description could not be used. Its operator has to look "
-        "at this.",
-        "The discovery document is not right; the detail says what. Mostly issuer is not "
+        "The identity provider's own description could not be used. Please contact the "
+        "administrator.",
+        "The discovery document is wrong; the detail names the fault. Mostly issuer is not "
         "spelled as in the document.",
         retry_after=5,
     ),
@@ -205,8 +202,8 @@ AWAY = (
         _LATER,
         "The identity provider cannot be reached right now. You are still signed in; please "
         "try again in a moment.",
-        "forward_access_token is on, the token is over and could not be renewed; the line "
-        "not_refreshed of the session says why.",
+        "forward_access_token is on, and the access token has expired and could not be renewed; "
+        "the session's log line not_refreshed has the cause.",
         retry_after=5,
     ),
 )

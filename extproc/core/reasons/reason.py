@@ -1,15 +1,15 @@
-"""What a reason is."""
+"""Reason: one row of the table of reasons."""
 
 from dataclasses import dataclass
 from enum import IntEnum
 
 
 class Level(IntEnum):
-    """Of the log line, by logging's numbers.
+    """Level of a log line, with the numbers of Python's logging.
 
-    DEBUG: what any stranger can cause at will, and what is as it should be for every request. INFO:
-    what a person met. WARNING: trouble outside, or settings at odds with the provider's. ERROR: a
-    bug.
+    DEBUG: events that unauthenticated clients can trigger at will, and the normal case of every
+    request. INFO: what a user met. WARNING: trouble outside of the processor, or settings that do
+    not match those at the provider. ERROR: a bug.
     """
 
     DEBUG = 10
@@ -20,11 +20,11 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One way a request can end.
+    """One way in which a request can end.
 
     status: of the answer that the browser gets; None: the request goes on to the application, or
-    (ABORTED) Envoy answers by itself. text: for the user, fixed. remedy: for the operator, what it
-    means and what to do. retry_after: seconds.
+    (ENDED) its response had begun, or (ABORTED) Envoy answers by itself. text: for the user, fixed.
+    remedy: for the operator, what it means and what to do. retry_after: seconds.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""Reasons of refusals that are about the request, the browser, or this service itself."""
+"""Reasons of refusals about the request, the browser, or the processor itself."""
 
 from extproc.core.reasons.reason import Level, Reason
 
@@ -12,9 +12,9 @@ REQUESTS = (
         DEBUG,
         "Sign in first",
         "This needs a signed-in user.",
-        "Not a navigation (a script, an image, a WebSocket), and no session: the page that "
-        "made it should go to login_url. For paths that "
-        "need no login, public_paths.",
+        "A request without a session that is no navigation (of a script, an image, a WebSocket): "
+        "the page that made it should go to login_url. Paths that need no login belong into "
+        "public_paths.",
     ),
     Reason(
         "session_ended",
@@ -22,9 +22,9 @@ REQUESTS = (
         INFO,
         "Sign in first",
         "Your session has ended. Please sign in again.",
-        "The provider did not renew the session's tokens; the line session_ended before says "
-        "why. Often its session or its refresh tokens "
-        "live shorter than session.lifetime.",
+        "The provider refused to renew the session's tokens; the log line session_ended before "
+        "this one has the cause. Often the provider's sessions or refresh tokens live shorter than "
+        "session.lifetime.",
     ),
     Reason(
         "insufficient_user_authentication",
@@ -32,9 +32,8 @@ REQUESTS = (
         INFO,
         "Sign in again",
         "This needs a stronger or a more recent sign-in than yours.",
-        "The session does not meet acr_values or max_age of the application, and this was no "
-        "navigation: the page that made it should go "
-        "to login_url.",
+        "The session does not meet acr_values or max_age of the application, and the request was "
+        "no navigation: the page that made it should go to login_url.",
     ),
     Reason(
         "misdirected_request",
@@ -42,9 +41,9 @@ REQUESTS = (
         DEBUG,
         "Wrong address",
         "This address does not belong to the application.",
-        "The host is not in the application's hosts: add it there, or look at who sends it. "
-        "With 'no application' in the detail, Envoy's "
-        "configuration is of other settings: print it anew with `extproc envoy`.",
+        "The host is not in the application's hosts: add it there, or find out which client sends "
+        "it. With 'no application' in the detail, Envoy's configuration was generated from other "
+        "settings: generate it again with `extproc envoy`.",
     ),
     Reason(
         "no_such_endpoint",
@@ -52,8 +51,8 @@ REQUESTS = (
         DEBUG,
         "No such page",
         "The sign-in service has no page at this address.",
-        "Below oauth2/ are login, callback, logout, signed-out, userinfo and the provider's "
-        "logouts, on the host of the application's url.",
+        "The endpoints below oauth2/ are login, callback, logout, signed-out, userinfo, sessions "
+        "and the provider's logouts, on the host of the application's url.",
     ),
     Reason(
         "method_not_allowed",
@@ -61,8 +60,8 @@ REQUESTS = (
         DEBUG,
         "Not possible this way",
         "This address does not take requests of this kind.",
-        "Allow says which methods the endpoint takes. A callback by POST: the provider must "
-        "not be told response_mode form_post.",
+        "The header Allow lists the methods of the endpoint. If a callback comes by POST, remove "
+        "response_mode form_post from the request to the provider.",
     ),
     Reason(
         "cross_site_logout",
@@ -70,8 +69,8 @@ REQUESTS = (
         INFO,
         _NOT_OUT,
         "Another site asked to sign you out. Nothing was changed.",
-        "A form on another origin posted to oauth2/logout: link to it instead, or post from "
-        "the application's own origin.",
+        "A form on another origin posted to oauth2/logout: link to it instead, or post from the "
+        "application's own origin.",
     ),
     Reason(
         "user_navigation_required",
@@ -79,10 +78,9 @@ REQUESTS = (
         DEBUG,
         "Open this page yourself",
         "This works only as a page that you open yourself. Nothing was changed.",
-        "A browser asked for oauth2/callback or oauth2/logout without its user: ahead of "
-        "time (prefetch, prerender), or for a picture, a "
-        "frame or a script of some page. Browsers ask again when the user comes. Leave "
-        "oauth2/ out of what pages prefetch.",
+        "A browser requested oauth2/callback or oauth2/logout without its user: ahead of time "
+        "(prefetch, prerender), or for a picture, a frame or a script of a page. Browsers repeat "
+        "the request when the user opens the page. Exclude oauth2/ from what pages prefetch.",
     ),
     Reason(
         "body_too_large",
@@ -90,7 +88,8 @@ REQUESTS = (
         INFO,
         "Too large",
         "This request is larger than a logout can be.",
-        "A back-channel logout with more than 64 kB: no provider sends that; look at who does.",
+        "A back-channel logout has more than 64 kB, which no provider sends: find out which client "
+        "does.",
     ),
     Reason(
         "invalid_logout_request",
@@ -98,7 +97,7 @@ REQUESTS = (
         INFO,
         _NOT_OUT,
         "This is no complete logout request of the identity provider. Nothing was changed.",
-        "The detail says what is missing. For front-channel logout register "
+        "The detail names what is missing. For front-channel logout register "
         "frontchannel_logout_session_required at the provider.",
     ),
 )
@@ -110,8 +109,8 @@ CALLBACKS = (
         INFO,
         _NOT_IN,
         "The answer that came back from the identity provider is incomplete or malformed.",
-        "The detail says what is wrong with the query of oauth2/callback. When every login "
-        "ends so, look at what rewrites URLs on the way.",
+        "The detail names the fault in the query of oauth2/callback. If every login ends so, look "
+        "for a proxy on the way that rewrites URLs.",
     ),
     Reason(
         "state_mismatch",
@@ -119,9 +118,9 @@ CALLBACKS = (
         INFO,
         _NOT_IN,
         "This sign-in was not started in this browser, or its cookie is gone. Please start again.",
-        "A bookmark of the callback, blocked cookies, a login older than two hours, or "
-        "somebody else's link. When every login ends so: "
-        "url has another host or scheme than browsers use, or machines have different secrets.",
+        "A bookmark of the callback, blocked cookies, a login older than two hours, or a link from "
+        "another person. If every login ends so, url has another host or scheme than browsers use, "
+        "or machines have different secrets.",
     ),
     Reason(
         "login_already_used",
@@ -129,7 +128,8 @@ CALLBACKS = (
         INFO,
         _NOT_IN,
         "This sign-in was used already. Please start again.",
-        "The same callback came twice: a reload, or something on the way that repeats requests.",
+        "The same callback came twice: the user reloaded the page, or a proxy on the way repeats "
+        "requests.",
     ),
     Reason(
         "signed_out_meanwhile",
@@ -137,9 +137,8 @@ CALLBACKS = (
         INFO,
         _NOT_IN,
         "You were signed out while this sign-in was under way. Please start again.",
-        "The browser signed out, or a back-channel logout for the user came, while the "
-        "provider was still at work on this login. "
-        "Nothing to do, unless every login ends so.",
+        "The user signed out in the same browser, or the provider sent a back-channel logout for "
+        "the user, during this login. There is nothing to do, unless every login ends so.",
     ),
     Reason(
         "issuer_mismatch",
@@ -147,8 +146,8 @@ CALLBACKS = (
         WARNING,
         _NOT_IN,
         "The answer came from another identity provider than the one that was asked.",
-        "iss of the callback is not providers.NAME.issuer: a mix-up attack, or an issuer "
-        "that is spelled in two ways (a slash at its end).",
+        "iss of the callback is not providers.NAME.issuer: a mix-up attack, or an issuer that is "
+        "spelled in two ways (a slash at its end).",
     ),
     Reason(
         "acr_not_satisfied",
@@ -156,22 +155,20 @@ CALLBACKS = (
         INFO,
         _NOT_IN,
         "You signed in at your identity provider, but not in the way that this application "
-        "demands, such as with a second factor."
-        " Try again and choose that way; if there is none to choose, the application's "
-        "operator has to look at this.",
-        "acr of the ID token is none of acr_values. When every login ends so, the provider "
-        "knows other values, or this client gets no acr.",
+        "demands, such as with a second factor. Please try again and choose that way; if you "
+        "cannot choose it, please contact the administrator.",
+        "acr of the ID token is none of acr_values. If every login ends so, the provider uses "
+        "other values, or sends this client no acr.",
     ),
     Reason(
         "auth_time_too_old",
         403,
         INFO,
         _NOT_IN,
-        "This application demands that you signed in a short while ago, and your identity "
-        "provider did not ask you to sign in again."
-        " Sign out there, then try again.",
-        "The provider was told max_age and did not ask again. When every login ends so, it "
-        "ignores max_age: set prompt: login.",
+        "This application demands that you signed in a short while ago, and your identity provider "
+        "did not ask you to sign in again. Sign out there, then try again.",
+        "The provider was sent max_age, and did not ask the user to sign in again. If every login "
+        "ends so, the provider ignores max_age: set prompt: login.",
     ),
 )
 
@@ -193,8 +190,8 @@ OURS = (
         WARNING,
         _LATER,
         "Sessions cannot be read right now. You are still signed in; please try again in a moment.",
-        "The detail says which store and why. Look at its server or its file's disk; "
-        "`extproc check` tries it.",
+        "The detail names the store and the cause. Look at the store's server, or at the disk of "
+        "its file; `extproc check` tries the store.",
         retry_after=5,
     ),
     Reason(
@@ -203,8 +200,8 @@ OURS = (
         WARNING,
         _LATER,
         "Too many people are signing in right now. Please try again in a moment.",
-        "The detail names the limit under limits that is reached. A slow provider fills it "
-        "too: compare with provider_timeout.",
+        "The detail names the setting of limits that is reached. A slow provider is a possible "
+        "cause as well: look for provider_timeout.",
         retry_after=3,
     ),
     Reason(
@@ -213,12 +210,13 @@ OURS = (
         ERROR,
         "Something went wrong",
         "The sign-in service met an error of its own.",
-        "A bug: the line internal_error of the same trace has a traceback. Please report it.",
+        "This is a bug: the log line internal_error of the same trace has a traceback. Please "
+        "report it.",
     ),
 )
 
-# The stream ends with an error and without an answer of ours: Envoy answers 500 or 503, if anybody
-# is there
+# The stream ends with an error and without an answer of the processor. Envoy responds with 500 or
+# 503, if the client is still connected.
 ABORTED = (
     Reason(
         "cancelled",
@@ -226,8 +224,8 @@ ABORTED = (
         INFO,
         "Gone",
         "The browser went away before there was an answer.",
-        "The client closed the request, or Envoy's own timeout did. Many: something is slow, "
-        "look at their duration.",
+        "The client closed the request, or Envoy's own timeout did. If there are many, something "
+        "is slow: look at their duration.",
     ),
     Reason(
         "unexpected_message",
@@ -235,8 +233,8 @@ ABORTED = (
         ERROR,
         "Something went wrong",
         "The sign-in service met an error of its own.",
-        "Envoy's ext_proc filter is not configured as `extproc envoy` prints it; the detail "
-        "says how it shows.",
+        "Envoy's ext_proc filter is not configured as `extproc envoy` prints it; the detail names "
+        "the message.",
     ),
     Reason(
         "body_missing",
@@ -244,6 +242,6 @@ ABORTED = (
         INFO,
         "Gone",
         "The rest of the request did not come in time.",
-        "Whoever sent a back-channel logout stopped in the middle of its body.",
+        "The client that sent a back-channel logout stopped before the end of its body.",
     ),
 )

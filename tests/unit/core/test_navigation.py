@@ -23,7 +23,8 @@ from harness.tokens import (
     session,
 )
 
-from extproc.core import decide, sessions_page
+from extproc.core import decide_endpoint, sessions_page
+from extproc.core.decide import decide
 from extproc.core.decisions import (
     Continue,
     EndListedSessions,
@@ -34,7 +35,7 @@ from extproc.core.decisions import (
     Respond,
     StartLogin,
 )
-from extproc.core.errors import Refusal
+from extproc.core.errors import LoginRequired, Refusal
 from extproc.core.http import Request
 from extproc.core.refusals import respond
 
@@ -143,7 +144,7 @@ def answered(asked: Request, signed_in: bool) -> str:
     touches no cookie then.
     """
     try:
-        decision = decide.decide(APP, asked, ALICE if signed_in else None, NOW)
+        decision = decide(APP, asked, ALICE if signed_in else None, NOW)
     except Refusal as error:
         decision = respond(error, APP, asked)
     for name, kind in CHANGES.items():
@@ -168,9 +169,9 @@ def test_every_endpoint_has_its_rows() -> None:
     """By the source, so that nobody adds an endpoint without saying here what it does to a request
     that no person made.
     """
-    tree = parsed(inspect.getsource(decide.endpoint))
+    tree = parsed(inspect.getsource(decide_endpoint.decide_endpoint))
     names = {
-        eval(compile(ast.Expression(case.value), "case", "eval"), vars(decide))
+        eval(compile(ast.Expression(case.value), "case", "eval"), vars(decide_endpoint))
         for case in ast.walk(tree)
         if isinstance(case, ast.MatchValue)
     }
@@ -264,3 +265,27 @@ def test_a_page_of_the_application_starts_a_login_for_a_person_alone() -> None:
                 said
             )
             assert answered(request("/wanted", public=True, **said), False) == "public", said
+
+
+@pytest.mark.parametrize(
+    ("headers", "navigates"),
+    [
+        ({"sec_fetch_dest": ""}, True),
+        ({"sec_fetch_dest": "iframe"}, False),
+        ({"sec_fetch_mode": "", "sec_fetch_dest": ""}, True),
+        ({"sec_fetch_mode": ""}, False),
+        ({"sec_fetch_mode": "", "sec_fetch_dest": "", "method": "HEAD"}, False),
+        ({"sec_fetch_mode": "", "sec_fetch_dest": "", "method": "POST"}, False),
+        (
+            {"sec_fetch_mode": "", "sec_fetch_dest": "", "access_control_request_method": "GET"},
+            False,
+        ),
+        ({"sec_fetch_mode": "", "sec_fetch_dest": "", "x_requested_with": "x"}, False),
+    ],
+)
+def test_what_is_a_navigation(headers, navigates):
+    if navigates:
+        assert isinstance(decide(application(), request(**headers), None, NOW), StartLogin)
+    else:
+        with pytest.raises(LoginRequired):
+            decide(application(), request(**headers), None, NOW)

@@ -7,22 +7,33 @@ from bisect import bisect_left
 from dataclasses import replace
 
 import pytest
-from harness.tokens import ISSUER, NOW, Signer, application, id_token_claims, key_set, request
+from harness.refusals import EVIL, raised
+from harness.tokens import (
+    ISSUER,
+    NOW,
+    Signer,
+    application,
+    id_token_claims,
+    key_set,
+    request,
+    session,
+)
 
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, Refresh, StartLogin
 from extproc.core.errors import (
     AccessTokenExpired,
     InvalidIDToken,
-    InvalidTokenResponse,
+    InvalidUserInfo,
     LoginRequired,
+    SubjectMismatch,
     UnknownKey,
 )
 from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.token import RefreshResponse, refresh_grant
-from extproc.core.refresh import due, renewed
+from extproc.core.refresh import due, looked_up, renewed
 from extproc.core.session import Session, SessionId
-from extproc.core.session_record import dump, load
 
 APP = application(refresh_margin=30)
 FORWARDS = application(refresh_margin=30, forward_access_token=True, assertion_lifetime=0)
@@ -91,6 +102,11 @@ def test_tokens_that_cannot_be_renewed_are_never_due(app, session):
     assert isinstance(decide(app, request(), session, NOW + 1000), Continue)
 
 
+def test_tokens_are_due_when_the_clock_was_set_back_by_more_than_a_minute():
+    assert not due(APP, SESSION, NOW - 60)
+    assert due(APP, SESSION, NOW - 61)
+
+
 def test_a_request_whose_tokens_are_due_waits_for_new_ones_and_others_do_not():
     assert isinstance(decide(APP, request(), SESSION, NOW + 10), Continue)
     assert decide(APP, SCRIPT, SESSION, LATER) == Refresh(SESSION)
@@ -124,15 +140,15 @@ def test_without_it_the_client_s_own_authorization_is_left_alone():
 def test_it_is_refused_while_none_can_be_had_and_signs_in_again_when_none_ever_will():
     with pytest.raises(AccessTokenExpired) as refusal:
         decide(FORWARDS, request(), SESSION, NOW + 300, may_refresh=False)
-    assert (refusal.value.status, refusal.value.said.retry_after) == (503, 5)
+    assert (refusal.value.status, refusal.value.row.retry_after) == (503, 5)
     assert isinstance(decide(FORWARDS, request(), SESSION, LATER, may_refresh=False), Continue)
-    for app, session in (
+    for app, hopeless in (
         (FORWARDS, replace(SESSION, refresh_token=None)),
         (replace(FORWARDS, refresh_margin=None), SESSION),
     ):
-        assert isinstance(decide(app, request(), session, NOW + 300), StartLogin)
+        assert isinstance(decide(app, request(), hopeless, NOW + 300), StartLogin)
         with pytest.raises(LoginRequired):
-            decide(app, SCRIPT, session, NOW + 300)
+            decide(app, SCRIPT, hopeless, NOW + 300)
 
 
 @pytest.mark.attack("CONF-24")
@@ -231,17 +247,54 @@ def test_its_signature_too(signer, error):
         renewed(APP, SESSION, answer(id_token=token), key_set(), LATER)
 
 
-@pytest.mark.parametrize("members", [{"access_token": None}, {"access_token": ""}, {"id_token": 7}, {"refresh_token": "a b"}, {"expires_in": -1}, {"token_type": "mac"}])  # fmt: skip
-def test_an_answer_that_is_none_is_refused(members):
-    with pytest.raises(InvalidTokenResponse):
-        answer(**members)
+def refreshed(**changes):
+    token = Signer().sign(id_token_claims(**changes))
+    return renewed(
+        APP,
+        replace(session(), auth_time=NOW),
+        RefreshResponse("at2", token, None, 60),
+        key_set(),
+        NOW,
+    )
 
 
-def test_a_session_of_the_format_before_has_the_tokens_of_its_login():
-    fields = json.loads(dump(SESSION))
-    assert load(json.dumps(fields).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([1, *fields[1:-4]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([2, *fields[1:-3]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([3, *fields[1:-2]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([4, *fields[1:-1]]).encode(), SESSION.id, NOW) == SESSION
-    assert load(json.dumps([6, *fields[1:]]).encode(), SESSION.id, NOW) is None
+def test_the_log_names_what_is_wrong_with_the_id_token_of_a_refresh():
+    assert raised(lambda: refreshed(sub=EVIL))[1] == "sub is not the user who signed in"
+    assert raised(lambda: refreshed(auth_time=NOW - 1))[1] == "auth_time is before the login"
+
+
+def test_a_refresh_takes_over_how_the_user_signed_in_and_keeps_what_is_not_said_again():
+    had = replace(session(), acr="gold", amr=("pwd",), id_token=Signer().sign(id_token_claims()))
+    for changes, acr, amr in (
+        ({}, "gold", ("pwd",)),
+        ({"acr": "silver", "amr": ["otp"]}, "silver", ("otp",)),
+    ):
+        token = Signer().sign(id_token_claims(**changes))
+        new = renewed(APP, had, RefreshResponse("at2", token, None, 60), key_set(), NOW)
+        assert (new.acr, new.amr, new.id_token) == (acr, amr, token)
+
+
+OLD = Session(
+    SessionId.of(b"s" * 32), ISSUER, "alice", Claims({"sub": "alice", "email": "old@example.com"}), "no.token", "at", "rt",
+    NOW + 300, NOW, NOW + 43_200, NOW,
+)  # fmt: skip
+
+
+def test_userinfo_asked_for_at_a_refresh_says_what_is_new_and_is_of_the_same_user():
+    said = UserInfo("application/json", b'{"sub":"alice","email":"new@example.com"}')
+    assert looked_up(APP, OLD, said, key_set()).claims.values == {
+        "sub": "alice",
+        "email": "new@example.com",
+    }
+    with pytest.raises(SubjectMismatch):
+        looked_up(APP, OLD, UserInfo("application/json", b'{"sub":"bob"}'), key_set())
+    with pytest.raises(InvalidUserInfo):
+        looked_up(APP, OLD, UserInfo("application/json", b"[]"), key_set())
+
+
+@pytest.mark.parametrize("kept", ["none", "a.!.c", "a.bm8.c", "a.W10.c"])
+def test_a_kept_id_token_that_cannot_be_read_has_no_nonce_to_compare(kept):
+    """It was verified when it came; the new one is checked in full."""
+    again = Signer().sign(id_token_claims(nonce="of another login", iat=NOW, exp=NOW + 300))
+    answer = RefreshResponse("at2", again, "rt2", 300)
+    assert renewed(APP, replace(OLD, id_token=kept), answer, key_set(), NOW).id_token == again

@@ -14,11 +14,10 @@ from extproc.core.errors import SessionTooLarge
 from extproc.core.http import Cookie
 from extproc.core.logout import expired
 from extproc.core.sealing import KeyRing
-from extproc.core.session import Session, SessionId
+from extproc.core.session import Session, SessionId, session_label
 from extproc.core.session_cookie import (
     CHUNK,
     MAX_GENERATIONS,
-    _label,
     data_cookies,
     read_session,
     session_cookies,
@@ -257,7 +256,7 @@ def test_a_new_key_before_the_old_one_signs_nobody_out():
 @pytest.mark.attack("COOK-24")
 @pytest.mark.threat("bounds")
 def test_nothing_is_inflated_beyond_the_bound_nor_before_it_is_authenticated():
-    label = _label(APP, session().id, "session data")
+    label = session_label(APP, session().id, "session data")
     sealed = RING.seal(bytes(8) + zlib.compress(b"A" * (MAX_SEALED + 1)), label, ENTROPY_BYTES)
     assert len(sealed) < CHUNK and read(value_of(f"1.{sealed}")) is None
     for broken in (
@@ -276,7 +275,7 @@ def test_a_session_that_fits_into_no_cookies_is_a_visible_error_with_its_remedy(
         cookies(session(16_000))
     assert (
         caught.value.reason == "session_too_large"
-        and "store.kind" in caught.value.said.text
+        and "store.kind" in caught.value.row.text
         and "bytes" in caught.value.detail
     )
 

@@ -1,14 +1,13 @@
-"""What users see of their own sessions, and what of it a request may end."""
+"""The page of a user's own sessions, and what its buttons may end."""
 
 import re
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from harness.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, client, request
+from harness.tokens import ENTROPY_BYTES, ISSUER, NOW, RING, application, request, session
 
 from extproc import pages
-from extproc.core.application import Application
 from extproc.core.decide import decide
 from extproc.core.decisions import EndListedSessions, ListSessions, Respond, StartLogin
 from extproc.core.device import Device
@@ -21,11 +20,18 @@ from extproc.core.errors import (
     Refusal,
 )
 from extproc.core.oidc.claims import Claims
-from extproc.core.sealing import KeyRing
+from extproc.core.sealing import KeyRing, Label
 from extproc.core.session import Session, SessionId, handle_of
-from extproc.core.session_list import SignIn, sign_ins, surplus
-from extproc.core.session_record import Record, to_record
-from extproc.core.sessions_page import FORM_LIFE, OTHERS, form_token, page, page_of_one
+from extproc.core.session_list import SignIn
+from extproc.core.sessions_page import (
+    EVERYWHERE,
+    FORM_LIFE,
+    OTHERS,
+    address,
+    form_token,
+    page,
+    page_of_one,
+)
 from extproc.core.step_up import Demand
 
 APP = application()
@@ -38,14 +44,6 @@ TOKEN = form_token(APP, SESSION, NOW, ENTROPY_BYTES)
 HOME = "/oauth2/sessions"
 SCRIPT = {"accept": "application/json", "sec_fetch_mode": "cors", "sec_fetch_dest": "empty"}
 OURS = {"method": "POST", "sec_fetch_site": "same-origin"}
-
-
-def record(session: Session, app: Application = APP, device: Device = Device()) -> Record:  # noqa: B008 - a value
-    return to_record(app, session, device, bytes(range(88)))
-
-
-def other(name: bytes, **changes) -> Session:
-    return replace(SESSION, id=SessionId.of(name * 32), **{"sid": None, **changes})
 
 
 # -- what is asked for
@@ -165,81 +163,6 @@ def test_a_page_from_before_the_key_ring_turned_still_counts():
     )
 
 
-# -- what is known
-
-
-def test_sessions_of_one_sign_in_at_the_provider_are_one():
-    wiki = application(name="wiki")
-    phone, laptop = Device("Safari on iPhone", "192.0.2.9"), Device("Firefox on Linux", "192.0.2.7")
-    older = other(b"1", sid="phone", created=NOW - 900, touched=NOW - 800)
-    newer = other(b"2", sid="phone", created=NOW - 500, touched=NOW - 400, expires=NOW + 50_000)
-    alone = other(b"3", created=NOW - 100, touched=NOW - 100)
-    records = [
-        record(newer, wiki, phone),
-        record(alone),
-        record(SESSION, device=laptop),
-        record(older, device=phone),
-    ]
-    assert sign_ins(APP, SESSION, records, NOW) == (
-        SignIn(handle_of(SESSION.id.key), (SESSION.id.key,), "mine", ("app",), laptop, NOW, NOW, NOW + 43_200, this=True),
-        SignIn(handle_of(alone.id.key), (alone.id.key,), None, ("app",), Device(), NOW - 100, NOW - 100, NOW + 43_200, this=False),
-        SignIn(
-            handle_of(older.id.key), (older.id.key, newer.id.key), "phone", ("app", "wiki"), phone, NOW - 900, NOW - 400,
-            NOW + 50_000, this=False,
-        ),
-    )  # fmt: skip
-
-
-def test_they_are_several_where_a_logout_is_for_the_application_alone():
-    app = application(logout_everywhere=False)
-    records = [record(SESSION, app), record(replace(OTHER, sid="mine"), application(name="wiki"))]
-    assert [
-        (each.sid, len(each.keys), each.this) for each in sign_ins(app, SESSION, records, NOW)
-    ] == [
-        (None, 1, True),
-        (None, 1, False),
-    ]
-
-
-def test_what_is_of_another_provider_or_gateway_left_idle_or_without_an_index_is_not_shown():
-    elsewhere = application(client=client(issuer="https://other.example"))
-    records = [
-        record(SESSION),
-        record(other(b"1", issuer="https://other.example"), elsewhere),
-        record(
-            other(b"2"), application(ring=KeyRing.of([b"another gateway's secret, not this one's"]))
-        ),
-        record(other(b"3", touched=NOW - 3600)),
-        record(other(b"4", expires=NOW)),
-        replace(record(other(b"5")), index=b""),
-    ]
-    assert [each.keys for each in sign_ins(APP, SESSION, records, NOW)] == [(SESSION.id.key,)]
-
-
-def test_the_oldest_sessions_are_too_many_and_the_newest_never_is():
-    app = application(sessions_per_user=2)
-    made = [other(bytes([65 + age]), created=NOW - age) for age in (3, 0, 2, 1)]
-    assert set(surplus(app, map(record, made), NOW)) == {made[0].id.key, made[2].id.key}
-    assert surplus(APP, map(record, made), NOW) == ()
-    # at another application, of another provider, or idle for too long: they count for nothing
-    others = [
-        record(made[1], application(name="wiki")),
-        record(replace(made[2], issuer="https://other.example")),
-        record(replace(made[3], touched=NOW - 3600)),
-    ]
-    assert surplus(app, [record(made[0]), record(made[2]), *others[:1], others[2]], NOW) == ()
-    assert surplus(app, [record(made[0]), others[1], others[2]], NOW) == ()
-
-
-def test_of_logins_in_the_same_second_every_process_ends_the_same():
-    app = application(sessions_per_user=1)
-    one, two = record(other(b"1")), record(other(b"2"))
-    assert (
-        surplus(app, [one, two], NOW) == surplus(app, [two, one], NOW)
-        and len(surplus(app, [one, two], NOW)) == 1
-    )
-
-
 # -- the page
 
 
@@ -344,3 +267,39 @@ def test_whatever_is_shown_is_escaped_and_the_page_runs_nothing():
         source.startswith("'sha256-") for source in re.findall(r"script-src ([^;]*);", pages.csp())
     )
     assert " style=" not in sent and "javascript:" not in sent
+
+
+def test_the_page_of_the_one_session_that_is_known():
+    alone = page_of_one(APP, session(), Device(), None, NOW, stale=False)
+    text = (
+        "This service keeps no list of sessions, so only this one is shown; you may be signed "
+        "in elsewhere, too."
+    )
+    assert (alone.title, alone.text, alone.link, alone.link_text, alone.posts, alone.back) == (
+        "Your sessions", text, APP.url, "Back to the application", False, "",
+    )  # fmt: skip
+    ends = page_of_one(APP, session(), Device(), "the-token", NOW, stale=True)
+    assert ends.text == "Nothing was ended, because the page was too old. Please try again. " + text
+    assert (ends.link, ends.link_text, ends.posts, ends.back) == (
+        f"/oauth2/sessions?end={EVERYWHERE}&form=the-token", "Sign out everywhere", True, APP.url,
+    )  # fmt: skip
+    (card,) = ends.cards
+    assert dict(card.facts)["Applications"] == "app" and card.link_text == "Sign out"
+    nothing_else = page(APP, (), "t", NOW, stale=False)
+    assert (nothing_else.title, nothing_else.link_text) == (
+        "Your sessions",
+        "Back to the application",
+    )
+
+
+def test_the_page_s_address_and_how_a_session_is_called_there():
+    assert address(APP) == "https://app.example/oauth2/sessions" and address(
+        APP, stale=True
+    ).endswith("?stale")
+    assert handle_of(bytes(range(32))) == "0001020304050607"
+
+
+def test_a_form_token_knows_when_its_page_was_made():
+    token = form_token(APP, SESSION, NOW, ENTROPY_BYTES)
+    label = Label("own sessions", APP.name, SESSION.id.key.hex(), secret=SESSION.id.value.encode())
+    assert RING.open(token, label) == str(NOW).encode()

@@ -8,12 +8,14 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from harness.refusals import EVIL, raised
 from harness.tokens import (
     ISSUER,
     METADATA,
     NOW,
     Signer,
     application,
+    client,
     id_token_claims,
     key_set,
     pending,
@@ -30,11 +32,13 @@ from extproc.core.errors import (
     LoginRequired,
     Refusal,
 )
+from extproc.core.establish import establish
 from extproc.core.login import authorization_url
 from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.id_token import verify_id_token
 from extproc.core.oidc.token import TokenResponse
 from extproc.core.refusals import respond
-from extproc.core.session import Session, SessionId, establish
+from extproc.core.session import Session, SessionId
 from extproc.core.session_record import dump, load
 from extproc.core.step_up import Demand
 
@@ -229,3 +233,27 @@ def test_no_assertion_outlives_max_age(since, life):
         return
     payload = decision.set_cookies[0].value.split(".")[1]
     assert json.loads(base64.urlsafe_b64decode(payload + "=="))["exp"] == NOW + life
+
+
+def id_token(keys=None, **changes):
+    token = Signer().sign(id_token_claims(**changes))
+    return verify_id_token(client(), token, "at", pending().nonce, keys or key_set(), NOW)
+
+
+def demanded(demand: Demand, **changes):
+    verified = id_token(**changes)
+    demand.check(verified.acr, verified.auth_time, NOW, 60)
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "detail"),
+    [
+        (lambda: demanded(Demand(max_age=60)), InvalidIDToken, "auth_time is missing, although max_age was sent"),
+        (lambda: demanded(Demand(max_age=60), auth_time=NOW + 61), InvalidIDToken, "auth_time is in the future; check both clocks"),
+        (lambda: demanded(Demand(max_age=60), auth_time=NOW - 121), AuthTimeTooOld, "auth_time is older than max_age: the provider did not ask the user again"),
+        (lambda: demanded(Demand(("gold",))), AcrNotSatisfied, "acr is missing"),
+        (lambda: demanded(Demand(("gold",)), acr=EVIL), AcrNotSatisfied, "acr is none of acr_values"),
+    ],
+)  # fmt: skip
+def test_the_log_names_the_demand_that_a_login_does_not_meet(call, kind, detail):
+    assert raised(call) == (kind, detail)

@@ -3,38 +3,26 @@ both bridges.
 """
 
 import asyncio
-from types import SimpleNamespace
+from dataclasses import dataclass
 
 import grpc
 import pytest
-from harness.bridges import BRIDGES
-from harness.tokens import ISSUER, METADATA, NOW, application
+from harness.memory_peers import MemoryStore, nothing
+from harness.serving import ROUTE, Edge, head, until
+from harness.tokens import ISSUER, NOW, application
 
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.addresses import Address
-from extproc.contract import (
-    APPLICATION,
-    CONTINUE,
-    COOKIES,
-    DECISION,
-    LIVE,
-    NAMESPACE,
-    REASON,
-    SERVICE,
-)
+from extproc.contract import CONTINUE, COOKIES, DECISION, LIVE, NAMESPACE, REASON
+from extproc.core.decisions import Lane
 from extproc.core.device import Device
 from extproc.core.errors import StoreUnavailable
 from extproc.core.oidc.claims import Claims
+from extproc.core.reasons import REASONS
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import to_record
-from extproc.ext_proc.credentials import Door
-from extproc.ext_proc.live_streams import LEAVING, OVER
-from extproc.ext_proc.server import Listener
-from extproc.ext_proc.servicer import Server
-from extproc.relying_party.relying_party import RelyingParty
-from extproc.sessions.stored import StoredSessions
-from extproc.settings import Limits, Timeouts
+from extproc.ext_proc.live_streams import PROCESSOR_LEAVING, SESSION_OVER
+from extproc.settings import Limits
 
 APP = application()
 PEOPLE = {
@@ -45,44 +33,35 @@ PEOPLE = {
 }  # fmt: skip
 
 
-class Store:
-    """A SessionStore with everybody's session; `asked` counts reads that may wait, `error` is what
-    they then meet.
-    """
+class Store(MemoryStore):
+    """Everybody's sessions. `reads` counts those that may wait; the key `garbled` cannot be read."""
 
     def __init__(self):
-        self.records = {
-            s.id.key: to_record(APP, s, Device(), bytes(2 * ENTROPY)) for s in PEOPLE.values()
-        }
-        self.asked, self.error = 0, None
-
-    def get_nowait(self, key, now):
-        return self.records.get(key)
+        super().__init__()
+        self.reads = 0
+        self.garbled = None
+        for session in PEOPLE.values():
+            self.records[session.id.key] = to_record(APP, session, Device(), bytes(2 * ENTROPY))
 
     async def get(self, key, now):
-        self.asked += 1
-        if self.error is not None:
-            raise self.error
-        return self.records.get(key)
+        self.reads += 1
+        if key == self.garbled:
+            raise ExceptionGroup("x", [ValueError("garbage")])
+        return await super().get(key, now)
 
-    async def delete(self, key):
-        self.records.pop(key, None)
+    def ends(self, name):
+        del self.records[PEOPLE[name].id.key]
+
+    def fails(self, error):
+        def met(operation, when):
+            raise error
+
+        self.met = met
 
 
 def opening(name: str) -> wire.ProcessingRequest:
-    request = wire.ProcessingRequest()
     cookie = f"{APP.cookies.session}={PEOPLE[name].id.cookie}"
-    said = {
-        ":method": "GET",
-        ":path": "/chat",
-        ":authority": "app.example",
-        "upgrade": "websocket",
-        COOKIES: cookie,
-    }
-    for key, value in said.items():
-        header = request.request_headers.headers.headers.add()
-        header.key, header.raw_value = key, value.encode()
-    return request
+    return head("/chat", upgrade="websocket", **{COOKIES: cookie})
 
 
 def phase(name: str) -> wire.ProcessingRequest:
@@ -91,65 +70,45 @@ def phase(name: str) -> wire.ProcessingRequest:
     return request
 
 
-@pytest.fixture(params=BRIDGES)
-def serving(request):
-    """serving(test, limits): runs `await test(here)`; here.opens(name) begins a live stream, and is
-    given its first answer.
-    """
+@dataclass
+class Here:
+    """A processor with live streams, and the store of its sessions."""
+
+    edge: Edge
+    store: Store
+
+    async def opens(self, name):
+        """Begins a live stream; gives it and its first answer."""
+        stream = self.edge.stream((*ROUTE, (LIVE, "1")))
+        await stream.write(opening(name))
+        answer = await stream.read()
+        # the server's side of the write may end after the client has read: a round in between
+        # misses the stream
+        await until(lambda: not self.edge.servicer.admission.streams)
+        return stream, answer
+
+    async def round(self):
+        await self.edge.bridge.run(self.edge.servicer.live_streams.round)
+
+    def held(self):
+        return self.edge.servicer.admission.held(Lane.LIVE)
+
+
+@pytest.fixture
+def live(serving):
+    """live(test, limits) runs `await test(here)` beside a listening processor."""
 
     def run(test, limits=None):
-        async def body(bridge):
-            store = Store()
-            provider = SimpleNamespace(name="main", metadata_nowait=lambda: METADATA)
-            party = RelyingParty(
-                {"app": APP}, {"app": provider}, StoredSessions(store), lambda: NOW
-            )
-            server = Server(party, bridge, Timeouts(), limits or Limits())
-            listener = Listener(server, Door(Address(host="127.0.0.1", port=0)))
-            await listener.start()
-            async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:
-                method = channel.stream_stream(
-                    f"/{SERVICE}/Process",
-                    wire.ProcessingRequest.SerializeToString,
-                    wire.ProcessingResponse.FromString,
-                )
+        store = Store()
 
-                hold, held = server.live.hold, []
+        async def body(edge):
+            here = Here(edge, store)
+            await test(here)
+            # what is still open is cancelled, and unwinds
+            await edge.listener.drain(0)
+            await until(lambda: not here.held() and not edge.servicer.admission.streams)
 
-                def holds(*arguments):
-                    held.append(arguments)
-                    return hold(*arguments)
-
-                server.live.hold = holds
-
-                async def opens(name):
-                    before = len(held)
-                    stream = method(metadata=((APPLICATION, "app"), (LIVE, "1")))
-                    await stream.write(opening(name))
-                    answer = await stream.read()
-                    # the server's side of the write may end after the client has read: a round in
-                    # between misses the stream
-                    while answer.HasField("request_headers") and len(held) == before:
-                        await asyncio.sleep(0)
-                    return stream, answer
-
-                here = SimpleNamespace(
-                    opens=opens,
-                    store=store,
-                    server=server,
-                    leave=lambda: listener.drain(5),
-                    round=lambda: bridge.run(server.live.round),
-                )
-                async with asyncio.timeout(60):
-                    try:
-                        await test(here)
-                    finally:
-                        await listener.drain(0)
-                        # what was cancelled unwinds
-                        while server.admission.held("live") or server.admission.streams:
-                            await asyncio.sleep(0.01)
-
-        BRIDGES[request.param](body)
+        serving(body, app=APP, store=store, limits=limits)
 
     return run
 
@@ -179,13 +138,11 @@ async def aborted(stream, code):
     assert await stream.code() == code
 
 
-def test_a_live_stream_is_held_until_its_request_is_over(serving):
+def test_a_live_stream_is_held_until_its_request_is_over(live):
     async def test(here):
         stream, answer = await here.opens("al")
         assert goes_on(answer)
-        while here.server.admission.streams:  # it counts in a lane of its own
-            await asyncio.sleep(0.01)
-        assert here.server.admission.held("live") == 1
+        assert here.held() == 1, "it counts in a lane of its own"
         for name in ("response_headers", "response_trailers"):
             await stream.write(phase(name))
             assert (await stream.read()).WhichOneof("response") == name
@@ -194,92 +151,89 @@ def test_a_live_stream_is_held_until_its_request_is_over(serving):
         assert await stream.read() is grpc.aio.EOF
         assert await stream.code() == grpc.StatusCode.OK
 
-    serving(test)
+    live(test)
 
 
-def test_it_ends_with_its_session_whose_streams_are_asked_for_once(serving):
+def test_it_ends_with_its_session_whose_streams_are_asked_for_once(live):
     async def test(here):
         mine = [(await here.opens("al"))[0] for _ in range(5)]
         other, _ = await here.opens("bo")
         await here.round()
-        assert here.store.asked == 2
-        await here.store.delete(PEOPLE["al"].id.key)
+        assert here.store.reads == 2
+        here.store.ends("al")
         await here.round()
         for stream in mine:
-            await ended(stream, OVER)
+            await ended(stream, SESSION_OVER)
         await other.write(phase("response_headers"))
         assert (await other.read()).WhichOneof("response") == "response_headers"
 
-    serving(test)
+    live(test)
 
 
-def test_a_store_that_cannot_answer_ends_nothing(serving):
+def test_a_store_that_cannot_answer_ends_nothing(live):
     async def test(here):
         stream, _ = await here.opens("al")
-        here.store.error = StoreUnavailable("away")
+        here.store.fails(StoreUnavailable("away"))
         await here.round()
         await stream.write(phase("response_headers"))
         assert (await stream.read()).WhichOneof("response") == "response_headers"
-        here.store.error = None
-        await here.store.delete(PEOPLE["al"].id.key)
+        here.store.met = nothing
+        here.store.ends("al")
         await here.round()
-        await ended(stream, OVER)
+        await ended(stream, SESSION_OVER)
 
-    serving(test)
+    live(test)
 
 
 @pytest.mark.attack("REL-43")
-def test_a_session_that_cannot_be_read_keeps_no_other_s_stream_open(serving):
+def test_a_session_that_cannot_be_read_keeps_no_other_s_stream_open(live):
     async def test(here):
         garbled = [(await here.opens("al"))[0] for _ in range(2)]
         other, _ = await here.opens("bo")
-        right, here.store.get = here.store.get, None
-
-        async def get(key, now):
-            if key == PEOPLE["al"].id.key:
-                raise ExceptionGroup("x", [ValueError("garbage")])
-            return await right(key, now)
-
-        here.store.get = get
-        await here.store.delete(PEOPLE["bo"].id.key)
+        here.store.garbled = PEOPLE["al"].id.key
+        here.store.ends("bo")
         await here.round()
-        await ended(other, OVER)
+        await ended(other, SESSION_OVER)
         for stream in garbled:  # nobody knows that it is over
             await stream.write(phase("response_headers"))
             assert (await stream.read()).WhichOneof("response") == "response_headers"
 
-    serving(test)
+    live(test)
 
 
-def test_a_phase_that_nobody_asked_for_aborts_it(serving):
+def test_a_phase_that_nobody_asked_for_aborts_it(live):
     async def test(here):
         stream, _ = await here.opens("al")
         await stream.write(phase("response_body"))
         await aborted(stream, grpc.StatusCode.FAILED_PRECONDITION)
 
-    serving(test)
+    live(test)
 
 
-def test_one_that_nobody_could_watch_is_refused(serving):
+def test_one_that_nobody_could_watch_is_refused(live):
     async def test(here):
         first, answer = await here.opens("al")
         assert goes_on(answer)
         _, answer = await here.opens("bo")
         assert answer.immediate_response.status.code == 503
         first.cancel()
-        while here.server.admission.held("live"):
-            await asyncio.sleep(0.01)
+        await until(lambda: not here.held())
         _, answer = await here.opens("bo")
         assert goes_on(answer)
 
-    serving(test, Limits(live=1))
+    live(test, Limits(live=1))
 
 
-def test_a_processor_that_leaves_ends_them_first(serving):
+def test_a_processor_that_leaves_ends_them_first(live):
     async def test(here):
         stream, _ = await here.opens("al")
-        leaving = asyncio.ensure_future(here.leave())
-        await ended(stream, LEAVING)
+        leaving = asyncio.ensure_future(here.edge.listener.drain(5))
+        await ended(stream, PROCESSOR_LEAVING)
         await leaving
 
-    serving(test)
+    live(test)
+
+
+def test_why_a_stream_is_ended_is_a_row_of_the_table():
+    for reason in (SESSION_OVER, PROCESSOR_LEAVING):
+        assert REASONS[reason].status is None and REASONS[reason].remedy

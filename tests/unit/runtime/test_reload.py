@@ -162,8 +162,8 @@ class FakeRunning:
         if self.refuse == "check":
             raise SettingsError("workers: cannot be changed")
 
-    async def take(self, settings):
-        self._note("take", settings)
+    async def update_keys(self, settings):
+        self._note("update_keys", settings)
 
     async def replace(self, old, new):
         if self.refuse == "replace":
@@ -178,7 +178,7 @@ async def reloading(files):
     settings = with_secrets(source.load())
     running = FakeRunning()
     async with trio.open_nursery() as nursery:
-        made = SettingsReload(source, settings, running)
+        made = SettingsReload(source, settings, running, running.check)
         nursery.start_soon(made.run)
         await trio.testing.wait_all_tasks_blocked()
         yield made, running
@@ -193,18 +193,25 @@ BEGINS = LOOKS + round(REFRESH + FETCH)
 @pytest.mark.parametrize(
     ("rings", "diary"),
     [
-        ([(B, A)], [(LOOKS, "take", "AB"), (BEGINS, "take", "BA")]),  # published, then it signs
-        ([(A, B)], [(LOOKS, "take", "AB")]),
+        (
+            [(B, A)],
+            [(LOOKS, "update_keys", "AB"), (BEGINS, "update_keys", "BA")],
+        ),  # published, then it signs
+        ([(A, B)], [(LOOKS, "update_keys", "AB")]),
         (
             [(A, B), (B, A)],
-            [(LOOKS, "take", "AB"), (round(APART) + LOOKS, "take", "BA")],
+            [(LOOKS, "update_keys", "AB"), (round(APART) + LOOKS, "update_keys", "BA")],
         ),
         (
             [(B, A), (B,)],
-            [(LOOKS, "take", "AB"), (BEGINS, "take", "BA"), (round(APART) + LOOKS, "take", "B")],
+            [
+                (LOOKS, "update_keys", "AB"),
+                (BEGINS, "update_keys", "BA"),
+                (round(APART) + LOOKS, "update_keys", "B"),
+            ],
         ),
-        ([(B,)], [(LOOKS, "take", "B")]),  # a key that was stolen: nothing to wait for
-        ([(C, B, A)], [(LOOKS, "take", "ACB"), (BEGINS, "take", "CBA")]),
+        ([(B,)], [(LOOKS, "update_keys", "B")]),  # a key that was stolen: nothing to wait for
+        ([(C, B, A)], [(LOOKS, "update_keys", "ACB"), (BEGINS, "update_keys", "CBA")]),
     ],
 )
 async def test_a_new_key_is_known_everywhere_before_it_seals_and_signs(

@@ -1,143 +1,16 @@
-"""The supervisor's rules, with workers that are fakes and a clock that jumps: who is started,
+"""The supervisor's rules, with workers in memory and a clock that jumps: who is started,
 replaced and seen off, and when.
 """
-
-import json
-from contextlib import asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
+from harness.memory_workers import House, settings
 
 from extproc.addresses import Address
-from extproc.runtime.control import (
-    Drain,
-    Failed,
-    GetMetrics,
-    GetStatus,
-    KeysUpdated,
-    Listen,
-    MetricsText,
-    Ready,
-    Serving,
-    Spans,
-    Start,
-    Status,
-    UpdateKeys,
-)
-from extproc.runtime.worker_pool import FOUND, STEADY, Workers, pause
-from extproc.runtime.worker_process import START, WorkerFailed
-from extproc.settings import Settings
-
-
-class FakeWorker:
-    """A worker process: what a real one does with each message, unless it is told to be worse."""
-
-    def __init__(self, house, number):
-        self.pid, self._house, self.number = number, house, number
-        self._say, self._said = trio.open_memory_channel(100)
-        self._gone = trio.Event()
-        self.code = 0
-
-    async def send(self, message):
-        if self._gone.is_set():
-            return
-        house = self._house
-        house.heard.append((self.number, type(message).__name__))
-        match message:
-            case Start():
-                self.start = message
-                house.started.append((trio.current_time(), message.number, message.settings))
-                answer = house.on_start(self)
-                if answer is not None:
-                    await self._say.send(answer)
-                if isinstance(answer, Failed):
-                    self.end()
-            case Listen():
-                answer = house.on_listen(self)
-                await self._say.send(answer)
-                if isinstance(answer, Failed):
-                    self.end()
-            case GetStatus():
-                if not house.silent:
-                    missing = tuple(house.missing.pop() if house.missing else ())
-                    await self._say.send(
-                        Status(missing, (("streams", self.number),), house.checkers(self))
-                    )
-            case UpdateKeys():
-                self.taken = message.settings
-                if not house.stubborn:
-                    await self._say.send(KeysUpdated())
-            case GetMetrics():
-                if not house.silent:
-                    await self._say.send(MetricsText(f"of {self.number}"))
-            case Drain():
-                if not house.stubborn:
-                    self.end()
-
-    async def receive(self):
-        try:
-            said = await self._said.receive()
-        except trio.EndOfChannel:
-            return None
-        if said is None:
-            raise ValueError("nonsense")
-        return said
-
-    async def wait(self):
-        await self._gone.wait()
-        return self.code
-
-    def kill(self):
-        self.end(-9)
-
-    def end(self, code=0):
-        if not self._gone.is_set():
-            self.code = code
-            self._gone.set()
-            self._say.close()
-
-    @property
-    def alive(self):
-        return not self._gone.is_set()
-
-
-class House:
-    """Starts fake workers, the first being number 0, and knows what became of them."""
-
-    def __init__(self):
-        self.made, self.heard, self.started, self.missing = [], [], [], []
-        self.on_start, self.on_listen = (lambda worker: Ready()), (lambda worker: Serving())
-        self.silent = self.stubborn = False
-        self.checkers = lambda worker: 0
-        self.spans = []
-
-    async def launch(self):
-        self.made.append(FakeWorker(self, len(self.made)))
-        return self.made[-1]
-
-    @property
-    def alive(self):
-        return [worker.number for worker in self.made if worker.alive]
-
-    @asynccontextmanager
-    async def workers(self, settings):
-        async with trio.open_nursery() as nursery:
-            yield Workers(settings, self.launch, self.spans.append, nursery)
-            nursery.cancel_scope.cancel()
-
-
-def settings(**changes):
-    provider = {"issuer": "https://idp.example", "client_id": "gateway"}
-    application = {"hosts": ["localhost"], "upstream": "http://127.0.0.1:9600", "provider": "main"}
-    base = {
-        "secret": "x" * 32,
-        "workers": 2,
-        "providers": {"main": provider},
-        "applications": {"app": application},
-    }
-    return Settings.model_validate_json(json.dumps({**base, **changes}))
-
+from extproc.runtime.control import Failed, Ready, Serving, Spans
+from extproc.runtime.worker_pool import FOUND, STEADY, pause
+from extproc.runtime.worker_proxy import START, WorkerFailed
 
 OLD, NEW = settings(), settings(session={"idle": 60})
 
@@ -218,7 +91,7 @@ async def test_all_workers_take_other_keys_in_place_and_so_does_whoever_is_start
 ):
     async with house.workers(OLD) as workers:
         await workers.start()
-        await workers.take(NEW)
+        await workers.update_keys(NEW)
         assert [worker.taken for worker in house.made] == [NEW, NEW] and house.alive == [0, 1]
         house.made[0].end(1)
         await trio.sleep(1)
@@ -231,7 +104,7 @@ async def test_a_worker_that_does_not_take_other_keys_is_replaced_by_one_that_ha
     async with house.workers(OLD) as workers:
         await workers.start()
         house.stubborn = True
-        await workers.take(NEW)
+        await workers.update_keys(NEW)
         assert house.alive == []
         house.stubborn = False
         await trio.sleep(1)
@@ -329,33 +202,6 @@ async def test_a_worker_that_does_not_end_in_time_is_killed(house, autojump_cloc
         assert [number for number, what in house.heard if what == "Drain"] and house.alive == []
         await trio.sleep(100)
         assert len(house.made) == 2  # and nobody is started again
-
-
-async def test_what_is_missing_and_what_is_in_hand_is_said_of_all(house, autojump_clock):
-    async with house.workers(OLD) as workers:
-        await workers.start()
-        assert await workers.missing() == () and dict(await workers.gauges()) == {
-            "workers": 2,
-            "streams": 1,
-        }
-        house.missing = [[("provider main", "away")], []]
-        assert [reason for _, reason in await workers.missing()] == ["away"]
-        house.silent = True
-        assert await workers.missing() == (
-            ("worker 1", "it does not answer"),
-            ("worker 2", "it does not answer"),
-        )
-        assert dict(await workers.gauges()) == {"workers": 0}
-
-
-async def test_metrics_are_those_of_the_workers_that_answer(house, autojump_clock):
-    async with house.workers(OLD) as workers:
-        await workers.start()
-        assert await workers.metrics() == ((1, "of 0"), (2, "of 1")) and workers.well == 2
-        house.silent = True
-        assert await workers.metrics() == () and workers.well == 0
-        house.silent = False
-        assert len(await workers.metrics()) == 2 and workers.well == 2
 
 
 async def test_spans_of_workers_are_passed_on(house, autojump_clock):

@@ -3,18 +3,9 @@
 import io
 import json
 import logging
-import subprocess
-import sys
-from functools import partial
-from pathlib import Path
 
 import pytest
-import trio
 
-from extproc.cli.main import _over, _parser
-from extproc.core.decisions import Continue, Respond
-from extproc.ext_proc.stream_log import REFUSALS, WINDOW, RateLimitedLog, StreamLog
-from extproc.settings import Source
 from extproc.telemetry.log_format import JSONLines, TextLines, formatter
 
 
@@ -120,113 +111,3 @@ def test_text_is_for_terminals_and_so_are_colours(
     assert type(found) is kind
     line = found.format(record(level=logging.WARNING, reason="state_mismatch"))
     assert ("\x1b[33m" in line) == colours and "state_mismatch" in line
-
-
-def test_a_flood_of_one_reason_is_counted_and_hides_no_other():
-    now = [100.0]
-    damper = RateLimitedLog(lambda: now[0])
-    assert [damper.passes("state_mismatch") for _ in range(REFUSALS + 5)] == [0] * REFUSALS + [
-        None
-    ] * 5
-    assert damper.passes("invalid_callback") == 0
-    now[0] += WINDOW
-    assert damper.passes("state_mismatch") == 5 and damper.passes("state_mismatch") == 0
-
-
-@pytest.fixture
-def lines(caplog):
-    """The lines written at INFO, as (event, reason)."""
-    caplog.set_level(logging.INFO, "extproc")
-    return lambda: [
-        (each.getMessage(), each.levelname, getattr(each, "reason", None))
-        for each in caplog.records
-    ]
-
-
-def test_at_info_what_a_person_met_is_there_and_what_strangers_cause_is_not(lines):
-    log = StreamLog(1, RateLimitedLog())
-    log.held("callback", "main")
-    for answer in (
-        Continue("session"),
-        Respond(303, "login_started"),
-        Respond(401, "login_required"),
-        Respond(421, "misdirected_request"),
-        Respond(303, "signed_in"),
-        Respond(400, "state_mismatch"),
-        Respond(502, "provider_failed"),
-        Respond(500, "internal_error"),
-    ):
-        log.answered(answer)
-    log.ended("cancelled", "cancelled")
-    assert lines() == [
-        ("answered", "INFO", "signed_in"),
-        ("answered", "INFO", "state_mismatch"),
-        ("answered", "WARNING", "provider_failed"),
-        ("answered", "ERROR", "internal_error"),
-        ("cancelled", "INFO", "cancelled"),
-    ]
-
-
-def test_logins_are_never_left_out_and_a_flood_of_refusals_is(lines):
-    log = StreamLog(1, RateLimitedLog(lambda: 1.0))
-    for _ in range(3 * REFUSALS):
-        log.answered(Respond(303, "signed_in"))
-        log.answered(Respond(400, "state_mismatch"))
-    reasons = [reason for _, _, reason in lines()]
-    assert (reasons.count("signed_in"), reasons.count("state_mismatch")) == (3 * REFUSALS, REFUSALS)
-
-
-CONFIG = """
-secret: an old tree keeps its secrets well, they say
-gateway: {url: "http://localhost:8080"}
-providers: {main: {issuer: "http://127.0.0.1:9", client_id: c, client_secret: s}}
-applications: {app: {hosts: [localhost], upstream: "http://127.0.0.1:9", provider: main}}
-log: {level: WARNING, format: text}
-"""
-
-
-@pytest.mark.parametrize(
-    ("arguments", "wanted"),
-    [
-        ([], ("WARNING", "text")),
-        (["--log-level", "debug"], ("DEBUG", "text")),
-        (["--log-format", "json", "--log-level", "ERROR"], ("ERROR", "json")),
-    ],
-)
-def test_the_command_line_says_over_the_settings_how_serve_logs(tmp_path, arguments, wanted):
-    config = tmp_path / "extproc.yaml"
-    config.write_text(CONFIG)
-    said = _parser().parse_args(["serve", "--config", str(config), *arguments])
-    log = Source(said.config, partial(_over, said)).load().log
-    assert (log.level, log.format) == wanted
-
-
-def reasons(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "extproc", "reasons", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parents[3],
-    )
-
-
-def test_the_command_says_what_a_reason_means_and_knows_a_misspelt_one():
-    told = reasons("state_mismatch")
-    assert told.returncode == 0 and "400" in told.stdout and "blocked cookies" in told.stdout
-    wrong = reasons("state_mismach")
-    assert wrong.returncode == 1 and "near it: state_mismatch" in wrong.stderr and not wrong.stdout
-
-
-async def test_every_line_of_a_stream_has_its_number():
-    told = []
-
-    async def one(number):
-        StreamLog(number, RateLimitedLog())
-        await trio.sleep(0)
-        told.append((number, json.loads(JSONLines().format(record()))["stream"]))
-
-    async with trio.open_nursery() as nursery:
-        for number in (7, 8):
-            nursery.start_soon(one, number)
-    assert sorted(told) == [(7, 7), (8, 8)]

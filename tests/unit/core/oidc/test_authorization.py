@@ -3,13 +3,16 @@
 import json
 
 import pytest
+from harness.refusals import raised
+from harness.tokens import NOW, pending
 
-from extproc.core.oidc.authorization import PendingAuthorization
+from extproc.core.errors import InvalidCallback
+from extproc.core.oidc.authorization import AuthorizationResponse, PendingAuthorization
 
 TRACE = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 
 
-def pending(traceparent):
+def traced(traceparent):
     return PendingAuthorization(
         b"s" * 32, "https://idp.example", 1_780_000_000, "/a?b=1", traceparent
     )
@@ -17,17 +20,44 @@ def pending(traceparent):
 
 @pytest.mark.parametrize("flags", ["00", "01"])
 def test_the_redirect_s_trace_travels_in_24_bytes(flags):
-    without, data = pending("").to_bytes(), pending(f"00-{TRACE}-{flags}").to_bytes()
+    without, data = traced("").to_bytes(), traced(f"00-{TRACE}-{flags}").to_bytes()
     assert len(data) - len(without) == 32
-    assert PendingAuthorization.from_bytes(data) == pending(f"00-{TRACE}-00")
+    assert PendingAuthorization.from_bytes(data) == traced(f"00-{TRACE}-00")
 
 
 @pytest.mark.parametrize("traceparent", ["", "nonsense", "00-xyz", f"ff-{TRACE}-01"])
 def test_what_is_no_trace_does_not_travel(traceparent):
-    assert PendingAuthorization.from_bytes(pending(traceparent).to_bytes()) == pending("")
+    assert PendingAuthorization.from_bytes(traced(traceparent).to_bytes()) == traced("")
 
 
 def test_a_login_that_an_older_release_started_goes_on():
-    fields = json.loads(pending("").to_bytes())
+    fields = json.loads(traced("").to_bytes())
     old = json.dumps([*fields[:4], f"00-{TRACE}-01"]).encode()
-    assert PendingAuthorization.from_bytes(old) == pending("")
+    assert PendingAuthorization.from_bytes(old) == traced("")
+
+
+def test_the_parameters_of_a_callback_are_read_whole():
+    read = AuthorizationResponse.parse
+    assert read("state=s&code=c&iss=i&session_state=x&empty=") == AuthorizationResponse(
+        "s", "c", None, "i"
+    )
+    assert read("state=s&error=access_denied&error_description=x") == AuthorizationResponse(
+        "s", None, "access_denied", None
+    )
+    longest = "state=s&code=" + "a" * 8192
+    assert (
+        read(longest).code == "a" * 8192
+        and raised(lambda: read(longest + "a"))[0] is InvalidCallback
+    )
+    assert read("state=s&code=c&pad=" + "a" * (16_384 - 19)).code == "c"
+    assert (
+        raised(lambda: read("state=s&code=c&pad=" + "a" * (16_385 - 19)))[1]
+        == "the query is longer than 16 kB"
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "expired"), [(-61, True), (-60, False), (0, False), (1799, False), (1800, True)]
+)
+def test_an_attempt_lasts_half_an_hour_and_a_clock_may_be_a_minute_off(after, expired):
+    assert pending().expired(NOW + after) is expired

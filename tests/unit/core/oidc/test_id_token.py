@@ -9,6 +9,7 @@ import json
 import warnings
 
 import pytest
+from harness.refusals import EVIL, raised
 from harness.tokens import (
     ISSUER,
     NOW,
@@ -434,3 +435,80 @@ def test_signed_userinfo_is_verified():
                 "Application/JWT; x=1", Signer("RS256", "other").sign(said, kid="RS256-1").encode()
             )
         )
+
+
+def id_token(keys=None, **changes):
+    token = Signer().sign(id_token_claims(**changes))
+    return verify_id_token(client(), token, "at", pending().nonce, keys or key_set(), NOW)
+
+
+def header(**changes):
+    return verify_id_token(
+        client(), Signer().sign(id_token_claims(), **changes), "at", pending().nonce, key_set(), NOW
+    )
+
+
+def compact(token: str):
+    return verify_id_token(client(), token, "at", pending().nonce, key_set(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("call", "check", "detail"),
+    [
+        (lambda: id_token(iss=EVIL), "issuer", "iss is not the issuer of the settings"),
+        (lambda: id_token(auth_time=EVIL), "malformed", "auth_time is no number"),
+        (lambda: id_token(nonce=EVIL), "nonce", "nonce is not the one that was sent"),
+        (lambda: id_token(sub=EVIL + "\n"), "subject", "sub is missing, too long or no printable text"),
+        (lambda: id_token(aud=EVIL), "audience", "aud is not this client alone"),
+        (lambda: id_token(azp=EVIL), "audience", "azp is another client"),
+        (lambda: id_token(exp=EVIL), "expired", "exp is missing or past"),
+        (lambda: id_token(iat=EVIL), "issued_at", "iat is missing or in the future; check both clocks"),
+        (lambda: id_token(iat=NOW - 3661), "issued_at", "iat is more than an hour ago"),
+        (lambda: id_token(nbf=EVIL), "not_before", "nbf is in the future or no number"),
+        (lambda: id_token(at_hash=EVIL), "at_hash", "at_hash is not of this access token"),
+        (lambda: header(alg=EVIL), "algorithm", "signed with another algorithm than RS256 (setting id_token_signed_response_alg)"),
+        (lambda: header(crit=[EVIL]), "header", "a critical or unknown processing header"),
+        (lambda: header(typ=EVIL), "type", "typ is of another kind of token"),
+        (lambda: header(kid=[EVIL]), "key", "kid is no short text"),
+        (lambda: header(kid="x" * 257), "key", "kid is no short text"),
+        (lambda: compact("A" * 65_537), "malformed", "longer than 64 kB"),
+        (lambda: compact("A" * 65_536), "malformed", "not three segments of base64url"),
+        (lambda: compact(f"{b64encode(EVIL.encode())}.e30.e30"), "malformed", "the header is no JSON object"),
+        (lambda: compact(Signer("RS256", "2").sign(id_token_claims(), kid="RS256-1")), "signature", "the signature or its payload is not right"),
+    ],
+)  # fmt: skip
+def test_the_log_names_the_check_that_an_id_token_fails(call, check, detail):
+    with pytest.raises(InvalidIDToken) as caught:
+        call()
+    assert (caught.value.check, caught.value.detail) == (check, detail)
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "kind", "detail"),
+    [
+        (UserInfo("application/json", json.dumps({"sub": EVIL}).encode()), SubjectMismatch, "sub of UserInfo is not sub of the ID token"),
+        (UserInfo("text/html", EVIL.encode()), InvalidUserInfo, "UserInfo is not JSON"),
+        (UserInfo("text/html", b"[]"), InvalidUserInfo, "UserInfo is no JSON object"),
+        (UserInfo("application/jwt", EVIL.encode()), InvalidUserInfo, "signed UserInfo: not three segments of base64url"),
+        (UserInfo("application/jwt", Signer().sign({"iss": EVIL, "aud": "gateway", "sub": "alice"}).encode()), InvalidUserInfo, "signed UserInfo of another issuer or for another client"),
+    ],
+)  # fmt: skip
+def test_the_log_names_what_is_wrong_with_userinfo(userinfo, kind, detail):
+    assert raised(lambda: claims_of(client(), id_token(), userinfo, key_set())) == (kind, detail)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("s", "s"), ("s" * 255, "s" * 255), ("s" * 256, None), ("", None), (5, None), (None, None)],
+)
+def test_a_sid_that_is_none_is_not_kept(said, kept):
+    token = Signer().sign(id_token_claims(sid=said, acr=said, sub="a" * 255))
+    verified = verify_id_token(client(), token, "at", pending().nonce, key_set(), NOW)
+    assert verified.sid == kept and verified.acr == (said if isinstance(said, str) else None)
+    assert verified.subject == "a" * 255
+
+
+@pytest.mark.parametrize("changes", [{"iat": NOW - 3660}, {"nbf": NOW + 60}, {"sub": "a"}])
+def test_the_very_edge_is_accepted(changes):
+    token = Signer().sign(id_token_claims(**changes), kid="RS256-1")
+    assert verify_id_token(client(), token, "at", pending().nonce, key_set(), NOW)

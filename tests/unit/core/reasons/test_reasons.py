@@ -1,5 +1,5 @@
-"""The table of reasons and the errors of the core say the same. What the rest of the code answers:
-tests/test_reasons.py.
+"""The table of reasons as a whole, and the refusals of the core. The answers of the rest of the code
+are compared in tests/project/test_reasons.py.
 """
 
 from collections.abc import Iterator

@@ -1,0 +1,194 @@
+"""Decisions on requests for the processor's own endpoints, below `{path_prefix}oauth2/`:
+decide_endpoint().
+"""
+
+from extproc.core import endpoints, sessions_page
+from extproc.core.application import Application
+from extproc.core.decisions import (
+    Decision,
+    EndSession,
+    Own,
+    RedeemCode,
+    Respond,
+    StartLogin,
+)
+from extproc.core.errors import (
+    CrossSiteLogout,
+    LoginRequired,
+    MethodNotAllowed,
+    NoSuchEndpoint,
+    UserNavigationRequired,
+)
+from extproc.core.http import Request, parameters
+from extproc.core.login import pending_of, return_target
+from extproc.core.logout import expired, may_post
+from extproc.core.navigation import is_prefetch, is_user_navigation
+from extproc.core.oidc.authorization import AuthorizationResponse
+from extproc.core.page import Page
+from extproc.core.provider_logout import front_channel
+from extproc.core.session import Session
+
+
+def decide_endpoint(  # noqa: PLR0911 - one for each endpoint
+    application: Application, request: Request, session: Session | None, now: int
+) -> Decision:
+    """Decide on a request for one of the processor's own endpoints. Raises Refusal."""
+    name = request.path.removeprefix(application.endpoints)
+    if request.host != application.host:
+        if name == endpoints.LOGIN and is_user_navigation(request, explicit=True):
+            return to_own_host(application, request)
+        raise NoSuchEndpoint
+    match name:
+        case endpoints.CALLBACK:
+            return callback(application, request, session, now)
+        case endpoints.LOGIN:
+            return login(application, request, session, now)
+        case endpoints.LOGOUT:
+            return logout(application, request, session)
+        case endpoints.FRONTCHANNEL_LOGOUT:
+            return front_channel(application, request, session)
+        case endpoints.SESSIONS:
+            return own_sessions(application, request, session, now)
+        case endpoints.SIGNED_OUT:
+            return signed_out(application)
+        case endpoints.USERINFO:
+            return userinfo(application, request, session, now)
+        case _:
+            raise NoSuchEndpoint
+
+
+def login(
+    application: Application, request: Request, session: Session | None, now: int
+) -> Respond | StartLogin:
+    """Decide on GET /oauth2/login?return_to=PATH. Raises Refusal."""
+    _require_method(request, "GET", "HEAD")
+    if not is_user_navigation(request, explicit=True):
+        raise LoginRequired
+    target = return_target(application, _return_to(request.query))
+    if session is None:
+        return StartLogin(target, expired(application, request))
+    if not session.sufficient(application, now):
+        return StartLogin(target)
+    return Respond(303, "already_signed_in", location=application.origin + target)
+
+
+def _return_to(query: str) -> str:
+    """The return_to parameter of a query; "" if there is none, or several, or if the query is too
+    long to be read.
+    """
+    try:
+        pairs = parameters(query, "surrogateescape")
+    except ValueError:
+        return ""
+    targets = [value for name, value in pairs if name == "return_to"]
+    return targets[0] if len(targets) == 1 else ""
+
+
+def callback(
+    application: Application, request: Request, session: Session | None, now: int
+) -> RedeemCode | StartLogin:
+    """Decide on GET /oauth2/callback, by which the browser brings the provider's response.
+
+    The response has to belong to a login that this browser started; that is checked first. Raises
+    Refusal.
+    """
+    _require_method(request, "GET")
+    if not is_user_navigation(request, explicit=True):
+        raise UserNavigationRequired
+    response = AuthorizationResponse.parse(request.query)
+    pending = pending_of(application, request, response.state)
+    if pending.expired(now):
+        # The user left the provider's page open for long. A new login with the same target is more
+        # useful than an error.
+        cookie_name = application.cookies.login(pending.attempt)
+        return StartLogin(pending.return_to, (application.cookies.expired(cookie_name),))
+    return RedeemCode(response, pending, session)
+
+
+def logout(
+    application: Application, request: Request, session: Session | None
+) -> Respond | EndSession:
+    """Decide on /oauth2/logout: a POST from the application's own origin, or a GET that is
+    certainly the user's own, ends the session.
+
+    Any other GET gets a page that asks for confirmation, and no cookie. Raises Refusal.
+    """
+    _require_method(request, "GET", "POST")
+    if request.method == "POST" and not may_post(application, request):
+        raise CrossSiteLogout
+    if is_prefetch(request):
+        raise UserNavigationRequired
+    if request.method == "GET" and not is_user_navigation(request, certain=True):
+        page = Page(
+            "Sign out?",
+            "Do you want to sign out?",
+            application.endpoints + endpoints.LOGOUT,
+            "Sign out",
+            posts=True,
+        )
+        return Respond(200, "logout_confirmation", page=page)
+    return EndSession(session, expired(application, request))
+
+
+def signed_out(application: Application) -> Respond:
+    """The page after a logout, for any request: it changes nothing and needs no session."""
+    page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
+    return Respond(200, "signed_out_page", page=page)
+
+
+def userinfo(
+    application: Application, request: Request, session: Session | None, now: int
+) -> Respond:
+    """Decide on GET /oauth2/userinfo, which responds with the user's claims. Raises Refusal."""
+    _require_method(request, "GET", "HEAD")
+    if session is None:
+        raise LoginRequired
+    if not session.sufficient(application, now):
+        raise application.demand.insufficient()
+    return Respond(200, "userinfo", json=session.claims.json())
+
+
+def own_sessions(
+    application: Application, request: Request, session: Session | None, now: int
+) -> Respond | StartLogin | Own:
+    """Decide on /oauth2/sessions: GET shows users their own sessions, POST ends some of them.
+
+    A POST counts only from the application's own origin, with the token of a page that was made for
+    this session. Raises Refusal.
+    """
+    _require_method(request, "GET", "HEAD", "POST")
+    if request.method == "POST" and not may_post(application, request):
+        raise CrossSiteLogout
+    if session is None or not session.sufficient(application, now):
+        if request.method != "POST" and is_user_navigation(request):
+            stale = expired(application, request) if session is None else ()
+            return StartLogin(application.endpoints + endpoints.SESSIONS, stale)
+        raise LoginRequired if session is None else application.demand.insufficient()
+    if request.method != "POST":
+        return sessions_page.shown(session, request)
+    step = sessions_page.chosen(application, request, session, now)
+    if step is not None:
+        return step
+    location = sessions_page.address(application, stale=True)
+    return Respond(303, "own_sessions_stale", location=location)
+
+
+def _require_method(request: Request, *methods: str) -> None:
+    """Raises MethodNotAllowed."""
+    if request.method not in methods:
+        raise MethodNotAllowed(", ".join(methods))
+
+
+def to_own_host(application: Application, request: Request) -> Respond:
+    """Redirect a navigation to the host of the application's url."""
+    location = application.origin + _own_host_target(application, request)
+    return Respond(303, "canonical_host", location=location)
+
+
+def _own_host_target(application: Application, request: Request) -> str:
+    """The request's target as the location of a redirect; the login endpoint keeps its query."""
+    if request.path != application.endpoints + endpoints.LOGIN:
+        return return_target(application, request.target)
+    if request.target.isascii() and request.target.isprintable():
+        return request.target
+    return request.path

@@ -1,0 +1,86 @@
+"""`extproc explain`: how a request would be handled, and where a trace cannot be found."""
+
+import json
+
+from harness.ports import free_port
+
+
+def explain(run, config, *arguments):
+    return run("explain", "--config", str(config), *arguments)
+
+
+def test_a_request_is_explained_step_by_step_with_a_verdict_at_the_end(run, config):
+    code, printed = explain(run, config, "/api", "--header", "Sec-Fetch-Mode: cors")
+    lines = printed.splitlines()
+    assert code == 0 and lines[0].startswith("· ")
+    assert [line for line in lines if line.startswith("→ ")] == [
+        "→ 401 login_required: This needs a signed-in user."
+    ]
+
+
+def test_a_cookie_can_be_read_from_a_file(run, config, tmp_path):
+    cookie = tmp_path / "cookie"
+    cookie.write_text("Cookie: extproc-session-app=CANARY\n")
+    code, printed = explain(run, config, "/", "--cookie", f"@{cookie}")
+    assert code == 0 and "extproc-session-app" in printed and "CANARY" not in printed
+
+
+def test_a_file_that_cannot_be_read_is_named(run, config, tmp_path):
+    gone = tmp_path / "gone"
+    assert explain(run, config, "/", "--cookie", f"@{gone}") == (
+        1,
+        f"extproc: {gone}: No such file or directory",
+    )
+
+
+def test_text_that_is_neither_a_trace_id_nor_an_address_is_refused(run, config):
+    assert explain(run, config, "what-is-this") == (
+        1,
+        "extproc: 'what-is-this' is neither a trace id (32 hexadecimal digits) nor a URL or path",
+    )
+
+
+def test_an_admin_that_does_not_answer_is_named(run, config):
+    code, printed = explain(run, config, "--admin", f"127.0.0.1:{free_port()}", "a" * 32)
+    assert code == 1 and f"extproc: trace {'a' * 32}: " in printed and "does not answer" in printed
+
+
+def test_a_login_is_printed_request_by_request_and_no_name_in_it_can_control_a_terminal(
+    run, config, liar
+):
+    trace_id, linked = "a" * 32, "b" * 32
+    back = {"refType": "FOLLOWS_FROM", "traceID": linked, "spanID": "1".rjust(16, "0")}
+    callback = jaeger_span(trace_id, "call\x1b[31mback", "state_mismatch", references=[back])
+    liar.answers[f"/api/traces/{trace_id}"] = lambda _: jaeger(callback)
+    liar.answers[f"/api/traces/{linked}"] = lambda _: jaeger(
+        jaeger_span(linked, "start", "login_started")
+    )
+    code, printed = explain(run, config, trace_id, "--jaeger", liar.url)
+    assert code == 0 and printed.startswith("2 requests, from ")
+    assert f"1. callback (asked for): trace {trace_id}\n" in printed
+    assert "by a span link" in printed and f"trace {linked}\n" in printed
+    assert "   state_mismatch: This sign-in was not started in this browser" in printed
+    assert "\x1b" not in printed
+
+
+def jaeger_span(trace_id, name, reason, **more):
+    tags = [
+        {"key": "span.kind", "type": "string", "value": "server"},
+        {"key": "extproc.reason", "value": reason},
+    ]
+    return {
+        "traceID": trace_id,
+        "spanID": name.rjust(16, "0"),
+        "operationName": name,
+        "processID": "extproc",
+        "startTime": 1_700_000_000_000_000,
+        "duration": 1500,
+        "tags": tags,
+        **more,
+    }
+
+
+def jaeger(*spans):
+    processes = {"extproc": {"serviceName": "extproc"}}
+    document = {"data": [{"spans": spans, "processes": processes}]}
+    return 200, {"content-type": "application/json"}, json.dumps(document).encode()

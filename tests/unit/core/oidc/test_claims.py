@@ -1,0 +1,87 @@
+"""Claims: JSON read strictly, claims by name, and their encoding in headers."""
+
+import pytest
+from harness.refusals import EVIL, raised
+
+from extproc.core.oidc.claims import Claims, header_value, number, parse_object
+
+
+@pytest.mark.parametrize(
+    ("call", "detail"),
+    [
+        (lambda: parse_object('{"a":1,"a":2}'), "a key stands twice"),
+        (lambda: parse_object('{"a":NaN}'), "NaN and Infinity are no JSON"),
+        (lambda: parse_object(EVIL), "not JSON"),
+        (lambda: parse_object("[]"), "no JSON object"),
+    ],
+)
+def test_the_log_names_what_is_wrong_with_json(call, detail):
+    assert raised(call) == (ValueError, detail)
+
+
+@pytest.mark.attack("HDR-09", "HDR-10", "HDR-11")
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        ("alice", "alice"),
+        (None, ""),
+        ("", ""),
+        ([], ""),
+        (True, "true"),
+        (0, "0"),
+        (1.5, "1.5"),
+        (float("inf"), ""),
+        (float("nan"), ""),
+        ("a\r\nx-auth-groups: admin", "a%0D%0Ax-auth-groups: admin"),
+        ("Doe, John", "Doe%2C John"),
+        ("100%", "100%25"),
+        ("Zoë 😀", "Zo%C3%AB %F0%9F%98%80"),
+        (" a ", "%20a%20"),
+        ("   ", "%20%20%20"),
+        ("a\x00b", "a%00b"),
+        (["a,admin", "b"], "a%2Cadmin,b"),
+        (["", None, "a"], "a"),
+        ([["a", "b"]], '["a"%2C"b"]'),
+        ({"a": 1, "b": [2]}, '{"a":1%2C"b":[2]}'),
+        ("a;b=c", "a;b=c"),
+        ("\ud800", "%ED%A0%80"),
+    ],
+)
+def test_the_encoding_of_claims(claim, value):
+    assert header_value(claim) == value
+
+
+def test_claims_are_read_by_name_then_by_path():
+    claims = Claims({"realm_access": {"roles": ["a"]}, "a.b": 1, "a": {"b": 2}, "list": ["x"]})
+    assert (
+        claims.get("realm_access.roles"),
+        claims.get("a.b"),
+        claims.get("list.0"),
+        claims.get("gone.x"),
+    ) == (
+        ["a"],
+        1,
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"a":1,"a":2}', '{"a":NaN}', "", "[" * 100_000, b"\xff"]
+)
+def test_json_is_read_strictly(text):
+    with pytest.raises(ValueError, match=r"^[A-Za-z ]+$"):
+        parse_object(text)
+
+
+def test_claims_are_ascii_json_without_blanks_and_objects_have_one_order():
+    assert Claims({"a": "ä", "b": [1, {"c": None}]}).json() == '{"a":"\\u00e4","b":[1,{"c":null}]}'
+    assert header_value({"b": 1, "a": 2}) == '{"a":2%2C"b":1}'
+
+
+@pytest.mark.attack("IDT-13")
+def test_a_number_of_any_length_is_a_number_or_none():
+    assert [number(value) for value in (10**400, float("inf"), float("nan"), True, "1", None)] == [
+        None
+    ] * 6
+    assert [number(value) for value in (1, 0, -1.5)] == [1, 0, -1.5]

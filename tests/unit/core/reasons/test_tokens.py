@@ -1,0 +1,22 @@
+"""Reasons of tokens that fail a check."""
+
+from extproc.core.reasons.tokens import ID_TOKEN, LOGOUT_TOKEN
+
+
+def checks(rows, prefix):
+    assert all(reason.code.startswith(prefix) for reason in rows)
+    return {reason.code.removeprefix(prefix) for reason in rows}
+
+
+def test_both_kinds_of_token_have_the_checks_of_every_signed_token():
+    of_id_token = checks(ID_TOKEN, "id_token_")
+    of_logout_token = checks(LOGOUT_TOKEN, "logout_token_")
+    assert of_id_token - of_logout_token == {"at_hash", "auth_time"}
+    assert of_logout_token - of_id_token == {"events", "jti", "sid", "replayed"}
+
+
+def test_a_check_that_means_another_thing_for_a_logout_token_has_a_remedy_of_its_own():
+    for check in ("nonce", "subject"):
+        (one,) = (reason for reason in ID_TOKEN if reason.code == f"id_token_{check}")
+        (other,) = (reason for reason in LOGOUT_TOKEN if reason.code == f"logout_token_{check}")
+        assert one.remedy.partition(". ")[2] != other.remedy.partition(". ")[2]

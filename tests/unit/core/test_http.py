@@ -1,0 +1,140 @@
+"""Requests, cookies, return targets and origins."""
+
+from dataclasses import replace
+
+import pytest
+from harness.refusals import raised
+from harness.tokens import request
+
+from extproc.core.http import (
+    MAX_QUERY,
+    Cookie,
+    as_envoy_reads,
+    origin,
+    parameters,
+    same_origin_target,
+)
+
+
+@pytest.mark.attack("COOK-01")
+def test_the_attributes_of_a_cookie():
+    assert (
+        Cookie("__Host-x", "v", True, 60).header()
+        == "__Host-x=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure"
+    )
+    assert Cookie("x", "v", False).header() == "x=v; Path=/; HttpOnly; SameSite=Lax"
+
+
+@pytest.mark.attack("COOK-12", "COOK-14")
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("a=1; s=x; b=2", "x"),
+        ("s=x; s=x", "x"),
+        ("s=x; s=y", None),
+        # a comma separates nothing: browsers allow it in a value, and a neighbouring host may have
+        # put our name behind it
+        ("s=x,s=x", None),
+        ("a=1,s=x", None),
+        ("a=1, s=x; b=2", None),
+        ("a=1;s=x,", None),
+        ('a="1; s=x', "x"),
+        ("a=1\x0bs=x", None),
+        ("\x0bs=x; \xa0s=x", None),
+        ("s =x; s= x", None),
+        ("S=x", None),
+        ("s", None),
+        ("s=", None),
+        ("xs=1", None),
+        ("s=a=b", None),
+        ('s="x"', None),
+        ("  s=x  ", "x"),
+        ("\ts=x\t", "x"),
+        ("", None),
+    ],
+)
+def test_a_cookie_that_stands_twice_is_none(header, value):
+    assert request(cookie=header).cookie("s") == value
+
+
+def test_several_cookie_headers_are_one():
+    asked = replace(request(), headers=(("cookie", "a=1"), ("cookie", "s=x")))
+    assert asked.cookie("s") == "x" and asked.cookie("a") == "1"
+    assert asked.cookies == (("a", "1"), ("s", "x"))
+
+
+@pytest.mark.attack("COOK-15")
+def test_of_very_many_cookies_the_last_count():
+    many = "; ".join(f"c{number}=x" for number in range(1000))
+    assert request(cookie=many).cookies == tuple(
+        (f"c{number}", "x") for number in range(1000 - 256, 1000)
+    )
+    assert request(cookie=f"a={'x' * 4097}; b={'y' * 4096}").cookies == (("b", "y" * 4096),)
+
+
+@pytest.mark.attack("COOK-12")
+def test_several_values_of_a_name_are_all_there():
+    asked = request(cookie="s=x; s=y; s=x; t=1")
+    assert asked.cookie_values("s") == ("x", "y") and asked.cookie("s") is None
+    assert asked.cookie_values("t") == ("1",) and asked.cookie_values("u") == ()
+
+
+@pytest.mark.attack("REDI-08")
+@pytest.mark.parametrize(
+    ("target", "same"),
+    [
+        ("/a/../b", False),
+        ("/./oauth2/logout", False),
+        ("/a/%2E%2e/oauth2/logout", False),
+        ("/a/..", False),
+        ("/a?b=/../c", True),
+        ("/a//b", True),
+        ("/a?b=/..//d", True),
+        ("/.//evil", False),
+        ("/a/%2E%2e//b", False),
+        ("/a/%2E//b", False),
+        ("/a/.%2E//b", False),
+        ("/a//b/%2e", False),
+        ("/a/..%2F//b", True),
+        ("/a/...//b", True),
+        ("/[x]~", True),
+        ("/\\evil", False),
+        ("//evil", False),
+        ("/a#b", False),
+    ],
+)
+def test_a_path_that_could_mean_another_is_no_return_target(target, same):
+    assert (same_origin_target(target) is not None) is same
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://a.example:443/x", "https://a.example"),
+        ("http://a.example:80/x", "http://a.example"),
+        ("https://a.example:80/", "https://a.example:80"),
+        ("http://a.example:443/", "http://a.example:443"),
+        ("https://[::1]:8443/x", "https://[::1]:8443"),
+    ],
+)
+def test_the_origin_of_a_url(url, expected):
+    assert origin(url) == expected
+
+
+def test_a_header_that_stands_several_times_is_joined():
+    asked = request("/a")
+    several = replace(asked, headers=(("x", "1"), ("y", "0"), ("x", "2")))
+    assert [several.header(name) for name in ("x", "y", "z")] == ["1,2", "0", ""]
+
+
+def test_a_query_is_read_up_to_16_kB_and_64_parameters():
+    pad = "a=" + "x" * (MAX_QUERY - 2)
+    assert parameters(pad) == [("a", pad[2:])]
+    assert raised(lambda: parameters(pad + "x")) == (ValueError, "the query is too long")
+    assert len(parameters("&".join(["a=1"] * 64))) == 64
+    assert raised(lambda: parameters("&".join(["a=1"] * 65)))[0] is ValueError
+    assert parameters("a=&b") == [("a", ""), ("b", "")]
+
+
+def test_a_path_is_normalised_as_envoy_does_before_it_chooses_a_route():
+    assert as_envoy_reads("/%6Fauth2//x%2Fy%2e%7E%C3%A9") == "/oauth2/x%2Fy.~%C3%A9"

@@ -1,0 +1,50 @@
+"""The request by which a browser ends the session at the provider."""
+
+from dataclasses import replace
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from harness.tokens import ISSUER, METADATA, NOW, application, session
+
+from extproc.core.logout import end_session_url
+from extproc.core.oidc.claims import Claims
+from extproc.core.session import Session, SessionId
+
+
+def test_the_provider_s_own_query_stays_where_a_logout_is_asked_for():
+    own = replace(METADATA, end_session_endpoint=f"{ISSUER}/logout?realm=x")
+    assert end_session_url(application(), own, session(), "st").startswith(
+        f"{ISSUER}/logout?realm=x&id_token_hint=idt&"
+    )
+    assert end_session_url(application(), METADATA, session(), "st").startswith(
+        f"{ISSUER}/logout?id_token_hint=idt&"
+    )
+
+
+APP = application()
+SESSION = Session(
+    SessionId.of(b"s" * 32),
+    ISSUER,
+    "alice",
+    Claims({"sub": "alice", "email": "alice@example.com", "groups": ["a,b", "dev"]}),
+    "idt",
+    "at",
+    "rt",
+    NOW + 300,
+    NOW,
+    NOW + 43_200,
+    NOW,
+)
+
+
+@pytest.mark.attack("LOGO-01")
+def test_the_provider_s_logout_is_told_who_and_where_to():
+    url = urlsplit(end_session_url(APP, METADATA, SESSION, "st"))
+    assert url._replace(query="").geturl() == f"{ISSUER}/logout"
+    assert dict(parse_qsl(url.query)) == {
+        "id_token_hint": "idt",
+        "client_id": "gateway",
+        "post_logout_redirect_uri": "https://app.example/oauth2/signed-out",
+        "state": "st",
+    }
+    assert end_session_url(APP, replace(METADATA, end_session_endpoint=None), SESSION, "st") is None

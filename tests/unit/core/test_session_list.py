@@ -1,0 +1,102 @@
+"""A user's sessions: which are shown as one, and which are too many."""
+
+from dataclasses import replace
+
+from harness.tokens import ISSUER, NOW, application, client
+
+from extproc.core.application import Application
+from extproc.core.device import Device
+from extproc.core.oidc.claims import Claims
+from extproc.core.sealing import KeyRing
+from extproc.core.session import Session, SessionId, handle_of
+from extproc.core.session_list import SignIn, sign_ins, surplus
+from extproc.core.session_record import Record, to_record
+
+APP = application()
+SESSION = Session(
+    SessionId.of(b"m" * 32), ISSUER, "alice", Claims({"sub": "alice"}), "idt", "at", "rt", NOW + 300, NOW, NOW + 43_200, NOW,
+    sid="mine",
+)  # fmt: skip
+
+
+def record(session: Session, app: Application = APP, device: Device = Device()) -> Record:  # noqa: B008 - a value
+    return to_record(app, session, device, bytes(range(88)))
+
+
+def other(name: bytes, **changes) -> Session:
+    return replace(SESSION, id=SessionId.of(name * 32), **{"sid": None, **changes})
+
+
+def test_sessions_of_one_sign_in_at_the_provider_are_one():
+    wiki = application(name="wiki")
+    phone, laptop = Device("Safari on iPhone", "192.0.2.9"), Device("Firefox on Linux", "192.0.2.7")
+    older = other(b"1", sid="phone", created=NOW - 900, touched=NOW - 800)
+    newer = other(b"2", sid="phone", created=NOW - 500, touched=NOW - 400, expires=NOW + 50_000)
+    alone = other(b"3", created=NOW - 100, touched=NOW - 100)
+    records = [
+        record(newer, wiki, phone),
+        record(alone),
+        record(SESSION, device=laptop),
+        record(older, device=phone),
+    ]
+    assert sign_ins(APP, SESSION, records, NOW) == (
+        SignIn(handle_of(SESSION.id.key), (SESSION.id.key,), "mine", ("app",), laptop, NOW, NOW, NOW + 43_200, this=True),
+        SignIn(handle_of(alone.id.key), (alone.id.key,), None, ("app",), Device(), NOW - 100, NOW - 100, NOW + 43_200, this=False),
+        SignIn(
+            handle_of(older.id.key), (older.id.key, newer.id.key), "phone", ("app", "wiki"), phone, NOW - 900, NOW - 400,
+            NOW + 50_000, this=False,
+        ),
+    )  # fmt: skip
+
+
+OTHER = replace(SESSION, id=SessionId.of(b"o" * 32), sid="other")
+
+
+def test_they_are_several_where_a_logout_is_for_the_application_alone():
+    app = application(logout_everywhere=False)
+    records = [record(SESSION, app), record(replace(OTHER, sid="mine"), application(name="wiki"))]
+    assert [
+        (each.sid, len(each.keys), each.this) for each in sign_ins(app, SESSION, records, NOW)
+    ] == [
+        (None, 1, True),
+        (None, 1, False),
+    ]
+
+
+def test_what_is_of_another_provider_or_gateway_left_idle_or_without_an_index_is_not_shown():
+    elsewhere = application(client=client(issuer="https://other.example"))
+    records = [
+        record(SESSION),
+        record(other(b"1", issuer="https://other.example"), elsewhere),
+        record(
+            other(b"2"), application(ring=KeyRing.of([b"another gateway's secret, not this one's"]))
+        ),
+        record(other(b"3", touched=NOW - 3600)),
+        record(other(b"4", expires=NOW)),
+        replace(record(other(b"5")), index=b""),
+    ]
+    assert [each.keys for each in sign_ins(APP, SESSION, records, NOW)] == [(SESSION.id.key,)]
+
+
+def test_the_oldest_sessions_are_too_many_and_the_newest_never_is():
+    app = application(sessions_per_user=2)
+    made = [other(bytes([65 + age]), created=NOW - age) for age in (3, 0, 2, 1)]
+    assert set(surplus(app, map(record, made), NOW)) == {made[0].id.key, made[2].id.key}
+    assert surplus(APP, map(record, made), NOW) == ()
+    # at another application, of another provider, or idle for too long: they count for nothing
+    others = [
+        record(made[1], application(name="wiki")),
+        record(replace(made[2], issuer="https://other.example")),
+        record(replace(made[3], touched=NOW - 3600)),
+    ]
+    assert surplus(app, [record(made[0]), record(made[2]), *others[:1], others[2]], NOW) == ()
+    assert surplus(app, [record(made[0]), others[1], others[2]], NOW) == ()
+
+
+def test_of_logins_in_the_same_second_every_process_ends_the_same():
+    app = application(sessions_per_user=1)
+    one, two = record(other(b"1")), record(other(b"2"))
+    assert (
+        surplus(app, [one, two], NOW) == surplus(app, [two, one], NOW)
+        and len(surplus(app, [one, two], NOW)) == 1
+    )
