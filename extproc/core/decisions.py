@@ -1,6 +1,6 @@
 """The values that decide() returns: an Answer, or a Step that needs IO and ends in an Answer.
 
-Each kind of Step has its Lane, by which the held requests are limited, timed and counted.
+Each kind of Step has its StepKind, by which the held requests are limited, timed and counted.
 """
 
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from extproc.core.page import Page
 from extproc.core.session import Session
 
 
-class Lane(StrEnum):
+class StepKind(StrEnum):
     """The kind of work that a request is held for.
 
-    The value is the lane's key in `limits`, its label `step` in the metrics, and `step` in the log.
+    The value is its key in `limits`, the label `step` of the metrics, and `step` in the log.
     """
 
     CALLBACK = "callback"
@@ -37,7 +37,9 @@ class Lane(StrEnum):
         return self in _CALLS_PROVIDER
 
 
-_CALLS_PROVIDER = frozenset({Lane.CALLBACK, Lane.REFRESH, Lane.LOGOUT, Lane.PROVIDER_LOGOUT})
+_CALLS_PROVIDER = frozenset(
+    {StepKind.CALLBACK, StepKind.REFRESH, StepKind.LOGOUT, StepKind.PROVIDER_LOGOUT}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class Respond:
 class StartLogin:
     """Start a login that ends at return_to. expired: cookies that the redirect expires."""
 
-    lane: ClassVar[Lane] = Lane.LOGIN
+    kind: ClassVar[StepKind] = StepKind.LOGIN
     return_to: str
     expired: tuple[Cookie, ...] = ()
 
@@ -111,7 +113,7 @@ class StartLogin:
 class RedeemCode:
     """Finish a login. signed_in: the session of this browser, which the new one replaces."""
 
-    lane: ClassVar[Lane] = Lane.CALLBACK
+    kind: ClassVar[StepKind] = StepKind.CALLBACK
     response: AuthorizationResponse
     pending: PendingAuthorization
     signed_in: Session | None
@@ -121,14 +123,14 @@ class RedeemCode:
 class LoadSession:
     """Load a session that the store could not return without waiting, then decide again."""
 
-    lane: ClassVar[Lane] = Lane.LOOKUP
+    kind: ClassVar[StepKind] = StepKind.LOOKUP
 
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
     """Renew the tokens of a session, then decide again."""
 
-    lane: ClassVar[Lane] = Lane.REFRESH
+    kind: ClassVar[StepKind] = StepKind.REFRESH
     session: Session
 
 
@@ -136,7 +138,7 @@ class Refresh:
 class EndSession:
     """End the session at the processor, then at the provider."""
 
-    lane: ClassVar[Lane] = Lane.LOGOUT
+    kind: ClassVar[StepKind] = StepKind.LOGOUT
     session: Session | None
     expired: tuple[Cookie, ...]
 
@@ -145,7 +147,7 @@ class EndSession:
 class BackChannelLogout:
     """Verify a logout token, then end the sessions that it names."""
 
-    lane: ClassVar[Lane] = Lane.PROVIDER_LOGOUT
+    kind: ClassVar[StepKind] = StepKind.PROVIDER_LOGOUT
     token: str = field(repr=False)
 
 
@@ -155,7 +157,7 @@ class FrontChannelLogout:
     this browser, if it is one of them.
     """
 
-    lane: ClassVar[Lane] = Lane.PROVIDER_LOGOUT
+    kind: ClassVar[StepKind] = StepKind.PROVIDER_LOGOUT
     sid: str = field(repr=False)
     session: Session | None = None
     expired: tuple[Cookie, ...] = ()
@@ -167,7 +169,7 @@ class ListSessions:
     session.
     """
 
-    lane: ClassVar[Lane] = Lane.LOOKUP
+    kind: ClassVar[StepKind] = StepKind.LOOKUP
     session: Session
     stale: bool = False
 
@@ -178,7 +180,7 @@ class EndListedSessions:
     sessions_page.OTHERS or EVERYWHERE.
     """
 
-    lane: ClassVar[Lane] = Lane.LOGOUT
+    kind: ClassVar[StepKind] = StepKind.LOGOUT
     session: Session
     which: str
     expired: tuple[Cookie, ...]

@@ -1,7 +1,7 @@
 """Admission control: how many streams and how much held work the processor takes on at once.
 
-Each lane has its limit, callbacks have one more for each provider, and the work that calls
-providers is also bounded, in all lanes together, by the file descriptors of the process. A lane
+Each kind of step has its limit, callbacks have one more for each provider, and the work that calls
+providers is also bounded, for all kinds together, by the file descriptors of the process. A kind
 that is full refuses at once, before anything is consumed. A permit lasts until its work has ended,
 which may be after the client has left.
 """
@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 
-from extproc.core.decisions import Lane
+from extproc.core.decisions import StepKind
 from extproc.core.errors import Overloaded
 from extproc.settings import Limits
 
@@ -20,23 +20,23 @@ from extproc.settings import Limits
 RESERVED_DESCRIPTORS = 96
 # calls to providers that are allowed however few file descriptors there are
 FEWEST_CALLS = 8
-CALLING_LANES = tuple(lane for lane in Lane if lane.calls_provider)
+CALLING = tuple(kind for kind in StepKind if kind.calls_provider)
 
 
 class Permit:
     """The right to do one piece of held work. Release it once, or use it in a `with` block."""
 
-    __slots__ = ("_admission", "lane", "provider", "since")
+    __slots__ = ("_admission", "kind", "provider", "since")
 
-    def __init__(self, admission: "Admission", lane: Lane, provider: str, since: float) -> None:
+    def __init__(self, admission: "Admission", kind: StepKind, provider: str, since: float) -> None:
         self._admission = admission
-        self.lane = lane
+        self.kind = kind
         self.provider = provider
         # seconds on the clock of Admission
         self.since = since
 
     def release(self) -> None:
-        """Make room for other work of the lane."""
+        """Make room for other work of its kind."""
         self._admission.release(self)
 
     def __enter__(self) -> "Permit":
@@ -55,7 +55,7 @@ class Admission:
     """Counts streams and permits. Not thread-safe, and need not be: both loops run on one thread.
 
     Args:
-        limits: How many streams, and how much work of each lane, there may be.
+        limits: How many streams, and how much work of each kind, there may be.
         clock: Seconds, for the age of permits.
         descriptors: File descriptors that the process may have; None for any number.
     """
@@ -69,38 +69,38 @@ class Admission:
         self.limits = limits
         self.streams = 0
         self._clock = clock
-        # the permits of each lane, the oldest first
-        self._permits: dict[Lane, dict[Permit, None]] = {lane: {} for lane in Lane}
+        # the permits of each kind, the oldest first
+        self._permits: dict[StepKind, dict[Permit, None]] = {kind: {} for kind in StepKind}
         self._callbacks: Counter[str] = Counter()
         self._most_calls: int | None = None
         if descriptors is not None:
             self._most_calls = max(descriptors - RESERVED_DESCRIPTORS, FEWEST_CALLS)
 
-    def acquire(self, lane: Lane, provider: str) -> Permit:
-        """Return a permit for work of a lane that concerns a provider. Raises Overloaded."""
-        if self.held(lane) >= self.limits.of(lane):
-            raise Overloaded(f"the lane for {lane} is full (limits.{lane})")
-        if lane is Lane.CALLBACK and self._callbacks[provider] >= self.limits.per_provider:
+    def acquire(self, kind: StepKind, provider: str) -> Permit:
+        """Return a permit for work of a kind that concerns a provider. Raises Overloaded."""
+        if self.held(kind) >= self.limits.of(kind):
+            raise Overloaded(f"no more {kind} at the same time (limits.{kind})")
+        if kind is StepKind.CALLBACK and self._callbacks[provider] >= self.limits.per_provider:
             raise Overloaded(
                 f"the callbacks at provider {provider} are at their limit (limits.per_provider)"
             )
-        if self._most_calls is not None and lane.calls_provider:
-            calls = sum(self.held(calling) for calling in CALLING_LANES)
+        if self._most_calls is not None and kind.calls_provider:
+            calls = sum(self.held(calling) for calling in CALLING)
             if calls >= self._most_calls:
                 raise Overloaded(
                     f"file descriptors for {self._most_calls} calls to providers, and no more "
                     "(ulimit -n)"
                 )
-        permit = Permit(self, lane, provider, self._clock())
-        self._permits[lane][permit] = None
-        if lane is Lane.CALLBACK:
+        permit = Permit(self, kind, provider, self._clock())
+        self._permits[kind][permit] = None
+        if kind is StepKind.CALLBACK:
             self._callbacks[provider] += 1
         return permit
 
     def release(self, permit: Permit) -> None:
         """Take a permit back; its work has ended."""
-        del self._permits[permit.lane][permit]
-        if permit.lane is Lane.CALLBACK:
+        del self._permits[permit.kind][permit]
+        if permit.kind is StepKind.CALLBACK:
             self._callbacks[permit.provider] -= 1
 
     @property
@@ -108,21 +108,21 @@ class Admission:
         """True when there are more streams than limits.streams."""
         return self.streams > self.limits.streams
 
-    def held(self, lane: Lane) -> int:
-        """How many permits of a lane are in use."""
-        return len(self._permits[lane])
+    def held(self, kind: StepKind) -> int:
+        """How many permits of a kind are in use."""
+        return len(self._permits[kind])
 
     @property
     def finishing(self) -> bool:
         """True while there is work that is finished even when its client has left."""
-        return any(self.held(lane) for lane in CALLING_LANES)
+        return any(self.held(kind) for kind in CALLING)
 
-    def oldest(self, lane: Lane) -> float:
-        """Age of the oldest permit of a lane in seconds; 0 when no permit is in use."""
-        permit = next(iter(self._permits[lane]), None)
+    def oldest(self, kind: StepKind) -> float:
+        """Age of the oldest permit of a kind in seconds; 0 when no permit is in use."""
+        permit = next(iter(self._permits[kind]), None)
         return self._clock() - permit.since if permit is not None else 0.0
 
     def gauges(self) -> tuple[tuple[str, int], ...]:
-        """The streams, and the permits in use of each lane, by name."""
-        lanes = ((f"held.{lane}", self.held(lane)) for lane in Lane)
-        return (("streams", self.streams), *lanes)
+        """The streams, and the permits in use of each kind, by name."""
+        held = ((f"held.{kind}", self.held(kind)) for kind in StepKind)
+        return (("streams", self.streams), *held)

@@ -61,7 +61,7 @@ class ErrorBoundary:
             return self.refuse(head.request, error)
 
     def overloaded(self, request: Request, step: Step, error: Overloaded) -> Answer:
-        """The answer when the step's lane is full.
+        """The answer when the limit of the step's kind is reached.
 
         Refuse with 503, except for a refresh: if the current tokens are still valid, let the
         request through and refresh later.
@@ -84,7 +84,7 @@ class ErrorBoundary:
     ) -> Answer | Step:
         """Load the session in trio within `seconds` and decide.
 
-        Returns: An answer, or a further step, which needs a permit of its own lane.
+        Returns: An answer, or a further step, which needs a permit of its own kind.
         """
 
         async def load() -> Answer | Step:

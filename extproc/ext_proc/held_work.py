@@ -14,7 +14,7 @@ async def carry_out(
 ) -> Answer:
     """Carry out a step, in trio, and release its permit however that ends.
 
-    The step that a loaded session leads to needs a permit of its own lane, and has what is left of
+    The step that a loaded session leads to needs a permit of its own kind, and has what is left of
     the time for which Envoy was asked.
 
     Args:
@@ -33,7 +33,7 @@ async def carry_out(
         if isinstance(decision, Answer):
             return decision
         try:
-            following = shared.admission.acquire(decision.lane, permit.provider)
+            following = shared.admission.acquire(decision.kind, permit.provider)
         except Overloaded as error:
             return boundary.overloaded(request, decision, error)
     with following:

@@ -19,7 +19,7 @@ from opentelemetry.trace import Span, SpanKind
 from extproc import telemetry
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import SERVICE
-from extproc.core.decisions import Answer, Continue, Lane, ReadBody, Step
+from extproc.core.decisions import Answer, Continue, ReadBody, Step, StepKind
 from extproc.core.errors import Overloaded
 from extproc.core.session import Session
 from extproc.ext_proc import codec
@@ -161,20 +161,20 @@ class Stream:
 
     async def _hold(self, step: Step) -> Answer:
         """Acquire a permit, ask Envoy for more time, and have the step carried out in trio."""
-        self._step = step.lane
+        self._step = step.kind
         shared, request = self._shared, self._head.request
         provider = shared.relying_party.provider(request).name
-        seconds = shared.timeouts.of(step.lane)
+        seconds = shared.timeouts.of(step.kind)
         with ExitStack() as undo:
             try:
-                permit = undo.enter_context(shared.admission.acquire(step.lane, provider))
+                permit = undo.enter_context(shared.admission.acquire(step.kind, provider))
             except Overloaded as error:
                 return shared.boundary.overloaded(request, step, error)
             # before the hop into trio: in a burst the override must not wait behind other work
             await self._context.write(codec.override_message_timeout(seconds + ANSWER_SLACK))
             self._span.add_event("override sent", {"extproc.seconds": seconds + ANSWER_SLACK})
-            self._span.add_event("held", {"extproc.lane": step.lane.value})
-            self._log.held(step.lane, provider)
+            self._span.add_event("held", {"extproc.step": step.kind.value})
+            self._log.held(step.kind, provider)
             # from here on the work in trio owns the permit
             undo.pop_all()
         return await shared.bridge.run(partial(carry_out, shared, permit, request, step, seconds))
@@ -189,7 +189,7 @@ class Stream:
         shared, request = self._shared, self._head.request
         try:
             permit = shared.admission.acquire(
-                Lane.LIVE, shared.relying_party.provider(request).name
+                StepKind.LIVE, shared.relying_party.provider(request).name
             )
         except Overloaded as error:
             return shared.boundary.refuse(request, error)

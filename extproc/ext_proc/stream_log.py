@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from extproc import telemetry
-from extproc.core.decisions import Answer, Lane, Respond
+from extproc.core.decisions import Answer, Respond, StepKind
 from extproc.core.reasons import REASONS, Level
 
 REFUSALS = 20  # lines of one reason in a window
@@ -49,10 +49,10 @@ class StreamLog:
         # None until the first message was read
         self.application: str | None = None
         self.lane = "inline"
-        self._step: Lane | None = None
+        self._step: StepKind | None = None
         self._provider: str | None = None
 
-    def held(self, step: Lane, provider: str) -> None:
+    def held(self, step: StepKind, provider: str) -> None:
         """Log that the stream is held for a kind of work that concerns a provider."""
         self.lane = "held"
         self._step = step

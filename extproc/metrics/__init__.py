@@ -20,7 +20,7 @@ __all__ = ["NO_STEP", "OTHER", "Metric", "Metrics", "ProcessMetrics", "Reading"]
 OTHER = "other"
 # the step of a request that was answered inline
 NO_STEP = "none"
-# the others are core.decisions.Lane, which this package does not import; a test compares them
+# the others are core.decisions.StepKind, which this package does not import; a test compares them
 STEPS = (NO_STEP, "callback", "login", "lookup", "refresh", "logout", "provider_logout", "live")
 OUTCOMES = ("answered", "cancelled", "aborted", "unanswered")
 

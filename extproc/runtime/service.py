@@ -14,7 +14,7 @@ import trio
 from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.core.assertion import key_id
-from extproc.core.decisions import Lane
+from extproc.core.decisions import StepKind
 from extproc.core.errors import StoreUnavailable
 from extproc.core.reasons import REASONS
 from extproc.ext_proc.bridge import Bridge
@@ -202,7 +202,7 @@ class Service:
         return tuple((part, reason) for part, reason in parts if reason is not None)
 
     def gauges(self) -> tuple[tuple[str, int], ...]:
-        """What is in progress now, by lane and by side of the bridge. Called in trio."""
+        """What is in progress now, by kind of step and by side of the bridge. Called in trio."""
         return (
             *self._servicer.admission.gauges(),
             ("work", self._bridge.busy),
@@ -215,10 +215,10 @@ class Service:
         admission = self._servicer.admission
         yield Reading(metric.IN_FLIGHT, admission.streams)
         yield Reading(metric.STREAMS_LIMIT, admission.limits.streams)
-        for lane in Lane:
-            yield Reading(metric.HELD, admission.held(lane), (lane,))
-            yield Reading(metric.HELD_LIMIT, admission.limits.of(lane), (lane,))
-            yield Reading(metric.HELD_OLDEST, admission.oldest(lane), (lane,))
+        for kind in StepKind:
+            yield Reading(metric.HELD, admission.held(kind), (kind,))
+            yield Reading(metric.HELD_LIMIT, admission.limits.of(kind), (kind,))
+            yield Reading(metric.HELD_OLDEST, admission.oldest(kind), (kind,))
         yield Reading(metric.RING, len(self._ring.keys))
         yield from (Reading(metric.KEY, 1, (key_id(key),)) for key in self._ring.keys)
         yield Reading(metric.WORK, self._bridge.busy)

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from extproc.core.decisions import Lane
+from extproc.core.decisions import StepKind
 from extproc.settings.types import Count, Duration, Model
 
 
@@ -22,25 +22,25 @@ class Timeouts(Model):
         60, ge=0, le=60, description="seconds by which a provider's clock may differ"
     )
 
-    def of(self, lane: Lane) -> float:
-        """Seconds that work of a lane may take.
+    def of(self, kind: StepKind) -> float:
+        """Seconds that work of a kind may take.
 
-        A lookup may turn out to be a callback. Work of any other lane makes at most two calls.
+        A lookup may turn out to be a callback. Work of any other kind makes at most two calls.
         """
-        if lane is Lane.CALLBACK or lane is Lane.LOOKUP:
+        if kind is StepKind.CALLBACK or kind is StepKind.LOOKUP:
             return self.callback
         return self.call * 2
 
     @property
     def longest_held(self) -> float:
-        """Seconds that work of the slowest lane may take."""
+        """Seconds that work of the slowest kind may take."""
         return max(self.callback, self.call * 2)
 
 
 class Limits(Model):
     """How much runs at once. Above a limit: 503 with Retry-After, and nothing is consumed."""
 
-    streams: Count = Field(20_000, description="requests at the processor, in all lanes")
+    streams: Count = Field(20_000, description="requests at the processor, inline and held")
     callback: Count = Field(
         2_000, description="logins that are being finished, at all providers together"
     )
@@ -67,15 +67,15 @@ class Limits(Model):
     )
     response_bytes: Count = Field(1_000_000, description="maximum size of a provider's response")
 
-    def of(self, lane: Lane) -> int:
-        """How many requests may be held in a lane at once."""
+    def of(self, kind: StepKind) -> int:
+        """How many requests may be held for work of a kind at the same time."""
         limits = {
-            Lane.CALLBACK: self.callback,
-            Lane.LOGIN: self.login,
-            Lane.LOOKUP: self.lookup,
-            Lane.REFRESH: self.refresh,
-            Lane.LOGOUT: self.logout,
-            Lane.PROVIDER_LOGOUT: self.provider_logout,
-            Lane.LIVE: self.live,
+            StepKind.CALLBACK: self.callback,
+            StepKind.LOGIN: self.login,
+            StepKind.LOOKUP: self.lookup,
+            StepKind.REFRESH: self.refresh,
+            StepKind.LOGOUT: self.logout,
+            StepKind.PROVIDER_LOGOUT: self.provider_logout,
+            StepKind.LIVE: self.live,
         }
-        return limits[lane]
+        return limits[kind]

@@ -1,4 +1,4 @@
-"""Decisions as values: what they print, and the lane of each step."""
+"""Decisions as values: what they print, and the kind of each step."""
 
 import pytest
 from harness.tokens import ISSUER, NOW, RING, SECRET, application, client, pending, request
@@ -48,7 +48,7 @@ SESSION = Session(
 
 
 @pytest.mark.parametrize(
-    ("step", "lane"),
+    ("step", "kind"),
     [
         (decisions.StartLogin("/", ()), "login"),
         (decisions.RedeemCode(None, pending(), None), "callback"),
@@ -61,5 +61,5 @@ SESSION = Session(
         (decisions.FrontChannelLogout("sid", None, ()), "provider_logout"),
     ],
 )
-def test_each_step_has_its_lane(step, lane):
-    assert step.lane == lane
+def test_each_step_has_its_kind(step, kind):
+    assert step.kind == kind

@@ -1,5 +1,5 @@
 """Held work: its permits are released however it ends, and what a loaded session leads to has a
-permit of its own lane.
+permit of its own kind.
 """
 
 import pytest
@@ -8,7 +8,7 @@ from harness.fault_at_await import Direct
 from harness.memory_peers import MemoryProvider, MemoryStore
 from harness.tokens import ISSUER, NOW, application, request
 
-from extproc.core.decisions import Continue, Lane, LoadSession, Refresh, StartLogin
+from extproc.core.decisions import Continue, LoadSession, Refresh, StartLogin, StepKind
 from extproc.core.device import Device
 from extproc.core.oidc.claims import Claims
 from extproc.core.sealing import ENTROPY
@@ -54,11 +54,11 @@ class World:
         )
 
     async def carry_out(self, request, step):
-        permit = self.admission.acquire(step.lane, "main")
+        permit = self.admission.acquire(step.kind, "main")
         return await carry_out(self.shared, permit, request, step, SECONDS)
 
     def held(self):
-        return [lane for lane in Lane if self.admission.held(lane)]
+        return [kind for kind in StepKind if self.admission.held(kind)]
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def test_a_step_has_its_permit_until_it_has_ended(world, nursery):
     world.provider.open = trio.Event()
     nursery.start_soon(world.carry_out, request(), StartLogin("/"))
     await trio.testing.wait_all_tasks_blocked()
-    assert world.held() == [Lane.LOGIN]
+    assert world.held() == [StepKind.LOGIN]
     world.provider.open.set()
     await trio.testing.wait_all_tasks_blocked()
     assert world.held() == []
@@ -81,7 +81,7 @@ async def test_what_a_loaded_session_leads_to_has_a_permit_of_its_own_lane(world
     world.provider.open = trio.Event()
     nursery.start_soon(world.carry_out, SIGNED_IN, LoadSession())
     await trio.testing.wait_all_tasks_blocked()
-    assert world.held() == [Lane.REFRESH]
+    assert world.held() == [StepKind.REFRESH]
     world.provider.open.set()
     await trio.testing.wait_all_tasks_blocked()
     assert world.held() == [] and world.provider.good == {"rt1"}
@@ -89,7 +89,7 @@ async def test_what_a_loaded_session_leads_to_has_a_permit_of_its_own_lane(world
 
 async def test_a_lane_that_is_full_after_the_session_was_loaded_is_overloaded(nursery):
     world = World(nursery, refresh=1)
-    with world.admission.acquire(Lane.REFRESH, "main"):
+    with world.admission.acquire(StepKind.REFRESH, "main"):
         answer = await world.carry_out(SIGNED_IN, LoadSession())
     assert isinstance(answer, Continue), "the token is still good: it is renewed another time"
     assert world.held() == [] and world.provider.good == {"rt0"}

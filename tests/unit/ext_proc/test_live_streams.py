@@ -13,7 +13,7 @@ from harness.tokens import ISSUER, NOW, application
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import CONTINUE, COOKIES, DECISION, LIVE, NAMESPACE, REASON
-from extproc.core.decisions import Lane
+from extproc.core.decisions import StepKind
 from extproc.core.device import Device
 from extproc.core.errors import StoreUnavailable
 from extproc.core.oidc.claims import Claims
@@ -91,7 +91,7 @@ class Here:
         await self.edge.bridge.run(self.edge.servicer.live_streams.round)
 
     def held(self):
-        return self.edge.servicer.admission.held(Lane.LIVE)
+        return self.edge.servicer.admission.held(StepKind.LIVE)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from harness.tokens import ISSUER, NOW, application
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, PUBLIC, REASON
-from extproc.core.decisions import Lane
+from extproc.core.decisions import StepKind
 from extproc.core.device import Device
 from extproc.core.errors import ProviderUnavailable, StoreUnavailable
 from extproc.core.oidc.claims import Claims
@@ -301,7 +301,7 @@ def nameless():
 async def leaves(edge):
     """A client that leaves while its stream is held."""
     asking = asyncio.create_task(edge.call(head(**NAVIGATION)))
-    await until(lambda: edge.servicer.admission.held(Lane.LOGIN))
+    await until(lambda: edge.servicer.admission.held(StepKind.LOGIN))
     asking.cancel()
     await asyncio.wait([asking])
 
@@ -452,7 +452,7 @@ def test_more_streams_than_may_be_in_hand_are_503_at_once(serving):
 
     async def test(edge):
         held = asyncio.ensure_future(edge.call(head(**NAVIGATION)))
-        await until(lambda: edge.servicer.admission.held(Lane.LOGIN))
+        await until(lambda: edge.servicer.admission.held(StepKind.LOGIN))
         (answer,) = await edge.call(head(**NAVIGATION))
         reply = answer.immediate_response
         assert (reply.status.code, reply.details) == (503, "overloaded")
@@ -467,7 +467,7 @@ def test_a_lane_that_is_full_refuses_at_once_and_the_inline_lane_goes_on(serving
 
     async def test(edge):
         held = [asyncio.ensure_future(edge.call(head(**NAVIGATION))) for _ in range(2)]
-        await until(lambda: edge.servicer.admission.held(Lane.LOGIN) == 2)
+        await until(lambda: edge.servicer.admission.held(StepKind.LOGIN) == 2)
         (answer,) = await edge.call(head(**NAVIGATION))
         assert answer.immediate_response.details == "overloaded"
         (answer,) = await edge.call(head())
@@ -516,7 +516,7 @@ def test_a_full_lane_for_refreshes_lets_through_whoever_needs_no_new_token(servi
 
     async def test(edge):
         held = asyncio.ensure_future(edge.call(head(**SIGNED_IN)))
-        await until(lambda: edge.servicer.admission.held(Lane.REFRESH))
+        await until(lambda: edge.servicer.admission.held(StepKind.REFRESH))
         answer = (await edge.call(head(**SIGNED_IN)))[-1]
         assert answer.immediate_response.details == ("access_token_expired" if forwards else "")
         await opens(edge, provider)

@@ -6,7 +6,7 @@ import logging
 import pytest
 import trio
 
-from extproc.core.decisions import Continue, Lane, Respond
+from extproc.core.decisions import Continue, Respond, StepKind
 from extproc.ext_proc.stream_log import REFUSALS, WINDOW, RateLimitedLog, StreamLog
 from extproc.telemetry.log_format import JSONLines
 
@@ -36,7 +36,7 @@ def lines(caplog):
 
 def test_at_info_what_a_person_met_is_there_and_what_strangers_cause_is_not(lines):
     log = StreamLog(1, RateLimitedLog())
-    log.held(Lane.CALLBACK, "main")
+    log.held(StepKind.CALLBACK, "main")
     for answer in (
         Continue("session"),
         Respond(303, "login_started"),
@@ -85,7 +85,7 @@ def test_a_held_stream_says_what_it_waits_for_and_at_its_end_how_long_it_took(ca
     caplog.set_level(logging.DEBUG, "extproc")
     log = StreamLog(1, RateLimitedLog())
     log.application = "app"
-    log.held(Lane.REFRESH, "main")
+    log.held(StepKind.REFRESH, "main")
     log.answered(Continue("session"))
     held, answered = caplog.records
     for line in (held, answered):

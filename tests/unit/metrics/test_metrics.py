@@ -8,7 +8,7 @@ import pytest
 from harness.memory_peers import MemoryStore
 from harness.metrics import NOBODY, samples
 
-from extproc.core.decisions import Lane
+from extproc.core.decisions import StepKind
 from extproc.core.errors import (
     InvalidAnswer,
     ProviderTimeout,
@@ -41,7 +41,7 @@ def test_ten_thousand_hostile_names_are_one_series() -> None:
 
 
 def test_the_lanes_of_the_limits_are_those_of_the_metrics() -> None:
-    assert (NO_STEP, *Lane) == STEPS
+    assert (NO_STEP, *StepKind) == STEPS
 
 
 # -- what is measured

@@ -19,8 +19,8 @@ def test_what_is_watched_is_read_anew_each_time():
 
 def test_readings_of_several_watchers_are_one_family():
     metrics = ProcessMetrics()
-    for lane in ("login", "refresh"):
-        metrics.watch(lambda lane=lane: [Reading(metric.HELD, 1, (lane,))])
+    for kind in ("login", "refresh"):
+        metrics.watch(lambda kind=kind: [Reading(metric.HELD, 1, (kind,))])
     families = [family for family in metrics.families() if family.name == "extproc_held"]
     assert len(families) == 1 and len(families[0].samples) == 2
 
