@@ -1,6 +1,6 @@
 """The values that decide() returns: an Answer, or a Step that needs IO and ends in an Answer.
 
-Each kind of Step has its StepKind, by which the held requests are limited, timed and counted.
+Each Step has a StepKind, by which held requests are limited, timed and counted.
 """
 
 from dataclasses import dataclass, field
