@@ -65,7 +65,10 @@ class SessionSummary:
 
 
 class NotPossible(Exception):
-    """The kind of store cannot do what the operator asks for; the text is for the operator."""
+    """The processor cannot do what the operator asks for; the text is for the operator.
+
+    Sessions are in cookies and cannot be listed, or the beginning of an id fits several sessions.
+    """
 
 
 class SessionAdmin:
@@ -101,15 +104,16 @@ class SessionAdmin:
     async def end(self, selector: SessionSelector) -> int | None:
         """End sessions, and count them; None if that cannot be known.
 
-        Raises NotPossible if sessions are in cookies and only their revocation by user or sid
-        would help, or not even that.
+        Raises NotPossible if the beginning of an id fits several sessions. If sessions are in
+        cookies, also for an id, for all sessions, and for a user or sid without store.tombstones.
         """
+        now = int(self._clock())
         async with opened(self._settings.store) as sessions:
             if selector.id is not None:
                 return await self._end_one(sessions, selector)
             if selector != SessionSelector():
-                return await self._end_tagged(sessions, selector)
-            return await self._end_all(sessions)
+                return await self._end_tagged(sessions, selector, now)
+            return await self._end_all(sessions, now)
 
     async def _end_one(self, sessions: Sessions, selector: SessionSelector) -> int:
         if not isinstance(sessions, StoredSessions):
@@ -126,30 +130,33 @@ class SessionAdmin:
         await sessions.delete_many([record.key for record in records])
         return len(records)
 
-    async def _end_tagged(self, sessions: Sessions, selector: SessionSelector) -> int | None:
+    async def _end_tagged(
+        self, sessions: Sessions, selector: SessionSelector, now: int
+    ) -> int | None:
         if not shares_tombstones(self._settings.store):
             raise NotPossible(
                 "sessions are in cookies: set store.tombstones, by which the processor learns "
                 "which sessions have ended"
             )
-        now = int(self._clock())
         until = now + int(self._settings.session.lifetime)
         return await sessions.end_tagged(self._tags(selector), now, until)
 
-    async def _end_all(self, sessions: Sessions) -> int:
+    async def _end_all(self, sessions: Sessions, now: int) -> int:
         if not isinstance(sessions, StoredSessions):
             raise NotPossible(
                 "sessions are in cookies: a new secret in place of the old ends them all"
             )
-        now = int(self._clock())
         ended = 0
+        after: bytes | None = None
         while True:
-            # Always the first page: the sessions of the page before are deleted.
-            page = await sessions.page(None, _PAGE, now)
+            page = await sessions.page(after, _PAGE, now)
             await sessions.delete_many([record.key for record in page.records])
             ended += len(page.records)
             if page.after is None:
                 return ended
+            # Redis walks through all keys of a database: its first step, made again and again,
+            # would never get past keys that are no sessions.
+            after = page.after
 
     async def _records(self, sessions: StoredSessions, selector: SessionSelector) -> list[Record]:
         now = int(self._clock())

@@ -31,8 +31,8 @@ class StepKind(StrEnum):
 
     @property
     def calls_provider(self) -> bool:
-        """True when the work calls a provider: it may need a connection of its own, and it is
-        finished even when its client has left.
+        """Whether work of this kind may hold a connection of its own to a provider, and continues
+        after its client has left. Not a login: all logins that wait share one fetch of metadata.
         """
         return self in _CALLS_PROVIDER
 

@@ -54,7 +54,7 @@ class Refusal(Exception):
     Attributes:
         reason: the reason code.
         detail: the cause in fixed words, for the operator's log. It reaches no page, and never
-            holds text from outside of the processor.
+            holds text that a client or a provider sent.
     """
 
     reason = "internal_error"

@@ -114,8 +114,8 @@ def respond_to_provider(error: Refusal) -> Respond:
 
 
 def _same_page(application: Application | None, request: Request | None) -> str | None:
-    """The URL of the page that was requested; None for the processor's own endpoints, since a
-    callback cannot be repeated.
+    """The URL of the page that was requested; None for the processor's own endpoints, whose page
+    links to the start page unless the caller replaces the link.
     """
     if application is None or request is None:
         return None

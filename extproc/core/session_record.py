@@ -25,7 +25,7 @@ from extproc.core.session_index import TAG_BYTES, IndexEntry, seal_entry, writte
 
 # what the inner layer is sealed as
 PURPOSE = "session"
-# bytes of a sealed inner layer that are written
+# bytes of a sealed inner layer that are written; in cookies, of a session before it is sealed
 MAX_SEALED = 262_144
 # characters of a sealed inner layer that are opened: more than any release has written
 MAX_OPENED = 2_000_000

@@ -1,9 +1,9 @@
-"""Admission control: how many streams and how much held work the processor takes on at once.
+"""Admission control: how many streams, and how much held work, the processor takes on together.
 
 Each kind of step has its limit, callbacks have one more for each provider, and the work that calls
-providers is also bounded, for all kinds together, by the file descriptors of the process. A kind
-that is full refuses at once, before anything is consumed. A permit lasts until its work has ended,
-which may be after the client has left.
+providers is also bounded, for all kinds together, by the file descriptors of the process. Beyond a
+limit the processor refuses immediately, before anything is consumed. A permit lasts until its work
+has ended, which may be after the client has left.
 """
 
 import time
@@ -79,7 +79,7 @@ class Admission:
     def acquire(self, kind: StepKind, provider: str) -> Permit:
         """Return a permit for work of a kind that concerns a provider. Raises Overloaded."""
         if self.held(kind) >= self.limits.of(kind):
-            raise Overloaded(f"no more {kind} at the same time (limits.{kind})")
+            raise Overloaded(f"as many requests are held for {kind} as may be (limits.{kind})")
         if kind is StepKind.CALLBACK and self._callbacks[provider] >= self.limits.per_provider:
             raise Overloaded(
                 f"the callbacks at provider {provider} are at their limit (limits.per_provider)"
@@ -88,8 +88,8 @@ class Admission:
             calls = sum(self.held(calling) for calling in CALLING)
             if calls >= self._most_calls:
                 raise Overloaded(
-                    f"file descriptors for {self._most_calls} calls to providers, and no more "
-                    "(ulimit -n)"
+                    f"the file descriptors of this process allow {self._most_calls} calls to "
+                    "providers at the same time (ulimit -n)"
                 )
         permit = Permit(self, kind, provider, self._clock())
         self._permits[kind][permit] = None

@@ -1,5 +1,5 @@
 """asyncio and trio in one process: grpc.aio lives on asyncio, the held lane in trio.
-ext_proc/servicer.py knows only `Bridge`.
+All other modules know only the protocol `Bridge`.
 
 Two ways, one interface:
 - `guest`: asyncio is the host and trio its guest, by public API of trio alone. A hop is a callback
@@ -7,7 +7,7 @@ Two ways, one interface:
 - `embedded`: trio is the host and asyncio runs on trio-asyncio, for a program that already runs on
   trio (extproc.embedded, a test under pytest-trio). trio-asyncio runs one asyncio callback for each
   trip through trio's scheduler: a held stream costs about a third more CPU than with `guest`
-  (docs/embedding.md has the measurement).
+  (docs/decisions/002-trio-as-guest.md has the measurement).
 
 Both: cancellation of the asyncio side cancels the trio work, context variables (the current span)
 cross, and an exception comes out as it is. Work may shield itself and then continues after the

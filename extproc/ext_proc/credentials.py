@@ -30,7 +30,7 @@ class CannotListen(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class ListenAddress:
     """An address to listen on, and who may connect to it."""
 
     address: Address

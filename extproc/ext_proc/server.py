@@ -10,12 +10,12 @@ from extproc import telemetry
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import SERVICE
 from extproc.ext_proc.context import Context
-from extproc.ext_proc.credentials import CannotListen, Door
+from extproc.ext_proc.credentials import CannotListen, ListenAddress
 from extproc.ext_proc.health import Health
 from extproc.ext_proc.servicer import Servicer
 from extproc.settings import Limits
 
-# fewest requests that may wait in grpc
+# the bound of requests that wait in grpc is never lower than this
 PENDING = 100_000
 
 
@@ -39,9 +39,11 @@ def options(limits: Limits) -> list[tuple[str, int]]:
     ]
 
 
-async def _admitted(servicer: Servicer, door: Door, request: object, context: Context) -> None:
+async def _admitted(
+    servicer: Servicer, address: ListenAddress, request: object, context: Context
+) -> None:
     """Serve a stream if its client has Envoy's certificate; otherwise abort it."""
-    if not door.admits(context):
+    if not address.admits(context):
         telemetry.log(logging.WARNING, "peer_refused", peer=context.peer()[:80])
         await context.abort(
             grpc.StatusCode.UNAUTHENTICATED,
@@ -53,15 +55,15 @@ async def _admitted(servicer: Servicer, door: Door, request: object, context: Co
 class Listener:
     """grpc.aio's server on one address, with the ext_proc servicer and grpc.health.v1."""
 
-    def __init__(self, servicer: Servicer, door: Door) -> None:
+    def __init__(self, servicer: Servicer, address: ListenAddress) -> None:
         self.health = Health()
         # 0 until `start`, and for a unix socket
         self.port = 0
         self._servicer = servicer
-        self._door = door
+        self._address = address
         self._grpc = grpc.aio.server(options=options(servicer.admission.limits))
         handler = grpc.stream_stream_rpc_method_handler(
-            servicer.process if door.tls is None else partial(_admitted, servicer, door),
+            servicer.process if address.tls is None else partial(_admitted, servicer, address),
             request_deserializer=wire.ProcessingRequest.FromString,
             response_serializer=wire.ProcessingResponse.SerializeToString,
         )
@@ -79,7 +81,7 @@ class Listener:
         Raises: CannotListen when the address cannot be bound.
         """
         try:
-            self.port = self._door.bind(self._grpc)
+            self.port = self._address.bind(self._grpc)
         except CannotListen:
             await self._grpc.stop(0)
             raise

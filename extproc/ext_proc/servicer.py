@@ -25,7 +25,7 @@ class Servicer:
         relying_party: Decides and carries out steps.
         bridge: The way from asyncio into trio.
         timeouts: How long held work may take.
-        limits: How many streams and how much held work there may be at once.
+        limits: How many streams and how much held work there may be at the same time.
         metrics: Where streams and answers are counted; None for metrics of its own.
         descriptors: File descriptors that the process may have; None for any number.
     """

@@ -77,17 +77,19 @@ class Stream:
     async def run(self) -> None:
         """Answer the request, and hold the stream while it is live. Every other way out raises."""
         metadata = _texts(self._context.invocation_metadata() or ())
-        parent = telemetry.parent_of(metadata)
         try:
             with (
                 self._outcome,
-                telemetry.span(PROCESS, SpanKind.SERVER, _RPC, parent) as self._span,
+                telemetry.span(
+                    PROCESS, SpanKind.SERVER, _RPC, telemetry.parent_of(metadata)
+                ) as self._span,
             ):
                 await self._serve(dict(metadata))
             if self._live is not None:
-                await self._shared.live_streams.hold(
-                    self._context, self._head.request.application, self._live.session
-                )
+                application = self._head.request.application
+                # A live stream may last for days: its request's headers must not stay in memory.
+                del self._head
+                await self._shared.live_streams.hold(self._context, application, self._live.session)
         finally:
             if self._live is not None:
                 self._live.permit.release()

@@ -13,8 +13,8 @@ from extproc.metrics import Metrics
 class StreamOutcome:
     """Counts one stream during its `with` block, and by its outcome after that.
 
-    Set `answered` when the answer is about to be written. A class, because a generator would cost
-    each request four times as much.
+    Set `answered` when the answer is about to be written. A class, because a context
+    manager made of a generator takes about 4 µs in place of 1 µs.
     """
 
     __slots__ = ("_admission", "_metrics", "answered")

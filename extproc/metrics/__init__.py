@@ -40,7 +40,8 @@ class Metrics(ProcessMetrics):
         self._requests = self.counter(metric.REQUESTS)
         self._by_request: dict[tuple[str, str, str], Counter] = {}
         decisions = self._histogram(metric.DECISIONS)
-        self._by_step = {step: decisions.labels(step) for step in STEPS}
+        # A live request is counted under the step by which it was answered.
+        self._by_step = {step: decisions.labels(step) for step in STEPS if step != "live"}
         streams = self.counter(metric.STREAMS)
         self._streams = {outcome: streams.labels(outcome) for outcome in OUTCOMES}
         self._called = self.counter(metric.CALLED)
@@ -85,7 +86,7 @@ class Metrics(ProcessMetrics):
     def called(
         self, provider: str, endpoint: str, outcome: str, seconds: float, span: Span
     ) -> None:
-        """Count a call to a provider that is over. provider/metrics.py has the values.
+        """Count a call to a provider that has ended; provider/metrics.py has the outcomes.
 
         Args:
             provider: Its name in the settings.

@@ -127,10 +127,12 @@ BACKGROUND_FAILURES = _counter(
 
 IN_FLIGHT = _gauge("extproc.streams.in_flight", "Streams that are being served.")
 STREAMS_LIMIT = _gauge(
-    "extproc.streams.limit", "Most streams that may be served at once (limits.streams)."
+    "extproc.streams.limit", "Most streams that may be served at the same time (limits.streams)."
 )
-HELD = _gauge("extproc.held", "Requests that are held now.", "step")
-HELD_LIMIT = _gauge("extproc.held.limit", "Most requests that may be held at once.", "step")
+HELD = _gauge("extproc.held", "Requests that are held now, and live streams.", "step")
+HELD_LIMIT = _gauge(
+    "extproc.held.limit", "Most requests that may be held at the same time.", "step"
+)
 HELD_OLDEST = _gauge(
     "extproc.held.oldest_age",
     "How long the oldest held request has been held; 0 when none is.",

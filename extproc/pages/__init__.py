@@ -1,8 +1,8 @@
 """The pages that end users see, as HTML and as problem documents.
 
 The pages are small, self-contained and accessible, in light and dark. What varies in a page is a
-fixed sentence, a reason code, a trace id, and a link on the application's own origin. It is escaped
-nevertheless.
+fixed sentence, a reason code, a trace id, a link on the application's own origin, and on the page
+of the user's sessions what their browsers reported of themselves. All of it is escaped.
 """
 
 import base64

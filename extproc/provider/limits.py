@@ -3,8 +3,8 @@ that are being made.
 
 CPU (TickLimiter): a tick of trio's scheduler runs every task that is ready, and nothing else
 happens meanwhile: no redirect, no refresh, no 401. When a slow provider answers a thousand logins
-at the same moment, one tick would verify a thousand ID tokens. So only a few calls that come back
-from a provider continue in each tick, and between two ticks other work has its turn.
+at the same moment, one tick would verify a thousand ID tokens. So only a few calls begin, or come
+back from a provider, in each tick, and between two ticks other work has its turn.
 
 Memory (MemoryBudget): one response has a limit of its own (limits.response_bytes), but a thousand
 logins at a provider that sends all it may would still need a gigabyte. So the bytes beyond the

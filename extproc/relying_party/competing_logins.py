@@ -1,7 +1,8 @@
 """CompetingLogins: the logins that one browser has under way at the same application.
 
-A browser may begin several, in several tabs. The login that ends last wins: a login that ends
-leaves a mark for each of the others, and a callback that finds such a mark keeps no session.
+A browser may begin several, in several tabs. A login that ends leaves a mark, with the time, for
+each of the others. A callback that came before that mark keeps no session (`overtaken`); a callback
+that comes later replaces the session.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +17,7 @@ from extproc.sessions.interfaces import Sessions
 
 
 class CompetingLogins:
-    """Marks in the store that say which login of a browser ended first.
+    """Marks in the store: when another login of the same browser ended.
 
     Args:
         sessions: Where the marks are kept.

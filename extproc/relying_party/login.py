@@ -85,10 +85,15 @@ class CodeRedemption:
     ) -> Respond:
         """Trade the authorization code for a session (OpenID Connect Core section 3.1.3).
 
+        Returns:
+            The redirect to the page that the user wanted, with the session's cookies; without them
+            if another login of this browser was faster (`overtaken`). The tokens are not revoked
+            then: revoking one token makes many providers revoke all tokens of the same user and
+            client, the faster login's too.
+
         Raises:
-            Refusal: There is no session. Tokens that came are revoked, unless another login of
-                this browser was faster: revoking one token makes many providers revoke all
-                tokens of the same user and client, the faster login's too.
+            Refusal: There is no session. Tokens that came are revoked.
+            trio.TooSlowError: The deadline passed. Tokens that came are revoked.
         """
         telemetry.link(step.pending.traceparent)
         callback_at = self._now()

@@ -61,6 +61,7 @@ class Logout:
         Raises:
             Refusal: The store or the provider's keys could not be had, or the logout token is
                 invalid.
+            trio.TooSlowError: The deadline passed, or GRACE after the client had left.
         """
         with shielded_until_deadline():
             match step:

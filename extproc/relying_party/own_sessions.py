@@ -40,6 +40,7 @@ class OwnSessions:
 
         Raises:
             StoreUnavailable: The sessions are unknown, which is not the same as "no sessions".
+            trio.TooSlowError: The deadline passed, or GRACE after the client had left.
         """
         match step:
             case ListSessions():

@@ -5,8 +5,9 @@ allows one. An attempt locks the session, loads it again, decides again, calls t
 the answer and writes. It is shielded from its client's leaving, and what it wrote counts even if no
 client receives the answer, because a used refresh token may be worth nothing any more.
 
-Only the provider's clear refusal ends a session. After any other failure the session stays as it
-is, and nothing is tried again for a while.
+Only a clear answer ends a session: the provider refuses the refresh, answers with an ID token that
+fails a check, or with another user. So does a session that became too large, or a logout meanwhile.
+After any other failure the session stays as it is, and nothing is tried again for a while.
 """
 
 import logging
@@ -76,7 +77,7 @@ class TokenRefresh:
     async def _fly(
         self, application: Application, provider: Provider, request: Request, session: Session
     ) -> Session | None:
-        """Make one attempt. Never raises: a failure is logged and leaves the session as it is."""
+        """Make one attempt. Never raises: a failure that does not end the session is logged."""
         attempt = RefreshAttempt(
             application,
             provider,

@@ -18,7 +18,7 @@ from extproc.core.decisions import StepKind
 from extproc.core.errors import StoreUnavailable
 from extproc.core.reasons import REASONS
 from extproc.ext_proc.bridge import Bridge
-from extproc.ext_proc.credentials import Door
+from extproc.ext_proc.credentials import ListenAddress
 from extproc.ext_proc.server import Listener
 from extproc.ext_proc.servicer import Servicer
 from extproc.metrics import Metrics, Reading, lag, otlp
@@ -90,7 +90,7 @@ class Service:
             descriptors(),
         )
         self._listener = Listener(
-            self._servicer, Door(listen, settings.listen_tls, settings.listen_mode)
+            self._servicer, ListenAddress(listen, settings.listen_tls, settings.listen_mode)
         )
         self._session_count: int | None = None
         self._lagging: asyncio.Task[None] | None = None

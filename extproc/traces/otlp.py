@@ -177,4 +177,7 @@ def _text(value: AnyValue) -> str:
             text = ", ".join(map(_text, plain))
         case "kvlist_value":
             text = "{…}"
+        case "string_value_strindex":
+            # An index into a table of strings, which traces do not have.
+            text = str(value.string_value_strindex)
     return text

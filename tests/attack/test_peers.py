@@ -24,7 +24,7 @@ from harness.tokens import METADATA, NOW, application, key_set
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, CONTINUE, DECISION, NAMESPACE, PUBLIC
-from extproc.ext_proc.credentials import Door
+from extproc.ext_proc.credentials import ListenAddress
 from extproc.ext_proc.server import Listener
 from extproc.ext_proc.servicer import Servicer
 from extproc.relying_party.relying_party import RelyingParty
@@ -269,7 +269,7 @@ def test_a_socket_lets_in_its_owner_and_group_alone(tmp_path: Path) -> None:
 
     async def body(bridge) -> None:
         listener = Listener(
-            Servicer(party(), bridge, Timeouts(), Limits()), Door(Address(path=str(where)))
+            Servicer(party(), bridge, Timeouts(), Limits()), ListenAddress(Address(path=str(where)))
         )
         before = os.umask(0)
         try:

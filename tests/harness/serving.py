@@ -18,7 +18,7 @@ from extproc._wire import ext_proc_pb2 as wire
 from extproc.addresses import Address
 from extproc.contract import APPLICATION, SERVICE
 from extproc.ext_proc.bridge import Bridge
-from extproc.ext_proc.credentials import Door
+from extproc.ext_proc.credentials import ListenAddress
 from extproc.ext_proc.server import Listener
 from extproc.ext_proc.servicer import Servicer
 from extproc.metrics import Metrics
@@ -118,7 +118,7 @@ async def listening(
     metrics: Metrics | None = None,
 ) -> AsyncIterator[Edge]:
     servicer = Servicer(party, bridge, Timeouts(), limits or Limits(), metrics)
-    listener = Listener(servicer, Door(Address(host="127.0.0.1", port=0)))
+    listener = Listener(servicer, ListenAddress(Address(host="127.0.0.1", port=0)))
     await listener.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{listener.port}") as channel:

@@ -70,7 +70,7 @@ def callback() -> tuple[Span, ...]:
                 ("extproc.lane", "held"),
             ),
         ),
-        span(4, 3, ours, "decide", 1.3, 1.6, attributes=(("extproc.step", "RedeemCode"),)),
+        span(4, 3, ours, "decide", 1.3, 1.6, attributes=(("extproc.decision", "RedeemCode"),)),
         span(5, 3, ours, "store use_once", 1.9, 4.2),
         span(
             6,

@@ -101,7 +101,7 @@ class PendingAuthorization:
         return self.created + LIFE + GRACE
 
     def expired(self, now: int) -> bool:
-        """Whether the attempt's life has ended, or was started in the future by another clock."""
+        """Whether the attempt's life has ended, or it began over a minute in the future."""
         return not self.created - 60 <= now < self.created + LIFE
 
     def to_bytes(self) -> bytes:

@@ -60,8 +60,8 @@ REQUESTS = (
         DEBUG,
         "Not possible this way",
         "This address does not take requests of this kind.",
-        "The header Allow lists the methods of the endpoint. If a callback comes by POST, remove "
-        "response_mode form_post from the request to the provider.",
+        "The header Allow lists the methods of the endpoint. If a callback comes by POST, "
+        "configure the client at the provider for response_mode query.",
     ),
     Reason(
         "cross_site_logout",

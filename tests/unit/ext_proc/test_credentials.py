@@ -9,7 +9,7 @@ import pytest
 from harness.certificates import Authority
 
 from extproc.addresses import Address
-from extproc.ext_proc.credentials import CannotListen, Door
+from extproc.ext_proc.credentials import CannotListen, ListenAddress
 from extproc.settings import ListenTLS
 
 
@@ -26,13 +26,13 @@ def tls(tmp_path, authority):
     return ListenTLS(**paths, envoy_certificate=paths["certificate"], envoy_key=paths["key"])
 
 
-def bound(door):
-    """The port that a server gets at the door."""
+def bound(address):
+    """The port that a server gets at the address."""
 
     async def main():
         server = grpc.aio.server()
         try:
-            return door.bind(server)
+            return address.bind(server)
         finally:
             await server.stop(0)
 
@@ -46,7 +46,7 @@ def test_a_unix_socket_has_its_mode_whatever_the_umask_and_leaves_the_umask(tmp_
 
     async def main():
         server = grpc.aio.server()
-        assert Door(Address(path=str(path)), mode=mode).bind(server) in (0, 1)
+        assert ListenAddress(Address(path=str(path)), mode=mode).bind(server) in (0, 1)
         modes.append(stat.S_IMODE(path.stat().st_mode))
         await server.stop(0)
 
@@ -61,8 +61,8 @@ def test_a_unix_socket_has_its_mode_whatever_the_umask_and_leaves_the_umask(tmp_
 
 def test_a_tcp_port_is_told(tls):
     address = Address(host="127.0.0.1", port=0)
-    assert bound(Door(address)) > 0
-    assert bound(Door(address, tls)) > 0
+    assert bound(ListenAddress(address)) > 0
+    assert bound(ListenAddress(address, tls)) > 0
 
 
 class Peer:
@@ -77,11 +77,11 @@ class Peer:
 
 def test_only_envoy_s_name_is_admitted_where_certificates_are_asked_for(tls):
     address = Address(host="127.0.0.1", port=0)
-    door = Door(address, tls)
-    assert door.admits(Peer("other", tls.envoy_name))
-    assert not door.admits(Peer("other", f"x{tls.envoy_name}"))
-    assert not door.admits(Peer())
-    assert Door(address).admits(Peer())
+    listen = ListenAddress(address, tls)
+    assert listen.admits(Peer("other", tls.envoy_name))
+    assert not listen.admits(Peer("other", f"x{tls.envoy_name}"))
+    assert not listen.admits(Peer())
+    assert ListenAddress(address).admits(Peer())
 
 
 @pytest.mark.parametrize("name", ["ca", "certificate", "key"])
@@ -92,5 +92,5 @@ def test_files_that_cannot_be_used_are_named_before_anything_is_bound(tls, name,
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(CannotListen, match="listen_tls: ") as caught:
-        bound(Door(Address(host="127.0.0.1", port=0), tls))
+        bound(ListenAddress(Address(host="127.0.0.1", port=0), tls))
     assert str(path.parent) in str(caught.value)

@@ -11,7 +11,7 @@ from harness.serving import NAVIGATION, head
 
 from extproc.addresses import Address
 from extproc.contract import SERVICE
-from extproc.ext_proc.credentials import CannotListen, Door
+from extproc.ext_proc.credentials import CannotListen, ListenAddress
 from extproc.ext_proc.server import Listener, options
 from extproc.ext_proc.servicer import Servicer
 from extproc.relying_party.relying_party import RelyingParty
@@ -24,8 +24,8 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 def listener(port=0):
     """A listener of a processor without applications, which never needs trio."""
     party = RelyingParty({}, {}, StoredSessions(MemoryStore()))
-    door = Door(Address(host="127.0.0.1", port=port))
-    return Listener(Servicer(party, None, Timeouts(), Limits()), door)
+    address = ListenAddress(Address(host="127.0.0.1", port=port))
+    return Listener(Servicer(party, None, Timeouts(), Limits()), address)
 
 
 def test_it_is_serving_at_once_though_no_provider_can_be_reached():
