@@ -37,7 +37,9 @@ def in_redis(
         "connect": PATIENT,
         "key_prefix": f"extproc:admin:{os.urandom(4).hex()}:",
     }
-    return in_a_file.model_copy(update={"store": RedisSettings.model_validate_json(json.dumps(store))})
+    return in_a_file.model_copy(
+        update={"store": RedisSettings.model_validate_json(json.dumps(store))}
+    )
 
 
 async def test_all_sessions_end_although_other_keys_outnumber_them(in_redis: Settings) -> None:
