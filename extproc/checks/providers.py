@@ -114,10 +114,13 @@ def _clock(
         part: the finding's part.
     """
     try:
-        date = email.utils.parsedate_to_datetime(response.headers.get("date", ""))
-    except ValueError:
+        header = response.headers.get("date", "")
+        # The timestamp of a date far in the future raises ValueError or OverflowError as well.
+        date = email.utils.parsedate_to_datetime(header).timestamp()
+    except (ValueError, OverflowError):
         return
-    ahead, allowed = date.timestamp() - now, settings.timeouts.clock_skew
+    ahead = date - now
+    allowed = settings.timeouts.clock_skew
     direction = "ahead of" if ahead > 0 else "behind"
     what = f"its clock is {abs(ahead):.0f} s {direction} this machine's"
     if abs(ahead) <= _CLOCK_RESOLUTION:

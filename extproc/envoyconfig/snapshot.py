@@ -115,7 +115,7 @@ class EnvoySnapshot:
     tcp_proxies: tuple[TcpProxy, ...] = ()
 
     def cluster(self, name: str) -> EnvoyCluster | None:
-        """The cluster of that name, or None. Of several with one name, Envoy uses the last."""
+        """The cluster of that name, or None; the last of several, which Envoy refuses."""
         return next((each for each in reversed(self.clusters) if each.name == name), None)
 
 

@@ -74,7 +74,12 @@ async def _run(
             async def build() -> SingleProcess:
                 return SingleProcess(settings, sessions, traces, metrics, embedding)
 
-            process = await embedding.on_asyncio(build)
+            try:
+                process = await embedding.on_asyncio(build)
+            except BaseException:
+                # A program may try again: the failed start must not keep the store open.
+                await sessions.aclose()
+                raise
             try:
                 await embedding.on_asyncio(process.start)
                 task_status.started(EmbeddedProcessor(settings, process))

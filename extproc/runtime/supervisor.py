@@ -180,8 +180,10 @@ class Supervisor:
 
     async def _exposition(self, accept: str) -> Page:
         """The metrics of all workers and of this process, which is the worker SUPERVISOR."""
+        # The workers first: which of them answered is among the supervisor's own metrics.
+        texts = await self.workers.reports.metrics()
         parts = [(SUPERVISOR, self._metrics.families())]
-        for number, text in await self.workers.reports.metrics():
+        for number, text in texts:
             try:
                 parts.append((str(number), from_text(text)))
             except Exception as error:

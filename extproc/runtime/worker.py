@@ -58,13 +58,13 @@ PREDECESSOR = 30.0  # seconds that a predecessor may take to leave the address
 def main() -> None:
     """Runs one worker until it ends."""
     if not stat.S_ISSOCK(os.fstat(0).st_mode):
-        sys.exit("extproc.worker is started by extproc serve, with workers: 2 or more")
+        sys.exit("a worker is started by extproc serve, with workers: 2 or more")
     control = socket.socket(fileno=os.dup(0))
     # Nothing else may read from the socket.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     start = decode(_first_line(control))
     if not isinstance(start, Start):
-        sys.exit("extproc.worker: the first line is not Start")
+        sys.exit("worker: the first line is not Start")
     log_format.set_up(start.settings.log.level, start.settings.log.format, start.number)
     allow_descriptors()
     guest(partial(_work, start, control))

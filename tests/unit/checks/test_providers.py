@@ -1,5 +1,6 @@
 """A provider over the network: reachable, its clock, and what its answers mean."""
 
+import time
 from collections.abc import Iterator
 from email.utils import formatdate
 
@@ -59,6 +60,18 @@ def test_an_answer_without_metadata_is_an_error(
 def test_a_ca_file_that_is_none_is_an_error(provider: StaticServer) -> None:
     (only,) = check_provider(made(provider.url, ca_file="/nowhere/ca.pem"), "main")
     assert (only.level, only.part) == ("error", "providers.main.ca_file")
+
+
+@pytest.mark.parametrize("date", ["yesterday", "Fri, 31 Dec 9999 23:59:59 -0000", ""])
+def test_a_date_that_no_clock_can_show_is_left_out(
+    provider: StaticServer, date: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    provider.answers[DISCOVERY] = Answer(200, "{}", (("date", date),))
+    assert not any("clock" in each.what for each in check_provider(made(provider.url), "main"))
+    monkeypatch.undo()
+    time.tzset()
 
 
 def test_a_clock_of_another_year_is_an_error(provider: StaticServer) -> None:

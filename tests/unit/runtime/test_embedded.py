@@ -1,6 +1,7 @@
 """The processor within a trio program: it listens, answers, and is gone when the block is left."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -105,6 +106,22 @@ async def test_an_address_that_is_taken_is_a_plain_error(tmp_path, taken):
         with pytest.raises(CannotListen, match=f"{taken}: {address} cannot be bound"):
             async with extproc.embedded(settings(tmp_path, **{taken: address})):
                 pass
+
+
+async def test_a_start_that_fails_leaves_no_file_open(tmp_path):
+    provider = {"issuer": "http://127.0.0.1:9", "client_id": "gateway", "client_secret": "s"}
+    unusable = {"main": {**provider, "ca_file": str(tmp_path / "gone.pem")}}
+    before = set(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"gone\.pem|No such file"):
+            async with extproc.embedded(settings(tmp_path, providers=unusable)):
+                pass
+    places = [
+        os.readlink(f"/proc/self/fd/{n}")
+        for n in set(os.listdir("/proc/self/fd")) - before
+        if os.path.exists(f"/proc/self/fd/{n}")
+    ]
+    assert not [place for place in places if "sqlite3" in place]
 
 
 async def test_several_workers_are_refused(tmp_path):

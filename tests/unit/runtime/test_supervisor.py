@@ -72,3 +72,23 @@ async def test_a_store_that_no_worker_can_open_keeps_it_from_starting(tmp_path):
     async with supervisor(tmp_path, **changes) as made:
         with pytest.raises(CannotStart, match=r"no\.sqlite3"):
             await made.start()
+
+
+async def test_the_workers_are_asked_before_the_supervisor_s_own_metrics_are_read(
+    tmp_path, monkeypatch
+):
+    """Which workers are well is known by whether they answered."""
+    asked = []
+
+    async def metrics():
+        asked.append("workers")
+        return []
+
+    async with supervisor(tmp_path) as made:
+        families = made._metrics.families
+        monkeypatch.setattr(made.workers.reports, "metrics", metrics)
+        monkeypatch.setattr(
+            made._metrics, "families", lambda: [asked.append("supervisor"), families()][1]
+        )
+        await made._exposition("text/plain")
+    assert asked == ["workers", "supervisor"]
