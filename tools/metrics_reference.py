@@ -62,7 +62,7 @@ LABELS = """
 | `outcome` of a stream | `answered`, `cancelled`, `aborted`, `unanswered` |
 | `outcome` of a refresh | `renewed`, `failed`, `ended` |
 | `store` | `sqlite`, `redis`, `cookie`; for revocations beside sessions in cookies, the kind of their store |
-| `place` | work that runs independently of requests: `provider NAME`, `live streams`, `touch`, `session count`, `settings`, `admin`, `metrics export`, `measuring`, `trio lag`, `asyncio lag`, `store`, `redis`; of a worker that its supervisor controls: `obeying`, `report`; of a supervisor: `worker`, `worker watch`, `worker leaving`, `worker spans`, `worker metrics` |
+| `place` | work that runs independently of requests: `provider NAME`, `live streams`, `touch`, `session count`, `settings`, `admin`, `metrics export`, `measuring`, `trio lag`, `asyncio lag`, `store`, `redis`, `asyncio callback` (of an embedded processor); of a worker that its supervisor controls: `obeying`, `report`; of a supervisor: `worker`, `worker watch`, `worker leaving`, `worker spans`, `worker metrics` |
 | `loop` | `asyncio`, `trio`: two schedulers on one thread |
 """
 

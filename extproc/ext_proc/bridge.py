@@ -128,7 +128,8 @@ async def embedded() -> AsyncIterator[EmbeddedBridge]:
     import trio_asyncio
 
     failed: Exception | None = None
-    async with trio_asyncio.open_loop(), trio.open_nursery() as nursery:
+    async with trio_asyncio.open_loop() as loop, trio.open_nursery() as nursery:
+        loop.set_exception_handler(_report)
         try:
             yield EmbeddedBridge(nursery)
         except Exception as error:
@@ -137,6 +138,17 @@ async def embedded() -> AsyncIterator[EmbeddedBridge]:
         nursery.cancel_scope.cancel()
     if failed is not None:
         raise failed
+
+
+def _report(_: object, context: dict[str, Any]) -> None:
+    """Reports an error of a callback, and lets the loop continue, as asyncio does.
+
+    trio-asyncio would end the task that waits for the callback's socket. grpc waits on one socket
+    for all of its calls, and a late event of a loop that was closed before raises there: without
+    this handler all calls of this loop would wait for ever.
+    """
+    error = context.get("exception") or RuntimeError(context.get("message"))
+    background.report("asyncio callback", error)
 
 
 def guest(serve: Serve) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import socket
 
 import pytest
 import trio
@@ -177,3 +178,27 @@ async def test_a_trio_program_reaches_the_asyncio_side_and_its_errors_come_out_a
 
     with pytest.raises(LookupError, match="mine"):
         await program()
+
+
+def test_an_error_in_the_callback_of_a_socket_ends_neither_the_loop_nor_the_socket_s_reader(run):
+    """grpc waits for all of its calls on one socket: without its reader they would never end."""
+    seen = []
+
+    async def body(bridge):
+        ours, theirs = socket.socketpair()
+
+        def read():
+            seen.append(ours.recv(1))
+            if len(seen) == 1:
+                raise RuntimeError("Event loop is closed")
+
+        loop = asyncio.get_running_loop()
+        with ours, theirs:
+            loop.add_reader(ours, read)
+            for count in (1, 2):
+                theirs.send(b"x")
+                await until(lambda count=count: len(seen) == count)
+            loop.remove_reader(ours)
+
+    run(body)
+    assert seen == [b"x", b"x"]
