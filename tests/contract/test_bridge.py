@@ -134,20 +134,21 @@ def test_the_asyncio_side_s_own_error_comes_out(run):
 
 
 def test_when_the_asyncio_side_returns_the_work_in_trio_is_cancelled(run):
-    ended = []
+    events = []
 
     async def work():
+        events.append("begun")
         try:
             await trio.sleep_forever()
         finally:
-            ended.append("cancelled")
+            events.append("cancelled")
 
     async def body(bridge):
         bridge.spawn("work", work)
-        await until(lambda: bridge.busy == 1)
+        await until(lambda: events == ["begun"])
 
     run(body)
-    assert ended == ["cancelled"]
+    assert events == ["begun", "cancelled"]
 
 
 def test_a_bug_in_the_work_is_logged_and_the_bridge_serves_on(run, caplog):
