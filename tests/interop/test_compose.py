@@ -145,6 +145,14 @@ def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(
 def test_the_profile_redis_keeps_sessions_in_valkey(engine: Engine, stack: Running) -> None:
     env = {**stack.env, "COMPOSE_PROFILES": "redis", "SETTINGS": "redis"}
     engine.compose(*UP, env=env)
+    ready = ("exec", "-T", "extproc", "python", "-c", READ, "/readyz")
+    end = time.monotonic() + 120
+    # The processor is alive before it has a connection to Valkey.
+    while (
+        '"ready":true' not in engine.compose(*ready, check=False, env=env)
+        and time.monotonic() < end
+    ):
+        time.sleep(1)
     wait_for(stack.gateway)
     sign_in_and_out(stack.gateway)
     scan = ("exec", "-T", "valkey", "valkey-cli", "--scan", "--pattern", "extproc:*")
