@@ -153,6 +153,7 @@ def test_the_profile_redis_keeps_sessions_in_valkey(engine: Engine, stack: Runni
         and time.monotonic() < end
     ):
         time.sleep(1)
+    assert '"ready":true' in engine.compose(*ready, env=env)
     wait_for(stack.gateway)
     sign_in_and_out(stack.gateway)
     scan = ("exec", "-T", "valkey", "valkey-cli", "--scan", "--pattern", "extproc:*")

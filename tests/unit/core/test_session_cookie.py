@@ -275,7 +275,7 @@ def test_a_session_that_fits_into_no_cookies_is_a_visible_error_with_its_remedy(
         cookies(session(16_000))
     assert (
         caught.value.reason == "session_too_large"
-        and "store.kind" in caught.value.row.text
+        and "sqlite or redis" in caught.value.row.remedy
         and "bytes" in caught.value.detail
     )
 

@@ -11,6 +11,7 @@ LABEL = HOST + "each label has 1 to 63 letters, digits, hyphens or underscores"
 BRACKETS = HOST + "brackets are for IPv6 addresses"
 NUMBER = HOST + "its last label is a number, and it is no IPv4 address"
 A_LABEL = HOST + "a label that begins with xn-- is no internationalized one"
+BRACKETS = "has no host that can be called: brackets are for IPv6 addresses"
 PORT = "has no port between 1 and 65535 after its host"
 LENGTH = f"has no character, or more than {LONGEST}"
 SCHEME = "does not begin with https:// or http://"
@@ -55,7 +56,6 @@ def test_a_url_that_clients_call_has_no_fault(url):
         ("https://a.example:0/", PORT),
         ("https://a.example:65536/", PORT),
         ("https://a.example:x/", PORT),
-        ("https://[::1]x/", PORT),
         ("https://1.2.3/", NUMBER),
         ("https://a.0x7f/", NUMBER),
         ("https://256.0.2.1/", NUMBER),
@@ -72,3 +72,8 @@ def test_a_url_that_clients_call_has_no_fault(url):
 )
 def test_the_fault_of_any_other_url_is_named(url, fault):
     assert url_fault(url) == fault
+
+
+def test_text_behind_a_bracket_is_a_fault_by_any_python():
+    """Python 3.13.4 and newer refuse the URL as a whole, older ones find no port."""
+    assert url_fault("https://[::1]x/") in (PORT, BRACKETS)
