@@ -217,3 +217,19 @@ def payload(token: str) -> dict[str, Any]:
     part = token.split(".")[1]
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return claims
+
+
+# A session of alice with two groups, one of whose names has a comma.
+WITH_GROUPS = Session(
+    SessionId.of(b"s" * 32),
+    ISSUER,
+    "alice",
+    Claims({"sub": "alice", "email": "alice@example.com", "groups": ["a,b", "dev"]}),
+    "idt",
+    "at",
+    "rt",
+    NOW + 300,
+    NOW,
+    NOW + 43_200,
+    NOW,
+)

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 from harness.tokens import (
-    ISSUER,
     NOW,
+    WITH_GROUPS,
     application,
     request,
     session,
@@ -21,25 +21,11 @@ from extproc.core.errors import (
     Misdirected,
     StateMismatch,
 )
-from extproc.core.oidc.claims import Claims
 from extproc.core.refusals import respond
-from extproc.core.session import Session, SessionId
 from extproc.core.step_up import Demand
 
 APP = application()
-SESSION = Session(
-    SessionId.of(b"s" * 32),
-    ISSUER,
-    "alice",
-    Claims({"sub": "alice", "email": "alice@example.com", "groups": ["a,b", "dev"]}),
-    "idt",
-    "at",
-    "rt",
-    NOW + 300,
-    NOW,
-    NOW + 43_200,
-    NOW,
-)
+SESSION = WITH_GROUPS
 
 
 def test_a_fresh_session_goes_on_with_identity_and_a_new_assertion():

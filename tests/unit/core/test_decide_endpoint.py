@@ -5,8 +5,8 @@ import json
 import pytest
 from harness.refusals import EVIL, raised
 from harness.tokens import (
-    ISSUER,
     NOW,
+    WITH_GROUPS,
     application,
     client,
     cookie_header,
@@ -29,10 +29,8 @@ from extproc.core.errors import (
 )
 from extproc.core.http import Request
 from extproc.core.oidc.authorization import LIFE
-from extproc.core.oidc.claims import Claims
 from extproc.core.page import Page
 from extproc.core.refusals import respond
-from extproc.core.session import Session, SessionId
 from extproc.core.step_up import Demand
 
 APP = application()
@@ -175,19 +173,7 @@ def test_a_stale_form_is_answered_by_its_reason():
     )
 
 
-SESSION = Session(
-    SessionId.of(b"s" * 32),
-    ISSUER,
-    "alice",
-    Claims({"sub": "alice", "email": "alice@example.com", "groups": ["a,b", "dev"]}),
-    "idt",
-    "at",
-    "rt",
-    NOW + 300,
-    NOW,
-    NOW + 43_200,
-    NOW,
-)
+SESSION = WITH_GROUPS
 
 
 @pytest.mark.attack("FLOW-21")

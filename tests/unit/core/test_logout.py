@@ -4,11 +4,9 @@ from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from harness.tokens import ISSUER, METADATA, NOW, application, session
+from harness.tokens import ISSUER, METADATA, WITH_GROUPS, application, session
 
 from extproc.core.logout import end_session_url
-from extproc.core.oidc.claims import Claims
-from extproc.core.session import Session, SessionId
 
 
 def test_the_provider_s_own_query_stays_where_a_logout_is_asked_for():
@@ -22,19 +20,7 @@ def test_the_provider_s_own_query_stays_where_a_logout_is_asked_for():
 
 
 APP = application()
-SESSION = Session(
-    SessionId.of(b"s" * 32),
-    ISSUER,
-    "alice",
-    Claims({"sub": "alice", "email": "alice@example.com", "groups": ["a,b", "dev"]}),
-    "idt",
-    "at",
-    "rt",
-    NOW + 300,
-    NOW,
-    NOW + 43_200,
-    NOW,
-)
+SESSION = WITH_GROUPS
 
 
 @pytest.mark.attack("LOGO-01")

@@ -10,6 +10,7 @@ from harness.tokens import (
     ISSUER,
     NOW,
     RING,
+    WITH_GROUPS,
     Signer,
     application,
     id_token_claims,
@@ -220,19 +221,7 @@ def test_a_record_carries_the_tags_by_which_it_is_found():
     )
 
 
-DECIDED = Session(
-    SessionId.of(b"s" * 32),
-    ISSUER,
-    "alice",
-    Claims({"sub": "alice", "email": "alice@example.com", "groups": ["a,b", "dev"]}),
-    "idt",
-    "at",
-    "rt",
-    NOW + 300,
-    NOW,
-    NOW + 43_200,
-    NOW,
-)
+DECIDED = WITH_GROUPS
 
 
 def test_a_record_opens_for_its_session_alone():
