@@ -40,26 +40,6 @@ SETTINGS_HEAD = """# Made by `extproc demo`: for `extproc serve`, `extproc envoy
 
 def _settings(layout: Layout) -> dict[str, Any]:
     folder, port = layout.folder, layout.gateway_port
-    provider = {
-        "issuer": layout.idp.rstrip("/"),
-        "client_id": CLIENT_ID,
-        "client_secret_file": str(folder / "client-secret"),
-    }
-    application = {
-        "hosts": ["localhost"],
-        "path_prefix": "/",
-        "upstream": f"http://127.0.0.1:{layout.app_port}",
-        "provider": "main",
-        "public_paths": ["/public/"],
-    }
-    # The provider is behind the same Envoy: excluded, because otherwise its pages would need a
-    # login at itself.
-    idp = {
-        "hosts": ["127.0.0.1"],
-        "path_prefix": "/",
-        "upstream": f"http://127.0.0.1:{layout.idp_port}",
-        "exclude": True,
-    }
     return {
         "secret_file": str(folder / "secret"),
         "listen": f"127.0.0.1:{layout.listen_port}",
@@ -70,8 +50,14 @@ def _settings(layout: Layout) -> dict[str, Any]:
             "access_log": str(layout.access_log),
             "admin": f"127.0.0.1:{layout.envoy_admin_port}",
         },
-        "providers": {"main": provider},
-        "applications": {"app": application, "idp": idp},
+        "providers": {
+            "main": {
+                "issuer": layout.idp.rstrip("/"),
+                "client_id": CLIENT_ID,
+                "client_secret_file": str(folder / "client-secret"),
+            }
+        },
+        "applications": _applications(layout),
         "identity": {
             "headers": {
                 "x-auth-sub": "sub",
@@ -86,6 +72,26 @@ def _settings(layout: Layout) -> dict[str, Any]:
         # rest.
         "tracing": {"sample": 1},
         "timeouts": {"drain": "2s"},
+    }
+
+
+def _applications(layout: Layout) -> dict[str, Any]:
+    return {
+        "app": {
+            "hosts": ["localhost"],
+            "path_prefix": "/",
+            "upstream": f"http://127.0.0.1:{layout.app_port}",
+            "provider": "main",
+            "public_paths": ["/public/"],
+        },
+        # The provider is behind the same Envoy: excluded, because otherwise its pages would need a
+        # login at itself.
+        "idp": {
+            "hosts": ["127.0.0.1"],
+            "path_prefix": "/",
+            "upstream": f"http://127.0.0.1:{layout.idp_port}",
+            "exclude": True,
+        },
     }
 
 
