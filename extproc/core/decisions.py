@@ -26,6 +26,8 @@ class StepKind(StrEnum):
     REFRESH = "refresh"
     LOGOUT = "logout"
     PROVIDER_LOGOUT = "provider_logout"
+    # a request whose client has not sent its body yet
+    BODY = "body"
     # a request that was answered, and whose stream stays open until its session ends
     LIVE = "live"
 

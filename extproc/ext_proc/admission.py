@@ -4,6 +4,10 @@ Each kind of step has its limit, callbacks have one more for each provider, and 
 providers is also bounded, for all kinds together, by the file descriptors of the process. Beyond a
 limit the processor refuses immediately, before anything is consumed. A permit lasts until its work
 has ended, which may be after the client has left.
+
+What waits for its client, and for nothing else, gives way instead: the oldest permit of a full lane
+is revoked for the newest request. A client that sends its request at once therefore gets in,
+however many others are slow on purpose.
 """
 
 import time
@@ -24,20 +28,37 @@ CALLING = tuple(kind for kind in StepKind if kind.calls_provider)
 
 
 class Permit:
-    """The right to do one piece of held work. Release it once, or use it in a `with` block."""
+    """The right to do one piece of held work. Release it once, or use it in a `with` block.
 
-    __slots__ = ("_admission", "kind", "provider", "since")
+    Attributes:
+        kind: The kind of the work.
+        provider: The name of the provider that the work concerns.
+        since: When the permit was acquired, in seconds on the clock of Admission.
+        give_way: Ends the work early; None for work that cannot be ended for other work.
+        revoked: Whether the permit has been taken away for other work.
+    """
 
-    def __init__(self, admission: "Admission", kind: StepKind, provider: str, since: float) -> None:
+    __slots__ = ("_admission", "give_way", "kind", "provider", "revoked", "since")
+
+    def __init__(
+        self,
+        admission: "Admission",
+        kind: StepKind,
+        provider: str,
+        since: float,
+        give_way: Callable[[], None] | None = None,
+    ) -> None:
         self._admission = admission
         self.kind = kind
         self.provider = provider
-        # seconds on the clock of Admission
         self.since = since
+        self.give_way = give_way
+        self.revoked = False
 
     def release(self) -> None:
-        """Make room for other work of its kind."""
-        self._admission.release(self)
+        """Make room for other work of its kind. Does nothing if the permit has been revoked."""
+        if not self.revoked:
+            self._admission.release(self)
 
     def __enter__(self) -> "Permit":
         return self
@@ -76,9 +97,21 @@ class Admission:
         if descriptors is not None:
             self._most_calls = max(descriptors - RESERVED_DESCRIPTORS, FEWEST_CALLS)
 
-    def acquire(self, kind: StepKind, provider: str) -> Permit:
-        """Return a permit for work of a kind that concerns a provider. Raises Overloaded."""
-        if self.held(kind) >= self.limits.of(kind):
+    def acquire(
+        self, kind: StepKind, provider: str, give_way: Callable[[], None] | None = None
+    ) -> Permit:
+        """Return a permit for work of a kind that concerns a provider.
+
+        Args:
+            kind: The kind of the work.
+            provider: The name of the provider.
+            give_way: Ends the work soon. It is called, once at most, when the permit is revoked for
+                other work. None: the work cannot be ended.
+
+        Raises:
+            Overloaded: The limit is reached, and no work of the kind can be ended.
+        """
+        if self.held(kind) >= self.limits.of(kind) and not self._revoke_oldest(kind):
             raise Overloaded(f"as many requests are held for {kind} as may be (limits.{kind})")
         if kind is StepKind.CALLBACK and self._callbacks[provider] >= self.limits.per_provider:
             raise Overloaded(
@@ -91,7 +124,7 @@ class Admission:
                     f"the file descriptors of this process allow {self._most_calls} calls to "
                     "providers at the same time (ulimit -n)"
                 )
-        permit = Permit(self, kind, provider, self._clock())
+        permit = Permit(self, kind, provider, self._clock(), give_way)
         self._permits[kind][permit] = None
         if kind is StepKind.CALLBACK:
             self._callbacks[provider] += 1
@@ -103,10 +136,24 @@ class Admission:
         if permit.kind is StepKind.CALLBACK:
             self._callbacks[permit.provider] -= 1
 
+    def _revoke_oldest(self, kind: StepKind) -> bool:
+        """Take the oldest permit of a kind away from its work; False if that work cannot end."""
+        oldest = next(iter(self._permits[kind]))
+        if oldest.give_way is None:
+            return False
+        self.release(oldest)
+        oldest.revoked = True
+        oldest.give_way()
+        return True
+
     @property
     def over_limit(self) -> bool:
-        """True when there are more streams than limits.streams."""
-        return self.streams > self.limits.streams
+        """True when there are more streams than limits.streams.
+
+        Streams that wait for a body are counted in their lane alone: a stranger decides how many
+        there are, and they cost no work.
+        """
+        return self.streams - self.held(StepKind.BODY) > self.limits.streams
 
     def held(self, kind: StepKind) -> int:
         """How many permits of a kind are in use."""

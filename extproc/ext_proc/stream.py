@@ -33,7 +33,7 @@ from extproc.ext_proc.stream_outcome import StreamOutcome
 from extproc.metrics import NO_STEP
 
 ANSWER_SLACK = 5.0  # seconds that Envoy waits beyond our own deadline: revocation, scheduling
-BODY_TIMEOUT = 20.0  # seconds for a body of 64 kB
+BODY_TIMEOUT = 5.0  # seconds for a body of 64 kB, which a provider sends together with its head
 _RPC = {"rpc.system": "grpc", "rpc.service": SERVICE, "rpc.method": "Process"}
 
 
@@ -145,13 +145,20 @@ class Stream:
         """
         if self._head.end_of_stream:
             return b""
-        await self._context.write(codec.ask_for_body())
-        self._span.add_event("body asked for")
+        shared = self._shared
+        provider = shared.relying_party.provider(self._head.request).name
+        detail = f"not there within {BODY_TIMEOUT:g} s"
         try:
-            async with asyncio.timeout(BODY_TIMEOUT):
-                message = await self._context.read()
+            async with asyncio.timeout(BODY_TIMEOUT) as wait:
+                give_way = partial(_end, wait)
+                with shared.admission.acquire(StepKind.BODY, provider, give_way) as permit:
+                    await self._context.write(codec.ask_for_body())
+                    self._span.add_event("body asked for")
+                    message = await self._context.read()
         except TimeoutError:
-            self._record_abort("body_missing", f"not there within {BODY_TIMEOUT:g} s")
+            if permit.revoked:
+                detail = "newer requests have taken its place (limits.body)"
+            self._record_abort("body_missing", detail)
             await self._context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the body did not come")
         if not isinstance(message, wire.ProcessingRequest):
             self._record_abort("body_missing", "the stream ended before it")
@@ -232,6 +239,12 @@ class Stream:
         self._log.ended("aborted", reason, detail)
         self._span.set_attribute("extproc.reason", reason)
         telemetry.failed(self._span, reason)
+
+
+def _end(wait: asyncio.Timeout) -> None:
+    """End a wait now, unless its time is up anyway."""
+    if not wait.expired():
+        wait.reschedule(asyncio.get_running_loop().time())
 
 
 def _texts(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[str, str]]:

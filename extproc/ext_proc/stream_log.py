@@ -70,11 +70,9 @@ class StreamLog:
             level = row.level
         else:
             level = Level.INFO if answer.status < 500 else Level.WARNING
-        left_out = None
-        if answer.status >= 400 and level > Level.DEBUG and not telemetry.is_logged(logging.DEBUG):
-            left_out = self._rate_limited.passes(answer.reason)
-            if left_out is None:
-                return
+        left_out = self._left_out(level, answer.reason) if answer.status >= 400 else 0
+        if left_out is None:
+            return
         self._write(level, "answered", answer.reason, answer.status, answer.detail, left_out)
 
     def ended(self, event: str, reason: str, detail: str | None = None) -> None:
@@ -85,7 +83,16 @@ class StreamLog:
             reason: Its code in core/reasons.
             detail: For the operator.
         """
-        self._write(REASONS[reason].level, event, reason, detail=detail)
+        level = REASONS[reason].level
+        left_out = self._left_out(level, reason)
+        if left_out is not None:
+            self._write(level, event, reason, detail=detail, left_out=left_out)
+
+    def _left_out(self, level: Level, reason: str) -> int | None:
+        """How many lines of a reason were left out before this one; None if this one is, too."""
+        if level <= Level.DEBUG or telemetry.is_logged(logging.DEBUG):
+            return 0
+        return self._rate_limited.passes(reason)
 
     def _write(
         self,

@@ -21,7 +21,12 @@ OTHER = "other"
 # the step of a request that was answered inline
 NO_STEP = "none"
 # the others are core.decisions.StepKind, which this package does not import; a test compares them
-STEPS = (NO_STEP, "callback", "login", "lookup", "refresh", "logout", "provider_logout", "live")
+STEPS = (
+    NO_STEP,
+    *("callback", "login", "lookup", "refresh", "logout", "provider_logout", "body", "live"),
+)
+# what a request is never answered under: it has its answer already, or its body is not there yet
+_UNANSWERED_STEPS = ("body", "live")
 OUTCOMES = ("answered", "cancelled", "aborted", "unanswered")
 
 
@@ -40,8 +45,11 @@ class Metrics(ProcessMetrics):
         self._requests = self.counter(metric.REQUESTS)
         self._by_request: dict[tuple[str, str, str], Counter] = {}
         decisions = self._histogram(metric.DECISIONS)
-        # A live request is counted under the step by which it was answered.
-        self._by_step = {step: decisions.labels(step) for step in STEPS if step != "live"}
+        # A live request is counted under the step by which it was answered, and one with a body
+        # under the step to which the body led.
+        self._by_step = {
+            step: decisions.labels(step) for step in STEPS if step not in _UNANSWERED_STEPS
+        }
         streams = self.counter(metric.STREAMS)
         self._streams = {outcome: streams.labels(outcome) for outcome in OUTCOMES}
         self._called = self.counter(metric.CALLED)

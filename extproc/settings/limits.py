@@ -55,6 +55,11 @@ class Limits(Model):
     provider_logout: Count = Field(
         200, description="logouts that a provider started, by a request of its own or in a frame"
     )
+    body: Count = Field(
+        200,
+        description="requests to `oauth2/backchannel-logout` whose body has not come yet; beyond "
+        "it the request that has waited longest is ended, and no other request is refused",
+    )
     live: Count = Field(
         10_000,
         description="live streams that end with their session (applications.NAME.end_streams)",
@@ -76,6 +81,7 @@ class Limits(Model):
             StepKind.REFRESH: self.refresh,
             StepKind.LOGOUT: self.logout,
             StepKind.PROVIDER_LOGOUT: self.provider_logout,
+            StepKind.BODY: self.body,
             StepKind.LIVE: self.live,
         }
         return limits[kind]

@@ -94,11 +94,14 @@ class Edge:
             stream.cancel()
 
     async def aborted(
-        self, *messages: wire.ProcessingRequest | bytes, metadata: Any = ROUTE
+        self,
+        *messages: wire.ProcessingRequest | bytes,
+        metadata: Any = ROUTE,
+        half_close: bool = True,
     ) -> grpc.StatusCode:
         """The status of a stream that the processor aborts after these messages."""
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.call(*messages, metadata=metadata)
+            await self.call(*messages, metadata=metadata, half_close=half_close)
         code = caught.value.code()
         assert code is not grpc.StatusCode.OK
         return code

@@ -242,6 +242,8 @@ ABORTED = (
         INFO,
         "Gone",
         "The rest of the request did not come in time.",
-        "The client that sent a back-channel logout stopped before the end of its body.",
+        "The client that sent a back-channel logout stopped before the end of its body, or more "
+        "than limits.body of them wait: then clients send bodies slowly on purpose. Envoy's access "
+        "log has their addresses.",
     ),
 )

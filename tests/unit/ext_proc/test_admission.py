@@ -22,6 +22,20 @@ def test_a_kind_of_work_takes_as_many_as_its_limit_and_another_when_one_has_ende
     admission.acquire(kind, "main")
 
 
+def test_work_that_can_end_gives_way_the_oldest_first() -> None:
+    admission = Admission(Limits(body=2))
+    ended: list[int] = []
+    permits = [
+        admission.acquire(StepKind.BODY, "main", lambda number=number: ended.append(number))
+        for number in range(4)
+    ]
+    assert ended == [0, 1] and [permit.revoked for permit in permits] == [True, True, False, False]
+    assert admission.held(StepKind.BODY) == 2
+    for permit in permits:
+        permit.release()
+    assert admission.held(StepKind.BODY) == 0
+
+
 def test_a_full_lane_leaves_the_others_alone() -> None:
     admission = Admission(Limits(**dict.fromkeys(StepKind, 1)))
     for kind in StepKind:
@@ -93,6 +107,16 @@ def test_there_are_too_many_streams_above_the_limit() -> None:
     admission.streams = 1
     assert not admission.over_limit
     admission.streams = 2
+    assert admission.over_limit
+
+
+def test_streams_that_wait_for_a_body_are_counted_in_their_lane_alone() -> None:
+    admission = Admission(Limits(streams=1))
+    for _ in range(3):
+        admission.acquire(StepKind.BODY, "main")
+    admission.streams = 4
+    assert not admission.over_limit
+    admission.streams = 5
     assert admission.over_limit
 
 

@@ -273,6 +273,25 @@ def test_what_comes_in_place_of_the_body_aborts_the_stream(serving, instead):
     serving(test)
 
 
+@pytest.mark.attack("REL-35")
+def test_the_body_that_is_awaited_longest_makes_room_for_the_newest(serving, caplog):
+    caplog.set_level(logging.INFO, "extproc")
+
+    async def test(edge):
+        admission = edge.servicer.admission
+        slow = asyncio.ensure_future(edge.aborted(logout_request(), half_close=False))
+        await until(lambda: admission.held(StepKind.BODY) == 1)
+        *_, answer = await edge.call(logout_request(), body(), half_close=False)
+        assert answer.immediate_response.status.code == 503
+        assert await slow is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert admission.held(StepKind.BODY) == 0
+        assert len(await edge.call(head())) == 1
+
+    serving(test, provider=away(), limits=Limits(body=1))
+    (line,) = [record for record in caplog.records if record.getMessage() == "aborted"]
+    assert line.reason == "body_missing" and "limits.body" in line.detail
+
+
 def test_a_body_that_nobody_asked_for_changes_nothing(serving):
     async def test(edge):
         (answer,) = await edge.call(head(method="POST"), body())

@@ -67,6 +67,13 @@ def test_logins_are_never_left_out_and_a_flood_of_refusals_is(lines):
     assert (reasons.count("signed_in"), reasons.count("state_mismatch")) == (3 * REFUSALS, REFUSALS)
 
 
+def test_a_flood_of_streams_that_end_without_an_answer_is_left_out_too(lines):
+    log = StreamLog(1, RateLimitedLog(lambda: 1.0))
+    for _ in range(3 * REFUSALS):
+        log.ended("aborted", "body_missing")
+    assert lines() == [("aborted", "INFO", "body_missing")] * REFUSALS
+
+
 async def test_every_line_of_a_stream_has_its_number():
     told = []
 
