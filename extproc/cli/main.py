@@ -78,7 +78,9 @@ def _serve_alone(settings: Settings, source: Source) -> int:
 def _envoy(parsed: argparse.Namespace) -> int:
     from extproc import envoyconfig
 
-    text = envoyconfig.to_yaml(load(parsed.config))
+    settings = load(parsed.config)
+    text = envoyconfig.to_yaml(settings)
+    _write_secret_files(settings)
     if parsed.output is None:
         write(text, end="")
         return 0
@@ -87,6 +89,20 @@ def _envoy(parsed: argparse.Namespace) -> int:
     except OSError as error:
         fail(f"{parsed.output}: {error.strerror or 'cannot be written'}")
     return 0
+
+
+def _write_secret_files(settings: Settings) -> None:
+    """Writes what the configuration names in `gateway.sds_directory`, before Envoy looks for it."""
+    from extproc import envoyconfig
+
+    try:
+        envoyconfig.write_secret_files(settings)
+    except OSError as error:
+        fail(
+            f"gateway.sds_directory: {error.filename or settings.gateway.sds_directory}: "
+            f"{error.strerror or 'cannot be written'}; name a directory that this command can "
+            "write and that Envoy reads"
+        )
 
 
 def _replace(path: Path, text: str) -> None:

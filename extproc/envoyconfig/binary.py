@@ -7,6 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from extproc.envoyconfig.bootstrap import to_yaml
+from extproc.envoyconfig.secrets import write_secret_files
+from extproc.settings import Settings
+
 # Time, thread, level and source file, at the head of each line.
 _LINE_HEAD = re.compile(r"^\[[^\]]*\]\[\d+\]\[(\w+)\]\[\w+\] \[[^\]]*\] ?")
 # The faulty message, printed whole.
@@ -21,6 +25,15 @@ def find_envoy() -> Path | None:
         return Path(on_path)
     of_wheel = Path(sys.executable).with_name("envoy")
     return of_wheel if of_wheel.is_file() else None
+
+
+def validate_settings(settings: Settings, envoy: Path) -> list[str]:
+    """The faults that Envoy finds in the configuration for these settings; none if it is valid."""
+    with tempfile.TemporaryDirectory(prefix="extproc-envoy-") as directory:
+        gateway = settings.gateway.model_copy(update={"sds_directory": Path(directory)})
+        moved = settings.model_copy(update={"gateway": gateway})
+        write_secret_files(moved)
+        return validate(to_yaml(moved), envoy)
 
 
 def validate(text: str, envoy: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """The whole of Envoy's configuration: static, typed, and in the same order every time."""
 
+import betterproto2
 import yaml
 from betterproto2 import Casing
 from envoy_data_plane.envoy.config.bootstrap.v3 import (
@@ -9,6 +10,7 @@ from envoy_data_plane.envoy.config.bootstrap.v3 import (
     LayeredRuntime,
     RuntimeLayer,
 )
+from envoy_data_plane.envoy.config.core.v3 import Node
 from envoy_data_plane.envoy.config.overload.v3 import OverloadManager, ResourceMonitor
 from envoy_data_plane.envoy.extensions.resource_monitors.downstream_connections.v3 import (
     DownstreamConnectionsConfig,
@@ -51,6 +53,8 @@ def bootstrap(settings: Settings) -> Bootstrap:
     public keys.
     """
     config = Bootstrap(
+        # Envoy refuses SDS without both; --service-node and --service-cluster replace them.
+        node=Node(id="gateway", cluster="extproc"),
         static_resources=BootstrapStaticResources(
             listeners=listeners(settings), clusters=clusters(settings)
         ),
@@ -66,11 +70,16 @@ def bootstrap(settings: Settings) -> Bootstrap:
 
 def to_yaml(settings: Settings) -> str:
     """The configuration as a file for `envoy -c FILE.yaml`."""
-    config = bootstrap(settings).to_dict(casing=Casing.SNAKE)
     head = _HEAD
     if fast_path(settings) and not key_servers(settings):
         head += _KEYS_INSIDE
-    return head + yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    return head + dump(bootstrap(settings))
+
+
+def dump(message: betterproto2.Message) -> str:
+    """A message of Envoy's as YAML."""
+    config = message.to_dict(casing=Casing.SNAKE)
+    return str(yaml.dump(config, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))
 
 
 class _Dumper(yaml.SafeDumper):

@@ -40,8 +40,14 @@ from extproc.addresses import Address as Where
 from extproc.addresses import reachable
 from extproc.envoyconfig.builders import pack, seconds
 from extproc.envoyconfig.filters.jwt_authn import KEYS, key_servers
-from extproc.envoyconfig.tls import is_ip, processor_tls, upstream_tls
-from extproc.settings import ApplicationSettings, Settings
+from extproc.envoyconfig.tls import (
+    TRACING_AUTHORITIES,
+    application_authorities,
+    is_ip,
+    processor_tls,
+    upstream_tls,
+)
+from extproc.settings import Settings
 
 PROCESSOR = "processor"
 TRACING = "tracing"
@@ -68,7 +74,7 @@ def application_cluster(name: str) -> str:
 def clusters(settings: Settings) -> list[Cluster]:
     """All clusters: applications first, in their order."""
     result = [
-        *(_application(name, application) for name, application in settings.applications.items()),
+        *(_application(settings, name) for name in settings.applications),
         _processor(settings),
         _tracing(settings),
     ]
@@ -95,7 +101,8 @@ def traces_url(settings: Settings) -> str:
     return base.rstrip("/") + "/v1/traces"
 
 
-def _application(name: str, application: ApplicationSettings) -> Cluster:
+def _application(settings: Settings, name: str) -> Cluster:
+    application = settings.applications[name]
     url = urlsplit(application.upstream)
     cluster = _cluster(application_cluster(name), (_address_of(url),), connect=5)
     cluster.circuit_breakers = _breakers(
@@ -109,7 +116,7 @@ def _application(name: str, application: ApplicationSettings) -> Cluster:
     cluster.typed_extension_protocol_options = _protocol(protocol)
     if url.scheme == "https":
         cluster.transport_socket = upstream_tls(
-            url, application.upstream_ca_file, http2=application.upstream_http2
+            settings, url, application_authorities(name), http2=application.upstream_http2
         )
     return cluster
 
@@ -145,7 +152,7 @@ def _processor(settings: Settings) -> Cluster:
         # requests to a worker that has reported NOT_SERVING.
         cluster.common_lb_config.update_merge_window = seconds(0)
     if settings.listen_tls:
-        cluster.transport_socket = processor_tls(settings.listen_tls)
+        cluster.transport_socket = processor_tls(settings, settings.listen_tls)
     cluster.typed_extension_protocol_options = {
         _HTTP_OPTIONS: pack(
             HttpProtocolOptions(
@@ -215,7 +222,7 @@ def _tracing(settings: Settings) -> Cluster:
     cluster = _cluster(TRACING, (_address_of(url),), connect=1)
     cluster.typed_extension_protocol_options = _protocol(_http1())
     if url.scheme == "https":
-        cluster.transport_socket = upstream_tls(url, None)
+        cluster.transport_socket = upstream_tls(settings, url, TRACING_AUTHORITIES)
     return cluster
 
 

@@ -26,25 +26,19 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
     HttpConnectionManagerUpgradeConfig,
     HttpFilter,
 )
-from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
-    CommonTlsContext,
-    DownstreamTlsContext,
-    TlsCertificate,
-    TlsParameters,
-    TlsParametersTlsProtocol,
-)
 
 from extproc.addresses import Address as Where
 from extproc.envoyconfig.access_log import access_log
-from extproc.envoyconfig.builders import file, pack, seconds
+from extproc.envoyconfig.builders import pack, seconds
 from extproc.envoyconfig.clusters import address
 from extproc.envoyconfig.direct import keeps_escaped_slashes
 from extproc.envoyconfig.filters.chain import filters
 from extproc.envoyconfig.filters.header_mutation import clean
 from extproc.envoyconfig.local_reply import local_replies
+from extproc.envoyconfig.tls import listener_tls
 from extproc.envoyconfig.tracing import tracing
 from extproc.envoyconfig.virtual_hosts import hosts, route_configuration
-from extproc.settings import TLS, Settings
+from extproc.settings import Settings
 
 # Bytes that a connection may hold in memory in each direction.
 _BUFFER = 1 << 17
@@ -56,9 +50,8 @@ _HEADERS_COUNT = 400
 
 def listeners(settings: Settings) -> list[Listener]:
     """The gateway's listener, and with redirect_listen the one that redirects to it."""
-    result = [
-        _listener("gateway", settings.gateway.listen, _gateway(settings), settings.gateway.tls)
-    ]
+    tls = listener_tls(settings) if settings.gateway.tls else None
+    result = [_listener("gateway", settings.gateway.listen, _gateway(settings), tls)]
     if settings.gateway.redirect_listen is not None:
         result.append(
             _listener("redirect", settings.gateway.redirect_listen, _redirect(settings), None)
@@ -66,17 +59,19 @@ def listeners(settings: Settings) -> list[Listener]:
     return result
 
 
-def _listener(name: str, where: Where, manager: HttpConnectionManager, tls: TLS | None) -> Listener:
+def _listener(
+    name: str, where: Where, manager: HttpConnectionManager, tls: TransportSocket | None
+) -> Listener:
     """A listener with one filter chain.
 
     Args:
         name: the listener's name.
         where: its address.
         manager: its HTTP connection manager.
-        tls: its certificate; None: plain http.
+        tls: its TLS; None: plain http.
     """
     http = Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
-    chain = FilterChain(filters=[http], transport_socket=_tls(tls) if tls else None)
+    chain = FilterChain(filters=[http], transport_socket=tls)
     if tls:
         chain.transport_socket_connect_timeout = seconds(10)
     return Listener(
@@ -170,17 +165,4 @@ def _to_https(name: str, domains: list[str], port: int | None, host: str) -> Vir
         name=name,
         domains=domains,
         routes=[Route(name=name, match=RouteMatch(prefix="/"), redirect=redirect)],
-    )
-
-
-def _tls(tls: TLS) -> TransportSocket:
-    certificate = TlsCertificate(certificate_chain=file(tls.certificate), private_key=file(tls.key))
-    context = CommonTlsContext(
-        tls_params=TlsParameters(tls_minimum_protocol_version=TlsParametersTlsProtocol.TLSv1_2),
-        tls_certificates=[certificate],
-        alpn_protocols=["h2", "http/1.1"],
-    )
-    return TransportSocket(
-        name="envoy.transport_sockets.tls",
-        typed_config=pack(DownstreamTlsContext(common_tls_context=context)),
     )

@@ -10,7 +10,9 @@ from extproc.settings.types import Count, Duration, Listen, Model, Network, base
 
 
 class TLS(Model):
-    """The certificate chain and private key of Envoy's listener, as PEM files."""
+    """The certificate chain and private key of Envoy's listener, as PEM files. Envoy reads both
+    again after each rename (`mv`) in the certificate's directory.
+    """
 
     certificate: Path = Field(description="file with the certificate chain, the leaf first")
     key: Path = Field(description="file with the private key")
@@ -51,6 +53,13 @@ class Gateway(Model):
         None,
         description="certificate with which Envoy terminates TLS; without it and with an https "
         "url, a proxy in front of Envoy terminates TLS",
+    )
+    sds_directory: Path = Field(
+        Path("envoy-sds"),
+        description="directory, on Envoy's machine, of the files by which Envoy finds each "
+        "certificate, key and authority and reads it again when it is replaced (SDS); `extproc "
+        "envoy` writes them there. They name files and hold no key",
+        json_schema_extra={"default": "envoy-sds"},
     )
     redirect_listen: Listen | None = Field(
         None,

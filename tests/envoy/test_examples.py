@@ -1,13 +1,13 @@
 """The examples in envoy/ are up to date, and the real Envoy accepts them and other generated text."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from examples import EXAMPLES, NAMES, SECRET, example
 from harness.envoy_config import simple
 
-from extproc.envoyconfig import to_yaml, validate
+from extproc.envoyconfig import secret_files, to_yaml, validate
+from extproc.settings import load
 
 
 def test_envoy_finds_the_text_good_and_says_what_is_wrong_with_another(envoy: Path) -> None:
@@ -43,9 +43,13 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_envoy_finds_the_examples_good(name: str, envoy: Path, tmp_path: Path, world: Any) -> None:
-    text = (EXAMPLES / f"{name}.yaml").read_text()
-    text = text.replace("/etc/extproc/tls/tls.crt", str(world.certificate)).replace(
-        "/etc/extproc/tls/tls.key", str(world.key)
-    )
-    assert validate(text.replace("/var/log/envoy/", f"{tmp_path}/"), envoy) == []
+def test_envoy_finds_the_examples_good(
+    name: str, envoy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXTPROC_SECRET", SECRET)
+    monkeypatch.setenv("CLIENT_SECRET", SECRET)
+    text = (EXAMPLES / f"{name}.yaml").read_text().replace("/var/log/envoy/", f"{tmp_path}/")
+    for path, secret in secret_files(load(EXAMPLES / f"{name}.extproc.yaml")).items():
+        (tmp_path / path.name).write_text(secret)
+        text = text.replace(f"{path.parent}", str(tmp_path))
+    assert validate(text, envoy) == []

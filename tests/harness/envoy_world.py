@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from extproc.core.session import SessionId
-from extproc.envoyconfig import to_yaml
+from extproc.envoyconfig import to_yaml, write_secret_files
 from extproc.settings import Settings
 from harness.certificates import Authority
 from harness.envoy import EnvoyProcess, envoys
@@ -72,6 +72,7 @@ class World:
             "url": f"{'https' if tls else 'http'}://app.test:{port}",
             "access_log": str(directory / "access.log"),
             "keys": [f"127.0.0.1:{self.keys.port}"],
+            "sds_directory": str(directory / "sds"),
         }
         gateway |= (
             {"tls": {"certificate": str(self.certificate), "key": str(self.key)}} if tls else {}
@@ -86,6 +87,7 @@ class World:
             }
         )
         context = self.authority.context() if tls else None
+        write_secret_files(made)
         with EnvoyProcess(
             to_yaml(made), envoy=self.envoy, port=port, directory=directory
         ) as process:

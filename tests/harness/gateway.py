@@ -43,7 +43,7 @@ import httpx
 import yaml
 
 from extproc.addresses import Address
-from extproc.envoyconfig import to_yaml
+from extproc.envoyconfig import to_yaml, write_secret_files
 from extproc.envoyconfig.filters.jwt_authn import key_servers
 from extproc.settings import load
 from harness.browser import WebUser
@@ -220,7 +220,9 @@ class Stack:
 
     def envoy_config(self) -> str:
         """The generated configuration, which a subclass may change."""
-        return to_yaml(load(self.config))
+        settings = load(self.config)
+        write_secret_files(settings)
+        return to_yaml(settings)
 
     def stop_envoy(self) -> None:
         self._envoy.__exit__(None, None, None)
@@ -298,6 +300,7 @@ class Stack:
                 "listen": f"127.0.0.1:{self.port}",
                 "url": self.gateway,
                 "access_log": str(self.access_log_file),
+                "sds_directory": str(self.directory / "sds"),
                 "admin": self.envoy_admin.removeprefix("http://"),
                 **(tls if self.tls else {}),
             },

@@ -37,7 +37,7 @@ def test_tls_is_1_2_or_later_and_http_has_none() -> None:
     (chain,) = listeners(**HTTPS)["gateway"]["filter_chains"]
     context = chain["transport_socket"]["typed_config"]["common_tls_context"]
     assert context["tls_params"] == {"tls_minimum_protocol_version": "TLSv1_2"}
-    assert context["tls_certificates"][0]["private_key"] == {"filename": "key.pem"}
+    assert context["tls_certificate_sds_secret_configs"][0]["name"] == "gateway"
     (chain,) = listeners()["gateway"]["filter_chains"]
     assert "transport_socket" not in chain
 
