@@ -18,7 +18,27 @@ def lint_applications(settings: Settings) -> Iterator[Finding]:
                 "in",
                 "remove it, or set exclude: true if that is meant",
             )
+        yield from _foreign_pages(settings, name)
     yield from _sharing(settings)
+
+
+def _foreign_pages(settings: Settings, name: str) -> Iterator[Finding]:
+    application = settings.applications[name]
+    if application.csrf == "off" and not application.exclude:
+        yield warning(
+            f"applications.{name}.csrf",
+            "is off: pages of a neighbouring host or port open WebSockets as the user, and read "
+            "what comes over them, unless the application looks at Origin",
+            "list the origins of the pages that may in allowed_origins instead",
+        )
+    for allowed in application.allowed_origins:
+        if allowed.startswith("http://") and settings.url(name).startswith("https://"):
+            yield warning(
+                f"applications.{name}.allowed_origins",
+                f"{allowed} is plain http: whoever is on the way to it can write its pages, and "
+                "send requests as the user",
+                "use https there",
+            )
 
 
 def _sharing(settings: Settings) -> Iterator[Finding]:

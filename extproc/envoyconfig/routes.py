@@ -41,6 +41,7 @@ from extproc.core.endpoints import BACKCHANNEL_LOGOUT, ENDPOINTS
 from extproc.envoyconfig import regexes
 from extproc.envoyconfig.builders import ADD, header, pack, regex, seconds
 from extproc.envoyconfig.clusters import application_cluster
+from extproc.envoyconfig.csrf import foreign_pages
 from extproc.envoyconfig.direct import (
     direct,
     dot_segments,
@@ -116,6 +117,7 @@ def application_routes(settings: Settings, name: str, names: Sequence[str]) -> I
     prefix = application.path_prefix
     if prefix != "/":
         yield slash(settings, name)
+    yield from foreign_pages(settings, name)
     if application.escaped_slashes == "reject" and keeps_escaped_slashes(settings):
         yield escaped_slashes(f"{name}:escaped-slash", prefix)
     if application.dot_segments == "reject" and not rejects_dot_segments(settings, names):

@@ -12,6 +12,7 @@ A virtual host has, in this order:
 3. 400 for what a server might read as a dot segment, where every application rejects that;
 4. the applications, the longest path_prefix first, each with
    - the redirect from /wiki to /wiki/,
+   - 403 for what pages of other origins may not send (csrf.py),
    - 400 for escaped slashes, where another application keeps them, and likewise for dot segments,
    - 400 for what its upstream might read as a path of another application that asks more of a user,
    - its public paths, one route each,

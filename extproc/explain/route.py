@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from extproc.contract import APPLICATION, PUBLIC
 from extproc.core.http import Request
+from extproc.envoyconfig.csrf import FOREIGN
 from extproc.envoyconfig.filters.chain import ASSERTION, DECIDE
 from extproc.envoyconfig.regexes import ESCAPED_SLASH
 from extproc.envoyconfig.snapshot import HttpListener
@@ -79,6 +80,11 @@ def remedy(route: str) -> str:
             "exact"
         )
     name, _, rule = route.rpartition(":")
+    if rule in FOREIGN:
+        return (
+            f"the request is a page's of another origin; if that page may send it, list its origin "
+            f"in applications.{name}.allowed_origins"
+        )
     key = {"dot-segments": "dot_segments", "escaped-slash": "escaped_slashes"}.get(rule)
     return f"applications.{name or 'NAME'}.{key}: keep lets it through" if key else ""
 
@@ -141,13 +147,18 @@ def _path_matches(match: Tree, path: str) -> bool:
 
 def _header_matches(matcher: Tree, request: Request) -> bool:
     name = str(matcher.get("name"))
-    value = request.authority if name == ":authority" else request.header(name)
+    pseudo = {":authority": request.authority, ":method": request.method}
+    value = pseudo.get(name) or request.header(name)
+    present = bool(value)
+    if matcher.get("present_match"):
+        return present
+    if not present and not matcher.get("treat_missing_header_as_empty"):
+        # Whether it is inverted or not, Envoy's match of a missing value fails.
+        return False
     return _value_matches(matcher, value) != bool(matcher.get("invert_match"))
 
 
 def _value_matches(matcher: Tree, value: str) -> bool:
-    if matcher.get("present_match"):
-        return bool(value)
     wanted = branch(matcher, "string_match")
     regex = at(wanted, "safe_regex", "regex")
     if regex is not None:

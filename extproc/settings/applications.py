@@ -2,12 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from extproc.core.step_up import OURS, PROMPTS
-from extproc.settings.types import Duration, Model, base_address
+from extproc.settings.types import OFF, Duration, Model, Origin, base_address
 
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
@@ -60,6 +60,17 @@ class ApplicationSettings(Model):
         description="how the application reads paths. exact: as they are written; folds: it may "
         "normalise them, so a path that it may read as another application's is answered 400 "
         "(docs/topologies.md)",
+    )
+    csrf: Annotated[Literal["websockets", "same_origin", "off"], OFF] = Field(
+        "websockets",
+        description="what pages of other origins may not send, such as those of a neighbouring "
+        "host or port: a page's WebSocket (websockets), and also POST and every other unsafe "
+        "method (same_origin); such a request is answered 403, on public paths too",
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        (),
+        description="origins whose pages may send it all the same, such as "
+        "https://portal.example.com",
     )
     forward_access_token: bool = Field(
         False,
@@ -149,8 +160,17 @@ class ApplicationSettings(Model):
                 "exclude: true has no sessions, so neither stream_lifetime nor end_streams "
                 "can go with it"
             )
+        if self.csrf == "same_origin" or self.allowed_origins:
+            raise ValueError(
+                "exclude: true goes with neither csrf: same_origin nor allowed_origins: Envoy "
+                "passes every request on"
+            )
 
     def _check_streams(self) -> None:
+        if self.csrf == "off" and self.allowed_origins:
+            raise ValueError(
+                "allowed_origins: csrf: off allows every origin; leave out one of them"
+            )
         if self.upstream_http2 and "websocket" in self.end_streams:
             raise ValueError(
                 "end_streams: a WebSocket needs HTTP/1.1 to the application; leave out "

@@ -19,11 +19,13 @@ from pydantic import (
 )
 
 from extproc.addresses import Address, parse_address
+from extproc.core.http import origin
 from extproc.core.oidc.urls import url_fault
 
 MAXIMUM_WORKERS = 256
 # names become part of the names of cookies and of Envoy's clusters
 NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
+_ORIGIN = re.compile(r"https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -85,6 +87,36 @@ def _workers(value: object) -> object:
     raise ValueError(f"a number of processes, 1 to {MAXIMUM_WORKERS}, or auto")
 
 
+def _off(value: object) -> object:
+    """YAML 1.1 reads an unquoted `off` as false."""
+    return "off" if value is False else value
+
+
+def _origin(value: object) -> object:
+    if isinstance(value, str) and _ORIGIN.fullmatch(value):
+        try:
+            # reading the port parses it
+            _ = urlsplit(value).port
+        except ValueError:
+            return _no_origin()
+        return origin(value)
+    return _no_origin()
+
+
+def _no_origin() -> object:
+    raise ValueError(
+        "an origin is scheme://host or scheme://host:port in lower case, without a path, such as "
+        "https://portal.example.com"
+    )
+
+
+# Before the values of a Literal that has "off" among them.
+OFF = BeforeValidator(_off)
+Origin = Annotated[
+    str,
+    BeforeValidator(_origin),
+    WithJsonSchema({"type": "string", "pattern": f"^{_ORIGIN.pattern}$"}),
+]
 Workers = Annotated[
     int | Literal["auto"],
     PlainValidator(_workers),

@@ -97,3 +97,12 @@ def test_check_explains_each_split(found: Settings, begin: list[str]) -> None:
     lines = lint_lines(found)
     assert len(lines) == len(begin), lines
     assert all(line.startswith(start) for line, start in zip(lines, begin, strict=True)), lines
+
+
+def test_check_warns_of_pages_that_send_requests_as_the_user() -> None:
+    app = {**APP, "url": "https://localhost/"}
+    (off,) = lint_lines(made(app={**app, "csrf": "off"}))
+    assert off.startswith("applications.app.csrf: is off: pages of a neighbouring host")
+    listed = ["https://portal.test", "http://portal.test"]
+    (plain,) = lint_lines(made(app={**app, "allowed_origins": listed}))
+    assert plain.startswith("applications.app.allowed_origins: http://portal.test is plain http")

@@ -35,6 +35,20 @@ import pytest
             {"exclude": True, "provider": None, "forward_access_token": True},
             "exclude: true goes with neither provider nor public_paths nor forward_access_token",
         ),
+        ({"csrf": "none"}, ": applications.app.csrf: input should be 'websockets', 'same_origin'"),
+        (
+            {"exclude": True, "provider": None, "csrf": "same_origin"},
+            "exclude: true goes with neither csrf: same_origin nor allowed_origins",
+        ),
+        (
+            {"csrf": False, "allowed_origins": ["https://a.test"]},
+            ": applications.app: allowed_origins: csrf: off allows every origin",
+        ),
+        ({"allowed_origins": ["https://A.test"]}, "an origin is scheme://host or scheme://host:po"),
+        ({"allowed_origins": ["https://a.test/"]}, ".allowed_origins[0]: an origin is scheme://"),
+        ({"allowed_origins": ["https://a.test:99999"]}, ".allowed_origins[0]: an origin is scheme"),
+        ({"allowed_origins": ["*"]}, ".allowed_origins[0]: an origin is scheme://host"),
+        ({"allowed_origins": ["null"]}, ".allowed_origins[0]: an origin is scheme://host"),
     ],
 )
 @pytest.mark.attack("HDR-16")
