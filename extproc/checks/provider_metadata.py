@@ -9,7 +9,7 @@ import httpx
 from extproc.checks.failures import failure
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.core.errors import Refusal
-from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.jose import KEY_OF, KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.settings import ProviderSettings, Settings
 
@@ -71,6 +71,16 @@ def _document(response: httpx.Response) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _algorithm_remedy(lists: "_Lists") -> str:
+    usable = lists.common(_ALGORITHMS, list(KEY_OF))
+    if usable:
+        return f"it signs with {', '.join(usable)}: set one of these, as registered"
+    return (
+        f"it signs with {lists.listed(_ALGORITHMS)}, and none of these is supported: choose RS256 "
+        "for this client at the provider"
+    )
+
+
 class _Lists:
     """The lists of the metadata (Discovery section 3). A list that is absent lacks nothing."""
 
@@ -83,6 +93,13 @@ class _Lists:
         if not isinstance(listed, list):
             return []
         return [value for value in wanted if value not in listed]
+
+    def common(self, key: str, wanted: Sequence[str]) -> list[str]:
+        """The wanted values that the list has, in its order."""
+        listed = self._document.get(key)
+        if not isinstance(listed, list):
+            return []
+        return [value for value in listed if isinstance(value, str) and value in wanted]
 
     def listed(self, key: str) -> str:
         """The list's values, shortened for people."""
@@ -101,7 +118,7 @@ def _protocol(provider: ProviderSettings, part: str, lists: _Lists) -> Iterator[
         yield error(
             f"{part}.id_token_signed_response_alg",
             f"it does not sign ID tokens with {algorithm}",
-            f"it signs with {lists.listed(_ALGORITHMS)}: set one of these, as registered",
+            _algorithm_remedy(lists),
         )
     method = provider.auth_method
     if method != "none" and lists.lacking(_AUTH_METHODS, [method]):
@@ -188,10 +205,17 @@ def _keys(
     if count:
         yield ok(part, f"{count} of its keys verify {algorithm}")
         return
+    if not keys.keys:
+        yield error(
+            f"{part}.id_token_signed_response_alg",
+            f"its key set has no key that can be used for {algorithm}",
+            "a provider without public keys signs ID tokens with the client secret (HS256), which "
+            f"is not supported: choose {algorithm} for this client at the provider",
+        )
+        return
     kinds = sorted({f"{key.kty} {key.alg or key.crv or ''}".strip() for key in keys.keys})
     yield error(
         f"{part}.id_token_signed_response_alg",
         f"its key set has no key for {algorithm}",
-        f"it has {', '.join(kinds) or 'none that can be used'}: set the algorithm that it signs "
-        "with",
+        f"it has {', '.join(kinds)}: set the algorithm that it signs with",
     )

@@ -47,6 +47,9 @@ Any other exception is a bug: internal_error.
 
 from extproc.core.reasons import PROVIDER_ERRORS, REASONS, Level, Reason
 
+# (token_type_hint, token), as a revocation names them (RFC 7009 section 2.1)
+Tokens = tuple[tuple[str, str], ...]
+
 
 class Refusal(Exception):
     """Base of all refusals.
@@ -218,7 +221,13 @@ class InvalidAnswer(ProviderFault):
 
 
 class InvalidTokenResponse(ProviderFault):
+    """tokens: what the response has of tokens, which are revoked and never used."""
+
     reason = "invalid_token_response"
+
+    def __init__(self, detail: str = "", tokens: Tokens = ()) -> None:
+        super().__init__(detail)
+        self.tokens = tokens
 
 
 class InvalidIDToken(ProviderFault):
@@ -232,15 +241,34 @@ class InvalidIDToken(ProviderFault):
         super().__init__(detail)
 
 
-class UnknownKey(InvalidIDToken):
+class UnverifiedToken(InvalidIDToken):
+    """The token's signature was not verified, so nothing is known of its claims."""
+
+
+class UnknownKey(UnverifiedToken):
     """No key of the set fits; a newer key set may have one."""
 
     def __init__(self, detail: str = "") -> None:
         super().__init__("key", detail)
 
 
+class WrongSignature(UnverifiedToken):
+    """The signature does not fit the key; a newer key set may have another key of the same kid."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("signature", detail)
+
+
 class InvalidUserInfo(ProviderFault):
     reason = "invalid_userinfo"
+
+
+class UnverifiedUserInfo(InvalidUserInfo):
+    """Signed UserInfo whose key is not known, or whose signature does not fit it."""
+
+
+# a newer key set may help
+KEY_ERRORS = (UnknownKey, WrongSignature, UnverifiedUserInfo)
 
 
 class SubjectMismatch(ProviderFault):

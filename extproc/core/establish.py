@@ -31,7 +31,7 @@ def establish(
         now: seconds since the epoch.
 
     Raises:
-        UnknownKey: a newer key set may help.
+        UnknownKey, WrongSignature, UnverifiedUserInfo: a newer key set may help.
         InvalidIDToken: the ID token fails a check.
         InvalidUserInfo: UserInfo cannot be read.
         SubjectMismatch: UserInfo is about another user.

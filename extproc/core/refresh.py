@@ -64,13 +64,13 @@ def bearer(application: Application, session: Session, now: int) -> tuple[Header
     return ((AUTHORIZATION, f"Bearer {session.access_token}"),)
 
 
-def carried_over(session: Session, response: RefreshResponse) -> Session:
-    """The session with only the new refresh token: the old one may be invalid by now, and the rest
-    of the response is not checked yet.
+def carried_over(session: Session, refresh_token: str | None) -> Session:
+    """The session with only the new refresh token, if there is one: the old one may be invalid by
+    now, and the rest of the response is not checked yet.
 
     It is the next generation, so that the tokens of the previous one are not renewed again.
     """
-    token = response.refresh_token or session.refresh_token
+    token = refresh_token or session.refresh_token
     return replace(session, refresh_token=token, generation=session.generation + 1)
 
 
@@ -89,11 +89,11 @@ def renewed(
         now: seconds since the epoch.
 
     Raises:
-        UnknownKey: a newer key set may help.
+        UnknownKey, WrongSignature: a newer key set may help.
         InvalidIDToken: the ID token fails a check; nothing of the response may be used.
     """
     kept = replace(
-        carried_over(session, response),
+        carried_over(session, response.refresh_token),
         access_token=response.access_token,
         access_issued=now,
         access_expires=now + response.expires_in,

@@ -6,7 +6,7 @@ provider is away.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from extproc.core.errors import (
     ClientRefused,
     CodeRefused,
     InvalidAnswer,
+    InvalidTokenResponse,
     InvalidUserInfo,
     ProviderFailed,
     ProviderTimeout,
@@ -28,7 +29,8 @@ from extproc.core.oidc.client import FormRequest
 from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
-from extproc.core.oidc.token import RefreshResponse, TokenResponse, token_error
+from extproc.core.oidc.token import RefreshResponse, TokenResponse, tokens_in
+from extproc.core.oidc.token_error import code_error, refresh_error
 from extproc.metrics import Metrics, Reading
 from extproc.metrics import catalogue as metric
 from extproc.provider.cache import Cache
@@ -43,7 +45,7 @@ METADATA_FRESH = 3600.0  # seconds after which the metadata is refreshed
 KEYS_FRESH = 600.0  # seconds after which the key set is refreshed
 LOOK_EVERY = 5.0  # seconds between two looks at what is due
 LOOK_AGAIN = 0.5  # seconds between them while metadata or keys are missing
-COOL_DOWN = 10.0  # seconds between key set fetches that an unknown kid causes
+COOL_DOWN = 10.0  # seconds between key set fetches that tokens cause
 
 
 class Provider:
@@ -139,8 +141,8 @@ class Provider:
             return await self._keys.get()
 
     async def newer_keys(self) -> KeySet:
-        """Return the key set after a token named a key that it lacks: fetched again, but at most
-        once in COOL_DOWN seconds for all callers.
+        """Return the key set after a token named a key that it lacks, or had a signature that does
+        not fit its key: fetched again, but at most once in COOL_DOWN seconds for all callers.
         """
         with self._only_refusals():
             return await self._keys.again(COOL_DOWN)
@@ -150,19 +152,19 @@ class Provider:
         code can be used once.
         """
         with self._only_refusals():
-            return TokenResponse.parse(await self._grant(request))
+            return TokenResponse.parse(await self._grant(request, lambda _, body: code_error(body)))
 
     async def refresh(self, request: FormRequest) -> RefreshResponse:
         """Use a refresh token at the token endpoint (RFC 6749 section 6). Never repeated, because
         it may be usable only once.
 
         Raises:
-            CodeRefused: For invalid_grant, and for 400 without a body.
+            CodeRefused: The refusal is final (refresh_error), or it is 400 without a body.
         """
         with self._only_refusals():
-            return RefreshResponse.parse(await self._grant(request))
+            return RefreshResponse.parse(await self._grant(request, refresh_error))
 
-    async def _grant(self, request: FormRequest) -> bytes:
+    async def _grant(self, request: FormRequest, refusal: Callable[[int, bytes], Refusal]) -> bytes:
         metadata = await self.metadata()
         response = await self._calls.post("token", metadata.token_endpoint, request)
         if response.status == 401 and not response.body:
@@ -171,7 +173,11 @@ class Provider:
         if response.status == 400 and not response.body:
             raise CodeRefused("400 from the token endpoint")
         if 400 <= response.status < 500 and response.status != 429:
-            raise token_error(response.body)
+            raise refusal(response.status, response.body)
+        if 200 < response.status < 300:
+            raise InvalidTokenResponse(
+                f"the token endpoint answers {response.status}", tokens_in(response.body)
+            )
         response.expect_success()
         return response.body
 

@@ -14,12 +14,12 @@ from extproc.core.application import Application
 from extproc.core.decisions import RedeemCode, Respond, StartLogin
 from extproc.core.device import Device
 from extproc.core.errors import (
+    InvalidTokenResponse,
     IssuerMismatch,
     LoginReused,
     ProviderRefused,
     SignedOutMeanwhile,
     StoreUnavailable,
-    UnknownKey,
 )
 from extproc.core.establish import establish
 from extproc.core.http import Cookie, Request
@@ -33,7 +33,8 @@ from extproc.core.sealing import ENTROPY
 from extproc.core.session import ID_BYTES, Session, SessionId
 from extproc.provider.client import Provider
 from extproc.relying_party.competing_logins import CompetingLogins
-from extproc.relying_party.revocation import revoke_tokens
+from extproc.relying_party.newer_keys import verified
+from extproc.relying_party.revocation import revoke_found, revoke_tokens
 from extproc.relying_party.session_limit import end_surplus
 from extproc.sessions.interfaces import Sessions
 
@@ -106,9 +107,7 @@ class CodeRedemption:
         # but not beyond the deadline that is in force now. Its tokens are kept or revoked.
         deadline = trio.current_effective_deadline()
         with shielded_until_deadline(deadline):
-            tokens = await provider.token(
-                code_grant(application.client, step.response.code or "", step.pending)
-            )
+            tokens = await _redeemed(application, provider, step)
         try:
             session = await self._establish(application, provider, step, tokens, callback_at)
             telemetry.user(session.subject)
@@ -155,10 +154,7 @@ class CodeRedemption:
             userinfo,
             SessionId.of(secrets.token_bytes(ID_BYTES)),
         )
-        try:
-            session = verify(keys)
-        except UnknownKey:
-            session = verify(await provider.newer_keys())
+        session = await verified(provider, keys, verify)
         expires = callback_at + application.session_lifetime
         return replace(session, created=callback_at, expires=expires)
 
@@ -251,6 +247,18 @@ def _ended(
         location=application.origin + step.pending.return_to,
         cookies=(*cookies, spent),
     )
+
+
+async def _redeemed(
+    application: Application, provider: Provider, step: RedeemCode
+) -> TokenResponse:
+    """Redeem the code. The tokens of a response that cannot be accepted are revoked."""
+    grant = code_grant(application.client, step.response.code or "", step.pending)
+    try:
+        return await provider.token(grant)
+    except InvalidTokenResponse as error:
+        await revoke_found(provider, application.client, error.tokens)
+        raise
 
 
 async def _keys(provider: Provider) -> KeySet:

@@ -5,9 +5,10 @@ allows one. An attempt locks the session, loads it again, decides again, calls t
 the answer and writes. It is shielded from its client's leaving, and what it wrote counts even if no
 client receives the answer, because a used refresh token may be worth nothing any more.
 
-Only a clear answer ends a session: the provider refuses the refresh, answers with an ID token that
-fails a check, or with another user. So does a session that became too large, or a logout meanwhile.
-After any other failure the session stays as it is, and nothing is tried again for a while.
+Only a clear answer ends a session: the provider refuses the refresh token for good, answers with a
+verified ID token that fails a check, or with another user. So does a session that became too large,
+or a logout meanwhile. After any other failure the session stays as it is, and nothing is tried
+again for a while. An ID token whose signature cannot be verified says nothing, so it ends nothing.
 """
 
 import logging

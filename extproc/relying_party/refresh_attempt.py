@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
@@ -14,11 +15,12 @@ from extproc.core.errors import (
     CodeRefused,
     InvalidAnswer,
     InvalidIDToken,
+    InvalidTokenResponse,
     Refusal,
     SessionTooLarge,
     StoreUnavailable,
     SubjectMismatch,
-    UnknownKey,
+    UnverifiedToken,
 )
 from extproc.core.http import Request
 from extproc.core.oidc.jose import KeySet
@@ -26,8 +28,9 @@ from extproc.core.oidc.token import RefreshResponse, refresh_grant
 from extproc.core.refresh import carried_over, due, looked_up, renewed
 from extproc.core.session import Session
 from extproc.provider.client import Provider
+from extproc.relying_party.newer_keys import verified
 from extproc.relying_party.pending_writes import PendingWrites
-from extproc.relying_party.revocation import revoke_tokens
+from extproc.relying_party.revocation import Tokens, revoke_tokens
 from extproc.sessions.interfaces import Sessions
 
 WRITE_TIMEOUT = (
@@ -178,6 +181,14 @@ class RefreshAttempt:
             return await self.provider.refresh(grant)
         except CodeRefused as error:
             raise Ended("refresh_refused", error.detail) from error
+        except InvalidTokenResponse as error:
+            # The old refresh token may be worth nothing by now.
+            for hint, token in reversed(error.tokens):
+                if hint == "refresh_token":
+                    kept = carried_over(session, token)
+                    await self._keep(kept, kept)
+                    break
+            raise
 
     async def _checked(
         self, session: Session, answer: RefreshResponse, keys: KeySet
@@ -197,16 +208,15 @@ class RefreshAttempt:
             problem = InvalidAnswer(type(error).__qualname__)
         except trio.Cancelled:
             # No time is left for the check.
-            await self._keep(carried_over(session, answer), answer)
+            await self._keep(carried_over(session, answer.refresh_token), answer)
             raise
-        return carried_over(session, answer), problem
+        return carried_over(session, answer.refresh_token), problem
 
     async def _renewed(self, session: Session, answer: RefreshResponse, keys: KeySet) -> Session:
-        try:
+        def verify(keys: KeySet) -> Session:
             return renewed(self.application, session, answer, keys, self.now())
-        except UnknownKey:
-            newer = await self.provider.newer_keys()
-        return renewed(self.application, session, answer, newer, self.now())
+
+        return await verified(self.provider, keys, verify)
 
     async def _look_up(self, new: Session, answer: RefreshResponse, keys: KeySet) -> None:
         """Update the claims from UserInfo, once the tokens are kept. A failure changes nothing.
@@ -218,7 +228,8 @@ class RefreshAttempt:
             userinfo = await self.provider.userinfo(answer.access_token)
             if userinfo is None:
                 return
-            updated = looked_up(self.application, new, userinfo, keys)
+            look_up = partial(looked_up, self.application, new, userinfo)
+            updated = await verified(self.provider, keys, look_up)
         except SubjectMismatch as error:
             await self._revoke(answer)
             raise Ended(error.reason, error.detail) from error
@@ -234,16 +245,20 @@ class RefreshAttempt:
         if updated != new:
             await self._keep(updated, answer)
 
-    async def _revoke(self, answer: RefreshResponse) -> None:
-        await revoke_tokens(self.provider, self.application.client, answer)
+    async def _revoke(self, tokens: Tokens) -> None:
+        await revoke_tokens(self.provider, self.application.client, tokens)
 
     # -- the write ---------------------------------------------------------------------------------
 
-    async def _keep(self, new: Session, answer: RefreshResponse) -> None:
+    async def _keep(self, new: Session, tokens: Tokens) -> None:
+        """Write the session. If that cannot be, the tokens are revoked, which came for it.
+
+        Raises what _write raises, and Ended.
+        """
         try:
             kept = await self._write(new)
         except SessionTooLarge as error:
-            await self._revoke(answer)
+            await self._revoke(tokens)
             raise Ended(error.reason, error.detail) from error
         except Exception:
             # The store is away, or there is a bug: now only this process has the new tokens.
@@ -252,7 +267,7 @@ class RefreshAttempt:
             raise
         if not kept:
             # The user signed out meanwhile, and that stays.
-            await self._revoke(answer)
+            await self._revoke(tokens)
             raise Ended("ended_meanwhile")
         self.session = new
 
@@ -278,7 +293,9 @@ class RefreshAttempt:
 
 
 def _shows_another_login(error: Refusal) -> bool:
-    """Return whether an ID token was refused for what it says, not for a key or a clock."""
-    if isinstance(error, UnknownKey) or not isinstance(error, InvalidIDToken):
+    """Return whether an ID token was refused for what it says, not for a clock. One whose signature
+    could not be verified says nothing.
+    """
+    if isinstance(error, UnverifiedToken) or not isinstance(error, InvalidIDToken):
         return False
     return error.check not in _CHECKS_OF_TIME

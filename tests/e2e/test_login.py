@@ -151,6 +151,32 @@ def test_a_lying_id_token_is_denied_and_its_tokens_revoked(stack, row):
     assert len(stack.provider.revoked) == 1 and stack.provider.revoked[0].startswith("rt-")
 
 
+@pytest.mark.parametrize(
+    "members",
+    [{"token_type": "mac"}, {"id_token": None}, {"access_token": None}, {"expires_in": "soon"}, {"id_token": ""}],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("status", [200, 201])
+def test_the_tokens_of_a_response_that_is_refused_are_revoked(stack, members, status):
+    def answer(request):
+        _, headers, body = stack.provider.truthful(request)
+        said = {**json.loads(body), **members}
+        kept = {name: value for name, value in said.items() if value is not None}
+        return status, headers, json.dumps(kept).encode()
+
+    stack.provider.answers["/token"] = answer
+    with stack.user() as user:
+        denied(stack, user, 502, "invalid_token_response")
+    assert len(stack.provider.revoked) == 1 and stack.provider.revoked[0].startswith("rt-")
+
+
+def test_userinfo_without_a_subject_is_not_called_another_users(stack):
+    stack.provider.userinfo["sub"] = None
+    with stack.user() as user:
+        denied(stack, user, 502, "invalid_userinfo")
+    assert "UserInfo has no sub" in stack.extproc.output()
+
+
 @pytest.mark.attack("CONF-09", "CONF-10")
 @pytest.mark.threat("id-token")
 def test_unsigned_and_badly_signed_tokens_are_denied(stack):

@@ -18,11 +18,13 @@ import pytest
 import yaml
 from harness.browser import WebUser
 from harness.fake_provider import FakeProvider
+from harness.fake_server import Answer, Reply, Request
 from harness.gateway import ROOT, Stack
 from harness.ports import free_port, free_ports
 from harness.processes import Process, wait_until
 from harness.redis import RedisServer
 from harness.stored_sessions import Kept
+from harness.tokens import Signer, public
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +220,109 @@ def test_so_does_a_refusal_without_a_word(stack):
         stack.provider.answers["/token"] = lambda _: (400, {}, b"")
         assert user.fetch(stack.url("/private"), page=stack.url("/")).status_code == 401
         assert not user.cookies.named("extproc-session")
+
+
+def overlaid(stack: Stack, **members: object) -> Answer:
+    """The truthful answer of the token endpoint with these members; None removes one."""
+
+    def answer(request: Request) -> Reply:
+        status, headers, body = stack.provider.truthful(request)
+        said = {**json.loads(body), **members}
+        kept = {name: value for name, value in said.items() if value is not None}
+        return status, headers, json.dumps(kept).encode()
+
+    return answer
+
+
+def refusing(error: str, status: int = 400) -> Answer:
+    body = {"error": error, "error_description": "AADSTS50076: x", "suberror": "basic_action"}
+    return lambda _: (status, {"content-type": "application/json"}, json.dumps(body).encode())
+
+
+@pytest.mark.attack("REFR-06")
+@pytest.mark.parametrize("path", ["/private", "/api/x"], ids=["identity", "access token"])
+@pytest.mark.parametrize(
+    "error",
+    ["interaction_required", "login_required", "consent_required", "mfa_required", "invalid_request", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "policy_changed"],
+)  # fmt: skip
+def test_every_error_that_is_final_for_the_refresh_token_leads_to_the_login(stack, path, error):
+    stack.provider.expires_in = 1
+    with stack.user() as user:
+        assert user.go(stack.url(path)).status_code == 200
+        stack.provider.answers["/token"] = refusing(error)
+
+        def over() -> bool:
+            for name in ("app", "api"):
+                user.cookies.drop(f"extproc-assertion-{name}")
+            answer = user.fetch(stack.url(path), page=stack.url("/"))
+            assert answer.status_code in (200, 401, 503), answer.text
+            return answer.status_code == 401 and "session_ended" in answer.text
+
+        wait_until(over, 60)
+        assert not user.cookies.named("extproc-session")
+        del stack.provider.answers["/token"]
+        assert user.go(stack.url(path)).status_code == 200
+
+
+@pytest.mark.attack("REFR-07")
+@pytest.mark.parametrize(("error", "status"), [("invalid_client", 401), ("slow_down", 400)])
+def test_an_error_that_the_operator_or_time_cures_costs_no_session(stack, error, status):
+    with stack.user() as user:
+        kept = signs_in(stack, user)
+        stack.provider.answers["/token"] = refusing(error, status)
+        assert user.navigate(stack.url("/private")).status_code == 200
+        assert kept.session(user).refresh_token
+
+
+@pytest.mark.parametrize("life", [0, -1, "0", "-1", 0.5])
+@pytest.mark.parametrize("refresh_token", [True, False])
+def test_a_lifetime_of_nothing_is_no_circle_of_logins_and_no_503(stack, life, refresh_token):
+    members = {"expires_in": life} if refresh_token else {"expires_in": life, "refresh_token": None}
+    stack.provider.answers["/token"] = overlaid(stack, **members)
+    with stack.user() as user:
+        for path in ("/api/x", "/api/y", "/private"):
+            assert user.go(stack.url(path)).status_code == 200
+        for _ in range(9):
+            assert user.navigate(stack.url("/api/z")).status_code == 200
+        # a login of each application, and no refresh
+        assert len(stack.provider.requests_to("/token")) == 2 and not stack.provider.grants
+
+
+@pytest.mark.parametrize("life", ["3599", "60", 3599.0, None])
+def test_a_lifetime_may_be_text_or_absent(stack, life):
+    stack.provider.answers["/token"] = overlaid(stack, expires_in=life)
+    with stack.user() as user:
+        assert user.go(stack.url("/private")).status_code == 200
+        assert Kept(stack).session(user).access_expires > time.time() + 30
+
+
+def test_an_id_token_that_cannot_be_verified_ends_no_session_and_nothing_of_it_is_used(stack):
+    with stack.user() as user:
+        kept = signs_in(stack, user)
+        stack.provider.signer = Signer("RS256", "2")
+        stack.provider.header["kid"] = "RS256-1"
+        stack.provider.claims["groups"] = ["admins"]
+        answer = user.navigate(stack.url("/private"))
+        assert ["x-auth-groups", "dev"] in answer.json()["headers"]
+        assert kept.session(user).access_expires < time.time() and not stack.provider.revoked
+        assert kept.session(user).refresh_token not in stack.provider.grants
+
+
+@pytest.mark.parametrize("kid", ["RS256-1", None], ids=["the same kid", "no kid"])
+def test_a_key_that_is_replaced_under_its_name_is_fetched_again(kid: str | None) -> None:
+    """As a development provider that was restarted."""
+    with Stack(FakeProvider()) as stack:
+        stack.provider.header["kid"] = kid
+        stack.provider.keys = [public("RS256", kid=kid)]
+        with stack.user() as user, stack.user() as other:
+            kept = signs_in(stack, user)
+            stack.provider.signer = Signer("RS256", "2")
+            stack.provider.keys = [public("RS256", "2", kid=kid)]
+            assert other.go(stack.url("/private")).status_code == 200
+            assert user.navigate(stack.url("/private")).status_code == 200
+            assert kept.session(user).access_expires > time.time() + 200
+            # at the start, and once for all who met the new key
+            assert len(stack.provider.requests_to("/jwks")) == 2
 
 
 @pytest.mark.attack("REFR-07")

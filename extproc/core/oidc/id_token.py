@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from extproc.core.encoding import b64encode
-from extproc.core.errors import InvalidIDToken, InvalidUserInfo, Refusal, SubjectMismatch
+from extproc.core.errors import (
+    InvalidIDToken,
+    InvalidUserInfo,
+    Refusal,
+    SubjectMismatch,
+    UnknownKey,
+    UnverifiedUserInfo,
+    WrongSignature,
+)
 from extproc.core.oidc.claims import Claims, number, parse_object
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.jose import KeySet, SignedToken
@@ -53,7 +61,7 @@ def verify_id_token(
         now: seconds since the epoch.
 
     Raises:
-        UnknownKey: a newer key set may help.
+        UnknownKey, WrongSignature: a newer key set may help.
         InvalidIDToken: the token fails a check, whose name it has.
     """
     id_token = verify_without_nonce(client, token, access_token, keys, now)
@@ -176,7 +184,8 @@ def claims_of(client: Client, id_token: IDToken, userinfo: UserInfo | None, keys
         keys: the provider's key set.
 
     Raises:
-        InvalidUserInfo: UserInfo cannot be read.
+        InvalidUserInfo: UserInfo cannot be read, or has no sub.
+        UnverifiedUserInfo: a newer key set may help.
         SubjectMismatch: UserInfo is about another user.
     """
     claims = user_claims(id_token)
@@ -192,6 +201,8 @@ def claims_of_userinfo(
     errors are those of claims_of(), but for the subject that they have to be about.
     """
     claims = _read_userinfo(client, userinfo, keys)
+    if claims.get("sub") is None:
+        raise InvalidUserInfo("UserInfo has no sub, so it is unknown whose claims it has")
     if claims.get("sub") != subject:
         raise SubjectMismatch("sub of UserInfo is not sub of the ID token")
     return {name: value for name, value in claims.items() if name not in _PROTOCOL}
@@ -211,6 +222,8 @@ def _read_userinfo(client: Client, userinfo: UserInfo, keys: KeySet) -> Mapping[
             userinfo.body.decode("ascii"), client.id_token_signed_response_alg
         )
         claims = token.verified(keys)
+    except (UnknownKey, WrongSignature) as error:
+        raise UnverifiedUserInfo(f"signed UserInfo: {error.detail}") from None
     except Refusal as error:
         raise InvalidUserInfo(f"signed UserInfo: {error.detail}") from None
     except ValueError as error:

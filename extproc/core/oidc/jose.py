@@ -15,7 +15,7 @@ from joserfc import jwk, jws
 from joserfc.errors import JoseError
 
 from extproc.core.encoding import b64decode
-from extproc.core.errors import InvalidAnswer, InvalidIDToken, UnknownKey
+from extproc.core.errors import InvalidAnswer, UnknownKey, UnverifiedToken, WrongSignature
 from extproc.core.oidc.claims import parse_object
 
 # characters of a token
@@ -29,6 +29,9 @@ KEY_OF = {
     "ES256": ("EC", "P-256"), "ES384": ("EC", "P-384"), "ES512": ("EC", "P-521"),
     "EdDSA": ("OKP", "Ed25519"), "Ed25519": ("OKP", "Ed25519"),
 }  # fmt: skip
+# Algorithms whose key is the client secret (OpenID Connect Core section 10.1). They are not
+# supported, because whoever has the secret could make tokens, and no key set could replace it.
+SYMMETRIC = ("HS256", "HS384", "HS512")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,38 +120,34 @@ class SignedToken:
             types: the accepted values of typ; a token without typ has the type JWT.
 
         Raises:
-            InvalidIDToken: the token fails a check, whose name it has.
+            UnverifiedToken: the token fails a check, whose name it has.
         """
         if len(token) > MAX_TOKEN:
-            raise InvalidIDToken("malformed", "longer than 64 kB")
+            raise UnverifiedToken("malformed", "longer than 64 kB")
         if not re.fullmatch(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", token):
-            raise InvalidIDToken("malformed", "not three segments of base64url")
+            raise UnverifiedToken("malformed", "not three segments of base64url")
         try:
             header = parse_object(b64decode(token.partition(".")[0]))
         except ValueError:
-            raise InvalidIDToken("malformed", "the header is no JSON object") from None
+            raise UnverifiedToken("malformed", "the header is no JSON object") from None
         if header.get("alg") != alg:
-            raise InvalidIDToken(
-                "algorithm",
-                f"signed with another algorithm than {alg} (setting id_token_signed_response_alg)",
-            )
+            raise UnverifiedToken("algorithm", _wrong_algorithm(header.get("alg"), alg))
         if "crit" in header or header.get("b64", True) is not True or "zip" in header:
-            raise InvalidIDToken("header", "a critical or unknown processing header")
+            raise UnverifiedToken("header", "a critical or unknown processing header")
         typ = header.get("typ", "JWT")
         accepted = {name.lower() for name in types}
         if not isinstance(typ, str) or typ.lower().removeprefix("application/") not in accepted:
-            raise InvalidIDToken("type", "typ is of another kind of token")
+            raise UnverifiedToken("type", "typ is of another kind of token")
         kid = header.get("kid")
         if kid is not None and (not isinstance(kid, str) or len(kid) > 256):
-            raise InvalidIDToken("key", "kid is no short text")
+            raise UnverifiedToken("key", "kid is no short text")
         return cls(header, token)
 
     def verified(self, keys: KeySet) -> Mapping[str, Any]:
         """Verify the signature, and return the claims.
 
         Raises:
-            UnknownKey: a newer key set may help.
-            InvalidIDToken: the signature is wrong, or the payload is no JSON object.
+            UnknownKey, WrongSignature: a newer key set may help.
         """
         alg = self.header["alg"]
         chosen = keys.choose(alg, self.header.get("kid"))
@@ -162,7 +161,16 @@ class SignedToken:
                 )
             return parse_object(content.payload)
         except (JoseError, ValueError, TypeError):
-            raise InvalidIDToken("signature", "the signature or its payload is not right") from None
+            raise WrongSignature("the signature or its payload is not right") from None
+
+
+def _wrong_algorithm(received: object, alg: str) -> str:
+    if received in SYMMETRIC:
+        return (
+            f"signed with the client secret ({received}), which is not supported: have the "
+            f"provider sign this client's tokens with {alg}"
+        )
+    return f"signed with another algorithm than {alg} (setting id_token_signed_response_alg)"
 
 
 _REGISTRY = jws.JWSRegistry(algorithms=list(KEY_OF), strict_check_header=False)

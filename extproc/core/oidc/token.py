@@ -2,19 +2,25 @@
 and 6; RFC 7009).
 """
 
+import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from extproc.core.errors import ClientRefused, CodeRefused, InvalidTokenResponse, Refusal
+from extproc.core.errors import InvalidTokenResponse, Tokens
 from extproc.core.oidc.authorization import PendingAuthorization
-from extproc.core.oidc.claims import number, parse_object
+from extproc.core.oidc.claims import parse_object
 from extproc.core.oidc.client import Client, FormRequest
 
-# seconds that an access token lives if the response has no expires_in
+# seconds that an access token lives if the response does not say
 DEFAULT_LIFE = 300
 # seconds: the longest life of an access token, a year
 MAX_LIFE = 31_536_000
+# tokens that are revoked of a response that cannot be accepted
+MAX_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,7 @@ class TokenResponse:
         """Read a response, which has to have an ID token. Raises InvalidTokenResponse."""
         response = RefreshResponse.parse(body)
         if response.id_token is None:
-            raise InvalidTokenResponse("id_token is missing or no token")
+            raise InvalidTokenResponse("id_token is missing or no token", tokens_in(body))
         return cls(
             response.access_token, response.id_token, response.refresh_token, response.expires_in
         )
@@ -50,7 +56,14 @@ class RefreshResponse:
 
     @classmethod
     def parse(cls, body: bytes) -> "RefreshResponse":
-        """Read a response. Raises InvalidTokenResponse."""
+        """Read a response. Raises InvalidTokenResponse, with the tokens that it has."""
+        try:
+            return cls._read(body)
+        except InvalidTokenResponse as error:
+            raise InvalidTokenResponse(error.detail, tokens_in(body)) from None
+
+    @classmethod
+    def _read(cls, body: bytes) -> "RefreshResponse":
         try:
             response = parse_object(body)
         except ValueError as error:
@@ -63,10 +76,36 @@ class RefreshResponse:
         refresh_token = _token(response, "refresh_token")
         if access_token is None:
             raise InvalidTokenResponse("access_token is missing or no token")
-        life = number(response.get("expires_in", DEFAULT_LIFE))
-        if life is None or life < 0:
-            raise InvalidTokenResponse("expires_in is no number of seconds")
-        return cls(access_token, id_token, refresh_token, int(min(life, MAX_LIFE)))
+        life = _life(response.get("expires_in"))
+        return cls(access_token, id_token, refresh_token, life)
+
+
+def _life(value: object) -> int:
+    """Read expires_in: seconds, as a JSON number (RFC 6749 section 5.1) or as text, which some
+    providers send (section A.14: 1*DIGIT).
+
+    A lifetime of 0 or less is as unknown as an absent one: some providers mean "it never expires"
+    by it, and a token that had expired when it came would be renewed for ever.
+
+    Raises InvalidTokenResponse.
+    """
+    if isinstance(value, str):
+        value = _whole_number(value)
+    if value is None:
+        return DEFAULT_LIFE
+    if isinstance(value, bool) or not isinstance(value, int | float) or value == math.inf:
+        raise InvalidTokenResponse("expires_in is no number of seconds")
+    return int(min(value, MAX_LIFE)) if value >= 1 else DEFAULT_LIFE
+
+
+def _whole_number(text: str) -> int:
+    """The number that a text of ASCII digits is. Raises InvalidTokenResponse."""
+    if re.fullmatch(r"-?[0-9]+", text) is None:
+        raise InvalidTokenResponse("expires_in is no number of seconds")
+    if text.startswith("-"):
+        return 0
+    # int() refuses thousands of digits; so many are beyond MAX_LIFE anyway
+    return int(text.lstrip("0")[:12] or "0")
 
 
 def _token(response: Mapping[str, Any], name: str) -> str | None:
@@ -74,15 +113,44 @@ def _token(response: Mapping[str, Any], name: str) -> str | None:
     token = response.get(name)
     if token is None:
         return None
-    if (
-        not isinstance(token, str)
-        or not token
-        or not token.isascii()
-        or not token.isprintable()
-        or " " in token
-    ):
+    if not _is_token(token):
         raise InvalidTokenResponse(f"{name} is missing or no token")
-    return token
+    return str(token)
+
+
+def _is_token(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and value != ""
+        and value.isascii()
+        and value.isprintable()
+        and " " not in value
+    )
+
+
+def tokens_in(body: bytes) -> Tokens:
+    """The tokens of a response that cannot be accepted, so that they can be revoked.
+
+    It reads what parse() refuses as well, such as members that stand twice. Nothing but a
+    revocation may be made of the result.
+    """
+    try:
+        members = json.loads(body, object_pairs_hook=_Members)
+    # RecursionError: lists within lists within lists
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(members, _Members):
+        return ()
+    found = (
+        (name, str(value))
+        for name, value in members
+        if name in ("refresh_token", "access_token") and _is_token(value)
+    )
+    return tuple(islice(found, MAX_TOKENS))
+
+
+class _Members(list[tuple[str, Any]]):
+    """The members of a JSON object, in order, also those that stand twice."""
 
 
 def code_grant(client: Client, code: str, pending: PendingAuthorization) -> FormRequest:
@@ -112,22 +180,3 @@ def revocation(client: Client, token: str, hint: str) -> FormRequest:
     hint: the kind of the token, access_token or refresh_token.
     """
     return client.authenticated((("token", token), ("token_type_hint", hint)))
-
-
-def token_error(body: bytes) -> Refusal:
-    """The refusal for a 4xx response of the token endpoint (RFC 6749 section 5.2)."""
-    try:
-        error = parse_object(body).get("error")
-    except ValueError:
-        return InvalidTokenResponse("an error answer without a JSON object")
-    match error:
-        case "invalid_grant":
-            return CodeRefused("invalid_grant")
-        case "invalid_client" | "unauthorized_client":
-            return ClientRefused(error)
-        case "invalid_request" | "unsupported_grant_type" | "invalid_scope":
-            return InvalidTokenResponse(f"the token endpoint says {error}")
-        case _:
-            return InvalidTokenResponse(
-                "the token endpoint refuses with an error that is not registered"
-            )

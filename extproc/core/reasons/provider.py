@@ -124,7 +124,9 @@ FAULTS = (
         _NOT_IN,
         _NOT_USABLE,
         "The response of the token endpoint violates RFC 6749 or OpenID Connect; the detail names "
-        "the fault. If id_token is missing, scopes lacks openid.",
+        "the fault. If id_token is missing, scopes lacks openid. If access_token is missing (Azure "
+        "AD B2C leaves it out for the scope openid alone), add the client_id, or a scope of an "
+        "API, to providers.NAME.scopes. The tokens of the response are revoked.",
     ),
     Reason(
         "invalid_userinfo",
@@ -132,8 +134,8 @@ FAULTS = (
         WARNING,
         _NOT_IN,
         _NOT_USABLE,
-        "UserInfo was refused or cannot be read; the detail names the fault. After 401 or 403 the "
-        "access token's scopes or audience do not fit.",
+        "UserInfo was refused, cannot be read, or has no sub; the detail names the fault. After "
+        "401 or 403 the access token's scopes or audience do not fit.",
     ),
     Reason(
         "userinfo_subject_mismatch",

@@ -10,13 +10,16 @@ _SIGNED = {
     "malformed": "It is no signed token at all, or a claim has the wrong type; encrypted tokens "
     "are not supported.",
     "algorithm": "It is signed with another algorithm than "
-    "providers.NAME.id_token_signed_response_alg: set the algorithm that the provider uses.",
+    "providers.NAME.id_token_signed_response_alg: set the algorithm that the provider uses. HS256, "
+    "HS384 and HS512 (a signature with the client secret) are not supported: choose RS256 or "
+    "another algorithm with a public key for this client at the provider.",
     "header": "Its header has crit, zip or b64, which the processor does not request: look at the "
     "client's settings at the provider.",
     "type": "typ of its header is that of another kind of token.",
     "key": "No key of the provider's jwks_uri fits its kid, even after another fetch: the "
     "provider's nodes do not share their keys, or a cache on the way keeps old keys.",
-    "signature": "Its signature is wrong: a forgery, or two keys of the provider with one kid.",
+    "signature": "Its signature is wrong, even after another fetch of the keys: a forgery, two "
+    "keys of the provider with one kid, or a cache on the way that keeps a replaced key.",
     "issuer": "iss is not providers.NAME.issuer: set the issuer of the provider's discovery "
     "document.",
     "subject": "sub is missing, too long, no printable text, or at a refresh another user's.",

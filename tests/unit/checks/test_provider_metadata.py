@@ -55,6 +55,8 @@ def test_metadata_that_lacks_nothing_has_no_warning(provider: StaticServer) -> N
         ({"issuer": "https://evil.example"}, "error", "issuer", "issuer is 'https://evil.example'"),
         ({"response_types_supported": ["token"]}, "error", "main", "response type code"),
         ({"id_token_signing_alg_values_supported": ["ES256"]}, "error", "response_alg", "signs with ES256"),
+        ({"id_token_signing_alg_values_supported": ["HS256", "PS512"]}, "error", "response_alg", "signs with PS512: set"),
+        ({"id_token_signing_alg_values_supported": ["HS256", "none"]}, "error", "response_alg", "none of these is supported: choose RS256"),
         ({"token_endpoint_auth_methods_supported": ["private_key_jwt"]}, "error", "auth_method", "accepts private_key_jwt"),
         ({"code_challenge_methods_supported": None}, "warning", "main", "PKCE"),
         ({"scopes_supported": ["email"]}, "warning", "scopes", "the scope openid"),
@@ -78,7 +80,8 @@ def test_each_thing_that_is_lacking_is_one_finding_with_its_remedy(
     [
         (Answer(500), "answers 500"),
         (Answer.html("<p>"), "/jwks: "),
-        (Answer.json({"keys": []}), "/jwks: |no key for RS256"),
+        (Answer.json({"keys": []}), "no key that can be used for RS256"),
+        (Answer.json({"keys": [{"kty": "oct", "k": "eA"}]}), "no key that can be used for RS256"),
         (Answer.json({"keys": [public("ES256")]}), "no key for RS256"),
     ],
 )
@@ -88,3 +91,11 @@ def test_keys_that_verify_nothing_are_an_error(
     provider.answers["/jwks"] = answer
     (only,) = (each for each in found(provider) if each.level != "ok")
     assert only.level == "error" and any(each in only.what for each in text.split("|"))
+
+
+def test_a_provider_without_keys_is_not_advised_to_set_the_algorithm_of_its_secret(
+    provider: StaticServer,
+) -> None:
+    provider.answers["/jwks"] = Answer.json({"keys": []})
+    (only,) = (each for each in found(provider) if each.level != "ok")
+    assert "client secret (HS256), which is not supported: choose RS256" in only.remedy

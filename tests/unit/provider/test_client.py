@@ -78,6 +78,7 @@ async def test_metadata_of_another_issuer_is_refused(liar, known) -> None:
         ((500, {}, b"{}"), ProviderFailed),
         ((302, {}, b"{}"), InvalidAnswer),
         ((200, {}, b"no JSON"), InvalidTokenResponse),
+        ((201, {}, b'{"refresh_token": "rt"}'), InvalidTokenResponse),
     ],
 )
 @pytest.mark.parametrize("call", ["token", "refresh"])
@@ -89,6 +90,26 @@ async def test_each_refusal_of_the_token_endpoint_is_told_apart_and_no_grant_is_
         await {"token": known.token, "refresh": known.refresh}[call](FORM)
     assert len(liar.requests_to("/token")) == 1
     assert liar.requests[-1].headers["authorization"] == "Basic Z3c6cw=="
+
+
+@pytest.mark.parametrize(("call", "error"), [("token", ClientRefused), ("refresh", CodeRefused)])
+async def test_what_is_final_for_a_refresh_token_is_the_settings_fault_at_a_login(
+    liar, known, call, error
+) -> None:
+    liar.answers["/token"] = lambda asked: (400, {}, b'{"error": "unauthorized_client"}')
+    with pytest.raises(error):
+        await {"token": known.token, "refresh": known.refresh}[call](FORM)
+
+
+@pytest.mark.parametrize("call", ["token", "refresh"])
+@pytest.mark.parametrize("status", [200, 201, 206])
+async def test_a_response_that_is_refused_comes_with_its_tokens(liar, known, call, status) -> None:
+    body = b'{"access_token": "at", "refresh_token": "rt"}'
+    liar.answers["/token"] = lambda asked: (status, {}, body)
+    with pytest.raises(InvalidTokenResponse) as refused:
+        await {"token": known.token, "refresh": known.refresh}[call](FORM)
+    assert refused.value.tokens == (("access_token", "at"), ("refresh_token", "rt"))
+    assert "rt" not in repr(refused.value).replace("InvalidTokenResponse", "")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from harness.tokens import (
 
 from extproc.core.decisions import RedeemCode, StartLogin
 from extproc.core.errors import (
+    InvalidTokenResponse,
     IssuerMismatch,
     LoginReused,
     ProviderRefused,
@@ -138,6 +139,32 @@ async def test_a_provider_that_is_away_costs_no_login(house) -> None:
 async def test_a_key_that_is_not_known_yet_is_looked_for(house) -> None:
     house.provider.held_keys = key_set(public("RS256", "old"))
     assert (await house.redeem()).reason == "signed_in"
+
+
+async def test_a_key_that_was_replaced_under_its_kid_is_looked_for(house) -> None:
+    house.provider.held_keys = key_set(public("RS256", "old", kid="RS256-1"))
+    assert (await house.redeem()).reason == "signed_in"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "left"),
+    [
+        ((("access_token", "at1"), ("refresh_token", "rt1")), {"at1"}),
+        ((("access_token", "at1"),), {"rt1"}),
+        ((("refresh_token", "rt1"), ("refresh_token", "at1")), set()),
+        ((), {"at1", "rt1"}),
+    ],
+)
+async def test_the_tokens_of_a_response_that_is_refused_are_revoked(house, tokens, left) -> None:
+    def refused(operation: str, when: str) -> None:
+        if (operation, when) == ("token", "after"):
+            house.provider.good = {"at1", "rt1"}
+            raise InvalidTokenResponse("token_type is not Bearer", tokens)
+
+    house.provider.met = refused
+    with pytest.raises(InvalidTokenResponse):
+        await house.redeem()
+    assert house.provider.good == left and not house.store.records
 
 
 @pytest.mark.parametrize("operation", ["keys", "userinfo"])

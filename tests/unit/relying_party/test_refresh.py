@@ -16,6 +16,7 @@ from harness.tokens import (
     application,
     id_token_claims,
     key_set,
+    public,
     request,
 )
 
@@ -386,6 +387,71 @@ async def test_a_key_that_is_not_known_yet_is_fetched_and_where_it_cannot_be_the
     gateway.now += 10
     await gateway.ask(party, cookie)
     assert (await gateway.session(cookie)).access_token == "art3"
+
+
+REPLACED = {"nonce": None, "iat": LATER, "exp": LATER + 300}
+UNVERIFIED = {
+    "another key under its kid": Signer("RS256", "2").sign(id_token_claims(**REPLACED), kid="RS256-1"),
+    "an unknown key": Signer("RS256", "2").sign(id_token_claims(**REPLACED)),
+    "another algorithm": Signer("ES256").sign(id_token_claims(**REPLACED)),
+    "no signature": Signer().sign(id_token_claims(**REPLACED, sub="mallory"), alg="none"),
+    "no token": "x",
+}  # fmt: skip
+
+
+@pytest.mark.attack("IDT-01", "IDT-09")
+@pytest.mark.parametrize("token", UNVERIFIED.values(), ids=UNVERIFIED)
+async def test_an_id_token_whose_signature_cannot_be_verified_says_nothing_and_ends_nothing(
+    gateway, provider, token
+):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.said = {"id_token": token}
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    kept = await gateway.session(cookie)
+    assert (kept.access_token, kept.refresh_token, kept.id_token) == ("at", "rt2", SESSION.id_token)
+    assert provider.revoked == []
+    provider.said = {}
+    gateway.now += 10
+    await gateway.ask(party, cookie)
+    assert (await gateway.session(cookie)).access_token == "art3"
+
+
+async def test_a_key_that_was_replaced_under_its_kid_is_fetched_again(gateway, provider):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.said = {"id_token": UNVERIFIED["another key under its kid"]}
+    provider.newer = key_set(public("RS256", "2", kid="RS256-1"))
+    await gateway.ask(party, cookie)
+    assert (await gateway.session(cookie)).access_token == "art2"
+
+
+@pytest.mark.parametrize(
+    "members", [{"token_type": "mac"}, {"access_token": None}, {"expires_in": "soon"}]
+)
+async def test_of_an_answer_that_is_refused_the_rotated_refresh_token_is_kept(
+    gateway, provider, members
+):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.said = members
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    kept = await gateway.session(cookie)
+    assert (kept.access_token, kept.refresh_token) == ("at", "rt2") and provider.revoked == []
+    provider.said = {}
+    gateway.now += 10
+    await gateway.ask(party, cookie)
+    assert (await gateway.session(cookie)).access_token == "art3"
+
+
+async def test_of_an_answer_without_a_refresh_token_that_is_refused_nothing_is_kept(
+    gateway, provider
+):
+    party = gateway.process()
+    cookie = await gateway.signs_in()
+    provider.said = {"token_type": "mac", "refresh_token": None}
+    assert subject(await gateway.ask(party, cookie)) == "alice"
+    assert (await gateway.session(cookie)).refresh_token == "rt1" and provider.revoked == []
 
 
 async def test_a_logout_in_mid_refresh_is_not_undone_and_the_new_tokens_are_given_back(
@@ -759,7 +825,7 @@ async def test_no_room_for_a_refresh_is_no_refusal_while_the_tokens_are_not_need
         (InvalidUserInfo("UserInfo answers 403"), "Old"),
         ("no object", "Old"),
         ({"sub": "mallory", "name": "Evil"}, None),
-        ({"name": "Evil"}, None),
+        ({"name": "Evil"}, "Old"),
     ],
 )
 async def test_userinfo_is_asked_again_where_that_is_wanted_and_only_another_user_ends_the_session(

@@ -9,7 +9,7 @@ from harness.tokens import client, session
 
 from extproc.core.errors import ProviderUnreachable
 from extproc.core.oidc.token import TokenResponse
-from extproc.relying_party.revocation import REVOCATION_TIMEOUT, revoke_tokens
+from extproc.relying_party.revocation import REVOCATION_TIMEOUT, revoke_found, revoke_tokens
 
 TOKENS = TokenResponse("at", "id", "rt", 60)
 
@@ -37,6 +37,21 @@ def not_revoked(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 async def test_the_refresh_token_is_revoked_and_without_one_the_access_token(tokens, left) -> None:
     provider = Revoking()
     await revoke_tokens(provider, client(), tokens)
+    assert provider.good == left
+
+
+@pytest.mark.parametrize(
+    ("tokens", "left"),
+    [
+        ((("access_token", "at"), ("refresh_token", "rt")), {"at"}),
+        ((("access_token", "at"),), {"rt"}),
+        ((("access_token", "at"), ("access_token", "rt")), set()),
+        ((), {"at", "rt"}),
+    ],
+)
+async def test_so_are_tokens_that_were_found_in_a_refused_response(tokens, left) -> None:
+    provider = Revoking()
+    await revoke_found(provider, client(), tokens)
     assert provider.good == left
 
 

@@ -24,7 +24,13 @@ from harness.tokens import (
 from joserfc import jwk
 
 from extproc.core.encoding import b64encode
-from extproc.core.errors import InvalidIDToken, InvalidUserInfo, SubjectMismatch, UnknownKey
+from extproc.core.errors import (
+    InvalidIDToken,
+    InvalidUserInfo,
+    SubjectMismatch,
+    UnknownKey,
+    UnverifiedUserInfo,
+)
 from extproc.core.oidc.id_token import IDToken, UserInfo, claims_of, verify_id_token
 from extproc.core.oidc.jose import KeySet
 
@@ -407,10 +413,28 @@ def test_userinfo_lies_over_the_id_token_and_protocol_claims_are_left_out():
 
 
 @pytest.mark.attack("CONF-11")
-@pytest.mark.parametrize("body", [b'{"sub":"bob"}', b"{}", b'{"sub":null}', b'{"sub":["alice"]}'])
+@pytest.mark.parametrize("body", [b'{"sub":"bob"}', b'{"sub":["alice"]}', b'{"sub":""}'])
 def test_userinfo_of_another_subject_is_refused(body):
     with pytest.raises(SubjectMismatch):
         known(UserInfo("application/json", body))
+
+
+@pytest.mark.attack("CONF-11")
+@pytest.mark.parametrize("body", [b"{}", b'{"sub":null}', b'{"name":"Alice"}'])
+def test_userinfo_without_a_subject_is_refused_and_not_called_another_users(body):
+    with pytest.raises(InvalidUserInfo, match="has no sub"):
+        known(UserInfo("application/json", body))
+
+
+def test_signed_userinfo_whose_key_is_not_known_may_be_verified_by_newer_keys():
+    claims = {"sub": "alice", "iss": ISSUER, "aud": "gateway"}
+    for signer, header in (
+        (Signer("RS256", "2"), {}),
+        (Signer("RS256", "2"), {"kid": "RS256-1"}),
+    ):
+        userinfo = UserInfo("application/jwt", signer.sign(claims, **header).encode())
+        with pytest.raises(UnverifiedUserInfo):
+            known(userinfo)
 
 
 @pytest.mark.attack("IDT-29")

@@ -4,7 +4,7 @@ import pytest
 from harness.refusals import EVIL, raised
 from harness.tokens import NOW, Signer, client, id_token_claims, key_set, pending, public
 
-from extproc.core.errors import InvalidAnswer, UnknownKey
+from extproc.core.errors import InvalidAnswer, UnknownKey, UnverifiedToken, WrongSignature
 from extproc.core.oidc.id_token import verify_id_token
 from extproc.core.oidc.jose import KeySet, SignedToken
 
@@ -30,6 +30,17 @@ def compact(token: str):
 )  # fmt: skip
 def test_the_log_names_why_no_key_is_found(call, kind, detail):
     assert raised(call) == (kind, detail)
+
+
+@pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512"])
+@pytest.mark.parametrize("keys", [key_set(), KeySet(())], ids=["keys", "no keys"])
+def test_a_token_that_is_signed_with_the_client_secret_is_said_to_be(alg, keys):
+    token = Signer().sign(id_token_claims(), alg=alg)
+    kind, detail = raised(
+        lambda: verify_id_token(client(), token, "at", pending().nonce, keys, NOW)
+    )
+    assert kind is UnverifiedToken and f"the client secret ({alg})" in detail
+    assert "sign this client's tokens with RS256" in detail
 
 
 def test_a_kid_of_256_characters_is_looked_for_and_a_key_without_use_is_found():
@@ -66,3 +77,5 @@ def test_a_token_s_header_names_its_key_and_cannot_name_more():
     assert token.header["kid"] == "RS256-1"
     assert token.verified(key_set())["sub"] == "alice"
     assert raised(lambda: token.verified(key_set(public("ES256"))))[0] is UnknownKey
+    replaced = key_set(public("RS256", "2", kid="RS256-1"))
+    assert raised(lambda: token.verified(replaced))[0] is WrongSignature

@@ -1,0 +1,103 @@
+"""Errors of the token endpoint (RFC 6749 section 5.2): what they mean for a code, and for a refresh
+token.
+"""
+
+import re
+
+from extproc.core.errors import (
+    ClientRefused,
+    CodeRefused,
+    InvalidTokenResponse,
+    ProviderFailed,
+    Refusal,
+)
+from extproc.core.oidc.claims import parse_object
+
+_NOT_REGISTERED = "the token endpoint refuses with an error that is not registered"
+# what the provider has against this request or this user, not against the client's credentials
+_OF_THE_GRANT = frozenset(
+    (
+        "invalid_grant",
+        "invalid_request",
+        "invalid_scope",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "access_denied",
+    )
+)
+# The user has to come back (OpenID Connect Core section 3.1.2.6); mfa_required is Auth0's.
+_OF_THE_USER = frozenset(
+    (
+        "account_selection_required",
+        "consent_required",
+        "interaction_required",
+        "login_required",
+        "mfa_required",
+    )
+)
+# errors that pass by themselves, whatever the status says
+_TEMPORARY = frozenset(
+    (
+        "internal_error",
+        "internal_server_error",
+        "over_capacity",
+        "rate_limit_exceeded",
+        "rate_limited",
+        "server_error",
+        "service_unavailable",
+        "slow_down",
+        "temporarily_unavailable",
+        "timeout",
+        "too_many_requests",
+    )
+)
+# 408 Request Timeout, 425 Too Early, 429 Too Many Requests
+_TRY_AGAIN = (408, 425, 429)
+
+
+def code_error(body: bytes) -> Refusal:
+    """The refusal of a code, for a 4xx response of the token endpoint."""
+    try:
+        error = parse_object(body).get("error")
+    except ValueError:
+        return InvalidTokenResponse("an error answer without a JSON object")
+    match error:
+        case "invalid_grant":
+            return CodeRefused("invalid_grant")
+        case "invalid_client" | "unauthorized_client":
+            return ClientRefused(error)
+        case "invalid_request" | "unsupported_grant_type" | "invalid_scope":
+            return InvalidTokenResponse(f"the token endpoint says {error}")
+        case _:
+            return InvalidTokenResponse(_NOT_REGISTERED)
+
+
+def refresh_error(status: int, body: bytes) -> Refusal:
+    """The refusal of a refresh token, for a 4xx response of the token endpoint.
+
+    CodeRefused is final for the refresh token: the provider answers with an error of OAuth that no
+    later try can change. Every other refusal leaves the session as it is: invalid_client, because
+    the operator can correct the client's credentials, errors that pass by themselves, and answers
+    that are not the token endpoint's own, such as the page of a proxy.
+    """
+    if status in _TRY_AGAIN:
+        return ProviderFailed(f"the provider answers {status}")
+    try:
+        error = parse_object(body).get("error")
+    except ValueError:
+        error = None
+    if isinstance(error, str):
+        if error in _OF_THE_GRANT or error in _OF_THE_USER:
+            return CodeRefused(error)
+        if _is_final(status, error):
+            return CodeRefused(_NOT_REGISTERED)
+    return code_error(body)
+
+
+def _is_final(status: int, error: str) -> bool:
+    """Whether an error that is not registered refuses the refresh token for good."""
+    if error.endswith("_required"):
+        return True
+    # "Bad Request" and the like are the words of a framework or a proxy, and no error of OAuth.
+    named = re.fullmatch(r"[a-z][a-z0-9_]{0,63}", error) is not None
+    return status == 400 and named and error != "invalid_client" and error not in _TEMPORARY
