@@ -1,13 +1,20 @@
 """Addresses that the processor listens on or calls: host:port, or a unix socket."""
 
 import ipaddress
+import posixpath
 import re
 from dataclasses import dataclass
 
 # How a client on the same machine reaches a listener on every address.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-_HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})")
+_HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_LONGEST_NAME = 253
 _UNIX = "unix:"
+# gRPC reads them as a URL's, and Envoy as they are.
+_NOT_IN_PATHS = "%?#"
+# Bytes of a path: sockaddr_un of Linux has room for 108, the last of which is zero.
+LONGEST_PATH = 107
 _LAST_PORT = 65535
 
 
@@ -41,11 +48,42 @@ def parse_address(value: object) -> Address:
     if isinstance(value, str):
         path = value.removeprefix(_UNIX)
         if path and path != value:
-            return Address(path=path)
+            return Address(path=_checked_path(path))
         match = _HOST_AND_PORT.fullmatch(value)
-        if match is not None and int(match[3]) <= _LAST_PORT:
+        if match is not None and int(match[3]) <= _LAST_PORT and _is_host(match[1], match[2]):
             return Address(host=match[1] or match[2], port=int(match[3]))
     raise ValueError("an address is host:port, such as 127.0.0.1:9500, or unix:/path/to/socket")
+
+
+def _checked_path(path: str) -> str:
+    """Return the path of a socket. Raises ValueError if one of Envoy, gRPC and the kernel would
+    refuse it, or read it as another.
+    """
+    if not path.isprintable() or path.startswith("@") or set(path) & set(_NOT_IN_PATHS):
+        raise ValueError(
+            "the path of a unix socket has no control characters and none of % ? #, and does not "
+            "begin with @; write it as unix:/path/to/socket"
+        )
+    if len(path.encode()) > LONGEST_PATH:
+        raise ValueError(
+            f"the path of a unix socket has {LONGEST_PATH} bytes at most, and this one "
+            f"{len(path.encode())}; choose a shorter one"
+        )
+    return path
+
+
+def _is_host(bracketed_host: str | None, host: str) -> bool:
+    """Whether it is an IPv6 address that stood in brackets, or else an IPv4 address or a name."""
+    try:
+        if bracketed_host is not None:
+            return ipaddress.IPv6Address(bracketed_host) is not None
+        labels = host.removesuffix(".").split(".")
+        # No top-level domain is a number, so such a host is an address (RFC 3696 section 2).
+        if labels[-1].isdigit():
+            return ipaddress.IPv4Address(host) is not None
+    except ValueError:
+        return False
+    return len(host) <= _LONGEST_NAME and all(_LABEL.fullmatch(label) for label in labels)
 
 
 def of_worker(listen: Address, number: int) -> Address:
@@ -56,13 +94,13 @@ def of_worker(listen: Address, number: int) -> Address:
         number: The worker's number, from 1.
 
     Raises:
-        ValueError: There is no such port.
+        ValueError: There is no such port, or the path would be too long.
     """
     if listen.path is not None:
         stem, dot, suffix = listen.path.rpartition(".")
         if not dot or "/" in suffix:
-            return Address(path=f"{listen.path}.{number}")
-        return Address(path=f"{stem}.{number}.{suffix}")
+            return Address(path=_checked_path(f"{listen.path}.{number}"))
+        return Address(path=_checked_path(f"{stem}.{number}.{suffix}"))
     port = listen.port + number - 1
     if listen.port == 0 or port > _LAST_PORT:
         raise ValueError(f"{listen} leaves no port for worker {number}")
@@ -71,8 +109,10 @@ def of_worker(listen: Address, number: int) -> Address:
 
 def collide(one: Address, other: Address) -> bool:
     """Return whether one machine cannot have listeners on both addresses at the same time."""
+    if one.path is not None and other.path is not None:
+        return posixpath.normpath(one.path) == posixpath.normpath(other.path)
     if one.path is not None or other.path is not None:
-        return one.path == other.path
+        return False
     if one.port != other.port or one.port == 0:
         return False
     hosts = {"127.0.0.1" if host == "localhost" else host for host in (one.host, other.host)}

@@ -12,12 +12,13 @@ went through it are compared.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 Tree = dict[str, Any]
 Path = tuple[str, ...]
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)s")
+_DURATION = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)s")
 # Fields that are maps: their keys are names of the operator's, and stay as they are.
 _MAPS = (
     "typed_per_filter_config",
@@ -62,12 +63,20 @@ def _scalar(value: Any) -> str | None:
         return None
     if value is True:
         return "true"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = _number(repr(value)) if isinstance(value, float) else str(value)
     duration = _DURATION.fullmatch(text)
     if duration is None:
         return text
-    seconds = float(duration[1])
-    return f"{seconds:g}s" if seconds else None
+    seconds = _number(duration[1])
+    return None if seconds == "0" else f"{seconds}s"
+
+
+def _number(digits: str) -> str:
+    """A number in its shortest spelling with every digit, since two that differ must stay apart."""
+    number = Decimal(digits)
+    if number == number.to_integral_value():
+        return f"{number:.0f}"
+    return f"{number.normalize():f}"
 
 
 def _snake(name: str) -> str:

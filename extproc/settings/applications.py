@@ -184,7 +184,7 @@ class ApplicationSettings(Model):
                 f"public_paths: {path[:80]!r} is not a plain path below path_prefix "
                 f"{self.path_prefix}"
             )
-        if path.startswith(self.path_prefix + "oauth2"):
+        if f"{path}/".startswith(self.path_prefix + "oauth2/"):
             raise ValueError(
                 f"public_paths: {path[:80]!r} is where the processor's own endpoints are"
             )

@@ -5,6 +5,7 @@ The text of each error is for the operator: the key, what is wrong, and what wou
 """
 
 from collections.abc import Mapping
+from itertools import combinations
 from urllib.parse import urlsplit
 
 from extproc.addresses import Address, bracketed, collide, is_loopback
@@ -20,34 +21,41 @@ COOKIE_HEADERS_KB = 48  # two generations of a session in cookies, and the other
 
 
 def check_ports(listens: tuple[Address, ...], admin: Address, gateway: Gateway) -> None:
-    """Check that no two listeners of this machine share an address.
+    """Check that no two listeners of one machine share an address.
 
-    Otherwise the second one to bind would fail when the processor runs, in its own words.
+    Otherwise the second one to bind would fail when it starts, in its own words.
 
     Args:
         listens: The address of each worker.
         admin: The address of the admin listener.
-        gateway: Envoy's listeners; they count unless `processors` is set, because then Envoy may
-            run on another machine.
+        gateway: Envoy's listeners; with `processors` Envoy may run on another machine, so they are
+            compared with each other only.
     """
-    others: list[tuple[str, Address | None]] = [("admin", admin)]
-    if not gateway.processors:
-        others += [
+    ours = [*(_listen(listens, number) for number in range(len(listens))), ("admin", admin)]
+    envoys = [
+        (key, address)
+        for key, address in (
             ("gateway.listen", gateway.listen),
             ("gateway.redirect_listen", gateway.redirect_listen),
             ("gateway.admin", gateway.admin),
-        ]
-    for number, listen in enumerate(listens, 1):
-        for key, other in others:
-            if other is None or not collide(listen, other):
-                continue
-            owner = "the address of listen, too"
-            if len(listens) > 1:
-                owner = (
-                    f"the address of worker {number} of workers: {len(listens)}, counted from "
-                    "listen"
+        )
+        if address is not None
+    ]
+    for machine in (ours, envoys) if gateway.processors else (ours + envoys,):
+        for (owner, one), (key, other) in combinations(machine, 2):
+            if collide(one, other):
+                name = owner.rpartition(" ")[2]
+                raise ValueError(
+                    f"{key}: {other} is the address of {owner}, too; choose another "
+                    f"{'port' if other.path is None else 'path'} for {key} or {name}"
                 )
-            raise ValueError(f"{key}: {other} is {owner}; choose another port for {key} or listen")
+
+
+def _listen(listens: tuple[Address, ...], index: int) -> tuple[str, Address]:
+    """The name of a worker's address, which ends with the key that it comes from, and itself."""
+    if len(listens) == 1:
+        return "listen", listens[index]
+    return f"worker {index + 1} of workers: {len(listens)}, counted from listen", listens[index]
 
 
 def check_processors(listens: tuple[Address, ...], gateway: Gateway) -> None:

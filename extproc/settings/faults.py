@@ -3,14 +3,16 @@
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from extproc.settings.root import Settings
-from extproc.settings.store import KIND_KEYS, KINDS
 from extproc.settings.types import NAME
+
+_UNIONS = (Union, UnionType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,14 @@ def explain(error: ValidationError) -> Iterator[Fault]:
     """The faults that pydantic found, one for each key and never with a value, since it may be a
     secret.
     """
-    seen: set[str] = set()
+    faults: dict[str, Fault] = {}
     for details in error.errors(include_input=False, include_url=False):
         fault = _fault(details)
-        if fault.path not in seen:
-            seen.add(fault.path)
+        faults.setdefault(fault.path, fault)
+    for path, fault in faults.items():
+        # The arm of a list knows which of its elements is wrong; the other arms know only that
+        # the whole is no text.
+        if not any(other.startswith(f"{path}[") for other in faults):
             yield fault
 
 
@@ -47,7 +52,8 @@ def _fault(details: ErrorDetails) -> Fault:
         case "union_tag_invalid":
             tag = str(details["ctx"]["tag"])[:40]
             kinds = details["ctx"]["expected_tags"]
-            return Fault(f"{path}.kind", f"there is no kind {tag!r}; there are: {kinds}")
+            what = f"there is no kind {tag!r}" if tag else "is empty"
+            return Fault(f"{path}.kind", f"{what}; there are: {kinds}")
         case "missing":
             return Fault(path, "is missing")
         case "string_pattern_mismatch" if NAME in message:
@@ -69,29 +75,68 @@ def _keys(location: tuple[int | str, ...]) -> Iterator[int | str]:
     """The keys and indices of a location, without the names that pydantic gives to the arms of a
     union.
     """
-    for before, part in zip((None, *location), location, strict=False):
-        if not _is_union_arm(before, part):
+    for part, is_key, _ in _walk(location):
+        if is_key:
             yield part
 
 
-def _is_union_arm(before: int | str | None, part: int | str) -> bool:
-    if before in KIND_KEYS and part in KINDS:
-        return True
-    return isinstance(part, str) and ("[" in part or part in ("str", "SecretStr"))
+def _walk(location: tuple[int | str, ...]) -> Iterator[tuple[int | str, bool, Any]]:
+    """Each part of a location; whether it stands in the file; and the type of what it leads to.
+
+    A name in a mapping may be any text, such as str or redis, so only the type at that place shows
+    what is a key. The type is None below a key that does not exist.
+    """
+    here: Any = Settings
+    for part in location:
+        if part == "[key]" and get_origin(_plain_type(here)) is not dict:
+            # The key before it is what is wrong, and not what it leads to.
+            yield part, False, None
+            continue
+        inner = _plain_type(here)
+        arguments = get_args(inner)
+        is_key = True
+        match inner:
+            case type() if issubclass(inner, BaseModel):
+                field = inner.model_fields.get(str(part))
+                here = field.annotation if field is not None else None
+            case _ if get_origin(inner) is dict:
+                here = arguments[1]
+            case _ if get_origin(inner) is tuple and isinstance(part, int):
+                here = arguments[0]
+            case _ if get_origin(inner) in _UNIONS:
+                is_key = False
+                here = _arm(arguments, part)
+            case _:
+                is_key = False
+        yield part, is_key, here
+
+
+def _plain_type(annotation: Any) -> Any:
+    """An annotation without its metadata, and without None where one other type is left."""
+    while True:
+        arguments = [argument for argument in get_args(annotation) if argument is not NoneType]
+        single = get_origin(annotation) in _UNIONS and len(arguments) == 1
+        if get_origin(annotation) is not Annotated and not single:
+            return annotation
+        annotation = arguments[0]
+
+
+def _arm(arms: tuple[Any, ...], name: int | str) -> Any:
+    """The arm of a union that pydantic calls by this name: a kind, or a type."""
+    for arm in map(_plain_type, arms):
+        if isinstance(arm, type) and issubclass(arm, BaseModel):
+            if _is_of_kind(arm, name):
+                return arm
+        elif get_origin(arm) is tuple and str(name).startswith("tuple["):
+            return arm
+    return None
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:
     """A suggestion of the key that was probably meant, or "" if none is similar."""
-    models: list[Any] = [Settings]
-    for before, part in zip((None, *location), location[:-1], strict=False):
-        if before in KIND_KEYS and part in KINDS:
-            models = [model for model in models if _is_of_kind(model, part)]
-            continue
-        fields = [model.model_fields[part] for model in models if part in model.model_fields]
-        inner = [model for field in fields for model in models_in(field.annotation)]
-        # a name in a mapping, or an index, is no field: the models stay
-        models = inner or models
-    known = [name for model in models for name in model.model_fields]
+    above = list(_walk(location[:-1]))
+    here = above[-1][2] if above else Settings
+    known = [name for model in models_in(here) for name in model.model_fields]
     near = difflib.get_close_matches(str(location[-1]), known, 1)
     return f"; did you mean {near[0]}?" if near else ""
 

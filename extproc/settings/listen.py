@@ -1,5 +1,6 @@
 """Settings of the gRPC listener: who may reach the processor, and how."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,14 +41,33 @@ class ListenTLS(Model):
 
 
 def _mode(value: object) -> int:
-    if isinstance(value, str) and len(value) in (3, 4) and set(value) <= set("01234567"):
-        return int(value, 8) & 0o777
-    raise ValueError('access rights are octal digits in quotes, such as "0660"')
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise ValueError(
+            "access rights are octal digits in quotes, and without quotes YAML reads them as a "
+            f"number; {_RIGHT_MODE}"
+        )
+    if not isinstance(value, str) or not _OCTAL.fullmatch(value):
+        raise ValueError(
+            "access rights are three octal digits, or four that begin with 0, in quotes; "
+            f"{_RIGHT_MODE}"
+        )
+    mode = int(value, 8)
+    if mode & _OF_OTHERS:
+        raise ValueError(
+            f"{value} lets every user of the machine open the socket; access rights end with 0, "
+            f"for owner and group alone; {_RIGHT_MODE}"
+        )
+    return mode
 
+
+# Neither setuid, setgid nor sticky, which mean nothing for a socket.
+_OCTAL = re.compile(r"0?[0-7]{3}")
+_OF_OTHERS = 0o007
+_RIGHT_MODE = 'write "0660" for owner and group, or "0600" for the owner alone'
 
 Mode = Annotated[
     int,
     PlainValidator(_mode),
     PlainSerializer(lambda mode: f"{mode:04o}", return_type=str),
-    WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{3}$", "examples": ["0660"]}),
+    WithJsonSchema({"type": "string", "pattern": "^0?[0-7]{2}0$", "examples": ["0660", "0600"]}),
 ]

@@ -126,7 +126,7 @@ def _fill(value: Any, path: str, variable: Callable[[str], str | None], faults: 
         value: A value of the document; mappings and lists are filled throughout.
         path: The path of its key, for faults.
         variable: Returns the value of an environment variable, or None.
-        faults: Receives a fault for each variable that is not set.
+        faults: Receives a fault for each variable that is not set, and for each NUL.
     """
     if isinstance(value, dict):
         return {
@@ -139,6 +139,9 @@ def _fill(value: Any, path: str, variable: Callable[[str], str | None], faults: 
         ]
     if not isinstance(value, str):
         return value
+    if "\0" in value:
+        # Neither a path nor a header can have one, and each would fail in its own words.
+        faults.append(Fault(path, "contains a NUL character"))
 
     def replacement(match: re.Match[str]) -> str:
         if match[0].startswith("$$"):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 
 from extproc.addresses import is_loopback
+from extproc.settings.secret_files import read_secret
 from extproc.settings.types import Model, called_address
 
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
@@ -129,5 +130,5 @@ class ProviderSettings(Model):
     def secret(self) -> SecretStr | None:
         """The client secret, read from its file if there is one. Raises OSError."""
         if self.client_secret_file is not None:
-            return SecretStr(self.client_secret_file.read_text().strip())
+            return SecretStr(read_secret(self.client_secret_file).strip())
         return self.client_secret

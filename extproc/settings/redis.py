@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from extproc.settings.secret_files import read_secret
 from extproc.settings.types import Duration, Listen, Model
 
 Mode = Literal["single", "sentinel", "cluster"]
@@ -169,4 +170,4 @@ def _check_credentials(
 
 
 def _secret(value: SecretStr | None, file: Path | None) -> SecretStr | None:
-    return SecretStr(file.read_text().strip()) if file is not None else value
+    return SecretStr(read_secret(file).strip()) if file is not None else value

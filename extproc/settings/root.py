@@ -19,6 +19,7 @@ from extproc.settings.limits import Limits, Timeouts
 from extproc.settings.listen import ListenTLS, Mode, Plaintext
 from extproc.settings.observability import Log, Metrics, Tracing
 from extproc.settings.providers import ProviderSettings
+from extproc.settings.secret_files import read_secret
 from extproc.settings.session import SessionSettings
 from extproc.settings.store import SQLiteSettings, StoreSettings
 from extproc.settings.types import MAXIMUM_WORKERS, Listen, Model, Name, Workers
@@ -46,7 +47,8 @@ class Settings(Model):
     listen_tls: ListenTLS | None = Field(None, description="mutual TLS on `listen`")
     listen_mode: Mode = Field(
         0o660,
-        description="access rights of `listen` if it is a unix socket: octal digits in quotes",
+        description="access rights of `listen` if it is a unix socket: octal digits in quotes, "
+        "the last one 0, because a user who may open the socket decides every request",
         json_schema_extra={"default": "0660"},
     )
     admin: Listen = Field(
@@ -89,6 +91,8 @@ class Settings(Model):
             raise ValueError(f"secret or secret_file is needed, one of the two ({HOW_TO_MAKE_ONE})")
         if self.admin.path is not None:
             raise ValueError("admin is host:port")
+        if self.secret == ():
+            raise ValueError(f"secret is an empty list; it has one key or more ({HOW_TO_MAKE_ONE})")
         if self.secret is not None:
             self.check_ring()
         listens = self._checked_listens()
@@ -131,7 +135,7 @@ class Settings(Model):
         Reads the secret's file where `secret_file` names one; raises OSError when it cannot.
         """
         if self.secret_file is not None:
-            lines = self.secret_file.read_text().splitlines()
+            lines = read_secret(self.secret_file).splitlines()
             return tuple(SecretStr(line.strip()) for line in lines if line.strip())
         if isinstance(self.secret, SecretStr):
             return (self.secret,)

@@ -31,7 +31,9 @@ def _kind(value: Any) -> Any:
     always.
     """
     if isinstance(value, dict):
-        return value.get("kind", DEFAULT_KIND)
+        # A null, as of `kind:` without a value, is no kind; pydantic would name this function.
+        kind = value.get("kind", DEFAULT_KIND)
+        return "" if kind is None else kind
     if isinstance(value, SQLiteSettings | RedisSettings | CookieSettings):
         return value.kind
     return DEFAULT_KIND
@@ -61,9 +63,6 @@ StoreSettings = Annotated[
     | Annotated[CookieSettings, Tag("cookie")],
     Discriminator(_kind),
 ]
-KINDS = ("sqlite", "redis", "cookie")
-# the keys whose settings have a kind
-KIND_KEYS = ("store", "tombstones")
 
 
 def store_with_secrets(store: StoreSettings) -> StoreSettings:

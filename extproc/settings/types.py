@@ -168,10 +168,13 @@ def base_address(value: str, what: str, *, path: bool = False) -> str:
         parts.scheme not in ("http", "https")
         or not parts.hostname
         or parts.username is not None
-        or parts.query
-        or parts.fragment
+        or "?" in value
+        or "#" in value
     ):
         raise ValueError(right)
+    fault = url_fault(value)
+    if fault is not None:
+        raise ValueError(f"{right}; it {fault}")
     if not path and parts.path not in ("", "/"):
         raise ValueError(f"{what} has no path")
     return value
@@ -182,8 +185,4 @@ def called_address(value: str, what: str) -> str:
 
     Returns it unchanged. Raises ValueError, with `what` as the name of its key.
     """
-    base_address(value, what, path=True)
-    fault = url_fault(value)
-    if fault is not None:
-        raise ValueError(f"{what} {fault}; it is an address such as https://host/path")
-    return value
+    return base_address(value, what, path=True)

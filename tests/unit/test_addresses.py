@@ -18,6 +18,8 @@ from extproc.addresses import (
     [
         ("127.0.0.1:9500", Address("127.0.0.1", 9500)),
         ("gateway-1.internal:65535", Address("gateway-1.internal", 65535)),
+        ("key_cloak:80", Address("key_cloak", 80)),
+        ("[::ffff:192.0.2.1]:80", Address("::ffff:192.0.2.1", 80)),
         ("[::1]:9500", Address("::1", 9500)),
         ("unix:/run/extproc.sock", Address(path="/run/extproc.sock")),
     ],
@@ -30,11 +32,39 @@ def test_an_address_is_read_and_written_alike(text: str, address: Address) -> No
 
 @pytest.mark.parametrize(
     "value",
-    ["", "unix:", "host", ":9500", "::1:9500", "host:65536", "host:", "ho st:1", 9500, None],
+    [
+        *("", "unix:", "host", ":9500", "::1:9500", "host:65536", "host:", "ho st:1", 9500, None),
+        *("host:٨٠", "١.0.0.1:80", "[a]:80", "[....]:80", "[1]:80", "[::1%lo]:80", "[host]:80"),
+        *("a..b:80", "...:80", "-:80", "-a:80", "999.1.1.1:80", "1.2.3:80", "1:80", "host:80\n"),
+        "a" * 64 + ":80",
+    ],
 )
 def test_what_is_no_address_is_refused_with_what_would_be_right(value: object) -> None:
     with pytest.raises(ValueError, match=r"host:port.*unix:/path"):
         parse_address(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("/run/a\nb", "no control characters"),
+        ("/run/a\0b", "no control characters"),
+        ("@abstract", "does not begin with @"),
+        ("/run/a%20b", "none of % [?] #"),
+        ("/run/a?b", "none of % [?] #"),
+        ("/run/" + "x" * 103, "107 bytes at most, and this one 108"),
+        ("/run/" + "ö" * 52, "107 bytes at most, and this one 109"),
+    ],
+)
+def test_a_path_is_one_that_envoy_grpc_and_the_kernel_read_alike(path: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        parse_address(f"unix:{path}")
+
+
+def test_a_worker_s_path_may_become_too_long() -> None:
+    longest = parse_address("unix:/" + "x" * 106)
+    with pytest.raises(ValueError, match="this one 109"):
+        of_worker(longest, 2)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +103,7 @@ def test_a_port_that_there_is_not_is_no_worker_s(listen: str, number: int) -> No
         ("0.0.0.0:1", "192.0.2.1:1", True),
         ("[::]:1", "127.0.0.1:1", True),
         ("unix:/a", "unix:/a", True),
+        ("unix:/x/a", "unix:/x//y/../a", True),
         ("127.0.0.1:1", "127.0.0.1:2", False),
         ("127.0.0.1:0", "127.0.0.1:0", False),
         ("127.0.0.1:1", "192.0.2.1:1", False),

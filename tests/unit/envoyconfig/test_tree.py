@@ -13,6 +13,8 @@ from extproc.envoyconfig.tree import Difference, at, branch, differences, items,
         ({"failureModeAllow": True}, {"failure_mode_allow": "true"}),
         ({"a": False, "b": 0, "c": "", "d": None, "e": [], "f": "0"}, {}),
         ({"timeout": "10.000s", "none": "0s"}, {"timeout": "10s"}),
+        ({"timeout": "31536000s", "other": "1234567.250s"}, {"timeout": "31536000s", "other": "1234567.25s"}),
+        ({"a": 1234567.5, "b": 1000000.0, "c": 1e22}, {"a": "1234567.5", "b": "1000000", "c": "1" + "0" * 22}),
         ({"port": 80, "share": 0.5}, {"port": "80", "share": "0.5"}),
         ({"providers": {"myApp": {"issuerName": "x"}}}, {"providers": {"myApp": {"issuer_name": "x"}}}),
         ({"@type": "a.B"}, {"@type": "a.B"}),
@@ -23,6 +25,14 @@ def test_configurations_that_mean_the_same_have_one_spelling(
 ) -> None:
     assert plain(written) == spelling
     assert plain(spelling) == spelling
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("31536000s", "31536001s"), ("1000000.1s", "1000000s"), (1234567.5, 1234567.25)],
+)
+def test_numbers_that_differ_in_their_last_digit_stay_apart(one: object, other: object) -> None:
+    assert plain({"a": one}) != plain({"a": other})
 
 
 def test_a_path_that_leads_nowhere_is_empty_and_no_error() -> None:

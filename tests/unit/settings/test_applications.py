@@ -26,6 +26,11 @@ import pytest
             "'/other/' is not a plain path below path_prefix /wiki/",
         ),
         ({"public_paths": ["/oauth2/x"]}, "is where the processor's own endpoints are"),
+        ({"public_paths": ["/oauth2"]}, "is where the processor's own endpoints are"),
+        ({"public_paths": ["/oauth2/"]}, "is where the processor's own endpoints are"),
+        ({"upstream": "http://127.0.0.1:0"}, "upstream is an address"),
+        ({"upstream": "http://a b"}, "upstream is an address"),
+        ({"url": "http://localhost:8080/?"}, "url is an address"),
         (
             {"public_pahts": ["/a"]},
             ": applications.app.public_pahts: there is no such key; did you mean public_paths?",
@@ -161,3 +166,9 @@ def test_an_application_may_be_any_host_or_an_ipv6_address(read):
     assert read({"applications": {"app": {"hosts": hosts}}}).applications["app"].hosts == tuple(
         hosts
     )
+
+
+def test_a_public_path_may_only_begin_like_the_processor_s_endpoints(read):
+    paths = ["/oauth2x", "/oauth2-docs/"]
+    settings = read({"applications": {"app": {"public_paths": paths}}})
+    assert list(settings.applications["app"].public_paths) == paths

@@ -27,6 +27,34 @@ EXCLUDED = {"hosts": ["localhost"], "upstream": "http://x", "exclude": True}
             "or listen",
         ),
         (
+            {"gateway": {"admin": "localhost:8080"}},
+            "gateway.admin: localhost:8080 is the address of gateway.listen, too",
+        ),
+        (
+            {"admin": "127.0.0.1:8080"},
+            "gateway.listen: 127.0.0.1:8080 is the address of admin, too; choose another port for "
+            "gateway.listen or admin",
+        ),
+        (
+            {
+                "gateway": {
+                    "url": "https://localhost",
+                    "redirect_listen": "0.0.0.0:9901",
+                    "admin": "127.0.0.1:9901",
+                    "processors": ["192.0.2.1:9500"],
+                }
+            },
+            "gateway.admin: 127.0.0.1:9901 is the address of gateway.redirect_listen, too",
+        ),
+        (
+            {"admin": "127.0.0.1:9500", "gateway": {"processors": ["192.0.2.1:9500"]}},
+            "admin: 127.0.0.1:9500 is the address of listen, too",
+        ),
+        (
+            {"listen": "unix:/run/x.sock", "gateway": {"admin": "unix:/run//x.sock"}},
+            "gateway.admin: unix:/run//x.sock is the address of listen, too; choose another path",
+        ),
+        (
             {"workers": 2, "gateway": {"processors": ["127.0.0.1:9500"]}},
             "gateway.processors lists 1 of the 2 addresses of workers",
         ),

@@ -75,6 +75,18 @@ def test_a_file_of_a_secret_that_is_empty_is_said_clearly(tmp_path, fault, key):
     assert line.endswith(f"{key}: {path} is empty")
 
 
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"secret": None, "secret_file": "a\0b"}, "secret_file"),
+        ({"store": {"path": "a\0b"}}, "store.path"),
+        ({"applications": {"app": {"hosts": ["a\0b"]}}}, "applications.app.hosts[0]"),
+    ],
+)
+def test_a_nul_is_reported_with_the_key_that_has_it(fault, change, key):
+    assert fault(change) == f": {key}: contains a NUL character"
+
+
 def test_text_is_parsed_as_a_file_of_that_name():
     with pytest.raises(SettingsError, match=r"(?m)^memory: x: there is no such key"):
         parse("{secret: " + "x" * 32 + ", x: 1, applications: {}}", "memory")

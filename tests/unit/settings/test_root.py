@@ -4,6 +4,7 @@ import os
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from extproc.settings import Settings, load
 
@@ -69,6 +70,10 @@ def test_secrets_may_be_in_files_and_the_ring_in_a_list(tmp_path, read, fault):
     settings = read({**ring, "providers": {"main": from_file}})
     assert [secret.get_secret_value()[0] for secret in settings.ring()] == ["a", "b"]
     assert settings.providers["main"].secret().get_secret_value() == "s3cret"
+    (tmp_path / "client").write_bytes(b"hunter2\xff")
+    assert fault({**ring, "providers": {"main": from_file}}) == (
+        f": {tmp_path / 'client'}: is not UTF-8 text"
+    )
     (tmp_path / "ring").write_text("short")
     assert "secret has 5 bytes" in fault(ring)
     assert "No such file" in fault({"secret": None, "secret_file": str(tmp_path / "gone")})
@@ -121,3 +126,29 @@ def test_a_default_in_the_schema_is_written_as_in_the_file(file, right):
     plain = load(file)
     file.write_text(yaml.safe_dump(defaults | right))
     assert load(file) == plain
+
+
+def _with_defaults(schema, path=""):
+    """Every schema within a schema that has a default, by its path."""
+    if isinstance(schema, dict):
+        if "default" in schema and path.rpartition(".")[2] != "properties":
+            yield path, schema
+        for key, inner in schema.items():
+            yield from _with_defaults(inner, f"{path}.{key}")
+    elif isinstance(schema, list):
+        for index, inner in enumerate(schema):
+            yield from _with_defaults(inner, f"{path}[{index}]")
+
+
+def test_every_default_in_the_schema_is_valid_by_that_schema():
+    document = Settings.model_json_schema()
+    found = dict(_with_defaults(document))
+    assert len(found) > 100
+    for path, schema in found.items():
+        validator = Draft202012Validator({**schema, "$defs": document["$defs"]})
+        faults = [fault.message for fault in validator.iter_errors(schema["default"])]
+        assert not faults, (path, faults)
+
+
+def test_an_empty_ring_is_no_secret(fault):
+    assert fault({"secret": []}).startswith(": secret is an empty list; it has one key or more")

@@ -42,7 +42,33 @@ def test_anything_else_is_no_number_of_workers(fault, value):
 
 @pytest.mark.parametrize(
     "address",
-    ["host", "ftp://host", "https://", "https://u@host", "https://host?q", "https://host#f"],
+    [
+        "host",
+        "ftp://host",
+        "https://",
+        "https://u@host",
+        "https://host?q",
+        "https://host#f",
+        "https://host?",
+        "https://host#",
+        "https://host/?",
+        "https://host:0",
+        "https://host:99999",
+        "https://ho st",
+        "http://a b",
+        "https://host ",
+        " https://host",
+        "https://ho\tst",
+        "https://host\n",
+        "https://host\\",
+        "https://host\\path",
+        "https:\\\\host",
+        "https://host:٨٠",
+        "https://[a]",
+        "https://[1]",
+        "https://a..b",
+        "https://999.1.1.1",
+    ],
 )
 def test_a_base_address_is_scheme_and_host(address):
     with pytest.raises(ValueError, match="url is an address such as https://host"):
@@ -58,5 +84,7 @@ def test_a_base_address_has_a_path_only_where_one_is_allowed():
 
 def test_a_called_address_is_one_that_an_http_client_can_call():
     assert called_address("https://host:8443/x", "issuer") == "https://host:8443/x"
-    with pytest.raises(ValueError, match=r"^issuer .*; it is an address such as https://host/path"):
+    with pytest.raises(
+        ValueError, match=r"^issuer is an address such as https://host/path.* has a blank"
+    ):
         called_address("https://host/a b", "issuer")
