@@ -1,10 +1,10 @@
 """The application of the admin listener: probes, metrics, the public keys of the assertion,
 sessions, and the last traces. Loopback by default.
 
-Only `POST /v1/traces` (traces.py) and `/sessions` (sessions.py) change anything. No response may be
-cached, nor its type guessed. Every client that reaches the port can read the traces, so a page of
-another origin must not reach it through a browser: the trace pages refuse a Host that its owner can
-point at 127.0.0.1 (DNS rebinding), and spans are never taken from a browser.
+Only `POST /v1/traces` (exports.py) and `/sessions` (sessions.py) change anything. No response may
+be cached, nor its type guessed. Every client that reaches the port can read the traces, so a page
+of another origin must not reach it through a browser: the trace pages refuse a Host that its owner
+can point at 127.0.0.1 (DNS rebinding), and spans are never taken from a browser.
 """
 
 import ipaddress
@@ -18,9 +18,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from extproc.admin.exports import export_to
 from extproc.admin.session_admin import SessionAdmin
 from extproc.admin.sessions import sessions
-from extproc.admin.traces import export_to, list_of, one_of
+from extproc.admin.traces import list_of, one_of
 from extproc.metrics.exposition import Page, page
 from extproc.traces import TraceStore
 

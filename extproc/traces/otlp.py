@@ -29,6 +29,9 @@ from extproc.traces.values import (
 )
 
 OVERHEAD = 700  # bytes in memory of a span besides its message, approximately
+LINK = 100  # bytes in memory of the id of a linked trace, approximately
+# spans of one export; with the lists of resources and scopes around them
+SPANS = 5_000
 # attributes that may contain a query
 QUERIES = ("http.url", "url.full", "http.target", "url.path", "http.path")
 
@@ -70,12 +73,14 @@ def unpack(body: bytes, content_encoding: str, limit: int) -> bytes:
 def decode(body: bytes) -> tuple[LazySpan, ...]:
     """The spans of an ExportTraceServiceRequest in protobuf; spans without valid ids are left out.
 
-    Raises BadExport when the body is not such a request.
+    Raises BadExport when the body is not such a request, or has more than SPANS spans.
     """
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError:
         raise BadExport("the body is not an ExportTraceServiceRequest") from None
+    if _has_too_many_spans(request):
+        raise BadExport(f"an export has more than {SPANS} spans")
     spans: list[LazySpan] = []
     for resource in request.resource_spans:
         service = dict(_pairs(resource.resource.attributes)).get("service.name", "")
@@ -88,6 +93,23 @@ def decode(body: bytes) -> tuple[LazySpan, ...]:
     return tuple(spans)
 
 
+def _has_too_many_spans(request: ExportTraceServiceRequest) -> bool:
+    """Whether a request has more than SPANS spans, counted with the lists around them: of empty
+    messages, two bytes each, a small body holds half a million.
+    """
+    room = SPANS - len(request.resource_spans)
+    if room < 0:
+        return True
+    for resource in request.resource_spans:
+        room -= len(resource.scope_spans)
+        if room < 0:
+            return True
+        room -= sum(len(scope.spans) for scope in resource.scope_spans)
+        if room < 0:
+            return True
+    return False
+
+
 def _lazy_span(span: trace_pb2.Span, service: str) -> LazySpan:
     attributes = {
         pair.key: _text(pair.value)
@@ -96,13 +118,14 @@ def _lazy_span(span: trace_pb2.Span, service: str) -> LazySpan:
     }
     # bytes of its own, because a message would keep the whole export in memory
     message = span.SerializeToString()
+    links = tuple(link.trace_id.hex()[:32] for link in islice(span.links, EVENTS))
     return LazySpan(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),
         duration_ns=max(span.end_time_unix_nano - span.start_time_unix_nano, 0),
         is_problem=shows_problem(span.name, _status(span), attributes),
-        links=tuple(link.trace_id.hex() for link in islice(span.links, EVENTS)),
-        size=OVERHEAD + len(message),
+        links=links,
+        size=OVERHEAD + len(message) + len(service) + LINK * len(links),
         load=partial(_load, message, service),
     )
 

@@ -10,7 +10,7 @@ those of other spans are redacted when they are decoded (otlp.py).
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from extproc.traces.otlp import decode, unpack
@@ -28,13 +28,11 @@ class _Stored:
     Attributes:
         size: Bytes of all spans, approximately.
         dropped: Number of spans that did not fit.
-        turn: Number of the span that arrived last; orders traces by their last span.
     """
 
     spans: dict[str, LazySpan] = field(default_factory=dict)
     size: int = 0
     dropped: int = 0
-    turn: int = 0
 
     def copied(self) -> tuple[list[LazySpan], int]:
         """The spans and the number dropped, copied under the lock and decoded without it."""
@@ -72,7 +70,6 @@ class TraceStore:
         self._lock = threading.Lock()
         self._plain: OrderedDict[str, _Stored] = OrderedDict()
         self._kept_longer: OrderedDict[str, _Stored] = OrderedDict()
-        self._turn = 0
         self._bytes = 0
         self._kept_longer_bytes = 0
 
@@ -98,7 +95,8 @@ class TraceStore:
             The number of spans in the request.
 
         Raises:
-            BadExport: The body is not such a request, or is too large; nothing was stored.
+            BadExport: The body is not such a request, is too large, or has too many spans; nothing
+                was stored.
         """
         spans = decode(unpack(body, content_encoding, limit))
         self.take(spans)
@@ -113,16 +111,23 @@ class TraceStore:
             spans, dropped = stored.copied()
         return _trace(trace_id, spans, dropped)
 
-    def recent(self, count: int | None = None) -> tuple[Trace, ...]:
-        """The traces whose spans arrived last, ordered by start, the latest first.
+    def recent(self, unreadable: Callable[[Exception], None] | None = None) -> tuple[Trace, ...]:
+        """The stored traces, ordered by start, the latest first.
 
-        The two orders differ, because spans of an older trace may arrive later.
+        unreadable: called with the error of each trace that cannot be decoded, which is left out;
+        None: the error is raised.
         """
         with self._lock:
             stored = [*self._plain.items(), *self._kept_longer.items()]
-            newest = sorted(stored, key=lambda item: -item[1].turn)[:count]
-            copied = [(trace_id, *stored.copied()) for trace_id, stored in newest]
-        traces = [_trace(trace_id, spans, dropped) for trace_id, spans, dropped in copied]
+            copied = [(trace_id, *one.copied()) for trace_id, one in stored]
+        traces = []
+        for trace_id, spans, dropped in reversed(copied):
+            try:
+                traces.append(_trace(trace_id, spans, dropped))
+            except Exception as error:
+                if unreadable is None:
+                    raise
+                unreadable(error)
         return tuple(sorted(traces, key=lambda trace: -trace.spans[0].start_ns))
 
     def _add(self, span: LazySpan) -> None:
@@ -152,8 +157,6 @@ class TraceStore:
             stored = group[trace_id] = _Stored()
         else:
             group.move_to_end(trace_id)
-        self._turn += 1
-        stored.turn = self._turn
         return stored
 
     def _keep_longer(self, trace_ids: Iterable[str]) -> None:

@@ -7,10 +7,10 @@ is decided by Envoy alone, where a span cannot be linked. It is the next request
 once in that time, it is left out. That step is therefore an inference, and is marked as such.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 from extproc.traces.tree import REASON, STATUS_CODE, Row, failed, is_problem, rows
 from extproc.traces.values import Span, Trace
@@ -165,7 +165,7 @@ def _facts(trace: Trace) -> _Facts:
     client = (
         ingress.attribute("peer.address", "client.address"),
         ingress.attribute("user_agent", "user_agent.original"),
-        urlsplit(ingress.attribute("http.url", "url.full")).netloc,
+        _authority(ingress.attribute("http.url", "url.full")),
     )
     return _Facts(
         trace_id=trace.trace_id,
@@ -175,6 +175,14 @@ def _facts(trace: Trace) -> _Facts:
         start_ns=ingress.start_ns,
         end_ns=ingress.end_ns,
     )
+
+
+def _authority(url: str) -> str:
+    """Host and port of a URL, or "" if it has none. A client writes them, so any text is taken:
+    urlsplit() raises for some.
+    """
+    match = re.match(r"[a-z]{1,20}://([^/?#]*)", url)
+    return match[1] if match is not None else ""
 
 
 def _role(facts: _Facts | None, target: bool) -> Role:

@@ -74,7 +74,7 @@ class LazySpan:
         is_problem: Whether the span is an error or a refusal, see `tree.is_problem`.
         links: Ids of the traces that the span links to.
         size: Bytes in memory, approximately.
-        load: Returns the span; replaced by the span once loaded.
+        load: Returns the span, or is the span.
     """
 
     trace_id: str
@@ -86,10 +86,10 @@ class LazySpan:
     load: Callable[[], Span] | Span
 
     def span(self) -> Span:
-        """The span, decoded by the first call."""
-        if not isinstance(self.load, Span):
-            self.load = self.load()
-        return self.load
+        """The span, decoded by each call: a decoded one takes several times the memory of the
+        message, which is what the store counts.
+        """
+        return self.load if isinstance(self.load, Span) else self.load()
 
 
 @dataclass(frozen=True, slots=True)

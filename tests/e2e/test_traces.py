@@ -13,6 +13,7 @@ from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.journey import at_provider, to_callback
 from harness.processes import wait_until
+from harness.raw_http import sent
 from harness.traced import Traced, body_of, one_tree
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -240,3 +241,21 @@ def test_envoy_closes_an_idle_connection_to_the_receiver_of_spans_and_waits_for_
                 "Envoy to close",
             )
         server.shutdown()
+
+
+@pytest.mark.threat("foreign-input")
+def test_no_host_that_a_client_sends_hides_a_trace() -> None:
+    hosts = (b"localhost:[", b"localhost:99999", b"[v1.a]", b"[::1", b"localhost:x")
+    with Traced(FakeProvider(behind=False)) as stack:
+        for host in hosts:
+            head = b"GET /oauth2/login HTTP/1.1\r\nhost: " + host + b"\r\nconnection: close\r\n\r\n"
+            assert sent(stack.port, head)[9:10] in (b"3", b"4")
+        started = httpx.get(
+            stack.url("/oauth2/login"), headers={"accept": "text/html"}, trust_env=False
+        )
+        trace_id = started.headers["x-trace-id"]
+        spans(stack, trace_id, lambda found: "envoy" in services(found))
+        listed = httpx.get(f"{stack.admin}/traces.json", trust_env=False).json()["traces"]
+        assert trace_id in {each["trace_id"] for each in listed}
+        for each in listed:
+            assert trace(stack, each["trace_id"]).status_code == 200

@@ -30,7 +30,9 @@ def client(store: TraceStore) -> Iterator[TestClient]:
     app = application(
         readiness=nothing_missing, jwks='{"keys": []}', traces=store, hosts=("admin.example.com",)
     )
-    with TestClient(app, base_url="http://127.0.0.1:9490", follow_redirects=False) as client:
+    with TestClient(
+        app, base_url="http://127.0.0.1:9490", follow_redirects=False, backend="trio"
+    ) as client:
         yield client
 
 

@@ -1,17 +1,20 @@
-"""The trace pages, as HTML and as JSON, and the spans that other programs send."""
+"""The trace pages, as HTML and as JSON, and that one bad trace hides no other."""
 
+import threading
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import httpx
 import pytest
+import trio
 from harness import spans
+from harness.admin import served
 from starlette.testclient import TestClient
 
 from extproc.admin.app import application
-from extproc.admin.traces import BODY
 from extproc.traces import Link, TraceStore
+from extproc.traces.values import LazySpan
 
-PROTOBUF = {"content-type": "application/x-protobuf"}
 EVIL = "<script>alert(1)</script>&'\""
 
 
@@ -94,7 +97,9 @@ def test_what_is_in_a_span_is_no_markup():
         )
     )
     with TestClient(
-        application(readiness=nothing_missing, jwks="{}", traces=store), base_url="http://localhost"
+        application(readiness=nothing_missing, jwks="{}", traces=store),
+        base_url="http://localhost",
+        backend="trio",
     ) as client:
         for path in ("/traces", f"/traces/{spans.TRACE}"):
             answer = client.get(path)
@@ -103,35 +108,6 @@ def test_what_is_in_a_span_is_no_markup():
             assert "script" not in markup.tags
             assert "style" not in markup.attributes
             assert "default-src 'none'" in answer.headers["content-security-policy"]
-
-
-def test_spans_are_taken(client, store):
-    answer = client.post(
-        "/v1/traces",
-        content=spans.export((spans.span(1, 0, "app", "new", 0, 1, trace_id="a" * 32),)),
-        headers=PROTOBUF,
-    )
-    assert (answer.status_code, answer.content, answer.headers["content-type"]) == (
-        200,
-        b"",
-        "application/x-protobuf",
-    )
-    assert store.trace("a" * 32) is not None
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "status"),
-    [
-        ({"content-type": "application/json"}, b"{}", 415),
-        ({**PROTOBUF, "origin": "http://evil.example.com"}, b"", 403),
-        ({**PROTOBUF, "sec-fetch-site": "same-origin"}, b"", 403),
-        (PROTOBUF, b"\xff\xff", 400),
-        ({**PROTOBUF, "content-encoding": "gzip"}, b"no", 400),
-        (PROTOBUF, b"\0" * (BODY + 1), 413),
-    ],
-)
-def test_what_is_no_export_is_refused(client, headers, body, status):
-    assert client.post("/v1/traces", content=body, headers=headers).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -198,3 +174,99 @@ def test_a_login_is_shown_as_one_story(client, store):
         ]
         assert steps[1]["reason"] == "signed_in"
     assert "This login" not in client.get("/traces/5bf92f3577b34da6a3ce929d0e0e4737").text
+
+
+HOSTILE = (
+    "http://localhost:[/oauth2/login",
+    "http://[v1.a]/",
+    "http://a:99999/",
+    "http://[::1/x",
+    "http://\u2100/",
+    "://",
+    "http://",
+    "\x00",
+)
+
+
+@pytest.mark.threat("foreign-input")
+@pytest.mark.parametrize("url", HOSTILE)
+def test_whatever_a_client_calls_as_host_hides_no_trace(client, store, url):
+    attributes = (
+        ("http.method", "GET"),
+        ("http.url", url),
+        ("peer.address", "192.0.2.1"),
+        ("user_agent", "curl"),
+    )
+    store.add(
+        (
+            spans.span(
+                1, 0, "envoy", "in", 0, 1, kind="server", trace_id="c" * 32, attributes=attributes
+            ),
+        )
+    )
+    for trace_id in ("c" * 32, spans.TRACE):
+        assert client.get(f"/traces/{trace_id}").status_code == 200
+        assert client.get(f"/traces/{trace_id}.json").json()["trace_id"] == trace_id
+    assert len(client.get("/traces.json").json()["traces"]) == 3
+
+
+@pytest.mark.threat("foreign-input")
+def test_a_trace_that_cannot_be_read_hides_no_other(client, store, caplog):
+    def load():
+        raise LookupError("SECRET")
+
+    store.take([LazySpan("d" * 32, f"{1:016x}", 1, False, (), 100, load)])
+    assert len(client.get("/traces.json").json()["traces"]) == 2
+    assert client.get("/traces").status_code == 200
+    assert client.get(f"/traces/{spans.TRACE}").status_code == 200
+    assert {record.getMessage() for record in caplog.records if record.name == "extproc"} == {
+        "trace_unreadable"
+    }
+
+
+class Slow(TraceStore):
+    """A store that reads and decodes until `go_on` is set."""
+
+    def __init__(self):
+        super().__init__()
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def recent(self, *more):
+        self.began.set()
+        assert self.go_on.wait(60)
+        return super().recent(*more)
+
+    def add_otlp(self, *more, **by_name):
+        self.began.set()
+        assert self.go_on.wait(60)
+        return super().add_otlp(*more, **by_name)
+
+
+@pytest.mark.threat("bounds")
+@pytest.mark.parametrize("path", ["/traces", f"/traces/{spans.TRACE}", "/v1/traces"])
+async def test_other_requests_are_answered_while_spans_are_decoded(path):
+    store = Slow()
+    store.add(spans.callback())
+    answers = []
+
+    async def ask(client, base):
+        if path == "/v1/traces":
+            headers = {"content-type": "application/x-protobuf"}
+            body = spans.export(spans.fast_path())
+            answers.append(await client.post(base + path, content=body, headers=headers))
+        else:
+            answers.append(await client.get(base + path))
+
+    async with (
+        served(store) as base,
+        httpx.AsyncClient(timeout=60) as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(ask, client, base)
+        await trio.to_thread.run_sync(store.began.wait, 60)
+        assert (await client.get(f"{base}/livez")).status_code == 200
+        assert answers == []
+        store.go_on.set()
+        while not answers:
+            await trio.sleep(0.01)
+    assert [answer.status_code for answer in answers] == [200]

@@ -2,9 +2,11 @@
 
 import threading
 
+import pytest
 from harness import spans
 
 from extproc.traces import Link, TraceStore
+from extproc.traces.values import LazySpan
 
 REDIRECT, CALLBACK = "1" * 32, "2" * 32
 
@@ -36,6 +38,19 @@ def test_all_traces_together_keep_so_many_bytes():
     for number in range(50):
         store.add((spans.span(1, 0, "a", "x" * 1000, 0, 1, trace_id=f"{number:032x}"),))
     assert 1 <= len(store.recent()) <= 7
+
+
+def test_a_trace_that_cannot_be_decoded_is_left_out_where_its_error_is_taken():
+    def load():
+        raise LookupError
+
+    store = TraceStore()
+    fill(store, 2)
+    store.take([LazySpan(spans.TRACE, f"{1:016x}", 1, False, (), 100, load)])
+    errors = []
+    assert len(store.recent(errors.append)) == 2 and len(errors) == 1
+    with pytest.raises(LookupError):
+        store.recent()
 
 
 def test_several_threads_may_record_at_once():
