@@ -44,7 +44,7 @@ from extproc.core.errors import (
     Misdirected,
 )
 from extproc.core.http import Request
-from extproc.core.login import return_target
+from extproc.core.login import requested_page
 from extproc.core.logout import expired
 from extproc.core.navigation import is_user_navigation
 from extproc.core.refresh import AUTHORIZATION, bearer, due, renewable
@@ -126,7 +126,7 @@ def unauthenticated(application: Application, request: Request) -> Respond | Sta
         raise LoginRequired
     if request.host != application.host:
         return to_own_host(application, request)
-    return StartLogin(return_target(application, request.target), expired(application, request))
+    return StartLogin(requested_page(application, request), expired(application, request))
 
 
 def step_up(application: Application, request: Request) -> Respond | StartLogin:
@@ -137,7 +137,7 @@ def step_up(application: Application, request: Request) -> Respond | StartLogin:
         raise application.demand.insufficient()
     if request.host != application.host:
         return to_own_host(application, request)
-    return StartLogin(return_target(application, request.target))
+    return StartLogin(requested_page(application, request))
 
 
 def _owned_headers(application: Application) -> tuple[str, ...]:

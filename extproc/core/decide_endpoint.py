@@ -17,15 +17,17 @@ from extproc.core.errors import (
     LoginRequired,
     MethodNotAllowed,
     NoSuchEndpoint,
+    StateMismatch,
     UserNavigationRequired,
 )
 from extproc.core.http import Request, parameters
-from extproc.core.login import pending_of, return_target
+from extproc.core.login import chosen_page, pending_of, requested_page
 from extproc.core.logout import expired, may_post
 from extproc.core.navigation import is_prefetch, is_user_navigation
 from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.page import Page
 from extproc.core.provider_logout import front_channel
+from extproc.core.refresh import serves
 from extproc.core.session import Session
 
 
@@ -64,7 +66,7 @@ def login(
     _require_method(request, "GET", "HEAD")
     if not is_user_navigation(request, explicit=True):
         raise LoginRequired
-    target = return_target(application, _return_to(request.query))
+    target = chosen_page(application, _return_to(request.query))
     if session is None:
         return StartLogin(target, expired(application, request))
     if not session.sufficient(application, now):
@@ -77,7 +79,7 @@ def _return_to(query: str) -> str:
     long to be read.
     """
     try:
-        pairs = parameters(query, "surrogateescape")
+        pairs = parameters(query, "replace")
     except ValueError:
         return ""
     targets = [value for name, value in pairs if name == "return_to"]
@@ -86,23 +88,33 @@ def _return_to(query: str) -> str:
 
 def callback(
     application: Application, request: Request, session: Session | None, now: int
-) -> RedeemCode | StartLogin:
+) -> RedeemCode | StartLogin | Respond:
     """Decide on GET /oauth2/callback, by which the browser brings the provider's response.
 
-    The response has to belong to a login that this browser started; that is checked first. Raises
-    Refusal.
+    The response has to belong to a login that this browser started; that is checked first. A user
+    who is signed in by then, in another tab, gets a page of the application in place of an error.
+    Raises Refusal.
     """
     _require_method(request, "GET")
     if not is_user_navigation(request, explicit=True):
         raise UserNavigationRequired
-    response = AuthorizationResponse.parse(request.query)
-    pending = pending_of(application, request, response.state)
-    if pending.expired(now):
-        # The user left the provider's page open for long. A new login with the same target is more
-        # useful than an error.
-        cookie_name = application.cookies.login(pending.attempt)
-        return StartLogin(pending.return_to, (application.cookies.expired(cookie_name),))
-    return RedeemCode(response, pending, session)
+    signed_in = session is not None and serves(application, session, now)
+    try:
+        response = AuthorizationResponse.parse(request.query)
+        pending = pending_of(application, request, response.state)
+    except StateMismatch:
+        if signed_in:
+            return Respond(303, "login_not_needed", location=application.url)
+        raise
+    if not pending.expired(now):
+        return RedeemCode(response, pending, session)
+    spent = application.cookies.expired(application.cookies.login(pending.attempt))
+    if signed_in:
+        location = application.origin + pending.return_to
+        return Respond(303, "login_not_needed", location=location, cookies=(spent,))
+    # The user left the provider's page open for long. A new login with the same target is more
+    # useful than an error.
+    return StartLogin(pending.return_to, (spent,))
 
 
 def logout(
@@ -188,7 +200,7 @@ def to_own_host(application: Application, request: Request) -> Respond:
 def _own_host_target(application: Application, request: Request) -> str:
     """The request's target as the location of a redirect; the login endpoint keeps its query."""
     if request.path != application.endpoints + endpoints.LOGIN:
-        return return_target(application, request.target)
+        return requested_page(application, request)
     if request.target.isascii() and request.target.isprintable():
         return request.target
     return request.path

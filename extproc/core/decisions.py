@@ -104,11 +104,18 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class StartLogin:
-    """Start a login that ends at return_to. expired: cookies that the redirect expires."""
+    """Start a login that ends at return_to.
+
+    Attributes:
+        expired: cookies that the redirect expires.
+        restarted: whether the processor starts it by itself, in place of one that the provider had
+            let expire.
+    """
 
     kind: ClassVar[StepKind] = StepKind.LOGIN
     return_to: str
     expired: tuple[Cookie, ...] = ()
+    restarted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

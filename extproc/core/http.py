@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from extproc.addresses import bracketed
 
@@ -234,18 +234,28 @@ def _unreserved(escape: str) -> str:
 
 
 def same_origin_target(target: str) -> str | None:
-    """Return a target unchanged if it is an absolute path on the same origin; otherwise None.
+    """Return a target in printable ASCII if it is an absolute path on the same origin; otherwise
+    None.
 
     Accepted is one leading slash that no second slash follows, then printable ASCII without
     backslash (browsers read it as a slash) and without fragment: no URL parser leaves the origin by
     such a target. Dot segments are refused, because a browser resolves them, so the target could
     lead to another path than it shows. Envoy forwards no path with dot segments, so no honest
-    target is lost.
+    target is lost. In the query a backslash and characters beyond ASCII are data, so they are kept,
+    percent-encoded as UTF-8.
     """
-    if not re.fullmatch(r"/(?!/)[\x21-\x22\x24-\x5b\x5d-\x7e]*", target):
+    path, mark, query = target.partition("?")
+    if not re.fullmatch(r"/(?!/)[\x21-\x22\x24-\x5b\x5d-\x7e]*", path):
         return None
-    segments = re.sub("%2e", ".", target.partition("?")[0], flags=re.IGNORECASE).split("/")
-    return None if "." in segments or ".." in segments else target
+    if not re.fullmatch(r"[^\x00-\x20\x23\x7f]*", query):
+        return None
+    segments = re.sub("%2e", ".", path, flags=re.IGNORECASE).split("/")
+    return None if "." in segments or ".." in segments else path + mark + printable(query)
+
+
+def printable(text: str) -> str:
+    """Percent-encode the backslashes and the characters beyond ASCII of a query or a fragment."""
+    return re.sub(r"[^\x00-\x5b\x5d-\x7f]+", lambda match: quote(match[0], errors="replace"), text)
 
 
 def origin(url: str) -> str:

@@ -5,23 +5,22 @@ cookies that remember the logins of a browser that are under way.
 import hashlib
 import hmac
 import re
+from dataclasses import replace
 
 from extproc.core.application import Application
 from extproc.core.encoding import b64encode
 from extproc.core.errors import StateMismatch
-from extproc.core.http import Cookie, Request, as_envoy_reads, same_origin_target
+from extproc.core.http import Cookie, Request, as_envoy_reads, printable, same_origin_target
 from extproc.core.oidc.authorization import GRACE, LIFE, PendingAuthorization
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.sealing import Label
 
-# login cookies of a host
-MAX_COOKIES = 12
-# login cookies of a request that are opened; the others are expired unread
-MAX_OPENED = 24
-# names and values of all login cookies of a host
-MAX_COOKIE_BYTES = 4096
-# characters of a return target
-MAX_RETURN_TO = 1024
+# login cookies of a request that are opened; the others are expired unread. Envoy forwards as many.
+MAX_OPENED = 48
+# bytes of the name and the value of one cookie that browsers keep (RFC 6265 section 6.1)
+BROWSER_BYTES = 4096
+# characters of a return target (RFC 9110 section 4.1 recommends as many for a URI)
+MAX_RETURN_TO = 8000
 # cookies of one name that are opened; a browser itself keeps one
 MAX_PLANTED = 3
 
@@ -32,11 +31,37 @@ def return_target(application: Application, target: str) -> str:
     That is the target if it is a path on the same origin, not too long, and not an endpoint of the
     processor; otherwise the application's start page.
     """
-    accepted = same_origin_target(target) if len(target) <= MAX_RETURN_TO else None
+    return _accepted(application, target) or application.path_prefix
+
+
+def requested_page(application: Application, request: Request) -> str:
+    """The path to which a login returns that this request starts, see return_target()."""
+    # the target has one character for each byte
+    target = re.sub(r"[\x80-\xff]", lambda byte: f"%{ord(byte[0]):02X}", request.target)
+    return return_target(application, target)
+
+
+def chosen_page(application: Application, return_to: str) -> str:
+    """The path to which a login returns that a link asks for, see return_target(). Its fragment is
+    kept, because many applications name their pages by it.
+    """
+    target, mark, fragment = return_to.partition("#")
+    accepted = _accepted(application, target)
     if accepted is None:
         return application.path_prefix
+    page = accepted + mark + printable(fragment)
+    if len(page) > MAX_RETURN_TO or re.search(r"[\x00-\x20#\x7f]", fragment):
+        return accepted
+    return page
+
+
+def _accepted(application: Application, target: str) -> str | None:
+    """The target if a login may return to it."""
+    accepted = same_origin_target(target) if len(target) <= MAX_RETURN_TO else None
+    if accepted is None or len(accepted) > MAX_RETURN_TO:
+        return None
     path = as_envoy_reads(accepted.partition("?")[0])
-    return application.path_prefix if path.startswith(application.all_endpoints) else accepted
+    return None if path.startswith(application.all_endpoints) else accepted
 
 
 def authorization_url(
@@ -50,71 +75,29 @@ def authorization_url(
     return f"{metadata.authorization_endpoint}{separator}{application.authorization_query}{own}"
 
 
-def _label(application_name: str, cookie_name: str) -> Label:
+def label_of(application_name: str, cookie_name: str) -> Label:
+    """What a login cookie is sealed as."""
     return Label("login", application_name, cookie_name)
 
 
 def login_cookie(application: Application, pending: PendingAuthorization, entropy: bytes) -> Cookie:
-    """The sealed cookie of one login attempt. entropy: 44 random bytes."""
-    name = application.cookies.login(pending.attempt)
-    label = _label(application.name, name)
-    sealed = application.ring.seal(pending.to_bytes(), label, entropy)
-    return Cookie(name, sealed, application.cookies.secure, LIFE + GRACE)
-
-
-def crowded_out(application: Application, request: Request, new: Cookie) -> tuple[Cookie, ...]:
-    """The expiry of the oldest login cookies of the host, of any application.
-
-    With the new cookie, at most MAX_COOKIES cookies and MAX_COOKIE_BYTES remain. Cookies that do
-    not open are expired first: tampered ones, those of another key, and those beyond MAX_OPENED.
+    """The sealed cookie of one login attempt, without the return target if browsers would not keep
+    the cookie with it. entropy: 44 random bytes.
     """
-    kept, size = 1, _size(new.name, new.value)
-    dropped = []
-    for created, name, length in _newest_first(application, request):
-        if created and kept < MAX_COOKIES and size + length <= MAX_COOKIE_BYTES:
-            kept += 1
-            size += length
-        else:
-            dropped.append(application.cookies.expired(name))
-    # A browser may hold a great many planted cookies. One response expires a bounded number of
-    # them, the next response others.
-    return tuple(dict.fromkeys(dropped))[: 2 * MAX_COOKIES]
-
-
-def _newest_first(application: Application, request: Request) -> list[tuple[int, str, int]]:
-    """The login cookies of the host as (created, name, size); created is 0 if one does not open."""
-    logins = [
-        (name, value)
-        for name, value in request.cookies
-        if name.startswith(application.cookies.logins)
-    ]
-    cookies = []
-    # browsers send the newest last
-    for number, (name, value) in enumerate(reversed(logins)):
-        created = _created(application, name, value) if number < MAX_OPENED else 0
-        cookies.append((created, name, _size(name, value)))
-    return sorted(cookies, reverse=True)
-
-
-def _size(name: str, value: str) -> int:
-    """Bytes of a cookie in a request, with `=` and `; `."""
-    return len(name) + len(value) + 3
-
-
-def _created(application: Application, name: str, value: str) -> int:
-    """When the login of a cookie of any application was started; 0 if the cookie does not open."""
-    match = re.fullmatch(r"(.+)-[0-9a-f]{8}", name.removeprefix(application.cookies.logins))
-    if match is None:
-        return 0
-    opened = application.ring.open(value, _label(match[1], name), limit=MAX_COOKIE_BYTES)
-    return PendingAuthorization.from_bytes(opened).created if opened is not None else 0
+    name = application.cookies.login(pending.attempt)
+    label = label_of(application.name, name)
+    data = pending.to_bytes()
+    if len(name) + application.ring.length(data) > BROWSER_BYTES:
+        data = replace(pending, return_to="").to_bytes()
+    sealed = application.ring.seal(data, label, entropy)
+    return Cookie(name, sealed, application.cookies.secure, LIFE + GRACE)
 
 
 def under_way(
     application: Application, request: Request, now: int
 ) -> tuple[PendingAuthorization, ...]:
     """The logins that this browser began at the application and that may not have ended yet, the
-    newest first, at most MAX_COOKIES.
+    newest first, at most MAX_OPENED.
 
     The browser loses a login's cookie only with the response to its callback. So a login whose
     response is still on its way is included.
@@ -128,8 +111,7 @@ def under_way(
         for pending in opened
         if pending is not None and now < pending.forgotten
     }
-    newest_first = sorted(logins.values(), key=lambda pending: pending.order, reverse=True)
-    return tuple(newest_first[:MAX_COOKIES])
+    return tuple(sorted(logins.values(), key=lambda pending: pending.order, reverse=True))
 
 
 def pending_of(application: Application, request: Request, state: str) -> PendingAuthorization:
@@ -150,6 +132,12 @@ def pending_of(application: Application, request: Request, state: str) -> Pendin
 
 
 def _open(application: Application, name: str, value: str) -> PendingAuthorization | None:
-    label = _label(application.name, name)
-    opened = application.ring.open(value, label, limit=MAX_COOKIE_BYTES)
-    return PendingAuthorization.from_bytes(opened) if opened is not None else None
+    """The login of a cookie of the application, which returns to the start page if no room was
+    left for its return target.
+    """
+    label = label_of(application.name, name)
+    opened = application.ring.open(value, label, limit=BROWSER_BYTES)
+    if opened is None:
+        return None
+    pending = PendingAuthorization.from_bytes(opened)
+    return pending if pending.return_to else replace(pending, return_to=application.path_prefix)

@@ -39,6 +39,14 @@ def renewable(application: Application, session: Session) -> bool:
     return application.refresh_margin is not None and session.refresh_token is not None
 
 
+def serves(application: Application, session: Session, now: int) -> bool:
+    """Whether a session within its life would serve a request for a page of the application."""
+    if not session.sufficient(application, now):
+        return False
+    forwards = application.forward_access_token
+    return not forwards or now < session.access_expires or renewable(application, session)
+
+
 def due(application: Application, session: Session, now: int) -> bool:
     """Whether the session's tokens are to be renewed now.
 

@@ -15,10 +15,13 @@ from extproc.core.errors import (
     Unavailable,
 )
 from extproc.core.http import Cookie, Request
-from extproc.core.login import return_target
+from extproc.core.login import requested_page
 from extproc.core.logout import expired
 from extproc.core.page import Page
 from extproc.core.provider_logout import is_back_channel
+
+# characters of a page's path in the address at which a client can sign in
+MAX_LINKED = 1024
 
 
 def refuse(
@@ -121,7 +124,7 @@ def _same_page(application: Application | None, request: Request | None) -> str 
         return None
     if request.path.startswith(application.endpoints):
         return None
-    return application.origin + return_target(application, request.target)
+    return application.origin + requested_page(application, request)
 
 
 def _return_query(application: Application, request: Request | None) -> str:
@@ -132,7 +135,9 @@ def _return_query(application: Application, request: Request | None) -> str:
         return ""
     if request.path.startswith(application.endpoints):
         return ""
-    return _return_to(return_target(application, request.target))
+    page = requested_page(application, request)
+    # the address stands in a header as well
+    return _return_to(page) if len(page) <= MAX_LINKED else ""
 
 
 def _return_to(target: str) -> str:

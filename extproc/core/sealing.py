@@ -109,6 +109,11 @@ class KeyRing:
             VERSION + key.id + entropy + box.encrypt(nonce, plaintext, label.associated_data)
         )
 
+    @staticmethod
+    def length(plaintext: bytes) -> int:
+        """The characters of the text that seal() returns for a value."""
+        return -(-4 * (_HEAD + len(plaintext) + _TAG) // 3)
+
     def newest(self, sealed: str) -> bool:
         """Whether the first key sealed a value that open() has opened.
 

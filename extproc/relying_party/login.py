@@ -14,6 +14,7 @@ from extproc.core.application import Application
 from extproc.core.decisions import RedeemCode, Respond, StartLogin
 from extproc.core.device import Device
 from extproc.core.errors import (
+    CallbackRefused,
     InvalidTokenResponse,
     IssuerMismatch,
     LoginReused,
@@ -23,12 +24,17 @@ from extproc.core.errors import (
 )
 from extproc.core.establish import establish
 from extproc.core.http import Cookie, Request
-from extproc.core.login import authorization_url, crowded_out, login_cookie
+from extproc.core.login import (
+    authorization_url,
+    login_cookie,
+)
+from extproc.core.login_budget import MAX_SHORTENED, crowded_out
 from extproc.core.oidc.authorization import ATTEMPT_BYTES, LIFE, PendingAuthorization
 from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import TokenResponse, code_grant
+from extproc.core.refresh import serves
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import ID_BYTES, Session, SessionId
 from extproc.provider.client import Provider
@@ -55,9 +61,13 @@ def start_login(
         now,
         step.return_to,
         telemetry.current(),
+        step.restarted,
     )
     cookie = login_cookie(application, pending, secrets.token_bytes(ENTROPY))
-    dropped = [old for old in crowded_out(application, request, cookie) if old not in step.expired]
+    entropies = (secrets.token_bytes(ENTROPY) for _ in range(MAX_SHORTENED))
+    gone = [old.name for old in step.expired]
+    others = crowded_out(application, request, cookie, now, entropies)
+    dropped = [old for old in others if old.name not in gone]
     return Respond(
         303,
         "login_started",
@@ -88,9 +98,10 @@ class CodeRedemption:
 
         Returns:
             The redirect to the page that the user wanted, with the session's cookies; without them
-            if another login of this browser was faster (`overtaken`). The tokens are not revoked
-            then: revoking one token makes many providers revoke all tokens of the same user and
-            client, the faster login's too.
+            if another login of this browser was faster (`overtaken`, `login_not_needed`). The
+            tokens are not revoked then: revoking one token makes many providers revoke all tokens
+            of the same user and client, the faster login's too. A login that the provider had let
+            expire is started again, once.
 
         Raises:
             Refusal: There is no session. Tokens that came are revoked.
@@ -100,8 +111,14 @@ class CodeRedemption:
         callback_at = self._now()
         # Before anything is consumed, because a provider that is away must not cost a login.
         metadata = await provider.metadata()
-        await self._use_once(step)
-        _check_response(application, metadata, step)
+        try:
+            await self._use_once(step)
+            _check_response(application, metadata, step)
+        except CallbackRefused as error:
+            answer = self._without_login(application, request, metadata, step, error)
+            if answer is None:
+                raise
+            return answer
         await trio.lowlevel.checkpoint_if_cancelled()
         # From here on the code may be spent, so the login is finished although the client leaves,
         # but not beyond the deadline that is in force now. Its tokens are kept or revoked.
@@ -121,6 +138,33 @@ class CodeRedemption:
         with trio.move_on_at(deadline, shield=True):
             await self._end_others(application, request, session, step)
         return self._signed_in(application, session, step, cookies)
+
+    def _without_login(
+        self,
+        application: Application,
+        request: Request,
+        metadata: ProviderMetadata,
+        step: RedeemCode,
+        error: CallbackRefused,
+    ) -> Respond | None:
+        """Answer a callback that signs no user in, where an error page would help no user.
+
+        A login may have come twice, or expired at the provider (Keycloak's page left open, or its
+        other tab was faster). A user who is signed in by then gets the page that was wanted;
+        otherwise an expired login is started again. That happens once, because a provider could
+        give the same answer for ever.
+        """
+        expired = isinstance(error, ProviderRefused) and step.response.authentication_expired
+        if not expired and not isinstance(error, LoginReused):
+            return None
+        now, session = self._now(), step.signed_in
+        if session is not None and serves(application, session, now):
+            return _ended(application, step, "login_not_needed")
+        if not expired or step.pending.restarted:
+            return None
+        spent = application.cookies.expired(application.cookies.login(step.pending.attempt))
+        again = StartLogin(step.pending.return_to, (spent,), restarted=True)
+        return start_login(application, request, again, metadata, now)
 
     async def _use_once(self, step: RedeemCode) -> None:
         with telemetry.span("store use_once"):

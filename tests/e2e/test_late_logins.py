@@ -18,7 +18,7 @@ from harness.gateway import Stack
 from harness.processes import wait_for_next_second, wait_until
 
 STORES = ["sqlite", "cookie", "cookie, marks in memory", "redis"]
-TABS = 8
+TABS = 30
 
 
 @pytest.fixture(scope="module", params=STORES)

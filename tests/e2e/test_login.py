@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from ipaddress import ip_address
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from harness.journey import to_callback
 from harness.processes import wait_until
 from harness.tokens import Signer
 
+from extproc.core.login_budget import BURST_BYTES, BURST_COOKIES
 from extproc.core.sealing import KeyRing
 from extproc.core.session_index import open_entry
 
@@ -53,6 +54,11 @@ def denied(
         assert (answer.status_code, f">{reason}<" in answer.text) == (status, True), answer.text
     assert not list(user.cookies.named("extproc-")) and not stack.app.requests
     return answer
+
+
+def stored_sessions(stack: Stack) -> int:
+    with closing(sqlite3.connect(stack.settings["store"]["path"])) as database:
+        return int(database.execute("SELECT count(*) FROM session").fetchone()[0])
 
 
 def test_a_login_ends_on_the_page_first_asked_for(stack):
@@ -221,6 +227,68 @@ def test_a_provider_s_error_is_our_page_and_no_token_call(stack, error, status):
     )
 
 
+EXPIRED = "error=temporarily_unavailable&error_description=authentication_expired&state="
+
+
+def state_of(started: httpx.Response) -> str:
+    return parse_qs(urlsplit(started.headers["location"]).query)["state"][0]
+
+
+def test_a_login_that_expired_at_the_provider_is_started_again_once(stack):
+    """Keycloak answers so when its page was left open."""
+    with stack.user() as user:
+        state = state_of(user.navigate(stack.url("/wanted")))
+        again = user.navigate(stack.url(f"/oauth2/callback?{EXPIRED}{state}"))
+        assert again.status_code == 303
+        assert again.headers["location"].startswith(f"{stack.provider.issuer}/auth?")
+        assert len(list(user.cookies.named("extproc-login-"))) == 1
+        answer = user.navigate(stack.url(f"/oauth2/callback?{EXPIRED}{state_of(again)}"))
+        assert answer.status_code == 503
+        assert ">provider_temporarily_unavailable<" in answer.text
+        state = state_of(user.navigate(stack.url("/wanted")))
+        again = user.navigate(stack.url(f"/oauth2/callback?{EXPIRED}{state}"))
+        callback = user.navigate(again.headers["location"]).headers["location"]
+        assert user.navigate(callback).headers["location"] == stack.url("/wanted")
+
+
+def test_a_login_that_expired_at_the_provider_is_no_error_in_a_browser_that_is_signed_in(stack):
+    with stack.user() as user:
+        state = state_of(user.navigate(stack.url("/wanted?tab=1")))
+        user.go(stack.url("/private"))
+        before = user.cookies.get("extproc-session-app").value
+        answer = user.navigate(stack.url(f"/oauth2/callback?{EXPIRED}{state}"))
+        assert answer.headers["location"] == stack.url("/wanted?tab=1")
+        assert user.cookies.get("extproc-session-app").value == before
+        assert not list(user.cookies.named("extproc-login-"))
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["{}&", "?&{}", "&&{}&&", "{}&sso_reload", "{}&x=%E8", "{}&=&=1"],
+)
+def test_what_a_provider_adds_to_the_callback_does_not_matter(stack, query):
+    with stack.user() as user:
+        address, _, asked = to_callback(stack, user).partition("?")
+        answer = user.navigate(f"{address}?{query.format(asked)}")
+        assert answer.headers["location"] == stack.url("/private")
+
+
+def test_a_refusal_is_shown_whatever_language_describes_it(stack):
+    error = "error=access_denied&error_description=Acc%E8s+refus%E9&state="
+    with stack.user() as user:
+        state = state_of(user.navigate(stack.url("/private")))
+        answer = user.navigate(stack.url(f"/oauth2/callback?{error}{state}"))
+        assert answer.status_code == 403 and ">provider_access_denied<" in answer.text
+
+
+@pytest.mark.parametrize("twice", ["code=x", "state=x", "%73tate=x", "code="])
+def test_a_doubled_parameter_of_the_callback_is_refused(stack, twice):
+    with stack.user() as user:
+        answer = user.navigate(f"{to_callback(stack, user)}&{twice}")
+        assert answer.status_code == 400 and ">invalid_callback<" in answer.text
+        assert not stack.provider.requests_to("/token")
+
+
 @pytest.mark.attack("FLOW-15", "WEB-01", "WEB-04")
 @pytest.mark.threat("own-words")
 def test_an_unregistered_error_is_named_by_us(stack):
@@ -317,6 +385,80 @@ def test_ten_tabs_finish_in_any_order(stack):
         assert [cookie.name for cookie in user.cookies.named("extproc-login-")] == []
 
 
+@pytest.mark.attack("FLOW-11")
+def test_many_restored_tabs_with_long_addresses_end_on_their_pages(stack):
+    paths = [f"/d/{n}?vars=" + "".join(f"{n}-{m}-" for m in range(180)) for n in range(10)]
+    with stack.user() as user:
+        callbacks = [to_callback(stack, user, path) for path in paths]
+        for path, callback in zip(paths, callbacks, strict=True):
+            assert user.navigate(callback).headers["location"] == stack.url(path)
+
+
+@pytest.mark.attack("FLOW-11")
+def test_any_number_of_restored_tabs_ends_signed_in_with_one_session(stack):
+    """All begin before the first one comes back; some have long addresses."""
+    before = stored_sessions(stack)
+    with stack.user() as user:
+        callbacks = [
+            to_callback(stack, user, f"/tab/{n}?" + f"{n:x}-" * (300 * (n % 2))) for n in range(44)
+        ]
+        ends = [user.navigate(callback) for callback in callbacks]
+        assert {answer.status_code for answer in ends} == {303}
+        for answer in ends:
+            assert user.navigate(answer.headers["location"]).status_code == 200
+        sessions = set(user.cookies.named("extproc-session-app"))
+        assert len(sessions) == 1 and stored_sessions(stack) == before + 1
+        user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+        assert stored_sessions(stack) == before
+
+
+def test_a_tab_whose_login_cookie_is_gone_is_sent_on_when_its_user_is_signed_in(stack):
+    with stack.user() as user:
+        lost = to_callback(stack, user, "/lost")
+        for cookie in user.cookies.named("extproc-login-"):
+            user.cookies.drop(cookie.name)
+        refused = user.navigate(lost)
+        assert refused.status_code == 400 and ">state_mismatch<" in refused.text
+        user.go(stack.url("/private"))
+        before = user.cookies.get("extproc-session-app").value
+        grants = len(stack.provider.requests_to("/token"))
+        for address in (lost, stack.url("/oauth2/callback?code=x"), lost + "&"):
+            answer = user.navigate(address)
+            assert (answer.status_code, answer.headers["location"]) == (303, stack.url("/"))
+            assert "set-cookie" not in answer.headers
+        assert user.cookies.get("extproc-session-app").value == before
+        assert len(stack.provider.requests_to("/token")) == grants
+        assert user.navigate(stack.url("/private")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/explore?panes=" + "%7B%22a%22%3A%5B1%2C2%5D%7D" * 60,
+        "/long?" + "x=%C3%A4&" * 880,
+        "/search?q=a\\b",
+    ],
+    ids=["1500", "8000", "backslash"],
+)
+def test_a_login_keeps_the_whole_address(stack, path):
+    with stack.user() as user, stack.user() as first:
+        answer = user.navigate(to_callback(stack, user, path))
+        assert answer.headers["location"] == stack.url(path.replace("\\", "%5C"))
+        assert user.navigate(answer.headers["location"]).status_code == 200
+        started = first.navigate(stack.url("/oauth2/login?return_to=" + quote(path, safe="/")))
+        answer = first.navigate(first.navigate(started.headers["location"]).headers["location"])
+        assert answer.headers["location"] == stack.url(path.replace("\\", "%5C"))
+
+
+def test_a_link_to_the_login_keeps_the_fragment_of_its_page(stack):
+    address = stack.url("/oauth2/login?return_to=/app%23/report/7")
+    with stack.user() as user:
+        started = user.navigate(address)
+        answer = user.navigate(user.navigate(started.headers["location"]).headers["location"])
+        assert answer.headers["location"] == stack.url("/app#/report/7")
+        assert user.navigate(address).headers["location"] == stack.url("/app#/report/7")
+
+
 @pytest.mark.attack("FLOW-12")
 @pytest.mark.threat("bounds")
 def test_a_hundred_abandoned_logins_keep_the_cookie_header_small(stack):
@@ -324,7 +466,7 @@ def test_a_hundred_abandoned_logins_keep_the_cookie_header_small(stack):
         for n in range(100):
             assert user.navigate(stack.url(f"/{n}?" + "x" * 300)).status_code == 303
         header = user.cookies.header(stack.url("/"))
-        assert len(header) <= 4200 and 3 <= header.count("extproc-login-") <= 12
+        assert len(header) <= BURST_BYTES and header.count("extproc-login-") <= BURST_COOKIES
         assert user.go(stack.url("/private")).status_code == 200
 
 

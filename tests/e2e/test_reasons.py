@@ -234,6 +234,12 @@ def _(stack, user, code):
     return user.navigate(stack.url("/oauth2/login?return_to=/private"))
 
 
+@case("login_not_needed")
+def _(stack, user, code):
+    signs_in(stack, user)
+    return user.navigate(stack.url(f"/oauth2/callback?code={CANARY}&state={CANARY}"))
+
+
 @case("canonical_host")
 def _(stack, user, code):
     return user.navigate(f"http://alias.localhost:{stack.port}/private")

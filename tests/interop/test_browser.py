@@ -1,6 +1,8 @@
 """Chromium signs in and out: redirects, cookies and pages of the gateway in a real browser."""
 
 import base64
+import sqlite3
+from contextlib import closing
 
 import pytest
 from harness import pictures
@@ -10,6 +12,7 @@ from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.keycloak import Keycloak
 from harness.oidc_provider import OidcProvider
+from harness.processes import wait_until
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 
 START = "/private?a=1&b=%2F&c=d+e"
@@ -129,6 +132,46 @@ def test_a_browser_signs_in_and_out(tls: bool) -> None:
 
 
 @pytest.mark.attack("WEB-11")
+@pytest.mark.parametrize(
+    ("tabs", "length", "tls"),
+    [(30, 1, False), (8, 900, True)],
+    ids=["many", "long"],
+)
+def test_restored_tabs_all_end_signed_in_on_their_pages(tabs: int, length: int, tls: bool) -> None:
+    """The provider answers by itself, after every tab has begun its login."""
+    paths = [
+        f"/private/{tab}?" + f"{tab}-{length}-x"[: length + 5] * (length // 7 + 1)
+        for tab in range(tabs)
+    ]
+    with Stack(FakeProvider(), tls=tls) as stack, browser(stack) as context:
+        pages = [context.new_page() for _ in paths]
+        with stack.provider.holding("/auth", most=tabs):
+            for page, path in zip(pages, paths, strict=True):
+                page.evaluate(
+                    "address => { setTimeout(() => { location = address }) }", stack.url(path)
+                )
+            wait_until(
+                lambda: sum("login" in name for name in ours(context, stack)) == tabs,
+                60,
+                what="the logins of all tabs",
+            )
+        for page, path in zip(pages, paths, strict=True):
+            page.wait_for_url(stack.url(path))
+            assert "x-auth-sub" in page.inner_text("body")
+        assert sorted(ours(context, stack)) == sorted(
+            f"{'__Host-' if tls else ''}extproc-{kind}-app" for kind in ("assertion", "session")
+        )
+        assert sessions_of(stack) == 1
+        pages[0].goto(stack.url("/oauth2/signed-out"))
+        pages[0].goto(stack.url("/oauth2/logout"))
+        assert not ours(context, stack) and sessions_of(stack) == 0
+
+
+def sessions_of(stack: Stack) -> int:
+    with closing(sqlite3.connect(stack.settings["store"]["path"])) as database:
+        return int(database.execute("SELECT count(*) FROM session").fetchone()[0])
+
+
 def test_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> None:
     with Stack(FakeProvider()) as stack, stack.user() as phone, browser(stack) as context:
         stack.provider.claims["sid"] = "phone"

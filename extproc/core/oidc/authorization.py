@@ -9,6 +9,7 @@ another.
 import hashlib
 import json
 import re
+import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl
@@ -25,6 +26,10 @@ LIFE = 1800
 GRACE = 5400
 # bytes of an attempt's secret
 ATTEMPT_BYTES = 32
+# parameters of a callback that are read
+MAX_FIELDS = 64
+# characters of a return target that are compressed in the cookie of the attempt
+COMPRESSED_FROM = 256
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class PendingAuthorization:
         return_to: the path to which the login returns.
         traceparent: trace context of the request that started the login, for a link between the
             traces; neither secret nor trusted.
+        restarted: whether the processor started the login by itself, in place of one that the
+            provider had let expire.
     """
 
     secret: bytes = field(repr=False)
@@ -46,6 +53,7 @@ class PendingAuthorization:
     created: int
     return_to: str
     traceparent: str = ""
+    restarted: bool = False
 
     @cached_property
     def _derived(self) -> bytes:
@@ -105,16 +113,33 @@ class PendingAuthorization:
         return not self.created - 60 <= now < self.created + LIFE
 
     def to_bytes(self) -> bytes:
-        """Serialize the attempt for its sealed cookie."""
+        """Serialize the attempt for its sealed cookie.
+
+        A long return target follows the list of the other values, compressed (RFC 1951). It stands
+        apart from the secret, so that the length of the cookie depends on the target alone.
+        """
         trace = packed(self.traceparent)
-        fields = [b64encode(self.secret), self.issuer, self.created, self.return_to, trace]
-        return to_json(fields).encode()
+        long = len(self.return_to) > COMPRESSED_FROM
+        plain = "" if long else self.return_to
+        fields = [b64encode(self.secret), self.issuer, self.created, plain, trace]
+        if self.restarted:
+            fields.append(1)
+        head = to_json(fields).encode()
+        return head + b"\n" + _compress(self.return_to) if long else head
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "PendingAuthorization":
         """Deserialize an attempt; only for bytes that a seal of the processor has authenticated."""
-        secret, issuer, created, return_to, trace = json.loads(data)
-        return cls(b64decode(secret), issuer, created, return_to, unpacked(trace))
+        head, _, compressed = data.partition(b"\n")
+        secret, issuer, created, return_to, trace, *restarted = json.loads(head)
+        if compressed:
+            return_to = zlib.decompress(compressed, wbits=-zlib.MAX_WBITS).decode()
+        return cls(b64decode(secret), issuer, created, return_to, unpacked(trace), bool(restarted))
+
+
+def _compress(text: str) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(text.encode()) + packer.flush()
 
 
 def packed(traceparent: str) -> str:
@@ -134,23 +159,28 @@ def unpacked(trace: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """The parameters of the callback: a code or an error, and iss if the provider sends it."""
+    """The parameters of the callback: a code or an error, and iss if the provider sends it.
+
+    authentication_expired: whether the error says that the provider had let the login expire, so
+    that it is worth another try (Keycloak: `temporarily_unavailable` with this description).
+    """
 
     state: str
     code: str | None = field(repr=False)
     error: str | None
     iss: str | None
+    authentication_expired: bool = False
 
     @classmethod
     def parse(cls, query: str) -> "AuthorizationResponse":
         """Read the query of a callback.
 
         Raises:
-            InvalidCallback: the query is malformed, a parameter is repeated (RFC 6749 section 3.1),
+            InvalidCallback: the query is too long, a parameter is repeated (RFC 6749 section 3.1),
                 or there is not exactly one of code and error.
             StateMismatch: there is no state.
         """
-        values = _parameters(query)
+        values, description = _parameters(query)
         state = values.get("state", "")
         code = values.get("code") or None
         error = values.get("error") or None
@@ -164,25 +194,25 @@ class AuthorizationResponse:
             raise InvalidCallback(
                 "the code has characters that no code has (RFC 6749 appendix A.11)"
             )
-        return cls(state, code, error, values.get("iss"))
+        expired = error == "temporarily_unavailable" and description == "authentication_expired"
+        return cls(state, code, error, values.get("iss"), expired)
 
 
-def _parameters(query: str) -> dict[str, str]:
-    """The known parameters of a callback. Raises InvalidCallback."""
+def _parameters(query: str) -> tuple[dict[str, str], str | None]:
+    """The known parameters of a callback, and the description of an error if there is one alone.
+
+    Any other parameter is ignored (RFC 6749 section 4.1.2), and so are empty pairs, names without a
+    value, and bytes that are not UTF-8. Raises InvalidCallback.
+    """
     if len(query) > MAX_QUERY:
         raise InvalidCallback("the query is longer than 16 kB")
-    try:
-        pairs = parse_qsl(
-            query,
-            keep_blank_values=True,
-            strict_parsing=bool(query),
-            max_num_fields=64,
-            errors="strict",
-        )
-    except ValueError:
-        raise InvalidCallback("the query is malformed") from None
+    fields = [field for field in query.split("&") if field]
+    if len(fields) > MAX_FIELDS:
+        raise InvalidCallback(f"the query has more than {MAX_FIELDS} parameters")
+    pairs = parse_qsl("&".join(fields), keep_blank_values=True, errors="replace")
     known = [pair for pair in pairs if pair[0] in ("state", "code", "error", "iss")]
     values = dict(known)
     if len(values) != len(known):
         raise InvalidCallback("a parameter stands twice")
-    return values
+    descriptions = [value for name, value in pairs if name == "error_description"]
+    return values, descriptions[0] if len(descriptions) == 1 else None

@@ -69,6 +69,18 @@ ANSWERED = (
         "page that it was for. Many of them: the provider responds slowly.",
     ),
     Reason(
+        "login_not_needed",
+        303,
+        INFO,
+        _IN,
+        "You are signed in already.",
+        "A callback came that signs no user in, from a browser that is signed in: its login cookie "
+        "is gone (one of many restored tabs), or the login was answered already or had expired "
+        "(its page at the provider was left open while the user signed in elsewhere). Nothing was "
+        "changed; the tab goes to the page that it was for, or to the start page if that is not "
+        "known.",
+    ),
+    Reason(
         "already_signed_in",
         303,
         DEBUG,

@@ -36,6 +36,7 @@ from envoy_data_plane.envoy.extensions.filters.http.lua.v3 import Lua, LuaPerRou
 
 from extproc.contract import COOKIES
 from extproc.core.assertion import FIRST_CLAIM, MARK_AT, SIGNATURE
+from extproc.core.login import MAX_OPENED
 from extproc.core.session import ID_LENGTH, MARK
 from extproc.envoyconfig.builders import text
 from extproc.settings import Settings
@@ -52,7 +53,7 @@ local applications = {%(applications)s}
 local kinds = {
   session = {"^([^.]+)$", 3},
   assertion = {"^([^.]+)$", 1},
-  login = {"^([^.]+)%%-%%x%%x%%x%%x%%x%%x%%x%%x$", 24},
+  login = {"^([^.]+)%%-%%x%%x%%x%%x%%x%%x%%x%%x$", %(logins)d},
   data = {"^([^.]+)%%.%%x+%%.%%d+%%.%%d$", 12},
   used = {"^([^.]+)%%.%%x+$", 4},
 }
@@ -216,6 +217,7 @@ def _code(settings: Settings, send: str) -> str:
         "applications": ", ".join(_application(settings, name) for name in settings.protected),
         "header": COOKIES,
         "mark": MARK,
+        "logins": MAX_OPENED,
         "length": MARK + 1 + ID_LENGTH,
         "signature": 1 + SIGNATURE,
         "first_claim": FIRST_CLAIM,

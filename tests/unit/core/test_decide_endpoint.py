@@ -1,6 +1,7 @@
 """decide_endpoint(): what the processor's own endpoints do with a request, as tables."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from harness.refusals import EVIL, raised
@@ -45,8 +46,10 @@ def callback(query: str, cookie: str = "") -> object:
     ("query", "kind", "detail"),
     [
         (f"state={STATE}&code=" + "a" * 16_384, InvalidCallback, "the query is longer than 16 kB"),
-        (f"state={STATE}&{EVIL}", InvalidCallback, "the query is malformed"),
-        ("&".join(["a=1"] * 65), InvalidCallback, "the query is malformed"),
+        (f"state={STATE}&{EVIL}", InvalidCallback, "neither code nor error"),
+        ("&".join(["a=1"] * 65), InvalidCallback, "the query has more than 64 parameters"),
+        (f"state={STATE}&code=a&%63ode=b", InvalidCallback, "a parameter stands twice"),
+        (f"state={STATE}&error=a&error=", InvalidCallback, "a parameter stands twice"),
         (f"state={STATE}&code=a&code={EVIL}", InvalidCallback, "a parameter stands twice"),
         (f"state={STATE}&code=a&state=", InvalidCallback, "a parameter stands twice"),
         (f"code={EVIL}", StateMismatch, "no state"),
@@ -55,7 +58,8 @@ def callback(query: str, cookie: str = "") -> object:
         (f"state={STATE}&code=&error=", InvalidCallback, "neither code nor error"),
         (f"state={STATE}&code={EVIL}&error={EVIL}", InvalidCallback, "both code and error"),
         (f"state={STATE}&code=%C3%A9", InvalidCallback, "the code has characters that no code has (RFC 6749 appendix A.11)"),
-        (f"state={STATE}&code=%FF", InvalidCallback, "the query is malformed"),
+        (f"state={STATE}&code=%FF", InvalidCallback, "the code has characters that no code has (RFC 6749 appendix A.11)"),
+        (f"state={STATE}%FF&code=a", StateMismatch, "the state is malformed"),
         (f"state={EVIL}&code=a", StateMismatch, "the state is malformed"),
         (f"state={STATE}&code=a", StateMismatch, "this browser has no login cookie of that state"),
     ],
@@ -145,8 +149,24 @@ def test_who_is_not_signed_in_well_enough_keeps_the_cookies_and_who_is_not_at_al
         ("return_to=//evil.example", "/"),
         ("return_to=/a&" + "&".join(["x=1"] * 63), "/a"),
         ("return_to=/a&" + "&".join(["x=1"] * 64), "/"),
-        ("return_to=/" + "a" * 1023, "/" + "a" * 1023),
-        ("return_to=/" + "a" * 1024, "/"),
+        ("return_to=/" + "a" * 7999, "/" + "a" * 7999),
+        ("return_to=/" + "a" * 8000, "/"),
+        ("return_to=/?" + "%C3%A4" * 1333, "/?" + "%C3%A4" * 1333),
+        ("return_to=/?" + "%C3%A4" * 1334, "/"),
+        ("return_to=/search%3Fq=a%5Cb", "/search?q=a%5Cb"),
+        ("return_to=/search%3Fq=caf%C3%A9", "/search?q=caf%C3%A9"),
+        ("return_to=/search%3Fq=caf%FF", "/search?q=caf%EF%BF%BD"),
+        ("return_to=/search%3Fq=a%0D%0Ab", "/"),
+        ("return_to=/app%23/report/7", "/app#/report/7"),
+        ("return_to=/app%3Fa%23/report%3Fb", "/app?a#/report?b"),
+        ("return_to=/app%23%C3%A4%5C", "/app#%C3%A4%5C"),
+        ("return_to=/app%23a%23b", "/app"),
+        ("return_to=/app%23a%0Ab", "/app"),
+        ("return_to=/app%23" + "a" * 7995, "/app#" + "a" * 7995),
+        ("return_to=/app%23" + "a" * 7996, "/app"),
+        ("return_to=%23a", "/"),
+        ("return_to=//evil.example%23a", "/"),
+        ("return_to=/oauth2/logout%23a", "/"),
         ("return_to=/a&x=" + "a" * 16_369, "/a"),
         ("return_to=/a&x=" + "a" * 16_370, "/"),
         ("return_to=/a/../oauth2/logout", "/"),
@@ -205,8 +225,8 @@ def test_look_alikes_of_the_callback_are_no_callback(target):
 @pytest.mark.attack("REDI-01", "REDI-03", "REDI-04")
 @pytest.mark.parametrize(
     "target",
-    ["//evil.example", "/\\evil.example", "/\t/evil", "/a\\b", "https://evil.example/", "javascript:alert(1)", "", "x", "/a#b", "/a\r\nx: y", "/\x7f", "/é",
-     "/.//evil.example", "/x/..//evil.example", "/%2e//evil", "/ /evil", "///evil", "\x0b/evil", "/a" * 513, "/oauth2/logout", "/oauth2/login?return_to=/"],
+    ["//evil.example", "/\\evil.example", "/\t/evil", "/a\\b", "https://evil.example/", "javascript:alert(1)", "", "x", "//evil#b", "/a\r\nx: y", "/\x7f", "/é",
+     "/.//evil.example", "/x/..//evil.example", "/%2e//evil", "/ /evil", "///evil", "\x0b/evil", "/a" * 4001, "/oauth2/logout", "/oauth2/login?return_to=/"],
 )  # fmt: skip
 def test_what_could_lead_away_becomes_the_start_page(target):
     from urllib.parse import quote
@@ -282,7 +302,10 @@ def test_another_browser_s_code_and_state_are_refused():
     attacker, victim = pending(APP, secret=b"a" * 32), pending(APP, secret=b"v" * 32)
     for cookie in ("", cookie_header(APP, victim)):
         with pytest.raises(StateMismatch):
-            decide(APP, back(attacker.state, cookie), SESSION, NOW)
+            decide(APP, back(attacker.state, cookie), None, NOW)
+        # a user who is signed in stays so, and sees the start page in place of an error
+        decision = decide(APP, back(attacker.state, cookie), SESSION, NOW)
+        assert decision == Respond(303, "login_not_needed", location="https://app.example/")
     # the attempt's name is not enough: the whole state is compared
     forged = victim.state[:8] + attacker.state[8:]
     with pytest.raises(StateMismatch):
@@ -440,3 +463,79 @@ def test_signed_out_is_a_page_that_leads_to_the_application():
 
 def test_a_page_after_a_logout_says_so():
     assert decide(APP, request("/oauth2/signed-out"), None, NOW).page.text == "You are signed out."
+
+
+@pytest.mark.parametrize(
+    ("session", "sent_on"),
+    [
+        (SESSION, True),
+        (None, False),
+        (replace(SESSION, expires=NOW), False),
+        (replace(SESSION, acr="weak"), False),
+        (replace(SESSION, access_expires=NOW, refresh_token="rt"), True),
+        (replace(SESSION, access_expires=NOW, refresh_token=None), False),
+    ],
+)
+def test_a_callback_without_its_login_is_no_error_for_a_user_whom_a_page_would_serve(
+    session, sent_on
+):
+    app = application(
+        demand=Demand(acr_values=("strong",)), forward_access_token=True, refresh_margin=60
+    )
+    session = session and replace(session, acr=session.acr or "strong")
+    attempt = pending(app)
+    for query, cookie in (
+        (f"code=a&state={attempt.state}", ""),
+        ("code=a&state=x", ""),
+        ("code=a", ""),
+        (f"code=a&state={attempt.state}", f"{app.cookies.login(attempt.attempt)}=planted"),
+    ):
+        asked = request(f"/oauth2/callback?{query}", cookie=cookie)
+        if sent_on:
+            assert decide(app, asked, session, NOW) == Respond(
+                303, "login_not_needed", location="https://app.example/"
+            )
+        else:
+            with pytest.raises(StateMismatch):
+                decide(app, asked, session, NOW)
+    with pytest.raises(InvalidCallback):
+        decide(app, request(f"/oauth2/callback?state={attempt.state}"), session, NOW)
+
+
+def test_a_late_callback_of_a_user_who_is_signed_in_by_now_ends_on_its_page():
+    attempt = pending(APP, created=NOW - LIFE)
+    asked = back(attempt.state, cookie_header(APP, attempt))
+    spent = APP.cookies.expired(APP.cookies.login(attempt.attempt))
+    assert decide(APP, asked, SESSION, NOW) == Respond(
+        303, "login_not_needed", location="https://app.example/wanted?a=1", cookies=(spent,)
+    )
+    assert decide(APP, asked, None, NOW) == StartLogin("/wanted?a=1", (spent,))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "code=C&state={}&",
+        "?&code=C&state={}",
+        "&&code=C&&&state={}",
+        "code=C&state={}&sso_reload",
+        "code=C&state={}&x=%E8&%E8=y&=&=z",
+        "code=C&state={}&error_description=a&error_description=b",
+        "code=C&state={}" + "&" * 200,
+    ],
+)
+def test_what_a_provider_adds_to_a_callback_is_ignored(query):
+    attempt = pending(APP)
+    asked = request(
+        f"/oauth2/callback?{query.format(attempt.state)}", cookie=cookie_header(APP, attempt)
+    )
+    decision = decide(APP, asked, None, NOW)
+    assert isinstance(decision, RedeemCode) and decision.response.code == "C"
+
+
+def test_an_error_reaches_its_page_whatever_its_description():
+    attempt = pending(APP)
+    query = f"error=access_denied&error_description=Acc%E8s+refus%E9&state={attempt.state}"
+    asked = request(f"/oauth2/callback?{query}", cookie=cookie_header(APP, attempt))
+    decision = decide(APP, asked, None, NOW)
+    assert isinstance(decision, RedeemCode) and decision.response.error == "access_denied"

@@ -101,10 +101,27 @@ def test_several_values_of_a_name_are_all_there():
         ("/\\evil", False),
         ("//evil", False),
         ("/a#b", False),
+        ("/a?b#c", False),
+        ("/a?b c", False),
+        ("/a?b\x7f", False),
+        ("/a\\b?c", False),
     ],
 )
 def test_a_path_that_could_mean_another_is_no_return_target(target, same):
     assert (same_origin_target(target) is not None) is same
+
+
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        ("/search?q=a\\b", "/search?q=a%5Cb"),
+        ("/search?q=caf\u00e9", "/search?q=caf%C3%A9"),
+        ("/search?q=\ud800", "/search?q=%3F"),
+        ("/search?q=a%5Cb&x=[y]", "/search?q=a%5Cb&x=[y]"),
+    ],
+)
+def test_data_in_the_query_of_a_return_target_is_kept_in_ascii(target, kept):
+    assert same_origin_target(target) == kept
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The authorization request, and the cookies of logins that are under way."""
 
+import hashlib
 from dataclasses import replace
 from functools import partial
 from urllib.parse import parse_qsl, urlsplit
@@ -17,20 +18,24 @@ from harness.tokens import (
     request,
 )
 
+from extproc.core.encoding import b64encode
 from extproc.core.errors import StateMismatch
 from extproc.core.login import (
-    MAX_COOKIE_BYTES,
-    MAX_COOKIES,
+    BROWSER_BYTES,
+    MAX_OPENED,
     authorization_url,
-    crowded_out,
     login_cookie,
     pending_of,
+    requested_page,
     under_way,
 )
 from extproc.core.oidc.authorization import GRACE, LIFE
 
 APP = application()
 STATE = pending().state
+INCOMPRESSIBLE = "".join(
+    b64encode(hashlib.sha512(bytes([number])).digest())[:80] for number in range(100)
+)
 
 
 def test_the_log_names_a_login_cookie_of_another_state_or_issuer():
@@ -83,36 +88,26 @@ def test_the_authorization_endpoint_s_own_query_is_kept():
     )
 
 
-@pytest.mark.attack("FLOW-12")
-def test_login_cookies_are_capped_and_the_oldest_goes():
-    attempts = [
-        pending(APP, secret=bytes([n]) * 32, created=NOW + n, return_to="/")
-        for n in range(MAX_COOKIES)
-    ]
-    new = login_cookie(APP, pending(APP, secret=b"n" * 32, created=NOW + 99), ENTROPY_BYTES)
-    dropped = crowded_out(APP, request(cookie=cookie_header(APP, *attempts)), new)
-    assert [cookie.name for cookie in dropped] == [APP.cookies.login(attempts[0].attempt)]
-    assert all(cookie.value == "" and cookie.max_age == 0 and cookie.secure for cookie in dropped)
+@pytest.mark.parametrize(
+    ("target", "kept"),
+    [
+        ("/explore?panes=" + "%7B%22a%22%3A1%7D" * 90, True),
+        ("/" + "a" * 7999, True),
+        ("/" + INCOMPRESSIBLE[:3400], True),
+        ("/" + INCOMPRESSIBLE[:7999], False),
+    ],
+)
+def test_a_long_address_is_kept_if_a_browser_keeps_its_cookie(target, kept):
+    login = pending(APP, return_to=target)
+    cookie = login_cookie(APP, login, ENTROPY_BYTES)
+    assert len(cookie.name) + len(cookie.value) <= BROWSER_BYTES
+    returned = request(cookie=f"{cookie.name}={cookie.value}")
+    assert pending_of(APP, returned, login.state).return_to == (target if kept else "/")
 
 
-@pytest.mark.attack("FLOW-12")
-def test_login_cookies_of_every_application_count_and_so_do_their_bytes():
-    other = application(name="other-app", url="https://app.example/other/")
-    attempts = [
-        pending(other, secret=bytes([n]) * 32, created=NOW + n, return_to="/" + "x" * 1000)
-        for n in range(4)
-    ]
-    header = cookie_header(other, *attempts)
-    new = login_cookie(APP, pending(APP, secret=b"n" * 32), ENTROPY_BYTES)
-    dropped = {
-        cookie.name
-        for cookie in crowded_out(
-            APP, request(cookie=header + "; __Host-extproc-login-app-0badbeef=junk; a=b"), new
-        )
-    }
-    kept = [pair for pair in header.split("; ") if pair.split("=")[0] not in dropped]
-    assert "__Host-extproc-login-app-0badbeef" in dropped and kept
-    assert sum(len(pair) + 2 for pair in kept) + len(new.name) + len(new.value) <= MAX_COOKIE_BYTES
+def test_bytes_of_the_requested_page_are_kept():
+    asked = request("/search?q=caf\u00c3\u00a9\\")
+    assert requested_page(APP, asked) == "/search?q=caf%C3%A9%5C"
 
 
 @pytest.mark.attack("COOK-27")
@@ -137,4 +132,4 @@ def test_of_many_login_cookies_the_newest_are_opened():
         for number in range(99)
     ]
     found = under_way(APP, request(cookie=cookie_header(APP, *attempts)), NOW)
-    assert found == tuple(attempts[: -MAX_COOKIES - 1 : -1])
+    assert found == tuple(attempts[: -MAX_OPENED - 1 : -1])

@@ -124,6 +124,57 @@ async def test_a_callback_comes_once(house) -> None:
     assert house.provider.redeemed == ["code"]
 
 
+EXPIRED = replace(
+    STEP.response, code=None, error="temporarily_unavailable", authentication_expired=True
+)
+
+
+async def test_a_login_that_expired_at_the_provider_is_started_again_once(house) -> None:
+    answer = await house.redeem(replace(STEP, response=EXPIRED))
+    assert (answer.status, answer.reason) == (303, "login_started")
+    cookie, spent = answer.cookies
+    assert spent == APP.cookies.expired(APP.cookies.login(PENDING.attempt))
+    state = parse_qs(urlsplit(answer.location).query)["state"][0]
+    again = pending_of(APP, request(cookie=f"{cookie.name}={cookie.value}"), state)
+    assert (again.return_to, again.restarted) == (PENDING.return_to, True)
+    with pytest.raises(ProviderRefused):
+        await house.redeem(RedeemCode(replace(EXPIRED, state=state), again, None))
+    # a copy of the callback starts no login
+    with pytest.raises(LoginReused):
+        await house.redeem(replace(STEP, response=EXPIRED))
+
+
+async def test_a_login_that_expired_is_no_error_for_a_user_who_signed_in_elsewhere(house) -> None:
+    signed_in = await house.kept(await house.redeem())
+    other = pending(secret=b"o" * 32, return_to="/other")
+    for restarted in (False, True):
+        step = RedeemCode(EXPIRED, replace(other, restarted=restarted), signed_in)
+        house.store.claims.clear()
+        answer = await house.redeem(step)
+        assert (answer.reason, answer.location) == (
+            "login_not_needed",
+            "https://app.example/other",
+        )
+        assert answer.cookies == (APP.cookies.expired(APP.cookies.login(other.attempt)),)
+    late = replace(signed_in, expires=signed_in.expires)
+    with pytest.raises(ProviderRefused):
+        await house.redeem(
+            RedeemCode(
+                replace(EXPIRED, authentication_expired=False), pending(secret=b"x" * 32), late
+            )
+        )
+
+
+async def test_a_callback_that_comes_again_is_no_error_for_its_user(house) -> None:
+    signed_in = await house.kept(await house.redeem())
+    answer = await house.redeem(replace(STEP, signed_in=signed_in))
+    assert (answer.reason, answer.location) == (
+        "login_not_needed",
+        "https://app.example/wanted?a=1",
+    )
+    assert house.provider.redeemed == ["code"] and await house.kept(answer) is None
+
+
 async def test_a_provider_that_is_away_costs_no_login(house) -> None:
     house.provider.known = False
 

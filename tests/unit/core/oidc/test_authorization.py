@@ -1,11 +1,13 @@
 """What travels in the sealed login cookie."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from harness.refusals import raised
 from harness.tokens import NOW, pending
 
+from extproc.core.encoding import b64encode
 from extproc.core.errors import InvalidCallback
 from extproc.core.oidc.authorization import AuthorizationResponse, PendingAuthorization
 
@@ -34,6 +36,42 @@ def test_a_login_that_an_older_release_started_goes_on():
     fields = json.loads(traced("").to_bytes())
     old = json.dumps([*fields[:4], f"00-{TRACE}-01"]).encode()
     assert PendingAuthorization.from_bytes(old) == traced("")
+
+
+@pytest.mark.parametrize("length", [0, 255, 256, 257, 8000])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_attempt_is_read_as_it_was_written(length, restarted):
+    attempt = replace(traced(""), return_to="/" + "\n" * length, restarted=restarted)
+    assert PendingAuthorization.from_bytes(attempt.to_bytes()) == attempt
+
+
+def test_the_length_of_an_attempt_depends_on_its_return_target_alone():
+    """A target that repeats the secret is no shorter than any other of its kind."""
+    lengths = {
+        len(
+            replace(
+                traced(""), secret=bytes([n]) * 32, return_to="/" + b64encode(b"s" * 32) * 9
+            ).to_bytes()
+        )
+        for n in range(99, 130)
+    }
+    assert len(lengths) == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "expired"),
+    [
+        ("error=temporarily_unavailable&error_description=authentication_expired", True),
+        ("error_description=authentication_expired&error=temporarily_unavailable&", True),
+        ("error=temporarily_unavailable", False),
+        ("error=temporarily_unavailable&error_description=busy", False),
+        ("error=access_denied&error_description=authentication_expired", False),
+        ("code=a&error_description=authentication_expired", False),
+        ("error=temporarily_unavailable&error_description=authentication_expired&error_description=", False),
+    ],
+)  # fmt: skip
+def test_a_login_that_expired_at_the_provider_is_known_by_error_and_description(query, expired):
+    assert AuthorizationResponse.parse(f"state=s&{query}").authentication_expired is expired
 
 
 def test_the_parameters_of_a_callback_are_read_whole():
