@@ -9,6 +9,7 @@ uses the tags of all keys, since older records have the tags of older keys.
 
 import hmac
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from extproc.core.device import Device
@@ -56,6 +57,18 @@ def written_tags(ring: KeyRing, entry: IndexEntry) -> tuple[bytes, ...]:
     by_subject = subject_tags(ring, entry.issuer, entry.subject)[:1]
     by_sid = sid_tags(ring, entry.issuer, entry.sid)[:1] if entry.sid is not None else ()
     return by_subject + by_sid
+
+
+def carries_its_tags(ring: KeyRing, entry: IndexEntry, tags: Collection[bytes]) -> bool:
+    """Whether a record has the tags that follow from its entry, under any key of the ring.
+
+    Tags are not sealed, so whoever can write to a store could take them off, so that no logout
+    finds the session, or hang it among the sessions of another user.
+    """
+    by_subject = any(tag in tags for tag in subject_tags(ring, entry.issuer, entry.subject))
+    if entry.sid is None or not by_subject:
+        return by_subject
+    return any(tag in tags for tag in sid_tags(ring, entry.issuer, entry.sid))
 
 
 def _label(key: bytes) -> Label:

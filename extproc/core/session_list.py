@@ -8,8 +8,12 @@ from extproc.core.application import Application
 from extproc.core.device import Device
 from extproc.core.sealing import KeyRing
 from extproc.core.session import Session, handle_of
-from extproc.core.session_index import IndexEntry, open_entry
+from extproc.core.session_index import IndexEntry, carries_its_tags, open_entry
 from extproc.core.session_record import Record
+
+# Sign-ins that a page shows, and records that are opened for it, at most.
+SHOWN = 100
+OPENED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,42 +27,65 @@ class IndexedSession:
 
 
 def indexed(ring: KeyRing, record: Record) -> IndexedSession | None:
-    """Read the outer layer of a record; None if it has none, or if it is of another gateway."""
+    """Read the outer layer of a record.
+
+    None if it has none, if it is of another gateway, or if its tags are not those of its entry.
+    """
     entry = open_entry(ring, record.key, record.index)
-    if entry is None:
+    if entry is None or not carries_its_tags(ring, entry, record.tags):
         return None
     return IndexedSession(record.key, entry, record.touched, record.expires)
 
 
-def living(
-    application: Application, records: Iterable[Record], now: int
+def of_user(
+    application: Application, subject: str, records: Iterable[Record]
 ) -> tuple[IndexedSession, ...]:
-    """The live sessions of the application's provider, of any application, in no order."""
+    """The sessions of a user of the application's provider, at any application, in no order."""
     sessions = (indexed(application.ring, record) for record in records)
     return tuple(
         session
         for session in sessions
         if session is not None
         and session.entry.issuer == application.client.issuer
-        and now < min(session.expires, session.used + application.session_idle)
+        and session.entry.subject == subject
     )
 
 
-def surplus(application: Application, records: Iterable[Record], now: int) -> tuple[bytes, ...]:
-    """The keys of a user's oldest sessions at the application that exceed sessions_per_user.
+def is_live(application: Application, used: int, expires: int, now: int) -> bool:
+    """Whether a session that was used and expires at these times has not ended by itself."""
+    return now < min(expires, used + application.session_idle)
 
-    Every process chooses the same sessions, whichever others are beginning, so two logins at the
-    same time never end each other.
+
+def surplus(
+    application: Application, subject: str, records: Iterable[Record], now: int
+) -> tuple[bytes, ...]:
+    """The keys of a user's sessions at the application that are too many.
+
+    These are the oldest ones that exceed sessions_per_user, and all that ended by themselves, which
+    a store would otherwise keep until session.lifetime. Every process chooses the same sessions,
+    whichever others are beginning, so two logins at the same time never end each other. Of a part
+    of the records, too, it gives only keys that are too many among all of them.
+
+    Args:
+        application: with the limit.
+        subject: the user.
+        records: of the user, with any other among them.
+        now: seconds since the epoch.
     """
     if application.sessions_per_user is None:
         return ()
     sessions = [
         session
-        for session in living(application, records, now)
+        for session in of_user(application, subject, records)
         if session.entry.application == application.name
     ]
     sessions.sort(key=lambda session: (session.entry.created, session.key), reverse=True)
-    return tuple(session.key for session in sessions[application.sessions_per_user :])
+    live: list[bytes] = []
+    over: list[bytes] = []
+    for session in sessions:
+        kind = live if is_live(application, session.used, session.expires, now) else over
+        kind.append(session.key)
+    return (*live[application.sessions_per_user :], *over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +112,41 @@ class SignIn:
     this: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SignIns:
+    """A user's sign-ins, as far as a page has room for them; `more` is how many it leaves out."""
+
+    sign_ins: tuple[SignIn, ...]
+    more: int = 0
+
+
 def sign_ins(
     application: Application, session: Session, records: Iterable[Record], now: int
-) -> tuple[SignIn, ...]:
-    """Group a user's live sessions into sign-ins: that of `session` first, then by last use."""
+) -> SignIns:
+    """Group the live sessions of the user of `session` into sign-ins.
+
+    That of `session` comes first, then those that were used last.
+
+    Args:
+        application: whose page shows them.
+        session: of the browser that asks.
+        records: of the user, the most important ones first: only OPENED of them are looked into.
+        now: seconds since the epoch.
+    """
+    live = {
+        record.key: record
+        for record in records
+        if is_live(application, record.touched, record.expires, now)
+    }
+    opened = tuple(live.values())[:OPENED]
     groups: dict[str, list[IndexedSession]] = defaultdict(list)
-    for found in living(application, records, now):
+    for found in of_user(application, session.subject, opened):
         sid = found.entry.sid if application.logout_everywhere else None
         groups[f"sid {sid}" if sid is not None else f"key {found.key.hex()}"].append(found)
     grouped = [_sign_in(application, session, group) for group in groups.values()]
-    return tuple(sorted(grouped, key=lambda one: (not one.this, -one.used, one.handle)))
+    grouped.sort(key=lambda one: (not one.this, -one.used, one.handle))
+    more = len(grouped[SHOWN:]) + len(live) - len(opened)
+    return SignIns(tuple(grouped[:SHOWN]), more)
 
 
 def _sign_in(application: Application, session: Session, group: Sequence[IndexedSession]) -> SignIn:

@@ -21,7 +21,14 @@ from extproc.core.errors import SessionTooLarge
 from extproc.core.oidc.claims import Claims, number
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId, session_label
-from extproc.core.session_index import TAG_BYTES, IndexEntry, seal_entry, written_tags
+from extproc.core.session_index import (
+    TAG_BYTES,
+    IndexEntry,
+    seal_entry,
+    sid_tags,
+    subject_tags,
+    written_tags,
+)
 
 # what the inner layer is sealed as
 PURPOSE = "session"
@@ -137,6 +144,22 @@ def from_record(application: Application, session_id: SessionId, record: Record)
     if opened is None:
         return None
     return load(opened, session_id, record.touched, outdated=not application.ring.newest(sealed))
+
+
+def has_its_tags(application: Application, session: Session, record: Record) -> bool:
+    """Whether a record has the tags by which a logout would find its session.
+
+    Tags are not sealed. A session without them counts as none; otherwise whoever can write to the
+    store could keep a session that no logout ends. Sessions of releases without tags have no
+    `attempt` either.
+    """
+    if not session.attempt:
+        return True
+    ring = application.ring
+    wanted = [session.by_attempt, subject_tags(ring, session.issuer, session.subject)]
+    if session.sid is not None:
+        wanted.append(sid_tags(ring, session.issuer, session.sid))
+    return all(any(tag in record.tags for tag in tags) for tags in wanted)
 
 
 def dump(session: Session) -> bytes:

@@ -9,7 +9,6 @@ the session for which the page was made can have the token: it is sealed with th
 valid for an hour.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -22,7 +21,7 @@ from extproc.core.http import Request, parameters
 from extproc.core.logout import expired
 from extproc.core.page import Card, Page
 from extproc.core.session import Session, session_label
-from extproc.core.session_list import SignIn
+from extproc.core.session_list import SignIn, SignIns
 
 OTHERS, EVERYWHERE = "others", "everywhere"
 # seconds that the buttons of a page are valid
@@ -85,35 +84,37 @@ def _is_valid_form(application: Application, session: Session, token: str, now: 
 # -- the page --------------------------------------------------------------------------------------
 
 
-def page(
-    application: Application, sign_ins: Sequence[SignIn], token: str, now: int, *, stale: bool
-) -> Page:
+def page(application: Application, found: SignIns, token: str, now: int, *, stale: bool) -> Page:
     """The page for a store that can list sessions.
 
     Args:
         application: the application whose page it is.
-        sign_ins: the user's sign-ins.
+        found: the user's sign-ins.
         token: the form token of the page's buttons.
         now: seconds since the epoch.
         stale: whether a form of an older page was refused just before.
     """
-    others = sum(not sign_in.this for sign_in in sign_ins)
+    others = sum(not sign_in.this for sign_in in found.sign_ins) + found.more
     return Page(
         "Your sessions",
-        (_STALE if stale else "") + _summary(others, application.assertion_lifetime),
+        (_STALE if stale else "") + _summary(others, found, application.assertion_lifetime),
         _end_link(application, OTHERS, token) if others else application.url,
         "End all others" if others else "Back to the application",
         posts=bool(others),
-        cards=tuple(_card(application, sign_in, token, now) for sign_in in sign_ins),
+        cards=tuple(_card(application, sign_in, token, now) for sign_in in found.sign_ins),
         back=application.url if others else "",
     )
 
 
-def _summary(others: int, assertion_lifetime: int) -> str:
+def _summary(others: int, found: SignIns, assertion_lifetime: int) -> str:
     if not others:
         return "You are signed in here and nowhere else."
     times = "twice" if others == 1 else f"{others + 1} times"
     text = f"You are signed in {times}."
+    if found.more:
+        text += (
+            f" The {len(found.sign_ins)} used last are shown below, and {found.more} more exist."
+        )
     if assertion_lifetime:
         text += f" What you end here may still work for {_duration(assertion_lifetime)}."
     return text

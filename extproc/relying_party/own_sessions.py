@@ -16,7 +16,7 @@ from extproc.core.logout import signed_out_url
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session
 from extproc.core.session_index import sid_tags, subject_tags
-from extproc.core.session_list import SignIn
+from extproc.core.session_list import SignIn, SignIns
 from extproc.core.sessions_page import EVERYWHERE, OTHERS
 from extproc.sessions.interfaces import LOGIN_COMPLETES_WITHIN, Sessions
 
@@ -54,13 +54,13 @@ class OwnSessions:
     async def _show(
         self, application: Application, request: Request, step: ListSessions
     ) -> Respond:
-        sign_ins = await self._sign_ins(application, step.session)
+        found = await self._sign_ins(application, step.session)
         now = self._now()
         token = sessions_page.form_token(
             application, step.session, now, secrets.token_bytes(ENTROPY)
         )
-        if sign_ins is not None:
-            page = sessions_page.page(application, sign_ins, token, now, stale=step.stale)
+        if found is not None:
+            page = sessions_page.page(application, found, token, now, stale=step.stale)
         else:
             device = Device.of(request, self._trusted_hops)
             everywhere = token if self._sessions.shared else None
@@ -76,21 +76,31 @@ class OwnSessions:
             return Respond(
                 303, "signed_out", location=signed_out_url(application), cookies=step.expired
             )
-        sign_ins = await self._sign_ins(application, step.session) or ()
-        chosen = [
-            sign_in
-            for sign_in in sign_ins
-            if not sign_in.this and step.which in (OTHERS, sign_in.handle)
-        ]
-        if step.which == OTHERS and sign_ins:
-            # A login of this user that is under way is one of the others.
-            first, now = self._subject(application, step.session)[0], self._now()
-            until = now + LOGIN_COMPLETES_WITHIN
-            await self._sessions.revocations.revoke_before(first, now, until)
-        for sign_in in chosen:
-            await self._end_one(application, step.session.issuer, sign_in)
-        self._audit(application, OTHERS if step.which == OTHERS else "one", len(chosen))
+        found = await self._sign_ins(application, step.session)
+        if found is not None and step.which == OTHERS:
+            self._audit(
+                application, OTHERS, await self._end_others(application, step.session, found)
+            )
+        elif found is not None:
+            chosen = [one for one in found.sign_ins if one.handle == step.which and not one.this]
+            for sign_in in chosen:
+                await self._end_one(application, step.session.issuer, sign_in)
+            self._audit(application, "one", len(chosen))
         return Respond(303, "own_sessions_ended", location=sessions_page.address(application))
+
+    async def _end_others(
+        self, application: Application, session: Session, found: SignIns
+    ) -> int | None:
+        """End every session of the user but those of this sign-in, and count them.
+
+        That includes those which a list has no room for.
+        """
+        tags, now = self._subject(application, session), self._now()
+        # A login of this user that is under way is one of the others.
+        await self._sessions.revocations.revoke_before(tags[0], now, now + LOGIN_COMPLETES_WITHIN)
+        spared = [key for sign_in in found.sign_ins if sign_in.this for key in sign_in.keys]
+        with telemetry.span("store delete"):
+            return await self._sessions.end_stored(tags, now, (session.id.key, *spared))
 
     async def _end_one(self, application: Application, issuer: str, sign_in: SignIn) -> None:
         with telemetry.span("store delete"):
@@ -103,16 +113,20 @@ class OwnSessions:
         with telemetry.span("store delete"):
             return await self._sessions.end_tagged(tags, now, now + application.session_lifetime)
 
-    async def _sign_ins(
-        self, application: Application, session: Session
-    ) -> tuple[SignIn, ...] | None:
+    async def _sign_ins(self, application: Application, session: Session) -> SignIns | None:
         """Return the user's sign-ins; None if sessions in cookies cannot be listed."""
         now = self._now()
+        tags = self._subject(application, session)
+        # The sessions of this sign-in were perhaps not used last, and must not be missing.
+        this: tuple[bytes, ...] = ()
+        if session.sid is not None:
+            this = sid_tags(application.ring, session.issuer, session.sid)
         with telemetry.span("store get"):
-            records = await self._sessions.tagged(self._subject(application, session), now)
-        if records is None:
+            records = await self._sessions.tagged(tags, now)
+            mine = await self._sessions.tagged(this, now, session_list.OPENED)
+        if records is None or mine is None:
             return None
-        return session_list.sign_ins(application, session, records, now)
+        return session_list.sign_ins(application, session, (*mine, *records), now)
 
     def _subject(self, application: Application, session: Session) -> tuple[bytes, ...]:
         return subject_tags(application.ring, session.issuer, session.subject)

@@ -10,6 +10,9 @@ from extproc.core.session_index import subject_tags
 from extproc.core.session_list import surplus
 from extproc.sessions.interfaces import Sessions
 
+# Sessions that one login ends at most, because the user waits for it.
+ENDED_AT_ONCE = 1000
+
 
 async def end_surplus(
     sessions: Sessions, application: Application, session: Session, now: int
@@ -22,7 +25,9 @@ async def end_surplus(
         return
     try:
         tags = subject_tags(application.ring, session.issuer, session.subject)
-        oldest = surplus(application, await sessions.tagged(tags, now) or (), now)
+        # Of more sessions than a list has, the next login ends the rest.
+        records = await sessions.tagged(tags, now) or ()
+        oldest = surplus(application, session.subject, records, now)[:ENDED_AT_ONCE]
         await sessions.delete_many(oldest)
     except StoreUnavailable as error:
         telemetry.log(

@@ -4,7 +4,7 @@ only, for sessions that end before they expire.
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ from extproc.core.session_record import Record
 from extproc.sessions.interfaces import Sessions
 from extproc.sessions.memory import MemoryRevocations
 from extproc.sessions.rotation import MemoryRotationGrace, RotationGrace
-from extproc.sessions.store import Revocations
+from extproc.sessions.store import LISTED, Revocations
 
 # Cookies that an application's response can carry beside the assertion.
 MAX_SET = len(MORE_COOKIES)
@@ -149,11 +149,15 @@ class CookieSessions(Sessions):
             await self.revocations.revoke_before(tag, now, until)
         return None
 
-    async def end_stored(self, tags: Sequence[bytes], now: int) -> int | None:
+    async def end_stored(
+        self, tags: Sequence[bytes], now: int, spare: Collection[bytes] = ()
+    ) -> int | None:
         """Do nothing: without a store, only a revocation ends a session."""
         return None
 
-    async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
+    async def tagged(
+        self, tags: Sequence[bytes], now: int, limit: int = LISTED
+    ) -> tuple[Record, ...] | None:
         return None
 
     async def delete_many(self, keys: Sequence[bytes]) -> None:

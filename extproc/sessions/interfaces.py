@@ -5,7 +5,7 @@ in time; a missing answer never counts as "no session". Times are seconds since 
 the caller's clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from extproc.core.application import Application
@@ -13,7 +13,7 @@ from extproc.core.device import Device
 from extproc.core.http import Cookie, Request
 from extproc.core.session import Session
 from extproc.core.session_record import Record
-from extproc.sessions.store import Revocations
+from extproc.sessions.store import LISTED, Revocations
 
 # Seconds from the provider's response to the session of the login, at most. A revocation that has
 # to reach logins in progress is kept for so long.
@@ -150,19 +150,29 @@ class Sessions(Protocol):
             How many sessions ended; None if that cannot be known.
         """
 
-    async def end_stored(self, tags: Sequence[bytes], now: int) -> int | None:
+    async def end_stored(
+        self, tags: Sequence[bytes], now: int, spare: Collection[bytes] = ()
+    ) -> int | None:
         """End the sessions with one of the tags that a store has, and leave no revocation.
 
         So unauthenticated clients may cause it without filling the store.
+
+        Args:
+            tags: as for end_tagged().
+            now: the caller's clock.
+            spare: keys of sessions that live on.
 
         Returns:
             How many sessions ended; None if there is no store of sessions.
         """
 
-    async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
-        """List the sessions that carry one of the tags, each once.
+    async def tagged(
+        self, tags: Sequence[bytes], now: int, limit: int = LISTED
+    ) -> tuple[Record, ...] | None:
+        """List sessions that carry one of the tags, each once, the most recently used first.
 
-        None if sessions cannot be listed, which does not mean that there are none.
+        The records have no inner layer, and there are at most `limit`. None if sessions cannot be
+        listed, which does not mean that there are none.
         """
 
     async def delete_many(self, keys: Sequence[bytes]) -> None:

@@ -7,11 +7,14 @@ expired is treated as absent, and the store removes it by itself. Times are seco
 `now` is the caller's clock (a store may trust its own instead).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from extproc.core.session_record import Record
+
+# Records of one list, at most: far more than people have sessions, and a few megabytes.
+LISTED = 10_000
 
 
 class WouldBlock(Exception):
@@ -114,11 +117,21 @@ class SessionStore(Revocations, Locks, Protocol):
     async def delete(self, key: bytes) -> None:
         """Delete a record; no error if it is gone already."""
 
-    async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
-        """List the records that carry a tag, the most recently used first."""
+    async def tagged(self, tag: bytes, now: int, limit: int = LISTED) -> tuple[Record, ...]:
+        """List records that carry a tag, the most recently used first.
 
-    async def end(self, tag: bytes, now: int) -> int:
-        """Delete every record that carries a tag, and count them."""
+        They come without their inner layer, `sealed`, which may have a quarter of a megabyte and
+        which a list never needs.
+
+        Args:
+            tag: what the records carry.
+            now: the caller's clock.
+            limit: how many records are listed at most. A store that does not know the order of
+                their last use chooses those that expire last.
+        """
+
+    async def end(self, tag: bytes, now: int, spare: Collection[bytes] = ()) -> int:
+        """Delete every record that carries a tag, but those of the keys in `spare`; count them."""
 
     async def page(self, after: bytes | None, limit: int, now: int) -> Page:
         """List records, page by page.

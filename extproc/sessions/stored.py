@@ -3,11 +3,13 @@ record.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 
 import trio
 
+from extproc.concurrency import run_all
 from extproc.core.application import Application
 from extproc.core.device import Device
 from extproc.core.errors import SignedOutMeanwhile, StoreUnavailable
@@ -16,14 +18,16 @@ from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId, only, session_ids
 from extproc.core.session_cookie import left_over, session_cookie
 from extproc.core.session_index import open_entry
-from extproc.core.session_record import Record, from_record, to_record
+from extproc.core.session_record import Record, from_record, has_its_tags, to_record
 from extproc.sessions.interfaces import LOGIN_COMPLETES_WITHIN, Sessions
-from extproc.sessions.store import Page, SessionStore
+from extproc.sessions.store import LISTED, Page, SessionStore
 
 # Seconds of the lock under which a session is sealed again with the first key.
 SEALING = 5
 # Seconds for deleting the record of a session that could not begin.
 FORGETTING = 2.0
+# Records that are deleted at the same time, so that a store can make one step of them.
+DELETED_TOGETHER = 50
 
 
 class StoredSessions(Sessions):
@@ -162,20 +166,28 @@ class StoredSessions(Sessions):
             await self.store.revoke_before(tag, now, min(until, now + LOGIN_COMPLETES_WITHIN))
         return await self.end_stored(tags, now)
 
-    async def end_stored(self, tags: Sequence[bytes], now: int) -> int | None:
+    async def end_stored(
+        self, tags: Sequence[bytes], now: int, spare: Collection[bytes] = ()
+    ) -> int | None:
         # The tags of older keys first: a session that is sealed again at this moment gets the tag
         # of the first key before it loses theirs.
-        return sum([await self.store.end(tag, now) for tag in reversed(tags)])
+        return sum([await self.store.end(tag, now, spare) for tag in reversed(tags)])
 
-    async def tagged(self, tags: Sequence[bytes], now: int) -> tuple[Record, ...] | None:
+    async def tagged(
+        self, tags: Sequence[bytes], now: int, limit: int = LISTED
+    ) -> tuple[Record, ...] | None:
         records = {
-            record.key: record for tag in tags for record in await self.store.tagged(tag, now)
+            record.key: record
+            for tag in tags
+            for record in await self.store.tagged(tag, now, limit)
         }
-        return tuple(records.values())
+        latest_first = sorted(records.values(), key=lambda record: record.touched, reverse=True)
+        return tuple(latest_first[:limit])
 
     async def delete_many(self, keys: Sequence[bytes]) -> None:
-        for key in keys:
-            await self.store.delete(key)
+        for start in range(0, len(keys), DELETED_TOGETHER):
+            some = keys[start : start + DELETED_TOGETHER]
+            await run_all(*(partial(self.store.delete, key) for key in some))
 
     async def count(self, now: int) -> int | None:
         return await self.store.count(now)
@@ -188,4 +200,9 @@ class StoredSessions(Sessions):
 def _opened(
     application: Application, session_id: SessionId, record: Record | None
 ) -> Session | None:
-    return from_record(application, session_id, record) if record is not None else None
+    if record is None:
+        return None
+    session = from_record(application, session_id, record)
+    if session is None or not has_its_tags(application, session, record):
+        return None
+    return session

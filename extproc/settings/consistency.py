@@ -147,7 +147,8 @@ def check_workers_share_revocations(worker_count: int, store: StoreSettings) -> 
 
 def check_session_count(session: SessionSettings, store: StoreSettings) -> None:
     """Check that sessions can be counted where their number is limited."""
-    if session.per_user is not None and isinstance(store, CookieSettings):
+    chosen = "per_user" in session.model_fields_set and session.per_user is not None
+    if chosen and isinstance(store, CookieSettings):
         raise ValueError(
             "session.per_user: with store.kind cookie sessions cannot be counted; leave it out, "
             "or choose store.kind sqlite or redis"

@@ -6,7 +6,7 @@ from extproc.core.endpoints import CALLBACK, ENDPOINTS, url_of
 from extproc.core.oidc.client import Client
 from extproc.core.sealing import KeyRing
 from extproc.core.step_up import Demand
-from extproc.settings import ApplicationSettings, Settings
+from extproc.settings import ApplicationSettings, CookieSettings, Settings
 
 
 def public_keys(settings: Settings) -> str:
@@ -47,8 +47,13 @@ def _application(
         demand=_demand(application),
         userinfo_at_refresh=settings.providers[provider].userinfo == "refresh",
         other_endpoints=_other_endpoints(settings, application),
-        sessions_per_user=session.per_user,
+        sessions_per_user=_sessions_per_user(settings),
     )
+
+
+def _sessions_per_user(settings: Settings) -> int | None:
+    # sessions in cookies cannot be counted
+    return None if isinstance(settings.store, CookieSettings) else settings.session.per_user
 
 
 def _assertion_lifetime(settings: Settings, application: ApplicationSettings) -> int:

@@ -16,7 +16,8 @@ def to_text(settings: Settings) -> str:
 
     Raises OSError when the file of a secret cannot be read.
     """
-    return json.dumps(with_secrets(settings).model_dump(), default=_plain)
+    # Without the defaults: a key that was not set must not look as if it was.
+    return json.dumps(with_secrets(settings).model_dump(exclude_unset=True), default=_plain)
 
 
 def from_text(text: str | bytes) -> Settings:

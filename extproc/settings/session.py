@@ -6,6 +6,10 @@ from pydantic import Field
 
 from extproc.settings.types import Count, Duration, Model
 
+# Default of session.per_user where sessions are in a store: more than people need, and few enough
+# for a page.
+SESSIONS_PER_USER = 100
+
 
 class SessionSettings(Model):
     """How long users stay signed in."""
@@ -17,9 +21,10 @@ class SessionSettings(Model):
         3600, gt=0, description="time without a request after which a session ends"
     )
     per_user: Count | None = Field(
-        None,
+        SESSIONS_PER_USER,
         description="maximum number of sessions of one user at one application; a login beyond it "
-        "ends the oldest; needs a store. Default: no maximum",
+        "ends the oldest. null: no maximum. With `store.kind: cookie` there is none, because "
+        "sessions cannot be counted, and a number is refused",
     )
     refresh: Literal["auto", "never"] = Field(
         "auto",

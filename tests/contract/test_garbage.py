@@ -7,6 +7,7 @@ import logging
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 import trio
@@ -42,7 +43,7 @@ def record(key: bytes) -> Record:
 async def others_go_on(store: SessionStore) -> None:
     """A user whose session is beside the garbage, by every way to it."""
     assert await store.get(GOOD, NOW) == record(GOOD)
-    assert await store.tagged(ALICE, NOW) == (record(GOOD),)
+    assert replace(record(GOOD), sealed=b"") in await store.tagged(ALICE, NOW)
     found, after = [], None
     while True:
         page = await store.page(after, 2, NOW)
@@ -187,7 +188,7 @@ async def test_a_key_of_another_type_is_no_session_and_no_lock_of_others(
         # whose tags are garbage can sign in again, and be found
         plant("tag", ALICE)
         await store.put(record(GOOD))
-        assert await store.tagged(ALICE, NOW) == (record(GOOD),)
+        assert await store.tagged(ALICE, NOW) == (replace(record(GOOD), sealed=b""),)
         for what, used in (
             ("lock", store.lock(BAD, b"me", 5, NOW)),
             ("claim", store.use_once(BAD, NOW + 5, NOW)),

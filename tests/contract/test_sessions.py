@@ -370,10 +370,12 @@ async def test_a_session_whose_lock_another_has_is_sealed_anew_at_its_next_use(o
 async def test_the_index_of_a_record_opens_without_its_cookie_and_the_rest_does_not(opener, jar):
     sessions = StoredSessions(opener())
     await begin(sessions, jar, session())
-    (record,) = await sessions.store.tagged(subject_tags(RING, ISSUER, "alice")[0], NOW)
+    (found,) = await sessions.store.tagged(subject_tags(RING, ISSUER, "alice")[0], NOW)
     assert await sessions.store.tagged(sid_tags(RING, ISSUER, "at the provider")[0], NOW) == (
-        record,
+        found,
     )
+    record = await sessions.store.get(found.key, NOW)
+    assert record is not None and found == replace(record, sealed=b"")
     assert open_entry(RING, record.key, record.index) == IndexEntry(
         "app", ISSUER, "alice", "at the provider", NOW, DEVICE
     )

@@ -227,6 +227,38 @@ def test_one_login_more_than_a_user_may_have_ends_the_oldest(stored):
         assert '"surplus_ended"' in stored.extproc.output()
 
 
+@pytest.fixture(scope="module")
+def as_it_comes():
+    with Stack(FakeProvider()) as stack:
+        yield stack
+
+
+@pytest.mark.attack("REL-35")
+def test_a_user_with_very_many_sessions_costs_a_page_and_the_next_login_ends_the_surplus(
+    as_it_comes,
+):
+    """From before there was a limit, or from a time without one: 100 is the default."""
+    stack = as_it_comes
+    with People(stack, 1) as (mine,):
+        Kept(stack).multiply(mine, 3000)
+        page = shows(stack, mine)
+        assert page.text.count("<li>") == 100 and len(page.content) < 100_000
+        assert "and 2901 more exist." in page.text
+        assert page.text.count("This one") == 1
+        with stack.user() as phone:
+            # Each login ends some of them, until there are as many as a user may have.
+            for _ in range(3):
+                signs_in(stack, phone, stack.provider.user)
+                phone.cookies.drop(*[cookie.name for cookie in phone.cookies])
+            signs_in(stack, phone, stack.provider.user)
+            assert Kept(stack).of_user(phone) == 100
+            assert lives(stack, phone) and lives(stack, mine)
+            Kept(stack).multiply(mine, 300)
+            assert presses(mine, shows(stack, mine), "end=others").status_code == 303
+            assert Kept(stack).of_user(mine) == 1
+            assert lives(stack, mine) and not lives(stack, phone)
+
+
 def test_in_cookies_the_page_says_that_nobody_knows_and_signs_out_everywhere(in_cookies):
     with People(in_cookies, 2) as (mine, phone), People(in_cookies, 1) as (stranger,):
         page = shows(in_cookies, mine)

@@ -7,7 +7,8 @@ Before its effect an operation waits for `open`.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import trio
@@ -19,7 +20,7 @@ from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse
 from extproc.core.session_record import Record
-from extproc.sessions.store import Page, WouldBlock
+from extproc.sessions.store import LISTED, Page, WouldBlock
 from harness.tokens import METADATA, NOW, Signer, id_token_claims, key_set
 
 T = TypeVar("T")
@@ -86,14 +87,18 @@ class MemoryStore:
     async def delete(self, key: bytes) -> None:
         await self._do("delete", lambda: self.records.pop(key, None))
 
-    async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
-        return await self._do(
-            "tagged", lambda: tuple(each for each in self.records.values() if tag in each.tags)
-        )
+    async def tagged(self, tag: bytes, now: int, limit: int = LISTED) -> tuple[Record, ...]:
+        def found() -> tuple[Record, ...]:
+            carrying = [each for each in self.records.values() if tag in each.tags]
+            carrying.sort(key=lambda each: -each.touched)
+            return tuple(replace(each, sealed=b"") for each in carrying[:limit])
 
-    async def end(self, tag: bytes, now: int) -> int:
+        return await self._do("tagged", found)
+
+    async def end(self, tag: bytes, now: int, spare: Collection[bytes] = ()) -> int:
         def effect() -> int:
-            found = [each.key for each in self.records.values() if tag in each.tags]
+            carrying = [each.key for each in self.records.values() if tag in each.tags]
+            found = [key for key in carrying if key not in spare]
             for key in found:
                 del self.records[key]
             return len(found)

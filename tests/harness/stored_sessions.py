@@ -16,6 +16,7 @@ from extproc.core.device import Device
 from extproc.core.sealing import ENTROPY, KeyRing
 from extproc.core.session import Session, SessionId
 from extproc.core.session_cookie import read_session, session_cookies
+from extproc.core.session_index import subject_tags
 from extproc.core.session_record import from_record, to_record
 from extproc.sessions.factory import open_store
 from extproc.sessions.store import SessionStore
@@ -66,6 +67,46 @@ class Kept:
             return
         record = to_record(self._application, older, Device(), bytes(range(2 * ENTROPY)))
         self._with_store(lambda store: store.put(record))
+
+    def multiply(self, user: WebUser, count: int) -> None:
+        """Store so many more sessions of the same user at the same application, older ones first.
+
+        No two of them share a session at the provider, and no browser has their cookies.
+        """
+        session = self.session(user)
+        assert session is not None
+        records = [
+            to_record(
+                self._application,
+                replace(
+                    session,
+                    id=SessionId.of(number.to_bytes(32, "big")),
+                    sid=f"sid of {number}",
+                    created=session.created - count + number,
+                    touched=session.touched - 60,
+                ),
+                Device(),
+                bytes(range(2 * ENTROPY)),
+            )
+            for number in range(count)
+        ]
+
+        async def put_all(store: SessionStore) -> None:
+            for record in records:
+                await store.put(record)
+
+        self._with_store(put_all)
+
+    def of_user(self, user: WebUser) -> int:
+        """How many sessions the store has of this user."""
+        session = self.session(user)
+        assert session is not None
+        tag = subject_tags(self._application.ring, session.issuer, session.subject)[0]
+
+        async def count(store: SessionStore) -> int:
+            return len(await store.tagged(tag, int(time.time())))
+
+        return self._with_store(count)
 
     def _id(self, user: WebUser) -> SessionId:
         (cookie,) = (

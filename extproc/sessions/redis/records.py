@@ -26,6 +26,8 @@ WRITE_BYTES = 8
 REPLACED = bytes(WRITE_BYTES)
 # What is read of a session's hash, in the order that record_of() takes.
 FIELDS = (b"sealed", b"expires", b"touched", b"index", b"tags")
+# What is read of it for a list, in the order that outer_record_of() takes.
+OUTER_FIELDS = FIELDS[1:]
 
 _NUMBER = re.compile(rb"[0-9]{1,15}")
 _TAG = re.compile(rb"(?:[0-9a-f]{2})+")
@@ -96,6 +98,11 @@ def record_of(key: bytes, values: Reply) -> Record | None:
     if len(carried) != len(tags.split()):
         return None
     return Record(key, sealed, int(cast(bytes, expires)), int(cast(bytes, touched)), index, carried)
+
+
+def outer_record_of(key: bytes, values: Reply) -> Record | None:
+    """Give the record of a hash's OUTER_FIELDS, without its inner layer; None as record_of()."""
+    return record_of(key, [b"", *values]) if isinstance(values, list) else None
 
 
 def packed_tags(tags: Iterable[bytes]) -> bytes:

@@ -11,7 +11,7 @@ being written at this moment from its tag.)
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -26,9 +26,11 @@ from extproc.sessions.redis.client import Client
 from extproc.sessions.redis.connection import Reply
 from extproc.sessions.redis.records import (
     FIELDS,
+    OUTER_FIELDS,
     REPLACED,
     WRITE_BYTES,
     Keys,
+    outer_record_of,
     packed_tags,
     record_of,
     revocation_at,
@@ -40,7 +42,7 @@ from extproc.sessions.redis.records import (
 from extproc.sessions.redis.scripts import Script
 from extproc.sessions.redis.server import Limits
 from extproc.sessions.redis.topology import Topology
-from extproc.sessions.store import Page, WouldBlock
+from extproc.sessions.store import LISTED, Page, WouldBlock
 
 T = TypeVar("T")
 # Milliseconds for which a mark stops a write that came too late; far longer than one is on its way.
@@ -116,14 +118,17 @@ class RedisStore:
     async def delete(self, key: bytes) -> None:
         await self._delete(key, await self._client.begin())
 
-    async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
-        keys = {key for key, _ in await self._entries(tag)}
-        records = await _side_by_side(partial(self._read, now), keys)
+    async def tagged(self, tag: bytes, now: int, limit: int = LISTED) -> tuple[Record, ...]:
+        # A session that was replaced has two entries.
+        entries = await self._entries(tag, newest=2 * limit)
+        keys = list(dict.fromkeys(key for key, _ in entries))[:limit]
+        records = await _side_by_side(partial(self._read_outer, now), keys)
         carrying = [record for record in records if record is not None and tag in record.tags]
         return tuple(sorted(carrying, key=lambda record: record.touched, reverse=True))
 
-    async def end(self, tag: bytes, now: int) -> int:
-        return sum(await _side_by_side(partial(self._end, tag, now), await self._entries(tag)))
+    async def end(self, tag: bytes, now: int, spare: Collection[bytes] = ()) -> int:
+        ending = [entry for entry in await self._entries(tag) if entry[0] not in spare]
+        return sum(await _side_by_side(partial(self._end, tag, now), ending))
 
     async def page(self, after: bytes | None, limit: int, now: int) -> Page:
         """List records by one step of SCAN; `after` is the server's number, and its cursor."""
@@ -185,6 +190,13 @@ class RedisStore:
         record = record_of(key, await self._client.values(name, b"HMGET", name, *FIELDS))
         return record if record is not None and record.expires > now else None
 
+    async def _read_outer(self, now: int, key: bytes) -> Record | None:
+        """Read a record without its inner layer, as lists have it."""
+        name = self._keys.session(key)
+        values = await self._client.values(name, b"HMGET", name, *OUTER_FIELDS)
+        record = outer_record_of(key, values)
+        return record if record is not None and record.expires > now else None
+
     async def _tag(self, record: Record, write: bytes, until: float) -> None:
         async def one(tag: bytes) -> None:
             entry = record.key + write
@@ -194,10 +206,13 @@ class RedisStore:
 
         await _side_by_side(one, record.tags)
 
-    async def _entries(self, tag: bytes) -> list[tuple[bytes, bytes]]:
-        """List (key, write) of each session that has the tag, had it, or is about to have it."""
+    async def _entries(self, tag: bytes, newest: int = 0) -> list[tuple[bytes, bytes]]:
+        """List (key, write) of each session that has the tag, had it, or is about to have it.
+
+        newest: only that many, those that expire last before the others; 0 for all.
+        """
         name = self._keys.tag(tag)
-        return tag_entries(await self._client.command(name, b"ZRANGE", name, 0, -1))
+        return tag_entries(await self._client.command(name, b"ZRANGE", name, 0, newest - 1, b"REV"))
 
     async def _delete(self, key: bytes, until: float) -> None:
         keys = (self._keys.session(key),)

@@ -15,10 +15,14 @@ from collections.abc import Sequence
 
 from extproc.sessions.sqlite.schema import TABLES
 
-# Seconds between two deletions of what has expired.
+# Seconds between two sweeps, which delete what has expired.
 SWEEP_EVERY = 60
-# Rows of each table that one sweep deletes at most: it must not hold the database's lock for long.
+# Rows of each table that the first slice of a sweep deletes at most: it must not hold the
+# database's lock for long.
 SWEEP_ROWS = 1000
+# Rows of each table that a further slice deletes. Every new marker may bring one, and one
+# transaction has many markers. It is far more than one, so no flood of markers outgrows the sweeps.
+SLICE_ROWS = 100
 # Seconds that a single-use marker and a revocation are kept beyond their expiry.
 LATE = 7200
 # Seconds. A lock that expires later than that from now is from before the machine started.
@@ -87,13 +91,18 @@ def revoked_before(db: sqlite3.Connection, keys: Sequence[bytes], now: int) -> i
 
 
 class Sweeper:
-    """Deletes what has expired, once in SWEEP_EVERY seconds."""
+    """Deletes what has expired, in slices: a sweep goes on until nothing is past its end.
+
+    A sweep begins SWEEP_EVERY seconds after the one before. Each new marker or revocation takes it
+    further by one slice.
+    """
 
     def __init__(self) -> None:
         self._last = 0
+        self._unfinished = False
 
     def sweep(self, db: sqlite3.Connection, now: int, clock: int) -> None:
-        """Delete some of what has expired, unless a sweep was a short time ago.
+        """Delete some of what has expired, unless all of it was deleted a short time ago.
 
         A last sweep in the future, from before the clock was set back, does not count.
 
@@ -102,9 +111,15 @@ class Sweeper:
             now: the wall clock, for everything but locks.
             clock: the monotonic clock, for locks.
         """
-        if self._last <= now < self._last + SWEEP_EVERY:
+        lately = self._last <= now < self._last + SWEEP_EVERY
+        if lately and not self._unfinished:
             return
-        self._last = now
+        rows = SLICE_ROWS if lately else SWEEP_ROWS
+        if not lately:
+            self._last = now
         ends = {"session": now, "attempt": now - LATE, "grave": now - LATE, "lock": clock}
-        for table, statement in _SWEEPS.items():
-            db.execute(statement, (ends[table], SWEEP_ROWS))
+        deleted = [
+            db.execute(statement, (ends[table], rows)).rowcount
+            for table, statement in _SWEEPS.items()
+        ]
+        self._unfinished = max(deleted) == rows

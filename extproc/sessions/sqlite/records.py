@@ -4,8 +4,9 @@ Every function works on the connection that it is given, within the caller's tra
 raise sqlite3.Error. Whether a record has expired goes by `now`, in seconds since the epoch.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from extproc.core.session_index import TAG_BYTES
 from extproc.core.session_record import Record
@@ -14,7 +15,11 @@ from extproc.sessions.store import Page
 Row = tuple[bytes, bytes, int, int, bytes, bytes]
 
 _SELECT = "SELECT key, sealed, expires, touched, entry, tags FROM session WHERE expires > ?"
-_SELECT_TAGGED = f"{_SELECT} AND key IN (SELECT key FROM tag WHERE tag = ?) ORDER BY touched DESC"  # noqa: S608
+# Without the inner layer of a record, which a list does not need.
+_SELECT_TAGGED = (
+    "SELECT key, x'', expires, touched, entry, tags FROM session WHERE expires > ?"
+    " AND key IN (SELECT key FROM tag WHERE tag = ?) ORDER BY touched DESC LIMIT ?"
+)
 _INSERT = (
     "INSERT OR REPLACE INTO session (key, sealed, expires, touched, entry, tags)"
     " VALUES (?, ?, ?, ?, ?, ?)"
@@ -25,8 +30,10 @@ _REPLACE = (
     " AND EXISTS (SELECT 1 FROM lock"
     " WHERE lock.key = session.key AND holder = ? AND lock.expires > ?)"
 )
+# `spare` is a JSON list of keys in hexadecimal digits: a statement takes any number of them.
 _DELETE_TAGGED = (
     "DELETE FROM session WHERE key IN (SELECT key FROM tag WHERE tag = ?) AND expires > ?"
+    " AND lower(hex(key)) NOT IN (SELECT value FROM json_each(?))"
 )
 
 
@@ -36,9 +43,9 @@ def read(db: sqlite3.Connection, key: bytes, now: int) -> Record | None:
     return _record(row) if row is not None else None
 
 
-def tagged(db: sqlite3.Connection, tag: bytes, now: int) -> tuple[Record, ...]:
-    """List the records that carry a tag, the most recently used first."""
-    return _records(db.execute(_SELECT_TAGGED, (now, tag)))
+def tagged(db: sqlite3.Connection, tag: bytes, now: int, limit: int) -> tuple[Record, ...]:
+    """List at most `limit` records that carry a tag, without `sealed`, the last used first."""
+    return _records(db.execute(_SELECT_TAGGED, (now, tag, limit)))
 
 
 def page(db: sqlite3.Connection, after: bytes | None, limit: int, now: int) -> Page:
@@ -98,9 +105,12 @@ def delete(db: sqlite3.Connection, key: bytes) -> None:
     db.execute("DELETE FROM session WHERE key = ?", (key,))
 
 
-def delete_tagged(db: sqlite3.Connection, tag: bytes, now: int) -> int:
-    """Delete the records that carry a tag, and count them."""
-    return db.execute(_DELETE_TAGGED, (tag, now)).rowcount
+def delete_tagged(
+    db: sqlite3.Connection, tag: bytes, now: int, spare: Collection[bytes] = ()
+) -> int:
+    """Delete the records that carry a tag, but those of the keys in `spare`, and count them."""
+    spared = json.dumps([key.hex() for key in spare])
+    return db.execute(_DELETE_TAGGED, (tag, now, spared)).rowcount
 
 
 def _records(rows: Iterable[Row]) -> tuple[Record, ...]:

@@ -8,7 +8,7 @@ commits them.
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +19,7 @@ from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
 from extproc.sessions.sqlite import database, markers, records
 from extproc.sessions.sqlite.writer import Writer
-from extproc.sessions.store import Page, WouldBlock
+from extproc.sessions.store import LISTED, Page, WouldBlock
 
 T = TypeVar("T")
 
@@ -28,7 +28,11 @@ class SQLiteStore:
     """A SessionStore in one SQLite file."""
 
     def __init__(
-        self, path: Path, deadline: float = 2.0, clock: Callable[[], float] = time.monotonic
+        self,
+        path: Path,
+        deadline: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
     ) -> None:
         """Open the file, or make it, readable by this user only.
 
@@ -37,12 +41,14 @@ class SQLiteStore:
             deadline: seconds that one operation waits for the database's lock, and a read for its
                 turn.
             clock: for locks; seconds since the machine started.
+            now: for the sweep of what has expired; seconds since the epoch.
 
         Raises:
             StoreUnavailable: it cannot be opened, or is not a database of this program.
         """
         self._deadline = deadline
         self._clock = clock
+        self._now = now
         self._one_reader = trio.CapacityLimiter(1)
         self._sweeper = markers.Sweeper()
         try:
@@ -71,11 +77,11 @@ class SQLiteStore:
     async def delete(self, key: bytes) -> None:
         await self._writer.run(lambda db: records.delete(db, key))
 
-    async def tagged(self, tag: bytes, now: int) -> tuple[Record, ...]:
-        return await self._read(lambda db: records.tagged(db, tag, now))
+    async def tagged(self, tag: bytes, now: int, limit: int = LISTED) -> tuple[Record, ...]:
+        return await self._read(lambda db: records.tagged(db, tag, now, limit))
 
-    async def end(self, tag: bytes, now: int) -> int:
-        return await self._writer.run(lambda db: records.delete_tagged(db, tag, now))
+    async def end(self, tag: bytes, now: int, spare: Collection[bytes] = ()) -> int:
+        return await self._writer.run(lambda db: records.delete_tagged(db, tag, now, spare))
 
     async def page(self, after: bytes | None, limit: int, now: int) -> Page:
         return await self._read(lambda db: records.page(db, after, limit, now))
@@ -106,7 +112,12 @@ class SQLiteStore:
         return await self._writer.run(write)
 
     async def revoke_before(self, key: bytes, at: int, expires: int) -> None:
-        await self._writer.run(lambda db: markers.revoke_before(db, key, at, expires))
+        def write(db: sqlite3.Connection) -> None:
+            # `at` may be any time: not every revocation is of this moment.
+            self._sweeper.sweep(db, int(self._now()), int(self._clock()))
+            markers.revoke_before(db, key, at, expires)
+
+        await self._writer.run(write)
 
     def revoked_before_nowait(self, keys: Sequence[bytes], now: int) -> int:
         return self._read_inline(lambda db: markers.revoked_before(db, keys, now))

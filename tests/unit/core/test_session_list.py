@@ -39,7 +39,7 @@ def test_sessions_of_one_sign_in_at_the_provider_are_one():
         record(SESSION, device=laptop),
         record(older, device=phone),
     ]
-    assert sign_ins(APP, SESSION, records, NOW) == (
+    assert sign_ins(APP, SESSION, records, NOW).sign_ins == (
         SignIn(handle_of(SESSION.id.key), (SESSION.id.key,), "mine", ("app",), laptop, NOW, NOW, NOW + 43_200, this=True),
         SignIn(handle_of(alone.id.key), (alone.id.key,), None, ("app",), Device(), NOW - 100, NOW - 100, NOW + 43_200, this=False),
         SignIn(
@@ -56,7 +56,8 @@ def test_they_are_several_where_a_logout_is_for_the_application_alone():
     app = application(logout_everywhere=False)
     records = [record(SESSION, app), record(replace(OTHER, sid="mine"), application(name="wiki"))]
     assert [
-        (each.sid, len(each.keys), each.this) for each in sign_ins(app, SESSION, records, NOW)
+        (each.sid, len(each.keys), each.this)
+        for each in sign_ins(app, SESSION, records, NOW).sign_ins
     ] == [
         (None, 1, True),
         (None, 1, False),
@@ -75,28 +76,66 @@ def test_what_is_of_another_provider_or_gateway_left_idle_or_without_an_index_is
         record(other(b"4", expires=NOW)),
         replace(record(other(b"5")), index=b""),
     ]
-    assert [each.keys for each in sign_ins(APP, SESSION, records, NOW)] == [(SESSION.id.key,)]
+    found = sign_ins(APP, SESSION, records, NOW)
+    assert [each.keys for each in found.sign_ins] == [(SESSION.id.key,)] and not found.more
 
 
 def test_the_oldest_sessions_are_too_many_and_the_newest_never_is():
     app = application(sessions_per_user=2)
     made = [other(bytes([65 + age]), created=NOW - age) for age in (3, 0, 2, 1)]
-    assert set(surplus(app, map(record, made), NOW)) == {made[0].id.key, made[2].id.key}
-    assert surplus(APP, map(record, made), NOW) == ()
-    # at another application, of another provider, or idle for too long: they count for nothing
+    assert set(surplus(app, "alice", map(record, made), NOW)) == {made[0].id.key, made[2].id.key}
+    assert surplus(APP, "alice", map(record, made), NOW) == ()
+    # At another application, of another provider, or of another user: they count for nothing.
     others = [
         record(made[1], application(name="wiki")),
         record(replace(made[2], issuer="https://other.example")),
-        record(replace(made[3], touched=NOW - 3600)),
+        record(replace(made[3], subject="bob")),
     ]
-    assert surplus(app, [record(made[0]), record(made[2]), *others[:1], others[2]], NOW) == ()
-    assert surplus(app, [record(made[0]), others[1], others[2]], NOW) == ()
+    assert surplus(app, "alice", [record(made[0]), record(made[2]), *others], NOW) == ()
+
+
+def test_sessions_that_were_idle_for_too_long_end_with_the_surplus_and_displace_none():
+    app = application(sessions_per_user=2)
+    idle = [other(bytes([75 + age]), created=NOW - age, touched=NOW - 3600) for age in range(3)]
+    used = [other(bytes([65 + age]), created=NOW - 9 - age) for age in range(2)]
+    found = surplus(app, "alice", map(record, [*idle, *used]), NOW)
+    assert set(found) == {session.id.key for session in idle}
+    assert surplus(APP, "alice", map(record, idle), NOW) == ()
+
+
+def test_a_page_has_room_for_a_hundred_and_says_how_many_more_there_are():
+    many = [
+        replace(
+            SESSION, id=SessionId.of(number.to_bytes(32, "big")), sid=None, touched=NOW - number
+        )
+        for number in range(1200)
+    ]
+    records = [record(SESSION), *map(record, many)]
+    found = sign_ins(APP, SESSION, records, NOW)
+    assert len(found.sign_ins) == 100 and found.more == 1101
+    assert found.sign_ins[0].this and found.sign_ins[1].keys == (many[0].id.key,)
+
+
+def test_a_session_whose_tags_are_not_its_own_is_not_shown():
+    """Tags are not sealed: who can write to a store can change them."""
+    mine = record(SESSION)
+    bob = record(other(b"1", subject="bob", sid="bob's"))
+    hung = replace(bob, tags=(*bob.tags, *mine.tags))
+    untagged = replace(record(other(b"2")), tags=())
+    of_bob = replace(record(other(b"3", sid="phone")), tags=bob.tags)
+    without_sid = record(other(b"4", sid="phone"))
+    without_sid = replace(without_sid, tags=without_sid.tags[:1])
+    records = [mine, hung, untagged, of_bob, without_sid]
+    found = sign_ins(APP, SESSION, records, NOW).sign_ins
+    assert [each.keys for each in found] == [(SESSION.id.key,)]
+    app = application(sessions_per_user=1)
+    assert surplus(app, "alice", records, NOW) == ()
 
 
 def test_of_logins_in_the_same_second_every_process_ends_the_same():
     app = application(sessions_per_user=1)
     one, two = record(other(b"1")), record(other(b"2"))
     assert (
-        surplus(app, [one, two], NOW) == surplus(app, [two, one], NOW)
-        and len(surplus(app, [one, two], NOW)) == 1
+        surplus(app, "alice", [one, two], NOW) == surplus(app, "alice", [two, one], NOW)
+        and len(surplus(app, "alice", [one, two], NOW)) == 1
     )

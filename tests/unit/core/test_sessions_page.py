@@ -22,7 +22,7 @@ from extproc.core.errors import (
 from extproc.core.oidc.claims import Claims
 from extproc.core.sealing import KeyRing, Label
 from extproc.core.session import Session, SessionId, handle_of
-from extproc.core.session_list import SignIn
+from extproc.core.session_list import SignIn, SignIns
 from extproc.core.sessions_page import (
     EVERYWHERE,
     FORM_LIFE,
@@ -166,8 +166,8 @@ def test_a_page_from_before_the_key_ring_turned_still_counts():
 # -- the page
 
 
-def shown(*found: SignIn, stale: bool = False, **changes):
-    return page(application(**changes), found, TOKEN, NOW, stale=stale)
+def shown(*found: SignIn, stale: bool = False, more: int = 0, **changes):
+    return page(application(**changes), SignIns(found, more), TOKEN, NOW, stale=stale)
 
 
 ONE = SignIn(
@@ -187,6 +187,9 @@ TWO = replace(ONE, handle="bb", device=Device(), used=NOW - 7300, this=False)
 def test_the_page_says_where_its_user_is_signed_in_and_what_can_be_done_about_it():
     said = shown(ONE, TWO)
     assert said.text == "You are signed in twice. What you end here may still work for 60 seconds."
+    many = shown(ONE, TWO, more=50_000).text
+    assert many.startswith("You are signed in 50002 times. The 2 used last are shown below, and")
+    assert "and 50000 more exist." in many
     mine, its = said.cards
     assert (mine.title, mine.badge, mine.link_text, mine.link) == (
         "Firefox on Linux", "This one", "Sign out", "/oauth2/logout",
@@ -285,7 +288,7 @@ def test_the_page_of_the_one_session_that_is_known():
     )  # fmt: skip
     (card,) = ends.cards
     assert dict(card.facts)["Applications"] == "app" and card.link_text == "Sign out"
-    nothing_else = page(APP, (), "t", NOW, stale=False)
+    nothing_else = page(APP, SignIns(()), "t", NOW, stale=False)
     assert (nothing_else.title, nothing_else.link_text) == (
         "Your sessions",
         "Back to the application",

@@ -109,10 +109,26 @@ async def test_a_login_that_is_under_way_is_one_of_the_others(tmp_path):
         assert "mine" in await house.left()
 
 
+async def test_all_others_end_although_the_page_has_no_room_for_them(tmp_path):
+    """Those that the list leaves out too, and none of this sign-in or of another user."""
+    async with House(tmp_path) as house:
+        for number in range(130):
+            each = replace(
+                MINE, id=SessionId.of(number.to_bytes(32, "big")), sid=None, touched=NOW + 5
+            )
+            await house.sessions.create(APPS["app"], request(), each, Device(), None)
+        page = (await house.service.perform(APPS["app"], request(), ListSessions(MINE))).page
+        assert len(page.cards) == 100 and page.cards[0].badge == "This one"
+        assert "133 times. The 100 used last are shown below, and 33 more exist." in page.text
+        await house.end(OTHERS)
+        assert await house.left() == {"mine", "mine at the wiki", "bob"}
+        assert await house.sessions.count(NOW) == 3
+
+
 class Away(SQLiteStore):
     """It cannot be read."""
 
-    async def tagged(self, tag, now):
+    async def tagged(self, tag, now, limit=1):
         raise StoreUnavailable("away")
 
 

@@ -1,5 +1,8 @@
 """Sessions in a store: what is written, read, sealed again and deleted, and when."""
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import pytest
 import trio
 from harness.memory_peers import MemoryStore
@@ -108,8 +111,8 @@ async def test_a_session_that_is_sealed_anew_while_its_user_s_sessions_are_ended
 
         searched = 0
 
-        async def end(self, tag: bytes, now: int) -> int:
-            ended = await super().end(tag, now)
+        async def end(self, tag: bytes, now: int, spare: Collection[bytes] = ()) -> int:
+            ended = await super().end(tag, now, spare)
             self.searched += 1
             if self.searched == 1:
                 known = await other.find(BETWEEN, request(cookie=cookie), NOW)
@@ -153,6 +156,28 @@ async def test_an_operator_reads_records_by_key_and_by_page(sessions, store):
     assert await sessions.record(SessionId.of(b"o" * 32).key, NOW) is None
     page = await sessions.page(None, 10, NOW)
     assert [record.key for record in page.records] == [KEY] and await sessions.count(NOW) == 1
+
+
+@pytest.mark.threat("stolen-store")
+async def test_a_session_without_the_tags_that_a_logout_finds_it_by_is_none(sessions, store):
+    """Tags are not sealed: who can write to the store must not take a session out of reach."""
+    own = session(attempt=b"a" * 32, sid="at the provider")
+    cookie = await begin(sessions, own)
+    kept = store.records[KEY]
+    assert len(kept.tags) == 3
+    for missing in kept.tags:
+        store.records[KEY] = replace(kept, tags=tuple(set(kept.tags) - {missing}))
+        assert await sessions.find(APP, request(cookie=cookie), NOW) is None
+        assert sessions.find_nowait(APP, request(cookie=cookie), NOW) is None
+        assert await sessions.load_again(APP, own, NOW) is None
+    store.records[KEY] = replace(kept, tags=(*kept.tags, b"another tag".ljust(32)))
+    assert await sessions.find(APP, request(cookie=cookie), NOW) == own
+
+
+async def test_a_session_of_a_release_without_tags_is_one(sessions, store):
+    cookie = await begin(sessions)
+    store.records[KEY] = replace(store.records[KEY], tags=(), index=b"")
+    assert await sessions.find(APP, request(cookie=cookie), NOW) == SESSION
 
 
 async def test_a_login_whose_user_leaves_while_it_is_written_leaves_no_record(sessions, store):

@@ -152,6 +152,13 @@ def test_applications_that_do_not_fit_the_rest_are_a_fault(fault, applications, 
         ),
         (
             {
+                "session": {"per_user": 100},
+                "store": {"kind": "cookie", "tombstones": {"path": "over"}},
+            },
+            "session.per_user: with store.kind cookie sessions cannot be counted",
+        ),
+        (
+            {
                 "session": {"per_user": 2},
                 "store": {"kind": "cookie", "tombstones": {"path": "over"}},
             },

@@ -10,7 +10,9 @@ from extproc.settings.domain import applications, public_keys
 @pytest.mark.parametrize(
     ("change", "per_user", "again"),
     [
-        ({}, None, False),
+        ({}, 100, False),
+        ({"session": {"per_user": None}}, None, False),
+        ({"store": {"kind": "cookie", "tombstones": {"path": "over"}}}, None, False),
         ({"session": {"per_user": 3}, "providers": {"main": {"userinfo": "refresh"}}}, 3, True),
     ],
 )

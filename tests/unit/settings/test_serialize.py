@@ -26,6 +26,17 @@ def test_settings_are_handed_over_whole_whatever_becomes_of_their_files(tmp_path
     assert from_text(to_text(read())).providers == read().providers
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"store": {"kind": "cookie", "tombstones": {"path": "over"}}, "session": {"idle": "5m"}}],
+)
+def test_a_key_that_was_not_set_does_not_look_as_if_it_was(read, change):
+    """With store.kind cookie a worker would refuse session.per_user."""
+    settings = with_secrets(read(change))
+    handed = from_text(to_text(settings))
+    assert handed == settings and handed.session.per_user == 100
+
+
 REDIS = {"kind": "redis", "servers": ["127.0.0.1:6379"], "username": "u", "password_file": "word"}
 
 

@@ -6,7 +6,14 @@ import pytest
 from harness.tokens import NOW
 
 from extproc.sessions.sqlite import markers
-from extproc.sessions.sqlite.markers import LATE, LONGEST_LOCK, SWEEP_EVERY, SWEEP_ROWS, Sweeper
+from extproc.sessions.sqlite.markers import (
+    LATE,
+    LONGEST_LOCK,
+    SLICE_ROWS,
+    SWEEP_EVERY,
+    SWEEP_ROWS,
+    Sweeper,
+)
 
 
 def rows(db, table: str) -> int:
@@ -61,14 +68,29 @@ def test_a_sweep_keeps_markers_and_revocations_two_hours_longer(db):
 
 
 def test_a_sweep_deletes_some_rows_at_a_time_and_comes_at_most_once_a_minute(db):
-    more = 2 * SWEEP_ROWS + 1
+    more = 2 * SWEEP_ROWS + SLICE_ROWS + 1
     db.executemany("INSERT INTO attempt VALUES (?, ?)", [(b"%d" % n, NOW) for n in range(more)])
     sweeper, now = Sweeper(), NOW + LATE
     sweeper.sweep(db, now, 0)
     assert rows(db, "attempt") == more - SWEEP_ROWS
     sweeper.sweep(db, now + SWEEP_EVERY - 1, 0)
-    assert rows(db, "attempt") == more - SWEEP_ROWS
+    assert rows(db, "attempt") == more - SWEEP_ROWS - SLICE_ROWS, "it goes on in smaller slices"
     sweeper.sweep(db, now + SWEEP_EVERY, 0)
     assert rows(db, "attempt") == 1
     sweeper.sweep(db, now, 0)
     assert rows(db, "attempt") == 0, "a clock that was set back does not stop the sweeps"
+
+
+def test_a_sweep_goes_on_until_nothing_is_past_its_end(db):
+    more = SWEEP_ROWS + 3 * SLICE_ROWS
+    db.executemany("INSERT INTO attempt VALUES (?, ?)", [(b"%d" % n, NOW) for n in range(more)])
+    db.executemany("INSERT INTO grave VALUES (?, 1, ?)", [(b"%d" % n, NOW) for n in range(more)])
+    sweeper, now = Sweeper(), NOW + LATE
+    for _ in range(4):
+        sweeper.sweep(db, now, 0)
+    assert (rows(db, "attempt"), rows(db, "grave")) == (0, 0)
+    # It is known only now that nothing is left: then the next sweep waits for its time.
+    sweeper.sweep(db, now, 0)
+    markers.use_once(db, b"late", NOW, NOW - 60)
+    sweeper.sweep(db, now + 1, 0)
+    assert rows(db, "attempt") == 1

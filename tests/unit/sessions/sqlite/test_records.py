@@ -35,11 +35,15 @@ def test_a_record_that_goes_takes_its_tags_with_it(db):
 def test_a_tag_finds_the_most_recently_used_first_and_no_expired_one(db):
     records.put(db, ONE, None)
     records.put(db, TWO, None)
-    assert records.tagged(db, ALICE, NOW) == (TWO, ONE)
-    assert records.tagged(db, LAPTOP, NOW) == (ONE,)
-    assert records.tagged(db, ALICE, NOW + 100) == ()
+    one, two = replace(ONE, sealed=b""), replace(TWO, sealed=b"")
+    assert records.tagged(db, ALICE, NOW, 5) == (two, one)
+    assert records.tagged(db, ALICE, NOW, 1) == (two,)
+    assert records.tagged(db, LAPTOP, NOW, 5) == (one,)
+    assert records.tagged(db, ALICE, NOW + 100, 5) == ()
     assert records.delete_tagged(db, ALICE, NOW + 100) == 0
-    assert records.delete_tagged(db, ALICE, NOW) == 2 and tags(db) == []
+    assert records.delete_tagged(db, ALICE, NOW, (TWO.key,)) == 1
+    assert records.read(db, TWO.key, NOW) == TWO
+    assert records.delete_tagged(db, ALICE, NOW) == 1 and tags(db) == []
 
 
 def test_the_last_page_and_no_other_has_nothing_after_it(db):
