@@ -97,8 +97,16 @@ class Request:
         """The value of a header, or ''; several values are joined by a comma (RFC 9110 section
         5.3).
         """
-        values = [value for key, value in self.headers if key == name]
+        values = self._header_values.get(name, ())
         return values[0] if len(values) == 1 else ",".join(values)
+
+    @cached_property
+    def _header_values(self) -> Mapping[str, list[str]]:
+        # A decision reads about seven headers: one pass over all of them costs less than seven.
+        values: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            values.setdefault(name, []).append(value)
+        return values
 
     @cached_property
     def cookies(self) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ The inner layer is a JSON list: the number of its format, then the values of FIE
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 from extproc.core.application import Application
@@ -233,11 +234,12 @@ def _is_well_typed(session: Session) -> bool:
         session.access_issued,
         session.generation,
     )
+    # Sets of types, because a session is read at nearly every request; a boolean is an int to
+    # isinstance only.
     return (
-        all(isinstance(text, str) for text in (*texts, *session.amr))
-        and all(isinstance(text, str | None) for text in optional_texts)
-        # a boolean is an int to isinstance
-        and all(type(value) is int for value in numbers)
+        {*map(type, texts), *map(type, session.amr)} == {str}
+        and {*map(type, optional_texts)} <= {str, NoneType}
+        and {*map(type, numbers)} == {int}
         and (session.auth_time is None or number(session.auth_time) is not None)
         and isinstance(session.claims.values, dict)
         and len(session.attempt) in (0, TAG_BYTES)

@@ -84,7 +84,7 @@ class Stream:
                     PROCESS, SpanKind.SERVER, _RPC, telemetry.parent_of(metadata)
                 ) as self._span,
             ):
-                await self._serve(dict(metadata))
+                await self._serve(metadata)
             if self._live is not None:
                 application = self._head.request.application
                 # A live stream may last for days: its request's headers must not stay in memory.
@@ -247,6 +247,6 @@ def _end(wait: asyncio.Timeout) -> None:
         wait.reschedule(asyncio.get_running_loop().time())
 
 
-def _texts(metadata: Iterable[tuple[str, str | bytes]]) -> list[tuple[str, str]]:
-    """The pairs of gRPC metadata whose value is text."""
-    return [(key, value) for key, value in metadata if isinstance(value, str)]
+def _texts(metadata: Iterable[tuple[str, str | bytes]]) -> Mapping[str, str]:
+    """The gRPC metadata whose value is text; of several values with one key, the last."""
+    return {key: value for key, value in metadata if isinstance(value, str)}

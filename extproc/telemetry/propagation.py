@@ -1,7 +1,7 @@
 """The trace of a request, from Envoy and on to the provider (W3C Trace Context)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -13,20 +13,20 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
-def parent_of(metadata: Sequence[tuple[str, str]]) -> otel_context.Context:
+def parent_of(metadata: Mapping[str, str]) -> otel_context.Context:
     """Envoy's span as a context, from a stream's gRPC metadata, which is the only place where Envoy
     writes it.
     """
-    carrier = {key: value for key, value in metadata if key in ("traceparent", "tracestate")}
-    fields = _TRACEPARENT.fullmatch(carrier.get("traceparent", ""))
+    fields = _TRACEPARENT.fullmatch(metadata.get("traceparent", ""))
     if fields is not None:
         flags = TraceFlags(int(fields[3], 16))
         # Cheaper than the SDK's propagator, which is needed only for a tracestate that is kept:
         # Envoy writes it empty.
-        if not flags.sampled or not carrier.get("tracestate"):
+        if not flags.sampled or not metadata.get("tracestate"):
             span = SpanContext(int(fields[1], 16), int(fields[2], 16), True, flags)
             if span.is_valid:
                 return trace.set_span_in_context(NonRecordingSpan(span), otel_context.Context())
+    carrier = {key: metadata[key] for key in ("traceparent", "tracestate") if key in metadata}
     return _PROPAGATOR.extract(carrier, context=otel_context.Context())
 
 

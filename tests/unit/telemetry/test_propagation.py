@@ -11,7 +11,7 @@ TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 def parent(*metadata):
     """The span that a stream with this metadata is below."""
-    return trace.get_current_span(telemetry.parent_of(metadata)).get_span_context()
+    return trace.get_current_span(telemetry.parent_of(dict(metadata))).get_span_context()
 
 
 @pytest.mark.parametrize("flags", ["00", "01"])
@@ -42,7 +42,7 @@ def test_a_traceparent_that_is_not_valid_is_no_parent(traceparent):
 
 
 def test_a_call_carries_the_current_span_and_no_baggage():
-    context = telemetry.parent_of([("traceparent", f"00-{TRACE}-{SPAN}-01"), ("baggage", "a=b")])
+    context = telemetry.parent_of({"traceparent": f"00-{TRACE}-{SPAN}-01", "baggage": "a=b"})
     token = otel_context.attach(context)
     try:
         assert telemetry.traceparent() == {"traceparent": f"00-{TRACE}-{SPAN}-01"}

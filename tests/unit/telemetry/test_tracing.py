@@ -15,7 +15,7 @@ from extproc.traces import Recorder, TraceStore
 
 store = TraceStore()
 telemetry.set_up_tracing([Recorder(store)], None, standard=False)
-parent = telemetry.parent_of([("traceparent", sys.argv[1]), ("tracestate", "a=b")] if sys.argv[1] else [])
+parent = telemetry.parent_of({"traceparent": sys.argv[1], "tracestate": "a=b"} if sys.argv[1] else {})
 with telemetry.span("outer", parent=parent) as span:
     span.set_attribute("a", 1)
     with telemetry.span("inner"):
@@ -69,11 +69,11 @@ from extproc.traces import Recorder, TraceStore
 
 store = TraceStore()
 telemetry.set_up_tracing([Recorder(store)], None, standard=False, users=sys.argv[2] == "users")
-parent = telemetry.parent_of([("traceparent", sys.argv[1])])
+parent = telemetry.parent_of({"traceparent": sys.argv[1]})
 with telemetry.span("outer", parent=parent):
     for _ in range(100):
         telemetry.keep_failure("Process", 1, "overloaded", {"url.path": "/x"})
-with telemetry.span("login", parent=telemetry.parent_of([])):
+with telemetry.span("login", parent=telemetry.parent_of({})):
     telemetry.user("alice")
     left = contextvars.copy_context()
 left.run(telemetry.user, "alice")  # a code exchange goes on when its stream has ended
@@ -144,7 +144,9 @@ for number, (error, more) in enumerate((
     (asyncio.CancelledError(), {}), (asyncio.CancelledError(), {"answered": True}),
 )):
     trace = f"{number + 1:032x}"
-    parent = [("traceparent", f"00-{trace}-{'e' * 16}-{sys.argv[1]}"), *([("tracestate", "x=y")] if number == 1 else [])]
+    parent = {"traceparent": f"00-{trace}-{'e' * 16}-{sys.argv[1]}"}
+    if number == 1:
+        parent["tracestate"] = "x=y"
     tell(error, **more)
     spans = {span.name: span for span in store.trace(trace).spans}
     outer = spans["outer"]
