@@ -11,6 +11,8 @@ _HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _LONGEST_NAME = 253
 _UNIX = "unix:"
+# What HTTP calls a listener on a unix socket: its Host.
+_HTTP_ON_A_SOCKET = "http://localhost"
 # gRPC reads them as a URL's, and Envoy as they are.
 _NOT_IN_PATHS = "%?#"
 # Bytes of a path: sockaddr_un of Linux has room for 108, the last of which is zero.
@@ -123,6 +125,21 @@ def reachable(listen: Address) -> Address:
     """Return the address at which a client on the same machine reaches this listener."""
     loopback = _LOOPBACK_OF.get(listen.host)
     return Address(host=loopback, port=listen.port) if loopback else listen
+
+
+def http_target(place: str) -> tuple[str, str | None]:
+    """Return what an HTTP client needs to call a listener: its base URL, and the path of its unix
+    socket or None.
+
+    Args:
+        place: `host:port`, `unix:PATH`, or a URL.
+
+    Raises:
+        ValueError: The path of the socket is none.
+    """
+    if place.startswith(_UNIX):
+        return _HTTP_ON_A_SOCKET, parse_address(place).path
+    return (place if "://" in place else f"http://{place}"), None
 
 
 def is_loopback(host: str) -> bool:

@@ -71,9 +71,11 @@ machine and for several; no restart is needed.
 A client that reaches `listen` can claim that a request is for any application and from any address.
 Only Envoy may therefore reach it, in one of three ways:
 
-- on loopback, the default;
 - by a unix socket, which only its owner and its group may open (`listen_mode`), whatever the umask
-  is: Envoy runs as the same user or in the same group;
+  is: Envoy runs as the same user or in the same group. This is the best way wherever Envoy and the
+  processor share a machine;
+- on loopback, the default: every user of the machine can connect to it, and bind it while the
+  processor is down;
 - by mutual TLS, `listen_tls`: Envoy verifies the processor by `ca` and `name`, the processor
   verifies Envoy by `ca` and `envoy_name`. Another certificate of the same authority is therefore
   rejected. The processor reads its own certificate and `ca` again when they change. Envoy reads its
@@ -81,7 +83,10 @@ Only Envoy may therefore reach it, in one of three ways:
   connections).
 
 Plain TCP off loopback is rejected unless `allow_plaintext` allows it. The same holds for `admin`,
-which shows traces and ends sessions, and for `gateway.admin`, which can stop Envoy.
+which shows traces, ends sessions and has the keys by which Envoy verifies assertions, and for
+`gateway.admin`, which can stop Envoy. Both may be unix sockets, too, with the access rights
+`admin_mode`; `gateway.keys` then names the socket of `admin`, and by default it does. [One
+machine](topologies.md#one-machine) has all of them.
 """
 REASONS_HEAD = """# Reasons
 

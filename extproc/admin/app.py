@@ -2,9 +2,10 @@
 sessions, and the last traces. Loopback by default.
 
 Only `POST /v1/traces` (exports.py) and `/sessions` (sessions.py) change anything. No response may
-be cached, nor its type guessed. Every client that reaches the port can read the traces, so a page
-of another origin must not reach it through a browser: the trace pages refuse a Host that its owner
-can point at 127.0.0.1 (DNS rebinding), and spans are never taken from a browser.
+be cached, nor its type guessed. Every client that reaches the address can read traces and metrics,
+so a page of another origin must not reach it through a browser: everything but the probe /livez and
+the public keys refuses a Host that its owner can point at 127.0.0.1 (DNS rebinding), and spans are
+never taken from a browser.
 """
 
 import ipaddress
@@ -12,6 +13,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -28,8 +30,9 @@ from extproc.traces import TraceStore
 Readiness = Callable[[], Awaitable[tuple[tuple[str, str], ...]]]
 Gauges = Callable[[], Awaitable[tuple[tuple[str, int], ...]]]
 Exposition = Callable[[str], Awaitable[Page]]
-Endpoint = Callable[[Request], Awaitable[Response]]
 
+# What any Host may be used for: it says nothing that a stranger may not know.
+_FOR_ANY_HOST = ("/livez", "/.well-known/jwks.json")
 HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -53,7 +56,7 @@ async def _to_traces(_: Request) -> Response:
 def _for_machines(
     readiness: Readiness, jwks: str, gauges: Gauges, metrics: Exposition
 ) -> list[Route]:
-    """Make the routes for probes, Envoy and Prometheus, which may use any Host."""
+    """Make the routes for probes, Envoy and Prometheus."""
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"live": True})
@@ -93,6 +96,7 @@ def application(
     gauges: Gauges = _no_gauges,
     metrics: Exposition = _no_metrics,
     operators: SessionAdmin | None = None,
+    unix_socket: bool = False,
 ) -> Starlette:
     """Make the admin application.
 
@@ -100,22 +104,25 @@ def application(
         readiness: gives the parts that are not ready, as (part, reason); called at each probe.
         jwks: the key set of the assertion, as JSON.
         traces: the last traces.
-        hosts: further names by which operators reach the traces. IP addresses and names that no
-            public DNS has are allowed anyway.
+        hosts: further names by which clients may call it. IP addresses and names that no public
+            DNS has are allowed anyway.
         gauges: gives the numbers of what the processor has under way, as (name, count).
         metrics: gives the exposition for Prometheus, by the Accept header.
         operators: lists and ends sessions; without it `/sessions` responds with 404.
+        unix_socket: it is served on a unix socket, whose clients are all on this machine.
     """
     routes = [
         *_for_machines(readiness, jwks, gauges, metrics),
-        Route("/", _known_hosts(_to_traces, hosts)),
-        Route("/traces", _known_hosts(list_of(traces), hosts)),
-        Route("/traces.json", _known_hosts(list_of(traces), hosts)),
-        Route("/traces/{trace_id}", _known_hosts(one_of(traces), hosts)),
+        Route("/", _to_traces),
+        Route("/traces", list_of(traces)),
+        Route("/traces.json", list_of(traces)),
+        Route("/traces/{trace_id}", one_of(traces)),
         Route("/v1/traces", export_to(traces), methods=["POST"]),
-        Route("/sessions", _known_hosts(sessions(operators), hosts), methods=["GET", "DELETE"]),
+        Route("/sessions", sessions(operators, unix_socket), methods=["GET", "DELETE"]),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(_Headers)])
+    return Starlette(
+        routes=routes, middleware=[Middleware(_Headers), Middleware(_KnownHosts, hosts=hosts)]
+    )
 
 
 def known_host(host: str, hosts: tuple[str, ...]) -> bool:
@@ -134,13 +141,29 @@ def known_host(host: str, hosts: tuple[str, ...]) -> bool:
     return True
 
 
-def _known_hosts(endpoint: Endpoint, hosts: tuple[str, ...]) -> Endpoint:
-    async def checked(request: Request) -> Response:
-        if not known_host(request.headers.get("host", ""), hosts):
-            return PlainTextResponse("This host is not served here.\n", 421)
-        return await endpoint(request)
+class _KnownHosts:
+    """Middleware that refuses a Host that may be an attacker's name for this machine.
 
-    return checked
+    It stands in front of the routes, so an endpoint that is added later is covered, too.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: tuple[str, ...]) -> None:
+        self.app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in _FOR_ANY_HOST:
+            # Every browser sends one; a probe that speaks HTTP/1.0 need not.
+            given = Headers(scope=scope).getlist("host")
+            if not all(known_host(host, self._hosts) for host in given):
+                await _UNKNOWN_HOST(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+_UNKNOWN_HOST = PlainTextResponse(
+    "This Host is not served here; the setting admin_hosts has the names that are.\n", 421
+)
 
 
 class _Headers:

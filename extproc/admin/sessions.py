@@ -2,8 +2,8 @@
 with the client's address.
 
 It ends sessions, so it demands more than the pages that only show something: the client is on this
-machine, whatever address the listener has, and sends a header that no page in a browser can send
-here, because no response of this listener allows it (CORS).
+machine, whatever address the listener has (every client of a unix socket is), and sends a header
+that no page in a browser can send here, because no response of this listener allows it (CORS).
 """
 
 import ipaddress
@@ -25,16 +25,20 @@ ID = r"[0-9a-f]{16,64}"
 _LOGGED = 400
 
 
-def sessions(admin: SessionAdmin | None) -> Callable[[Request], Awaitable[Response]]:
+def sessions(
+    admin: SessionAdmin | None, unix_socket: bool = False
+) -> Callable[[Request], Awaitable[Response]]:
     """Make the endpoint: GET lists, DELETE ends; ?user=SUB, ?sid=SID, ?id=ID, or for all ?all=1.
 
-    Without `admin` it responds with 404.
+    Args:
+        admin: lists and ends sessions; without it the endpoint responds with 404.
+        unix_socket: the listener is a unix socket, so its clients have no address.
     """
 
     async def endpoint(request: Request) -> Response:
         if admin is None:
             return _error(404, "sessions are not managed here")
-        if not _of_this_machine(request) or request.headers.get(HEADER) != "1":
+        if not _of_this_machine(request, unix_socket) or request.headers.get(HEADER) != "1":
             return _error(403, f"only for processes of this machine, with the header {HEADER}: 1")
         query = request.query_params
         selector = SessionSelector(
@@ -86,13 +90,15 @@ def _audit(event: str, request: Request, selector: SessionSelector, count: int |
 
 
 def _address(request: Request) -> str:
-    return request.client.host if request.client is not None else ""
+    return request.client.host if request.client is not None else "unix socket"
 
 
-def _of_this_machine(request: Request) -> bool:
+def _of_this_machine(request: Request, unix_socket: bool) -> bool:
     """Whether the client is on this machine, and not a proxy here for a client elsewhere."""
     if any(name in request.headers for name in ("x-forwarded-for", "forwarded", "origin")):
         return False
+    if unix_socket:
+        return True
     try:
         return ipaddress.ip_address(_address(request)).is_loopback
     except ValueError:

@@ -58,4 +58,4 @@ def check(settings: Settings, scope: Scope) -> Iterator[Finding]:
     if scope.envoy_admin is not None:
         yield from check_running(settings, scope.envoy_admin, must_answer=True)
     elif settings.gateway.admin is not None and scope.envoy_config is None:
-        yield from check_running(settings, f"http://{settings.gateway.admin}", must_answer=False)
+        yield from check_running(settings, str(settings.gateway.admin), must_answer=False)

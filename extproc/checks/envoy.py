@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import yaml
 
+from extproc.addresses import http_target
 from extproc.checks.envoy_diff import compare
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.envoyconfig.snapshot import NoConfiguration, generated, read
@@ -46,11 +47,15 @@ def check_running(settings: Settings, admin: str, *, must_answer: bool) -> Itera
 
     Args:
         settings: the settings that its configuration should be generated from.
-        admin: the address of Envoy's admin interface, http://host:port.
+        admin: the address of Envoy's admin interface: host:port, unix:PATH, or a URL.
         must_answer: no answer is an error, and not only a warning.
     """
     try:
-        with httpx.Client(base_url=admin, trust_env=False, timeout=_PATIENCE) as client:
+        base, path = http_target(admin)
+        transport = httpx.HTTPTransport(uds=path, trust_env=False)
+        with httpx.Client(
+            base_url=base, transport=transport, trust_env=False, timeout=_PATIENCE
+        ) as client:
             dump = client.get("/config_dump")
             dump.raise_for_status()
             snapshot = read(dump.json())

@@ -5,7 +5,9 @@ of limits are in `lint_applications.py` and `lint_limits.py`.
 """
 
 import resource
+import stat
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from extproc.addresses import Address, bracketed, is_loopback
@@ -106,13 +108,46 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
             yield warning(
                 key, f"{address} is not on loopback, and {risk}", "let only your machines reach it"
             )
-    for address in processors(settings):
-        if address.path is not None and not address.path.startswith("/"):
-            yield warning(
-                "listen",
-                f"{address} is a relative path, which Envoy resolves in its own working directory",
-                "begin it with /",
-            )
+    yield from _sockets(settings)
+
+
+def _sockets(settings: Settings) -> Iterator[Finding]:
+    """What makes a unix socket another one than was meant."""
+    sockets: dict[str, tuple[Address | None, ...]] = {
+        "listen": processors(settings),
+        "admin": (settings.admin,),
+        "gateway.admin": (settings.gateway.admin,),
+        "gateway.keys": settings.gateway.keys,
+    }
+    seen: set[Address] = set()
+    for key, addresses in sockets.items():
+        for address in addresses:
+            if address is None or address.path is None or address in seen:
+                continue
+            seen.add(address)
+            if not address.path.startswith("/"):
+                yield warning(
+                    key,
+                    f"{address} is a relative path, which each program resolves in its own working "
+                    "directory",
+                    "begin it with /",
+                )
+            folder = Path(address.path).parent
+            if folder.is_absolute() and _anyone_may_write(folder):
+                yield warning(
+                    key,
+                    f"{address}: every user of this machine may write to {folder}, and could put a "
+                    "socket of their own there before the right one is",
+                    "use a directory of the processor's own, such as /run/extproc",
+                )
+
+
+def _anyone_may_write(folder: Path) -> bool:
+    """Whether this machine has such a directory, with write access for every user."""
+    try:
+        return bool(folder.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import trio
 
-from extproc.addresses import reachable
+from extproc.addresses import http_target, reachable
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.core.assertion import jwks
 from extproc.core.errors import StoreUnavailable
@@ -48,9 +48,12 @@ def _store_problem(settings: Settings) -> str | None:
 
 def check_processor(settings: Settings) -> Iterator[Finding]:
     """Findings about the running processor: ready, of these settings' secret, of this version."""
-    admin = f"http://{reachable(settings.admin)}"
+    base, path = http_target(str(reachable(settings.admin)))
+    transport = httpx.HTTPTransport(uds=path, trust_env=False)
     try:
-        with httpx.Client(base_url=admin, trust_env=False, timeout=_PATIENCE) as client:
+        with httpx.Client(
+            base_url=base, transport=transport, trust_env=False, timeout=_PATIENCE
+        ) as client:
             ready = client.get("/readyz")
             missing = ready.json().get("missing", [])
             keys = client.get("/.well-known/jwks.json").json()

@@ -25,10 +25,28 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     yield ok("secret", _key_ring(settings))
     yield from lint(settings)
     yield from check_certificates(settings, datetime.datetime.now(datetime.UTC))
+    yield from _ports(settings)
     if settings.worker_count > 1:
         addresses = ", ".join(str(listen) for listen in settings.listens)
         yield ok("workers", f"{settings.worker_count} workers, at {addresses}")
     yield from _generated(settings)
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    """Which listeners every user of this machine can connect to."""
+    listeners = (
+        ("listen", None if settings.listen_tls else settings.listen),
+        ("admin", settings.admin),
+        ("gateway.admin", settings.gateway.admin),
+    )
+    ports = [key for key, address in listeners if address is not None and address.path is None]
+    if ports:
+        verb = "is a port" if len(ports) == 1 else "are ports"
+        yield ok(
+            ", ".join(ports),
+            f"{verb}, which every user and container of the machine's network can connect to, or "
+            "bind before the right program does; unix:/path is for one group alone",
+        )
 
 
 def _key_ring(settings: Settings) -> str:

@@ -81,8 +81,9 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON document")
     command.add_argument(
         "--envoy-admin",
-        metavar="URL",
-        help="admin address of the running Envoy to check (default: gateway.admin)",
+        metavar="ADDRESS",
+        help="admin address of the running Envoy to check: host:port, unix:PATH or a URL "
+        "(default: gateway.admin)",
     )
     command.add_argument(
         "--envoy-config",
@@ -113,7 +114,9 @@ def _add_explain(command: argparse.ArgumentParser) -> None:
     )
     where = command.add_mutually_exclusive_group()
     where.add_argument(
-        "--admin", metavar="URL", help="the processor's admin address (default: admin)"
+        "--admin",
+        metavar="ADDRESS",
+        help="the processor's admin address: host:port, unix:PATH or a URL (default: admin)",
     )
     where.add_argument(
         "--jaeger", metavar="URL", help="Jaeger's query address, in place of the processor's admin"

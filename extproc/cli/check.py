@@ -24,7 +24,7 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
     else:
         for line in registration(settings):
             report.write(line)
-        scope = Scope(parsed.offline, _url(parsed.envoy_admin), parsed.envoy_config)
+        scope = Scope(parsed.offline, parsed.envoy_admin, parsed.envoy_config)
         report.add_all(check(settings, scope))
     if parsed.json:
         write_json(report.document(settings, login=parsed.login is not None))
@@ -41,11 +41,6 @@ def _application(settings: Settings, name: str) -> str:
         known = ", ".join(settings.protected)
         fail(f"no application {name[:80]!r} with a login; there are: {known}")
     return name or settings.protected[0]
-
-
-def _url(text: str | None) -> str | None:
-    """The text as a URL, which may be given without its scheme."""
-    return text if text is None or "://" in text else f"http://{text}"
 
 
 class CheckReport:

@@ -88,8 +88,7 @@ def _chapters(settings: Settings, parsed: argparse.Namespace, trace_id: str) -> 
     """The requests of the login, in order. Raises NoStory."""
     if parsed.jaeger:
         return from_jaeger(parsed.jaeger, trace_id)
-    admin = parsed.admin or str(reachable(settings.admin))
-    return from_admin(admin if "://" in admin else f"http://{admin}", trace_id)
+    return from_admin(parsed.admin or str(reachable(settings.admin)), trace_id)
 
 
 def _write_login(chapters: tuple[Chapter, ...], trace_id: str) -> None:

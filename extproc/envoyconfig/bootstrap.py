@@ -64,7 +64,7 @@ def bootstrap(settings: Settings) -> Bootstrap:
         overload_manager=OverloadManager(resource_monitors=[_connections()]),
     )
     if settings.gateway.admin is not None:
-        config.admin = Admin(address=address(settings.gateway.admin))
+        config.admin = Admin(address=address(settings.gateway.admin, settings.admin_mode))
     return config
 
 

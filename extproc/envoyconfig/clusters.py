@@ -37,7 +37,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 from envoy_data_plane.envoy.type.v3 import Percent
 
 from extproc.addresses import Address as Where
-from extproc.addresses import reachable
+from extproc.addresses import http_target, reachable
 from extproc.envoyconfig.builders import pack, seconds
 from extproc.envoyconfig.filters.jwt_authn import KEYS, key_servers
 from extproc.envoyconfig.tls import (
@@ -97,7 +97,7 @@ def processors(settings: Settings) -> tuple[Where, ...]:
 
 def traces_url(settings: Settings) -> str:
     """The URL for Envoy's spans, OTLP over HTTP."""
-    base = settings.tracing.endpoint or f"http://{reachable(settings.admin)}"
+    base = settings.tracing.endpoint or http_target(str(reachable(settings.admin)))[0]
     return base.rstrip("/") + "/v1/traces"
 
 
@@ -219,7 +219,10 @@ def _health_check(settings: Settings) -> HealthCheck:
 
 def _tracing(settings: Settings) -> Cluster:
     url = urlsplit(traces_url(settings))
-    cluster = _cluster(TRACING, (_address_of(url),), connect=1)
+    receiver = _address_of(url)
+    if settings.tracing.endpoint is None:
+        receiver = reachable(settings.admin)
+    cluster = _cluster(TRACING, (receiver,), connect=1)
     cluster.typed_extension_protocol_options = _protocol(_http1())
     if url.scheme == "https":
         cluster.transport_socket = upstream_tls(settings, url, TRACING_AUTHORITIES)
@@ -253,10 +256,13 @@ def _cluster(name: str, addresses: Sequence[Where], *, connect: float) -> Cluste
     return cluster
 
 
-def address(where: Where) -> Address:
-    """An address of the settings as Envoy has it."""
+def address(where: Where, mode: int = 0) -> Address:
+    """An address of the settings as Envoy has it.
+
+    mode: the access rights of a unix socket on which Envoy listens.
+    """
     if where.path is not None:
-        return Address(pipe=Pipe(path=where.path))
+        return Address(pipe=Pipe(path=where.path, mode=mode))
     return Address(socket_address=SocketAddress(address=_host(where), port_value=where.port))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from extproc.addresses import http_target
 from extproc.traces import Event, Link, Span, Step, Trace, story
 
 PATIENCE = 10.0  # seconds
@@ -29,13 +30,20 @@ def from_admin(admin: str, trace_id: str) -> tuple[Chapter, ...]:
     """The story of a trace from the processor's admin listener, which knows the traces of a login.
 
     Args:
-        admin: the address of the admin listener, http://host:port.
+        admin: the address of the admin listener: host:port, unix:PATH, or a URL.
         trace_id: 32 hexadecimal digits.
 
     Raises:
         NoStory: the admin listener does not answer, or has no such trace.
     """
-    with httpx.Client(base_url=admin, trust_env=False, timeout=PATIENCE) as client:
+    try:
+        base, path = http_target(admin)
+    except ValueError as problem:
+        raise NoStory(f"{admin}: {problem}") from None
+    transport = httpx.HTTPTransport(uds=path, trust_env=False)
+    with httpx.Client(
+        base_url=base, transport=transport, trust_env=False, timeout=PATIENCE
+    ) as client:
         answer = _json(client, f"/traces/{trace_id}.json")
         traces = [_of_admin(answer)]
         for other in _linked_by_admin(answer)[:LINKED]:

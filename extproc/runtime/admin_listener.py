@@ -23,9 +23,11 @@ class AdminListener:
     app: the application that answers; another one can be assigned at any time.
     """
 
-    def __init__(self, address: Address, app: Starlette) -> None:
+    def __init__(self, address: Address, app: Starlette, mode: int = 0o600) -> None:
+        """mode: the access rights of a unix socket."""
         self.app = app
         self._address = address
+        self._mode = mode
         self._bound = False
         self._closed = trio.Event()
 
@@ -48,7 +50,11 @@ class AdminListener:
             nonlocal failed
             try:
                 await http_server.serve(
-                    self._answer, self._address, ready=ready, shutdown=self._closed
+                    self._answer,
+                    self._address,
+                    ready=ready,
+                    shutdown=self._closed,
+                    mode=self._mode,
                 )
             except Exception as error:
                 if self._bound:

@@ -143,7 +143,9 @@ class SingleProcess:
         self._traces = traces
         self._metrics = metrics
         self._bridge = bridge
-        self._admin = AdminListener(settings.admin, self._application(settings))
+        self._admin = AdminListener(
+            settings.admin, self._application(settings), settings.admin_mode
+        )
 
     async def start(self) -> None:
         """Returns when both addresses are bound. Raises CannotListen."""
@@ -185,6 +187,8 @@ class SingleProcess:
             gauges=gauges,
             metrics=exposition,
             operators=SessionAdmin(settings),
+            hosts=settings.admin_hosts,
+            unix_socket=settings.admin.path is not None,
         )
 
     async def update_keys(self, settings: Settings) -> None:

@@ -109,7 +109,9 @@ class Supervisor:
         self.reloads = Reloads(self._metrics)
         self.workers = Workers(settings, launch, self._take_spans, nursery)
         self.reload = SettingsReload(source, settings, self, check_unchanged)
-        self._admin = AdminListener(settings.admin, self._application(settings))
+        self._admin = AdminListener(
+            settings.admin, self._application(settings), settings.admin_mode
+        )
 
     async def start(self) -> None:
         """Returns when the admin listener and all workers have their addresses. Raises
@@ -176,6 +178,8 @@ class Supervisor:
             gauges=self.workers.reports.gauges,
             metrics=self._exposition,
             operators=SessionAdmin(settings),
+            hosts=settings.admin_hosts,
+            unix_socket=settings.admin.path is not None,
         )
 
     async def _exposition(self, accept: str) -> Page:
@@ -214,6 +218,7 @@ def check_unchanged(old: Settings, new: Settings) -> None:
         ("workers", old.worker_count, new.worker_count, restart),
         ("listen", old.listen, new.listen, restart),
         ("admin", old.admin, new.admin, restart),
+        ("admin_mode", old.admin_mode, new.admin_mode, "restart extproc"),
         ("gateway.processors", old.gateway.processors, new.gateway.processors, restart),
         (
             "store",

@@ -74,8 +74,9 @@ class Gateway(Model):
     )
     admin: Listen | None = Field(
         None,
-        description="address of Envoy's own admin listener, to be kept on loopback; default: no "
-        "such listener",
+        description="address of Envoy's own admin listener, on loopback or, better, a unix "
+        "socket (`admin_mode`), because every user of the machine could stop Envoy by a port; "
+        "default: no such listener",
     )
     processors: tuple[Listen, ...] = Field(
         (),
@@ -114,9 +115,6 @@ class Gateway(Model):
             raise ValueError("tls is set, so url begins with https://")
         if self.redirect_listen and not self.url.startswith("https://"):
             raise ValueError("redirect_listen needs a url that begins with https://")
-        for address in self.keys:
-            if address.path is not None:
-                raise ValueError(f"keys: {address} is not host:port, as an admin address is")
         if self.listen.path is not None:
             raise ValueError("listen is host:port: Envoy's listener cannot be a unix socket here")
         return self

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from extproc.settings.types import Model
 
@@ -38,6 +38,20 @@ class ListenTLS(Model):
         max_length=253,
         description="DNS name in Envoy's certificate; the processor accepts no other",
     )
+
+
+def _host_name(value: str) -> str:
+    if len(value) > _LONGEST_NAME or not _HOST_NAME.fullmatch(value):
+        raise ValueError(
+            "a host name in lower case, without scheme and port, such as extproc.monitoring.svc"
+        )
+    return value
+
+
+# A name that an HTTP client sends as Host, without its port.
+HostName = Annotated[str, AfterValidator(_host_name)]
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+_LONGEST_NAME = 253
 
 
 def _mode(value: object) -> int:

@@ -16,7 +16,7 @@ from extproc.settings.applications import ApplicationSettings
 from extproc.settings.gateway import Gateway
 from extproc.settings.identity import Identity
 from extproc.settings.limits import Limits, Timeouts
-from extproc.settings.listen import ListenTLS, Mode, Plaintext
+from extproc.settings.listen import HostName, ListenTLS, Mode, Plaintext
 from extproc.settings.observability import Log, Metrics, Tracing
 from extproc.settings.providers import ProviderSettings
 from extproc.settings.secret_files import read_secret
@@ -53,9 +53,23 @@ class Settings(Model):
     )
     admin: Listen = Field(
         Address(host="127.0.0.1", port=9490),
-        description="host:port of the admin listener (http): probes, metrics and traces of all "
-        "workers; it receives OTLP at /v1/traces",
+        description="address of the admin listener (http): probes, metrics, keys, sessions and "
+        "traces of all workers; it receives OTLP at /v1/traces. Every user of the machine can "
+        "connect to a port, and only `admin_mode`'s to a unix socket",
         json_schema_extra={"default": "127.0.0.1:9490"},
+    )
+    admin_mode: Mode = Field(
+        0o660,
+        description="access rights of `admin` and `gateway.admin` where they are unix sockets: "
+        "octal digits in quotes, the last one 0",
+        json_schema_extra={"default": "0660"},
+    )
+    admin_hosts: tuple[HostName, ...] = Field(
+        (),
+        description="further names under which clients may call `admin`, in lower case without a "
+        "port, such as extproc.monitoring.svc. IP addresses, names without a dot and "
+        "*.localhost may be used anyway; other names are answered 421, because a web page could "
+        "have its own name point at this machine (DNS rebinding)",
     )
     allow_plaintext: tuple[Plaintext, ...] = Field(
         (),
@@ -89,8 +103,6 @@ class Settings(Model):
         """Check what spans several settings; the first broken rule is reported."""
         if (self.secret is None) == (self.secret_file is None):
             raise ValueError(f"secret or secret_file is needed, one of the two ({HOW_TO_MAKE_ONE})")
-        if self.admin.path is not None:
-            raise ValueError("admin is host:port")
         if self.secret == ():
             raise ValueError(f"secret is an empty list; it has one key or more ({HOW_TO_MAKE_ONE})")
         if self.secret is not None:

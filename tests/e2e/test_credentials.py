@@ -7,11 +7,17 @@ import stat
 import grpc
 import pytest
 from harness.certificates import Authority
+from harness.envoy import envoys
 from harness.fake_provider import FakeProvider
-from harness.gateway import Stack
+from harness.gateway import Stack, called
+from harness.processes import wait_until
 
 from extproc._wire import ext_proc_pb2 as wire
+from extproc.cli.main import main
 from extproc.contract import APPLICATION, SERVICE
+
+OPERATOR = {"x-extproc-operator": "1"}
+SOCKETS = ("extproc.sock", "admin.sock", "envoy.sock")
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +147,81 @@ def test_a_unix_socket_is_for_its_owner_and_group_whatever_the_umask_says(mode, 
             assert user.go(stack.url("/private")).status_code == 200
     finally:
         os.umask(before)
+
+
+def on_sockets(stack):
+    """Every listener but the gateway's own is a unix socket."""
+    listen, admin, envoy = (f"unix:{stack.directory}/{name}" for name in SOCKETS)
+    return {"listen": listen, "admin": admin, "gateway": {"admin": envoy}}
+
+
+def printed(capsys, *command):
+    """The exit code and the output of a command, which runs in this process."""
+    with pytest.raises(SystemExit) as done:
+        main([str(word) for word in command])
+    return done.value.code, capsys.readouterr().out
+
+
+@pytest.mark.threat("processor-peer")
+@pytest.mark.parametrize("version", envoys())
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_machine_needs_no_port_but_the_gateway_s(version, workers, capsys):
+    program = envoys()[version]
+
+    def settings(stack):
+        return {**on_sockets(stack), "workers": workers}
+
+    with Stack(FakeProvider(), settings=settings, envoy=program) as stack:
+        ours = [stack.directory / name for name in SOCKETS]
+        if workers > 1:
+            ours[:1] = [stack.directory / f"extproc.{number}.sock" for number in (1, 2)]
+        for path in ours:
+            assert stat.S_IMODE(path.stat().st_mode) == 0o660, path
+        with stack.user("alice") as user:
+            assert user.go(stack.url("/private")).status_code == 200
+            # Envoy has the keys of assertions by the socket, so it asks the processor no more.
+            before = stack.streams()
+            assert user.go(stack.url("/private")).status_code == 200
+            assert stack.streams() == before
+        code, output = printed(capsys, "sessions", "list", "--all", "--config", stack.config)
+        assert code == 0 and " app " in output
+        assert '"unix socket"' in stack.extproc.output()
+        code, output = printed(capsys, "check", "--config", stack.config)
+        assert code == 0, output
+        assert "ok: admin: the processor is ready" in output
+        assert "ok: gateway.admin: Envoy" in output and "is a port" not in output
+        code, output = printed(
+            capsys, "check", "--envoy-admin", on_sockets(stack)["gateway"]["admin"],
+            "--config", stack.config,
+        )  # fmt: skip
+        assert code == 0 and "ok: gateway.admin: Envoy" in output
+        explains(stack, capsys)
+        assert called(stack.settings["admin"], "/sessions?all=1").status_code == 403
+        proxied = {**OPERATOR, "x-forwarded-for": "192.0.2.1"}
+        answer = called(stack.settings["admin"], "/sessions?all=1", headers=proxied)
+        assert answer.status_code == 403
+        # A killed processor leaves its sockets behind, and one that ends takes the admin's along.
+        stack.kill_extproc()
+        assert ours[-2].exists()
+        stack.start_extproc()
+        with stack.user("bob") as user:
+            assert user.go(stack.url("/private")).status_code == 200
+        assert stack.stop_extproc() == 0
+        assert not (stack.directory / "admin.sock").exists()
+
+
+def explains(stack, capsys):
+    """`extproc explain` reads a trace with Envoy's span, which came by the socket, too."""
+
+    def of_envoy():
+        listed = called(stack.settings["admin"], "/traces.json").json()["traces"]
+        return [each["trace_id"] for each in listed if "envoy" in each["services"]]
+
+    wait_until(of_envoy, 60)
+    code, output = printed(capsys, "explain", of_envoy()[0], "--config", stack.config)
+    assert code == 0 and "envoy" in output
+    admin = stack.settings["admin"]
+    code, output = printed(
+        capsys, "explain", of_envoy()[0], "--admin", admin, "--config", stack.config
+    )
+    assert code == 0 and "envoy" in output

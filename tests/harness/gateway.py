@@ -42,7 +42,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
-from extproc.addresses import Address
+from extproc.addresses import Address, http_target, parse_address
 from extproc.envoyconfig import to_yaml, write_secret_files
 from extproc.envoyconfig.filters.jwt_authn import key_servers
 from extproc.settings import load
@@ -152,9 +152,7 @@ class Stack:
 
     def stat(self, name: str) -> int:
         """One of Envoy's counters or gauges. 0 if it has none of that name."""
-        text = httpx.get(
-            f"{self.envoy_admin}/stats", params={"filter": f"^{name}$"}, trust_env=False
-        ).text
+        text = called(self.settings["gateway"]["admin"], f"/stats?filter=^{name}$").text
         return int(text.split(": ")[1]) if ": " in text else 0
 
     def streams(self) -> int:
@@ -168,7 +166,7 @@ class Stack:
         tasks of its own; otherwise a test that looks often would count its own connections.
         """
         closing = {"connection": "close"}
-        answer = httpx.get(f"{self.admin}/gauges", headers=closing, trust_env=False)
+        answer = called(self.settings["admin"], "/gauges", headers=closing)
         gauges: dict[str, int] = answer.json()
         return gauges
 
@@ -187,7 +185,7 @@ class Stack:
         self.extproc = Process(
             "extproc", argv, log=self.directory / "extproc.log", env=env, cwd=self.directory
         )
-        self.extproc.wait_ready(lambda: _answers(f"{self.admin}/livez"), 30)
+        self.extproc.wait_ready(lambda: _answers(self.settings["admin"]), 30)
         # Envoy checks the health of several processors, and sends no request before it has done so.
         if len(listens := load(self.config).listens) > 1:
             known = "cluster.processor.membership_healthy"
@@ -367,8 +365,19 @@ def _listens(address: Address) -> bool:
         return probe.connect_ex(address.path or (address.host, address.port)) == 0
 
 
-def _answers(url: str) -> bool:
+def called(listener: str, path: str, **options: Any) -> httpx.Response:
+    """The answer of a listener by its address of the settings, which may be a unix socket's."""
+    base, socket_path = http_target(listener)
+    transport = httpx.HTTPTransport(uds=socket_path, trust_env=False)
+    with httpx.Client(base_url=base, transport=transport, trust_env=False) as client:
+        return client.get(path, **options)
+
+
+def _answers(listener: str) -> bool:
+    # The client leaves its socket to the garbage collector when a unix socket refuses it.
+    if not _listens(parse_address(listener)):
+        return False
     try:
-        return httpx.get(url, trust_env=False, timeout=2).status_code == 200  # by time: asked again
+        return called(listener, "/livez", timeout=2).status_code == 200  # by time: asked again
     except httpx.HTTPError:
         return False

@@ -6,6 +6,7 @@ from extproc.addresses import (
     Address,
     bracketed,
     collide,
+    http_target,
     is_loopback,
     of_worker,
     parse_address,
@@ -144,3 +145,22 @@ def test_a_listener_on_every_address_is_reached_on_loopback(listen: str, address
 )
 def test_loopback_is_known_without_a_lookup(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("place", "target"),
+    [
+        ("127.0.0.1:9490", ("http://127.0.0.1:9490", None)),
+        ("https://admin.example/x", ("https://admin.example/x", None)),
+        ("unix:/run/admin.sock", ("http://localhost", "/run/admin.sock")),
+    ],
+)
+def test_an_http_client_reaches_a_port_a_url_or_a_socket(
+    place: str, target: tuple[str, str | None]
+) -> None:
+    assert http_target(place) == target
+
+
+def test_a_socket_whose_path_is_none_is_no_target() -> None:
+    with pytest.raises(ValueError, match="does not begin with @"):
+        http_target("unix:@x")

@@ -18,7 +18,7 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
 )
 from envoy_data_plane.google.protobuf import Empty
 
-from extproc.addresses import Address, reachable
+from extproc.addresses import Address, http_target, reachable
 from extproc.contract import COOKIES, STREAM_DURATION
 from extproc.core.assertion import LASTS, jwks
 from extproc.core.http import CookieNames
@@ -100,7 +100,7 @@ def _remote(settings: Settings) -> RemoteJwks | None:
         return None
     return RemoteJwks(
         http_uri=HttpUri(
-            uri=f"http://{servers[0]}/.well-known/jwks.json",
+            uri=f"{http_target(str(servers[0]))[0]}/.well-known/jwks.json",
             cluster=KEYS,
             timeout=seconds(_FETCH_TIMEOUT),
         ),

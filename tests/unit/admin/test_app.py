@@ -69,11 +69,51 @@ def test_every_answer_is_neither_kept_nor_guessed_at(client, path):
         ("localhost.evil.com:9490", False),
     ],
 )  # fmt: skip
-def test_a_name_that_a_strangers_dns_may_have_is_not_served_traces(client, host, known):
+def test_a_name_that_a_strangers_dns_may_have_is_served_only_what_all_may_know(client, host, known):
     assert known_host(host, ("admin.example.com",)) is known
-    if host and " " not in host:
-        assert client.get("/traces", headers={"host": host}).status_code == (200 if known else 421)
-        assert client.get("/livez", headers={"host": host}).status_code == 200
+    if not host or " " in host:
+        return
+    for path, status in (
+        *(("/traces", 200), ("/traces.json", 200), ("/metrics", 200), ("/gauges", 200)),
+        *(("/readyz", 200), ("/sessions", 404), ("/v1/traces", 405), ("/", 303), ("/new", 404)),
+    ):
+        answer = client.get(path, headers={"host": host}, follow_redirects=False)
+        assert answer.status_code == (status if known else 421), path
+        assert answer.headers["cache-control"] == "no-store"
+    for path in ("/livez", "/.well-known/jwks.json"):
+        assert client.get(path, headers={"host": host}).status_code == 200
+
+
+def test_spans_of_a_page_with_a_name_of_its_own_are_refused(client):
+    for host, status in (("evil.example", 421), ("127.0.0.1:9490", 415)):
+        assert client.post("/v1/traces", headers={"host": host}).status_code == status
+
+
+async def test_one_unknown_host_of_several_is_enough_and_a_probe_may_have_none():
+    app = application(readiness=nothing_missing, jwks="{}", traces=TraceStore())
+    for hosts, status in (
+        ([], 200),
+        (["127.0.0.1"], 200),
+        (["127.0.0.1", "evil.example"], 421),
+        (["evil.example", "127.0.0.1"], 421),
+    ):
+        messages = []
+
+        async def send(message, messages=messages):
+            messages.append(message)
+
+        async def receive():
+            return {"type": "http.request"}
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": "/readyz",
+            "query_string": b"",
+            "headers": [(b"host", host.encode()) for host in hosts],
+        }
+        await app(scope, receive, send)
+        assert messages[0]["status"] == status, hosts
 
 
 def test_metrics_are_exposed_by_the_accept_header_and_gauges_as_json():

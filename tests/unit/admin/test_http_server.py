@@ -1,7 +1,14 @@
 """An application on a real port."""
 
 import asyncio
+import os
+import shutil
 import socket
+import stat
+import subprocess
+import tempfile
+from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
@@ -97,3 +104,88 @@ async def test_it_ends_when_it_is_told_and_frees_its_port(store):
         assert (await client.get(f"{base}/livez")).status_code == 200
     with socket.create_server(("127.0.0.1", int(base.rpartition(":")[2]))):
         pass
+
+
+@pytest.mark.attack("EXTP-11")
+async def test_a_unix_socket_is_made_with_its_rights_and_is_gone_afterwards(store, tmp_path):
+    place = tmp_path / "admin.sock"
+    before = os.umask(0)
+    try:
+        async with served(store, Address(path=str(place)), 0o640) as address:
+            assert address == f"unix:{place}"
+            assert stat.S_IMODE(place.stat().st_mode) == 0o640
+            transport = httpx.AsyncHTTPTransport(uds=str(place))
+            async with httpx.AsyncClient(
+                base_url="http://localhost", transport=transport
+            ) as client:
+                assert (await client.get("/traces.json")).status_code == 200
+                assert (await client.get("/livez", headers={"host": "evil.example"})).is_success
+        assert os.umask(0) == 0
+    finally:
+        os.umask(before)
+    assert not place.exists()
+
+
+@pytest.mark.attack("EXTP-11")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_another_user_of_the_machine_cannot_connect(store, tmp_path):
+    place = Path(tempfile.mkdtemp(prefix="admin-")) / "admin.sock"
+    try:
+        place.parent.chmod(0o755)
+        async with served(store, Address(path=str(place)), 0o660):
+            code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(place)!r})"
+            command = ["/usr/bin/env", "python3", "-S", "-c", code]
+            run = partial(subprocess.run, command, capture_output=True, text=True, check=False)
+            ours = await trio.to_thread.run_sync(run)
+            theirs = await trio.to_thread.run_sync(partial(run, user=65534, group=65534))
+        assert (ours.returncode, theirs.returncode) == (0, 1), (ours.stderr, theirs.stderr)
+        assert "PermissionError" in theirs.stderr
+    finally:
+        shutil.rmtree(place.parent)
+
+
+async def test_a_socket_that_a_killed_process_left_behind_is_replaced(store, tmp_path):
+    place = tmp_path / "admin.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(place))
+    async with served(store, Address(path=str(place))):
+        assert stat.S_ISSOCK(place.stat().st_mode)
+
+
+@pytest.mark.parametrize("kind", ["socket in use", "full queue", "file", "link"])
+async def test_what_is_in_use_or_no_socket_stays(tmp_path, kind):
+    place = tmp_path / "admin.sock"
+    app = application(readiness=nothing_missing, jwks="{}", traces=TraceStore())
+    with socket.socket(socket.AF_UNIX) as used, socket.socket(socket.AF_UNIX) as waiting:
+        if "socket" in kind or "queue" in kind:
+            used.bind(str(place))
+            used.listen(0)
+            if kind == "full queue":
+                waiting.connect(str(place))
+        elif kind == "file":
+            place.write_text("precious")
+        else:
+            place.symlink_to(tmp_path / "elsewhere")
+        inode = place.lstat().st_ino
+        with pytest.raises(OSError, match="in use"):
+            await serve(app, Address(path=str(place)), shutdown=trio.Event())
+        assert place.lstat().st_ino == inode
+
+
+async def test_a_successor_s_socket_is_not_removed(store, tmp_path):
+    place = tmp_path / "admin.sock"
+    with socket.socket(socket.AF_UNIX) as successor:
+        async with served(store, Address(path=str(place))):
+            place.rename(tmp_path / "old.sock")
+            successor.bind(str(place))
+        assert stat.S_ISSOCK(place.stat().st_mode)
+
+
+def test_a_socket_that_cannot_be_bound_is_explained(tmp_path):
+    address = Address(path=str(tmp_path / "missing" / "admin.sock"))
+    app = application(readiness=nothing_missing, jwks="{}", traces=TraceStore())
+    with pytest.raises(OSError, match="No such file") as caught:
+        trio.run(partial(serve, app, address, shutdown=trio.Event()))
+    assert cannot_bind(address, caught.value) == (
+        f"admin: {address} cannot be bound: No such file or directory"
+    )

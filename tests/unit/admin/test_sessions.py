@@ -56,6 +56,29 @@ def test_only_a_process_of_this_machine_that_is_no_page_and_no_proxy_may(
 
 
 @pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (OPERATOR, 200),
+        ({}, 403),
+        ({**OPERATOR, "x-forwarded-for": "192.0.2.1"}, 403),
+        ({**OPERATOR, "origin": "null"}, 403),
+    ],
+)
+def test_a_client_of_a_unix_socket_is_on_this_machine_unless_a_proxy_speaks_for_it(
+    admin, headers, status
+):
+    app = application(
+        readiness=nothing_missing,
+        jwks="{}",
+        traces=TraceStore(),
+        operators=admin,
+        unix_socket=True,
+    )
+    client = TestClient(app, base_url="http://localhost", client=None, backend="trio")
+    assert client.get("/sessions?all=1", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
     "query",
     [
         "",

@@ -6,7 +6,6 @@ import pytest
 @pytest.mark.parametrize(
     ("change", "explanation"),
     [
-        ({"keys": ["unix:/run/x.sock"]}, "keys: unix:/run/x.sock is not host:port"),
         ({"tls": {"certificate": "a", "key": "b"}}, "tls is set, so url begins with https://"),
         ({"url": "http://localhost/x"}, "url has no path"),
         (

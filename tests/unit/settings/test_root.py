@@ -45,7 +45,16 @@ def test_the_example_of_the_issue_is_read(file, monkeypatch):
         ({"secret": ["x" * 32, "short"]}, ": secret has 5 bytes"),
         ({"listen": "9500"}, ": listen: an address is host:port"),
         ({"listen": "127.0.0.1:99999"}, ": listen: an address is host:port"),
-        ({"admin": "unix:/x"}, ": admin is host:port"),
+        ({"admin": "unix:@x"}, ": admin: the path of a unix socket has no control characters"),
+        ({"admin_mode": "0666"}, ": admin_mode: 0666 lets every user of the machine open"),
+        (
+            {"admin_hosts": ["Admin.example"]},
+            ": admin_hosts[0]: a host name in lower case, without",
+        ),
+        (
+            {"admin_hosts": ["admin.example:80"]},
+            ": admin_hosts[0]: a host name in lower case, without",
+        ),
         ({"workers": 0}, ": workers: "),
         ({"workers": "many"}, ": workers: "),
         (
