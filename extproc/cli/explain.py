@@ -105,13 +105,18 @@ def _write_login(chapters: tuple[Chapter, ...], trace_id: str) -> None:
         if step.summary is None:
             write("   no longer kept\n")
         else:
-            _write_chapter(chapter, step.summary, began)
+            _write_chapter(chapter, step.summary, began, alone=len(chapters) == 1)
 
 
-def _write_chapter(chapter: Chapter, summary: Summary, began: int) -> None:
+def _write_chapter(chapter: Chapter, summary: Summary, began: int, *, alone: bool) -> None:
     """One request: what came of it and when, its reasons, its spans.
 
-    began: the login, in nanoseconds since the epoch.
+    Args:
+        chapter: the request.
+        summary: its summary.
+        began: the login, in nanoseconds since the epoch.
+        alone: whether no other request of the login is known; the start of a login that went on
+            needs no remedy.
     """
     application = f", application {summary.application}" if summary.application else ""
     took = duration(summary.duration_ns)
@@ -121,7 +126,8 @@ def _write_chapter(chapter: Chapter, summary: Summary, began: int) -> None:
     for code in dict.fromkeys(_codes(chapter, summary)):
         if code in REASONS:
             write(plain(f"   {code}: {REASONS[code].text}"))
-            write(remedy(REASONS[code].remedy))
+            if alone or code != "login_started":
+                write(remedy(REASONS[code].remedy))
     width = max(shutil.get_terminal_size().columns - 45, 40)
     spans = plain(render(chapter.spans, width=width))
     write(textwrap.indent(spans, "   ") + "\n")

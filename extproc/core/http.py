@@ -8,6 +8,20 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from extproc.addresses import bracketed
 
+# Headers that libraries set on requests of their scripts: htmx, Next.js, Turbo, Inertia, pjax,
+# Unpoly. No browser sets one on a navigation.
+OF_SCRIPTS = (
+    "hx-request",
+    "next-router-prefetch",
+    "next-router-segment-prefetch",
+    "next-router-state-tree",
+    "rsc",
+    "turbo-frame",
+    "x-inertia",
+    "x-pjax",
+    "x-turbo-request-id",
+    "x-up-version",
+)
 # Everything that the core reads of a request. Envoy forwards only these headers to the processor,
 # and of the cookies only the processor's own, so that an application's secrets never reach this
 # process. A header that is added here is added to the generated configuration.
@@ -31,6 +45,7 @@ READ_HEADERS = (
     "user-agent",
     "x-forwarded-for",
     "x-requested-with",
+    *OF_SCRIPTS,
 )
 
 # characters of a query that is read

@@ -15,7 +15,7 @@ The first row that fits counts; "Sec-Fetch-" is left out of the names:
                                                                               or none
     Mode navigate, Dest empty or absent                     yes               no
     any other Mode; Dest without Mode                       no                no
-    neither, and GET: X-Requested-With, a preflight         no                no
+    neither, and GET: a header of a script, a preflight     no                no
     neither, and GET: Accept contains text/html             yes               no
     neither, and GET: Accept is absent or begins with */*   if explicit       no
     any other request                                       no                no
@@ -23,11 +23,13 @@ The first row that fits counts; "Sec-Fetch-" is left out of the names:
 Mode navigate with Dest empty is sent when an application's service worker fetches a page, or a
 frame, for the browser; nothing else can set that Mode. Such a request may start a login, because
 otherwise no user of the worker could sign in. It is not certain to be the user's own, so it ends
-nothing. Clients without these headers are old, or use plain http on another host than loopback, for
-which browsers omit the headers.
+nothing. Headers of scripts are X-Requested-With: XMLHttpRequest, and OF_SCRIPTS in http.py; the web
+view of an app sends X-Requested-With with the app's name on each navigation. Clients without
+Sec-Fetch headers are old, or use plain http on another host than loopback, for which browsers omit
+them.
 """
 
-from extproc.core.http import Request
+from extproc.core.http import OF_SCRIPTS, Request
 
 _PAGES = ("document", "empty", "")
 _FRAMES = ("iframe", "frame", "empty", "")
@@ -88,11 +90,18 @@ def is_report(request: Request) -> bool:
     )
 
 
+def is_script(request: Request) -> bool:
+    """Whether a script of a page makes the request, by a header that its library sets."""
+    return "xmlhttprequest" in request.header("x-requested-with").lower() or any(
+        name in OF_SCRIPTS for name, _ in request.headers
+    )
+
+
 def _looks_like_one(request: Request, *, explicit: bool) -> bool:
     """Whether a request without Fetch Metadata looks like a navigation."""
     if (
         request.method != "GET"
-        or request.header("x-requested-with")
+        or is_script(request)
         or request.header("access-control-request-method")
     ):
         return False

@@ -18,7 +18,7 @@ from extproc.core.decisions import (
     StartLogin,
 )
 from extproc.core.http import Request
-from extproc.core.navigation import is_prefetch, is_user_navigation
+from extproc.core.navigation import is_prefetch, is_script, is_user_navigation
 from extproc.core.reasons import REASONS
 from extproc.settings import Settings
 
@@ -49,6 +49,8 @@ def of_navigation(request: Request) -> str:
         return f"{request.method} with Sec-Fetch-Mode {mode} and Sec-Fetch-Dest {dest}, {result}"
     html = "text/html" in request.header("accept").lower()
     accepts = "accepts HTML" if html else "does not accept HTML"
+    if is_script(request):
+        accepts = "has a header that scripts set"
     return f"{request.method} without Sec-Fetch-Mode, and it {accepts}, {result}"
 
 
@@ -97,15 +99,12 @@ def of_decision(  # noqa: PLR0911 - a case each
 
 
 def remedy_of(decision: Decision) -> str:
-    """What the operator can do about a decision; '' where its reason has no remedy."""
-    match decision:
-        case Continue() | Respond():
-            reason = decision.reason
-        case StartLogin():
-            reason = "login_started"
-        case _:
-            return ""
-    return REASONS[reason].remedy if reason in REASONS else ""
+    """What the operator can do about a decision; '' where its reason has no remedy, and for the
+    start of a login, because that is how every visit without a session begins.
+    """
+    if not isinstance(decision, Continue | Respond) or decision.reason not in REASONS:
+        return ""
+    return REASONS[decision.reason].remedy
 
 
 def _without_query(location: str) -> str:

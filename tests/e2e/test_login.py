@@ -16,6 +16,7 @@ from harness.journey import to_callback
 from harness.processes import wait_until
 from harness.tokens import Signer
 
+from extproc.core.http import OF_SCRIPTS
 from extproc.core.login_budget import BURST_BYTES, BURST_COOKIES
 from extproc.core.sealing import KeyRing
 from extproc.core.session_index import open_entry
@@ -457,6 +458,22 @@ def test_a_link_to_the_login_keeps_the_fragment_of_its_page(stack):
         answer = user.navigate(user.navigate(started.headers["location"]).headers["location"])
         assert answer.headers["location"] == stack.url("/app#/report/7")
         assert user.navigate(address).headers["location"] == stack.url("/app#/report/7")
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "status"),
+    [
+        ("x-requested-with", "com.example.browser", 303),
+        ("x-requested-with", "XMLHttpRequest", 401),
+        *((name, "1", 401) for name in OF_SCRIPTS),
+    ],
+)
+def test_without_fetch_metadata_scripts_are_known_by_their_headers(stack, header, value, status):
+    """The web view of an app sends its name in a header that scripts use as well."""
+    headers = {"accept": "text/html,application/xhtml+xml", header: value}
+    answer = httpx.get(stack.url("/private"), headers=headers, trust_env=False)
+    assert answer.status_code == status
+    assert ("set-cookie" in answer.headers) is (status == 303)
 
 
 @pytest.mark.attack("FLOW-12")

@@ -61,6 +61,9 @@ def test_a_login_is_printed_request_by_request_and_no_name_in_it_can_control_a_t
     assert "by a span link" in printed and f"trace {linked}\n" in printed
     assert "   state_mismatch: This sign-in was not started in this browser" in printed
     assert "\x1b" not in printed
+    assert "signed_in does not follow" not in printed
+    code, printed = explain(run, config, linked, "--jaeger", liar.url)
+    assert code == 0 and "signed_in does not follow" in " ".join(printed.split())
 
 
 def jaeger_span(trace_id, name, reason, **more):

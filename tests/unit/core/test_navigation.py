@@ -36,7 +36,7 @@ from extproc.core.decisions import (
     StartLogin,
 )
 from extproc.core.errors import LoginRequired, Refusal
-from extproc.core.http import Request
+from extproc.core.http import OF_SCRIPTS, Request
 from extproc.core.refusals import respond
 
 APP = application()
@@ -68,7 +68,7 @@ WAYS: dict[str, list[dict[str, str]]] = {
     "document": [said("navigate", "document")],
     "worker": [said("navigate", "empty"), said("navigate", "empty", service_worker_navigation_preload="true")],
     "undirected": [said("navigate", "")],
-    "old": [said("", "", accept=HTML)],
+    "old": [said("", "", accept=HTML), said("", "", accept=HTML, x_requested_with="com.example.browser")],
     "tool": [said("", "", accept=ANYTHING), said("", "", accept="")],
     "frame": [said("navigate", "iframe"), said("navigate", "frame")],
     "nested": [said("navigate", "embed"), said("navigate", "object"), said("navigate", "fencedframe")],
@@ -80,7 +80,8 @@ WAYS: dict[str, list[dict[str, str]]] = {
     + [said("websocket", "websocket", upgrade="websocket"), said("websocket", "empty"), said("webtransport", "webtransport")]
     + [said("navigate", "document", upgrade="websocket"), said("Navigate", "document"), said("navigate,navigate", "document")]
     + [said("cors", "document"), said("no-cors", "document"), said("", "empty"), said("cors", "")]
-    + [said("", "", accept=HTML, x_requested_with="XMLHttpRequest")],
+    + [said("", "", accept=HTML, x_requested_with=value) for value in ("XMLHttpRequest", "xmlhttprequest", "x,XMLHttpRequest")]
+    + [said("", "", accept=accept, **{name.replace("-", "_"): "1"}) for name in OF_SCRIPTS for accept in (HTML, ANYTHING, "")],
     "old picture": [
         said("", "", accept=accept)
         for accept in ("image/avif,image/webp,*/*;q=0.8", "text/css,*/*;q=0.1", "application/json", "image/webp,*/*")
@@ -280,7 +281,8 @@ def test_a_page_of_the_application_starts_a_login_for_a_person_alone() -> None:
             {"sec_fetch_mode": "", "sec_fetch_dest": "", "access_control_request_method": "GET"},
             False,
         ),
-        ({"sec_fetch_mode": "", "sec_fetch_dest": "", "x_requested_with": "x"}, False),
+        ({"sec_fetch_mode": "", "sec_fetch_dest": "", "x_requested_with": "XMLHttpRequest"}, False),
+        ({"sec_fetch_mode": "", "sec_fetch_dest": "", "x_requested_with": "x"}, True),
     ],
 )
 def test_what_is_a_navigation(headers, navigates):
