@@ -4,6 +4,7 @@ Exit codes: 0 no error, 1 an error, 2 the command line itself is wrong, 130 inte
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -40,6 +41,9 @@ def _serve(parsed: argparse.Namespace) -> int:
     forbid_core_files()
     source = Source(parsed.config, partial(with_overrides, parsed))
     settings = source.load()
+    # gRPC writes lines of its own, in a format of its own, about what this program reports itself.
+    # It reads this when it is imported, in the workers too.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if settings.worker_count > 1:
         return _serve_with_workers(settings, source)
     return _serve_alone(settings, source)
@@ -70,7 +74,7 @@ def _serve_alone(settings: Settings, source: Source) -> int:
         single.run(settings, source)
     except Refusal as error:
         fail(error.detail)
-    except single.CannotListen as error:
+    except (single.CannotListen, single.CannotStart) as error:
         fail(str(error))
     return 0
 

@@ -31,7 +31,11 @@ from extproc.settings.store import shares_tombstones
 from extproc.telemetry import log_format
 from extproc.traces import Recorder, TraceStore
 
-__all__ = ["CannotListen", "SingleProcess", "run"]
+__all__ = ["CannotListen", "CannotStart", "SingleProcess", "run"]
+
+
+class CannotStart(Exception):
+    """A file that the settings name cannot be used. The text is for the operator."""
 
 
 def run(settings: Settings, source: Source) -> None:
@@ -44,9 +48,10 @@ def run(settings: Settings, source: Source) -> None:
     Raises:
         Refusal: the store cannot be used.
         CannotListen: an address cannot be bound.
+        CannotStart: a provider's ca_file cannot be read.
     """
-    settings = with_secrets(settings)
     log_format.set_up(settings.log.level, settings.log.format)
+    settings = with_secrets(settings)
     allow_descriptors()
     traces = TraceStore(settings.tracing.kept, slow=settings.tracing.slow)
     tracing = telemetry.set_up_tracing(
@@ -82,10 +87,20 @@ async def _serve(
     metrics: Metrics,
     bridge: Bridge,
 ) -> None:
-    process = SingleProcess(settings, sessions, traces, metrics, bridge)
+    try:
+        process = SingleProcess(settings, sessions, traces, metrics, bridge)
+    except BaseException as error:
+        await bridge.run(sessions.aclose)
+        if isinstance(error, OSError):
+            raise CannotStart(unreadable(error)) from None
+        raise
     reload = SettingsReload(source, settings, process)
     stop = _signals(lambda: bridge.spawn("settings", reload.ask))
-    await process.start()
+    try:
+        await process.start()
+    except BaseException:
+        await process.stop()
+        raise
     telemetry.log(
         logging.INFO,
         "serving",
@@ -99,6 +114,11 @@ async def _serve(
     watching.cancel()
     await process.stop()
     telemetry.log(logging.INFO, "stopped")
+
+
+def unreadable(error: OSError) -> str:
+    """Explain to the operator that a provider's ca_file cannot be read."""
+    return f"{error.filename or 'ca_file'}: {error.strerror or 'cannot be read'}"
 
 
 def _signals(hang_up: Callable[[], None]) -> asyncio.Event:

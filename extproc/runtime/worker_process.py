@@ -6,11 +6,25 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from typing import Protocol
 
 import trio
 
 from extproc.runtime.control import LONGEST, Message, decode, encode
+
+# What a worker reads of the environment, or a library in it: Python, OpenTelemetry, gRPC, OpenSSL,
+# the C library, and proxies where a provider's `trust_env` says so. A worker has its settings, and
+# every secret, from its socket: the variables from which the supervisor filled the settings in, and
+# whatever else the environment holds, must not be readable in a second process.
+_INHERITED = frozenset(
+    {
+        *("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TZDIR", "TMPDIR", "TERM", "NO_COLOR"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_CONF", "RES_OPTIONS", "LOCALDOMAIN"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    }
+)
+_INHERITED_PREFIXES = ("LC_", "PYTHON", "OTEL_", "GRPC_", "LD_", "MALLOC_", "GLIBC_", "COVERAGE_")
 
 
 class WorkerHandle(Protocol):
@@ -38,9 +52,8 @@ async def launch() -> WorkerHandle:
     """
     ours, theirs = socket.socketpair()
     with theirs:
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        environment = inherited(os.environ) | {
+            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)
         }
         command = [sys.executable, "-P", "-m", "extproc.runtime.worker"]
         try:
@@ -51,6 +64,15 @@ async def launch() -> WorkerHandle:
             ours.close()
             raise
     return _Process(process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+
+
+def inherited(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a worker gets: none by which settings get their secrets."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.upper() in _INHERITED or name.startswith(_INHERITED_PREFIXES)
+    }
 
 
 class _Process:

@@ -8,6 +8,9 @@ from contextvars import ContextVar
 from extproc.telemetry.tracing import Attribute
 
 _LOGGER = logging.getLogger("extproc")
+# A process that has set up no log (a command, a program that embeds the processor) writes none:
+# without a handler Python prints the bare names of events.
+_LOGGER.addHandler(logging.NullHandler())
 
 # The number of the stream that is being served, within this process. It is in each line.
 STREAM: ContextVar[int] = ContextVar("stream")

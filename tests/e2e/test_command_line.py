@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 from harness.ports import answers, free_ports
 
@@ -93,6 +94,48 @@ def test_serve_says_when_it_cannot_listen(tmp_path):
                 and f"extproc: {key}: 127.0.0.1:{port} cannot be bound" in done.stderr
                 and "Traceback" not in done.stderr
             )
+            assert is_log_and_one_message(done.stderr)
+
+
+def is_log_and_one_message(stderr: str) -> bool:
+    """Whether every line is one of the log, in its format, but for the last, which is for the
+    operator.
+    """
+    *logged, message = stderr.splitlines()
+    assert all("event" in json.loads(line) for line in logged), stderr
+    return message.startswith("extproc: ")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_provider_s_authorities_that_cannot_be_read_are_one_message(tmp_path, workers, content):
+    authorities = tmp_path / "ca.pem"
+    if content is not None:
+        authorities.write_text(content)
+    provider = RIGHT["providers"]["main"] | {"ca_file": str(authorities)}
+    first = free_ports(3)
+    said = {
+        "workers": workers,
+        "listen": f"127.0.0.1:{first}",
+        "admin": f"127.0.0.1:{first + 2}",
+        "log": {"format": "json"},
+    }
+    (tmp_path / "extproc.yaml").write_text(
+        yaml.safe_dump(RIGHT | said | {"providers": {"main": provider}})
+    )
+    done = run("serve", cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert is_log_and_one_message(done.stderr)
+    # the store is closed: it leaves nothing beside its file
+    assert not list(tmp_path.glob("*-wal"))
+
+
+def test_a_command_that_sets_up_no_log_prints_no_bare_event():
+    program = (
+        "import logging; from extproc import telemetry; telemetry.log(logging.ERROR, 'an_event')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 def test_check_names_the_addresses_of_several_workers(tmp_path):

@@ -25,6 +25,7 @@ from harness.processes import wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
 TWO = {"workers": 2}
+CANARY = "canary-of-the-environment"
 
 
 def on_unix_sockets(stack: Stack) -> dict[str, Any]:
@@ -302,7 +303,8 @@ def metrics(stack: Stack, name: str, label: str) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def two() -> Iterator[Stack]:
-    with Stack(FakeProvider(), settings=TWO) as stack:
+    canaries = {"EXTPROC_SECRET": CANARY, "DATABASE_PASSWORD": CANARY, "anything": CANARY}
+    with Stack(FakeProvider(), settings=TWO, env=canaries) as stack:
         yield stack
 
 
@@ -311,7 +313,8 @@ def test_no_secret_is_in_a_worker_s_arguments_or_environment(two) -> None:
     for pid in workers(two):
         seen = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/environ").read_bytes()
         assert b"extproc.runtime.worker" in seen
-        for secret in (two.settings["secret"], two.settings["providers"]["main"]["client_secret"]):
+        client_secret = two.settings["providers"]["main"]["client_secret"]
+        for secret in (two.settings["secret"], client_secret, CANARY):
             assert secret.encode() not in seen
         # A crash does not write it into a core file either.
         assert re.search(

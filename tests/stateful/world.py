@@ -74,7 +74,7 @@ class World(Stack):
         package = Path(extproc.__file__).parents[1]
         env = {
             "PYTHONPATH": f"{SHIM}:{package}",
-            "WORLD_CLOCK": self._clock_file.name,
+            "PYTHON_WORLD_CLOCK": self._clock_file.name,
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         super().__init__(settings=lambda _: self._own_settings(), tls=True, envoy=envoy, env=env)

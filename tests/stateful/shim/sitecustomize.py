@@ -1,8 +1,8 @@
 """What a processor of the world imports first, by its PYTHONPATH: its clock can be set, and its
 caches of a provider are young for a moment only.
 
-WORLD_CLOCK names a file with a double: seconds that the clock is ahead. The product knows nothing
-of it.
+PYTHON_WORLD_CLOCK names a file with a double: seconds that the clock is ahead. The product knows
+nothing of it, and hands variables of Python's on to its workers.
 """
 
 import importlib.abc
@@ -63,6 +63,6 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
-if "WORLD_CLOCK" in os.environ:
-    set_clock(os.environ["WORLD_CLOCK"])
+if "PYTHON_WORLD_CLOCK" in os.environ:
+    set_clock(os.environ["PYTHON_WORLD_CLOCK"])
     sys.meta_path.insert(0, _Finder())
