@@ -39,6 +39,7 @@ Each has a reason code. Status, log level and texts are in reasons/, by that cod
        |- ProviderUnavailable         provider_unavailable
        |- InvalidMetadata             invalid_provider_metadata
        |- StoreUnavailable            store_unavailable
+       |- LogoutKeyPending            logout_token_key_pending
        |- AccessTokenExpired          access_token_expired
        `- Overloaded                  overloaded
 
@@ -301,6 +302,14 @@ class InvalidMetadata(Unavailable):
 
 class StoreUnavailable(Unavailable):
     reason = "store_unavailable"
+
+
+class LogoutKeyPending(Unavailable):
+    """The logout token names a key that is not known yet, and it is too early to fetch the keys
+    again.
+    """
+
+    reason = "logout_token_key_pending"
 
 
 class AccessTokenExpired(Unavailable):

@@ -20,7 +20,8 @@ from extproc.core.errors import (
 from extproc.core.http import Request, parameters
 from extproc.core.logout import expired
 from extproc.core.navigation import is_framed
-from extproc.core.oidc.logout_token import LogoutToken, is_sid
+from extproc.core.oidc.id_token import is_sid
+from extproc.core.oidc.logout_token import LogoutToken
 from extproc.core.sealing import KeyRing
 from extproc.core.session import Session
 from extproc.core.session_index import sid_tags, subject_tags

@@ -14,7 +14,6 @@ from extproc import background, telemetry
 from extproc.core.decisions import Answer, LoadSession, ReadBody, Refresh, Respond, Step
 from extproc.core.errors import Overloaded, ProviderTimeout, Refusal
 from extproc.core.http import Request
-from extproc.core.provider_logout import posted
 from extproc.ext_proc.codec import RequestHead
 from extproc.relying_party.relying_party import RelyingParty
 
@@ -56,7 +55,7 @@ class ErrorBoundary:
     def read(self, head: RequestHead, body: bytes) -> Answer | Step:
         """Decide with the request's body, after `step` returned ReadBody."""
         try:
-            return posted(body)
+            return self._relying_party.read(head.request, body)
         except Exception as error:  # the boundary
             return self.refuse(head.request, error)
 

@@ -6,7 +6,7 @@ While the provider is away, the last copy serves for a day.
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import trio
@@ -22,8 +22,37 @@ RETRY_MOST = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Held(Generic[T]):
+    """A value; `begun` and `at`: when its fetch began and ended, by the monotonic clock."""
+
     value: T
+    begun: float
     at: float
+
+
+@dataclass(slots=True)
+class CoolDown:
+    """How often one group of callers may have a value fetched again.
+
+    Each group has its own, so that callers whom anybody can imitate spend no fetch of the others.
+
+    Args:
+        seconds: Between the beginnings of two fetches.
+    """
+
+    seconds: float
+    begun: float = field(default=float("-inf"), init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Newer(Generic[T]):
+    """The newest value that could be had.
+
+    certain: whether its fetch began after the caller asked; otherwise the provider may have a newer
+    value already.
+    """
+
+    value: T
+    certain: bool
 
 
 class Cache(Generic[T]):
@@ -46,7 +75,6 @@ class Cache(Generic[T]):
         self._failed: Refusal | None = None
         self._failures = 0
         self._not_before = 0.0
-        self._fetched_again = float("-inf")
 
     def get_nowait(self) -> T | None:
         """Return the value if there is one that is not too old, due for a refresh or not."""
@@ -98,12 +126,12 @@ class Cache(Generic[T]):
         async with self._lock:
             return await self._fetch_now()
 
-    async def again(self, cool_down: float) -> T:
+    async def again(self, cool_down: CoolDown) -> Newer[T]:
         """Return a newer value because the present one does not do, with at most one fetch in
-        `cool_down` seconds; within them, the present value.
+        a cool-down; within it, the present value.
 
-        Scheduled refreshes do not start the cool-down, so keys that rotate a moment after one are
-        found immediately.
+        Scheduled refreshes start no cool-down, so keys that rotate a moment after one are found
+        immediately.
 
         Raises:
             Refusal: The fetch failed.
@@ -111,20 +139,22 @@ class Cache(Generic[T]):
         called = time.monotonic()
         async with self._lock:
             now = time.monotonic()
-            if self._held is not None and (
-                self._held.at >= called or now < self._fetched_again + cool_down or self.waiting
-            ):
-                return self._held.value
-            before = self._fetched_again
-            self._fetched_again = now
+            held = self._held
+            cooling = now < cool_down.begun + cool_down.seconds
+            certain = held is not None and held.begun >= called
+            if held is not None and (certain or cooling or self.waiting):
+                return Newer(held.value, certain)
+            before = cool_down.begun
+            cool_down.begun = now
             try:
-                return await self._fetch_now()
+                return Newer(await self._fetch_now(), certain=True)
             except trio.Cancelled:
                 # It is unknown what the fetch would have brought, so the next caller may fetch.
-                self._fetched_again = before
+                cool_down.begun = before
                 raise
 
     async def _fetch_now(self) -> T:
+        begun = time.monotonic()
         try:
             value = await self._fetch()
         except Refusal as error:
@@ -136,7 +166,7 @@ class Cache(Generic[T]):
             failed = InvalidAnswer(f"the fetch met a bug: {type(error).__qualname__}")
             self._fail(failed)
             raise failed from error
-        self._held = _Held(value, time.monotonic())
+        self._held = _Held(value, begun, time.monotonic())
         self._failed = None
         self._failures = 0
         self._not_before = 0.0

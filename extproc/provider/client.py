@@ -33,7 +33,7 @@ from extproc.core.oidc.token import RefreshResponse, TokenResponse, tokens_in
 from extproc.core.oidc.token_error import code_error, refresh_error
 from extproc.metrics import Metrics, Reading
 from extproc.metrics import catalogue as metric
-from extproc.provider.cache import Cache
+from extproc.provider.cache import Cache, CoolDown, Newer
 from extproc.provider.endpoint_calls import EndpointCalls
 from extproc.provider.http import HttpClient, client_fault
 from extproc.provider.limits import MemoryBudget, TickLimiter
@@ -45,7 +45,7 @@ METADATA_FRESH = 3600.0  # seconds after which the metadata is refreshed
 KEYS_FRESH = 600.0  # seconds after which the key set is refreshed
 LOOK_EVERY = 5.0  # seconds between two looks at what is due
 LOOK_AGAIN = 0.5  # seconds between them while metadata or keys are missing
-COOL_DOWN = 10.0  # seconds between key set fetches that tokens cause
+COOL_DOWN = 10.0  # seconds between key set fetches that tokens of one kind cause
 
 
 class Provider:
@@ -84,6 +84,9 @@ class Provider:
         self._calls = EndpointCalls(name, self._http, timeouts.call, metrics or Metrics())
         self._metadata = Cache(self._fetch_metadata, METADATA_FRESH, name)
         self._keys = Cache(self._fetch_keys, KEYS_FRESH, name)
+        # Anybody can post a logout token, so those spend no fetch of a login or refresh.
+        self._for_logins = CoolDown(COOL_DOWN)
+        self._for_logouts = CoolDown(COOL_DOWN)
 
     # -- without a call ----------------------------------------------------------------------------
 
@@ -99,6 +102,10 @@ class Provider:
                 f"provider {self.name}: its metadata could not be fetched a moment ago"
             )
         return metadata
+
+    def keys_nowait(self) -> KeySet | None:
+        """Return the key set without waiting; None if that takes a call."""
+        return self._keys.get_nowait()
 
     @property
     def missing(self) -> str | None:
@@ -141,11 +148,18 @@ class Provider:
             return await self._keys.get()
 
     async def newer_keys(self) -> KeySet:
-        """Return the key set after a token named a key that it lacks, or had a signature that does
-        not fit its key: fetched again, but at most once in COOL_DOWN seconds for all callers.
+        """Return the key set after an ID token named a key that it lacks, or had a signature that
+        does not fit its key: fetched again, but at most once in COOL_DOWN seconds for all callers.
         """
         with self._only_refusals():
-            return await self._keys.again(COOL_DOWN)
+            return (await self._keys.again(self._for_logins)).value
+
+    async def newer_keys_for_logout(self) -> Newer[KeySet]:
+        """Return the key set after a logout token was signed with no key of it, as newer_keys(),
+        but with a cool-down of its own.
+        """
+        with self._only_refusals():
+            return await self._keys.again(self._for_logouts)
 
     async def token(self, request: FormRequest) -> TokenResponse:
         """Redeem a code at the token endpoint (RFC 6749 section 3.2). Never repeated, because a

@@ -39,7 +39,8 @@ from extproc.core.errors import (
     StoreUnavailable,
 )
 from extproc.core.http import Request
-from extproc.core.provider_logout import back_channel, is_back_channel
+from extproc.core.oidc.logout_token import check_unsigned
+from extproc.core.provider_logout import back_channel, is_back_channel, posted
 from extproc.core.refusals import refuse
 from extproc.core.session import Session
 from extproc.metrics import Metrics
@@ -47,6 +48,7 @@ from extproc.provider.client import Provider
 from extproc.relying_party.login import CodeRedemption, start_login
 from extproc.relying_party.logout import Logout
 from extproc.relying_party.own_sessions import OwnSessions
+from extproc.relying_party.provider_logout import ProviderLogout
 from extproc.relying_party.refresh import TokenRefresh
 from extproc.sessions.interfaces import Sessions
 from extproc.sessions.store import WouldBlock
@@ -84,6 +86,7 @@ class RelyingParty:
         self._token_refresh = TokenRefresh(sessions, self.now, metrics)
         self._own_sessions = OwnSessions(sessions, self.now, trusted_hops)
         self._logout = Logout(applications, providers, sessions, self.now)
+        self._provider_logout = ProviderLogout(providers, sessions, self.now)
 
     def now(self) -> int:
         """Return the time, in whole seconds since the epoch."""
@@ -123,6 +126,20 @@ class RelyingParty:
         except WouldBlock:
             return LoadSession()
         return self._decided(application, request, session)
+
+    def read(self, request: Request, body: bytes) -> BackChannelLogout:
+        """Return the step of a back-channel logout, after its body came.
+
+        What is wrong with the token is found here as far as that needs no key, so that junk takes
+        no permit.
+
+        Raises:
+            Refusal: The request is refused.
+        """
+        application = self.application(request)
+        step = posted(body)
+        check_unsigned(application.client, step.token, self.now())
+        return step
 
     def unrefreshed(self, request: Request, step: Refresh) -> Answer:
         """Return the answer where no permit for a refresh is left: with the tokens as they are.
@@ -174,8 +191,10 @@ class RelyingParty:
                 return await self._redemption.redeem(application, provider, request, step)
             case Refresh():
                 return await self._refresh(request, step)
-            case EndSession() | BackChannelLogout() | FrontChannelLogout():
+            case EndSession():
                 return await self._logout.perform(application, request, step)
+            case BackChannelLogout() | FrontChannelLogout():
+                return await self._provider_logout.perform(application, step)
             case ListSessions() | EndListedSessions():
                 return await self._own_sessions.perform(application, request, step)
             case LoadSession():

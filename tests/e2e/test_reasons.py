@@ -525,7 +525,28 @@ def _(stack, user, code):
     claims, header = TOKEN_LIES[check]
     if check == "signature":
         stack.provider.signer = Signer("RS256", "attacker")
+    if check in ("key", "signature"):
+        return of_unknown_key(stack, 400, header)
     return logs_out(stack, header, **claims)
+
+
+def of_unknown_key(stack: Stack, status: int, header: dict[str, object]) -> httpx.Response:
+    """Send logout tokens of an unknown key until one is answered so: the key set is fetched again
+    once in ten seconds, and in between it is not known whether the key exists.
+    """
+    answers: list[httpx.Response] = []
+
+    def is_there() -> bool:
+        answers.append(logs_out(stack, header))
+        return answers[-1].status_code == status
+
+    wait_until(is_there, what=f"{status} for an unknown key", every=0.5)
+    return answers[-1]
+
+
+@case("logout_token_key_pending")
+def _(stack, user, code):
+    return of_unknown_key(stack, 503, {"kid": CANARY})
 
 
 # -- the processor ---------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse
 from extproc.core.session_record import Record
+from extproc.provider.cache import Newer
 from extproc.sessions.store import LISTED, Page, WouldBlock
 from harness.tokens import METADATA, NOW, Signer, id_token_claims, key_set
 
@@ -204,8 +205,14 @@ class MemoryProvider:
     async def keys(self) -> KeySet:
         return await self._do("keys", lambda: self.held_keys)
 
+    def keys_nowait(self) -> KeySet | None:
+        return self.held_keys if self.known else None
+
     async def newer_keys(self) -> KeySet:
         return await self._do("newer_keys", lambda: self.newer)
+
+    async def newer_keys_for_logout(self) -> Newer[KeySet]:
+        return await self._do("newer_keys_for_logout", lambda: Newer(self.newer, certain=True))
 
     async def token(self, form: FormRequest) -> TokenResponse:
         def effect() -> TokenResponse:

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from extproc.core.encoding import b64encode
 from extproc.core.errors import (
@@ -87,7 +87,7 @@ def verify_without_nonce(
     methods = amr if isinstance(amr, list) else []
     return IDToken(
         subject=subject,
-        sid=sid if isinstance(sid, str) and 0 < len(sid) <= 255 else None,
+        sid=sid if is_sid(sid) else None,
         auth_time=_auth_time(claims),
         acr=acr if isinstance(acr, str) else None,
         amr=tuple(method for method in methods if isinstance(method, str)),
@@ -124,6 +124,13 @@ def subject_of(value: object) -> str:
     ):
         raise InvalidIDToken("subject", "sub is missing, too long or no printable text")
     return value
+
+
+def is_sid(value: object) -> TypeGuard[str]:
+    """Whether a value can be a sid: printable, as a sub is, because operators read it in a
+    terminal, and because half of a surrogate pair cannot be encoded.
+    """
+    return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
 
 
 def check_audience(client: Client, claims: Mapping[str, Any]) -> None:

@@ -143,6 +143,15 @@ class SignedToken:
             raise UnverifiedToken("key", "kid is no short text")
         return cls(header, token)
 
+    def unverified(self) -> Mapping[str, Any]:
+        """Read the claims before the signature is verified: good for a refusal, and for nothing
+        else. Raises InvalidIDToken if the payload is no JSON object.
+        """
+        try:
+            return parse_object(b64decode(self.raw.split(".")[1]))
+        except ValueError:
+            raise UnverifiedToken("signature", "the payload is no JSON object") from None
+
     def verified(self, keys: KeySet) -> Mapping[str, Any]:
         """Verify the signature, and return the claims.
 

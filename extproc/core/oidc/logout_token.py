@@ -1,15 +1,18 @@
 """Logout tokens (OpenID Connect Back-Channel Logout 1.0, sections 2.4 and 2.6)."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from extproc.core.errors import (
     InvalidIDToken,
     InvalidLogoutToken,
     UnknownKey,
+    WrongSignature,
 )
 from extproc.core.oidc.client import Client
-from extproc.core.oidc.id_token import MAX_AGE, check_audience, check_times, subject_of
+from extproc.core.oidc.id_token import MAX_AGE, check_audience, check_times, is_sid, subject_of
 from extproc.core.oidc.jose import KeySet, SignedToken
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -39,8 +42,27 @@ class LogoutToken:
         ).digest()
 
 
+def check_unsigned(client: Client, token: str, now: int) -> None:
+    """Check everything in a logout token but its signature.
+
+    Anybody can post a logout token. What fails here costs neither a permit nor a fetch of keys.
+
+    Args:
+        client: the client that the token has to be for.
+        token: the compact serialization.
+        now: seconds since the epoch.
+
+    Raises:
+        InvalidLogoutToken: the token fails a check, whose name it has.
+    """
+    try:
+        _unsigned(client, token, now)
+    except InvalidIDToken as error:
+        raise InvalidLogoutToken(error.check, error.detail) from None
+
+
 def verify_logout_token(client: Client, token: str, keys: KeySet, now: int) -> LogoutToken:
-    """Verify a logout token.
+    """Verify a logout token: first what it says, then its signature.
 
     Args:
         client: the client that the token has to be for.
@@ -49,23 +71,29 @@ def verify_logout_token(client: Client, token: str, keys: KeySet, now: int) -> L
         now: seconds since the epoch.
 
     Raises:
-        UnknownKey: a newer key set may help.
+        UnknownKey, WrongSignature: everything else is right, and a newer key set may help.
         InvalidLogoutToken: the token fails a check, whose name it has.
     """
     try:
-        return _verified(client, token, keys, now)
-    except UnknownKey:
+        signed = _unsigned(client, token, now)
+        return _checked(client, signed.verified(keys), now)
+    except (UnknownKey, WrongSignature):
         raise
     except InvalidIDToken as error:
         raise InvalidLogoutToken(error.check, error.detail) from None
 
 
-def _verified(client: Client, token: str, keys: KeySet, now: int) -> LogoutToken:
+def _unsigned(client: Client, token: str, now: int) -> SignedToken:
+    """Check everything but the signature. Raises InvalidIDToken, InvalidLogoutToken."""
     # Many providers send the type JWT, or none. The type of any other kind of token is refused
     # (section 2.4).
-    claims = SignedToken.parse(
-        token, client.id_token_signed_response_alg, ("logout+jwt", "JWT")
-    ).verified(keys)
+    signed = SignedToken.parse(token, client.id_token_signed_response_alg, ("logout+jwt", "JWT"))
+    _checked(client, signed.unverified(), now)
+    return signed
+
+
+def _checked(client: Client, claims: Mapping[str, Any], now: int) -> LogoutToken:
+    """Check the claims. Raises InvalidIDToken, InvalidLogoutToken."""
     if claims.get("iss") != client.issuer:
         raise InvalidLogoutToken("issuer", "iss is not the issuer of the settings")
     check_audience(client, claims)
@@ -76,18 +104,13 @@ def _verified(client: Client, token: str, keys: KeySet, now: int) -> LogoutToken
     if "nonce" in claims:
         raise InvalidLogoutToken("nonce", "there is a nonce: an ID token is no logout token")
     jti, sid = claims.get("jti"), claims.get("sid")
-    if not isinstance(jti, str) or not 0 < len(jti) <= 1024:
-        raise InvalidLogoutToken("jti", "jti is missing, too long or no text")
+    if not isinstance(jti, str) or not 0 < len(jti) <= 1024 or not jti.isprintable():
+        raise InvalidLogoutToken("jti", "jti is missing, too long or no printable text")
     if "sid" in claims and not is_sid(sid):
-        raise InvalidLogoutToken("sid", "sid is too long or no text")
+        raise InvalidLogoutToken("sid", "sid is too long or no printable text")
     if "sid" not in claims and "sub" not in claims:
         raise InvalidLogoutToken("subject", "neither sub nor sid")
     subject = subject_of(claims["sub"]) if "sub" in claims else None
     # check_times() refuses the token an hour after iat, whatever exp is
     last = min(claims["exp"], claims["iat"] + MAX_AGE) + client.clock_skew
     return LogoutToken(client.issuer, client.client_id, subject, sid, jti, int(last) + 1)
-
-
-def is_sid(value: object) -> bool:
-    """Whether a value can be a sid as sessions keep it."""
-    return isinstance(value, str) and 0 < len(value) <= 255

@@ -40,9 +40,9 @@ _OF_ID_TOKEN = {
 _OF_LOGOUT_TOKEN = {
     "events": "events lacks the back-channel logout event: it is another kind of token.",
     "nonce": "It has a nonce, so it is an ID token.",
-    "jti": "jti is missing, too long or no text: the provider cannot be protected from replays "
-    "without it.",
-    "sid": "sid is too long or no text.",
+    "jti": "jti is missing, too long or no printable text: the provider cannot be protected from "
+    "replays without it.",
+    "sid": "sid is too long or no printable text.",
     "subject": "It has no usable sub and no usable sid, so it names no session.",
     "replayed": "A token with its jti was used before: the provider, or an attacker, repeats it. "
     "The sessions were ended the first time.",
@@ -60,14 +60,29 @@ ID_TOKEN = tuple(
     for check, remedy in {**_SIGNED, **_OF_ID_TOKEN}.items()
 )
 # every client can post a logout token, so a wrong one is no warning
-LOGOUT_TOKEN = tuple(
+LOGOUT_TOKEN = (
+    *(
+        Reason(
+            f"logout_token_{check}",
+            400,
+            Level.INFO,
+            "Not signed out",
+            "This is no logout token of the identity provider for this service. Nothing was "
+            "changed.",
+            f"A logout token fails a check. {remedy}",
+        )
+        for check, remedy in {**_SIGNED, **_OF_LOGOUT_TOKEN}.items()
+    ),
     Reason(
-        f"logout_token_{check}",
-        400,
+        "logout_token_key_pending",
+        503,
         Level.INFO,
-        "Not signed out",
-        "This is no logout token of the identity provider for this service. Nothing was changed.",
-        f"A logout token fails a check. {remedy}",
-    )
-    for check, remedy in {**_SIGNED, **_OF_LOGOUT_TOKEN}.items()
+        "Not available right now",
+        "The identity provider's keys are not known yet. Please try again in a moment.",
+        "A logout token names a key that is not in the provider's key set, and the set was fetched "
+        "less than ten seconds ago for another logout token, or many tokens wait for it. A "
+        "provider that has just replaced its key sends the token again; if it never succeeds, it "
+        "is no token of this provider.",
+        retry_after=10,
+    ),
 )

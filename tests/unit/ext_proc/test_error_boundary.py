@@ -3,7 +3,7 @@
 import pytest
 import trio
 from harness.memory_peers import MemoryProvider, MemoryStore
-from harness.tokens import ISSUER, NOW, application, request
+from harness.tokens import ISSUER, NOW, Signer, application, request
 
 from extproc.core.decisions import (
     BackChannelLogout,
@@ -18,6 +18,7 @@ from extproc.core.device import Device
 from extproc.core.errors import Overloaded, StoreUnavailable
 from extproc.core.http import Request
 from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.logout_token import EVENT
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import to_record
@@ -84,8 +85,22 @@ def test_what_needs_io_is_a_step():
 def test_a_logout_of_the_provider_is_decided_with_its_body():
     world = World()
     assert isinstance(step(world, LOGOUT), ReadBody)
-    decision = world.boundary.read(head(LOGOUT), b"logout_token=x")
-    assert decision == BackChannelLogout("x")
+    token = Signer().sign(
+        {
+            "iss": ISSUER,
+            "aud": "gateway",
+            "iat": NOW,
+            "exp": NOW + 60,
+            "jti": "1",
+            "events": {EVENT: {}},
+            "sid": "s1",
+        }
+    )
+    decision = world.boundary.read(head(LOGOUT), f"logout_token={token}".encode())
+    assert decision == BackChannelLogout(token)
+    # Junk is refused here, before it takes a permit.
+    answer = world.boundary.read(head(LOGOUT), b"logout_token=x.y.z")
+    assert (answer.status, answer.reason) == (400, "logout_token_malformed")
     answer = world.boundary.read(head(LOGOUT), b"nothing")
     assert (answer.status, answer.reason) == (400, "invalid_logout_request")
 

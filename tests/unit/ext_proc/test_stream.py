@@ -10,7 +10,7 @@ import pytest
 import trio
 from harness.memory_peers import MemoryProvider, MemoryStore
 from harness.serving import NAVIGATION, ROUTE, head, until
-from harness.tokens import ISSUER, NOW, application
+from harness.tokens import ISSUER, NOW, Signer, application
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, PUBLIC, REASON
@@ -18,6 +18,7 @@ from extproc.core.decisions import StepKind
 from extproc.core.device import Device
 from extproc.core.errors import ProviderUnavailable, StoreUnavailable
 from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.logout_token import EVENT
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import to_record
@@ -215,13 +216,26 @@ def body(content: bytes = b"logout_token=x", **said):
 @pytest.mark.parametrize(
     ("content", "status", "reason"),
     [
-        (b"logout_token=x", 503, "provider_unavailable"),
+        (b"logout_token=%(token)s", 503, "provider_unavailable"),
+        (b"logout_token=x", 400, "logout_token_malformed"),
         (b"other=x", 400, "invalid_logout_request"),
         (b"logout_token=" + b"x" * 100_000, 413, "body_too_large"),
         (b"logout_token=" + b"x" * 2_000_000, 413, "body_too_large"),
     ],
 )
 def test_the_body_is_a_phase_of_its_own_with_one_answer(serving, content, status, reason):
+    now = NOW
+    claims = {
+        "iss": ISSUER,
+        "aud": "gateway",
+        "iat": now,
+        "exp": now + 600,
+        "jti": "1",
+        "sid": "s1",
+    }
+    token = Signer().sign({**claims, "events": {EVENT: {}}})
+    content = content.replace(b"%(token)s", token.encode())
+
     async def test(edge):
         asked, *more = await edge.call(logout_request(), body(content), half_close=False)
         # nothing is decided yet: without a word of ours the gate would let nothing through
@@ -282,7 +296,7 @@ def test_the_body_that_is_awaited_longest_makes_room_for_the_newest(serving, cap
         slow = asyncio.ensure_future(edge.aborted(logout_request(), half_close=False))
         await until(lambda: admission.held(StepKind.BODY) == 1)
         *_, answer = await edge.call(logout_request(), body(), half_close=False)
-        assert answer.immediate_response.status.code == 503
+        assert answer.immediate_response.status.code == 400
         assert await slow is grpc.StatusCode.DEADLINE_EXCEEDED
         assert admission.held(StepKind.BODY) == 0
         assert len(await edge.call(head())) == 1

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from extproc.core.errors import InvalidAnswer, ProviderFailed
-from extproc.provider.cache import Cache
+from extproc.provider.cache import Cache, CoolDown, Newer
 
 ERRORS = (
     RuntimeError, ValueError, KeyError, UnicodeError, httpx.InvalidURL, AttributeError, RecursionError, MemoryError,
@@ -80,16 +80,50 @@ async def test_a_value_that_does_not_do_is_fetched_again_once_in_a_while() -> No
     source = Source()
     cache = Cache(source.fetch, fresh=600)
     await cache.get()
-    await side_by_side(20, lambda: cache.again(cool_down=60))
-    assert source.fetched == 2 and await cache.again(cool_down=60) == 2
-    assert await cache.again(cool_down=0) == 3
+    cool_down = CoolDown(60)
+    await side_by_side(20, lambda: cache.again(cool_down))
+    assert source.fetched == 2 and await cache.again(cool_down) == Newer(2, certain=False)
+    assert await cache.again(CoolDown(0)) == Newer(3, certain=True)
+
+
+async def test_each_group_of_callers_has_a_cool_down_of_its_own() -> None:
+    source = Source()
+    cache = Cache(source.fetch, fresh=600)
+    await cache.get()
+    strangers, logins = CoolDown(60), CoolDown(60)
+    assert await cache.again(strangers) == Newer(2, certain=True)
+    assert await cache.again(logins) == Newer(3, certain=True)
+    assert await cache.again(strangers) == Newer(3, certain=False)
+
+
+async def test_a_fetch_that_began_before_the_call_is_no_certain_answer() -> None:
+    """What the provider has changed meanwhile may be missing from it."""
+    source = Source()
+    cache = Cache(source.fetch, fresh=600)
+    await cache.get()
+    strangers, logins = CoolDown(60), CoolDown(60)
+    source.open = trio.Event()
+    got: list[Newer[int]] = []
+
+    async def ask(cool_down: CoolDown) -> None:
+        got.append(await cache.again(cool_down))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, strangers)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ask, strangers)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ask, logins)
+        await trio.testing.wait_all_tasks_blocked()
+        source.open.set()
+    assert got == [Newer(2, certain=True), Newer(2, certain=False), Newer(3, certain=True)]
 
 
 async def test_a_scheduled_refresh_begins_no_cool_down() -> None:
     source = Source()
     cache = Cache(source.fetch, fresh=600)
     await cache.refresh()
-    assert await cache.again(cool_down=60) == 2
+    assert (await cache.again(CoolDown(60))).value == 2
 
 
 async def test_who_leaves_in_mid_fetch_begins_no_cool_down() -> None:
@@ -97,12 +131,13 @@ async def test_who_leaves_in_mid_fetch_begins_no_cool_down() -> None:
     cache = Cache(source.fetch, fresh=600)
     await cache.get()
     source.open = trio.Event()
+    cool_down = CoolDown(60)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(cache.again, 60)
+        nursery.start_soon(cache.again, cool_down)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     source.open.set()
-    assert await cache.again(cool_down=60) == 3
+    assert (await cache.again(cool_down)).value == 3
 
 
 @pytest.mark.attack("REL-42")

@@ -146,6 +146,18 @@ async def test_a_missing_key_is_looked_for_once_in_a_while_by_all_together(liar,
     assert len(liar.requests_to("/jwks")) == 2
 
 
+async def test_logout_tokens_which_anybody_can_post_spend_no_fetch_of_a_login(liar, known) -> None:
+    assert known.keys_nowait() is None
+    keys = await known.keys()
+    assert known.keys_nowait() is keys
+    for certain in (True, False, False):
+        assert (await known.newer_keys_for_logout()).certain == certain
+    assert len(liar.requests_to("/jwks")) == 2
+    await known.newer_keys()
+    await known.newer_keys()
+    assert len(liar.requests_to("/jwks")) == 3
+
+
 async def test_what_is_missing_is_fetched_in_the_background_and_without_metadata_no_keys(
     liar, known
 ):

@@ -1,6 +1,5 @@
 """How sessions end, with a provider that these tests hold in their hands."""
 
-from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -9,19 +8,15 @@ from harness.memory_peers import MemoryProvider
 from harness.tokens import (
     ISSUER,
     NOW,
-    Signer,
     application,
     client,
-    key_set,
-    public,
     request,
 )
 
-from extproc.core.decisions import BackChannelLogout, EndSession
+from extproc.core.decisions import EndSession
 from extproc.core.device import Device
-from extproc.core.errors import InvalidLogoutToken, ProviderUnavailable
+from extproc.core.errors import ProviderUnavailable
 from extproc.core.oidc.claims import Claims
-from extproc.core.oidc.logout_token import EVENT
 from extproc.core.oidc.token import TokenResponse
 from extproc.core.session import Session, SessionId
 from extproc.relying_party.logout import Logout
@@ -39,12 +34,11 @@ SESSION = Session(
 class Provider(MemoryProvider):
     """`away`: no metadata; `hangs`: a revocation never ends. It knows what was asked of it."""
 
-    def __init__(self, name="main", *, away=False, hangs=False, newer=None):
+    def __init__(self, name="main", *, away=False, hangs=False):
         super().__init__()
         self.name = name
         self.known = not away
-        self.newer = newer or self.newer
-        self.revoked, self.fetched = [], 0
+        self.revoked = []
         if away:
             self.met = self._away
         if hangs:
@@ -54,10 +48,6 @@ class Provider(MemoryProvider):
     def _away(operation, when):
         if operation == "metadata":
             raise ProviderUnavailable("away")
-
-    async def newer_keys(self):
-        self.fetched += 1
-        return await super().newer_keys()
 
     async def revoke(self, form):
         self.revoked.append(dict(form.parameters))
@@ -177,29 +167,3 @@ async def test_without_a_refresh_token_the_access_token_is_given_back(tmp_path):
             house.main, house.apps["one"].client, TokenResponse("at", "id", None, 60)
         )
         assert house.main.revoked == [{"token": "at", "token_type_hint": "access_token"}]
-
-
-@pytest.mark.attack("LOGO-22")
-@pytest.mark.parametrize(
-    ("newer", "ends"), [(key_set(public("RS256", "2")), True), (key_set(public("RS256")), False)]
-)
-async def test_a_key_that_is_not_known_is_looked_for_once(tmp_path, newer, ends):
-    token = Signer(name="2").sign(
-        {
-            "iss": ISSUER,
-            "aud": "gateway",
-            "iat": NOW,
-            "exp": NOW + 60,
-            "jti": "1",
-            "events": {EVENT: {}},
-            "sid": "s1",
-        }
-    )
-    async with House(tmp_path, Provider(newer=newer)) as house:
-        with (
-            nullcontext()
-            if ends
-            else pytest.raises(InvalidLogoutToken, match="no key of the set fits")
-        ):
-            await house.ending.perform(house.apps["one"], request(), BackChannelLogout(token))
-        assert house.main.fetched == 1 and ("two" not in await house.alive()) == ends

@@ -523,7 +523,16 @@ def test_the_log_names_what_is_wrong_with_userinfo(userinfo, kind, detail):
 
 @pytest.mark.parametrize(
     ("said", "kept"),
-    [("s", "s"), ("s" * 255, "s" * 255), ("s" * 256, None), ("", None), (5, None), (None, None)],
+    [
+        ("s", "s"),
+        ("s" * 255, "s" * 255),
+        ("s" * 256, None),
+        ("", None),
+        (5, None),
+        (None, None),
+        ("\x1b]0;x\x07", None),
+        ("\ud800", None),
+    ],
 )
 def test_a_sid_that_is_none_is_not_kept(said, kept):
     token = Signer().sign(id_token_claims(sid=said, acr=said, sub="a" * 255))

@@ -6,8 +6,13 @@ import pytest
 from harness.refusals import EVIL
 from harness.tokens import ISSUER, NOW, Signer, client, key_set, public
 
-from extproc.core.errors import InvalidLogoutToken, UnknownKey
-from extproc.core.oidc.logout_token import EVENT, LogoutToken, verify_logout_token
+from extproc.core.errors import InvalidLogoutToken, UnknownKey, WrongSignature
+from extproc.core.oidc.logout_token import (
+    EVENT,
+    LogoutToken,
+    check_unsigned,
+    verify_logout_token,
+)
 
 
 def logout_token(**changes):
@@ -26,9 +31,9 @@ def logout_token(**changes):
         ({"exp": None}, "expired", "exp is missing or past"),
         ({"events": {EVIL: {}}}, "events", "events has no object for a back-channel logout"),
         ({"nonce": EVIL}, "nonce", "there is a nonce: an ID token is no logout token"),
-        ({"jti": None}, "jti", "jti is missing, too long or no text"),
-        ({"jti": "x" * 1025}, "jti", "jti is missing, too long or no text"),
-        ({"sid": [EVIL]}, "sid", "sid is too long or no text"),
+        ({"jti": None}, "jti", "jti is missing, too long or no printable text"),
+        ({"jti": "x" * 1025}, "jti", "jti is missing, too long or no printable text"),
+        ({"sid": [EVIL]}, "sid", "sid is too long or no printable text"),
         ({"sid": None, "sub": None}, "subject", "neither sub nor sid"),
         ({"sub": [EVIL]}, "subject", "sub is missing, too long or no printable text"),
     ],
@@ -116,6 +121,10 @@ def refused(token: str, **how) -> str:
         ("logo_13", {"jti": ""}, "jti"),
         ("logo_13", {"jti": 7}, "jti"),
         ("logo_13", {"jti": "x" * 1025}, "jti"),
+        ("logo_13", {"jti": "half a pair \ud800"}, "jti"),
+        ("logo_13", {"jti": "two\nlines"}, "jti"),
+        ("logo_12", {"sid": "half a pair \ud800"}, "sid"),
+        ("logo_12", {"sid": "\x1b]0;owned\x07"}, "sid"),
     ],
 )
 def test_a_claim_that_is_missing_or_wrong_refuses_the_token(row, changes, check):
@@ -145,7 +154,6 @@ def test_clocks_may_differ():
         ("logo_07", lambda: Signer("PS256").sign(claims()), "algorithm"),
         ("logo_12", lambda: Signer().sign(claims(), typ="at+jwt"), "type"),
         ("logo_12", lambda: Signer().sign(claims(), typ="secevent+jwt"), "type"),
-        ("logo_05", lambda: Signer(name="2").sign(claims(), kid="RS256-1"), "signature"),
         ("logo_05", lambda: Signer().sign(claims(), crit=["x"]), "header"),
         ("logo_05", lambda: Signer().sign(b"[]"), "signature"),
         ("logo_05", lambda: "no token", "malformed"),
@@ -161,6 +169,22 @@ def test_a_token_that_is_signed_otherwise_is_refused(row, token, check):
 def test_a_key_that_is_not_known_yet_is_asked_for_and_no_refusal():
     with pytest.raises(UnknownKey):
         verify(Signer(name="2").sign(claims()))
+    # The provider may have replaced the key under its kid.
+    with pytest.raises(WrongSignature):
+        verify(Signer(name="2").sign(claims(), kid="RS256-1"))
+
+
+@pytest.mark.attack("LOGO-22")
+def test_what_a_token_says_is_checked_before_its_key():
+    """Otherwise any client could have keys fetched by a token that says nothing."""
+    stranger = Signer(name="2")
+    assert refused(stranger.sign({})) == "issuer"
+    assert refused(stranger.sign(claims(aud="another"))) == "audience"
+    assert refused(stranger.sign(b"[]")) == "signature"
+    for token in (stranger.sign({}), stranger.sign(b"{"), "x"):
+        with pytest.raises(InvalidLogoutToken):
+            check_unsigned(client(), token, NOW)
+    check_unsigned(client(), stranger.sign(claims()), NOW)
 
 
 def test_two_tokens_are_one_only_with_the_same_issuer_client_and_jti():

@@ -12,7 +12,13 @@ def test_both_kinds_of_token_have_the_checks_of_every_signed_token():
     of_id_token = checks(ID_TOKEN, "id_token_")
     of_logout_token = checks(LOGOUT_TOKEN, "logout_token_")
     assert of_id_token - of_logout_token == {"at_hash", "auth_time"}
-    assert of_logout_token - of_id_token == {"events", "jti", "sid", "replayed"}
+    assert of_logout_token - of_id_token == {
+        "events",
+        "jti",
+        "sid",
+        "replayed",
+        "key_pending",
+    }
 
 
 def test_a_check_that_means_another_thing_for_a_logout_token_has_a_remedy_of_its_own():
