@@ -30,13 +30,13 @@ from extproc.core.session import Session
 from extproc.provider.client import Provider
 from extproc.relying_party.newer_keys import verified
 from extproc.relying_party.pending_writes import PendingWrites
+from extproc.relying_party.renewed_write import FIRST_PAUSE, RenewedWrite
 from extproc.relying_party.revocation import Tokens, revoke_tokens
 from extproc.sessions.interfaces import Sessions
 
 WRITE_TIMEOUT = (
     4.0  # seconds for the write and for the release of the lock, even after the deadline
 )
-FIRST_PAUSE = 0.05  # seconds until the lock, or a failed write, is tried again
 LONGEST_PAUSE = 0.5  # seconds, to which the pauses between two tries at the lock grow
 OWNER_BYTES = 16
 
@@ -142,7 +142,7 @@ class RefreshAttempt:
             return
         current = await self.sessions.load_again(self.application, self.original, self.now())
         if current is not None and pending.session.recency >= current.recency:
-            await self._write(pending.session)
+            await self._write(pending.session, current)
         self.pending_writes.drop(key)
 
     async def _unlock(self) -> None:
@@ -169,7 +169,8 @@ class RefreshAttempt:
         keys = await self.provider.keys()
         answer = await self._grant(session)
         new, problem = await self._checked(session, answer, keys)
-        await self._keep(new, answer)
+        if not await self._keep(new, answer):
+            return
         if problem is not None:
             raise problem
         if self.application.userinfo_at_refresh:
@@ -180,6 +181,9 @@ class RefreshAttempt:
         try:
             return await self.provider.refresh(grant)
         except CodeRefused as error:
+            if await self._renewed_elsewhere(session):
+                # The lock was lost: another process used the same refresh token, and was faster.
+                raise
             raise Ended("refresh_refused", error.detail) from error
         except InvalidTokenResponse as error:
             # The old refresh token may be worth nothing by now.
@@ -250,13 +254,15 @@ class RefreshAttempt:
 
     # -- the write ---------------------------------------------------------------------------------
 
-    async def _keep(self, new: Session, tokens: Tokens) -> None:
-        """Write the session. If that cannot be, the tokens are revoked, which came for it.
+    async def _keep(self, new: Session, tokens: Tokens) -> bool:
+        """Write the session; whether the store has it, and not what another process made.
+
+        If that cannot be, the tokens are revoked, which came for it.
 
         Raises what _write raises, and Ended.
         """
         try:
-            kept = await self._write(new)
+            kept = await self._write(new, self.session or self.original)
         except SessionTooLarge as error:
             await self._revoke(tokens)
             raise Ended(error.reason, error.detail) from error
@@ -265,31 +271,26 @@ class RefreshAttempt:
             self.session = new
             self.pending_writes.put(new, self.owner)
             raise
-        if not kept:
+        if kept is None:
             # The user signed out meanwhile, and that stays.
             await self._revoke(tokens)
             raise Ended("ended_meanwhile")
-        self.session = new
+        self.session = kept
+        return kept == new
 
-    async def _write(self, new: Session) -> bool:
-        """Write the session, again and again while there is time, because the new tokens exist
-        nowhere else. False: the session is over.
+    async def _write(self, new: Session, earlier: Session) -> Session | None:
+        write = RenewedWrite(
+            self.application, self.request, self.sessions, self.owner, WRITE_TIMEOUT, self.now
+        )
+        return await write.make(new, earlier)
 
-        Raises:
-            StoreUnavailable: It could not be written in WRITE_TIMEOUT.
-            SessionTooLarge: The cookies cannot hold it.
-        """
-        failure = StoreUnavailable("the renewed tokens could not be written in time")
-        with trio.move_on_after(WRITE_TIMEOUT, shield=True), telemetry.span("store replace"):
-            while True:
-                try:
-                    return await self.sessions.replace(
-                        self.application, self.request, new, self.owner, self.now()
-                    )
-                except StoreUnavailable as error:
-                    failure = error
-                await trio.sleep(FIRST_PAUSE)
-        raise failure
+    async def _renewed_elsewhere(self, session: Session) -> bool:
+        """Return whether the store has a newer state of the session, which becomes this one's."""
+        current = await self.sessions.load_again(self.application, session, self.now())
+        if current is None or current.recency <= session.recency:
+            return False
+        self.session = current
+        return True
 
 
 def _shows_another_login(error: Refusal) -> bool:

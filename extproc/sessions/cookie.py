@@ -26,7 +26,7 @@ from extproc.core.session_record import Record
 from extproc.sessions.interfaces import Sessions
 from extproc.sessions.memory import MemoryRevocations
 from extproc.sessions.rotation import MemoryRotationGrace, RotationGrace
-from extproc.sessions.store import LISTED, Revocations
+from extproc.sessions.store import LISTED, Replaced, Revocations
 
 # Cookies that an application's response can carry beside the assertion.
 MAX_SET = len(MORE_COOKIES)
@@ -128,16 +128,16 @@ class CookieSessions(Sessions):
 
     async def replace(
         self, application: Application, request: Request, session: Session, owner: bytes, now: int
-    ) -> bool:
+    ) -> Replaced:
         # The cookies are made here only to raise SessionTooLarge before anything is kept.
         data_cookies(application, request, session, now, secrets.token_bytes(ENTROPY))
         if await self.load_again(application, session, now) is None:
-            return False
+            return Replaced.GONE
         await self._grace.put(application, session, now)
         await self.revocations.revoke_before(
             _generation_key(session), session.generation, session.expires
         )
-        return True
+        return Replaced.WRITTEN
 
     async def end(self, session: Session, now: int) -> None:
         await self.revocations.revoke_before(

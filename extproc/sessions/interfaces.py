@@ -13,7 +13,7 @@ from extproc.core.device import Device
 from extproc.core.http import Cookie, Request
 from extproc.core.session import Session
 from extproc.core.session_record import Record
-from extproc.sessions.store import LISTED, Revocations
+from extproc.sessions.store import LISTED, Replaced, Revocations
 
 # Seconds from the provider's response to the session of the login, at most. A revocation that has
 # to reach logins in progress is kept for so long.
@@ -123,13 +123,13 @@ class Sessions(Protocol):
 
     async def replace(
         self, application: Application, request: Request, session: Session, owner: bytes, now: int
-    ) -> bool:
+    ) -> Replaced:
         """Keep what the owner of the session's lock changed.
 
         If sessions are in cookies, the caller must send the cookies of renewed() as well.
 
         Returns:
-            False if the session has ended, which stays so.
+            As SessionStore.replace(): a session that is GONE has ended, which stays so.
 
         Raises:
             SessionTooLarge: nothing was kept.

@@ -9,6 +9,7 @@ expired is treated as absent, and the store removes it by itself. Times are seco
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from extproc.core.session_record import Record
@@ -19,6 +20,20 @@ LISTED = 10_000
 
 class WouldBlock(Exception):
     """A store cannot answer without waiting: ask again in the held lane. Never "no session"."""
+
+
+class Replaced(Enum):
+    """What came of replacing a record. It counts as true only if the record was written.
+
+    Only GONE means that the session has ended.
+    """
+
+    WRITTEN = "written"
+    GONE = "gone"
+    NOT_MINE = "the lock is not the caller's, or not any more"
+
+    def __bool__(self) -> bool:
+        return self is Replaced.WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +162,7 @@ class SessionStore(Revocations, Locks, Protocol):
     async def count(self, now: int) -> int | None:
         """Count the records, roughly; None if that would be expensive."""
 
-    async def replace(self, record: Record, owner: bytes, now: int) -> bool:
+    async def replace(self, record: Record, owner: bytes, now: int) -> Replaced:
         """Write what the lock's owner changed, tags included, in one atomic step.
 
         Nothing is written if the session is gone or `owner` has lost its lock, so a logout during a
@@ -159,5 +174,6 @@ class SessionStore(Revocations, Locks, Protocol):
             now: the caller's clock.
 
         Returns:
-            Whether it was written.
+            Whether it was written, and if not, why. A lock can be lost: to a failover that does not
+            know it, an eviction, or its end while the process stood still.
         """

@@ -20,7 +20,7 @@ from extproc.core.session_cookie import left_over, session_cookie
 from extproc.core.session_index import open_entry
 from extproc.core.session_record import Record, from_record, has_its_tags, to_record
 from extproc.sessions.interfaces import LOGIN_COMPLETES_WITHIN, Sessions
-from extproc.sessions.store import LISTED, Page, SessionStore
+from extproc.sessions.store import LISTED, Page, Replaced, SessionStore
 
 # Seconds of the lock under which a session is sealed again with the first key.
 SEALING = 5
@@ -144,15 +144,15 @@ class StoredSessions(Sessions):
 
     async def replace(
         self, application: Application, request: Request, session: Session, owner: bytes, now: int
-    ) -> bool:
+    ) -> Replaced:
         return await self._replace(application, session, owner, now)
 
     async def _replace(
         self, application: Application, session: Session, owner: bytes, now: int
-    ) -> bool:
+    ) -> Replaced:
         earlier = await self.store.get(session.id.key, now)
         if earlier is None:
-            return False
+            return Replaced.GONE
         entry = open_entry(application.ring, earlier.key, earlier.index)
         device = entry.device if entry is not None else Device()
         record = to_record(application, session, device, secrets.token_bytes(2 * ENTROPY))

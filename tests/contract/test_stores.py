@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from extproc.core.session_record import Record
-from extproc.sessions.store import SessionStore, WouldBlock
+from extproc.sessions.store import Replaced, SessionStore, WouldBlock
 
 # Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an
 # hour ahead
@@ -211,6 +211,19 @@ async def test_the_holder_changes_a_session_its_tags_too_and_its_last_use_stays(
     assert await look(other, record().key) == replace(changed, touched=NOW + 60)
     assert await other.tagged(LAPTOP, NOW) == () and len(await other.tagged(BOB, NOW)) == 1
     assert not await other.lock(record().key, b"you", 30, NOW)  # still held
+
+
+async def test_a_session_that_is_gone_is_not_taken_for_a_lock_that_is_lost(store, other):
+    """Only the first is a logout."""
+    await store.put(record())
+    assert await store.replace(record(), b"me", NOW) is Replaced.NOT_MINE
+    assert await store.lock(record().key, b"me", 30, NOW)
+    assert await other.replace(record(), b"you", NOW) is Replaced.NOT_MINE
+    assert await store.replace(record(sealed=b"new"), b"me", NOW) is Replaced.WRITTEN
+    await other.delete(record().key)
+    assert await store.replace(record(), b"me", NOW) is Replaced.GONE
+    await store.unlock(record().key, b"me")
+    assert await store.replace(record(), b"me", NOW) is Replaced.GONE
 
 
 @pytest.mark.parametrize(

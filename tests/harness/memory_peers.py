@@ -21,7 +21,7 @@ from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse
 from extproc.core.session_record import Record
 from extproc.provider.cache import Newer
-from extproc.sessions.store import LISTED, Page, WouldBlock
+from extproc.sessions.store import LISTED, Page, Replaced, WouldBlock
 from harness.tokens import METADATA, NOW, Signer, id_token_claims, key_set
 
 T = TypeVar("T")
@@ -128,15 +128,14 @@ class MemoryStore:
 
         await self._do("unlock", effect)
 
-    async def replace(self, record: Record, owner: bytes, now: int) -> bool:
-        def effect() -> bool:
-            if (
-                self._known(record.key, now) is None
-                or self.locks.get(record.key, (b"", 0))[0] != owner
-            ):
-                return False
+    async def replace(self, record: Record, owner: bytes, now: int) -> Replaced:
+        def effect() -> Replaced:
+            if self._known(record.key, now) is None:
+                return Replaced.GONE
+            if self.locks.get(record.key, (b"", 0))[0] != owner:
+                return Replaced.NOT_MINE
             self.records[record.key] = record
-            return True
+            return Replaced.WRITTEN
 
         return await self._do("replace", effect)
 

@@ -49,11 +49,12 @@ return 1
 """)
 
 # KEYS: session, lock. ARGV: owner, sealed, touched, expires, index, tags.
-# Returns 0 if the session is gone, or if the owner does not have the lock.
+# Returns 0 if the session is gone, 2 if the owner does not have the lock.
 REPLACE = _script("""
 local touched = redis.pcall('HGET', KEYS[1], 'touched')
 --fails: touched
-if type(touched) ~= 'string' or redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+if type(touched) ~= 'string' then return 0 end
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 2 end
 if not tonumber(touched) or tonumber(touched) < tonumber(ARGV[3]) then touched = ARGV[3] end
 redis.call('HSET', KEYS[1], 'sealed', ARGV[2], 'touched', touched, 'expires', ARGV[4], 'index', ARGV[5], 'tags', ARGV[6])
 redis.call('PEXPIREAT', KEYS[1], ARGV[4] * 1000)

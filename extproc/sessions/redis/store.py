@@ -42,7 +42,7 @@ from extproc.sessions.redis.records import (
 from extproc.sessions.redis.scripts import Script
 from extproc.sessions.redis.server import Limits
 from extproc.sessions.redis.topology import Topology
-from extproc.sessions.store import LISTED, Page, WouldBlock
+from extproc.sessions.store import LISTED, Page, Replaced, WouldBlock
 
 T = TypeVar("T")
 # Milliseconds for which a mark stops a write that came too late; far longer than one is on its way.
@@ -105,12 +105,15 @@ class RedisStore:
         if replaces is not None:
             await self._delete(replaces, until)
 
-    async def replace(self, record: Record, owner: bytes, now: int) -> bool:
+    async def replace(self, record: Record, owner: bytes, now: int) -> Replaced:
         until = await self._client.begin()
         await self._tag(record, REPLACED, until)
         keys = (self._keys.session(record.key), self._keys.lock(record.key))
         values = (owner, *values_of(record))
-        return await self._write(scripts.REPLACE, keys, *values, until=until) == 1
+        answer = await self._write(scripts.REPLACE, keys, *values, until=until)
+        if answer == 1:
+            return Replaced.WRITTEN
+        return Replaced.NOT_MINE if answer == 2 else Replaced.GONE
 
     async def touch(self, key: bytes, now: int) -> None:
         await self._client.script(scripts.TOUCH, (self._keys.session(key),), now)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 
 from extproc.core.session_index import TAG_BYTES
 from extproc.core.session_record import Record
-from extproc.sessions.store import Page
+from extproc.sessions.store import Page, Replaced
 
 Row = tuple[bytes, bytes, int, int, bytes, bytes]
 
@@ -73,7 +73,7 @@ def put(db: sqlite3.Connection, record: Record, replaces: bytes | None) -> None:
 
 def replace(
     db: sqlite3.Connection, record: Record, owner: bytes, now: int, lock_clock: int
-) -> bool:
+) -> Replaced:
     """Write a record over an earlier one whose lock `owner` has; the later `touched` stays.
 
     Args:
@@ -84,15 +84,16 @@ def replace(
         lock_clock: by which the lock has not expired, see markers.
 
     Returns:
-        Whether it was written.
+        Whether it was written, and if not, why.
     """
     tags = _joined_tags(record)
     values = (record.sealed, record.expires, record.touched, record.index, tags)
     found = db.execute(_REPLACE, (*values, record.key, now, owner, lock_clock))
-    written = found.rowcount == 1
-    if written:
+    if found.rowcount == 1:
         _write_tags(db, record)
-    return written
+        return Replaced.WRITTEN
+    known = db.execute("SELECT 1 FROM session WHERE key = ? AND expires > ?", (record.key, now))
+    return Replaced.NOT_MINE if known.fetchone() is not None else Replaced.GONE
 
 
 def touch(db: sqlite3.Connection, key: bytes, now: int) -> None:

@@ -19,7 +19,7 @@ from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
 from extproc.sessions.sqlite import database, markers, records
 from extproc.sessions.sqlite.writer import Writer
-from extproc.sessions.store import LISTED, Page, WouldBlock
+from extproc.sessions.store import LISTED, Page, Replaced, WouldBlock
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class SQLiteStore:
     async def count(self, now: int) -> int | None:
         return await self._read(lambda db: records.count(db, now))
 
-    async def replace(self, record: Record, owner: bytes, now: int) -> bool:
+    async def replace(self, record: Record, owner: bytes, now: int) -> Replaced:
         return await self._writer.run(
             lambda db: records.replace(db, record, owner, now, int(self._clock()))
         )

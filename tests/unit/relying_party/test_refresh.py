@@ -477,6 +477,111 @@ async def test_a_logout_in_mid_refresh_is_not_undone_and_the_new_tokens_are_give
     assert caught and await gateway.session(cookie) is None and provider.revoked == ["rt1", "rt2"]
 
 
+class LosesALock(StoredSessions):
+    """The first lock is lost as soon as it was given, as in a failover to a server without it."""
+
+    lost = 0
+
+    async def lock(self, session, owner, seconds, now):
+        given = await super().lock(session, owner, seconds, now)
+        if given and not self.lost:
+            self.lost += 1
+            await self.unlock(session, owner)
+        return given
+
+
+@pytest.mark.attack("REL-17")
+async def test_a_lock_that_is_lost_in_mid_refresh_signs_nobody_out(
+    opener, gateway, provider, caplog
+):
+    sessions = LosesALock(opener())
+    party = gateway.process(sessions)
+    cookie = await gateway.signs_in()
+    assert subject(await gateway.ask(party, cookie)) == "alice" and sessions.lost == 1
+    assert (await gateway.session(cookie)).access_token == "art2"
+    assert provider.grants == ["rt1"] and provider.revoked == []
+    assert "refresh_lock_lost" in [record.getMessage() for record in caplog.records]
+    assert await sessions.store.lock(SESSION.id.key, b"next", 5, LATER), "it is given back"
+
+
+async def test_a_logout_while_a_lock_is_lost_is_still_a_logout(opener, gateway, provider):
+    sessions = LosesALock(opener())
+    party = gateway.process(sessions)
+    cookie = await gateway.signs_in()
+    provider.go = trio.Event()
+    caught = []
+
+    async def asks() -> None:
+        with pytest.raises(SessionEnded) as refusal:
+            await gateway.ask(party, cookie)
+        caught.append(refusal)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asks)
+        await until(lambda: provider.waiting == 1)
+        await sessions.store.delete(SESSION.id.key)
+        provider.go.set()
+    assert caught and await gateway.session(cookie) is None and provider.revoked == ["rt2"]
+
+
+async def test_what_another_process_renewed_after_a_lost_lock_stays(opener, gateway, provider):
+    """It took the lock that was lost. Neither its answer nor its session is given up."""
+    sessions = LosesALock(opener())
+    party, other = gateway.process(sessions), StoredSessions(opener())
+    cookie = await gateway.signs_in()
+    provider.go = trio.Event()
+    answers = []
+
+    async def asks() -> None:
+        answers.append(await gateway.ask(party, cookie))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asks)
+        await until(lambda: provider.waiting == 1)
+        newer = replace(
+            SESSION,
+            refresh_token="theirs",
+            access_token="their own",
+            generation=1,
+            access_issued=LATER + 1,
+            access_expires=LATER + 600,
+        )
+        assert await other.lock(SESSION, b"other", 60, LATER)
+        assert await other.replace(APP, request(), newer, b"other", LATER)
+        await other.unlock(SESSION, b"other")
+        provider.go.set()
+    assert subject(answers[0]) == "alice" and provider.revoked == []
+    assert (await gateway.session(cookie)).access_token == "their own"
+    await other.aclose()
+
+
+async def test_a_refresh_token_that_another_process_used_first_signs_nobody_out(
+    opener, gateway, provider
+):
+    """Two processes that both believe to have the lock: the slower one is refused."""
+    sessions = LosesALock(opener())
+    party, other = gateway.process(sessions), StoredSessions(opener())
+    cookie = await gateway.signs_in()
+    provider.go = trio.Event()
+    answers = []
+
+    async def asks() -> None:
+        answers.append(await gateway.ask(party, cookie))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asks)
+        await until(lambda: provider.waiting == 1)
+        newer = replace(SESSION, refresh_token="rt9", generation=1, access_expires=LATER + 600)
+        assert await other.lock(SESSION, b"other", 60, LATER)
+        assert await other.replace(APP, request(), newer, b"other", LATER)
+        await other.unlock(SESSION, b"other")
+        provider.current = "rt9"
+        provider.go.set()
+    assert subject(answers[0]) == "alice" and provider.revoked == []
+    assert (await gateway.session(cookie)).refresh_token == "rt9"
+    await other.aclose()
+
+
 async def test_another_process_that_has_the_lock_and_dies_is_waited_for_and_then_replaced(
     gateway, provider
 ):
