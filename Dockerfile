@@ -29,7 +29,8 @@ ENV PATH=/opt/extproc/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 PYTHONUNBUFF
 USER 65532:65532
 WORKDIR /var/lib/extproc
 EXPOSE 9500
-HEALTHCHECK --interval=5s --timeout=3s --start-period=15s \
-  CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:9490/livez', timeout=2)"]
+# Whether it runs: providers and store may be away, and a restart would not bring them back.
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
+  CMD ["extproc", "health", "--live", "--config", "/etc/extproc/extproc.yaml"]
 ENTRYPOINT ["extproc"]
 CMD ["serve", "--config", "/etc/extproc/extproc.yaml"]

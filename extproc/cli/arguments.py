@@ -1,6 +1,8 @@
 """The arguments of the command line, as argparse reads them. `command` is the chosen command."""
 
 import argparse
+import platform
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -11,6 +13,12 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     root = argparse.ArgumentParser(
         prog="extproc", description="Single sign-on for Envoy as an external processor."
+    )
+    root.add_argument(
+        "--version",
+        action="version",
+        version=_version(),
+        help="print the versions of extproc and Python, and exit",
     )
     commands = root.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
@@ -24,6 +32,12 @@ def parser() -> argparse.ArgumentParser:
             "check",
             "check the settings, the providers, the store, the processor and Envoy, and print each "
             "problem with its remedy",
+        )
+    )
+    _add_health(
+        command(
+            "health",
+            "ask the processor on this machine whether it is ready, and print what is missing",
         )
     )
     _add_sessions(
@@ -45,6 +59,14 @@ def parser() -> argparse.ArgumentParser:
         )
     )
     return root
+
+
+def _version() -> str:
+    try:
+        installed = version("extproc-oidc")
+    except PackageNotFoundError:
+        installed = "from its sources, not installed"
+    return f"extproc {installed}, Python {platform.python_version()}"
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:
@@ -101,6 +123,16 @@ def _add_check(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--ca", type=Path, metavar="FILE", help="certificates that --login trusts in addition"
+    )
+
+
+def _add_health(command: argparse.ArgumentParser) -> None:
+    _add_config(command)
+    command.add_argument(
+        "--live",
+        action="store_true",
+        help="ask only whether it runs, whatever providers and store do: for a health check that "
+        "restarts it, or that a provider behind the same Envoy waits for",
     )
 
 

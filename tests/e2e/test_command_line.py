@@ -169,3 +169,34 @@ def test_a_store_that_cannot_be_opened_is_said_with_several_workers_too(tmp_path
         and "extproc: store.path" in done.stderr
         and "Traceback" not in done.stderr
     )
+
+
+PLAIN = """
+import sys
+for name in sys.argv[2:]:
+    sys.modules[name] = None  # as if it were not installed
+sys.argv[1:] = [sys.argv[1]]
+from extproc.cli.main import main
+main()
+"""
+
+
+def test_the_demo_of_a_plain_installation_says_what_to_install(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, "demo", "flask", "nanoidp"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "extproc demo: not installed: flask, nanoidp; the demo needs more: "
+        "pip install 'extproc-oidc[demo]'\n"
+    )
+
+
+def test_the_version_is_the_first_thing_of_a_report(tmp_path):
+    done = run("--version", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith("extproc ")

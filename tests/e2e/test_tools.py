@@ -180,7 +180,7 @@ def test_parts_that_do_not_run_are_named(stack: Stack, tmp_path: Path) -> None:
     _, output = check(stack, config=other(stack, admin=f"127.0.0.1:{free_port()}", gateway=gateway))
     warned = "\n".join(lines(output, "warning"))
     assert (
-        f"gateway.admin: http://{nobody} does not answer" in warned
+        f"gateway.admin: {nobody} does not answer" in warned
         and "start it with `extproc serve`" in warned
     ), output
     assert check(stack, "--envoy-admin", nobody)[0] == 1

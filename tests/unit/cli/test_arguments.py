@@ -13,7 +13,14 @@ def parsed(*arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("serve",), ("envoy",), ("check",), ("explain", "/"), ("sessions", "list", "--all")],
+    [
+        ("serve",),
+        ("envoy",),
+        ("check",),
+        ("health",),
+        ("explain", "/"),
+        ("sessions", "list", "--all"),
+    ],
     ids=lambda arguments: arguments[0],
 )
 def test_each_command_that_reads_settings_finds_them_in_the_same_place(arguments):

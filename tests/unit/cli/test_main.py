@@ -1,6 +1,7 @@
 """The command line: which command runs, and with which exit code it ends."""
 
 import json
+import re
 from functools import partial
 
 import pytest
@@ -54,6 +55,12 @@ def test_the_schema_is_one_json_document(run):
 def test_without_a_command_the_exit_code_is_2_and_the_commands_are_named(run):
     code, printed = run()
     assert code == 2 and "COMMAND" in printed
+
+
+def test_the_version_is_printed_without_a_command(run):
+    code, printed = run("--version")
+    assert code == 0
+    assert re.fullmatch(r"extproc \S.*, Python 3\.\d+\.\d+\S*\n", printed)
 
 
 def test_each_command_of_the_help_can_be_run(run):
