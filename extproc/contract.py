@@ -15,7 +15,7 @@ PUBLIC = "x-extproc-public"
 LIVE = "x-extproc-live"
 
 # Dynamic metadata of the answer. The gate reads `decision`, the response gets the cookies, and the
-# access log gets the reason and the lane.
+# access log gets the reason, the lane and the user.
 NAMESPACE = "envoy.filters.http.ext_proc"
 DECISION = "decision"
 CONTINUE = "continue"
@@ -25,6 +25,8 @@ SET_COOKIE = "set_cookie"
 MORE_COOKIES = tuple(f"set_cookie_{number}" for number in range(2, 10))
 CACHE_CONTROL = "cache_control"
 REASON = "reason"
+# the user, as log.users names them; the claim of the assertion is core.assertion.USER
+USER = "user"
 LANE = "lane"
 # metadata of the routes, for the access log
 APPLICATION_KEY = "application"

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 from urllib.parse import urlsplit
 
 from extproc.addresses import bracketed
-from extproc.core.assertion import LASTS, AssertionProfile, Header, mint
+from extproc.core.assertion import LASTS, USER, AssertionProfile, Header, mint
 from extproc.core.assertion import max_age as assertion_max_age
 from extproc.core.endpoints import ENDPOINTS
 from extproc.core.http import Cookie, CookieNames, origin
@@ -13,6 +14,9 @@ from extproc.core.oidc.claims import Claims, header_value
 from extproc.core.oidc.client import Client
 from extproc.core.sealing import KeyRing
 from extproc.core.step_up import NOTHING, Demand
+
+# characters of a user's name in logs; a provider may write an e-mail address of any length
+MAX_USER = 255
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Application:
         other_endpoints: path prefixes of other applications' endpoints on the same host.
         sessions_per_user: most sessions of one user at the application; a further login ends the
             oldest. None: any number.
+        log_users: the claim by which logs name a user; none: not at all.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Application:
     userinfo_at_refresh: bool = False
     other_endpoints: tuple[str, ...] = ()
     sessions_per_user: int | None = None
+    log_users: Literal["none", "sub", "email"] = "none"
 
     @cached_property
     def path_prefix(self) -> str:
@@ -109,8 +115,29 @@ class Application:
         values = ((header, header_value(claims.get(claim))) for header, claim in self.identity)
         return tuple((header, value) for header, value in values if value)
 
+    def user(self, subject: str, claims: Claims) -> str | None:
+        """The name of a user for logs, printable and of at most MAX_USER characters; None if logs
+        name no users.
+
+        Args:
+            subject: `sub`, which names a user without a printable email as well.
+            claims: the claims of the user.
+        """
+        if self.log_users == "none":
+            return None
+        email = claims.get("email") if self.log_users == "email" else None
+        if isinstance(email, str) and email and email.isprintable():
+            return email[:MAX_USER]
+        return subject[:MAX_USER]
+
     def assertion_cookie(
-        self, handle: str, headers: tuple[Header, ...], now: int, not_after: int, lasts: int
+        self,
+        handle: str,
+        headers: tuple[Header, ...],
+        now: int,
+        not_after: int,
+        lasts: int,
+        user: str | None,
     ) -> Cookie | None:
         """The cookie with an identity assertion; None if none may be issued, see mint().
 
@@ -120,8 +147,11 @@ class Application:
             now: seconds since the epoch.
             not_after: end of the session, in seconds since the epoch.
             lasts: seconds that a request with the assertion may take.
+            user: the name of the user for Envoy's access log; None for no name.
         """
         claims = (*headers, (LASTS, str(lasts * 1000)))
+        if user is not None:
+            claims = (*claims, (USER, user))
         token = mint(self.ring, self.assertions, handle, claims, now, not_after)
         if token is None:
             return None

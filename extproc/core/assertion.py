@@ -28,6 +28,8 @@ ALG = "EdDSA"
 MAX_BYTES = 3800
 # the claim with the longest duration of a request, in milliseconds; no identity header has its name
 LASTS = "lasts"
+# the claim with the user's name for the access log; no identity header has its name
+USER = "user"
 # the first claim: the handle of the session
 SESSION = "session"
 # characters of a signature, which has 64 bytes (RFC 8032)

@@ -102,8 +102,9 @@ def admit(application: Application, session: Session, now: int) -> Continue:
     """
     identity = application.identity_headers(session.claims)
     lasts = session.lasts(application, now)
+    user = session.user(application)
     assertion = application.assertion_cookie(
-        session.id.handle, identity, now, session.not_after(application, now), lasts
+        session.id.handle, identity, now, session.not_after(application, now), lasts, user
     )
     headers = identity + bearer(application, session, now)
     present = {name for name, _ in headers}
@@ -115,6 +116,7 @@ def admit(application: Application, session: Session, now: int) -> Continue:
         touch=session if session.stale_touch(now) else None,
         lasts=lasts,
         session=session,
+        user=user,
     )
 
 

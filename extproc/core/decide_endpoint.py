@@ -157,7 +157,8 @@ def userinfo(
         raise LoginRequired
     if not session.sufficient(application, now):
         raise application.demand.insufficient()
-    return Respond(200, "userinfo", json=session.claims.json())
+    user = session.user(application)
+    return Respond(200, "userinfo", json=session.claims.json(), user=user)
 
 
 def own_sessions(

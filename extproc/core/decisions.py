@@ -56,6 +56,7 @@ class Continue:
         touch: the session whose last use has to be written, if it has.
         lasts: seconds that the whole request may take; None: any number.
         session: the session of the request, if it has one.
+        user: the name of its user for logs, see Application.user().
     """
 
     reason: str
@@ -65,6 +66,7 @@ class Continue:
     touch: Session | None = None
     lasts: int | None = None
     session: Session | None = field(default=None, repr=False)
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Respond:
         allow: the methods of the header Allow, for 405.
         framed_by: origins that may show the page in a frame.
         detail: the cause in words, only for the operator's log.
+        user: the name for logs of the user who is signed in, or was until this answer; None
+            without such a user, see Application.user().
     """
 
     status: int
@@ -100,6 +104,7 @@ class Respond:
     allow: str | None = None
     framed_by: tuple[str, ...] = ()
     detail: str = ""
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,6 +136,10 @@ class Session:
         """Whether the login that created the session meets the application's demand."""
         return application.demand.met(self.acr, self.auth_time, now, application.client.clock_skew)
 
+    def user(self, application: Application) -> str | None:
+        """The name of the user for logs, see Application.user()."""
+        return application.user(self.subject, self.claims)
+
     @property
     def recency(self) -> tuple[int, int]:
         """Sort key for two states of one session; the later state has the larger key.

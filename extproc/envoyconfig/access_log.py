@@ -3,18 +3,29 @@
 It has no query string, because authorization codes and states are in queries.
 """
 
-from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog
+from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog, AccessLogFilter, MetadataFilter
 from envoy_data_plane.envoy.config.core.v3 import SubstitutionFormatString
 from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
 from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import (
     StderrAccessLog,
     StdoutAccessLog,
 )
+from envoy_data_plane.envoy.type.matcher.v3 import (
+    MetadataMatcher,
+    MetadataMatcherPathSegment,
+    ValueMatcher,
+    ValueMatcherNullMatch,
+)
 from envoy_data_plane.google.protobuf import Struct
 
-from extproc.contract import APPLICATION_KEY, LANE, NAMESPACE, REASON
+from extproc.contract import APPLICATION_KEY, LANE, NAMESPACE, REASON, USER
+from extproc.core.assertion import USER as CLAIM
 from extproc.envoyconfig.builders import extension
+from extproc.envoyconfig.filters.jwt_authn import PAYLOAD
+from extproc.settings import Settings
 
+_PROCESSOR_USER = f"%DYNAMIC_METADATA({NAMESPACE}:{USER})%"
+_ASSERTION_USER = f"%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:{PAYLOAD}:{CLAIM})%"
 _REASON = f"%DYNAMIC_METADATA({NAMESPACE}:{REASON})%"
 # A field that the processor's own log has too has the same name there (docs/logs.md).
 FIELDS = {
@@ -42,20 +53,60 @@ FIELDS = {
 }
 
 
-def access_log(path: str) -> AccessLog:
-    """An access log of JSON lines.
+def access_logs(settings: Settings) -> list[AccessLog]:
+    """The access log of JSON lines; if it names users, as two loggers to one file.
+
+    A line has one source for each field, but the user's name has two: the processor's answer, and
+    the assertion that Envoy verified by itself. Each logger writes the lines of one source. No
+    request header is a source, because Envoy logs a request that it refuses before its filters as
+    the client has sent it.
+    """
+    path = settings.gateway.access_log
+    if settings.log.users == "none":
+        return [_log(path, FIELDS)]
+    return [
+        _log(path, {**FIELDS, "user": _PROCESSOR_USER}, _filter(ValueMatcher(present_match=True))),
+        # No name is null, so these are the requests without a name in the processor's answer.
+        _log(
+            path,
+            {**FIELDS, "user": _ASSERTION_USER},
+            _filter(ValueMatcher(null_match=ValueMatcherNullMatch()), missing=True),
+        ),
+    ]
+
+
+def _filter(value: ValueMatcher, *, missing: bool = False) -> AccessLogFilter:
+    """Matches lines by the user's name in the processor's answer.
+
+    Args:
+        value: What the name has to be.
+        missing: Whether a line matches without a name.
+    """
+    matcher = MetadataMatcher(
+        filter=NAMESPACE, path=[MetadataMatcherPathSegment(key=USER)], value=value
+    )
+    return AccessLogFilter(
+        metadata_filter=MetadataFilter(matcher=matcher, match_if_key_not_found=missing)
+    )
+
+
+def _log(path: str, fields: dict[str, str], when: AccessLogFilter | None = None) -> AccessLog:
+    """A logger of JSON lines.
 
     The standard streams have loggers of their own, because in a container not every user may open
     /dev/stdout.
     """
-    line = SubstitutionFormatString(json_format=Struct.from_dict(FIELDS))
-    if path == "/dev/stdout":
-        return _log("stdout", StdoutAccessLog(log_format=line))
-    if path == "/dev/stderr":
-        return _log("stderr", StderrAccessLog(log_format=line))
-    return _log("file", FileAccessLog(path=path, log_format=line))
-
-
-def _log(name: str, message: FileAccessLog | StdoutAccessLog | StderrAccessLog) -> AccessLog:
+    line = SubstitutionFormatString(json_format=Struct.from_dict(fields))
+    name, message = _logger(path, line)
     typed = extension(f"envoy.access_loggers.{name}", message)
-    return AccessLog(name=typed.name, typed_config=typed.typed_config)
+    return AccessLog(name=typed.name, typed_config=typed.typed_config, filter=when)
+
+
+def _logger(
+    path: str, line: SubstitutionFormatString
+) -> tuple[str, FileAccessLog | StdoutAccessLog | StderrAccessLog]:
+    if path == "/dev/stdout":
+        return "stdout", StdoutAccessLog(log_format=line)
+    if path == "/dev/stderr":
+        return "stderr", StderrAccessLog(log_format=line)
+    return "file", FileAccessLog(path=path, log_format=line)

@@ -28,7 +28,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 )
 
 from extproc.addresses import Address as Where
-from extproc.envoyconfig.access_log import access_log
+from extproc.envoyconfig.access_log import access_logs
 from extproc.envoyconfig.builders import pack, seconds
 from extproc.envoyconfig.clusters import address
 from extproc.envoyconfig.direct import keeps_escaped_slashes
@@ -110,7 +110,7 @@ def _hardened(settings: Settings, name: str) -> HttpConnectionManager:
         generate_request_id=True,
         normalize_path=True,
         merge_slashes=True,
-        access_log=[access_log(settings.gateway.access_log)],
+        access_log=access_logs(settings),
     )
 
 

@@ -19,6 +19,7 @@ from extproc.contract import (
     REASON,
     SET_COOKIE,
     STREAM_DURATION,
+    USER,
 )
 from extproc.core.decisions import Answer, Continue, Respond
 from extproc.core.http import Request
@@ -175,6 +176,8 @@ def write(
     fields = response.dynamic_metadata.fields[NAMESPACE].struct_value.fields
     fields[REASON].string_value = answer.reason
     fields[LANE].string_value = lane
+    if answer.user is not None:
+        fields[USER].string_value = answer.user
     return response
 
 

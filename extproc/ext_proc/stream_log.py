@@ -64,7 +64,7 @@ class StreamLog:
         row = REASONS.get(answer.reason)
         if not isinstance(answer, Respond):
             level = row.level if row is not None else Level.DEBUG
-            self._write(level, "answered", answer.reason)
+            self._write(level, "answered", answer.reason, user=answer.user)
             return
         if row is not None:
             level = row.level
@@ -73,7 +73,9 @@ class StreamLog:
         left_out = self._left_out(level, answer.reason) if answer.status >= 400 else 0
         if left_out is None:
             return
-        self._write(level, "answered", answer.reason, answer.status, answer.detail, left_out)
+        self._write(
+            level, "answered", answer.reason, answer.status, answer.detail, left_out, answer.user
+        )
 
     def ended(self, event: str, reason: str, detail: str | None = None) -> None:
         """Log that the stream ends without an answer.
@@ -102,6 +104,7 @@ class StreamLog:
         status: int | None = None,
         detail: str | None = None,
         left_out: int | None = None,
+        user: str | None = None,
     ) -> None:
         duration_ms = None
         if event != "held":
@@ -118,4 +121,5 @@ class StreamLog:
             duration_ms=duration_ms,
             detail=detail or None,
             left_out=left_out or None,
+            user=user,
         )

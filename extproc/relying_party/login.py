@@ -268,20 +268,26 @@ class CodeRedemption:
     ) -> Respond:
         now = self._now()
         names = application.cookies
+        user = session.user(application)
         assertion = application.assertion_cookie(
             session.id.handle,
             application.identity_headers(session.claims),
             now,
             session.not_after(application, now),
             session.lasts(application, now),
+            user,
         )
         if assertion is None:
             assertion = names.expired(names.assertion)
-        return _ended(application, step, "signed_in", (*cookies, assertion))
+        return _ended(application, step, "signed_in", (*cookies, assertion), user)
 
 
 def _ended(
-    application: Application, step: RedeemCode, reason: str, cookies: tuple[Cookie, ...] = ()
+    application: Application,
+    step: RedeemCode,
+    reason: str,
+    cookies: tuple[Cookie, ...] = (),
+    user: str | None = None,
 ) -> Respond:
     """Return to the page at which the login began, without the cookie of the attempt."""
     spent = application.cookies.expired(application.cookies.login(step.pending.attempt))
@@ -290,6 +296,7 @@ def _ended(
         reason,
         location=application.origin + step.pending.return_to,
         cookies=(*cookies, spent),
+        user=user,
     )
 
 

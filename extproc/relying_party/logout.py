@@ -79,7 +79,11 @@ class Logout:
             await end_session(self._sessions, owner, session, self._now())
         onward = await self._revoke_and_find_onward_url(application, ended) if ended else None
         return Respond(
-            303, "signed_out", location=onward or signed_out_url(application), cookies=cookies
+            303,
+            "signed_out",
+            location=onward or signed_out_url(application),
+            cookies=cookies,
+            user=ended[0][1].user(application) if ended else None,
         )
 
     def _siblings(self, application: Application) -> Iterator[Application]:

@@ -67,26 +67,32 @@ class OwnSessions:
             page = sessions_page.page_of_one(
                 application, step.session, device, everywhere, now, stale=step.stale
             )
-        return Respond(200, "own_sessions", page=page)
+        return Respond(200, "own_sessions", page=page, user=step.session.user(application))
 
     async def _end(self, application: Application, step: EndListedSessions) -> Respond:
+        user = step.session.user(application)
         if step.which == EVERYWHERE and self._sessions.shared:
             ended = await self._end_tagged(application, self._subject(application, step.session))
-            self._audit(application, EVERYWHERE, ended)
+            self._audit(application, EVERYWHERE, ended, user)
             return Respond(
-                303, "signed_out", location=signed_out_url(application), cookies=step.expired
+                303,
+                "signed_out",
+                location=signed_out_url(application),
+                cookies=step.expired,
+                user=user,
             )
         found = await self._sign_ins(application, step.session)
         if found is not None and step.which == OTHERS:
-            self._audit(
-                application, OTHERS, await self._end_others(application, step.session, found)
-            )
+            ended = await self._end_others(application, step.session, found)
+            self._audit(application, OTHERS, ended, user)
         elif found is not None:
             chosen = [one for one in found.sign_ins if one.handle == step.which and not one.this]
             for sign_in in chosen:
                 await self._end_one(application, step.session.issuer, sign_in)
-            self._audit(application, "one", len(chosen))
-        return Respond(303, "own_sessions_ended", location=sessions_page.address(application))
+            self._audit(application, "one", len(chosen), user)
+        return Respond(
+            303, "own_sessions_ended", location=sessions_page.address(application), user=user
+        )
 
     async def _end_others(
         self, application: Application, session: Session, found: SignIns
@@ -131,11 +137,14 @@ class OwnSessions:
     def _subject(self, application: Application, session: Session) -> tuple[bytes, ...]:
         return subject_tags(application.ring, session.issuer, session.subject)
 
-    def _audit(self, application: Application, which: str, ended: int | None) -> None:
+    def _audit(
+        self, application: Application, which: str, ended: int | None, user: str | None
+    ) -> None:
         telemetry.log(
             logging.INFO,
             "own_sessions_ended",
             application=application.name,
             wanted=which,
             ended=ended,
+            user=user,
         )

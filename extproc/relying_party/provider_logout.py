@@ -20,6 +20,7 @@ from extproc.core.errors import (
     WrongSignature,
 )
 from extproc.core.http import origin
+from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.logout_token import LogoutToken, verify_logout_token
 from extproc.core.page import Page
@@ -88,7 +89,8 @@ class ProviderLogout:
             # store failed before.
             await self._sessions.revocations.revoke_before(token.key, now, token.expires)
         by = "sid" if token.sid is not None else "sub"
-        self._log_ended("backchannel_logout", application, ended, by)
+        user = application.user(token.subject, Claims({})) if token.subject is not None else None
+        self._log_ended("backchannel_logout", application, ended, by, user)
         return Respond(200, "backchannel_logout")
 
     async def _verified(self, application: Application, token: str) -> LogoutToken:
@@ -144,7 +146,8 @@ class ProviderLogout:
             # No mark is left for an unknown sid, because anybody can send this request.
             tags = sid_tags(application.ring, application.client.issuer, step.sid)
             ended = await self._sessions.end_stored(tags, self._now())
-        self._log_ended("frontchannel_logout", application, ended, "sid")
+        user = step.session.user(application) if step.session is not None else None
+        self._log_ended("frontchannel_logout", application, ended, "sid", user)
         page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
         return Respond(
             200,
@@ -152,6 +155,7 @@ class ProviderLogout:
             cookies=step.expired,
             page=page,
             framed_by=self._framing_origins(application),
+            user=user,
         )
 
     def _framing_origins(self, application: Application) -> tuple[str, ...]:
@@ -165,8 +169,20 @@ class ProviderLogout:
             origins.append(origin(metadata.end_session_endpoint))
         return tuple(dict.fromkeys(origins))
 
-    def _log_ended(self, event: str, application: Application, ended: int | None, by: str) -> None:
-        provider = self._providers[application.name].name
+    def _log_ended(
+        self,
+        event: str,
+        application: Application,
+        ended: int | None,
+        by: str,
+        user: str | None,
+    ) -> None:
         telemetry.log(
-            logging.INFO, event, application=application.name, provider=provider, ended=ended, by=by
+            logging.INFO,
+            event,
+            application=application.name,
+            provider=self._providers[application.name].name,
+            ended=ended,
+            by=by,
+            user=user,
         )

@@ -138,6 +138,7 @@ class TokenRefresh:
             provider=attempt.provider.name,
             reason=ended.reason,
             detail=ended.detail or None,
+            user=attempt.original.user(attempt.application),
         )
         with trio.move_on_after(WRITE_TIMEOUT, shield=True):
             try:

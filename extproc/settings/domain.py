@@ -48,6 +48,7 @@ def _application(
         userinfo_at_refresh=settings.providers[provider].userinfo == "refresh",
         other_endpoints=_other_endpoints(settings, application),
         sessions_per_user=_sessions_per_user(settings),
+        log_users=settings.log.users,
     )
 
 

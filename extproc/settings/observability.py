@@ -80,3 +80,8 @@ class Log(Model):
         description="json: JSON lines; text: lines for people; auto: text if stderr is a terminal, "
         "otherwise json",
     )
+    users: Literal["none", "sub", "email"] = Field(
+        "sub",
+        description="how the log and Envoy's access log name users. none: not at all; email: by "
+        "the claim email, and a user without one by `sub`",
+    )

@@ -27,6 +27,8 @@ from extproc.settings import Settings
 
 # The cluster that has the processor's public keys.
 KEYS = "keys"
+# The name under which the access log finds a verified assertion.
+PAYLOAD = "assertion"
 _CACHED_ASSERTIONS = 10_000
 _FETCH_TIMEOUT = 1.0  # seconds
 _CLOCK_SKEW = 5.0  # seconds that Envoy's clock may be behind
@@ -124,6 +126,7 @@ def _provider(settings: Settings, name: str) -> JwtProvider:
         local_jwks=text(jwks(settings.key_ring())) if remote is None else None,
         # Only the header with the processor's cookies: a bearer token is never an assertion.
         from_headers=[JwtHeader(name=COOKIES, value_prefix=f"{assertion_cookie(settings, name)}=")],
+        payload_in_metadata=PAYLOAD if settings.log.users != "none" else "",
         # Keep the header: if the assertion is not valid, the processor needs its other cookies.
         forward=True,
         jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_ASSERTIONS),

@@ -5,7 +5,8 @@ import json
 import pytest
 from harness.tokens import NOW, application, client
 
-from extproc.core.assertion import LASTS
+from extproc.core.application import MAX_USER
+from extproc.core.assertion import LASTS, USER
 from extproc.core.encoding import b64decode
 from extproc.core.oidc.claims import Claims
 from extproc.core.step_up import Demand
@@ -47,9 +48,39 @@ def test_claims_that_are_absent_or_empty_have_no_header():
 
 def test_the_assertion_cookie_has_the_headers_and_how_long_a_request_may_last():
     app = application()
-    cookie = app.assertion_cookie("handle", (("x-auth-sub", "alice"),), NOW, NOW + 1000, 7)
+    cookie = app.assertion_cookie("handle", (("x-auth-sub", "alice"),), NOW, NOW + 1000, 7, None)
     claims = json.loads(b64decode(cookie.value.split(".")[1]))
     assert (claims["x-auth-sub"], claims[LASTS]) == ("alice", "7000")
     assert (claims["iss"], claims["aud"]) == (app.url, app.name)
     assert (cookie.name, cookie.secure, cookie.max_age) == (app.cookies.assertion, True, 45)
-    assert application(assertion_lifetime=0).assertion_cookie("h", (), NOW, NOW + 9, 7) is None
+    assert (
+        application(assertion_lifetime=0).assertion_cookie("h", (), NOW, NOW + 9, 7, None) is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("log_users", "email", "user"),
+    [
+        ("none", "a@b.example", None),
+        ("sub", "a@b.example", "alice"),
+        ("email", "a@b.example", "a@b.example"),
+        ("email", None, "alice"),
+        ("email", "", "alice"),
+        ("email", ["a@b.example"], "alice"),
+        ("email", "a@b.example\n", "alice"),
+        ("email", "\ud800", "alice"),
+        ("email", "e" * 10_000, "e" * MAX_USER),
+    ],
+)
+def test_logs_name_a_user_by_the_claim_of_the_settings(log_users, email, user):
+    app = application(log_users=log_users)
+    assert app.user("alice", Claims({"email": email})) == user
+    assert app.user("s" * 300, Claims({})) == (None if log_users == "none" else "s" * MAX_USER)
+
+
+def test_the_assertion_names_the_user_for_the_access_log_only_if_there_is_a_name():
+    def claims(user):
+        cookie = application().assertion_cookie("handle", (), NOW, NOW + 1000, 7, user)
+        return json.loads(b64decode(cookie.value.split(".")[1]))
+
+    assert claims("alice")[USER] == "alice" and USER not in claims(None)
