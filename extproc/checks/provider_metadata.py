@@ -36,7 +36,10 @@ def check_metadata(
     document = _document(response)
     try:
         metadata = ProviderMetadata.parse(
-            response.content, provider.issuer, provider.backchannel_url
+            response.content,
+            provider.issuer,
+            provider.backchannel_url,
+            places=provider.places(settings.own_listeners),
         )
     except Refusal as problem:
         yield error(f"{part}.issuer", problem.detail, _issuer_remedy(provider, document))
@@ -59,7 +62,13 @@ def check_metadata(
 def _issuer_remedy(provider: ProviderSettings, document: dict[str, Any]) -> str:
     issuer = document.get("issuer")
     if issuer == provider.issuer:
-        return _AT_PROVIDER
+        return f"{_AT_PROVIDER}; see also endpoint_hosts and backchannel_url"
+    if isinstance(issuer, str) and "{" in issuer:
+        return (
+            "this address serves many tenants, and each has an issuer of its own: set issuer to "
+            "that of your tenant (Entra: https://login.microsoftonline.com/TENANT-ID/v2.0); "
+            "several tenants at once are not supported"
+        )
     return f"the provider's issuer is {issuer!r}: if it is the right provider, set issuer to that"
 
 

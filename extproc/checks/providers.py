@@ -14,7 +14,6 @@ from extproc.checks.lint import serving
 from extproc.checks.provider_metadata import check_metadata
 from extproc.settings import ProviderSettings, Settings
 
-DISCOVERY = "/.well-known/openid-configuration"
 # Seconds: a Date header has whole seconds, and the response takes time to arrive.
 _CLOCK_RESOLUTION = 2.0
 
@@ -30,11 +29,10 @@ class _UnusableResponse(Exception):
 def check_provider(settings: Settings, name: str) -> Iterator[Finding]:
     """Findings about the provider of that name."""
     provider, part = settings.providers[name], f"providers.{name}"
-    base = (provider.backchannel_url or provider.issuer).rstrip("/")
     try:
         with _client(settings, provider) as client:
             asked = time.time()
-            response = _discover(client, base + DISCOVERY)
+            response = _discover(client, provider.discovery_url)
             answered = time.time()
             yield from _clock(settings, response, (asked + answered) / 2, part)
             yield from check_metadata(settings, name, client, response)
@@ -72,8 +70,8 @@ def _discover(client: httpx.Client, url: str) -> httpx.Response:
         redirects = " (redirects are not followed)" if response.is_redirect else ""
         raise _UnusableResponse(
             f"{url} answers {response.status_code}{redirects}",
-            "compare issuer with the provider's own page, its path included; behind a proxy see "
-            "backchannel_url",
+            "compare issuer with the provider's own page, its path included; if the document is "
+            "elsewhere, set metadata_url; behind a proxy see backchannel_url",
         )
     return response
 
@@ -81,7 +79,7 @@ def _discover(client: httpx.Client, url: str) -> httpx.Response:
 def _unreachable(
     settings: Settings, provider: ProviderSettings, part: str, problem: httpx.HTTPError
 ) -> Finding:
-    url = provider.backchannel_url or provider.issuer
+    url = provider.discovery_url
     what = f"{urlsplit(url).netloc} is not reachable from this machine: {failure(problem)}"
     if serving(settings, url) is not None:
         return warning(

@@ -12,12 +12,14 @@ from typing import Generic, TypeVar
 import trio
 
 from extproc import background
-from extproc.core.errors import InvalidAnswer, Refusal
+from extproc.core.errors import InvalidAnswer, InvalidMetadata, Refusal
 
 T = TypeVar("T")
 STALE = 86_400.0  # seconds for which an old copy serves while the provider is away
 RETRY_FIRST = 0.5  # seconds of back-off after the first failure, doubled with each
 RETRY_MOST = 2.0
+# The same for metadata that cannot be used: only a change at the provider helps, not another try.
+RETRY_UNUSABLE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,11 @@ class Cache(Generic[T]):
         """Seconds since the value was fetched; None without a value."""
         return time.monotonic() - self._held.at if self._held is not None else None
 
+    @property
+    def failed(self) -> Refusal | None:
+        """Why the last fetch failed; None if it did not."""
+        return self._failed
+
     async def get(self) -> T:
         """Return the value, fetched if there is none.
 
@@ -175,5 +182,6 @@ class Cache(Generic[T]):
     def _fail(self, error: Refusal) -> None:
         self._failed = error
         self._failures += 1
-        most = min(RETRY_FIRST * 2 ** min(self._failures - 1, 10), RETRY_MOST)
+        longest = RETRY_UNUSABLE if isinstance(error, InvalidMetadata) else RETRY_MOST
+        most = min(RETRY_FIRST * 2 ** min(self._failures - 1, 10), longest)
         self._not_before = time.monotonic() + random.uniform(most / 2, most)  # noqa: S311 - jitter

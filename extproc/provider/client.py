@@ -5,7 +5,6 @@ while they are fresh, refreshed in the background when they are not, and kept fo
 provider is away.
 """
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -13,10 +12,12 @@ from typing import TypeVar
 import trio
 
 from extproc import background, telemetry
+from extproc.addresses import Address
 from extproc.core.errors import (
     ClientRefused,
     CodeRefused,
     InvalidAnswer,
+    InvalidMetadata,
     InvalidTokenResponse,
     InvalidUserInfo,
     ProviderFailed,
@@ -37,6 +38,7 @@ from extproc.provider.cache import Cache, CoolDown, Newer
 from extproc.provider.endpoint_calls import EndpointCalls
 from extproc.provider.http import HttpClient, client_fault
 from extproc.provider.limits import MemoryBudget, TickLimiter
+from extproc.provider.reports import Reports
 from extproc.settings import Limits, ProviderSettings, Timeouts
 
 T = TypeVar("T")
@@ -59,6 +61,7 @@ class Provider:
         tick_limiter: One for all providers of the process.
         metrics: One for all providers of the process.
         memory_budget: One for all providers of the process.
+        listeners: Addresses of the processor's and Envoy's listeners, to which no endpoint leads.
     """
 
     def __init__(
@@ -70,9 +73,12 @@ class Provider:
         tick_limiter: TickLimiter | None = None,
         metrics: Metrics | None = None,
         memory_budget: MemoryBudget | None = None,
+        listeners: tuple[Address, ...] = (),
     ) -> None:
         self.name = name
         self._settings = settings
+        self._places = settings.places(listeners)
+        self._reports = Reports()
         self._http = HttpClient(
             name,
             settings,
@@ -95,9 +101,12 @@ class Provider:
 
         Raises:
             ProviderUnavailable: There is none, and a failed fetch is backing off.
+            InvalidMetadata: The same, and the provider's document is what is wrong.
         """
         metadata = self._metadata.get_nowait()
         if metadata is None and self._metadata.waiting:
+            if isinstance(self._metadata.failed, InvalidMetadata):
+                raise InvalidMetadata(self._metadata.failed.detail)
             raise ProviderUnavailable(
                 f"provider {self.name}: its metadata could not be fetched a moment ago"
             )
@@ -245,13 +254,14 @@ class Provider:
                 await cache.refresh()
         except Refusal as error:
             telemetry.log(
-                logging.WARNING,
+                self._reports.level(error),
                 "provider_not_ready",
                 provider=self.name,
                 reason=error.reason,
                 detail=error.detail,
             )
             return False
+        self._reports.ready()
         return True
 
     async def aclose(self) -> None:
@@ -276,12 +286,15 @@ class Provider:
     # -- what the caches fetch ---------------------------------------------------------------------
 
     async def _fetch_metadata(self) -> ProviderMetadata:
-        base = self._settings.backchannel_url or self._settings.issuer
-        url = base.rstrip("/") + "/.well-known/openid-configuration"
+        url = self._settings.discovery_url
         response = await self._calls.get("metadata", url, {"accept": "application/json"})
         response.expect_success()
         return ProviderMetadata.parse(
-            response.body, self._settings.issuer, self._settings.backchannel_url, client_fault
+            response.body,
+            self._settings.issuer,
+            self._settings.backchannel_url,
+            client_fault,
+            self._places,
         )
 
     async def _fetch_keys(self) -> KeySet:

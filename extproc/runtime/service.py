@@ -111,6 +111,7 @@ class Service:
                 self._tick_limiter,
                 self._metrics,
                 memory_budget,
+                settings.own_listeners,
             )
             for name, provider in settings.providers.items()
         }

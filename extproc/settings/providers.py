@@ -7,10 +7,16 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
-from extproc.addresses import is_loopback
+from extproc.addresses import Address, is_loopback
+from extproc.core.http import origin
+from extproc.core.oidc.endpoint_places import EndpointPlaces
+from extproc.core.oidc.urls import url_fault
+from extproc.settings.listen import HostName
 from extproc.settings.secret_files import read_secret
 from extproc.settings.types import Model, called_address
 
+# what follows the issuer in the address of its metadata (Discovery section 4)
+DISCOVERY = "/.well-known/openid-configuration"
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
 SigningAlg = Literal[
     "RS256",
@@ -52,6 +58,17 @@ class ProviderSettings(Model):
         None,
         description="base address that the processor calls instead of issuer; it replaces issuer "
         "in the endpoints of the discovery document",
+    )
+    metadata_url: str | None = Field(
+        None,
+        description="address of the discovery document, where it is not issuer (or "
+        "backchannel_url) followed by /.well-known/openid-configuration",
+    )
+    endpoint_hosts: tuple[HostName, ...] = Field(
+        (),
+        description="the only hosts on which the discovery document's endpoints may be, beside "
+        "those of issuer and backchannel_url; default: any host but this machine's own and "
+        "link-local addresses",
     )
     scopes: tuple[str, ...] = Field(
         ("openid", "email", "profile"),
@@ -115,6 +132,40 @@ class ProviderSettings(Model):
             )
         if self.backchannel_url is not None:
             called_address(self.backchannel_url, "backchannel_url")
+        if self.metadata_url is not None:
+            self._check_metadata_url(self.metadata_url)
+
+    def _check_metadata_url(self, url: str) -> None:
+        fault = url_fault(url)
+        if fault is not None:
+            raise ValueError(
+                f"metadata_url {fault}; it is the whole address of a document, such as "
+                "https://idp.example/index.php/.well-known/openid-configuration"
+            )
+        parts = urlsplit(url)
+        calls = origin(self.backchannel_url) if self.backchannel_url is not None else None
+        if (
+            parts.scheme == "http"
+            and not is_loopback(parts.hostname or "")
+            and origin(url) != calls
+        ):
+            raise ValueError(
+                "metadata_url begins with https://; http is for loopback, and for the host of a "
+                "backchannel_url with http"
+            )
+
+    @property
+    def discovery_url(self) -> str:
+        """The address of the discovery document (OpenID Connect Discovery section 4)."""
+        base = (self.backchannel_url or self.issuer).rstrip("/")
+        return self.metadata_url or base + DISCOVERY
+
+    def places(self, listeners: tuple[Address, ...]) -> EndpointPlaces:
+        """Where the provider's endpoints may be.
+
+        listeners: of the processor and of Envoy, which no endpoint may lead to.
+        """
+        return EndpointPlaces(self.issuer, self.backchannel_url, self.endpoint_hosts, listeners)
 
     @property
     def _has_secret(self) -> bool:

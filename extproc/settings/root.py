@@ -170,6 +170,12 @@ class Settings(Model):
         return self.workers
 
     @property
+    def own_listeners(self) -> tuple[Address, ...]:
+        """Where the processor and Envoy's admin listen, which no provider's metadata may name."""
+        envoy = () if self.gateway.admin is None else (self.gateway.admin,)
+        return (*self.listens, self.admin, *envoy, *self.gateway.keys)
+
+    @property
     def listens(self) -> tuple[Address, ...]:
         """The address of each worker. Raises ValueError when the ports do not suffice."""
         count = self.worker_count

@@ -8,6 +8,7 @@ import secrets
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,42 @@ def test_discovery_that_redirects_is_not_followed() -> None:
             == 503
         )
         assert not stack.provider.requests_to("/elsewhere")
+
+
+@pytest.mark.attack("KEYS-03")
+@pytest.mark.parametrize(
+    "endpoint", ["token_endpoint", "userinfo_endpoint", "authorization_endpoint"]
+)
+@pytest.mark.parametrize("listener", ["envoy_admin", "admin"])
+def test_a_provider_cannot_send_the_processor_to_envoy_s_admin_or_its_own(
+    endpoint: str, listener: str
+) -> None:
+    made = Stack(FakeProvider())
+    address = {"envoy_admin": made.envoy_admin, "admin": made.admin}[listener]
+    assert made.provider is not None
+    made.provider.metadata[endpoint] = address.replace("127.0.0.1", "localhost") + "/quitquitquit"
+    with made as stack, stack.user() as user:
+        for _ in range(3):
+            answer = user.navigate(stack.url("/private"))
+            assert answer.status_code == 503 and ">invalid_provider_metadata<" in answer.text
+        assert httpx.get(f"{stack.envoy_admin}/ready", trust_env=False).status_code == 200
+        warnings = [
+            line for line in stack.extproc.output().splitlines() if "provider_not_ready" in line
+        ]
+        assert len(warnings) == 1 and "leads to a listener" in warnings[0]
+
+
+def test_a_document_at_another_address_is_found() -> None:
+    provider = FakeProvider()
+    usual, moved = "/.well-known/openid-configuration", "/index.php/metadata"
+    provider.answers[usual] = lambda asked: (301, {"location": moved}, b"")
+    provider.answers[moved] = lambda asked: provider.truthful(replace(asked, path=usual))
+
+    def settings(stack: Stack) -> dict[str, Any]:
+        return {"providers": {"main": {"metadata_url": stack.provider.issuer + moved}}}
+
+    with Stack(provider, settings=settings) as stack:
+        assert signs_in(stack) and not provider.requests_to(usual)
 
 
 @pytest.mark.attack("REL-02")

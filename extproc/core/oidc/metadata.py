@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from extproc.addresses import is_loopback
 from extproc.core.errors import InvalidMetadata
 from extproc.core.http import origin
 from extproc.core.oidc.claims import parse_object
+from extproc.core.oidc.endpoint_places import EndpointPlaces
 from extproc.core.oidc.urls import url_fault
 
 # describes what is wrong with a URL; None: it can be called
@@ -42,6 +42,7 @@ class ProviderMetadata:
         issuer: str,
         backchannel_url: str | None = None,
         client_fault: UrlFault = url_fault,
+        places: EndpointPlaces | None = None,
     ) -> "ProviderMetadata":
         """Read a discovery document.
 
@@ -51,6 +52,7 @@ class ProviderMetadata:
             backchannel_url: the base of the URLs that the processor calls, if it is another than
                 the issuer.
             client_fault: a further check of URLs, by the HTTP client that will call them.
+            places: where endpoints may be; default: anywhere that issuer and backchannel_url allow.
 
         Raises:
             InvalidMetadata: the issuer is another, or an endpoint is missing or unsafe.
@@ -69,7 +71,8 @@ class ProviderMetadata:
             # A missing list is common and harmless. A provider whose list lacks S256 would ignore
             # the challenge (RFC 9700 section 2.1.1).
             raise InvalidMetadata("code_challenge_methods_supported lacks S256")
-        read = _Reader(document, issuer, backchannel_url, client_fault)
+        places = places or EndpointPlaces(issuer, backchannel_url)
+        read = _Reader(document, issuer, backchannel_url, client_fault, places)
         return cls(
             issuer=issuer,
             authorization_endpoint=read.required("authorization_endpoint", browser=True),
@@ -91,6 +94,7 @@ class _Reader:
     issuer: str
     backchannel_url: str | None
     client_fault: UrlFault
+    places: EndpointPlaces
 
     def required(self, name: str, *, browser: bool = False) -> str:
         """The URL of an endpoint. browser: the browser calls it, not the processor."""
@@ -110,10 +114,9 @@ class _Reader:
         if not browser and self.backchannel_url is not None:
             value = self._rewritten(value, self.backchannel_url)
             self._check(name, value)
-        if not self._safe(value, browser=browser):
-            raise InvalidMetadata(
-                f"{name} is neither https nor http on loopback (or below backchannel_url)"
-            )
+        fault = self.places.fault(value, browser=browser)
+        if fault is not None:
+            raise InvalidMetadata(f"{name} {fault}")
         return value
 
     def _check(self, name: str, url: str) -> None:
@@ -125,26 +128,16 @@ class _Reader:
     def _rewritten(self, endpoint: str, backchannel: str) -> str:
         """The URL by which the processor calls a public endpoint.
 
-        A URL below the issuer is moved below backchannel_url, another URL of the issuer's origin is
-        moved to the origin of backchannel_url, and any other URL stays as it is.
+        A URL that is below backchannel_url already stays as it is. A URL below the issuer is moved
+        below backchannel_url, another URL of the issuer's origin is moved to the origin of
+        backchannel_url, and any other URL stays as it is.
         """
         base, inner = self.issuer.rstrip("/"), backchannel.rstrip("/")
+        if endpoint == inner or endpoint.startswith(inner + "/"):
+            return endpoint
         if endpoint == base or endpoint.startswith(base + "/"):
             return inner + endpoint[len(base) :]
         if origin(endpoint) == origin(base):
             parts = urlsplit(endpoint)
             return origin(inner) + parts.path + (f"?{parts.query}" if parts.query else "")
         return endpoint
-
-    def _safe(self, url: str, *, browser: bool) -> bool:
-        parts = urlsplit(url)
-        if parts.scheme == "https":
-            return True
-        below_backchannel = (
-            not browser
-            and self.backchannel_url is not None
-            and origin(url) == origin(self.backchannel_url)
-        )
-        # the settings refuse a public http issuer unless it is on loopback, so its pages may be
-        # there as well
-        return is_loopback(parts.hostname or "") or below_backchannel

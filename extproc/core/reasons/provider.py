@@ -194,7 +194,9 @@ AWAY = (
         "The identity provider's own description could not be used. Please contact the "
         "administrator.",
         "The discovery document is wrong; the detail names the fault. Mostly issuer is not "
-        "spelled as in the document.",
+        "spelled as in the document; an issuer with {tenantid} in it serves many tenants, so set "
+        "issuer to that of your tenant. An endpoint must not be on this machine unless issuer or "
+        "backchannel_url is. A document elsewhere: metadata_url. `extproc check` shows all of it.",
         retry_after=5,
     ),
     Reason(

@@ -53,6 +53,8 @@ def test_metadata_that_lacks_nothing_has_no_warning(provider: StaticServer) -> N
     ("changes", "level", "part", "text"),
     [
         ({"issuer": "https://evil.example"}, "error", "issuer", "issuer is 'https://evil.example'"),
+        ({"issuer": "https://idp.example/{tenantid}/v2.0"}, "error", "issuer", "that of your tenant"),
+        ({"token_endpoint": "http://127.0.0.1:9490/"}, "error", "issuer", "leads to a listener of the processor"),
         ({"response_types_supported": ["token"]}, "error", "main", "response type code"),
         ({"id_token_signing_alg_values_supported": ["ES256"]}, "error", "response_alg", "signs with ES256"),
         ({"id_token_signing_alg_values_supported": ["HS256", "PS512"]}, "error", "response_alg", "signs with PS512: set"),

@@ -8,8 +8,9 @@ import pytest
 from harness.envoy_config import simple
 from harness.static_server import Answer, StaticServer
 
-from extproc.checks.providers import DISCOVERY, check_provider
+from extproc.checks.providers import check_provider
 from extproc.settings import Settings
+from extproc.settings.providers import DISCOVERY
 
 
 @pytest.fixture
@@ -55,6 +56,16 @@ def test_an_answer_without_metadata_is_an_error(
     provider.answers[DISCOVERY] = answer
     (only,) = check_provider(made(provider.url), "main")
     assert only.level == "error" and text in only.what
+
+
+def test_the_address_of_the_metadata_can_be_set(provider: StaticServer) -> None:
+    provider.answers[DISCOVERY] = Answer.redirect("/index.php" + DISCOVERY)
+    (only,) = check_provider(made(provider.url), "main")
+    assert "set metadata_url" in only.remedy
+    provider.answers["/index.php" + DISCOVERY] = Answer.json({"issuer": "https://other.example"})
+    elsewhere = made(provider.url, metadata_url=f"{provider.url}/index.php{DISCOVERY}")
+    found = [finding.what for finding in check_provider(elsewhere, "main")]
+    assert any("names another issuer" in what for what in found)
 
 
 def test_a_ca_file_that_is_none_is_an_error(provider: StaticServer) -> None:

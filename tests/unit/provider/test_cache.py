@@ -1,5 +1,6 @@
 """Cache: one fetch for all who wait, a back-off after a failure, and the last copy meanwhile."""
 
+import time
 from collections.abc import Callable
 
 import httpx
@@ -7,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from extproc.core.errors import InvalidAnswer, ProviderFailed
-from extproc.provider.cache import Cache, CoolDown, Newer
+from extproc.core.errors import InvalidAnswer, InvalidMetadata, ProviderFailed
+from extproc.provider.cache import RETRY_MOST, RETRY_UNUSABLE, Cache, CoolDown, Newer
 
 ERRORS = (
     RuntimeError, ValueError, KeyError, UnicodeError, httpx.InvalidURL, AttributeError, RecursionError, MemoryError,
@@ -74,6 +75,28 @@ async def test_a_failure_is_everybody_s_who_waits_and_backs_off() -> None:
     await side_by_side(20, asks)
     await asks()
     assert (len(refused), source.fetched) == (21, 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "longest"),
+    [
+        (ProviderFailed("away"), RETRY_MOST),
+        (InvalidMetadata("broken"), RETRY_UNUSABLE),
+        (InvalidAnswer("404"), RETRY_MOST),
+    ],
+)
+async def test_metadata_that_cannot_be_used_is_asked_for_less_and_less(fault, longest) -> None:
+    source = Source()
+    cache = Cache(source.fetch, fresh=600)
+    source.fault = fault
+    for _ in range(12):
+        with pytest.raises(type(fault)):
+            await cache.refresh()
+    assert cache.failed is fault
+    assert longest / 2 - 1 < cache._not_before - time.monotonic() <= longest
+    source.fault = None
+    await cache.refresh()
+    assert cache.failed is None and not cache.waiting
 
 
 async def test_a_value_that_does_not_do_is_fetched_again_once_in_a_while() -> None:

@@ -1,5 +1,7 @@
 """Provider against a real server: what it caches, what it refuses, what it keeps warm."""
 
+import json
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,6 +9,7 @@ import trio
 from harness.fake_provider import FakeProvider
 from harness.fake_server import Answer
 
+from extproc.addresses import Address
 from extproc.core.errors import (
     ClientRefused,
     CodeRefused,
@@ -65,6 +68,51 @@ async def test_metadata_of_another_issuer_is_refused(liar, known) -> None:
     liar.metadata["issuer"] = "https://evil.example"
     with pytest.raises(InvalidMetadata):
         await known.metadata()
+    # the reason stays the same while the next fetch backs off
+    with pytest.raises(InvalidMetadata):
+        known.metadata_nowait()
+    with pytest.raises(InvalidMetadata):
+        await known.metadata()
+    assert len(liar.requests) == 1
+
+
+async def test_the_document_may_be_elsewhere_and_its_endpoints_below_the_back_channel(liar) -> None:
+    """As Nextcloud has it: the usual address is a redirect, which is not followed."""
+    base = f"{liar.url}/index.php"
+    document = {"issuer": liar.url, "authorization_endpoint": f"{base}/auth",
+                "token_endpoint": f"{base}/token", "jwks_uri": f"{base}/jwks"}  # fmt: skip
+    found = (200, {}, json.dumps(document).encode())
+    liar.answers["/index.php" + METADATA] = lambda asked: found
+    liar.answers[METADATA] = lambda asked: (301, {"location": "/index.php" + METADATA}, b"")
+    for change in ({"metadata_url": base + METADATA}, {"backchannel_url": base}):
+        settings = ProviderSettings(issuer=liar.url, client_id="gateway", **change)
+        provider = Provider("main", settings, Timeouts(), Limits())
+        assert (await provider.metadata()).token_endpoint == f"{base}/token"
+        await provider.aclose()
+    assert not liar.requests_to(METADATA)
+
+
+async def test_metadata_that_names_a_listener_of_ours_is_refused(liar) -> None:
+    settings = ProviderSettings(issuer=liar.url, client_id="gateway")
+    listener = Address("127.0.0.1", 9901)
+    liar.metadata["revocation_endpoint"] = "http://localhost:9901/quitquitquit"
+    provider = Provider("main", settings, Timeouts(), Limits(), listeners=(listener,))
+    with pytest.raises(InvalidMetadata, match="Envoy's admin"):
+        await provider.metadata()
+    await provider.aclose()
+
+
+async def test_a_broken_document_is_one_warning(liar, known, caplog) -> None:
+    liar.metadata["issuer"] = "https://evil.example"
+    with caplog.at_level(logging.DEBUG):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(known.keep_warm)
+            with trio.fail_after(60):
+                while len(liar.requests_to(METADATA)) < 3:
+                    await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+    levels = [line.levelno for line in caplog.records if line.message == "provider_not_ready"]
+    assert levels.count(logging.WARNING) == 1
 
 
 @pytest.mark.parametrize(

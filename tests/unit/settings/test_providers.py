@@ -23,6 +23,21 @@ import pytest
         ({"scopes": ["email"]}, "scopes must contain openid"),
         ({"scopes": ["openid", "a b"]}, "scopes is a list"),
         ({"userinfo": "often"}, ": providers.main.userinfo: "),
+        (
+            {"metadata_url": "idp.example/x"},
+            ": providers.main: metadata_url does not begin with https:// or http://; it is the "
+            "whole address of a document",
+        ),
+        (
+            {"metadata_url": "http://idp.example/x"},
+            ": providers.main: metadata_url begins with https://",
+        ),
+        (
+            {"metadata_url": "http://other/x", "backchannel_url": "http://idp"},
+            ": providers.main: metadata_url begins with https://",
+        ),
+        ({"endpoint_hosts": ["https://idp.example"]}, "providers.main.endpoint_hosts"),
+        ({"endpoint_hosts": "idp.example"}, "providers.main.endpoint_hosts"),
     ],
 )
 def test_a_wrong_provider_is_explained_in_one_line(fault, change, explanation):
@@ -44,3 +59,29 @@ def test_a_client_authenticates_with_its_secret_if_it_has_one(read, change, meth
 def test_http_is_possible_on_loopback(read):
     provider = {"main": {"issuer": "http://127.0.0.1:8080/realms/demo"}}
     assert read({"providers": provider}).providers["main"].issuer.startswith("http://")
+
+
+@pytest.mark.parametrize(
+    ("change", "url"),
+    [
+        ({}, "https://idp.example/.well-known/openid-configuration"),
+        (
+            {"issuer": "https://idp.example/"},
+            "https://idp.example/.well-known/openid-configuration",
+        ),
+        (
+            {"backchannel_url": "http://idp:8080/a/"},
+            "http://idp:8080/a/.well-known/openid-configuration",
+        ),
+        ({"metadata_url": "https://idp.example/x?y"}, "https://idp.example/x?y"),
+        ({"metadata_url": "http://127.0.0.1:1/x"}, "http://127.0.0.1:1/x"),
+        (
+            {"metadata_url": "http://idp:8080/x", "backchannel_url": "http://idp:8080/a"},
+            "http://idp:8080/x",
+        ),
+    ],
+)
+def test_where_the_metadata_is(read, change, url):
+    made = read({"providers": {"main": change}})
+    assert made.providers["main"].discovery_url == url
+    assert made.providers["main"].places(made.own_listeners).listeners == made.own_listeners
