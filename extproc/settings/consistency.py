@@ -4,7 +4,7 @@ broken.
 The text of each error is for the operator: the key, what is wrong, and what would be right.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from urllib.parse import urlsplit
 
@@ -17,6 +17,8 @@ from extproc.settings.providers import ProviderSettings
 from extproc.settings.session import SessionSettings
 from extproc.settings.store import CookieSettings, StoreSettings, shares_tombstones
 
+# How the secrets of compose.yaml begin.
+PUBLISHED = "demo-only-"
 COOKIE_HEADERS_KB = 48  # two generations of a session in cookies, and the other headers
 
 
@@ -56,6 +58,24 @@ def _listen(listens: tuple[Address, ...], index: int) -> tuple[str, Address]:
     if len(listens) == 1:
         return "listen", listens[index]
     return f"worker {index + 1} of workers: {len(listens)}, counted from listen", listens[index]
+
+
+def check_published(key: str, secret: str, urls: Iterable[str]) -> None:
+    """Check that a secret which everybody can read in compose.yaml protects this machine alone.
+
+    Args:
+        key: The key of the secret.
+        secret: The secret itself; the error does not contain it.
+        urls: Every address by which users reach the gateway.
+    """
+    if not secret.startswith(PUBLISHED):
+        return
+    for url in urls:
+        if not is_loopback(urlsplit(url).hostname or ""):
+            raise ValueError(
+                f"{key} is the one of compose.yaml, which everybody knows, and {url} is not on "
+                "loopback; make one of your own with: openssl rand -base64 48"
+            )
 
 
 def check_processors(listens: tuple[Address, ...], gateway: Gateway) -> None:

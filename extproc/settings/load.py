@@ -101,7 +101,7 @@ def _check_secret_files(settings: Settings) -> None:
                 raise ValueError(f"secret_file: {settings.secret_file} is empty")
             settings.check_ring()
         for name, provider in settings.providers.items():
-            _check_client_secret(name, provider)
+            _check_client_secret(settings, name, provider)
         store = settings.store
         if isinstance(store, RedisSettings):
             store.check_files("store")
@@ -111,9 +111,13 @@ def _check_secret_files(settings: Settings) -> None:
         raise ValueError(f"{error.filename}: {error.strerror or 'cannot be read'}") from None
 
 
-def _check_client_secret(name: str, provider: ProviderSettings) -> None:
+def _check_client_secret(settings: Settings, name: str, provider: ProviderSettings) -> None:
     secret = provider.secret()
-    if secret is not None and not secret.get_secret_value():
+    if secret is None:
+        return
+    if secret.get_secret_value():
+        settings.check_published(f"providers.{name}.client_secret_file", secret)
+    else:
         raise ValueError(
             f"providers.{name}.client_secret_file: {provider.client_secret_file} is empty"
         )

@@ -113,6 +113,9 @@ class Settings(Model):
         consistency.check_plaintext(
             self.listen, self.listen_tls, self.admin, self.gateway, self.allow_plaintext
         )
+        for name, provider in self.providers.items():
+            if provider.client_secret is not None:
+                self.check_published(f"providers.{name}.client_secret", provider.client_secret)
         for name, application in self.applications.items():
             consistency.check_application(name, application, self.url(name), self.providers)
         consistency.check_workers_share_revocations(self.worker_count, self.store)
@@ -134,6 +137,14 @@ class Settings(Model):
                     f"secret has {length} bytes; {MINIMUM_SECRET} or more are needed "
                     f"({HOW_TO_MAKE_ONE})"
                 )
+            self.check_published("secret", secret)
+
+    def check_published(self, key: str, secret: SecretStr) -> None:
+        """Check that a secret is not that of compose.yaml, unless all is on loopback. Raises
+        ValueError with the key.
+        """
+        urls = (self.gateway.url, *(self.url(name) for name in self.applications))
+        consistency.check_published(key, secret.get_secret_value(), urls)
 
     def _checked_listens(self) -> tuple[Address, ...]:
         try:

@@ -161,3 +161,35 @@ def test_every_default_in_the_schema_is_valid_by_that_schema():
 
 def test_an_empty_ring_is_no_secret(fault):
     assert fault({"secret": []}).startswith(": secret is an empty list; it has one key or more")
+
+
+PUBLISHED = "demo-only-demo-only-demo-only-demo-only"
+PUBLIC = {"url": "https://app.example.com"}
+
+
+@pytest.mark.parametrize("where", ["gateway", "application"])
+@pytest.mark.parametrize("key", ["secret", "ring", "secret_file", "client", "client_file"])
+def test_the_secrets_of_compose_yaml_are_for_loopback_alone(read, fault, tmp_path, key, where):
+    (tmp_path / "published").write_text(f"{PUBLISHED}\n")
+    change = {
+        "secret": {"secret": PUBLISHED},
+        "ring": {"secret": ["x" * 40, PUBLISHED]},
+        "secret_file": {"secret": None, "secret_file": str(tmp_path / "published")},
+        "client": {"providers": {"main": {"client_secret": PUBLISHED}}},
+        "client_file": {
+            "providers": {
+                "main": {"client_secret": None, "client_secret_file": str(tmp_path / "published")}
+            }
+        },
+    }[key]
+    assert read(change).url("app") == "http://localhost:8080/"
+    app = {"hosts": ["app.example.com"]}
+    if where == "gateway":
+        change = {**change, "gateway": PUBLIC, "applications": {"app": app}}
+    else:
+        change = {**change, "applications": {"app": {**app, "url": "https://app.example.com/"}}}
+    line = fault(change)
+    assert "is the one of compose.yaml, which everybody knows, and https://app.example.com" in line
+    assert PUBLISHED not in line
+    named = {"client": "client_secret", "client_file": "client_secret_file"}.get(key, "secret")
+    assert f"{named} is the one" in line
