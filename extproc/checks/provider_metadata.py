@@ -19,6 +19,7 @@ _LISTED = 12  # values of a list that a finding shows
 _ALGORITHMS = "id_token_signing_alg_values_supported"
 _AUTH_METHODS = "token_endpoint_auth_methods_supported"
 _ACR_VALUES = "acr_values_supported"
+_CLAIMS = "claims_supported"
 
 
 def check_metadata(
@@ -55,6 +56,7 @@ def check_metadata(
             "check at the provider whether PKCE can be required of this client",
         )
     yield from _requested(settings, name, lists)
+    yield from _email(settings, name, lists)
     yield from _logout(provider, document, metadata, part)
     yield from _keys(provider, client, metadata, part)
 
@@ -78,6 +80,21 @@ def _document(response: httpx.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _email(settings: Settings, name: str, lists: "_Lists") -> Iterator[Finding]:
+    """Whether applications can get an address that this provider does not confirm."""
+    wanted = [h for h, claim in settings.identity.headers.items() if claim == "email"]
+    if settings.providers[name].trust_email or not wanted:
+        return
+    if lists.lacking(_CLAIMS, ["email_verified"]):
+        yield warning(
+            f"providers.{name}.trust_email",
+            "it does not list the claim email_verified, and an address that it does not confirm "
+            f"is not sent to applications: {', '.join(wanted)} may be missing",
+            "set it to true if users cannot choose their address there; otherwise have the "
+            "provider send email_verified",
+        )
 
 
 def _algorithm_remedy(lists: "_Lists") -> str:

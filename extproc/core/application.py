@@ -10,7 +10,7 @@ from extproc.core.assertion import LASTS, USER, AssertionProfile, Header, mint
 from extproc.core.assertion import max_age as assertion_max_age
 from extproc.core.endpoints import ENDPOINTS
 from extproc.core.http import Cookie, CookieNames, origin
-from extproc.core.oidc.claims import Claims, header_value
+from extproc.core.oidc.claims import Claims, email_is_verified, header_value
 from extproc.core.oidc.client import Client
 from extproc.core.sealing import KeyRing
 from extproc.core.step_up import NOTHING, Demand
@@ -39,7 +39,15 @@ class Application:
         backchannel_logout: whether the provider may end sessions by its own request.
         logout_everywhere: whether a logout ends all sessions of the browser with the same provider.
         demand: what a login has to meet.
+        userinfo_at_login: whether UserInfo is fetched at a login.
         userinfo_at_refresh: whether UserInfo is fetched whenever the tokens are renewed.
+        keeps_unrepeated: whether claims stay that the provider sends at the login, and not at a
+            refresh.
+        max_header_bytes: bytes of an identity header's value beyond which it is left out; None: any
+            number.
+        header_room: bytes that the processor may add to a request's headers; Envoy bounds the
+            whole, and fails a request beyond that bound.
+        trust_email: whether the claim `email` counts although the provider does not confirm it.
         other_endpoints: path prefixes of other applications' endpoints on the same host.
         sessions_per_user: most sessions of one user at the application; a further login ends the
             oldest. None: any number.
@@ -61,7 +69,12 @@ class Application:
     backchannel_logout: bool = True
     logout_everywhere: bool = True
     demand: Demand = NOTHING
+    userinfo_at_login: bool = True
     userinfo_at_refresh: bool = False
+    keeps_unrepeated: bool = False
+    trust_email: bool = False
+    max_header_bytes: int | None = None
+    header_room: int = 30_720
     other_endpoints: tuple[str, ...] = ()
     sessions_per_user: int | None = None
     log_users: Literal["none", "sub", "email"] = "none"
@@ -107,12 +120,30 @@ class Application:
         """Issuer, audience and lifetime of the application's identity assertions."""
         return AssertionProfile(self.url, self.name, self.assertion_lifetime)
 
+    @cached_property
+    def _identity_without_email(self) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            (header, claim) for header, claim in self.identity if claim.split(".")[0] != "email"
+        )
+
+    def shows_email(self, claims: Claims) -> bool:
+        """Whether the application may see the claim `email`.
+
+        At many providers users choose their address themselves. An application that knows its
+        users by their address would then let one user in as another.
+        """
+        return self.trust_email or email_is_verified(claims.values)
+
     def identity_headers(self, claims: Claims) -> tuple[Header, ...]:
         """The headers that tell the application who the user is.
 
         A claim that is absent or empty has no header.
         """
-        values = ((header, header_value(claims.get(claim))) for header, claim in self.identity)
+        shown = self.identity if self.shows_email(claims) else self._identity_without_email
+        values = ((header, header_value(claims.get(claim))) for header, claim in shown)
+        if self.max_header_bytes is not None:
+            # a subject has 255 characters, of which none takes more than 12 bytes here
+            values = ((name, value) for name, value in values if not self.is_too_long(value))
         return tuple((header, value) for header, value in values if value)
 
     def user(self, subject: str, claims: Claims) -> str | None:
@@ -120,15 +151,39 @@ class Application:
         name no users.
 
         Args:
-            subject: `sub`, which names a user without a printable email as well.
+            subject: `sub`, which names a user without a printable and confirmed email as well.
             claims: the claims of the user.
         """
         if self.log_users == "none":
             return None
-        email = claims.get("email") if self.log_users == "email" else None
+        email = None
+        if self.log_users == "email" and self.shows_email(claims):
+            email = claims.get("email")
         if isinstance(email, str) and email and email.isprintable():
             return email[:MAX_USER]
         return subject[:MAX_USER]
+
+    def is_too_long(self, value: str) -> bool:
+        """Whether a header's value is longer than the settings allow."""
+        return self.max_header_bytes is not None and len(value) > self.max_header_bytes
+
+    def knows_all(self, claims: Claims) -> bool:
+        """Whether there is a value for each identity header."""
+        shown = self.identity if self.shows_email(claims) else self._identity_without_email
+        return len(shown) == len(self.identity) and all(
+            header_value(claims.get(claim)) for _, claim in shown
+        )
+
+    def shown_claims(self, claims: Claims) -> Claims:
+        """The claims that the pages of the application may read.
+
+        The addresses of claims that are kept elsewhere are left out, because they may come with
+        an access token (OpenID Connect Core section 5.6.2).
+        """
+        hidden = {"_claim_names", "_claim_sources"}
+        if not self.shows_email(claims):
+            hidden.add("email")
+        return Claims({name: value for name, value in claims.values.items() if name not in hidden})
 
     def assertion_cookie(
         self,

@@ -38,6 +38,10 @@ SIGNATURE = 86
 FIRST_CLAIM = b64encode(f'{{"{SESSION}":"'.encode())
 # the position of the handle in the payload
 MARK_AT = len(FIRST_CLAIM)
+# seconds by which Envoy's clock may be behind that of the processor
+ENVOY_SKEW = 1
+# Envoy accepts an assertion to the end of the second that is ENVOY_SKEW after exp
+_LATE = ENVOY_SKEW + 1
 Header = tuple[str, str]
 
 
@@ -88,13 +92,14 @@ def mint(
         would be too long for a cookie.
     """
     expires = min(now + profile.lifetime, not_after)
-    if profile.lifetime <= 0 or expires <= now + 2:
+    if profile.lifetime <= 0 or expires <= now + _LATE:
         return None
     claims = {
         SESSION: handle,
         "iss": profile.issuer,
         "aud": profile.audience,
-        "exp": expires,
+        # earlier by what Envoy adds to it
+        "exp": expires - _LATE,
         **dict(headers),
     }
     signer, head = _signer(ring.keys[0])

@@ -158,7 +158,7 @@ def userinfo(
     if not session.sufficient(application, now):
         raise application.demand.insufficient()
     user = session.user(application)
-    return Respond(200, "userinfo", json=session.claims.json(), user=user)
+    return Respond(200, "userinfo", json=application.shown_claims(session.claims).json(), user=user)
 
 
 def own_sessions(

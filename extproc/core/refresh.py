@@ -12,10 +12,11 @@ from extproc.core.application import Application
 from extproc.core.assertion import Header
 from extproc.core.encoding import b64decode
 from extproc.core.errors import InvalidIDToken
-from extproc.core.oidc.claims import Claims, parse_object
+from extproc.core.oidc.claims import Claims, overlaid, parse_object
 from extproc.core.oidc.id_token import (
     IDToken,
     UserInfo,
+    about_user,
     check_nonce,
     claims_of_userinfo,
     user_claims,
@@ -87,7 +88,8 @@ def renewed(
 ) -> Session:
     """The session with everything that the response renews.
 
-    Values and claims that the response does not repeat stay as they were.
+    What the response leaves out stays as it was, but for claims: those of the previous ID token
+    are gone unless the new one has them too (Application.keeps_unrepeated).
 
     Args:
         application: the application of the session.
@@ -116,24 +118,42 @@ def renewed(
     return replace(
         kept,
         id_token=response.id_token,
-        claims=Claims({**session.claims.values, **user_claims(id_token)}),
-        sid=id_token.sid or session.sid,
-        # a later authentication at the provider, for another application, is not this session's
-        auth_time=session.auth_time if session.auth_time is not None else id_token.auth_time,
+        claims=_claims(application, session, id_token),
+        # The provider's logout token names the session of the login.
+        sid=session.sid or id_token.sid,
         acr=id_token.acr or session.acr,
         amr=id_token.amr or session.amr,
     )
 
 
+def _claims(application: Application, session: Session, id_token: IDToken) -> Claims:
+    """The session's claims after a refresh.
+
+    A claim that the previous ID token had, and that the new one lacks, is gone: mostly it is a
+    group that was taken away from the user. Claims that only UserInfo has stay.
+    """
+    known = session.claims.values
+    if not application.keeps_unrepeated:
+        previous = set(_payload(session.id_token))
+        if "email" in previous:
+            previous.add("email_verified")
+        known = {name: value for name, value in known.items() if name not in previous}
+    return Claims(overlaid(known, user_claims(id_token)))
+
+
 def looked_up(
     application: Application, session: Session, userinfo: UserInfo, keys: KeySet
 ) -> Session:
-    """The session with the claims of UserInfo in addition to those that it has.
+    """The session with the claims of its ID token and of UserInfo. Claims that earlier UserInfo
+    had, and that this one lacks, are gone (Application.keeps_unrepeated).
 
     Raises InvalidUserInfo, SubjectMismatch.
     """
-    claims = claims_of_userinfo(application.client, userinfo, session.subject, keys)
-    return replace(session, claims=Claims({**session.claims.values, **claims}))
+    newer = claims_of_userinfo(application.client, userinfo, session.subject, keys)
+    known = session.claims.values
+    if not application.keeps_unrepeated:
+        known = about_user(_payload(session.id_token))
+    return replace(session, claims=Claims(overlaid(known, newer)))
 
 
 def _check_same_login(session: Session, id_token: IDToken) -> None:
@@ -142,8 +162,8 @@ def _check_same_login(session: Session, id_token: IDToken) -> None:
 
     By the specification auth_time MUST be that of the original login. Keycloak sends the last
     auth_time of its own session, which changes when the user authenticates again for any
-    application (max_age, prompt=login). So a later time is accepted. An earlier time cannot be of
-    this session.
+    application (max_age, prompt=login). So a later time is accepted, but the session keeps the
+    time of its login, or none. An earlier time cannot be of this session.
     """
     if id_token.subject != session.subject:
         raise InvalidIDToken("subject", "sub is not the user who signed in")

@@ -121,15 +121,24 @@ def to_record(application: Application, session: Session, device: Device, entrop
 
 
 def check_identity(application: Application, session: Session) -> None:
-    """Raise SessionTooLarge if the identity headers are more than an application could take."""
-    size = sum(
-        len(header) + len(value) for header, value in application.identity_headers(session.claims)
-    )
+    """Raise SessionTooLarge if the headers that the processor would add to a request are more than
+    an application, or Envoy, could take.
+    """
+    headers = application.identity_headers(session.claims)
+    sizes = {header: len(header) + len(value) for header, value in headers}
+    size = sum(sizes.values())
     if size > MAX_IDENTITY:
+        longest = max(sizes, key=lambda header: sizes[header])
         raise SessionTooLarge(
-            f"the identity headers would have {size} bytes; {MAX_IDENTITY} are allowed: "
-            "name fewer claims in identity.headers, "
-            "or have the provider give fewer groups"
+            f"the identity headers would have {size} bytes, {longest} alone {sizes[longest]}; "
+            f"{MAX_IDENTITY} are allowed: name fewer claims in identity.headers, set "
+            "identity.max_header_bytes, or have the provider give fewer groups"
+        )
+    token = len(session.access_token) if application.forward_access_token else 0
+    if size + token > application.header_room:
+        raise SessionTooLarge(
+            f"the identity headers would have {size} bytes and the access token {token}; "
+            f"{application.header_room} are allowed, half of gateway.max_request_headers_kb"
         )
 
 

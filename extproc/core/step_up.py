@@ -136,7 +136,10 @@ class Demand:
     def _recent(self, auth_time: int | None, now: int, leeway: float) -> bool:
         if self.max_age is None:
             return True
-        return auth_time is not None and now <= auth_time + self.max_age + leeway
+        # A time in the future says nothing about how long ago it was.
+        return auth_time is not None and auth_time - leeway <= now <= (
+            auth_time + self.max_age + leeway
+        )
 
 
 # the demand that every login meets

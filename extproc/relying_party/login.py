@@ -15,10 +15,10 @@ from extproc.core.decisions import RedeemCode, Respond, StartLogin
 from extproc.core.device import Device
 from extproc.core.errors import (
     CallbackRefused,
-    InvalidTokenResponse,
     IssuerMismatch,
     LoginReused,
     ProviderRefused,
+    Refusal,
     SignedOutMeanwhile,
     StoreUnavailable,
 )
@@ -33,14 +33,21 @@ from extproc.core.oidc.authorization import ATTEMPT_BYTES, LIFE, PendingAuthoriz
 from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
-from extproc.core.oidc.token import TokenResponse, code_grant
+from extproc.core.oidc.token import TokenResponse
 from extproc.core.refresh import serves
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import ID_BYTES, Session, SessionId
 from extproc.provider.client import Provider
 from extproc.relying_party.competing_logins import CompetingLogins
+from extproc.relying_party.identity_log import log_omissions
+from extproc.relying_party.login_tokens import (
+    check_sufficient,
+    keys_of,
+    redeemed,
+    userinfo_of,
+)
 from extproc.relying_party.newer_keys import verified
-from extproc.relying_party.revocation import revoke_found, revoke_tokens
+from extproc.relying_party.revocation import revoke_tokens
 from extproc.relying_party.session_limit import end_surplus
 from extproc.sessions.interfaces import Sessions
 
@@ -124,7 +131,7 @@ class CodeRedemption:
         # but not beyond the deadline that is in force now. Its tokens are kept or revoked.
         deadline = trio.current_effective_deadline()
         with shielded_until_deadline(deadline):
-            tokens = await _redeemed(application, provider, step)
+            tokens = await redeemed(application, provider, step)
         try:
             session = await self._establish(application, provider, step, tokens, callback_at)
             telemetry.user(session.subject)
@@ -188,17 +195,20 @@ class CodeRedemption:
         session too, and a slow provider does not make the session longer.
         """
         userinfo, keys = await run_both(
-            partial(provider.userinfo, tokens.access_token), partial(_keys, provider)
+            partial(userinfo_of, application, provider, tokens), partial(keys_of, provider)
         )
         verify = partial(
             self._verified,
             application,
             step,
             tokens,
-            userinfo,
+            None if isinstance(userinfo, Refusal) else userinfo,
             SessionId.of(secrets.token_bytes(ID_BYTES)),
         )
         session = await verified(provider, keys, verify)
+        if isinstance(userinfo, Refusal):
+            check_sufficient(application, session, userinfo)
+        log_omissions(application, session)
         expires = callback_at + application.session_lifetime
         return replace(session, created=callback_at, expires=expires)
 
@@ -298,27 +308,6 @@ def _ended(
         cookies=(*cookies, spent),
         user=user,
     )
-
-
-async def _redeemed(
-    application: Application, provider: Provider, step: RedeemCode
-) -> TokenResponse:
-    """Redeem the code. The tokens of a response that cannot be accepted are revoked."""
-    grant = code_grant(application.client, step.response.code or "", step.pending)
-    try:
-        return await provider.token(grant)
-    except InvalidTokenResponse as error:
-        await revoke_found(provider, application.client, error.tokens)
-        raise
-
-
-async def _keys(provider: Provider) -> KeySet:
-    """Return the provider's keys under a span of their own.
-
-    The fetch itself may be shared with other requests, and then stands in another trace.
-    """
-    with telemetry.span("keys"):
-        return await provider.keys()
 
 
 def _check_response(application: Application, metadata: ProviderMetadata, step: RedeemCode) -> None:

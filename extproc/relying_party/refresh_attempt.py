@@ -28,6 +28,7 @@ from extproc.core.oidc.token import RefreshResponse, refresh_grant
 from extproc.core.refresh import carried_over, due, looked_up, renewed
 from extproc.core.session import Session
 from extproc.provider.client import Provider
+from extproc.relying_party.identity_log import log_omissions
 from extproc.relying_party.newer_keys import verified
 from extproc.relying_party.pending_writes import PendingWrites
 from extproc.relying_party.renewed_write import FIRST_PAUSE, RenewedWrite
@@ -175,6 +176,7 @@ class RefreshAttempt:
             raise problem
         if self.application.userinfo_at_refresh:
             await self._look_up(new, answer, keys)
+        log_omissions(self.application, self.session or new, session)
 
     async def _grant(self, session: Session) -> RefreshResponse:
         grant = refresh_grant(self.application.client, session.refresh_token or "")

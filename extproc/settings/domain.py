@@ -46,6 +46,11 @@ def _application(
         logout_everywhere=session.logout == "all",
         demand=_demand(application),
         userinfo_at_refresh=settings.providers[provider].userinfo == "refresh",
+        userinfo_at_login=settings.providers[provider].userinfo != "never",
+        keeps_unrepeated=settings.providers[provider].claims_at_refresh == "keep",
+        trust_email=settings.providers[provider].trust_email,
+        max_header_bytes=settings.identity.max_header_bytes,
+        header_room=settings.gateway.max_request_headers_kb * 1024 // 2,
         other_endpoints=_other_endpoints(settings, application),
         sessions_per_user=_sessions_per_user(settings),
         log_users=settings.log.users,
@@ -92,4 +97,5 @@ def _client(settings: Settings, name: str, url: str) -> Client:
         scope=" ".join(provider.scopes),
         id_token_signed_response_alg=provider.id_token_signed_response_alg,
         clock_skew=settings.timeouts.clock_skew,
+        trusted_audiences=frozenset(provider.trusted_audiences),
     )

@@ -28,6 +28,14 @@ class Identity(Model):
         description="headers and their claims, as header: claim; a dot in a claim's name reads "
         "from within an object, such as realm_access.roles",
     )
+    max_header_bytes: int | None = Field(
+        None,
+        ge=3072,
+        le=16_384,
+        description="maximum size of one identity header in bytes; a longer one is left out, and "
+        "the log names it (header_left_out). Default: the headers may have 16384 bytes together, "
+        "and a login that would have more is refused",
+    )
     assertion_lifetime: Duration = Field(
         60,
         description="how long Envoy lets a user through without asking the processor; 0: Envoy "

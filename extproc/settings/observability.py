@@ -83,5 +83,5 @@ class Log(Model):
     users: Literal["none", "sub", "email"] = Field(
         "sub",
         description="how the log and Envoy's access log name users. none: not at all; email: by "
-        "the claim email, and a user without one by `sub`",
+        "the claim email, and a user without a confirmed address by `sub`",
     )

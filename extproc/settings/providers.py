@@ -82,10 +82,27 @@ class ProviderSettings(Model):
         description="PEM file of the authorities that the provider's certificate is verified "
         "with; default: the system's authorities",
     )
-    userinfo: Literal["login", "refresh"] = Field(
+    userinfo: Literal["login", "refresh", "never"] = Field(
         "login",
         description="when the processor calls UserInfo. login: at the login; refresh: also each "
-        "time that a session's tokens are renewed",
+        "time that a session's tokens are renewed; never: the claims of the ID token are enough, "
+        "or UserInfo refuses the access tokens of this client",
+    )
+    claims_at_refresh: Literal["replace", "keep"] = Field(
+        "replace",
+        description="what becomes of claims at a refresh. replace: those that a newer ID token or "
+        "UserInfo leaves out are gone; keep: they stay as they were at the login, for providers "
+        "that do not repeat them",
+    )
+    trust_email: bool = Field(
+        False,
+        description="send applications the claim email although the provider does not send "
+        "email_verified: true; only where users cannot choose their own address",
+    )
+    trusted_audiences: tuple[str, ...] = Field(
+        (),
+        description="audiences that an ID token may have beside client_id, as some providers list "
+        "every client of a project; azp must then be client_id",
     )
     backchannel_logout: bool = Field(
         True,
@@ -110,6 +127,11 @@ class ProviderSettings(Model):
             raise ValueError(
                 "scopes is a list of scope names, each without blanks or quotes (RFC 6749 "
                 "section 3.3)"
+            )
+        if not all(self.trusted_audiences) or self.client_id in self.trusted_audiences:
+            raise ValueError(
+                "trusted_audiences is a list of audiences beside client_id, such as the ids of "
+                "other clients"
             )
         if self.token_endpoint_auth_method not in (None, "none") and not self._has_secret:
             raise ValueError(

@@ -9,7 +9,7 @@ from harness.envoy_parts import RING, SECRET, Asked, assertion
 from harness.envoy_world import Gateway, World
 
 from extproc.contract import COOKIES
-from extproc.core.assertion import key_id
+from extproc.core.assertion import AssertionProfile, key_id, mint
 from extproc.core.encoding import b64encode
 from extproc.core.sealing import KeyRing
 from extproc.core.session import SessionId
@@ -132,6 +132,34 @@ def test_a_claim_that_is_missing_is_no_header_even_when_the_client_sends_one(
 ) -> None:
     plain.client.get("/", "x-auth-email: EVIL", cookie=plain.cookie("main"))
     assert world.upstream.received[0].values("x-auth-email") == []
+
+
+@pytest.mark.threat("ended-session")
+@pytest.mark.parametrize("life", [8, 60])
+def test_an_assertion_is_refused_when_its_lifetime_has_passed_whatever_envoy_adds_to_it(
+    plain: Gateway, world: World, asked: list[Asked], life: int
+) -> None:
+    """Envoy accepts a token for a second after its exp, and to the end of that second."""
+    session = SessionId.of(b"s" * 32)
+    profile = AssertionProfile(plain.settings.url("main"), "main", life)
+    fresh = plain.cookie("main")
+    assert plain.client.get("/", cookie=fresh).status == 200
+    assert asked == [] and world.upstream.received.pop().values("x-auth-sub") == ["alice"]
+    begun = int(time.time()) - life
+    token = mint(RING, profile, session.handle, [("x-auth-sub", "alice")], begun, 1 << 40)
+    ending = mint(RING, profile, session.handle, [("x-auth-sub", "alice")], begun, begun + life)
+    for old in (token, ending):
+        cookie = fresh.replace(assertion_of(fresh), str(old))
+        assert plain.client.get("/", cookie=cookie).status == 303
+    assert world.upstream.received == [] and len(asked) == 2
+
+
+def assertion_of(cookies: str) -> str:
+    """The assertion in a Cookie header of `main`."""
+    (value,) = (
+        pair.partition("=")[2] for pair in cookies.split("; ") if "extproc-assertion-main=" in pair
+    )
+    return value
 
 
 @pytest.mark.attack("HDR-13")

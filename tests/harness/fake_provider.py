@@ -193,8 +193,8 @@ class FakeProvider(FakeServer):
     def _userinfo(self, request: Request) -> dict[str, Any]:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         user = self._users.get(token, self.user)
-        claims = {"sub": user, "email": f"{user}@example.com", "name": user.title()}
-        return {**claims, **self.userinfo}
+        email = {"email": f"{user}@example.com", "email_verified": True}
+        return {"sub": user, **email, "name": user.title(), **self.userinfo}
 
     def _authorize(self, request: Request) -> Reply:
         code = secrets.token_urlsafe(16)

@@ -206,6 +206,7 @@ def id_token_claims(**changes: Any) -> dict[str, Any]:
         "iat": NOW,
         "nonce": pending().nonce,
         "email": "alice@example.com",
+        "email_verified": True,
         "groups": ["admins", "dev"],
         **changes,
     }
@@ -224,7 +225,14 @@ WITH_GROUPS = Session(
     SessionId.of(b"s" * 32),
     ISSUER,
     "alice",
-    Claims({"sub": "alice", "email": "alice@example.com", "groups": ["a,b", "dev"]}),
+    Claims(
+        {
+            "sub": "alice",
+            "email": "alice@example.com",
+            "email_verified": True,
+            "groups": ["a,b", "dev"],
+        }
+    ),
     "idt",
     "at",
     "rt",

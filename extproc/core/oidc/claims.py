@@ -46,6 +46,29 @@ def number(value: object) -> float | None:
         return None
 
 
+def overlaid(claims: Mapping[str, Any], newer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Claims, overridden by newer ones of another source.
+
+    `email` and `email_verified` are one statement: a source that confirms an address confirms only
+    the address that it names itself.
+    """
+    kept = dict(claims)
+    if "email" in newer:
+        kept.pop("email_verified", None)
+    elif "email" in kept and email_is_verified(newer):
+        newer = {name: value for name, value in newer.items() if name != "email_verified"}
+    return {**kept, **newer}
+
+
+def email_is_verified(claims: Mapping[str, Any]) -> bool:
+    """Whether the provider confirms the claim `email` (OpenID Connect Core section 5.1).
+
+    AWS Cognito sends the boolean as text.
+    """
+    verified = claims.get("email_verified")
+    return verified is True or (isinstance(verified, str) and verified.lower() == "true")
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """A user's claims: a JSON object that is kept whole, and read by name or by path."""

@@ -19,6 +19,7 @@ class Client:
         client_secret: needed unless auth_method is none.
         id_token_signed_response_alg: the only accepted algorithm of ID tokens.
         clock_skew: seconds by which the provider's clock may differ.
+        trusted_audiences: further audiences that an ID token for this client may have.
     """
 
     issuer: str
@@ -29,6 +30,7 @@ class Client:
     scope: str = "openid"
     id_token_signed_response_alg: str = "RS256"
     clock_skew: float = 60
+    trusted_audiences: frozenset[str] = frozenset()
 
     @cached_property
     def authorization_query(self) -> str:

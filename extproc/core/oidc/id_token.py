@@ -16,7 +16,7 @@ from extproc.core.errors import (
     UnverifiedUserInfo,
     WrongSignature,
 )
-from extproc.core.oidc.claims import Claims, number, parse_object
+from extproc.core.oidc.claims import Claims, number, overlaid, parse_object
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.jose import KeySet, SignedToken
 
@@ -81,6 +81,7 @@ def verify_without_nonce(
         raise InvalidIDToken("issuer", "iss is not the issuer of the settings")
     subject = subject_of(claims.get("sub"))
     check_audience(client, claims)
+    _check_authorized_party(claims)
     check_times(claims, now, client.clock_skew)
     _check_at_hash(claims, access_token, client.id_token_signed_response_alg)
     sid, acr, amr = claims.get("sid"), claims.get("acr"), claims.get("amr")
@@ -88,20 +89,25 @@ def verify_without_nonce(
     return IDToken(
         subject=subject,
         sid=sid if is_sid(sid) else None,
-        auth_time=_auth_time(claims),
+        auth_time=_auth_time(claims, now + client.clock_skew),
         acr=acr if isinstance(acr, str) else None,
         amr=tuple(method for method in methods if isinstance(method, str)),
         claims=claims,
     )
 
 
-def _auth_time(claims: Mapping[str, Any]) -> int | None:
-    """Raises InvalidIDToken."""
+def _auth_time(claims: Mapping[str, Any], latest: float) -> int | None:
+    """Read auth_time, which no ID token may have in the future. Raises InvalidIDToken.
+
+    latest: seconds since the epoch, with the leeway of the clocks.
+    """
     if "auth_time" not in claims:
         return None
     auth_time = number(claims["auth_time"])
     if auth_time is None:
         raise InvalidIDToken("malformed", "auth_time is no number")
+    if auth_time > latest:
+        raise InvalidIDToken("auth_time", "auth_time is in the future; check both clocks")
     return int(auth_time)
 
 
@@ -134,14 +140,31 @@ def is_sid(value: object) -> TypeGuard[str]:
 
 
 def check_audience(client: Client, claims: Mapping[str, Any]) -> None:
-    """Check aud and azp. Raises InvalidIDToken."""
+    """Check aud, and azp if there is one (section 3.1.3.7 steps 3 and 5).
+
+    Audiences beside this client have to be trusted: each of them can use the token as well. Raises
+    InvalidIDToken.
+    """
     audience = claims.get("aud")
-    # A list with the client alone is accepted. Other audiences are not trusted (section 3.1.3.7
-    # step 3).
-    if audience not in (client.client_id, [client.client_id]):
-        raise InvalidIDToken("audience", "aud is not this client alone")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if client.client_id not in audiences:
+        raise InvalidIDToken("audience", "aud is not this client")
+    others = [other for other in audiences if other != client.client_id]
+    if len(audiences) - len(others) > 1 or not all(
+        isinstance(other, str) and other in client.trusted_audiences for other in others
+    ):
+        raise InvalidIDToken("audience", "aud is not this client alone (setting trusted_audiences)")
     if claims.get("azp", client.client_id) != client.client_id:
         raise InvalidIDToken("audience", "azp is another client")
+
+
+def _check_authorized_party(claims: Mapping[str, Any]) -> None:
+    """Check that an ID token for several audiences names the client that requested it (section
+    3.1.3.7 step 4). Raises InvalidIDToken.
+    """
+    audience = claims.get("aud")
+    if isinstance(audience, list) and len(audience) > 1 and "azp" not in claims:
+        raise InvalidIDToken("audience", "aud has several audiences, and azp is missing")
 
 
 def check_times(claims: Mapping[str, Any], now: int, leeway: float) -> None:
@@ -197,7 +220,8 @@ def claims_of(client: Client, id_token: IDToken, userinfo: UserInfo | None, keys
     """
     claims = user_claims(id_token)
     if userinfo is not None:
-        claims = {**claims, **claims_of_userinfo(client, userinfo, id_token.subject, keys)}
+        newer = claims_of_userinfo(client, userinfo, id_token.subject, keys)
+        claims = overlaid(claims, newer)
     return Claims(claims)
 
 
@@ -212,12 +236,17 @@ def claims_of_userinfo(
         raise InvalidUserInfo("UserInfo has no sub, so it is unknown whose claims it has")
     if claims.get("sub") != subject:
         raise SubjectMismatch("sub of UserInfo is not sub of the ID token")
-    return {name: value for name, value in claims.items() if name not in _PROTOCOL}
+    return about_user(claims)
 
 
 def user_claims(id_token: IDToken) -> Mapping[str, Any]:
-    """The claims of an ID token about the user, without those about the token itself."""
-    return {name: value for name, value in id_token.claims.items() if name not in _PROTOCOL}
+    """The claims of an ID token about the user."""
+    return about_user(id_token.claims)
+
+
+def about_user(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The claims about the user, without those about a token or a login."""
+    return {name: value for name, value in claims.items() if name not in _PROTOCOL}
 
 
 def _read_userinfo(client: Client, userinfo: UserInfo, keys: KeySet) -> Mapping[str, Any]:
@@ -236,9 +265,10 @@ def _read_userinfo(client: Client, userinfo: UserInfo, keys: KeySet) -> Mapping[
     except ValueError as error:
         raise InvalidUserInfo(f"UserInfo is {error}") from None
     # a signed response has iss and aud (section 5.3.2)
-    if claims.get("iss") != client.issuer or claims.get("aud") not in (
-        client.client_id,
-        [client.client_id],
-    ):
-        raise InvalidUserInfo("signed UserInfo of another issuer or for another client")
+    try:
+        check_audience(client, claims)
+    except InvalidIDToken as error:
+        raise InvalidUserInfo(f"signed UserInfo: {error.detail}") from None
+    if claims.get("iss") != client.issuer:
+        raise InvalidUserInfo("signed UserInfo of another issuer")
     return claims

@@ -135,7 +135,9 @@ FAULTS = (
         _NOT_IN,
         _NOT_USABLE,
         "UserInfo was refused, cannot be read, or has no sub; the detail names the fault. After "
-        "401 or 403 the access token's scopes or audience do not fit.",
+        "401 or 403 the access token's scopes or audience do not fit (an API scope at Entra). A "
+        "login needs no UserInfo if the ID token has all claims of identity.headers; "
+        "providers.NAME.userinfo: never switches UserInfo off.",
     ),
     Reason(
         "userinfo_subject_mismatch",

@@ -180,9 +180,9 @@ OURS = (
         _NOT_IN,
         "Your account has too much profile data to sign in here, for example too many groups. "
         "Please contact the administrator.",
-        "The detail says how large. Have the provider give fewer claims (mostly groups), ask "
-        "for fewer scopes, or use a store of kind "
-        "sqlite or redis in place of cookie.",
+        "The detail says how large, and which header or token. Have the provider give fewer claims "
+        "(mostly groups), ask for fewer scopes, let identity.max_header_bytes leave out a header "
+        "that is too long, or use a store of kind sqlite or redis in place of cookie.",
     ),
     Reason(
         "store_unavailable",

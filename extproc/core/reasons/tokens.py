@@ -24,7 +24,8 @@ _SIGNED = {
     "document.",
     "subject": "sub is missing, too long, no printable text, or at a refresh another user's.",
     "audience": "aud is not client_id alone, or azp is another client: look at the audience "
-    "mappers of the client at the provider.",
+    "mappers of the client at the provider. If the provider lists other clients of its own "
+    "(Zitadel does), name them in providers.NAME.trusted_audiences; azp must then be client_id.",
     "expired": f"exp is missing or past. {_CLOCKS}",
     "issued_at": f"iat is missing, in the future, or more than an hour ago. {_CLOCKS}",
     "not_before": f"nbf is in the future or no number. {_CLOCKS}",

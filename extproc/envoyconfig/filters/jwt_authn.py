@@ -20,7 +20,7 @@ from envoy_data_plane.google.protobuf import Empty
 
 from extproc.addresses import Address, http_target, reachable
 from extproc.contract import COOKIES, STREAM_DURATION
-from extproc.core.assertion import LASTS, jwks
+from extproc.core.assertion import ENVOY_SKEW, LASTS, jwks
 from extproc.core.http import CookieNames
 from extproc.envoyconfig.builders import seconds, text
 from extproc.settings import Settings
@@ -121,7 +121,7 @@ def _provider(settings: Settings, name: str) -> JwtProvider:
         # key was in the ring, expires as soon as one of the processor's.
         max_lifetime=seconds(settings.identity.assertion_lifetime + _CLOCK_SKEW),
         # 0 would mean 60.
-        clock_skew_seconds=1,
+        clock_skew_seconds=ENVOY_SKEW,
         remote_jwks=remote,
         local_jwks=text(jwks(settings.key_ring())) if remote is None else None,
         # Only the header with the processor's cookies: a bearer token is never an assertion.

@@ -63,6 +63,7 @@ def test_metadata_that_lacks_nothing_has_no_warning(provider: StaticServer) -> N
         ({"code_challenge_methods_supported": None}, "warning", "main", "PKCE"),
         ({"scopes_supported": ["email"]}, "warning", "scopes", "the scope openid"),
         ({"grant_types_supported": ["authorization_code"]}, "warning", "scopes", "refresh_token"),
+        ({"claims_supported": ["sub", "email"]}, "warning", "main.trust_email", "x-auth-email may be missing"),
         ({"acr_values_supported": ["low"]}, "warning", "applications.app.acr_values", "mfa"),
         ({"end_session_endpoint": None}, "warning", "main", "end_session_endpoint"),
         ({"revocation_endpoint": None}, "warning", "main", "revocation_endpoint"),

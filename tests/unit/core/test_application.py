@@ -46,6 +46,64 @@ def test_claims_that_are_absent_or_empty_have_no_header():
     )
 
 
+def users_email(**claims):
+    return Claims({"sub": "alice", "email": "a@example.com", **claims})
+
+
+@pytest.mark.parametrize(
+    ("claims", "shown"),
+    [
+        ({"email_verified": True}, True), ({"email_verified": "true"}, True), ({"email_verified": "True"}, True),
+        ({}, False), ({"email_verified": False}, False), ({"email_verified": "false"}, False), ({"email_verified": None}, False),
+        ({"email_verified": 1}, False), ({"email_verified": "yes"}, False), ({"email_verified": [True]}, False), ({"email_verified": "true "}, False),
+    ],
+)  # fmt: skip
+def test_an_address_that_the_provider_does_not_confirm_reaches_no_application(claims, shown):
+    app = application(
+        identity=(("x-auth-sub", "sub"), ("x-auth-email", "email"), ("x-auth-mail", "email"))
+    )
+    known = users_email(**claims)
+    headers = dict(app.identity_headers(known))
+    assert headers.pop("x-auth-sub") == "alice"
+    assert set(headers) == ({"x-auth-email", "x-auth-mail"} if shown else set())
+    assert ("email" in app.shown_claims(known).values) == shown
+    trusting = application(trust_email=True)
+    assert dict(trusting.identity_headers(known))["x-auth-email"] == "a@example.com"
+    assert trusting.shown_claims(known) == known
+
+
+def test_a_part_of_an_address_counts_as_the_address():
+    app = application(identity=(("x-auth-sub", "sub"), ("x-auth-email", "email.primary")))
+    known = users_email(email={"primary": "a@example.com"})
+    assert app.identity_headers(known) == (("x-auth-sub", "alice"),)
+
+
+def test_a_header_that_is_too_long_is_left_out_and_the_subject_never_is():
+    app = application(max_header_bytes=3072)
+    longest = "\U0001f600" * 255
+    known = Claims({"sub": longest, "name": "n" * 3072, "groups": ["g" * 3000, "h" * 72]})
+    assert dict(app.identity_headers(known)).keys() == {"x-auth-sub", "x-auth-name"}
+    assert len(application().identity_headers(known)) == 3
+
+
+@pytest.mark.parametrize(
+    ("claims", "all_known"),
+    [
+        ({"name": "A", "groups": ["dev"], "email_verified": True}, True),
+        ({"name": "A", "groups": ["dev"]}, False), ({"name": "A", "groups": [], "email_verified": True}, False),
+        ({"groups": ["dev"], "email_verified": True}, False),
+    ],
+)  # fmt: skip
+def test_whether_there_is_a_value_for_each_header(claims, all_known):
+    assert application().knows_all(users_email(**claims)) == all_known
+
+
+def test_where_claims_are_kept_is_shown_to_no_page():
+    """Such an address may come with an access token."""
+    known = Claims({"sub": "alice", "_claim_names": {"groups": "s"}, "_claim_sources": {"s": {}}})
+    assert application().shown_claims(known).values == {"sub": "alice"}
+
+
 def test_the_assertion_cookie_has_the_headers_and_how_long_a_request_may_last():
     app = application()
     cookie = app.assertion_cookie("handle", (("x-auth-sub", "alice"),), NOW, NOW + 1000, 7, None)
@@ -74,7 +132,9 @@ def test_the_assertion_cookie_has_the_headers_and_how_long_a_request_may_last():
 )
 def test_logs_name_a_user_by_the_claim_of_the_settings(log_users, email, user):
     app = application(log_users=log_users)
-    assert app.user("alice", Claims({"email": email})) == user
+    assert app.user("alice", Claims({"email": email, "email_verified": True})) == user
+    unconfirmed = app.user("alice", Claims({"email": email}))
+    assert unconfirmed == (None if log_users == "none" else "alice")
     assert app.user("s" * 300, Claims({})) == (None if log_users == "none" else "s" * MAX_USER)
 
 

@@ -3,9 +3,10 @@
 import json
 from dataclasses import replace
 
+import pytest
 from harness.tokens import NOW, RING
 
-from extproc.core.assertion import MARK_AT, AssertionProfile, jwks, max_age, mint
+from extproc.core.assertion import ENVOY_SKEW, MARK_AT, AssertionProfile, jwks, max_age, mint
 from extproc.core.encoding import b64decode
 from extproc.core.session import MARK, SessionId
 
@@ -25,7 +26,7 @@ def test_the_assertion_has_ready_made_header_values_and_verifies():
         "session": session.handle,
         "iss": "https://app.example/",
         "aud": "app",
-        "exp": NOW + 60,
+        "exp": NOW + 58,
         "x-auth-sub": "alice",
     }
     key.public_key.verify(b64decode(token.split(".")[2]), token.rpartition(".")[0].encode())
@@ -36,11 +37,21 @@ def test_no_assertion_outlives_its_session_or_grows_too_big():
     profile = AssertionProfile("https://app.example/", "app", 60)
     assert (
         json.loads(b64decode(mint(RING, profile, "h", (), NOW, NOW + 10).split(".")[1]))["exp"]
-        == NOW + 10
+        == NOW + 8
     )
     assert mint(RING, profile, "h", (), NOW, NOW + 2) is None
     assert mint(RING, profile, "h", (("x-auth-groups", "g" * 4000),), NOW, NOW + 1000) is None
     assert mint(RING, replace(profile, lifetime=0), "h", (), NOW, NOW + 1000) is None
+
+
+@pytest.mark.parametrize("life", [8, 60, 3600])
+@pytest.mark.parametrize("not_after", [5, 8, 1000])
+def test_envoy_accepts_no_assertion_beyond_its_life_nor_its_session(life, not_after):
+    """Envoy compares whole seconds, and accepts exp and ENVOY_SKEW as the last one."""
+    profile = AssertionProfile("https://app.example/", "app", life)
+    token = mint(RING, profile, "h", (), NOW, NOW + not_after)
+    last = json.loads(b64decode(token.split(".")[1]))["exp"] + ENVOY_SKEW
+    assert last + 1 == NOW + min(life, not_after)
 
 
 def test_the_keys_of_assertions_say_what_they_are_for():

@@ -28,7 +28,12 @@ ID = SessionId.of(b"n" * 32)
 def test_a_session_has_each_field_from_its_one_source():
     token = Signer().sign(
         id_token_claims(
-            sid="the-sid", auth_time=NOW - 5, acr="gold", amr=["pwd", 7, "otp"], email=None
+            sid="the-sid",
+            auth_time=NOW - 5,
+            acr="gold",
+            amr=["pwd", 7, "otp"],
+            email=None,
+            email_verified=None,
         )
     )
     userinfo = UserInfo("application/json", b'{"sub":"alice","name":"Alice"}')

@@ -160,7 +160,7 @@ def test_the_grant_has_the_refresh_token_and_the_new_tokens_take_the_place_of_th
     new = renewed(
         APP,
         SESSION,
-        answer(id_token=refreshed_token(email="new@example.com", sid="sid2")),
+        answer(id_token=refreshed_token(email="new@example.com", sid="another")),
         key_set(),
         LATER,
     )
@@ -173,7 +173,7 @@ def test_the_grant_has_the_refresh_token_and_the_new_tokens_take_the_place_of_th
     assert (new.claims.get("email"), new.claims.get("team"), new.sid) == (
         "new@example.com",
         "red",
-        "sid2",
+        "sid",
     )
     assert (new.id, new.created, new.expires, new.subject, new.auth_time, new.acr) == (
         SESSION.id, SESSION.created, SESSION.expires, "alice", NOW, "silver",
@@ -235,7 +235,81 @@ def test_a_later_sign_in_at_the_provider_ends_no_session_and_makes_none_younger(
         key_set(),
         LATER,
     )
-    assert unknown.auth_time == NOW
+    assert unknown.auth_time is None
+
+
+@pytest.mark.parametrize("known", [None, NOW])
+def test_an_auth_time_of_the_future_is_refused_at_a_refresh_too(known):
+    had = replace(SESSION, auth_time=known)
+    for ahead in (61, 100_000, 1e300):
+        token = refreshed_token(auth_time=LATER + ahead)
+        with pytest.raises(InvalidIDToken, match="in the future"):
+            renewed(APP, had, answer(id_token=token), key_set(), LATER)
+    token = refreshed_token(auth_time=LATER + 60)
+    assert renewed(APP, had, answer(id_token=token), key_set(), LATER).auth_time == known
+
+
+def test_a_session_keeps_the_sid_of_its_login_by_which_the_provider_ends_it():
+    for had, sid in ((SESSION, "sid"), (replace(SESSION, sid=None), "sid2")):
+        new = renewed(APP, had, answer(id_token=refreshed_token(sid="sid2")), key_set(), LATER)
+        assert new.sid == sid
+
+
+KEEPS = replace(APP, keeps_unrepeated=True)
+
+
+def with_claims(id_token: str, **claims) -> Session:
+    return replace(SESSION, id_token=id_token, claims=Claims({"sub": "alice", **claims}))
+
+
+def test_claims_that_a_newer_id_token_no_longer_has_are_gone_and_those_of_userinfo_stay():
+    had = with_claims(
+        FIRST, groups=["admins", "dev"], email="a@example.com", email_verified=True, team="red"
+    )
+    token = refreshed_token(groups=None, email=None, email_verified=None, name="New")
+    for app, kept in (
+        (APP, {"sub": "alice", "team": "red", "name": "New"}),
+        (KEEPS, {**had.claims.values, "name": "New"}),
+    ):
+        new = renewed(app, had, answer(id_token=token), key_set(), LATER)
+        assert new.claims.values == kept
+    # of the ID token and of UserInfo: the ID token's loss counts
+    assert renewed(APP, had, answer(id_token=None), key_set(), LATER).claims == had.claims
+
+
+def test_a_claim_of_both_is_gone_with_the_id_token_and_an_address_keeps_no_foreign_confirmation():
+    first = Signer().sign(id_token_claims(groups=["a"], email_verified=None))
+    had = with_claims(first, groups=["b"], email="b@example.com", email_verified=True)
+    token = refreshed_token(groups=None, email_verified=None, email="c@example.com")
+    new = renewed(APP, had, answer(id_token=token), key_set(), LATER)
+    assert new.claims.values == {"sub": "alice", "email": "c@example.com"}
+
+
+def test_a_session_of_an_older_release_loses_at_its_next_refresh_what_its_id_token_no_longer_has():
+    had = with_claims(FIRST, groups=["admins"], old="from an earlier ID token")
+    new = renewed(APP, had, answer(id_token=refreshed_token(groups=None)), key_set(), LATER)
+    assert "groups" not in new.claims.values and new.claims.values["old"]
+
+
+def test_claims_that_newer_userinfo_no_longer_has_are_gone_and_those_of_the_id_token_stay():
+    had = with_claims(
+        FIRST, groups=["of UserInfo"], team="red", email="a@example.com", email_verified=True
+    )
+    said = UserInfo("application/json", b'{"sub":"alice","name":"New","iss":"x"}')
+    for app, kept in (
+        (
+            APP,
+            {
+                "sub": "alice",
+                "groups": ["admins", "dev"],
+                "email": "alice@example.com",
+                "email_verified": True,
+                "name": "New",
+            },
+        ),
+        (KEEPS, {**had.claims.values, "name": "New"}),
+    ):
+        assert looked_up(app, had, said, key_set()).claims.values == kept
 
 
 @pytest.mark.parametrize(

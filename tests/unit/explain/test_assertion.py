@@ -38,7 +38,7 @@ def request(token: str) -> Request:
 
 def test_an_assertion_of_the_session_beside_it_is_accepted_until_it_expires() -> None:
     sent = request(minted())
-    assert accepted(MADE, app(MADE), sent, NOW) == "its assertion is good for 60 s more"
+    assert accepted(MADE, app(MADE), sent, NOW) == "its assertion is good for 58 s more"
     assert accepted(MADE, app(MADE), sent, NOW + 60) is None
 
 

@@ -924,7 +924,7 @@ async def test_no_room_for_a_refresh_is_no_refusal_while_the_tokens_are_not_need
     ("says", "name"),
     [
         ({"sub": "alice", "name": "New", "iss": "https://evil.example"}, "New"),
-        ({"sub": "alice"}, "Old"),
+        ({"sub": "alice"}, ""),
         (ProviderUnreachable("away"), "Old"),
         (ProviderTimeout("slow"), "Old"),
         (InvalidUserInfo("UserInfo answers 403"), "Old"),
@@ -946,10 +946,11 @@ async def test_userinfo_is_asked_again_where_that_is_wanted_and_only_another_use
             await gateway.ask(party, cookie)
         assert await gateway.session(cookie) is None and provider.revoked == ["rt2"]
     else:
-        assert dict((await gateway.ask(party, cookie)).set_headers)["x-auth-name"] == name
+        headers = dict((await gateway.ask(party, cookie)).set_headers)
+        assert headers.get("x-auth-name", "") == name
         kept = await gateway.session(cookie)
         assert (
-            kept.claims.values["name"] == name
+            kept.claims.values.get("name", "") == name
             and kept.refresh_token == "rt2"
             and "iss" not in kept.claims.values
         )

@@ -22,6 +22,28 @@ def test_what_is_said_of_sessions_and_userinfo_reaches_the_core(read, change, pe
     assert (core.sessions_per_user, core.userinfo_at_refresh) == (per_user, again)
 
 
+def test_what_is_said_of_claims_reaches_the_core(read):
+    said = {"userinfo": "never", "claims_at_refresh": "keep", "trust_email": True}
+    change = {
+        "providers": {"main": {**said, "trusted_audiences": ["456@proj"]}},
+        "identity": {"max_header_bytes": 4096},
+        "gateway": {"max_request_headers_kb": 32},
+    }
+    for settings, known in (
+        (read({}), (True, False, False, frozenset(), None, 30_720)),
+        (read(change), (False, True, True, {"456@proj"}, 4096, 16_384)),
+    ):
+        core = applications(settings, settings.key_ring())["app"]
+        assert known == (
+            core.userinfo_at_login,
+            core.keeps_unrepeated,
+            core.trust_email,
+            core.client.trusted_audiences,
+            core.max_header_bytes,
+            core.header_room,
+        )
+
+
 def test_only_an_application_with_a_login_is_known_to_the_core(read):
     plain = {"hosts": ["plain"], "upstream": "http://127.0.0.1:1", "exclude": True}
     wiki = {"hosts": ["localhost"], "path_prefix": "/wiki/", "upstream": "http://127.0.0.1:1"}

@@ -16,6 +16,8 @@ import pytest
         ({"headers": {"x-auth-mail": ""}}, "headers.x-auth-mail: the claim's name is missing"),
         ({"assertion_lifetime": 2}, "assertion_lifetime is 0, or 8 s to 1 h"),
         ({"assertion_lifetime": 3601}, "assertion_lifetime is 0, or 8 s to 1 h"),
+        ({"max_header_bytes": 100}, ": identity.max_header_bytes: "),
+        ({"max_header_bytes": 20_000}, ": identity.max_header_bytes: "),
         ({"keys_refresh": 0}, "keys_refresh is 1 s to 1 h"),
     ],
 )

@@ -38,6 +38,10 @@ import pytest
         ),
         ({"endpoint_hosts": ["https://idp.example"]}, "providers.main.endpoint_hosts"),
         ({"endpoint_hosts": "idp.example"}, "providers.main.endpoint_hosts"),
+        ({"claims_at_refresh": "drop"}, ": providers.main.claims_at_refresh: "),
+        ({"trust_email": "yes"}, ": providers.main.trust_email: "),
+        ({"trusted_audiences": [""]}, "trusted_audiences is a list of audiences beside client_id"),
+        ({"trusted_audiences": "x"}, ": providers.main.trusted_audiences: "),
     ],
 )
 def test_a_wrong_provider_is_explained_in_one_line(fault, change, explanation):

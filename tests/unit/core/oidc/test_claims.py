@@ -3,7 +3,7 @@
 import pytest
 from harness.refusals import EVIL, raised
 
-from extproc.core.oidc.claims import Claims, header_value, number, parse_object
+from extproc.core.oidc.claims import Claims, header_value, number, overlaid, parse_object
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,23 @@ def test_a_number_of_any_length_is_a_number_or_none():
         None
     ] * 6
     assert [number(value) for value in (1, 0, -1.5)] == [1, 0, -1.5]
+
+
+@pytest.mark.parametrize(
+    ("known", "newer", "result"),
+    [
+        ({"a": 1, "b": 1}, {"b": 2, "c": 2}, {"a": 1, "b": 2, "c": 2}),
+        # one source's word about another source's address
+        ({"email": "a", "email_verified": True}, {"email": "b"}, {"email": "b"}),
+        ({"email": "a", "email_verified": True}, {"email": "b", "email_verified": False}, {"email": "b", "email_verified": False}),
+        ({"email": "a"}, {"email_verified": True}, {"email": "a"}),
+        ({"email": "a"}, {"email_verified": "true", "name": "A"}, {"email": "a", "name": "A"}),
+        ({"email": "a", "email_verified": True}, {"email_verified": False}, {"email": "a", "email_verified": False}),
+        ({"email": "a", "email_verified": True}, {"name": "A"}, {"email": "a", "email_verified": True, "name": "A"}),
+        ({"email_verified": True}, {"email": "b"}, {"email": "b"}),
+    ],
+)  # fmt: skip
+def test_a_source_confirms_only_the_address_that_it_names(known, newer, result):
+    before = dict(known), dict(newer)
+    assert overlaid(known, newer) == result
+    assert (known, newer) == before

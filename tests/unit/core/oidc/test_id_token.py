@@ -157,6 +157,48 @@ def test_the_edges_of_the_leeway_are_accepted(changes):
     assert verify(Signer().sign(id_token_claims(**changes))).subject == "alice"
 
 
+TRUSTED = frozenset(("456@proj", "270000000000000001"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "accepted"),
+    [
+        ({"aud": ["gateway", "456@proj", "270000000000000001"], "azp": "gateway"}, True),
+        ({"aud": ["456@proj", "gateway"], "azp": "gateway"}, True),
+        ({"aud": "gateway"}, True), ({"aud": ["gateway"]}, True),
+        ({"aud": ["gateway", "456@proj"]}, False), ({"aud": ["gateway", "456@proj"], "azp": None}, False),
+        ({"aud": ["gateway", "456@proj"], "azp": "456@proj"}, False), ({"aud": "gateway", "azp": "456@proj"}, False),
+        ({"aud": ["gateway", "other"], "azp": "gateway"}, False), ({"aud": ["gateway", "456@proj", "other"], "azp": "gateway"}, False),
+        ({"aud": ["456@proj"], "azp": "gateway"}, False), ({"aud": "456@proj", "azp": "gateway"}, False), ({"aud": []}, False),
+        ({"aud": ["gateway", 5], "azp": "gateway"}, False), ({"aud": ["gateway", ["456@proj"]], "azp": "gateway"}, False),
+        ({"aud": ["gateway", None], "azp": "gateway"}, False), ({"aud": ["gateway", "456@PROJ"], "azp": "gateway"}, False),
+        ({"aud": ["gateway", "gateway"], "azp": "gateway"}, False), ({"aud": {"gateway": 1}}, False), ({"aud": "gateway 456@proj"}, False),
+    ],
+)  # fmt: skip
+def test_further_audiences_have_to_be_trusted_and_the_client_to_be_the_authorized_party(
+    changes, accepted
+):
+    token = Signer().sign(id_token_claims(**changes))
+    if accepted:
+        assert verify(token, trusted_audiences=TRUSTED).subject == "alice"
+    else:
+        with pytest.raises(InvalidIDToken) as refusal:
+            verify(token, trusted_audiences=TRUSTED)
+        assert refusal.value.check == "audience"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "accepted"), [(0, True), (60, True), (61, False), (1e300, False)]
+)
+def test_an_auth_time_of_the_future_is_refused_whether_it_was_asked_for_or_not(ahead, accepted):
+    token = Signer().sign(id_token_claims(auth_time=NOW + ahead))
+    if accepted:
+        assert verify(token).auth_time == NOW + ahead
+    else:
+        with pytest.raises(InvalidIDToken, match="auth_time is in the future"):
+            verify(token)
+
+
 @pytest.mark.attack("FAPI-07")
 def test_an_audience_list_of_us_alone_is_accepted():
     assert verify(Signer().sign(id_token_claims(aud=["gateway"], azp="gateway"))).subject == "alice"
@@ -483,7 +525,8 @@ def compact(token: str):
         (lambda: id_token(auth_time=EVIL), "malformed", "auth_time is no number"),
         (lambda: id_token(nonce=EVIL), "nonce", "nonce is not the one that was sent"),
         (lambda: id_token(sub=EVIL + "\n"), "subject", "sub is missing, too long or no printable text"),
-        (lambda: id_token(aud=EVIL), "audience", "aud is not this client alone"),
+        (lambda: id_token(aud=EVIL), "audience", "aud is not this client"),
+        (lambda: id_token(aud=["gateway", EVIL]), "audience", "aud is not this client alone (setting trusted_audiences)"),
         (lambda: id_token(azp=EVIL), "audience", "azp is another client"),
         (lambda: id_token(exp=EVIL), "expired", "exp is missing or past"),
         (lambda: id_token(iat=EVIL), "issued_at", "iat is missing or in the future; check both clocks"),
@@ -514,7 +557,7 @@ def test_the_log_names_the_check_that_an_id_token_fails(call, check, detail):
         (UserInfo("text/html", EVIL.encode()), InvalidUserInfo, "UserInfo is not JSON"),
         (UserInfo("text/html", b"[]"), InvalidUserInfo, "UserInfo is no JSON object"),
         (UserInfo("application/jwt", EVIL.encode()), InvalidUserInfo, "signed UserInfo: not three segments of base64url"),
-        (UserInfo("application/jwt", Signer().sign({"iss": EVIL, "aud": "gateway", "sub": "alice"}).encode()), InvalidUserInfo, "signed UserInfo of another issuer or for another client"),
+        (UserInfo("application/jwt", Signer().sign({"iss": EVIL, "aud": "gateway", "sub": "alice"}).encode()), InvalidUserInfo, "signed UserInfo of another issuer"),
     ],
 )  # fmt: skip
 def test_the_log_names_what_is_wrong_with_userinfo(userinfo, kind, detail):

@@ -27,7 +27,7 @@ def logout_token(**changes):
     ("changes", "check", "detail"),
     [
         ({"iss": EVIL}, "issuer", "iss is not the issuer of the settings"),
-        ({"aud": EVIL}, "audience", "aud is not this client alone"),
+        ({"aud": EVIL}, "audience", "aud is not this client"),
         ({"exp": None}, "expired", "exp is missing or past"),
         ({"events": {EVIL: {}}}, "events", "events has no object for a back-channel logout"),
         ({"nonce": EVIL}, "nonce", "there is a nonce: an ID token is no logout token"),
