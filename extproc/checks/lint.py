@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from extproc.addresses import Address, bracketed, is_loopback
 from extproc.checks.findings import Finding, warning
+from extproc.checks.known_providers import known_provider
 from extproc.checks.lint_applications import lint_applications
 from extproc.checks.lint_limits import lint_limits
 from extproc.envoyconfig.clusters import processors
@@ -44,8 +45,11 @@ def lint(settings: Settings, descriptors: int | None = None) -> list[Finding]:
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:
-    """A provider behind an application that needs a login: then no user can ever sign in."""
+    """A provider that cannot be used as it is set, or that is behind an application that needs a
+    login: then no user can ever sign in.
+    """
     for name, provider in settings.providers.items():
+        yield from known_provider(name, provider)
         application = serving(settings, provider.issuer)
         if application and not settings.applications[application].exclude:
             yield warning(

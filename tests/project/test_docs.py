@@ -168,6 +168,21 @@ def test_lines_have_100_columns_at_most(document: str) -> None:
     assert long_lines((ROOT / document).read_text()) == []
 
 
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("docs/providers.md", ["Entra", "`common`", "TENANT-ID"]),
+        ("docs/providers.md", ["Nextcloud", "metadata_url"]),
+        ("docs/providers.md", ["Apple", "response_mode=form_post", "LinkedIn", "id_token_nonce"]),
+        ("docs/topologies.md", ["web manifest", "public_paths"]),
+        ("docs/topologies.md", ["A form that is sent after its session has ended"]),
+    ],
+)
+def test_what_users_of_other_gateways_stumbled_over_is_in_the_docs(document, words) -> None:
+    text = " ".join((ROOT / document).read_text().split())
+    assert [word for word in words if word not in text] == []
+
+
 def test_the_glossary_is_sorted_and_has_25_terms_at_most() -> None:
     terms = glossary((ROOT / "docs/architecture.md").read_text())
     assert 10 <= len(terms) <= TERMS

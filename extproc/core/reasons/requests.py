@@ -14,7 +14,8 @@ REQUESTS = (
         "This needs a signed-in user.",
         "A request without a session that is no navigation (of a script, an image, a WebSocket): "
         "the page that made it should go to login_url. Paths that need no login belong into "
-        "public_paths.",
+        "public_paths: a web manifest, an icon or a font that the browser requests without cookies "
+        "among them.",
     ),
     Reason(
         "session_ended",
@@ -61,7 +62,8 @@ REQUESTS = (
         "Not possible this way",
         "This address does not take requests of this kind.",
         "The header Allow lists the methods of the endpoint. If a callback comes by POST, "
-        "configure the client at the provider for response_mode query.",
+        "configure the client at the provider for response_mode query. Apple uses POST as soon as "
+        "name or email are requested: set scopes to [openid]. docs/providers.md.",
     ),
     Reason(
         "cross_site_logout",

@@ -32,7 +32,7 @@ _SIGNED = {
 }
 _OF_ID_TOKEN = {
     "nonce": "nonce is not the value that was sent: the token is replayed, or the provider does "
-    "not return the nonce.",
+    "not return the nonce (LinkedIn), and cannot be used. docs/providers.md.",
     "at_hash": "at_hash is not the hash of the access token in the same response: the provider "
     "mixes up responses.",
     "auth_time": "auth_time is missing although max_age was sent, it is in the future, or at a "

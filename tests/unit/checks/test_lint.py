@@ -33,6 +33,10 @@ WARNED = [
         {"gateway": {"keys": ["10.0.0.1:9490"]}, "allow_plaintext": ["gateway.keys"]},
         ["gateway.keys: 10.0.0.1:9490 is not on loopback"],
     ),
+    (
+        {"providers": {"main": {"issuer": "https://www.linkedin.com/oauth", "client_id": "x"}}},
+        ["providers.main.issuer: LinkedIn returns no nonce"],
+    ),
     ({"secret": [letter * 40 for letter in "abcd"]}, ["secret: the ring has 4 keys"]),
     ({"listen": "unix:extproc.sock"}, ["listen: unix:extproc.sock is a relative path"]),
     (
