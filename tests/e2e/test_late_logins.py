@@ -268,6 +268,21 @@ def test_somebody_without_a_session_ends_no_login_by_a_logout(
     assert comes(browser, late.result(60)).status_code == 303 and sees(stack, browser) == "alice"
 
 
+def test_tabs_of_one_browser_sign_no_other_device_of_the_user_out() -> None:
+    """Although a user has two sessions at most, and each tab signs in."""
+    settings = {"session": {"per_user": 2}, "timeouts": {"call": 55}}
+    with Stack(FakeProvider(), settings=settings) as stack, stack.user() as elsewhere:
+        comes(elsewhere, opens(elsewhere, begins(stack, elsewhere, "alice")))
+        with stack.user() as browser:
+            callbacks = [begins(stack, browser, "alice", f"/private/{tab}") for tab in range(20)]
+            with kept_waiting(stack, browser, *callbacks) as late:
+                pass
+            for answer in late:
+                comes(browser, answer.result(60))
+            assert sees(stack, browser) == "alice"
+        assert sees(stack, elsewhere) == "alice"
+
+
 def test_of_many_tabs_at_once_each_gets_its_page_and_one_session_stays(
     stack: Stack, browser: WebUser
 ) -> None:
