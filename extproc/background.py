@@ -13,6 +13,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 
 import trio
 
@@ -28,11 +29,26 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 # Seconds after which work counts as healthy, so that its next pause is the first one again.
 STEADY = 60.0
-# At most so many tracebacks of one error in so many seconds. Further lines have none.
+# At most so many tracebacks of one error in so many seconds; further lines have none. Beyond so
+# many lines they are counted only, and the first line of the next window has their number.
 TRACEBACKS = 10
+LINES = 100
 WINDOW = 60.0
 # Errors whose tracebacks are counted; the least recent is forgotten.
 KINDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How an error is logged.
+
+    Attributes:
+        traceback: Whether the line has the error's traceback.
+        left_out: How many lines of this error were left out before it.
+    """
+
+    traceback: bool
+    left_out: int
 
 
 class Failures:
@@ -43,33 +59,35 @@ class Failures:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        # For each error: since when its tracebacks are counted, and how many there were.
-        self._traced: dict[tuple[object, ...], tuple[float, int]] = {}
+        # For each error: since when its lines are counted, and how many there were.
+        self._seen: dict[tuple[object, ...], tuple[float, int]] = {}
 
-    def wants_traceback(self, place: str, error: BaseException, now: float) -> bool:
-        """Whether this error may still have a traceback in the log.
+    def line(self, place: str, error: BaseException, now: float) -> "Line | None":
+        """How this error is logged; None if it is only counted.
 
         A client that can cause an error can cause it often, and a traceback has some kilobytes.
         """
         key = (place, type(error), *_origin(error))
-        since, count = self._traced.pop(key, (now, 0))
+        since, count = self._seen.pop(key, (now, 0))
+        left_out = 0
         if now - since >= WINDOW:
+            left_out = max(0, count - LINES)
             since = now
             count = 0
-        self._traced[key] = (since, count + 1)
-        if len(self._traced) > KINDS:
-            del self._traced[next(iter(self._traced))]
-        return count < TRACEBACKS
+        self._seen[key] = (since, count + 1)
+        if len(self._seen) > KINDS:
+            del self._seen[next(iter(self._seen))]
+        return Line(count < TRACEBACKS, left_out) if count < LINES else None
 
     @property
     def kinds(self) -> int:
         """How many errors are remembered for their tracebacks."""
-        return len(self._traced)
+        return len(self._seen)
 
     def forget(self) -> None:
         """Starts as a new process does."""
         self.counts.clear()
-        self._traced.clear()
+        self._seen.clear()
 
 
 FAILURES = Failures()
@@ -127,16 +145,21 @@ def report(place: str, error: BaseException, **fields: telemetry.Attribute | Non
 def bug(
     event: str, error: BaseException, place: str = "", **fields: telemetry.Attribute | None
 ) -> None:
-    """Logs an unexpected error that a boundary met, with its traceback unless that error had
-    TRACEBACKS of them at that place within WINDOW.
+    """Logs an unexpected error that a boundary met.
+
+    Within WINDOW an error has TRACEBACKS tracebacks and LINES lines at one place; further ones are
+    counted.
     """
-    wanted = FAILURES.wants_traceback(place or event, error, time.monotonic())
+    line = FAILURES.line(place or event, error, time.monotonic())
+    if line is None:
+        return
     telemetry.log(
         logging.ERROR,
         event,
-        exc_info=error if wanted else None,
+        exc_info=error if line.traceback else None,
         place=place or None,
         detail=type(error).__qualname__,
+        left_out=line.left_out or None,
         **fields,
     )
 

@@ -23,7 +23,7 @@ class Page:
     problem document (RFC 9457).
 
     Attributes:
-        link: the address of the page's main link.
+        link: the address of the page's main link; it may hold a form token.
         posts: whether the main link is a button that POSTs.
         cards: the items of the page's list.
         back: the address of a second, plain link to the application; "" for none.
@@ -31,7 +31,7 @@ class Page:
 
     title: str
     text: str
-    link: str
+    link: str = field(repr=False)
     link_text: str
     posts: bool = False
     cards: tuple[Card, ...] = ()

@@ -8,11 +8,12 @@ import re
 
 _LETTER = r"[A-Za-z0-9_~!$&'()*+,=:@-]"
 _MORE = r"%[89ABab][0-9A-Fa-f]"
-# Well-formed UTF-8 (RFC 3629 section 4), percent-encoded; an overlong slash (%C0%AF) is not.
+# Well-formed UTF-8 (RFC 3629 section 4), percent-encoded; an overlong slash (%C0%AF) is not, nor is
+# half of a surrogate pair (%ED%A0%80).
 _UTF8 = "|".join(
     (
         rf"%(?:[Cc][2-9A-Fa-f]|[Dd][0-9A-Fa-f]){_MORE}",
-        rf"%[Ee](?:0%[ABab][0-9A-Fa-f]|[1-9A-Fa-f]{_MORE}){_MORE}",
+        rf"%[Ee](?:0%[ABab][0-9A-Fa-f]|[Dd]%[89][0-9A-Fa-f]|[1-9A-CEFa-cef]{_MORE}){_MORE}",
         rf"%[Ff](?:0%[9ABab][0-9A-Fa-f]|[1-3]{_MORE}|4%8[0-9A-Fa-f]){_MORE}{_MORE}",
     )
 )

@@ -8,6 +8,7 @@ of the user's sessions what their browsers reported of themselves. All of it is 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -67,6 +68,8 @@ _CSP = (
     f"default-src 'none'; style-src {_hash(_STYLE)}; script-src {_hash(_SCRIPT)}; base-uri "
     "'none'; frame-ancestors "
 )
+# scheme, host and port of a source expression (CSP level 3 section 2.3.1)
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _COPY = (
     '<button type="button" id="copy" aria-describedby="trace" aria-live="polite" '
     "hidden>Copy</button>"
@@ -74,8 +77,12 @@ _COPY = (
 
 
 def csp(framed_by: Sequence[str] = ()) -> str:
-    """The Content-Security-Policy of a page. Only the origins in `framed_by` may frame it."""
-    return _CSP + (" ".join(framed_by) or "'none'")
+    """The Content-Security-Policy of a page. Only the origins in `framed_by` may frame it.
+
+    An origin with a character that could end the directive (`;`, `,`) is left out.
+    """
+    origins = [origin for origin in framed_by if _ORIGIN.fullmatch(origin)]
+    return _CSP + (" ".join(origins) or "'none'")
 
 
 def html(page: Page, reason: str, trace_id: str, *, error: bool) -> bytes:

@@ -5,9 +5,11 @@ redirect could lead into the internal network. The size of a response is limited
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -166,12 +168,17 @@ class HttpClient:
         if response.headers.get("content-encoding", "identity") != "identity":
             raise InvalidAnswer("the answer has a content encoding that was not asked for")
         with ResponseBody(self._memory_budget) as body:
-            async for chunk in response.aiter_raw():
-                body.add(chunk)
-                if len(body.data) > self._limit:
-                    raise InvalidAnswer(
-                        f"the answer is longer than {self._limit} bytes (limits.response_bytes)"
-                    )
+            # Closed here, also when the rest of the response is not read, and not by Python's
+            # garbage collector at some other time.
+            async with aclosing(
+                cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+            ) as chunks:
+                async for chunk in chunks:
+                    body.add(chunk)
+                    if len(body.data) > self._limit:
+                        raise InvalidAnswer(
+                            f"the answer is longer than {self._limit} bytes (limits.response_bytes)"
+                        )
             content_type = response.headers.get("content-type", "")
             return HttpResponse(response.status_code, content_type, bytes(body.data))
 

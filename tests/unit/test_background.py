@@ -117,7 +117,7 @@ def test_a_flood_of_one_error_has_a_few_tracebacks_and_each_is_counted(
 
     for _ in range(500):
         background.report("flood", raised(RuntimeError("x")))
-    assert len(failed(caplog)) == 500
+    assert len(failed(caplog)) == background.LINES
     assert sum(bool(record.exc_info) for record in failed(caplog)) == background.TRACEBACKS
     background.report("flood", raised(KeyError("x")))  # another error is none of them
     assert failed(caplog)[-1].exc_info
@@ -125,6 +125,18 @@ def test_a_flood_of_one_error_has_a_few_tracebacks_and_each_is_counted(
     for n in range(3 * background.KINDS):
         background.bug("event", RuntimeError(), place=f"place {n}")
     assert background.FAILURES.kinds <= background.KINDS
+
+
+def test_lines_that_a_flood_left_out_are_named_by_the_first_line_of_the_next_minute() -> None:
+    failures, error = background.Failures(), RuntimeError()
+    lines = [failures.line("place", error, 100.0) for _ in range(background.LINES + 7)]
+    assert [line.traceback for line in lines if line] == [True] * background.TRACEBACKS + [
+        False
+    ] * (background.LINES - background.TRACEBACKS)
+    assert lines[background.LINES :] == [None] * 7
+    assert failures.line("another place", error, 100.0) == background.Line(True, 0)
+    later = 100.0 + background.WINDOW
+    assert failures.line("place", error, later) == background.Line(True, 7)
 
 
 async def test_work_that_is_cancelled_or_returns_is_not_begun_again() -> None:

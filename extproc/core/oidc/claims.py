@@ -12,8 +12,15 @@ from urllib.parse import quote
 _SAFE = " !\"#$&'()*+-./:;<=>?@[\\]^_`{|}~"
 
 
+class _Refused(ValueError):
+    """A document that is refused in the fixed words of this module."""
+
+
 def parse_object(text: bytes | str) -> Mapping[str, Any]:
     """Parse a JSON object with unique keys and finite numbers.
+
+    A number that is too large for a float, such as 1e400, is read as null: nothing else that reads
+    these values, and no JSON that is written of them, knows an infinite number.
 
     Raises ValueError, whose text holds nothing of the input.
     """
@@ -21,15 +28,24 @@ def parse_object(text: bytes | str) -> Mapping[str, Any]:
     def unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
         if len(members) != len(pairs):
-            raise ValueError("a key stands twice")
+            raise _Refused("a key stands twice")
         return members
 
     def refuse(_: str) -> Any:
-        raise ValueError("NaN and Infinity are no JSON")
+        raise _Refused("NaN and Infinity are no JSON")
+
+    def finite(digits: str) -> float | None:
+        return number(float(digits))
 
     try:
-        value = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        value = json.loads(
+            text, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite
+        )
+    except _Refused as error:
+        raise ValueError(str(error)) from None
+    except (ValueError, RecursionError):
+        # Python has further errors of its own, for an integer of more than 4,300 digits for one,
+        # and their texts say what the input was.
         raise ValueError("not JSON") from None
     if not isinstance(value, dict):
         raise ValueError("no JSON object")

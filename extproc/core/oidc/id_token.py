@@ -254,9 +254,9 @@ def _read_userinfo(client: Client, userinfo: UserInfo, keys: KeySet) -> Mapping[
     try:
         if content_type != "application/jwt":
             return parse_object(userinfo.body)
-        token = SignedToken.parse(
-            userinfo.body.decode("ascii"), client.id_token_signed_response_alg
-        )
+        # What is not ASCII becomes a character that no token has.
+        text = userinfo.body.decode("ascii", "replace")
+        token = SignedToken.parse(text, client.id_token_signed_response_alg)
         claims = token.verified(keys)
     except (UnknownKey, WrongSignature) as error:
         raise UnverifiedUserInfo(f"signed UserInfo: {error.detail}") from None

@@ -174,8 +174,9 @@ class Client:
             try:
                 return await target.write(*words, until=until, replicas=replicas, asking=asking)
             except AskError as error:
-                # MovedError is an AskError of coredis.
-                target = topology.at(Address(error.host, error.port))
+                # MovedError is an AskError of coredis. A node that does not know its own name
+                # leaves the host empty: then the other port is on the same host.
+                target = topology.at(Address(error.host or target.address.host, error.port))
                 asking = not isinstance(error, MovedError)
                 if not asking:
                     self._keeper.suspect()

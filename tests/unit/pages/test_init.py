@@ -64,6 +64,16 @@ def test_the_policy_allows_the_style_and_the_script_of_the_page_alone(tag, direc
     assert f"{directive} 'sha256-{digest}'; " in csp() and "default-src 'none'; " in csp()
 
 
+@pytest.mark.threat("foreign-input")
+@pytest.mark.parametrize(
+    "origin",
+    ["https://a;b", "https://a,b", "https://a b", "https://*", "https://a'b", "javascript:x", ""],
+)
+def test_an_origin_that_could_end_the_directive_frames_nothing(origin: str) -> None:
+    assert csp([origin]).endswith("frame-ancestors 'none'")
+    assert csp([origin, "https://[::1]:8443"]).endswith("frame-ancestors https://[::1]:8443")
+
+
 def test_a_page_is_framed_by_the_given_origins_only():
     assert csp().endswith("frame-ancestors 'none'")
     assert csp(["https://idp.example", "https://b"]).endswith(

@@ -32,3 +32,23 @@ def test_not_too_many_are_kept_and_the_oldest_is_lost() -> None:
     assert [number for number, each in enumerate(sessions) if writes.get(each.id.key) is None] == [
         0
     ]
+
+
+def test_not_too_many_bytes_are_kept_and_the_newest_stays_however_large_it_is() -> None:
+    large = [replace(numbered(number), id_token="x" * 100_000) for number in range(5)]
+    writes = PendingWrites(most=10, most_bytes=350_000)
+    for each in large:
+        writes.put(each, b"owner")
+        writes.put(each, b"owner")
+    assert [writes.get(each.id.key) is not None for each in large] == [
+        *(False, False),
+        *(True, True, True),
+    ]
+    huge = replace(numbered(9), id_token="x" * 400_000)
+    writes.put(huge, b"owner")
+    assert writes.get(huge.id.key) is not None
+    assert not any(writes.get(each.id.key) for each in large)
+    writes.drop(huge.id.key)
+    for each in large[:3]:
+        writes.put(each, b"owner")
+    assert all(writes.get(each.id.key) for each in large[:3])

@@ -105,3 +105,24 @@ def test_a_source_confirms_only_the_address_that_it_names(known, newer, result):
     before = dict(known), dict(newer)
     assert overlaid(known, newer) == result
     assert (known, newer) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (b'{"a": ' + b"9" * 5000 + b"}", "not JSON"),
+        (b'{"a": "\xff"}', "not JSON"),
+        ('{"a": NaN}', "NaN and Infinity are no JSON"),
+        ('{"a": 1, "a": 2}', "a key stands twice"),
+    ],
+)
+def test_what_is_wrong_with_json_is_said_in_fixed_words(text, fault):
+    with pytest.raises(ValueError, match=rf"^{fault}$") as caught:
+        parse_object(text)
+    assert caught.value.__cause__ is None
+
+
+def test_a_number_that_is_infinite_is_read_as_null_and_never_written():
+    claims = Claims(parse_object('{"a": 1e400, "b": [-1e999, 1.5], "c": {"d": 1E309}, "e": 1e5}'))
+    assert claims.values == {"a": None, "b": [None, 1.5], "c": {"d": None}, "e": 1e5}
+    assert "Infinity" not in claims.json() and header_value(claims.get("b")) == "1.5"

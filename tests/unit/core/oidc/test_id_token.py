@@ -558,6 +558,8 @@ def test_the_log_names_the_check_that_an_id_token_fails(call, check, detail):
         (UserInfo("text/html", b"[]"), InvalidUserInfo, "UserInfo is no JSON object"),
         (UserInfo("application/jwt", EVIL.encode()), InvalidUserInfo, "signed UserInfo: not three segments of base64url"),
         (UserInfo("application/jwt", Signer().sign({"iss": EVIL, "aud": "gateway", "sub": "alice"}).encode()), InvalidUserInfo, "signed UserInfo of another issuer"),
+        (UserInfo("application/jwt", "é.é.é".encode()), InvalidUserInfo, "signed UserInfo: not three segments of base64url"),
+        (UserInfo("application/json", b'{"sub": ' + b"9" * 5000 + b"}"), InvalidUserInfo, "UserInfo is not JSON"),
     ],
 )  # fmt: skip
 def test_the_log_names_what_is_wrong_with_userinfo(userinfo, kind, detail):

@@ -78,6 +78,15 @@ async def test_a_command_that_is_redirected_is_sent_to_the_other_server():
             assert [command[0] for command in other.seen] == words
 
 
+async def test_a_redirection_without_a_host_is_to_another_port_of_the_same_host():
+    other = Answers(b"+there\r\n")
+    async with serving(other) as there:
+        for word in (b"MOVED", b"ASK"):
+            first = Answers(b"-%s 1 :%d\r\n" % (word, there.port))
+            async with serving(first) as here, client_of(here) as client:
+                assert await client.command(KEY, b"GET", KEY) == b"there"
+
+
 async def test_servers_that_redirect_to_one_another_are_given_up():
     answers = Answers(b"")
     async with serving(answers) as address, client_of(address) as client:
