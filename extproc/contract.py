@@ -9,6 +9,8 @@ SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 
 # gRPC metadata of the stream. The route writes it (grpc_initial_metadata), and no client can.
 APPLICATION = "x-extproc-application"
+# what the configuration was generated from, of this application (settings/fingerprint.py)
+FINGERPRINT = "x-extproc-fingerprint"
 # "1" on public paths
 PUBLIC = "x-extproc-public"
 # "1" where the request ends with its session, so that its ext_proc stream stays open

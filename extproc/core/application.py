@@ -9,7 +9,7 @@ from extproc.addresses import bracketed
 from extproc.core.assertion import LASTS, USER, AssertionProfile, Header, mint
 from extproc.core.assertion import max_age as assertion_max_age
 from extproc.core.endpoints import ENDPOINTS
-from extproc.core.http import Cookie, CookieNames, origin
+from extproc.core.http import Cookie, CookieNames, Request, origin
 from extproc.core.oidc.claims import Claims, email_is_verified, header_value
 from extproc.core.oidc.client import Client
 from extproc.core.sealing import KeyRing
@@ -52,6 +52,7 @@ class Application:
         sessions_per_user: most sessions of one user at the application; a further login ends the
             oldest. None: any number.
         log_users: the claim by which logs name a user; none: not at all.
+        fingerprint: what Envoy's route has to bring, if it brings any (settings/fingerprint.py).
     """
 
     name: str
@@ -78,11 +79,21 @@ class Application:
     other_endpoints: tuple[str, ...] = ()
     sessions_per_user: int | None = None
     log_users: Literal["none", "sub", "email"] = "none"
+    fingerprint: str = ""
 
     @cached_property
     def path_prefix(self) -> str:
         """The path of the application; begins and ends with `/`."""
         return urlsplit(self.url).path
+
+    def serves(self, request: Request) -> bool:
+        """Whether a request is on one of the hosts and below the path of the application.
+
+        Envoy chose the application by its route; where that was generated from other settings, its
+        requests are not this application's.
+        """
+        hosted = "*" in self.hosts or request.host in self.hosts
+        return hosted and request.path.startswith(self.path_prefix)
 
     @cached_property
     def endpoints(self) -> str:

@@ -71,7 +71,7 @@ def decide(
     Raises:
         Refusal: the request is refused; see errors.py for every kind.
     """
-    if "*" not in application.hosts and request.host not in application.hosts:
+    if not application.serves(request):
         raise Misdirected
     if session is not None and not session.fresh(application, now):
         session = None

@@ -84,6 +84,7 @@ class Request:
         target: path and query, in the form in which Envoy chose the route by them.
         authority: host and port.
         headers: (name, value); a value is text with one character for each byte (latin-1).
+        fingerprint: that of the settings from which the route was generated, or "".
     """
 
     application: str
@@ -92,6 +93,7 @@ class Request:
     target: str = field(repr=False)
     authority: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    fingerprint: str = ""
 
     @property
     def path(self) -> str:

@@ -47,7 +47,7 @@ def back_channel(application: Application, request: Request) -> ReadBody:
     Any host of the application will do, because the provider may use another one than browsers.
     Raises Refusal.
     """
-    if "*" not in application.hosts and request.host not in application.hosts:
+    if not application.serves(request):
         raise Misdirected
     if request.method != "POST":
         raise MethodNotAllowed("POST")

@@ -31,6 +31,7 @@ from extproc.contract import (
     APPLICATION,
     APPLICATION_KEY,
     CACHE_CONTROL,
+    FINGERPRINT,
     LIVE,
     MORE_COOKIES,
     NAMESPACE,
@@ -58,6 +59,7 @@ from extproc.envoyconfig.filters.jwt_authn import asserted
 from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.filters.lua_cookies import keeping
 from extproc.settings import Settings
+from extproc.settings.fingerprint import fingerprint
 
 # Seconds without a byte in either direction: a WebSocket without pings, a stream of rare events.
 _IDLE_TIMEOUT = 3600
@@ -84,8 +86,10 @@ def endpoint_routes(settings: Settings, name: str) -> Iterator[Route]:
     prefix = application.path_prefix + ENDPOINTS
     if settings.providers[str(application.provider)].backchannel_logout:
         path = RouteMatch(path=prefix + BACKCHANNEL_LOGOUT)
-        yield _endpoint(f"{name}:{BACKCHANNEL_LOGOUT}", name, path, _decide(name, body=True))
-    yield _endpoint(f"{name}:own", name, RouteMatch(prefix=prefix), _decide(name))
+        yield _endpoint(
+            f"{name}:{BACKCHANNEL_LOGOUT}", name, path, _decide(settings, name, body=True)
+        )
+    yield _endpoint(f"{name}:own", name, RouteMatch(prefix=prefix), _decide(settings, name))
 
 
 def _endpoint(route_name: str, name: str, match: RouteMatch, decide: Any) -> Route:
@@ -129,7 +133,7 @@ def application_routes(settings: Settings, name: str, names: Sequence[str]) -> I
         yield _forwarding(settings, name, f"{name}:public:{path}", match, config)
     for kind in application.end_streams:
         match = RouteMatch(prefix=prefix, headers=[_LIVE_STREAMS[kind]])
-        config = {DECIDE: _decide(name, live=True)}
+        config = {DECIDE: _decide(settings, name, live=True)}
         yield _forwarding(settings, name, f"{name}:live:{kind}", match, config)
     config = unasked() if application.exclude else _filter_config(settings, name)
     yield _forwarding(settings, name, name, RouteMatch(prefix=prefix), config)
@@ -174,7 +178,7 @@ def _metadata(name: str) -> Metadata:
 
 def _filter_config(settings: Settings, name: str, *, public: bool = False) -> dict[str, Any]:
     """The filter configuration of a route on which the processor decides."""
-    config = {DECIDE: _decide(name, public=public)}
+    config = {DECIDE: _decide(settings, name, public=public)}
     if public:
         config[LIMIT] = unlimited()
     if name in asserted(settings):
@@ -182,17 +186,23 @@ def _filter_config(settings: Settings, name: str, *, public: bool = False) -> di
     return config
 
 
-def _decide(name: str, *, public: bool = False, body: bool = False, live: bool = False) -> Any:
+def _decide(
+    settings: Settings, name: str, *, public: bool = False, body: bool = False, live: bool = False
+) -> Any:
     """The processor's configuration on a route: gRPC metadata, which no client can write.
 
     Args:
+        settings: the settings of all applications.
         name: the application.
         public: the paths need no login.
         body: Envoy sends the request's body, too.
         live: the processor's stream stays open as long as the response, because Envoy has yet to
             send the response's trailers.
     """
-    metadata = [HeaderValue(key=APPLICATION, value=name)]
+    metadata = [
+        HeaderValue(key=APPLICATION, value=name),
+        HeaderValue(key=FINGERPRINT, value=fingerprint(settings, name)),
+    ]
     mode = None
     if public:
         metadata.append(HeaderValue(key=PUBLIC, value="1"))

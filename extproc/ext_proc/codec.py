@@ -10,6 +10,7 @@ from extproc.contract import (
     CACHE_CONTROL,
     CONTINUE,
     DECISION,
+    FINGERPRINT,
     FORWARDED,
     LANE,
     LIVE,
@@ -92,6 +93,7 @@ def _head(head: wire.HttpHeaders, metadata: Mapping[str, str]) -> RequestHead:
         pseudo.get(":path", ""),
         pseudo.get(":authority", ""),
         tuple(plain),
+        metadata.get(FINGERPRINT, ""),
     )
     grpc = request.header("content-type").startswith("application/grpc")
     return RequestHead(request, head.end_of_stream, grpc, metadata.get(LIVE) == "1")

@@ -41,6 +41,7 @@ from extproc.core.errors import (
 from extproc.core.http import Request
 from extproc.core.oidc.logout_token import check_unsigned
 from extproc.core.provider_logout import back_channel, is_back_channel, posted
+from extproc.core.reasons import Level
 from extproc.core.refusals import refuse
 from extproc.core.session import Session
 from extproc.metrics import Metrics
@@ -55,6 +56,8 @@ from extproc.sessions.store import WouldBlock
 
 Clock = Callable[[], float]
 D = TypeVar("D", bound=Decision)
+# Applications of which a wrong configuration of Envoy is logged.
+_MAX_DIFFERING = 100
 
 
 class RelyingParty:
@@ -79,6 +82,8 @@ class RelyingParty:
         metrics: Metrics | None = None,
     ) -> None:
         self._applications = applications
+        # applications of which Envoy has another configuration, as far as that was logged
+        self._differing: set[str] = set()
         self._providers = providers
         self._sessions = sessions
         self._clock = clock
@@ -96,15 +101,32 @@ class RelyingParty:
         """Return the application that Envoy's route names.
 
         Raises:
-            Misdirected: The settings have no such application, because Envoy's configuration was
-                generated from other settings.
+            Misdirected: The settings have no such application, or another one of its name, because
+                Envoy's configuration was generated from other settings.
         """
-        try:
-            return self._applications[request.application]
-        except KeyError:
-            raise Misdirected(
-                f"no application {request.application[:80]!r} in the settings"
-            ) from None
+        name = request.application
+        application = self._applications.get(name)
+        if application is None:
+            raise self._generated_otherwise(name, f"no application {name[:80]!r} in the settings")
+        if request.fingerprint not in ("", application.fingerprint):
+            raise self._generated_otherwise(
+                name, "Envoy has another fingerprint of this application"
+            )
+        return application
+
+    def _generated_otherwise(self, name: str, detail: str) -> Misdirected:
+        """Log an error once for each application, because every request to it is refused."""
+        if name not in self._differing and len(self._differing) < _MAX_DIFFERING:
+            self._differing.add(name)
+            telemetry.log(
+                Level.ERROR,
+                "envoy_differs",
+                application=name[:80],
+                reason=Misdirected.reason,
+                detail=f"{detail}: its configuration was generated from other settings; run "
+                "`extproc envoy` and restart Envoy with it",
+            )
+        return Misdirected(detail)
 
     def provider(self, request: Request) -> Provider:
         """Return the provider of the request's application."""

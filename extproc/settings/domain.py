@@ -7,6 +7,7 @@ from extproc.core.oidc.client import Client
 from extproc.core.sealing import KeyRing
 from extproc.core.step_up import Demand
 from extproc.settings import ApplicationSettings, CookieSettings, Settings
+from extproc.settings.fingerprint import fingerprint
 
 
 def public_keys(settings: Settings) -> str:
@@ -32,6 +33,7 @@ def _application(
     return Application(
         name=name,
         url=url,
+        fingerprint=fingerprint(settings, name),
         hosts=application.hosts,
         client=_client(settings, provider, url),
         ring=ring,

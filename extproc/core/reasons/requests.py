@@ -43,8 +43,8 @@ REQUESTS = (
         "Wrong address",
         "This address does not belong to the application.",
         "The host is not in the application's hosts: add it there, or find out which client sends "
-        "it. With 'no application' in the detail, Envoy's configuration was generated from other "
-        "settings: generate it again with `extproc envoy`.",
+        "it. With 'no application' or 'fingerprint' in the detail, Envoy's configuration was "
+        "generated from other settings: generate it again with `extproc envoy`, and restart Envoy.",
     ),
     Reason(
         "no_such_endpoint",

@@ -181,6 +181,10 @@ def test_another_host_of_the_application_goes_to_its_url_first():
         decide(APP, request(authority="evil.example"), None, NOW)
     with pytest.raises(Misdirected):
         decide(APP, request(authority="evil.example"), SESSION, NOW)
+    wiki = application(url="https://app.example/wiki/")
+    for path in ("/", "/wiki", "/Wiki/", "/other/wiki/", "/oauth2/login"):
+        with pytest.raises(Misdirected):
+            decide(wiki, request(path), SESSION, NOW)
     everywhere = application(hosts=("*",))
     assert (
         decide(everywhere, request(authority="any.example"), None, NOW).location

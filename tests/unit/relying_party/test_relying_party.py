@@ -59,6 +59,25 @@ async def test_an_application_that_the_settings_do_not_have_is_misdirected(house
         house.party.decide(replace(request(), application="wiki"))
 
 
+async def test_an_application_of_other_settings_is_misdirected_and_logged_once(
+    house, caplog
+) -> None:
+    own, other = (
+        replace(APP, fingerprint="0123456789abcdef"),
+        replace(request(), fingerprint="f" * 16),
+    )
+    party = RelyingParty({"app": own}, {"app": house.provider}, house.sessions, lambda: house.now)
+    for _ in range(3):
+        with pytest.raises(Misdirected, match="another fingerprint"):
+            party.decide(other)
+        with pytest.raises(Misdirected, match="no application"):
+            party.decide(replace(other, application="gone"))
+    lines = [each for each in caplog.records if each.getMessage() == "envoy_differs"]
+    assert [each.levelname for each in lines] == ["ERROR", "ERROR"]
+    party.decide(replace(other, fingerprint=own.fingerprint))
+    party.decide(replace(other, fingerprint=""))
+
+
 async def test_a_signed_in_request_goes_on_with_its_identity_and_another_is_refused(house) -> None:
     assert subject(house.party.decide(request(cookie=COOKIE, **FETCH))) == "alice"
     with pytest.raises(LoginRequired):
