@@ -9,11 +9,15 @@ import yaml
 from extproc.addresses import http_target
 from extproc.checks.envoy_diff import compare
 from extproc.checks.findings import Finding, error, ok, warning
-from extproc.envoyconfig.snapshot import NoConfiguration, generated, read
+from extproc.envoyconfig.snapshot import EnvoySnapshot, NoConfiguration, generated, read
 from extproc.settings import Settings
 
 _PATIENCE = 10.0  # seconds
 _NAME_A_FILE = "name a file with Envoy's configuration"
+# What a reader meets at a date such as 2020-13-45, at brackets without end, and where a list, a
+# number or a mapping stands in place of something else.
+_ODD_VALUES = (ValueError, TypeError, AttributeError, LookupError, RecursionError)
+_ODD = "has values that no Envoy configuration has"
 
 
 def check_file(settings: Settings, path: Path) -> Iterator[Finding]:
@@ -24,6 +28,8 @@ def check_file(settings: Settings, path: Path) -> Iterator[Finding]:
         yield error(str(path), problem.strerror or "cannot be read", _NAME_A_FILE)
     except UnicodeDecodeError:
         yield error(str(path), "is not UTF-8 text", _NAME_A_FILE)
+    except _ODD_VALUES:
+        yield error(str(path), _ODD, _NAME_A_FILE)
     except yaml.YAMLError as problem:
         yield error(
             _place(path, problem),
@@ -33,7 +39,17 @@ def check_file(settings: Settings, path: Path) -> Iterator[Finding]:
     except NoConfiguration as problem:
         yield error(str(path), str(problem), _NAME_A_FILE)
     else:
-        yield from compare(settings, generated(settings), snapshot, str(path))
+        yield from _compared(settings, snapshot, str(path))
+
+
+def _compared(settings: Settings, snapshot: EnvoySnapshot, source: str) -> Iterator[Finding]:
+    """Findings of the comparison; one error for values that no Envoy configuration has."""
+    try:
+        found = list(compare(settings, generated(settings), snapshot, source))
+    except _ODD_VALUES:
+        yield error(source, _ODD, _NAME_A_FILE)
+        return
+    yield from found
 
 
 def _place(path: Path, problem: yaml.YAMLError) -> str:
@@ -59,12 +75,11 @@ def check_running(settings: Settings, admin: str, *, must_answer: bool) -> Itera
             dump = client.get("/config_dump")
             dump.raise_for_status()
             snapshot = read(dump.json())
-            version = client.get("/server_info").json().get("version", "")
+            version = str(client.get("/server_info").json().get("version") or "")
     except (
         httpx.HTTPError,
         httpx.InvalidURL,
-        ValueError,
-        AttributeError,
+        *_ODD_VALUES,
         NoConfiguration,
     ) as problem:
         report = error if must_answer else warning
@@ -75,7 +90,7 @@ def check_running(settings: Settings, admin: str, *, must_answer: bool) -> Itera
         )
         return
     yield ok("gateway.admin", f"Envoy {_short_version(version)} runs")
-    yield from compare(settings, generated(settings), snapshot, "running Envoy")
+    yield from _compared(settings, snapshot, "running Envoy")
 
 
 def _short_version(version: str) -> str:

@@ -1,9 +1,17 @@
 """What a check reports: a Finding, and the functions that make one of each level."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Level = Literal["error", "warning", "ok"]
+Level = Literal["error", "warning", "ok", "skipped"]
+# What a level is called on a terminal.
+WORDS: Mapping[Level, str] = {
+    "error": "error",
+    "warning": "warning",
+    "ok": "ok",
+    "skipped": "not looked at",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,17 @@ def error(part: str, what: str, remedy: str) -> Finding:
 def warning(part: str, what: str, remedy: str) -> Finding:
     """Something that may be meant, but seldom is."""
     return Finding("warning", part, what, remedy)
+
+
+def skipped(part: str, why: str, remedy: str) -> Finding:
+    """A part that was not looked at, so that nothing is known of it.
+
+    Args:
+        part: what was not looked at.
+        why: the reason.
+        remedy: how to have it looked at.
+    """
+    return Finding("skipped", part, why, remedy)
 
 
 def ok(part: str, what: str) -> Finding:

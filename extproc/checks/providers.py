@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from extproc.checks.failures import failure
+from extproc.checks.failures import failure, speaks_no_tls
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.checks.lint import serving
 from extproc.checks.provider_metadata import check_metadata
@@ -38,6 +38,12 @@ def check_provider(settings: Settings, name: str) -> Iterator[Finding]:
             yield from check_metadata(settings, name, client, response)
     except _UnusableResponse as problem:
         yield error(f"{part}.issuer", problem.what, problem.remedy)
+    except (httpx.InvalidURL, UnicodeError):
+        yield error(
+            f"{part}.issuer",
+            f"{provider.backchannel_url or provider.issuer} is no address that can be called",
+            "correct its host",
+        )
     except httpx.HTTPError as problem:
         yield _unreachable(settings, provider, part, problem)
     except OSError as problem:
@@ -85,7 +91,9 @@ def _unreachable(
         return warning(
             f"{part}.issuer", what, "it is behind this gateway: start Envoy, then check again"
         )
-    if _is_certificate_problem(problem):
+    if speaks_no_tls(str(problem)):
+        remedy = "begin the address with http:// if it is on loopback, or give the server TLS"
+    elif _is_certificate_problem(problem):
         remedy = "set ca_file to the authority that the provider's certificate is from"
     else:
         remedy = (

@@ -13,15 +13,21 @@ from extproc.core.assertion import jwks
 from extproc.core.errors import StoreUnavailable
 from extproc.metrics.process import package_version
 from extproc.sessions.factory import opened
-from extproc.settings import Settings
+from extproc.settings import CookieSettings, Settings
 
 _PATIENCE = 5.0  # seconds for an answer of the processor's admin listener
 _VERSION = re.compile(r'^extproc_build_info\{[^}]*version="([^"]*)"', re.MULTILINE)
 
 
 def check_store(settings: Settings) -> Iterator[Finding]:
-    """A finding about a store that is a server. A file is left alone: it may be elsewhere."""
-    if settings.store.kind == "sqlite":
+    """A finding about a store that is a server; store_file.py has the one that is a file."""
+    store = settings.store
+    if isinstance(store, CookieSettings):
+        if store.tombstones is None:
+            yield ok("store", "sessions are in cookies, without a store")
+            return
+        store = store.tombstones
+    if store.kind == "sqlite":
         return
     problem = _store_problem(settings)
     if problem is None:
@@ -55,7 +61,7 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
             base_url=base, transport=transport, trust_env=False, timeout=_PATIENCE
         ) as client:
             ready = client.get("/readyz")
-            missing = ready.json().get("missing", [])
+            missing = _entries(ready.json().get("missing", []))
             keys = client.get("/.well-known/jwks.json").json()
             version = _VERSION.search(client.get("/metrics").text)
     except (httpx.HTTPError, ValueError, AttributeError) as problem:
@@ -78,11 +84,18 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
         yield ok("admin", "the processor is ready")
 
 
-def _missing_parts(missing: object) -> Iterator[Finding]:
-    for entry in missing if isinstance(missing, list) else []:
+def _entries(missing: object) -> list[tuple[object, object]]:
+    """The parts that are missing, each with its reason. Raises ValueError for any other answer."""
+    if not isinstance(missing, list) or not all(isinstance(entry, dict) for entry in missing):
+        raise ValueError("no list of missing parts")
+    return [(entry.get("part"), entry.get("reason")) for entry in missing]
+
+
+def _missing_parts(missing: list[tuple[object, object]]) -> Iterator[Finding]:
+    for part, reason in missing:
         yield error(
             "admin",
-            f"the running processor is not ready: {entry.get('part')}: {entry.get('reason')}",
+            f"the running processor is not ready: {part}: {reason}",
             "see the findings about its providers and its store above, or its log",
         )
 

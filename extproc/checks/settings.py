@@ -21,7 +21,10 @@ from extproc.settings import Settings
 def check_settings(settings: Settings) -> Iterator[Finding]:
     """Findings about the settings, and about the Envoy configuration that they make."""
     applications, providers = len(settings.applications), len(settings.providers)
-    yield ok("settings", f"{applications} applications, {providers} providers")
+    yield ok(
+        "settings",
+        f"{_counted(applications, 'application')}, {_counted(providers, 'provider')}",
+    )
     yield ok("secret", _key_ring(settings))
     yield from lint(settings)
     yield from check_certificates(settings, datetime.datetime.now(datetime.UTC))
@@ -47,6 +50,10 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             f"{verb}, which every user and container of the machine's network can connect to, or "
             "bind before the right program does; unix:/path is for one group alone",
         )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _key_ring(settings: Settings) -> str:

@@ -5,14 +5,33 @@ be used.
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from extproc.checks import Finding, Scope, check, registration
 from extproc.checks.browser import Hop
+from extproc.checks.findings import WORDS, Level, error
 from extproc.checks.login import walk
-from extproc.cli.output import fail, write, write_json
+from extproc.cli.output import Color, colored, fail, plain, write, write_json
 from extproc.settings import Settings
+
+# Printed after what is right, in this order.
+_LATER: tuple[Level, ...] = ("skipped", "warning", "error")
+_COLORS: Mapping[Level, Color] = {
+    "ok": "green",
+    "skipped": "cyan",
+    "warning": "yellow",
+    "error": "red",
+}
+
+
+def failed(reasons: Iterable[str], part: str) -> dict[str, object]:
+    """What --json prints where nothing could be checked, such as with settings that are wrong."""
+    return {
+        "right": False,
+        "findings": [asdict(error(part, reason, "")) for reason in reasons],
+        "not_looked_at": [],
+    }
 
 
 def run(settings: Settings, parsed: argparse.Namespace) -> int:
@@ -25,7 +44,7 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
         for line in registration(settings):
             report.write(line)
         scope = Scope(parsed.offline, parsed.envoy_admin, parsed.envoy_config)
-        report.add_all(check(settings, scope))
+        report.add_sorted(check(settings, scope))
     if parsed.json:
         write_json(report.document(settings, login=parsed.login is not None))
     else:
@@ -65,16 +84,38 @@ class CheckReport:
                 self.write(f"  {result.status} {result.method} {result.shown}")
             else:
                 self._findings.append(result)
-                remedy = f" → {result.remedy}" if result.remedy else ""
-                self.write(f"{result.level}: {result.part}: {result.what}{remedy}")
+                self._write_finding(result)
+
+    def add_sorted(self, findings: Iterable[Finding]) -> None:
+        """Keeps findings, and prints them by level: what is right as soon as it is known, and at
+        the end what was not looked at, warnings, and errors last.
+        """
+        others: list[Finding] = []
+        for finding in findings:
+            self._findings.append(finding)
+            if finding.level == "ok":
+                self._write_finding(finding)
+            else:
+                others.append(finding)
+        for level in _LATER:
+            for finding in others:
+                if finding.level == level:
+                    self._write_finding(finding)
+
+    def _write_finding(self, finding: Finding) -> None:
+        remedy = f" → {finding.remedy}" if finding.remedy else ""
+        level = colored(WORDS[finding.level], _COLORS[finding.level])
+        self.write(f"{level}: {plain(f'{finding.part}: {finding.what}{remedy}')}")
 
     def count(self, level: str) -> int:
-        """How many findings have that level: error, warning or ok."""
+        """How many findings have that level: error, warning, ok or skipped."""
         return sum(finding.level == level for finding in self._findings)
 
     def summary(self) -> str:
-        """The last line, such as `1 error, 2 warnings` or `OK, 2 warnings`."""
+        """The last line, such as `1 error, 2 warnings` or `OK, 1 part not looked at`."""
         counts = [_counted(self.count(level), level) for level in ("error", "warning")]
+        parts = _counted(self.count("skipped"), "part")
+        counts.append(f"{parts} not looked at" if parts else "")
         if not self.count("error"):
             counts.insert(0, "OK")
         return ", ".join(count for count in counts if count)
@@ -83,7 +124,14 @@ class CheckReport:
         """What --json prints. login: the requests of the login in place of what to register."""
         document: dict[str, object] = {
             "right": not self.count("error"),
-            "findings": [asdict(finding) for finding in self._findings],
+            "findings": [
+                asdict(finding) for finding in self._findings if finding.level != "skipped"
+            ],
+            "not_looked_at": [
+                {"part": finding.part, "what": finding.what, "remedy": finding.remedy}
+                for finding in self._findings
+                if finding.level == "skipped"
+            ],
         }
         if login:
             document["hops"] = [

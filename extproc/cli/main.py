@@ -6,13 +6,14 @@ Exit codes: 0 no error, 1 an error, 2 the command line itself is wrong, 130 inte
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from extproc.cli.arguments import parser
-from extproc.cli.output import fail, write, write_json
+from extproc.cli.output import CommandFailed, fail, write, write_json
 from extproc.settings import Settings, SettingsError, Source, load
 
 
@@ -23,12 +24,44 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(COMMANDS[parsed.command](parsed))
     except SettingsError as error:
         # One line for each problem, with the file's name.
-        sys.exit(str(error))
+        _fail(parsed, str(error).splitlines(), "settings", str(error))
+    except CommandFailed as error:
+        _fail(parsed, [error.reason], parsed.command, str(error))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # The reader of standard output has ended.
         sys.exit(1)
+    except Exception as error:
+        if not _wants_json(parsed):
+            raise
+        traceback.print_exc()
+        text = f"a fault of this program: {type(error).__name__}"
+        _fail(parsed, [text], parsed.command, text)
+
+
+def _wants_json(parsed: argparse.Namespace) -> bool:
+    return bool(vars(parsed).get("json", False))
+
+
+def _fail(parsed: argparse.Namespace, reasons: list[str], part: str, text: str) -> NoReturn:
+    """Ends a command that failed: with a text on standard error, or with --json as a document.
+
+    Args:
+        parsed: the command line.
+        reasons: what is wrong, each in a line.
+        part: what the reasons are about.
+        text: all of it for standard error.
+    """
+    if not _wants_json(parsed):
+        sys.exit(text)
+    if parsed.command == "check":
+        from extproc.cli.check import failed
+
+        write_json(failed(reasons, part))
+    else:
+        write_json({"error": "\n".join(reasons)})
+    sys.exit(1)
 
 
 # Each command imports what it needs when it runs: gRPC, Envoy's messages and the stores take a

@@ -1,11 +1,16 @@
 """What commands print: lines on standard output, and an error that ends the command."""
 
 import json
+import os
 import sys
 import textwrap
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Literal, NoReturn
 
 WIDTH = 100  # columns
+Color = Literal["red", "green", "yellow", "cyan"]
+# SGR parameters (ECMA-48).
+_CODES: Mapping[Color, int] = {"red": 31, "green": 32, "yellow": 33, "cyan": 36}
 
 
 def write(text: str = "", end: str = "\n") -> None:
@@ -18,9 +23,24 @@ def write_json(document: object) -> None:
     write(json.dumps(document, indent=2))
 
 
+class CommandFailed(SystemExit):
+    """The command cannot do what it is asked for. `reason` is for the operator, in one line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"extproc: {reason}")
+        self.reason = reason
+
+
 def fail(reason: str) -> NoReturn:
-    """Ends the command with exit code 1 and a line on standard error."""
-    sys.exit(f"extproc: {reason}")
+    """Ends the command with exit code 1, and the reason on standard error or as JSON."""
+    raise CommandFailed(reason)
+
+
+def colored(text: str, color: Color) -> str:
+    """The text in a colour, on a terminal whose user did not refuse colours (NO_COLOR)."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\033[{_CODES[color]}m{text}\033[0m"
 
 
 def plain(text: str) -> str:

@@ -30,6 +30,32 @@ def test_a_file_without_a_configuration_is_one_error(tmp_path: Path, text: str) 
     assert gone.what == "No such file or directory"
 
 
+ODD = [
+    "static_resources: 2020-13-45",
+    "static_resources: {listeners: [1, [2], {filter_chains: 3}, {address: [4]}]}",
+    "static_resources: {listeners: {a: b}, clusters: [{load_assignment: x}]}",
+    "configs: [1, {'@type': 2}, {'@type': ListenersConfigDump, static_listeners: [7]}]",
+    "? [a, b]\n: c\nstatic_resources: {listeners: [{name: [x]}]}",
+    "static_resources: " + "[" * 3000,
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_values_that_no_envoy_has_are_findings_and_no_traceback(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "envoy.yaml"
+    path.write_text(text)
+    found = list(check_file(simple(), path))
+    assert found and all(each.level != "ok" for each in found)
+
+
+@pytest.mark.parametrize("version", [None, 5, ["1.36"], {}])
+def test_a_version_that_is_no_text_is_shown_or_left_out(admin: StaticServer, version) -> None:
+    admin.answers["/config_dump"] = Answer.json(tree(simple()))
+    admin.answers["/server_info"] = Answer.json({"version": version})
+    first, *_ = check_running(simple(), admin.url, must_answer=True)
+    assert first.part == "gateway.admin"
+
+
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "envoy.yaml"
     path.write_text("a: 1\nb: [\n")

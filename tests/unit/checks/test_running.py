@@ -45,7 +45,17 @@ def test_each_missing_part_is_an_error(admin: StaticServer) -> None:
     assert found(admin) == [("error", "admin"), ("error", "admin")]
 
 
-@pytest.mark.parametrize("answer", [Answer(404), Answer.html("<p>"), Answer.json([])])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(404),
+        Answer.html("<p>"),
+        Answer.json([]),
+        Answer.json({"missing": ["store"]}, 503),
+        Answer.json({"missing": "store"}, 503),
+        Answer.json({"missing": {"part": "store"}}, 503),
+    ],
+)
 def test_what_is_no_processor_is_a_warning(admin: StaticServer, answer: Answer) -> None:
     admin.answers["/readyz"] = answer
     assert found(admin) == [("warning", "admin")]

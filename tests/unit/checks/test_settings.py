@@ -8,7 +8,7 @@ from extproc.checks.settings import check_settings, registration
 def test_settings_that_are_right_have_no_error_and_show_their_keys() -> None:
     found = list(check_settings(simple()))
     assert {each.level for each in found} <= {"ok", "warning"}
-    assert found[0].what == "1 applications, 1 providers"
+    assert found[0].what == "1 application, 1 provider"
     assert found[1].part == "secret" and found[1].what.endswith("seals and signs")
 
 

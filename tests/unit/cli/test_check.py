@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from extproc.checks.findings import error, ok, warning
+from extproc.checks.findings import error, ok, skipped, warning
 from extproc.cli.check import CheckReport
 
 OK = ok("store", "it answers")
 WARNING = warning("store", "it is slow", "move it")
 ERROR = error("secret", "it is short", "make a longer one")
+SKIPPED = skipped("running Envoy", "its configuration", "name it")
 
 
 def report(*results):
@@ -27,6 +28,8 @@ def report(*results):
         ((WARNING, WARNING), "OK, 2 warnings"),
         ((ERROR, OK), "1 error"),
         ((ERROR, WARNING, ERROR), "2 errors, 1 warning"),
+        ((OK, SKIPPED), "OK, 1 part not looked at"),
+        ((ERROR, WARNING, SKIPPED, SKIPPED), "1 error, 1 warning, 2 parts not looked at"),
     ],
 )
 def test_the_last_line_counts_errors_and_warnings(results, summary):
@@ -39,6 +42,70 @@ def test_each_finding_is_a_line_with_its_remedy(capsys):
         "ok: store: it answers",
         "error: secret: it is short → make a longer one",
     ]
+
+
+def test_errors_come_last_and_what_was_not_looked_at_is_said(capsys):
+    CheckReport(quiet=False).add_sorted((ERROR, WARNING, OK, SKIPPED))
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in printed] == [
+        "ok",
+        "not looked at",
+        "warning",
+        "error",
+    ]
+
+
+def test_what_another_program_said_does_not_reach_the_terminal_as_it_is(capsys):
+    CheckReport(quiet=False).add_all((warning("x", "said \x1b]0;owned\x07", "look"),))
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_offline_does_not_say_that_what_it_left_out_is_right(run, config):
+    code, printed = run("check", "--offline", "--config", str(config))
+    assert code == 0 and printed.splitlines()[-1].endswith("4 parts not looked at")
+    for part in ("providers.main", "applications", "admin", "running Envoy"):
+        assert f"not looked at: {part}: " in printed
+    document = json.loads(run("check", "--offline", "--json", "--config", str(config))[1])
+    assert [each["part"] for each in document["not_looked_at"]] == [
+        "providers.main",
+        "applications",
+        "admin",
+        "running Envoy",
+    ]
+    assert {each["level"] for each in document["findings"]} <= {"ok", "warning"}
+
+
+def test_without_an_admin_address_it_says_that_no_running_envoy_was_looked_at(run, config):
+    _, printed = run("check", "--config", str(config))
+    assert "not looked at: running Envoy: " in printed and "--envoy-admin" in printed
+    assert printed.splitlines()[-1].endswith(", 1 part not looked at")
+
+
+@pytest.mark.parametrize("wrong", ["secret: short", "a: [", "", "nothing: here"])
+def test_with_json_wrong_settings_are_a_document_too(run, tmp_path, wrong):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(wrong)
+    code, printed = run("check", "--json", "--config", str(path))
+    document = json.loads(printed)
+    assert code == 1 and document["right"] is False
+    assert {(each["level"], each["part"]) for each in document["findings"]} == {
+        ("error", "settings")
+    }
+    code, printed = run("sessions", "list", "--all", "--json", "--config", str(path))
+    assert code == 1 and json.loads(printed)["error"]
+
+
+def test_with_json_a_file_or_an_application_that_is_missing_is_a_document_too(run, config):
+    code, printed = run("check", "--json", "--config", "/nowhere/extproc.yaml")
+    assert code == 1 and "No such file" in json.loads(printed)["findings"][0]["what"]
+    code, printed = run("check", "--json", "--login", "gone", "--config", str(config))
+    assert code == 1 and "no application 'gone'" in json.loads(printed)["findings"][0]["what"]
+
+
+def test_an_application_that_is_down_is_named(run, config):
+    """Its upstream is a port at which nothing listens."""
+    _, printed = run("check", "--config", str(config))
+    assert "warning: applications.app.upstream: http://127.0.0.1:9 cannot be connected" in printed
 
 
 def test_offline_names_what_to_register_and_finds_no_error(run, config):
