@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
 from harness.sources import parsed
 
 import extproc
@@ -13,7 +14,11 @@ from extproc.core.reasons import REASONS
 SOURCES = [
     path for path in Path(extproc.__file__).parent.rglob("*.py") if "_wire" not in path.parts
 ]
-FAMILIES = {"InvalidIDToken": "id_token", "InvalidLogoutToken": "logout_token"}
+FAMILIES = {
+    "InvalidIDToken": "id_token",
+    "UnverifiedToken": "id_token",
+    "InvalidLogoutToken": "logout_token",
+}
 
 
 @cache
@@ -54,3 +59,37 @@ def test_every_check_of_a_token_is_a_row():
         if name in FAMILIES and literal(args[0])
     ]
     assert len(checks) > 20 and all(f"{family}_{check}" in REASONS for family, check in checks)
+
+
+REMEDIES = {
+    # Azure AD B2C sends no access token for the scope openid alone
+    "invalid_token_response": ("access_token is missing", "add the client_id", "scopes"),
+    "invalid_userinfo": ("401 or 403", "providers.NAME.userinfo: never"),
+    "id_token_audience": ("providers.NAME.trusted_audiences", "azp"),
+    "id_token_algorithm": ("HS256", "client secret", "choose RS256"),
+    "id_token_signature": ("even after another fetch of the keys",),
+    "session_too_large": ("identity.max_header_bytes", "groups"),
+}
+
+
+@pytest.mark.parametrize("code", REMEDIES)
+def test_what_real_providers_do_is_in_the_remedy(code: str) -> None:
+    for words in REMEDIES[code]:
+        assert words in REASONS[code].remedy
+
+
+PROVIDERS = Path(__file__).parents[2] / "docs/providers.md"
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("Azure AD B2C", ("invalid_token_response", "scopes: [openid, CLIENT_ID]")),
+        ("Microsoft Entra ID", ("trust_email: true", "_claim_names", "header_left_out", "userinfo: never")),
+        ("AWS Cognito", ("email_verified",)),
+        ("Zitadel", ("id_token_audience", "trusted_audiences", "azp")),
+    ],
+)  # fmt: skip
+def test_what_a_provider_needs_is_in_its_section_of_the_docs(section, words) -> None:
+    text = PROVIDERS.read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    assert [each for each in words if each not in text] == []
