@@ -83,7 +83,7 @@ def respond(
         link, link_text = login_url + _return_query(application, request), "Sign in"
     else:
         login_url = None
-        link, link_text = _same_page(application, request) or home, "Try again"
+        link, link_text = _way_on(application, request)
     return Respond(
         error.status,
         error.reason,
@@ -116,15 +116,15 @@ def respond_to_provider(error: Refusal) -> Respond:
     )
 
 
-def _same_page(application: Application | None, request: Request | None) -> str | None:
-    """The URL of the page that was requested; None for the processor's own endpoints, whose page
-    links to the start page unless the caller replaces the link.
+def _way_on(application: Application | None, request: Request | None) -> tuple[str, str]:
+    """Where a page's link leads, and its text: the page that was requested once more, and from the
+    processor's own endpoints, where the same request would end the same way, the start page.
     """
-    if application is None or request is None:
-        return None
-    if request.path.startswith(application.endpoints):
-        return None
-    return application.origin + requested_page(application, request)
+    if application is None:
+        return "/", "Try again"
+    if request is None or request.path.startswith(application.endpoints):
+        return application.url, "Back to the application"
+    return application.origin + requested_page(application, request), "Try again"
 
 
 def _return_query(application: Application, request: Request | None) -> str:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from html import escape
 from pathlib import Path
+from urllib.parse import unquote
 
 import trio
 from opentelemetry.trace import SpanKind, Tracer
@@ -65,14 +66,21 @@ def seen(request: Request) -> dict[str, object]:
     return {
         "method": request.method,
         "path": target(request),
-        "user": {
-            name.removeprefix(IDENTITY): value
-            for name, value in headers
-            if name.startswith(IDENTITY)
-        },
+        "user": {name.removeprefix(IDENTITY): value for name, value in identity(request).items()},
         "headers": headers,
         "cookies": request.cookies,
         "trace_id": trace_id(request),
+    }
+
+
+def identity(request: Request) -> dict[str, str]:
+    """The identity headers, decoded: their values are percent-encoded UTF-8, and a comma separates
+    the values of a list (docs/settings.md).
+    """
+    return {
+        name: ", ".join(unquote(part) for part in value.split(","))
+        for name, value in request.headers.items()
+        if name.startswith(IDENTITY)
     }
 
 
@@ -91,7 +99,7 @@ def trace_id(request: Request) -> str:
 
 def page(request: Request, idp: str, traces: str) -> str:
     """The page as HTML."""
-    user = {name: value for name, value in request.headers.items() if name.startswith(IDENTITY)}
+    user = identity(request)
     trace = trace_id(request)
     return f"""<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width'>
 <meta name=color-scheme content='light dark'><title>Demo application</title><style>{STYLE}</style></head><body>

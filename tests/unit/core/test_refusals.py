@@ -39,7 +39,12 @@ APP = application()
     ("error", "target", "link", "text"),
     [
         (CodeRefused(), "/a?b=1&c", "https://app.example/a?b=1&c", "Try again"),
-        (CodeRefused(), "/oauth2/callback?code=x", "https://app.example/", "Try again"),
+        (
+            CodeRefused(),
+            "/oauth2/callback?code=x",
+            "https://app.example/",
+            "Back to the application",
+        ),
         (
             LoginRequired(),
             "/a?b=1&c",

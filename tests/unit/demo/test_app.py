@@ -31,8 +31,16 @@ async def test_as_json_every_header_comes_back_in_order_and_the_path_byte_for_by
     assert seen["trace_id"] == TRACE
 
 
+async def test_identity_is_shown_as_its_user_writes_it_and_headers_as_they_came(client):
+    headers = {"x-auth-name": "Bob B%C3%B6hm", "x-auth-sub": "bob", "x-auth-groups": "a%2Cb,c"}
+    page = (await client.get("/", headers={**headers, "accept": "text/html"})).text
+    assert "Hello, Bob Böhm<" in page and "<td>a,b, c" in page and "<td>Bob B%C3%B6hm" in page
+    user = (await client.get("/", headers=headers)).json()["user"]
+    assert user == {"name": "Bob Böhm", "sub": "bob", "groups": "a,b, c"}
+
+
 async def test_nothing_of_a_request_is_markup_on_the_page(client):
-    headers = {"accept": "text/html", "x-auth-sub": "<script>alert(1)</script>"}
+    headers = {"accept": "text/html", "x-auth-sub": "%3Cscript>alert(1)</script>"}
     answer = await client.get("/", headers=headers)
     assert "<script" not in answer.text and "&lt;script&gt;" in answer.text
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
