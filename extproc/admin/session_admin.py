@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from extproc.core.session_index import open_entry, sid_tags, subject_tags
 from extproc.core.session_record import Record
+from extproc.core.session_selection import of_user_and_sid
 from extproc.sessions.factory import opened
 from extproc.sessions.interfaces import Sessions
 from extproc.sessions.stored import StoredSessions
@@ -112,7 +113,7 @@ class SessionAdmin:
             if selector.id is not None:
                 return await self._end_one(sessions, selector)
             if selector != SessionSelector():
-                return await self._end_tagged(sessions, selector, now)
+                return await self._end_named(sessions, selector)
             return await self._end_all(sessions, now)
 
     async def _end_one(self, sessions: Sessions, selector: SessionSelector) -> int:
@@ -130,16 +131,23 @@ class SessionAdmin:
         await sessions.delete_many([record.key for record in records])
         return len(records)
 
-    async def _end_tagged(
-        self, sessions: Sessions, selector: SessionSelector, now: int
-    ) -> int | None:
+    async def _end_named(self, sessions: Sessions, selector: SessionSelector) -> int | None:
+        """End the sessions of a user, of a sid, or of a user that have the sid."""
         if not shares_tombstones(self._settings.store):
             raise NotPossible(
                 "sessions are in cookies: set store.tombstones, by which the processor learns "
                 "which sessions have ended"
             )
-        until = now + int(self._settings.session.lifetime)
-        return await sessions.end_tagged(self._tags(selector), now, until)
+        moment = self._clock()
+        until = int(moment + self._settings.session.lifetime)
+        if selector.user is None or selector.sid is None:
+            return await sessions.end_tagged(self._tags(selector), moment, until)
+        ended: int | None = 0
+        for issuer in self._issuers:
+            both = of_user_and_sid(self._ring, issuer, selector.user, selector.sid)
+            found = await sessions.end_selected(both, moment, until)
+            ended = ended + found if ended is not None and found is not None else None
+        return ended
 
     async def _end_all(self, sessions: Sessions, now: int) -> int:
         if not isinstance(sessions, StoredSessions):
@@ -161,7 +169,8 @@ class SessionAdmin:
     async def _records(self, sessions: StoredSessions, selector: SessionSelector) -> list[Record]:
         now = int(self._clock())
         if selector.user is not None or selector.sid is not None:
-            return list(await sessions.tagged(self._tags(selector), now) or ())
+            records = await sessions.tagged(self._tags(selector), now) or ()
+            return [record for record in records if self._has_both(selector, record)]
         if selector.id is not None and len(selector.id) == ID_DIGITS:
             record = await sessions.record(bytes.fromhex(selector.id), now)
             return [record] if record is not None else []
@@ -181,11 +190,19 @@ class SessionAdmin:
                 tags += sid_tags(self._ring, issuer, selector.sid)
         return tuple(tags)
 
+    def _has_both(self, selector: SessionSelector, record: Record) -> bool:
+        """Whether a record of the user or the sid has both, if the operator gave both."""
+        if selector.user is None or selector.sid is None:
+            return True
+        entry = open_entry(self._ring, record.key, record.index)
+        return entry is not None and (entry.subject, entry.sid) == (selector.user, selector.sid)
+
     def _summary(self, record: Record) -> SessionSummary | None:
         """Give what the index entry shows; None if it is another key's, or damaged."""
         entry = open_entry(self._ring, record.key, record.index)
         if entry is None:
             return None
+        expires = min(record.expires, entry.created + int(self._settings.session.lifetime))
         return SessionSummary(
             id=record.key.hex(),
             application=entry.application,
@@ -194,8 +211,8 @@ class SessionAdmin:
             sid=entry.sid,
             created=entry.created,
             used=record.touched,
-            expires=record.expires,
-            idle=min(record.expires, record.touched + int(self._settings.session.idle)),
+            expires=expires,
+            idle=min(expires, record.touched + int(self._settings.session.idle)),
             agent=entry.device.agent,
             address=entry.device.address,
             provider=self._providers.get(entry.application, ""),

@@ -19,7 +19,7 @@ from extproc.core.http import Request
 from extproc.core.login import MAX_PLANTED
 from extproc.core.oidc.claims import Claims
 from extproc.core.sealing import KeyRing, Label
-from extproc.core.session_index import sid_tags, subject_tags
+from extproc.core.session_index import sid_tags, sidless_marks, subject_tags, user_sid_marks
 
 ID_BYTES = 32
 # characters of an id as base64url
@@ -99,6 +99,7 @@ class Session:
         generation: how many times the tokens were renewed.
         attempt: store_key of the login that created the session; empty in sessions that an older
             release wrote.
+        created_ms: `created` in milliseconds; 0 in sessions that an older release wrote.
         outdated: whether an older key of the ring sealed the session.
     """
 
@@ -120,6 +121,7 @@ class Session:
     amr: tuple[str, ...] = ()
     generation: int = 0
     attempt: bytes = b""
+    created_ms: int = 0
     outdated: bool = field(default=False, compare=False)
 
     def fresh(self, application: Application, now: int) -> bool:
@@ -127,10 +129,21 @@ class Session:
         application's provider.
         """
         return (
-            now < self.expires
+            now < self.ends(application)
             and now < self.touched + application.session_idle
             and self.issuer == application.client.issuer
         )
+
+    def ends(self, application: Application) -> int:
+        """The absolute end, in seconds since the epoch: a shorter session.lifetime counts for
+        sessions that exist, too.
+        """
+        return min(self.expires, self.created + application.session_lifetime)
+
+    @property
+    def begun(self) -> int:
+        """When the login was completed, in milliseconds since the epoch."""
+        return self.created_ms or self.created * 1000
 
     def sufficient(self, application: Application, now: int) -> bool:
         """Whether the login that created the session meets the application's demand."""
@@ -156,7 +169,13 @@ class Session:
         """Everything that the session can be revoked by: its own key, the login that created it,
         its user, and its session at the provider.
         """
-        by_sid = sid_tags(ring, self.issuer, self.sid) if self.sid is not None else ()
+        if self.sid is not None:
+            by_sid = (
+                *sid_tags(ring, self.issuer, self.sid),
+                *user_sid_marks(ring, self.issuer, self.subject, self.sid),
+            )
+        else:
+            by_sid = sidless_marks(ring, self.issuer, self.subject)
         return (
             self.id.key,
             *self.by_attempt,
@@ -173,7 +192,7 @@ class Session:
 
     def not_after(self, application: Application, now: int) -> int:
         """The time that no assertion of the session outlives, in seconds since the epoch."""
-        ends = min(self.expires, max(self.touched, now) + application.session_idle)
+        ends = min(self.ends(application), max(self.touched, now) + application.session_idle)
         too_old = application.demand.not_after(self.auth_time)
         return ends if too_old is None else min(ends, too_old)
 
@@ -183,7 +202,7 @@ class Session:
 
         Only limits that no later request can move count, so the idle life does not.
         """
-        ends = [self.expires, application.demand.not_after(self.auth_time)]
+        ends = [self.ends(application), application.demand.not_after(self.auth_time)]
         longest = min(end - now for end in ends if end is not None)
         if application.stream_lifetime is not None:
             longest = min(longest, application.stream_lifetime)

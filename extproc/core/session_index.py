@@ -17,6 +17,8 @@ from extproc.core.encoding import to_json
 from extproc.core.sealing import KeyRing, Label
 
 FORMAT = 1
+# of format 1
+FIELDS = 7
 TAG_BYTES = 32
 
 
@@ -42,6 +44,16 @@ def sid_tags(ring: KeyRing, issuer: str, sid: str) -> tuple[bytes, ...]:
     one for each key of the ring; new records get the first.
     """
     return _tags(ring, "sid", issuer, sid)
+
+
+def user_sid_marks(ring: KeyRing, issuer: str, subject: str, sid: str) -> tuple[bytes, ...]:
+    """The keys of a revocation of one user's sessions with a sid. No record carries them."""
+    return _tags(ring, "sub and sid", issuer, subject, sid)
+
+
+def sidless_marks(ring: KeyRing, issuer: str, subject: str) -> tuple[bytes, ...]:
+    """The keys of a revocation of a user's sessions that have no sid. No record carries them."""
+    return _tags(ring, "sub without sid", issuer, subject)
 
 
 def _tags(ring: KeyRing, *parts: str) -> tuple[bytes, ...]:
@@ -100,13 +112,15 @@ def seal_entry(ring: KeyRing, key: bytes, entry: IndexEntry, entropy: bytes) -> 
 def open_entry(ring: KeyRing, key: bytes, sealed: bytes) -> IndexEntry | None:
     """Open the entry of a record.
 
-    None for a record that has no index, for another gateway's key, and for damaged bytes.
+    A newer format appends fields, which are left out: while processes are replaced, sessions that a
+    newer one wrote must be found by those that are still there. None for a record that has no
+    index, for another gateway's key, and for damaged bytes.
     """
     opened = ring.open(sealed.decode("ascii", "replace"), _label(key))
     if opened is None:
         return None
     version, *fields = json.loads(opened)
-    if version != FORMAT:
+    if version < FORMAT or len(fields) < FIELDS:
         return None
-    application, issuer, subject, sid, created, agent, address = fields
+    application, issuer, subject, sid, created, agent, address = fields[:FIELDS]
     return IndexEntry(application, issuer, subject, sid, created, Device(agent, address))

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from extproc.core.application import Application
 from extproc.core.device import Device
@@ -40,10 +40,16 @@ def indexed(ring: KeyRing, record: Record) -> IndexedSession | None:
 def of_user(
     application: Application, subject: str, records: Iterable[Record]
 ) -> tuple[IndexedSession, ...]:
-    """The sessions of a user of the application's provider, at any application, in no order."""
+    """The sessions of a user of the application's provider, at any application, in no order.
+
+    A shorter session.lifetime counts for sessions that exist, as in Session.ends().
+    """
     sessions = (indexed(application.ring, record) for record in records)
     return tuple(
-        session
+        replace(
+            session,
+            expires=min(session.expires, session.entry.created + application.session_lifetime),
+        )
         for session in sessions
         if session is not None
         and session.entry.issuer == application.client.issuer
@@ -141,6 +147,8 @@ def sign_ins(
     opened = tuple(live.values())[:OPENED]
     groups: dict[str, list[IndexedSession]] = defaultdict(list)
     for found in of_user(application, session.subject, opened):
+        if not is_live(application, found.used, found.expires, now):
+            continue
         sid = found.entry.sid if application.logout_everywhere else None
         groups[f"sid {sid}" if sid is not None else f"key {found.key.hex()}"].append(found)
     grouped = [_sign_in(application, session, group) for group in groups.values()]

@@ -58,6 +58,7 @@ _FORMAT_2 = (*_FORMAT_1, "access_issued")
 _FORMAT_3 = (*_FORMAT_2, "amr")
 _FORMAT_4 = (*_FORMAT_3, "generation")
 _FORMAT_5 = (*_FORMAT_4, "attempt")
+_FORMAT_6 = (*_FORMAT_5, "created_ms")
 # The fields of each format, in the order in which they are stored. A format that was released never
 # changes: a new field is appended in a new format, and _load supplies what older formats lack.
 FIELDS: Mapping[int, tuple[str, ...]] = {
@@ -66,9 +67,10 @@ FIELDS: Mapping[int, tuple[str, ...]] = {
     3: _FORMAT_3,
     4: _FORMAT_4,
     5: _FORMAT_5,
+    6: _FORMAT_6,
 }
 # the format that is written
-FORMAT = 5
+FORMAT = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ def dump(session: Session) -> bytes:
         "amr": session.amr,
         "generation": session.generation,
         "attempt": b64encode(session.attempt),
+        "created_ms": session.created_ms,
     }
     return to_json([FORMAT, *(stored[name] for name in FIELDS[FORMAT])]).encode()
 
@@ -226,6 +229,7 @@ def _load(data: bytes, session_id: SessionId, touched: int, *, outdated: bool) -
     # the tokens of format 1 are those of the login
     stored.setdefault("access_issued", stored["created"])
     stored.setdefault("generation", 0)
+    stored.setdefault("created_ms", 0)
     stored["claims"] = Claims(stored["claims"])
     stored["amr"] = tuple(stored.get("amr", ()))
     stored["attempt"] = b64decode(stored.get("attempt", ""))
@@ -242,6 +246,7 @@ def _is_well_typed(session: Session) -> bool:
         session.expires,
         session.access_issued,
         session.generation,
+        session.created_ms,
     )
     # Sets of types, because a session is read at nearly every request; a boolean is an int to
     # isinstance only.

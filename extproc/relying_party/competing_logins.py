@@ -21,12 +21,12 @@ class CompetingLogins:
 
     Args:
         sessions: Where the marks are kept.
-        now: Returns the time, in seconds since the epoch.
+        clock: Returns the time, in seconds since the epoch, to the millisecond.
     """
 
-    def __init__(self, sessions: Sessions, now: Callable[[], int]) -> None:
+    def __init__(self, sessions: Sessions, clock: Callable[[], float]) -> None:
         self._sessions = sessions
-        self._now = now
+        self._clock = clock
 
     def others(
         self, application: Application, request: Request, own: PendingAuthorization, now: int
@@ -41,16 +41,15 @@ class CompetingLogins:
         Raises:
             SignedOutMeanwhile: Another login did end, and then the user signed out.
         """
-        revocations = self._sessions.revocations
-        settled = await revocations.revoked_before((own.settled_key,), now)
-        if settled < session.created:
+        settled = await self._sessions.revoked_at((own.settled_key,), now)
+        if settled < session.begun:
             return False
-        if await revocations.revoked_before((own.store_key,), now) > settled:
+        if await self._sessions.revoked_at((own.store_key,), now) > settled:
             raise SignedOutMeanwhile
         return True
 
     async def overtake(self, others: Iterable[PendingAuthorization]) -> None:
         """Leave the mark that makes each of these logins keep no session when it ends."""
-        now = self._now()
+        now = self._clock()
         for other in others:
-            await self._sessions.revocations.revoke_before(other.settled_key, now, other.forgotten)
+            await self._sessions.revoke(other.settled_key, now, other.forgotten)

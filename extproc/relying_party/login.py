@@ -10,6 +10,7 @@ import trio
 
 from extproc import telemetry
 from extproc.concurrency import run_both, shielded_until_deadline
+from extproc.core import revocation
 from extproc.core.application import Application
 from extproc.core.decisions import RedeemCode, Respond, StartLogin
 from extproc.core.device import Device
@@ -90,13 +91,21 @@ class CodeRedemption:
         sessions: Where the session is kept.
         now: Returns the time, in seconds since the epoch.
         trusted_hops: How many proxies before Envoy are trusted for the client's address.
+        clock: The same to the millisecond, for revocations; default: `now`.
     """
 
-    def __init__(self, sessions: Sessions, now: Callable[[], int], trusted_hops: int) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        now: Callable[[], int],
+        trusted_hops: int,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._sessions = sessions
         self._now = now
+        self._clock = clock or now
         self._trusted_hops = trusted_hops
-        self._competing = CompetingLogins(sessions, now)
+        self._competing = CompetingLogins(sessions, self._clock)
 
     async def redeem(
         self, application: Application, provider: Provider, request: Request, step: RedeemCode
@@ -115,7 +124,7 @@ class CodeRedemption:
             trio.TooSlowError: The deadline passed. Tokens that came are revoked.
         """
         telemetry.link(step.pending.traceparent)
-        callback_at = self._now()
+        callback_at = self._clock()
         # Before anything is consumed, because a provider that is away must not cost a login.
         metadata = await provider.metadata()
         try:
@@ -187,7 +196,7 @@ class CodeRedemption:
         provider: Provider,
         step: RedeemCode,
         tokens: TokenResponse,
-        callback_at: int,
+        callback_at: float,
     ) -> Session:
         """Verify the tokens and make a session of them, dated by the callback.
 
@@ -209,8 +218,12 @@ class CodeRedemption:
         if isinstance(userinfo, Refusal):
             check_sufficient(application, session, userinfo)
         log_omissions(application, session)
-        expires = callback_at + application.session_lifetime
-        return replace(session, created=callback_at, expires=expires)
+        return replace(
+            session,
+            created=int(callback_at),
+            created_ms=revocation.written(callback_at),
+            expires=int(callback_at) + application.session_lifetime,
+        )
 
     def _verified(
         self,
@@ -237,13 +250,14 @@ class CodeRedemption:
         that began before it. Raises what Sessions.create raises.
         """
         own = step.pending
-        now = self._now()
+        moment = self._clock()
+        now = int(moment)
         if await self._competing.is_overtaken(own, session, now):
             return None
         others = self._competing.others(application, request, own, now)
         await self._competing.overtake(others)
         earlier = tuple(other.store_key for other in others if other.order < own.order)
-        await self._sessions.end_tagged(earlier, now, session.expires)
+        await self._sessions.end_tagged(earlier, moment, session.expires)
         device = Device.of(request, self._trusted_hops)
         try:
             return await self._sessions.create(

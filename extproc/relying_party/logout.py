@@ -18,7 +18,7 @@ from extproc.core.http import Request
 from extproc.core.login import under_way
 from extproc.core.logout import end_session_url, expired, signed_out_url
 from extproc.core.session import Session
-from extproc.core.session_index import sid_tags
+from extproc.core.session_selection import of_user_and_sid
 from extproc.provider.client import Provider
 from extproc.relying_party.revocation import revoke_tokens
 from extproc.sessions.interfaces import Sessions
@@ -32,6 +32,7 @@ class Logout:
         providers: By application name.
         sessions: Where sessions are kept.
         now: Returns the time, in seconds since the epoch.
+        clock: The same to the millisecond, for revocations; default: `now`.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Logout:
         providers: Mapping[str, Provider],
         sessions: Sessions,
         now: Callable[[], int],
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._applications = applications
         self._providers = providers
         self._sessions = sessions
         self._now = now
+        self._clock = clock or now
 
     async def perform(
         self, application: Application, request: Request, step: EndSession
@@ -76,7 +79,7 @@ class Logout:
         for owner in (application, *self._siblings(application)):
             await self._end_logins(owner, request, marks=bool(ended))
         for owner, session in ended:
-            await end_session(self._sessions, owner, session, self._now())
+            await end_session(self._sessions, owner, session, self._clock())
         onward = await self._revoke_and_find_onward_url(application, ended) if ended else None
         return Respond(
             303,
@@ -107,7 +110,8 @@ class Logout:
             return
         with telemetry.span("store delete"):
             if marks or self._sessions.shown(application, request, now):
-                await self._sessions.end_tagged(tags, now, now + application.session_lifetime)
+                until = now + application.session_lifetime
+                await self._sessions.end_tagged(tags, self._clock(), until)
             else:
                 await self._sessions.end_stored(tags, now)
 
@@ -144,22 +148,22 @@ class Logout:
 
 
 async def end_session(
-    sessions: Sessions, application: Application, session: Session, now: int
+    sessions: Sessions, application: Application, session: Session, now: float
 ) -> None:
-    """End a session of this browser; unless a logout is for one application, with those that belong
-    to the same session at the provider, whose cookies are on other hosts.
+    """End a session of this browser; unless a logout is for one application, with those of the same
+    user that belong to the same session at the provider, whose cookies are on other hosts.
 
     Args:
         sessions: Where sessions are kept.
         application: The session's application.
         session: The session.
-        now: Seconds since the epoch.
+        now: Seconds since the epoch; counts to the millisecond.
 
     Raises:
         StoreUnavailable: It is unknown which of them ended.
     """
     with telemetry.span("store delete"):
-        await sessions.end(session, now)
+        await sessions.end(session, int(now))
         if session.sid is not None and application.logout_everywhere:
-            tags = sid_tags(application.ring, session.issuer, session.sid)
-            await sessions.end_tagged(tags, now, now + application.session_lifetime)
+            same = of_user_and_sid(application.ring, session.issuer, session.subject, session.sid)
+            await sessions.end_selected(same, now, int(now) + application.session_lifetime)

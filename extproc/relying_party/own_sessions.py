@@ -17,6 +17,7 @@ from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session
 from extproc.core.session_index import sid_tags, subject_tags
 from extproc.core.session_list import SignIn, SignIns
+from extproc.core.session_selection import of_user_and_sid
 from extproc.core.sessions_page import EVERYWHERE, OTHERS
 from extproc.sessions.interfaces import LOGIN_COMPLETES_WITHIN, Sessions
 
@@ -28,11 +29,19 @@ class OwnSessions:
         sessions: Where sessions are kept.
         now: Returns the time, in seconds since the epoch.
         trusted_hops: How many proxies before Envoy are trusted for the client's address.
+        clock: The same to the millisecond, for revocations; default: `now`.
     """
 
-    def __init__(self, sessions: Sessions, now: Callable[[], int], trusted_hops: int) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        now: Callable[[], int],
+        trusted_hops: int,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._sessions = sessions
         self._now = now
+        self._clock = clock or now
         self._trusted_hops = trusted_hops
 
     async def perform(self, application: Application, request: Request, step: Own) -> Respond:
@@ -72,7 +81,7 @@ class OwnSessions:
     async def _end(self, application: Application, step: EndListedSessions) -> Respond:
         user = step.session.user(application)
         if step.which == EVERYWHERE and self._sessions.shared:
-            ended = await self._end_tagged(application, self._subject(application, step.session))
+            ended = await self._end_everywhere(application, step.session)
             self._audit(application, EVERYWHERE, ended, user)
             return Respond(
                 303,
@@ -88,7 +97,7 @@ class OwnSessions:
         elif found is not None:
             chosen = [one for one in found.sign_ins if one.handle == step.which and not one.this]
             for sign_in in chosen:
-                await self._end_one(application, step.session.issuer, sign_in)
+                await self._end_one(application, step.session, sign_in)
             self._audit(application, "one", len(chosen), user)
         return Respond(
             303, "own_sessions_ended", location=sessions_page.address(application), user=user
@@ -103,21 +112,27 @@ class OwnSessions:
         """
         tags, now = self._subject(application, session), self._now()
         # A login of this user that is under way is one of the others.
-        await self._sessions.revocations.revoke_before(tags[0], now, now + LOGIN_COMPLETES_WITHIN)
+        await self._sessions.revoke(tags[0], self._clock(), now + LOGIN_COMPLETES_WITHIN)
         spared = [key for sign_in in found.sign_ins if sign_in.this for key in sign_in.keys]
         with telemetry.span("store delete"):
             return await self._sessions.end_stored(tags, now, (session.id.key, *spared))
 
-    async def _end_one(self, application: Application, issuer: str, sign_in: SignIn) -> None:
+    async def _end_one(self, application: Application, session: Session, sign_in: SignIn) -> None:
         with telemetry.span("store delete"):
             await self._sessions.delete_many(sign_in.keys)
-        if sign_in.sid is not None:
-            await self._end_tagged(application, sid_tags(application.ring, issuer, sign_in.sid))
-
-    async def _end_tagged(self, application: Application, tags: tuple[bytes, ...]) -> int | None:
-        now = self._now()
+        if sign_in.sid is None:
+            return
+        ring, moment = application.ring, self._clock()
+        same = of_user_and_sid(ring, session.issuer, session.subject, sign_in.sid)
+        until = int(moment) + application.session_lifetime
         with telemetry.span("store delete"):
-            return await self._sessions.end_tagged(tags, now, now + application.session_lifetime)
+            await self._sessions.end_selected(same, moment, until)
+
+    async def _end_everywhere(self, application: Application, session: Session) -> int | None:
+        tags, moment = self._subject(application, session), self._clock()
+        until = int(moment) + application.session_lifetime
+        with telemetry.span("store delete"):
+            return await self._sessions.end_tagged(tags, moment, until)
 
     async def _sign_ins(self, application: Application, session: Session) -> SignIns | None:
         """Return the user's sign-ins; None if sessions in cookies cannot be listed."""

@@ -26,6 +26,7 @@ from extproc.core.oidc.logout_token import LogoutToken, verify_logout_token
 from extproc.core.page import Page
 from extproc.core.provider_logout import tags_of
 from extproc.core.session_index import sid_tags
+from extproc.core.session_selection import of_user_without_sid
 from extproc.provider.cache import Newer
 from extproc.provider.client import Provider
 from extproc.relying_party.logout import end_session
@@ -44,14 +45,21 @@ class ProviderLogout:
         providers: By application name.
         sessions: Where sessions are kept.
         now: Returns the time, in seconds since the epoch.
+        clock: The same to the millisecond, for revocations; default: `now`.
     """
 
     def __init__(
-        self, providers: Mapping[str, Provider], sessions: Sessions, now: Callable[[], int]
+        self,
+        providers: Mapping[str, Provider],
+        sessions: Sessions,
+        now: Callable[[], int],
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._providers = providers
         self._sessions = sessions
         self._now = now
+        self._clock = clock or now
+        self._warned: set[str] = set()
         self._waiting = Counter[str]()
 
     async def perform(
@@ -82,16 +90,31 @@ class ProviderLogout:
         with telemetry.span("store delete"):
             if await self._sessions.revocations.revoked_before((token.key,), now):
                 raise InvalidLogoutToken("replayed", "its jti was seen before")
-            ended = await self._sessions.end_tagged(
-                tags_of(token, application.ring), now, now + application.session_lifetime
-            )
+            ended = await self._end_named(application, token)
             # The token counts as used only now, because the provider may send it again if the
             # store failed before.
             await self._sessions.revocations.revoke_before(token.key, now, token.expires)
         by = "sid" if token.sid is not None else "sub"
         user = application.user(token.subject, Claims({})) if token.subject is not None else None
         self._log_ended("backchannel_logout", application, ended, by, user)
+        if ended == 0:
+            self._warn_once(application)
         return Respond(200, "backchannel_logout")
+
+    async def _end_named(self, application: Application, token: LogoutToken) -> int | None:
+        """End the sessions that a logout token names, and count them; None if that is unknown.
+
+        With sid and sub also those of the user that have no sid: a provider puts sid into logout
+        tokens and into ID tokens by different settings.
+        """
+        ring, moment = application.ring, self._clock()
+        until = int(moment) + application.session_lifetime
+        ended = await self._sessions.end_tagged(tags_of(token, ring), moment, until)
+        if token.sid is None or token.subject is None:
+            return ended
+        sidless = of_user_without_sid(ring, token.issuer, token.subject)
+        more = await self._sessions.end_selected(sidless, moment, until)
+        return ended + more if ended is not None and more is not None else None
 
     async def _verified(self, application: Application, token: str) -> LogoutToken:
         """Verify a logout token, with newer keys if those that are known have not signed it: a
@@ -142,7 +165,7 @@ class ProviderLogout:
         """
         with telemetry.span("store delete"):
             if step.session is not None:
-                await end_session(self._sessions, application, step.session, self._now())
+                await end_session(self._sessions, application, step.session, self._clock())
             # No mark is left for an unknown sid, because anybody can send this request.
             tags = sid_tags(application.ring, application.client.issuer, step.sid)
             ended = await self._sessions.end_stored(tags, self._now())
@@ -168,6 +191,23 @@ class ProviderLogout:
         if metadata is not None and metadata.end_session_endpoint is not None:
             origins.append(origin(metadata.end_session_endpoint))
         return tuple(dict.fromkeys(origins))
+
+    def _warn_once(self, application: Application) -> None:
+        """Warn of the first logout token of a provider that ended nothing: it often means that its
+        ID tokens and logout tokens name sessions differently.
+        """
+        provider = self._providers[application.name].name
+        if provider in self._warned:
+            return
+        self._warned.add(provider)
+        telemetry.log(
+            logging.WARNING,
+            "backchannel_logout_ended_nothing",
+            provider=provider,
+            detail="no session had the sid or sub of the logout token; harmless if the user had "
+            "signed out here before, otherwise compare both claims with those of the ID tokens; "
+            "this warning comes once",
+        )
 
     def _log_ended(
         self,

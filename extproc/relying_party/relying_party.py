@@ -87,11 +87,11 @@ class RelyingParty:
         self._providers = providers
         self._sessions = sessions
         self._clock = clock
-        self._redemption = CodeRedemption(sessions, self.now, trusted_hops)
+        self._redemption = CodeRedemption(sessions, self.now, trusted_hops, clock)
         self._token_refresh = TokenRefresh(sessions, self.now, metrics)
-        self._own_sessions = OwnSessions(sessions, self.now, trusted_hops)
-        self._logout = Logout(applications, providers, sessions, self.now)
-        self._provider_logout = ProviderLogout(providers, sessions, self.now)
+        self._own_sessions = OwnSessions(sessions, self.now, trusted_hops, clock)
+        self._logout = Logout(applications, providers, sessions, self.now, clock)
+        self._provider_logout = ProviderLogout(providers, sessions, self.now, clock)
 
     def now(self) -> int:
         """Return the time, in whole seconds since the epoch."""

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from extproc.contract import MORE_COOKIES
+from extproc.core import revocation
 from extproc.core.application import Application
 from extproc.core.device import Device
 from extproc.core.errors import SessionTooLarge, SignedOutMeanwhile
@@ -23,6 +24,7 @@ from extproc.core.session_cookie import (
     used_cookie,
 )
 from extproc.core.session_record import Record
+from extproc.core.session_selection import Selection
 from extproc.sessions.interfaces import Sessions
 from extproc.sessions.memory import MemoryRevocations
 from extproc.sessions.rotation import MemoryRotationGrace, RotationGrace
@@ -56,14 +58,14 @@ class CookieSessions(Sessions):
         if session is None:
             return None
         keys = session.keys(application.ring)
-        return _unless_revoked(session, self.revocations.revoked_before_nowait(keys, now))
+        return _unless_revoked(session, self.revoked_at_nowait(keys, now))
 
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
         session = read_session(application, request)
         if session is None:
             return None
         keys = session.keys(application.ring)
-        return _unless_revoked(session, await self.revocations.revoked_before(keys, now))
+        return _unless_revoked(session, await self.revoked_at(keys, now))
 
     def shown(self, application: Application, request: Request, now: int) -> bool:
         session = read_session(application, request)
@@ -81,7 +83,7 @@ class CookieSessions(Sessions):
             application, request, session, session.created, secrets.token_bytes(ENTROPY)
         )
         keys = session.keys(application.ring)
-        if await self.revocations.revoked_before(keys, session.created) >= session.created:
+        if await self.revoked_at(keys, session.created) >= session.begun:
             raise SignedOutMeanwhile
         if replaces is not None:
             await self.end(replaces, session.created)
@@ -124,7 +126,7 @@ class CookieSessions(Sessions):
         if renewed is not None and renewed.recency >= session.recency:
             current = renewed
         keys = current.keys(application.ring)
-        return _unless_revoked(current, await self.revocations.revoked_before(keys, now))
+        return _unless_revoked(current, await self.revoked_at(keys, now))
 
     async def replace(
         self, application: Application, request: Request, session: Session, owner: bytes, now: int
@@ -140,14 +142,18 @@ class CookieSessions(Sessions):
         return Replaced.WRITTEN
 
     async def end(self, session: Session, now: int) -> None:
+        # Of this session alone, which has to end even if a clock was ahead when it began.
         await self.revocations.revoke_before(
-            session.id.key, max(now, session.created), session.expires
+            session.id.key, max(revocation.written(now), session.begun), session.expires
         )
 
-    async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
+    async def end_tagged(self, tags: Sequence[bytes], now: float, until: int) -> int | None:
         for tag in tags:
-            await self.revocations.revoke_before(tag, now, until)
+            await self.revoke(tag, now, until)
         return None
+
+    async def end_selected(self, selection: Selection, now: float, until: int) -> int | None:
+        return await self.end_tagged(selection.marks, now, until)
 
     async def end_stored(
         self, tags: Sequence[bytes], now: int, spare: Collection[bytes] = ()
@@ -176,5 +182,5 @@ def _generation_key(session: Session) -> bytes:
     return hashlib.sha256(b"generation " + session.id.key).digest()
 
 
-def _unless_revoked(session: Session, revoked_before: int) -> Session | None:
-    return session if session.created > revoked_before else None
+def _unless_revoked(session: Session, revoked_at: int) -> Session | None:
+    return session if session.begun > revoked_at else None

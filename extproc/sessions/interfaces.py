@@ -8,11 +8,13 @@ the caller's clock.
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
+from extproc.core import revocation
 from extproc.core.application import Application
 from extproc.core.device import Device
 from extproc.core.http import Cookie, Request
 from extproc.core.session import Session
 from extproc.core.session_record import Record
+from extproc.core.session_selection import Selection
 from extproc.sessions.store import LISTED, Replaced, Revocations
 
 # Seconds from the provider's response to the session of the login, at most. A revocation that has
@@ -135,15 +137,41 @@ class Sessions(Protocol):
             SessionTooLarge: nothing was kept.
         """
 
+    def revoked_at_nowait(self, keys: Sequence[bytes], now: int) -> int:
+        """Answer revoked_at() on the event loop. Raises WouldBlock."""
+        return revocation.read(self.revocations.revoked_before_nowait(keys, now))
+
+    async def revoked_at(self, keys: Sequence[bytes], now: int) -> int:
+        """Give the latest time at which one of these keys was revoked, in milliseconds since the
+        epoch; 0 if none was.
+        """
+        return revocation.read(await self.revocations.revoked_before(keys, now))
+
+    async def revoke(self, key: bytes, now: float, expires: int) -> None:
+        """Revoke the sessions of a key that were created up to now, to the millisecond.
+
+        Args:
+            key: a session's own key, a tag, or a mark.
+            now: the caller's clock, with its fraction of a second.
+            expires: until when the revocation is kept.
+        """
+        await self.revocations.revoke_before(key, revocation.written(now), expires)
+
     async def end(self, session: Session, now: int) -> None:
         """End a session, for every copy of its cookies."""
 
-    async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
+    async def end_selected(self, selection: Selection, now: float, until: int) -> int | None:
+        """End the sessions of a selection, and logins in progress that would belong to it.
+
+        Arguments and result are those of end_tagged().
+        """
+
+    async def end_tagged(self, tags: Sequence[bytes], now: float, until: int) -> int | None:
         """End every session that carries one of the tags, and logins in progress that would.
 
         Args:
             tags: of a user, or of a session at the provider, for each key of the ring.
-            now: sessions that are created later live on.
+            now: sessions that are created later live on; counts to the millisecond.
             until: when the last of these sessions expires by itself.
 
         Returns:

@@ -89,8 +89,9 @@ class Revocations(Protocol):
         """Revoke the sessions of a key that were created at `at` or earlier.
 
         Args:
-            key: a session's own key, or a tag.
-            at: never moves back: the latest of several calls counts.
+            key: a session's own key, a tag, or a mark.
+            at: in milliseconds since the epoch (core/revocation.py). Never moves back: the latest
+                of several calls counts.
             expires: until when the revocation is kept.
         """
 

@@ -19,6 +19,7 @@ from extproc.core.session import Session, SessionId, only, session_ids
 from extproc.core.session_cookie import left_over, session_cookie
 from extproc.core.session_index import open_entry
 from extproc.core.session_record import Record, from_record, has_its_tags, to_record
+from extproc.core.session_selection import Selection
 from extproc.sessions.interfaces import LOGIN_COMPLETES_WITHIN, Sessions
 from extproc.sessions.store import LISTED, Page, Replaced, SessionStore
 
@@ -77,7 +78,7 @@ class StoredSessions(Sessions):
             # write, because end_tagged() revokes first and then deletes: one of the two sees the
             # other.
             keys = session.keys(application.ring)
-            if await self.store.revoked_before(keys, session.created) >= session.created:
+            if await self.revoked_at(keys, session.created) >= session.begun:
                 raise SignedOutMeanwhile
         except BaseException:
             # The store may have the record although put() failed. No browser has its id, so no
@@ -161,10 +162,25 @@ class StoredSessions(Sessions):
     async def end(self, session: Session, now: int) -> None:
         await self.store.delete(session.id.key)
 
-    async def end_tagged(self, tags: Sequence[bytes], now: int, until: int) -> int | None:
-        for tag in tags:
-            await self.store.revoke_before(tag, now, min(until, now + LOGIN_COMPLETES_WITHIN))
-        return await self.end_stored(tags, now)
+    async def end_tagged(self, tags: Sequence[bytes], now: float, until: int) -> int | None:
+        await self._stop_logins(tags, now, until)
+        return await self.end_stored(tags, int(now))
+
+    async def end_selected(self, selection: Selection, now: float, until: int) -> int | None:
+        await self._stop_logins(selection.marks, now, until)
+        ended = 0
+        while True:
+            records = await self.tagged(selection.tags, int(now)) or ()
+            keys = [record.key for record in records if selection.has(record)]
+            await self.delete_many(keys)
+            ended += len(keys)
+            if not keys or len(records) < LISTED:
+                return ended
+
+    async def _stop_logins(self, keys: Sequence[bytes], now: float, until: int) -> None:
+        """Revoke the sessions of logins that end after this."""
+        for key in keys:
+            await self.revoke(key, now, min(until, int(now) + LOGIN_COMPLETES_WITHIN))
 
     async def end_stored(
         self, tags: Sequence[bytes], now: int, spare: Collection[bytes] = ()

@@ -19,6 +19,7 @@ from extproc.core.sealing import KeyRing
 from extproc.core.session import Session, SessionId
 from extproc.core.session_index import IndexEntry, open_entry, sid_tags, subject_tags
 from extproc.core.session_record import MAX_SEALED
+from extproc.core.session_selection import of_user_and_sid, of_user_without_sid
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.relying_party.session_limit import end_surplus
 from extproc.sessions.cookie import CookieSessions
@@ -172,6 +173,60 @@ async def test_a_login_that_the_provider_ended_before_it_was_kept_is_no_session(
     assert await find(sessions, jar) is None
     await begin(sessions, jar, session(b"2", created=NOW + 1))
     assert await find(sessions, jar) is not None
+
+
+async def test_a_login_in_the_same_second_as_a_logout_counts_if_it_came_later(sessions, jar):
+    tags, at = sid_tags(RING, ISSUER, "at the provider"), NOW * 1000
+    await begin(sessions, jar, session(b"1", created_ms=at + 249))
+    await sessions.end_tagged(tags, NOW + 0.25, NOW + 43_200)
+    assert await find(sessions, jar) is None
+    with pytest.raises(SignedOutMeanwhile):
+        await begin(sessions, Jar(), session(b"2", created_ms=at + 250))
+    later = session(b"3", created_ms=at + 251)
+    await begin(sessions, jar, later)
+    assert await find(sessions, jar) == later
+
+
+async def test_a_revocation_of_an_older_release_covers_its_whole_second(sessions, jar):
+    for tag in sid_tags(RING, ISSUER, "at the provider"):
+        await sessions.revocations.revoke_before(tag, NOW, NOW + 3600)
+    with pytest.raises(SignedOutMeanwhile):
+        await begin(sessions, Jar(), session(b"1", created_ms=NOW * 1000 + 999))
+    later = session(b"2", created=NOW + 1, created_ms=NOW * 1000 + 1000)
+    await begin(sessions, jar, later)
+    assert await find(sessions, jar) == later
+
+
+@pytest.mark.attack("LOGO-16")
+@pytest.mark.parametrize(
+    ("selection", "over"),
+    [
+        (of_user_and_sid(RING, ISSUER, "alice", "at the provider"), b"1"),
+        (of_user_without_sid(RING, ISSUER, "alice"), b"2"),
+    ],
+)
+async def test_sessions_of_a_user_with_a_sid_or_without_end_and_no_others(
+    sessions, selection, over
+):
+    made = {
+        b"1": session(b"1"),
+        b"2": session(b"2", sid=None),
+        b"3": session(b"3", subject="bob"),
+        b"4": session(b"4", subject="bob", sid=None),
+        b"5": session(b"5", sid="another"),
+    }
+    browsers = {name: Jar() for name in made}
+    for name, one in made.items():
+        await begin(sessions, browsers[name], one)
+    ended = await sessions.end_selected(selection, NOW + 1, NOW + 43_200)
+    assert ended in (1, None)
+    gone = [name for name, browser in browsers.items() if await find(sessions, browser) is None]
+    assert gone == [over]
+    # A login that was under way ends too, and one that comes later does not.
+    with pytest.raises(SignedOutMeanwhile):
+        await begin(sessions, Jar(), replace(made[over], id=SessionId.of(b"6" * 32)))
+    later = replace(made[over], id=SessionId.of(b"7" * 32), created=NOW + 2)
+    await begin(sessions, Jar(), later)
 
 
 async def test_what_anybody_may_ask_for_leaves_no_mark(sessions, jar):

@@ -104,7 +104,7 @@ def logout_token(stack: Stack, header: dict | None = None, **changes) -> str:
         "jti": f"jti-{next(NUMBERS)}",
         "events": {EVENT: {}},
         "sub": provider.user,
-        "sid": provider.claims["sid"],
+        "sid": provider.claims.get("sid"),
         **changes,
     }
     present = {name: value for name, value in claims.items() if value is not None}
@@ -146,6 +146,50 @@ def test_the_provider_ends_the_sessions_of_every_application_at_once(stack, user
         assert "set-cookie" not in answer.headers
         assert [lives(stack, user, path) for path in paths] == [False, False, False]
         assert lives(stack, elsewhere) == (by == "sid") and lives(stack, stranger)
+
+
+@pytest.mark.attack("LOGO-16")
+@pytest.mark.threat("ended-session")
+def test_a_token_with_sid_and_sub_also_ends_the_user_s_sessions_that_have_no_sid(stack, user):
+    """Providers put sid into logout tokens and into ID tokens by different settings."""
+    sid = stack.provider.claims.pop("sid")
+    signs_in(stack, user)
+    with stack.user() as elsewhere, stack.user() as stranger:
+        stack.provider.claims["sid"] = "at another device"
+        signs_in(stack, elsewhere)
+        name, stack.provider.user = stack.provider.user, f"{stack.provider.user}-not"
+        del stack.provider.claims["sid"]
+        signs_in(stack, stranger)
+        stack.provider.user = name
+        assert posts(stack, logout_token(stack, sid=sid)).status_code == 200
+        assert not lives(stack, user) and lives(stack, elsewhere) and lives(stack, stranger)
+    assert posts(stack, logout_token(stack, sid=sid)).status_code == 200
+    # In cookies it is unknown how many sessions ended.
+    warned = "backchannel_logout_ended_nothing" in stack.extproc.output()
+    assert warned == ("kind" not in stack.settings["store"])
+
+
+def test_a_user_s_logout_ends_no_session_of_another_user_with_the_same_sid(stack, user):
+    """A provider's sid may be that of its browser session, in which users change."""
+    other = f"http://other.localhost:{stack.port}/"
+    signs_in(stack, user, "/private", other)
+    with stack.user() as mallory:
+        name, stack.provider.user = stack.provider.user, f"{stack.provider.user}-mallory"
+        signs_in(stack, mallory, "/private", other)
+        mallory.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+        assert [lives(stack, mallory, path) for path in ("/private", other)] == [False, False]
+        stack.provider.user = name
+        assert [lives(stack, user, path) for path in ("/private", other)] == [True, True]
+
+
+def test_a_login_right_after_a_logout_counts_although_its_sid_is_the_same(stack, user):
+    for _ in range(5):
+        signs_in(stack, user)
+        user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+    signs_in(stack, user)
+    assert posts(stack, logout_token(stack)).status_code == 200 and not lives(stack, user)
+    signs_in(stack, user)
+    assert lives(stack, user)
 
 
 @pytest.mark.threat("ended-session")

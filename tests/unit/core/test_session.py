@@ -8,6 +8,7 @@ from harness.tokens import ISSUER, NOW, RING, application, client, request, sess
 
 from extproc.core.oidc.claims import Claims
 from extproc.core.session import TOUCH_AFTER, Session, SessionId, only, session_ids
+from extproc.core.session_index import sid_tags, sidless_marks, subject_tags, user_sid_marks
 from extproc.core.step_up import Demand
 
 APP = application()
@@ -105,6 +106,27 @@ SESSION = Session(
 
 def test_a_session_is_revoked_by_itself_its_user_and_its_session_at_the_provider():
     plain, with_sid = SESSION.keys(RING), replace(SESSION, sid="sid").keys(RING)
-    assert plain[0] == SESSION.id.key and with_sid[: len(plain)] == plain
-    assert len(with_sid) > len(plain) == len(set(plain))
-    assert replace(SESSION, sid="other").keys(RING)[len(plain) :] != with_sid[len(plain) :]
+    by_user = subject_tags(RING, ISSUER, "alice")
+    assert plain[0] == with_sid[0] == SESSION.id.key
+    assert set(by_user) <= {*plain} & {*with_sid}
+    assert {*plain} - {*with_sid} == {*sidless_marks(RING, ISSUER, "alice")}
+    assert {*with_sid} - {*plain} == {
+        *sid_tags(RING, ISSUER, "sid"),
+        *user_sid_marks(RING, ISSUER, "alice", "sid"),
+    }
+    other = replace(SESSION, sid="other").keys(RING)
+    assert {*other} & {*with_sid} == {SESSION.id.key, *by_user}
+
+
+def test_a_shorter_lifetime_counts_for_sessions_that_exist():
+    shorter, longer = application(session_lifetime=60), application(session_lifetime=86_400)
+    one = replace(SESSION, created=NOW, touched=NOW, expires=NOW + 600)
+    for now, fresh in ((NOW + 59, True), (NOW + 60, False)):
+        assert one.fresh(shorter, now) == fresh
+    assert one.fresh(longer, NOW + 599) and not one.fresh(longer, NOW + 600)
+    assert one.not_after(shorter, NOW) == NOW + 60 and one.lasts(shorter, NOW + 10) == 50
+
+
+def test_a_session_of_an_older_release_began_at_the_start_of_its_second():
+    assert replace(SESSION, created=7, created_ms=0).begun == 7000
+    assert replace(SESSION, created=7, created_ms=7321).begun == 7321

@@ -38,10 +38,19 @@ def test_an_entry_of_another_record_or_ring_or_format_is_none():
         open_entry(RING, b"l" * 32, sealed) is None
         and open_entry(KeyRing(TWO.keys[:1]), KEY, sealed) is None
     )
-    later = RING.seal(
-        json.dumps([2, "more", "fields"]).encode(), Label("index", "", KEY.hex()), ENTROPY_BYTES
-    )
-    assert open_entry(RING, KEY, later.encode()) is None
+    for other in ([2, "too", "few", "fields"], [0, *"1234567"]):
+        text = json.dumps(other).encode()
+        sealed = RING.seal(text, Label("index", "", KEY.hex()), ENTROPY_BYTES).encode()
+        assert open_entry(RING, KEY, sealed) is None
+
+
+def test_an_entry_of_a_newer_release_is_found_while_processes_are_replaced():
+    """Otherwise a logout at an older process would leave the sessions of newer ones alone."""
+    label = Label("index", "", KEY.hex())
+    opened = RING.open(seal_entry(RING, KEY, ENTRY, ENTROPY_BYTES).decode(), label)
+    _, *fields = json.loads(opened)
+    newer = RING.seal(json.dumps([2, *fields, "more"]).encode(), label, ENTROPY_BYTES).encode()
+    assert open_entry(RING, KEY, newer) == ENTRY
 
 
 def test_what_is_written_is_found_by_the_tags_of_every_key():

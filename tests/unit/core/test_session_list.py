@@ -41,10 +41,10 @@ def test_sessions_of_one_sign_in_at_the_provider_are_one():
     ]
     assert sign_ins(APP, SESSION, records, NOW).sign_ins == (
         SignIn(handle_of(SESSION.id.key), (SESSION.id.key,), "mine", ("app",), laptop, NOW, NOW, NOW + 43_200, this=True),
-        SignIn(handle_of(alone.id.key), (alone.id.key,), None, ("app",), Device(), NOW - 100, NOW - 100, NOW + 43_200, this=False),
+        SignIn(handle_of(alone.id.key), (alone.id.key,), None, ("app",), Device(), NOW - 100, NOW - 100, NOW + 43_100, this=False),
         SignIn(
             handle_of(older.id.key), (older.id.key, newer.id.key), "phone", ("app", "wiki"), phone, NOW - 900, NOW - 400,
-            NOW + 50_000, this=False,
+            NOW + 42_700, this=False,
         ),
     )  # fmt: skip
 

@@ -45,6 +45,7 @@ NEWEST = session(
     amr=("pwd", "otp"),
     generation=3,
     attempt=b"a" * 32,
+    created_ms=NOW * 1000 + 321,
 )
 _FORMAT_1 = (
     b'"https://idp.example","alice",{"sub":"alice","groups":["dev","ops"]},"idt","at","rt",'
@@ -54,13 +55,18 @@ _FORMAT_2 = _FORMAT_1 + b",1800000060"
 _FORMAT_3 = _FORMAT_2 + b',["pwd","otp"]'
 _FORMAT_4 = _FORMAT_3 + b",3"
 _FORMAT_5 = _FORMAT_4 + b',"YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE"'
+_FORMAT_6 = _FORMAT_5 + b",1800000000321"
 # what each release wrote, and the session that it has to open as
 WRITTEN = {
-    1: (_FORMAT_1, replace(NEWEST, access_issued=NOW, amr=(), generation=0, attempt=b"")),
-    2: (_FORMAT_2, replace(NEWEST, amr=(), generation=0, attempt=b"")),
-    3: (_FORMAT_3, replace(NEWEST, generation=0, attempt=b"")),
-    4: (_FORMAT_4, replace(NEWEST, attempt=b"")),
-    5: (_FORMAT_5, NEWEST),
+    1: (
+        _FORMAT_1,
+        replace(NEWEST, access_issued=NOW, amr=(), generation=0, attempt=b"", created_ms=0),
+    ),
+    2: (_FORMAT_2, replace(NEWEST, amr=(), generation=0, attempt=b"", created_ms=0)),
+    3: (_FORMAT_3, replace(NEWEST, generation=0, attempt=b"", created_ms=0)),
+    4: (_FORMAT_4, replace(NEWEST, attempt=b"", created_ms=0)),
+    5: (_FORMAT_5, replace(NEWEST, created_ms=0)),
+    6: (_FORMAT_6, NEWEST),
 }
 
 
@@ -76,10 +82,10 @@ def test_every_format_is_tried():
 
 
 def test_a_session_is_written_as_these_very_bytes():
-    assert dump(NEWEST) == b"[5,%b]" % _FORMAT_5
+    assert dump(NEWEST) == b"[6,%b]" % _FORMAT_6
     assert dump(session(refresh_token=None)) == (
-        b'[5,"https://idp.example","alice",{"sub":"alice"},"idt","at",null,'
-        b'1800000300,1800000000,1800043200,null,null,null,0,[],0,""]'
+        b'[6,"https://idp.example","alice",{"sub":"alice"},"idt","at",null,'
+        b'1800000300,1800000000,1800043200,null,null,null,0,[],0,"",0]'
     )
 
 
@@ -264,11 +270,12 @@ REFRESHED = Session(
 def test_a_session_of_the_format_before_has_the_tokens_of_its_login():
     fields = json.loads(dump(REFRESHED))
     assert load(json.dumps(fields).encode(), REFRESHED.id, NOW) == REFRESHED
-    assert load(json.dumps([1, *fields[1:-4]]).encode(), REFRESHED.id, NOW) == REFRESHED
-    assert load(json.dumps([2, *fields[1:-3]]).encode(), REFRESHED.id, NOW) == REFRESHED
-    assert load(json.dumps([3, *fields[1:-2]]).encode(), REFRESHED.id, NOW) == REFRESHED
-    assert load(json.dumps([4, *fields[1:-1]]).encode(), REFRESHED.id, NOW) == REFRESHED
-    assert load(json.dumps([6, *fields[1:]]).encode(), REFRESHED.id, NOW) is None
+    assert load(json.dumps([1, *fields[1:-5]]).encode(), REFRESHED.id, NOW) == REFRESHED
+    assert load(json.dumps([2, *fields[1:-4]]).encode(), REFRESHED.id, NOW) == REFRESHED
+    assert load(json.dumps([3, *fields[1:-3]]).encode(), REFRESHED.id, NOW) == REFRESHED
+    assert load(json.dumps([4, *fields[1:-2]]).encode(), REFRESHED.id, NOW) == REFRESHED
+    assert load(json.dumps([5, *fields[1:-1]]).encode(), REFRESHED.id, NOW) == REFRESHED
+    assert load(json.dumps([7, *fields[1:]]).encode(), REFRESHED.id, NOW) is None
 
 
 def test_a_record_under_another_session_s_key_does_not_open():

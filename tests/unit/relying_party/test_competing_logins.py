@@ -40,8 +40,8 @@ async def test_a_login_that_ended_since_the_callback_overtakes(store, after, ove
 async def test_a_logout_after_the_login_that_overtook_ends_both(store) -> None:
     logins = competing(store, NOW + 10)
     await logins.overtake([OWN])
-    await store.revoke_before(OWN.store_key, NOW + 10, OWN.forgotten)
+    await store.revoke_before(OWN.store_key, (NOW + 10) * 1000, OWN.forgotten)
     assert await logins.is_overtaken(OWN, SESSION, NOW + 20), "a logout before it concerns neither"
-    await store.revoke_before(OWN.store_key, NOW + 11, OWN.forgotten)
+    await store.revoke_before(OWN.store_key, (NOW + 10) * 1000 + 1, OWN.forgotten)
     with pytest.raises(SignedOutMeanwhile):
         await logins.is_overtaken(OWN, SESSION, NOW + 20)

@@ -116,7 +116,7 @@ async def test_nothing_is_listed_counted_or_ended_one_by_one(sessions):
     assert await sessions.tagged(tags, NOW) is None and await sessions.count(NOW) is None
     assert await sessions.end_stored(tags, NOW) is None
     assert await sessions.end_tagged(tags, NOW, NOW + 60) is None
-    assert await sessions.revocations.revoked_before(tags, NOW) == NOW
+    assert await sessions.revoked_at(tags, NOW) == NOW * 1000
 
 
 def test_what_ends_is_known_to_other_processes_only_through_a_store(sessions):
