@@ -127,3 +127,16 @@ def test_check_finds_all_right_and_prints_no_secret():
     assert done.stdout.count("✓") >= 20
     assert re.search(r"extproc: POST /token \[200\]", done.stdout)
     assert not re.search(r"(code|state|nonce|id_token_hint)=[^…&]", done.stdout)
+
+
+def test_the_help_of_the_script_installs_nothing_and_names_every_option(tmp_path):
+    script = tmp_path / "demo"
+    script.write_bytes((ROOT / "demo").read_bytes())
+    asked = subprocess.run(
+        ["sh", script, "--check", "--help"], capture_output=True, text=True, check=True
+    )
+    assert list(tmp_path.iterdir()) == [script]
+    command = [sys.executable, "-m", "extproc", "demo", "--help"]
+    own = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    options = set(re.findall(r"--[a-z]+", own)) - {"--help"}
+    assert options and options <= set(re.findall(r"--[a-z]+", asked.stdout))
