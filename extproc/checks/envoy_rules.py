@@ -137,6 +137,13 @@ RULES = (
         level_if_missing="warning",
     ),
     Rule(
+        ("filters", "trailers"),
+        "trailers of requests are handled differently: a client's identity header may be among "
+        "them",
+        missing="trailers of requests are not dropped: a client's identity header may be among "
+        "them",
+    ),
+    Rule(
         ("filters", "router"),
         "the router has other settings",
         level="warning",
@@ -157,6 +164,10 @@ RULES = (
     Rule(
         ("manager", "internal_address_config"),
         "some clients count as internal, so Envoy believes their x-envoy-* headers",
+    ),
+    Rule(
+        ("manager", "scheme_header_transformation"),
+        "the scheme of a request is what the client writes",
     ),
     Rule(
         ("manager", "normalize_path"),
@@ -220,6 +231,11 @@ RULES = (
     Rule(
         ("routing", "request_headers_to_remove"),
         "the header with the processor's cookies reaches applications",
+    ),
+    Rule(
+        ("routing", "request_headers_to_add"),
+        "the header Connection reaches applications as the client wrote it: a proxy behind Envoy "
+        "drops the identity headers that it names",
     ),
     Rule(("routing", "typed_per_filter_config"), "filters are changed for every route"),
 )

@@ -1,6 +1,7 @@
 """Warns of applications that are open by mistake, or within reach of another one's routes."""
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from extproc.checks.findings import Finding, warning
 from extproc.envoyconfig.sharing import Overlap, demands, overlap, same_upstream
@@ -19,6 +20,7 @@ def lint_applications(settings: Settings) -> Iterator[Finding]:
                 "remove it, or set exclude: true if that is meant",
             )
         yield from _foreign_pages(settings, name)
+    yield from _one_origin(settings)
     yield from _sharing(settings)
 
 
@@ -38,6 +40,25 @@ def _foreign_pages(settings: Settings, name: str) -> Iterator[Finding]:
                 f"{allowed} is plain http: whoever is on the way to it can write its pages, and "
                 "send requests as the user",
                 "use https there",
+            )
+
+
+def _one_origin(settings: Settings) -> Iterator[Finding]:
+    """Pairs of applications on one host that ask different things of a user. To a browser they are
+    one: scripts of each act as the other's users, and a service worker of the one with the shorter
+    path_prefix sees the other's requests, authorization codes included, even after it is gone.
+    """
+    for name, other in combinations(settings.protected, 2):
+        one, another = settings.applications[name], settings.applications[other]
+        shared = sorted(set(one.hosts) & set(another.hosts))
+        asks = sorted({*demands(one, another), *demands(another, one)})
+        if shared and asks:
+            yield warning(
+                f"applications.{other}.hosts",
+                f"is on {shared[0]} with {name}, which differs in {' and '.join(asks)}: browsers "
+                "keep the two apart in nothing, and a service worker of one may answer for the "
+                "other, even after its application is gone",
+                "give each a host of its own",
             )
 
 

@@ -17,6 +17,7 @@ from envoy_data_plane.google.protobuf import Any
 
 SET = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
 ADD = HeaderValueOptionHeaderAppendAction.APPEND_IF_EXISTS_OR_ADD
+IF_PRESENT = HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS
 IF_ABSENT = HeaderValueOptionHeaderAppendAction.ADD_IF_ABSENT
 
 

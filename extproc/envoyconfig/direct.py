@@ -11,6 +11,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
     DirectResponseAction,
     HeaderMatcher,
     RedirectAction,
+    RedirectActionRedirectResponseCode,
     Route,
     RouteMatch,
     RouteMatchConnectMatcher,
@@ -22,7 +23,7 @@ from envoy_data_plane.google.protobuf import Any
 
 from extproc.addresses import bracketed
 from extproc.envoyconfig import regexes, spellings
-from extproc.envoyconfig.builders import pack, regex, text
+from extproc.envoyconfig.builders import header, pack, regex, text
 from extproc.envoyconfig.filters.chain import DECIDE, GATE, LIMIT
 from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.sharing import overlaps
@@ -30,6 +31,10 @@ from extproc.settings import Settings
 
 # Matches "*" of OPTIONS too, which the prefix / does not.
 EVERYTHING = RouteMatch(safe_regex=RegexMatcher(regex=".*"))
+# Methods whose redirect browsers may keep, and follow by the same method.
+SAFE = HeaderMatcher(name=":method", string_match=regex("GET|HEAD"))
+# RFC 9110 section 15.5.6 asks for a list; an application may take more.
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 # The only method that EVERYTHING does not match.
 CONNECT = RouteMatch(connect_matcher=RouteMatchConnectMatcher())
 
@@ -61,46 +66,74 @@ def direct(name: str, match: RouteMatch, status: int, body: str) -> Route:
     )
 
 
+def no_trace() -> Route:
+    """405 for TRACE and TRACK (RFC 9110 section 9.3.8): a server that answers them shows the client
+    the headers that Envoy added, identity and access token among them.
+    """
+    method = HeaderMatcher(name=":method", string_match=regex("(?i)TRAC[EK]"))
+    match = RouteMatch(safe_regex=EVERYTHING.safe_regex, headers=[method])
+    route = direct("no-trace", match, 405, "This method is not accepted here.")
+    route.response_headers_to_add = [header("allow", _METHODS)]
+    return route
+
+
 def odd_host() -> Route:
     """400 for a Host that is not a host with an optional port.
 
     Envoy chooses the virtual host by the part before a colon, and the application gets the whole.
     """
-    header = HeaderMatcher(
+    authority = HeaderMatcher(
         name=":authority", string_match=regex(regexes.AUTHORITY), invert_match=True
     )
-    match = RouteMatch(safe_regex=EVERYTHING.safe_regex, headers=[header])
+    match = RouteMatch(safe_regex=EVERYTHING.safe_regex, headers=[authority])
     return direct("odd-host", match, 400, "This is no host name with a port.")
 
 
 def unlisted() -> Iterator[Route]:
     """421 (RFC 9110 section 15.5.20) for hosts that no application lists."""
+    yield no_trace()
     for name, match in (("unlisted", EVERYTHING), ("unlisted:connect", CONNECT)):
         yield direct(name, match, 421, "This gateway does not serve that host.")
 
 
-def slash(settings: Settings, name: str) -> Route:
-    """The redirect from /wiki to /wiki/.
+def slash(settings: Settings, name: str) -> Iterator[Route]:
+    """The redirects from /wiki to /wiki/: 301, and 308 where a 301 would make a GET of a POST.
 
-    It leads to the application's own url, because the connection may have another scheme than the
+    They lead to the application's own url, because the connection may have another scheme than the
     browser uses.
     """
     application = settings.applications[name]
-    redirect = RedirectAction(path_redirect=application.path_prefix)
-    if not application.exclude:
-        url = urlsplit(settings.url(name))
-        host = bracketed(url.hostname or "")
-        redirect = RedirectAction(
-            scheme_redirect=url.scheme, host_redirect=host, path_redirect=url.path
-        )
-        if url.port is not None:
-            redirect.port_redirect = url.port
+    path = RouteMatch(path=application.path_prefix.rstrip("/"))
+    yield _redirect(
+        f"{name}:slash", RouteMatch(path=path.path, headers=[SAFE]), _slashed(settings, name)
+    )
+    kept = _slashed(settings, name)
+    kept.response_code = RedirectActionRedirectResponseCode.PERMANENT_REDIRECT
+    yield _redirect(f"{name}:slash:308", path, kept)
+
+
+def _slashed(settings: Settings, name: str) -> RedirectAction:
+    application = settings.applications[name]
+    if application.exclude:
+        return RedirectAction(path_redirect=application.path_prefix)
+    url = urlsplit(settings.url(name))
+    redirect = RedirectAction(
+        scheme_redirect=url.scheme,
+        host_redirect=bracketed(url.hostname or ""),
+        path_redirect=url.path,
+    )
+    if url.port is not None:
+        redirect.port_redirect = url.port
+    return redirect
+
+
+def _redirect(name: str, match: RouteMatch, redirect: RedirectAction) -> Route:
     return Route(
-        name=f"{name}:slash",
-        match=RouteMatch(path=application.path_prefix.rstrip("/")),
+        name=name,
+        match=match,
         redirect=redirect,
         typed_per_filter_config=unasked(),
-        decorator=Decorator(operation=f"{name}:slash", propagate=False),
+        decorator=Decorator(operation=name, propagate=False),
     )
 
 

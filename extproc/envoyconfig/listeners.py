@@ -7,6 +7,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     Http2ProtocolOptions,
     HttpProtocolOptions,
     HttpProtocolOptionsHeadersWithUnderscoresAction,
+    SchemeHeaderTransformation,
     TransportSocket,
 )
 from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
@@ -28,10 +29,17 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 )
 
 from extproc.addresses import Address as Where
+from extproc.addresses import bracketed
 from extproc.envoyconfig.access_log import access_logs
-from extproc.envoyconfig.builders import pack, seconds
+from extproc.envoyconfig.builders import header, pack, seconds
 from extproc.envoyconfig.clusters import address
-from extproc.envoyconfig.direct import keeps_escaped_slashes
+from extproc.envoyconfig.direct import (
+    EVERYTHING,
+    SAFE,
+    direct,
+    keeps_escaped_slashes,
+    no_trace,
+)
 from extproc.envoyconfig.filters.chain import filters
 from extproc.envoyconfig.filters.header_mutation import clean
 from extproc.envoyconfig.local_reply import local_replies
@@ -46,6 +54,7 @@ _BUFFER = 1 << 17
 # them; Chromium keeps some 180 cookies for a domain. With a low limit, an attacker who plants many
 # small cookies locks users out.
 _HEADERS_COUNT = 400
+_REDIRECT_KEPT = 3600  # seconds that a browser may keep the redirect to https
 
 
 def listeners(settings: Settings) -> list[Listener]:
@@ -82,8 +91,14 @@ def _listener(
     )
 
 
-def _hardened(settings: Settings, name: str) -> HttpConnectionManager:
-    """The settings of every listener: limits, and one reading of paths and headers."""
+def _hardened(settings: Settings, name: str, scheme: str) -> HttpConnectionManager:
+    """The settings of every listener: limits, and one reading of paths and headers.
+
+    Args:
+        settings: the settings.
+        name: the listener's name.
+        scheme: what every request's `:scheme` becomes; a client of HTTP/2 can write any there.
+    """
     return HttpConnectionManager(
         stat_prefix=name,
         common_http_protocol_options=HttpProtocolOptions(
@@ -108,6 +123,7 @@ def _hardened(settings: Settings, name: str) -> HttpConnectionManager:
             cidr_ranges=[CidrRange(address_prefix="255.255.255.255", prefix_len=32)]
         ),
         generate_request_id=True,
+        scheme_header_transformation=SchemeHeaderTransformation(scheme_to_overwrite=scheme),
         normalize_path=True,
         merge_slashes=True,
         access_log=access_logs(settings),
@@ -116,7 +132,7 @@ def _hardened(settings: Settings, name: str) -> HttpConnectionManager:
 
 def _gateway(settings: Settings) -> HttpConnectionManager:
     slashes = HttpConnectionManagerPathWithEscapedSlashesAction
-    manager = _hardened(settings, "gateway")
+    manager = _hardened(settings, "gateway", urlsplit(settings.gateway.url).scheme)
     # One action for all applications: if one keeps them, routes of the others refuse them.
     manager.path_with_escaped_slashes_action = slashes.REJECT_REQUEST
     if keeps_escaped_slashes(settings):
@@ -134,12 +150,12 @@ def _redirect(settings: Settings) -> HttpConnectionManager:
     """301 to https: to the requested host if an application lists it, otherwise to gateway.url."""
     url = urlsplit(settings.gateway.url)
     listed = hosts(settings)
-    manager = _hardened(settings, "redirect")
+    manager = _hardened(settings, "redirect", "http")
     if "*" in listed:
         virtual_hosts = [_to_https("listed", ["*"], url.port, "")]
     else:
         virtual_hosts = [
-            _to_https("canonical", ["*"], url.port, url.hostname or ""),
+            _to_https("canonical", ["*"], url.port, bracketed(url.hostname or "")),
             _to_https("listed", listed, url.port, ""),
         ]
     manager.route_config = RouteConfiguration(
@@ -152,7 +168,11 @@ def _redirect(settings: Settings) -> HttpConnectionManager:
 
 
 def _to_https(name: str, domains: list[str], port: int | None, host: str) -> VirtualHost:
-    """A virtual host that redirects to https.
+    """A virtual host that redirects GET and HEAD to https, and refuses every other method.
+
+    What a form holds has crossed the network in clear text by then, and a redirect would hide that
+    from the person who can mend it. The redirect may be kept for an hour only, because browsers
+    would keep it for ever, also after gateway.url has moved.
 
     Args:
         name: its name, and its route's.
@@ -161,8 +181,17 @@ def _to_https(name: str, domains: list[str], port: int | None, host: str) -> Vir
         host: the host of the redirect; '': the requested one.
     """
     redirect = RedirectAction(https_redirect=True, port_redirect=port or 443, host_redirect=host)
-    return VirtualHost(
-        name=name,
-        domains=domains,
-        routes=[Route(name=name, match=RouteMatch(prefix="/"), redirect=redirect)],
-    )
+    answers = [
+        no_trace(),
+        Route(
+            name=name,
+            match=RouteMatch(prefix="/", headers=[SAFE]),
+            redirect=redirect,
+            response_headers_to_add=[header("cache-control", f"max-age={_REDIRECT_KEPT}")],
+        ),
+        direct("https-only", EVERYTHING, 403, "This address is for https only."),
+    ]
+    for route in answers:
+        # There is none of the gateway's filters on this listener.
+        route.typed_per_filter_config = {}
+    return VirtualHost(name=name, domains=domains, routes=answers)

@@ -55,7 +55,6 @@ def local_replies(settings: Settings) -> LocalReplyConfig:
     none.
     """
     headers = [
-        header("cache-control", "no-store", IF_ABSENT),
         header("x-request-id", "%REQ(X-REQUEST-ID)%", IF_ABSENT),
         *hsts(settings),
     ]
@@ -75,18 +74,23 @@ def local_replies(settings: Settings) -> LocalReplyConfig:
             _mapper(upstream_trouble, headers),
             _mapper(_all(_status(500), _absent(REASON), _absent(DECISION)), headers),
             _mapper(limited, headers),
-            ResponseMapper(filter=_status(100), headers_to_add=headers),
+            ResponseMapper(
+                filter=_status(100),
+                headers_to_add=[*headers, header("cache-control", "no-store", IF_ABSENT)],
+            ),
         ]
     )
 
 
 def _mapper(condition: AccessLogFilter, headers: list[HeaderValueOption]) -> ResponseMapper:
-    """Replaces the body with the status and the request id."""
+    """Replaces the body with the status and the request id, and the Cache-Control with `no-store`:
+    the route may have written that of a page of the application's already.
+    """
     body = text("Error %RESPONSE_CODE%\nRequest id: %REQ(X-REQUEST-ID)%\n")
     return ResponseMapper(
         filter=condition,
         body_format_override=SubstitutionFormatString(text_format_source=body),
-        headers_to_add=headers,
+        headers_to_add=[*headers, header("cache-control", "no-store")],
     )
 
 

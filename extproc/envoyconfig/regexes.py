@@ -5,7 +5,18 @@ in the settings.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 
+from extproc.settings.client_headers import (
+    COMMAND_PREFIXES,
+    COMMANDS,
+    DESCRIPTIONS,
+    FORWARDED,
+    OF_ENVOY,
+)
+
+# What an application may read as the hyphen of a header's name.
+_SIGN = "[^a-z0-9]"
 _LETTER = r"[A-Za-z0-9_~!$&'()*+,=:@-]"
 _MORE = r"%[89ABab][0-9A-Fa-f]"
 # Well-formed UTF-8 (RFC 3629 section 4), percent-encoded; an overlong slash (%C0%AF) is not, nor is
@@ -46,11 +57,56 @@ def escaped_slashes(path_prefix: str) -> str:
     return f"{re.escape(path_prefix)}.*{ESCAPED_SLASH}.*"
 
 
+def removed(kept: Sequence[str], *, trusted: bool) -> str:
+    """Matches the names of the headers that no client may send to an application, in every spelling
+    that an application may fold (see `forgeable`).
+
+    Args:
+        kept: the names that a client may send all the same.
+        trusted: a proxy in front of Envoy describes the client, so what describes one passes, but
+            only as that proxy spells it.
+    """
+    further = [name.removeprefix(FORWARDED) for name in kept if name.startswith(FORWARDED)]
+    patterns = [_folded(name) for name in COMMANDS if name not in kept]
+    patterns += [_folded(prefix) + ".*" for prefix in COMMAND_PREFIXES]
+    patterns += [f"x[^a-z0-9-]forwarded(?:{_SIGN}.*)?", "x-forwarded[^a-z0-9-].*"]
+    if trusted:
+        patterns += [odd for name in DESCRIPTIONS for odd in _odd_spellings(name)]
+    else:
+        patterns += [_folded(name) for name in DESCRIPTIONS if name not in kept]
+        patterns.append(FORWARDED + _all_but([*OF_ENVOY, *further]))
+    return "|".join(patterns)
+
+
+def _folded(name: str) -> str:
+    """Matches a header's name with any signs in place of its hyphens."""
+    return name.replace("-", _SIGN)
+
+
+def _odd_spellings(name: str) -> Iterator[str]:
+    """Match a header's name with any signs in place of its hyphens, of which one is no hyphen."""
+    words = name.split("-")
+    for at in range(1, len(words)):
+        yield "-".join(words[:at]) + "[^a-z0-9-]" + _SIGN.join(words[at:])
+
+
+def _all_but(words: Sequence[str]) -> str:
+    """Matches every text but these words; RE2 has no lookahead."""
+    firsts = sorted({word[0] for word in words if word})
+    branches = [f"[^{re.escape(''.join(firsts))}].*" if firsts else ".+"]
+    branches += [
+        re.escape(first) + _all_but([word[1:] for word in words if word[:1] == first])
+        for first in firsts
+    ]
+    empty = "" if "" in words else "?"
+    return f"(?:{'|'.join(branches)}){empty}"
+
+
 def forgeable(header_prefix: str) -> str:
     """Matches every header name that an upstream may read as one with the identity prefix.
 
     CGI, WSGI and PHP turn `-` into `_`, and some of them every character that is neither a letter
     nor a digit.
     """
-    characters = (character if character.isalnum() else "[^a-z0-9]" for character in header_prefix)
+    characters = (character if character.isalnum() else _SIGN for character in header_prefix)
     return "".join(characters) + ".*"

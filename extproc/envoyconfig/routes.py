@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from envoy_data_plane.envoy.config.core.v3 import HeaderValue, HeaderValueOption, Metadata
+from envoy_data_plane.envoy.config.core.v3 import HeaderValue, Metadata
 from envoy_data_plane.envoy.config.route.v3 import (
     Decorator,
     HeaderMatcher,
@@ -30,17 +30,14 @@ from envoy_data_plane.google.protobuf import Any, Struct
 from extproc.contract import (
     APPLICATION,
     APPLICATION_KEY,
-    CACHE_CONTROL,
     FINGERPRINT,
     LIVE,
-    MORE_COOKIES,
     NAMESPACE,
     PUBLIC,
-    SET_COOKIE,
 )
 from extproc.core.endpoints import BACKCHANNEL_LOGOUT, ENDPOINTS
 from extproc.envoyconfig import regexes
-from extproc.envoyconfig.builders import ADD, header, pack, regex, seconds
+from extproc.envoyconfig.builders import pack, regex, seconds
 from extproc.envoyconfig.clusters import application_cluster
 from extproc.envoyconfig.csrf import foreign_pages
 from extproc.envoyconfig.direct import (
@@ -58,6 +55,7 @@ from extproc.envoyconfig.filters.ext_proc import processing_mode
 from extproc.envoyconfig.filters.jwt_authn import asserted
 from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.filters.lua_cookies import keeping
+from extproc.envoyconfig.response_headers import added, taken
 from extproc.settings import Settings
 from extproc.settings.fingerprint import fingerprint
 
@@ -120,7 +118,7 @@ def application_routes(settings: Settings, name: str, names: Sequence[str]) -> I
     application = settings.applications[name]
     prefix = application.path_prefix
     if prefix != "/":
-        yield slash(settings, name)
+        yield from slash(settings, name)
     yield from foreign_pages(settings, name)
     if application.escaped_slashes == "reject" and keeps_escaped_slashes(settings):
         yield escaped_slashes(f"{name}:escaped-slash", prefix)
@@ -130,7 +128,7 @@ def application_routes(settings: Settings, name: str, names: Sequence[str]) -> I
     for path in application.public_paths:
         match = RouteMatch(safe_regex=RegexMatcher(regex=regexes.public(path)))
         config = _filter_config(settings, name, public=True)
-        yield _forwarding(settings, name, f"{name}:public:{path}", match, config)
+        yield _forwarding(settings, name, f"{name}:public:{path}", match, config, public=True)
     for kind in application.end_streams:
         match = RouteMatch(prefix=prefix, headers=[_LIVE_STREAMS[kind]])
         config = {DECIDE: _decide(settings, name, live=True)}
@@ -140,7 +138,13 @@ def application_routes(settings: Settings, name: str, names: Sequence[str]) -> I
 
 
 def _forwarding(
-    settings: Settings, name: str, route_name: str, match: RouteMatch, config: dict[str, Any]
+    settings: Settings,
+    name: str,
+    route_name: str,
+    match: RouteMatch,
+    config: dict[str, Any],
+    *,
+    public: bool = False,
 ) -> Route:
     """A route to the application's upstream.
 
@@ -150,6 +154,7 @@ def _forwarding(
         route_name: the route's name, and the name of its span.
         match: the requests that it takes.
         config: the configuration of the filters by their names.
+        public: the paths need no login.
     """
     application = settings.applications[name]
     if not application.strip_cookies:
@@ -166,7 +171,8 @@ def _forwarding(
             retry_policy=_RETRIES,
         ),
         typed_per_filter_config=config,
-        response_headers_to_add=[] if application.exclude else _renewal(settings),
+        response_headers_to_add=added(settings, name, public=public),
+        response_headers_to_remove=taken(settings, name),
         decorator=Decorator(operation=route_name, propagate=False),
     )
 
@@ -216,18 +222,3 @@ def _decide(
         )
     overrides = ExtProcOverrides(grpc_initial_metadata=metadata, processing_mode=mode)
     return pack(ExtProcPerRoute(overrides=overrides))
-
-
-def _renewal(settings: Settings) -> list[HeaderValueOption]:
-    """Headers that the processor's answer adds to the application's response, if it renews any
-    cookie.
-
-    The application's own Cache-Control is replaced in that case; otherwise a shared cache would
-    keep a user's assertion.
-    """
-    # Cookie sessions need more cookies: renewed tokens and, once a minute, the last use.
-    keys = (SET_COOKIE, *MORE_COOKIES) if settings.store.kind == "cookie" else (SET_COOKIE,)
-    return [
-        *(header("set-cookie", f"%DYNAMIC_METADATA({NAMESPACE}:{key})%", ADD) for key in keys),
-        header("cache-control", f"%DYNAMIC_METADATA({NAMESPACE}:{CACHE_CONTROL})%"),
-    ]

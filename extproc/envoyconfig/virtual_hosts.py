@@ -5,13 +5,14 @@ applications' settings never interpret a path a second time.
 
 A virtual host has, in this order:
 
-1. 400 for a Host that is not a host with an optional port;
-2. the processor's own endpoints of every application, the longest prefix first: Envoy looks at no
+1. 405 for TRACE and TRACK;
+2. 400 for a Host that is not a host with an optional port;
+3. the processor's own endpoints of every application, the longest prefix first: Envoy looks at no
    assertion there, so it always calls the processor, and they end in a 404 of Envoy's own, so that
    a code or a logout reaches no application, whatever prefixes there are;
-3. 400 for what a server might read as a dot segment, where every application rejects that;
-4. the applications, the longest path_prefix first, each with
-   - the redirect from /wiki to /wiki/,
+4. 400 for what a server might read as a dot segment, where every application rejects that;
+5. the applications, the longest path_prefix first, each with
+   - the redirects from /wiki to /wiki/,
    - 403 for what pages of other origins may not send (csrf.py),
    - 400 for escaped slashes, where another application keeps them, and likewise for dot segments,
    - 400 for what its upstream might read as a path of another application that asks more of a user,
@@ -19,7 +20,7 @@ A virtual host has, in this order:
    - its live streams that end with their session: Envoy looks at no assertion there, so it always
      calls the processor,
    - its pages;
-5. a 403 for CONNECT and a 404, so that every request has a route.
+6. a 403 for CONNECT and a 404, so that every request has a route.
 
 Hosts that no application lists get 421.
 """
@@ -30,12 +31,13 @@ from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption
 from envoy_data_plane.envoy.config.route.v3 import Route, RouteConfiguration, VirtualHost
 
 from extproc.contract import COOKIES
-from extproc.envoyconfig.builders import header
+from extproc.envoyconfig.builders import IF_ABSENT, IF_PRESENT, header
 from extproc.envoyconfig.direct import (
     CONNECT,
     EVERYTHING,
     direct,
     dot_segments,
+    no_trace,
     odd_host,
     rejects_dot_segments,
     unlisted,
@@ -52,15 +54,20 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
         # Applications get the Host header unchanged, its port included.
         ignore_port_in_host_matching=True,
         request_headers_to_remove=[COOKIES],
+        # Of a WebSocket's request alone is anything left of Connection by now. A client may have
+        # named an identity header in it, and a proxy behind Envoy would drop that header.
+        request_headers_to_add=[header("connection", "Upgrade", IF_PRESENT)],
         response_headers_to_add=hsts(settings),
     )
 
 
 def hsts(settings: Settings) -> list[HeaderValueOption]:
-    """Strict-Transport-Security (RFC 6797); none with a gateway.url of http."""
+    """Strict-Transport-Security (RFC 6797), where the application sets none; none at all with a
+    gateway.url of http.
+    """
     if not settings.gateway.hsts or not settings.gateway.url.startswith("https://"):
         return []
-    return [header("strict-transport-security", f"max-age={int(settings.gateway.hsts)}")]
+    return [header("strict-transport-security", f"max-age={int(settings.gateway.hsts)}", IF_ABSENT)]
 
 
 def hosts(settings: Settings) -> list[str]:
@@ -106,6 +113,7 @@ def _routes(settings: Settings, names: Sequence[str]) -> list[Route]:
     ]
     pages = [route for name in names for route in application_routes(settings, name, names)]
     return [
+        no_trace(),
         odd_host(),
         *own,
         *refused,

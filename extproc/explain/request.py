@@ -17,6 +17,7 @@ from extproc.core.http import Request
 from extproc.core.provider_logout import is_back_channel
 from extproc.core.reasons import REASONS
 from extproc.core.session import Session
+from extproc.envoyconfig.regexes import removed
 from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.assertion import accepted
 from extproc.explain.route import ChosenRoute, choose, normalised, refused, remedy
@@ -108,10 +109,17 @@ def explain(settings: Settings, sample: SampleRequest, find: FindSession) -> Ite
 
 
 def _headers(settings: Settings, headers: Headers) -> Iterator[Observation]:
+    gateway = settings.gateway
+    unsent = removed(gateway.kept_headers, trusted=gateway.trusted_hops > 0)
     for name, _ in headers:
         if name.startswith(settings.identity.header_prefix):
             yield Observation(
                 f"the header {name} is removed: Envoy believes no identity header of a client"
+            )
+        elif re.fullmatch(unsent, name):
+            yield Observation(
+                f"the header {name} is removed: no client tells an application what it asked for "
+                "(gateway.kept_headers lets it through)"
             )
         elif not name.startswith(":") and not _is_forwarded(name):
             yield Observation(

@@ -192,5 +192,6 @@ def _direct_answer(route: Tree) -> DirectAnswer | None:
         text = str(at(response, "body", "inline_string") or "")
         return DirectAnswer(int(response.get("status", 0)), text)
     if redirect:
-        return DirectAnswer(301, f"to {redirect.get('path_redirect', '/')}")
+        status = 308 if redirect.get("response_code") == "PERMANENT_REDIRECT" else 301
+        return DirectAnswer(status, f"to {redirect.get('path_redirect', '/')}")
     return None

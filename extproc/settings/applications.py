@@ -3,10 +3,11 @@
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from extproc.core.step_up import OURS, PROMPTS
+from extproc.settings.demand import check_parameter, check_prompt
 from extproc.settings.types import OFF, Duration, Model, Origin, base_address
 
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
@@ -25,7 +26,8 @@ class ApplicationSettings(Model):
     )
     url: str | None = Field(
         None,
-        description="public address of the application; default: gateway.url and path_prefix",
+        description="public address of the application, whose path is path_prefix; default: "
+        "gateway.url and path_prefix",
     )
     upstream: str = Field(
         description="address of the application's server: http://host:port or https://host:port"
@@ -71,6 +73,13 @@ class ApplicationSettings(Model):
         (),
         description="origins whose pages may send it all the same, such as "
         "https://portal.example.com",
+    )
+    cache_control: Annotated[Literal["no-cache", "no-store", "off"], OFF] = Field(
+        "no-cache",
+        description="Cache-Control of responses on protected paths for which the application sets "
+        "none. no-cache: private, no-cache, so that browsers ask again before they show a page "
+        "from their cache; no-store: nothing is kept, so that Back after a logout shows nothing "
+        "either; off: none",
     )
     forward_access_token: bool = Field(
         False,
@@ -131,8 +140,13 @@ class ApplicationSettings(Model):
             self._check_public_path(path)
         if self.url is not None:
             base_address(self.url, "url", path=True)
-            if not self.url.endswith(self.path_prefix):
-                raise ValueError(f"url ends with path_prefix {self.path_prefix}")
+            path = urlsplit(self.url).path
+            if path != self.path_prefix:
+                raise ValueError(
+                    f"url has the path {path[:80]!r}, and path_prefix is {self.path_prefix}; they "
+                    "are the same, because Envoy passes paths on as they are: otherwise the "
+                    "provider's answer would reach the application"
+                )
         return self
 
     def _check_address(self) -> None:
@@ -160,10 +174,10 @@ class ApplicationSettings(Model):
                 "exclude: true has no sessions, so neither stream_lifetime nor end_streams "
                 "can go with it"
             )
-        if self.csrf == "same_origin" or self.allowed_origins:
+        if self.csrf == "same_origin" or self.allowed_origins or self.cache_control == "no-store":
             raise ValueError(
-                "exclude: true goes with neither csrf: same_origin nor allowed_origins: Envoy "
-                "passes every request on"
+                "exclude: true goes with none of csrf: same_origin, allowed_origins, "
+                "cache_control: no-store: Envoy passes requests and responses on as they are"
             )
 
     def _check_streams(self) -> None:
@@ -208,40 +222,10 @@ class ApplicationSettings(Model):
                 "login set prompt: login"
             )
         if self.prompt is not None:
-            _check_prompt(self.prompt)
+            check_prompt(self.prompt)
         for name, value in self.authorization_params.items():
-            _check_parameter(name, value)
+            check_parameter(name, value)
 
 
 def _has_dots(path: str) -> bool:
     return any(segment in (".", "..") for segment in path.split("/"))
-
-
-def _check_prompt(prompt: str) -> None:
-    values = prompt.split(" ")
-    if "none" in values:
-        raise ValueError(
-            "prompt: none lets the provider ask nothing, so no user could sign in; leave it out, "
-            f"or choose among {', '.join(PROMPTS)}"
-        )
-    if not set(values) <= set(PROMPTS) or len(set(values)) != len(values):
-        raise ValueError(
-            f"prompt: {prompt[:80]!r} is not one or several, with one blank between them, "
-            f"of {', '.join(PROMPTS)}"
-        )
-
-
-def _check_parameter(name: str, value: str) -> None:
-    if name.lower() in OURS:
-        has_key = name in ("acr_values", "max_age", "prompt")
-        raise ValueError(
-            f"authorization_params: {name} is set by the processor"
-            f"{' (it has a key of its own)' if has_key else ''}"
-        )
-    if not re.fullmatch(r"[A-Za-z0-9._:-]{1,64}", name):
-        raise ValueError(
-            f"authorization_params: {name[:80]!r} is not the name of a parameter: "
-            "letters, digits and . _ : -"
-        )
-    if not 0 < len(value) <= 2000 or not value.isprintable():
-        raise ValueError(f"authorization_params.{name} is printable text of 1 to 2000 characters")

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from extproc.addresses import Address
+from extproc.settings.client_headers import check_kept
 from extproc.settings.types import Count, Duration, Listen, Model, Network, base_address
 
 
@@ -67,7 +68,9 @@ class Gateway(Model):
         "such as 0.0.0.0:80",
     )
     hsts: Duration = Field(
-        0, description="max-age of the Strict-Transport-Security header; 0: no such header"
+        0,
+        description="max-age of the Strict-Transport-Security header, where the application sets "
+        "none; 0: no such header",
     )
     access_log: str = Field(
         "/dev/stdout", description="file to which Envoy writes its access log, as JSON lines"
@@ -101,7 +104,13 @@ class Gateway(Model):
         0,
         ge=0,
         le=16,
-        description="number of proxies in front of Envoy whose X-Forwarded-For is trusted",
+        description="number of proxies in front of Envoy whose X-Forwarded-For is trusted, and "
+        "whose Forwarded, X-Forwarded-Host, X-Real-IP and similar headers reach applications",
+    )
+    kept_headers: tuple[str, ...] = Field(
+        (),
+        description="headers that a client may send to applications although Envoy removes them "
+        "otherwise (docs/topologies.md), such as x-http-method-override",
     )
     rate_limit: RateLimit = Field(
         RateLimit(),
@@ -111,6 +120,7 @@ class Gateway(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         base_address(self.url, "url")
+        check_kept(self.kept_headers)
         if self.tls and not self.url.startswith("https://"):
             raise ValueError("tls is set, so url begins with https://")
         if self.redirect_listen and not self.url.startswith("https://"):

@@ -179,7 +179,7 @@ def test_last_use_is_written_with_the_application_s_answer_once_a_minute(stack):
     cookies = made(stack, noise(14_000), touched=int(time.time()) - 3000)
     assert len(cookies) == 5
     answer = asks(stack, cookies, "/private?echo-cookie=own")
-    assert answer.status_code == 200 and answer.headers["cache-control"] == "private"
+    assert answer.status_code == 200 and "private" in answer.headers["cache-control"]
     sets = dict(
         line.partition(";")[0].split("=", 1) for line in answer.headers.get_list("set-cookie")
     )

@@ -106,9 +106,8 @@ def test_a_renewed_assertion_on_a_cacheable_answer_makes_it_private(stack):
         user.go(stack.url("/private"))
         user.cookies.drop("extproc-assertion-app")
         renewed = user.navigate(stack.url("/page?echo-cache=600"))
-        assert renewed.headers["cache-control"] == "private" and user.cookies.get(
-            "extproc-assertion-app"
-        )
+        assert "private" in renewed.headers["cache-control"].split(",")
+        assert user.cookies.get("extproc-assertion-app")
         fast = user.navigate(stack.url("/page?echo-cache=600"))
         assert (
             fast.headers["cache-control"] == "public, max-age=600"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from harness.envoy import EnvoyProcess
-from harness.envoy_parts import FAKE_COOKIE, Asked, Stub
+from harness.envoy_parts import Asked, Stub
 from harness.envoy_world import Gateway, World, application
 from harness.ports import free_port
 from harness.processes import wait_until
@@ -197,18 +197,6 @@ def test_a_client_cannot_say_what_a_route_says(plain: Gateway, asked: list[Asked
     plain.client.get("/x", "x-extproc-public: 1", "x-extproc-application: wiki")
     (stream,) = asked
     assert (stream.application, stream.public) == ("main", False)
-
-
-def test_a_renewed_assertion_comes_with_the_applications_answer(
-    plain: Gateway, asked: list[Asked]
-) -> None:
-    reply = plain.client.get("/x?stub=renew")
-    assert reply.status == 200
-    assert reply.values("set-cookie") == ["own=1", FAKE_COOKIE]
-    assert reply.values("cache-control") == ["private"]
-    other = plain.client.get("/x?stub=continue")
-    assert other.values("set-cookie") == ["own=1"]
-    assert other.values("cache-control") == ["public, max-age=60"]
 
 
 def test_excluded_applications_never_reach_the_processor(

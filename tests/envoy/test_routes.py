@@ -2,11 +2,15 @@
 paths.
 """
 
+import re
 import socket
+import time
+from pathlib import Path
 
 import pytest
+import yaml
 from harness.envoy_parts import Asked, exchange
-from harness.envoy_world import Gateway, World
+from harness.envoy_world import Gateway, World, application
 
 
 def where(asked: list[Asked]) -> list[tuple[str | None, bool]]:
@@ -277,6 +281,34 @@ def test_an_unlisted_host_gets_421_and_nobody_is_asked(
     assert world.upstream.received == []
 
 
+def test_the_health_check_of_the_docs_needs_neither_host_nor_cookie(
+    plain: Gateway, world: World, asked: list[Asked]
+) -> None:
+    """Wild case 26: a load balancer asks with an IP address as Host."""
+    topologies = (Path(__file__).parents[2] / "docs/topologies.md").read_text()
+    (example,) = re.findall(r"  ```yaml\n(.*?)  ```\n", topologies, flags=re.DOTALL)
+    (health,) = yaml.safe_load(example)["applications"].values()
+    applications: dict[str, object] = {
+        "main": application(world.upstream.url),
+        "health": {**health, "upstream": world.upstream.url},
+    }
+    with world.gateway(f"health-{time.monotonic_ns()}", applications) as gateway:
+        for host in ("10.0.3.7:8080", "app.test", "[::1]:8080"):
+            client = gateway.client
+            assert client.get(health["path_prefix"], host=host).status == 200, host
+        assert client.get("/", host="10.0.3.7:8080").status == 421
+        assert client.get("/x", host="app.test").status == 303
+    assert len(asked) == 1
+
+
+def test_the_docs_name_the_answer_that_nginx_gets_by_default(plain: Gateway) -> None:
+    """Wild case 25."""
+    old = b"GET /public/ HTTP/1.0\r\nhost: app.test\r\n\r\n"
+    assert exchange(plain.client.port, old).status == 426
+    topologies = (Path(__file__).parents[2] / "docs/topologies.md").read_text()
+    assert "proxy_http_version 1.1;" in topologies and "426 Upgrade Required" in topologies
+
+
 def test_ports_and_case_of_hosts_do_not_matter_and_the_header_goes_on_as_it_came(
     plain: Gateway, world: World, asked: list[Asked]
 ) -> None:
@@ -294,6 +326,8 @@ def test_a_prefix_without_its_slash_is_redirected(plain: Gateway, asked: list[As
     reply = plain.client.get("/wiki?a=b", host="app.test:1")
     assert (reply.status, reply.get("location")) == (301, plain.settings.url("wiki") + "?a=b")
     assert plain.client.get("/assets").status == 301
+    for path in ("/wiki", "/assets"):
+        assert plain.client.get(path, "content-length: 0", method="POST").status == 308, "no GET"
     assert asked == []
 
 

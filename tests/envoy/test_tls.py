@@ -4,13 +4,15 @@ application keeps them.
 
 import socket
 import ssl
+import time
 
 import h2.config
 import h2.connection
 import h2.events
 import pytest
 from harness.envoy_parts import Asked, Client
-from harness.envoy_world import Gateway, World
+from harness.envoy_world import Gateway, World, application
+from harness.ports import free_port
 
 
 def test_the_fast_path_works_with_host_cookies_and_http_names_are_none(
@@ -102,6 +104,39 @@ def test_crumbs_have_the_bound_of_all_headers_together(
     for many in ([crumb] * 70, [crumb] * 350, ["extproc-session-main=x"] * 5000):
         assert h2_get(tls, world, many) in ("431", "reset")
     assert asked == [] and world.upstream.received == []
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
+def test_the_plain_listener_takes_no_form(
+    tls: Gateway, world: World, asked: list[Asked], method: str
+) -> None:
+    """Finding 59: a browser makes a GET of a 301, and the form was sent in clear text."""
+    where = tls.settings.gateway.redirect_listen
+    assert where is not None
+    for host in ("app.test", "nope.test"):
+        reply = Client(where.port).get("/a", "content-length: 0", method=method, host=host)
+        assert reply.status == 403 and reply.get("location") is None
+    assert asked == [] and world.upstream.received == []
+
+
+def test_the_redirect_to_https_is_kept_for_an_hour(tls: Gateway) -> None:
+    where = tls.settings.gateway.redirect_listen
+    assert where is not None
+    for host in ("app.test", "nope.test"):
+        for method in ("GET", "HEAD"):
+            reply = Client(where.port).get("/a", method=method, host=host)
+            assert (reply.status, reply.get("cache-control")) == (301, "max-age=3600")
+
+
+def test_the_redirect_of_an_ipv6_address_is_an_address(world: World) -> None:
+    redirect = free_port()
+    gateway = {"redirect_listen": f"127.0.0.1:{redirect}", "url": "https://[::1]:8443"}
+    applications: dict[str, object] = {"main": application(world.upstream.url, "[::1]")}
+    made = f"v6-{time.monotonic_ns()}"
+    with world.gateway(made, applications, tls=True, gateway=gateway):
+        for host in ("[::1]", f"[::1]:{redirect}", "nope.test", "127.0.0.1"):
+            reply = Client(redirect).get("/a?b", host=host)
+            assert reply.get("location") == "https://[::1]:8443/a?b", host
 
 
 def test_the_plain_listener_sends_everybody_to_https(

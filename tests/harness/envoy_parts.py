@@ -139,6 +139,8 @@ class Keys:
 class Upstream:
     """An application: keeps the requests that it receives and answers 200 with their head; it
     answers an upgrade with 101, and then echoes bytes.
+
+    Each `says` of the query is a header line of its answer, in place of its Cache-Control.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
@@ -194,7 +196,11 @@ class Upstream:
             while more := stream.recv(65536):
                 stream.sendall(more)
             return False
-        answer = b"HTTP/1.1 200 OK\r\nserver: upstream\r\ncache-control: public, max-age=60\r\nset-cookie: own=1\r\n"
+        line = head.split(b"\r\n")[0].decode("latin-1").split(" ")
+        says = parse_qs(urlsplit(line[1]).query, keep_blank_values=True).get("says")
+        lines = ["cache-control: public, max-age=60"] if says is None else says
+        more = "".join(f"{each}\r\n" for each in lines if each).encode()
+        answer = b"HTTP/1.1 200 OK\r\nserver: upstream\r\nset-cookie: own=1\r\n" + more
         stream.sendall(answer + b"content-length: %d\r\n\r\n" % len(head) + head)
         return True
 

@@ -10,6 +10,7 @@
 5. gate (rbac.py): passes a verified assertion or the processor's decision, and nothing else. A
    stream that ended without an answer, a filter that an operator loosened and a missing matcher
    all end here.
+6. trailers (header_mutation.py), where an application gets HTTP/2: drops the trailers of requests.
 """
 
 import betterproto2
@@ -18,6 +19,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v
 
 from extproc.envoyconfig.builders import pack
 from extproc.envoyconfig.filters.ext_proc import processor
+from extproc.envoyconfig.filters.header_mutation import drops_trailers, trailers
 from extproc.envoyconfig.filters.jwt_authn import assertion, fast_path
 from extproc.envoyconfig.filters.local_ratelimit import limit, limited
 from extproc.envoyconfig.filters.lua_cookies import cookies
@@ -30,6 +32,7 @@ ASSERTION = "assertion"
 LIMIT = "limit"
 DECIDE = "decide"
 GATE = "gate"
+TRAILERS = "trailers"
 ROUTER = "router"
 
 
@@ -46,5 +49,7 @@ def filters(settings: Settings) -> list[HttpFilter]:
     else:
         chain.append((DECIDE, decide))
     chain.append((GATE, gate(settings)))
+    if drops_trailers(settings):
+        chain.append((TRAILERS, trailers()))
     chain.append((ROUTER, Router(suppress_envoy_headers=True)))
     return [HttpFilter(name=name, typed_config=pack(message)) for name, message in chain]

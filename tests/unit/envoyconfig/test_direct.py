@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from harness.envoy_config import APP, OPEN, routes, simple
+from harness.envoy_config import APP, OPEN, routes, simple, typed
 
 
 def test_the_processor_is_not_called_where_envoy_answers() -> None:
-    for name in ("odd-host", "dot-segments", "connect", "none"):
+    for name in ("no-trace", "odd-host", "dot-segments", "connect", "none"):
         route = routes(simple())[name]
         config = route["typed_per_filter_config"]
         assert "direct_response" in route and config["decide"]["disabled"] is True, name
@@ -33,9 +33,20 @@ def test_a_prefix_without_its_slash_is_redirected_to_the_url_of_the_application(
     application: dict[str, Any], redirect: dict[str, Any]
 ) -> None:
     made = simple(applications={"app": APP, "wiki": application})
-    route = routes(made)["wiki:slash"]
-    assert route["match"] == {"path": "/wiki"}
-    assert route["redirect"] == redirect
+    found = routes(made)
+    first, other = found["wiki:slash"], found["wiki:slash:308"]
+    assert first["match"]["path"] == other["match"]["path"] == "/wiki"
+    assert [each["name"] for each in first["match"]["headers"]] == [":method"]
+    assert first["redirect"] == redirect
+    assert other["redirect"] == {**redirect, "response_code": "PERMANENT_REDIRECT"}
+
+
+def test_the_first_route_of_every_host_refuses_methods_that_show_headers() -> None:
+    made = simple(applications={"app": APP, "open": {**OPEN, "hosts": ["open.test"]}})
+    (manager,) = typed(made, "HttpConnectionManager")
+    hosts = manager["route_config"]["virtual_hosts"]
+    assert {host["routes"][0]["name"] for host in hosts} == {"no-trace"}
+    assert len(hosts) == 3
 
 
 def test_an_application_that_keeps_escaped_slashes_makes_the_others_refuse_them() -> None:

@@ -47,13 +47,29 @@ def test_the_redirect_leads_an_unlisted_host_to_the_url_of_the_gateway() -> None
     _, redirect = typed(made, "HttpConnectionManager")
     hosts = {each["name"]: each for each in redirect["route_config"]["virtual_hosts"]}
     assert hosts["canonical"]["domains"] == ["*"]
-    assert hosts["canonical"]["routes"][0]["redirect"] == {
+    trace, redirected, refused = hosts["canonical"]["routes"]
+    assert trace["name"] == "no-trace" and refused["direct_response"]["status"] == 403
+    assert redirected["redirect"] == {
         "https_redirect": True,
         "host_redirect": "localhost",
         "port_redirect": 8443,
     }
     assert hosts["listed"]["domains"] == ["localhost"]
-    assert "host_redirect" not in hosts["listed"]["routes"][0]["redirect"]
+    assert "host_redirect" not in hosts["listed"]["routes"][1]["redirect"]
+
+
+def test_the_redirect_writes_an_ipv6_address_as_a_url_has_it() -> None:
+    gateway = {**HTTPS, "url": "https://[::1]:8443", "redirect_listen": "0.0.0.0:8080"}
+    made = simple(applications={"app": {**APP, "hosts": ["[::1]"]}}, gateway=gateway)
+    _, redirect = typed(made, "HttpConnectionManager")
+    (canonical, _) = redirect["route_config"]["virtual_hosts"]
+    assert canonical["routes"][1]["redirect"]["host_redirect"] == "[::1]"
+
+
+def test_the_scheme_of_a_request_is_the_gateway_s() -> None:
+    made = simple(gateway={**HTTPS, "redirect_listen": "0.0.0.0:8080"})
+    found = [each["scheme_header_transformation"] for each in typed(made, "HttpConnectionManager")]
+    assert found == [{"scheme_to_overwrite": "https"}, {"scheme_to_overwrite": "http"}]
 
 
 def test_an_application_on_every_host_makes_the_redirect_keep_the_host() -> None:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from extproc.envoyconfig.regexes import public
+from extproc.envoyconfig.regexes import public, removed
 
 
 def test_patterns_match_what_they_say() -> None:
@@ -36,3 +36,34 @@ def test_a_public_path_is_well_formed_utf_8() -> None:
     ):
         assert not matches(f"/a/x{escaped}") and not matches(f"/a/x{escaped.lower()}")
     assert matches("/a/%ED%9F%BF") and matches("/a/%ed%9f%bf") and matches("/a/%EE%80%80")
+
+
+ALWAYS = ["x-original-url", "x-rewrite-url", "x-http-method-override", "x-method-override"]
+ALWAYS += ["x.original.url", "x-accel-redirect", "x-sendfile-type", "proxy", "x-original!url"]
+ALWAYS += ["x.forwarded.for", "x-forwarded.for", "x.forwarded-proto", "x!forwarded!host"]
+PROXIES = ["forwarded", "x-forwarded", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-fo"]
+PROXIES += ["x-forwarded-f", "x-forwarded-ford", "x-forwarded-protocol", "x-forwarded-prot"]
+PROXIES += ["x-forwarded-", "x-forwarded-user", "x-real-ip", "true-client-ip", "x-original-host"]
+NEVER = ["x-forwarded-for", "x-forwarded-proto", "x-forward", "x-real", "host", "forwarded-x"]
+NEVER += ["x-request-id", "traceparent", "proxy-x", "authorization", "x-accel", "range"]
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_what_describes_a_request_is_a_trusted_proxy_s_to_write(trusted: bool) -> None:
+    pattern = removed((), trusted=trusted)
+    for name in ALWAYS:
+        assert re.fullmatch(pattern, name), name
+    for name in PROXIES:
+        assert bool(re.fullmatch(pattern, name)) is not trusted, name
+    for name in ("x.real.ip", "true!client-ip", "x-original.host"):
+        assert re.fullmatch(pattern, name), "no proxy spells it so"
+    for name in NEVER:
+        assert not re.fullmatch(pattern, name), name
+
+
+def test_a_header_that_is_kept_passes_and_no_other() -> None:
+    pattern = removed(("x-http-method-override", "x-forwarded-prefix"), trusted=False)
+    for name in ("x-http-method-override", "x-forwarded-prefix", "x-forwarded-for"):
+        assert not re.fullmatch(pattern, name), name
+    for name in ("x-http-method", "x-forwarded-prefi", "x-forwarded-prefix2", "x-forwarded-host"):
+        assert re.fullmatch(pattern, name), name

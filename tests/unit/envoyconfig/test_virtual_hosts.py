@@ -41,7 +41,7 @@ def test_routes_are_in_the_order_that_decides() -> None:
     assets = {**OPEN, "path_prefix": "/assets/"}
     made = simple(applications={"app": APP, "wiki": wiki, "assets": assets})
     names = [name for name in routes(made) if not name.startswith("unlisted")]
-    assert names[0] == "odd-host" and names[-2:] == ["connect", "none"]
+    assert names[:2] == ["no-trace", "odd-host"] and names[-2:] == ["connect", "none"]
     order = [
         "wiki:own",
         "app:own",
@@ -49,8 +49,11 @@ def test_routes_are_in_the_order_that_decides() -> None:
         "assets:slash",
         "assets",
         "wiki:slash",
+        "wiki:slash:308",
+        "wiki:foreign-upgrade",
         "wiki:public:/wiki/pub/",
         "wiki",
+        "app:foreign-upgrade",
         "app",
     ]
     assert [name for name in names if name in order] == order

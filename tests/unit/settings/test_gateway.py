@@ -13,12 +13,21 @@ import pytest
             "redirect_listen needs a url that begins with https://",
         ),
         ({"listen": "unix:/x.sock"}, "listen is host:port"),
+        ({"kept_headers": ["x-auth-sub"]}, "'x-auth-sub' is no header that Envoy removes from cli"),
+        ({"kept_headers": ["X-Real-IP"]}, "'X-Real-IP' is no header that Envoy removes from clie"),
+        ({"kept_headers": ["x-forwarded-for"]}, "kept_headers: 'x-forwarded-for' is no header"),
+        ({"kept_headers": ["x-forwarded-"]}, "kept_headers: 'x-forwarded-' is no header that"),
         ({"trusted_hops": 17}, ": gateway.trusted_hops: "),
         ({"rate_limit": {"exempt": ["10.0.0.1/8"]}}, ": gateway.rate_limit.exempt[0]: a network"),
     ],
 )
 def test_a_wrong_gateway_is_explained_in_one_line(fault, change, explanation):
     assert explanation in fault({"gateway": change})
+
+
+def test_headers_that_envoy_removes_may_be_kept(read):
+    kept = ["x-http-method-override", "x-forwarded-prefix", "forwarded"]
+    assert read({"gateway": {"kept_headers": kept}}).gateway.kept_headers == tuple(kept)
 
 
 def test_a_gateway_with_tls_has_an_https_url(read):

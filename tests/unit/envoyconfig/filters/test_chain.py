@@ -21,10 +21,14 @@ from extproc.envoyconfig.filters.chain import filters
             {"applications": {"app": {**APP, "forward_access_token": True}}},
             ["cookies", "limit", "decide", "gate", "router"],
         ),
+        (
+            {"applications": {"app": {**APP, "upstream_http2": True}}},
+            ["cookies", "assertion", "limit", "decide", "gate", "trailers", "router"],
+        ),
         ({"applications": {"app": OPEN}, "providers": {}}, ["cookies", "decide", "gate", "router"]),
     ],
 )
-def test_the_gate_is_the_last_filter_before_the_router(
+def test_the_gate_is_the_last_filter_that_decides(
     changes: dict[str, Any], names: list[str]
 ) -> None:
     assert [each.name for each in filters(simple(**changes))] == names

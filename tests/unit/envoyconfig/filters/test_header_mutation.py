@@ -3,14 +3,16 @@
 import re
 
 import pytest
-from harness.envoy_config import simple, typed
+from harness.envoy_config import APP, http_filter, simple, typed
+
+from extproc.envoyconfig.filters.header_mutation import drops_trailers
 
 
 @pytest.mark.parametrize("name", ["x-auth-sub", "x_auth_sub", "x.auth.sub", "x-auth-anything"])
 def test_identity_headers_are_removed_in_any_spelling(name: str) -> None:
     (clean,) = typed(simple(), "early_header_mutation.header_mutation.v3.HeaderMutation")
-    identity, handed_on = clean["mutations"]
-    pattern = identity["remove_on_match"]["key_matcher"]["safe_regex"]["regex"]
+    unwanted, handed_on = clean["mutations"]
+    pattern = unwanted["remove_on_match"]["key_matcher"]["safe_regex"]["regex"]
     assert re.fullmatch(pattern, name)
     assert not re.fullmatch(pattern, "x-author")
     assert handed_on == {"remove": "x-extproc-cookies"}
@@ -21,3 +23,11 @@ def test_the_prefix_is_that_of_the_settings() -> None:
     (clean,) = typed(made, "early_header_mutation.header_mutation.v3.HeaderMutation")
     pattern = clean["mutations"][0]["remove_on_match"]["key_matcher"]["safe_regex"]["regex"]
     assert re.fullmatch(pattern, "x_remote_user") and not re.fullmatch(pattern, "x-auth-sub")
+
+
+def test_trailers_are_dropped_where_an_application_gets_http_2() -> None:
+    assert not drops_trailers(simple())
+    made = simple(applications={"app": {**APP, "upstream_http2": True}})
+    assert drops_trailers(made)
+    (dropped,) = http_filter(made, "trailers")["mutations"]["request_trailers_mutations"]
+    assert dropped["remove_on_match"]["key_matcher"]["safe_regex"]["regex"] == ".*"

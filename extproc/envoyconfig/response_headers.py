@@ -1,0 +1,47 @@
+"""What Envoy adds to an application's responses, and what it takes out of them."""
+
+from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption
+
+from extproc.contract import CACHE_CONTROL, MORE_COOKIES, NAMESPACE, SET_COOKIE
+from extproc.envoyconfig.builders import ADD, IF_ABSENT, header
+from extproc.settings import Settings
+
+# Cache-Control of protected pages about which the application says nothing. Without any, browsers
+# show them again from the disk after a logout, and shared caches may keep them: the request has a
+# cookie and no Authorization header (RFC 9111 section 3.5).
+_UNSAID = {"no-cache": "private, no-cache", "no-store": "no-store", "off": ""}
+# With it a service worker of /wiki/ would see the requests to every application of the host, their
+# authorization codes included, and answer them, also after the application is gone.
+_WORKER_SCOPE = "service-worker-allowed"
+
+
+def added(settings: Settings, name: str, *, public: bool) -> list[HeaderValueOption]:
+    """Headers that Envoy adds to the application's response. None of them replaces one of the
+    application's.
+
+    With every cookie that the processor renews comes `private`; otherwise a shared cache would keep
+    a user's assertion. It is added to what the application says: several values of Cache-Control
+    are one list, of which the strictest directive counts (RFC 9111 section 4.2.1).
+
+    Args:
+        settings: the settings of all applications.
+        name: the application.
+        public: the paths need no login.
+    """
+    if settings.applications[name].exclude:
+        return []
+    # Cookie sessions need more cookies: renewed tokens and, once a minute, the last use.
+    keys = (SET_COOKIE, *MORE_COOKIES) if settings.store.kind == "cookie" else (SET_COOKIE,)
+    headers = [
+        *(header("set-cookie", f"%DYNAMIC_METADATA({NAMESPACE}:{key})%", ADD) for key in keys),
+        header("cache-control", f"%DYNAMIC_METADATA({NAMESPACE}:{CACHE_CONTROL})%", ADD),
+    ]
+    unsaid = _UNSAID[settings.applications[name].cache_control]
+    if unsaid and not public:
+        headers.append(header("cache-control", unsaid, IF_ABSENT))
+    return headers
+
+
+def taken(settings: Settings, name: str) -> list[str]:
+    """Headers that Envoy takes out of the application's responses."""
+    return [] if settings.applications[name].path_prefix == "/" else [_WORKER_SCOPE]
