@@ -1,8 +1,10 @@
 """Admission control: how many streams, and how much held work, the processor takes on together.
 
-Each kind of step has its limit, callbacks have one more for each provider, and the work that calls
-providers is also bounded, for all kinds together, by the file descriptors of the process. Beyond a
-limit the processor refuses immediately, before anything is consumed. A permit lasts until its work
+Each kind of step has its limit, and the work that calls providers is also bounded, for all kinds
+together, by the file descriptors of the process. Callbacks have one more limit for each provider;
+where there are several providers, each has no more than its share of the other kinds, and of the
+file descriptors, so that a slow one leaves room for users of the others. Beyond a limit the
+processor refuses immediately, before anything is consumed. A permit lasts until its work
 has ended, which may be after the client has left.
 
 What waits for its client, and for nothing else, gives way instead: the oldest permit of a full lane
@@ -25,6 +27,8 @@ RESERVED_DESCRIPTORS = 96
 # calls to providers that are allowed however few file descriptors there are
 FEWEST_CALLS = 8
 CALLING = tuple(kind for kind in StepKind if kind.calls_provider)
+# work that waits for one provider: calls, and logins that wait for its metadata
+_WAITS_FOR_PROVIDER = frozenset((*CALLING, StepKind.LOGIN))
 
 
 class Permit:
@@ -79,6 +83,7 @@ class Admission:
         limits: How many streams, and how much work of each kind, there may be.
         clock: Seconds, for the age of permits.
         descriptors: File descriptors that the process may have; None for any number.
+        providers: How many providers there are.
     """
 
     def __init__(
@@ -86,13 +91,15 @@ class Admission:
         limits: Limits,
         clock: Callable[[], float] = time.monotonic,
         descriptors: int | None = None,
+        providers: int = 1,
     ) -> None:
         self.limits = limits
         self.streams = 0
         self._clock = clock
         # the permits of each kind, the oldest first
         self._permits: dict[StepKind, dict[Permit, None]] = {kind: {} for kind in StepKind}
-        self._callbacks: Counter[str] = Counter()
+        self._held_at: Counter[tuple[StepKind, str]] = Counter()
+        self._has_several = providers > 1
         self._most_calls: int | None = None
         if descriptors is not None:
             self._most_calls = max(descriptors - RESERVED_DESCRIPTORS, FEWEST_CALLS)
@@ -113,28 +120,48 @@ class Admission:
         """
         if self.held(kind) >= self.limits.of(kind) and not self._revoke_oldest(kind):
             raise Overloaded(f"as many requests are held for {kind} as may be (limits.{kind})")
-        if kind is StepKind.CALLBACK and self._callbacks[provider] >= self.limits.per_provider:
+        self._check_share(kind, provider)
+        if self._most_calls is not None and kind.calls_provider:
+            self._check_descriptors(self._most_calls, provider)
+        permit = Permit(self, kind, provider, self._clock(), give_way)
+        self._permits[kind][permit] = None
+        self._held_at[kind, provider] += 1
+        return permit
+
+    def _check_share(self, kind: StepKind, provider: str) -> None:
+        """Raise Overloaded if a provider has its share of the work of a kind."""
+        held = self._held_at[kind, provider]
+        if kind is StepKind.CALLBACK and held >= self.limits.per_provider:
             raise Overloaded(
                 f"the callbacks at provider {provider} are at their limit (limits.per_provider)"
             )
-        if self._most_calls is not None and kind.calls_provider:
-            calls = sum(self.held(calling) for calling in CALLING)
-            if calls >= self._most_calls:
-                raise Overloaded(
-                    f"the file descriptors of this process allow {self._most_calls} calls to "
-                    "providers at the same time (ulimit -n)"
-                )
-        permit = Permit(self, kind, provider, self._clock(), give_way)
-        self._permits[kind][permit] = None
-        if kind is StepKind.CALLBACK:
-            self._callbacks[provider] += 1
-        return permit
+        share = self.limits.share(self.limits.of(kind))
+        if self._has_several and kind in _WAITS_FOR_PROVIDER and held >= share:
+            raise Overloaded(
+                f"the requests held for {kind} at provider {provider} are at its share of "
+                f"limits.{kind}, {share} (limits.per_provider)"
+            )
+
+    def _check_descriptors(self, most: int, provider: str) -> None:
+        """Raise Overloaded if as many calls are under way as there are file descriptors for, or a
+        provider has its share of them.
+        """
+        if sum(self.held(kind) for kind in CALLING) >= most:
+            raise Overloaded(
+                f"the file descriptors of this process allow {most} calls to providers at the "
+                "same time (ulimit -n)"
+            )
+        share = self.limits.share(most)
+        if self._has_several and sum(self._held_at[kind, provider] for kind in CALLING) >= share:
+            raise Overloaded(
+                f"the calls to provider {provider} are at its share of the file descriptors, "
+                f"{share} (ulimit -n)"
+            )
 
     def release(self, permit: Permit) -> None:
         """Take a permit back; its work has ended."""
         del self._permits[permit.kind][permit]
-        if permit.kind is StepKind.CALLBACK:
-            self._callbacks[permit.provider] -= 1
+        self._held_at[permit.kind, permit.provider] -= 1
 
     def _revoke_oldest(self, kind: StepKind) -> bool:
         """Take the oldest permit of a kind away from its work; False if that work cannot end."""

@@ -28,6 +28,7 @@ class Servicer:
         limits: How many streams and how much held work there may be at the same time.
         metrics: Where streams and answers are counted; None for metrics of its own.
         descriptors: File descriptors that the process may have; None for any number.
+        providers: How many providers there are.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class Servicer:
         limits: Limits,
         metrics: Metrics | None = None,
         descriptors: int | None = None,
+        providers: int = 1,
     ) -> None:
-        self.admission = Admission(limits, descriptors=descriptors)
+        self.admission = Admission(limits, descriptors=descriptors, providers=providers)
         self.live_streams = LiveStreams(relying_party)
         # when the last stream began, on the monotonic clock
         self.latest = float("-inf")

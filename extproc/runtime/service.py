@@ -88,6 +88,7 @@ class Service:
             settings.limits,
             metrics,
             descriptors(),
+            len(settings.providers),
         )
         self._listener = Listener(
             self._servicer, ListenAddress(listen, settings.listen_tls, settings.listen_mode)

@@ -64,13 +64,22 @@ class Limits(Model):
         10_000,
         description="live streams that end with their session (applications.NAME.end_streams)",
     )
-    per_provider: Count = Field(1_000, description="callbacks at one provider")
+    per_provider: Count = Field(
+        1_000,
+        description="callbacks at one provider. With several providers, its part of `callback` is "
+        "also the part of `login`, `refresh`, `logout`, `provider_logout` and of the file "
+        "descriptors that one provider may take: half by default",
+    )
     connects: Count = Field(
         50,
         description="connections to one provider that are being opened; others wait, within their "
         "deadline",
     )
     response_bytes: Count = Field(1_000_000, description="maximum size of a provider's response")
+
+    def share(self, whole: int) -> int:
+        """How much of a limit one of several providers may take, at least 1."""
+        return max(1, min(whole, whole * self.per_provider // self.callback))
 
     def of(self, kind: StepKind) -> int:
         """How many requests may be held for work of a kind at the same time."""

@@ -6,6 +6,7 @@ Requests that hang do not starve others.
 import resource
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.journey import to_callback
 from harness.processes import wait_until
+from harness.stored_sessions import Kept
 
 
 @pytest.mark.attack("REL-35")
@@ -84,6 +86,44 @@ def test_a_stuck_provider_starves_neither_logout_nor_new_logins_nor_signed_in_us
             assert httpx.get(stack.url("/public/x"), trust_env=False).status_code == 200
             assert not any(each.done() for each in answers), "the others were held all the while"
         assert {each.result().status_code for each in answers} == {303}
+
+
+@pytest.mark.threat("bounds")
+def test_refreshes_at_one_of_two_providers_leave_room_for_the_other() -> None:
+    partner = FakeProvider(behind=False, user="bob")
+    partner.start()
+
+    def settings(stack: Stack) -> dict[str, Any]:
+        app = {
+            "hosts": ["localhost"],
+            "path_prefix": "/two/",
+            "upstream": stack.app.url,
+            "provider": "partner",
+        }
+        second = {"issuer": partner.url, "client_id": "gateway", "client_secret": "x"}
+        return {
+            "applications": {"two": app},
+            "providers": {"partner": second},
+            "limits": {"refresh": 2},
+        }
+
+    with Stack(FakeProvider(behind=False), settings=settings) as stack, ExitStack() as undo:
+        undo.callback(partner.close)
+        pool = undo.enter_context(ThreadPoolExecutor(1))
+        first, second, other = (
+            undo.enter_context(stack.user(name)) for name in ("first", "second", "bob")
+        )
+        for user in (first, second):
+            assert user.go(stack.url("/private")).status_code == 200
+            Kept(stack).age(user)
+            user.cookies.drop("extproc-assertion-app")
+        with stack.provider.holding("/token"):
+            held = pool.submit(first.navigate, stack.url("/private"))
+            wait_until(lambda: stack.gauges()["held.refresh"] == 1 and stack.provider.held == 1, 60)
+            assert second.navigate(stack.url("/private")).status_code == 200, "refreshed later"
+            assert stack.gauges()["held.refresh"] == 1 and not held.done()
+            assert other.go(stack.url("/two/x")).status_code == 200
+        assert held.result().status_code == 200
 
 
 def test_the_processor_takes_as_many_file_descriptors_as_it_may_have() -> None:

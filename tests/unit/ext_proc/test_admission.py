@@ -137,3 +137,44 @@ def test_the_oldest_that_is_held_is_the_first_that_came_and_has_not_left() -> No
     assert (admission.held(StepKind.CALLBACK), admission.oldest(StepKind.CALLBACK)) == (1, 7)
     second.release()
     assert admission.oldest(StepKind.CALLBACK) == 0
+
+
+@pytest.mark.threat("bounds")
+@pytest.mark.parametrize("kind", sorted(StepKind))
+def test_one_of_several_providers_leaves_room_for_the_others(kind: StepKind) -> None:
+    waits = kind.calls_provider or kind is StepKind.LOGIN
+    limits = Limits(**{"callback": 8, "per_provider": 4, kind: 8})
+    admission = Admission(limits, providers=2)
+    permits = [admission.acquire(kind, "slow") for _ in range(4 if waits else 8)]
+    with pytest.raises(Overloaded, match=r"per_provider|as many requests"):
+        admission.acquire(kind, "slow")
+    if waits:
+        admission.acquire(kind, "quick")
+        permits[0].release()
+        admission.acquire(kind, "slow")
+    alone = Admission(limits, providers=1)
+    for _ in range(4 if kind is StepKind.CALLBACK else 8):
+        alone.acquire(kind, "only")
+
+
+def test_one_of_several_providers_leaves_file_descriptors_to_the_others() -> None:
+    limits = Limits(callback=100, per_provider=50)
+    admission = Admission(limits, descriptors=RESERVED_DESCRIPTORS + 10, providers=2)
+    for kind in (StepKind.CALLBACK, StepKind.REFRESH, StepKind.CALLBACK, StepKind.REFRESH):
+        admission.acquire(kind, "slow")
+    admission.acquire(StepKind.LOGOUT, "slow")
+    with pytest.raises(Overloaded, match="its share of the file descriptors, 5 "):
+        admission.acquire(StepKind.LOGOUT, "slow")
+    for _ in range(5):
+        admission.acquire(StepKind.REFRESH, "quick")
+    with pytest.raises(Overloaded, match="allow 10 calls"):
+        admission.acquire(StepKind.REFRESH, "quick")
+
+
+@pytest.mark.parametrize(
+    ("per_provider", "callback", "share"), [(1000, 2000, 100), (1, 2000, 1), (3000, 2000, 200)]
+)
+def test_a_share_is_at_least_one_and_at_most_the_whole(
+    per_provider: int, callback: int, share: int
+) -> None:
+    assert Limits(per_provider=per_provider, callback=callback).share(200) == share
