@@ -103,7 +103,9 @@ def _write_login(chapters: tuple[Chapter, ...], trace_id: str) -> None:
         here = " (asked for)" if step.trace_id == trace_id and len(chapters) > 1 else ""
         write(f"{number}. {ROLES[step.role]}{JOINED[step.joined]}{here}: trace {step.trace_id}")
         if step.summary is None:
-            write("   no longer kept\n")
+            write(
+                "   not known: it was not sampled (tracing.sample), or newer traces replaced it\n"
+            )
         else:
             _write_chapter(chapter, step.summary, began, alone=len(chapters) == 1)
 
@@ -128,6 +130,9 @@ def _write_chapter(chapter: Chapter, summary: Summary, began: int, *, alone: boo
             write(plain(f"   {code}: {REASONS[code].text}"))
             if alone or code != "login_started":
                 write(remedy(REASONS[code].remedy))
+    for detail in dict.fromkeys(span.attribute("extproc.detail") for span in chapter.spans):
+        if detail:
+            write(plain(f"   detail: {detail}"))
     width = max(shutil.get_terminal_size().columns - 45, 40)
     spans = plain(render(chapter.spans, width=width))
     write(textwrap.indent(spans, "   ") + "\n")

@@ -29,25 +29,27 @@ def record(answer: Answer, request: Request, span: Span, started_ns: int) -> Non
     if not span.is_recording():
         if status >= 400 and status != 401:
             telemetry.keep_failure(
-                PROCESS, started_ns, answer.reason, _attributes(request, answer.reason, status)
+                PROCESS, started_ns, answer.reason, _attributes(request, answer, status)
             )
         return
-    span.set_attributes(_attributes(request, answer.reason, status))
+    span.set_attributes(_attributes(request, answer, status))
     if status >= 500:
         telemetry.failed(span, answer.reason)
 
 
-def _attributes(request: Request, reason: str, status: int) -> dict[str, telemetry.Attribute]:
+def _attributes(request: Request, answer: Answer, status: int) -> dict[str, telemetry.Attribute]:
     """The attributes, bounded: the path is cut and has no query, and unknown methods are
-    `_OTHER`.
+    `_OTHER`. `extproc.detail` is the detail of the log.
     """
     attributes: dict[str, telemetry.Attribute] = {
         "http.request.method": request.method if request.method in METHODS else "_OTHER",
         "url.path": request.path[:500],
         "server.address": request.authority.rpartition("@")[2][:255],
         "extproc.application": request.application[:80],
-        "extproc.reason": reason,
+        "extproc.reason": answer.reason,
     }
     if status:
         attributes["http.response.status_code"] = status
+    if isinstance(answer, Respond) and answer.detail:
+        attributes["extproc.detail"] = answer.detail[:500]
     return attributes

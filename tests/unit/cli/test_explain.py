@@ -51,6 +51,7 @@ def test_a_login_is_printed_request_by_request_and_no_name_in_it_can_control_a_t
     trace_id, linked = "a" * 32, "b" * 32
     back = {"refType": "FOLLOWS_FROM", "traceID": linked, "spanID": "1".rjust(16, "0")}
     callback = jaeger_span(trace_id, "call\x1b[31mback", "state_mismatch", references=[back])
+    callback["tags"].append({"key": "extproc.detail", "value": "no cookie\x1b[2J of it"})
     liar.answers[f"/api/traces/{trace_id}"] = lambda _: jaeger(callback)
     liar.answers[f"/api/traces/{linked}"] = lambda _: jaeger(
         jaeger_span(linked, "start", "login_started")
@@ -60,10 +61,19 @@ def test_a_login_is_printed_request_by_request_and_no_name_in_it_can_control_a_t
     assert f"1. callback (asked for): trace {trace_id}\n" in printed
     assert "by a span link" in printed and f"trace {linked}\n" in printed
     assert "   state_mismatch: This sign-in was not started in this browser" in printed
-    assert "\x1b" not in printed
+    assert "   detail: no cookie" in printed and "\x1b" not in printed
     assert "signed_in does not follow" not in printed
     code, printed = explain(run, config, linked, "--jaeger", liar.url)
     assert code == 0 and "signed_in does not follow" in " ".join(printed.split())
+
+
+def test_a_step_that_was_never_sampled_is_not_called_lost(run, config, liar):
+    trace_id, linked = "a" * 32, "b" * 32
+    back = {"refType": "FOLLOWS_FROM", "traceID": linked, "spanID": "1".rjust(16, "0")}
+    callback = jaeger_span(trace_id, "callback", "state_mismatch", references=[back])
+    liar.answers[f"/api/traces/{trace_id}"] = lambda _: jaeger(callback)
+    code, printed = explain(run, config, trace_id, "--jaeger", liar.url)
+    assert code == 0 and f"trace {linked}\n   not known: it was not sampled" in printed
 
 
 def jaeger_span(trace_id, name, reason, **more):

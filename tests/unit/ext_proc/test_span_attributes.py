@@ -35,6 +35,13 @@ def test_an_answer_has_its_status_and_a_fault_of_the_server_is_an_error(status, 
     assert attributes.get("error.type") == ("the_reason" if is_error else None)
 
 
+def test_the_detail_of_the_log_is_on_the_span_and_bounded():
+    assert recorded(Respond(502, "client_refused", detail="d" * 900), request())[
+        "extproc.detail"
+    ] == ("d" * 500)
+    assert "extproc.detail" not in recorded(Respond(502, "client_refused"), request())
+
+
 def test_what_a_client_chooses_is_bounded():
     odd = request("/" + "x" * 9_000, method="BREW", authority="user:pass@" + "h" * 9_000)
     attributes = recorded(Continue("public"), odd)
