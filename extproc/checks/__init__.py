@@ -14,8 +14,9 @@ upstreams       the addresses of the applications
 envoy           a running Envoy, or a file, against the generated configuration
 envoy_diff, envoy_rules, envoy_bypasses
                 the comparison with the generated configuration, and what each difference means
-login, login_answers
-                a login as a browser would begin it, up to the provider's page
+login, login_answers, client_credentials
+                a login as a browser would begin it, up to the provider's page, and the client's
+                credentials
 browser         the browser for that
 """
 

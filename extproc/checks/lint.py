@@ -4,11 +4,14 @@ This module has the checks of addresses, keys, the gateway and providers; those 
 of limits are in `lint_applications.py` and `lint_limits.py`.
 """
 
+import re
 import resource
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from pydantic import SecretStr
 
 from extproc.addresses import Address, bracketed, is_loopback
 from extproc.checks.findings import Finding, warning
@@ -20,6 +23,7 @@ from extproc.envoyconfig.filters.jwt_authn import fast_path, key_servers
 from extproc.envoyconfig.filters.local_ratelimit import limited
 from extproc.settings import ApplicationSettings, Settings
 
+_VARIABLE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 # Keys in a ring while it rotates: the previous, the current, and the next one.
 _KEYS_IN_RING = 3
 
@@ -35,6 +39,7 @@ def lint(settings: Settings, descriptors: int | None = None) -> list[Finding]:
     if descriptors is None:
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return [
+        *_variables(settings),
         *_providers(settings),
         *_addresses(settings),
         *_keys(settings),
@@ -42,6 +47,30 @@ def lint(settings: Settings, descriptors: int | None = None) -> list[Finding]:
         *lint_applications(settings),
         *lint_limits(settings, descriptors),
     ]
+
+
+def _variables(settings: Settings) -> Iterator[Finding]:
+    """Values that look like environment variables, and are none for lack of braces."""
+    for key in _keys_with_dollar(settings.model_dump(exclude_unset=True), ""):
+        yield warning(
+            key,
+            "begins with $ and a name, and is taken as it stands",
+            "write ${NAME}, with braces, for the environment variable of that name; ignore this if "
+            "the value really begins so",
+        )
+
+
+def _keys_with_dollar(value: object, path: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _keys_with_dollar(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _keys_with_dollar(inner, f"{path}[{index}]")
+    else:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if isinstance(text, str | Path) and _VARIABLE.match(str(text)):
+            yield path
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:

@@ -1,5 +1,5 @@
 """Begins a login as a browser would: through the gateway, up to the provider's login page. No
-password is sent.
+password is sent. Then the client's credentials are tried with a code that does not exist.
 
 `walk` yields a Hop for each request and a Finding for each check; the first error ends the walk.
 """
@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 import httpx
 
 from extproc.checks.browser import Browser, Hop, without_values
+from extproc.checks.client_credentials import check_credentials
 from extproc.checks.failures import failure
 from extproc.checks.findings import Finding, error, ok
 from extproc.checks.login_answers import (
@@ -41,6 +42,8 @@ def walk(settings: Settings, name: str, ca: Path | None = None) -> Iterator[Hop 
             yield from login.begin()
             if login.location is not None:
                 yield from login.at_provider(login.location)
+                if not login.refused:
+                    yield from check_credentials(settings, name)
     except httpx.HTTPError as problem:
         yield _failed(problem, part)
     except OSError as problem:
@@ -78,10 +81,15 @@ def _failed(problem: httpx.HTTPError, part: str) -> Finding:
 
 
 class _Login:
-    """One walk; `location` is the provider's address, once the gateway's redirect is right."""
+    """One walk.
+
+    `location` is the provider's address, once the gateway's redirect is right. `refused`: the
+    provider does not show its login page.
+    """
 
     def __init__(self, settings: Settings, name: str, browser: Browser) -> None:
         self.location: str | None = None
+        self.refused = False
         self._settings = settings
         self._name = name
         self._browser = browser
@@ -125,9 +133,12 @@ class _Login:
             landing = self._browser.open(location, follow=False)
             yield _without_values(landing.hops[0])
             if not landing.answer.is_redirect:
-                yield page_finding(self._settings, self._name, landing.answer, self._part)
+                finding = page_finding(self._settings, self._name, landing.answer, self._part)
+                self.refused = finding.level == "error"
+                yield finding
                 return
             location = urljoin(location, landing.answer.headers["location"])
+        self.refused = True
         yield error(
             self._part,
             f"the provider redirects the browser more than {HOPS} times",

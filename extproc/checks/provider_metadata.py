@@ -158,11 +158,12 @@ def _protocol(provider: ProviderSettings, part: str, lists: _Lists) -> Iterator[
 def _requested(settings: Settings, name: str, lists: _Lists) -> Iterator[Finding]:
     """Scopes, refresh tokens and acr values; some providers do not list all that they support."""
     part = f"providers.{name}"
-    for scope in lists.lacking("scopes_supported", settings.providers[name].scopes):
+    unlisted = lists.lacking("scopes_supported", settings.providers[name].scopes)
+    if unlisted:
         yield warning(
             f"{part}.scopes",
-            f"it does not list the scope {scope}; some providers do not list all scopes",
-            "remove it, or check at the provider that this client may have it",
+            f"it does not list {', '.join(unlisted)}; some providers do not list all scopes",
+            "remove what it does not know, or check at the provider that this client may have it",
         )
     refreshes = settings.session.refresh == "auto"
     if refreshes and lists.lacking("grant_types_supported", ["refresh_token"]):
@@ -199,11 +200,15 @@ def _logout(
             "choose short-lived access tokens there",
         )
     if provider.backchannel_logout and document.get("backchannel_logout_supported") is not True:
+        front = document.get("frontchannel_logout_supported") is True
         yield warning(
             f"{part}.backchannel_logout",
             "it does not list back-channel logout: it may not be able to end sessions here",
-            "set it to false, or register backchannel_logout_uri if the provider has a "
-            "place for it",
+            "set it to false, and register frontchannel_logout_uri of each application, which is "
+            "its URL and oauth2/frontchannel-logout"
+            if front
+            else "set it to false, or register backchannel_logout_uri if the provider has a place "
+            "for it",
         )
 
 

@@ -30,7 +30,7 @@ def check_provider(settings: Settings, name: str) -> Iterator[Finding]:
     """Findings about the provider of that name."""
     provider, part = settings.providers[name], f"providers.{name}"
     try:
-        with _client(settings, provider) as client:
+        with provider_client(settings, provider) as client:
             asked = time.time()
             response = _discover(client, provider.discovery_url)
             answered = time.time()
@@ -55,7 +55,8 @@ def check_provider(settings: Settings, name: str) -> Iterator[Finding]:
         )
 
 
-def _client(settings: Settings, provider: ProviderSettings) -> httpx.Client:
+def provider_client(settings: Settings, provider: ProviderSettings) -> httpx.Client:
+    """A client for requests to a provider, with its settings. Raises OSError for its ca_file."""
     timeouts = settings.timeouts
     return httpx.Client(
         verify=ssl.create_default_context(cafile=provider.ca_file),

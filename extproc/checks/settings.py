@@ -87,11 +87,17 @@ def _generated(settings: Settings) -> Iterator[Finding]:
 
 def registration(settings: Settings) -> Iterator[str]:
     """The addresses to register at each provider, a line each."""
+    with_backchannel: set[str] = set()
     for name in settings.protected:
         application = settings.applications[name]
-        yield f"register at provider {application.provider}, for application {name}:"
+        provider = str(application.provider)
+        yield f"register at provider {provider}, for application {name}:"
         yield f"  redirect_uri              {url_of(settings.url(name), CALLBACK)}"
         yield f"  post_logout_redirect_uri  {url_of(settings.url(name), SIGNED_OUT)}"
-        if settings.providers[str(application.provider)].backchannel_logout:
-            yield f"  backchannel_logout_uri    {url_of(settings.url(name), BACKCHANNEL_LOGOUT)}"
-        yield f"  frontchannel_logout_uri   {url_of(settings.url(name), FRONTCHANNEL_LOGOUT)}"
+        if not settings.providers[provider].backchannel_logout:
+            yield f"  frontchannel_logout_uri   {url_of(settings.url(name), FRONTCHANNEL_LOGOUT)}"
+        elif provider not in with_backchannel:
+            # A logout token ends the sessions of every application of the provider.
+            with_backchannel.add(provider)
+            url = url_of(settings.url(name), BACKCHANNEL_LOGOUT)
+            yield f"  backchannel_logout_uri    {url}  (one is enough)"

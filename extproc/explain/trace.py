@@ -106,7 +106,7 @@ def _of_admin(raw: Mapping[str, Any]) -> Trace:
     try:
         spans = tuple(_span(span) for span in raw["spans"])
         return Trace(raw["trace_id"], spans, int(raw.get("dropped", 0)))
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         raise NoStory("the answer is not a trace of this version of extproc") from None
 
 
@@ -123,7 +123,7 @@ def _of_jaeger(raw: Mapping[str, Any], trace_id: str) -> Trace:
         (data,) = raw["data"]
         services = {key: str(value["serviceName"]) for key, value in data["processes"].items()}
         return Trace(trace_id, tuple(_jaeger_span(span, services) for span in data["spans"]))
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         raise NoStory("the answer is not a trace of Jaeger's") from None
 
 

@@ -11,15 +11,13 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from yaml.composer import ComposerError
-from yaml.constructor import ConstructorError
-from yaml.error import MarkedYAMLError
 
 from extproc.settings.faults import Fault, explain
 from extproc.settings.providers import ProviderSettings
 from extproc.settings.redis import RedisSettings
 from extproc.settings.root import Settings
 from extproc.settings.store import CookieSettings
+from extproc.settings.yaml_faults import explain_yaml
 
 VARIABLE = re.compile(r"\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -36,6 +34,11 @@ def load(path: Path) -> Settings:
     """
     try:
         text = path.read_text()
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{path}: {error.strerror}; --config names another file, and README.md has settings to "
+            "begin with"
+        ) from None
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror or 'cannot be read'}") from None
     except UnicodeDecodeError:
@@ -68,27 +71,19 @@ def _yaml(text: str, path: Path | str) -> dict[Any, Any]:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        line = f":{mark.line + 1}" if mark else ""
-        raise SettingsError(f"{path}{line}: is not YAML: {_problem(error)}") from None
+        number, what = explain_yaml(error, text)
+        line = f":{number}" if number is not None else ""
+        raise SettingsError(f"{path}{line}: is not YAML: {what}") from None
     except (ValueError, RecursionError):
         # a date such as 2020-13-45; brackets without end
         raise SettingsError(f"{path}: is not YAML: a value cannot be parsed") from None
+    if document is None:
+        raise SettingsError(f"{path}: is empty; README.md has settings to begin with")
     if not isinstance(document, dict):
         raise SettingsError(
             f"{path}: is a {type(document).__name__}; a mapping of settings is needed"
         )
     return document
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    """What is wrong, without the value: a secret that begins with * or ! is an alias or a tag in
-    YAML, and its error would quote the secret.
-    """
-    if isinstance(error, ComposerError | ConstructorError):
-        return "a value that begins with *, & or ! needs quotes"
-    problem = error.problem if isinstance(error, MarkedYAMLError) else None
-    return problem or "cannot be parsed"
 
 
 def _check_secret_files(settings: Settings) -> None:

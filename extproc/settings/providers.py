@@ -146,6 +146,11 @@ class ProviderSettings(Model):
 
     def _check_addresses(self) -> None:
         called_address(self.issuer, "issuer")
+        if "/.well-known/" in self.issuer:
+            raise ValueError(
+                "issuer is the address without /.well-known/…: leave that off, because the "
+                "processor appends it"
+            )
         host = urlsplit(self.issuer).hostname or ""
         if self.issuer.startswith("http://") and not is_loopback(host):
             raise ValueError(

@@ -22,6 +22,8 @@ from extproc.core.oidc.jose import KeySet, SignedToken
 
 # seconds: in the code flow an ID token was issued a moment ago
 MAX_AGE = 3600
+# seconds that are counted in the text of an error: a year
+_COUNTED = 31_536_000
 _HASHES = {
     "RS256": hashlib.sha256, "PS256": hashlib.sha256, "ES256": hashlib.sha256,
     "RS384": hashlib.sha384, "PS384": hashlib.sha384, "ES384": hashlib.sha384,
@@ -173,17 +175,32 @@ def check_times(claims: Mapping[str, Any], now: int, leeway: float) -> None:
     leeway: seconds by which the provider's clock may differ.
     """
     expires, issued = number(claims.get("exp")), number(claims.get("iat"))
-    if expires is None or now >= expires + leeway:
-        raise InvalidIDToken("expired", "exp is missing or past")
-    if issued is None or issued > now + leeway:
-        raise InvalidIDToken("issued_at", "iat is missing or in the future; check both clocks")
+    if expires is None:
+        raise InvalidIDToken("expired", "exp is missing or no number")
+    if now >= expires + leeway:
+        raise InvalidIDToken("expired", f"exp was {_seconds(now - expires, leeway)}")
+    if issued is None:
+        raise InvalidIDToken("issued_at", "iat is missing or no number")
+    if issued > now + leeway:
+        raise InvalidIDToken("issued_at", f"iat is {_seconds(now - issued, leeway)}")
     if issued < now - MAX_AGE - leeway:
-        raise InvalidIDToken("issued_at", "iat is more than an hour ago")
+        ago = _seconds(now - issued, leeway)
+        raise InvalidIDToken("issued_at", f"iat is more than an hour past: {ago}")
     if "nbf" not in claims:
         return
     not_before = number(claims["nbf"])
-    if not_before is None or not_before > now + leeway:
-        raise InvalidIDToken("not_before", "nbf is in the future or no number")
+    if not_before is None:
+        raise InvalidIDToken("not_before", "nbf is no number")
+    if not_before > now + leeway:
+        raise InvalidIDToken("not_before", f"nbf is {_seconds(now - not_before, leeway)}")
+
+
+def _seconds(ago: float, leeway: float) -> str:
+    """How far a time is from now, as far as it can be meant, and what to compare."""
+    # A claim may be any number, also one with hundreds of digits.
+    distance = f"{abs(ago):.0f} s" if abs(ago) < _COUNTED else "years"
+    direction = "ago" if ago >= 0 else "in the future"
+    return f"{distance} {direction}; leeway {leeway:g} s; check both clocks"
 
 
 def _check_at_hash(claims: Mapping[str, Any], access_token: str, alg: str) -> None:

@@ -11,6 +11,11 @@ TWO = {name: {"issuer": f"https://{name}.example", "client_id": "x"} for name in
 
 WARNED = [
     ({}, []),
+    ({"secret": "$EXTPROC_SECRET_OF_THE_GATEWAY_HERE"}, ["secret: begins with $ and a name"]),
+    (
+        {"store": {"kind": "sqlite", "path": "$HOME/sessions.sqlite3"}},
+        ["store.path: begins with $ and a name"],
+    ),
     (
         {"listen": "0.0.0.0:9500", "allow_plaintext": ["listen"]},
         ["listen: 0.0.0.0:9500 is not on loopback"],

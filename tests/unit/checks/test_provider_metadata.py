@@ -61,7 +61,7 @@ def test_metadata_that_lacks_nothing_has_no_warning(provider: StaticServer) -> N
         ({"id_token_signing_alg_values_supported": ["HS256", "none"]}, "error", "response_alg", "none of these is supported: choose RS256"),
         ({"token_endpoint_auth_methods_supported": ["private_key_jwt"]}, "error", "auth_method", "accepts private_key_jwt"),
         ({"code_challenge_methods_supported": None}, "warning", "main", "PKCE"),
-        ({"scopes_supported": ["email"]}, "warning", "scopes", "the scope openid"),
+        ({"scopes_supported": ["email"]}, "warning", "scopes", "does not list openid"),
         ({"grant_types_supported": ["authorization_code"]}, "warning", "scopes", "refresh_token"),
         ({"claims_supported": ["sub", "email"]}, "warning", "main.trust_email", "x-auth-email may be missing"),
         ({"acr_values_supported": ["low"]}, "warning", "applications.app.acr_values", "mfa"),

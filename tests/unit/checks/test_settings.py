@@ -30,6 +30,24 @@ def test_what_to_register_is_below_each_application_s_prefix() -> None:
     assert lines[1:] == [
         ["redirect_uri", f"{base}/callback"],
         ["post_logout_redirect_uri", f"{base}/signed-out"],
-        ["backchannel_logout_uri", f"{base}/backchannel-logout"],
-        ["frontchannel_logout_uri", f"{base}/frontchannel-logout"],
+        ["backchannel_logout_uri", f"{base}/backchannel-logout", "(one", "is", "enough)"],
     ]
+
+
+def test_each_provider_gets_one_back_channel_and_the_front_channel_only_without_it() -> None:
+    """Who registers what is printed must not get each logout twice."""
+    apps = {
+        "app": APP,
+        "wiki": {**APP, "path_prefix": "/wiki/"},
+        "chat": {**APP, "path_prefix": "/chat/", "provider": "other"},
+    }
+    client = {"client_id": "x", "client_secret": "s"}
+    providers = {
+        "main": {**client, "issuer": "https://main.example"},
+        "other": {**client, "issuer": "https://other.example", "backchannel_logout": False},
+    }
+    lines = list(registration(simple(applications=apps, providers=providers)))
+    back = [line for line in lines if "backchannel_logout_uri" in line]
+    front = [line for line in lines if "frontchannel_logout_uri" in line]
+    assert len(back) == 1 and back[0].endswith("(one is enough)")
+    assert len(front) == 1 and "/chat/oauth2/frontchannel-logout" in front[0]

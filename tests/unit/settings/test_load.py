@@ -13,7 +13,6 @@ from extproc.settings.load import parse
         ("secret: *a-secret\n", ":1: is not YAML: a value that begins with *, & or ! needs quotes"),
         ("secret: !a-secret\n", ":1: is not YAML: a value that begins with *, & or ! needs quotes"),
         ("- a", ": is a list; a mapping"),
-        ("", ": is a NoneType; a mapping"),
         (
             "secret: ${NOT_SET_ANYWHERE}\n",
             ": secret: the environment variable NOT_SET_ANYWHERE is not set",

@@ -28,7 +28,7 @@ def logout_token(**changes):
     [
         ({"iss": EVIL}, "issuer", "iss is not the issuer of the settings"),
         ({"aud": EVIL}, "audience", "aud is not this client"),
-        ({"exp": None}, "expired", "exp is missing or past"),
+        ({"exp": None}, "expired", "exp is missing or no number"),
         ({"events": {EVIL: {}}}, "events", "events has no object for a back-channel logout"),
         ({"nonce": EVIL}, "nonce", "there is a nonce: an ID token is no logout token"),
         ({"jti": None}, "jti", "jti is missing, too long or no printable text"),
