@@ -1,18 +1,29 @@
 # extproc for production: Python and a virtual environment; no compiler, no pip, no shell, no package manager, nothing setuid, no root.
 #   docker build -t extproc .
-#   docker run --read-only -v ./extproc.yaml:/etc/extproc/extproc.yaml:ro -e EXTPROC_SECRET extproc
+#   docker run -d --name extproc --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --pids-limit 200 --memory 512m -v "$PWD/extproc.yaml:/etc/extproc/extproc.yaml:ro" -v extproc:/var/lib/extproc -e EXTPROC_SECRET -e CLIENT_SECRET -p 127.0.0.1:9500:9500 -p 127.0.0.1:9490:9490 extproc
+# docs/topologies.md has the settings for that line ("In a container").
+#
+# A tag can be moved to another image. To build on one image for good, name it by the digest that `docker buildx imagetools inspect` prints:
+#   docker build -t extproc --build-arg BASE=python:3.13-slim-trixie@sha256:... .
+ARG BASE=python:3.13-slim-trixie
 
-FROM python:3.13-slim-trixie AS build
+FROM ${BASE} AS build
 WORKDIR /src
-COPY .ci/lock.txt pyproject.toml README.md LICENSE ./
+COPY .ci/lock.txt tools/locked.py pyproject.toml README.md LICENSE ./
 # the versions that the tests ran with
 RUN python -m venv /opt/extproc && grep -oE '^[a-z0-9._-]+==[^ ]+' lock.txt > constraints.txt
 COPY protos protos
 COPY extproc extproc
-RUN /opt/extproc/bin/pip install --no-cache-dir --no-compile -c constraints.txt . \
- && /opt/extproc/bin/pip uninstall --yes --quiet pip setuptools
+# What runs is what the lock has the hashes of, whatever an index or a mirror answers.
+RUN PATH=/opt/extproc/bin:$PATH \
+ && pip wheel --no-cache-dir --no-deps --wheel-dir dist . \
+ && pip install --quiet --no-cache-dir --dry-run --report report.json -c constraints.txt dist/*.whl \
+ && python locked.py lock.txt report.json > requirements.txt \
+ && pip install --no-cache-dir --no-compile --no-deps --only-binary :all: --require-hashes -r requirements.txt \
+ && pip install --no-cache-dir --no-compile --no-deps dist/*.whl \
+ && pip uninstall --yes --quiet pip setuptools
 
-FROM python:3.13-slim-trixie AS bare
+FROM ${BASE} AS bare
 COPY --from=build /opt/extproc /opt/extproc
 # sessions, and Envoy's configuration where a compose file or an init container has it written
 RUN mkdir -p /var/lib/extproc /var/lib/envoy && chown 65532:65532 /var/lib/extproc /var/lib/envoy
@@ -28,7 +39,9 @@ COPY --from=bare / /
 ENV PATH=/opt/extproc/bin:/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 WORKDIR /var/lib/extproc
-EXPOSE 9500
+# sessions, in the file of the setting store.path; without a volume of that name they end with the container
+VOLUME /var/lib/extproc
+EXPOSE 9500 9490
 # Whether it runs: providers and store may be away, and a restart would not bring them back.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s \
   CMD ["extproc", "health", "--live", "--config", "/etc/extproc/extproc.yaml"]

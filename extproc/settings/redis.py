@@ -72,8 +72,8 @@ class RedisSettings(Model):
         None,
         ge=0,
         le=16,
-        description="number of replicas that a login or logout waits for, for 0.1 s at most; "
-        "default: 1, in mode single 0",
+        description="number of replicas that each write of a login or logout waits for, for 0.1 s "
+        "at most each, so that several writes add up; default: 1, in mode single 0",
     )
 
     @model_validator(mode="after")

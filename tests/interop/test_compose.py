@@ -1,9 +1,12 @@
 """compose.yaml in a real engine: built, started, signed in from outside and inside, stopped."""
 
 import json
+import re
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +15,8 @@ from compose.login import sign_in_and_out, wait_for
 from harness.engine import Engine
 from harness.gateway import ROOT
 from harness.ports import free_port
+
+from extproc.settings.load import parse
 
 pytestmark = pytest.mark.heavy
 
@@ -45,11 +50,22 @@ BARE = {
     "capabilities": 0,
     "no new privileges": 1,
 }
-STORY = {
-    "redirect": {"envoy", "extproc"},
-    "callback": {"envoy", "extproc", "keycloak"},
-    "page": {"envoy", "app"},
-}
+# Neither Keycloak nor the application reaches the trace page's listener.
+STORY = {"redirect": {"envoy", "extproc"}, "callback": {"envoy", "extproc"}, "page": {"envoy"}}
+# Run in a container: which of these addresses it can connect to.
+REACH = """
+import json, socket, sys
+reached = []
+for place in sys.argv[1:]:
+    host, port = place.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), 5).close()
+        reached.append(place)
+    except OSError:
+        pass
+print(json.dumps(reached))
+"""
+ENVIRONMENT = "print(open('/proc/1/environ').read())"
 
 
 def services_of(engine: Engine, env: dict[str, str]) -> dict[str, set[str]]:
@@ -142,6 +158,90 @@ def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(
     assert found == STORY
 
 
+@pytest.mark.threat("processor-peer")
+def test_the_application_reaches_neither_the_processor_nor_keycloak(
+    engine: Engine, stack: Running
+) -> None:
+    place = engine.compose("ps", "--format", "json", "extproc", env=stack.env)
+    name = json.loads(place.splitlines()[0])["Name"]
+    networks = json.loads(engine.docker("inspect", name))[0]["NetworkSettings"]["Networks"]
+    addresses = [network["IPAddress"] for network in networks.values()]
+    assert len(addresses) == 1
+    guarded = [f"{host}:{port}" for host in ("extproc", *addresses) for port in (9490, 9500)]
+    words = ("python", "-c", REACH, *guarded, "keycloak:8080", f"envoy:{stack.env['GATEWAY_PORT']}")
+    reached = engine.compose("exec", "-T", "app", *words, env=stack.env)
+    assert json.loads(reached) == [f"envoy:{stack.env['GATEWAY_PORT']}"]
+    # The same words show from the processor's own container that something listens there.
+    assert set(guarded) <= set(
+        json.loads(engine.compose("exec", "-T", "extproc", *words, env=stack.env))
+    )
+
+
+def test_no_secret_is_in_the_environment_and_every_container_has_limits(
+    engine: Engine, stack: Running
+) -> None:
+    seen = engine.compose("exec", "-T", "extproc", "python", "-c", ENVIRONMENT, env=stack.env)
+    assert "demo-only" not in seen
+    for line in engine.compose("ps", "--format", "json", env=stack.env).splitlines():
+        [container] = json.loads(engine.docker("inspect", json.loads(line)["Name"]))
+        if container["Config"]["Labels"]["com.docker.compose.service"] in (
+            "envoy",
+            "extproc",
+            "app",
+        ):
+            assert "demo-only" not in json.dumps(container["Config"])
+        assert 0 < container["HostConfig"]["PidsLimit"] <= 1000
+        assert 0 < container["HostConfig"]["Memory"] <= 2 << 30
+
+
+def test_the_docker_run_line_of_the_dockerfile_works(
+    engine: Engine, stack: Running, tmp_path: Path
+) -> None:
+    line = re.search(r"(?m)^#   (docker run .*)$", (ROOT / "Dockerfile").read_text())
+    assert line is not None
+    settings = in_a_container() + (
+        "providers: {main: {issuer: 'https://idp.invalid', client_id: x}}\n"
+        "applications:\n  app: {hosts: [localhost], upstream: 'http://127.0.0.1:1', provider: main}\n"
+    )
+    (tmp_path / "extproc.yaml").write_text(settings)
+    name = f"extproc-run-{stack.env['GATEWAY_PORT']}"
+    text = line[1].replace("--name extproc", f"--name {name}").replace("-v extproc:", f"-v {name}:")
+    text = text.replace("$PWD", str(tmp_path))
+    for port in ("9500:9500", "9490:9490"):
+        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1::{port[5:]}")
+    env = {"EXTPROC_SECRET": "x" * 40, "CLIENT_SECRET": "y"}
+    try:
+        engine.docker(*shlex.split(text)[1:], env=env)
+        health = ("inspect", "--format", "{{.State.Health.Status}}", name)
+        end = time.monotonic() + 120
+        while engine.docker(*health).strip() != "healthy" and time.monotonic() < end:
+            time.sleep(1)
+        assert engine.docker(*health).strip() == "healthy", engine.docker("logs", name)
+        assert engine.docker("exec", name, "extproc", "health", "--live").strip() == "live"
+    finally:
+        print(engine.docker("logs", name, check=False))
+        engine.docker("rm", "-f", name, check=False)
+        engine.docker("volume", "rm", name, check=False)
+
+
+def in_a_container() -> str:
+    """The settings that docs/topologies.md has for that line."""
+    docs = (ROOT / "docs/topologies.md").read_text()
+    section = docs.partition("## In a container\n")[2].partition("\n## ")[0]
+    lines = [line[4:] for line in section.splitlines() if line.startswith("    ")]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_settings_of_the_docs_for_a_container_can_be_used(monkeypatch) -> None:
+    monkeypatch.setenv("EXTPROC_SECRET", "x" * 40)
+    applications = "applications: {app: {hosts: [x], upstream: 'http://x', exclude: true}}\n"
+    settings = parse(in_a_container() + applications)
+    assert str(settings.listen) == "0.0.0.0:9500" and not settings.store.path.is_absolute()
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "\nWORKDIR /var/lib/extproc\n" in dockerfile
+    assert "\nVOLUME /var/lib/extproc\n" in dockerfile
+
+
 def test_the_profile_redis_keeps_sessions_in_valkey(engine: Engine, stack: Running) -> None:
     env = {**stack.env, "COMPOSE_PROFILES": "redis", "SETTINGS": "redis"}
     engine.compose(*UP, env=env)
@@ -170,3 +270,13 @@ def test_the_settings_of_the_profiles_differ_in_the_store_alone() -> None:
         "redis",
     )
     assert sqlite == redis
+
+
+def test_only_envoy_is_on_more_than_one_network() -> None:
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    networks = {name: service.get("networks") for name, service in services.items()}
+    assert networks.pop("envoy") == ["control", "identity", "applications"]
+    assert networks.pop("tests") is networks.pop("envoy-config") is None
+    assert {name: len(each) for name, each in networks.items()} == dict.fromkeys(networks, 1)
+    assert (networks["app"], networks["keycloak"]) == (["applications"], ["identity"])
+    assert all(service["mem_limit"] and service["pids_limit"] for service in services.values())

@@ -3,11 +3,13 @@
 Neither names the index that the packages came from.
 """
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from locked import main, read, resolved
 
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / ".ci/lock.txt").read_text()
@@ -51,3 +53,42 @@ def numbers(version: str) -> tuple[int, ...]:
 def test_it_names_no_host(lock):
     entries = re.sub(r"^#.*\n", "", lock, flags=re.M)
     assert not re.search(r"https?:|index-url|find-links|trusted-host|//", entries)
+
+
+def report(*packages: tuple[str, str]) -> str:
+    found = [{"metadata": {"name": name, "version": version}} for name, version in packages]
+    return json.dumps({"install": found})
+
+
+def test_the_entries_of_what_pip_resolved_have_all_their_hashes(tmp_path, capsys):
+    names = [entry.split("==") for entry in entries(LOCK)][:5]
+    (tmp_path / "report.json").write_text(report(*names, ("extproc_oidc", "0.1.0")))
+    assert main(ROOT / ".ci/lock.txt", tmp_path / "report.json") == 0
+    printed = entries(capsys.readouterr().out)
+    assert printed == {"==".join(name): entries(LOCK)["==".join(name)] for name in names}
+
+
+def test_a_package_that_is_not_in_the_lock_is_an_error(tmp_path, capsys):
+    (tmp_path / "report.json").write_text(report(("evil", "1.0"), ("trio", "0.0.1")))
+    assert main(ROOT / ".ci/lock.txt", tmp_path / "report.json") == 1
+    printed = capsys.readouterr()
+    assert (printed.out, "evil==1.0, trio==0.0.1" in printed.err) == ("", True)
+
+
+def test_names_are_compared_as_indexes_do():
+    assert resolved(report(("Typing_Extensions", "4"), ("a.b", "1"))) == [
+        "a-b==1",
+        "typing-extensions==4",
+    ]
+    assert read("# comment\nx==1 \\\n    --hash=sha256:0\n") == {
+        "x==1": "x==1 \\\n    --hash=sha256:0"
+    }
+
+
+def test_the_image_installs_by_these_hashes_alone():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    installs = re.findall(r"pip install ([^\\\n]*)", dockerfile)
+    assert len(installs) == 3
+    assert "--dry-run" in installs[0]
+    assert "--no-deps" in installs[1] and "--require-hashes" in installs[1]
+    assert installs[2].endswith("--no-deps dist/*.whl ")
