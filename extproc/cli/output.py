@@ -54,6 +54,14 @@ def plain(text: str) -> str:
     )
 
 
+def field(text: str) -> str:
+    """The text on one line, without characters that could control a terminal or forge a line.
+
+    A provider chooses `sub` and `sid`, and a client its name.
+    """
+    return plain(text).replace("\n", "�")
+
+
 def folded(text: str, first: str, rest: str) -> str:
     """The text in lines of WIDTH columns.
 

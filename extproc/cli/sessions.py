@@ -11,7 +11,7 @@ import httpx
 
 from extproc.addresses import http_target, reachable
 from extproc.admin.sessions import HEADER
-from extproc.cli.output import fail, write, write_json
+from extproc.cli.output import fail, field, write, write_json
 from extproc.settings import Settings
 
 TIMEOUT = 30.0  # seconds
@@ -61,7 +61,8 @@ def _write_all(texts: list[str], separator: str) -> None:
 def _line(session: Mapping[str, Any]) -> str:
     """One session as a line, which begins with what other commands take as its id."""
     return "  ".join(
-        (
+        field(text)
+        for text in (
             session["id"][:16],
             session["application"],
             session["subject"],
@@ -90,7 +91,7 @@ def _facts(session: Mapping[str, Any]) -> str:
         "expires": _time(session["expires"]),
         "or unused": _time(session["idle"]),
     }
-    return "\n".join(f"{name:12} {value}" for name, value in facts.items())
+    return "\n".join(f"{name:12} {field(value)}" for name, value in facts.items())
 
 
 def _time(seconds: int) -> str:

@@ -1,5 +1,6 @@
 """Logout that the user starts at the application (OpenID Connect RP-Initiated Logout 1.0)."""
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from extproc.core.application import Application
@@ -10,12 +11,16 @@ from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.session import Session
 from extproc.core.session_cookie import data_names
 
+# Characters of an address at the provider: many servers and proxies refuse longer ones.
+MAX_URL = 2048
+
 
 def end_session_url(
     application: Application, metadata: ProviderMetadata, session: Session, state: str
 ) -> str | None:
     """The URL at which the browser ends the session at the provider, to return to signed_out_url()
-    (section 2); None if the provider has no such endpoint.
+    (section 2); None if the provider has no such endpoint. An ID token that would make it longer
+    than MAX_URL is left out.
 
     Args:
         application: the application that the user signed out of.
@@ -23,18 +28,22 @@ def end_session_url(
         session: the session that was ended.
         state: a value that the provider returns unchanged.
     """
-    if metadata.end_session_endpoint is None:
+    endpoint = metadata.end_session_endpoint
+    if endpoint is None:
         return None
-    query = urlencode(
-        {
-            "id_token_hint": session.id_token,
-            "client_id": application.client.client_id,
-            "post_logout_redirect_uri": signed_out_url(application),
-            "state": state,
-        }
-    )
-    separator = "&" if "?" in metadata.end_session_endpoint else "?"
-    return f"{metadata.end_session_endpoint}{separator}{query}"
+    parameters = {
+        "client_id": application.client.client_id,
+        "post_logout_redirect_uri": signed_out_url(application),
+        "state": state,
+    }
+    url = _with_query(endpoint, {"id_token_hint": session.id_token, **parameters})
+    # client_id stands for the hint, which is recommended and not required.
+    return url if len(url) <= MAX_URL else _with_query(endpoint, parameters)
+
+
+def _with_query(endpoint: str, parameters: Mapping[str, str]) -> str:
+    separator = "&" if "?" in endpoint else "?"
+    return f"{endpoint}{separator}{urlencode(parameters)}"
 
 
 def signed_out_url(application: Application) -> str:

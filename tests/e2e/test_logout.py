@@ -20,6 +20,7 @@ from harness.processes import wait_until
 from harness.tokens import Signer, public
 
 from extproc.core.encoding import b64encode
+from extproc.core.logout import MAX_URL
 from extproc.core.oidc.logout_token import EVENT
 from extproc.core.provider_logout import MAX_BODY
 from extproc.relying_party.provider_logout import WAIT_FOR_KEYS
@@ -477,6 +478,19 @@ def test_a_logout_ends_all_of_this_browser_s_sessions_with_the_provider(stack, u
     assert first.form["token_type_hint"] == "refresh_token" and first.headers[
         "authorization"
     ].startswith("Basic ")
+
+
+@pytest.mark.attack("LOGO-01")
+def test_a_large_id_token_makes_no_address_that_is_too_long_for_the_provider(stack, user):
+    """Providers and proxies refuse long addresses; the client's id stands for the token."""
+    stack.provider.claims["note"] = "x" * 6000
+    signs_in(stack, user)
+    out = user.navigate(stack.url("/oauth2/logout"), "POST", page=stack.url("/"), content=b"")
+    location = out.headers["location"]
+    assert location.startswith(f"{stack.provider.issuer}/logout?") and len(location) <= MAX_URL
+    query = dict(parse_qsl(urlsplit(location).query))
+    assert set(query) == {"client_id", "post_logout_redirect_uri", "state"}
+    assert not lives(stack, user)
 
 
 @pytest.mark.attack("LOGO-21")

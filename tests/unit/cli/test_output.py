@@ -2,11 +2,15 @@
 
 import pytest
 
-from extproc.cli.output import fail, plain, remedy
+from extproc.cli.output import fail, field, plain, remedy
 
 
 def test_nothing_that_is_printed_can_control_a_terminal():
     assert plain("a\x1b[31mb\r\x00\u202e\nc é →") == "a�[31mb���\nc é →"
+
+
+def test_a_field_is_one_line():
+    assert field("a\r\nb\x1b[31m c") == "a��b�[31m c"
 
 
 def test_a_long_remedy_is_folded_below_its_arrow():

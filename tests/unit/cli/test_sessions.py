@@ -56,6 +56,26 @@ def test_a_list_has_a_line_for_each_session(run, config, processor):
     assert requests == [("GET", {"user": "alice"})]
 
 
+FORGED = "\x1b]0;owned\x07 x\r\n0123456789abcdef  app  root\u202e"
+
+
+@pytest.mark.parametrize("what", ["list", "show"])
+@pytest.mark.parametrize(
+    "column", ["application", "provider", "issuer", "subject", "sid", "agent", "address"]
+)
+def test_no_text_of_others_controls_the_terminal_or_forges_a_line(
+    run, config, processor, what, column
+):
+    answers(processor, {"sessions": [SESSION | {column: FORGED}]})
+    lines = len(sessions(run, config, what, "--user", "alice")[1].splitlines())
+    answers(processor, {"sessions": [SESSION | {column: "plain"}]})
+    code, printed = sessions(run, config, what, "--user", "alice")
+    assert code == 0 and len(printed.splitlines()) == lines
+    answers(processor, {"sessions": [SESSION | {column: FORGED}]})
+    printed = sessions(run, config, what, "--user", "alice")[1]
+    assert all(character == "\n" or character.isprintable() for character in printed)
+
+
 def test_an_empty_list_is_empty(run, config, processor):
     requests = answers(processor, {"sessions": []})
     assert sessions(run, config, "list", "--all") == (0, "")

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from harness.tokens import ISSUER, METADATA, WITH_GROUPS, application, session
 
-from extproc.core.logout import end_session_url
+from extproc.core.logout import MAX_URL, end_session_url
 
 
 def test_the_provider_s_own_query_stays_where_a_logout_is_asked_for():
@@ -21,6 +21,18 @@ def test_the_provider_s_own_query_stays_where_a_logout_is_asked_for():
 
 APP = application()
 SESSION = WITH_GROUPS
+
+
+def test_an_id_token_that_makes_the_address_too_long_is_left_out_and_the_client_stands_for_it():
+    bare = len(end_session_url(APP, METADATA, session(id_token=""), "st"))
+    fits = end_session_url(APP, METADATA, session(id_token="x" * (MAX_URL - bare)), "st")
+    assert len(fits) == MAX_URL and "id_token_hint=x" in fits
+    url = end_session_url(APP, METADATA, session(id_token="x" * (MAX_URL - bare + 1)), "st")
+    assert dict(parse_qsl(urlsplit(url).query)) == {
+        "client_id": "gateway",
+        "post_logout_redirect_uri": "https://app.example/oauth2/signed-out",
+        "state": "st",
+    }
 
 
 @pytest.mark.attack("LOGO-01")
