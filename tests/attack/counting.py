@@ -50,7 +50,8 @@ from extproc.core.oidc.id_token import IDToken, UserInfo, claims_of_userinfo, ve
 from extproc.core.oidc.jose import MAX_TOKEN, KeySet
 from extproc.core.oidc.logout_token import verify_logout_token
 from extproc.core.oidc.metadata import ProviderMetadata
-from extproc.core.oidc.token import TokenResponse, token_error
+from extproc.core.oidc.token import TokenResponse
+from extproc.core.oidc.token_error import code_error, refresh_error
 from extproc.core.provider_logout import MAX_BODY, posted
 from extproc.core.session_cookie import session_cookies
 from extproc.core.session_index import open_entry
@@ -175,7 +176,8 @@ READERS: dict[str, tuple[int, Callable[[bytes], object]]] = {
     "metadata": (BODY, _metadata),
     "key set": (BODY, lambda body: KeySet.parse(with_members(body, keys=[public("RS256")]))),
     "token response": (BODY, lambda body: TokenResponse.parse(with_members(body, **TOKENS))),
-    "token error": (BODY, token_error),
+    "token error": (BODY, code_error),
+    "refresh error": (BODY, partial(refresh_error, 400)),
     "UserInfo": (BODY, _userinfo),
     "claims of a session": (CLAIMS, _session_of),
     "a worker's message": (BODY, control.decode),

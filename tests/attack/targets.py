@@ -6,6 +6,7 @@ A target takes bytes, raises only on a bug, and asserts what must be true of the
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 from google.protobuf.message import DecodeError
@@ -24,7 +25,8 @@ from extproc.core.oidc.claims import Claims, header_value, parse_object
 from extproc.core.oidc.id_token import verify_without_nonce
 from extproc.core.oidc.jose import KeySet, SignedToken
 from extproc.core.oidc.metadata import ProviderMetadata
-from extproc.core.oidc.token import RefreshResponse, token_error
+from extproc.core.oidc.token import RefreshResponse
+from extproc.core.oidc.token_error import code_error, refresh_error
 from extproc.core.provider_logout import posted
 from extproc.core.refusals import respond
 from extproc.core.sealing import Label
@@ -171,7 +173,7 @@ def claims(data: bytes) -> None:
 
 def provider(data: bytes) -> None:
     """A provider's answers: metadata, keys, tokens, errors."""
-    for read in (KeySet.parse, RefreshResponse.parse, token_error):
+    for read in (KeySet.parse, RefreshResponse.parse, code_error, partial(refresh_error, 400)):
         try:
             read(data)
         except Refusal:
