@@ -60,7 +60,7 @@ class Provider:
         limits: Of which `connects` and `response_bytes` count here.
         tick_limiter: One for all providers of the process.
         metrics: One for all providers of the process.
-        memory_budget: One for all providers of the process.
+        memory_budget: Bytes of the responses, out of one budget of the process.
         listeners: Addresses of the processor's and Envoy's listeners, to which no endpoint leads.
     """
 

@@ -79,7 +79,7 @@ class HttpClient:
         timeouts: Of which `connect` and `call` count here.
         limits: Of which `connects` and `response_bytes` count here.
         tick_limiter: One for all providers of the process.
-        memory_budget: One for all providers of the process.
+        memory_budget: Bytes of the responses, out of one budget of the process.
     """
 
     def __init__(

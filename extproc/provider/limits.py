@@ -8,7 +8,8 @@ back from a provider, in each tick, and between two ticks other work has its tur
 
 Memory (MemoryBudget): one response has a limit of its own (limits.response_bytes), but a thousand
 logins at a provider that sends all it may would still need a gigabyte. So the bytes beyond the
-first kilobytes of each response, which honest responses never reach, come out of one budget.
+first kilobytes of each response, which honest responses never reach, come out of one budget, of
+which one of several providers gets half at most.
 
 Connections (ConnectLimiter): a burst of logins that all connect at the same moment takes the CPU
 (TLS handshakes) from everything else, and from the provider. A call that finds no place waits for
@@ -74,11 +75,18 @@ class TickLimiter:
 
 
 class MemoryBudget:
-    """Bytes that the responses of all providers of a process may hold together."""
+    """Bytes that the responses of all providers of a process may hold together, or, within such a
+    budget, those of one provider.
+    """
 
-    def __init__(self, most: int = BUDGET_BYTES) -> None:
+    def __init__(self, most: int = BUDGET_BYTES, within: "MemoryBudget | None" = None) -> None:
         self._most = most
+        self._within = within
         self.held = 0
+
+    def half(self) -> "MemoryBudget":
+        """A budget of half the bytes, which come out of this one too."""
+        return MemoryBudget(self._most // 2, self)
 
     def take(self, more: int) -> None:
         """Reserve bytes.
@@ -87,11 +95,17 @@ class MemoryBudget:
             Overloaded: The budget is used up.
         """
         if self.held + more > self._most:
-            raise Overloaded(f"the responses of all providers may hold {self._most} bytes together")
+            whose = "all providers" if self._within is None else "one of several providers"
+            raise Overloaded(f"the responses of {whose} may hold {self._most} bytes together")
+        if self._within is not None:
+            self._within.take(more)
         self.held += more
 
     def release(self, held: int) -> None:
+        """Return reserved bytes."""
         self.held -= held
+        if self._within is not None:
+            self._within.release(held)
 
 
 class ResponseBody:

@@ -111,7 +111,7 @@ class Service:
                 settings.limits,
                 self._tick_limiter,
                 self._metrics,
-                memory_budget,
+                memory_budget.half() if len(settings.providers) > 1 else memory_budget,
                 settings.own_listeners,
             )
             for name, provider in settings.providers.items()

@@ -301,3 +301,21 @@ async def test_the_installed_httpcore_has_the_events_that_the_connect_limiter_go
     handshake = names.index("connection.start_tls.complete")
     assert started < complete < handshake < sending < answered
     assert callable(events[complete][1].aclose)
+
+
+@pytest.mark.threat("bounds")
+def test_one_of_several_providers_leaves_half_of_the_memory_to_the_others() -> None:
+    whole = MemoryBudget(1000)
+    slow, quick = whole.half(), whole.half()
+    slow.take(500)
+    with pytest.raises(Overloaded, match="one of several providers may hold 500 bytes"):
+        slow.take(1)
+    quick.take(500)
+    assert whole.held == 1000
+    slow.release(500)
+    quick.release(500)
+    assert (whole.held, slow.held, quick.held) == (0, 0, 0)
+    whole.take(900)
+    with pytest.raises(Overloaded, match="all providers may hold 1000 bytes"):
+        slow.take(200)
+    assert (whole.held, slow.held) == (900, 0)
