@@ -128,7 +128,9 @@ class _Login:
         callback = url_of(self._settings.url(self._name), CALLBACK)
         for _ in range(HOPS):
             if location.partition("?")[0] == callback:
-                yield callback_finding(location, self._part)
+                finding = callback_finding(location, self._part)
+                self.refused = finding.level == "error"
+                yield finding
                 return
             landing = self._browser.open(location, follow=False)
             yield _without_values(landing.hops[0])

@@ -91,3 +91,21 @@ def test_an_answer_without_a_trace_is_one_clear_error(
     for read in (from_admin, from_jaeger):
         with pytest.raises(NoStory, match=text):
             read(server.url, FIRST)
+
+
+@pytest.mark.parametrize("attributes", [[1], "text", None, 5])
+def test_attributes_that_are_no_object_are_no_story_and_no_traceback(
+    server: StaticServer, attributes: object
+) -> None:
+    span = spans.span(1, 0, "envoy", "app", 0, 5, kind="server", trace_id=FIRST)
+    raw = {**asdict(span), "attributes": attributes}
+    server.answers = {
+        f"/traces/{FIRST}.json": Answer.json({"trace_id": FIRST, "spans": [raw], "story": []}),
+    }
+    with pytest.raises(NoStory):
+        from_admin(server.url, FIRST)
+    odd = {**jaeger_span(FIRST), "tags": attributes or [1]}
+    data = [{"traceID": FIRST, "spans": [odd], "processes": {"p": {"serviceName": "extproc"}}}]
+    server.answers = {f"/api/traces/{FIRST}": Answer.json({"data": data})}
+    with pytest.raises(NoStory):
+        from_jaeger(server.url, FIRST)
