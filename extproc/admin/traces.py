@@ -2,7 +2,8 @@
 
 GET /traces[.json]           the last traces; ?reason=, ?application= and ?errors=1 filter them;
                              ?id= redirects to one
-GET /traces/TRACE_ID[.json]  one trace, and the login that it is a step of (`story`)
+GET /traces/TRACE_ID[.json]  one trace, and the login that it is a step of (`story`); the id may be
+                             the request id of an answer of Envoy's own
 
 Spans are decoded for a page in a thread, one page at a time, because logins must not wait for it. A
 trace that cannot be read is logged, and hides no other.
@@ -27,6 +28,7 @@ from extproc.pages.traces import Filter, absent_page, trace_list
 from extproc.pages.waterfall import trace_page
 from extproc.traces import Span, Step, Summary, Trace, TraceStore, story, summary
 from extproc.traces.ids import trace_id_in
+from extproc.traces.lookup import trace_of_request
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -89,11 +91,13 @@ def one_of(traces: TraceStore) -> Endpoint:
 def _one(traces: TraceStore, request: Request) -> Response:
     trace_id = trace_id_in(request.path_params["trace_id"].removesuffix(".json")) or ""
     trace = traces.trace(trace_id)
+    if trace is None and trace_id:
+        trace = trace_of_request((one for one, _ in _readable(traces)), trace_id)
     if trace is None:
         if _wants_json(request):
             return JSONResponse({"error": "there is no such trace"}, 404)
         return _html(absent_page(trace_id), 404)
-    steps = story([trace for trace, _ in _readable(traces)], trace_id)
+    steps = story([one for one, _ in _readable(traces)], trace.trace_id)
     if _wants_json(request):
         spans = [_span(span) for span in trace.spans]
         login = [_step(step) for step in steps]

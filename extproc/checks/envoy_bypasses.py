@@ -50,6 +50,9 @@ def bypasses(
             yield from _host_config(host, f"{source}, listener {listener.name}")
             for name, route in zip(host.route_names, host.routes, strict=True):
                 known = all((domain, name) in generated for domain in host.domains)
+                # Of several routes with one name, Envoy takes the first that matches, and the
+                # comparison with the generated one sees a single one.
+                known = known and host.route_names.count(name) == 1
                 if listener in counterparts and known:
                     continue
                 part = (

@@ -1,5 +1,5 @@
-"""`extproc explain`: what happened in a login, by its trace id, or how a request would be handled,
-by its URL.
+"""`extproc explain`: what happened in a login, by its trace id or the request id of an answer of
+Envoy's own, or how a request would be handled, by its URL.
 
 Exit codes: 0 it is explained; 1 it cannot be: no such trace, an address that does not answer, or
 settings that cannot be used.
@@ -15,6 +15,7 @@ from pathlib import Path
 from extproc.addresses import reachable
 from extproc.cli.output import fail, plain, remedy, write
 from extproc.core.reasons import REASONS
+from extproc.explain.access_log import logged_request
 from extproc.explain.request import SampleRequest, explain
 from extproc.explain.session import find
 from extproc.explain.trace import Chapter, NoStory, from_admin, from_jaeger
@@ -41,7 +42,13 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
     try:
         chapters = _chapters(settings, parsed, trace_id)
     except NoStory as problem:
-        fail(f"trace {trace_id}: {problem}")
+        log = settings.gateway.access_log
+        if not _write_logged(Path(log), trace_id):
+            fail(
+                f"trace {trace_id}: {problem}; if it is the request id of an answer, look for it "
+                f"in Envoy's access log, {log}"
+            )
+        return 0
     _write_login(chapters, trace_id)
     return 0
 
@@ -89,6 +96,22 @@ def _chapters(settings: Settings, parsed: argparse.Namespace, trace_id: str) -> 
     if parsed.jaeger:
         return from_jaeger(parsed.jaeger, trace_id)
     return from_admin(parsed.admin or str(reachable(settings.admin)), trace_id)
+
+
+def _write_logged(log: Path, request_id: str) -> bool:
+    """What Envoy's access log says about a request, if it is a file here and has the request."""
+    try:
+        found = logged_request(log, request_id) if log.is_file() else None
+    except OSError:
+        return False
+    if found is None:
+        return False
+    write(plain(f"{found.request}: {found.answer}\n   {found.what}"))
+    if found.remedy:
+        write(remedy(found.remedy))
+    if trace_id_in(found.trace_id):
+        write(plain(f"   trace {found.trace_id}"))
+    return True
 
 
 def _write_login(chapters: tuple[Chapter, ...], trace_id: str) -> None:

@@ -1,5 +1,7 @@
 """Routes with an answer of Envoy's own: refusals, and the redirect to the slash of a prefix.
 
+A route that is no application's has a name that begins with a colon, as no application's name does.
+
 The processor is not called on them.
 """
 
@@ -29,6 +31,8 @@ from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.sharing import overlaps
 from extproc.settings import Settings
 
+# The name of the virtual host of hosts that no application lists, and of its route.
+UNLISTED = ":unlisted"
 # Matches "*" of OPTIONS too, which the prefix / does not.
 EVERYTHING = RouteMatch(safe_regex=RegexMatcher(regex=".*"))
 # Methods whose redirect browsers may keep, and follow by the same method.
@@ -72,7 +76,7 @@ def no_trace() -> Route:
     """
     method = HeaderMatcher(name=":method", string_match=regex("(?i)TRAC[EK]"))
     match = RouteMatch(safe_regex=EVERYTHING.safe_regex, headers=[method])
-    route = direct("no-trace", match, 405, "This method is not accepted here.")
+    route = direct(":no-trace", match, 405, "This method is not accepted here.")
     route.response_headers_to_add = [header("allow", _METHODS)]
     return route
 
@@ -86,13 +90,13 @@ def odd_host() -> Route:
         name=":authority", string_match=regex(regexes.AUTHORITY), invert_match=True
     )
     match = RouteMatch(safe_regex=EVERYTHING.safe_regex, headers=[authority])
-    return direct("odd-host", match, 400, "This is no host name with a port.")
+    return direct(":odd-host", match, 400, "This is no host name with a port.")
 
 
 def unlisted() -> Iterator[Route]:
     """421 (RFC 9110 section 15.5.20) for hosts that no application lists."""
     yield no_trace()
-    for name, match in (("unlisted", EVERYTHING), ("unlisted:connect", CONNECT)):
+    for name, match in ((UNLISTED, EVERYTHING), (f"{UNLISTED}:connect", CONNECT)):
         yield direct(name, match, 421, "This gateway does not serve that host.")
 
 
@@ -142,11 +146,9 @@ def rejects_dot_segments(settings: Settings, names: Sequence[str]) -> bool:
     return all(settings.applications[name].dot_segments == "reject" for name in names)
 
 
-def keeps_escaped_slashes(settings: Settings) -> bool:
-    """Whether any application keeps them, so that Envoy cannot refuse them for all."""
-    return any(
-        application.escaped_slashes == "keep" for application in settings.applications.values()
-    )
+def rejects_escaped_slashes(settings: Settings, names: Sequence[str]) -> bool:
+    """Whether all of the named applications do, so that one route is enough."""
+    return all(settings.applications[name].escaped_slashes == "reject" for name in names)
 
 
 def dot_segments(name: str, path_prefix: str) -> Route:

@@ -10,7 +10,7 @@ from envoy_data_plane.envoy.config.core.v3 import (
     SchemeHeaderTransformation,
     TransportSocket,
 )
-from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener
+from envoy_data_plane.envoy.config.listener.v3 import Filter, FilterChain, Listener, ListenerFilter
 from envoy_data_plane.envoy.config.route.v3 import (
     RedirectAction,
     Route,
@@ -19,6 +19,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
     VirtualHost,
 )
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
+from envoy_data_plane.envoy.extensions.filters.listener.http_inspector.v3 import HttpInspector
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
     HttpConnectionManagerInternalAddressConfig,
@@ -33,13 +34,7 @@ from extproc.addresses import bracketed
 from extproc.envoyconfig.access_log import access_logs
 from extproc.envoyconfig.builders import header, pack, seconds
 from extproc.envoyconfig.clusters import address
-from extproc.envoyconfig.direct import (
-    EVERYTHING,
-    SAFE,
-    direct,
-    keeps_escaped_slashes,
-    no_trace,
-)
+from extproc.envoyconfig.direct import EVERYTHING, SAFE, direct, no_trace
 from extproc.envoyconfig.filters.chain import filters
 from extproc.envoyconfig.filters.header_mutation import clean
 from extproc.envoyconfig.local_reply import local_replies
@@ -50,6 +45,14 @@ from extproc.settings import Settings
 
 # Bytes that a connection may hold in memory in each direction.
 _BUFFER = 1 << 17
+# Seconds that a new connection may be silent: until the TLS handshake is done, or without TLS until
+# the first line of a request. Envoy has a limit of connections for all addresses together
+# (bootstrap.py) and none for each, so idle ones must not stay for long.
+_SILENT = 10
+# Seconds between two requests of a connection. A load balancer in front keeps its own idle
+# connections, for up to 600 s, and a request that crosses Envoy's end of one is lost.
+_IDLE = 75
+_IDLE_BEHIND_PROXY = 900
 # In HTTP/2, browsers send each cookie as a header of its own (a crumb), and newer Envoys count
 # them; Chromium keeps some 180 cookies for a domain. With a low limit, an attacker who plants many
 # small cookies locks users out.
@@ -81,14 +84,21 @@ def _listener(
     """
     http = Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
     chain = FilterChain(filters=[http], transport_socket=tls)
-    if tls:
-        chain.transport_socket_connect_timeout = seconds(10)
-    return Listener(
+    listener = Listener(
         name=name,
         address=address(where),
         filter_chains=[chain],
         per_connection_buffer_limit_bytes=_BUFFER,
     )
+    if tls:
+        chain.transport_socket_connect_timeout = seconds(_SILENT)
+    else:
+        # It waits for the first line of the first request, and closes a connection without one.
+        inspector = pack(HttpInspector())
+        name = "envoy.filters.listener.http_inspector"
+        listener.listener_filters = [ListenerFilter(name=name, typed_config=inspector)]
+        listener.listener_filters_timeout = seconds(_SILENT)
+    return listener
 
 
 def _hardened(settings: Settings, name: str, scheme: str) -> HttpConnectionManager:
@@ -102,7 +112,7 @@ def _hardened(settings: Settings, name: str, scheme: str) -> HttpConnectionManag
     return HttpConnectionManager(
         stat_prefix=name,
         common_http_protocol_options=HttpProtocolOptions(
-            idle_timeout=seconds(900),
+            idle_timeout=seconds(_IDLE_BEHIND_PROXY if settings.gateway.trusted_hops else _IDLE),
             max_headers_count=_HEADERS_COUNT,
             # WSGI, CGI and PHP read x_auth_sub as X-Auth-Sub.
             headers_with_underscores_action=HttpProtocolOptionsHeadersWithUnderscoresAction.REJECT_REQUEST,
@@ -127,19 +137,19 @@ def _hardened(settings: Settings, name: str, scheme: str) -> HttpConnectionManag
         normalize_path=True,
         merge_slashes=True,
         access_log=access_logs(settings),
+        local_reply_config=local_replies(settings),
     )
 
 
 def _gateway(settings: Settings) -> HttpConnectionManager:
-    slashes = HttpConnectionManagerPathWithEscapedSlashesAction
     manager = _hardened(settings, "gateway", urlsplit(settings.gateway.url).scheme)
-    # One action for all applications: if one keeps them, routes of the others refuse them.
-    manager.path_with_escaped_slashes_action = slashes.REJECT_REQUEST
-    if keeps_escaped_slashes(settings):
-        manager.path_with_escaped_slashes_action = slashes.KEEP_UNCHANGED
+    # Routes refuse them, for each application: where the listener does, there is neither a request
+    # id nor a span by which an operator could find the request.
+    manager.path_with_escaped_slashes_action = (
+        HttpConnectionManagerPathWithEscapedSlashesAction.KEEP_UNCHANGED
+    )
     manager.upgrade_configs = [HttpConnectionManagerUpgradeConfig(upgrade_type="websocket")]
     manager.tracing = tracing(settings)
-    manager.local_reply_config = local_replies(settings)
     manager.route_config = route_configuration(settings)
     manager.early_header_mutation_extensions = clean(settings)
     manager.http_filters = filters(settings)

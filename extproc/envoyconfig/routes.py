@@ -44,9 +44,9 @@ from extproc.envoyconfig.direct import (
     direct,
     dot_segments,
     escaped_slashes,
-    keeps_escaped_slashes,
     readings,
     rejects_dot_segments,
+    rejects_escaped_slashes,
     slash,
     unasked,
 )
@@ -120,7 +120,7 @@ def application_routes(settings: Settings, name: str, names: Sequence[str]) -> I
     if prefix != "/":
         yield from slash(settings, name)
     yield from foreign_pages(settings, name)
-    if application.escaped_slashes == "reject" and keeps_escaped_slashes(settings):
+    if application.escaped_slashes == "reject" and not rejects_escaped_slashes(settings, names):
         yield escaped_slashes(f"{name}:escaped-slash", prefix)
     if application.dot_segments == "reject" and not rejects_dot_segments(settings, names):
         yield dot_segments(f"{name}:dot-segments", prefix)

@@ -6,7 +6,8 @@ applications' settings never interpret a path a second time.
 A virtual host has, in this order:
 
 1. 405 for TRACE and TRACK;
-2. 400 for a Host that is not a host with an optional port;
+2. 400 for a Host that is not a host with an optional port, and for escaped slashes where every
+   application rejects them;
 3. the processor's own endpoints of every application, the longest prefix first: Envoy looks at no
    assertion there, so it always calls the processor, and they end in a 404 of Envoy's own, so that
    a code or a logout reaches no application, whatever prefixes there are;
@@ -35,11 +36,14 @@ from extproc.envoyconfig.builders import IF_ABSENT, IF_PRESENT, header
 from extproc.envoyconfig.direct import (
     CONNECT,
     EVERYTHING,
+    UNLISTED,
     direct,
     dot_segments,
+    escaped_slashes,
     no_trace,
     odd_host,
     rejects_dot_segments,
+    rejects_escaped_slashes,
     unlisted,
 )
 from extproc.envoyconfig.routes import application_routes, endpoint_routes
@@ -97,14 +101,17 @@ def _virtual_hosts(settings: Settings) -> Iterator[VirtualHost]:
         groups.setdefault(served(settings, host), []).append(host)
     for names, domains in groups.items():
         yield VirtualHost(
-            name="+".join(names) or "unlisted",
+            name="+".join(names) or UNLISTED,
             domains=["*"] if "*" in domains else domains,
             routes=_routes(settings, names) if names else list(unlisted()),
         )
 
 
 def _routes(settings: Settings, names: Sequence[str]) -> list[Route]:
-    refused = [dot_segments("dot-segments", "/")] if rejects_dot_segments(settings, names) else []
+    slashes = [escaped_slashes(":escaped-slash", "/")]
+    if not rejects_escaped_slashes(settings, names):
+        slashes = []
+    refused = [dot_segments(":dot-segments", "/")] if rejects_dot_segments(settings, names) else []
     own = [
         route
         for name in names
@@ -115,9 +122,10 @@ def _routes(settings: Settings, names: Sequence[str]) -> list[Route]:
     return [
         no_trace(),
         odd_host(),
+        *slashes,
         *own,
         *refused,
         *pages,
-        direct("connect", CONNECT, 403, "There are no tunnels here."),
-        direct("none", EVERYTHING, 404, "There is nothing here."),
+        direct(":connect", CONNECT, 403, "There are no tunnels here."),
+        direct(":none", EVERYTHING, 404, "There is nothing here."),
     ]

@@ -5,5 +5,6 @@ route      the route that Envoy chooses, by the generated configuration
 assertion  whether Envoy accepts the request's identity assertion
 session    the session of a request, read from its cookie and the store
 words      a decision, and a kind of request, in words
+access_log what Envoy's access log says about a request, by its request id
 trace      a trace and the login that it belongs to, from the processor's admin or from Jaeger
 """

@@ -10,12 +10,10 @@ from extproc.contract import APPLICATION, PUBLIC
 from extproc.core.http import Request
 from extproc.envoyconfig.csrf import FOREIGN
 from extproc.envoyconfig.filters.chain import ASSERTION, DECIDE
-from extproc.envoyconfig.regexes import ESCAPED_SLASH
 from extproc.envoyconfig.snapshot import HttpListener
 from extproc.envoyconfig.tree import Tree, at, branch, items
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")  # RFC 3986 section 2.3
-_SLASHES = "path_with_escaped_slashes_action"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +57,6 @@ def refused(listener: HttpListener, path: str, headers: tuple[tuple[str, str], .
                 return f"the header {name} has an underscore: applications would read it as another"
     if "%00" in path:
         return "an encoded NUL in the path"
-    if listener.manager.get(_SLASHES) == "REJECT_REQUEST" and re.search(ESCAPED_SLASH, path):
-        return (
-            "an escaped slash in the path (applications.NAME.escaped_slashes: keep lets them "
-            "through)"
-        )
     return None
 
 

@@ -31,7 +31,7 @@ def from_admin(admin: str, trace_id: str) -> tuple[Chapter, ...]:
 
     Args:
         admin: the address of the admin listener: host:port, unix:PATH, or a URL.
-        trace_id: 32 hexadecimal digits.
+        trace_id: 32 hexadecimal digits: the id of the trace, or of a request in it.
 
     Raises:
         NoStory: the admin listener does not answer, or has no such trace.
@@ -46,6 +46,7 @@ def from_admin(admin: str, trace_id: str) -> tuple[Chapter, ...]:
     ) as client:
         answer = _json(client, f"/traces/{trace_id}.json")
         traces = [_of_admin(answer)]
+        trace_id = traces[0].trace_id
         for other in _linked_by_admin(answer)[:LINKED]:
             if other != trace_id:
                 # The processor keeps a bounded number of traces, so another one may be gone.

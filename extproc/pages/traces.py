@@ -12,7 +12,7 @@ ABSENT = (
     "case, reload in a few seconds.</p>"
     "<p>Most requests are not sampled (<code>tracing.sample</code>); of those only failures "
     "are kept. Envoy's access log "
-    "has a line for every request, with its trace id and its reason.</p></div>"
+    "has a line for every request, with its request id, its trace id and its reason.</p></div>"
 )
 NO_ID = (
     "<p class=empty>A trace id has 32 hexadecimal digits. Spaces and dashes between them do "

@@ -30,11 +30,18 @@ class RateLimit(Model):
         le=1_000_000,
         description="requests a second that are allowed in the long run; 0: no limit",
     )
-    burst: Count = Field(1_000, description="requests that are allowed at once after a pause")
+    burst: Count = Field(300, description="requests that are allowed at once after a pause")
+    network_factor: int = Field(
+        8,
+        ge=0,
+        le=1000,
+        description="how many times as much a network of addresses may send together: a /24 of "
+        "IPv4, a /56 of IPv6, and a /48 of IPv6 four times that; 0: no limit for networks",
+    )
     exempt: tuple[Network, ...] = Field(
         (),
-        description="networks without a limit, such as 10.0.0.0/8; loopback and the processor's "
-        "addresses never have one",
+        description="networks without a limit, such as 10.0.0.0/8; loopback never has one, nor "
+        "have addresses in listen and gateway.processors (but names in them do)",
     )
 
 
@@ -125,6 +132,8 @@ class Gateway(Model):
             raise ValueError("tls is set, so url begins with https://")
         if self.redirect_listen and not self.url.startswith("https://"):
             raise ValueError("redirect_listen needs a url that begins with https://")
+        if self.hsts != int(self.hsts):
+            raise ValueError("hsts is a duration of whole seconds, such as 365d")
         if self.listen.path is not None:
             raise ValueError("listen is host:port: Envoy's listener cannot be a unix socket here")
         return self

@@ -175,6 +175,8 @@ def base_address(value: str, what: str, *, path: bool = False) -> str:
     fault = url_fault(value)
     if fault is not None:
         raise ValueError(f"{right}; it {fault}")
+    if not value.startswith(f"{parts.scheme}://"):
+        raise ValueError(f"{what} begins with {parts.scheme}:// in lower case")
     if not path and parts.path not in ("", "/"):
         raise ValueError(f"{what} has no path")
     return value

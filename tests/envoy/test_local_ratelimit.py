@@ -48,7 +48,12 @@ def limited(world: World) -> Iterator[Gateway]:
         "wiki": application(url, path_prefix="/wiki/"),
         "assets": application(url, path_prefix="/assets/", exclude=True),
     }
-    limit = {"per_second": 1, "burst": BURST, "exempt": ["198.51.100.0/24"]}
+    limit = {
+        "per_second": 1,
+        "burst": BURST,
+        "exempt": ["198.51.100.0/24"],
+        "network_factor": 0,
+    }
     with world.gateway(
         "limited", applications, gateway={"trusted_hops": 1, "rate_limit": limit}
     ) as gateway:
@@ -60,7 +65,7 @@ def test_a_flood_from_one_address_is_answered_429_and_nobody_else_is(
 ) -> None:
     client = limited.client
     reply = refused(lambda: client.get("/flood?code=canary", behind(FLOOD)))
-    assert reply.body.decode() == f"Error 429\nRequest id: {reply.get('x-request-id')}\n"
+    assert json.loads(reply.body)["request_id"] == reply.get("x-request-id")
     assert int(reply.get("retry-after") or 0) > 0
     assert reply.get("cache-control") == "no-store"
     assert client.get("/", behind("203.0.113.8")).status == 303, "another address"
@@ -169,6 +174,47 @@ def test_a_limit_is_for_an_ipv4_address_and_for_a_64_of_ipv6(
         lambda: limited.client.get("/x", behind(addresses[0].format(n=next(numbers))))
     )
     assert (429 in replies) is shared
+
+
+@pytest.fixture(scope="module")
+def networks(world: World) -> Iterator[Gateway]:
+    """Twice as much for a /24 and a /56 as for an address, and 8 times as much for a /48."""
+    limit = {"per_second": 1, "burst": BURST, "network_factor": 2}
+    applications: dict[str, object] = {"main": application(world.upstream.url)}
+    gateway = {"trusted_hops": 1, "rate_limit": limit}
+    with world.gateway("networks", applications, gateway=gateway) as made:
+        yield made
+
+
+@pytest.mark.threat("bounds")
+@pytest.mark.parametrize(
+    ("address", "shared"),
+    [
+        ("198.18.7.{n}", True),
+        ("198.19.{n}.7", False),
+        ("2001:db8:1:a{n:02x}::1", True),  # one /56
+        ("2001:db8:2:{n:02x}00::1", True),  # one /48, each of another /56
+        ("2001:db9:{n:x}::1", False),
+        ("::ffff:198.18.{n}.8", False),
+    ],
+)
+def test_a_customer_with_many_addresses_shares_a_larger_limit(
+    networks: Gateway, asked: list[Asked], address: str, shared: bool
+) -> None:
+    """One customer may have a /56 or a /48 of IPv6: 256 or 65,536 times a /64."""
+    numbers = itertools.cycle(range(1, 250))
+    replies = statuses(
+        lambda: networks.client.get("/x", behind(address.format(n=next(numbers)))), 4 * MANY
+    )
+    assert (429 in replies) is shared
+
+
+def test_a_network_may_send_more_than_one_of_its_addresses(
+    networks: Gateway, asked: list[Asked]
+) -> None:
+    first = statuses(lambda: networks.client.get("/x", behind("198.18.200.1")), 2 * BURST)
+    assert 429 in first
+    assert networks.client.get("/x", behind("198.18.200.2")).status == 303
 
 
 def test_grpc_clients_get_resource_exhausted(limited: Gateway, asked: list[Asked]) -> None:

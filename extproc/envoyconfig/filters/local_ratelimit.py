@@ -3,22 +3,23 @@
 It comes before `decide`, and the same matcher skips both: a request with a verified assertion takes
 no token, while a cookie of garbage does not avoid the limit. Routes without a login turn it off.
 Each address has a token bucket of its own, made at its first request. IPv6 has another for each
-/64, because one host usually has a whole /64.
+/64, because one host usually has a whole /64. Networks have larger buckets, because one customer
+may have all of a /56 or /48 of IPv6, or many addresses of a /24 of IPv4.
 
 Envoy takes a token from every bucket that a request has a descriptor for, and prefers a descriptor
-with a value. So all of IPv4 is masked to one value, and that value and ::/64 (IPv4 written as
-::ffff:1.2.3.4, as dual-stack proxies do) have buckets that are never empty: only IPv6 is limited by
-its /64.
+with a value. So IPv4 is masked to one value where only IPv6 is limited, and that value and the
+network of ::ffff:1.2.3.4 (IPv4, as dual-stack proxies write it) have buckets that are never empty.
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from envoy_data_plane.envoy.config.core.v3 import CidrRange, RuntimeFractionalPercent
 from envoy_data_plane.envoy.config.route.v3 import (
     FilterConfig,
     RateLimit,
     RateLimitAction,
+    RateLimitActionGenericKey,
     RateLimitActionMaskedRemoteAddress,
     RateLimitActionRemoteAddress,
 )
@@ -47,7 +48,10 @@ from extproc.settings import Settings
 
 # Buckets of each kind; for more, Envoy drops the one that was idle longest.
 ADDRESSES = 20_000
-_V6_PREFIX = 64
+# The networks that share a bucket: bits of IPv4 (0: not limited), bits of IPv6, and how many times
+# `network_factor` their bucket is.
+_NETWORKS = ((24, 56, 1), (0, 48, 4))
+_HOST_BITS = 64
 _NEVER_EMPTY = TokenBucket(
     max_tokens=2**32 - 1, tokens_per_fill=2**32 - 1, fill_interval=seconds(1)
 )
@@ -55,6 +59,7 @@ _LOOPBACK = ("127.0.0.0/8", "::1/128")
 # Envoy's names of the descriptors.
 _ADDRESS = "remote_address"
 _MASKED = "masked_remote_address"
+_BITS = "bits"
 
 
 def limited(settings: Settings) -> bool:
@@ -96,12 +101,17 @@ def _network(host: str) -> str | None:
 
 
 def _buckets(settings: Settings) -> LocalRateLimit:
-    figures = settings.gateway.rate_limit
-    bucket = TokenBucket(
-        max_tokens=figures.burst, tokens_per_fill=figures.per_second, fill_interval=seconds(1)
-    )
     always = RuntimeFractionalPercent(default_value=FractionalPercent(numerator=100))
-    masked = RateLimitActionMaskedRemoteAddress(v4_prefix_mask_len=0, v6_prefix_mask_len=_V6_PREFIX)
+    bucket = _bucket(settings, 1)
+    limits = [
+        RateLimit(actions=[RateLimitAction(remote_address=RateLimitActionRemoteAddress())]),
+        _masked(0, _HOST_BITS),
+    ]
+    descriptors = [_descriptor(bucket, (_ADDRESS, "")), *_of_network(bucket, 0, _HOST_BITS)]
+    factor = settings.gateway.rate_limit.network_factor
+    for v4_bits, v6_bits, times in _NETWORKS if factor else ():
+        limits.append(_masked(v4_bits, v6_bits))
+        descriptors += _of_network(_bucket(settings, factor * times), v4_bits, v6_bits)
     return LocalRateLimit(
         stat_prefix="limit",
         filter_enabled=always,
@@ -109,16 +119,8 @@ def _buckets(settings: Settings) -> LocalRateLimit:
         # For requests without a descriptor.
         token_bucket=_NEVER_EMPTY,
         always_consume_default_token_bucket=False,
-        rate_limits=[
-            RateLimit(actions=[RateLimitAction(remote_address=RateLimitActionRemoteAddress())]),
-            RateLimit(actions=[RateLimitAction(masked_remote_address=masked)]),
-        ],
-        descriptors=[
-            _descriptor(_ADDRESS, "", bucket),
-            _descriptor(_MASKED, "", bucket),
-            _descriptor(_MASKED, "0.0.0.0/0", _NEVER_EMPTY),
-            _descriptor(_MASKED, f"::/{_V6_PREFIX}", _NEVER_EMPTY),
-        ],
+        rate_limits=limits,
+        descriptors=descriptors,
         max_dynamic_descriptors=ADDRESSES,
         response_headers_to_add=[header("retry-after", "1")],
         # For gRPC clients.
@@ -126,10 +128,45 @@ def _buckets(settings: Settings) -> LocalRateLimit:
     )
 
 
-def _descriptor(key: str, value: str, bucket: TokenBucket) -> LocalRateLimitDescriptor:
-    """A bucket for requests with this descriptor; '' as the value: a bucket for each value."""
+def _bucket(settings: Settings, times: int) -> TokenBucket:
+    figures = settings.gateway.rate_limit
+    return TokenBucket(
+        max_tokens=figures.burst * times,
+        tokens_per_fill=figures.per_second * times,
+        fill_interval=seconds(1),
+    )
+
+
+def _masked(v4_bits: int, v6_bits: int) -> RateLimit:
+    """Makes a descriptor of a request's network, and of the bits that tell the kinds apart."""
+    kind = RateLimitActionGenericKey(descriptor_key=_BITS, descriptor_value=str(v6_bits))
+    masked = RateLimitActionMaskedRemoteAddress(
+        v4_prefix_mask_len=v4_bits, v6_prefix_mask_len=v6_bits
+    )
+    return RateLimit(
+        actions=[
+            RateLimitAction(generic_key=kind),
+            RateLimitAction(masked_remote_address=masked),
+        ]
+    )
+
+
+def _of_network(
+    bucket: TokenBucket, v4_bits: int, v6_bits: int
+) -> Iterator[LocalRateLimitDescriptor]:
+    """The buckets of networks of one kind: IPv4 has one only where it has bits."""
+    kind = (_BITS, str(v6_bits))
+    yield _descriptor(bucket, kind, (_MASKED, ""))
+    yield _descriptor(_NEVER_EMPTY, kind, (_MASKED, f"::/{v6_bits}"))
+    if not v4_bits:
+        yield _descriptor(_NEVER_EMPTY, kind, (_MASKED, "0.0.0.0/0"))
+
+
+def _descriptor(bucket: TokenBucket, *entries: tuple[str, str]) -> LocalRateLimitDescriptor:
+    """A bucket for requests with these entries; '' as a value: a bucket for each value."""
     return LocalRateLimitDescriptor(
-        entries=[RateLimitDescriptorEntry(key=key, value=value)], token_bucket=bucket
+        entries=[RateLimitDescriptorEntry(key=key, value=value) for key, value in entries],
+        token_bucket=bucket,
     )
 
 

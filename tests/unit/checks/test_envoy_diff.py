@@ -254,7 +254,30 @@ def test_keys_of_another_secret_are_found() -> None:
 def test_no_text_of_a_foreign_configuration_is_repeated() -> None:
     def leaky(tree: Tree) -> None:
         route(tree, "app")["response_headers_to_add"][0]["header"]["value"] = "canary"
-        route(tree, "none")["direct_response"]["body"]["inline_string"] = "canary"
+        route(tree, ":none")["direct_response"]["body"]["inline_string"] = "canary"
 
     found = edited(leaky)
     assert found and "canary" not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["none", "connect", "unlisted", "odd-host", "dot-segments"])
+def test_an_opened_route_is_found_whatever_its_application_is_called(name: str) -> None:
+    application = {"hosts": ["app.example"], "upstream": UP, "provider": "main"}
+    url = {"url": "https://app.example"}
+    made = settings(gateway=url, applications={name: application})
+    tree = yaml.safe_load(to_yaml(made))
+    route(tree, name)["typed_per_filter_config"]["gate"] = OPEN_GATE
+    found = compare(made, generated(made), read(tree), "envoy.yaml")
+    assert [(each.level, each.what.partition(" (")[0]) for each in found] == [
+        ("error", "the route changes the gate")
+    ]
+
+
+def test_a_second_route_of_a_generated_name_hides_nothing() -> None:
+    def doubled(tree: Tree) -> None:
+        first = copy.deepcopy(route(tree, "app"))
+        first["typed_per_filter_config"] = {"decide": PASSTHROUGH, "gate": OPEN_GATE}
+        host(tree)["routes"].insert(0, first)
+
+    found = edited(doubled)
+    assert any(each.level == "error" and "without a login" in each.what for each in found)

@@ -7,7 +7,7 @@ from harness.envoy_config import APP, OPEN, routes, simple, typed
 
 
 def test_the_processor_is_not_called_where_envoy_answers() -> None:
-    for name in ("no-trace", "odd-host", "dot-segments", "connect", "none"):
+    for name in (":no-trace", ":odd-host", ":escaped-slash", ":dot-segments", ":connect", ":none"):
         route = routes(simple())[name]
         config = route["typed_per_filter_config"]
         assert "direct_response" in route and config["decide"]["disabled"] is True, name
@@ -45,21 +45,21 @@ def test_the_first_route_of_every_host_refuses_methods_that_show_headers() -> No
     made = simple(applications={"app": APP, "open": {**OPEN, "hosts": ["open.test"]}})
     (manager,) = typed(made, "HttpConnectionManager")
     hosts = manager["route_config"]["virtual_hosts"]
-    assert {host["routes"][0]["name"] for host in hosts} == {"no-trace"}
+    assert {host["routes"][0]["name"] for host in hosts} == {":no-trace"}
     assert len(hosts) == 3
 
 
 def test_an_application_that_keeps_escaped_slashes_makes_the_others_refuse_them() -> None:
     keeping = {**APP, "path_prefix": "/git/", "escaped_slashes": "keep"}
     names = list(routes(simple(applications={"app": APP, "git": keeping})))
-    assert "app:escaped-slash" in names and "git:escaped-slash" not in names
-    assert not [name for name in routes(simple()) if "escaped-slash" in name]
+    assert "app:escaped-slash" in names and not {":escaped-slash", "git:escaped-slash"} & set(names)
+    assert [name for name in routes(simple()) if "escaped-slash" in name] == [":escaped-slash"]
 
 
 def test_dot_segments_are_refused_by_one_route_where_all_applications_reject_them() -> None:
     keeping = {**APP, "path_prefix": "/git/", "dot_segments": "keep"}
     names = list(routes(simple(applications={"app": APP, "git": keeping})))
-    assert "app:dot-segments" in names and not {"dot-segments", "git:dot-segments"} & set(names)
+    assert "app:dot-segments" in names and not {":dot-segments", "git:dot-segments"} & set(names)
 
 
 def test_readings_of_another_application_are_refused_unless_the_upstream_is_exact() -> None:

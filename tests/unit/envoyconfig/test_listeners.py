@@ -24,13 +24,21 @@ def test_every_listener_reads_paths_and_headers_in_one_way() -> None:
         assert options["headers_with_underscores_action"] == "REJECT_REQUEST"
 
 
-def test_escaped_slashes_are_refused_unless_an_application_keeps_them() -> None:
-    def action(**more: Any) -> str:
-        (manager,) = typed(simple(applications={"app": {**APP, **more}}), "HttpConnectionManager")
-        return str(manager["path_with_escaped_slashes_action"])
+def test_a_connection_that_says_nothing_is_closed_soon_and_an_idle_one_is_not_kept_for_long() -> (
+    None
+):
+    plain, secure = listeners()["gateway"], listeners(**HTTPS)["gateway"]
+    assert plain["listener_filters"][0]["name"] == "envoy.filters.listener.http_inspector"
+    assert plain["listener_filters_timeout"] == "10s"
+    assert secure["filter_chains"][0]["transport_socket_connect_timeout"] == "10s"
+    for hops, idle in ((0, "75s"), (1, "900s")):
+        (manager,) = typed(simple(gateway={"trusted_hops": hops}), "HttpConnectionManager")
+        assert manager["common_http_protocol_options"]["idle_timeout"] == idle
 
-    assert action() == "REJECT_REQUEST"
-    assert action(escaped_slashes="keep") == "KEEP_UNCHANGED"
+
+def test_escaped_slashes_come_as_far_as_the_routes_which_refuse_them_with_an_id() -> None:
+    (manager,) = typed(simple(), "HttpConnectionManager")
+    assert manager["path_with_escaped_slashes_action"] == "KEEP_UNCHANGED"
 
 
 def test_tls_is_1_2_or_later_and_http_has_none() -> None:
@@ -48,7 +56,7 @@ def test_the_redirect_leads_an_unlisted_host_to_the_url_of_the_gateway() -> None
     hosts = {each["name"]: each for each in redirect["route_config"]["virtual_hosts"]}
     assert hosts["canonical"]["domains"] == ["*"]
     trace, redirected, refused = hosts["canonical"]["routes"]
-    assert trace["name"] == "no-trace" and refused["direct_response"]["status"] == 403
+    assert trace["name"] == ":no-trace" and refused["direct_response"]["status"] == 403
     assert redirected["redirect"] == {
         "https_redirect": True,
         "host_redirect": "localhost",

@@ -31,7 +31,7 @@ def test_hosts_with_the_same_applications_share_a_virtual_host() -> None:
     config = manager["route_config"]
     assert [(each["name"], each["domains"]) for each in config["virtual_hosts"]] == [
         ("app", ["one", "two"]),
-        ("unlisted", ["*"]),
+        (":unlisted", ["*"]),
     ]
     assert config["request_headers_to_remove"] == ["x-extproc-cookies"]
 
@@ -40,12 +40,15 @@ def test_routes_are_in_the_order_that_decides() -> None:
     wiki = {**APP, "path_prefix": "/wiki/", "public_paths": ["/wiki/pub/"]}
     assets = {**OPEN, "path_prefix": "/assets/"}
     made = simple(applications={"app": APP, "wiki": wiki, "assets": assets})
-    names = [name for name in routes(made) if not name.startswith("unlisted")]
-    assert names[:2] == ["no-trace", "odd-host"] and names[-2:] == ["connect", "none"]
+    names = [name for name in routes(made) if not name.startswith(":unlisted")]
+    assert names[:3] == [":no-trace", ":odd-host", ":escaped-slash"] and names[-2:] == [
+        ":connect",
+        ":none",
+    ]
     order = [
         "wiki:own",
         "app:own",
-        "dot-segments",
+        ":dot-segments",
         "assets:slash",
         "assets",
         "wiki:slash",

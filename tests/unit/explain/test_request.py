@@ -31,7 +31,7 @@ def two(outer: dict[str, Any], inner: dict[str, Any], path_prefix: str = "/payro
 @pytest.mark.parametrize(
     ("path", "route", "says"),
     [
-        ("/%2e%2e;/x", "dot-segments", "applications.NAME.dot_segments: keep lets it through"),
+        ("/%2e%2e;/x", ":dot-segments", "applications.NAME.dot_segments: keep lets it through"),
         ("/PAYROLL;x/y", "outer:reads-as:inner", "set applications.outer.upstream_paths: exact"),
         ("/payrolls/x", "outer", ""),
     ],

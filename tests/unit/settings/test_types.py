@@ -75,6 +75,14 @@ def test_a_base_address_is_scheme_and_host(address):
         base_address(address, "url", path=True)
 
 
+@pytest.mark.parametrize("address", ["HTTPS://host", "Http://host/x"])
+def test_the_scheme_of_an_address_is_in_lower_case(address):
+    """Envoy's routes, cookies and origins are made by comparing it with https://."""
+    for check in (base_address, called_address):
+        with pytest.raises(ValueError, match=r"issuer .*in lower case"):
+            check(address, "issuer", **({"path": True} if check is base_address else {}))
+
+
 def test_a_base_address_has_a_path_only_where_one_is_allowed():
     assert base_address("https://host/x", "url", path=True) == "https://host/x"
     assert base_address("https://host/", "url") == "https://host/"

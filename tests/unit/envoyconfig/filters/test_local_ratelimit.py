@@ -36,14 +36,33 @@ def test_loopback_and_the_processor_s_machines_have_no_limit(
     assert exempt(simple(gateway=gateway)) == ("127.0.0.0/8", "::1/128", *more)
 
 
-def test_only_ipv6_has_a_bucket_for_its_network() -> None:
-    made = simple(gateway={"rate_limit": {"per_second": 3, "burst": 9}})
-    (limit,) = typed(made, "LocalRateLimit")
-    buckets = {
-        (each["entries"][0]["key"], each["entries"][0].get("value", "")): each["token_bucket"]
-        for each in limit["descriptors"]
+def buckets(**figures: int) -> dict[tuple[str, str], int]:
+    """How many requests at once each kind of bucket allows, by bits of IPv6 and value."""
+    limit = {"per_second": 3, "burst": 9, **figures}
+    (made,) = typed(simple(gateway={"rate_limit": limit}), "LocalRateLimit")
+    found = {}
+    for each in made["descriptors"]:
+        values = [entry.get("value", "") for entry in each["entries"]]
+        key = ("", values[0]) if len(values) == 1 else (values[0], values[1])
+        found[key] = each["token_bucket"]["max_tokens"]
+    return found
+
+
+def test_without_networks_only_ipv6_has_a_bucket_besides_that_of_the_address() -> None:
+    never = 2**32 - 1
+    assert buckets(network_factor=0) == {
+        ("", ""): 9,
+        ("64", ""): 9,
+        ("64", "0.0.0.0/0"): never,
+        ("64", "::/64"): never,
     }
-    real = {"max_tokens": 9, "tokens_per_fill": 3, "fill_interval": "1s"}
-    assert buckets["remote_address", ""] == real == buckets["masked_remote_address", ""]
-    for network in ("0.0.0.0/0", "::/64"):
-        assert buckets["masked_remote_address", network]["max_tokens"] == 2**32 - 1
+
+
+def test_networks_have_larger_buckets_and_ipv4_one_for_a_24() -> None:
+    found = buckets(network_factor=8)
+    assert (found["56", ""], found["48", ""]) == (72, 288)
+    assert ("56", "0.0.0.0/0") not in found and ("48", "0.0.0.0/0") in found
+
+
+def test_the_largest_bucket_fits_into_envoy_s_number() -> None:
+    assert max(buckets(burst=1_000_000, network_factor=1000).values()) < 2**32
