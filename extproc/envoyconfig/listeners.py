@@ -53,6 +53,10 @@ _SILENT = 10
 # connections, for up to 600 s, and a request that crosses Envoy's end of one is lost.
 _IDLE = 75
 _IDLE_BEHIND_PROXY = 900
+# Kilobytes that Envoy reads beyond the bound that lua_cookies.py enforces. Envoy itself answers a
+# head that it cannot read without a page, in HTTP/2 by a reset, and a browser whose cookies a
+# neighbouring host made too many would be locked out for as long as they live.
+_ROOM_FOR_A_PAGE = 36
 # In HTTP/2, browsers send each cookie as a header of its own (a crumb), and newer Envoys count
 # them; Chromium keeps some 180 cookies for a domain. With a low limit, an attacker who plants many
 # small cookies locks users out.
@@ -122,7 +126,7 @@ def _hardened(settings: Settings, name: str, scheme: str) -> HttpConnectionManag
             initial_stream_window_size=1 << 18,
             initial_connection_window_size=1 << 20,
         ),
-        max_request_headers_kb=settings.gateway.max_request_headers_kb,
+        max_request_headers_kb=settings.gateway.max_request_headers_kb + _ROOM_FOR_A_PAGE,
         request_headers_timeout=seconds(10),
         stream_idle_timeout=seconds(300),
         server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,

@@ -103,9 +103,10 @@ class Gateway(Model):
         60,
         ge=16,
         le=8192,
-        description="maximum size of all headers of a request together, in kB; a larger request "
-        "is answered 431. The work per request grows linearly with it, and a neighbouring host of "
-        "the same domain can fill it with cookies",
+        description="maximum size of a request's cookies together, in kB; a browser with more "
+        "gets a 431 page and deletes its cookies. All headers may have 36 kB more. The work per "
+        "request grows linearly with it, and a neighbouring host of the same domain can fill it "
+        "with cookies",
     )
     trusted_hops: int = Field(
         0,

@@ -97,13 +97,13 @@ def envoy(
             },
         )
         text = to_yaml(made)
-        cap = re.search(r"max_request_headers_kb: (\d+)", text)
-        assert cap, "the configuration bounds no request head"
+        cap = re.search(r"#cookie > (\d+)", text)
+        assert cap, "the configuration bounds no cookies"
         program = under(envoys()[request.param], directory)
         with EnvoyProcess(
             text, envoy=program, port=port, directory=directory, patience=120
         ) as process:
-            counted = Counted(port, Counter(directory, process.pid), int(cap[1]) * 1024 - REST, {})
+            counted = Counted(port, Counter(directory, process.pid), int(cap[1]) - REST, {})
             # The first requests compile, connect and fill caches.
             for place in PLACES:
                 for shape in ("many sessions", "many foreign", HARMLESS):

@@ -45,9 +45,9 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Counted:
     configuration = to_yaml(
         settings(applications={"main": application("http://127.0.0.1:1", "localhost")})
     )
-    bound = re.search(r"max_request_headers_kb: (\d+)", configuration)
-    assert bound, "the configuration bounds no request head"
-    head = int(bound[1]) * 1024 - 2000
+    bound = re.search(r"#cookie > (\d+)", configuration)
+    assert bound, "the configuration bounds no cookies"
+    head = int(bound[1]) - 2000
     command = python(directory, TESTS / "attack/counting.py", directory, str(head))
     paths = os.pathsep.join([str(TESTS.parent), str(TESTS)])
     ran = subprocess.run(

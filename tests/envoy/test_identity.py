@@ -565,4 +565,36 @@ def test_a_request_s_headers_have_the_bound_of_the_settings(
         cookie = gateway.cookie("main")
         assert gateway.client.get("/", cookie=f"{cookie}; a={'x' * 15_000}").status == 200
         assert gateway.client.get("/", cookie=f"{cookie}; a={'x' * 17_000}").status == 431
+        assert gateway.client.get("/", "a: " + "x" * 54_000, cookie=cookie).status == 431
     assert asked == []
+
+
+NAVIGATION = ("sec-fetch-mode: navigate", "sec-fetch-dest: document", "accept: text/html")
+PICTURE = ("sec-fetch-mode: no-cors", "sec-fetch-dest: image")
+FRAME = ("sec-fetch-mode: navigate", "sec-fetch-dest: iframe", "accept: text/html")
+
+
+@pytest.mark.attack("COOK-26")
+@pytest.mark.threat("planted-cookie")
+@pytest.mark.parametrize(
+    ("lines", "clears"), [(NAVIGATION, True), (PICTURE, False), (FRAME, False), ((), False)]
+)
+@pytest.mark.parametrize("path", ["/", "/oauth2/logout", "/public/x"])
+def test_a_browser_with_too_many_cookies_is_asked_to_delete_them_by_a_page_that_its_user_opened(
+    plain: Gateway, asked: list[Asked], path: str, lines: tuple[str, ...], clears: bool
+) -> None:
+    """A neighbouring host sets 16 cookies of 4 kB for the whole domain."""
+    bomb = "; ".join(f"bomb{number}={'x' * 4088}" for number in range(16))
+    reply = plain.client.get(path, *lines, cookie=bomb)
+    assert (reply.status, asked) == (431, [])
+    assert reply.get("clear-site-data") == ('"cookies"' if clears else None)
+    assert (b"Too many cookies" in reply.body) and reply.get("cache-control") == "no-store"
+
+
+@pytest.mark.attack("COOK-26")
+@pytest.mark.threat("unasked-request")
+def test_a_long_address_deletes_no_cookies(plain: Gateway, asked: list[Asked]) -> None:
+    """Any page can have a browser open one."""
+    reply = plain.client.get("/?" + "x" * 100_000, *NAVIGATION)
+    # 0: Envoy closes the connection while the client is still sending.
+    assert reply.status in (0, 431) and reply.get("clear-site-data") is None

@@ -23,8 +23,9 @@ The rules:
    may be planted. The processor then decides by the session.
 5. One pass, and a limit for each kind: cookies beyond it are dropped, of logins the oldest
    (browsers put the newest last). The work is linear in the length of the header, which
-   `gateway.max_request_headers_kb` bounds; this filter enforces that bound again, because Envoy
-   1.36 does not count the crumbs of a Cookie header in HTTP/2.
+   `gateway.max_request_headers_kb` bounds. This filter enforces that bound, because it can have the
+   browser delete what a neighbouring host planted (Clear-Site-Data), and because Envoy 1.36 does
+   not count the crumbs of a Cookie header in HTTP/2.
 
 It is Lua, because header_to_metadata, which can rewrite a header with a regular expression, drops
 values of 8 kB and more, and with them every cookie of the application. If the Lua fails, the
@@ -153,6 +154,16 @@ local function keep(kept, cookie, first, last)
   if piece ~= "" then kept[#kept + 1] = piece end
 end
 
+-- Refuses cookies that are too long. A browser deletes its cookies if a user opened a page: a picture
+-- or a script on some page must sign no user out.
+local function refuse(handle, headers)
+  local answer = {[":status"] = "431"}
+  if headers:get("sec-fetch-mode") == "navigate" and headers:get("sec-fetch-dest") == "document" then
+    answer["clear-site-data"] = '"cookies"'
+  end
+  handle:respond(answer, "The cookies are too long.")
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   local lines = headers:getNumValues("cookie")
@@ -163,7 +174,7 @@ function envoy_on_request(handle)
     for i = 2, lines do all[i] = headers:getAtIndex("cookie", i - 1) end
     cookie = concat(all, "; ")
   end
-  if #cookie > %(bound)d then return handle:respond({[":status"] = "431"}, "The cookies are too long.") end
+  if #cookie > %(bound)d then return refuse(handle, headers) end
   local at = find(cookie, "extproc-", 1, true)
   if at == nil then return end
   -- The position after the last of the processor's cookies.
