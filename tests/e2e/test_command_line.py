@@ -38,7 +38,7 @@ def test_the_command_line_says_what_is_wrong_and_exits_1(tmp_path):
         assert (done.returncode, done.stdout) == (
             1,
             "",
-        ) and done.stderr == "gone.yaml: No such file or directory\n"
+        ) and done.stderr.startswith("gone.yaml: No such file or directory; ")
     assert run(cwd=tmp_path).returncode == 2
 
 
