@@ -94,9 +94,10 @@ def registration(settings: Settings) -> Iterator[str]:
         yield f"register at provider {provider}, for application {name}:"
         yield f"  redirect_uri              {url_of(settings.url(name), CALLBACK)}"
         yield f"  post_logout_redirect_uri  {url_of(settings.url(name), SIGNED_OUT)}"
-        if not settings.providers[provider].backchannel_logout:
+        if settings.providers[provider].frontchannel_logout != "off":
             yield f"  frontchannel_logout_uri   {url_of(settings.url(name), FRONTCHANNEL_LOGOUT)}"
-        elif provider not in with_backchannel:
+        has_backchannel = settings.providers[provider].backchannel_logout
+        if has_backchannel and provider not in with_backchannel:
             # A logout token ends the sessions of every application of the provider.
             with_backchannel.add(provider)
             url = url_of(settings.url(name), BACKCHANNEL_LOGOUT)

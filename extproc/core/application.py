@@ -37,6 +37,8 @@ class Application:
         forward_access_token: whether the application gets the access token.
         stream_lifetime: longest duration of one request; None: as long as its session.
         backchannel_logout: whether the provider may end sessions by its own request.
+        frontchannel_logout: which session the provider may end by a frame: none (off), the one
+            whose cookie the frame has (browser), or every session of the sid that it names.
         logout_everywhere: whether a logout ends all sessions of the browser with the same provider.
         demand: what a login has to meet.
         userinfo_at_login: whether UserInfo is fetched at a login.
@@ -68,6 +70,7 @@ class Application:
     forward_access_token: bool = False
     stream_lifetime: int | None = None
     backchannel_logout: bool = True
+    frontchannel_logout: Literal["off", "browser", "sid"] = "off"
     logout_everywhere: bool = True
     demand: Demand = NOTHING
     userinfo_at_login: bool = True

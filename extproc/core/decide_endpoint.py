@@ -47,7 +47,7 @@ def decide_endpoint(  # noqa: PLR0911 - one for each endpoint
             return login(application, request, session, now)
         case endpoints.LOGOUT:
             return logout(application, request, session)
-        case endpoints.FRONTCHANNEL_LOGOUT:
+        case endpoints.FRONTCHANNEL_LOGOUT if application.frontchannel_logout != "off":
             return front_channel(application, request, session)
         case endpoints.SESSIONS:
             return own_sessions(application, request, session, now)

@@ -2,8 +2,10 @@
 by a frame in the browser (Front-Channel Logout 1.0).
 
 Neither depends on a session cookie. Of the provider's own request the signature of the logout token
-counts. A frame mostly comes without cookies (SameSite); it counts because only the provider and
-this browser know the sid.
+counts. A frame of another site comes without cookies (SameSite), so it can name its session by the
+sid alone. That is no secret of the provider and this browser: every client of the provider reads it
+in its own ID tokens, and addresses and logs may have it. The sid alone therefore counts only where
+the settings say so.
 """
 
 from urllib.parse import parse_qsl

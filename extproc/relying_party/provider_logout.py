@@ -164,11 +164,7 @@ class ProviderLogout:
         section 2).
         """
         with telemetry.span("store delete"):
-            if step.session is not None:
-                await end_session(self._sessions, application, step.session, self._clock())
-            # No mark is left for an unknown sid, because anybody can send this request.
-            tags = sid_tags(application.ring, application.client.issuer, step.sid)
-            ended = await self._sessions.end_stored(tags, self._now())
+            ended = await self._end_framed(application, step)
         user = step.session.user(application) if step.session is not None else None
         self._log_ended("frontchannel_logout", application, ended, "sid", user)
         page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
@@ -180,6 +176,18 @@ class ProviderLogout:
             framed_by=self._framing_origins(application),
             user=user,
         )
+
+    async def _end_framed(self, application: Application, step: FrontChannelLogout) -> int | None:
+        """End the session of this browser, and those of the sid if the settings trust it. Return
+        how many ended; None for any number.
+        """
+        if step.session is not None:
+            await end_session(self._sessions, application, step.session, self._clock())
+        if application.frontchannel_logout != "sid":
+            return 0 if step.session is None else 1
+        # No mark is left for an unknown sid, because anybody can send this request.
+        tags = sid_tags(application.ring, application.client.issuer, step.sid)
+        return await self._sessions.end_stored(tags, self._now())
 
     def _framing_origins(self, application: Application) -> tuple[str, ...]:
         """Return the origins whose pages may show the front-channel frame: the provider's."""

@@ -45,6 +45,7 @@ def _application(
         forward_access_token=application.forward_access_token,
         stream_lifetime=int(lifetime) if lifetime is not None else None,
         backchannel_logout=settings.providers[provider].backchannel_logout,
+        frontchannel_logout=settings.providers[provider].frontchannel_logout,
         logout_everywhere=session.logout == "all",
         demand=_demand(application),
         userinfo_at_refresh=settings.providers[provider].userinfo == "refresh",

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
@@ -13,7 +13,7 @@ from extproc.core.oidc.endpoint_places import EndpointPlaces
 from extproc.core.oidc.urls import url_fault
 from extproc.settings.listen import HostName
 from extproc.settings.secret_files import read_secret
-from extproc.settings.types import Model, called_address
+from extproc.settings.types import OFF, Model, called_address
 
 # what follows the issuer in the address of its metadata (Discovery section 4)
 DISCOVERY = "/.well-known/openid-configuration"
@@ -108,6 +108,13 @@ class ProviderSettings(Model):
         True,
         description="let the provider end sessions (OpenID Connect Back-Channel Logout); sessions "
         "in cookies need store.tombstones for it",
+    )
+    frontchannel_logout: Annotated[Literal["off", "browser", "sid"], OFF] = Field(
+        "off",
+        description="which session the provider may end by a frame in the browser (OpenID Connect "
+        "Front-Channel Logout). browser: the one whose cookie the frame has, for which the "
+        "provider must be of the gateway's site; sid: every session of the sid in the address, "
+        "which other applications of the provider may know",
     )
     trust_env: bool = Field(
         False,

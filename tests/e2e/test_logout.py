@@ -567,6 +567,26 @@ def test_a_frame_of_anybody_s_ends_nothing(stack, user):
     assert lives(stack, user)
 
 
+@pytest.mark.attack("LOGO-03")
+@pytest.mark.threat("ended-session")
+@pytest.mark.parametrize("setting", [None, "browser"])
+def test_a_stranger_who_knows_a_sid_ends_nothing_unless_the_settings_trust_it(setting):
+    """Off by default; `browser` needs the cookie of the session that the address names."""
+    client = {"frontchannel_logout": setting or "off"}
+    with Stack(FakeProvider(client=client)) as stack, stack.user() as user, stack.user() as bob:
+        stack.provider.claims["sid"] = "known-to-others"
+        signs_in(stack, user)
+        named = {"iss": stack.provider.issuer, "sid": "known-to-others"}
+        url = stack.url(f"/oauth2/frontchannel-logout?{urlencode(named)}")
+        assert httpx.get(url, trust_env=False).status_code == (200 if setting else 404)
+        framed(stack, bob, **named)
+        framed(stack, user, cross=True, **named)
+        assert lives(stack, user)
+        # On the same site the frame has the session's cookie.
+        framed(stack, user, cross=False, **named)
+        assert lives(stack, user) == (setting is None)
+
+
 # -- not requested by the user
 
 

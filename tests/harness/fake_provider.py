@@ -139,7 +139,12 @@ class FakeProvider(FakeServer):
 
     def settings(self, place: Place) -> dict[str, Any]:
         issuer = place.origin if self.behind else self.url
-        settings = {"issuer": issuer, "client_id": "gateway", "client_secret": SECRET}
+        settings = {
+            "issuer": issuer,
+            "client_id": "gateway",
+            "client_secret": SECRET,
+            "frontchannel_logout": "sid",
+        }
         if place.ca_file and issuer.startswith("https:"):
             settings["ca_file"] = str(place.ca_file)
         return {**settings, **self.client}

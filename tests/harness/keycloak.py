@@ -89,7 +89,12 @@ class Keycloak:
         assert self.process is not None, "started by the fixture `keycloak`"
 
     def settings(self, place: Place) -> dict[str, Any]:
-        return {"issuer": self.issuer, "client_id": "gateway", "client_secret": SECRET}
+        return {
+            "issuer": self.issuer,
+            "client_id": "gateway",
+            "client_secret": SECRET,
+            "frontchannel_logout": "sid",
+        }
 
     def close(self) -> None: ...
 

@@ -64,6 +64,7 @@ def application(**changes: Any) -> Application:
         "client": client(),
         "ring": RING,
         "identity": IDENTITY,
+        "frontchannel_logout": "sid",
     }
     return Application(**(values | changes))
 

@@ -44,7 +44,12 @@ def test_each_provider_gets_one_back_channel_and_the_front_channel_only_without_
     client = {"client_id": "x", "client_secret": "s"}
     providers = {
         "main": {**client, "issuer": "https://main.example"},
-        "other": {**client, "issuer": "https://other.example", "backchannel_logout": False},
+        "other": {
+            **client,
+            "issuer": "https://other.example",
+            "backchannel_logout": False,
+            "frontchannel_logout": "sid",
+        },
     }
     lines = list(registration(simple(applications=apps, providers=providers)))
     back = [line for line in lines if "backchannel_logout_uri" in line]

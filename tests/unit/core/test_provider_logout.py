@@ -12,6 +12,7 @@ from extproc.core.errors import (
     BodyTooLarge,
     InvalidLogout,
     MethodNotAllowed,
+    NoSuchEndpoint,
     Misdirected,
     NoSuchEndpoint,
 )
@@ -167,6 +168,12 @@ def test_a_frame_names_the_session_which_need_not_be_this_browser_s():
     ) == FrontChannelLogout("another")
     step = decide(APP, frame(iss=ISSUER, sid="s1", cookie=cookie), SESSION, NOW)
     assert step == FrontChannelLogout("s1", SESSION, (APP.cookies.expired(APP.cookies.session),))
+
+
+def test_without_the_setting_there_is_no_such_endpoint():
+    off = application(frontchannel_logout="off")
+    with pytest.raises(NoSuchEndpoint):
+        decide(off, frame(iss=ISSUER, sid="s1"), SESSION, NOW)
 
 
 @pytest.mark.attack("LOGO-03")
