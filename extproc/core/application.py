@@ -53,6 +53,7 @@ class Application:
         other_endpoints: path prefixes of other applications' endpoints on the same host.
         sessions_per_user: most sessions of one user at the application; a further login ends the
             oldest. None: any number.
+        clears_cache: whether a browser whose session ends is asked to empty its cache.
         log_users: the claim by which logs name a user; none: not at all.
         fingerprint: what Envoy's route has to bring, if it brings any (settings/fingerprint.py).
     """
@@ -81,6 +82,7 @@ class Application:
     header_room: int = 30_720
     other_endpoints: tuple[str, ...] = ()
     sessions_per_user: int | None = None
+    clears_cache: bool = True
     log_users: Literal["none", "sub", "email"] = "none"
     fingerprint: str = ""
 

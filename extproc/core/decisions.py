@@ -87,6 +87,7 @@ class Respond:
         allow: the methods of the header Allow, for 405.
         framed_by: origins that may show the page in a frame.
         detail: the cause in words, only for the operator's log.
+        clear_cache: whether the browser is asked to empty its cache of the host.
         user: the name for logs of the user who is signed in, or was until this answer; None
             without such a user, see Application.user().
     """
@@ -104,6 +105,7 @@ class Respond:
     allow: str | None = None
     framed_by: tuple[str, ...] = ()
     detail: str = ""
+    clear_cache: bool = False
     user: str | None = None
 
 

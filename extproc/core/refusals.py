@@ -41,8 +41,10 @@ def refuse(
         return respond_to_provider(error)
     if isinstance(step, RedeemCode):
         return _refuse_callback(application, request, error, step)
-    cookies = expired(application, request) if isinstance(error, SessionEnded) else ()
-    return respond(error, application, request, cookies)
+    if not isinstance(error, SessionEnded):
+        return respond(error, application, request)
+    answer = respond(error, application, request, expired(application, request))
+    return replace(answer, clear_cache=application.clears_cache)
 
 
 def _refuse_callback(

@@ -70,6 +70,9 @@ def _headers(answer: Respond, trace_id: str) -> list[tuple[str, str]]:
         ("x-content-type-options", "nosniff"),
         ("x-trace-id", trace_id),
     ]
+    if answer.clear_cache:
+        # W3C Clear Site Data section 3.1; the quotes are part of it
+        headers.append(("clear-site-data", '"cache"'))
     if answer.location is not None:
         headers.append(("location", answer.location))
     if answer.json is not None:

@@ -86,6 +86,7 @@ class Logout:
             "signed_out",
             location=onward or signed_out_url(application),
             cookies=cookies,
+            clear_cache=application.clears_cache and bool(cookies),
             user=ended[0][1].user(application) if ended else None,
         )
 

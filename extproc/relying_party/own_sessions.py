@@ -88,6 +88,7 @@ class OwnSessions:
                 "signed_out",
                 location=signed_out_url(application),
                 cookies=step.expired,
+                clear_cache=application.clears_cache,
                 user=user,
             )
         found = await self._sign_ins(application, step.session)

@@ -15,7 +15,7 @@ from extproc.core.decisions import BackChannelLogout, FrontChannelLogout, Respon
 from extproc.core.errors import (
     InvalidLogoutToken,
     LogoutKeyPending,
-    ProviderUnavailable,
+    Refusal,
     UnknownKey,
     WrongSignature,
 )
@@ -174,6 +174,7 @@ class ProviderLogout:
             cookies=step.expired,
             page=page,
             framed_by=self._framing_origins(application),
+            clear_cache=application.clears_cache and step.session is not None,
             user=user,
         )
 
@@ -194,7 +195,7 @@ class ProviderLogout:
         origins = [origin(application.client.issuer)]
         try:
             metadata = self._providers[application.name].metadata_nowait()
-        except ProviderUnavailable:
+        except Refusal:
             metadata = None
         if metadata is not None and metadata.end_session_endpoint is not None:
             origins.append(origin(metadata.end_session_endpoint))

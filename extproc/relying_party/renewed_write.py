@@ -61,6 +61,7 @@ class RenewedWrite:
             SessionTooLarge: The cookies cannot hold it.
         """
         failure = StoreUnavailable("the renewed tokens could not be written in time")
+        lost = False
         with trio.move_on_after(self.timeout, shield=True), telemetry.span("store replace"):
             while True:
                 try:
@@ -69,6 +70,10 @@ class RenewedWrite:
                     )
                     if written is not Replaced.NOT_MINE:
                         return new if written else None
+                    if not lost:
+                        lost = True
+                        name = self.application.name
+                        telemetry.log(logging.WARNING, "refresh_lock_lost", application=name)
                     current = await self._locked_again(new)
                     if current is None or current.recency > earlier.recency:
                         return current
@@ -82,7 +87,6 @@ class RenewedWrite:
 
         Another process that has the lock by now may be renewing the session, so it is waited for.
         """
-        telemetry.log(logging.WARNING, "refresh_lock_lost", application=self.application.name)
         seconds = math.ceil(self.timeout) + 1
         while True:
             if await self.sessions.lock(session, self.owner, seconds, self.now()):

@@ -45,12 +45,14 @@ async def revoke_found(provider: Provider, client: Client, tokens: FoundTokens) 
     """
     of_refresh = tuple(found for found in tokens if found[0] == "refresh_token")
     with trio.move_on_after(REVOCATION_TIMEOUT, shield=True) as scope:
-        try:
-            for hint, token in of_refresh or tokens:
+        for hint, token in of_refresh or tokens:
+            try:
                 await provider.revoke(revocation(client, token, hint))
-        except Refusal as error:
-            telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason=error.reason)
-        except Exception as error:
-            background.bug("not_revoked", error, provider=provider.name)
+            except Refusal as error:
+                telemetry.log(
+                    logging.INFO, "not_revoked", provider=provider.name, reason=error.reason
+                )
+            except Exception as error:
+                background.bug("not_revoked", error, provider=provider.name)
     if scope.cancelled_caught:
         telemetry.log(logging.INFO, "not_revoked", provider=provider.name, reason="too_slow")

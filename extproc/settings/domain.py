@@ -56,6 +56,7 @@ def _application(
         header_room=settings.gateway.max_request_headers_kb * 1024 // 2,
         other_endpoints=_other_endpoints(settings, application),
         sessions_per_user=_sessions_per_user(settings),
+        clears_cache=session.clear_site_data == "cache",
         log_users=settings.log.users,
     )
 

@@ -1,10 +1,10 @@
 """Settings of sessions: how long they last, and what ends them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from extproc.settings.types import Count, Duration, Model
+from extproc.settings.types import OFF, Count, Duration, Model
 
 # Default of session.per_user where sessions are in a store: more than people need, and few enough
 # for a page.
@@ -41,4 +41,10 @@ class SessionSettings(Model):
         "all",
         description="sessions of this browser that a logout ends. all: those of every application "
         "with the same provider; application: the one",
+    )
+    clear_site_data: Annotated[Literal["cache", "off"], OFF] = Field(
+        "cache",
+        description="what a browser whose session ends is asked to delete (Clear-Site-Data). "
+        "cache: what it has kept of the pages of the host, so that the next person at the machine "
+        "does not see them; off: nothing",
     )

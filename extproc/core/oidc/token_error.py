@@ -14,16 +14,12 @@ from extproc.core.errors import (
 from extproc.core.oidc.claims import parse_object
 
 _NOT_REGISTERED = "the token endpoint refuses with an error that is not registered"
-# what the provider has against this request or this user, not against the client's credentials
-_OF_THE_GRANT = frozenset(
-    (
-        "invalid_grant",
-        "invalid_request",
-        "invalid_scope",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "access_denied",
-    )
+# What the provider has against this refresh token or this user. Auth0 sends both with 403 as well.
+_OF_THE_GRANT = frozenset(("invalid_grant", "access_denied"))
+# What it has against this request, with status 400. With 401 and 403 Keycloak says
+# unauthorized_client of wrong credentials, and proxies say the others.
+_OF_THE_REQUEST = frozenset(
+    ("invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type")
 )
 # The user has to come back (OpenID Connect Core section 3.1.2.6); mfa_required is Auth0's.
 _OF_THE_USER = frozenset(
@@ -38,6 +34,7 @@ _OF_THE_USER = frozenset(
 # errors that pass by themselves, whatever the status says
 _TEMPORARY = frozenset(
     (
+        "bad_request",
         "internal_error",
         "internal_server_error",
         "over_capacity",
@@ -49,6 +46,9 @@ _TEMPORARY = frozenset(
         "temporarily_unavailable",
         "timeout",
         "too_many_requests",
+        "unexpected_error",
+        "unknown_error",
+        "upstream_error",
     )
 )
 # 408 Request Timeout, 425 Too Early, 429 Too Many Requests
@@ -76,8 +76,8 @@ def refresh_error(status: int, body: bytes) -> Refusal:
     """The refusal of a refresh token, for a 4xx response of the token endpoint.
 
     CodeRefused is final for the refresh token: the provider answers with an error of OAuth that no
-    later try can change. Every other refusal leaves the session as it is: invalid_client, because
-    the operator can correct the client's credentials, errors that pass by themselves, and answers
+    later try can change. Every other refusal leaves the session as it is: those of the client's
+    credentials, because the operator can correct them, errors that pass by themselves, and answers
     that are not the token endpoint's own, such as the page of a proxy.
     """
     if status in _TRY_AGAIN:
@@ -88,6 +88,8 @@ def refresh_error(status: int, body: bytes) -> Refusal:
         error = None
     if isinstance(error, str):
         if error in _OF_THE_GRANT or error in _OF_THE_USER:
+            return CodeRefused(error)
+        if error in _OF_THE_REQUEST and status == 400:
             return CodeRefused(error)
         if _is_final(status, error):
             return CodeRefused(_NOT_REGISTERED)
@@ -100,4 +102,5 @@ def _is_final(status: int, error: str) -> bool:
         return True
     # "Bad Request" and the like are the words of a framework or a proxy, and no error of OAuth.
     named = re.fullmatch(r"[a-z][a-z0-9_]{0,63}", error) is not None
-    return status == 400 and named and error != "invalid_client" and error not in _TEMPORARY
+    # Names such as invalid_client_secret are about the credentials, like invalid_client.
+    return status == 400 and named and "client" not in error and error not in _TEMPORARY

@@ -126,7 +126,8 @@ FAULTS = (
         "The response of the token endpoint violates RFC 6749 or OpenID Connect; the detail names "
         "the fault. If id_token is missing, scopes lacks openid. If access_token is missing (Azure "
         "AD B2C leaves it out for the scope openid alone), add the client_id, or a scope of an "
-        "API, to providers.NAME.scopes. The tokens of the response are revoked.",
+        "API, to providers.NAME.scopes. At a login the tokens of the response are revoked; at a "
+        "refresh its refresh token is kept.",
     ),
     Reason(
         "invalid_userinfo",

@@ -12,7 +12,6 @@ from extproc.core.errors import (
     BodyTooLarge,
     InvalidLogout,
     MethodNotAllowed,
-    NoSuchEndpoint,
     Misdirected,
     NoSuchEndpoint,
 )

@@ -160,7 +160,8 @@ def test_a_callback_that_can_be_tried_again_keeps_its_login_cookie_and_leads_to_
 
 def test_a_session_that_the_provider_ended_expires_its_cookies_and_no_other_refusal_does():
     came = request("/a", cookie=f"{APP.cookies.session}=x")
-    assert refuse(APP, came, SessionEnded()).cookies == (APP.cookies.expired(APP.cookies.session),)
+    ended = refuse(APP, came, SessionEnded())
+    assert ended.cookies == (APP.cookies.expired(APP.cookies.session),) and ended.clear_cache
     assert refuse(APP, came, LoginRequired(), Refresh(session())).cookies == ()
 
 

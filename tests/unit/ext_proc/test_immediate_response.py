@@ -107,6 +107,11 @@ def test_a_page_with_a_form_says_its_own_origin_to_itself_and_no_other_page_says
         assert policy == "no-referrer" or "<form" in read.body.decode()
 
 
+def test_only_an_answer_that_says_so_empties_the_browser_s_cache():
+    assert headers_of(Respond(303, "signed_out", clear_cache=True))["clear-site-data"] == '"cache"'
+    assert "clear-site-data" not in headers_of(Respond(303, "signed_out"))
+
+
 @pytest.mark.parametrize(("status", "code"), [(401, GRPC_UNAUTHENTICATED), (503, GRPC_UNAVAILABLE)])
 def test_a_grpc_client_gets_a_grpc_status(status, code):
     assert theirs_of(Respond(status, "x"), grpc=True).grpc_status.status == code

@@ -16,9 +16,9 @@ from harness.tokens import (
     request,
 )
 
-from extproc.core.decisions import BackChannelLogout
+from extproc.core.decisions import BackChannelLogout, FrontChannelLogout
 from extproc.core.device import Device
-from extproc.core.errors import InvalidLogoutToken, LogoutKeyPending
+from extproc.core.errors import InvalidLogoutToken, InvalidMetadata, LogoutKeyPending
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.logout_token import EVENT
@@ -87,6 +87,22 @@ class Gateway:
 
     async def perform(self, step: BackChannelLogout):
         return await self.logout.perform(APP, step)
+
+
+@pytest.mark.parametrize("trust", ["sid", "browser"])
+async def test_a_frame_ends_its_session_whatever_the_provider_s_metadata_is(tmp_path, trust):
+    """`browser` ends a session by its cookie alone, and `sid` by its name as well."""
+
+    def broken():
+        raise InvalidMetadata("no JSON")
+
+    app = replace(APP, frontchannel_logout=trust)
+    async with Gateway(tmp_path) as gateway:
+        gateway.provider.metadata_nowait = broken
+        by_name = await gateway.logout.perform(app, FrontChannelLogout("s1"))
+        assert (by_name.status, await gateway.alive()) == (200, trust == "browser")
+        answer = await gateway.logout.perform(app, FrontChannelLogout("s1", SESSION))
+        assert answer.status == 200 and answer.clear_cache and not await gateway.alive()
 
 
 @pytest.mark.attack("LOGO-22")

@@ -41,12 +41,26 @@ def refused(status: int, error: object):
 @pytest.mark.parametrize(
     "error",
     [
-        "invalid_grant", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type", "access_denied",
+        "invalid_grant", "access_denied",
         "interaction_required", "login_required", "consent_required", "account_selection_required", "mfa_required",
     ],
 )  # fmt: skip
 def test_an_error_that_no_later_try_can_change_is_final_for_a_refresh_token(status, error):
     assert refused(status, error) == (CodeRefused, error)
+
+
+@pytest.mark.parametrize(
+    "error", ["invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type"]
+)
+def test_what_is_wrong_with_the_request_is_final_with_400_alone(error):
+    assert refused(400, error) == (CodeRefused, error)
+    for status in (401, 403, 404):
+        assert refused(status, error)[0] is not CodeRefused
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_keycloak_s_word_for_wrong_credentials_costs_no_session(status):
+    assert refused(status, "unauthorized_client") == (ClientRefused, "unauthorized_client")
 
 
 @pytest.mark.parametrize(
@@ -60,6 +74,7 @@ def test_so_is_one_that_is_not_registered_and_its_text_is_not_repeated(status, e
 @pytest.mark.parametrize(
     ("status", "error"),
     [
+        (400, "bad_request"), (400, "unknown_error"), (400, "upstream_error"), (400, "invalid_client_secret"), (400, "bad_client_secret"),
         (400, "temporarily_unavailable"), (400, "server_error"), (400, "slow_down"), (400, "too_many_requests"),
         # a framework's or a proxy's words
         (400, "Bad Request"), (401, "unauthorized"), (403, "forbidden"), (404, "not_found"), (404, "Realm does not exist"), (400, EVIL),
