@@ -361,7 +361,10 @@ def test_a_stranger_s_token_does_not_make_the_processor_refuse_that_of_a_new_key
     provider = stack.provider
     assert is_refused(posts(stack, unsigned()), 400, "logout_token_issuer")
     assert not provider.requests_to("/jwks")
-    posts(stack, logout_token(stack, {"kid": "made up"}))
+    made_up = logout_token(stack, {"kid": "made up"})
+    # Refused for good: a fetch has just ended, and for ten seconds there is no other. An earlier
+    # test may have begun such a time as well.
+    wait_until(lambda: posts(stack, made_up).status_code == 400, what="a fetch", every=0.5)
     provider.signer = Signer(name=f"turned-{next(NUMBERS)}")
     # The earlier key stays, for the tests that follow.
     provider.keys.append(public("RS256", provider.signer.name))

@@ -55,9 +55,12 @@ def has_taken(stack: Stack, before: int, many: int) -> bool:
 
 def is_answered(connection: socket.socket) -> bool:
     try:
-        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)) or True
+        connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
         return False
+    except ConnectionResetError:
+        return True
+    return True
 
 
 def logged_out(stack: Stack, sid: str) -> int:

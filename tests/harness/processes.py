@@ -49,7 +49,7 @@ def wait_until(
 def wait_for_next_second() -> None:
     """Wait for the next second of the clock.
 
-    Revocations have a resolution of one second: a login within that second counts as before it.
+    Times in tokens and cookies are whole seconds.
     """
     begun = int(time.time())
     wait_until(lambda: int(time.time()) > begun, 60)

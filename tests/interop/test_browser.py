@@ -129,7 +129,7 @@ def test_a_browser_signs_in_and_out(tls: bool) -> None:
         assert heard == []
 
 
-@pytest.mark.attack("WEB-11")
+@pytest.mark.attack("FLOW-11")
 @pytest.mark.parametrize(
     ("tabs", "length", "tls"),
     [(30, 1, False), (8, 900, True)],
@@ -164,6 +164,7 @@ def test_restored_tabs_all_end_signed_in_on_their_pages(tabs: int, length: int, 
         assert not ours(context, stack)
 
 
+@pytest.mark.attack("WEB-11")
 def test_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> None:
     with Stack(FakeProvider()) as stack, stack.user() as phone, browser(stack) as context:
         stack.provider.claims["sid"] = "phone"

@@ -12,7 +12,7 @@ from harness.browser import WebUser
 from harness.echo import Echo
 from harness.gateway import ROOT
 from harness.oidc_provider import OidcProvider
-from harness.ports import free_port
+from harness.ports import free_ports
 from harness.processes import Process
 from harness.providers import SECRET
 
@@ -58,7 +58,7 @@ def provider(tmp_path: Path) -> Iterator[OidcProvider]:
 def test_the_steps_lead_from_a_clone_to_a_login(
     clone: Path, provider: OidcProvider, tmp_path: Path
 ) -> None:
-    port, admin = free_port(), free_port()
+    port = free_ports(3)
     url = f"http://localhost:{port}/"
     provider.run(tmp_path, ISSUER=provider.address, REDIRECTS=f"{url}oauth2/callback")
     with Echo() as application, WebUser() as user:
@@ -70,7 +70,7 @@ def test_the_steps_lead_from_a_clone_to_a_login(
                 ":9600": f":{application.port}",
                 # The ports of the processor are no part of the README; others may hold them here.
                 "secret: ${EXTPROC_SECRET}": "secret: ${EXTPROC_SECRET}\n"
-                f"listen: 127.0.0.1:{free_port()}\nadmin: 127.0.0.1:{admin}",
+                f"listen: 127.0.0.1:{port + 1}\nadmin: 127.0.0.1:{port + 2}",
             }
         )
         # The virtual environment that runs the tests must not help.
@@ -81,7 +81,13 @@ def test_the_steps_lead_from_a_clone_to_a_login(
             "the README",
             ["bash", "-euc", f"{script}\necho all typed\nwait"],
             log=tmp_path / "readme.log",
-            env={"PATH": path, "VIRTUAL_ENV": "", "PYTHONPATH": ""},
+            env={
+                "PATH": path,
+                "VIRTUAL_ENV": "",
+                "PYTHONPATH": "",
+                # The versions that were tested; an index may have newer ones by now.
+                "PIP_CONSTRAINT": str(constraints(tmp_path)),
+            },
             cwd=clone,
         )
         try:
@@ -93,6 +99,14 @@ def test_the_steps_lead_from_a_clone_to_a_login(
             assert "Traceback" not in printed
         finally:
             shell.stop(5)
+
+
+def constraints(folder: Path) -> Path:
+    """The pinned versions of the lock, without its hashes, which pip takes for no folder."""
+    pins = re.findall(r"^[A-Za-z0-9._-]+==\S+", (ROOT / ".ci/lock.txt").read_text(), re.M)
+    file = folder / "constraints.txt"
+    file.write_text("\n".join(pins))
+    return file
 
 
 def signs_in_at(url: str) -> bool:
