@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Awaitable, Callable
 
+import trio
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
@@ -111,12 +112,13 @@ def application(
         operators: lists and ends sessions; without it `/sessions` responds with 404.
         unix_socket: it is served on a unix socket, whose clients are all on this machine.
     """
+    decoding = trio.CapacityLimiter(1)
     routes = [
         *_for_machines(readiness, jwks, gauges, metrics),
         Route("/", _to_traces),
-        Route("/traces", list_of(traces)),
-        Route("/traces.json", list_of(traces)),
-        Route("/traces/{trace_id}", one_of(traces)),
+        Route("/traces", list_of(traces, decoding)),
+        Route("/traces.json", list_of(traces, decoding)),
+        Route("/traces/{trace_id}", one_of(traces, decoding)),
         Route("/v1/traces", export_to(traces), methods=["POST"]),
         Route("/sessions", sessions(operators, unix_socket), methods=["GET", "DELETE"]),
     ]

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from functools import partial
 
 import trio
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from extproc.traces import BadExport, TraceStore
@@ -47,6 +47,9 @@ def export_to(traces: TraceStore) -> Callable[[Request], Awaitable[Response]]:
             coding = request.headers.get("content-encoding", "")
             take = partial(traces.add_otlp, body, coding, limit=BODY)
             await trio.to_thread.run_sync(take, limiter=decoding)
+        except ClientDisconnect:
+            # No client is there to read it; without it the server would log a traceback.
+            return Response(status_code=400)
         except BadExport as error:
             return PlainTextResponse(f"Not taken: {error}.\n", 400)
         finally:

@@ -36,16 +36,20 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 SHOWN = 100
 
 
-def list_of(traces: TraceStore) -> Endpoint:
-    """Make the endpoint of the list of traces."""
-    one_at_a_time = trio.CapacityLimiter(1)
+def list_of(traces: TraceStore, decoding: trio.CapacityLimiter) -> Endpoint:
+    """Make the endpoint of the list of traces.
+
+    Args:
+        traces: What is listed.
+        decoding: How many pages may decode traces at the same time, whose memory adds up.
+    """
 
     async def endpoint(request: Request) -> Response:
         pasted = request.query_params.get("id", "").strip()
         if pasted:
             return RedirectResponse(f"/traces/{trace_id_in(pasted) or 'none'}", 303)
         work = partial(_list, traces, request)
-        return await trio.to_thread.run_sync(work, limiter=one_at_a_time)
+        return await trio.to_thread.run_sync(work, limiter=decoding)
 
     return endpoint
 
@@ -77,13 +81,12 @@ def _report(error: Exception) -> None:
     background.bug("trace_unreadable", error)
 
 
-def one_of(traces: TraceStore) -> Endpoint:
-    """Make the endpoint of one trace."""
-    one_at_a_time = trio.CapacityLimiter(1)
+def one_of(traces: TraceStore, decoding: trio.CapacityLimiter) -> Endpoint:
+    """Make the endpoint of one trace. The arguments are those of list_of()."""
 
     async def endpoint(request: Request) -> Response:
         work = partial(_one, traces, request)
-        return await trio.to_thread.run_sync(work, limiter=one_at_a_time)
+        return await trio.to_thread.run_sync(work, limiter=decoding)
 
     return endpoint
 

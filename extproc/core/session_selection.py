@@ -35,9 +35,14 @@ class Selection:
     sid: str | None
 
     def matches(self, entry: IndexEntry | None) -> bool:
-        """Whether an index entry is that of one of these sessions."""
-        wanted = (self.issuer, self.subject, self.sid)
-        return entry is not None and (entry.issuer, entry.subject, entry.sid) == wanted
+        """Whether an index entry is that of one of these sessions.
+
+        One that cannot be read (None) is: its record carries one of `tags`, and a logout must not
+        miss a session whose index was blanked.
+        """
+        if entry is None:
+            return True
+        return (entry.issuer, entry.subject, entry.sid) == (self.issuer, self.subject, self.sid)
 
     def has(self, record: Record) -> bool:
         """Whether a record is that of one of these sessions."""

@@ -207,7 +207,7 @@ class SingleProcess:
             gauges=gauges,
             metrics=exposition,
             operators=SessionAdmin(settings),
-            hosts=settings.admin_hosts,
+            hosts=settings.admin_names,
             unix_socket=settings.admin.path is not None,
         )
 

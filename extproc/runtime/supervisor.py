@@ -178,7 +178,7 @@ class Supervisor:
             gauges=self.workers.reports.gauges,
             metrics=self._exposition,
             operators=SessionAdmin(settings),
-            hosts=settings.admin_hosts,
+            hosts=settings.admin_names,
             unix_socket=settings.admin.path is not None,
         )
 

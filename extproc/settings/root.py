@@ -172,6 +172,13 @@ class Settings(Model):
         return KeyRing.of([secret.get_secret_value().encode() for secret in self.ring()])
 
     @property
+    def admin_names(self) -> tuple[str, ...]:
+        """The names of `admin` itself and of admin_hosts, by which clients may call it."""
+        if not self.admin.host:
+            return self.admin_hosts
+        return (self.admin.host.lower().removesuffix("."), *self.admin_hosts)
+
+    @property
     def worker_count(self) -> int:
         """Number of processes. `auto` counts the CPUs that this process may use, so the result
         depends on the machine where it is read.

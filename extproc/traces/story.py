@@ -8,6 +8,7 @@ once in that time, it is left out. That step is therefore an inference, and is m
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,8 @@ from extproc.traces.values import Span, Trace
 Role = Literal["redirect", "callback", "page"]
 Joined = Literal["link", "client", ""]
 
+# steps of one story at most; whoever sends spans writes their links
+STEPS = 100
 SIGNED_IN = "signed_in"
 STARTED = "login_started"
 NEXT = 10_000_000_000  # nanoseconds from the end of a callback in which the first page must start
@@ -124,9 +127,12 @@ def _joined(trace_id: str, facts: Mapping[str, "_Facts"]) -> dict[str, Joined]:
             pages[callback_id] = page
     joined: dict[str, Joined] = {trace_id: ""}
     joined |= {callback_id: "client" for callback_id, page in pages.items() if page == trace_id}
+    neighbours = _neighbours(facts)
     todo = list(joined)
     while todo:
-        for linked in _linked(todo.pop(), facts):
+        for linked in neighbours[todo.pop()]:
+            if len(joined) >= STEPS:
+                break
             if linked not in joined:
                 joined[linked] = "link"
                 todo.append(linked)
@@ -135,11 +141,14 @@ def _joined(trace_id: str, facts: Mapping[str, "_Facts"]) -> dict[str, Joined]:
     return joined
 
 
-def _linked(trace_id: str, facts: Mapping[str, "_Facts"]) -> list[str]:
-    """The traces that a trace links to, and those that link to it."""
-    onward = facts[trace_id].links if trace_id in facts else ()
-    back = [other for other, of_other in facts.items() if trace_id in of_other.links]
-    return [*onward, *back]
+def _neighbours(facts: Mapping[str, "_Facts"]) -> Mapping[str, list[str]]:
+    """By trace: the traces that it links to, and those that link to it."""
+    neighbours: dict[str, list[str]] = defaultdict(list)
+    for one, of_one in facts.items():
+        for linked in of_one.links:
+            neighbours[one].append(linked)
+            neighbours[linked].append(one)
+    return neighbours
 
 
 @dataclass(frozen=True, slots=True)

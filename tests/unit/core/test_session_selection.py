@@ -21,7 +21,7 @@ def entry(subject: str = "alice", sid: str | None = "s1", issuer: str = ISSUER) 
         (entry("bob"), False, False),
         (entry("bob", None), False, False),
         (entry(issuer="https://other.example"), False, False),
-        (None, False, False),
+        (None, True, True),
     ],
 )
 def test_a_selection_has_the_sessions_of_one_user_alone(one, with_sid, without):

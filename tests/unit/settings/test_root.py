@@ -93,6 +93,12 @@ def test_workers_auto_is_one_for_each_cpu_that_may_be_used(read):
     assert settings.worker_count == len(settings.listens) == len(os.sched_getaffinity(0))
 
 
+def test_clients_may_call_admin_by_the_name_that_the_settings_give_it(read):
+    named = read({"admin": "extproc.sso.svc:9490", "allow_plaintext": ["admin"]})
+    assert named.admin_names == ("extproc.sso.svc",)
+    assert read({"admin": "unix:/x.sock", "admin_hosts": ["a.svc"]}).admin_names == ("a.svc",)
+
+
 def test_every_worker_has_an_address_of_its_own(read):
     ports = read({"workers": 3, "listen": "127.0.0.1:9500"})
     assert [str(address) for address in ports.listens] == [

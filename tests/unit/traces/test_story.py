@@ -4,6 +4,7 @@ import pytest
 from harness import spans
 
 from extproc.traces import Link, Trace, story, summary
+from extproc.traces.story import STEPS
 
 REDIRECT, CALLBACK, PAGE, OTHER = (f"{digit}" * 32 for digit in "1234")
 
@@ -129,6 +130,12 @@ def test_a_redirect_that_was_not_sampled_is_a_step_that_is_not_here():
     first, second = story((callback(),), CALLBACK)
     assert (first.role, first.trace_id, first.summary) == ("redirect", REDIRECT, None)
     assert second.summary is not None
+
+
+def test_a_story_has_a_bounded_number_of_steps_whatever_links_are_sent():
+    links = tuple(Link(f"{number:032x}", "1" * 16) for number in range(10, 10 + 3 * STEPS))
+    asked = request(CALLBACK, 0, 5, "signed_in", links=links)
+    assert len(story((redirect(), asked), CALLBACK)) == STEPS
 
 
 def test_a_login_that_failed_has_no_page():
