@@ -1,5 +1,6 @@
 """Checks the settings of a provider against what is known of public providers by their issuer."""
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ _ENTRA = (
 )
 # first segments of the path at which Entra serves many tenants
 _MANY_TENANTS = ("common", "organizations", "consumers", "{tenantid}", "{tenant}")
+_COGNITO = re.compile(r"cognito-idp\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
 _LINKEDIN = ("www.linkedin.com", "linkedin.com")
 
 
@@ -39,6 +41,13 @@ def known_provider(name: str, provider: ProviderSettings) -> Iterator[Finding]:
             "Apple gives name and email only with response_mode form_post, which the processor "
             "does not support: it answers a login with these scopes by invalid_request",
             "set scopes to [openid]",
+        )
+    if _COGNITO.fullmatch(host) and provider.end_session == "rp_initiated":
+        yield warning(
+            f"{part}.end_session",
+            "Cognito's logout wants logout_uri: a user who signs out ends on its error page",
+            "set it to logout_uri, and list oauth2/signed-out of each application as a sign-out "
+            "URL of the app client",
         )
     if host in _LINKEDIN:
         yield warning(

@@ -39,6 +39,7 @@ class Application:
         backchannel_logout: whether the provider may end sessions by its own request.
         frontchannel_logout: which session the provider may end by a frame: none (off), the one
             whose cookie the frame has (browser), or every session of the sid that it names.
+        end_session: how a user's logout continues at the provider, see end_session_url().
         logout_everywhere: whether a logout ends all sessions of the browser with the same provider.
         demand: what a login has to meet.
         userinfo_at_login: whether UserInfo is fetched at a login.
@@ -72,6 +73,7 @@ class Application:
     stream_lifetime: int | None = None
     backchannel_logout: bool = True
     frontchannel_logout: Literal["off", "browser", "sid"] = "off"
+    end_session: Literal["rp_initiated", "logout_uri", "off"] = "rp_initiated"
     logout_everywhere: bool = True
     demand: Demand = NOTHING
     userinfo_at_login: bool = True

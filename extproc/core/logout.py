@@ -19,8 +19,8 @@ def end_session_url(
     application: Application, metadata: ProviderMetadata, session: Session, state: str
 ) -> str | None:
     """The URL at which the browser ends the session at the provider, to return to signed_out_url()
-    (section 2); None if the provider has no such endpoint. An ID token that would make it longer
-    than MAX_URL is left out.
+    (section 2); None if the provider has no such endpoint, or the settings do not use it. An ID
+    token that would make it longer than MAX_URL is left out.
 
     Args:
         application: the application that the user signed out of.
@@ -29,10 +29,15 @@ def end_session_url(
         state: a value that the provider returns unchanged.
     """
     endpoint = metadata.end_session_endpoint
-    if endpoint is None:
+    if endpoint is None or application.end_session == "off":
         return None
+    client_id = application.client.client_id
+    if application.end_session == "logout_uri":
+        return _with_query(
+            endpoint, {"client_id": client_id, "logout_uri": signed_out_url(application)}
+        )
     parameters = {
-        "client_id": application.client.client_id,
+        "client_id": client_id,
         "post_logout_redirect_uri": signed_out_url(application),
         "state": state,
     }

@@ -46,6 +46,7 @@ def _application(
         stream_lifetime=int(lifetime) if lifetime is not None else None,
         backchannel_logout=settings.providers[provider].backchannel_logout,
         frontchannel_logout=settings.providers[provider].frontchannel_logout,
+        end_session=settings.providers[provider].end_session,
         logout_everywhere=session.logout == "all",
         demand=_demand(application),
         userinfo_at_refresh=settings.providers[provider].userinfo == "refresh",

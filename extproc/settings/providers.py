@@ -116,6 +116,13 @@ class ProviderSettings(Model):
         "provider must be of the gateway's site; sid: every session of the sid in the address, "
         "which other applications of the provider may know",
     )
+    end_session: Annotated[Literal["rp_initiated", "logout_uri", "off"], OFF] = Field(
+        "rp_initiated",
+        description="how a user's logout continues at the provider's end_session_endpoint. "
+        "rp_initiated: by OpenID Connect RP-Initiated Logout 1.0; logout_uri: with client_id and "
+        "logout_uri alone, as AWS Cognito wants it; off: not at all, the user stays signed in "
+        "there",
+    )
     trust_env: bool = Field(
         False,
         description="use HTTP(S)_PROXY and NO_PROXY of the environment for calls to this provider",

@@ -526,6 +526,24 @@ def test_a_revocation_that_hangs_is_given_up_and_the_session_ended_before_it(sta
         assert answer.headers["location"].startswith(f"{stack.provider.issuer}/logout?")
 
 
+@pytest.mark.parametrize("setting", ["logout_uri", "off"])
+def test_a_logout_goes_to_the_provider_as_the_settings_say(setting):
+    """As AWS Cognito wants it, and not at all."""
+    with Stack(FakeProvider(client={"end_session": setting})) as stack, stack.user() as user:
+        signs_in(stack, user)
+        out = user.navigate(stack.url("/oauth2/logout"), page=stack.url("/private"))
+        location = urlsplit(out.headers["location"])
+        here = stack.url("/oauth2/signed-out")
+        if setting == "off":
+            assert out.headers["location"] == here
+        else:
+            assert location.path == "/logout" and dict(parse_qsl(location.query)) == {
+                "client_id": "gateway",
+                "logout_uri": here,
+            }
+        assert not lives(stack, user)
+
+
 # -- in a frame
 
 

@@ -13,6 +13,12 @@ from extproc.settings import ProviderSettings
         ("https://login.microsoftonline.com/organizations/v2.0", ["openid"], "issuer", "TENANT-ID"),
         ("https://login.microsoftonline.us/common/v2.0", ["openid"], "issuer", ".us/TENANT-ID"),
         ("https://appleid.apple.com", ["openid", "email"], "scopes", "[openid]"),
+        (
+            "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_x",
+            ["openid"],
+            "end_session",
+            "logout_uri",
+        ),
         ("https://www.linkedin.com/oauth", ["openid"], "issuer", "a provider between"),
     ],
 )

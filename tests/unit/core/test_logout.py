@@ -46,3 +46,15 @@ def test_the_provider_s_logout_is_told_who_and_where_to():
         "state": "st",
     }
     assert end_session_url(APP, replace(METADATA, end_session_endpoint=None), SESSION, "st") is None
+
+
+def test_cognito_gets_the_parameters_that_it_wants_and_no_others():
+    url = urlsplit(end_session_url(application(end_session="logout_uri"), METADATA, SESSION, "st"))
+    assert dict(parse_qsl(url.query)) == {
+        "client_id": "gateway",
+        "logout_uri": "https://app.example/oauth2/signed-out",
+    }
+
+
+def test_a_logout_stays_here_if_the_settings_say_so():
+    assert end_session_url(application(end_session="off"), METADATA, SESSION, "st") is None
