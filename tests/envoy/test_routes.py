@@ -200,9 +200,10 @@ def test_malformed_targets_are_refused_or_protected(
 
 @pytest.mark.attack("EXTP-19", "PATH-09")
 def test_too_much_is_refused(plain: Gateway, world: World, asked: list[Asked]) -> None:
-    assert plain.client.get("/" + "a" * 70_000).status == 431
+    # Without TLS, Envoy closes the connection of a first line above 64 kB (http_inspector).
+    assert plain.client.get("/" + "a" * 110_000).status in (0, 431)
     assert plain.client.get("/", *(f"x-{i}: 1" for i in range(1000))).status == 431
-    assert plain.client.get("/", "x-big: " + "a" * 70_000).status == 431
+    assert plain.client.get("/", "x-big: " + "a" * 110_000).status == 431
     assert asked == []
     assert world.upstream.received == []
 
