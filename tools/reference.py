@@ -79,8 +79,7 @@ Only Envoy may therefore reach it, in one of three ways:
 - by mutual TLS, `listen_tls`: Envoy verifies the processor by `ca` and `name`, the processor
   verifies Envoy by `ca` and `envoy_name`. Another certificate of the same authority is therefore
   rejected. The processor reads its own certificate and `ca` again when they change. Envoy reads its
-  certificate only when it starts, so give it a longer life, or restart Envoy (a hot restart keeps
-  connections).
+  certificate and `ca` again after a rename in their directory ([Envoy](envoy.md#certificates)).
 
 Plain TCP off loopback is rejected unless `allow_plaintext` allows it. The same holds for `admin`,
 which shows traces, ends sessions and has the keys by which Envoy verifies assertions, and for

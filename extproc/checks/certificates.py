@@ -8,10 +8,17 @@ findings are the only word about it before users notice.
 import datetime
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from errno import EINVAL
 from pathlib import Path
+from stat import S_ISREG
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import (
+    CertificatePublicKeyTypes,
+    PublicKeyTypes,
+)
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from extproc.checks.findings import Finding, error, ok, warning
@@ -28,11 +35,17 @@ _MAXIMUM_FILE = 4 << 20  # bytes; the authorities of a whole system are a quarte
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A PEM file by its key in the settings; `by_envoy`: Envoy reads it, perhaps elsewhere."""
+    """A PEM file by its key in the settings.
+
+    Attributes:
+        by_envoy: Envoy reads it, perhaps on another machine.
+        again: its reader reads it again when it changes.
+    """
 
     part: str
     path: Path
     by_envoy: bool = False
+    again: bool = True
 
 
 def check_certificates(settings: Settings, now: datetime.datetime) -> Iterator[Finding]:
@@ -76,13 +89,13 @@ def _authorities(settings: Settings) -> Iterator[_File]:
             yield _File(part, application.upstream_ca_file, by_envoy=True)
     for name, provider in settings.providers.items():
         if provider.ca_file is not None:
-            yield _File(f"providers.{name}.ca_file", provider.ca_file)
+            yield _File(f"providers.{name}.ca_file", provider.ca_file, again=False)
     store = settings.store
     if store.kind == "redis" and store.ca_file is not None:
-        yield _File("store.ca_file", store.ca_file)
+        yield _File("store.ca_file", store.ca_file, again=False)
     tombstones = store.tombstones if isinstance(store, CookieSettings) else None
     if isinstance(tombstones, RedisSettings) and tombstones.ca_file is not None:
-        yield _File("store.tombstones.ca_file", tombstones.ca_file)
+        yield _File("store.tombstones.ca_file", tombstones.ca_file, again=False)
 
 
 def _check_pair(
@@ -102,7 +115,16 @@ def _check_pair(
     if data is None:
         return
     try:
-        public = load_pem_private_key(data, password=None).public_key()
+        own = _public(load_pem_private_key(data, password=None).public_key())
+        certified = _public(chain[0].public_key()) if chain else own
+    except UnsupportedAlgorithm:
+        yield warning(
+            key.part,
+            f"the key of {key.path} or of {certificate.path} is of a kind that cannot be looked at "
+            "here",
+            "see that the two fit together, and that their reader knows keys of this kind",
+        )
+        return
     except (ValueError, TypeError):
         yield error(
             key.part,
@@ -110,8 +132,7 @@ def _check_pair(
             "name the file that begins with -----BEGIN PRIVATE KEY-----",
         )
         return
-    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    if chain and chain[0].public_key().public_bytes(*form) != public.public_bytes(*form):
+    if certified != own:
         yield error(
             key.part,
             f"{key.path} is not the key of the first certificate in {certificate.path}",
@@ -119,9 +140,17 @@ def _check_pair(
         )
 
 
+def _public(key: CertificatePublicKeyTypes | PublicKeyTypes) -> bytes:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_bytes(serialization.Encoding.DER, form)
+
+
 def _read(settings: Settings, file: _File) -> Generator[Finding, None, bytes | None]:
     """The content of a file, as the generator's value; None after a finding."""
     try:
+        # A pipe has no end.
+        if not S_ISREG(file.path.stat().st_mode):
+            raise OSError(EINVAL, "it is not a regular file")
         with file.path.open("rb") as stream:
             return stream.read(_MAXIMUM_FILE)
     except OSError as problem:
@@ -169,7 +198,9 @@ def _ends(file: _File, chain: list[x509.Certificate], now: datetime.datetime) ->
     first = min(chain, key=lambda each: each.not_valid_after_utc)
     end = first.not_valid_after_utc
     about = f"{file.path}: the certificate {_subject(first)}"
-    renew = "put a new one in its place by a rename (mv): it is read again without a restart"
+    renew = "replace it, and restart the processor"
+    if file.again:
+        renew = "put a new one in its place by a rename (mv): it is read again without a restart"
     if end <= now:
         report = warning if file.part.endswith(("ca", "ca_file")) and len(chain) > 1 else error
         yield report(file.part, f"{about} expired on {_date(end)}", renew)

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,18 +24,22 @@ class _Upstream:
 
 
 def check_upstreams(settings: Settings) -> Iterator[Finding]:
-    """A finding for each application: whether its upstream can be connected to."""
+    """A finding for each application: whether its upstream can be connected to.
+
+    There is none where upstream_ca_file cannot be used: `certificates` has it.
+    """
     upstreams = {
         name: _Upstream(application.upstream, application.upstream_ca_file)
         for name, application in settings.applications.items()
     }
-    distinct = list(dict.fromkeys(upstreams.values()))
+    contexts = _contexts(upstreams.values())
     timeout = settings.timeouts.connect
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        problems = dict(
-            zip(distinct, pool.map(lambda one: _problem(one, timeout), distinct), strict=True)
-        )
+        found = pool.map(lambda one: _problem(one[0].url, one[1], timeout), contexts.items())
+        problems = dict(zip(contexts, found, strict=True))
     for name, upstream in upstreams.items():
+        if upstream not in problems:
+            continue
         problem = problems[upstream]
         part = f"applications.{name}.upstream"
         if problem is None:
@@ -49,15 +53,39 @@ def check_upstreams(settings: Settings) -> Iterator[Finding]:
             )
 
 
-def _problem(upstream: _Upstream, timeout: float) -> str | None:
-    """Why no connection can be made; None if one can."""
-    parts = urlsplit(upstream.url)
+def _contexts(upstreams: Iterable[_Upstream]) -> dict[_Upstream, ssl.SSLContext | None]:
+    """Each upstream once, with the context of its handshake or None for http. An upstream whose
+    authorities cannot be used is left out.
+    """
+    contexts: dict[_Upstream, ssl.SSLContext | None] = {}
+    for upstream in dict.fromkeys(upstreams):
+        file = upstream.ca_file
+        try:
+            if file is not None and not file.is_file():
+                continue
+            https = urlsplit(upstream.url).scheme == "https"
+            contexts[upstream] = ssl.create_default_context(cafile=file) if https else None
+        except OSError:
+            continue
+    return contexts
+
+
+def _problem(url: str, context: ssl.SSLContext | None, timeout: float) -> str | None:
+    """Why no connection can be made; None if one can.
+
+    Args:
+        url: the upstream.
+        context: for the handshake; None for http.
+        timeout: seconds.
+    """
+    parts = urlsplit(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         with socket.create_connection((host, port), timeout) as connection:
-            if parts.scheme == "https":
-                _handshake(connection, host, upstream.ca_file)
+            if context is not None:
+                with context.wrap_socket(connection, server_hostname=host):
+                    pass
     except UnicodeError:
         return "has a name that cannot be looked up"
     except OSError as error:
@@ -77,9 +105,3 @@ def _in_words(error: OSError) -> str:
             return "does not answer in time"
         case _:
             return f"cannot be connected to ({error.strerror or error})"
-
-
-def _handshake(connection: socket.socket, host: str, ca_file: Path | None) -> None:
-    context = ssl.create_default_context(cafile=ca_file)
-    with context.wrap_socket(connection, server_hostname=host):
-        pass

@@ -1,6 +1,7 @@
 """The PEM files of the settings: what an operator reads about each."""
 
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,12 @@ def test_the_end_of_a_certificate_is_named_soon_and_afterwards(
         ("tls.crt", "text", "gateway.tls.key", "holds no private key in PEM"),
         ("tls.key", "tls.key", "gateway.tls.certificate", "holds no certificate in PEM"),
         ("tls.crt", "other.key", "gateway.tls.key", "is not the key of the first certificate"),
-        (".", "tls.key", "gateway.tls.certificate", "cannot be read here (Is a directory)"),
+        (
+            ".",
+            "tls.key",
+            "gateway.tls.certificate",
+            "cannot be read here (it is not a regular file)",
+        ),
     ],
 )
 def test_a_wrong_file_is_an_error_in_plain_words(
@@ -123,3 +129,67 @@ def test_an_authority_that_expired_beside_another_is_a_warning(
     application = {**APP, "upstream": "https://a", "upstream_ca_file": str(files / name)}
     (finding,) = found(NOW + 100 * HOUR, applications={"app": application})
     assert (finding.level, "expired on" in finding.what) == (level, True)
+
+
+def test_a_file_that_is_read_once_is_replaced_with_a_restart(files: Path) -> None:
+    """A rename is enough for Envoy and for listen_tls, and for no client of the processor's own."""
+    ca = str(files / "ca.pem")
+    client = {"issuer": "https://idp.example", "client_id": "x", "client_secret": "x"}
+    redis = {"kind": "redis", "servers": ["localhost:6379"], "tls": True, "ca_file": ca}
+    upstream = {"upstream": "https://a.example", "upstream_ca_file": ca}
+    late = NOW + 100 * HOUR
+    findings = found(
+        late,
+        applications={"app": {**APP, **upstream}},
+        providers={"main": {**client, "ca_file": ca}},
+        store=redis,
+    )
+    findings += found(late, store={"kind": "cookie", "tombstones": redis})
+    remedies = {each.part: each.remedy for each in findings}
+    restart = "replace it, and restart the processor"
+    assert "by a rename" in remedies.pop("applications.app.upstream_ca_file")
+    assert remedies == dict.fromkeys(
+        ("providers.main.ca_file", "store.ca_file", "store.tombstones.ca_file"), restart
+    )
+
+
+# Of the curve brainpoolP160r1 (RFC 5639), made with OpenSSL.
+UNKNOWN_KEY = """
+MGQCAQAwFAYHKoZIzj0CAQYJKyQDAwIIAQEBBEkwRwIBAQQUcDggWLOEf7luH84q
+aZOtaqDvCYihLAMqAAQBO9leyD9vtCTjg0z6hlC5Nz4+mK9V4kKEjpfU5FdA1Y6w
+R/qf6yKc
+"""
+UNKNOWN_CERTIFICATE = """
+MIIBTTCCAQqgAwIBAgIUG8cYuQcsH8guDgxMi9I/0dXHJUMwCgYIKoZIzj0EAwIw
+EzERMA8GA1UEAwwIYXBwLnRlc3QwHhcNMjYxMTI4MTkzMDQxWhcNMzYxMTI1MTkz
+MDQxWjATMREwDwYDVQQDDAhhcHAudGVzdDBCMBQGByqGSM49AgEGCSskAwMCCAEB
+AQMqAAQBO9leyD9vtCTjg0z6hlC5Nz4+mK9V4kKEjpfU5FdA1Y6wR/qf6yKco1Mw
+UTAdBgNVHQ4EFgQUlf1a0qFYXhDXbGPSYnKsmeuy4sswHwYDVR0jBBgwFoAUlf1a
+0qFYXhDXbGPSYnKsmeuy4sswDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgMx
+ADAuAhUAmqf1UeLU9UaSDRE6OY1kQDbSFT8CFQCOTV6E/W+NbF0puTb76IwDVBNi
+3A==
+"""
+
+
+def pem(label: str, body: str) -> str:
+    return f"-----BEGIN {label}-----{body}-----END {label}-----\n"
+
+
+@pytest.mark.parametrize(("certificate", "key"), [("x.crt", "x.key"), ("x.crt", "tls.key")])
+def test_a_key_of_a_kind_that_is_not_known_here_is_a_warning(
+    files: Path, tmp_path: Path, certificate: str, key: str
+) -> None:
+    (tmp_path / "x.crt").write_text(pem("CERTIFICATE", UNKNOWN_CERTIFICATE))
+    (tmp_path / "x.key").write_text(pem("PRIVATE KEY", UNKNOWN_KEY))
+    (tmp_path / "tls.key").write_bytes((files / "tls.key").read_bytes())
+    findings = found(gateway=gateway(tmp_path, certificate, key))
+    assert [(each.level, each.part) for each in findings if "cannot be looked at" in each.what] == [
+        ("warning", "gateway.tls.key")
+    ]
+
+
+def test_a_pipe_is_not_read(files: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "tls.crt")
+    (tmp_path / "tls.key").write_bytes((files / "tls.key").read_bytes())
+    (finding,) = found(gateway=gateway(tmp_path))
+    assert finding.level == "error" and "not a regular file" in finding.what

@@ -1,10 +1,13 @@
 """The upstreams of the applications, as far as a connection shows whether they are there."""
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 from harness.envoy_config import APP, simple
 from harness.static_server import StaticServer
 
@@ -64,3 +67,17 @@ def test_an_https_upstream_that_speaks_http_is_named_so() -> None:
 def test_a_name_that_does_not_exist_is_a_warning() -> None:
     (only,) = found("http://no-such-host.invalid:80")
     assert only.level == "warning" and "cannot be connected to" in only.what
+
+
+@pytest.mark.parametrize("name", ["gone", "text", "pipe"])
+def test_an_authority_that_cannot_be_used_is_not_the_application_s_fault(
+    tmp_path: Path, name: str
+) -> None:
+    """`certificates` names the file."""
+    (tmp_path / "text").write_text("no PEM")
+    os.mkfifo(tmp_path / "pipe")
+    with nothing_listens() as down:
+        app = {**APP, "upstream": f"https://{down}", "upstream_ca_file": str(tmp_path / name)}
+        wiki = {**APP, "path_prefix": "/wiki/", "upstream": f"http://{down}"}
+        findings = check_upstreams(simple(applications={"app": app, "wiki": wiki}))
+        assert [each.part for each in findings] == ["applications.wiki.upstream"]
