@@ -1,6 +1,6 @@
 """Warns of applications that are open by mistake, or within reach of another one's routes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from extproc.checks.findings import Finding, warning
@@ -44,22 +44,42 @@ def _foreign_pages(settings: Settings, name: str) -> Iterator[Finding]:
 
 
 def _one_origin(settings: Settings) -> Iterator[Finding]:
-    """Pairs of applications on one host that ask different things of a user. To a browser they are
-    one: scripts of each act as the other's users, and a service worker of the one with the shorter
-    path_prefix sees the other's requests, authorization codes included, even after it is gone.
+    """Applications on one host that ask different things of a user. To a browser they are one:
+    scripts of each act as the others' users, and a service worker of the one with the shortest
+    path_prefix sees the others' requests, authorization codes included, even after it is gone.
     """
-    for name, other in combinations(settings.protected, 2):
-        one, another = settings.applications[name], settings.applications[other]
-        shared = sorted(set(one.hosts) & set(another.hosts))
-        asks = sorted({*demands(one, another), *demands(another, one)})
-        if shared and asks:
+    together: dict[tuple[str, ...], list[str]] = {}
+    for host in dict.fromkeys(
+        host for name in settings.protected for host in settings.applications[name].hosts
+    ):
+        names = tuple(n for n in settings.protected if host in settings.applications[n].hosts)
+        together.setdefault(names, []).append(host)
+    for names, on in together.items():
+        differing, asks = _differing(settings, names)
+        if asks:
+            *others, last = differing
+            differ = "which differs" if len(others) == 1 else "which differ"
             yield warning(
-                f"applications.{other}.hosts",
-                f"is on {shared[0]} with {name}, which differs in {' and '.join(asks)}: browsers "
-                "keep the two apart in nothing, and a service worker of one may answer for the "
-                "other, even after its application is gone",
+                f"applications.{last}.hosts",
+                f"is on {' and '.join(on)} with {', '.join(others)}, {differ} in "
+                f"{' and '.join(asks)}: browsers keep applications of one host apart in nothing, "
+                "and a service worker of one may answer for another, even after its application "
+                "is gone",
                 "give each a host of its own",
             )
+
+
+def _differing(settings: Settings, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Which of these applications ask something different than another, and in what they differ."""
+    differing: set[str] = set()
+    asks: set[str] = set()
+    for name, other in combinations(names, 2):
+        one, another = settings.applications[name], settings.applications[other]
+        found = {*demands(one, another), *demands(another, one)}
+        if found:
+            differing |= {name, other}
+            asks |= found
+    return [name for name in names if name in differing], sorted(asks)
 
 
 def _sharing(settings: Settings) -> Iterator[Finding]:

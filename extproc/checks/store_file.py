@@ -61,7 +61,8 @@ def _directory_problem(directory: Path) -> str | None:
 def _not_a_store(path: Path) -> str | None:
     """Why the file is no database of this program; None if it is one, or is empty."""
     try:
-        db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1)
+        # A reader of a write-ahead log would make files beside it, as its own user, and leave them.
+        db = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True, timeout=1)
         try:
             version = db.execute("PRAGMA user_version").fetchone()[0]
         finally:

@@ -114,9 +114,22 @@ def test_check_warns_of_applications_that_differ_on_one_host() -> None:
     (line,) = lint_lines(made(app=APP, pay=other))
     assert line == (
         "applications.pay.hosts: is on localhost with app, which differs in acr_values: browsers "
-        "keep the two apart in nothing, and a service worker of one may answer for the other, "
-        "even after its application is gone; give each a host of its own"
+        "keep applications of one host apart in nothing, and a service worker of one may answer "
+        "for another, even after its application is gone; give each a host of its own"
     )
     assert lint_lines(made(app=APP, pay={**other, "acr_values": []})) == []
     apart = {**other, "hosts": ["pay.test"], "url": "http://pay.test:8080/pay/"}
     assert lint_lines(made(app=APP, pay=apart)) == []
+
+
+def test_each_host_has_one_warning_that_names_its_applications() -> None:
+    def app(name: str, host: str, **more: Any) -> dict[str, Any]:
+        base = {"hosts": [host], "url": f"http://{host}:8080/{name}/", "path_prefix": f"/{name}/"}
+        return {**APP, **base, "upstream": f"http://{name}.internal", **more}
+
+    apps = {name: app(name, "a.test", acr_values=[name]) for name in ("one", "two", "three")}
+    others = {"four": app("four", "b.test"), "five": app("five", "b.test", max_age=60)}
+    lines = lint_lines(made(**apps, **others))
+    assert len(lines) == 2, lines
+    assert lines[0].startswith("applications.three.hosts: is on a.test with one, two, which differ")
+    assert lines[1].startswith("applications.five.hosts: is on b.test with four, which differs in")

@@ -62,3 +62,14 @@ def test_the_file_of_revocations_is_looked_at_as_well(tmp_path: Path) -> None:
     assert (only.level, only.part) == ("warning", "store.tombstones.path")
     servers = {"kind": "redis", "servers": ["127.0.0.1:9"]}
     assert list(check_store_file(simple(store=servers))) == []
+
+
+def test_nothing_is_left_beside_the_file(tmp_path: Path) -> None:
+    """Files of another user's beside it would keep the processor from its own store."""
+    path = tmp_path / "sessions.sqlite3"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE one (id)")
+    assert list(tmp_path.iterdir()) == [path]
+    assert found(path)[0] == "ok"
+    assert list(tmp_path.iterdir()) == [path]
