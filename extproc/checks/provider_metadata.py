@@ -204,8 +204,8 @@ def _logout(
         yield warning(
             f"{part}.backchannel_logout",
             "it does not list back-channel logout: it may not be able to end sessions here",
-            "set it to false and frontchannel_logout to sid, and register frontchannel_logout_uri "
-            "of each application, which is its URL and oauth2/frontchannel-logout"
+            "set it to false and frontchannel_logout to sid, and register as "
+            "frontchannel_logout_uri the URL of one application and oauth2/frontchannel-logout"
             if front
             else "set it to false, or register backchannel_logout_uri if the provider has a place "
             "for it",

@@ -85,20 +85,46 @@ def _generated(settings: Settings) -> Iterator[Finding]:
         yield ok("envoy", f"{envoy.name} accepts the generated configuration")
 
 
-def registration(settings: Settings) -> Iterator[str]:
-    """The addresses to register at each provider, a line each."""
-    with_backchannel: set[str] = set()
+def registration(settings: Settings, *, notes: bool = True) -> Iterator[str]:
+    """The addresses to register at each provider, a line each.
+
+    A client has any number of redirect_uris and post_logout_redirect_uris, and one address of each
+    channel by which the provider ends sessions (Back-Channel Logout 1.0 section 2.2, Front-Channel
+    Logout 1.0 section 2).
+
+    Args:
+        settings: the settings.
+        notes: whether such an address is followed by why there is one.
+    """
+    providers: set[str] = set()
     for name in settings.protected:
         application = settings.applications[name]
         provider = str(application.provider)
         yield f"register at provider {provider}, for application {name}:"
         yield f"  redirect_uri              {url_of(settings.url(name), CALLBACK)}"
         yield f"  post_logout_redirect_uri  {url_of(settings.url(name), SIGNED_OUT)}"
-        if settings.providers[provider].frontchannel_logout != "off":
-            yield f"  frontchannel_logout_uri   {url_of(settings.url(name), FRONTCHANNEL_LOGOUT)}"
-        has_backchannel = settings.providers[provider].backchannel_logout
-        if has_backchannel and provider not in with_backchannel:
-            # A logout token ends the sessions of every application of the provider.
-            with_backchannel.add(provider)
-            url = url_of(settings.url(name), BACKCHANNEL_LOGOUT)
-            yield f"  backchannel_logout_uri    {url}  (one is enough)"
+        if provider not in providers:
+            providers.add(provider)
+            yield from _channels(settings, name, provider, notes=notes)
+
+
+def _channels(settings: Settings, name: str, provider: str, *, notes: bool) -> Iterator[str]:
+    """The addresses by which a provider ends sessions, at its first application.
+
+    Args:
+        settings: the settings.
+        name: the application.
+        provider: its provider.
+        notes: whether each is followed by why there is one.
+    """
+    front = settings.providers[provider].frontchannel_logout
+    if front != "off":
+        # By a sid, the sessions of every application that are in a store.
+        all_end = front == "sid" and settings.store.kind != "cookie"
+        note = "one is enough" if all_end else "a client has one; it ends this application's alone"
+        url = url_of(settings.url(name), FRONTCHANNEL_LOGOUT)
+        yield f"  frontchannel_logout_uri   {url}{f'  ({note})' if notes else ''}"
+    if settings.providers[provider].backchannel_logout:
+        # A logout token ends the sessions of every application of the provider.
+        url = url_of(settings.url(name), BACKCHANNEL_LOGOUT)
+        yield f"  backchannel_logout_uri    {url}{'  (one is enough)' if notes else ''}"

@@ -34,12 +34,15 @@ def test_what_to_register_is_below_each_application_s_prefix() -> None:
     ]
 
 
-def test_each_provider_gets_one_back_channel_and_the_front_channel_only_without_it() -> None:
-    """Who registers what is printed must not get each logout twice."""
+def test_each_provider_gets_one_address_of_each_channel() -> None:
+    """Who registers what is printed must not get each logout twice, and a client has one of each
+    (Front-Channel Logout 1.0 section 2).
+    """
     apps = {
         "app": APP,
         "wiki": {**APP, "path_prefix": "/wiki/"},
         "chat": {**APP, "path_prefix": "/chat/", "provider": "other"},
+        "mail": {**APP, "path_prefix": "/mail/", "provider": "other"},
     }
     client = {"client_id": "x", "client_secret": "s"}
     providers = {
@@ -55,4 +58,15 @@ def test_each_provider_gets_one_back_channel_and_the_front_channel_only_without_
     back = [line for line in lines if "backchannel_logout_uri" in line]
     front = [line for line in lines if "frontchannel_logout_uri" in line]
     assert len(back) == 1 and back[0].endswith("(one is enough)")
-    assert len(front) == 1 and "/chat/oauth2/frontchannel-logout" in front[0]
+    assert len(front) == 1 and "/chat/oauth2/frontchannel-logout  (one is enough)" in front[0]
+    bare = registration(simple(applications=apps, providers=providers), notes=False)
+    assert [line.split("  (")[0] for line in lines] == list(bare)
+
+
+def test_a_front_channel_that_ends_one_application_s_sessions_is_not_called_enough() -> None:
+    client = {"client_id": "x", "client_secret": "s", "issuer": "https://main.example"}
+    for mode, store in (("browser", {"kind": "sqlite"}), ("sid", {"kind": "cookie"})):
+        main = {**client, "backchannel_logout": False, "frontchannel_logout": mode}
+        made = simple(providers={"main": main}, store=store)
+        (front,) = (line for line in registration(made) if "frontchannel_logout_uri" in line)
+        assert front.endswith("(a client has one; it ends this application's alone)"), mode
