@@ -5,6 +5,7 @@ be used.
 """
 
 import argparse
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
@@ -12,7 +13,7 @@ from extproc.checks import Finding, Scope, check, registration
 from extproc.checks.browser import Hop
 from extproc.checks.findings import WORDS, Level, error
 from extproc.checks.login import walk
-from extproc.cli.output import Color, colored, fail, plain, write, write_json
+from extproc.cli.output import Color, colored, fail, field, write, write_json
 from extproc.settings import Settings
 
 # Printed after what is right, in this order.
@@ -37,19 +38,40 @@ def failed(reasons: Iterable[str], part: str) -> dict[str, object]:
 def run(settings: Settings, parsed: argparse.Namespace) -> int:
     """Checks, prints, and returns the exit code."""
     report = CheckReport(quiet=parsed.json)
+    if parsed.json:
+        _run_for_json(settings, parsed, report)
+    else:
+        _look(settings, parsed, report)
+        write(report.summary())
+    return 1 if report.count("error") else 0
+
+
+def _look(settings: Settings, parsed: argparse.Namespace, report: "CheckReport") -> None:
+    """Adds all that is found to the report, and prints it."""
     if parsed.login is not None:
         application = _application(settings, parsed.login)
         report.add_all(walk(settings, application, parsed.ca))
-    else:
-        for line in registration(settings):
-            report.write(line)
-        scope = Scope(parsed.offline, parsed.envoy_admin, parsed.envoy_config)
-        report.add_sorted(check(settings, scope))
-    if parsed.json:
-        write_json(report.document(settings, login=parsed.login is not None))
-    else:
-        write(report.summary())
-    return 1 if report.count("error") else 0
+        return
+    for line in registration(settings):
+        report.write(line)
+    scope = Scope(parsed.offline, parsed.envoy_admin, parsed.envoy_config)
+    report.add_sorted(check(settings, scope))
+
+
+def _run_for_json(settings: Settings, parsed: argparse.Namespace, report: "CheckReport") -> None:
+    """Prints one document: what was found, and an error if the check did not come to its end."""
+    login = parsed.login is not None
+    try:
+        _look(settings, parsed, report)
+    except KeyboardInterrupt:
+        report.add_all((error("check", "was interrupted before its end", "run it again"),))
+        write_json(report.document(settings, login=login))
+        raise
+    except Exception as problem:
+        traceback.print_exc()
+        what = f"a fault of this program: {type(problem).__name__}"
+        report.add_all((error("check", what, "report it, with the traceback"),))
+    write_json(report.document(settings, login=login))
 
 
 def _application(settings: Settings, name: str) -> str:
@@ -81,31 +103,34 @@ class CheckReport:
         for result in results:
             if isinstance(result, Hop):
                 self._hops.append(result)
-                self.write(f"  {result.status} {result.method} {result.shown}")
+                self.write(field(f"  {result.status} {result.method} {result.shown}"))
             else:
                 self._findings.append(result)
                 self._write_finding(result)
 
     def add_sorted(self, findings: Iterable[Finding]) -> None:
         """Keeps findings, and prints them by level: what is right as soon as it is known, and at
-        the end what was not looked at, warnings, and errors last.
+        the end what was not looked at, warnings, and errors last. The end may be an interruption.
         """
         others: list[Finding] = []
-        for finding in findings:
-            self._findings.append(finding)
-            if finding.level == "ok":
-                self._write_finding(finding)
-            else:
-                others.append(finding)
-        for level in _LATER:
-            for finding in others:
-                if finding.level == level:
+        try:
+            for finding in findings:
+                self._findings.append(finding)
+                if finding.level == "ok":
                     self._write_finding(finding)
+                else:
+                    others.append(finding)
+        finally:
+            for level in _LATER:
+                for finding in others:
+                    if finding.level == level:
+                        self._write_finding(finding)
 
     def _write_finding(self, finding: Finding) -> None:
-        remedy = f" → {finding.remedy}" if finding.remedy else ""
+        # A provider's metadata, for example, may contain a newline and the line of a finding.
+        remedy = f" → {field(finding.remedy)}" if finding.remedy else ""
         level = colored(WORDS[finding.level], _COLORS[finding.level])
-        self.write(f"{level}: {plain(f'{finding.part}: {finding.what}{remedy}')}")
+        self.write(f"{level}: {field(finding.part)}: {field(finding.what)}{remedy}")
 
     def count(self, level: str) -> int:
         """How many findings have that level: error, warning, ok or skipped."""
@@ -144,7 +169,7 @@ class CheckReport:
                 for hop in self._hops
             ]
         else:
-            document["register"] = [line.strip() for line in registration(settings)]
+            document["register"] = [line.strip() for line in registration(settings, notes=False)]
         return document
 
 

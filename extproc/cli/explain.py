@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from extproc.addresses import reachable
-from extproc.cli.output import fail, plain, remedy, write
+from extproc.cli.output import fail, field, plain, remedy, write
 from extproc.core.reasons import REASONS
 from extproc.explain.access_log import logged_request
 from extproc.explain.request import SampleRequest, explain
@@ -49,7 +49,7 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
                 f"in Envoy's access log, {log}"
             )
         return 0
-    _write_login(chapters, trace_id)
+    _write_login(chapters)
     return 0
 
 
@@ -59,7 +59,7 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
 def _explain_request(settings: Settings, parsed: argparse.Namespace, url: str) -> None:
     request = SampleRequest(parsed.method.upper(), url, _headers(parsed))
     for step in explain(settings, request, find):
-        write(plain(f"{'→' if step.verdict else '·'} {step.what}"))
+        write(field(f"{'→' if step.verdict else '·'} {step.what}"))
         if step.remedy:
             write(remedy(step.remedy))
 
@@ -106,15 +106,17 @@ def _write_logged(log: Path, request_id: str) -> bool:
         return False
     if found is None:
         return False
-    write(plain(f"{found.request}: {found.answer}\n   {found.what}"))
+    # The client chose the path and the authority.
+    write(field(f"{found.request}: {found.answer}"))
+    write(field(f"   {found.what}"))
     if found.remedy:
         write(remedy(found.remedy))
     if trace_id_in(found.trace_id):
-        write(plain(f"   trace {found.trace_id}"))
+        write(field(f"   trace {found.trace_id}"))
     return True
 
 
-def _write_login(chapters: tuple[Chapter, ...], trace_id: str) -> None:
+def _write_login(chapters: tuple[Chapter, ...]) -> None:
     starts = [chapter.step.summary.start_ns for chapter in chapters if chapter.step.summary]
     began = min(starts, default=0)
     if starts:
@@ -123,8 +125,9 @@ def _write_login(chapters: tuple[Chapter, ...], trace_id: str) -> None:
         write(f"{len(chapters)} {noun}, from {at} UTC\n")
     for number, chapter in enumerate(chapters, 1):
         step = chapter.step
-        here = " (asked for)" if step.trace_id == trace_id and len(chapters) > 1 else ""
-        write(f"{number}. {ROLES[step.role]}{JOINED[step.joined]}{here}: trace {step.trace_id}")
+        here = " (asked for)" if chapter.asked_for and len(chapters) > 1 else ""
+        role = f"{ROLES[step.role]}{JOINED[step.joined]}"
+        write(field(f"{number}. {role}{here}: trace {step.trace_id}"))
         if step.summary is None:
             write(
                 "   not known: it was not sampled (tracing.sample), or newer traces replaced it\n"
@@ -146,16 +149,16 @@ def _write_chapter(chapter: Chapter, summary: Summary, began: int, *, alone: boo
     application = f", application {summary.application}" if summary.application else ""
     took = duration(summary.duration_ns)
     offset = duration(max(summary.start_ns - began, 0))
-    write(plain(f"   {summary.request}{application}"))
-    write(plain(f"   {_outcome(summary)}, after {took}, at +{offset}"))
+    write(field(f"   {summary.request}{application}"))
+    write(field(f"   {_outcome(summary)}, after {took}, at +{offset}"))
     for code in dict.fromkeys(_codes(chapter, summary)):
         if code in REASONS:
-            write(plain(f"   {code}: {REASONS[code].text}"))
+            write(field(f"   {code}: {REASONS[code].text}"))
             if alone or code != "login_started":
                 write(remedy(REASONS[code].remedy))
     for detail in dict.fromkeys(span.attribute("extproc.detail") for span in chapter.spans):
         if detail:
-            write(plain(f"   detail: {detail}"))
+            write(field(f"   detail: {detail}"))
     width = max(shutil.get_terminal_size().columns - 45, 40)
     spans = plain(render(chapter.spans, width=width))
     write(textwrap.indent(spans, "   ") + "\n")

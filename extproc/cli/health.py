@@ -10,7 +10,7 @@ import argparse
 import httpx
 
 from extproc.addresses import http_target, reachable
-from extproc.cli.output import fail, plain, write
+from extproc.cli.output import fail, field, write
 from extproc.settings import Settings
 
 TIMEOUT = 5.0  # seconds
@@ -23,7 +23,7 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
         write("live" if parsed.live else "ready")
         return 0
     for line in _missing(response):
-        write(plain(line))
+        write(field(line))
     return 1
 
 
@@ -36,7 +36,7 @@ def _ask(settings: Settings, path: str) -> httpx.Response:
             base_url=base, transport=transport, trust_env=False, timeout=TIMEOUT
         ) as client:
             return client.get(path)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         kind = type(error).__name__
         fail(f"admin: {settings.admin} does not answer ({kind}); is the processor running?")
 

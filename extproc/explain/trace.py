@@ -20,10 +20,14 @@ class NoStory(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """One request of a story: its step of the login, and its spans where they are known."""
+    """One request of a story: its step of the login, and its spans where they are known.
+
+    `asked_for`: the operator's id, of a trace or of a request in it, is this chapter's.
+    """
 
     step: Step
     spans: tuple[Span, ...]
+    asked_for: bool = False
 
 
 def from_admin(admin: str, trace_id: str) -> tuple[Chapter, ...]:
@@ -85,7 +89,10 @@ def from_jaeger(url: str, trace_id: str) -> tuple[Chapter, ...]:
 
 def _chapters(traces: list[Trace], trace_id: str) -> tuple[Chapter, ...]:
     spans = {trace.trace_id: trace.spans for trace in traces}
-    return tuple(Chapter(step, spans.get(step.trace_id, ())) for step in story(traces, trace_id))
+    return tuple(
+        Chapter(step, spans.get(step.trace_id, ()), asked_for=step.trace_id == trace_id)
+        for step in story(traces, trace_id)
+    )
 
 
 def _json(client: httpx.Client, path: str) -> Mapping[str, Any]:

@@ -125,7 +125,8 @@ def render(spans: Iterable[Span], *, width: int = 78) -> str:
         return "no spans"
     start = min(row.span.start_ns for row in lines)
     end = max(row.span.end_ns for row in lines)
-    labels = [_guides(row) + _label(row.span) for row in lines]
+    # Any client of the tracing collector chooses a name, which must not become a line of its own.
+    labels = [(_guides(row) + _label(row.span)).replace("\n", "�") for row in lines]
     room = min(max(len(label) for label in labels), width)
     return "\n".join(
         f"{_fit(label, room)}  {duration(row.span.duration_ns):>8}  {_bar(row.span, start, end)}"

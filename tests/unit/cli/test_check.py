@@ -6,6 +6,7 @@ import pytest
 
 from extproc.checks.findings import error, ok, skipped, warning
 from extproc.cli.check import CheckReport
+from extproc.cli.main import main
 
 OK = ok("store", "it answers")
 WARNING = warning("store", "it is slow", "move it")
@@ -58,6 +59,50 @@ def test_errors_come_last_and_what_was_not_looked_at_is_said(capsys):
 def test_what_another_program_said_does_not_reach_the_terminal_as_it_is(capsys):
     CheckReport(quiet=False).add_all((warning("x", "said \x1b]0;owned\x07", "look"),))
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_no_finding_can_forge_another_s_line(capsys):
+    """A provider chooses values of its metadata, which a finding quotes."""
+    forged = "x\nok: gate: all is right"
+    CheckReport(quiet=False).add_all((warning(forged, forged, forged),))
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def interrupted(problem):
+    yield OK
+    yield ERROR
+    yield WARNING
+    raise problem
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), ZeroDivisionError()])
+def test_what_was_found_before_an_interruption_or_a_fault_is_printed(capsys, problem):
+    with pytest.raises(type(problem)):
+        CheckReport(quiet=False).add_sorted(interrupted(problem))
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in printed] == ["ok", "warning", "error"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "what"),
+    [
+        (KeyboardInterrupt(), 130, "was interrupted before its end"),
+        (ZeroDivisionError(), 1, "a fault of this program: ZeroDivisionError"),
+    ],
+)
+def test_as_json_what_was_found_before_is_kept(capsys, monkeypatch, config, problem, code, what):
+    found = (OK, WARNING)
+
+    def look(*_):
+        yield from found
+        raise problem
+
+    monkeypatch.setattr("extproc.cli.check.check", look)
+    with pytest.raises(SystemExit) as done:
+        main(["check", "--json", "--config", str(config)])
+    document = json.loads(capsys.readouterr().out)
+    assert (done.value.code, document["right"]) == (code, False)
+    assert [each["what"] for each in document["findings"]] == [*(f.what for f in found), what]
 
 
 def test_offline_does_not_say_that_what_it_left_out_is_right(run, config):
@@ -119,6 +164,8 @@ def test_as_json_it_is_one_document_and_nothing_else(run, config):
     document = json.loads(printed)
     assert code == 0 and document["right"] and document["findings"]
     assert any("oauth2/callback" in line for line in document["register"])
+    # An address is all that follows its name: programs read it.
+    assert {len(line.split()) for line in document["register"] if "_uri" in line} == {2}
 
 
 def test_an_error_is_exit_code_1(run, config, tmp_path):

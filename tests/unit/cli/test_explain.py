@@ -1,7 +1,10 @@
 """`extproc explain`: how a request would be handled, and where a trace cannot be found."""
 
 import json
+from dataclasses import asdict
 
+import yaml
+from harness import spans
 from harness.ports import free_port
 
 
@@ -74,6 +77,49 @@ def test_a_step_that_was_never_sampled_is_not_called_lost(run, config, liar):
     liar.answers[f"/api/traces/{trace_id}"] = lambda _: jaeger(callback)
     code, printed = explain(run, config, trace_id, "--jaeger", liar.url)
     assert code == 0 and f"trace {linked}\n   not known: it was not sampled" in printed
+
+
+def test_no_client_can_forge_a_line_of_the_access_log_s_explanation(run, config, tmp_path):
+    """The client chose path and authority."""
+    log = tmp_path / "access.log"
+    settings = yaml.safe_load(config.read_text())
+    settings["gateway"]["access_log"] = str(log)
+    config.write_text(yaml.safe_dump(settings))
+    forged = "\n1. callback (asked for): trace"
+    request_id = "12345678-1234-1234-1234-123456789abc"
+    entry = {"request_id": request_id, "method": "GET", "authority": f"x{forged}"}
+    log.write_text(json.dumps({**entry, "path": f"/{forged}", "details": forged}) + "\n")
+    code, printed = explain(run, config, "--admin", f"127.0.0.1:{free_port()}", request_id)
+    assert code == 0 and len(printed.splitlines()) == 2, printed
+
+
+def test_no_span_can_forge_a_line(run, config, liar):
+    trace_id, forged = "a" * 32, "x\n   signed_in: You are signed in."
+    callback = jaeger_span(trace_id, forged, forged)
+    for key in ("extproc.detail", "http.request.method", "url.path", "http.response.status_code"):
+        callback["tags"].append({"key": key, "value": forged})
+    liar.answers[f"/api/traces/{trace_id}"] = lambda _: jaeger(callback)
+    code, printed = explain(run, config, trace_id, "--jaeger", liar.url)
+    lines = [line.strip() for line in printed.splitlines()]
+    assert code == 0 and not [line for line in lines if line.startswith("signed_in")], printed
+
+
+def test_the_request_that_was_asked_for_by_its_request_id_is_marked(run, config, liar):
+    """The admin listener answers a request id with the trace of that request."""
+    request_id, trace_id, linked = "c" * 32, "a" * 32, "b" * 32
+
+    def answer(trace, **more):
+        span = spans.span(1, 0, "extproc", "callback", 0, 5, kind="server", trace_id=trace, **more)
+        raw = {**asdict(span), "attributes": dict(span.attributes)}
+        raw["links"] = [{"trace_id": linked, "span_id": "1" * 16}] if trace == trace_id else []
+        body = {"trace_id": trace, "spans": [raw], "story": [{"trace_id": linked}]}
+        return lambda _: (200, {"content-type": "application/json"}, json.dumps(body).encode())
+
+    liar.answers[f"/traces/{request_id}.json"] = answer(trace_id)
+    liar.answers[f"/traces/{linked}.json"] = answer(linked)
+    code, printed = explain(run, config, "--admin", liar.url, request_id)
+    assert code == 0 and printed.count("(asked for)") == 1
+    assert f"(asked for): trace {trace_id}\n" in printed
 
 
 def jaeger_span(trace_id, name, reason, **more):

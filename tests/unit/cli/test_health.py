@@ -73,3 +73,11 @@ def test_the_image_and_the_compose_file_ask_the_processor_by_its_settings():
     assert compose["services"]["extproc"]["healthcheck"]["test"] == ["CMD", *check]
     served = re.search(r'(?m)^CMD \["serve", (.*)\]$', dockerfile)[1]
     assert served == '"--config", "/etc/extproc/extproc.yaml"'
+
+
+@pytest.mark.parametrize("command", [["health"], ["sessions", "list", "--all"]])
+def test_an_address_that_no_client_can_call_does_not_answer(run, at, command):
+    code, printed = run(*command, "--config", at("xn--a.localhost:9490"))
+    assert code == 1 and printed.startswith(
+        "extproc: admin: xn--a.localhost:9490 does not answer ("
+    )
