@@ -7,17 +7,24 @@
 #   docker build -t extproc --build-arg BASE=python:3.13-slim-trixie@sha256:... .
 ARG BASE=python:3.13-slim-trixie
 
-FROM ${BASE} AS build
+# The wheel is built by hatchling and grpcio-tools (pyproject.toml), for which the lock has no hashes: they come from the index as it answers, run in this stage, and write nothing but the wheel.
+FROM ${BASE} AS wheel
 WORKDIR /src
-COPY .ci/lock.txt tools/locked.py pyproject.toml README.md LICENSE ./
-# the versions that the tests ran with
-RUN python -m venv /opt/extproc && grep -oE '^[a-z0-9._-]+==[^ ]+' lock.txt > constraints.txt
+RUN python -m venv /opt/build
+COPY pyproject.toml README.md LICENSE ./
 COPY protos protos
 COPY extproc extproc
-# What runs is what the lock has the hashes of, whatever an index or a mirror answers.
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --wheel-dir dist .
+
+FROM ${BASE} AS build
+WORKDIR /src
+COPY .ci/lock.txt tools/locked.py ./
+# the versions that the tests ran with
+RUN python -m venv /opt/extproc && grep -oE '^[a-z0-9._-]+==[^ ]+' lock.txt > constraints.txt
+COPY --from=wheel /src/dist dist
+# Every package that is installed beside this wheel is one that the lock has the hashes of, whatever an index or a mirror answers, and none of them is built here.
 RUN PATH=/opt/extproc/bin:$PATH \
- && pip wheel --no-cache-dir --no-deps --wheel-dir dist . \
- && pip install --quiet --no-cache-dir --dry-run --report report.json -c constraints.txt dist/*.whl \
+ && pip install --quiet --no-cache-dir --dry-run --only-binary :all: --report report.json -c constraints.txt dist/*.whl \
  && python locked.py lock.txt report.json > requirements.txt \
  && pip install --no-cache-dir --no-compile --no-deps --only-binary :all: --require-hashes -r requirements.txt \
  && pip install --no-cache-dir --no-compile --no-deps dist/*.whl \

@@ -89,6 +89,14 @@ def test_the_image_installs_by_these_hashes_alone():
     dockerfile = (ROOT / "Dockerfile").read_text()
     installs = re.findall(r"pip install ([^\\\n]*)", dockerfile)
     assert len(installs) == 3
-    assert "--dry-run" in installs[0]
+    assert "--dry-run" in installs[0] and "--only-binary :all:" in installs[0]
     assert "--no-deps" in installs[1] and "--require-hashes" in installs[1]
     assert installs[2].endswith("--no-deps dist/*.whl ")
+
+
+def test_what_builds_the_wheel_writes_nothing_else_into_the_image():
+    """The lock has no hashes of the build's own packages (pyproject.toml, build-system)."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    stages = dict(re.findall(r"(?ms)^FROM \S+ AS (\w+)\n(.*?)(?=^FROM |\Z)", dockerfile))
+    assert [name for name, text in stages.items() if "pip wheel" in text] == ["wheel"]
+    assert re.findall(r"--from=wheel (.*)", dockerfile) == ["/src/dist dist"]
