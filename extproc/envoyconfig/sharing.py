@@ -9,12 +9,10 @@ and which identity headers the application gets, do not count.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from extproc.settings import ApplicationSettings, Settings
 
 _LOOKS = {"ui_locales", "claims_locales", "display"}  # OpenID Connect Core section 3.1.2.1
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +70,7 @@ def same_upstream(one: ApplicationSettings, other: ApplicationSettings) -> bool:
 
     http and https to one port count as the same. Two names of one machine do not.
     """
-    return _address(one.upstream) == _address(other.upstream)
-
-
-def _address(upstream: str) -> tuple[str, int]:
-    parts = urlsplit(upstream)
-    host = parts.hostname or ""
-    if host in _LOOPBACK:
-        host = "localhost"
-    return host, parts.port or {"https": 443}.get(parts.scheme, 80)
+    return one.upstream_address == other.upstream_address
 
 
 def demands(outer: ApplicationSettings, inner: ApplicationSettings) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Settings of one application behind the gateway."""
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -10,7 +11,17 @@ from pydantic import Field, model_validator
 from extproc.settings.demand import check_parameter, check_prompt
 from extproc.settings.types import OFF, Duration, Model, Origin, base_address
 
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
+
+
+# Applications are compared in pairs, of which there are many where one host has all of them.
+@lru_cache(maxsize=1024)
+def _address(upstream: str) -> tuple[str, int]:
+    parts = urlsplit(upstream)
+    host = parts.hostname or ""
+    port = parts.port or {"https": 443}.get(parts.scheme, 80)
+    return "localhost" if host in _LOOPBACK else host, port
 
 
 class ApplicationSettings(Model):
@@ -127,6 +138,11 @@ class ApplicationSettings(Model):
         description="remove the processor's cookies from requests to the application; false: the "
         "application receives them and can act as its users, and Envoy saves little work",
     )
+
+    @property
+    def upstream_address(self) -> tuple[str, int]:
+        """The host and port of the upstream; every name of this machine's loopback is localhost."""
+        return _address(self.upstream)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

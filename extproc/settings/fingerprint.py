@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from operator import itemgetter
 
-from extproc.settings import Settings
+from extproc.settings.applications import ApplicationSettings
+from extproc.settings.root import Settings
 
 _LENGTH = 16  # hexadecimal digits
 
@@ -11,23 +14,59 @@ _LENGTH = 16  # hexadecimal digits
 def fingerprint(settings: Settings, name: str) -> str:
     """What both sides have to agree on about an application, as a short text.
 
-    Envoy's routes decide which application a request is for and what it demands; the processor
-    decides about the user. With different settings a path of one application would be decided by
-    the rules of another. The provider is not among it: the processor alone decides by which
-    provider users sign in, and takes another one without a new configuration of Envoy.
+    Envoy's routes decide which application a request is for, what it demands, and which identity
+    headers of a client are removed; the processor decides about the user. With different settings a
+    path of one application would be decided by the rules of another. So the other applications on
+    its hosts are among it: an inner one that Envoy does not know yet would be open to the users of
+    the outer one.
+
+    The provider is not among it: the processor alone decides by which provider users sign in, and
+    takes another one without a new configuration of Envoy. Where two applications share hosts and
+    an upstream, whether their providers differ does count, because Envoy then refuses paths of one
+    that the upstream may read as paths of the other.
     """
     application = settings.applications[name]
+    provider = settings.providers.get(application.provider or "")
     agreed = [
         name,
         sorted(application.hosts),
         application.path_prefix,
         settings.url(name),
         sorted(application.public_paths),
+        _demand(application),
+        application.forward_access_token,
+        sorted(application.end_streams),
+        provider is not None and provider.backchannel_logout,
+        settings.store.kind,
+        settings.identity.header_prefix,
+        sorted(settings.identity.headers),
+        sorted(_neighbours(settings, name), key=itemgetter(0)),
+    ]
+    return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()[:_LENGTH]
+
+
+def _neighbours(settings: Settings, name: str) -> Iterator[tuple[str, str, list[object]]]:
+    """The other applications on the same hosts: name, path_prefix, and what one on the same
+    upstream demands.
+    """
+    application = settings.applications[name]
+    hosts = set(application.hosts)
+    for other, each in settings.applications.items():
+        everywhere = "*" in hosts or "*" in each.hosts
+        if other == name or not (everywhere or hosts.intersection(each.hosts)):
+            continue
+        asks: list[object] = []
+        if each.upstream_address == application.upstream_address:
+            differs = each.provider != application.provider
+            asks = [each.exclude, differs, _demand(each)]
+        yield other, each.path_prefix, asks
+
+
+def _demand(application: ApplicationSettings) -> list[object]:
+    """What a login for the application has to be."""
+    return [
         application.acr_values,
         application.max_age,
         application.prompt,
         sorted(application.authorization_params.items()),
-        application.forward_access_token,
-        sorted(application.end_streams),
     ]
-    return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()[:_LENGTH]
