@@ -141,7 +141,7 @@ def _hardened(settings: Settings, name: str, scheme: str) -> HttpConnectionManag
         normalize_path=True,
         merge_slashes=True,
         access_log=access_logs(settings),
-        local_reply_config=local_replies(settings),
+        local_reply_config=local_replies(settings, secure=scheme == "https"),
     )
 
 
@@ -166,11 +166,11 @@ def _redirect(settings: Settings) -> HttpConnectionManager:
     listed = hosts(settings)
     manager = _hardened(settings, "redirect", "http")
     if "*" in listed:
-        virtual_hosts = [_to_https("listed", ["*"], url.port, "")]
+        virtual_hosts = [_to_https(":listed", ["*"], url.port, "")]
     else:
         virtual_hosts = [
-            _to_https("canonical", ["*"], url.port, bracketed(url.hostname or "")),
-            _to_https("listed", listed, url.port, ""),
+            _to_https(":canonical", ["*"], url.port, bracketed(url.hostname or "")),
+            _to_https(":listed", listed, url.port, ""),
         ]
     manager.route_config = RouteConfiguration(
         name="redirect", virtual_hosts=virtual_hosts, ignore_port_in_host_matching=True
@@ -203,7 +203,7 @@ def _to_https(name: str, domains: list[str], port: int | None, host: str) -> Vir
             redirect=redirect,
             response_headers_to_add=[header("cache-control", f"max-age={_REDIRECT_KEPT}")],
         ),
-        direct("https-only", EVERYTHING, 403, "This address is for https only."),
+        direct(":https-only", EVERYTHING, 403, "This address is for https only."),
     ]
     for route in answers:
         # There is none of the gateway's filters on this listener.

@@ -102,15 +102,19 @@ _REFUSED = GatewayError("The request was refused", "The server did not accept th
 _ID = "%REQ(X-REQUEST-ID)%"
 
 
-def local_replies(settings: Settings) -> LocalReplyConfig:
+def local_replies(settings: Settings, *, secure: bool) -> LocalReplyConfig:
     """The mappers of local replies; the first that matches decides.
 
-    No cache may keep a local reply, and each has its request id.
+    No cache may keep a local reply, and each has its request id. Strict-Transport-Security is for
+    https alone (RFC 6797 section 7.2).
+
+    Args:
+        settings: the settings.
+        secure: the clients of the listener use https.
     """
-    headers = [
-        header("x-request-id", _ID, IF_ABSENT),
-        *hsts(settings),
-    ]
+    headers = [header("x-request-id", _ID, IF_ABSENT)]
+    if secure:
+        headers += hsts(settings)
     # First what most local replies are: redirects, and refusals of the processor.
     success = status(399, ComparisonFilterOp.LE)
     # A request that the processor let pass may have a reason as well.
@@ -192,7 +196,7 @@ def _document(
         body_format_override=SubstitutionFormatString(
             json_format=Struct.from_dict(document), content_type="application/problem+json"
         ),
-        headers_to_add=headers,
+        headers_to_add=[*headers, header("x-content-type-options", "nosniff")],
     )
 
 

@@ -76,8 +76,9 @@ class Gateway(Model):
     )
     hsts: Duration = Field(
         0,
-        description="max-age of the Strict-Transport-Security header, where the application sets "
-        "none; 0: no such header",
+        description="max-age of the Strict-Transport-Security header; 0: no such header. An "
+        "application with path_prefix / may set its own instead; below another path_prefix Envoy "
+        "takes the application's out, because the header is for the whole host",
     )
     access_log: str = Field(
         "/dev/stdout", description="file to which Envoy writes its access log, as JSON lines"
@@ -102,7 +103,8 @@ class Gateway(Model):
     max_request_headers_kb: int = Field(
         60,
         ge=16,
-        le=8192,
+        # Envoy reads 36 kB more for all headers, and accepts no bound above 8192.
+        le=8156,
         description="maximum size of a request's cookies together, in kB; a browser with more "
         "gets a 431 page and deletes its cookies. All headers may have 36 kB more. The work per "
         "request grows linearly with it, and a neighbouring host of the same domain can fill it "

@@ -116,6 +116,7 @@ def test_the_plain_listener_takes_no_form(
     for host in ("app.test", "nope.test"):
         reply = Client(where.port).get("/a", "content-length: 0", method=method, host=host)
         assert reply.status == 403 and reply.get("location") is None
+        assert reply.values("strict-transport-security") == []
     assert asked == [] and world.upstream.received == []
 
 

@@ -1,5 +1,6 @@
 """The listeners: one reading of paths and headers, TLS, and the redirect to https."""
 
+import json
 from typing import Any
 
 from harness.envoy_config import APP, simple, tree, typed
@@ -51,19 +52,30 @@ def test_tls_is_1_2_or_later_and_http_has_none() -> None:
 
 
 def test_the_redirect_leads_an_unlisted_host_to_the_url_of_the_gateway() -> None:
-    made = simple(gateway={**HTTPS, "redirect_listen": "0.0.0.0:8080"})
-    _, redirect = typed(made, "HttpConnectionManager")
+    made = simple(gateway={**HTTPS, "redirect_listen": "0.0.0.0:8080", "hsts": 60})
+    gateway, redirect = typed(made, "HttpConnectionManager")
     hosts = {each["name"]: each for each in redirect["route_config"]["virtual_hosts"]}
-    assert hosts["canonical"]["domains"] == ["*"]
-    trace, redirected, refused = hosts["canonical"]["routes"]
+    assert hosts[":canonical"]["domains"] == ["*"]
+    trace, redirected, refused = hosts[":canonical"]["routes"]
     assert trace["name"] == ":no-trace" and refused["direct_response"]["status"] == 403
     assert redirected["redirect"] == {
         "https_redirect": True,
         "host_redirect": "localhost",
         "port_redirect": 8443,
     }
-    assert hosts["listed"]["domains"] == ["localhost"]
-    assert "host_redirect" not in hosts["listed"]["routes"][1]["redirect"]
+    assert hosts[":listed"]["domains"] == ["localhost"]
+    assert "host_redirect" not in hosts[":listed"]["routes"][1]["redirect"]
+    for host in hosts.values():
+        assert all(route["name"].startswith(":") for route in host["routes"]), host["name"]
+    sent = "strict-transport-security"
+    assert sent in json.dumps(gateway["local_reply_config"])
+    assert sent not in json.dumps(redirect), "RFC 6797 section 7.2: never over plain http"
+
+
+def test_envoy_accepts_the_largest_bound_of_a_head() -> None:
+    made = simple(gateway={"max_request_headers_kb": 8156})
+    (manager,) = typed(made, "HttpConnectionManager")
+    assert manager["max_request_headers_kb"] == 8192
 
 
 def test_the_redirect_writes_an_ipv6_address_as_a_url_has_it() -> None:
@@ -86,4 +98,4 @@ def test_an_application_on_every_host_makes_the_redirect_keep_the_host() -> None
     made = simple(applications={"app": every}, gateway=gateway)
     _, redirect = typed(made, "HttpConnectionManager")
     (host,) = redirect["route_config"]["virtual_hosts"]
-    assert (host["name"], host["domains"]) == ("listed", ["*"])
+    assert (host["name"], host["domains"]) == (":listed", ["*"])

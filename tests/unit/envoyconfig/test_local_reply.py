@@ -64,6 +64,7 @@ def test_every_kind_of_error_has_a_page_and_then_a_document() -> None:
     assert rest[0::2] == pages() and rest[1::2] == documents()
     for document in documents():
         assert body(document)["content_type"] == "application/problem+json"
+        assert headers(document)["x-content-type-options"] == "nosniff"
         assert set(body(document)["json_format"]) == {
             "type",
             "title",

@@ -21,6 +21,7 @@ import pytest
         ({"url": "hTTp://localhost"}, "url begins with http:// in lower case"),
         ({"hsts": 0.5}, "hsts is a duration of whole seconds"),
         ({"hsts": "1500ms"}, "hsts is a duration of whole seconds"),
+        ({"max_request_headers_kb": 8157}, ": gateway.max_request_headers_kb: "),
         ({"trusted_hops": 17}, ": gateway.trusted_hops: "),
         ({"rate_limit": {"exempt": ["10.0.0.1/8"]}}, ": gateway.rate_limit.exempt[0]: a network"),
     ],
