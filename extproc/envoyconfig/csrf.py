@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, Route, RouteMatch
 
+from extproc.addresses import bracketed
 from extproc.core.http import origin
 from extproc.envoyconfig.builders import exact, regex
 from extproc.envoyconfig.direct import direct
@@ -43,11 +44,21 @@ def own_origins(settings: Settings, name: str) -> tuple[str, ...]:
     """The origins of an application's own pages: its `url`, and the other hosts that it lists with
     the scheme and port of `url`.
 
-    "*" adds none, because sessions exist on the host of `url` alone.
+    "*" adds none, because sessions exist on the host of `url` alone. A host adds none either if it
+    has the pages of another application that is not on the host of `url`.
     """
     url = urlsplit(settings.url(name))
     port = f":{url.port}" if url.port is not None else ""
+    home = bracketed(url.hostname or "")
     listed = [host for host in settings.applications[name].hosts if host != "*"]
+    if len(listed) > 1:
+        strangers = {
+            host
+            for each in settings.applications.values()
+            if home not in each.hosts and "*" not in each.hosts
+            for host in each.hosts
+        }
+        listed = [host for host in listed if host not in strangers]
     others = [origin(f"{url.scheme}://{host}{port}") for host in listed]
     return tuple(dict.fromkeys([origin(settings.url(name)), *others]))
 

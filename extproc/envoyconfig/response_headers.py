@@ -13,6 +13,9 @@ _UNSAID = {"no-cache": "private, no-cache", "no-store": "no-store", "off": ""}
 # With it a service worker of /wiki/ would see the requests to every application of the host, their
 # authorization codes included, and answer them, also after the application is gone.
 _WORKER_SCOPE = "service-worker-allowed"
+# By `max-age=0` an application of /wiki/ would switch it off for the whole host. The gateway's own
+# is added afterwards (virtual_hosts.py).
+_HSTS = "strict-transport-security"
 
 
 def added(settings: Settings, name: str, *, public: bool) -> list[HeaderValueOption]:
@@ -43,5 +46,9 @@ def added(settings: Settings, name: str, *, public: bool) -> list[HeaderValueOpt
 
 
 def taken(settings: Settings, name: str) -> list[str]:
-    """Headers that Envoy takes out of the application's responses."""
-    return [] if settings.applications[name].path_prefix == "/" else [_WORKER_SCOPE]
+    """Headers that Envoy takes out of the application's responses, because they are about the whole
+    host, of which the application has a part.
+    """
+    if settings.applications[name].path_prefix == "/":
+        return []
+    return [_WORKER_SCOPE, _HSTS] if settings.gateway.hsts else [_WORKER_SCOPE]

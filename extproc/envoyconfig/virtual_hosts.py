@@ -66,8 +66,8 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
 
 
 def hsts(settings: Settings) -> list[HeaderValueOption]:
-    """Strict-Transport-Security (RFC 6797), where the application sets none; none at all with a
-    gateway.url of http.
+    """Strict-Transport-Security (RFC 6797), where the response has none of an application that may
+    set it (response_headers.py); none at all with a gateway.url of http.
     """
     if not settings.gateway.hsts or not settings.gateway.url.startswith("https://"):
         return []

@@ -7,10 +7,19 @@ lets them through.
 
 import re
 
-# Another path, method or file than the one that was decided on. No proxy that `trusted_hops` counts
-# has a reason to write them. `proxy` becomes the variable HTTP_PROXY of a CGI program (httpoxy).
+# Another path, method or file than the one that was decided on, or another user: the x-forwarded-*
+# names below are those by which Traefik's ForwardAuth and oauth2-proxy describe them. No proxy that
+# `trusted_hops` counts has a reason to write them. `proxy` becomes the variable HTTP_PROXY of a CGI
+# program (httpoxy).
 COMMANDS = (
     "proxy",
+    "x-forwarded-access-token",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-method",
+    "x-forwarded-preferred-username",
+    "x-forwarded-uri",
+    "x-forwarded-user",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
@@ -59,7 +68,7 @@ def check_kept(names: tuple[str, ...]) -> None:
     """Check that each name is that of a header which Envoy would remove. Raises ValueError."""
     for name in names:
         further = name.removeprefix(FORWARDED)
-        forwarded = further != name and re.fullmatch(r"[a-z0-9-]+", further)
+        forwarded = further != name and re.fullmatch(r"[a-z0-9-]{1,64}", further)
         if name not in COMMANDS + DESCRIPTIONS and (not forwarded or further in OF_ENVOY):
             raise ValueError(
                 f"kept_headers: {name[:80]!r} is no header that Envoy removes from clients; those "

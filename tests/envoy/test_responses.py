@@ -111,6 +111,12 @@ def test_hsts_leaves_what_an_application_says_itself(tls: Gateway) -> None:
     assert unsaid.values("strict-transport-security") == ["max-age=3600"]
 
 
+def test_no_application_below_a_prefix_switches_hsts_off(tls: Gateway) -> None:
+    off = "/git/x?says=strict-transport-security:max-age=0"
+    answer = tls.client.get(off, cookie=tls.cookie("git"))
+    assert answer.values("strict-transport-security") == ["max-age=3600"]
+
+
 def test_no_application_below_a_prefix_lets_its_service_worker_see_the_whole_host(
     plain: Gateway,
 ) -> None:

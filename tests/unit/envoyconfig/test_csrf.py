@@ -103,6 +103,16 @@ def test_same_origin_refuses_unsafe_methods_to_pages_of_other_origins(
     assert chosen(change, "POST", **headers) == "", "websockets is the default"
 
 
+def test_a_host_with_pages_of_a_stranger_is_no_own_origin() -> None:
+    bank = {**APP, "hosts": ["a.test", "b.test"], "url": "https://a.test/"}
+    blog = {**APP, "hosts": ["b.test"], "path_prefix": "/blog/", "url": "https://b.test/blog/"}
+    made = simple(applications={"bank": bank, "blog": blog})
+    assert own_origins(made, "bank") == ("https://a.test",)
+    wiki = {**bank, "path_prefix": "/wiki/", "url": "https://a.test/wiki/"}
+    made = simple(applications={"bank": bank, "wiki": wiki})
+    assert own_origins(made, "bank") == ("https://a.test", "https://b.test"), "on both hosts"
+
+
 def test_the_own_origins_have_the_scheme_and_port_of_the_url() -> None:
     made = simple(
         applications={

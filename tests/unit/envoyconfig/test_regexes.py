@@ -41,9 +41,12 @@ def test_a_public_path_is_well_formed_utf_8() -> None:
 ALWAYS = ["x-original-url", "x-rewrite-url", "x-http-method-override", "x-method-override"]
 ALWAYS += ["x.original.url", "x-accel-redirect", "x-sendfile-type", "proxy", "x-original!url"]
 ALWAYS += ["x.forwarded.for", "x-forwarded.for", "x.forwarded-proto", "x!forwarded!host"]
+ALWAYS += ["x-forwarded-user", "x-forwarded-email", "x-forwarded-groups", "x-forwarded-uri"]
+ALWAYS += ["x-forwarded-preferred-username", "x-forwarded-access-token", "x-forwarded-method"]
+ALWAYS += ["x-forwarded-access!token", "x-forwarded!user"]
 PROXIES = ["forwarded", "x-forwarded", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-fo"]
 PROXIES += ["x-forwarded-f", "x-forwarded-ford", "x-forwarded-protocol", "x-forwarded-prot"]
-PROXIES += ["x-forwarded-", "x-forwarded-user", "x-real-ip", "true-client-ip", "x-original-host"]
+PROXIES += ["x-forwarded-", "x-forwarded-users", "x-real-ip", "true-client-ip", "x-original-host"]
 NEVER = ["x-forwarded-for", "x-forwarded-proto", "x-forward", "x-real", "host", "forwarded-x"]
 NEVER += ["x-request-id", "traceparent", "proxy-x", "authorization", "x-accel", "range"]
 
@@ -59,6 +62,13 @@ def test_what_describes_a_request_is_a_trusted_proxy_s_to_write(trusted: bool) -
         assert re.fullmatch(pattern, name), "no proxy spells it so"
     for name in NEVER:
         assert not re.fullmatch(pattern, name), name
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_the_identity_of_another_proxy_may_be_kept(trusted: bool) -> None:
+    pattern = removed(("x-forwarded-user",), trusted=trusted)
+    assert not re.fullmatch(pattern, "x-forwarded-user")
+    assert re.fullmatch(pattern, "x-forwarded-email")
 
 
 def test_a_header_that_is_kept_passes_and_no_other() -> None:

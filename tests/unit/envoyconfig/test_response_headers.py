@@ -51,3 +51,12 @@ def test_below_a_prefix_no_service_worker_is_allowed_more() -> None:
     for application in (APP, OPEN):
         made = simple(applications={"app": {**application, "path_prefix": "/wiki/"}})
         assert taken(made, "app") == ["service-worker-allowed"]
+
+
+def test_with_hsts_only_an_application_of_the_whole_host_has_its_own() -> None:
+    gateway = {"url": "https://localhost", "hsts": 60}
+    for application in (APP, OPEN):
+        below = {**application, "path_prefix": "/wiki/"}
+        made = simple(applications={"app": application, "wiki": below}, gateway=gateway)
+        assert taken(made, "wiki") == ["service-worker-allowed", "strict-transport-security"]
+        assert taken(made, "app") == []
