@@ -112,13 +112,18 @@ def of_worker(listen: Address, number: int) -> Address:
 def collide(one: Address, other: Address) -> bool:
     """Return whether one machine cannot have listeners on both addresses at the same time."""
     if one.path is not None and other.path is not None:
-        return posixpath.normpath(one.path) == posixpath.normpath(other.path)
+        return _normal(one.path) == _normal(other.path)
     if one.path is not None or other.path is not None:
         return False
     if one.port != other.port or one.port == 0:
         return False
     hosts = {"127.0.0.1" if host == "localhost" else host for host in (one.host, other.host)}
     return len(hosts) == 1 or bool(hosts & set(_LOOPBACK_OF))
+
+
+def _normal(path: str) -> str:
+    """A path of a socket in one spelling: normpath alone keeps two slashes at its head."""
+    return posixpath.normpath("/" + path.lstrip("/") if path.startswith("/") else path)
 
 
 def reachable(listen: Address) -> Address:

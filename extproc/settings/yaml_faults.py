@@ -16,6 +16,8 @@ _NOTHING = re.compile(r"\s*(?:#.*)?$")
 
 # What the reader says, whether the fault is where it began, and what is wrong.
 _FAULTS = (
+    # The reader's own words would quote the value, which may be a secret.
+    ("undefined tag handle", False, "a value that begins with *, & or ! needs quotes"),
     ("\\t", False, "a tab; YAML is indented with spaces"),
     ("unknown escape character", False, "a backslash in double quotes; use single quotes"),
     ("that cannot start any token", False, "a value that begins with @, ` or % needs quotes"),

@@ -105,10 +105,12 @@ def test_a_port_that_there_is_not_is_no_worker_s(listen: str, number: int) -> No
         ("[::]:1", "127.0.0.1:1", True),
         ("unix:/a", "unix:/a", True),
         ("unix:/x/a", "unix:/x//y/../a", True),
+        ("unix://run/x.sock", "unix:/run/x.sock", True),
         ("127.0.0.1:1", "127.0.0.1:2", False),
         ("127.0.0.1:0", "127.0.0.1:0", False),
         ("127.0.0.1:1", "192.0.2.1:1", False),
         ("unix:/a", "unix:/b", False),
+        ("unix:/run/x.sock", "unix:run/x.sock", False),
         ("unix:/a", "127.0.0.1:1", False),
     ],
 )

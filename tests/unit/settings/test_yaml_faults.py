@@ -23,6 +23,7 @@ from extproc.settings.load import parse
         ('x: 1\nsecret: "%@canary\\q"\n', ":2: is not YAML: a backslash in double quotes"),
         ("x: 1\nsecret: @canary\n", ":2: is not YAML: a value that begins with @, ` or %"),
         ("x: 1\nsecret: *canary\n", ":2: is not YAML: a value that begins with *, & or !"),
+        ("x: 1\nsecret: !canary!def\n", ":2: is not YAML: a value that begins with *, & or !"),
         ("secret:\n  - canary\n  - canary2\n - x\n", ":4: is not YAML: "),
     ],
 )
