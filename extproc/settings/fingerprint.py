@@ -22,8 +22,8 @@ def fingerprint(settings: Settings, name: str) -> str:
 
     The provider is not among it: the processor alone decides by which provider users sign in, and
     takes another one without a new configuration of Envoy. Where two applications share hosts and
-    an upstream, whether their providers differ does count, because Envoy then refuses paths of one
-    that the upstream may read as paths of the other.
+    an upstream, whether their providers differ does count for the outer one, because Envoy then
+    refuses its paths that the upstream may read as paths of the inner one.
     """
     application = settings.applications[name]
     provider = settings.providers.get(application.provider or "")
@@ -46,8 +46,8 @@ def fingerprint(settings: Settings, name: str) -> str:
 
 
 def _neighbours(settings: Settings, name: str) -> Iterator[tuple[str, str, list[object]]]:
-    """The other applications on the same hosts: name, path_prefix, and what one on the same
-    upstream demands.
+    """The other applications on the same hosts: name, path_prefix, and what one demands whose paths
+    the upstream may read in a path of this one (envoyconfig/sharing.py).
     """
     application = settings.applications[name]
     hosts = set(application.hosts)
@@ -56,10 +56,19 @@ def _neighbours(settings: Settings, name: str) -> Iterator[tuple[str, str, list[
         if other == name or not (everywhere or hosts.intersection(each.hosts)):
             continue
         asks: list[object] = []
-        if each.upstream_address == application.upstream_address:
+        if _may_be_read_as(application, each):
             differs = each.provider != application.provider
             asks = [each.exclude, differs, _demand(each)]
         yield other, each.path_prefix, asks
+
+
+def _may_be_read_as(outer: ApplicationSettings, inner: ApplicationSettings) -> bool:
+    """Whether Envoy's routes of one application depend on what the other demands."""
+    return (
+        outer.upstream_paths == "folds"
+        and outer.upstream_address == inner.upstream_address
+        and not outer.path_prefix.startswith(inner.path_prefix)
+    )
 
 
 def _demand(application: ApplicationSettings) -> list[object]:

@@ -116,7 +116,10 @@ def test_a_provider_is_added_and_removed_under_load_and_no_session_of_another_is
             "upstream": stack.app.url,
             "provider": provider,
         }
-        return {"applications": {"two": two}, "providers": providers}
+        # Otherwise Envoy would need a new configuration, because it refuses paths of the one that
+        # the upstream may read as paths of the other if their providers differ.
+        apart = {"upstream_paths": "exact"}
+        return {"applications": {"app": apart, "two": two}, "providers": providers}
 
     added = {"other": {"issuer": other.url, "client_id": "gateway", "client_secret": "x"}}
     try:

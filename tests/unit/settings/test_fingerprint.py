@@ -70,12 +70,13 @@ def test_the_claim_of_an_identity_header_does_not_count() -> None:
     assert fingerprint(made, "app") == fingerprint(simple(identity={"headers": IDENTITY}), "app")
 
 
-def beside(**inner: Any) -> str:
+def beside(name: str = "app", upstream_paths: str = "folds", **inner: Any) -> str:
     """The fingerprint of an application on every path of a host that has another one."""
+    outer = {**APP, "upstream_paths": upstream_paths}
     other = {**APP, "path_prefix": "/inner/", **inner}
     providers = {"main": MAIN, "staff": MAIN}
     return fingerprint(
-        simple(applications={"app": APP, "inner": other}, providers=providers), "app"
+        simple(applications={"app": outer, "inner": other}, providers=providers), name
     )
 
 
@@ -108,6 +109,8 @@ def test_what_another_application_on_the_same_hosts_changes_in_the_routes_counts
         (ELSEWHERE, {**ELSEWHERE, "acr_values": ["mfa"]}),
         ({"upstream": "http://127.0.0.1:9600"}, {"upstream": "http://localhost:9600"}),
         ({}, {"stream_lifetime": "1h"}),
+        ({"upstream_paths": "exact"}, {"upstream_paths": "exact", "provider": "staff"}),
+        ({"name": "inner"}, {"name": "inner", "provider": "staff"}),
     ],
 )
 def test_what_another_application_keeps_to_itself_does_not_count(
