@@ -60,6 +60,7 @@ SHORT = {
     "extproc.provider.client:LOOK_AGAIN": 0.1,
     "extproc.provider.cache:RETRY_FIRST": 0.02,
     "extproc.provider.cache:RETRY_MOST": 0.05,
+    "extproc.provider.cache:RETRY_UNUSABLE": 0.05,
     "extproc.background:FIRST_PAUSE": 0.05,
     "extproc.background:LONGEST_PAUSE": 0.2,
     "extproc.ext_proc.live_streams:EVERY": 0.2,
