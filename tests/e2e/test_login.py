@@ -644,6 +644,7 @@ def test_userinfo_of_the_signed_in_user(stack):
         assert answer.json() == {
             "sub": "alice",
             "email": "alice@example.com",
+            "email_verified": True,
             "name": "Alice",
             "groups": ["dev"],
         }
