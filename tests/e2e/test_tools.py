@@ -271,7 +271,7 @@ def test_a_provider_s_clock_its_keys_and_its_silence(stack: Stack, fake: FakePro
     )
     fake.answers.clear()
     fake.keys[:] = []
-    assert "no key for RS256" in provider()
+    assert "no key that can be used for RS256" in provider()
     fake.answers[CONFIGURATION] = lambda asked: (404, {}, b"")
     assert "answers 404" in provider()
     fake.answers[CONFIGURATION] = lambda asked: (200, {}, b"<html>")
