@@ -37,7 +37,8 @@ def fingerprint(settings: Settings, name: str) -> str:
         application.forward_access_token,
         sorted(application.end_streams),
         provider is not None and provider.backchannel_logout,
-        settings.store.kind,
+        # Envoy's routes have places for the cookies of such a session.
+        settings.store.kind == "cookie",
         settings.identity.header_prefix,
         sorted(settings.identity.headers),
         sorted(_neighbours(settings, name), key=itemgetter(0)),

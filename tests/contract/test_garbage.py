@@ -21,6 +21,7 @@ from extproc.core.errors import StoreUnavailable
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId, session_label
 from extproc.core.session_cookie import read_session
+from extproc.core.session_index import sid_tags, subject_tags
 from extproc.core.session_record import FORMAT, Record, from_record
 from extproc.sessions.factory import open_store
 from extproc.sessions.redis.keeper import Keeper
@@ -203,7 +204,13 @@ async def test_a_key_of_another_type_is_no_session_and_no_lock_of_others(
 
 APP = application()
 ID = SessionId.of(b"s" * 32)
-RIGHT = [FORMAT, "https://idp.example", "alice", {"sub": "alice"}, "idt", "at", "rt", THEN, THEN, THEN + 9, "sid", THEN, "acr", THEN, ["pwd"], 0, "A" * 43]  # fmt: skip
+RIGHT = [FORMAT, "https://idp.example", "alice", {"sub": "alice"}, "idt", "at", "rt", THEN, THEN, THEN + 9, "sid", THEN, "acr", THEN, ["pwd"], 0, "A" * 43, THEN * 1000]  # fmt: skip
+# by which a logout finds it: the login, the user, the session at the provider
+TAGS = (
+    bytes(32),
+    *subject_tags(APP.ring, "https://idp.example", "alice"),
+    *sid_tags(APP.ring, "https://idp.example", "sid"),
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=True) | st.text(max_size=5),
     lambda inner: (
@@ -221,7 +228,10 @@ def opened(data: bytes) -> list[Session | None]:
     asked = request(
         cookie=f"{APP.cookies.session}={ID.cookie}; {APP.cookies.data(ID.handle)}0.0=1.{cookie}"
     )
-    return [from_record(APP, ID, Record(ID.key, sealed, THEN + 9, THEN)), read_session(APP, asked)]
+    return [
+        from_record(APP, ID, Record(ID.key, sealed, THEN + 9, THEN, tags=TAGS)),
+        read_session(APP, asked),
+    ]
 
 
 def test_what_is_whole_opens() -> None:

@@ -20,6 +20,8 @@ from extproc.settings.load import parse
 
 pytestmark = pytest.mark.heavy
 
+HEALTH = ("extproc", "health", "--live", "--config", "/etc/extproc/extproc.yaml")
+
 READ = (
     "import sys, urllib.request as u; print(u.urlopen('http://extproc:9490' + "
     "sys.argv[1]).read().decode())"
@@ -217,7 +219,7 @@ def test_the_docker_run_line_of_the_dockerfile_works(
         while engine.docker(*health).strip() != "healthy" and time.monotonic() < end:
             time.sleep(1)
         assert engine.docker(*health).strip() == "healthy", engine.docker("logs", name)
-        assert engine.docker("exec", name, "extproc", "health", "--live").strip() == "live"
+        assert engine.docker("exec", name, *HEALTH).strip() == "live"
     finally:
         print(engine.docker("logs", name, check=False))
         engine.docker("rm", "-f", name, check=False)
