@@ -113,6 +113,6 @@ def signs_in_at(url: str) -> bool:
     """Whether the gateway is up, and would send a browser to the provider."""
     headers = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     try:
-        return httpx.get(url, headers=headers, trust_env=False, timeout=10).status_code == 303
+        return httpx.get(url, headers=headers, trust_env=False, timeout=30).status_code == 303
     except httpx.HTTPError:
         return False

@@ -23,8 +23,8 @@ ENDPOINTS = (
 )  # fmt: skip
 RIGHT = {"issuer": ISSUER, **{name: f"{ISSUER}/{name}" for name in ENDPOINTS}}
 GOOD = (
-    "https://idp.example/x?a=b&c=<d>", "https://IDP.example:443/x", "https://idp.example.", "https://localhost", "https://a_b-c.example:/x",
-    "https://xn--fiqs8s.icom.museum/x", "https://xn--strae-oqa.example/", "https://[::1]:8443/x", "https://[::ffff:192.0.2.1]/",
+    "https://idp.example/x?a=b&c=<d>", "https://IDP.example:443/x", "https://idp.example.", "https://a_b-c.example:/x",
+    "https://xn--fiqs8s.icom.museum/x", "https://xn--strae-oqa.example/", "https://[2001:db8::1]:8443/x", "https://[::ffff:192.0.2.1]/",
     "https://192.0.2.1:1/", "https://3.example/", "https://" + "a" * 63 + "/", "https://idp.example//x/../y",
 )  # fmt: skip
 # what URLs are made of, right and wrong
@@ -77,6 +77,15 @@ def test_what_is_no_url_once_it_is_rewritten_is_no_endpoint(endpoint: str) -> No
 def test_what_a_client_takes_is_an_endpoint(url: str) -> None:
     assert url_fault(url) is None and client_fault(url) is None
     assert read(token_endpoint=url).token_endpoint == url
+
+
+@pytest.mark.parametrize("url", ["https://localhost", "https://[::1]:8443/x"])
+def test_what_a_client_takes_on_loopback_is_an_endpoint_of_a_provider_there_alone(url: str) -> None:
+    assert url_fault(url) is None and client_fault(url) is None
+    with pytest.raises(InvalidMetadata):
+        read(token_endpoint=url)
+    here = "http://127.0.0.1:8080"
+    assert read(here, token_endpoint=url).token_endpoint == url
 
 
 @pytest.mark.attack("REL-41")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from extproc.addresses import Address, is_loopback
 from extproc.core.http import origin
+from extproc.core.oidc.urls import url_fault
 
 _PORTS = {"http": 80, "https": 443}
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
@@ -43,13 +44,17 @@ class EndpointPlaces:
     hosts: tuple[str, ...] = ()
     listeners: tuple[Address, ...] = ()
 
-    def fault(self, url: str, *, browser: bool) -> str | None:
+    def fault(  # noqa: PLR0911 - one for each fault
+        self, url: str, *, browser: bool
+    ) -> str | None:
         """Describe why an endpoint must not be there, in words that follow its name.
 
         Args:
             url: the URL of the endpoint, which url_fault() has accepted.
             browser: whether the browser calls it, and not the processor.
         """
+        if self.backchannel_url is not None and url_fault(self.backchannel_url) is not None:
+            return "has to be below backchannel_url, which is no URL"
         parts = urlsplit(url)
         host = _plain(parts.hostname or "")
         port = parts.port or _PORTS[parts.scheme]
