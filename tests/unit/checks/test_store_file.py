@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import tempfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -41,15 +43,36 @@ def test_what_is_no_file_or_no_database_or_newer_is_a_warning(tmp_path: Path) ->
     assert "a newer version wrote" in found(newer)[2]
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
-def test_what_this_user_cannot_write_is_a_warning(tmp_path: Path) -> None:
-    path = tmp_path / "sessions.sqlite3"
+NOBODY = 65534
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user reaches, unlike tmp_path, and may write to."""
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o777)
+        yield Path(made)
+
+
+@pytest.fixture
+def no_root() -> Iterator[None]:
+    """For access(2), this process is of a user that is not root."""
+    if os.getuid() != 0:
+        yield
+        return
+    os.setreuid(NOBODY, -1)
+    yield
+    os.setreuid(0, -1)
+
+
+def test_what_this_user_cannot_write_is_a_warning(folder: Path, no_root: None) -> None:
+    path = folder / "sessions.sqlite3"
     SQLiteStore(path)
     path.chmod(0o400)
     assert "cannot write" in found(path)[2]
-    tmp_path.chmod(0o500)
-    assert "cannot make files" in found(tmp_path / "another")[2]
-    tmp_path.chmod(0o700)
+    folder.chmod(0o555)
+    assert "cannot make files" in found(folder / "another")[2]
+    folder.chmod(0o777)
 
 
 def test_a_directory_of_the_kernel_s_is_one_in_which_no_user_makes_files() -> None:
