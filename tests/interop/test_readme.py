@@ -85,8 +85,6 @@ def test_the_steps_lead_from_a_clone_to_a_login(
                 "PATH": path,
                 "VIRTUAL_ENV": "",
                 "PYTHONPATH": "",
-                # The versions that were tested; an index may have newer ones by now.
-                "PIP_CONSTRAINT": str(constraints(tmp_path)),
             },
             cwd=clone,
         )
@@ -99,14 +97,6 @@ def test_the_steps_lead_from_a_clone_to_a_login(
             assert "Traceback" not in printed
         finally:
             shell.stop(5)
-
-
-def constraints(folder: Path) -> Path:
-    """The pinned versions of the lock, without its hashes, which pip takes for no folder."""
-    pins = re.findall(r"^[A-Za-z0-9._-]+==\S+", (ROOT / ".ci/lock.txt").read_text(), re.M)
-    file = folder / "constraints.txt"
-    file.write_text("\n".join(pins))
-    return file
 
 
 def signs_in_at(url: str) -> bool:
