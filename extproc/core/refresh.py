@@ -130,15 +130,18 @@ def _claims(application: Application, session: Session, id_token: IDToken) -> Cl
     """The session's claims after a refresh.
 
     A claim that the previous ID token had, and that the new one lacks, is gone: mostly it is a
-    group that was taken away from the user. Claims that only UserInfo has stay.
+    group that was taken away from the user. Claims that only UserInfo has stay; so does its
+    confirmation of an address that the new ID token names as well.
     """
-    known = session.claims.values
+    known, newer = session.claims.values, user_claims(id_token)
     if not application.keeps_unrepeated:
         previous = set(_payload(session.id_token))
-        if "email" in previous:
+        if newer.get("email") == known.get("email"):
+            previous.discard("email")
+        elif "email" in previous:
             previous.add("email_verified")
         known = {name: value for name, value in known.items() if name not in previous}
-    return Claims(overlaid(known, user_claims(id_token)))
+    return Claims(overlaid(known, newer))
 
 
 def looked_up(

@@ -122,9 +122,8 @@ class TokenRefresh:
             Refusal: The tokens were not renewed.
         """
         async with attempt.locked(lock_life) as session:
-            if session is None:
+            if session is None or not await attempt.renew(session):
                 return
-            await attempt.renew(session)
             application, provider = attempt.application.name, attempt.provider.name
             self._metrics.refreshed(provider, "renewed")
             telemetry.log(logging.INFO, "refreshed", application=application, provider=provider)

@@ -158,8 +158,12 @@ class RefreshAttempt:
 
     # -- the call ----------------------------------------------------------------------------------
 
-    async def renew(self, session: Session) -> None:
+    async def renew(self, session: Session) -> bool:
         """Call the provider, check its answer and write the session.
+
+        Returns:
+            True if this attempt has renewed the session; False if another process was faster,
+            whose session counts.
 
         Raises:
             Ended: The session is over.
@@ -169,23 +173,29 @@ class RefreshAttempt:
         # token.
         keys = await self.provider.keys()
         answer = await self._grant(session)
+        if answer is None:
+            return False
         new, problem = await self._checked(session, answer, keys)
         if not await self._keep(new, answer):
-            return
+            return False
         if problem is not None:
             raise problem
         if self.application.userinfo_at_refresh:
             await self._look_up(new, answer, keys)
         log_omissions(self.application, self.session or new, session)
+        return True
 
-    async def _grant(self, session: Session) -> RefreshResponse:
+    async def _grant(self, session: Session) -> RefreshResponse | None:
+        """Use the refresh token; None if another process has used it first, and renewed the
+        session.
+        """
         grant = refresh_grant(self.application.client, session.refresh_token or "")
         try:
             return await self.provider.refresh(grant)
         except CodeRefused as error:
             if await self._renewed_elsewhere(session):
                 # The lock was lost: another process used the same refresh token, and was faster.
-                raise
+                return None
             raise Ended("refresh_refused", error.detail) from error
         except InvalidTokenResponse as error:
             # The old refresh token may be worth nothing by now.
@@ -257,9 +267,11 @@ class RefreshAttempt:
     # -- the write ---------------------------------------------------------------------------------
 
     async def _keep(self, new: Session, tokens: Tokens) -> bool:
-        """Write the session; whether the store has it, and not what another process made.
+        """Write the session. Return whether the store has it, and not what another process made.
 
-        If that cannot be, the tokens are revoked, which came for it.
+        If the session is over, or too large, the tokens that came for it are revoked; where another
+        process was faster they are left alone, because revoking one token makes many providers
+        revoke all tokens of the session.
 
         Raises what _write raises, and Ended.
         """

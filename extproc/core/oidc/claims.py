@@ -66,11 +66,13 @@ def overlaid(claims: Mapping[str, Any], newer: Mapping[str, Any]) -> Mapping[str
     """Claims, overridden by newer ones of another source.
 
     `email` and `email_verified` are one statement: a source that confirms an address confirms only
-    the address that it names itself.
+    the address that it names itself. What one source has confirmed stays confirmed while another
+    names the same address and does not say otherwise.
     """
     kept = dict(claims)
     if "email" in newer:
-        kept.pop("email_verified", None)
+        if newer["email"] != kept.get("email"):
+            kept.pop("email_verified", None)
     elif "email" in kept and email_is_verified(newer):
         newer = {name: value for name, value in newer.items() if name != "email_verified"}
     return {**kept, **newer}

@@ -285,6 +285,25 @@ def test_a_claim_of_both_is_gone_with_the_id_token_and_an_address_keeps_no_forei
     assert new.claims.values == {"sub": "alice", "email": "c@example.com"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "confirmed"),
+    [
+        ({"email_verified": None}, True),
+        ({"email_verified": False}, False),
+        ({"email_verified": None, "email": "c@example.com"}, None),
+        ({"email_verified": None, "email": None}, None),
+    ],
+)
+def test_an_address_that_userinfo_confirmed_stays_confirmed_while_the_id_token_names_it(
+    changes, confirmed
+):
+    first = Signer().sign(id_token_claims(email="a@example.com", email_verified=None))
+    had = with_claims(first, email="a@example.com", email_verified=True)
+    token = refreshed_token(**{"email": "a@example.com", **changes})
+    new = renewed(APP, had, answer(id_token=token), key_set(), LATER)
+    assert new.claims.values.get("email_verified") == confirmed
+
+
 def test_a_session_of_an_older_release_loses_at_its_next_refresh_what_its_id_token_no_longer_has():
     had = with_claims(FIRST, groups=["admins"], old="from an earlier ID token")
     new = renewed(APP, had, answer(id_token=refreshed_token(groups=None)), key_set(), LATER)

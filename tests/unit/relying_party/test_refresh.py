@@ -3,6 +3,7 @@ against all that may come between.
 """
 
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
@@ -556,9 +557,12 @@ async def test_what_another_process_renewed_after_a_lost_lock_stays(opener, gate
 
 
 async def test_a_refresh_token_that_another_process_used_first_signs_nobody_out(
-    opener, gateway, provider
+    opener, gateway, provider, caplog
 ):
-    """Two processes that both believe to have the lock: the slower one is refused."""
+    """Two processes that both believe to have the lock: the slower one is refused, which is neither
+    its success nor its failure.
+    """
+    caplog.set_level(logging.INFO)
     sessions = LosesALock(opener())
     party, other = gateway.process(sessions), StoredSessions(opener())
     cookie = await gateway.signs_in()
@@ -579,6 +583,8 @@ async def test_a_refresh_token_that_another_process_used_first_signs_nobody_out(
         provider.go.set()
     assert subject(answers[0]) == "alice" and provider.revoked == []
     assert (await gateway.session(cookie)).refresh_token == "rt9"
+    logged = {record.getMessage() for record in caplog.records}
+    assert not logged & {"refreshed", "not_refreshed", "session_ended"}
     await other.aclose()
 
 
