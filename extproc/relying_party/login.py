@@ -89,21 +89,18 @@ class CodeRedemption:
 
     Args:
         sessions: Where the session is kept.
-        now: Returns the time, in seconds since the epoch.
+        clock: Returns the time, in seconds since the epoch, to the millisecond.
         trusted_hops: How many proxies before Envoy are trusted for the client's address.
-        clock: The same to the millisecond, for revocations; default: `now`.
     """
 
     def __init__(
         self,
         sessions: Sessions,
-        now: Callable[[], int],
+        clock: Callable[[], float],
         trusted_hops: int,
-        clock: Callable[[], float] | None = None,
     ) -> None:
         self._sessions = sessions
-        self._now = now
-        self._clock = clock or now
+        self._clock = clock
         self._trusted_hops = trusted_hops
         self._competing = CompetingLogins(sessions, self._clock)
 
@@ -173,7 +170,7 @@ class CodeRedemption:
         expired = isinstance(error, ProviderRefused) and step.response.authentication_expired
         if not expired and not isinstance(error, LoginReused):
             return None
-        now, session = self._now(), step.signed_in
+        now, session = int(self._clock()), step.signed_in
         if session is not None and serves(application, session, now):
             return _ended(application, step, "login_not_needed")
         if not expired or step.pending.restarted:
@@ -185,7 +182,7 @@ class CodeRedemption:
     async def _use_once(self, step: RedeemCode) -> None:
         with telemetry.span("store use_once"):
             first = await self._sessions.revocations.use_once(
-                step.pending.store_key, step.pending.created + LIFE, self._now()
+                step.pending.store_key, step.pending.created + LIFE, int(self._clock())
             )
         if not first:
             raise LoginReused
@@ -236,7 +233,7 @@ class CodeRedemption:
     ) -> Session:
         with telemetry.span("verify"):
             return establish(
-                application, step.pending, tokens, userinfo, keys, session_id, self._now()
+                application, step.pending, tokens, userinfo, keys, session_id, int(self._clock())
             )
 
     async def _keep(
@@ -275,13 +272,13 @@ class CodeRedemption:
         user's surplus sessions. A failure is logged, because this login is complete without it.
         """
         try:
-            others = self._competing.others(application, request, step.pending, self._now())
+            others = self._competing.others(application, request, step.pending, int(self._clock()))
             await self._competing.overtake(others)
         except StoreUnavailable as error:
             telemetry.log(
                 logging.WARNING, "others_not_overtaken", reason=error.reason, detail=error.detail
             )
-        await end_surplus(self._sessions, application, session, self._now())
+        await end_surplus(self._sessions, application, session, int(self._clock()))
 
     def _signed_in(
         self,
@@ -290,7 +287,7 @@ class CodeRedemption:
         step: RedeemCode,
         cookies: tuple[Cookie, ...],
     ) -> Respond:
-        now = self._now()
+        now = int(self._clock())
         names = application.cookies
         user = session.user(application)
         assertion = application.assertion_cookie(

@@ -31,8 +31,7 @@ class Logout:
         applications: By name.
         providers: By application name.
         sessions: Where sessions are kept.
-        now: Returns the time, in seconds since the epoch.
-        clock: The same to the millisecond, for revocations; default: `now`.
+        clock: Returns the time, in seconds since the epoch, to the millisecond.
     """
 
     def __init__(
@@ -40,14 +39,12 @@ class Logout:
         applications: Mapping[str, Application],
         providers: Mapping[str, Provider],
         sessions: Sessions,
-        now: Callable[[], int],
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float],
     ) -> None:
         self._applications = applications
         self._providers = providers
         self._sessions = sessions
-        self._now = now
-        self._clock = clock or now
+        self._clock = clock
 
     async def perform(
         self, application: Application, request: Request, step: EndSession
@@ -71,8 +68,8 @@ class Logout:
         ended = [(application, step.session)] if step.session is not None else []
         for other in self._siblings(application):
             cookies += expired(other, request)
-            session = await self._sessions.find(other, request, self._now())
-            if session is not None and session.fresh(other, self._now()):
+            session = await self._sessions.find(other, request, int(self._clock()))
+            if session is not None and session.fresh(other, int(self._clock())):
                 ended.append((other, session))
         # Logins first and sessions last, because a logout that met a store that could not answer
         # can be repeated only while its session is there.
@@ -105,7 +102,7 @@ class Logout:
         With `marks`, a login that ends after this logout keeps no session either. A client without
         a session leaves no mark, because otherwise anybody could fill the store.
         """
-        now = self._now()
+        now = int(self._clock())
         tags = tuple(login.store_key for login in under_way(application, request, now))
         if not tags:
             return

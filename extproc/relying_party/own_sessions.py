@@ -27,21 +27,18 @@ class OwnSessions:
 
     Args:
         sessions: Where sessions are kept.
-        now: Returns the time, in seconds since the epoch.
+        clock: Returns the time, in seconds since the epoch, to the millisecond.
         trusted_hops: How many proxies before Envoy are trusted for the client's address.
-        clock: The same to the millisecond, for revocations; default: `now`.
     """
 
     def __init__(
         self,
         sessions: Sessions,
-        now: Callable[[], int],
+        clock: Callable[[], float],
         trusted_hops: int,
-        clock: Callable[[], float] | None = None,
     ) -> None:
         self._sessions = sessions
-        self._now = now
-        self._clock = clock or now
+        self._clock = clock
         self._trusted_hops = trusted_hops
 
     async def perform(self, application: Application, request: Request, step: Own) -> Respond:
@@ -64,7 +61,7 @@ class OwnSessions:
         self, application: Application, request: Request, step: ListSessions
     ) -> Respond:
         found = await self._sign_ins(application, step.session)
-        now = self._now()
+        now = int(self._clock())
         token = sessions_page.form_token(
             application, step.session, now, secrets.token_bytes(ENTROPY)
         )
@@ -111,7 +108,7 @@ class OwnSessions:
 
         That includes those which a list has no room for.
         """
-        tags, now = self._subject(application, session), self._now()
+        tags, now = self._subject(application, session), int(self._clock())
         # A login of this user that is under way is one of the others.
         await self._sessions.revoke(tags[0], self._clock(), now + LOGIN_COMPLETES_WITHIN)
         spared = [key for sign_in in found.sign_ins if sign_in.this for key in sign_in.keys]
@@ -137,7 +134,7 @@ class OwnSessions:
 
     async def _sign_ins(self, application: Application, session: Session) -> SignIns | None:
         """Return the user's sign-ins; None if sessions in cookies cannot be listed."""
-        now = self._now()
+        now = int(self._clock())
         tags = self._subject(application, session)
         # The sessions of this sign-in were perhaps not used last, and must not be missing.
         this: tuple[bytes, ...] = ()

@@ -44,21 +44,18 @@ class ProviderLogout:
     Args:
         providers: By application name.
         sessions: Where sessions are kept.
-        now: Returns the time, in seconds since the epoch.
-        clock: The same to the millisecond, for revocations; default: `now`.
+        clock: Returns the time, in seconds since the epoch, to the millisecond.
     """
 
     def __init__(
         self,
         providers: Mapping[str, Provider],
         sessions: Sessions,
-        now: Callable[[], int],
-        clock: Callable[[], float] | None = None,
+        clock: Callable[[], float],
     ) -> None:
         self._providers = providers
         self._sessions = sessions
-        self._now = now
-        self._clock = clock or now
+        self._clock = clock
         self._warned: set[str] = set()
         self._waiting = Counter[str]()
 
@@ -86,7 +83,7 @@ class ProviderLogout:
         Logout 1.0 section 2.7).
         """
         token = await self._verified(application, step.token)
-        now = self._now()
+        now = int(self._clock())
         with telemetry.span("store delete"):
             if await self._sessions.revocations.revoked_before((token.key,), now):
                 raise InvalidLogoutToken("replayed", "its jti was seen before")
@@ -130,14 +127,16 @@ class ProviderLogout:
         try:
             with telemetry.span("verify"):
                 if known is not None:
-                    return verify_logout_token(application.client, token, known, self._now())
+                    return verify_logout_token(application.client, token, known, int(self._clock()))
         except (UnknownKey, WrongSignature):
             pass
         with self._one_of_few(provider):
             newest = await self._newest_keys(provider)
         with telemetry.span("verify"):
             try:
-                return verify_logout_token(application.client, token, newest.value, self._now())
+                return verify_logout_token(
+                    application.client, token, newest.value, int(self._clock())
+                )
             except (UnknownKey, WrongSignature) as error:
                 if newest.certain:
                     raise InvalidLogoutToken(error.check, error.detail) from None
@@ -188,7 +187,7 @@ class ProviderLogout:
             return 0 if step.session is None else 1
         # No mark is left for an unknown sid, because anybody can send this request.
         tags = sid_tags(application.ring, application.client.issuer, step.sid)
-        return await self._sessions.end_stored(tags, self._now())
+        return await self._sessions.end_stored(tags, int(self._clock()))
 
     def _framing_origins(self, application: Application) -> tuple[str, ...]:
         """Return the origins whose pages may show the front-channel frame: the provider's."""

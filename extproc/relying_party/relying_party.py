@@ -67,7 +67,7 @@ class RelyingParty:
         applications: By name.
         providers: By application name.
         sessions: Where sessions are kept.
-        clock: Returns the time, in seconds since the epoch.
+        clock: Returns the time, in seconds since the epoch, to the millisecond.
         trusted_hops: How many proxies before Envoy are trusted for the client's address.
         metrics: Where refreshes are counted; default: nowhere.
     """
@@ -87,11 +87,11 @@ class RelyingParty:
         self._providers = providers
         self._sessions = sessions
         self._clock = clock
-        self._redemption = CodeRedemption(sessions, self.now, trusted_hops, clock)
+        self._redemption = CodeRedemption(sessions, clock, trusted_hops)
         self._token_refresh = TokenRefresh(sessions, self.now, metrics)
-        self._own_sessions = OwnSessions(sessions, self.now, trusted_hops, clock)
-        self._logout = Logout(applications, providers, sessions, self.now, clock)
-        self._provider_logout = ProviderLogout(providers, sessions, self.now, clock)
+        self._own_sessions = OwnSessions(sessions, clock, trusted_hops)
+        self._logout = Logout(applications, providers, sessions, clock)
+        self._provider_logout = ProviderLogout(providers, sessions, clock)
 
     def now(self) -> int:
         """Return the time, in whole seconds since the epoch."""
