@@ -1,6 +1,5 @@
 """Login: its start, and its end, from the provider's answer in the callback to a kept session."""
 
-import logging
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,15 +12,12 @@ from extproc.concurrency import run_both, shielded_until_deadline
 from extproc.core import revocation
 from extproc.core.application import Application
 from extproc.core.decisions import RedeemCode, Respond, StartLogin
-from extproc.core.device import Device
 from extproc.core.errors import (
     CallbackRefused,
     IssuerMismatch,
     LoginReused,
     ProviderRefused,
     Refusal,
-    SignedOutMeanwhile,
-    StoreUnavailable,
 )
 from extproc.core.establish import establish
 from extproc.core.http import Cookie, Request
@@ -39,7 +35,6 @@ from extproc.core.refresh import serves
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import ID_BYTES, Session, SessionId
 from extproc.provider.client import Provider
-from extproc.relying_party.competing_logins import CompetingLogins
 from extproc.relying_party.identity_log import log_omissions
 from extproc.relying_party.login_tokens import (
     check_sufficient,
@@ -47,9 +42,9 @@ from extproc.relying_party.login_tokens import (
     redeemed,
     userinfo_of,
 )
+from extproc.relying_party.new_sessions import NewSessions
 from extproc.relying_party.newer_keys import verified
 from extproc.relying_party.revocation import revoke_tokens
-from extproc.relying_party.session_limit import end_surplus
 from extproc.sessions.interfaces import Sessions
 
 
@@ -101,8 +96,7 @@ class CodeRedemption:
     ) -> None:
         self._sessions = sessions
         self._clock = clock
-        self._trusted_hops = trusted_hops
-        self._competing = CompetingLogins(sessions, self._clock)
+        self._new_sessions = NewSessions(sessions, clock, trusted_hops)
 
     async def redeem(
         self, application: Application, provider: Provider, request: Request, step: RedeemCode
@@ -142,14 +136,14 @@ class CodeRedemption:
             session = await self._establish(application, provider, step, tokens, callback_at)
             telemetry.user(session.subject)
             with shielded_until_deadline(deadline), telemetry.span("store put"):
-                cookies = await self._keep(application, request, session, step)
+                cookies = await self._new_sessions.keep(application, request, session, step)
         except BaseException:
             await revoke_tokens(provider, application.client, tokens)
             raise
         if cookies is None:
             return _ended(application, step, "overtaken")
         with trio.move_on_at(deadline, shield=True):
-            await self._end_others(application, request, session, step)
+            await self._new_sessions.end_others(application, request, session, step)
         return self._signed_in(application, session, step, cookies)
 
     def _without_login(
@@ -235,50 +229,6 @@ class CodeRedemption:
             return establish(
                 application, step.pending, tokens, userinfo, keys, session_id, int(self._clock())
             )
-
-    async def _keep(
-        self, application: Application, request: Request, session: Session, step: RedeemCode
-    ) -> tuple[Cookie, ...] | None:
-        """Keep the session and return its cookies; None if another login of this browser ended
-        since the callback came.
-
-        Of logins that end at the same moment at least one is kept, if it can be: each looks for
-        the marks of the others before it leaves its own, and each ends only the sessions of logins
-        that began before it. Raises what Sessions.create raises.
-        """
-        own = step.pending
-        moment = self._clock()
-        now = int(moment)
-        if await self._competing.is_overtaken(own, session, now):
-            return None
-        others = self._competing.others(application, request, own, now)
-        await self._competing.overtake(others)
-        earlier = tuple(other.store_key for other in others if other.order < own.order)
-        await self._sessions.end_tagged(earlier, moment, session.expires)
-        device = Device.of(request, self._trusted_hops)
-        try:
-            return await self._sessions.create(
-                application, request, session, device, step.signed_in
-            )
-        except SignedOutMeanwhile:
-            if await self._competing.is_overtaken(own, session, now):
-                return None
-            raise
-
-    async def _end_others(
-        self, application: Application, request: Request, session: Session, step: RedeemCode
-    ) -> None:
-        """Overtake the logins whose callback came while the session was written, and end the
-        user's surplus sessions. A failure is logged, because this login is complete without it.
-        """
-        try:
-            others = self._competing.others(application, request, step.pending, int(self._clock()))
-            await self._competing.overtake(others)
-        except StoreUnavailable as error:
-            telemetry.log(
-                logging.WARNING, "others_not_overtaken", reason=error.reason, detail=error.detail
-            )
-        await end_surplus(self._sessions, application, session, int(self._clock()))
 
     def _signed_in(
         self,
