@@ -3,25 +3,20 @@
 It has no query string, because authorization codes and states are in queries.
 """
 
-from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog, AccessLogFilter, MetadataFilter
+from envoy_data_plane.envoy.config.accesslog.v3 import AccessLog, AccessLogFilter
 from envoy_data_plane.envoy.config.core.v3 import SubstitutionFormatString
 from envoy_data_plane.envoy.extensions.access_loggers.file.v3 import FileAccessLog
 from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import (
     StderrAccessLog,
     StdoutAccessLog,
 )
-from envoy_data_plane.envoy.type.matcher.v3 import (
-    MetadataMatcher,
-    MetadataMatcherPathSegment,
-    ValueMatcher,
-    ValueMatcherNullMatch,
-)
 from envoy_data_plane.google.protobuf import Struct
 
 from extproc.contract import APPLICATION_KEY, LANE, NAMESPACE, REASON, USER
 from extproc.core.assertion import USER as CLAIM
-from extproc.envoyconfig.builders import extension
+from extproc.envoyconfig.builders import extension, regex
 from extproc.envoyconfig.filters.jwt_authn import PAYLOAD
+from extproc.envoyconfig.log_filters import metadata_is
 from extproc.settings import Settings
 
 _PROCESSOR_USER = f"%DYNAMIC_METADATA({NAMESPACE}:{USER})%"
@@ -65,29 +60,9 @@ def access_logs(settings: Settings) -> list[AccessLog]:
     if settings.log.users == "none":
         return [_log(path, FIELDS)]
     return [
-        _log(path, {**FIELDS, "user": _PROCESSOR_USER}, _filter(ValueMatcher(present_match=True))),
-        # No name is null, so these are the requests without a name in the processor's answer.
-        _log(
-            path,
-            {**FIELDS, "user": _ASSERTION_USER},
-            _filter(ValueMatcher(null_match=ValueMatcherNullMatch()), missing=True),
-        ),
+        _log(path, {**FIELDS, "user": _PROCESSOR_USER}, metadata_is(USER, regex(".+"))),
+        _log(path, {**FIELDS, "user": _ASSERTION_USER}, metadata_is(USER, None)),
     ]
-
-
-def _filter(value: ValueMatcher, *, missing: bool = False) -> AccessLogFilter:
-    """Matches lines by the user's name in the processor's answer.
-
-    Args:
-        value: What the name has to be.
-        missing: Whether a line matches without a name.
-    """
-    matcher = MetadataMatcher(
-        filter=NAMESPACE, path=[MetadataMatcherPathSegment(key=USER)], value=value
-    )
-    return AccessLogFilter(
-        metadata_filter=MetadataFilter(matcher=matcher, match_if_key_not_found=missing)
-    )
 
 
 def _log(path: str, fields: dict[str, str], when: AccessLogFilter | None = None) -> AccessLog:
