@@ -30,6 +30,8 @@ One YAML file for `extproc serve`, `extproc envoy` and `extproc check` alike: `e
   text itself.
 - Durations are seconds, or text such as `90s`, `30m`, `12h`, `7d`. Addresses to listen on are
   `host:port` or `unix:/path`.
+- Every file that it names, and it itself, is a regular file: a pipe or a device is refused, and so
+  is more than 8 MB of settings, 64 kB of a secret or 4 MB of a PEM file.
 - Unknown keys and wrong types are errors. Each is reported in a line of its own, with the path of
   the key.
 

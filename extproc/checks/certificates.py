@@ -8,9 +8,7 @@ findings are the only word about it before users notice.
 import datetime
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from errno import EINVAL
 from pathlib import Path
-from stat import S_ISREG
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.settings import Settings
+from extproc.settings.files import PEM_LIMIT, read_file, require_regular
 from extproc.settings.redis import RedisSettings
 from extproc.settings.store import CookieSettings
 
@@ -30,7 +29,6 @@ from extproc.settings.store import CookieSettings
 # one of 90 days 30 days before its end, and one of 6 days after 4.
 _SOON = datetime.timedelta(days=21)
 _SOON_SHARE = 4
-_MAXIMUM_FILE = 4 << 20  # bytes; the authorities of a whole system are a quarter of a megabyte
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +58,21 @@ def check_certificates(settings: Settings, now: datetime.datetime) -> Iterator[F
     for authorities in _authorities(settings):
         chain = yield from _read_certificates(settings, authorities)
         yield from _ends(authorities, chain, now)
+
+
+def endless_for_envoy(settings: Settings) -> str | None:
+    """The key of a file that Envoy's validation must not read, because it is a pipe, a device or
+    far too large; None if there is none. A file that is missing is left to Envoy.
+    """
+    pairs = (file for pair in _pairs(settings) for file in pair)
+    for file in (*pairs, *_authorities(settings)):
+        try:
+            require_regular(file.path, PEM_LIMIT)
+        except (FileNotFoundError, PermissionError):
+            continue
+        except OSError:
+            return file.part
+    return None
 
 
 def _pairs(settings: Settings) -> Iterator[tuple[_File, _File]]:
@@ -148,11 +161,7 @@ def _public(key: CertificatePublicKeyTypes | PublicKeyTypes) -> bytes:
 def _read(settings: Settings, file: _File) -> Generator[Finding, None, bytes | None]:
     """The content of a file, as the generator's value; None after a finding."""
     try:
-        # A pipe has no end.
-        if not S_ISREG(file.path.stat().st_mode):
-            raise OSError(EINVAL, "it is not a regular file")
-        with file.path.open("rb") as stream:
-            return stream.read(_MAXIMUM_FILE)
+        return read_file(file.path, PEM_LIMIT)
     except OSError as problem:
         what = f"{file.path} cannot be read here ({problem.strerror})"
         if isinstance(problem, FileNotFoundError):

@@ -11,8 +11,10 @@ from extproc.checks.envoy_diff import compare
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.envoyconfig.snapshot import EnvoySnapshot, NoConfiguration, generated, read
 from extproc.settings import Settings
+from extproc.settings.files import read_argument
 
 _PATIENCE = 10.0  # seconds
+_LIMIT = 64 << 20  # bytes of a configuration; one of 1000 applications has some 10 MB
 _NAME_A_FILE = "name a file with Envoy's configuration"
 # What a reader meets at a date such as 2020-13-45, at brackets without end, and where a list, a
 # number or a mapping stands in place of something else.
@@ -23,7 +25,7 @@ _ODD = "has values that no Envoy configuration has"
 def check_file(settings: Settings, path: Path) -> Iterator[Finding]:
     """Findings about a bootstrap or a saved config dump, YAML or JSON."""
     try:
-        snapshot = read(yaml.safe_load(path.read_text()))
+        snapshot = read(yaml.safe_load(read_argument(path, _LIMIT).decode()))
     except OSError as problem:
         yield error(str(path), problem.strerror or "cannot be read", _NAME_A_FILE)
     except UnicodeDecodeError:

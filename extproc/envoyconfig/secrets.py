@@ -35,6 +35,7 @@ from extproc.envoyconfig.tls import (
     secret_path,
 )
 from extproc.settings import Settings
+from extproc.settings.files import replace_file
 
 _SYSTEM_AUTHORITIES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -65,9 +66,7 @@ def write_secret_files(settings: Settings) -> None:
     """
     for path, text in secret_files(settings).items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.new")
-        draft.write_text(text)
-        draft.replace(path)
+        replace_file(path, text)
 
 
 def _secrets(settings: Settings) -> Iterator[Secret]:

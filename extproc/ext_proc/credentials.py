@@ -12,6 +12,7 @@ import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import grpc
@@ -21,6 +22,7 @@ from extproc import telemetry
 from extproc.addresses import Address
 from extproc.ext_proc.context import Context
 from extproc.settings import ListenTLS
+from extproc.settings.files import PEM_LIMIT, read_file
 
 
 class CannotListen(Exception):
@@ -80,8 +82,8 @@ class _Certificates:
         self._seen = self._stamp()
         try:
             self._first = self._read()
-        except (OSError, ValueError) as error:
-            raise CannotListen(f"listen_tls: {error}") from error
+        except ValueError as error:
+            raise CannotListen(str(error)) from error
 
     def credentials(self) -> grpc.ServerCredentials:
         # grpc's documentation allows None, and its type stubs do not
@@ -100,7 +102,7 @@ class _Certificates:
         self._seen = stamp
         try:
             return self._read()
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             telemetry.log(logging.ERROR, "certificate_refused", detail=str(error))
             return None
 
@@ -116,20 +118,33 @@ class _Certificates:
         return tuple(stamps)
 
     def _read(self) -> grpc.ServerCertificateConfiguration:
-        """Read and check the files. Raises OSError, ValueError.
+        """Read and check the files. Raises ValueError, whose text is for the operator.
 
         grpc would accept files of any content, and then refuse every handshake in silence.
         """
         tls = self._tls
+        authorities = _content("listen_tls.ca", tls.ca)
+        pair = (
+            _content("listen_tls.key", tls.key),
+            _content("listen_tls.certificate", tls.certificate),
+        )
         try:
-            x509.load_pem_x509_certificates(tls.ca.read_bytes())
+            x509.load_pem_x509_certificates(authorities)
+        except ValueError:
+            raise ValueError(f"listen_tls.ca: {tls.ca} holds no certificate in PEM") from None
+        try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key)
         except OSError as error:  # ssl.SSLError is one
-            where = error.filename or f"{tls.certificate} and {tls.key}"
-            raise ValueError(f"{where}: {error.strerror or error}") from error
-        except ValueError as error:
-            raise ValueError(f"{tls.ca} holds no PEM certificates") from error
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-        return grpc.ssl_server_certificate_configuration(
-            [pair], root_certificates=tls.ca.read_bytes()
-        )
+            raise ValueError(
+                f"listen_tls: {tls.certificate} and {tls.key} are not a certificate in PEM and its "
+                f"key ({error.strerror or error})"
+            ) from error
+        return grpc.ssl_server_certificate_configuration([pair], root_certificates=authorities)
+
+
+def _content(key: str, path: Path) -> bytes:
+    """The content of a PEM file. Raises ValueError, whose text is for the operator."""
+    try:
+        return read_file(path, PEM_LIMIT)
+    except OSError as error:
+        raise ValueError(f"{key}: {path}: {error.strerror or 'cannot be read'}") from None

@@ -4,7 +4,6 @@ Redirects are never followed, because a provider's endpoint is where its metadat
 redirect could lead into the internal network. The size of a response is limited.
 """
 
-import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from extproc.core.errors import (
 from extproc.core.oidc.client import FormRequest
 from extproc.provider.limits import ConnectLimiter, MemoryBudget, ResponseBody, TickLimiter
 from extproc.settings import Limits, ProviderSettings, Timeouts
+from extproc.settings.files import client_context
 
 SHARD = 100  # requests in flight in one httpx pool: its bookkeeping is quadratic
 
@@ -98,7 +98,7 @@ class HttpClient:
         self._memory_budget = memory_budget
         self._tick_limiter = tick_limiter
         self._connects = trio.Semaphore(limits.connects)
-        self._tls = ssl.create_default_context(cafile=settings.ca_file)
+        self._tls = client_context(settings.ca_file)
         self._pools: list[_Pool] = []
 
     @property

@@ -73,7 +73,7 @@ def open_store(settings: TombstoneSettings, key: str = "store") -> SessionStore:
     """
     match settings.kind:
         case "sqlite":
-            return SQLiteStore(settings.path)
+            return SQLiteStore(settings.path, key=key)
         case "redis":
             # Imported here, so that a processor without Redis does not load its client.
             from extproc.sessions.redis.factory import redis_store

@@ -13,9 +13,11 @@ import yaml
 from pydantic import ValidationError
 
 from extproc.settings.faults import Fault, explain
+from extproc.settings.files import SETTINGS_LIMIT, read_file
 from extproc.settings.providers import ProviderSettings
 from extproc.settings.redis import RedisSettings
 from extproc.settings.root import Settings
+from extproc.settings.secret_files import named
 from extproc.settings.store import CookieSettings
 from extproc.settings.yaml_faults import explain_yaml
 
@@ -33,7 +35,7 @@ def load(path: Path) -> Settings:
     is wrong and what would be right.
     """
     try:
-        text = path.read_text()
+        text = read_file(path, SETTINGS_LIMIT).decode()
     except FileNotFoundError as error:
         raise SettingsError(
             f"{path}: {error.strerror}; --config names another file, and README.md has settings to "
@@ -90,24 +92,24 @@ def _check_secret_files(settings: Settings) -> None:
     """Read every secret that is in a file once, so that a missing or short secret is reported at
     the start. Raises ValueError.
     """
-    try:
-        if settings.secret_file is not None:
-            if not settings.ring():
-                raise ValueError(f"secret_file: {settings.secret_file} is empty")
-            settings.check_ring()
-        for name, provider in settings.providers.items():
-            _check_client_secret(settings, name, provider)
-        store = settings.store
-        if isinstance(store, RedisSettings):
-            store.check_files("store")
-        if isinstance(store, CookieSettings) and isinstance(store.tombstones, RedisSettings):
-            store.tombstones.check_files("store.tombstones")
-    except OSError as error:
-        raise ValueError(f"{error.filename}: {error.strerror or 'cannot be read'}") from None
+    if settings.secret_file is not None:
+        with named("secret_file"):
+            empty = not settings.ring()
+        if empty:
+            raise ValueError(f"secret_file: {settings.secret_file} is empty")
+        settings.check_ring()
+    for name, provider in settings.providers.items():
+        _check_client_secret(settings, name, provider)
+    store = settings.store
+    if isinstance(store, RedisSettings):
+        store.check_files("store")
+    if isinstance(store, CookieSettings) and isinstance(store.tombstones, RedisSettings):
+        store.tombstones.check_files("store.tombstones")
 
 
 def _check_client_secret(settings: Settings, name: str, provider: ProviderSettings) -> None:
-    secret = provider.secret()
+    with named(f"providers.{name}.client_secret_file"):
+        secret = provider.secret()
     if secret is None:
         return
     if secret.get_secret_value():

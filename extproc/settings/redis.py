@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from extproc.settings.secret_files import read_secret
+from extproc.settings.secret_files import named, read_secret
 from extproc.settings.types import Duration, Listen, Model
 
 Mode = Literal["single", "sentinel", "cluster"]
@@ -148,13 +148,14 @@ class RedisSettings(Model):
             key: Path of these settings in the file, for the text of the error.
 
         Raises:
-            ValueError: A password is empty.
-            OSError: A file cannot be read.
+            ValueError: A file cannot be read, or a password is empty.
         """
-        for name, file, secret in (
-            ("password", self.password_file, self.secret()),
-            ("sentinel_password", self.sentinel_password_file, self.sentinel_secret()),
+        for name, file, read in (
+            ("password", self.password_file, self.secret),
+            ("sentinel_password", self.sentinel_password_file, self.sentinel_secret),
         ):
+            with named(f"{key}.{name}_file"):
+                secret = read()
             if secret is not None and not secret.get_secret_value():
                 raise ValueError(f"{key}.{name}{f'_file: {file}' if file else ''} is empty")
 

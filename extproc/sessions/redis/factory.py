@@ -11,6 +11,7 @@ from extproc.sessions.redis.server import Limits
 from extproc.sessions.redis.store import RedisStore
 from extproc.sessions.redis.topology import Cluster, Sentinel, Single, Topology
 from extproc.settings import RedisSettings
+from extproc.settings.files import client_context
 
 
 def redis_store(settings: RedisSettings, key: str) -> RedisStore:
@@ -45,7 +46,6 @@ def _sentinel_login(settings: RedisSettings, key: str, tls: ssl.SSLContext | Non
 
 def _tls_context(settings: RedisSettings, key: str) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=settings.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        why = "is no PEM certificate" if isinstance(error, ssl.SSLError) else error.strerror
-        raise StoreUnavailable(f"{key}.ca_file {settings.ca_file}: {why}") from None
+        return client_context(settings.ca_file)
+    except OSError as error:
+        raise StoreUnavailable(f"{key}.ca_file {settings.ca_file}: {error.strerror}") from None

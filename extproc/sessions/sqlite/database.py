@@ -1,7 +1,9 @@
 """Opens the file of a SQLite store."""
 
+import errno
 import os
 import sqlite3
+import stat
 import time
 from pathlib import Path
 
@@ -16,7 +18,15 @@ _RETRY_EVERY = 0.005
 
 def create(path: Path) -> None:
     """Create the file unless it exists, readable by this user only. Raises OSError."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # To open a FIFO, or some devices, would wait.
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            # SQLite would write its database into a device, and read something else from it.
+            raise OSError(errno.EINVAL, "is not a regular file", str(path))
+    finally:
+        os.close(descriptor)
 
 
 def connect(path: Path, patience: float) -> sqlite3.Connection:
@@ -63,6 +73,9 @@ def read_only(path: Path, key: bytes, now: int) -> Record | None:
     Raises:
         StoreUnavailable: there is no such file, or it cannot be read.
     """
+    # SQLite would wait for the writer of a FIFO.
+    if path.exists() and not path.is_file():
+        raise StoreUnavailable(f"store.path {path}: is not a regular file")
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
         try:

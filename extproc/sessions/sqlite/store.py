@@ -33,6 +33,7 @@ class SQLiteStore:
         deadline: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
+        key: str = "store",
     ) -> None:
         """Open the file, or make it, readable by this user only.
 
@@ -42,6 +43,7 @@ class SQLiteStore:
                 turn.
             clock: for locks; seconds since the machine started.
             now: for the sweep of what has expired; seconds since the epoch.
+            key: where its settings stand, for messages to the operator.
 
         Raises:
             StoreUnavailable: it cannot be opened, or is not a database of this program.
@@ -57,7 +59,8 @@ class SQLiteStore:
             self._inline = database.connect_reader(path, 0)
             self._reads = database.connect_reader(path, deadline)
         except (sqlite3.Error, OSError, StoreUnavailable) as error:
-            raise StoreUnavailable(f"store.path {path}: {error}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise StoreUnavailable(f"{key}.path {path}: {reason}") from error
         self._writer = Writer(self._changes)
 
     # -- records -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from harness.certificates import Authority
 from harness.envoy_config import APP, simple
 
-from extproc.checks.certificates import check_certificates
+from extproc.checks.certificates import check_certificates, endless_for_envoy
 from extproc.checks.findings import Finding
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -78,7 +78,7 @@ def test_the_end_of_a_certificate_is_named_soon_and_afterwards(
             ".",
             "tls.key",
             "gateway.tls.certificate",
-            "cannot be read here (it is not a regular file)",
+            "cannot be read here (is a directory, and a file is needed)",
         ),
     ],
 )
@@ -90,6 +90,17 @@ def test_a_wrong_file_is_an_error_in_plain_words(
     )
     assert (finding.level, finding.part) == ("error", part)
     assert what in finding.what and finding.remedy
+
+
+def test_what_has_no_end_is_an_error_and_kept_from_envoy(files: Path) -> None:
+    os.mkfifo(pipe := files / "pipe")
+    made = gateway(files, key=str(pipe))
+    (finding,) = (each for each in found(gateway=made) if each.level != "ok")
+    assert (finding.level, finding.part) == ("error", "gateway.tls.key")
+    assert f"{pipe} cannot be read here (is not a regular file" in finding.what
+    assert endless_for_envoy(simple(gateway=made)) == "gateway.tls.key"
+    for harmless in ("tls.key", "gone"):
+        assert endless_for_envoy(simple(gateway=gateway(files, key=harmless))) is None
 
 
 def test_a_file_that_is_missing_where_envoy_may_not_run_is_a_warning(files: Path) -> None:

@@ -1,6 +1,7 @@
 """The command line: which command runs, and with which exit code it ends."""
 
 import json
+import os
 import re
 from functools import partial
 
@@ -46,6 +47,13 @@ def test_a_file_that_cannot_be_written_is_named(run, config, tmp_path):
     gone = tmp_path / "gone" / "envoy.yaml"
     code, printed = run("envoy", "--config", str(config), "--output", str(gone))
     assert (code, printed) == (1, f"extproc: {gone}: No such file or directory")
+
+
+def test_a_pipe_is_not_replaced_by_a_file(run, config, tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    code, printed = run("envoy", "--config", str(config), "--output", str(pipe))
+    assert (code, printed) == (1, f"extproc: {pipe}: is not a regular file")
+    assert pipe.is_fifo()
 
 
 def test_the_schema_is_one_json_document(run):

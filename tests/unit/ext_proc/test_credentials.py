@@ -85,12 +85,22 @@ def test_only_envoy_s_name_is_admitted_where_certificates_are_asked_for(tls):
 
 
 @pytest.mark.parametrize("name", ["ca", "certificate", "key"])
-@pytest.mark.parametrize("content", [None, b"", b"no certificate"], ids=["gone", "empty", "other"])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"no certificate", "/dev/zero", "."],
+    ids=["gone", "empty", "other", "endless", "directory"],
+)
 def test_files_that_cannot_be_used_are_named_before_anything_is_bound(tls, name, content):
     path = getattr(tls, name)
     path.unlink()
-    if content is not None:
+    if isinstance(content, str):
+        path.symlink_to(content)
+    elif content is not None:
         path.write_bytes(content)
-    with pytest.raises(CannotListen, match="listen_tls: ") as caught:
+    # OpenSSL reads certificate and key together, and says nothing of which is wrong.
+    together = isinstance(content, bytes) and name != "ca"
+    with pytest.raises(
+        CannotListen, match="^listen_tls: " if together else rf"^listen_tls\.{name}: "
+    ) as caught:
         bound(ListenAddress(Address(host="127.0.0.1", port=0), tls))
     assert str(path.parent) in str(caught.value)

@@ -1,5 +1,7 @@
 """Reading the settings file, up to values that can be checked."""
 
+import os
+
 import pytest
 
 from extproc.settings import SettingsError, load
@@ -38,6 +40,48 @@ def test_a_file_that_is_missing_is_said_clearly(tmp_path):
 def test_a_file_that_is_not_text_is_said_clearly(file):
     file.write_bytes(b"secret: \xff")
     with pytest.raises(SettingsError, match="is not UTF-8 text"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("/dev/zero", "is not a regular file, but a pipe or a device"),
+        (".", "is a directory, and a file is needed"),
+    ],
+)
+@pytest.mark.parametrize(
+    "key",
+    [
+        "secret_file",
+        "providers.main.client_secret_file",
+        "store.password_file",
+        "store.sentinel_password_file",
+        "store.tombstones.password_file",
+    ],
+)
+def test_a_file_of_a_secret_that_has_no_end_is_named_with_its_key(fault, key, target, reason):
+    redis = {"kind": "redis", "servers": ["r:1"], "mode": "sentinel", "master": "m"}
+    name = key.rpartition(".")[2]
+    store = redis | {name: target}
+    change = {
+        "secret_file": {"secret": None, name: target},
+        "providers": {"providers": {"main": {"client_secret": None, name: target}}},
+        "store": {"store": store},
+    }[key.partition(".")[0]]
+    if "tombstones" in key:
+        change = {"store": {"kind": "cookie", "tombstones": store}}
+    assert fault(change) == f": {key}: {target}: {reason}"
+
+
+def test_settings_that_have_no_end_are_said_clearly(file):
+    os.mkfifo(file)
+    with pytest.raises(SettingsError, match="is not a regular file, but a pipe or a device"):
+        load(file)
+    file.unlink()
+    with file.open("wb") as stream:
+        stream.truncate(1 << 40)
+    with pytest.raises(SettingsError, match="is larger than 8 MB"):
         load(file)
 
 

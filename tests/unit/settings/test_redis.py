@@ -77,7 +77,7 @@ def test_a_write_waits_for_one_replica_where_there_may_be_replicas(
 def test_a_password_file_that_is_missing_or_empty_is_said_clearly(tmp_path, read, fault):
     file = tmp_path / "password"
     store = {"kind": "redis", "servers": ["r:1"], "password_file": str(file)}
-    assert fault({"store": store}) == f": {file}: No such file or directory"
+    assert fault({"store": store}) == (f": store.password_file: {file}: No such file or directory")
     file.write_text(" \n")
     assert fault({"store": store}) == f": store.password_file: {file} is empty"
     tombstones = {"kind": "cookie", "tombstones": store}

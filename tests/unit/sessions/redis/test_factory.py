@@ -38,7 +38,7 @@ async def test_a_certificate_that_can_be_read_is_taken(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(None, "No such file"), (b"x", "is no PEM certificate")]
+    ("content", "why"), [(None, "No such file"), (b"x", "holds no certificate in PEM")]
 )
 def test_a_certificate_that_is_none_names_its_setting_and_file(tmp_path, content, why):
     file = tmp_path / "ca.pem"

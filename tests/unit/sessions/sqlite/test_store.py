@@ -17,6 +17,7 @@ from harness.tokens import NOW
 
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
+from extproc.sessions.sqlite import database
 from extproc.sessions.sqlite.markers import LATE, SLICE_ROWS
 from extproc.sessions.sqlite.schema import TABLES
 from extproc.sessions.sqlite.store import SQLiteStore
@@ -182,8 +183,22 @@ def test_a_file_that_is_no_database_of_ours_is_refused_clearly(path, content):
 
 
 def test_a_folder_that_is_not_there_is_refused_clearly(tmp_path):
-    with pytest.raises(StoreUnavailable, match="gone"):
-        SQLiteStore(tmp_path / "gone" / "x.sqlite3")
+    path = tmp_path / "gone" / "x.sqlite3"
+    with pytest.raises(StoreUnavailable) as refused:
+        SQLiteStore(path, key="store.tombstones")
+    assert refused.value.detail == f"store.tombstones.path {path}: No such file or directory"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_regular_file_is_refused_clearly(path, kind):
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(StoreUnavailable, match=f"store.path {path}: is not a regular file"):
+        SQLiteStore(path)
+    with pytest.raises(StoreUnavailable, match=f"store.path {path}: is not a regular file"):
+        database.read_only(path, b"k" * 32, NOW)
 
 
 # -- garbage in the file, which no version of this program wrote -----------------------------------
