@@ -27,7 +27,7 @@ def embedded(settings: "Settings") -> "AbstractAsyncContextManager[EmbeddedProce
         SettingsError: the settings ask for several workers.
         Refusal: the store cannot be used.
         CannotListen: an address cannot be bound.
-        OSError: a provider's ca_file cannot be read.
+        CannotStart: a provider's ca_file cannot be used.
     """
     # gRPC, trio and the stores take a second to import: only a program that embeds needs them here.
     from extproc.runtime import embedded as implementation

@@ -91,23 +91,26 @@ def with_overrides(parsed: argparse.Namespace, settings: Settings) -> Settings:
 
 def _serve_with_workers(settings: Settings, source: Source) -> int:
     from extproc.runtime import supervisor
+    from extproc.runtime.failures import CannotStart
 
     try:
         supervisor.run(settings, source)
-    except supervisor.CannotStart as error:
+    except CannotStart as error:
         fail(str(error))
     return 0
 
 
 def _serve_alone(settings: Settings, source: Source) -> int:
     from extproc.core.errors import Refusal
+    from extproc.ext_proc.credentials import CannotListen
     from extproc.runtime import single
+    from extproc.runtime.failures import CannotStart
 
     try:
         single.run(settings, source)
     except Refusal as error:
         fail(error.detail)
-    except (single.CannotListen, single.CannotStart) as error:
+    except (CannotListen, CannotStart) as error:
         fail(str(error))
     return 0
 

@@ -26,6 +26,7 @@ from extproc.metrics import catalogue as metric
 from extproc.provider.client import Provider
 from extproc.provider.limits import MemoryBudget, TickLimiter
 from extproc.relying_party.relying_party import RelyingParty
+from extproc.runtime.failures import unusable_authorities
 from extproc.runtime.rlimits import descriptors
 from extproc.sessions.interfaces import Sessions
 from extproc.settings import Settings
@@ -67,7 +68,7 @@ class Service:
             worker: the number of this process in exported metrics.
 
         Raises:
-            OSError: a provider's ca_file cannot be read.
+            CannotStart: a provider's ca_file cannot be used.
         """
         self._bridge = bridge
         self._metrics = metrics
@@ -102,20 +103,24 @@ class Service:
         metrics.watch(background.readings)
 
     def _providers_of(self, settings: Settings) -> dict[str, Provider]:
-        memory_budget = MemoryBudget()
-        return {
-            name: Provider(
-                name,
-                provider,
-                settings.timeouts,
-                settings.limits,
-                self._tick_limiter,
-                self._metrics,
-                memory_budget.half() if len(settings.providers) > 1 else memory_budget,
-                settings.own_listeners,
-            )
-            for name, provider in settings.providers.items()
-        }
+        """Raises CannotStart."""
+        budget = MemoryBudget()
+        providers = {}
+        for name, provider in settings.providers.items():
+            try:
+                providers[name] = Provider(
+                    name,
+                    provider,
+                    settings.timeouts,
+                    settings.limits,
+                    self._tick_limiter,
+                    self._metrics,
+                    budget.half() if len(settings.providers) > 1 else budget,
+                    settings.own_listeners,
+                )
+            except OSError as error:
+                raise unusable_authorities(name, error) from None
+        return providers
 
     def _relying_party(self, settings: Settings) -> RelyingParty:
         return RelyingParty(

@@ -31,12 +31,6 @@ from extproc.settings.store import shares_tombstones
 from extproc.telemetry import log_format
 from extproc.traces import Recorder, TraceStore
 
-__all__ = ["CannotListen", "CannotStart", "SingleProcess", "run"]
-
-
-class CannotStart(Exception):
-    """A file that the settings name cannot be used. The text is for the operator."""
-
 
 def run(settings: Settings, source: Source) -> None:
     """Serves until a signal.
@@ -48,7 +42,7 @@ def run(settings: Settings, source: Source) -> None:
     Raises:
         Refusal: the store cannot be used.
         CannotListen: an address cannot be bound.
-        CannotStart: a provider's ca_file cannot be read.
+        CannotStart: a provider's ca_file cannot be used.
     """
     log_format.set_up(settings.log.level, settings.log.format)
     settings = with_secrets(settings)
@@ -89,10 +83,8 @@ async def _serve(
 ) -> None:
     try:
         process = SingleProcess(settings, sessions, traces, metrics, bridge)
-    except BaseException as error:
+    except BaseException:
         await bridge.run(sessions.aclose)
-        if isinstance(error, OSError):
-            raise CannotStart(unreadable(error)) from None
         raise
     reload = SettingsReload(source, settings, process)
     stop = _signals(lambda: bridge.spawn("settings", reload.ask))
@@ -114,11 +106,6 @@ async def _serve(
     watching.cancel()
     await process.stop()
     telemetry.log(logging.INFO, "stopped")
-
-
-def unreadable(error: OSError) -> str:
-    """Explain to the operator that a provider's ca_file cannot be read."""
-    return f"{error.filename or 'ca_file'}: {error.strerror or 'cannot be read'}"
 
 
 def _signals(hang_up: Callable[[], None]) -> asyncio.Event:
@@ -156,7 +143,7 @@ class SingleProcess:
             bridge: reaches trio.
 
         Raises:
-            OSError: a provider's ca_file cannot be read.
+            CannotStart: a provider's ca_file cannot be used.
         """
         self.reloads = Reloads(metrics)
         self.service = Service(settings, settings.listen, sessions, bridge, metrics)

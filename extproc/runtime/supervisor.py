@@ -18,6 +18,7 @@ from extproc.metrics import catalogue as metric
 from extproc.metrics.exposition import Page, from_text, merged, page
 from extproc.metrics.reloads import Reloads
 from extproc.runtime.admin_listener import AdminListener, CannotServeAdmin
+from extproc.runtime.failures import CannotStart
 from extproc.runtime.reload import NotTaken, SettingsReload
 from extproc.runtime.worker_pool import Workers
 from extproc.runtime.worker_process import launch
@@ -28,10 +29,6 @@ from extproc.telemetry import log_format
 from extproc.traces import BadExport, TraceStore
 
 SUPERVISOR = "supervisor"  # in place of a worker's number in metrics
-
-
-class CannotStart(Exception):
-    """The supervisor or a worker cannot start. The text is for the operator."""
 
 
 def run(settings: Settings, source: Source) -> None:

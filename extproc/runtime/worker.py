@@ -45,6 +45,7 @@ from extproc.runtime.control import (
     decode,
     encode,
 )
+from extproc.runtime.failures import CannotStart
 from extproc.runtime.rlimits import allow_descriptors
 from extproc.runtime.service import Service, metrics_of
 from extproc.runtime.span_forwarder import SpanForwarder
@@ -133,10 +134,8 @@ class Worker:
         except Refusal as error:
             self._send(Failed(error.detail))
             return
-        except OSError as error:
-            # A provider's ca_file.
-            reason = error.strerror or "cannot be read"
-            self._send(Failed(f"{error.filename or 'ca_file'}: {reason}"))
+        except CannotStart as error:
+            self._send(Failed(str(error)))
             return
         tracing = self._set_up_tracing()
         service.warm()
@@ -150,7 +149,7 @@ class Worker:
         telemetry.log(logging.INFO, "stopped")
 
     def _service(self) -> Service:
-        """Builds the processor. Raises Refusal (the store) and OSError."""
+        """Builds the processor. Raises Refusal (the store) and CannotStart."""
         settings = self._start.settings
         return Service(
             settings,

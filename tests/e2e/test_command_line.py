@@ -107,8 +107,14 @@ def is_log_and_one_message(stderr: str) -> bool:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("content", [None, "no certificate"])
-def test_a_provider_s_authorities_that_cannot_be_read_are_one_message(tmp_path, workers, content):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "No such file or directory"), ("no certificate", "holds no certificate in PEM")],
+    ids=["gone", "other"],
+)
+def test_a_provider_s_authorities_that_cannot_be_read_are_one_message(
+    tmp_path, workers, content, reason
+):
     authorities = tmp_path / "ca.pem"
     if content is not None:
         authorities.write_text(content)
@@ -126,6 +132,7 @@ def test_a_provider_s_authorities_that_cannot_be_read_are_one_message(tmp_path, 
     done = run("serve", cwd=tmp_path)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert is_log_and_one_message(done.stderr)
+    assert done.stderr.endswith(f"providers.main.ca_file: {authorities}: {reason}\n")
     # the store is closed: it leaves nothing beside its file
     assert not list(tmp_path.glob("*-wal"))
 

@@ -258,7 +258,10 @@ def test_sessions_logout_and_single_use_hold_across_workers() -> None:
     [
         ({"sesion": {}}, "sesion: there is no such key; did you mean session?"),
         ({"secret": "short"}, "secret has 5 bytes"),
-        ({"providers": {"main": {"ca_file": "/nowhere/ca.pem"}}}, "No such file"),
+        (
+            {"providers": {"main": {"ca_file": "/nowhere/ca.pem"}}},
+            "providers.main.ca_file: /nowhere/ca.pem: No such file",
+        ),
         ({"workers": 3}, "workers: cannot be changed by SIGHUP"),
         ({"listen": "127.0.0.1:19"}, "listen: cannot be changed by SIGHUP"),
         ({"admin": "127.0.0.1:19"}, "admin: cannot be changed by SIGHUP"),

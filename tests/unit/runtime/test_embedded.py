@@ -16,6 +16,7 @@ import extproc
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import SERVICE
 from extproc.ext_proc.credentials import CannotListen
+from extproc.runtime.failures import CannotStart
 from extproc.settings import Settings, SettingsError
 
 
@@ -113,7 +114,9 @@ async def test_a_start_that_fails_leaves_no_file_open(tmp_path):
     unusable = {"main": {**provider, "ca_file": str(tmp_path / "gone.pem")}}
     before = set(os.listdir("/proc/self/fd"))
     for _ in range(2):
-        with pytest.raises(OSError, match=r"gone\.pem|No such file"):
+        with pytest.raises(
+            CannotStart, match=r"^providers\.main\.ca_file: /.*/gone\.pem: No such file"
+        ):
             async with extproc.embedded(settings(tmp_path, providers=unusable)):
                 pass
     places = [

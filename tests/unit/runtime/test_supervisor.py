@@ -7,7 +7,8 @@ import trio
 from harness.memory_workers import settings
 from harness.ports import free_port
 
-from extproc.runtime.supervisor import CannotStart, Supervisor, check_unchanged
+from extproc.runtime.failures import CannotStart
+from extproc.runtime.supervisor import Supervisor, check_unchanged
 from extproc.settings import SettingsError, Source, with_secrets
 
 OLD = settings()
