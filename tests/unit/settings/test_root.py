@@ -81,7 +81,7 @@ def test_secrets_may_be_in_files_and_the_ring_in_a_list(tmp_path, read, fault):
     assert settings.providers["main"].secret().get_secret_value() == "s3cret"
     (tmp_path / "client").write_bytes(b"hunter2\xff")
     assert fault({**ring, "providers": {"main": from_file}}) == (
-        f": {tmp_path / 'client'}: is not UTF-8 text"
+        f": providers.main.client_secret_file: {tmp_path / 'client'}: is not UTF-8 text"
     )
     (tmp_path / "ring").write_text("short")
     assert "secret has 5 bytes" in fault(ring)
