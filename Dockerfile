@@ -3,9 +3,11 @@
 #   docker run -d --name extproc --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges --pids-limit 200 --memory 512m -v "$PWD/extproc.yaml:/etc/extproc/extproc.yaml:ro" -v extproc:/var/lib/extproc -e EXTPROC_SECRET -e CLIENT_SECRET -p 127.0.0.1:9500:9500 -p 127.0.0.1:9490:9490 extproc
 # docs/topologies.md has the settings for that line ("In a container").
 #
+# Python 3.11, because the benchmark does not show 3.13 to be faster (docs/decisions/017-image-on-python-3.11.md).
+#
 # A tag can be moved to another image. To build on one image for good, name it by the digest that `docker buildx imagetools inspect` prints:
-#   docker build -t extproc --build-arg BASE=python:3.13-slim-trixie@sha256:... .
-ARG BASE=python:3.13-slim-trixie
+#   docker build -t extproc --build-arg BASE=python:3.11-slim-bookworm@sha256:... .
+ARG BASE=python:3.11-slim-bookworm
 
 # The wheel is built by hatchling and grpcio-tools (pyproject.toml), for which the lock has no hashes: they come from the index as it answers, run in this stage, and write nothing but the wheel.
 FROM ${BASE} AS wheel
@@ -34,10 +36,11 @@ FROM ${BASE} AS bare
 COPY --from=build /opt/extproc /opt/extproc
 # sessions, and Envoy's configuration where a compose file or an init container has it written
 RUN mkdir -p /var/lib/extproc /var/lib/envoy && chown 65532:65532 /var/lib/extproc /var/lib/envoy
-# what a burglar would use; dpkg's list of packages stays, for those who look for vulnerabilities. The shell goes last.
+# what a burglar would use, pip's bundled wheels included; dpkg's list of packages stays, for those who look for vulnerabilities. The shell goes last.
 RUN find / -xdev -type f -perm /6000 -delete \
- && rm -rf /usr/bin/apt* /usr/bin/dpkg* /usr/lib/apt /var/lib/apt /var/cache/apt /usr/bin/perl* /usr/local/bin/pip* \
-    /usr/local/lib/python3*/site-packages/pip* /tmp/* /root/.cache \
+ && rm -rf /usr/bin/apt* /usr/bin/dpkg* /usr/lib/apt /var/lib/apt /var/cache/apt /usr/bin/perl* /usr/local/bin/pip* /usr/local/bin/wheel \
+    /usr/local/lib/python3*/site-packages/* /usr/local/lib/python3*/ensurepip /usr/lib/python3*/ensurepip /usr/share/python-wheels \
+    /tmp/* /root/.cache \
  && rm -f /bin/bash /bin/rbash /bin/dash /bin/sh
 
 # one layer, without what was removed

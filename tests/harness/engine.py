@@ -19,7 +19,10 @@ from harness.downloads import CACHE, found, missing
 from harness.gateway import ROOT, envoy_program
 from harness.processes import Process
 
-PYTHON = "python:3.13-slim-trixie"
+# The image that the Dockerfile builds on, and that of the run on Debian 13.
+PYTHON = "python:3.11-slim-bookworm"
+DEBIAN_13 = "python:3.13-slim-trixie"
+BASES = {PYTHON: "EXTPROC_BASE_BOOKWORM", DEBIAN_13: "EXTPROC_BASE_TRIXIE"}
 ENVOY = "envoyproxy/envoy:distroless-v1.40.0"
 KEYCLOAK = "keycloak/keycloak:26.7"
 VALKEY = "valkey/valkey:8"
@@ -91,7 +94,7 @@ class Engine:
         """Build the stand-ins. With the machine's own engine: do nothing."""
         if not self.ours:
             return
-        self._base_image()
+        self._base_image(PYTHON)
         self._build(
             ENVOY,
             f'FROM {PYTHON}\nCOPY envoy /usr/local/bin/envoy\nUSER 101:101\nENTRYPOINT ["envoy"]\n',
@@ -102,7 +105,7 @@ class Engine:
             VALKEY, f'FROM {PYTHON}\nRUN {APT} redis-server && {names}\nCMD ["valkey-server"]\n'
         )
         keycloak = (
-            f"FROM {PYTHON}\nRUN mkdir -p /usr/share/man/man1 && {APT} openjdk-21-jre-headless\n"
+            f"FROM {PYTHON}\nRUN mkdir -p /usr/share/man/man1 && {APT} openjdk-17-jre-headless\n"
             "COPY --chown=1000:0 keycloak /opt/keycloak\n"
             "RUN rm -rf /opt/keycloak/data && install -d -o 1000 -g 0 /opt/keycloak/data "
             "/opt/keycloak/data/import\n"
@@ -110,23 +113,23 @@ class Engine:
         )
         self._build(KEYCLOAK, keycloak, found("EXTPROC_KEYCLOAK", "Keycloak"), "keycloak")
 
-    def debian(self, tag: str, *packages: str) -> None:
-        """Make an image of Debian with its Python and these packages."""
+    def debian_13(self, tag: str, *packages: str) -> None:
+        """Make an image of Debian 13 with its Python and these packages."""
         if self.ours:
-            self._base_image()
-        self._build(tag, f"FROM {PYTHON}\nRUN {APT} {' '.join(packages)}\n")
+            self._base_image(DEBIAN_13)
+        self._build(tag, f"FROM {DEBIAN_13}\nRUN {APT} {' '.join(packages)}\n")
 
-    def _base_image(self) -> None:
+    def _base_image(self, name: str) -> None:
         """Import Debian and Python under the name of Docker's image.
 
         It has this machine's certificates. pip has its own, so a variable points it to them.
         """
-        base = found("EXTPROC_BASE_IMAGE", "the base image")
+        base = found(BASES[name], f"the base image {name}")
         certificates = "ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt"
         # A new image would make every layer above it new.
-        if not self.docker("images", "-q", PYTHON).strip():
+        if not self.docker("images", "-q", name).strip():
             self.docker(
-                "import", "--change", certificates, "--change", 'CMD ["python3"]', base, PYTHON
+                "import", "--change", certificates, "--change", 'CMD ["python3"]', base, name
             )
 
     def _build(

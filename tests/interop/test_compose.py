@@ -27,9 +27,11 @@ READ = (
     "sys.argv[1]).read().decode())"
 )
 
-# Run in the container: its user, the paths it can write to, programs that run as another user.
+# Run in the container: its user, the paths it can write to, programs that run as another user, and
+# what could install packages (Python's own ensurepip has a whole pip in a wheel).
 LOOK = """
 import json, os, stat
+INSTALLERS = ("pip", "setuptools", "wheel", "ensurepip")
 def files(top):
     for folder, inside, names in os.walk(top):
         inside[:] = [name for name in inside if os.path.join(folder, name) not in ("/proc", "/sys", "/dev")]
@@ -41,6 +43,7 @@ print(json.dumps({
     "user": os.getuid(),
     "writable": sorted(path for path in every if os.path.isdir(path) and os.access(path, os.W_OK)),
     "setuid": [path for path in every if os.path.isfile(path) and os.stat(path).st_mode & (stat.S_ISUID | stat.S_ISGID)],
+    "installers": [path for path in every if path.endswith(".whl") or os.path.basename(path) in INSTALLERS],
     "capabilities": int(status["CapBnd"], 16),
     "no new privileges": int(status["NoNewPrivs"]),
 }))
@@ -49,6 +52,7 @@ BARE = {
     "user": 65532,
     "writable": ["/tmp", "/var/lib/extproc"],
     "setuid": [],
+    "installers": [],
     "capabilities": 0,
     "no new privileges": 1,
 }

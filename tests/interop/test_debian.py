@@ -32,7 +32,7 @@ def engine() -> Iterator[Engine]:
 
 
 def test_unit_tests_and_journeys_pass_on_debian_13(engine: Engine) -> None:
-    engine.debian(IMAGE, "redis-server")
+    engine.debian_13(IMAGE, "redis-server")
     work = f"mkdir /work && {COPY} && cd /work && {PYTHON} && tests/run --numprocesses 2 "
     mounts = ("-v", f"{ROOT}:/src:ro", "-v", f"{CACHE}:/root/.cache/extproc-tests")
     options = ("-m", "not heavy", "-W", UNCLOSED)
