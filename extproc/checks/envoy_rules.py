@@ -150,6 +150,13 @@ RULES = (
         missing="there is no router",
     ),
     Rule(
+        ("manager", "early_header_mutation_extensions", "client_address"),
+        "Envoy reads client addresses with a port differently: all clients may share one limit",
+        level="warning",
+        missing="Envoy takes the proxy in front for the client where X-Forwarded-For has a port",
+        level_if_missing="warning",
+    ),
+    Rule(
         ("manager", "early_header_mutation_extensions"),
         "identity headers of clients are not all removed: a client can claim to be any user",
     ),

@@ -36,6 +36,7 @@ from extproc.envoyconfig.builders import header, pack, seconds
 from extproc.envoyconfig.clusters import address
 from extproc.envoyconfig.direct import EVERYTHING, SAFE, direct, no_trace
 from extproc.envoyconfig.filters.chain import filters
+from extproc.envoyconfig.filters.client_address import client_address
 from extproc.envoyconfig.filters.header_mutation import clean
 from extproc.envoyconfig.local_reply import local_replies
 from extproc.envoyconfig.tls import listener_tls
@@ -132,6 +133,7 @@ def _hardened(settings: Settings, name: str, scheme: str) -> HttpConnectionManag
         server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
         use_remote_address=True,
         xff_num_trusted_hops=settings.gateway.trusted_hops,
+        early_header_mutation_extensions=client_address(settings),
         # No client is internal, so Envoy drops x-envoy-* headers of every client.
         internal_address_config=HttpConnectionManagerInternalAddressConfig(
             cidr_ranges=[CidrRange(address_prefix="255.255.255.255", prefix_len=32)]
@@ -155,7 +157,7 @@ def _gateway(settings: Settings) -> HttpConnectionManager:
     manager.upgrade_configs = [HttpConnectionManagerUpgradeConfig(upgrade_type="websocket")]
     manager.tracing = tracing(settings)
     manager.route_config = route_configuration(settings)
-    manager.early_header_mutation_extensions = clean(settings)
+    manager.early_header_mutation_extensions += clean(settings)
     manager.http_filters = filters(settings)
     return manager
 

@@ -1,7 +1,8 @@
 """The HTTP filters in their order. Their names are the keys of per-route configuration.
 
-0. clean (header_mutation.py), before any filter and before the route is chosen: no identity header
-   comes from a client.
+0. Before any filter, and before the route is chosen: client_address (client_address.py), by which
+   Envoy understands addresses with a port, and clean (header_mutation.py): no identity header comes
+   from a client.
 1. cookies (lua_cookies.py): moves the processor's cookies into a header of their own; the others
    stay as they are, byte for byte.
 2. assertion (jwt_authn.py): turns a valid assertion into identity headers, without the processor.

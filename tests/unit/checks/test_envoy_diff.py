@@ -18,7 +18,7 @@ from extproc.envoyconfig.snapshot import generated, read
 Tree = dict[str, Any]
 UP = "http://127.0.0.1:9600"
 MADE = settings(
-    gateway={"listen": "127.0.0.1:8443", "url": "https://app.example", "redirect_listen": "127.0.0.1:8080", "tls": {"certificate": "c", "key": "k"}},
+    gateway={"listen": "127.0.0.1:8443", "url": "https://app.example", "trusted_hops": 1, "redirect_listen": "127.0.0.1:8080", "tls": {"certificate": "c", "key": "k"}},
     applications={
         "app": {"hosts": ["app.example"], "upstream": UP, "provider": "main", "public_paths": ["/public/"]},
         "wiki": {"hosts": ["app.example"], "path_prefix": "/wiki/", "upstream": "http://127.0.0.1:9601", "provider": "main"},
@@ -213,6 +213,7 @@ def test_each_edit_that_opens_a_door_is_an_error_with_a_remedy(name: str) -> Non
 HARMLESS: dict[str, Callable[[Tree], object]] = {
     "timeouts": lambda t: processor(t).update(message_timeout="3s"),
     "limit_gone": without("limit"),
+    "ports": lambda t: manager(t)["early_header_mutation_extensions"].pop(0),
     "log": lambda t: manager(t).pop("access_log"),
     "idle": lambda t: manager(t).update(stream_idle_timeout="7s"),
     "a_filter_of_theirs": lambda t: manager(t)["http_filters"].insert(0, {"name": "theirs", "typed_config": {}}),
