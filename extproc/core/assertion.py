@@ -92,7 +92,7 @@ def mint(
         would be too long for a cookie.
     """
     expires = min(now + profile.lifetime, not_after)
-    if profile.lifetime <= 0 or expires <= now + _LATE:
+    if expires <= now + _LATE:
         return None
     claims = {
         SESSION: handle,

@@ -233,6 +233,11 @@ def test_a_signed_in_request_goes_on_with_its_session():
     assert (unasserted.reason, unasserted.set_cookies) == ("session_unasserted", ())
 
 
+@pytest.mark.parametrize(("names", "user"), [("none", None), ("sub", "alice")])
+def test_a_signed_in_request_names_its_user_for_logs_as_the_settings_say(names, user):
+    assert decide(application(log_users=names), request(), session(), NOW).user == user
+
+
 def test_another_host_leads_to_the_own_one():
     decision = decide(application(), request(authority="other.example"), None, NOW)
     assert (decision.status, decision.reason, decision.location) == (

@@ -205,6 +205,15 @@ def test_endpoints_are_on_the_application_s_own_host_only(path):
         )
 
 
+def test_a_login_on_another_host_needs_no_html_as_on_the_own_one():
+    plain = {"accept": "*/*", "sec_fetch_mode": "", "sec_fetch_dest": "", "sec_fetch_site": ""}
+    for authority, outcome in (("app.example", StartLogin), ("other.example", Respond)):
+        asked = request("/oauth2/login", authority=authority, **plain)
+        assert isinstance(decide(APP, asked, None, NOW), outcome)
+    with pytest.raises(LoginRequired):
+        decide(APP, request("/wanted", authority="other.example", **plain), None, NOW)
+
+
 @pytest.mark.attack("FLOW-21")
 @pytest.mark.parametrize(
     "target",

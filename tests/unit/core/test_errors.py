@@ -11,6 +11,7 @@ from extproc.core.errors import (
     Refusal,
     StoreUnavailable,
     UnknownKey,
+    WrongSignature,
 )
 from extproc.core.reasons import REASONS, Level
 
@@ -47,6 +48,7 @@ def test_a_token_s_failed_check_is_its_reason():
         ("logout_token_events", "events"),
         ("id_token_key", "key"),
     ]
+    assert {refusal.detail for refusal in (UnknownKey(), WrongSignature())} == {""}
 
 
 @pytest.mark.attack("FLOW-15")

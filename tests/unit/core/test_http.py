@@ -155,3 +155,4 @@ def test_a_query_is_read_up_to_16_kB_and_64_parameters():
 
 def test_a_path_is_normalised_as_envoy_does_before_it_chooses_a_route():
     assert as_envoy_reads("/%6Fauth2//x%2Fy%2e%7E%C3%A9") == "/oauth2/x%2Fy.~%C3%A9"
+    assert as_envoy_reads("/%41%5a%61%7a%30%39%2D%5F%40%5B%60%7b") == "/AZaz09-_%40%5B%60%7b"

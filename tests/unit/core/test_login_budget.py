@@ -10,7 +10,7 @@ from extproc.core.application import Application
 from extproc.core.encoding import b64encode
 from extproc.core.errors import StateMismatch
 from extproc.core.http import Cookie
-from extproc.core.login import login_cookie, pending_of
+from extproc.core.login import MAX_OPENED, login_cookie, pending_of
 from extproc.core.login_budget import (
     BURST,
     BURST_BYTES,
@@ -101,6 +101,44 @@ def test_where_bytes_are_short_the_oldest_logins_lose_their_return_targets_first
     gone = sum(end is None for end in ends)
     assert ends == [None] * gone + ["/other/"] * lost + whole[gone + lost :]
     assert lost and len(whole) - gone - lost >= 2
+
+
+@pytest.mark.attack("FLOW-12")
+def test_the_oldest_login_goes_wherever_its_cookie_stands():
+    """Browsers order the cookies of one path by age, but none has to."""
+    attempts = [
+        pending(APP, secret=bytes([n]) * 32, created=NOW - BURST - n) for n in range(MAX_COOKIES)
+    ]
+    for order in (attempts, attempts[::-1], attempts[1::2] + attempts[::2]):
+        jar = begin(APP, cookie_header(APP, *order))
+        assert targets(APP, jar, attempts) == ["/wanted?a=1"] * (MAX_COOKIES - 1) + [None]
+
+
+@pytest.mark.attack("FLOW-12")
+@pytest.mark.parametrize(("age", "most"), [(0, BURST_BYTES), (BURST, MAX_COOKIE_BYTES)])
+@pytest.mark.parametrize("over", [0, 1])
+def test_the_bytes_of_cookies_are_counted_as_a_request_has_them(age, most, over):
+    header = cookie_header(APP, *begun(APP, 1, 900, NOW - age))
+    name = APP.cookies.login("00000000")
+    new = Cookie(name, "x" * (most + over - len(f"; {header}; {name}=")), secure=True)
+    answer = crowded_out(APP, request(cookie=header), new, NOW, [ENTROPY_BYTES])
+    assert [cookie.name for cookie in answer if cookie.value] == [header.partition("=")[0]] * over
+
+
+@pytest.mark.attack("FLOW-12")
+def test_a_cookie_that_has_no_login_s_name_is_expired():
+    name = f"{APP.cookies.logins}of-nobody"
+    [login] = begun(APP, 1, 0)
+    jar = begin(APP, f"{name}=junk; {cookie_header(APP, login)}; {name}-0badbeef=junk")
+    assert targets(APP, jar, [login]) == ["/"] and not [key for key in jar if name in key]
+
+
+@pytest.mark.attack("FLOW-12")
+@pytest.mark.parametrize(("others", "end"), [(MAX_OPENED - 1, "/"), (MAX_OPENED, None)])
+def test_a_login_beyond_the_cookies_that_are_opened_is_expired_though_it_is_the_newest(others, end):
+    *older, newest = [*begun(APP, others, 0, NOW - 1), pending(APP, return_to="/")]
+    jar = begin(APP, cookie_header(APP, newest, *older))
+    assert targets(APP, jar, [newest]) == [end]
 
 
 def test_tabs_that_begin_one_after_another_keep_their_logins():

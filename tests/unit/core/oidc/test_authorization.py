@@ -1,6 +1,7 @@
 """What travels in the sealed login cookie."""
 
 import json
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -43,6 +44,16 @@ def test_a_login_that_an_older_release_started_goes_on():
 def test_an_attempt_is_read_as_it_was_written(length, restarted):
     attempt = replace(traced(""), return_to="/" + "\n" * length, restarted=restarted)
     assert PendingAuthorization.from_bytes(attempt.to_bytes()) == attempt
+
+
+def test_what_is_written_is_what_every_release_reads():
+    """A browser may bring a login's cookie to an older or a newer processor."""
+    secret, start = b64encode(b"s" * 32), ["https://idp.example", 1_780_000_000]
+    assert json.loads(traced("").to_bytes()) == [secret, *start, "/a?b=1", ""]
+    assert json.loads(replace(traced(""), restarted=True).to_bytes())[5:] == [1]
+    head, mark, compressed = replace(traced(""), return_to="/" * 257).to_bytes().partition(b"\n")
+    assert json.loads(head) == [secret, *start, "", ""]
+    assert mark and zlib.decompress(compressed, wbits=-15) == b"/" * 257
 
 
 def test_the_length_of_an_attempt_depends_on_its_return_target_alone():
