@@ -10,7 +10,8 @@ never taken from a browser.
 
 import ipaddress
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 import trio
 from starlette.applications import Starlette
@@ -55,9 +56,15 @@ async def _to_traces(_: Request) -> Response:
 
 
 def _for_machines(
-    readiness: Readiness, jwks: str, gauges: Gauges, metrics: Exposition
+    readiness: Readiness,
+    jwks: str,
+    fingerprints: Mapping[str, str],
+    gauges: Gauges,
+    metrics: Exposition,
 ) -> list[Route]:
-    """Make the routes for probes, Envoy and Prometheus."""
+    """Make the routes for probes, Envoy, Prometheus and `extproc check`; the arguments are those of
+    `application`.
+    """
 
     async def livez(_: Request) -> Response:
         return JSONResponse({"live": True})
@@ -72,6 +79,9 @@ def _for_machines(
     async def keys(_: Request) -> Response:
         return Response(jwks, media_type="application/json")
 
+    async def by_application(_: Request) -> Response:
+        return JSONResponse(dict(fingerprints))
+
     async def counts(_: Request) -> Response:
         return JSONResponse(dict(await gauges()))
 
@@ -85,6 +95,7 @@ def _for_machines(
         Route("/gauges", counts),
         Route("/metrics", exposition),
         Route("/.well-known/jwks.json", keys),
+        Route("/fingerprints", by_application),
     ]
 
 
@@ -94,6 +105,7 @@ def application(
     jwks: str,
     traces: TraceStore,
     hosts: tuple[str, ...] = (),
+    fingerprints: Mapping[str, str] = MappingProxyType({}),
     gauges: Gauges = _no_gauges,
     metrics: Exposition = _no_metrics,
     operators: SessionAdmin | None = None,
@@ -107,6 +119,7 @@ def application(
         traces: the last traces.
         hosts: further names by which clients may call it. IP addresses and names that no public
             DNS has are allowed anyway.
+        fingerprints: of the settings of each application (settings/fingerprint.py).
         gauges: gives the numbers of what the processor has under way, as (name, count).
         metrics: gives the exposition for Prometheus, by the Accept header.
         operators: lists and ends sessions; without it `/sessions` responds with 404.
@@ -114,7 +127,7 @@ def application(
     """
     decoding = trio.CapacityLimiter(1)
     routes = [
-        *_for_machines(readiness, jwks, gauges, metrics),
+        *_for_machines(readiness, jwks, fingerprints, gauges, metrics),
         Route("/", _to_traces),
         Route("/traces", list_of(traces, decoding)),
         Route("/traces.json", list_of(traces, decoding)),

@@ -11,6 +11,8 @@ providers, provider_metadata
 running         the store and the processor, as they run
 store_file      the file of a store
 upstreams       the addresses of the applications
+hosts           the names and ports by which users reach the applications
+gateway         what answers at Envoy's listeners, and whether it agrees with the processor
 envoy           a running Envoy, or a file, against the generated configuration
 envoy_diff, envoy_rules, envoy_bypasses
                 the comparison with the generated configuration, and what each difference means
@@ -26,6 +28,8 @@ from pathlib import Path
 
 from extproc.checks.envoy import check_file, check_running
 from extproc.checks.findings import Finding, Level, skipped
+from extproc.checks.gateway import check_gateway
+from extproc.checks.hosts import check_hosts
 from extproc.checks.providers import check_provider
 from extproc.checks.running import check_processor, check_store
 from extproc.checks.settings import check_settings, registration
@@ -63,7 +67,9 @@ def check(settings: Settings, scope: Scope) -> Iterator[Finding]:
         yield from check_provider(settings, name)
     yield from check_store(settings)
     yield from check_upstreams(settings)
+    yield from check_hosts(settings)
     yield from check_processor(settings)
+    yield from check_gateway(settings)
     yield from _elsewhere(settings)
     yield from _running_envoy(settings, scope)
 
@@ -76,7 +82,7 @@ def _running_envoy(settings: Settings, scope: Scope) -> Iterator[Finding]:
     else:
         yield skipped(
             "running Envoy",
-            "whether it has the configuration of these settings",
+            "whether it has the whole configuration of these settings, limits and timeouts too",
             "set gateway.admin, or name its admin address: --envoy-admin URL",
         )
 
@@ -98,6 +104,7 @@ def _left_out(settings: Settings) -> Iterator[Finding]:
         yield skipped(f"providers.{name}", "the provider", again)
     if not isinstance(settings.store, SQLiteSettings):
         yield skipped("store", "the server of the store", again)
-    yield skipped("applications", "their upstreams", again)
+    yield skipped("applications", "their upstreams, and the addresses of their hosts", again)
     yield skipped("admin", "the running processor", again)
+    yield skipped("gateway.listen", "what answers there", again)
     yield skipped("running Envoy", "whether it has the configuration of these settings", again)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import httpx
 import trio
@@ -14,6 +14,7 @@ from extproc.core.errors import StoreUnavailable
 from extproc.metrics.process import package_version
 from extproc.sessions.factory import opened
 from extproc.settings import CookieSettings, Settings
+from extproc.settings.fingerprint import fingerprints
 
 _PATIENCE = 5.0  # seconds for an answer of the processor's admin listener
 _VERSION = re.compile(r'^extproc_build_info\{[^}]*version="([^"]*)"', re.MULTILINE)
@@ -53,7 +54,9 @@ def _store_problem(settings: Settings) -> str | None:
 
 
 def check_processor(settings: Settings) -> Iterator[Finding]:
-    """Findings about the running processor: ready, of these settings' secret, of this version."""
+    """Findings about the running processor: ready, of these settings, their secret among them, and
+    of this version.
+    """
     base, path = http_target(str(reachable(settings.admin)))
     transport = httpx.HTTPTransport(uds=path, trust_env=False)
     try:
@@ -63,6 +66,7 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
             ready = client.get("/readyz")
             missing = _entries(ready.json().get("missing", []))
             keys = client.get("/.well-known/jwks.json").json()
+            theirs = _fingerprints(client.get("/fingerprints"))
             version = _VERSION.search(client.get("/metrics").text)
     except (httpx.HTTPError, ValueError, AttributeError) as problem:
         what = (
@@ -78,6 +82,7 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
             "the running processor has another secret than these settings",
             "restart it, or send it SIGHUP, so that it reads the settings again",
         )
+    yield from _differing(settings, theirs)
     if version is not None:
         yield from _version(version[1])
     if ready.status_code == 200:
@@ -89,6 +94,38 @@ def _entries(missing: object) -> list[tuple[object, object]]:
     if not isinstance(missing, list) or not all(isinstance(entry, dict) for entry in missing):
         raise ValueError("no list of missing parts")
     return [(entry.get("part"), entry.get("reason")) for entry in missing]
+
+
+def _fingerprints(response: httpx.Response) -> dict[object, object] | None:
+    """The fingerprint of each application; None for a processor of a version that has none.
+
+    Raises ValueError for any other answer.
+    """
+    if response.status_code == 404:
+        return None
+    found = response.json()
+    if not isinstance(found, dict):
+        raise ValueError("no fingerprints")
+    return found
+
+
+def _differing(settings: Settings, theirs: Mapping[object, object] | None) -> Iterator[Finding]:
+    """The applications that the running processor has other settings of."""
+    if theirs is None:
+        return
+    own = fingerprints(settings)
+    names = [name for name in own if own[name] != theirs.get(name)]
+    gone = len(theirs.keys() - own.keys())
+    if names or gone:
+        what = f"other settings of {', '.join(names)}"
+        if not names:
+            what = "an application more" if gone == 1 else f"{gone} applications more"
+        yield error(
+            "applications",
+            f"the running processor has {what}",
+            "restart it, so that it reads the settings again, and Envoy with the configuration "
+            "generated again (`extproc envoy`)",
+        )
 
 
 def _missing_parts(missing: list[tuple[object, object]]) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from extproc import envoyconfig
 from extproc.checks.certificates import check_certificates, endless_for_envoy
 from extproc.checks.findings import Finding, error, ok, skipped, warning
+from extproc.checks.hosts import lint_hosts
 from extproc.checks.lint import lint
 from extproc.core.assertion import key_id
 from extproc.core.endpoints import (
@@ -27,6 +28,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     )
     yield ok("secret", _key_ring(settings))
     yield from lint(settings)
+    yield from lint_hosts(settings)
     yield from check_certificates(settings, datetime.datetime.now(datetime.UTC))
     yield from _ports(settings)
     if settings.worker_count > 1:

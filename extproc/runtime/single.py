@@ -27,6 +27,7 @@ from extproc.sessions.factory import open_sessions
 from extproc.sessions.interfaces import Sessions
 from extproc.settings import Settings, Source, differences, with_secrets, with_secrets_of
 from extproc.settings.domain import public_keys
+from extproc.settings.fingerprint import fingerprints
 from extproc.settings.store import shares_tombstones
 from extproc.telemetry import log_format
 from extproc.traces import Recorder, TraceStore
@@ -190,6 +191,7 @@ class SingleProcess:
         return admin.application(
             readiness=missing,
             jwks=public_keys(settings),
+            fingerprints=fingerprints(settings),
             traces=self._traces,
             gauges=gauges,
             metrics=exposition,

@@ -25,6 +25,7 @@ from extproc.runtime.worker_process import launch
 from extproc.runtime.worker_proxy import WorkerFailed
 from extproc.settings import Settings, SettingsError, Source, with_secrets
 from extproc.settings.domain import public_keys
+from extproc.settings.fingerprint import fingerprints
 from extproc.telemetry import log_format
 from extproc.traces import BadExport, TraceStore
 
@@ -171,6 +172,7 @@ class Supervisor:
         return admin.application(
             readiness=self.workers.reports.missing,
             jwks=public_keys(settings),
+            fingerprints=fingerprints(settings),
             traces=self._traces,
             gauges=self.workers.reports.gauges,
             metrics=self._exposition,

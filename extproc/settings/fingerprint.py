@@ -46,6 +46,11 @@ def fingerprint(settings: Settings, name: str) -> str:
     return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()[:_LENGTH]
 
 
+def fingerprints(settings: Settings) -> dict[str, str]:
+    """The fingerprint of each application with a login, by its name."""
+    return {name: fingerprint(settings, name) for name in settings.protected}
+
+
 def _neighbours(settings: Settings, name: str) -> Iterator[tuple[str, str, list[object]]]:
     """The other applications on the same hosts: name, path_prefix, and what one demands whose paths
     the upstream may read in a path of this one (envoyconfig/sharing.py).

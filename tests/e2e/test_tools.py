@@ -26,6 +26,7 @@ from extproc.core.assertion import jwks
 from extproc.envoyconfig import to_yaml
 from extproc.explain.request import NAVIGATION
 from extproc.settings import load
+from extproc.settings.fingerprint import fingerprints
 
 Tree = dict[str, Any]
 CONFIGURATION = "/.well-known/openid-configuration"
@@ -171,6 +172,54 @@ def test_an_envoy_of_other_settings_is_found(stack: Stack) -> None:
     assert (
         "error: secret: the running processor has another secret" in errors
         and "z" * 40 not in output
+    )
+
+
+def without_admin(stack: Stack) -> dict[str, Any]:
+    return {name: value for name, value in stack.settings["gateway"].items() if name != "admin"}
+
+
+def test_a_host_that_was_added_is_found_without_envoy_s_admin(stack: Stack) -> None:
+    code, output = check(stack, config=other(stack, gateway=without_admin(stack)))
+    assert code == 0 and "Envoy's routes and the processor agree about " in output, output
+    app = stack.settings["applications"]["app"]
+    more = {
+        **stack.settings["applications"],
+        "app": {**app, "hosts": [*app["hosts"], "new.localhost"]},
+    }
+    code, output = check(
+        stack, config=other(stack, gateway=without_admin(stack), applications=more)
+    )
+    assert code == 1
+    assert "applications: the running processor has other settings of app" in output
+
+
+def test_an_envoy_of_older_settings_is_found_without_its_admin(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """Its routes bring an older fingerprint to the same processor."""
+    tree = copy.deepcopy(yaml.safe_load(to_yaml(load(stack.config))))
+    text, port, admin = yaml.safe_dump(tree), free_port(), free_port()
+    for name, mark in fingerprints(load(stack.config)).items():
+        assert mark in text, name
+        text = text.replace(mark, "f" * len(mark))
+    tree = yaml.safe_load(text)
+    tree["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = port
+    tree["admin"]["address"]["socket_address"]["port_value"] = admin
+    moved = {**without_admin(stack), "listen": f"127.0.0.1:{port}"}
+    with EnvoyProcess(yaml.safe_dump(tree), envoy=envoy_program(), port=port, directory=tmp_path):
+        code, output = check(stack, config=other(stack, gateway=moved))
+    assert code == 1, output
+    assert "gateway.listen: Envoy and the processor were configured from different " in output
+
+
+def test_a_port_of_envoy_s_that_another_program_has_is_named(
+    stack: Stack, fake: FakeProvider
+) -> None:
+    moved = {**without_admin(stack), "listen": fake.url.removeprefix("http://")}
+    _, output = check(stack, config=other(stack, gateway=moved))
+    assert (
+        f"warning: gateway.listen: {moved['listen']} is taken by a program that answers" in output
     )
 
 

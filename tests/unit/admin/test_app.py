@@ -35,6 +35,15 @@ def test_readyz_says_what_is_missing():
         assert client.get("/readyz").json() == {"ready": True}
 
 
+def test_the_fingerprints_are_as_given_for_known_hosts_alone():
+    marks = {"app": "0123456789abcdef"}
+    app = application(readiness=nothing_missing, jwks="{}", traces=TraceStore(), fingerprints=marks)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert client.get("/fingerprints").json() == marks
+        refused = client.get("/fingerprints", headers={"host": "evil.example.com"})
+        assert refused.status_code == 421
+
+
 def test_the_key_set_is_as_given(client):
     answer = client.get("/.well-known/jwks.json")
     assert (answer.text, answer.headers["content-type"]) == ('{"keys": []}', "application/json")

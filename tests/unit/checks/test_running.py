@@ -10,6 +10,7 @@ from harness.static_server import Answer, StaticServer
 from extproc.checks.running import check_processor, check_store
 from extproc.core.assertion import jwks
 from extproc.metrics.process import package_version
+from extproc.settings.fingerprint import fingerprints
 
 
 @pytest.fixture
@@ -37,6 +38,17 @@ def test_a_processor_of_another_secret_or_version_is_found(admin: StaticServer) 
     admin.answers["/.well-known/jwks.json"] = Answer.json({"keys": []})
     admin.answers["/metrics"] = Answer(body='extproc_build_info{version="0.0.0"} 1.0\n')
     assert found(admin) == [("error", "secret"), ("warning", "admin"), ("ok", "admin")]
+
+
+def test_a_processor_of_other_settings_is_found_without_envoy(admin: StaticServer) -> None:
+    own = fingerprints(simple())
+    admin.answers["/fingerprints"] = Answer.json(own)
+    assert found(admin) == [("ok", "admin")]
+    for theirs in ({**own, "app": "0" * 16}, {**own, "wiki": "0" * 16}, {}):
+        admin.answers["/fingerprints"] = Answer.json(theirs)
+        assert found(admin) == [("error", "applications"), ("ok", "admin")]
+    admin.answers["/fingerprints"] = Answer.json([])
+    assert found(admin) == [("warning", "admin")]
 
 
 def test_each_missing_part_is_an_error(admin: StaticServer) -> None:

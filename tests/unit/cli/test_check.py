@@ -107,7 +107,7 @@ def test_as_json_what_was_found_before_is_kept(capsys, monkeypatch, config, prob
 
 def test_offline_does_not_say_that_what_it_left_out_is_right(run, config):
     code, printed = run("check", "--offline", "--config", str(config))
-    assert code == 0 and printed.splitlines()[-1].endswith("4 parts not looked at")
+    assert code == 0 and printed.splitlines()[-1].endswith("5 parts not looked at")
     for part in ("providers.main", "applications", "admin", "running Envoy"):
         assert f"not looked at: {part}: " in printed
     document = json.loads(run("check", "--offline", "--json", "--config", str(config))[1])
@@ -115,6 +115,7 @@ def test_offline_does_not_say_that_what_it_left_out_is_right(run, config):
         "providers.main",
         "applications",
         "admin",
+        "gateway.listen",
         "running Envoy",
     ]
     assert {each["level"] for each in document["findings"]} <= {"ok", "warning"}
@@ -123,7 +124,8 @@ def test_offline_does_not_say_that_what_it_left_out_is_right(run, config):
 def test_without_an_admin_address_it_says_that_no_running_envoy_was_looked_at(run, config):
     _, printed = run("check", "--config", str(config))
     assert "not looked at: running Envoy: " in printed and "--envoy-admin" in printed
-    assert printed.splitlines()[-1].endswith(", 1 part not looked at")
+    assert "not looked at: gateway.listen: nothing listens at " in printed
+    assert printed.splitlines()[-1].endswith(", 2 parts not looked at")
 
 
 @pytest.mark.parametrize("wrong", ["secret: short", "a: [", "", "nothing: here"])
