@@ -12,15 +12,13 @@ paths too. A request without these headers is no browser's, or a navigation, and
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, Route, RouteMatch
 
-from extproc.addresses import bracketed
-from extproc.core.http import origin
 from extproc.envoyconfig.builders import exact, regex
 from extproc.envoyconfig.direct import direct
 from extproc.settings import Settings
+from extproc.settings.origins import own_origins
 
 # The ends of the names of the routes.
 FOREIGN = ("foreign-upgrade", "foreign-site", "foreign-origin", "null-origin")
@@ -40,35 +38,13 @@ _NO_OWN_PAGE = HeaderMatcher(
 _NULL = HeaderMatcher(name="origin", string_match=exact("null"))
 
 
-def own_origins(settings: Settings, name: str) -> tuple[str, ...]:
-    """The origins of an application's own pages: its `url`, and the other hosts that it lists with
-    the scheme and port of `url`.
-
-    "*" adds none, because sessions exist on the host of `url` alone. A host adds none either if it
-    has the pages of another application that is not on the host of `url`.
-    """
-    url = urlsplit(settings.url(name))
-    port = f":{url.port}" if url.port is not None else ""
-    home = bracketed(url.hostname or "")
-    listed = [host for host in settings.applications[name].hosts if host != "*"]
-    if len(listed) > 1:
-        strangers = {
-            host
-            for each in settings.applications.values()
-            if home not in each.hosts and "*" not in each.hosts
-            for host in each.hosts
-        }
-        listed = [host for host in listed if host not in strangers]
-    others = [origin(f"{url.scheme}://{host}{port}") for host in listed]
-    return tuple(dict.fromkeys([origin(settings.url(name)), *others]))
-
-
 def foreign_pages(settings: Settings, name: str) -> Iterator[Route]:
     """403 for what pages of other origins send to an application, by its `csrf`."""
     application = settings.applications[name]
     if application.exclude or application.csrf == "off":
         return
-    own, allowed = own_origins(settings, name), application.allowed_origins
+    own = own_origins(settings.applications, name, settings.url(name))
+    allowed = application.allowed_origins
     foreign = _is_none_of(*own, *allowed)
     yield _refused(settings, name, "foreign-upgrade", [_UPGRADE, foreign])
     if application.csrf == "websockets":

@@ -8,7 +8,7 @@ import pytest
 from harness.envoy_config import APP, OPEN, routes, simple
 
 from extproc.core.http import Request
-from extproc.envoyconfig.csrf import FOREIGN, own_origins
+from extproc.envoyconfig.csrf import FOREIGN
 from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.route import choose
 
@@ -111,31 +111,6 @@ def test_same_origin_refuses_unsafe_methods_to_pages_of_other_origins(
     for method in ("GET", "HEAD", "OPTIONS"):
         assert chosen({"csrf": "same_origin", **change}, method, **headers) == ""
     assert chosen(change, "POST", **headers) == "", "websockets is the default"
-
-
-def test_a_host_with_pages_of_a_stranger_is_no_own_origin() -> None:
-    bank = {**APP, "hosts": ["a.test", "b.test"], "url": "https://a.test/"}
-    blog = {**APP, "hosts": ["b.test"], "path_prefix": "/blog/", "url": "https://b.test/blog/"}
-    made = simple(applications={"bank": bank, "blog": blog})
-    assert own_origins(made, "bank") == ("https://a.test",)
-    wiki = {**bank, "path_prefix": "/wiki/", "url": "https://a.test/wiki/"}
-    made = simple(applications={"bank": bank, "wiki": wiki})
-    assert own_origins(made, "bank") == ("https://a.test", "https://b.test"), "on both hosts"
-
-
-def test_the_own_origins_have_the_scheme_and_port_of_the_url() -> None:
-    made = simple(
-        applications={
-            "app": {
-                **APP,
-                "hosts": ["*", "gw.test", "[::1]"],
-                "url": "https://app.test:443/",
-            },
-            "wiki": {**APP, "path_prefix": "/wiki/"},
-        }
-    )
-    assert own_origins(made, "app") == ("https://app.test", "https://gw.test", "https://[::1]")
-    assert own_origins(made, "wiki") == ("http://localhost:8080",)
 
 
 def test_an_excluded_application_gets_what_is_sent() -> None:

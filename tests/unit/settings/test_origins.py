@@ -1,0 +1,35 @@
+"""Which origins are an application's own."""
+
+from harness.envoy_config import APP, simple
+
+from extproc.settings import Settings
+from extproc.settings.origins import own_origins
+
+
+def own(made: Settings, name: str) -> tuple[str, ...]:
+    return own_origins(made.applications, name, made.url(name))
+
+
+def test_a_host_with_pages_of_a_stranger_is_no_own_origin() -> None:
+    bank = {**APP, "hosts": ["a.test", "b.test"], "url": "https://a.test/"}
+    blog = {**APP, "hosts": ["b.test"], "path_prefix": "/blog/", "url": "https://b.test/blog/"}
+    made = simple(applications={"bank": bank, "blog": blog})
+    assert own(made, "bank") == ("https://a.test",)
+    wiki = {**bank, "path_prefix": "/wiki/", "url": "https://a.test/wiki/"}
+    made = simple(applications={"bank": bank, "wiki": wiki})
+    assert own(made, "bank") == ("https://a.test", "https://b.test"), "on both hosts"
+
+
+def test_the_own_origins_have_the_scheme_and_port_of_the_url() -> None:
+    made = simple(
+        applications={
+            "app": {
+                **APP,
+                "hosts": ["*", "gw.test", "[::1]"],
+                "url": "https://app.test:443/",
+            },
+            "wiki": {**APP, "path_prefix": "/wiki/"},
+        }
+    )
+    assert own(made, "app") == ("https://app.test", "https://gw.test", "https://[::1]")
+    assert own(made, "wiki") == ("http://localhost:8080",)
