@@ -8,7 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from extproc.settings.demand import check_parameter, check_prompt
+from extproc.settings.cors import Cors
+from extproc.settings.demand import (
+    check_acr_values,
+    check_max_age,
+    check_parameter,
+    check_prompt,
+)
 from extproc.settings.types import OFF, Duration, Model, Origin, base_address
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -85,6 +91,19 @@ class ApplicationSettings(Model):
         description="origins whose pages may send it all the same, such as "
         "https://portal.example.com",
     )
+    cors: Cors | None = Field(
+        None,
+        description="pages of other origins that may read the application's answers, a 401 of the "
+        "processor included; Envoy answers their preflights, and refuses those of others",
+    )
+    preflight: Literal["decide", "pass"] = Field(
+        "decide",
+        description="CORS preflights where there is no cors. decide: like every other request, so "
+        "they are answered 401, except on public paths; pass: the application gets them, without "
+        "an identity, and answers them itself. Only what browsers send as a preflight passes: "
+        "OPTIONS with Origin and Access-Control-Request-Method, and without a body, cookies and "
+        "Authorization",
+    )
     cache_control: Annotated[Literal["no-cache", "no-store", "off"], OFF] = Field(
         "no-cache",
         description="Cache-Control of responses on protected paths for which the application sets "
@@ -148,7 +167,7 @@ class ApplicationSettings(Model):
     def _check(self) -> Self:
         self._check_address()
         self._check_exclude()
-        self._check_streams()
+        self._check_pages_and_streams()
         if not self.exclude and not self.provider:
             raise ValueError("provider is missing (or exclude: true, for no login at all)")
         self._check_demand()
@@ -190,16 +209,23 @@ class ApplicationSettings(Model):
                 "exclude: true has no sessions, so neither stream_lifetime nor end_streams "
                 "can go with it"
             )
-        if self.csrf == "same_origin" or self.allowed_origins or self.cache_control == "no-store":
+        changes = self.csrf == "same_origin" or self.cache_control == "no-store"
+        if changes or self.allowed_origins or self.cors or self.preflight == "pass":
             raise ValueError(
                 "exclude: true goes with none of csrf: same_origin, allowed_origins, "
-                "cache_control: no-store: Envoy passes requests and responses on as they are"
+                "cache_control: no-store, cors, preflight: pass: Envoy passes requests and "
+                "responses on as they are"
             )
 
-    def _check_streams(self) -> None:
+    def _check_pages_and_streams(self) -> None:
         if self.csrf == "off" and self.allowed_origins:
             raise ValueError(
                 "allowed_origins: csrf: off allows every origin; leave out one of them"
+            )
+        if self.cors and self.preflight == "pass":
+            raise ValueError(
+                "preflight: pass lets the application answer preflights, and with cors Envoy "
+                "answers them; leave out one of them"
             )
         if self.upstream_http2 and "websocket" in self.end_streams:
             raise ValueError(
@@ -220,23 +246,14 @@ class ApplicationSettings(Model):
             )
 
     def _check_demand(self) -> None:
-        """Check what logins must satisfy; it becomes part of a URL and of a header."""
         demands = bool(self.acr_values or self.prompt or self.authorization_params)
         if self.exclude and (demands or self.max_age is not None):
             raise ValueError(
                 "exclude: true goes with none of acr_values, max_age, prompt, authorization_params"
             )
-        for value in self.acr_values:
-            if not re.fullmatch(r"[!#-\[\]-~]{1,255}", value):
-                raise ValueError(
-                    f"acr_values: {value[:80]!r} is not an acr value: printable ASCII without "
-                    "blanks, quotes and backslashes"
-                )
-        if self.max_age is not None and (self.max_age < 60 or self.max_age != int(self.max_age)):
-            raise ValueError(
-                "max_age is whole seconds, 1m or more; to have users sign in again at each "
-                "login set prompt: login"
-            )
+        check_acr_values(self.acr_values)
+        if self.max_age is not None:
+            check_max_age(self.max_age)
         if self.prompt is not None:
             check_prompt(self.prompt)
         for name, value in self.authorization_params.items():

@@ -1,8 +1,28 @@
-"""Rules of what an application demands of a login: its prompt and its parameters."""
+"""Rules of what an application demands of a login; it becomes part of a URL and of a header."""
 
 import re
+from collections.abc import Sequence
 
 from extproc.core.step_up import OURS, PROMPTS
+
+
+def check_acr_values(values: Sequence[str]) -> None:
+    """Check acr values (OpenID Connect Core section 2). Raises ValueError."""
+    for value in values:
+        if not re.fullmatch(r"[!#-\[\]-~]{1,255}", value):
+            raise ValueError(
+                f"acr_values: {value[:80]!r} is not an acr value: printable ASCII without "
+                "blanks, quotes and backslashes"
+            )
+
+
+def check_max_age(seconds: float) -> None:
+    """Check the maximum time since the user signed in. Raises ValueError."""
+    if seconds < 60 or seconds != int(seconds):
+        raise ValueError(
+            "max_age is whole seconds, 1m or more; to have users sign in again at each "
+            "login set prompt: login"
+        )
 
 
 def check_prompt(prompt: str) -> None:

@@ -18,6 +18,7 @@ from extproc.settings.identity import Identity
 from extproc.settings.limits import Limits, Timeouts
 from extproc.settings.listen import HostName, ListenTLS, Mode, Plaintext
 from extproc.settings.observability import Log, Metrics, Tracing
+from extproc.settings.origins import check_cors
 from extproc.settings.providers import ProviderSettings
 from extproc.settings.secret_files import read_secret
 from extproc.settings.session import SessionSettings
@@ -118,6 +119,7 @@ class Settings(Model):
                 self.check_published(f"providers.{name}.client_secret", provider.client_secret)
         for name, application in self.applications.items():
             consistency.check_application(name, application, self.url(name), self.providers)
+            check_cors(self.applications, name, self.url(name))
         consistency.check_workers_share_revocations(self.worker_count, self.store)
         consistency.check_session_count(self.session, self.store)
         consistency.check_header_size(self.gateway, self.store)

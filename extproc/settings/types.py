@@ -103,6 +103,15 @@ def _origin(value: object) -> object:
     return _no_origin()
 
 
+def _any_origin(value: object) -> object:
+    if value in ("*", "null"):
+        return value
+    try:
+        return _origin(value)
+    except ValueError as error:
+        raise ValueError(f'{error}; every origin is "*", and none is "null", in quotes') from None
+
+
 def _no_origin() -> object:
     raise ValueError(
         "an origin is scheme://host or scheme://host:port in lower case, without a path, such as "
@@ -116,6 +125,11 @@ Origin = Annotated[
     str,
     BeforeValidator(_origin),
     WithJsonSchema({"type": "string", "pattern": f"^{_ORIGIN.pattern}$"}),
+]
+AnyOrigin = Annotated[
+    str,
+    BeforeValidator(_any_origin),
+    WithJsonSchema({"type": "string", "pattern": rf"^(\*|null|{_ORIGIN.pattern})$"}),
 ]
 Workers = Annotated[
     int | Literal["auto"],

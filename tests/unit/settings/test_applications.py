@@ -51,6 +51,22 @@ import pytest
             {"exclude": True, "provider": None, "forward_access_token": True},
             "exclude: true goes with neither provider nor public_paths nor forward_access_token",
         ),
+        (
+            {"preflight": "refuse"},
+            ": applications.app.preflight: input should be 'decide' or 'pass'",
+        ),
+        (
+            {"preflight": "pass", "cors": {"origins": ["https://a.test"]}},
+            ": preflight: pass lets the application answer preflights, and with cors Envoy",
+        ),
+        (
+            {"exclude": True, "provider": None, "cors": {"origins": ["https://a.test"]}},
+            "cors, preflight: pass: Envoy passes requests and responses on as they are",
+        ),
+        (
+            {"exclude": True, "provider": None, "preflight": "pass"},
+            "cors, preflight: pass: Envoy passes requests and responses on as they are",
+        ),
         ({"csrf": "none"}, ": applications.app.csrf: input should be 'websockets', 'same_origin'"),
         (
             {"exclude": True, "provider": None, "csrf": "same_origin"},

@@ -1,6 +1,10 @@
-"""Which origins are an application's own."""
+"""Which origins are an application's own, and what its csrf keeps from those of its cors."""
 
+from typing import Any
+
+import pytest
 from harness.envoy_config import APP, simple
+from pydantic import ValidationError
 
 from extproc.settings import Settings
 from extproc.settings.origins import own_origins
@@ -33,3 +37,34 @@ def test_the_own_origins_have_the_scheme_and_port_of_the_url() -> None:
     )
     assert own(made, "app") == ("https://app.test", "https://gw.test", "https://[::1]")
     assert own(made, "wiki") == ("http://localhost:8080",)
+
+
+PORTAL = "https://portal.test"
+REFUSES = "applications.app.cors: csrf: same_origin refuses "
+
+
+@pytest.mark.parametrize(
+    ("change", "explanation"),
+    [
+        ({}, f"{REFUSES}POST to pages of {PORTAL}; list it in allowed_origins, too, or set"),
+        ({"allowed_origins": ["https://other.test"]}, f"{REFUSES}POST to pages of {PORTAL}"),
+        ({"cors": {"origins": ["*"]}}, f"{REFUSES}POST to pages of *"),
+        ({"cors": {"origins": ["null"], "methods": ["GET", "PUT"]}}, f"{REFUSES}PUT to pages of"),
+        ({"allowed_origins": [PORTAL]}, ""),
+        ({"csrf": "websockets"}, ""),
+        ({"csrf": "off"}, ""),
+        ({"cors": {"origins": ["*"], "methods": ["GET", "HEAD", "OPTIONS"]}}, ""),
+        ({"cors": {"origins": ["http://localhost:8080", "http://other.test:8080"]}}, ""),
+    ],
+)
+def test_csrf_and_cors_do_not_contradict_each_other(
+    change: dict[str, Any], explanation: str
+) -> None:
+    base = {"csrf": "same_origin", "cors": {"origins": [PORTAL]}}
+    app = {**APP, "hosts": ["localhost", "other.test"], **base, **change}
+    if not explanation:
+        assert simple(applications={"app": app}).applications["app"].cors
+        return
+    with pytest.raises(ValidationError) as caught:
+        simple(applications={"app": app})
+    assert explanation in str(caught.value)
