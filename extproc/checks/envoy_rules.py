@@ -130,6 +130,14 @@ RULES = (
         "no assertion",
     ),
     Rule(
+        ("filters", "cors"),
+        "the filter of cors has other settings",
+        level="warning",
+        missing="no filter answers preflights: pages of other origins cannot use the applications "
+        "that have cors",
+        level_if_missing="warning",
+    ),
+    Rule(
         ("filters", "limit"),
         "requests are limited differently",
         level="warning",
@@ -203,6 +211,11 @@ RULES = (
     Rule(
         (*_ROUTE, "typed_per_filter_config", "assertion"),
         "the route asks for another application's assertion",
+        depth=5,
+    ),
+    Rule(
+        (*_ROUTE, "typed_per_filter_config", "cors"),
+        "the route answers pages of other origins in another way than cors says",
         depth=5,
     ),
     Rule(

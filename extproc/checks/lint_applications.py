@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
+from urllib.parse import urlsplit
 
 from extproc.checks.findings import Finding, warning
 from extproc.envoyconfig.sharing import Overlap, demands, overlap, same_upstream
@@ -20,6 +21,7 @@ def lint_applications(settings: Settings) -> Iterator[Finding]:
                 "remove it, or set exclude: true if that is meant",
             )
         yield from _foreign_pages(settings, name)
+        yield from _reading_pages(settings, name)
     yield from _one_origin(settings)
     yield from _sharing(settings)
 
@@ -41,6 +43,40 @@ def _foreign_pages(settings: Settings, name: str) -> Iterator[Finding]:
                 "send requests as the user",
                 "use https there",
             )
+
+
+def _reading_pages(settings: Settings, name: str) -> Iterator[Finding]:
+    """Warnings of `cors` with credentials: pages that others can write, and pages that have no
+    cookies to send.
+    """
+    cors, url = settings.applications[name].cors, settings.url(name)
+    if cors is None or not cors.credentials:
+        return
+    for each in cors.origins:
+        if each.startswith("http://") and url.startswith("https://"):
+            yield warning(
+                f"applications.{name}.cors.origins",
+                f"{each} is plain http: whoever is on the way to it can write its pages, and read "
+                "what the user may read",
+                "use https there",
+            )
+        if _other_site(each, url):
+            yield warning(
+                f"applications.{name}.cors.credentials",
+                f"pages of {each} are of another site than {url}, so browsers send none of the "
+                "user's cookies (SameSite=Lax) with their requests, which are answered 401",
+                "give both names below one domain",
+            )
+
+
+def _other_site(one: str, other: str) -> bool:
+    """Whether two addresses are certainly of different sites. A site has at least the last two
+    labels of a name (the registrable domain, by the Public Suffix List), and an IP address is one.
+    """
+    hosts = [urlsplit(each).hostname or "" for each in (one, other)]
+    if any(":" in host or host.rpartition(".")[2].isdigit() for host in hosts):
+        return hosts[0] != hosts[1]
+    return hosts[0].split(".")[-2:] != hosts[1].split(".")[-2:]
 
 
 def _one_origin(settings: Settings) -> Iterator[Finding]:

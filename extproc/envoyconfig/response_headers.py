@@ -4,6 +4,7 @@ from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption
 
 from extproc.contract import CACHE_CONTROL, MORE_COOKIES, NAMESPACE, SET_COOKIE
 from extproc.envoyconfig.builders import ADD, IF_ABSENT, header
+from extproc.envoyconfig.filters.cors import ANSWERS, vary
 from extproc.settings import Settings
 
 # Cache-Control of protected pages about which the application says nothing. Without any, browsers
@@ -42,13 +43,17 @@ def added(settings: Settings, name: str, *, public: bool) -> list[HeaderValueOpt
     unsaid = _UNSAID[settings.applications[name].cache_control]
     if unsaid and not public:
         headers.append(header("cache-control", unsaid, IF_ABSENT))
+    if settings.applications[name].cors:
+        headers.append(vary())
     return headers
 
 
 def taken(settings: Settings, name: str) -> list[str]:
-    """Headers that Envoy takes out of the application's responses, because they are about the whole
-    host, of which the application has a part.
+    """Headers that Envoy takes out of the application's responses: those about the whole host, of
+    which the application has a part, and with `cors` what the application itself says about CORS.
     """
-    if settings.applications[name].path_prefix == "/":
-        return []
-    return [_WORKER_SCOPE, _HSTS] if settings.gateway.hsts else [_WORKER_SCOPE]
+    application = settings.applications[name]
+    headers = list(ANSWERS) if application.cors else []
+    if application.path_prefix == "/":
+        return headers
+    return [*headers, _WORKER_SCOPE, *([_HSTS] if settings.gateway.hsts else [])]

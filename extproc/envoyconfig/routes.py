@@ -50,15 +50,19 @@ from extproc.envoyconfig.direct import (
     slash,
     unasked,
 )
-from extproc.envoyconfig.filters.chain import ASSERTION, COOKIES, DECIDE, LIMIT
+from extproc.envoyconfig.filters.chain import ASSERTION, COOKIES, CORS, DECIDE, LIMIT
+from extproc.envoyconfig.filters.cors import policy
 from extproc.envoyconfig.filters.ext_proc import processing_mode
 from extproc.envoyconfig.filters.jwt_authn import asserted
 from extproc.envoyconfig.filters.local_ratelimit import unlimited
-from extproc.envoyconfig.filters.lua_cookies import keeping
+from extproc.envoyconfig.filters.lua_cookies import bodiless, keeping
+from extproc.envoyconfig.preflights import bare, foreign_preflights
 from extproc.envoyconfig.response_headers import added, taken
 from extproc.settings import Settings
 from extproc.settings.fingerprint import fingerprint
 
+# The end of the name of the route of preflights that an application answers itself.
+PREFLIGHT = "preflight"
 # Seconds without a byte in either direction: a WebSocket without pings, a stream of rare events.
 _IDLE_TIMEOUT = 3600
 _LIVE_STREAMS = {
@@ -119,12 +123,14 @@ def application_routes(settings: Settings, name: str, names: Sequence[str]) -> I
     prefix = application.path_prefix
     if prefix != "/":
         yield from slash(settings, name)
+    yield from foreign_preflights(settings, name)
     yield from foreign_pages(settings, name)
     if application.escaped_slashes == "reject" and not rejects_escaped_slashes(settings, names):
         yield escaped_slashes(f"{name}:escaped-slash", prefix)
     if application.dot_segments == "reject" and not rejects_dot_segments(settings, names):
         yield dot_segments(f"{name}:dot-segments", prefix)
     yield from readings(settings, name, names)
+    yield from passed_preflights(settings, name)
     for path in application.public_paths:
         match = RouteMatch(safe_regex=RegexMatcher(regex=regexes.public(path)))
         config = _filter_config(settings, name, public=True)
@@ -135,6 +141,17 @@ def application_routes(settings: Settings, name: str, names: Sequence[str]) -> I
         yield _forwarding(settings, name, f"{name}:live:{kind}", match, config)
     config = unasked() if application.exclude else _filter_config(settings, name)
     yield _forwarding(settings, name, name, RouteMatch(prefix=prefix), config)
+
+
+def passed_preflights(settings: Settings, name: str) -> Iterator[Route]:
+    """The route of preflights that an application answers itself, without a call of the processor
+    and without an identity (`preflight: pass`).
+    """
+    application = settings.applications[name]
+    if application.preflight == "pass":
+        config = {**unasked(), COOKIES: pack(bodiless())}
+        match = bare(application.path_prefix)
+        yield _forwarding(settings, name, f"{name}:{PREFLIGHT}", match, config, public=True)
 
 
 def _forwarding(
@@ -158,7 +175,9 @@ def _forwarding(
     """
     application = settings.applications[name]
     if not application.strip_cookies:
-        config = {**config, COOKIES: pack(keeping())}
+        config = {COOKIES: pack(keeping()), **config}
+    if application.cors:
+        config = {**config, CORS: pack(policy(application.cors))}
     return Route(
         name=route_name,
         match=match,

@@ -2,9 +2,9 @@
 
 Such a split by path depends on how the upstream reads paths: a path that Envoy gives to the outer
 application may be a path of the inner one there. An application asks more of a user by a login
-(exclude and public_paths), another provider, acr_values, max_age, prompt, and authorization_params
-except those that only change how the provider's pages look. How long requests and streams may last,
-and which identity headers the application gets, do not count.
+(exclude, public_paths and preflight: pass), another provider, acr_values, max_age, prompt, and
+authorization_params except those that only change how the provider's pages look. How long requests
+and streams may last, and which identity headers the application gets, do not count.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ def overlap(settings: Settings, outer: str, inner: str) -> Overlap | None:
     one, other = settings.applications[outer], settings.applications[inner]
     if outer == inner or not same_upstream(one, other):
         return None
-    asks = demands(one, other)
+    asks = (*demands(one, other), *_preflights(one, other))
     outer_segments, inner_segments = folded(one.path_prefix), folded(other.path_prefix)
     if not asks or one.path_prefix.startswith(other.path_prefix):
         return None
@@ -94,6 +94,12 @@ def demands(outer: ApplicationSettings, inner: ApplicationSettings) -> tuple[str
     if not _params(inner) <= _params(outer):
         asks.append("authorization_params")
     return tuple(asks)
+
+
+def _preflights(outer: ApplicationSettings, inner: ApplicationSettings) -> tuple[str, ...]:
+    """Whether preflights need no login at the outer application alone (`preflight: pass`)."""
+    needs = outer.preflight == "pass" and not (inner.exclude or inner.preflight == "pass")
+    return ("a login for preflights",) if needs else ()
 
 
 def _acr_implied(outer: ApplicationSettings, inner: ApplicationSettings) -> bool:

@@ -14,9 +14,11 @@ A virtual host has, in this order:
 4. 400 for what a server might read as a dot segment, where every application rejects that;
 5. the applications, the longest path_prefix first, each with
    - the redirects from /wiki to /wiki/,
-   - 403 for what pages of other origins may not send (csrf.py),
+   - 403 for preflights of other origins than those of `cors` (preflights.py), and for what pages
+     of other origins may not send (csrf.py),
    - 400 for escaped slashes, where another application keeps them, and likewise for dot segments,
    - 400 for what its upstream might read as a path of another application that asks more of a user,
+   - the preflights that it answers itself (preflights.py),
    - its public paths, one route each,
    - its live streams that end with their session: Envoy looks at no assertion there, so it always
      calls the processor,

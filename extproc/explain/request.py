@@ -18,8 +18,10 @@ from extproc.core.provider_logout import is_back_channel
 from extproc.core.reasons import REASONS
 from extproc.core.session import Session
 from extproc.envoyconfig.regexes import removed
+from extproc.envoyconfig.routes import PREFLIGHT
 from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.assertion import accepted
+from extproc.explain.cors import is_preflight, of_answers, of_preflight
 from extproc.explain.route import ChosenRoute, choose, normalised, refused, remedy
 from extproc.explain.words import of_decision, of_navigation, remedy_of
 from extproc.settings import Settings
@@ -103,7 +105,7 @@ def explain(settings: Settings, sample: SampleRequest, find: FindSession) -> Ite
         method=sample.method,
         target=path + (f"?{url.query}" if url.query else ""),
         authority=url.netloc.rpartition("@")[2],
-        headers=tuple((name, value) for name, value in headers if _is_forwarded(name)),
+        headers=headers,
     )
     yield from _routed(settings, listener, request, find)
 
@@ -152,6 +154,10 @@ def _routed(
     yield Observation(
         f"the host {request.host} matches {route.domain}, and the path the route {route.name}"
     )
+    if route.cors and request.header("origin"):
+        yield _of_other_page(route, request)
+        if is_preflight(request):
+            return
     if not route.application:
         yield _by_envoy(settings, route)
         return
@@ -162,9 +168,20 @@ def _routed(
         method=request.method,
         target=request.target,
         authority=request.authority,
-        headers=request.headers,
+        headers=tuple((name, value) for name, value in request.headers if _is_forwarded(name)),
     )
     yield from _decided(settings, application, decided_for, route, find)
+
+
+def _of_other_page(route: ChosenRoute, request: Request) -> Observation:
+    """What the cors filter makes of a request; of a preflight it is the verdict, because another
+    route has refused those of origins that are not listed.
+    """
+    if not is_preflight(request):
+        return Observation(of_answers(route.cors, request.header("origin")))
+    name = route.cluster.removeprefix("application-")
+    what, remedy = of_preflight(route.cors, request, name)
+    return Observation(what, verdict=True, remedy=remedy)
 
 
 def _by_envoy(settings: Settings, route: ChosenRoute) -> Observation:
@@ -179,6 +196,13 @@ def _by_envoy(settings: Settings, route: ChosenRoute) -> Observation:
     upstream = route.cluster
     if name in settings.applications:
         upstream = settings.applications[name].upstream
+    if route.name == f"{name}:{PREFLIGHT}":
+        return Observation(
+            f"forwarded to {upstream} without an identity: the application {name} answers "
+            "preflights itself (preflight: pass), so Envoy does not call the processor. If it has "
+            "a body, Envoy answers 400",
+            verdict=True,
+        )
     return Observation(
         f"forwarded to {upstream}: the application {name} is excluded (exclude: true), so Envoy "
         "does not call the processor",

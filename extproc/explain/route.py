@@ -9,7 +9,8 @@ from urllib.parse import unquote
 from extproc.contract import APPLICATION, PUBLIC
 from extproc.core.http import Request
 from extproc.envoyconfig.csrf import FOREIGN
-from extproc.envoyconfig.filters.chain import ASSERTION, DECIDE
+from extproc.envoyconfig.filters.chain import ASSERTION, CORS, DECIDE
+from extproc.envoyconfig.preflights import FOREIGN_PREFLIGHT
 from extproc.envoyconfig.snapshot import HttpListener
 from extproc.envoyconfig.tree import Tree, at, branch, items
 
@@ -30,7 +31,7 @@ class ChosenRoute:
 
     `application` is the application that the processor decides for, '' where Envoy does not call
     it. `assertion` says whether Envoy verifies an assertion on this route. `answer` is Envoy's own,
-    if it has one.
+    if it has one. `cors` is the policy of the cors filter, empty where there is none.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ChosenRoute:
     assertion: bool
     cluster: str
     answer: DirectAnswer | None
+    cors: Tree
 
 
 def refused(listener: HttpListener, path: str, headers: tuple[tuple[str, str], ...]) -> str | None:
@@ -78,6 +80,8 @@ def remedy(route: str) -> str:
             f"the request is a page's of another origin; if that page may send it, list its origin "
             f"in applications.{name}.allowed_origins"
         )
+    if rule == FOREIGN_PREFLIGHT:
+        return f"if that page may read answers, list its origin in applications.{name}.cors.origins"
     key = {"dot-segments": "dot_segments", "escaped-slash": "escaped_slashes"}.get(rule)
     return f"applications.{name or 'NAME'}.{key}: keep lets it through" if key else ""
 
@@ -144,7 +148,7 @@ def _header_matches(matcher: Tree, request: Request) -> bool:
     value = pseudo.get(name) or request.header(name)
     present = bool(value)
     if matcher.get("present_match"):
-        return present
+        return present != bool(matcher.get("invert_match"))
     if not present and not matcher.get("treat_missing_header_as_empty"):
         # Whether it is inverted or not, Envoy's match of a missing value fails.
         return False
@@ -176,6 +180,7 @@ def _chosen(route: Tree, domain: str) -> ChosenRoute:
         assertion=ASSERTION in config,
         cluster=str(at(route, "route", "cluster") or ""),
         answer=_direct_answer(route),
+        cors=branch(config, CORS),
     )
 
 

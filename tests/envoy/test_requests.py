@@ -169,7 +169,7 @@ def test_no_trailer_of_a_request_reaches_an_application(
             trailers = [("x-auth-sub", "root"), ("x-checksum", "1"), ("grpc-status", "0")]
             client.connection.send_headers(stream, trailers, end_stream=True)
             client.flush()
-            answer = client._answer(stream)
+            answer = client.answer(stream)
             assert answer is not None and answer[":status"] == "200", path
         chunked = b"4\r\nbody\r\n0\r\nx-auth-sub: root\r\n\r\n"
         lines = ["transfer-encoding: chunked", "trailer: x-auth-sub", "te: trailers"]

@@ -67,11 +67,12 @@ class H2:
         None: the stream was reset, or the connection was closed.
         """
         try:
-            return self._answer(self.begin(headers))
+            return self.answer(self.begin(headers))
         except (OSError, h2.exceptions.ProtocolError):
             return None
 
-    def _answer(self, stream: int) -> dict[str, str] | None:
+    def answer(self, stream: int) -> dict[str, str] | None:
+        """The headers of a stream's answer, once it has ended."""
         found: dict[str, str] | None = None
         while data := self._socket.recv(65536):
             for event in self.connection.receive_data(data):

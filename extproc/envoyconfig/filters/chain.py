@@ -2,7 +2,8 @@
 
 0. Before any filter, and before the route is chosen: client_address (client_address.py), by which
    Envoy understands addresses with a port, and clean (header_mutation.py): no identity header comes
-   from a client.
+   from a client. The first filter, where an application has it, is cors (cors.py): answers
+   preflights, and lets listed origins read what any later filter answers.
 1. cookies (lua_cookies.py): moves the processor's cookies into a header of their own; the others
    stay as they are, byte for byte.
 2. assertion (jwt_authn.py): turns a valid assertion into identity headers, without the processor.
@@ -19,6 +20,7 @@ from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 
 from extproc.envoyconfig.builders import pack
+from extproc.envoyconfig.filters.cors import cors, cross_origin
 from extproc.envoyconfig.filters.ext_proc import processor
 from extproc.envoyconfig.filters.header_mutation import drops_trailers, trailers
 from extproc.envoyconfig.filters.jwt_authn import assertion, fast_path
@@ -28,6 +30,7 @@ from extproc.envoyconfig.filters.matcher import unless_signed_in
 from extproc.envoyconfig.filters.rbac import gate
 from extproc.settings import Settings
 
+CORS = "cors"
 COOKIES = "cookies"
 ASSERTION = "assertion"
 LIMIT = "limit"
@@ -39,7 +42,10 @@ ROUTER = "router"
 
 def filters(settings: Settings) -> list[HttpFilter]:
     """The filters that the settings need, in order."""
-    chain: list[tuple[str, betterproto2.Message]] = [(COOKIES, cookies(settings))]
+    chain: list[tuple[str, betterproto2.Message]] = []
+    if cross_origin(settings):
+        chain.append((CORS, cors()))
+    chain.append((COOKIES, cookies(settings)))
     if fast_path(settings):
         chain.append((ASSERTION, assertion(settings)))
     if limited(settings):

@@ -33,6 +33,7 @@ processor gets no cookie, so no user is signed in.
 """
 
 import betterproto2
+from envoy_data_plane.envoy.config.core.v3 import DataSource
 from envoy_data_plane.envoy.extensions.filters.http.lua.v3 import Lua, LuaPerRoute
 
 from extproc.contract import COOKIES
@@ -43,6 +44,15 @@ from extproc.envoyconfig.builders import text
 from extproc.settings import Settings
 
 _KEEP = "keep"
+_BODILESS = "bodiless"
+# `body` waits for the end of a body, and a body that does not fit into Envoy's buffer is 413.
+_NO_BODY = """\
+function envoy_on_request(handle)
+  local body = handle:body()
+  if body ~= nil and body:length() > 0 then
+    handle:respond({[":status"] = "400"}, "A preflight has no body.")
+  end
+end"""
 _CODE = """\
 local find, byte, sub, match, gsub, concat = string.find, string.byte, string.sub, string.match, string.gsub, table.concat
 
@@ -210,16 +220,31 @@ end"""
 
 
 def cookies(settings: Settings) -> Lua:
-    """The filter, with a second script for routes that keep the Cookie header."""
+    """The filter, with a second script for routes that keep the Cookie header, and a third one for
+    preflights that an application gets.
+    """
     return Lua(
         default_source_code=text(_code(settings, _STRIP)),
-        source_codes={_KEEP: text(_code(settings, "end"))},
+        source_codes={_KEEP: text(_code(settings, "end")), **_of_preflights(settings)},
+        # The route is that of the request as it came. Without its cookies, a request of a signed-in
+        # user looks like a preflight, and another route's script has run by then.
+        clear_route_cache=False,
     )
 
 
 def keeping() -> betterproto2.Message:
     """The configuration of a route whose application gets the whole Cookie header, unchanged."""
     return LuaPerRoute(name=_KEEP)
+
+
+def bodiless() -> betterproto2.Message:
+    """The configuration of a route of requests without cookies, which refuses a body."""
+    return LuaPerRoute(name=_BODILESS)
+
+
+def _of_preflights(settings: Settings) -> dict[str, DataSource]:
+    passed = any(each.preflight == "pass" for each in settings.applications.values())
+    return {_BODILESS: text(_NO_BODY)} if passed else {}
 
 
 def _code(settings: Settings, send: str) -> str:

@@ -30,6 +30,13 @@ def test_differences_at_one_place_are_one_finding() -> None:
         ("filters/decide/processor", "", "error", True),
         ("filters/decide/processor/message_timeout", "3s", "warning", False),
         ("filters/gate", "", "error", True),
+        ("filters/cors", "", "warning", True),
+        (
+            "routes/app.example/app/typed_per_filter_config/cors/allow_credentials",
+            "",
+            "error",
+            False,
+        ),
         ("clusters/app", "", "error", True),
         ("clusters/app/connect_timeout", "", "warning", False),
         ("something/new", "x", "warning", False),

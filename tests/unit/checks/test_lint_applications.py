@@ -109,6 +109,32 @@ def test_check_warns_of_pages_that_send_requests_as_the_user() -> None:
     assert plain.startswith("applications.app.allowed_origins: http://portal.test is plain http")
 
 
+@pytest.mark.parametrize(
+    ("url", "origins", "warned"),
+    [
+        ("https://app.gw.test/", ["https://www.gw.test", "https://gw.test:8443"], []),
+        ("https://app.gw.test/", ["http://www.gw.test"], ["origins: http://www.gw.test is plain"]),
+        ("https://app.gw.test/", ["https://www.other.test"], ["credentials: pages of https://www"]),
+        ("https://app.gw.test/", ["https://10.0.0.1"], ["credentials: pages of https://10.0.0.1"]),
+        ("https://10.1.0.1/", ["https://10.2.0.1"], ["credentials: pages of https://10.2.0.1 are"]),
+        ("https://10.1.0.1/", ["https://10.1.0.1:8443"], []),
+        ("https://[::1]/", ["https://[::1]:8443"], []),
+        ("http://app.gw.test/", ["http://www.gw.test"], []),
+    ],
+)
+def test_check_warns_of_pages_that_read_as_the_user_or_cannot(
+    url: str, origins: list[str], warned: list[str]
+) -> None:
+    app = {**APP, "hosts": ["*"], "url": url}
+    cors = {"origins": origins, "credentials": True}
+    lines = lint_lines(made(app={**app, "cors": cors}))
+    assert len(lines) == len(warned), lines
+    for line, begin in zip(lines, warned, strict=True):
+        assert line.startswith(f"applications.app.cors.{begin}")
+    without = {**cors, "credentials": False}
+    assert lint_lines(made(app={**app, "cors": without})) == []
+
+
 def test_check_warns_of_applications_that_differ_on_one_host() -> None:
     other = {**APP, "path_prefix": "/pay/", "acr_values": ["mfa"], "upstream": "http://10.0.0.1"}
     (line,) = lint_lines(made(app=APP, pay=other))

@@ -25,6 +25,10 @@ from extproc.envoyconfig.filters.chain import filters
             {"applications": {"app": {**APP, "upstream_http2": True}}},
             ["cookies", "assertion", "limit", "decide", "gate", "trailers", "router"],
         ),
+        (
+            {"applications": {"app": {**APP, "cors": {"origins": ["https://a.test"]}}}},
+            ["cors", "cookies", "assertion", "limit", "decide", "gate", "router"],
+        ),
         ({"applications": {"app": OPEN}, "providers": {}}, ["cookies", "decide", "gate", "router"]),
     ],
 )

@@ -2,7 +2,7 @@
 
 import re
 
-from harness.envoy_config import simple, typed
+from harness.envoy_config import APP, simple, typed
 
 from extproc.core.http import CookieNames
 
@@ -22,3 +22,10 @@ def test_our_cookies_are_those_of_the_core() -> None:
     assert set(re.findall(r"^  (\w+) = \{\"\^", code, re.MULTILINE)) == kinds and len(kinds) == len(
         made
     )
+
+
+def test_the_route_is_not_chosen_again_after_the_cookies_are_moved() -> None:
+    (lua,) = typed(simple(), "Lua")
+    assert lua["clear_route_cache"] is False and list(lua["source_codes"]) == ["keep"]
+    passing = simple(applications={"app": {**APP, "preflight": "pass"}})
+    assert list(typed(passing, "Lua")[0]["source_codes"]) == ["keep", "bodiless"]
