@@ -134,6 +134,7 @@ then contains Envoy's own code.
 | `rbac_access_denied_matched_policy[none]` | 403 | the gate: neither an assertion nor a decision; the configuration differs from what `extproc envoy` prints |
 | `ext_proc_error_*` | 500, 503 | the processor ended the stream, or is away |
 | `ext_proc_error_*timeout*` | 504 | the processor did not answer within `timeouts.message` |
+| `cors_response` | 200 | a preflight that Envoy answered: `cors` |
 | `route_not_found`, `direct_response` | 404 | no application has this host and path |
 """
 

@@ -8,8 +8,9 @@
 
 The query changes an answer: echo-status=503, echo-delay=SECONDS, echo-cache=SECONDS (Cache-Control:
 public), echo-cookie=NAME (sets it), echo-size=BYTES (so much text instead), echo-events=1 (an event
-stream without an end), echo-hold=NAME (no answer before `release(NAME)`). It speaks WebSocket, and
-sends every text back.
+stream without an end), echo-hold=NAME (no answer before `release(NAME)`), echo-cors=METHOD (a page
+of any origin may use this method and read the answer). It speaks WebSocket, and sends every text
+back.
 """
 
 import asyncio
@@ -160,6 +161,12 @@ class Echo:
         lines += [f"content-type: {kind}", "x-app: echo"]
         if "echo-cache" in query:
             lines.append(f"cache-control: public, max-age={query['echo-cache']}")
+        if "echo-cors" in query:
+            lines += [
+                f"access-control-allow-origin: {fields.get('origin', '*')}",
+                "access-control-allow-credentials: true",
+                f"access-control-allow-methods: {query['echo-cors']}",
+            ]
         if "echo-cookie" in query:
             lines.append(f"set-cookie: {query['echo-cookie']}=app; Path=/")
         writer.write("\r\n".join([*lines, "", ""]).encode() + (text if method != "HEAD" else b""))

@@ -15,7 +15,12 @@ RIGHT = {
     "secret": "x" * 32,
     "providers": {"main": {"issuer": "https://idp.example", "client_id": "x"}},
     "applications": {
-        "app": {"hosts": ["localhost"], "upstream": "http://127.0.0.1:1", "provider": "main"}
+        "app": {
+            "hosts": ["localhost"],
+            "upstream": "http://127.0.0.1:1",
+            "provider": "main",
+            "cors": {"origins": ["https://portal.example"]},
+        }
     },
 }
 # Defaults of sections that cannot be written beside those of another: a kind of store but the

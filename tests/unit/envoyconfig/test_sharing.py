@@ -115,3 +115,16 @@ def test_prefixes_have_no_dot_segments() -> None:
     for prefix in ("/../", "/a/./"):
         with pytest.raises(ValueError, match="path_prefix begins and ends with /"):
             made(app={**APP, "path_prefix": prefix})
+
+
+def test_preflights_that_pass_at_the_outer_application_alone_are_a_demand() -> None:
+    def asked(outer: str, inner: str) -> tuple[str, ...]:
+        two = made(
+            outer={**APP, "preflight": outer},
+            inner={**APP, "path_prefix": "/inner/", "preflight": inner},
+        )
+        found = overlap(two, "outer", "inner")
+        return found.asks if found else ()
+
+    assert asked("pass", "decide") == ("a login for preflights",)
+    assert asked("decide", "decide") == asked("pass", "pass") == asked("decide", "pass") == ()
