@@ -26,6 +26,8 @@ SET_COOKIE = "set_cookie"
 # before
 MORE_COOKIES = tuple(f"set_cookie_{number}" for number in range(2, 10))
 CACHE_CONTROL = "cache_control"
+# the same for caches that obey a header of their own
+NO_STORE = "no_store"
 REASON = "reason"
 # the user, as log.users names them; the claim of the assertion is core.assertion.USER
 USER = "user"

@@ -83,6 +83,12 @@ _ERRORS = {
     421: GatewayError(
         "Wrong address", "No site of this name is served here. Please check the address."
     ),
+    # It should have the header Upgrade (RFC 9110 section 15.5.22), but Envoy takes that out of
+    # every response but that to a WebSocket's request.
+    426: GatewayError(
+        "An old version of HTTP",
+        "Your program, or a server on the way, speaks HTTP/1.0. HTTP/1.1 or newer is needed here.",
+    ),
     429: GatewayError(
         "Too many requests",
         "Many requests came from your network in a short time. Please wait a moment and try again.",

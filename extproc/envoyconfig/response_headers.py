@@ -2,8 +2,8 @@
 
 from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption
 
-from extproc.contract import CACHE_CONTROL, MORE_COOKIES, NAMESPACE, SET_COOKIE
-from extproc.envoyconfig.builders import ADD, IF_ABSENT, header
+from extproc.contract import CACHE_CONTROL, MORE_COOKIES, NAMESPACE, NO_STORE, SET_COOKIE
+from extproc.envoyconfig.builders import ADD, IF_ABSENT, IF_PRESENT, header
 from extproc.envoyconfig.filters.cors import ANSWERS, vary
 from extproc.settings import Settings
 
@@ -11,6 +11,20 @@ from extproc.settings import Settings
 # show them again from the disk after a logout, and shared caches may keep them: the request has a
 # cookie and no Authorization header (RFC 9111 section 3.5).
 _UNSAID = {"no-cache": "private, no-cache", "no-store": "no-store", "off": ""}
+# Headers that a shared cache obeys in place of Cache-Control, and what keeps a response out of it:
+# RFC 9213 section 2 and its forms for single networks, the W3C's Edge Architecture, and those of
+# Akamai, LiteSpeed and nginx, which reads a number of seconds and ignores every other value.
+_TARGETED = {
+    "cdn-cache-control": "no-store",
+    "cloudflare-cdn-cache-control": "no-store",
+    "netlify-cdn-cache-control": "no-store",
+    "vercel-cdn-cache-control": "no-store",
+    "akamai-cache-control": "no-store",
+    "edge-control": "no-store",
+    "surrogate-control": "no-store",
+    "x-litespeed-cache-control": "no-store",
+    "x-accel-expires": "0",
+}
 # With it a service worker of /wiki/ would see the requests to every application of the host, their
 # authorization codes included, and answer them, also after the application is gone.
 _WORKER_SCOPE = "service-worker-allowed"
@@ -21,11 +35,13 @@ _HSTS = "strict-transport-security"
 
 def added(settings: Settings, name: str, *, public: bool) -> list[HeaderValueOption]:
     """Headers that Envoy adds to the application's response. None of them replaces one of the
-    application's.
+    application's, except those that only shared caches obey.
 
     With every cookie that the processor renews comes `private`; otherwise a shared cache would keep
     a user's assertion. It is added to what the application says: several values of Cache-Control
-    are one list, of which the strictest directive counts (RFC 9111 section 4.2.1).
+    are one list, of which the strictest directive counts (RFC 9111 section 4.2.1). A cache that
+    obeys a header of its own in place of Cache-Control would not see it, so such a header becomes
+    `no-store` there, and on every protected page.
 
     Args:
         settings: the settings of all applications.
@@ -45,6 +61,11 @@ def added(settings: Settings, name: str, *, public: bool) -> list[HeaderValueOpt
         headers.append(header("cache-control", unsaid, IF_ABSENT))
     if settings.applications[name].cors:
         headers.append(vary())
+    # Envoy writes no empty value, so this changes nothing without a renewed cookie.
+    renewed = f"%DYNAMIC_METADATA({NAMESPACE}:{NO_STORE})%"
+    for targeted, kept_out in _TARGETED.items():
+        value = kept_out if unsaid and not public else renewed
+        headers.append(header(targeted, value, IF_PRESENT))
     return headers
 
 

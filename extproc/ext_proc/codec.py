@@ -16,6 +16,7 @@ from extproc.contract import (
     LIVE,
     MORE_COOKIES,
     NAMESPACE,
+    NO_STORE,
     PUBLIC,
     REASON,
     SET_COOKIE,
@@ -199,4 +200,5 @@ def _continue(answer: Continue) -> wire.ProcessingResponse:
         for key, cookie in zip(keys, answer.set_cookies, strict=True):
             fields[key].string_value = cookie.header()
         fields[CACHE_CONTROL].string_value = "private"
+        fields[NO_STORE].string_value = "no-store"
     return response

@@ -109,7 +109,8 @@ class ApplicationSettings(Model):
         description="Cache-Control of responses on protected paths for which the application sets "
         "none. no-cache: private, no-cache, so that browsers ask again before they show a page "
         "from their cache; no-store: nothing is kept, so that Back after a logout shows nothing "
-        "either; off: none",
+        "either; off: none. Except with off, headers that only shared caches obey, such as "
+        "CDN-Cache-Control, become no-store there where the application sets them",
     )
     forward_access_token: bool = Field(
         False,

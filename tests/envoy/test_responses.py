@@ -92,6 +92,53 @@ def test_a_protected_page_about_which_nothing_is_said_is_asked_for_again(
         assert said.get("cache-control") == "max-age=5"
 
 
+# Headers that a shared cache obeys in place of Cache-Control, and what keeps a response out of it.
+TARGETED = {
+    "cdn-cache-control": "no-store",
+    "cloudflare-cdn-cache-control": "no-store",
+    "netlify-cdn-cache-control": "no-store",
+    "vercel-cdn-cache-control": "no-store",
+    "akamai-cache-control": "no-store",
+    "edge-control": "no-store",
+    "surrogate-control": "no-store",
+    "x-litespeed-cache-control": "no-store",
+    "x-accel-expires": "0",
+}
+
+
+def targeted(reply: Reply) -> set[str | None]:
+    """What the answer says to shared caches."""
+    return {value for name in TARGETED for value in reply.values(name)}
+
+
+@pytest.mark.threat("ended-session")
+def test_no_shared_cache_keeps_a_protected_page_on_the_application_s_word(
+    plain: Gateway, world: World
+) -> None:
+    """A CDN obeys CDN-Cache-Control in place of Cache-Control (RFC 9213 section 2.2)."""
+    says = "&".join(f"says={name}:{quote(' max-age=600')}" for name in TARGETED)
+    own = "&says=cache-control:%20public,%20max-age=5"
+    cookie = plain.cookie("main")
+    for path in (f"/x?{says}{own}", f"/x?stub=continue&{says}{own}"):
+        reply = plain.client.get(path, cookie=cookie if "stub" not in path else None)
+        assert {name: reply.values(name) for name in TARGETED} == {
+            name: [value] for name, value in TARGETED.items()
+        }
+        assert directives(reply) == ["public", "max-age=5"], "Cache-Control stays its own"
+    assert targeted(plain.client.get("/x?says=x-other:%201", cookie=cookie)) == set()
+    for path in ("/public/x", "/assets/x"):
+        assert targeted(plain.client.get(f"{path}?{says}", cookie=cookie)) == {"max-age=600"}
+    # Set-Cookie comes with this one: a user's assertion.
+    renewed = plain.client.get(f"/public/x?stub=renew&{says}")
+    assert FAKE_COOKIE in renewed.values("set-cookie")
+    assert targeted(renewed) == {"no-store"}
+    off: dict[str, object] = {"main": application(world.upstream.url, cache_control="off")}
+    with world.gateway(f"targeted-{time.monotonic_ns()}", off) as gateway:
+        kept = gateway.client.get(f"/x?{says}", cookie=gateway.cookie("main"))
+        assert targeted(kept) == {"max-age=600"}
+        assert targeted(gateway.client.get(f"/x?stub=renew&{says}")) == {"no-store"}
+
+
 def test_an_upstream_that_is_away_is_no_page_to_keep(world: World, asked: list[Asked]) -> None:
     away = f"http://127.0.0.1:{free_port()}"
     applications: dict[str, object] = {"main": application(away)}

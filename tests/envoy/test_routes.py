@@ -2,6 +2,7 @@
 paths.
 """
 
+import json
 import re
 import socket
 import time
@@ -305,7 +306,8 @@ def test_the_health_check_of_the_docs_needs_neither_host_nor_cookie(
 def test_the_docs_name_the_answer_that_nginx_gets_by_default(plain: Gateway) -> None:
     """Wild case 25."""
     old = b"GET /public/ HTTP/1.0\r\nhost: app.test\r\n\r\n"
-    assert exchange(plain.client.port, old).status == 426
+    reply = exchange(plain.client.port, old)
+    assert reply.status == 426 and "HTTP/1.1 or newer" in json.loads(reply.body)["detail"]
     topologies = (Path(__file__).parents[2] / "docs/topologies.md").read_text()
     assert "proxy_http_version 1.1;" in topologies and "426 Upgrade Required" in topologies
 

@@ -271,7 +271,11 @@ def answer(asked: Asked) -> ProcessingResponse | None:
         case "continue" | "hold":
             return continued(x_auth_sub=b"stub", x_auth_name="Zo\u00eb".encode())
         case "renew":
-            renewed = {contract.SET_COOKIE: FAKE_COOKIE, contract.CACHE_CONTROL: "private"}
+            renewed = {
+                contract.SET_COOKIE: FAKE_COOKIE,
+                contract.CACHE_CONTROL: "private",
+                contract.NO_STORE: "no-store",
+            }
             return continued(renewed, x_auth_sub=b"stub")
         # An answer without the decision.
         case "undecided":

@@ -36,10 +36,17 @@ def test_cache_control_is_added_where_the_application_says_nothing(
     assert cache_control(cache_control=setting, public=True) == [RENEWED]
 
 
-def test_no_header_of_the_application_is_replaced() -> None:
+def test_no_header_of_the_application_is_replaced_but_those_of_shared_caches_alone() -> None:
     for kept in (True, False):
-        actions = {str(each.append_action.name) for each in added(simple(), "app", public=kept)}
-        assert actions <= {"APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT"}
+        replaced = {
+            each.header.key: each.append_action.name
+            for each in added(simple(), "app", public=kept)
+            if each.header is not None
+            and each.append_action.name not in ("APPEND_IF_EXISTS_OR_ADD", "ADD_IF_ABSENT")
+        }
+        assert {"cdn-cache-control", "surrogate-control"} <= set(replaced)
+        assert set(replaced.values()) == {"OVERWRITE_IF_EXISTS"}
+        assert not {"cache-control", "set-cookie", "expires"} & set(replaced)
 
 
 def test_an_excluded_application_answers_as_it_does() -> None:

@@ -71,6 +71,7 @@ def test_a_continue_is_what_envoy_reads():
         "lane": "inline",
         "set_cookie": cookie.header(),
         "cache_control": "private",
+        "no_store": "no-store",
     }
     assert read.immediate_response is None and read.mode_override is None
 
