@@ -18,15 +18,17 @@ _RETRY_EVERY = 0.005
 
 def create(path: Path) -> None:
     """Create the file unless it exists, readable by this user only. Raises OSError."""
-    # To open a FIFO, or some devices, would wait.
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-    descriptor = os.open(path, flags, 0o600)
+    # A file that exists is not opened: a process that closes a descriptor of a file loses the locks
+    # of all its connections, and the next process that leaves would delete the write-ahead log
+    # (https://sqlite.org/howtocorrupt.html, section 2.2).
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            # SQLite would write its database into a device, and read something else from it.
-            raise OSError(errno.EINVAL, "is not a regular file", str(path))
-    finally:
-        os.close(descriptor)
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return
+    if not stat.S_ISREG(mode):
+        # SQLite would write its database into a device, and read something else from it.
+        raise OSError(errno.EINVAL, "is not a regular file", str(path))
 
 
 def connect(path: Path, patience: float) -> sqlite3.Connection:

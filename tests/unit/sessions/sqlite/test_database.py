@@ -3,6 +3,8 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 
 import pytest
 from harness.tokens import NOW
@@ -34,6 +36,35 @@ def test_a_new_file_is_readable_by_this_user_only_and_an_old_one_stays(path):
     path.write_bytes(b"content")
     database.create(path)
     assert path.read_bytes() == b"content"
+
+
+# What another process does that looks into the file, such as another worker that leaves.
+VISIT = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+print(db.execute("SELECT count(*) FROM session").fetchone()[0])
+db.close()
+"""
+
+
+def test_a_file_that_is_opened_again_and_closed_keeps_what_is_written_afterwards(writer, path):
+    """As `extproc sessions` and a reload do in the process that has the store open.
+
+    A process that closes any descriptor of a file loses its locks on it. Another process would then
+    take itself for the last one, and delete the log in which new sessions are.
+    """
+
+    def visited() -> int:
+        run = subprocess.run(
+            [sys.executable, "-c", VISIT, str(path)], check=True, capture_output=True, text=True
+        )
+        return int(run.stdout)
+
+    database.create(path)
+    database.connect_writer(path, 1).close()
+    assert visited() == 0
+    records.put(writer, RECORD, None)
+    assert visited() == 1
 
 
 def test_a_writer_finds_today_s_tables_and_write_ahead_logging(writer):
