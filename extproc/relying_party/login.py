@@ -33,7 +33,7 @@ from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import TokenResponse
 from extproc.core.refresh import serves
 from extproc.core.sealing import ENTROPY
-from extproc.core.session import ID_BYTES, Session, SessionId
+from extproc.core.session import Session, SessionId
 from extproc.provider.client import Provider
 from extproc.relying_party.identity_log import log_omissions
 from extproc.relying_party.login_tokens import (
@@ -42,7 +42,7 @@ from extproc.relying_party.login_tokens import (
     redeemed,
     userinfo_of,
 )
-from extproc.relying_party.new_sessions import NewSessions
+from extproc.relying_party.new_sessions import Kept, NewSessions
 from extproc.relying_party.newer_keys import verified
 from extproc.relying_party.revocation import revoke_tokens
 from extproc.sessions.interfaces import Sessions
@@ -53,13 +53,21 @@ def start_login(
     request: Request,
     step: StartLogin,
     metadata: ProviderMetadata,
-    now: int,
+    moment: float,
 ) -> Respond:
     """Send the browser to the provider with the cookie of a new login attempt (OpenID Connect Core
     section 3.1.2).
+
+    Args:
+        application: That the user signs in to.
+        request: The request that starts the login.
+        step: What was decided.
+        metadata: The provider's.
+        moment: The time, in seconds since the epoch, to the millisecond.
     """
+    now = int(moment)
     pending = PendingAuthorization(
-        secrets.token_bytes(ATTEMPT_BYTES),
+        PendingAuthorization.secret_of(moment, secrets.token_bytes(ATTEMPT_BYTES)),
         application.client.issuer,
         now,
         step.return_to,
@@ -104,11 +112,11 @@ class CodeRedemption:
         """Trade the authorization code for a session (OpenID Connect Core section 3.1.3).
 
         Returns:
-            The redirect to the page that the user wanted, with the session's cookies; without them
-            if another login of this browser was faster (`overtaken`, `login_not_needed`). The
-            tokens are not revoked then: revoking one token makes many providers revoke all tokens
-            of the same user and client, the faster login's too. A login that the provider had let
-            expire is started again, once.
+            The redirect to the page that the user wanted, with the session's cookies. If another
+            login of this browser was faster (`overtaken`, `login_not_needed`), they are those of
+            its session, or none. The tokens are not revoked then: revoking one token makes many
+            providers revoke all tokens of the same user and client, the faster login's too. A login
+            that the provider had let expire is started again, once.
 
         Raises:
             Refusal: There is no session. Tokens that came are revoked.
@@ -136,15 +144,16 @@ class CodeRedemption:
             session = await self._establish(application, provider, step, tokens, callback_at)
             telemetry.user(session.subject)
             with shielded_until_deadline(deadline), telemetry.span("store put"):
-                cookies = await self._new_sessions.keep(application, request, session, step)
+                kept = await self._new_sessions.keep(application, request, session, step)
         except BaseException:
             await revoke_tokens(provider, application.client, tokens)
             raise
-        if cookies is None:
+        if kept is None:
             return _ended(application, step, "overtaken")
-        with trio.move_on_at(deadline, shield=True):
-            await self._new_sessions.end_others(application, request, session, step)
-        return self._signed_in(application, session, step, cookies)
+        if kept.new:
+            with trio.move_on_at(deadline, shield=True):
+                await self._new_sessions.end_others(application, request, session, step)
+        return self._signed_in(application, step, kept)
 
     def _without_login(
         self,
@@ -164,14 +173,14 @@ class CodeRedemption:
         expired = isinstance(error, ProviderRefused) and step.response.authentication_expired
         if not expired and not isinstance(error, LoginReused):
             return None
-        now, session = int(self._clock()), step.signed_in
-        if session is not None and serves(application, session, now):
+        moment, session = self._clock(), step.signed_in
+        if session is not None and serves(application, session, int(moment)):
             return _ended(application, step, "login_not_needed")
         if not expired or step.pending.restarted:
             return None
         spent = application.cookies.expired(application.cookies.login(step.pending.attempt))
         again = StartLogin(step.pending.return_to, (spent,), restarted=True)
-        return start_login(application, request, again, metadata, now)
+        return start_login(application, request, again, metadata, moment)
 
     async def _use_once(self, step: RedeemCode) -> None:
         with telemetry.span("store use_once"):
@@ -203,7 +212,7 @@ class CodeRedemption:
             step,
             tokens,
             None if isinstance(userinfo, Refusal) else userinfo,
-            SessionId.of(secrets.token_bytes(ID_BYTES)),
+            SessionId.of(step.pending.session_entropy),
         )
         session = await verified(provider, keys, verify)
         if isinstance(userinfo, Refusal):
@@ -230,14 +239,8 @@ class CodeRedemption:
                 application, step.pending, tokens, userinfo, keys, session_id, int(self._clock())
             )
 
-    def _signed_in(
-        self,
-        application: Application,
-        session: Session,
-        step: RedeemCode,
-        cookies: tuple[Cookie, ...],
-    ) -> Respond:
-        now = int(self._clock())
+    def _signed_in(self, application: Application, step: RedeemCode, kept: Kept) -> Respond:
+        now, session = int(self._clock()), kept.session
         names = application.cookies
         user = session.user(application)
         assertion = application.assertion_cookie(
@@ -250,7 +253,8 @@ class CodeRedemption:
         )
         if assertion is None:
             assertion = names.expired(names.assertion)
-        return _ended(application, step, "signed_in", (*cookies, assertion), user)
+        reason = "signed_in" if kept.new else "overtaken"
+        return _ended(application, step, reason, (*kept.cookies, assertion), user)
 
 
 def _ended(

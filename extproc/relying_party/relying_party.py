@@ -187,7 +187,7 @@ class RelyingParty:
         metadata = self.provider(request).metadata_nowait()
         if metadata is None:
             return None
-        return start_login(self.application(request), request, step, metadata, self.now())
+        return start_login(self.application(request), request, step, metadata, self._clock())
 
     def refuse(self, request: Request, error: Refusal, step: Step | None = None) -> Respond:
         """The answer to a refusal that was met in a step, or before any step."""
@@ -208,7 +208,7 @@ class RelyingParty:
         match step:
             case StartLogin():
                 metadata = await provider.metadata()
-                return start_login(application, request, step, metadata, self.now())
+                return start_login(application, request, step, metadata, self._clock())
             case RedeemCode():
                 return await self._redemption.redeem(application, provider, request, step)
             case Refresh():

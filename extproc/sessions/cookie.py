@@ -15,7 +15,7 @@ from extproc.core.device import Device
 from extproc.core.errors import SessionTooLarge, SignedOutMeanwhile
 from extproc.core.http import Cookie, Request
 from extproc.core.sealing import ENTROPY
-from extproc.core.session import Session
+from extproc.core.session import Session, SessionId
 from extproc.core.session_cookie import (
     data_cookies,
     left_over,
@@ -51,6 +51,7 @@ class CookieSessions(Sessions):
             grace: results of refreshes; in the memory of this process unless it is given.
         """
         self.revocations = revocations
+        self.locks = None
         self._grace = grace or MemoryRotationGrace()
 
     def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
@@ -88,6 +89,17 @@ class CookieSessions(Sessions):
         if replaces is not None:
             await self.end(replaces, session.created)
         return cookies
+
+    async def with_ids(
+        self, application: Application, ids: Sequence[SessionId], now: int
+    ) -> tuple[Session, ...]:
+        return ()
+
+    def cookies_again(
+        self, application: Application, request: Request, session: Session, now: int
+    ) -> tuple[Cookie, ...]:
+        """Make none: with_ids() finds no session."""
+        return ()
 
     def touch_cookies(
         self, application: Application, request: Request, session: Session, now: int

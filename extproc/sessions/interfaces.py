@@ -12,10 +12,10 @@ from extproc.core import revocation
 from extproc.core.application import Application
 from extproc.core.device import Device
 from extproc.core.http import Cookie, Request
-from extproc.core.session import Session
+from extproc.core.session import Session, SessionId
 from extproc.core.session_record import Record
 from extproc.core.session_selection import Selection
-from extproc.sessions.store import LISTED, Replaced, Revocations
+from extproc.sessions.store import LISTED, Locks, Replaced, Revocations
 
 # Seconds from the provider's response to the session of the login, at most. A revocation that has
 # to reach logins in progress is kept for so long.
@@ -30,6 +30,8 @@ class Sessions(Protocol):
 
     # Part of the store, or beside cookies.
     revocations: Revocations
+    # Locks among the logins of a user; None if no login can find the session of another.
+    locks: Locks | None
 
     @property
     def missing(self) -> str | None:
@@ -85,6 +87,19 @@ class Sessions(Protocol):
             SignedOutMeanwhile: end_tagged() was faster; nothing is kept, and `replaces` lives on
                 if sessions are in cookies.
         """
+
+    async def with_ids(
+        self, application: Application, ids: Sequence[SessionId], now: int
+    ) -> tuple[Session, ...]:
+        """Find the sessions with these ids, without a look at their age limits.
+
+        None where sessions are in cookies, because only their browsers have them.
+        """
+
+    def cookies_again(
+        self, application: Application, request: Request, session: Session, now: int
+    ) -> tuple[Cookie, ...]:
+        """Make the cookies of a session that with_ids() found, as create() made them."""
 
     def touch_cookies(
         self, application: Application, request: Request, session: Session, now: int

@@ -37,6 +37,7 @@ class StoredSessions(Sessions):
     def __init__(self, store: SessionStore) -> None:
         self.store = store
         self.revocations = store
+        self.locks = store
 
     async def record(self, key: bytes, now: int) -> Record | None:
         """Read the record of a session by its key, without its cookie."""
@@ -87,6 +88,20 @@ class StoredSessions(Sessions):
             raise
         return (
             session_cookie(application, session, session.created),
+            *left_over(application, request, session),
+        )
+
+    async def with_ids(
+        self, application: Application, ids: Sequence[SessionId], now: int
+    ) -> tuple[Session, ...]:
+        found = await run_all(*(partial(self._read, application, one, now) for one in ids))
+        return tuple(session for session in found if session is not None)
+
+    def cookies_again(
+        self, application: Application, request: Request, session: Session, now: int
+    ) -> tuple[Cookie, ...]:
+        return (
+            session_cookie(application, session, now),
             *left_over(application, request, session),
         )
 

@@ -15,6 +15,7 @@ import pytest
 from harness.browser import NAVIGATION_ACCEPT, WebUser
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
+from harness.journey import stored_sessions
 from harness.processes import wait_for_next_second, wait_until
 
 STORES = ["sqlite", "cookie", "cookie, marks in memory", "redis"]
@@ -297,8 +298,28 @@ def test_of_many_tabs_at_once_each_gets_its_page_and_one_session_stays(
     for answer in answers:
         with stack.user() as alone:
             comes(alone, answer)
-            if alone.cookies.named("extproc-session-app") and sees(stack, alone) == "alice":
-                with_a_session.append(answer)
-    assert len(with_a_session) == 1
-    comes(browser, with_a_session[0])
+            held = alone.cookies.get("extproc-session-app")
+            if held is not None and sees(stack, alone) == "alice":
+                with_a_session.append((held.value, answer))
+    assert len({value for value, _ in with_a_session}) == 1
+    comes(browser, with_a_session[0][1])
     assert sees(stack, browser) == "alice"
+
+
+@pytest.mark.attack("FLOW-11")
+@pytest.mark.parametrize("running", ["sqlite", "redis"], indirect=True)
+@pytest.mark.parametrize("last", [0, 1, 3], ids=lambda last: f"{last} comes last")
+def test_callbacks_that_cross_each_other_s_answers_leave_one_session_whichever_comes_last(
+    stack: Stack, browser: WebUser, last: int
+) -> None:
+    before = stored_sessions(stack)
+    callbacks = [begins(stack, browser, "alice", f"/private/{number}") for number in range(4)]
+    # Each is answered before the browser has received the answer to any other.
+    answers = [opens(browser, callbacks[number]) for number in (2, 0, 3, 1)]
+    for answer in (*answers[:last], *answers[last + 1 :], answers[last]):
+        assert (answer.status_code, answer.headers["location"][:4]) == (303, "http")
+        comes(browser, answer)
+    assert sees(stack, browser) == "alice"
+    assert stored_sessions(stack) == before + 1
+    signs_out(stack, browser)
+    assert stored_sessions(stack) == before

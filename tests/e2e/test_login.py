@@ -12,7 +12,7 @@ import httpx
 import pytest
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
-from harness.journey import to_callback
+from harness.journey import stored_sessions, to_callback
 from harness.processes import wait_until
 from harness.tokens import Signer
 
@@ -55,11 +55,6 @@ def denied(
         assert (answer.status_code, f">{reason}<" in answer.text) == (status, True), answer.text
     assert not list(user.cookies.named("extproc-")) and not stack.app.requests
     return answer
-
-
-def stored_sessions(stack: Stack) -> int:
-    with closing(sqlite3.connect(stack.settings["store"]["path"])) as database:
-        return int(database.execute("SELECT count(*) FROM session").fetchone()[0])
 
 
 def test_a_login_ends_on_the_page_first_asked_for(stack):

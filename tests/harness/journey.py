@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import httpx
 
 from harness.browser import WebUser
-from harness.gateway import Stack
+from harness.gateway import Stack, called
 
 # A query as a browser sends it, with everything that a proxy might rewrite.
 FIRST = "/private/report.html?q=a%20b+c&x=%2F%2f&empty=&=&r=http%3A%2F%2Fevil.example%2F&u=%E4%B8%96&a|b=[1]"
@@ -29,6 +29,13 @@ def to_callback(
     started = user.navigate(stack.url(path), headers=headers)
     assert started.status_code == 303, started.text
     return at_provider(user, started, name)
+
+
+def stored_sessions(stack: Stack) -> int:
+    """How many sessions the store has, as an operator sees it."""
+    answer = called(stack.settings["admin"], "/sessions?all=1", headers={"x-extproc-operator": "1"})
+    assert answer.status_code == 200, answer.text
+    return len(answer.json()["sessions"])
 
 
 def at_provider(user: WebUser, started: httpx.Response, name: str | None = None) -> str:

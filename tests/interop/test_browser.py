@@ -8,6 +8,7 @@ from harness.chromium import browser
 from harness.echo import ICON
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
+from harness.journey import stored_sessions
 from harness.keycloak import Keycloak
 from harness.oidc_provider import OidcProvider
 from harness.processes import wait_until
@@ -159,9 +160,10 @@ def test_restored_tabs_all_end_signed_in_on_their_pages(tabs: int, length: int, 
         assert sorted(ours(context, stack)) == sorted(
             f"{'__Host-' if tls else ''}extproc-{kind}-app" for kind in ("assertion", "session")
         )
+        assert stored_sessions(stack) == 1
         pages[0].goto(stack.url("/oauth2/signed-out"))
         pages[0].goto(stack.url("/oauth2/logout"))
-        assert not ours(context, stack)
+        assert not ours(context, stack) and stored_sessions(stack) == 0
 
 
 @pytest.mark.attack("WEB-11")

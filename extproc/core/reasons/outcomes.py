@@ -66,7 +66,8 @@ ANSWERED = (
         "Another sign-in of this browser was faster.",
         "One browser had several logins at the provider at the same time (restored tabs), and "
         "another one was completed first. This one creates no session, and its tab goes to the "
-        "page that it was for. Many of them: the provider responds slowly.",
+        "page that it was for, with the session that exists. Many of them: the provider responds "
+        "slowly.",
     ),
     Reason(
         "login_not_needed",

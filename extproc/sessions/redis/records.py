@@ -4,7 +4,7 @@ Keys, below the prefix. The part in braces decides the slot of a cluster, so a s
 share a slot, and its tags are in others.
 
     session:{KEY}     a hash: write, sealed, expires, touched, index, tags
-    lock:{KEY}        the owner that may replace the session
+    lock:{KEY}        the owner that may replace the session, or whose login may end
     tag:{TAG}         entries KEY + WRITE, scored by when they expire
     ended:{KEY}WRITE  marks a write that came too late
     claim:{KEY}       a login attempt, or a token id, that was used

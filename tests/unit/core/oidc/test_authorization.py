@@ -56,6 +56,14 @@ def test_what_is_written_is_what_every_release_reads():
     assert mark and zlib.decompress(compressed, wbits=-15) == b"/" * 257
 
 
+@pytest.mark.parametrize("fraction", [0, 0.004, 0.25, 0.5, 0.995, 0.9999])
+def test_a_login_knows_when_it_was_started_to_a_few_milliseconds(fraction):
+    moment = 1_780_000_000 + fraction
+    attempt = replace(traced(""), secret=PendingAuthorization.secret_of(moment, b"s" * 31))
+    assert len(attempt.secret) == 32
+    assert 0 <= attempt.begun - int(moment * 1000) <= 4 and attempt.begun // 1000 == attempt.created
+
+
 def test_the_length_of_an_attempt_depends_on_its_return_target_alone():
     """A target that repeats the secret is no shorter than any other of its kind."""
     lengths = {
