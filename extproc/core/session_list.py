@@ -8,7 +8,12 @@ from extproc.core.application import Application
 from extproc.core.device import Device
 from extproc.core.sealing import KeyRing
 from extproc.core.session import Session, handle_of
-from extproc.core.session_index import IndexEntry, carries_its_tags, open_entry
+from extproc.core.session_index import (
+    IndexEntry,
+    carries_its_tags,
+    open_entry,
+    subject_tags,
+)
 from extproc.core.session_record import Record
 
 # Sign-ins that a page shows, and records that are opened for it, at most.
@@ -137,12 +142,15 @@ def sign_ins(
         application: whose page shows them.
         session: of the browser that asks.
         records: of the user, the most important ones first: only OPENED of them are looked into.
+            Those of other users, who may share the `sid`, are left out before that.
         now: seconds since the epoch.
     """
+    own = set(subject_tags(application.ring, session.issuer, session.subject))
     live = {
         record.key: record
         for record in records
         if is_live(application, record.touched, record.expires, now)
+        and own.intersection(record.tags)
     }
     opened = tuple(live.values())[:OPENED]
     groups: dict[str, list[IndexedSession]] = defaultdict(list)

@@ -142,7 +142,7 @@ class OwnSessions:
             this = sid_tags(application.ring, session.issuer, session.sid)
         with telemetry.span("store get"):
             records = await self._sessions.tagged(tags, now)
-            mine = await self._sessions.tagged(this, now, session_list.OPENED)
+            mine = await self._sessions.tagged(this, now)
         if records is None or mine is None:
             return None
         return session_list.sign_ins(application, session, (*mine, *records), now)

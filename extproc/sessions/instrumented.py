@@ -60,6 +60,7 @@ class InstrumentedStore:
     touch = _operation("touch", lambda store: store.touch)
     delete = _operation("delete", lambda store: store.delete)
     tagged = _operation("tagged", lambda store: store.tagged)
+    tagged_page = _operation("tagged_page", lambda store: store.tagged_page)
     end = _operation("end", lambda store: store.end)
     page = _operation("page", lambda store: store.page)
     count = _operation("count", lambda store: store.count)

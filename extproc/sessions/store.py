@@ -146,6 +146,16 @@ class SessionStore(Revocations, Locks, Protocol):
                 their last use chooses those that expire last.
         """
 
+    async def tagged_page(self, tag: bytes, after: bytes | None, limit: int, now: int) -> Page:
+        """List all records that carry a tag, page by page, as page(), and without `sealed`.
+
+        Args:
+            tag: what the records carry.
+            after: of the page before; None for the first page.
+            limit: how many records a page has at most.
+            now: the caller's clock.
+        """
+
     async def end(self, tag: bytes, now: int, spare: Collection[bytes] = ()) -> int:
         """Delete every record that carries a tag, but those of the keys in `spare`; count them."""
 

@@ -27,6 +27,8 @@ from extproc.sessions.store import LISTED, Page, Replaced, SessionStore
 SEALING = 5
 # Seconds for deleting the record of a session that could not begin.
 FORGETTING = 2.0
+# Records whose index is opened at a time: a few milliseconds, in which no other request is served.
+LOOKED_INTO = 200
 # Records that are deleted at the same time, so that a store can make one step of them.
 DELETED_TOGETHER = 50
 
@@ -183,13 +185,22 @@ class StoredSessions(Sessions):
 
     async def end_selected(self, selection: Selection, now: float, until: int) -> int | None:
         await self._stop_logins(selection.marks, now, until)
+        # The tags of older keys first, see end_stored().
+        return sum(
+            [await self._end_tagged(tag, selection, int(now)) for tag in reversed(selection.tags)]
+        )
+
+    async def _end_tagged(self, tag: bytes, selection: Selection, now: int) -> int:
+        """End the sessions of a selection that carry one of its tags, however many others do."""
         ended = 0
+        after: bytes | None = None
         while True:
-            records = await self.tagged(selection.tags, int(now)) or ()
-            keys = [record.key for record in records if selection.has(record)]
+            page = await self.store.tagged_page(tag, after, LOOKED_INTO, now)
+            keys = [record.key for record in page.records if selection.has(record)]
             await self.delete_many(keys)
             ended += len(keys)
-            if not keys or len(records) < LISTED:
+            after = page.after
+            if after is None:
                 return ended
 
     async def _stop_logins(self, keys: Sequence[bytes], now: float, until: int) -> None:

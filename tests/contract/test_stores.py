@@ -147,6 +147,26 @@ async def test_a_list_has_as_many_sessions_as_fit_however_many_there_are(store):
     assert len(await store.tagged(ALICE, NOW)) == 120
 
 
+async def test_all_records_with_a_tag_come_page_by_page(store, other):
+    ours = {name: record(name, tags=(ALICE,)) for name in (b"1", b"2", b"3", b"4", b"5")}
+    for one in (*ours.values(), record(b"b", tags=(BOB,))):
+        await store.put(one)
+    after, pages = None, []
+    while True:
+        step = await other.tagged_page(ALICE, after, 2, NOW)
+        pages.append([one.key for one in step.records])
+        assert all(one.sealed == b"" and ALICE in one.tags for one in step.records)
+        # What goes meanwhile makes no other record be left out.
+        for key in pages[-1]:
+            await store.delete(key)
+        after = step.after
+        if after is None:
+            break
+    found = [key for page in pages for key in page]
+    assert sorted(found) == sorted(one.key for one in ours.values())
+    assert max(map(len, pages)) == 2
+
+
 async def test_pages_have_every_session_whatever_their_size(store):
     await store.put(record(b"gone", expires=NOW - 1))
     for number in range(23):

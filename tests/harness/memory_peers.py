@@ -96,6 +96,15 @@ class MemoryStore:
 
         return await self._do("tagged", found)
 
+    async def tagged_page(self, tag: bytes, after: bytes | None, limit: int, now: int) -> Page:
+        def found() -> Page:
+            keys = sorted(key for key, each in self.records.items() if tag in each.tags)
+            keys = [key for key in keys if key > (after or b"")]
+            some = tuple(replace(self.records[key], sealed=b"") for key in keys[:limit])
+            return Page(some, keys[limit - 1] if len(keys) > limit else None)
+
+        return await self._do("tagged_page", found)
+
     async def end(self, tag: bytes, now: int, spare: Collection[bytes] = ()) -> int:
         def effect() -> int:
             carrying = [each.key for each in self.records.values() if tag in each.tags]

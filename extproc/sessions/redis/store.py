@@ -129,6 +129,15 @@ class RedisStore:
         carrying = [record for record in records if record is not None and tag in record.tags]
         return tuple(sorted(carrying, key=lambda record: record.touched, reverse=True))
 
+    async def tagged_page(self, tag: bytes, after: bytes | None, limit: int, now: int) -> Page:
+        # By the order of keys, because ranks change while others come and go.
+        entries = await self._entries(tag)
+        known = sorted({key for key, _ in entries if key > (after or b"")})
+        keys = known[:limit]
+        records = await _side_by_side(partial(self._read_outer, now), keys)
+        carrying = [record for record in records if record is not None and tag in record.tags]
+        return Page(tuple(carrying), keys[-1] if len(known) > limit else None)
+
     async def end(self, tag: bytes, now: int, spare: Collection[bytes] = ()) -> int:
         ending = [entry for entry in await self._entries(tag) if entry[0] not in spare]
         return sum(await _side_by_side(partial(self._end, tag, now), ending))

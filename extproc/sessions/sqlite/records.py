@@ -20,6 +20,10 @@ _SELECT_TAGGED = (
     "SELECT key, x'', expires, touched, entry, tags FROM session WHERE expires > ?"
     " AND key IN (SELECT key FROM tag WHERE tag = ?) ORDER BY touched DESC LIMIT ?"
 )
+_SELECT_TAGGED_PAGE = (
+    "SELECT key, x'', expires, touched, entry, tags FROM session WHERE expires > ?"
+    " AND key IN (SELECT key FROM tag WHERE tag = ? AND key > ?) ORDER BY key LIMIT ?"
+)
 _INSERT = (
     "INSERT OR REPLACE INTO session (key, sealed, expires, touched, entry, tags)"
     " VALUES (?, ?, ?, ?, ?, ?)"
@@ -46,6 +50,14 @@ def read(db: sqlite3.Connection, key: bytes, now: int) -> Record | None:
 def tagged(db: sqlite3.Connection, tag: bytes, now: int, limit: int) -> tuple[Record, ...]:
     """List at most `limit` records that carry a tag, without `sealed`, the last used first."""
     return _records(db.execute(_SELECT_TAGGED, (now, tag, limit)))
+
+
+def tagged_page(
+    db: sqlite3.Connection, tag: bytes, after: bytes | None, limit: int, now: int
+) -> Page:
+    """List at most `limit` records that carry a tag, with a key beyond `after`, by their keys."""
+    rows = db.execute(_SELECT_TAGGED_PAGE, (now, tag, after or b"", limit)).fetchall()
+    return Page(_records(rows), rows[-1][0] if len(rows) == limit else None)
 
 
 def page(db: sqlite3.Connection, after: bytes | None, limit: int, now: int) -> Page:

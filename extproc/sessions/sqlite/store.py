@@ -83,6 +83,9 @@ class SQLiteStore:
     async def tagged(self, tag: bytes, now: int, limit: int = LISTED) -> tuple[Record, ...]:
         return await self._read(lambda db: records.tagged(db, tag, now, limit))
 
+    async def tagged_page(self, tag: bytes, after: bytes | None, limit: int, now: int) -> Page:
+        return await self._read(lambda db: records.tagged_page(db, tag, after, limit, now))
+
     async def end(self, tag: bytes, now: int, spare: Collection[bytes] = ()) -> int:
         return await self._writer.run(lambda db: records.delete_tagged(db, tag, now, spare))
 

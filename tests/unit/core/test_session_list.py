@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from harness.tokens import ISSUER, NOW, application, client
 
 from extproc.core.application import Application
@@ -9,7 +10,7 @@ from extproc.core.device import Device
 from extproc.core.oidc.claims import Claims
 from extproc.core.sealing import KeyRing
 from extproc.core.session import Session, SessionId, handle_of
-from extproc.core.session_list import SignIn, sign_ins, surplus
+from extproc.core.session_list import OPENED, SignIn, sign_ins, surplus
 from extproc.core.session_record import Record, to_record
 
 APP = application()
@@ -62,6 +63,15 @@ def test_they_are_several_where_a_logout_is_for_the_application_alone():
         (None, 1, True),
         (None, 1, False),
     ]
+
+
+@pytest.mark.attack("LOGO-16")
+def test_sessions_of_others_with_the_same_sid_crowd_none_of_the_user_s_own_out():
+    """Of a provider whose sid is that of its own browser session, or of everybody."""
+    foreign = record(other(b"f", subject="bob", sid="mine"))
+    crowd = [replace(foreign, key=number.to_bytes(32, "big")) for number in range(OPENED)]
+    found = sign_ins(APP, SESSION, [*crowd, record(SESSION)], NOW)
+    assert [each.keys for each in found.sign_ins] == [(SESSION.id.key,)] and not found.more
 
 
 def test_what_is_of_another_provider_or_gateway_left_idle_or_without_an_index_is_not_shown():

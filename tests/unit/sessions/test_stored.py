@@ -12,10 +12,12 @@ from extproc.core.device import Device
 from extproc.core.errors import SignedOutMeanwhile, StoreUnavailable
 from extproc.core.sealing import KeyRing
 from extproc.core.session import Session, SessionId
-from extproc.core.session_index import open_entry, subject_tags
+from extproc.core.session_index import IndexEntry, open_entry, seal_entry, subject_tags
+from extproc.core.session_record import to_record
+from extproc.core.session_selection import of_user_and_sid
 from extproc.sessions.interfaces import LOGIN_COMPLETES_WITHIN
 from extproc.sessions.sqlite.store import SQLiteStore
-from extproc.sessions.store import WouldBlock
+from extproc.sessions.store import LISTED, WouldBlock
 from extproc.sessions.stored import StoredSessions
 
 APP = application()
@@ -196,3 +198,20 @@ async def test_whether_the_store_is_there_is_the_store_s_own(sessions, store):
     assert sessions.missing is None and sessions.shared
     store.missing = "cannot be connected to"
     assert sessions.missing == "cannot be connected to"
+
+
+@pytest.mark.attack("LOGO-16")
+async def test_a_selection_ends_however_many_others_share_its_tag(sessions, store) -> None:
+    """More than a list has: of the others, none ends."""
+    others = to_record(APP, session(subject="bob", sid="shared"), DEVICE, bytes(88))
+    for number in range(LISTED + 1):
+        key = number.to_bytes(32, "big")
+        index = seal_entry(RING, key, BOB, bytes(44))
+        store.records[key] = replace(others, key=key, index=index, touched=NOW + 1)
+    await begin(sessions, session(sid="shared", attempt=b"a" * 32))
+    selection = of_user_and_sid(RING, ISSUER, "alice", "shared")
+    assert await sessions.end_selected(selection, NOW + 1, NOW + 43_200) == 1
+    assert KEY not in store.records and len(store.records) == LISTED + 1
+
+
+BOB = IndexEntry("app", ISSUER, "bob", "shared", NOW, DEVICE)
