@@ -145,7 +145,7 @@ class SignedToken:
 
     def unverified(self) -> Mapping[str, Any]:
         """Read the claims before the signature is verified: good for a refusal, and for nothing
-        else. Raises InvalidIDToken if the payload is no JSON object.
+        else. Raises UnverifiedToken if the payload is no JSON object.
         """
         try:
             return parse_object(b64decode(self.raw.split(".")[1]))

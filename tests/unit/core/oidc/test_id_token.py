@@ -503,9 +503,9 @@ def test_signed_userinfo_is_verified():
         )
 
 
-def id_token(keys=None, **changes):
-    token = Signer().sign(id_token_claims(**changes))
-    return verify_id_token(client(), token, "at", pending().nonce, keys or key_set(), NOW)
+def id_token(keys=None, trusted=(), **changes):
+    token, own = Signer().sign(id_token_claims(**changes)), client(trusted_audiences=trusted)
+    return verify_id_token(own, token, "at", pending().nonce, keys or key_set(), NOW)
 
 
 def header(**changes):
@@ -528,6 +528,7 @@ def compact(token: str):
         (lambda: id_token(aud=EVIL), "audience", "aud is not this client"),
         (lambda: id_token(aud=["gateway", EVIL]), "audience", "aud is not this client alone (setting trusted_audiences)"),
         (lambda: id_token(azp=EVIL), "audience", "azp is another client"),
+        (lambda: id_token(trusted=("b",), aud=["gateway", "b"]), "audience", "aud has several audiences, and azp is missing"),
         (lambda: id_token(exp=EVIL), "expired", "exp is missing or no number"),
         (lambda: id_token(iat=EVIL), "issued_at", "iat is missing or no number"),
         (lambda: id_token(iat=NOW - 3661), "issued_at", "iat is more than an hour past: 3661 s ago; leeway 60 s; check both clocks"),
@@ -535,6 +536,8 @@ def compact(token: str):
         (lambda: id_token(exp=NOW - 600), "expired", "exp was 600 s ago; leeway 60 s; check both clocks"),
         (lambda: id_token(iat=NOW + 900), "issued_at", "iat is 900 s in the future; leeway 60 s; check both clocks"),
         (lambda: id_token(nbf=NOW + 61), "not_before", "nbf is 61 s in the future; leeway 60 s; check both clocks"),
+        (lambda: id_token(exp=NOW - 31_535_999), "expired", "exp was 31535999 s ago; leeway 60 s; check both clocks"),
+        (lambda: id_token(exp=NOW - 31_536_000), "expired", "exp was years ago; leeway 60 s; check both clocks"),
         (lambda: id_token(iat=10**300), "issued_at", "iat is years in the future; leeway 60 s; check both clocks"),
         (lambda: id_token(at_hash=EVIL), "at_hash", "at_hash is not of this access token"),
         (lambda: header(alg=EVIL), "algorithm", "signed with another algorithm than RS256 (setting id_token_signed_response_alg)"),
@@ -558,6 +561,7 @@ def test_the_log_names_the_check_that_an_id_token_fails(call, check, detail):
     ("userinfo", "kind", "detail"),
     [
         (UserInfo("application/json", json.dumps({"sub": EVIL}).encode()), SubjectMismatch, "sub of UserInfo is not sub of the ID token"),
+        (UserInfo("application/json", b'{"name": "x"}'), InvalidUserInfo, "UserInfo has no sub, so it is unknown whose claims it has"),
         (UserInfo("text/html", EVIL.encode()), InvalidUserInfo, "UserInfo is not JSON"),
         (UserInfo("text/html", b"[]"), InvalidUserInfo, "UserInfo is no JSON object"),
         (UserInfo("application/jwt", EVIL.encode()), InvalidUserInfo, "signed UserInfo: not three segments of base64url"),

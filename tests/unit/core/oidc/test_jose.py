@@ -72,6 +72,23 @@ def test_a_key_that_is_malformed_or_not_for_signatures_is_left_out(changes):
     assert [key.kty for key in kept.keys] == ["EC"]
 
 
+def test_a_header_member_that_is_not_critical_is_ignored():
+    """RFC 7515 section 4: whoever does not understand it ignores it."""
+    token = SignedToken.parse(Signer().sign(id_token_claims(), mine={"a": 1}), "RS256")
+    assert token.verified(key_set())["sub"] == "alice"
+
+
+@pytest.mark.parametrize("payload", [b"[]", b"<b>", b"\xff", b'{"a":NaN}'])
+def test_a_payload_that_is_no_json_object_is_refused_before_any_key_is_looked_for(payload):
+    token = SignedToken.parse(Signer().sign(payload), "RS256")
+    with pytest.raises(UnverifiedToken) as refused:
+        token.unverified()
+    assert (refused.value.check, refused.value.detail) == (
+        "signature",
+        "the payload is no JSON object",
+    )
+
+
 def test_a_token_s_header_names_its_key_and_cannot_name_more():
     token = SignedToken.parse(Signer().sign(id_token_claims()), "RS256")
     assert token.header["kid"] == "RS256-1"

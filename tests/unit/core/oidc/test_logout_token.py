@@ -181,9 +181,15 @@ def test_what_a_token_says_is_checked_before_its_key():
     assert refused(stranger.sign({})) == "issuer"
     assert refused(stranger.sign(claims(aud="another"))) == "audience"
     assert refused(stranger.sign(b"[]")) == "signature"
-    for token in (stranger.sign({}), stranger.sign(b"{"), "x"):
-        with pytest.raises(InvalidLogoutToken):
+    for token, check, detail in (
+        (stranger.sign({}), "issuer", "iss is not the issuer of the settings"),
+        (stranger.sign(claims(exp=None)), "expired", "exp is missing or no number"),
+        (stranger.sign(b"{"), "signature", "the payload is no JSON object"),
+        ("x", "malformed", "not three segments of base64url"),
+    ):
+        with pytest.raises(InvalidLogoutToken) as caught:
             check_unsigned(client(), token, NOW)
+        assert (caught.value.check, caught.value.detail) == (check, detail)
     check_unsigned(client(), stranger.sign(claims()), NOW)
 
 

@@ -149,7 +149,7 @@ def test_split_horizon_the_endpoints_that_we_call_are_rewritten():
 
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_split_horizon_whatever_slash_either_side_ends_with(slash):
-    issuer, inner = "https://idp.example/realm" + slash, "http://inside:8080/realm" + slash
+    issuer, inner = "https://idp.example/realm" + slash, "http://inside:8080/idp/realm" + slash
     document = {
         "issuer": issuer,
         "authorization_endpoint": "https://idp.example/realm/auth",
@@ -160,11 +160,20 @@ def test_split_horizon_whatever_slash_either_side_ends_with(slash):
     }
     read = ProviderMetadata.parse(json.dumps(document).encode(), issuer, inner)
     assert (read.token_endpoint, read.jwks_uri) == (
-        "http://inside:8080/realm/token",
+        "http://inside:8080/idp/realm/token",
         "http://inside:8080/keys",
     )
-    assert read.userinfo_endpoint == "http://inside:8080/realm"
+    assert read.userinfo_endpoint == "http://inside:8080/idp/realm"
     assert read.revocation_endpoint == "http://inside:8080/realms/x?y=1"
+
+
+@pytest.mark.parametrize("path", ["", "/", "/inside", "/inside/"])
+def test_split_horizon_an_endpoint_that_is_inside_already_stays_though_it_is_below_the_issuer(path):
+    inner = ISSUER + path
+    below = {name: f"{inner.rstrip('/')}/{name}" for name in DOCUMENT}
+    document = json.dumps(DOCUMENT | below | {"issuer": ISSUER}).encode()
+    read = ProviderMetadata.parse(document, ISSUER, inner)
+    assert (read.token_endpoint, read.jwks_uri) == (below["token_endpoint"], below["jwks_uri"])
 
 
 @pytest.mark.attack("CONF-15")

@@ -87,7 +87,8 @@ def test_every_other_error_leaves_the_session_as_it_is(status, error):
 
 @pytest.mark.parametrize("status", [408, 425, 429])
 def test_a_status_that_asks_for_another_try_is_not_final_whatever_the_error(status):
-    assert refused(status, "invalid_grant")[0] is ProviderFailed
+    answer = f"the provider answers {status}"
+    assert refused(status, "invalid_grant") == (ProviderFailed, answer)
 
 
 @pytest.mark.parametrize("status", [400, 401])
