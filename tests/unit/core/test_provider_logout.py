@@ -206,6 +206,8 @@ def framed(query: str, **how):
 
 ONE_OF_EACH = "one iss and one sid are needed (register frontchannel_logout_session_required)"
 
+NO_FRAME = "the browser asks for something else than a frame (Sec-Fetch-Dest), or ahead of time (Sec-Purpose)"
+
 
 @pytest.mark.parametrize(
     ("call", "kind", "detail"),
@@ -224,6 +226,8 @@ ONE_OF_EACH = "one iss and one sid are needed (register frontchannel_logout_sess
         (lambda: framed(f"iss={ISSUER}&sid=s&sid="), InvalidLogout, ONE_OF_EACH),
         (lambda: framed(f"iss={ISSUER}&sid="), InvalidLogout, ONE_OF_EACH),
         (lambda: framed(f"iss={EVIL}&sid=s"), InvalidLogout, "iss is another issuer"),
+        (lambda: framed(f"iss={ISSUER}&sid=s"), InvalidLogout, NO_FRAME),
+        (lambda: framed(f"iss={ISSUER}&sid=s", **FRAME, sec_purpose="prefetch"), InvalidLogout, NO_FRAME),
     ],
 )  # fmt: skip
 def test_the_log_names_what_is_wrong_with_a_logout_request(call, kind, detail):

@@ -22,6 +22,7 @@ from extproc.core.errors import (
     StoreUnavailable,
 )
 from extproc.core.refusals import (
+    MAX_LINKED,
     refuse,
     respond,
     respond_to_provider,
@@ -57,6 +58,13 @@ APP = application()
 def test_the_link_of_a_page_leads_on(error, target, link, text):
     page = respond(error, APP, request(target)).page
     assert (page.link, page.link_text, page.title) == (link, text, error.row.title)
+
+
+@pytest.mark.parametrize(("more", "kept"), [(0, True), (1, False)])
+def test_a_page_with_a_long_address_is_not_in_the_address_of_its_login(more, kept):
+    target = "/" + "a" * (MAX_LINKED - 1 + more)
+    link = respond(LoginRequired(), APP, request(target)).page.link
+    assert link == "https://app.example/oauth2/login" + f"?return_to={target}" * kept
 
 
 def test_a_login_after_a_post_leads_to_the_start_page():
@@ -150,7 +158,9 @@ ON_CALLBACK = request("/oauth2/callback?code=x")
 def test_a_callback_that_is_over_expires_its_login_cookie_and_leads_to_a_new_login():
     answer = refuse(APP, ON_CALLBACK, CodeRefused(), CALLBACK)
     assert answer.cookies == (APP.cookies.expired(LOGIN_COOKIE),)
-    assert "/oauth2/login?return_to=" in answer.page.link
+    assert "/oauth2/login?return_to=" in answer.page.link and answer.html
+    script = request("/oauth2/callback?code=x", accept="application/json")
+    assert not refuse(APP, script, CodeRefused(), CALLBACK).html
 
 
 def test_a_callback_that_can_be_tried_again_keeps_its_login_cookie_and_leads_to_itself():
@@ -162,6 +172,7 @@ def test_a_session_that_the_provider_ended_expires_its_cookies_and_no_other_refu
     came = request("/a", cookie=f"{APP.cookies.session}=x")
     ended = refuse(APP, came, SessionEnded())
     assert ended.cookies == (APP.cookies.expired(APP.cookies.session),) and ended.clear_cache
+    assert ended.page.link == "https://app.example/oauth2/login?return_to=/a"
     assert refuse(APP, came, LoginRequired(), Refresh(session())).cookies == ()
 
 
