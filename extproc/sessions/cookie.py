@@ -32,6 +32,10 @@ from extproc.sessions.store import LISTED, Replaced, Revocations
 
 # Cookies that an application's response can carry beside the assertion.
 MAX_SET = len(MORE_COOKIES)
+# Seconds by which the recorded end of the last session is ahead, so that not each login writes it.
+RECORDED_AHEAD = 60
+# The key of that record.
+_LAST_END = hashlib.sha256(b"the end of the last session").digest()
 
 
 class CookieSessions(Sessions):
@@ -53,6 +57,8 @@ class CookieSessions(Sessions):
         self.revocations = revocations
         self.locks = None
         self._grace = grace or MemoryRotationGrace()
+        # the end of the last session that this process has recorded, in seconds since the epoch
+        self._last_end = 0
 
     def find_nowait(self, application: Application, request: Request, now: int) -> Session | None:
         session = read_session(application, request)
@@ -86,9 +92,21 @@ class CookieSessions(Sessions):
         keys = session.keys(application.ring)
         if await self.revoked_at(keys, session.created) >= session.begun:
             raise SignedOutMeanwhile
+        await self._record_end(session)
         if replaces is not None:
             await self.end(replaces, session.created)
         return cookies
+
+    async def _record_end(self, session: Session) -> None:
+        """Record the end of a session for the revocations that may have to outlive it.
+
+        What the settings say then may be shorter than what they say now.
+        """
+        if session.expires <= self._last_end:
+            return
+        end = session.expires + RECORDED_AHEAD
+        await self.revocations.revoke_before(_LAST_END, revocation.written(end), end)
+        self._last_end = end
 
     async def with_ids(
         self, application: Application, ids: Sequence[SessionId], now: int
@@ -160,6 +178,10 @@ class CookieSessions(Sessions):
         )
 
     async def end_tagged(self, tags: Sequence[bytes], now: float, until: int) -> int | None:
+        if tags:
+            last = revocation.read(await self.revocations.revoked_before((_LAST_END,), int(now)))
+            # A mark may be lost where marks are in memory, this process's own number is not.
+            until = max(until, self._last_end, -(-last // 1000))
         for tag in tags:
             await self.revoke(tag, now, until)
         return None

@@ -157,6 +157,23 @@ async def test_all_sessions_of_a_user_end_and_they_may_sign_in_again(sessions, j
     assert await find(sessions, jar, NOW + 1) == again
 
 
+@pytest.mark.attack("LOGO-05")
+async def test_what_the_provider_ended_under_a_shorter_lifetime_stays_ended_under_a_longer_one(
+    sessions, jar, opener
+):
+    """The revocation is kept until the session would have ended by the settings of its login."""
+    for number in range(3):
+        one = session(b"%d" % number, sid=f"sid {number}", expires=NOW + 40_000 + number)
+        await begin(sessions, jar, one)
+    # A process that has seen none of these logins, with a lifetime of 50 s by now.
+    ending = sessions if not sessions.shared else type(sessions)(opener())
+    await ending.end_tagged(sid_tags(RING, ISSUER, "sid 2"), NOW + 10, NOW + 60)
+    for later in (NOW + 11, NOW + 61, NOW + 40_001):
+        assert await find(sessions, jar, later) is None
+    if ending is not sessions:
+        await ending.aclose()
+
+
 @pytest.mark.attack("LOGO-16")
 async def test_a_session_at_the_provider_ends_alone(sessions):
     one, two = Jar(), Jar()

@@ -121,3 +121,13 @@ async def test_nothing_is_listed_counted_or_ended_one_by_one(sessions):
 
 def test_what_ends_is_known_to_other_processes_only_through_a_store(sessions):
     assert not sessions.shared and CookieSessions(MemoryStore()).shared
+
+
+async def test_the_end_of_the_last_session_is_written_for_few_logins_and_for_each_that_is_longer():
+    store = MemoryStore()
+    sessions = CookieSessions(store)
+    written = []
+    store.met = lambda operation, when: written.append(when) if operation == "bury" else None
+    for lasts, writes in ((100, 1), (160, 1), (161, 2), (50, 2), (221, 2), (222, 3)):
+        await begin(sessions, session(expires=NOW + lasts))
+        assert written.count("before") == writes, lasts
