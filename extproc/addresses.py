@@ -4,12 +4,18 @@ import ipaddress
 import posixpath
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import httpx
 
 # How a client on the same machine reaches a listener on every address.
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _HOST_AND_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_LONGEST_NAME = 253
+# A label of a host name, and the characters of a whole name (RFC 1035 section 2.3.4). Underscores
+# are in no registered name, but in those that machines and containers have.
+LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+LONGEST_NAME = 253
 _UNIX = "unix:"
 # What HTTP calls a listener on a unix socket: its Host.
 _HTTP_ON_A_SOCKET = "http://localhost"
@@ -85,7 +91,28 @@ def _is_host(bracketed_host: str | None, host: str) -> bool:
             return ipaddress.IPv4Address(host) is not None
     except ValueError:
         return False
-    return len(host) <= _LONGEST_NAME and all(_LABEL.fullmatch(label) for label in labels)
+    return len(host) <= LONGEST_NAME and all(LABEL.fullmatch(label) for label in labels)
+
+
+def host_fault(host: str) -> str | None:
+    """Describe why clients send no such Host, in words that follow the host; None if they do.
+
+    Browsers write names in lower case, IPv4 addresses as four numbers, and IPv6 addresses in
+    brackets in their shortest form (WHATWG URL, "host serializing"). The port is no part of it.
+    """
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            # Its zone names an interface of one machine (RFC 6874).
+            address = ipaddress.IPv6Address(host[1:-1].replace("%", "no zone"))
+        except ValueError:
+            return "is no IPv6 address in brackets"
+        # Python 3.13 writes those of IPv4 with dots, which browsers do not.
+        mapped = address.ipv4_mapped is not None and "." not in host
+        right = bracketed(address.compressed)
+        return None if mapped or host == right else f"is an address that clients write as {right}"
+    if host != host.lower() or host.endswith(".") or not _is_host(None, host):
+        return "is not a host name in lower case without a port"
+    return None
 
 
 def of_worker(listen: Address, number: int) -> Address:
@@ -145,6 +172,25 @@ def http_target(place: str) -> tuple[str, str | None]:
     if place.startswith(_UNIX):
         return _HTTP_ON_A_SOCKET, parse_address(place).path
     return (place if "://" in place else f"http://{place}"), None
+
+
+def http_client(place: str, timeout: float) -> "httpx.Client":
+    """Return a client for a listener of this machine, without the proxies of the environment.
+
+    Args:
+        place: As of `http_target`.
+        timeout: Seconds without an answer.
+
+    Raises:
+        ValueError: The path of the socket is none.
+        httpx.InvalidURL: The place is no address.
+    """
+    # Most of those who read addresses call none.
+    import httpx
+
+    base, path = http_target(place)
+    transport = httpx.HTTPTransport(uds=path, trust_env=False)
+    return httpx.Client(base_url=base, transport=transport, trust_env=False, timeout=timeout)
 
 
 def is_loopback(host: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from extproc.addresses import http_target
+from extproc.addresses import http_client
 from extproc.checks.envoy_diff import compare
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.envoyconfig.snapshot import EnvoySnapshot, NoConfiguration, generated, read
@@ -69,11 +69,7 @@ def check_running(settings: Settings, admin: str, *, must_answer: bool) -> Itera
         must_answer: no answer is an error, and not only a warning.
     """
     try:
-        base, path = http_target(admin)
-        transport = httpx.HTTPTransport(uds=path, trust_env=False)
-        with httpx.Client(
-            base_url=base, transport=transport, trust_env=False, timeout=_PATIENCE
-        ) as client:
+        with http_client(admin, _PATIENCE) as client:
             dump = client.get("/config_dump")
             dump.raise_for_status()
             snapshot = read(dump.json())

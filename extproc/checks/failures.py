@@ -1,7 +1,10 @@
 """Failures of HTTP requests in words, for findings."""
 
+import re
+
 import httpx
 
+_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
 # What OpenSSL calls the answer of a server that does not speak TLS.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 
@@ -28,4 +31,5 @@ def failure(problem: httpx.HTTPError) -> str:
         return "it speaks http, not TLS"
     if isinstance(problem, httpx.RemoteProtocolError) and _asked_in_plain_http(problem):
         return "it does not answer as an http server does; perhaps it speaks TLS, which is https"
-    return str(problem) or type(problem).__name__
+    # The number says nothing to an operator.
+    return _NUMBER.sub("", str(problem)) or type(problem).__name__

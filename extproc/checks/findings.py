@@ -52,3 +52,8 @@ def skipped(part: str, why: str, remedy: str) -> Finding:
 def ok(part: str, what: str) -> Finding:
     """A part that is as it should be."""
     return Finding("ok", part, what)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import httpx
 import trio
 
-from extproc.addresses import http_target, reachable
+from extproc.addresses import http_client, reachable
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.core.assertion import jwks
 from extproc.core.errors import StoreUnavailable
@@ -57,12 +57,8 @@ def check_processor(settings: Settings) -> Iterator[Finding]:
     """Findings about the running processor: ready, of these settings, their secret among them, and
     of this version.
     """
-    base, path = http_target(str(reachable(settings.admin)))
-    transport = httpx.HTTPTransport(uds=path, trust_env=False)
     try:
-        with httpx.Client(
-            base_url=base, transport=transport, trust_env=False, timeout=_PATIENCE
-        ) as client:
+        with http_client(str(reachable(settings.admin)), _PATIENCE) as client:
             ready = client.get("/readyz")
             missing = _entries(ready.json().get("missing", []))
             keys = client.get("/.well-known/jwks.json").json()

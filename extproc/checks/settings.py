@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from extproc import envoyconfig
 from extproc.checks.certificates import check_certificates, endless_for_envoy
-from extproc.checks.findings import Finding, error, ok, skipped, warning
+from extproc.checks.findings import Finding, counted, error, ok, skipped, warning
 from extproc.checks.hosts import lint_hosts
 from extproc.checks.lint import lint
 from extproc.core.assertion import key_id
@@ -24,7 +24,7 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     applications, providers = len(settings.applications), len(settings.providers)
     yield ok(
         "settings",
-        f"{_counted(applications, 'application')}, {_counted(providers, 'provider')}",
+        f"{counted(applications, 'application')}, {counted(providers, 'provider')}",
     )
     yield ok("secret", _key_ring(settings))
     yield from lint(settings)
@@ -52,10 +52,6 @@ def _ports(settings: Settings) -> Iterator[Finding]:
             f"{verb}, which every user and container of the machine's network can connect to, or "
             "bind before the right program does; unix:/path is for one group alone",
         )
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _key_ring(settings: Settings) -> str:

@@ -2,8 +2,10 @@
 
 import argparse
 import platform
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from extproc.cli.output import write
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _FORMATS = ("auto", "json", "text")
@@ -16,57 +18,26 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument(
         "--version",
-        action="version",
-        version=_version(),
+        action=_Version,
+        nargs=0,
         help="print the versions of extproc and Python, and exit",
     )
     commands = root.add_subparsers(required=True, metavar="COMMAND", dest="command")
-
-    def command(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=text, description=text)
-
-    _add_serve(command("serve", "run the processor"))
-    _add_envoy(command("envoy", "print the Envoy configuration for the settings"))
-    _add_check(
-        command(
-            "check",
-            "check the settings, the providers, the store, the processor and Envoy, and print each "
-            "problem with its remedy",
-        )
-    )
-    _add_health(
-        command(
-            "health",
-            "ask the processor on this machine whether it is ready, and print what is missing",
-        )
-    )
-    _add_sessions(
-        command("sessions", "list, show or end sessions of the processor on this machine")
-    )
-    _add_reasons(command("reasons", "print what reason codes mean and what to do about them"))
-    _add_explain(
-        command(
-            "explain",
-            "print what happened in a login, by a trace id, or how a request would be handled, by "
-            "its URL",
-        )
-    )
-    command("schema", "print the JSON schema of the settings")
-    _add_demo(
-        command(
-            "demo",
-            "run the whole stack on loopback: Envoy, the processor, a provider and an application",
-        )
-    )
+    for name, (text, add_arguments) in _COMMANDS.items():
+        add_arguments(commands.add_parser(name, help=text, description=text))
     return root
 
 
-def _version() -> str:
-    try:
-        installed = version("extproc-oidc")
-    except PackageNotFoundError:
-        installed = "from its sources, not installed"
-    return f"extproc {installed}, Python {platform.python_version()}"
+class _Version(argparse.Action):
+    """Prints the versions and ends the program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        # The metrics' libraries take a while to import.
+        from extproc.metrics.process import package_version
+
+        installed = package_version("extproc-oidc")
+        write(f"extproc {installed}, Python {platform.python_version()}")
+        parser.exit()
 
 
 def _add_config(command: argparse.ArgumentParser) -> None:
@@ -205,3 +176,35 @@ def _add_demo(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the addresses and process ids to a JSON file when all parts are up",
     )
+
+
+def _add_nothing(_: argparse.ArgumentParser) -> None:
+    """For a command without arguments."""
+
+
+# In the order of the help: what each command does, and what adds its arguments.
+_COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "serve": ("run the processor", _add_serve),
+    "envoy": ("print the Envoy configuration for the settings", _add_envoy),
+    "check": (
+        "check the settings, the providers, the store, the processor and Envoy, and print each "
+        "problem with its remedy",
+        _add_check,
+    ),
+    "health": (
+        "ask the processor on this machine whether it is ready, and print what is missing",
+        _add_health,
+    ),
+    "sessions": ("list, show or end sessions of the processor on this machine", _add_sessions),
+    "reasons": ("print what reason codes mean and what to do about them", _add_reasons),
+    "explain": (
+        "print what happened in a login, by a trace id, or how a request would be handled, by its "
+        "URL",
+        _add_explain,
+    ),
+    "schema": ("print the JSON schema of the settings", _add_nothing),
+    "demo": (
+        "run the whole stack on loopback: Envoy, the processor, a provider and an application",
+        _add_demo,
+    ),
+}

@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from extproc.checks import Finding, Scope, check, registration
 from extproc.checks.browser import Hop
-from extproc.checks.findings import WORDS, Level, error
+from extproc.checks.findings import WORDS, Level, counted, error
 from extproc.checks.login import walk
 from extproc.cli.output import Color, colored, fail, field, write, write_json
 from extproc.settings import Settings
@@ -138,12 +138,15 @@ class CheckReport:
 
     def summary(self) -> str:
         """The last line, such as `1 error, 2 warnings` or `OK, 1 part not looked at`."""
-        counts = [_counted(self.count(level), level) for level in ("error", "warning")]
-        parts = _counted(self.count("skipped"), "part")
-        counts.append(f"{parts} not looked at" if parts else "")
-        if not self.count("error"):
-            counts.insert(0, "OK")
-        return ", ".join(count for count in counts if count)
+        counts = [] if self.count("error") else ["OK"]
+        for level, noun, end in (
+            ("error", "error", ""),
+            ("warning", "warning", ""),
+            ("skipped", "part", " not looked at"),
+        ):
+            if self.count(level):
+                counts.append(counted(self.count(level), noun) + end)
+        return ", ".join(counts)
 
     def document(self, settings: Settings, *, login: bool) -> dict[str, object]:
         """What --json prints. login: the requests of the login in place of what to register."""
@@ -171,10 +174,3 @@ class CheckReport:
         else:
             document["register"] = [line.strip() for line in registration(settings, notes=False)]
         return document
-
-
-def _counted(count: int, noun: str) -> str:
-    """`1 error`, `2 errors`, or nothing."""
-    if count == 0:
-        return ""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

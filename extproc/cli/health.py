@@ -9,7 +9,7 @@ import argparse
 
 import httpx
 
-from extproc.addresses import http_target, reachable
+from extproc.addresses import http_client, reachable
 from extproc.cli.output import fail, field, write
 from extproc.settings import Settings
 
@@ -29,12 +29,8 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
 
 def _ask(settings: Settings, path: str) -> httpx.Response:
     """The answer of the admin listener. Ends the command if there is none."""
-    base, socket_path = http_target(str(reachable(settings.admin)))
-    transport = httpx.HTTPTransport(uds=socket_path, trust_env=False)
     try:
-        with httpx.Client(
-            base_url=base, transport=transport, trust_env=False, timeout=TIMEOUT
-        ) as client:
+        with http_client(str(reachable(settings.admin)), TIMEOUT) as client:
             return client.get(path)
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         kind = type(error).__name__

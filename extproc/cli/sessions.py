@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from extproc.addresses import http_target, reachable
+from extproc.addresses import http_client, reachable
 from extproc.admin.sessions import HEADER
 from extproc.cli.output import fail, field, write, write_json
 from extproc.settings import Settings
@@ -37,12 +37,8 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
 
 def _ask(settings: Settings, method: str, selected: dict[str, str]) -> Any:
     """The answer of the processor as JSON. Ends the command if there is none."""
-    base, path = http_target(str(reachable(settings.admin)))
-    transport = httpx.HTTPTransport(uds=path, trust_env=False)
     try:
-        with httpx.Client(
-            base_url=base, transport=transport, trust_env=False, timeout=TIMEOUT
-        ) as client:
+        with http_client(str(reachable(settings.admin)), TIMEOUT) as client:
             response = client.request(method, "/sessions", params=selected, headers={HEADER: "1"})
         answer = response.json()
     except (httpx.HTTPError, ValueError) as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from extproc.addresses import http_target
+from extproc.addresses import http_client
 from extproc.traces import Event, Link, Span, Step, Trace, story
 
 PATIENCE = 10.0  # seconds
@@ -41,13 +41,10 @@ def from_admin(admin: str, trace_id: str) -> tuple[Chapter, ...]:
         NoStory: the admin listener does not answer, or has no such trace.
     """
     try:
-        base, path = http_target(admin)
-    except ValueError as problem:
+        client = http_client(admin, PATIENCE)
+    except (ValueError, httpx.InvalidURL) as problem:
         raise NoStory(f"{admin}: {problem}") from None
-    transport = httpx.HTTPTransport(uds=path, trust_env=False)
-    with httpx.Client(
-        base_url=base, transport=transport, trust_env=False, timeout=PATIENCE
-    ) as client:
+    with client:
         answer = _json(client, f"/traces/{trace_id}.json")
         traces = [_of_admin(answer)]
         trace_id = traces[0].trace_id

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from extproc.addresses import host_fault
 from extproc.settings.cors import Cors
 from extproc.settings.demand import (
     check_acr_values,
@@ -18,7 +19,6 @@ from extproc.settings.demand import (
 from extproc.settings.types import OFF, Duration, Model, Origin, base_address
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 
 # Applications are compared in pairs, of which there are many where one host has all of them.
@@ -187,10 +187,9 @@ class ApplicationSettings(Model):
 
     def _check_address(self) -> None:
         for host in self.hosts:
-            if host != "*" and not HOST.fullmatch(host):
-                raise ValueError(
-                    f'hosts: {host[:80]!r} is not a host name in lower case without a port (or "*")'
-                )
+            fault = host_fault(host)
+            if host != "*" and fault is not None:
+                raise ValueError(f'hosts: {host[:80]!r} {fault} (or "*")')
         plain = re.fullmatch(r"/(?:[A-Za-z0-9._~-]+/)*", self.path_prefix)
         if not plain or _has_dots(self.path_prefix):
             raise ValueError(

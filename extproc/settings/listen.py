@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
+from extproc.addresses import host_fault
 from extproc.settings.types import Model
 
 Plaintext = Literal["listen", "admin", "gateway.admin", "gateway.keys"]
@@ -41,7 +42,7 @@ class ListenTLS(Model):
 
 
 def _host_name(value: str) -> str:
-    if len(value) > _LONGEST_NAME or not _HOST_NAME.fullmatch(value):
+    if "[" in value or host_fault(value) is not None:
         raise ValueError(
             "a host name in lower case, without scheme and port, such as extproc.monitoring.svc"
         )
@@ -50,8 +51,6 @@ def _host_name(value: str) -> str:
 
 # A name that an HTTP client sends as Host, without its port.
 HostName = Annotated[str, AfterValidator(_host_name)]
-_HOST_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
-_LONGEST_NAME = 253
 
 
 def _mode(value: object) -> int:

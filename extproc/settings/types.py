@@ -18,14 +18,15 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from extproc.addresses import Address, parse_address
+from extproc.addresses import Address, host_fault, parse_address
 from extproc.core.http import origin
 from extproc.core.oidc.urls import url_fault
 
 MAXIMUM_WORKERS = 256
 # names become part of the names of cookies and of Envoy's clusters
 NAME = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
-_ORIGIN = re.compile(r"https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+# What is between is a host, as addresses.host_fault() reads it.
+_ORIGIN = re.compile(r"https?://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -93,7 +94,8 @@ def _off(value: object) -> object:
 
 
 def _origin(value: object) -> object:
-    if isinstance(value, str) and _ORIGIN.fullmatch(value):
+    match = _ORIGIN.fullmatch(value) if isinstance(value, str) else None
+    if isinstance(value, str) and match is not None and host_fault(match[1]) is None:
         try:
             # reading the port parses it
             _ = urlsplit(value).port
@@ -178,6 +180,8 @@ def base_address(value: str, what: str, *, path: bool = False) -> str:
         _ = parts.port
     except ValueError:
         raise ValueError(f"{right}; its host or its port is not valid") from None
+    if "://" not in value:
+        raise ValueError(f"{right}; it does not begin with https:// or http://")
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname

@@ -42,7 +42,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
-from extproc.addresses import Address, http_target, parse_address
+from extproc.addresses import Address, http_client, parse_address
 from extproc.envoyconfig import to_yaml, write_secret_files
 from extproc.envoyconfig.filters.jwt_authn import key_servers
 from extproc.settings import load
@@ -367,9 +367,7 @@ def _listens(address: Address) -> bool:
 
 def called(listener: str, path: str, **options: Any) -> httpx.Response:
     """The answer of a listener by its address of the settings, which may be a unix socket's."""
-    base, socket_path = http_target(listener)
-    transport = httpx.HTTPTransport(uds=socket_path, trust_env=False)
-    with httpx.Client(base_url=base, transport=transport, trust_env=False) as client:
+    with http_client(listener, options.pop("timeout", 5)) as client:
         return client.get(path, **options)
 
 

@@ -1,11 +1,16 @@
 """Addresses: how they are written, which of them collide, and where a listener is reached."""
 
+import re
+
 import pytest
+from harness.static_server import Answer, StaticServer
 
 from extproc.addresses import (
     Address,
     bracketed,
     collide,
+    host_fault,
+    http_client,
     http_target,
     is_loopback,
     of_worker,
@@ -166,3 +171,48 @@ def test_an_http_client_reaches_a_port_a_url_or_a_socket(
 def test_a_socket_whose_path_is_none_is_no_target() -> None:
     with pytest.raises(ValueError, match="does not begin with @"):
         http_target("unix:@x")
+
+
+@pytest.mark.parametrize(
+    ("host", "fault"),
+    [
+        ("app.example.com", None),
+        ("my_app", None),
+        ("10.1.2.3", None),
+        ("[::1]", None),
+        ("[2001:db8::1]", None),
+        ("[::ffff:a01:203]", None),
+        ("App.example", "lower case"),
+        ("app.example.", "lower case"),
+        ("app.example:80", "lower case"),
+        ("a..b", "lower case"),
+        ("-a", "lower case"),
+        ("", "lower case"),
+        ("127.1", "lower case"),
+        ("010.0.0.1", "lower case"),
+        ("a" * 64, "lower case"),
+        ("a.b." * 64, "lower case"),
+        ("::1", "lower case"),
+        ("[::1%lo]", "no IPv6 address"),
+        ("[0:0::1]", r"clients write as \[::1\]"),
+        ("[2001:DB8::1]", r"clients write as \[2001:db8::1\]"),
+        ("[::ffff:10.1.2.3]", "clients write as"),
+        ("[:::]", "no IPv6 address"),
+        ("[a]", "no IPv6 address"),
+    ],
+)
+def test_a_host_is_written_as_clients_send_it(host: str, fault: str | None) -> None:
+    found = host_fault(host)
+    assert found is None if fault is None else found is not None and re.search(fault, found)
+
+
+def test_a_client_calls_a_port_or_a_socket_past_the_environment_s_proxies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    with StaticServer() as server:
+        server.answers["/livez"] = Answer.json({"live": True})
+        with http_client(server.address, 5) as client:
+            assert client.get("/livez").json() == {"live": True}
+    with http_client("unix:/nowhere/extproc.sock", 5) as client:
+        assert str(client.base_url) == "http://localhost"

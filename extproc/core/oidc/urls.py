@@ -7,10 +7,10 @@ import re
 import unicodedata
 from urllib.parse import SplitResult, urlsplit
 
-# characters of a URL, and of a host name (RFC 1035 section 2.3.4)
+from extproc.addresses import LABEL, LONGEST_NAME
+
+# characters of a URL
 LONGEST = 2048
-_LONGEST_NAME = 253
-_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _PORT = re.compile(r"[0-9]{1,5}")
 # Unicode categories, and further characters, of internationalized labels (RFC 5892 sections 2.1 and
 # 2.6)
@@ -85,14 +85,14 @@ def _host_fault(host: str) -> str | None:
                 "address"
             )
         return None
-    if len(host) > _LONGEST_NAME:
-        return f"has a host of more than {_LONGEST_NAME} characters"
+    if len(host) > LONGEST_NAME:
+        return f"has a host of more than {LONGEST_NAME} characters"
     faults = (_label_fault(label) for label in labels)
     return next((fault for fault in faults if fault is not None), None)
 
 
 def _label_fault(label: str) -> str | None:
-    if not _LABEL.fullmatch(label):
+    if not LABEL.fullmatch(label):
         return (
             "has no host that can be called: each label has 1 to 63 letters, digits, "
             "hyphens or underscores"

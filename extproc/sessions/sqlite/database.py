@@ -24,11 +24,18 @@ def create(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _create(path)
         return
     if not stat.S_ISREG(mode):
         # SQLite would write its database into a device, and read something else from it.
         raise OSError(errno.EINVAL, "is not a regular file", str(path))
+
+
+def _create(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except FileNotFoundError:
+        raise OSError(errno.ENOENT, f"there is no directory {path.parent}", str(path)) from None
 
 
 def connect(path: Path, patience: float) -> sqlite3.Connection:

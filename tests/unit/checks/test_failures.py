@@ -9,6 +9,10 @@ def test_a_failure_is_named_even_where_it_has_no_text() -> None:
     assert failure(httpx.ReadTimeout("x")) == "no answer in time"
     assert failure(httpx.ConnectError("refused")) == "refused"
     assert failure(httpx.ConnectError("")) == "ConnectError"
+    assert failure(httpx.ConnectError("[Errno 111] Connection refused")) == "Connection refused"
+    assert failure(httpx.ConnectError("[Errno -2] Name or service not known")) == (
+        "Name or service not known"
+    )
 
 
 def test_a_server_that_speaks_the_other_protocol_is_named_so() -> None:

@@ -186,7 +186,9 @@ def test_a_folder_that_is_not_there_is_refused_clearly(tmp_path):
     path = tmp_path / "gone" / "x.sqlite3"
     with pytest.raises(StoreUnavailable) as refused:
         SQLiteStore(path, key="store.tombstones")
-    assert refused.value.detail == f"store.tombstones.path {path}: No such file or directory"
+    assert refused.value.detail == (
+        f"store.tombstones.path {path}: there is no directory {path.parent}"
+    )
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
