@@ -32,6 +32,28 @@ def test_the_first_key_seals_and_all_open():
     assert KeyRing.of([b"n" * 32]).open(sealed, label) is None
 
 
+def test_what_any_release_sealed_with_a_secret_opens_with_it():
+    """Keys and layout are fixed: otherwise an update would end every session."""
+    ring, label = KeyRing.of([SECRET]), Label("login", "app", "name", b"s")
+    sealed = (
+        "AVJUV1wAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyAhIiMkJSYnKCkqK5w59vCK3o867tXzia9SOCPC"
+    )
+    assert ring.seal(b"x", label, ENTROPY_BYTES) == sealed and ring.open(sealed, label) == b"x"
+    [key] = ring.keys
+    assert (key.id.hex(), key.tagging[:4].hex()) == ("5254575c", "5aaaeea5")
+    assert key.assertion_seed[:4].hex() == "46b1b8cf"
+    assert {len(each) for each in (key.sealing, key.tagging, key.assertion_seed)} == {32}
+
+
+def test_of_two_keys_that_have_one_name_by_chance_both_open():
+    secrets, label = [b"secret 4698", b"secret 63021"], Label("login", "app", "name")
+    ring = KeyRing.of(secrets)
+    assert len({key.id for key in ring.keys}) == 1
+    for secret in secrets:
+        sealed = KeyRing.of([secret]).seal(b"x", label, ENTROPY_BYTES)
+        assert ring.open(sealed, label) == b"x"
+
+
 @pytest.mark.attack("COOK-06")
 @pytest.mark.parametrize("length", [1, 4, 32, 33, 80, 8160])
 def test_expansion_is_that_of_rfc_5869(length):
