@@ -2,7 +2,7 @@
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -10,16 +10,21 @@ from extproc.addresses import is_loopback
 from extproc.checks.findings import Finding, ok, skipped, warning
 from extproc.settings import Settings
 
+LookUp = Callable[..., Sequence[object]]
+
 _AT_A_TIME = 16
 # A name server that does not answer keeps each lookup for some 10 s.
 _LOOKED_UP = 64
 
 
-def check_hosts(settings: Settings) -> Iterator[Finding]:
-    """A finding for each application with a host of which this machine's DNS knows no address."""
+def check_hosts(settings: Settings, look_up: LookUp = socket.getaddrinfo) -> Iterator[Finding]:
+    """A finding for each application with a host of which this machine's DNS knows no address.
+
+    look_up: called in threads, as socket.getaddrinfo.
+    """
     wanted = {name: _names(settings, name) for name in settings.applications}
     hosts = list(dict.fromkeys(host for names in wanted.values() for host in names))
-    unknown = _without_address(hosts[:_LOOKED_UP])
+    unknown = _without_address(hosts[:_LOOKED_UP], look_up)
     for name, names in wanted.items():
         missing = [host for host in names if host in unknown]
         if missing:
@@ -63,10 +68,10 @@ def _is_name(host: str) -> bool:
     return False
 
 
-def _without_address(hosts: Iterable[str]) -> frozenset[str]:
+def _without_address(hosts: Iterable[str], look_up: LookUp) -> frozenset[str]:
     def known(host: str) -> bool:
         try:
-            return bool(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+            return bool(look_up(host, None, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError):
             return False
 

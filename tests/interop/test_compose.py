@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from compose.login import sign_in_and_out, wait_for
 from harness.engine import Engine
 from harness.gateway import ROOT
 from harness.ports import free_port
+from harness.processes import wait_until
 
 from extproc.settings.load import parse
 
@@ -158,10 +158,9 @@ def test_the_stack_comes_up_and_signs_in_from_outside_and_inside(
         words = ("exec", "-T", "extproc", program, "--version")
         output = engine.compose(*words, check=False, env=stack.env)
         assert "not found" in output, f"{program}: {output}"
-    end = time.monotonic() + 30
-    while (found := services_of(engine, stack.env)) != STORY and time.monotonic() < end:
-        time.sleep(2)
-    assert found == STORY
+    wait_until(
+        lambda: services_of(engine, stack.env) == STORY, 60, "the spans of the story", every=2
+    )
 
 
 @pytest.mark.threat("processor-peer")
@@ -219,10 +218,9 @@ def test_the_docker_run_line_of_the_dockerfile_works(
     try:
         engine.docker(*shlex.split(text)[1:], env=env)
         health = ("inspect", "--format", "{{.State.Health.Status}}", name)
-        end = time.monotonic() + 120
-        while engine.docker(*health).strip() != "healthy" and time.monotonic() < end:
-            time.sleep(1)
-        assert engine.docker(*health).strip() == "healthy", engine.docker("logs", name)
+        wait_until(
+            lambda: engine.docker(*health).strip() == "healthy", 120, "a healthy container", every=1
+        )
         assert engine.docker("exec", name, *HEALTH).strip() == "live"
     finally:
         print(engine.docker("logs", name, check=False))
@@ -252,14 +250,13 @@ def test_the_profile_redis_keeps_sessions_in_valkey(engine: Engine, stack: Runni
     env = {**stack.env, "COMPOSE_PROFILES": "redis", "SETTINGS": "redis"}
     engine.compose(*UP, env=env)
     ready = ("exec", "-T", "extproc", "python", "-c", READ, "/readyz")
-    end = time.monotonic() + 120
     # The processor is alive before it has a connection to Valkey.
-    while (
-        '"ready":true' not in engine.compose(*ready, check=False, env=env)
-        and time.monotonic() < end
-    ):
-        time.sleep(1)
-    assert '"ready":true' in engine.compose(*ready, env=env)
+    wait_until(
+        lambda: '"ready":true' in engine.compose(*ready, check=False, env=env),
+        120,
+        "the connection to Valkey",
+        every=1,
+    )
     wait_for(stack.gateway)
     sign_in_and_out(stack.gateway)
     scan = ("exec", "-T", "valkey", "valkey-cli", "--scan", "--pattern", "extproc:*")

@@ -1,6 +1,7 @@
 """What answers at Envoy's listeners, and what its answers say about the configuration."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,21 +106,18 @@ def test_without_a_login_a_connection_is_all_that_is_looked_at(envoy: StaticServ
 def test_a_program_that_speaks_no_http_is_named_as_taking_the_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        server.close()
-        with socket.create_server(("127.0.0.1", int(address.rpartition(":")[2]))) as other:
-            import threading
 
-            def answer() -> None:
-                # The connection that only looks, and the one with the request.
-                for _ in range(2):
-                    connection, _ = other.accept()
-                    with connection:
-                        connection.sendall(b"SSH-2.0-x\r\n")
+        def answer() -> None:
+            # The connection that only looks, and the one with the request.
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    connection.sendall(b"SSH-2.0-x\r\n")
 
-            thread = threading.Thread(target=answer, daemon=True)
-            thread.start()
-            (finding,) = found(address)
-            thread.join()
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        (finding,) = found(address)
+        thread.join()
     assert (finding.level, finding.part) == ("warning", "gateway.listen")
     assert f"{address} is taken by a program (" in finding.what
 

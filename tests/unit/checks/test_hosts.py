@@ -1,5 +1,6 @@
 """The names and ports by which users reach the applications."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -7,9 +8,20 @@ from harness.envoy_config import APP, OPEN, simple
 
 from extproc.checks.findings import Finding
 from extproc.checks.hosts import check_hosts, lint_hosts
+from extproc.settings import Settings
 
-# RFC 6761 section 6.4: no DNS has it.
 NOWHERE = "app.invalid"
+
+
+def looked_up(made: Settings) -> list[Finding]:
+    """The findings where DNS knows every name but those of .invalid (RFC 6761 section 6.4)."""
+
+    def look_up(host: str, *_: object, **__: object) -> list[object]:
+        if host.endswith(".invalid"):
+            raise socket.gaierror(-2, "Name or service not known")
+        return [host]
+
+    return list(check_hosts(made, look_up))
 
 
 def linted(gateway: dict[str, Any], **changes: Any) -> list[Finding]:
@@ -18,25 +30,32 @@ def linted(gateway: dict[str, Any], **changes: Any) -> list[Finding]:
 
 def test_a_host_without_an_address_is_named_with_its_application() -> None:
     app = {**APP, "hosts": ["localhost", NOWHERE, "127.0.0.1", "[::1]", "*"]}
-    (finding,) = check_hosts(simple(applications={"app": app}))
+    (finding,) = looked_up(simple(applications={"app": app}))
     assert (finding.level, finding.part) == ("warning", "applications.app.hosts")
     assert finding.what.startswith(f"{NOWHERE} has no address")
 
 
+def test_names_that_dns_knows_are_right() -> None:
+    app = {**APP, "hosts": ["localhost", "a.example", "b.example", "c.example", "d.example"]}
+    (finding,) = looked_up(simple(applications={"app": app}))
+    assert finding.level == "ok"
+    assert finding.what.startswith("a.example, b.example, c.example and 1 more: DNS has")
+
+
 def test_the_host_of_a_url_is_looked_up_as_well() -> None:
     app = {**APP, "hosts": ["*"], "url": f"http://{NOWHERE}/"}
-    levels = [each.level for each in check_hosts(simple(applications={"app": app}))]
+    levels = [each.level for each in looked_up(simple(applications={"app": app}))]
     assert levels == ["warning"]
 
 
 def test_names_of_the_loopback_and_addresses_are_not_looked_up() -> None:
     hosts = ["localhost", "app.localhost", "10.1.2.3", "[2001:db8::1]"]
-    assert list(check_hosts(simple(applications={"app": {**APP, "hosts": hosts}}))) == []
+    assert list(looked_up(simple(applications={"app": {**APP, "hosts": hosts}}))) == []
 
 
 def test_of_very_many_hosts_the_rest_is_not_looked_at() -> None:
     hosts = ["localhost", *(f"{number}.app.invalid" for number in range(70))]
-    warned, left = check_hosts(simple(applications={"app": {**APP, "hosts": hosts}}))
+    warned, left = looked_up(simple(applications={"app": {**APP, "hosts": hosts}}))
     assert (warned.level, left.level) == ("warning", "skipped")
     assert "the other 6 hosts" in left.what
 

@@ -5,22 +5,9 @@ from typing import Any
 import pytest
 from harness.envoy_config import APP, OPEN, UPSTREAM, lint_lines
 from harness.envoy_parts import settings
+from harness.two_applications import made, two
 
 from extproc.settings import Settings
-
-
-def made(**applications: dict[str, Any]) -> Settings:
-    providers = {
-        name: {"issuer": f"https://{name}.example", "client_id": "gateway"}
-        for name in ("main", "other")
-    }
-    return settings(applications=applications, providers=providers)
-
-
-def two(outer: dict[str, Any], inner: dict[str, Any], path_prefix: str = "/payroll/") -> Settings:
-    """An application around another."""
-    return made(outer={**APP, **outer}, inner={**APP, "path_prefix": path_prefix, **inner})
-
 
 SAYS = [
     (two({}, {}), []),

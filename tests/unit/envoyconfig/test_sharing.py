@@ -3,28 +3,10 @@
 from typing import Any
 
 import pytest
-from harness.envoy_parts import settings
+from harness.envoy_config import APP
+from harness.two_applications import made, two
 
 from extproc.envoyconfig.sharing import Overlap, demands, overlap
-from extproc.settings import Settings
-
-UP = {"upstream": "http://127.0.0.1:8081"}
-
-
-APP: dict[str, Any] = {"hosts": ["localhost"], "provider": "main", **UP}
-
-
-def made(**applications: dict[str, Any]) -> Settings:
-    providers = {
-        name: {"issuer": f"https://{name}.example", "client_id": "gateway"}
-        for name in ("main", "other")
-    }
-    return settings(applications=applications, providers=providers)
-
-
-def two(outer: dict[str, Any], inner: dict[str, Any], path_prefix: str = "/payroll/") -> Settings:
-    """An application around another."""
-    return made(outer={**APP, **outer}, inner={**APP, "path_prefix": path_prefix, **inner})
 
 
 @pytest.mark.parametrize(

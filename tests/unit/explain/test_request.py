@@ -1,31 +1,11 @@
 """What would become of a request."""
 
-from typing import Any
-
 import pytest
-from harness.envoy_parts import settings
+from harness.envoy_config import APP
+from harness.two_applications import made, two
 
 from extproc.explain.request import SampleRequest, explain
 from extproc.explain.session import find
-from extproc.settings import Settings
-
-UP = {"upstream": "http://127.0.0.1:8081"}
-
-
-APP: dict[str, Any] = {"hosts": ["localhost"], "provider": "main", **UP}
-
-
-def made(**applications: dict[str, Any]) -> Settings:
-    providers = {
-        name: {"issuer": f"https://{name}.example", "client_id": "gateway"}
-        for name in ("main", "other")
-    }
-    return settings(applications=applications, providers=providers)
-
-
-def two(outer: dict[str, Any], inner: dict[str, Any], path_prefix: str = "/payroll/") -> Settings:
-    """An application around another."""
-    return made(outer={**APP, **outer}, inner={**APP, "path_prefix": path_prefix, **inner})
 
 
 @pytest.mark.parametrize(
@@ -49,7 +29,7 @@ def test_explain_names_the_rule_and_the_setting(path: str, route: str, says: str
         steps[-1].verdict and says in steps[-1].remedy and bool(steps[-1].remedy) == bool(says)
     ), steps
     assert steps[-1].what.startswith(
-        "Envoy itself answers 400" if says else "forwarded to http://127.0.0.1:8081"
+        "Envoy itself answers 400" if says else "forwarded to http://127.0.0.1:9600"
     )
 
 
@@ -70,7 +50,7 @@ BOTH = {
     "self": {"path_prefix": "/self/", "preflight": "pass"},
     "plain": {"path_prefix": "/plain/"},
 }
-PASSED = "forwarded to http://127.0.0.1:8081 without an identity: the application self answers"
+PASSED = "forwarded to http://127.0.0.1:9600 without an identity: the application self answers"
 
 
 @pytest.mark.parametrize(
