@@ -6,15 +6,14 @@ import socket
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import cast
+from functools import partial
 
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve as hypercorn_serve
-from hypercorn.typing import ASGIFramework
 from starlette.types import ASGIApp
 
 from extproc.addresses import Address
+from extproc.admin.connections import Connections
 
 # Seconds that a response under way has at the end.
 GRACE = 1.0
@@ -43,7 +42,7 @@ async def serve(
     Raises:
         OSError: the address cannot be bound.
     """
-    # Bound here, because hypercorn's nurseries would wrap the error in several groups.
+    # Bound here, because a nursery would wrap the error in a group.
     with _listening(address, mode) as sock:
         await _serve_on(sock, app, address, ready, shutdown)
 
@@ -59,35 +58,33 @@ async def _serve_on(
     if address.path is None:
         bound = Address(host=address.host, port=sock.getsockname()[1])
     config = Config()
-    config.bind = [f"fd://{sock.detach()}"]
     config.accesslog = None
     # An endpoint's exception goes into the log of the processor.
     config.errorlog = logging.getLogger("extproc.http")
     config.errorlog.setLevel(logging.WARNING)
-    config.graceful_timeout = config.shutdown_timeout = GRACE
     config.include_server_header = False
-    await hypercorn_serve(
-        cast(ASGIFramework, app),
-        config,
-        shutdown_trigger=shutdown.wait,
-        task_status=_Started(lambda: ready(bound)),
-    )
+    connections = Connections(app, config)
+    listener = trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    async with trio.open_nursery() as open_connections:
+        async with trio.open_nursery() as accepting:
+            accept = partial(
+                trio.serve_listeners,
+                connections.serve,
+                [listener],
+                handler_nursery=open_connections,
+            )
+            await accepting.start(accept)
+            ready(bound)
+            await shutdown.wait()
+            accepting.cancel_scope.cancel()
+        await connections.terminate()
+        open_connections.cancel_scope.deadline = trio.current_time() + GRACE
 
 
 def cannot_bind(address: Address, error: Exception) -> str:
     """Explain to the operator that the admin address cannot be bound."""
     reason = error.strerror if isinstance(error, OSError) else None
     return f"admin: {address} cannot be bound: {reason or error}"
-
-
-class _Started(trio.TaskStatus[list[str]]):
-    """A task status that calls a function when hypercorn has started."""
-
-    def __init__(self, then: Callable[[], None]) -> None:
-        self._then = then
-
-    def started(self, value: list[str] | None = None) -> None:
-        self._then()
 
 
 @contextmanager
