@@ -78,7 +78,6 @@ async def ended(stream: trio.SocketStream) -> bytes:
         got += data
 
 
-@pytest.mark.attack("PROC-08")
 async def test_idle_connections_beyond_the_limit_keep_nobody_out(family) -> None:
     connections = Connections(app, patient(), most=10)
     async with listening(connections, family) as address:
@@ -92,7 +91,6 @@ async def test_idle_connections_beyond_the_limit_keep_nobody_out(family) -> None
             await one.aclose()
 
 
-@pytest.mark.attack("PROC-08")
 async def test_the_connection_whose_last_request_is_the_longest_ago_makes_room(family) -> None:
     connections = Connections(app, patient(), most=2)
     async with listening(connections, family) as address:
@@ -107,7 +105,6 @@ async def test_the_connection_whose_last_request_is_the_longest_ago_makes_room(f
             await one.aclose()
 
 
-@pytest.mark.attack("PROC-08")
 @pytest.mark.parametrize(
     "sent",
     [
