@@ -94,13 +94,17 @@ def one_of(traces: TraceStore, decoding: trio.CapacityLimiter) -> Endpoint:
 def _one(traces: TraceStore, request: Request) -> Response:
     trace_id = trace_id_in(request.path_params["trace_id"].removesuffix(".json")) or ""
     trace = traces.trace(trace_id)
+    # Decoded once for the page, because that is all that the store has.
+    readable: list[Trace] = []
+    if trace_id:
+        readable = [one for one, _ in _readable(traces)]
     if trace is None and trace_id:
-        trace = trace_of_request((one for one, _ in _readable(traces)), trace_id)
+        trace = trace_of_request(readable, trace_id)
     if trace is None:
         if _wants_json(request):
             return JSONResponse({"error": "there is no such trace"}, 404)
         return _html(absent_page(trace_id), 404)
-    steps = story([one for one, _ in _readable(traces)], trace.trace_id)
+    steps = story(readable, trace.trace_id)
     if _wants_json(request):
         spans = [_span(span) for span in trace.spans]
         login = [_step(step) for step in steps]

@@ -270,3 +270,25 @@ async def test_other_requests_are_answered_while_spans_are_decoded(path):
         while not answers:
             await trio.sleep(0.01)
     assert [answer.status_code for answer in answers] == [200]
+
+
+@pytest.mark.parametrize("by", ["trace", "request"])
+def test_the_store_is_decoded_once_for_a_page(by):
+    decoded = []
+
+    class Counted(TraceStore):
+        def recent(self, *args):
+            decoded.append(1)
+            return super().recent(*args)
+
+    store, request_id = Counted(), "c" * 32
+    found = replace(
+        spans.span(1, 0, "envoy", "ingress", 0, 1, trace_id="b" * 32),
+        attributes=(("guid:x-request-id", request_id),),
+    )
+    store.add([found])
+    wanted = "b" * 32 if by == "trace" else request_id
+    app = application(readiness=nothing_missing, jwks="{}", traces=store)
+    with TestClient(app, base_url="http://localhost", backend="trio") as listener:
+        answer = listener.get(f"/traces/{wanted}.json")
+    assert answer.json()["trace_id"] == "b" * 32 and len(decoded) == 1
