@@ -21,12 +21,24 @@ FLAGS = [
 
 
 @contextmanager
-def browser(stack: Stack, *flags: str) -> Iterator[BrowserContext]:
-    """A new profile that accepts the stack's certificate. flags: more command-line options."""
+def browser(
+    stack: Stack, *flags: str, back_forward_cache: bool = False
+) -> Iterator[BrowserContext]:
+    """A new profile that accepts the stack's certificate.
+
+    Args:
+        stack: the gateway.
+        flags: more command-line options.
+        back_forward_cache: whether the browser keeps whole pages for Back, as people's do.
+            Playwright switches that off.
+    """
     trust = [f"--ignore-certificate-errors-spki-list={stack.fingerprint}"] if stack.tls else []
     chromium = found("EXTPROC_CHROMIUM", "Chromium")
     with playwright() as started:
-        running = started.chromium.launch(executable_path=chromium, args=[*FLAGS, *trust, *flags])
+        unwanted = ["--disable-back-forward-cache"] if back_forward_cache else None
+        running = started.chromium.launch(
+            executable_path=chromium, args=[*FLAGS, *trust, *flags], ignore_default_args=unwanted
+        )
         context = running.new_context()
         context.set_default_timeout(60_000)
         yield context

@@ -38,8 +38,9 @@ class Siblings(Stack):
         return f"https://{EVIL}:{self.port}{path}"
 
     @contextmanager
-    def chromium(self, *flags: str) -> Iterator[BrowserContext]:
-        """A browser with a new profile. flags: more command-line options."""
-        with browser(self, f"--host-resolver-rules=MAP *.{DOMAIN} 127.0.0.1", *flags) as context:
+    def chromium(self, *flags: str, back_forward_cache: bool = False) -> Iterator[BrowserContext]:
+        """A browser with a new profile, see harness.chromium.browser."""
+        rules = f"--host-resolver-rules=MAP *.{DOMAIN} 127.0.0.1"
+        with browser(self, rules, *flags, back_forward_cache=back_forward_cache) as context:
             context.set_default_timeout(60_000)
             yield context

@@ -52,3 +52,47 @@ def test_back_asks_for_the_page_again(stack: Siblings, page: Page) -> None:
     page.wait_for_load_state()
     if stack.settings["session"]["clear_site_data"] == "cache":
         assert is_asked_for(stack, KEPT)
+
+
+UNSAID = "/notes"
+
+
+@pytest.fixture(scope="module", params=["no-cache", "no-store", "off"])
+def unsaid(request: pytest.FixtureRequest) -> Iterator[tuple[str, Siblings]]:
+    """The application says nothing about caches, and a logout empties none."""
+    settings = {
+        "applications": {"app": {"cache_control": request.param}},
+        "session": {"clear_site_data": "off"},
+    }
+    with Siblings(settings=settings) as running:
+        running.app.pages[UNSAID] = "text/html", "<title>Notes</title>secret of alice"
+        yield request.param, running
+
+
+@pytest.mark.threat("ended-session")
+@pytest.mark.parametrize("way", ["link", "back"])
+def test_a_page_about_which_the_application_says_nothing_is_not_shown_after_a_logout(
+    unsaid: tuple[str, Siblings], way: str
+) -> None:
+    """Finding 53: a link is safe by default, Back needs no-store: the browser keeps whole pages."""
+    setting, stack = unsaid
+    with stack.chromium(back_forward_cache=True) as context:
+        page = context.new_page()
+        page.goto(stack.url(UNSAID))
+        assert "secret of alice" in page.inner_text("body")
+        page.goto(stack.url("/oauth2/logout"))
+        stack.app.requests.clear()
+        stack.provider.user = "bob"
+        if way == "link":
+            page.evaluate("address => { location.href = address }", stack.url(UNSAID))
+            page.wait_for_url(f"https://{APP}:*{UNSAID}")
+        else:
+            # A page that the browser kept whole is not loaded once more.
+            page.go_back(wait_until="commit")
+        page.wait_for_function("() => document.title === 'Notes'")
+        asked = is_asked_for(stack, UNSAID)
+        # With no-cache, Back shows what the browser has: the check could fail.
+        assert asked == (way == "link" or setting == "no-store")
+        users = {one.get("x-auth-sub") for one in stack.app.requests}
+        assert users == ({"bob"} if asked else set())
+        stack.provider.user = "alice"

@@ -5,6 +5,7 @@ Chromium decides what its jar takes and sends. A planted cookie that it refuses 
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from harness.chromium import profile
@@ -191,3 +192,60 @@ def test_what_a_neighbouring_host_plants_unbinds_no_login(
     assert "session" not in pairs_of(context, stack)
     page.goto(stack.url("/private"))
     assert users(stack) == {"alice"}
+
+
+# 16 cookies of 4 kB: more than gateway.max_request_headers_kb.
+FLOOD = [f"bomb{number}={'x' * 4000}" for number in range(16)]
+
+
+def flood(page: Page, stack: Siblings) -> None:
+    """Let a page of the neighbouring host fill the browser's jar for the whole domain."""
+    page.goto(stack.evil("/"))
+    for pair in FLOOD:
+        page.evaluate(
+            "c => { document.cookie = c }", f"{pair}; Domain={DOMAIN}; Path=/; Max-Age=3600"
+        )
+
+
+def _is_picture(line: dict[str, Any]) -> bool:
+    return str(line["path"]).endswith("/picture")
+
+
+def flooded(context: BrowserContext) -> int:
+    """How many of these cookies the browser still has."""
+    return sum(cookie["name"].startswith("bomb") for cookie in context.cookies())
+
+
+@pytest.mark.attack("COOK-26")
+@pytest.mark.threat("planted-cookie")
+@pytest.mark.parametrize("path", ["/private?a=1", "/oauth2/login", "/public/x"])
+def test_a_browser_whose_jar_a_neighbouring_host_filled_gets_out_by_opening_a_page_again(
+    stack: Siblings, context: BrowserContext, path: str
+) -> None:
+    """Finding 56: it was locked out for as long as the cookies live."""
+    page = context.new_page()
+    flood(page, stack)
+    assert flooded(context) == len(FLOOD)
+    refused = page.goto(stack.url(path))
+    assert refused is not None and refused.status == 431
+    assert refused.all_headers()["clear-site-data"] == '"cookies"'
+    assert "Too many cookies" in page.inner_text("body") and users(stack) == set()
+    assert flooded(context) == 0
+    page.goto(stack.url("/private?a=1"))
+    assert users(stack) == {"alice"} and "session" in pairs_of(context, stack)
+
+
+@pytest.mark.attack("COOK-26")
+@pytest.mark.threat("unasked-request")
+def test_a_picture_on_another_page_deletes_no_cookies_of_a_browser_whose_jar_is_full(
+    stack: Siblings, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    page.goto(stack.url("/private"))
+    before = pairs_of(context, stack)["session"]
+    flood(page, stack)
+    # The browser hides an answer that is no picture from the page.
+    with page.expect_event("requestfailed", lambda one: one.url.endswith("/picture")):
+        page.evaluate("address => { new Image().src = address }", stack.url("/picture"))
+    assert {line["status"] for line in stack.access_log(_is_picture)} == {431}
+    assert flooded(context) == len(FLOOD) and pairs_of(context, stack)["session"] == before
