@@ -191,9 +191,12 @@ class Settings(Model):
 
     @property
     def own_listeners(self) -> tuple[Address, ...]:
-        """Where the processor and Envoy's admin listen, which no provider's metadata may name."""
-        envoy = () if self.gateway.admin is None else (self.gateway.admin,)
-        return (*self.listens, self.admin, *envoy, *self.gateway.keys)
+        """Where processors, their key servers and Envoy's admin listen: no provider's metadata may
+        name it. Names of hosts are compared as names, without DNS.
+        """
+        gateway = self.gateway
+        envoy = () if gateway.admin is None else (gateway.admin,)
+        return (*self.listens, self.admin, *envoy, *gateway.keys, *gateway.processors)
 
     @property
     def listens(self) -> tuple[Address, ...]:

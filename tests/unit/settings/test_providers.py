@@ -89,3 +89,22 @@ def test_where_the_metadata_is(read, change, url):
     made = read({"providers": {"main": change}})
     assert made.providers["main"].discovery_url == url
     assert made.providers["main"].places(made.own_listeners).listeners == made.own_listeners
+
+
+@pytest.mark.attack("KEYS-03")
+@pytest.mark.parametrize(
+    ("processor", "url"),
+    [
+        ("extproc:9500", "https://extproc:9500/token"),
+        ("Extproc.example.:9500", "https://EXTPROC.example:9500/token"),
+        ("10.0.0.2:9500", "https://10.0.0.2:9500/token"),
+        ("[fd00::2]:9500", "https://[fd00:0::2]:9500/token"),
+    ],
+)
+def test_no_provider_s_metadata_may_lead_to_a_processor_of_another_machine(read, processor, url):
+    made = read({"gateway": {"processors": [processor]}})
+    places = made.providers["main"].places(made.own_listeners)
+    for browser in (True, False):
+        fault = places.fault(url, browser=browser)
+        assert fault == "leads to a listener of the processor, or to Envoy's admin"
+    assert places.fault(url.replace("9500", "9443"), browser=False) is None
