@@ -56,13 +56,6 @@ def running() -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture
-def stack(running: Stack) -> Stack:
-    running.provider.reset()
-    running.app.requests.clear()
-    return running
-
-
 def identity(answer: httpx.Response) -> dict[str, str]:
     """The identity headers that the application got."""
     assert answer.status_code == 200, answer.text

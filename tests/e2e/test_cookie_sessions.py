@@ -38,13 +38,6 @@ def running():
         yield stack
 
 
-@pytest.fixture
-def stack(running):
-    running.provider.reset()
-    running.app.requests.clear()
-    return running
-
-
 def jar(user) -> dict[str, str]:
     return {
         cookie.name: cookie.value

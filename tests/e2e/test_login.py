@@ -28,14 +28,6 @@ def running():
         yield stack
 
 
-@pytest.fixture
-def stack(running):
-    """The module's gateway, with a correct provider and nothing recorded."""
-    running.provider.reset()
-    running.app.requests.clear()
-    return running
-
-
 def denied(
     stack: Stack, user, status: int | None = None, reason: str | None = None, path: str = "/private"
 ) -> httpx.Response:

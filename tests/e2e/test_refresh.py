@@ -47,13 +47,6 @@ def running() -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture
-def stack(running: Stack) -> Stack:
-    running.provider.reset()
-    running.app.requests.clear()
-    return running
-
-
 def signs_in(stack: Stack, user: WebUser) -> Kept:
     """A session with an expired access token, in a browser without an assertion."""
     assert user.go(stack.url("/private")).status_code == 200

@@ -5,6 +5,7 @@ against all that may come between.
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -455,27 +456,34 @@ async def test_of_an_answer_without_a_refresh_token_that_is_refused_nothing_is_k
     assert (await gateway.session(cookie)).refresh_token == "rt1" and provider.revoked == []
 
 
+@asynccontextmanager
+async def ended_in_mid_refresh(gateway, provider, party, cookie):
+    """A request whose refresh the provider holds during the block, and that is refused afterwards,
+    because its session has ended.
+    """
+    provider.go = trio.Event()
+
+    async def asks() -> None:
+        with pytest.raises(SessionEnded):
+            await gateway.ask(party, cookie)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(asks)
+        await until(lambda: provider.waiting == 1)
+        yield
+        provider.go.set()
+
+
 async def test_a_logout_in_mid_refresh_is_not_undone_and_the_new_tokens_are_given_back(
     gateway, provider
 ):
     party, other = gateway.process(), gateway.process()
     cookie = await gateway.signs_in()
-    provider.go = trio.Event()
-    caught = []
-
-    async def asks() -> None:
-        with pytest.raises(SessionEnded) as refusal:
-            await gateway.ask(party, cookie)
-        caught.append(refusal)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(asks)
-        await until(lambda: provider.waiting == 1)
+    async with ended_in_mid_refresh(gateway, provider, party, cookie):
         out = request("/oauth2/logout", method="POST", cookie=cookie, sec_fetch_site="same-origin")
         assert (await answered(other, out, other.decide(out))).reason == "signed_out"
-        provider.go.set()
     # what the session had, by the logout, and what came for it too late
-    assert caught and await gateway.session(cookie) is None and provider.revoked == ["rt1", "rt2"]
+    assert await gateway.session(cookie) is None and provider.revoked == ["rt1", "rt2"]
 
 
 class LosesALock(StoredSessions):
@@ -509,20 +517,9 @@ async def test_a_logout_while_a_lock_is_lost_is_still_a_logout(opener, gateway, 
     sessions = LosesALock(opener())
     party = gateway.process(sessions)
     cookie = await gateway.signs_in()
-    provider.go = trio.Event()
-    caught = []
-
-    async def asks() -> None:
-        with pytest.raises(SessionEnded) as refusal:
-            await gateway.ask(party, cookie)
-        caught.append(refusal)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(asks)
-        await until(lambda: provider.waiting == 1)
+    async with ended_in_mid_refresh(gateway, provider, party, cookie):
         await sessions.store.delete(SESSION.id.key)
-        provider.go.set()
-    assert caught and await gateway.session(cookie) is None and provider.revoked == ["rt2"]
+    assert await gateway.session(cookie) is None and provider.revoked == ["rt2"]
 
 
 async def test_what_another_process_renewed_after_a_lost_lock_stays(opener, gateway, provider):
