@@ -42,7 +42,7 @@ def bare(path_prefix: str) -> RouteMatch:
     """Matches what browsers send as a preflight, and nothing that could act as a user.
 
     A body without a length (chunked, or HTTP/2) does not show in the headers, so the route has a
-    script that refuses it (lua_cookies.py). An upgrade would be a connection without a login.
+    script that drops it (lua_cookies.py). An upgrade would be a connection without a login.
     """
     named = [HeaderMatcher(name=header, string_match=regex(_ONE)) for header in (_METHOD, "origin")]
     absent = [

@@ -199,8 +199,8 @@ def _by_envoy(settings: Settings, route: ChosenRoute) -> Observation:
     if route.name == f"{name}:{PREFLIGHT}":
         return Observation(
             f"forwarded to {upstream} without an identity: the application {name} answers "
-            "preflights itself (preflight: pass), so Envoy does not call the processor. If it has "
-            "a body, Envoy answers 400",
+            "preflights itself (preflight: pass), so Envoy does not call the processor, and "
+            "drops a body",
             verdict=True,
         )
     return Observation(

@@ -188,6 +188,10 @@ class Upstream:
         length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
         while length and len(body) < int(length[1]):
             body += stream.recv(65536)
+        if re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head):
+            while not body.endswith(b"0\r\n\r\n"):
+                body += stream.recv(65536)
+            body = _unchunk(body)
         self.received.append(Received(head, body))
         if re.search(rb"(?i)\r\nupgrade: *websocket", head):
             stream.sendall(

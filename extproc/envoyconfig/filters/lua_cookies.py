@@ -45,13 +45,11 @@ from extproc.settings import Settings
 
 _KEEP = "keep"
 _BODILESS = "bodiless"
-# `body` waits for the end of a body, and a body that does not fit into Envoy's buffer is 413.
+# A body is dropped as it comes. To refuse it, Envoy would have to wait for its end, and clients could
+# have it keep a buffer for each of their requests.
 _NO_BODY = """\
 function envoy_on_request(handle)
-  local body = handle:body()
-  if body ~= nil and body:length() > 0 then
-    handle:respond({[":status"] = "400"}, "A preflight has no body.")
-  end
+  for piece in handle:bodyChunks() do piece:setBytes("") end
 end"""
 _CODE = """\
 local find, byte, sub, match, gsub, concat = string.find, string.byte, string.sub, string.match, string.gsub, table.concat
@@ -238,7 +236,7 @@ def keeping() -> betterproto2.Message:
 
 
 def bodiless() -> betterproto2.Message:
-    """The configuration of a route of requests without cookies, which refuses a body."""
+    """The configuration of a route of requests without cookies, which drops a body."""
     return LuaPerRoute(name=_BODILESS)
 
 
