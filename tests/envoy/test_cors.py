@@ -138,6 +138,22 @@ def test_a_page_of_a_listed_origin_can_read_every_answer(shared: Gateway, whose:
     assert reply.values("access-control-allow-credentials") == with_credentials
 
 
+def test_a_page_of_a_listed_origin_reads_that_it_asks_too_often(
+    world: World, asked: list[Asked]
+) -> None:
+    """Preflights are not counted: Envoy answers them without the processor."""
+    made: dict[str, object] = {"api": application(world.upstream.url, cors=CORS)}
+    gateway = {"trusted_hops": 1, "rate_limit": {"per_second": 1, "burst": 1}}
+    with world.gateway(f"cors-limit-{time.monotonic_ns()}", made, gateway=gateway) as limited:
+        address = "x-forwarded-for: 203.0.113.9"
+        for _ in range(10):
+            assert preflight(limited, "/x", PORTAL, address).status == 200
+        replies = [limited.client.get("/x", f"Origin: {PORTAL}", address) for _ in range(60)]
+    refused = [each for each in replies if each.status == 429]
+    assert refused and len(asked) == len(replies) - len(refused)
+    assert {each.get("access-control-allow-origin") for each in replies} == {PORTAL}
+
+
 OWN = (
     "access-control-allow-origin: *",
     "access-control-allow-credentials: true",
