@@ -148,10 +148,12 @@ def test_a_page_of_a_listed_origin_reads_that_it_asks_too_often(
         address = "x-forwarded-for: 203.0.113.9"
         for _ in range(10):
             assert preflight(limited, "/x", PORTAL, address).status == 200
-        replies = [limited.client.get("/x", f"Origin: {PORTAL}", address) for _ in range(60)]
-    refused = [each for each in replies if each.status == 429]
-    assert refused and len(asked) == len(replies) - len(refused)
-    assert {each.get("access-control-allow-origin") for each in replies} == {PORTAL}
+        for _ in range(600):
+            reply = limited.client.get("/x", f"Origin: {PORTAL}", address)
+            assert reply.get("access-control-allow-origin") == PORTAL
+            if reply.status == 429:
+                break
+        assert reply.status == 429 and asked
 
 
 OWN = (
