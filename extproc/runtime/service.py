@@ -82,15 +82,7 @@ class Service:
         self._applications = applications(settings, self._ring)
         self._tick_limiter = TickLimiter()
         self._providers = self._providers_of(settings)
-        self._servicer = Servicer(
-            self._relying_party(settings),
-            bridge,
-            settings.timeouts,
-            settings.limits,
-            metrics,
-            descriptors(),
-            len(settings.providers),
-        )
+        self._servicer = self._servicer_of(settings)
         self._listener = Listener(
             self._servicer, ListenAddress(listen, settings.listen_tls, settings.listen_mode)
         )
@@ -101,6 +93,17 @@ class Service:
         self._measuring_ended = trio.Event()
         metrics.watch(self._readings)
         metrics.watch(background.readings)
+
+    def _servicer_of(self, settings: Settings) -> Servicer:
+        return Servicer(
+            self._relying_party(settings),
+            self._bridge,
+            settings.timeouts,
+            settings.limits,
+            self._metrics,
+            descriptors(),
+            len(settings.providers),
+        )
 
     def _providers_of(self, settings: Settings) -> dict[str, Provider]:
         """Raises CannotStart."""
