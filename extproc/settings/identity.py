@@ -26,7 +26,9 @@ class Identity(Model):
             "x-auth-groups": "groups",
         },
         description="headers and their claims, as header: claim; a dot in a claim's name reads "
-        "from within an object, such as realm_access.roles",
+        "from within an object, such as realm_access.roles. Only email needs the provider's "
+        "confirmation (trust_email): phone_number is sent without phone_number_verified as well, "
+        "so map both, or let no application know its users by it",
     )
     max_header_bytes: int | None = Field(
         None,
