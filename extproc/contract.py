@@ -11,6 +11,11 @@ SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
 APPLICATION = "x-extproc-application"
 # what the configuration was generated from, of this application (settings/fingerprint.py)
 FINGERPRINT = "x-extproc-fingerprint"
+# the rule that decides the request, "" for none; and what it is a rule of (core/access.py)
+RULE = "x-extproc-rule"
+ACCESS = "x-extproc-access"
+# the rule in shadow mode that takes the request
+SHADOW = "x-extproc-shadow"
 # "1" on public paths
 PUBLIC = "x-extproc-public"
 # "1" where the request ends with its session, so that its ext_proc stream stays open

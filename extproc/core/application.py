@@ -6,6 +6,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from extproc.addresses import bracketed
+from extproc.core.access import EVERYBODY, Access
 from extproc.core.assertion import LASTS, USER, AssertionProfile, Header, mint
 from extproc.core.assertion import max_age as assertion_max_age
 from extproc.core.endpoints import ENDPOINTS
@@ -56,6 +57,8 @@ class Application:
             oldest. None: any number.
         clears_cache: whether a browser whose session ends is asked to empty its cache.
         log_users: the claim by which logs name a user; none: not at all.
+        access: which users may make which requests.
+        groups_claim: the claim with a user's groups, by name or path.
         fingerprint: what Envoy's route has to bring, if it brings any (settings/fingerprint.py).
     """
 
@@ -86,6 +89,8 @@ class Application:
     sessions_per_user: int | None = None
     clears_cache: bool = True
     log_users: Literal["none", "sub", "email"] = "none"
+    access: Access = EVERYBODY
+    groups_claim: str = "groups"
     fingerprint: str = ""
 
     @cached_property
@@ -130,13 +135,15 @@ class Application:
 
     @cached_property
     def authorization_query(self) -> str:
-        """The parameters that are the same in every authorization request of the application."""
+        """The parameters that are the same in every authorization request of the application, but
+        for those in which a rule demands another login.
+        """
         return self.client.authorization_query + self.demand.query
 
     @cached_property
     def assertions(self) -> AssertionProfile:
-        """Issuer, audience and lifetime of the application's identity assertions."""
-        return AssertionProfile(self.url, self.name, self.assertion_lifetime)
+        """Issuer and lifetime of the application's identity assertions."""
+        return AssertionProfile(self.url, self.assertion_lifetime)
 
     @cached_property
     def _identity_without_email(self) -> tuple[tuple[str, str], ...]:
@@ -206,6 +213,7 @@ class Application:
     def assertion_cookie(
         self,
         handle: str,
+        audiences: tuple[str, ...],
         headers: tuple[Header, ...],
         now: int,
         not_after: int,
@@ -216,6 +224,7 @@ class Application:
 
         Args:
             handle: the handle of the session that the assertion is valid with.
+            audiences: what the session is admitted to.
             headers: the identity headers.
             now: seconds since the epoch.
             not_after: end of the session, in seconds since the epoch.
@@ -225,7 +234,7 @@ class Application:
         claims = (*headers, (LASTS, str(lasts * 1000)))
         if user is not None:
             claims = (*claims, (USER, user))
-        token = mint(self.ring, self.assertions, handle, claims, now, not_after)
+        token = mint(self.ring, self.assertions, audiences, handle, claims, now, not_after)
         if token is None:
             return None
         age = assertion_max_age(self.assertions)

@@ -47,12 +47,11 @@ Header = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class AssertionProfile:
-    """The issuer (iss) and audience (aud) of an application's assertions, and their lifetime in
-    seconds; 0: none are issued.
+    """The issuer (iss) of an application's assertions, and their lifetime in seconds; 0: none are
+    issued.
     """
 
     issuer: str
-    audience: str
     lifetime: int
 
 
@@ -72,6 +71,7 @@ def _signer(key: Key) -> tuple[Ed25519PrivateKey, str]:
 def mint(
     ring: KeyRing,
     profile: AssertionProfile,
+    audiences: Sequence[str],
     handle: str,
     headers: Sequence[Header],
     now: int,
@@ -81,23 +81,24 @@ def mint(
 
     Args:
         ring: the keys; the first one signs.
-        profile: issuer, audience and lifetime.
+        profile: issuer and lifetime.
+        audiences: what the session is admitted to, see access.Access.audience().
         handle: the handle of the session.
         headers: the identity headers, as (name, value).
         now: seconds since the epoch.
         not_after: the time that the assertion does not outlive, in seconds since the epoch.
 
     Returns:
-        The token. None if none may be issued: the lifetime is 0, not_after is near, or the token
-        would be too long for a cookie.
+        The token. None if none may be issued: the lifetime is 0, not_after is near, the session is
+        admitted to nothing, or the token would be too long for a cookie.
     """
     expires = min(now + profile.lifetime, not_after)
-    if expires <= now + _LATE:
+    if expires <= now + _LATE or not audiences:
         return None
     claims = {
         SESSION: handle,
         "iss": profile.issuer,
-        "aud": profile.audience,
+        "aud": audiences[0] if len(audiences) == 1 else list(audiences),
         # earlier by what Envoy adds to it
         "exp": expires - _LATE,
         **dict(headers),

@@ -19,7 +19,10 @@ The rules, in the order in which they apply:
 6. A session whose login does not meet the application's demand (step_up.py) counts as no session
    on a public path. On other paths a navigation goes back to the provider, and the session is kept
    until the new one replaces it; every other request gets 401 with the demand.
-7. A request that no person made changes nothing (navigation.py has the table): it starts no login,
+7. A session whose user the deciding rule refuses (access.py) counts as no session on a public path
+   and where a login is optional. Elsewhere a login that would help is started as in 6; otherwise
+   the answer is 403. Claims that a rule finds too old are renewed first.
+8. A request that no person made changes nothing (navigation.py has the table): it starts no login,
    redeems no code, ends no session and touches no cookie. The logout endpoint asks for confirmation
    unless the request is certainly the user's own. A prefetch is refused, so that the browser asks
    again when the user opens the page. A provider's front-channel logout is accepted only in a
@@ -29,6 +32,8 @@ A decision is an Answer, or a Step. A Step needs IO: relying_party/relying_party
 and it ends in an Answer. A refusal is raised as Refusal, and becomes an Answer in refusals.py.
 """
 
+from extproc.core.access import Rule
+from extproc.core.access_conditions import Missing
 from extproc.core.application import Application
 from extproc.core.decide_endpoint import decide_endpoint, to_own_host
 from extproc.core.decisions import (
@@ -39,16 +44,20 @@ from extproc.core.decisions import (
     StartLogin,
 )
 from extproc.core.errors import (
+    AccessDiffers,
     AccessTokenExpired,
     LoginRequired,
     Misdirected,
+    NotAllowed,
 )
 from extproc.core.http import Request
 from extproc.core.login import requested_page
 from extproc.core.logout import expired
 from extproc.core.navigation import is_user_navigation
-from extproc.core.refresh import AUTHORIZATION, bearer, due, renewable
+from extproc.core.refresh import AUTHORIZATION, LEAST, bearer, due, renewable
 from extproc.core.session import Session
+from extproc.core.session_access import assertion, missing
+from extproc.core.step_up import Demand
 
 
 def decide(
@@ -77,22 +86,104 @@ def decide(
         session = None
     if request.path.startswith(application.endpoints):
         return decide_endpoint(application, request, session, now)
-    if session is not None and not session.sufficient(application, now):
-        if not request.public:
-            return step_up(application, request)
-        session = None
-    if session is not None and not request.public:
-        if may_refresh and due(application, session, now):
-            return Refresh(session)
-        if application.forward_access_token and now >= session.access_expires:
-            if renewable(application, session):
-                raise AccessTokenExpired
-            session = None
-    if session is not None:
-        return admit(application, session, now)
+    rule = _rule(application, request)
     if request.public:
-        return Continue("public", remove_headers=_owned_headers(application))
-    return unauthenticated(application, request)
+        return _decide_public(application, rule, session, now)
+    if session is None:
+        return unauthenticated(application, request, application.access.login_demand(rule))
+    return _decide_signed_in(application, request, rule, session, now, may_refresh=may_refresh)
+
+
+def _decide_public(
+    application: Application, rule: Rule, session: Session | None, now: int
+) -> Continue:
+    """Decide on a request that needs no login: it has an identity if its user may have one."""
+    if (
+        session is not None
+        and rule.login != "none"
+        and session.sufficient(application, now)
+        and missing(application, session, rule, now) is None
+    ):
+        return admit(application, session, now)
+    return Continue("public", remove_headers=_owned_headers(application))
+
+
+def _decide_signed_in(
+    application: Application,
+    request: Request,
+    rule: Rule,
+    session: Session,
+    now: int,
+    *,
+    may_refresh: bool,
+) -> Decision:
+    """Decide on a request with a fresh session.
+
+    Args:
+        application: the application of the request.
+        request: the request.
+        rule: the rule that decides it.
+        session: its session.
+        now: seconds since the epoch.
+        may_refresh: False if renewing the tokens has just been tried.
+
+    Raises:
+        Refusal: the request is refused.
+    """
+    if not session.sufficient(application, now):
+        return step_up(application, request, application.demand)
+    if may_refresh and due(application, session, now):
+        return Refresh(session)
+    refused = missing(application, session, rule, now)
+    if refused is not None:
+        may_refresh = may_refresh and now >= session.access_issued + LEAST
+        return _not_admitted(application, request, session, refused, may_refresh=may_refresh)
+    if application.forward_access_token and now >= session.access_expires:
+        if renewable(application, session):
+            raise AccessTokenExpired
+        return unauthenticated(application, request, application.access.login_demand(rule))
+    return admit(application, session, now)
+
+
+def _rule(application: Application, request: Request) -> Rule:
+    """The rule that decides a request. Raises AccessDiffers, and NotAllowed for a rule that refuses
+    everybody.
+    """
+    rule = application.access.rule(request.rule)
+    if rule is None:
+        raise AccessDiffers("Envoy's route names a rule that the settings do not have")
+    if rule.deny:
+        raise NotAllowed(f"rules.{rule.name}.deny")
+    return rule
+
+
+def _not_admitted(
+    application: Application,
+    request: Request,
+    session: Session,
+    missing: Missing,
+    *,
+    may_refresh: bool,
+) -> Respond | StartLogin | Refresh:
+    """Decide on a request whose user the deciding rule refuses.
+
+    Args:
+        application: the application of the request.
+        request: the request.
+        session: the session of the user.
+        missing: why the rule refuses the user.
+        may_refresh: False if renewing the tokens has just been tried.
+
+    Raises:
+        NotAllowed: no login of the user would help.
+        InsufficientAuthentication: a login would help, and the request cannot start one.
+    """
+    if missing.stale and may_refresh and renewable(application, session):
+        return Refresh(session, stale=True)
+    demand = missing.demand and application.demand.joined(missing.demand)
+    if demand is None:
+        raise NotAllowed(missing.key)
+    return step_up(application, request, demand)
 
 
 def admit(application: Application, session: Session, now: int) -> Continue:
@@ -100,46 +191,48 @@ def admit(application: Application, session: Session, now: int) -> Continue:
 
     The browser gets a new assertion, so that Envoy decides on its next requests by itself.
     """
-    identity = application.identity_headers(session.claims)
-    lasts = session.lasts(application, now)
-    user = session.user(application)
-    assertion = application.assertion_cookie(
-        session.id.handle, identity, now, session.not_after(application, now), lasts, user
-    )
-    headers = identity + bearer(application, session, now)
+    cookie = assertion(application, session, now)
+    headers = application.identity_headers(session.claims) + bearer(application, session, now)
     present = {name for name, _ in headers}
     return Continue(
-        "session" if assertion else "session_unasserted",
+        "session" if cookie else "session_unasserted",
         set_headers=headers,
         remove_headers=tuple(name for name in _owned_headers(application) if name not in present),
-        set_cookies=(assertion,) if assertion else (),
+        set_cookies=(cookie,) if cookie else (),
         touch=session if session.stale_touch(now) else None,
-        lasts=lasts,
+        lasts=session.lasts(application, now),
         session=session,
-        user=user,
+        user=session.user(application),
     )
 
 
-def unauthenticated(application: Application, request: Request) -> Respond | StartLogin:
+def unauthenticated(
+    application: Application, request: Request, demand: Demand | None = None
+) -> Respond | StartLogin:
     """Decide on a request without a session: a navigation starts a login. Raises LoginRequired for
     every other request.
+
+    demand: what every user has to meet whom the deciding rule admits, if that is anything.
     """
     if not is_user_navigation(request):
         raise LoginRequired
     if request.host != application.host:
         return to_own_host(application, request)
-    return StartLogin(requested_page(application, request), expired(application, request))
+    page = requested_page(application, request)
+    more = demand and application.demand.joined(demand)
+    return StartLogin(page, expired(application, request), demand=more)
 
 
-def step_up(application: Application, request: Request) -> Respond | StartLogin:
-    """Decide on a request whose login does not meet the application's demand: a navigation starts a
-    login that replaces the session. Raises InsufficientAuthentication for every other request.
+def step_up(application: Application, request: Request, demand: Demand) -> Respond | StartLogin:
+    """Decide on a request whose login does not meet a demand: a navigation starts a login that
+    meets it and replaces the session. Raises InsufficientAuthentication for every other request.
     """
     if not is_user_navigation(request):
-        raise application.demand.insufficient()
+        raise demand.insufficient()
     if request.host != application.host:
         return to_own_host(application, request)
-    return StartLogin(requested_page(application, request))
+    more = None if demand == application.demand else demand
+    return StartLogin(requested_page(application, request), demand=more)
 
 
 def _owned_headers(application: Application) -> tuple[str, ...]:

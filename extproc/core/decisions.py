@@ -12,6 +12,7 @@ from extproc.core.http import Cookie
 from extproc.core.oidc.authorization import AuthorizationResponse, PendingAuthorization
 from extproc.core.page import Page
 from extproc.core.session import Session
+from extproc.core.step_up import Demand
 
 
 class StepKind(StrEnum):
@@ -117,12 +118,14 @@ class StartLogin:
         expired: cookies that the redirect expires.
         restarted: whether the processor starts it by itself, in place of one that the provider had
             let expire.
+        demand: what the login has to meet; None: the demand of the application.
     """
 
     kind: ClassVar[StepKind] = StepKind.LOGIN
     return_to: str
     expired: tuple[Cookie, ...] = ()
     restarted: bool = False
+    demand: Demand | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +147,14 @@ class LoadSession:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Renew the tokens of a session, then decide again."""
+    """Renew the tokens of a session, then decide again.
+
+    stale: whether a rule asks for newer claims, although the tokens are not due.
+    """
 
     kind: ClassVar[StepKind] = StepKind.REFRESH
     session: Session
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)

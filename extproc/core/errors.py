@@ -7,6 +7,8 @@ Each has a reason code. Status, log level and texts are in reasons/, by that cod
     |  |- SessionEnded                session_ended
     |  `- InsufficientAuthentication  insufficient_user_authentication
     |- Misdirected                    misdirected_request
+    |- AccessDiffers                  access_rules_differ
+    |- NotAllowed                     not_allowed
     |- NoSuchEndpoint                 no_such_endpoint
     |- MethodNotAllowed               method_not_allowed
     |- CrossSiteLogout                cross_site_logout
@@ -107,6 +109,20 @@ class InsufficientAuthentication(LoginRequired):
 
 class Misdirected(Refusal):
     reason = "misdirected_request"
+
+
+class AccessDiffers(Refusal):
+    """Envoy's route was generated from another access section of the application."""
+
+    reason = "access_rules_differ"
+
+
+class NotAllowed(Refusal):
+    """The user is signed in, and may not make the request. detail: the key of the settings that
+    does not hold.
+    """
+
+    reason = "not_allowed"
 
 
 class NoSuchEndpoint(Refusal):

@@ -3,6 +3,7 @@
 """
 
 from extproc.core.application import Application
+from extproc.core.login import demand_of
 from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.oidc.id_token import UserInfo, claims_of, verify_id_token
 from extproc.core.oidc.jose import KeySet
@@ -41,7 +42,8 @@ def establish(
     id_token = verify_id_token(
         client, tokens.id_token, tokens.access_token, pending.nonce, keys, now
     )
-    application.demand.check(id_token.acr, id_token.auth_time, now, client.clock_skew)
+    demand = demand_of(application, pending)
+    demand.check(id_token.acr, id_token.auth_time, now, client.clock_skew)
     return Session(
         id=session_id,
         issuer=client.issuer,

@@ -85,6 +85,9 @@ class Request:
         authority: host and port.
         headers: (name, value); a value is text with one character for each byte (latin-1).
         fingerprint: that of the settings from which the route was generated, or "".
+        access: the digest of the access section from which the route was generated, or "".
+        rule: the name of the rule that the route stands for, or "".
+        shadow: the name of the rule in shadow mode that the route stands for as well, or "".
     """
 
     application: str
@@ -94,6 +97,9 @@ class Request:
     authority: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     fingerprint: str = ""
+    access: str = ""
+    rule: str = ""
+    shadow: str = ""
 
     @property
     def path(self) -> str:

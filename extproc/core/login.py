@@ -14,6 +14,7 @@ from extproc.core.http import Cookie, Request, as_envoy_reads, printable, same_o
 from extproc.core.oidc.authorization import GRACE, LIFE, PendingAuthorization
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.sealing import Label
+from extproc.core.step_up import Demand
 
 # login cookies of a request that are opened; the others are expired unread. Envoy forwards as many.
 MAX_OPENED = 48
@@ -64,6 +65,13 @@ def _accepted(application: Application, target: str) -> str | None:
     return None if path.startswith(application.all_endpoints) else accepted
 
 
+def demand_of(application: Application, pending: PendingAuthorization) -> Demand:
+    """What a login has to meet: more than the application demands if a rule does."""
+    if not pending.acr_values and pending.max_age is None:
+        return application.demand
+    return replace(application.demand, acr_values=pending.acr_values, max_age=pending.max_age)
+
+
 def authorization_url(
     application: Application, metadata: ProviderMetadata, pending: PendingAuthorization
 ) -> str:
@@ -72,7 +80,11 @@ def authorization_url(
     separator = "&" if "?" in metadata.authorization_endpoint else "?"
     # these three are base64url, so they need no encoding in a query
     own = f"&state={pending.state}&nonce={pending.nonce}&code_challenge={challenge}"
-    return f"{metadata.authorization_endpoint}{separator}{application.authorization_query}{own}"
+    demand = demand_of(application, pending)
+    query = application.authorization_query
+    if demand is not application.demand:
+        query = application.client.authorization_query + demand.query
+    return f"{metadata.authorization_endpoint}{separator}{query}{own}"
 
 
 def label_of(application_name: str, cookie_name: str) -> Label:

@@ -135,7 +135,7 @@ def _claims(application: Application, session: Session, id_token: IDToken) -> Cl
     """
     known, newer = session.claims.values, user_claims(id_token)
     if not application.keeps_unrepeated:
-        previous = set(_payload(session.id_token))
+        previous = set(id_token_claims(session.id_token))
         if newer.get("email") == known.get("email"):
             previous.discard("email")
         elif "email" in previous:
@@ -155,7 +155,7 @@ def looked_up(
     newer = claims_of_userinfo(application.client, userinfo, session.subject, keys)
     known = session.claims.values
     if not application.keeps_unrepeated:
-        known = about_user(_payload(session.id_token))
+        known = about_user(id_token_claims(session.id_token))
     return replace(session, claims=Claims(overlaid(known, newer)))
 
 
@@ -176,12 +176,12 @@ def _check_same_login(session: Session, id_token: IDToken) -> None:
         and id_token.auth_time < session.auth_time
     ):
         raise InvalidIDToken("auth_time", "auth_time is before the login")
-    nonce = _payload(session.id_token).get("nonce")
+    nonce = id_token_claims(session.id_token).get("nonce")
     if "nonce" in id_token.claims and isinstance(nonce, str):
         check_nonce(id_token, nonce)
 
 
-def _payload(verified: str) -> Mapping[str, Any]:
+def id_token_claims(verified: str) -> Mapping[str, Any]:
     """The claims of a session's ID token, which was verified when it was received."""
     try:
         return parse_object(b64decode(verified.split(".")[1]))

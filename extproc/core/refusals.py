@@ -6,10 +6,11 @@ from urllib.parse import quote
 
 from extproc.core.application import Application
 from extproc.core.decisions import RedeemCode, Respond, Step
-from extproc.core.endpoints import LOGIN, url_of
+from extproc.core.endpoints import LOGIN, LOGOUT, url_of
 from extproc.core.errors import (
     InsufficientAuthentication,
     LoginRequired,
+    NotAllowed,
     Refusal,
     SessionEnded,
     Unavailable,
@@ -83,6 +84,9 @@ def respond(
     if isinstance(error, LoginRequired) and application is not None:
         login_url = url_of(home, LOGIN)
         link, link_text = login_url + _return_query(application, request), "Sign in"
+    elif isinstance(error, NotAllowed) and application is not None:
+        login_url = None
+        link, link_text = url_of(home, LOGOUT), "Sign in as somebody else"
     else:
         login_url = None
         link, link_text = _way_on(application, request)

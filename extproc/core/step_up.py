@@ -7,7 +7,7 @@ not meet the demand ends with a page, from which only the user starts another tr
 never redirected in circles.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import urlencode
 
@@ -117,6 +117,18 @@ class Demand:
                 )
         if not self._acr_met(acr):
             raise AcrNotSatisfied("acr is missing" if acr is None else "acr is none of acr_values")
+
+    def joined(self, other: "Demand") -> "Demand | None":
+        """The demand that a login meets if it meets both; None if no login can. Prompt and
+        parameters are those of this one.
+        """
+        acr_values = self.acr_values or other.acr_values
+        if self.acr_values and other.acr_values:
+            acr_values = tuple(each for each in other.acr_values if each in self.acr_values)
+            if not acr_values:
+                return None
+        ages = [age for age in (self.max_age, other.max_age) if age is not None]
+        return replace(self, acr_values=acr_values, max_age=min(ages, default=None))
 
     def insufficient(self) -> InsufficientAuthentication:
         """The refusal of a request that cannot start a login."""

@@ -15,12 +15,12 @@ from envoy_data_plane.google.protobuf import Struct
 from extproc.contract import APPLICATION_KEY, LANE, NAMESPACE, REASON, USER
 from extproc.core.assertion import USER as CLAIM
 from extproc.envoyconfig.builders import extension, regex
-from extproc.envoyconfig.filters.jwt_authn import PAYLOAD
+from extproc.envoyconfig.filters.jwt_authn import JWT_AUTHN, PAYLOAD
 from extproc.envoyconfig.log_filters import metadata_is
 from extproc.settings import Settings
 
 _PROCESSOR_USER = f"%DYNAMIC_METADATA({NAMESPACE}:{USER})%"
-_ASSERTION_USER = f"%DYNAMIC_METADATA(envoy.filters.http.jwt_authn:{PAYLOAD}:{CLAIM})%"
+_ASSERTION_USER = f"%DYNAMIC_METADATA({JWT_AUTHN}:{PAYLOAD}:{CLAIM})%"
 _REASON = f"%DYNAMIC_METADATA({NAMESPACE}:{REASON})%"
 # A field that the processor's own log has too has the same name there (docs/logs.md).
 FIELDS = {

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from envoy_data_plane.envoy.config.core.v3 import HeaderValue, Metadata
 from envoy_data_plane.envoy.config.route.v3 import (
@@ -28,12 +29,15 @@ from envoy_data_plane.envoy.type.v3 import FractionalPercent
 from envoy_data_plane.google.protobuf import Any, Struct
 
 from extproc.contract import (
+    ACCESS,
     APPLICATION,
     APPLICATION_KEY,
     FINGERPRINT,
     LIVE,
     NAMESPACE,
     PUBLIC,
+    RULE,
+    SHADOW,
 )
 from extproc.core.endpoints import BACKCHANNEL_LOGOUT, ENDPOINTS
 from extproc.envoyconfig import regexes
@@ -50,15 +54,33 @@ from extproc.envoyconfig.direct import (
     slash,
     unasked,
 )
-from extproc.envoyconfig.filters.chain import ASSERTION, COOKIES, CORS, DECIDE, LIMIT
+from extproc.envoyconfig.filters.chain import (
+    ASSERTION,
+    COOKIES,
+    CORS,
+    DECIDE,
+    LIMIT,
+    NETWORKS,
+)
 from extproc.envoyconfig.filters.cors import policy
 from extproc.envoyconfig.filters.ext_proc import processing_mode
-from extproc.envoyconfig.filters.jwt_authn import asserted
+from extproc.envoyconfig.filters.jwt_authn import asserted, requirement_name
 from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.filters.lua_cookies import bodiless, keeping
+from extproc.envoyconfig.filters.networks import admitted
 from extproc.envoyconfig.preflights import bare, foreign_preflights
 from extproc.envoyconfig.response_headers import added, taken
+from extproc.envoyconfig.rules import (
+    RuleRoute,
+    denied,
+    outside_closed_paths,
+    refused_methods,
+    refused_requests,
+    rule_routes,
+    shadow_routes,
+)
 from extproc.settings import Settings
+from extproc.settings.domain_access import access
 from extproc.settings.fingerprint import fingerprint
 
 # The end of the name of the route of preflights that an application answers itself.
@@ -130,27 +152,58 @@ def application_routes(settings: Settings, name: str, names: Sequence[str]) -> I
     if application.dot_segments == "reject" and not rejects_dot_segments(settings, names):
         yield dot_segments(f"{name}:dot-segments", prefix)
     yield from readings(settings, name, names)
+    yield from refused_requests(application, name)
     yield from passed_preflights(settings, name)
     for path in application.public_paths:
         match = RouteMatch(safe_regex=RegexMatcher(regex=regexes.public(path)))
         config = _filter_config(settings, name, public=True)
         yield _forwarding(settings, name, f"{name}:public:{path}", match, config, public=True)
+    for route in rule_routes(application):
+        yield from _ruled(settings, name, route)
+    yield from refused_methods(application, name)
+    for route in (*shadow_routes(application), RuleRoute(RouteMatch(prefix=prefix), None)):
+        yield from _ruled(settings, name, route)
+
+
+def _ruled(settings: Settings, name: str, route: RuleRoute) -> Iterator[Route]:
+    """The routes of requests that a rule decides, or none: those of live streams, then the pages.
+
+    Args:
+        settings: the settings of all applications.
+        name: the application.
+        route: the requests, the rule, and the rule in shadow mode beside it.
+    """
+    application, rule = settings.applications[name], route.rule
+    if rule is not None and rule.deny:
+        yield denied(name, route, rule)
+        return
+    route_name = name if rule is None else f"{name}:rule:{rule.name}"
+    network = {NETWORKS: pack(admitted(rule))} if rule is not None and rule.networks else {}
+    if application.exclude or (rule is not None and rule.login == "none"):
+        public = rule is not None
+        config = {**unasked(), **network}
+        yield _forwarding(settings, name, route_name, route.match, config, public=public)
+        return
     for kind in application.end_streams:
-        match = RouteMatch(prefix=prefix, headers=[_LIVE_STREAMS[kind]])
-        config = {DECIDE: _decide(settings, name, live=True)}
-        yield _forwarding(settings, name, f"{name}:live:{kind}", match, config)
-    config = unasked() if application.exclude else _filter_config(settings, name)
-    yield _forwarding(settings, name, name, RouteMatch(prefix=prefix), config)
+        headers = [*route.match.headers, _LIVE_STREAMS[kind]]
+        match = replace(route.match, headers=headers)
+        config = {DECIDE: _decide(settings, name, live=True, route=route), **network}
+        yield _forwarding(settings, name, f"{route_name}:live:{kind}", match, config)
+    public = rule is not None and rule.login == "optional"
+    config = {**_filter_config(settings, name, public=public, route=route), **network}
+    yield _forwarding(settings, name, route_name, route.match, config, public=public)
 
 
 def passed_preflights(settings: Settings, name: str) -> Iterator[Route]:
     """The route of preflights that an application answers itself, without a call of the processor
-    and without an identity (`preflight: pass`).
+    and without an identity (`preflight: pass`). There is none for the paths of rules that deny or
+    name networks.
     """
     application = settings.applications[name]
     if application.preflight == "pass":
         config = {**unasked(), COOKIES: pack(bodiless())}
         match = bare(application.path_prefix)
+        match.headers = [*match.headers, *outside_closed_paths(application)]
         yield _forwarding(settings, name, f"{name}:{PREFLIGHT}", match, config, public=True)
 
 
@@ -201,18 +254,42 @@ def _metadata(name: str) -> Metadata:
     return Metadata(filter_metadata={NAMESPACE: Struct.from_dict({APPLICATION_KEY: name})})
 
 
-def _filter_config(settings: Settings, name: str, *, public: bool = False) -> dict[str, Any]:
-    """The filter configuration of a route on which the processor decides."""
-    config = {DECIDE: _decide(settings, name, public=public)}
+def _filter_config(
+    settings: Settings, name: str, *, public: bool = False, route: RuleRoute | None = None
+) -> dict[str, Any]:
+    """The filter configuration of a route on which the processor decides.
+
+    Args:
+        settings: the settings of all applications.
+        name: the application.
+        public: the paths need no login.
+        route: the rules of its requests; None: no rule has them.
+    """
+    config = {DECIDE: _decide(settings, name, public=public, route=route)}
     if public:
         config[LIMIT] = unlimited()
     if name in asserted(settings):
-        config[ASSERTION] = pack(PerRouteConfig(requirement_name=name))
+        requirement = requirement_name(name, *_rules_of(route))
+        config[ASSERTION] = pack(PerRouteConfig(requirement_name=requirement))
     return config
 
 
+def _rules_of(route: RuleRoute | None) -> tuple[str, str]:
+    """The names of the rule and of the rule in shadow mode of a route, each "" for none."""
+    if route is None:
+        return "", ""
+    rule, shadow = route.rule, route.shadow
+    return rule.name if rule is not None else "", shadow.name if shadow is not None else ""
+
+
 def _decide(
-    settings: Settings, name: str, *, public: bool = False, body: bool = False, live: bool = False
+    settings: Settings,
+    name: str,
+    *,
+    public: bool = False,
+    body: bool = False,
+    live: bool = False,
+    route: RuleRoute | None = None,
 ) -> Any:
     """The processor's configuration on a route: gRPC metadata, which no client can write.
 
@@ -223,11 +300,16 @@ def _decide(
         body: Envoy sends the request's body, too.
         live: the processor's stream stays open as long as the response, because Envoy has yet to
             send the response's trailers.
+        route: the rules of its requests; None: no rule has them.
     """
+    rule, shadow = _rules_of(route)
+    entitlement = access(settings, name)
     metadata = [
         HeaderValue(key=APPLICATION, value=name),
         HeaderValue(key=FINGERPRINT, value=fingerprint(settings, name)),
     ]
+    further = ((ACCESS, entitlement.digest), (RULE, rule), (SHADOW, shadow))
+    metadata += [HeaderValue(key=key, value=value) for key, value in further if value]
     mode = None
     if public:
         metadata.append(HeaderValue(key=PUBLIC, value="1"))

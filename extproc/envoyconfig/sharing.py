@@ -87,6 +87,10 @@ def demands(outer: ApplicationSettings, inner: ApplicationSettings) -> tuple[str
         asks.append(f"the provider {inner.provider}")
     if not _acr_implied(outer, inner):
         asks.append("acr_values")
+    if inner.allow and inner.allow != outer.allow:
+        asks.append("allow")
+    if inner.rules:
+        asks.append("rules")
     if inner.max_age is not None and (outer.max_age is None or outer.max_age > inner.max_age):
         asks.append("max_age")
     if not set((inner.prompt or "").split()) <= set((outer.prompt or "").split()):

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import (
+    ACCESS,
     APPLICATION,
     CACHE_CONTROL,
     CONTINUE,
@@ -19,7 +20,9 @@ from extproc.contract import (
     NO_STORE,
     PUBLIC,
     REASON,
+    RULE,
     SET_COOKIE,
+    SHADOW,
     STREAM_DURATION,
     USER,
 )
@@ -95,6 +98,9 @@ def _head(head: wire.HttpHeaders, metadata: Mapping[str, str]) -> RequestHead:
         pseudo.get(":authority", ""),
         tuple(plain),
         metadata.get(FINGERPRINT, ""),
+        metadata.get(ACCESS, ""),
+        metadata.get(RULE, ""),
+        metadata.get(SHADOW, ""),
     )
     grpc = request.header("content-type").startswith("application/grpc")
     return RequestHead(request, head.end_of_stream, grpc, metadata.get(LIVE) == "1")
@@ -116,6 +122,11 @@ def ask_for_body() -> wire.ProcessingResponse:
     response = wire.ProcessingResponse()
     response.request_headers.response.SetInParent()
     return response
+
+
+def is_of_response(message: wire.ProcessingRequest) -> bool:
+    """Whether a message is of the response."""
+    return message.WhichOneof("request") in ("response_headers", "response_trailers")
 
 
 def unchanged(message: wire.ProcessingRequest) -> wire.ProcessingResponse:

@@ -34,12 +34,13 @@ PROCESSOR_LEAVING = "processor_leaving"
 
 @dataclass(slots=True)
 class _Watched:
-    """A session and its live streams in this process.
+    """A session and its live streams in this process, which one rule of the application decides.
 
     Each future of `streams` is set to the reason why its stream ends.
     """
 
     application: str
+    rule: str
     session: Session
     streams: set[asyncio.Future[str]] = field(default_factory=set)
 
@@ -57,18 +58,19 @@ class LiveStreams:
 
     def __init__(self, relying_party: RelyingParty) -> None:
         self._relying_party = relying_party
-        self._watched: dict[tuple[str, SessionId], _Watched] = {}
+        self._watched: dict[tuple[str, str, SessionId], _Watched] = {}
         self._leaving = False
 
-    async def hold(self, context: Context, application: str, session: Session) -> None:
-        """Hold a stream, after its answer, until its request or its session is over.
+    async def hold(self, context: Context, application: str, rule: str, session: Session) -> None:
+        """Hold a stream, after its answer, until its request or its session is over, or the rule
+        that decided the request refuses the session's user.
 
         Raises: grpc.aio.AbortError when the session is over, when the processor is about to stop,
             and after an unexpected message.
         """
         end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        key = (application, session.id)
-        watched = self._watched.setdefault(key, _Watched(application, session))
+        key = (application, rule, session.id)
+        watched = self._watched.setdefault(key, _Watched(application, rule, session))
         watched.streams.add(end)
         if self._leaving:
             end.set_result(PROCESSOR_LEAVING)
@@ -120,7 +122,9 @@ class LiveStreams:
         """
         for watched in list(self._watched.values()):
             try:
-                lives = await self._relying_party.lives(watched.application, watched.session)
+                lives = await self._relying_party.lives(
+                    watched.application, watched.rule, watched.session
+                )
             except Unavailable as error:
                 telemetry.log(
                     logging.WARNING, "sessions_unwatched", reason=error.reason, detail=error.detail

@@ -86,17 +86,24 @@ class Stream:
             ):
                 await self._serve(metadata)
             if self._live is not None:
-                application = self._head.request.application
+                request = self._head.request
+                application, rule = request.application, request.rule
                 # A live stream may last for days: its request's headers must not stay in memory.
-                del self._head
-                await self._shared.live_streams.hold(self._context, application, self._live.session)
+                del self._head, request
+                await self._shared.live_streams.hold(
+                    self._context, application, rule, self._live.session
+                )
         finally:
             if self._live is not None:
                 self._live.permit.release()
 
     async def _serve(self, metadata: Mapping[str, str]) -> None:
         """Read the request's headers, decide, and write the answer."""
-        await self._read_head(metadata)
+        message = await self._first_message()
+        if codec.is_of_response(message):
+            await self._pass_response(message)
+            return
+        await self._read_head(message, metadata)
         try:
             answer = await self._decide()
         except asyncio.CancelledError:
@@ -112,14 +119,32 @@ class Stream:
         self._span.add_event("answered")
         await self._context.write(response)
 
-    async def _read_head(self, metadata: Mapping[str, str]) -> None:
-        """Read the first message. Abort when it holds no request's headers."""
+    async def _first_message(self) -> wire.ProcessingRequest:
+        """Read the first message. Abort when there is none."""
         message = await self._context.read()
         self._read_at = time.time_ns()
-        if not isinstance(message, wire.ProcessingRequest):
-            await self._context.abort(
-                grpc.StatusCode.ABORTED, "the stream ended before its first message"
-            )
+        if isinstance(message, wire.ProcessingRequest):
+            return message
+        await self._context.abort(
+            grpc.StatusCode.ABORTED, "the stream ended before its first message"
+        )
+
+    async def _pass_response(self, message: object) -> None:
+        """Change nothing in a response that Envoy gives by itself, before the request has come to
+        the processor: on the route of a live stream, a filter before it refused the request.
+        """
+        self._outcome.answered = True
+        while isinstance(message, wire.ProcessingRequest):
+            try:
+                await self._context.write(codec.unchanged(message))
+            except codec.UnexpectedMessage as error:
+                await self._abort_unexpected(error)
+            message = await self._context.read()
+
+    async def _read_head(
+        self, message: wire.ProcessingRequest, metadata: Mapping[str, str]
+    ) -> None:
+        """Read the request's headers. Abort when the message holds none."""
         try:
             self._head = codec.read(message, metadata)
         except codec.UnexpectedMessage as error:

@@ -23,6 +23,7 @@ from extproc.core.establish import establish
 from extproc.core.http import Cookie, Request
 from extproc.core.login import (
     authorization_url,
+    demand_of,
     login_cookie,
 )
 from extproc.core.login_budget import MAX_SHORTENED, crowded_out
@@ -34,6 +35,8 @@ from extproc.core.oidc.token import TokenResponse
 from extproc.core.refresh import serves
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId
+from extproc.core.session_access import assertion
+from extproc.core.step_up import Demand
 from extproc.provider.client import Provider
 from extproc.relying_party.identity_log import log_omissions
 from extproc.relying_party.login_tokens import (
@@ -73,6 +76,7 @@ def start_login(
         step.return_to,
         telemetry.current(),
         step.restarted,
+        *_demanded(application, step.demand),
     )
     cookie = login_cookie(application, pending, secrets.token_bytes(ENTROPY))
     entropies = (secrets.token_bytes(ENTROPY) for _ in range(MAX_SHORTENED))
@@ -85,6 +89,15 @@ def start_login(
         location=authorization_url(application, metadata, pending),
         cookies=(cookie, *step.expired, *dropped),
     )
+
+
+def _demanded(
+    application: Application, demand: Demand | None
+) -> tuple[tuple[str, ...], int | None]:
+    """The acr_values and max_age of a login that has to meet more than its application demands."""
+    if demand is None or demand == application.demand:
+        return (), None
+    return demand.acr_values, demand.max_age
 
 
 class CodeRedemption:
@@ -179,7 +192,8 @@ class CodeRedemption:
         if not expired or step.pending.restarted:
             return None
         spent = application.cookies.expired(application.cookies.login(step.pending.attempt))
-        again = StartLogin(step.pending.return_to, (spent,), restarted=True)
+        demand = demand_of(application, step.pending)
+        again = StartLogin(step.pending.return_to, (spent,), restarted=True, demand=demand)
         return start_login(application, request, again, metadata, moment)
 
     async def _use_once(self, step: RedeemCode) -> None:
@@ -243,18 +257,9 @@ class CodeRedemption:
         now, session = int(self._clock()), kept.session
         names = application.cookies
         user = session.user(application)
-        assertion = application.assertion_cookie(
-            session.id.handle,
-            application.identity_headers(session.claims),
-            now,
-            session.not_after(application, now),
-            session.lasts(application, now),
-            user,
-        )
-        if assertion is None:
-            assertion = names.expired(names.assertion)
+        cookie = assertion(application, session, now) or names.expired(names.assertion)
         reason = "signed_in" if kept.new else "overtaken"
-        return _ended(application, step, reason, (*kept.cookies, assertion), user)
+        return _ended(application, step, reason, (*kept.cookies, cookie), user)
 
 
 def _ended(

@@ -62,9 +62,22 @@ class TokenRefresh:
         return self._backoff.active(session.id.key, self._now())
 
     async def refresh(
-        self, application: Application, provider: Provider, request: Request, session: Session
+        self,
+        application: Application,
+        provider: Provider,
+        request: Request,
+        session: Session,
+        *,
+        stale: bool = False,
     ) -> Session | None:
         """Return the session with new tokens; as it was if none can be had now; None if it is over.
+
+        Args:
+            application: The session's application.
+            provider: The application's provider.
+            request: The request whose session it is.
+            session: The session as the request showed it.
+            stale: Newer claims are needed, although the tokens may not be due.
 
         Raises:
             RuntimeError: The attempt that this request waited for met a bug.
@@ -72,11 +85,17 @@ class TokenRefresh:
         # A client that has left begins no attempt.
         await trio.lowlevel.checkpoint_if_cancelled()
         return await self._flights.run(
-            session.id.key, partial(self._fly, application, provider, request, session)
+            session.id.key, partial(self._fly, application, provider, request, session, stale=stale)
         )
 
     async def _fly(
-        self, application: Application, provider: Provider, request: Request, session: Session
+        self,
+        application: Application,
+        provider: Provider,
+        request: Request,
+        session: Session,
+        *,
+        stale: bool,
     ) -> Session | None:
         """Make one attempt. Never raises: a failure that does not end the session is logged."""
         attempt = RefreshAttempt(
@@ -87,6 +106,7 @@ class TokenRefresh:
             self._sessions,
             self._pending_writes,
             self._now,
+            stale,
         )
         with telemetry.span("refresh"):
             try:

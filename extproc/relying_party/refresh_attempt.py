@@ -67,6 +67,7 @@ class RefreshAttempt:
         sessions: Where sessions are kept.
         pending_writes: What earlier attempts could not write.
         now: Returns the time, in seconds since the epoch.
+        stale: Newer claims are needed, although the tokens may not be due.
 
     Attributes:
         session: The session as far as it is known to be kept; None once it is over.
@@ -80,6 +81,7 @@ class RefreshAttempt:
     sessions: Sessions = field(repr=False)
     pending_writes: PendingWrites = field(repr=False)
     now: Callable[[], int] = field(repr=False)
+    stale: bool = False
     session: Session | None = field(init=False)
     owner: bytes = field(init=False, repr=False)
 
@@ -126,7 +128,7 @@ class RefreshAttempt:
             superseded = await self.sessions.superseded(self.original, self.now())
             current = await self.sessions.load_again(self.application, self.original, self.now())
         self.session = current
-        if current is None or not due(self.application, current, self.now()):
+        if current is None or not self._is_due(current):
             return None
         if superseded and current.generation == self.original.generation:
             # A newer generation is in another copy of these cookies, and only that may be renewed.
@@ -134,6 +136,12 @@ class RefreshAttempt:
             self.session = None
             return None
         return current
+
+    def _is_due(self, current: Session) -> bool:
+        """Return whether the tokens have to be renewed, and nobody has done that meanwhile."""
+        if self.stale and current.access_issued <= self.original.access_issued:
+            return True
+        return due(self.application, current, self.now())
 
     async def _make_pending_write(self) -> None:
         """Write what an earlier attempt could not, unless the store has something newer by now."""

@@ -31,6 +31,7 @@ from extproc.core.decisions import (
     Step,
 )
 from extproc.core.errors import (
+    AccessDiffers,
     LoginRequired,
     Misdirected,
     Overloaded,
@@ -44,6 +45,7 @@ from extproc.core.provider_logout import back_channel, is_back_channel, posted
 from extproc.core.reasons import Level
 from extproc.core.refusals import refuse
 from extproc.core.session import Session
+from extproc.core.session_access import missing
 from extproc.metrics import Metrics
 from extproc.provider.client import Provider
 from extproc.relying_party.login import CodeRedemption, start_login
@@ -103,6 +105,7 @@ class RelyingParty:
         Raises:
             Misdirected: The settings have no such application, or another one of its name, because
                 Envoy's configuration was generated from other settings.
+            AccessDiffers: It was generated from other rules.
         """
         name = request.application
         application = self._applications.get(name)
@@ -112,6 +115,10 @@ class RelyingParty:
             raise self._generated_otherwise(
                 name, "Envoy has another fingerprint of this application"
             )
+        if request.access != application.access.digest:
+            detail = "Envoy has other rules of this application"
+            self._generated_otherwise(name, detail)
+            raise AccessDiffers(detail)
         return application
 
     def _generated_otherwise(self, name: str, detail: str) -> Misdirected:
@@ -252,8 +259,9 @@ class RelyingParty:
         except Refusal as error:
             telemetry.log(logging.WARNING, "touch_failed", reason=error.reason, detail=error.detail)
 
-    async def lives(self, name: str, session: Session) -> bool:
-        """Return whether a session would still serve a request of the application `name`.
+    async def lives(self, name: str, rule: str, session: Session) -> bool:
+        """Return whether a session would still serve a request of the application `name`, which one
+        of its rules decides.
 
         Raises:
             Refusal: The store cannot answer.
@@ -263,12 +271,15 @@ class RelyingParty:
         if current is None:
             return False
         now = self.now()
-        return current.fresh(application, now) and current.sufficient(application, now)
+        if not current.fresh(application, now) or not current.sufficient(application, now):
+            return False
+        deciding = application.access.rule(rule)
+        return deciding is not None and missing(application, current, deciding, now) is None
 
     async def _refresh(self, request: Request, step: Refresh) -> Answer:
         application = self.application(request)
         session = await self._token_refresh.refresh(
-            application, self.provider(request), request, step.session
+            application, self.provider(request), request, step.session, stale=step.stale
         )
         try:
             decision = decide(application, request, session, self.now(), may_refresh=False)

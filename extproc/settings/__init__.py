@@ -4,6 +4,7 @@
 file, the path of the key, what is wrong and what would be right; never the value of a secret.
 """
 
+from extproc.settings.access import RuleSettings
 from extproc.settings.applications import ApplicationSettings
 from extproc.settings.diff import differences, introduced, with_secrets_of
 from extproc.settings.gateway import TLS, Gateway
@@ -31,6 +32,7 @@ __all__ = [
     "Log",
     "ProviderSettings",
     "RedisSettings",
+    "RuleSettings",
     "SQLiteSettings",
     "SessionSettings",
     "Settings",

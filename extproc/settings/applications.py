@@ -9,6 +9,14 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from extproc.addresses import host_fault
+from extproc.core.endpoints import ENDPOINTS
+from extproc.settings.access import (
+    Allow,
+    RuleSettings,
+    check_path,
+    check_rules,
+    has_dots,
+)
 from extproc.settings.cors import Cors
 from extproc.settings.demand import (
     check_acr_values,
@@ -61,6 +69,16 @@ class ApplicationSettings(Model):
         (),
         description="paths that need no login, by whole segments: /public/ is everything below "
         "it, /robots.txt is that path and everything below it",
+    )
+    allow: Allow = Field(
+        (),
+        description="who may use the application at all: one entry, or a list of which one has to "
+        "hold; default: everybody who signs in",
+    )
+    rules: tuple[RuleSettings, ...] = Field(
+        (),
+        description="rules of paths and methods; the first that takes a request decides it, and "
+        "where none does, allow alone",
     )
     exclude: bool = Field(
         False,
@@ -173,7 +191,8 @@ class ApplicationSettings(Model):
             raise ValueError("provider is missing (or exclude: true, for no login at all)")
         self._check_demand()
         for path in self.public_paths:
-            self._check_public_path(path)
+            check_path("public_paths", path, self.path_prefix, ENDPOINTS)
+        check_rules(self.rules, self.public_paths, self.path_prefix, ENDPOINTS)
         if self.url is not None:
             base_address(self.url, "url", path=True)
             path = urlsplit(self.url).path
@@ -191,7 +210,7 @@ class ApplicationSettings(Model):
             if host != "*" and fault is not None:
                 raise ValueError(f'hosts: {host[:80]!r} {fault} (or "*")')
         plain = re.fullmatch(r"/(?:[A-Za-z0-9._~-]+/)*", self.path_prefix)
-        if not plain or _has_dots(self.path_prefix):
+        if not plain or has_dots(self.path_prefix):
             raise ValueError(
                 "path_prefix begins and ends with / and has plain segments, such as / or /wiki/"
             )
@@ -200,6 +219,8 @@ class ApplicationSettings(Model):
     def _check_exclude(self) -> None:
         if not self.exclude:
             return
+        if self.allow or self.rules:
+            raise ValueError("exclude: true goes with neither allow nor rules: nobody signs in")
         if self.provider or self.public_paths or self.forward_access_token:
             raise ValueError(
                 "exclude: true goes with neither provider nor public_paths nor forward_access_token"
@@ -233,18 +254,6 @@ class ApplicationSettings(Model):
                 "websocket or upstream_http2"
             )
 
-    def _check_public_path(self, path: str) -> None:
-        plain = re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+/?|/", path)
-        if not plain or not path.startswith(self.path_prefix) or _has_dots(path):
-            raise ValueError(
-                f"public_paths: {path[:80]!r} is not a plain path below path_prefix "
-                f"{self.path_prefix}"
-            )
-        if f"{path}/".startswith(self.path_prefix + "oauth2/"):
-            raise ValueError(
-                f"public_paths: {path[:80]!r} is where the processor's own endpoints are"
-            )
-
     def _check_demand(self) -> None:
         demands = bool(self.acr_values or self.prompt or self.authorization_params)
         if self.exclude and (demands or self.max_age is not None):
@@ -258,7 +267,3 @@ class ApplicationSettings(Model):
             check_prompt(self.prompt)
         for name, value in self.authorization_params.items():
             check_parameter(name, value)
-
-
-def _has_dots(path: str) -> bool:
-    return any(segment in (".", "..") for segment in path.split("/"))

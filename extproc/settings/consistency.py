@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from extproc.addresses import Address, bracketed, collide, is_loopback
 from extproc.core.endpoints import ENDPOINTS
+from extproc.settings.access import entries_of
 from extproc.settings.applications import ApplicationSettings
 from extproc.settings.gateway import Gateway
 from extproc.settings.listen import ListenTLS, Plaintext
@@ -141,6 +142,7 @@ def check_application(
             f"applications.{name}.provider: there is no provider {application.provider!r}; "
             f"there are: {known}"
         )
+    _check_allow(name, application, providers)
     if "extproc-" in name:
         raise ValueError(
             f"applications.{name}: a name with extproc- in it looks like one of the processor's "
@@ -154,6 +156,34 @@ def check_application(
             f"applications.{name}: its url {url} is on {host}, which is not among its hosts; "
             "set url or add the host"
         )
+
+
+def _check_allow(
+    name: str, application: ApplicationSettings, providers: Mapping[str, ProviderSettings]
+) -> None:
+    """Check that what the entries of `allow` name exists, and that a login can satisfy it.
+
+    Args:
+        name: The key of the application in `applications`.
+        application: Its settings.
+        providers: All providers, by name.
+    """
+    of_rules = ((f"rules.{rule.name}.allow", rule.allow) for rule in application.rules)
+    for key, allow in (("allow", application.allow), *of_rules):
+        for entry in entries_of(allow):
+            for provider in entry.providers or ():
+                if provider not in providers:
+                    raise ValueError(
+                        f"applications.{name}.{key}.providers: there is no provider {provider!r}; "
+                        f"there are: {', '.join(providers)}"
+                    )
+            asked, wanted = application.acr_values, entry.acr_values or ()
+            if asked and wanted and not set(asked) & set(wanted):
+                raise ValueError(
+                    f"applications.{name}.{key}.acr_values: no login has one of them and one of "
+                    "the application's own acr_values; leave out one of the two, or list a value "
+                    "in both"
+                )
 
 
 def check_workers_share_revocations(worker_count: int, store: StoreSettings) -> None:

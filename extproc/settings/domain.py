@@ -7,6 +7,7 @@ from extproc.core.oidc.client import Client
 from extproc.core.sealing import KeyRing
 from extproc.core.step_up import Demand
 from extproc.settings import ApplicationSettings, CookieSettings, Settings
+from extproc.settings.domain_access import access
 from extproc.settings.fingerprint import fingerprint
 
 
@@ -59,6 +60,8 @@ def _application(
         sessions_per_user=_sessions_per_user(settings),
         clears_cache=session.clear_site_data == "cache",
         log_users=settings.log.users,
+        access=access(settings, name),
+        groups_claim=settings.providers[provider].groups_claim,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from extproc.settings.root import Settings
@@ -122,7 +122,10 @@ def _plain_type(annotation: Any) -> Any:
 
 
 def _arm(arms: tuple[Any, ...], name: int | str) -> Any:
-    """The arm of a union that pydantic calls by this name: a kind, or a type."""
+    """The arm of a union that pydantic calls by this name: a tag, a kind, or a type."""
+    for tagged in arms:
+        if get_origin(tagged) is Annotated and Tag(str(name)) in get_args(tagged)[1:]:
+            return tagged
     for arm in map(_plain_type, arms):
         if isinstance(arm, type) and issubclass(arm, BaseModel):
             if _is_of_kind(arm, name):

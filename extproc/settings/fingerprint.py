@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from operator import itemgetter
 
+from extproc.settings.access import access_digest
 from extproc.settings.applications import ApplicationSettings
 from extproc.settings.root import Settings
 
@@ -64,7 +65,8 @@ def _neighbours(settings: Settings, name: str) -> Iterator[tuple[str, str, list[
         asks: list[object] = []
         if _may_be_read_as(application, each):
             differs = each.provider != application.provider
-            asks = [each.exclude, differs, _demand(each)]
+            rules = access_digest(each.allow, each.rules, each.public_paths)
+            asks = [each.exclude, differs, _demand(each), rules]
         yield other, each.path_prefix, asks
 
 

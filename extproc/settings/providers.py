@@ -99,6 +99,14 @@ class ProviderSettings(Model):
         description="send applications the claim email although the provider does not send "
         "email_verified: true; only where users cannot choose their own address",
     )
+    groups_claim: str = Field(
+        "groups",
+        min_length=1,
+        max_length=255,
+        description="claim with a user's groups, for `allow`, by its name or its path, such as "
+        "realm_access.roles: a list, one group as text, or an object whose keys are groups "
+        "(docs/access.md)",
+    )
     trusted_audiences: tuple[str, ...] = Field(
         (),
         description="audiences that an ID token may have beside client_id, as some providers list "

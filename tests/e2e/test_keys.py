@@ -258,10 +258,16 @@ def forged(stack: Stack, secret: str, life: int = 20) -> str:
 
     life: seconds.
     """
-    profile = AssertionProfile(stack.url("/"), "app", life)
+    profile = AssertionProfile(stack.url("/"), life)
     session, mallory = SessionId.of(b"m" * 32), [("x-auth-sub", "mallory")]
     token = mint(
-        KeyRing.of([secret.encode()]), profile, session.handle, mallory, int(time.time()), 1 << 40
+        KeyRing.of([secret.encode()]),
+        profile,
+        ("app",),
+        session.handle,
+        mallory,
+        int(time.time()),
+        1 << 40,
     )
     return f"extproc-session-app={session.cookie}; extproc-assertion-app={token}"
 

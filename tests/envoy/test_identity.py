@@ -141,13 +141,17 @@ def test_an_assertion_is_refused_when_its_lifetime_has_passed_whatever_envoy_add
 ) -> None:
     """Envoy accepts a token for a second after its exp, and to the end of that second."""
     session = SessionId.of(b"s" * 32)
-    profile = AssertionProfile(plain.settings.url("main"), "main", life)
+    profile = AssertionProfile(plain.settings.url("main"), life)
     fresh = plain.cookie("main")
     assert plain.client.get("/", cookie=fresh).status == 200
     assert asked == [] and world.upstream.received.pop().values("x-auth-sub") == ["alice"]
     begun = int(time.time()) - life
-    token = mint(RING, profile, session.handle, [("x-auth-sub", "alice")], begun, 1 << 40)
-    ending = mint(RING, profile, session.handle, [("x-auth-sub", "alice")], begun, begun + life)
+    token = mint(
+        RING, profile, ("main",), session.handle, [("x-auth-sub", "alice")], begun, 1 << 40
+    )
+    ending = mint(
+        RING, profile, ("main",), session.handle, [("x-auth-sub", "alice")], begun, begun + life
+    )
     for old in (token, ending):
         cookie = fresh.replace(assertion_of(fresh), str(old))
         assert plain.client.get("/", cookie=cookie).status == 303

@@ -145,8 +145,10 @@ class Signs:
 
 
 def _assertion(gateway: Gateway, session: SessionId, user: str) -> str:
-    profile = AssertionProfile(gateway.settings.url("main"), "main", LIFE)
-    token = mint(RING, profile, session.handle, [("x-auth-sub", user)], int(time.time()), 1 << 40)
+    profile = AssertionProfile(gateway.settings.url("main"), LIFE)
+    token = mint(
+        RING, profile, ("main",), session.handle, [("x-auth-sub", user)], int(time.time()), 1 << 40
+    )
     assert token is not None
     return token
 

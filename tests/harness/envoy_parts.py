@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -35,6 +36,7 @@ from extproc.core.sealing import KeyRing
 from extproc.core.session import SessionId
 from extproc.ext_proc.health import Health
 from extproc.settings import Settings
+from extproc.settings.domain_access import access
 
 SECRET = "not-a-secret-but-32-bytes-or-more-of-text"
 RING = KeyRing.of([SECRET.encode()])
@@ -61,15 +63,19 @@ def assertion(
     ring: KeyRing = RING,
     life: int = 60,
     session: SessionId = SESSION,
+    audiences: Sequence[str] = (),
     **headers: str,
 ) -> str:
-    """A valid assertion of an application, as the processor mints it."""
+    """A valid assertion of an application, as the processor mints it for a user whom no rule
+    admits, or with these audiences.
+    """
     values = [(key.replace("_", "-"), value) for key, value in headers.items()] or [
         ("x-auth-sub", "alice")
     ]
     token = mint(
         ring,
-        AssertionProfile(made.url(name), name, life),
+        AssertionProfile(made.url(name), life),
+        audiences or (access(made, name).audience(""),),
         session.handle,
         values,
         int(time.time()),
@@ -364,6 +370,10 @@ class Stub:
         if raw is grpc.aio.EOF:
             return
         message = ProcessingRequest.parse(raw)
+        if message.response_headers:
+            # Envoy answers by itself.
+            await context.write(bytes(ProcessingResponse(response_headers=HeadersResponse())))
+            return
         assert message.request_headers
         assert message.request_headers.headers
         headers = {h.key: h.raw_value for h in message.request_headers.headers.headers}

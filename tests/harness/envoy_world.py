@@ -4,7 +4,7 @@ and gateways in front of them.
 
 import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,17 +27,31 @@ class Gateway:
     client: Client
     envoy: EnvoyProcess
 
-    def assertion(self, name: str, session: SessionId = SESSION, **headers: str) -> str:
+    def assertion(
+        self,
+        name: str,
+        session: SessionId = SESSION,
+        audiences: Sequence[str] = (),
+        **headers: str,
+    ) -> str:
         """The cookie of a valid assertion. Envoy ignores it without its session's cookie."""
-        return f"{self._prefix(name)}assertion-{name}={assertion(self.settings, name, session=session, **headers)}"
+        token = assertion(self.settings, name, session=session, audiences=audiences, **headers)
+        return f"{self._prefix(name)}assertion-{name}={token}"
 
     def session(self, name: str, session: SessionId = SESSION) -> str:
         """A session's cookie."""
         return f"{self._prefix(name)}session-{name}={session.cookie}"
 
-    def cookie(self, name: str, session: SessionId = SESSION, **headers: str) -> str:
+    def cookie(
+        self,
+        name: str,
+        session: SessionId = SESSION,
+        audiences: Sequence[str] = (),
+        **headers: str,
+    ) -> str:
         """The cookies of a session and of a valid assertion."""
-        return f"{self.session(name, session)}; {self.assertion(name, session, **headers)}"
+        asserted = self.assertion(name, session, audiences, **headers)
+        return f"{self.session(name, session)}; {asserted}"
 
     def _prefix(self, name: str) -> str:
         return "__Host-extproc-" if self.settings.url(name).startswith("https") else "extproc-"

@@ -48,6 +48,9 @@ class PendingAuthorization:
             traces; neither secret nor trusted.
         restarted: whether the processor started the login by itself, in place of one that the
             provider had let expire.
+        acr_values: the values of acr of which the login must have one, where a rule demands more
+            than the application demands of every login.
+        max_age: seconds that the user's authentication may be ago, likewise.
     """
 
     secret: bytes = field(repr=False)
@@ -56,6 +59,8 @@ class PendingAuthorization:
     return_to: str
     traceparent: str = ""
     restarted: bool = False
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
 
     @classmethod
     def secret_of(cls, moment: float, entropy: bytes) -> bytes:
@@ -148,7 +153,9 @@ class PendingAuthorization:
         long = len(self.return_to) > COMPRESSED_FROM
         plain = "" if long else self.return_to
         fields = [b64encode(self.secret), self.issuer, self.created, plain, trace]
-        if self.restarted:
+        if self.acr_values or self.max_age is not None:
+            fields += [int(self.restarted), list(self.acr_values), self.max_age]
+        elif self.restarted:
             fields.append(1)
         head = to_json(fields).encode()
         return head + b"\n" + _compress(self.return_to) if long else head
@@ -157,10 +164,21 @@ class PendingAuthorization:
     def from_bytes(cls, data: bytes) -> "PendingAuthorization":
         """Deserialize an attempt; only for bytes that a seal of the processor has authenticated."""
         head, _, compressed = data.partition(b"\n")
-        secret, issuer, created, return_to, trace, *restarted = json.loads(head)
+        secret, issuer, created, return_to, trace, *rest = json.loads(head)
+        restarted = bool(rest and rest[0])
+        acr_values, max_age = rest[1:] if len(rest) > 1 else ((), None)
         if compressed:
             return_to = zlib.decompress(compressed, wbits=-zlib.MAX_WBITS).decode()
-        return cls(b64decode(secret), issuer, created, return_to, unpacked(trace), bool(restarted))
+        return cls(
+            b64decode(secret),
+            issuer,
+            created,
+            return_to,
+            unpacked(trace),
+            restarted,
+            tuple(acr_values),
+            max_age,
+        )
 
 
 def _compress(text: str) -> bytes:

@@ -47,6 +47,15 @@ REQUESTS = (
         "generated from other settings: generate it again with `extproc envoy`, and restart Envoy.",
     ),
     Reason(
+        "not_allowed",
+        403,
+        INFO,
+        "No access",
+        "You are signed in, and this account may not open this page.",
+        "The user does not satisfy allow of the application or of the rule that decides the "
+        "request; the detail names the key that does not hold. docs/access.md.",
+    ),
+    Reason(
         "no_such_endpoint",
         404,
         DEBUG,
@@ -175,6 +184,16 @@ CALLBACKS = (
 )
 
 OURS = (
+    Reason(
+        "access_rules_differ",
+        503,
+        WARNING,
+        _LATER,
+        "This address is being changed. Please try again in a few minutes.",
+        "Envoy's configuration was generated from other rules of this application than those of "
+        "the processor: generate it again with `extproc envoy`, and restart Envoy with it. Until "
+        "then nobody passes, because one side does not know what the other one demands.",
+    ),
     Reason(
         "session_too_large",
         500,

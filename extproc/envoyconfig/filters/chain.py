@@ -6,13 +6,14 @@
    preflights, and lets listed origins read what any later filter answers.
 1. cookies (lua_cookies.py): moves the processor's cookies into a header of their own; the others
    stay as they are, byte for byte.
-2. assertion (jwt_authn.py): turns a valid assertion into identity headers, without the processor.
-3. limit (local_ratelimit.py): how often one address may make requests that 4 has to decide.
-4. decide (ext_proc.py): the processor, skipped (matcher.py) if 2 wrote the subject header.
-5. gate (rbac.py): passes a verified assertion or the processor's decision, and nothing else. A
+2. networks (networks.py), where a rule names networks: refuses other clients on its routes.
+3. assertion (jwt_authn.py): turns a valid assertion into identity headers, without the processor.
+4. limit (local_ratelimit.py): how often one address may make requests that 5 has to decide.
+5. decide (ext_proc.py): the processor, skipped (matcher.py) if 3 verified an assertion.
+6. gate (rbac.py): passes a verified assertion or the processor's decision, and nothing else. A
    stream that ended without an answer, a filter that an operator loosened and a missing matcher
    all end here.
-6. trailers (header_mutation.py), where an application gets HTTP/2: drops the trailers of requests.
+7. trailers (header_mutation.py), where an application gets HTTP/2: drops the trailers of requests.
 """
 
 import betterproto2
@@ -27,11 +28,13 @@ from extproc.envoyconfig.filters.jwt_authn import assertion, fast_path
 from extproc.envoyconfig.filters.local_ratelimit import limit, limited
 from extproc.envoyconfig.filters.lua_cookies import cookies
 from extproc.envoyconfig.filters.matcher import unless_signed_in
+from extproc.envoyconfig.filters.networks import asks_networks, networks
 from extproc.envoyconfig.filters.rbac import gate
 from extproc.settings import Settings
 
 CORS = "cors"
 COOKIES = "cookies"
+NETWORKS = "networks"
 ASSERTION = "assertion"
 LIMIT = "limit"
 DECIDE = "decide"
@@ -46,13 +49,15 @@ def filters(settings: Settings) -> list[HttpFilter]:
     if cross_origin(settings):
         chain.append((CORS, cors()))
     chain.append((COOKIES, cookies(settings)))
+    if asks_networks(settings):
+        chain.append((NETWORKS, networks()))
     if fast_path(settings):
         chain.append((ASSERTION, assertion(settings)))
     if limited(settings):
         chain.append((LIMIT, limit(settings)))
     decide = processor(settings)
     if fast_path(settings):
-        chain.append((DECIDE, unless_signed_in(settings, decide)))
+        chain.append((DECIDE, unless_signed_in(decide)))
     else:
         chain.append((DECIDE, decide))
     chain.append((GATE, gate(settings)))

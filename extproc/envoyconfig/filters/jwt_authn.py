@@ -4,6 +4,8 @@ It turns a valid assertion into identity headers, so that a signed-in request ne
 processor. It refuses nothing: requests without a valid assertion go to the processor.
 """
 
+from collections.abc import Iterator
+
 from envoy_data_plane.envoy.config.core.v3 import HttpUri
 from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
     JwksAsyncFetch,
@@ -14,21 +16,28 @@ from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import (
     JwtProvider,
     JwtRequirement,
     JwtRequirementOrList,
+    ProviderWithAudiences,
     RemoteJwks,
 )
 from envoy_data_plane.google.protobuf import Empty
 
 from extproc.addresses import Address, http_target, reachable
 from extproc.contract import COOKIES, STREAM_DURATION
-from extproc.core.assertion import ENVOY_SKEW, LASTS, jwks
+from extproc.core.assertion import ENVOY_SKEW, LASTS, SESSION, jwks
 from extproc.core.http import CookieNames
 from extproc.envoyconfig.builders import seconds, text
 from extproc.settings import Settings
+from extproc.settings.domain_access import access
 
 # The cluster that has the processor's public keys.
 KEYS = "keys"
-# The name under which the access log finds a verified assertion.
+# The namespace of the filter's dynamic metadata, and the name of a verified assertion in it.
+# Whether a request is signed in is read there: unlike a header, no client and no other filter can
+# write it.
+JWT_AUTHN = "envoy.filters.http.jwt_authn"
 PAYLOAD = "assertion"
+# The path of a value that every verified assertion has.
+VERIFIED = (PAYLOAD, SESSION)
 _CACHED_ASSERTIONS = 10_000
 _FETCH_TIMEOUT = 1.0  # seconds
 _CLOCK_SKEW = 5.0  # seconds that Envoy's clock may be behind
@@ -57,18 +66,45 @@ def assertion(settings: Settings) -> JwtAuthentication:
     """A JWT provider and a requirement for each application. A route names its requirement, which a
     request without a valid assertion meets, too.
     """
-    anything = JwtRequirement(allow_missing_or_failed=Empty())
     return JwtAuthentication(
         providers={name: _provider(settings, name) for name in asserted(settings)},
         requirement_map={
-            name: JwtRequirement(
-                requires_any=JwtRequirementOrList(
-                    requirements=[JwtRequirement(provider_name=name), anything]
-                )
-            )
+            requirement: _by(verified)
             for name in asserted(settings)
+            for requirement, verified in _requirements(settings, name)
         },
     )
+
+
+def requirement_name(name: str, rule: str = "", shadow: str = "") -> str:
+    """The name of the requirement of an application's route.
+
+    Args:
+        name: the application.
+        rule: the rule that decides the requests of the route, or "".
+        shadow: the rule in shadow mode that takes them as well, or "".
+    """
+    return ":".join((name, rule, shadow)).rstrip(":")
+
+
+def _requirements(settings: Settings, name: str) -> Iterator[tuple[str, JwtRequirement]]:
+    """The requirements of an application's routes, by their names: its assertion, and where the
+    application has rules, with the audience of the rule.
+    """
+    entitlement = access(settings, name)
+    if not entitlement.digest:
+        yield requirement_name(name), JwtRequirement(provider_name=name)
+        return
+    for rule, shadow, audience in entitlement.audiences:
+        verified = ProviderWithAudiences(provider_name=name, audiences=[audience])
+        required = JwtRequirement(provider_and_audiences=verified)
+        yield requirement_name(name, rule, shadow), required
+
+
+def _by(verified: JwtRequirement) -> JwtRequirement:
+    """A requirement that a request without a valid assertion meets, too."""
+    anything = JwtRequirement(allow_missing_or_failed=Empty())
+    return JwtRequirement(requires_any=JwtRequirementOrList(requirements=[verified, anything]))
 
 
 def assertion_cookie(settings: Settings, name: str) -> str:
@@ -115,7 +151,8 @@ def _provider(settings: Settings, name: str) -> JwtProvider:
     remote = _remote(settings)
     return JwtProvider(
         issuer=settings.url(name),
-        audiences=[name],
+        # On routes of applications with rules the requirement has others.
+        audiences=[access(settings, name).audience("")],
         require_expiration=True,
         # An assertion that an attacker made with a stolen key, and that Envoy verified while the
         # key was in the ring, expires as soon as one of the processor's.
@@ -126,7 +163,7 @@ def _provider(settings: Settings, name: str) -> JwtProvider:
         local_jwks=text(jwks(settings.key_ring())) if remote is None else None,
         # Only the header with the processor's cookies: a bearer token is never an assertion.
         from_headers=[JwtHeader(name=COOKIES, value_prefix=f"{assertion_cookie(settings, name)}=")],
-        payload_in_metadata=PAYLOAD if settings.log.users != "none" else "",
+        payload_in_metadata=PAYLOAD,
         # Keep the header: if the assertion is not valid, the processor needs its other cookies.
         forward=True,
         jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_ASSERTIONS),

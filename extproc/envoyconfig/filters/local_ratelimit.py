@@ -71,7 +71,7 @@ def limit(settings: Settings) -> ExtensionWithMatcher:
     """The filter, skipped for requests with a verified assertion and for exempt addresses."""
     skipped = _from(exempt(settings))
     if fast_path(settings):
-        either = MatcherMatcherListPredicatePredicateList(predicate=[signed_in(settings), skipped])
+        either = MatcherMatcherListPredicatePredicateList(predicate=[signed_in(), skipped])
         skipped = MatcherMatcherListPredicate(or_matcher=either)
     return unless(skipped, extension("envoy.filters.http.local_ratelimit", _buckets(settings)))
 

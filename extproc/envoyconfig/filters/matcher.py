@@ -9,7 +9,12 @@ from envoy_data_plane.envoy.extensions.filters.http.composite.v3 import (
     ExecuteFilterAction,
 )
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import ExternalProcessor
-from envoy_data_plane.envoy.type.matcher.v3 import HttpRequestHeaderMatchInput
+from envoy_data_plane.envoy.extensions.matching.common_inputs.network.v3 import (
+    DynamicMetadataInput,
+    DynamicMetadataInputPathSegment,
+)
+from envoy_data_plane.envoy.extensions.matching.input_matchers.metadata.v3 import Metadata
+from envoy_data_plane.envoy.type.matcher.v3 import ValueMatcher
 from envoy_data_plane.xds.core.v3 import TypedExtensionConfig as XdsExtension
 from envoy_data_plane.xds.type.matcher.v3 import (
     Matcher,
@@ -19,19 +24,16 @@ from envoy_data_plane.xds.type.matcher.v3 import (
     MatcherMatcherListPredicateSinglePredicate,
     MatcherOnMatch,
 )
-from envoy_data_plane.xds.type.matcher.v3 import RegexMatcher as XdsRegexMatcher
-from envoy_data_plane.xds.type.matcher.v3 import RegexMatcherGoogleRe2 as XdsGoogleRe2
-from envoy_data_plane.xds.type.matcher.v3 import StringMatcher as XdsStringMatcher
 
 from extproc.envoyconfig.builders import extension, pack
-from extproc.settings import Settings
+from extproc.envoyconfig.filters.jwt_authn import JWT_AUTHN, VERIFIED
 
 
-def unless_signed_in(settings: Settings, processor: ExternalProcessor) -> ExtensionWithMatcher:
+def unless_signed_in(processor: ExternalProcessor) -> ExtensionWithMatcher:
     """The processor's filter, skipped for requests with a verified assertion. Envoy calls the
     processor for every request that the matcher does not match.
     """
-    return unless(signed_in(settings), extension("envoy.filters.http.ext_proc", processor))
+    return unless(signed_in(), extension("envoy.filters.http.ext_proc", processor))
 
 
 def unless(
@@ -56,18 +58,16 @@ def unless(
     )
 
 
-def signed_in(settings: Settings) -> MatcherMatcherListPredicate:
-    """Matches requests with a verified assertion, of which `assertion` made the subject header."""
-    return _header_is(settings.identity.subject_header, ".+")
+def signed_in() -> MatcherMatcherListPredicate:
+    """Matches requests with a verified assertion, by what `assertion` wrote as dynamic metadata.
 
-
-def _header_is(name: str, pattern: str) -> MatcherMatcherListPredicate:
+    No client can write that, and no header is believed, whatever its name in the settings.
+    """
+    path = [DynamicMetadataInputPathSegment(key=key) for key in VERIFIED]
     return MatcherMatcherListPredicate(
         single_predicate=MatcherMatcherListPredicateSinglePredicate(
-            input=xds(name, HttpRequestHeaderMatchInput(header_name=name)),
-            value_match=XdsStringMatcher(
-                safe_regex=XdsRegexMatcher(google_re2=XdsGoogleRe2(), regex=pattern)
-            ),
+            input=xds("assertion", DynamicMetadataInput(filter=JWT_AUTHN, path=path)),
+            custom_match=xds("verified", Metadata(value=ValueMatcher(present_match=True))),
         )
     )
 

@@ -6,7 +6,6 @@ gate still refuses every request that neither an assertion nor the processor adm
 
 from envoy_data_plane.envoy.config.rbac.v3 import Permission, Policy, Principal, SourcedMetadata
 from envoy_data_plane.envoy.config.rbac.v3 import Rbac as Rules
-from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher
 from envoy_data_plane.envoy.extensions.filters.http.rbac.v3 import Rbac
 from envoy_data_plane.envoy.type.matcher.v3 import (
     MetadataMatcher,
@@ -17,24 +16,26 @@ from envoy_data_plane.envoy.type.matcher.v3 import (
 
 from extproc.contract import CONTINUE, DECISION, NAMESPACE
 from extproc.envoyconfig.builders import exact
-from extproc.envoyconfig.filters.jwt_authn import fast_path
+from extproc.envoyconfig.filters.jwt_authn import JWT_AUTHN, VERIFIED, fast_path
 from extproc.settings import Settings
 
 
 def gate(settings: Settings) -> Rbac:
-    """Admits requests that have the subject header or the processor's decision to continue.
-
-    A subject header is that of a verified assertion or the processor's, because `clean` removed
-    every other.
+    """Admits requests that have a verified assertion or the processor's decision to continue, both
+    as dynamic metadata, which no client can write.
     """
-    decision = SourcedMetadata(metadata_matcher=metadata(DECISION, exact(CONTINUE)))
-    principals = [Principal(sourced_metadata=decision)]
+    principals = [_has(metadata(DECISION, exact(CONTINUE)))]
     if fast_path(settings):
         # First, because Envoy stops at the first principal that matches, and this one usually does.
-        subject = HeaderMatcher(name=settings.identity.subject_header, present_match=True)
-        principals.insert(0, Principal(header=subject))
+        path = [MetadataMatcherPathSegment(key=key) for key in VERIFIED]
+        present = ValueMatcher(present_match=True)
+        principals.insert(0, _has(MetadataMatcher(filter=JWT_AUTHN, path=path, value=present)))
     policy = Policy(permissions=[Permission(any=True)], principals=principals)
     return Rbac(rules=Rules(policies={"decided": policy}))
+
+
+def _has(matcher: MetadataMatcher) -> Principal:
+    return Principal(sourced_metadata=SourcedMetadata(metadata_matcher=matcher))
 
 
 def metadata(key: str, value: StringMatcher) -> MetadataMatcher:

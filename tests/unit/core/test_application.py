@@ -106,13 +106,16 @@ def test_where_claims_are_kept_is_shown_to_no_page():
 
 def test_the_assertion_cookie_has_the_headers_and_how_long_a_request_may_last():
     app = application()
-    cookie = app.assertion_cookie("handle", (("x-auth-sub", "alice"),), NOW, NOW + 1000, 7, None)
+    cookie = app.assertion_cookie(
+        "handle", ("app",), (("x-auth-sub", "alice"),), NOW, NOW + 1000, 7, None
+    )
     claims = json.loads(b64decode(cookie.value.split(".")[1]))
     assert (claims["x-auth-sub"], claims[LASTS]) == ("alice", "7000")
     assert (claims["iss"], claims["aud"]) == (app.url, app.name)
     assert (cookie.name, cookie.secure, cookie.max_age) == (app.cookies.assertion, True, 45)
     assert (
-        application(assertion_lifetime=0).assertion_cookie("h", (), NOW, NOW + 9, 7, None) is None
+        application(assertion_lifetime=0).assertion_cookie("h", ("app",), (), NOW, NOW + 9, 7, None)
+        is None
     )
 
 
@@ -140,7 +143,7 @@ def test_logs_name_a_user_by_the_claim_of_the_settings(log_users, email, user):
 
 def test_the_assertion_names_the_user_for_the_access_log_only_if_there_is_a_name():
     def claims(user):
-        cookie = application().assertion_cookie("handle", (), NOW, NOW + 1000, 7, user)
+        cookie = application().assertion_cookie("handle", ("app",), (), NOW, NOW + 1000, 7, user)
         return json.loads(b64decode(cookie.value.split(".")[1]))
 
     assert claims("alice")[USER] == "alice" and USER not in claims(None)

@@ -20,9 +20,11 @@ MADE = simple()
 
 
 def minted(ring: KeyRing | None = None, session: SessionId = SESSION, audience: str = "app") -> str:
-    profile = AssertionProfile(MADE.url("app"), audience, 60)
+    profile = AssertionProfile(MADE.url("app"), 60)
     headers = [("x-auth-sub", "alice")]
-    token = mint(ring or MADE.key_ring(), profile, session.handle, headers, NOW, 1 << 40)
+    token = mint(
+        ring or MADE.key_ring(), profile, (audience,), session.handle, headers, NOW, 1 << 40
+    )
     assert token is not None
     return token
 

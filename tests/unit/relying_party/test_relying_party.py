@@ -142,12 +142,12 @@ async def test_each_step_is_carried_out_by_its_module(house, step, reason) -> No
 
 
 async def test_a_session_lives_until_it_ends(house) -> None:
-    assert await house.party.lives("app", SESSION)
+    assert await house.party.lives("app", "", SESSION)
     house.now = SESSION.expires
-    assert not await house.party.lives("app", SESSION)
+    assert not await house.party.lives("app", "", SESSION)
     house.now = NOW
     await house.sessions.end(SESSION, NOW)
-    assert not await house.party.lives("app", SESSION)
+    assert not await house.party.lives("app", "", SESSION)
 
 
 async def test_a_use_is_recorded_and_a_store_that_fails_is_logged(house, caplog) -> None:

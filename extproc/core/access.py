@@ -1,0 +1,253 @@
+"""Access: which users may make a request, by the settings `allow` and `rules` of an application.
+
+The rules, in the order in which they apply:
+
+1. The first rule whose paths and methods match a request decides. Where no rule matches, `allow` of
+   the application alone decides. A path that some rule names is never left to `allow` because of
+   its method: then the answer is 405.
+2. `allow` of the application holds for each of its rules that looks at the user.
+3. Of the entries of an `allow` one has to hold; of an entry all keys; of a key one of its values.
+   A claim that is absent or of another type matches nothing. No entries: everybody who signed in.
+4. A condition of the deciding rule that fails refuses the request. It never passes the request on
+   to the next rule.
+5. A rule in shadow mode decides nothing: it is evaluated beside the deciding one, for the log.
+
+Envoy chooses the rule by its routes (envoyconfig/rules.py), and the processor is given its name.
+`match` chooses in the same way, for what has no routes of ours. A property test compares the two.
+
+A signed-in request needs no processor if its assertion has the audience of its rule. The processor
+mints one for each rule that the session satisfies until the assertion ends. An audience holds a
+digest of all that the settings say about access to the application, so an assertion that was minted
+by other rules is worth nothing.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from extproc.core.access_conditions import Entries, Facts, Missing, holds_until, missing
+from extproc.core.encoding import b64encode
+from extproc.core.step_up import Demand
+
+# Methods that HTTP and its extensions define, of RFC 9110, RFC 5789 and WebDAV (RFC 4918, 3253,
+# 3648, 5323, 4791, 8144). An application with rules gets no other one.
+METHODS = (
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "ACL",
+    "CHECKOUT",
+    "COPY",
+    "LOCK",
+    "MKCALENDAR",
+    "MKCOL",
+    "MOVE",
+    "ORDERPATCH",
+    "PROPFIND",
+    "PROPPATCH",
+    "REPORT",
+    "SEARCH",
+    "UNLOCK",
+)
+# bytes of the digest in an audience, of which nothing has to be kept secret
+_AUDIENCE_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of an application; DEFAULT where no rule matches.
+
+    Attributes:
+        name: as the settings name it; "" of DEFAULT.
+        paths: by whole segments, as they match(); none of DEFAULT.
+        methods: none: every method.
+        allow: who may make the request; no entries: whom `allow` of the application lets in.
+        login: required; optional: who is not signed in passes, without an identity; none: nobody is
+            asked, and no request has an identity.
+        deny: whether every request is refused.
+        networks: whether Envoy compares the client's address.
+        max_claims_age: seconds since the claims were received.
+        shadow: whether the rule decides nothing.
+    """
+
+    name: str
+    paths: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    allow: Entries = ()
+    login: Literal["required", "optional", "none"] = "required"
+    deny: bool = False
+    networks: bool = False
+    max_claims_age: int | None = None
+    shadow: bool = False
+
+    def names(self, path: str) -> bool:
+        """Whether one of the rule's paths is this path, or leads to it by whole segments."""
+        return any(covers(each, path) for each in self.paths)
+
+    def takes(self, method: str) -> bool:
+        """Whether the rule is for requests of this method; GET includes HEAD."""
+        return not self.methods or method in self.methods or self._is_head(method)
+
+    def _is_head(self, method: str) -> bool:
+        return method == "HEAD" and "GET" in self.methods
+
+
+DEFAULT = Rule("")
+
+
+def covers(path: str, requested: str) -> bool:
+    """Whether a path of the settings takes a requested one, by whole segments: /admin and /admin/
+    both take /admin and everything below it.
+    """
+    whole = path.rstrip("/")
+    return requested == whole or requested.startswith(whole + "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which rule decides a request, and the shadow rule beside it.
+
+    rule: None where a rule names the path, and none takes the method (405).
+    """
+
+    rule: Rule | None
+    shadow: Rule | None = None
+
+
+@dataclass(frozen=True)
+class Access:
+    """Access to one application.
+
+    Attributes:
+        allow: who may use the application at all; no entries: everybody who signed in.
+        rules: in their order.
+        digest: of everything that the settings say about access; "" where they say nothing.
+        application: the name of the application.
+    """
+
+    application: str = ""
+    allow: Entries = ()
+    rules: tuple[Rule, ...] = ()
+    digest: str = ""
+
+    @cached_property
+    def asks_claims_age(self) -> bool:
+        """Whether a rule asks how old the claims are."""
+        return any(rule.max_claims_age is not None for rule in self.rules)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Rule]:
+        return {rule.name: rule for rule in (DEFAULT, *self.rules)}
+
+    def rule(self, name: str) -> Rule | None:
+        """The rule of this name, DEFAULT for ""; None if there is none."""
+        return self._by_name.get(name)
+
+    def match(self, path: str, method: str) -> Match:
+        """The rule that decides a request, by its path as Envoy normalised it and its method."""
+        named = [rule for rule in self.rules if rule.names(path)]
+        shadow = next((rule for rule in named if rule.shadow and rule.takes(method)), None)
+        deciding = [rule for rule in named if not rule.shadow]
+        if self.rules and method not in METHODS:
+            return Match(None)
+        rule = next((rule for rule in deciding if rule.takes(method)), None)
+        if rule is None and deciding:
+            return Match(None, shadow)
+        return Match(rule or DEFAULT, shadow)
+
+    def missing(self, rule: Rule, facts: Facts, now: int) -> Missing | None:
+        """Why a signed-in user may not make a request that a rule decides; None if they may."""
+        prefix = f"rules.{rule.name}."
+        if rule.deny:
+            return Missing(f"{prefix}deny")
+        if rule.max_claims_age is not None and now >= facts.claims_at + rule.max_claims_age:
+            # Fresh claims may satisfy what the old ones do not.
+            return Missing(f"{prefix}max_claims_age", Demand(), stale=True)
+        of_both = ((self.allow, "allow"), (rule.allow, f"{prefix}allow"))
+        found = [missing(entries, name, facts, now) for entries, name in of_both]
+        failed = [each for each in found if each is not None]
+        if failed:
+            # A login helps only where it would satisfy both.
+            hopeless = next((each for each in failed if each.demand is None), None)
+            return hopeless or _joined(failed)
+        return None
+
+    def login_demand(self, rule: Rule) -> Demand | None:
+        """What every login has to meet that a rule admits; None if that is nothing, or if it
+        depends on the user.
+        """
+        demand: Demand | None = Demand()
+        for entries in (self.allow, rule.allow):
+            if demand is not None and entries and all(e.demand != Demand() for e in entries):
+                demand = demand.joined(entries[0].demand)
+        return demand if demand != Demand() else None
+
+    def audience(self, rule: str, shadow: str = "") -> str:
+        """What an assertion has to name in `aud`, so that Envoy admits a request of a rule.
+
+        It is the name of the application where the settings say nothing about access. It has
+        neither a slash nor a colon, because jwt_authn cuts `https://` and a slash at the end from
+        audiences.
+
+        Args:
+            rule: the deciding rule, "" for DEFAULT.
+            shadow: the shadow rule beside it, or "".
+        """
+        if not self.digest:
+            return self.application
+        text = "\n".join((self.application, self.digest, rule, shadow))
+        return b64encode(hashlib.sha256(text.encode()).digest()[:_AUDIENCE_BYTES])
+
+    @cached_property
+    def audiences(self) -> tuple[tuple[str, str, str], ...]:
+        """Every audience, as (rule, shadow rule or "", audience)."""
+        deciding = (DEFAULT, *(rule for rule in self.rules if not rule.shadow))
+        beside = ("", *(rule.name for rule in self.rules if rule.shadow))
+        return tuple(
+            (rule.name, shadow, self.audience(rule.name, shadow))
+            for rule in deciding
+            if not rule.deny and rule.login != "none"
+            for shadow in beside
+        )
+
+    def granted(self, facts: Facts, now: int, until: int) -> tuple[str, ...]:
+        """The audiences of the rules that a user satisfies, from now until the assertion ends.
+
+        Args:
+            facts: the user.
+            now: seconds since the epoch.
+            until: the end of the assertion, in seconds since the epoch.
+        """
+        held = {rule.name: self._holds(rule, facts, now, until) for rule in (DEFAULT, *self.rules)}
+        return tuple(
+            audience
+            for rule, shadow, audience in self.audiences
+            if held[rule] and (not shadow or held[shadow])
+        )
+
+    def _holds(self, rule: Rule, facts: Facts, now: int, until: int) -> bool:
+        if self.missing(rule, facts, now) is not None:
+            return False
+        ends = [holds_until(entries, facts, now) for entries in (self.allow, rule.allow) if entries]
+        if rule.max_claims_age is not None:
+            ends.append(facts.claims_at + rule.max_claims_age)
+        return all(end is None or until <= end for end in ends)
+
+
+def _joined(failed: list[Missing]) -> Missing:
+    """The login that satisfies all of them, if there is one; each of them has a demand."""
+    demand: Demand | None = Demand()
+    for each in failed:
+        if demand is not None and each.demand is not None:
+            demand = demand.joined(each.demand)
+    return Missing(failed[0].key, demand)
+
+
+# access where the settings say nothing about it
+EVERYBODY = Access()
