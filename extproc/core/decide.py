@@ -32,6 +32,8 @@ A decision is an Answer, or a Step. A Step needs IO: relying_party/relying_party
 and it ends in an Answer. A refusal is raised as Refusal, and becomes an Answer in refusals.py.
 """
 
+from dataclasses import replace
+
 from extproc.core.access import Rule
 from extproc.core.access_conditions import Missing
 from extproc.core.application import Application
@@ -87,11 +89,30 @@ def decide(
     if request.path.startswith(application.endpoints):
         return decide_endpoint(application, request, session, now)
     rule = _rule(application, request)
+    decision: Decision
     if request.public:
-        return _decide_public(application, rule, session, now)
-    if session is None:
+        decision = _decide_public(application, rule, session, now)
+    elif session is None:
         return unauthenticated(application, request, application.access.login_demand(rule))
-    return _decide_signed_in(application, request, rule, session, now, may_refresh=may_refresh)
+    else:
+        decision = _decide_signed_in(
+            application, request, rule, session, now, may_refresh=may_refresh
+        )
+    if request.shadow and isinstance(decision, Continue):
+        key = _would_refuse(application, request.shadow, decision.session, now)
+        return replace(decision, would_refuse=key)
+    return decision
+
+
+def _would_refuse(application: Application, shadow: str, session: Session | None, now: int) -> str:
+    """The key of a rule in shadow mode that would have refused an admitted request, or ""."""
+    rule = application.access.rule(shadow)
+    if rule is None:
+        raise AccessDiffers("Envoy's route names a rule that the settings do not have")
+    if session is None:
+        return f"rules.{shadow}.login"
+    refused = missing(application, session, rule, now)
+    return refused.key if refused is not None else ""
 
 
 def _decide_public(

@@ -58,6 +58,8 @@ class Continue:
         lasts: seconds that the whole request may take; None: any number.
         session: the session of the request, if it has one.
         user: the name of its user for logs, see Application.user().
+        would_refuse: the key of the rule in shadow mode that would have refused the request; "" if
+            there is none.
     """
 
     reason: str
@@ -68,6 +70,7 @@ class Continue:
     lasts: int | None = None
     session: Session | None = field(default=None, repr=False)
     user: str | None = None
+    would_refuse: str = ""
 
 
 @dataclass(frozen=True, slots=True)

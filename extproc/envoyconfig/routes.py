@@ -6,43 +6,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from envoy_data_plane.envoy.config.core.v3 import HeaderValue, Metadata
 from envoy_data_plane.envoy.config.route.v3 import (
-    Decorator,
     HeaderMatcher,
-    RetryPolicy,
     Route,
-    RouteAction,
     RouteMatch,
     Tracing,
 )
-from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
-    ExtProcOverrides,
-    ExtProcPerRoute,
-    ProcessingMode,
-    ProcessingModeBodySendMode,
-    ProcessingModeHeaderSendMode,
-)
-from envoy_data_plane.envoy.extensions.filters.http.jwt_authn.v3 import PerRouteConfig
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 from envoy_data_plane.envoy.type.v3 import FractionalPercent
-from envoy_data_plane.google.protobuf import Any, Struct
+from envoy_data_plane.google.protobuf import Any
 
-from extproc.contract import (
-    ACCESS,
-    APPLICATION,
-    APPLICATION_KEY,
-    FINGERPRINT,
-    LIVE,
-    NAMESPACE,
-    PUBLIC,
-    RULE,
-    SHADOW,
-)
 from extproc.core.endpoints import BACKCHANNEL_LOGOUT, ENDPOINTS
 from extproc.envoyconfig import regexes
-from extproc.envoyconfig.builders import pack, regex, seconds
-from extproc.envoyconfig.clusters import application_cluster
+from extproc.envoyconfig.builders import pack, regex
 from extproc.envoyconfig.csrf import foreign_pages
 from extproc.envoyconfig.direct import (
     direct,
@@ -55,21 +31,19 @@ from extproc.envoyconfig.direct import (
     unasked,
 )
 from extproc.envoyconfig.filters.chain import (
-    ASSERTION,
     COOKIES,
-    CORS,
     DECIDE,
-    LIMIT,
     NETWORKS,
 )
-from extproc.envoyconfig.filters.cors import policy
-from extproc.envoyconfig.filters.ext_proc import processing_mode
-from extproc.envoyconfig.filters.jwt_authn import asserted, requirement_name
-from extproc.envoyconfig.filters.local_ratelimit import unlimited
-from extproc.envoyconfig.filters.lua_cookies import bodiless, keeping
+from extproc.envoyconfig.filters.lua_cookies import bodiless
 from extproc.envoyconfig.filters.networks import admitted
+from extproc.envoyconfig.forwarding import (
+    filter_config,
+    forwarding,
+    processor_config,
+    route_metadata,
+)
 from extproc.envoyconfig.preflights import bare, foreign_preflights
-from extproc.envoyconfig.response_headers import added, taken
 from extproc.envoyconfig.rules import (
     RuleRoute,
     denied,
@@ -80,13 +54,9 @@ from extproc.envoyconfig.rules import (
     shadow_routes,
 )
 from extproc.settings import Settings
-from extproc.settings.domain_access import access
-from extproc.settings.fingerprint import fingerprint
 
 # The end of the name of the route of preflights that an application answers itself.
 PREFLIGHT = "preflight"
-# Seconds without a byte in either direction: a WebSocket without pings, a stream of rare events.
-_IDLE_TIMEOUT = 3600
 _LIVE_STREAMS = {
     "websocket": HeaderMatcher(name="upgrade", present_match=True),
     "event_stream": HeaderMatcher(name="accept", string_match=regex("(?i).*text/event-stream.*")),
@@ -94,10 +64,6 @@ _LIVE_STREAMS = {
         name="content-type", string_match=StringMatcher(prefix="application/grpc")
     ),
 }
-# Requests of which the upstream got nothing.
-_RETRIES = RetryPolicy(
-    retry_on="connect-failure,refused-stream,reset-before-request", num_retries=1
-)
 
 
 def endpoint_routes(settings: Settings, name: str) -> Iterator[Route]:
@@ -111,9 +77,11 @@ def endpoint_routes(settings: Settings, name: str) -> Iterator[Route]:
     if settings.providers[str(application.provider)].backchannel_logout:
         path = RouteMatch(path=prefix + BACKCHANNEL_LOGOUT)
         yield _endpoint(
-            f"{name}:{BACKCHANNEL_LOGOUT}", name, path, _decide(settings, name, body=True)
+            f"{name}:{BACKCHANNEL_LOGOUT}", name, path, processor_config(settings, name, body=True)
         )
-    yield _endpoint(f"{name}:own", name, RouteMatch(prefix=prefix), _decide(settings, name))
+    yield _endpoint(
+        f"{name}:own", name, RouteMatch(prefix=prefix), processor_config(settings, name)
+    )
 
 
 def _endpoint(route_name: str, name: str, match: RouteMatch, decide: Any) -> Route:
@@ -126,7 +94,7 @@ def _endpoint(route_name: str, name: str, match: RouteMatch, decide: Any) -> Rou
         decide: the configuration of the processor's filter.
     """
     route = direct(route_name, match, 404, "There is nothing here.")
-    route.metadata = _metadata(name)
+    route.metadata = route_metadata(name)
     route.typed_per_filter_config = {DECIDE: decide}
     # Logins, callbacks and logouts are few, and operators look for them, so each has its trace.
     route.tracing = Tracing(random_sampling=FractionalPercent(numerator=100))
@@ -156,8 +124,8 @@ def application_routes(settings: Settings, name: str, names: Sequence[str]) -> I
     yield from passed_preflights(settings, name)
     for path in application.public_paths:
         match = RouteMatch(safe_regex=RegexMatcher(regex=regexes.public(path)))
-        config = _filter_config(settings, name, public=True)
-        yield _forwarding(settings, name, f"{name}:public:{path}", match, config, public=True)
+        config = filter_config(settings, name, public=True)
+        yield forwarding(settings, name, f"{name}:public:{path}", match, config, public=True)
     for route in rule_routes(application):
         yield from _ruled(settings, name, route)
     yield from refused_methods(application, name)
@@ -182,16 +150,16 @@ def _ruled(settings: Settings, name: str, route: RuleRoute) -> Iterator[Route]:
     if application.exclude or (rule is not None and rule.login == "none"):
         public = rule is not None
         config = {**unasked(), **network}
-        yield _forwarding(settings, name, route_name, route.match, config, public=public)
+        yield forwarding(settings, name, route_name, route.match, config, public=public)
         return
     for kind in application.end_streams:
         headers = [*route.match.headers, _LIVE_STREAMS[kind]]
         match = replace(route.match, headers=headers)
-        config = {DECIDE: _decide(settings, name, live=True, route=route), **network}
-        yield _forwarding(settings, name, f"{route_name}:live:{kind}", match, config)
+        config = {DECIDE: processor_config(settings, name, live=True, route=route), **network}
+        yield forwarding(settings, name, f"{route_name}:live:{kind}", match, config)
     public = rule is not None and rule.login == "optional"
-    config = {**_filter_config(settings, name, public=public, route=route), **network}
-    yield _forwarding(settings, name, route_name, route.match, config, public=public)
+    config = {**filter_config(settings, name, public=public, route=route), **network}
+    yield forwarding(settings, name, route_name, route.match, config, public=public)
 
 
 def passed_preflights(settings: Settings, name: str) -> Iterator[Route]:
@@ -204,122 +172,4 @@ def passed_preflights(settings: Settings, name: str) -> Iterator[Route]:
         config = {**unasked(), COOKIES: pack(bodiless())}
         match = bare(application.path_prefix)
         match.headers = [*match.headers, *outside_closed_paths(application)]
-        yield _forwarding(settings, name, f"{name}:{PREFLIGHT}", match, config, public=True)
-
-
-def _forwarding(
-    settings: Settings,
-    name: str,
-    route_name: str,
-    match: RouteMatch,
-    config: dict[str, Any],
-    *,
-    public: bool = False,
-) -> Route:
-    """A route to the application's upstream.
-
-    Args:
-        settings: the settings of all applications.
-        name: the application.
-        route_name: the route's name, and the name of its span.
-        match: the requests that it takes.
-        config: the configuration of the filters by their names.
-        public: the paths need no login.
-    """
-    application = settings.applications[name]
-    if not application.strip_cookies:
-        config = {COOKIES: pack(keeping()), **config}
-    if application.cors:
-        config = {**config, CORS: pack(policy(application.cors))}
-    return Route(
-        name=route_name,
-        match=match,
-        metadata=_metadata(name),
-        # A response has no deadline: downloads, event streams and WebSockets last.
-        route=RouteAction(
-            cluster=application_cluster(name),
-            timeout=seconds(0),
-            idle_timeout=seconds(_IDLE_TIMEOUT),
-            retry_policy=_RETRIES,
-        ),
-        typed_per_filter_config=config,
-        response_headers_to_add=added(settings, name, public=public),
-        response_headers_to_remove=taken(settings, name),
-        decorator=Decorator(operation=route_name, propagate=False),
-    )
-
-
-def _metadata(name: str) -> Metadata:
-    """The route's application, for the access log."""
-    return Metadata(filter_metadata={NAMESPACE: Struct.from_dict({APPLICATION_KEY: name})})
-
-
-def _filter_config(
-    settings: Settings, name: str, *, public: bool = False, route: RuleRoute | None = None
-) -> dict[str, Any]:
-    """The filter configuration of a route on which the processor decides.
-
-    Args:
-        settings: the settings of all applications.
-        name: the application.
-        public: the paths need no login.
-        route: the rules of its requests; None: no rule has them.
-    """
-    config = {DECIDE: _decide(settings, name, public=public, route=route)}
-    if public:
-        config[LIMIT] = unlimited()
-    if name in asserted(settings):
-        requirement = requirement_name(name, *_rules_of(route))
-        config[ASSERTION] = pack(PerRouteConfig(requirement_name=requirement))
-    return config
-
-
-def _rules_of(route: RuleRoute | None) -> tuple[str, str]:
-    """The names of the rule and of the rule in shadow mode of a route, each "" for none."""
-    if route is None:
-        return "", ""
-    rule, shadow = route.rule, route.shadow
-    return rule.name if rule is not None else "", shadow.name if shadow is not None else ""
-
-
-def _decide(
-    settings: Settings,
-    name: str,
-    *,
-    public: bool = False,
-    body: bool = False,
-    live: bool = False,
-    route: RuleRoute | None = None,
-) -> Any:
-    """The processor's configuration on a route: gRPC metadata, which no client can write.
-
-    Args:
-        settings: the settings of all applications.
-        name: the application.
-        public: the paths need no login.
-        body: Envoy sends the request's body, too.
-        live: the processor's stream stays open as long as the response, because Envoy has yet to
-            send the response's trailers.
-        route: the rules of its requests; None: no rule has them.
-    """
-    rule, shadow = _rules_of(route)
-    entitlement = access(settings, name)
-    metadata = [
-        HeaderValue(key=APPLICATION, value=name),
-        HeaderValue(key=FINGERPRINT, value=fingerprint(settings, name)),
-    ]
-    further = ((ACCESS, entitlement.digest), (RULE, rule), (SHADOW, shadow))
-    metadata += [HeaderValue(key=key, value=value) for key, value in further if value]
-    mode = None
-    if public:
-        metadata.append(HeaderValue(key=PUBLIC, value="1"))
-    if body:
-        mode = processing_mode(ProcessingModeBodySendMode.BUFFERED)
-    if live:
-        metadata.append(HeaderValue(key=LIVE, value="1"))
-        send = ProcessingModeHeaderSendMode.SEND
-        mode = ProcessingMode(
-            request_header_mode=send, response_header_mode=send, response_trailer_mode=send
-        )
-    overrides = ExtProcOverrides(grpc_initial_metadata=metadata, processing_mode=mode)
-    return pack(ExtProcPerRoute(overrides=overrides))
+        yield forwarding(settings, name, f"{name}:{PREFLIGHT}", match, config, public=True)

@@ -247,7 +247,9 @@ class Stream:
         record(answer, request, self._span, self._read_at)
         if isinstance(answer, Continue) and answer.touch is not None:
             self._shared.touches.record(request, answer.touch)
-        self._log.answered(answer)
+        self._log.answered(answer, request.shadow)
+        if isinstance(answer, Continue) and answer.would_refuse:
+            self._shared.metrics.would_refuse(request.application, request.shadow)
         seconds = time.perf_counter() - self._started
         self._shared.metrics.answered(
             self._step, request.application, answer.reason, seconds, self._span

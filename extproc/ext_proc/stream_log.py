@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable
 
 from extproc import telemetry
-from extproc.core.decisions import Answer, Respond, StepKind
+from extproc.core.decisions import Answer, Continue, Respond, StepKind
 from extproc.core.reasons import REASONS, Level
 
 REFUSALS = 20  # lines of one reason in a window
 WINDOW = 1.0  # seconds
+# the event of a request that passed, and that a rule in shadow mode would have refused
+WOULD_REFUSE = "would_refuse"
 
 
 class RateLimitedLog:
@@ -59,10 +61,15 @@ class StreamLog:
         self._provider = provider
         self._write(Level.DEBUG, "held")
 
-    def answered(self, answer: Answer) -> None:
-        """Log the answer, at the level of its reason."""
+    def answered(self, answer: Answer, shadow: str = "") -> None:
+        """Log the answer, at the level of its reason; and that a rule would have refused it.
+
+        shadow: the rule in shadow mode that takes the request, or "".
+        """
         row = REASONS.get(answer.reason)
         if not isinstance(answer, Respond):
+            if answer.would_refuse:
+                self._would_refuse(answer, shadow)
             level = row.level if row is not None else Level.DEBUG
             self._write(level, "answered", answer.reason, user=answer.user)
             return
@@ -75,6 +82,20 @@ class StreamLog:
             return
         self._write(
             level, "answered", answer.reason, answer.status, answer.detail, left_out, answer.user
+        )
+
+    def _would_refuse(self, answer: Continue, shadow: str) -> None:
+        left_out = self._left_out(Level.INFO, WOULD_REFUSE)
+        if left_out is None:
+            return
+        telemetry.log(
+            Level.INFO,
+            WOULD_REFUSE,
+            application=self.application,
+            rule=shadow,
+            detail=answer.would_refuse,
+            user=answer.user,
+            left_out=left_out or None,
         )
 
     def ended(self, event: str, reason: str, detail: str | None = None) -> None:

@@ -44,6 +44,7 @@ class Metrics(ProcessMetrics):
         self._reasons = frozenset(reasons)
         self._requests = self.counter(metric.REQUESTS)
         self._by_request: dict[tuple[str, str, str], Counter] = {}
+        self._would_refuse = self.counter(metric.WOULD_REFUSE)
         decisions = self._histogram(metric.DECISIONS)
         # A live request is counted under the step by which it was answered, and one with a body
         # under the step to which the body led.
@@ -86,6 +87,12 @@ class Metrics(ProcessMetrics):
         return self._by_request.setdefault(
             (step, application, reason), self._requests.labels(step, application, reason)
         )
+
+    def would_refuse(self, application: str, rule: str) -> None:
+        """Count a request that passed, and that a rule in shadow mode would have refused; both
+        names are of the settings.
+        """
+        self._would_refuse.labels(application, rule).inc()
 
     def ended(self, outcome: str) -> None:
         """Count a stream that has ended, by one of OUTCOMES."""

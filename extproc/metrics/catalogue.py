@@ -71,6 +71,12 @@ REQUESTS = _counter(
     "application",
     "reason",
 )
+WOULD_REFUSE = _counter(
+    "extproc.shadow.refusals",
+    "Requests that passed, and that a rule in shadow mode would have refused (mode: shadow).",
+    "application",
+    "rule",
+)
 DECISIONS = _seconds(
     "extproc.decision.duration",
     QUICK,
