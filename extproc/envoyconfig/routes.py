@@ -76,12 +76,10 @@ def endpoint_routes(settings: Settings, name: str) -> Iterator[Route]:
     prefix = application.path_prefix + ENDPOINTS
     if settings.providers[str(application.provider)].backchannel_logout:
         path = RouteMatch(path=prefix + BACKCHANNEL_LOGOUT)
-        yield _endpoint(
-            f"{name}:{BACKCHANNEL_LOGOUT}", name, path, processor_config(settings, name, body=True)
-        )
-    yield _endpoint(
-        f"{name}:own", name, RouteMatch(prefix=prefix), processor_config(settings, name)
-    )
+        config = processor_config(settings, name, body=True)
+        yield _endpoint(f"{name}:{BACKCHANNEL_LOGOUT}", name, path, config)
+    config = processor_config(settings, name)
+    yield _endpoint(f"{name}:own", name, RouteMatch(prefix=prefix), config)
 
 
 def _endpoint(route_name: str, name: str, match: RouteMatch, decide: Any) -> Route:

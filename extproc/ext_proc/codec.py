@@ -124,9 +124,18 @@ def ask_for_body() -> wire.ProcessingResponse:
     return response
 
 
-def is_of_response(message: wire.ProcessingRequest) -> bool:
-    """Whether a message is of the response."""
-    return message.WhichOneof("request") in ("response_headers", "response_trailers")
+def is_refused_by_envoy(message: wire.ProcessingRequest, metadata: Mapping[str, str]) -> bool:
+    """Whether the first message is the head of a response by which a filter before the processor
+    has refused the request: the networks of a rule (403), or the rate limit (429).
+
+    Only the route of a live stream has Envoy send it. A response with another status can only be
+    that of an application that the request has reached without the processor.
+    """
+    if metadata.get(LIVE) != "1" or message.WhichOneof("request") != "response_headers":
+        return False
+    headers = message.response_headers.headers.headers
+    statuses = [header.raw_value for header in headers if header.key == ":status"]
+    return statuses in ([b"403"], [b"429"])
 
 
 def unchanged(message: wire.ProcessingRequest) -> wire.ProcessingResponse:

@@ -100,7 +100,7 @@ class Stream:
     async def _serve(self, metadata: Mapping[str, str]) -> None:
         """Read the request's headers, decide, and write the answer."""
         message = await self._first_message()
-        if codec.is_of_response(message):
+        if codec.is_refused_by_envoy(message, metadata):
             await self._pass_response(message)
             return
         await self._read_head(message, metadata)

@@ -13,7 +13,16 @@ from harness.serving import NAVIGATION, ROUTE, head, until
 from harness.tokens import ISSUER, NOW, Signer, application
 
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.contract import APPLICATION, CONTINUE, COOKIES, DECISION, NAMESPACE, PUBLIC, REASON
+from extproc.contract import (
+    APPLICATION,
+    CONTINUE,
+    COOKIES,
+    DECISION,
+    LIVE,
+    NAMESPACE,
+    PUBLIC,
+    REASON,
+)
 from extproc.core.decisions import StepKind
 from extproc.core.device import Device
 from extproc.core.errors import ProviderUnavailable, StoreUnavailable
@@ -122,6 +131,37 @@ def test_what_was_not_asked_for_is_aborted_and_others_are_served(serving, messag
     async def test(edge):
         await edge.aborted(message)
         assert len(await edge.call(head())) == 1
+
+    serving(test)
+
+
+def response_head(status: str) -> wire.ProcessingRequest:
+    message = wire.ProcessingRequest()
+    header = message.response_headers.headers.headers.add()
+    header.key, header.raw_value = ":status", status.encode()
+    return message
+
+
+LIVE_ROUTE = ((APPLICATION, "app"), (LIVE, "1"))
+
+
+@pytest.mark.parametrize("status", ["403", "429"])
+def test_what_a_filter_before_the_processor_refuses_on_a_live_route_stays_as_it_is(serving, status):
+    async def test(edge):
+        answers = await edge.call(response_head(status), metadata=LIVE_ROUTE)
+        assert [answer.WhichOneof("response") for answer in answers] == ["response_headers"]
+
+    serving(test)
+
+
+@pytest.mark.threat("undecided")
+@pytest.mark.parametrize(
+    ("status", "metadata"),
+    [("200", LIVE_ROUTE), ("401", LIVE_ROUTE), ("503", LIVE_ROUTE), ("403", ROUTE)],
+)
+def test_a_response_to_a_request_that_the_processor_never_saw_is_aborted(serving, status, metadata):
+    async def test(edge):
+        await edge.aborted(response_head(status), metadata=metadata)
 
     serving(test)
 

@@ -1,0 +1,106 @@
+"""Conditions of an `allow`."""
+
+from dataclasses import replace
+
+import pytest
+from harness.tokens import ISSUER, NOW
+
+from extproc.core.access_conditions import Entry, Facts, holds_until, missing
+from extproc.core.oidc.claims import Claims
+from extproc.core.step_up import Demand
+
+USER = Facts(
+    subject="alice",
+    issuer=ISSUER,
+    claims=Claims({"email": "alice@example.com", "realm": {"roles": ["x", "y"]}, "level": 3}),
+    email_is_verified=True,
+    groups=frozenset(("staff", "admins")),
+    acr="silver",
+    auth_time=NOW - 100,
+    claims_at=NOW - 50,
+    leeway=5,
+)
+HOLD = [
+    Entry(users=frozenset(("bob", "alice"))),
+    Entry(emails=frozenset((("alice", "example.com"),))),
+    Entry(email_domains=frozenset(("other.example", "example.com"))),
+    Entry(groups=frozenset(("admins", "none"))),
+    Entry(claims=(("realm.roles", ("z", "y")), ("level", (3,)))),
+    Entry(acr_values=("gold", "silver")),
+    Entry(max_age=100),
+    Entry(max_age=95),
+    Entry(issuers=frozenset((ISSUER,))),
+]
+FAIL = [
+    (Entry(users=frozenset(("bob",))), "users"),
+    (Entry(emails=frozenset((("bob", "example.com"),))), "emails"),
+    (Entry(email_domains=frozenset(("com",))), "email_domains"),
+    (Entry(groups=frozenset(("none",))), "groups"),
+    (Entry(claims=(("realm.roles", ("x",)), ("level", (4,)))), "claims.level"),
+    (Entry(claims=(("absent", ("x",)),)), "claims.absent"),
+    (Entry(acr_values=("gold",)), "acr_values"),
+    (Entry(max_age=94), "max_age"),
+    (Entry(issuers=frozenset(("https://other.example",))), "providers"),
+    (Entry(users=frozenset(("alice",)), groups=frozenset(("none",))), "groups"),
+]
+
+
+@pytest.mark.parametrize("entry", HOLD)
+def test_a_key_holds_by_one_of_its_values(entry):
+    assert entry.missing(USER, NOW) is None
+    assert missing((entry,), "allow", USER, NOW) is None
+
+
+@pytest.mark.parametrize(("entry", "key"), FAIL)
+def test_all_keys_of_an_entry_have_to_hold(entry, key):
+    assert entry.missing(USER, NOW) == key
+    found = missing((entry,), "allow", USER, NOW)
+    assert found is not None and found.key == f"allow.{key}"
+
+
+@pytest.mark.parametrize("entry", HOLD[1:3])
+def test_an_address_counts_only_if_it_is_verified_unless_the_entry_says_otherwise(entry):
+    chosen = replace(USER, email_is_verified=False)
+    assert entry.missing(chosen, NOW) in ("emails", "email_domains")
+    assert replace(entry, unverified_email=True).missing(chosen, NOW) is None
+
+
+def test_of_several_entries_one_has_to_hold():
+    assert missing((FAIL[0][0], HOLD[0]), "allow", USER, NOW) is None
+    assert missing((), "allow", USER, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "demand"),
+    [
+        ((Entry(acr_values=("gold",)),), Demand(acr_values=("gold",))),
+        ((Entry(groups=frozenset(("none",)), max_age=60),), None),
+        (
+            (Entry(groups=frozenset(("none",))), Entry(acr_values=("gold",), max_age=60)),
+            Demand(acr_values=("gold",), max_age=60),
+        ),
+        ((Entry(max_age=60), Entry(acr_values=("gold",))), Demand(max_age=60)),
+        ((Entry(users=frozenset(("bob",))),), None),
+    ],
+)
+def test_a_login_helps_where_only_acr_values_or_max_age_are_missing(entries, demand):
+    found = missing(entries, "allow", USER, NOW)
+    assert found is not None and found.demand == demand
+
+
+def test_a_user_whose_auth_time_is_unknown_is_not_recent():
+    assert Entry(max_age=60).missing(replace(USER, auth_time=None), NOW) == "max_age"
+
+
+@pytest.mark.parametrize(
+    ("entries", "until"),
+    [
+        ((Entry(max_age=300),), NOW + 200),
+        ((Entry(max_age=300), Entry(max_age=400)), NOW + 300),
+        ((Entry(max_age=300), Entry(groups=frozenset(("staff",)))), None),
+        ((Entry(max_age=300), Entry(groups=frozenset(("none",)))), NOW + 200),
+        ((Entry(groups=frozenset(("staff",))),), None),
+    ],
+)
+def test_a_condition_of_time_ends_and_the_longest_entry_counts(entries, until):
+    assert holds_until(entries, USER, NOW) == until

@@ -1,0 +1,77 @@
+"""What a session is admitted to."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from harness.tokens import ISSUER, NOW, application
+
+from extproc.core.access import DEFAULT, Access, Rule
+from extproc.core.access_conditions import Entry
+from extproc.core.encoding import b64decode, b64encode
+from extproc.core.oidc.claims import Claims
+from extproc.core.session import Session, SessionId
+from extproc.core.session_access import assertion, audiences, facts, missing
+
+ADMIN = Rule("admin", ("/admin/",), allow=(Entry(groups=frozenset(("admins",))),))
+APP = application(access=Access("app", (), (ADMIN,), "digest"), groups_claim="realm.roles")
+CLAIMS = Claims({"realm": {"roles": ["admins"]}, "email": "a@b.example"})
+
+
+def id_token(**claims: object) -> str:
+    return f"head.{b64encode(json.dumps(claims).encode())}.signature"
+
+
+SESSION = Session(
+    SessionId.of(b"s" * 32),
+    ISSUER,
+    "alice",
+    CLAIMS,
+    id_token(iat=NOW - 30),
+    "at",
+    None,
+    NOW + 300,
+    NOW - 20,
+    NOW + 9000,
+    NOW,
+    access_issued=NOW - 20,
+)
+
+
+def test_the_facts_are_those_of_the_session():
+    known = facts(APP, replace(SESSION, acr="gold", auth_time=NOW - 5))
+    assert (known.subject, known.issuer, known.groups) == ("alice", ISSUER, frozenset(("admins",)))
+    assert (known.acr, known.auth_time, known.email_is_verified) == ("gold", NOW - 5, False)
+    assert facts(replace(APP, trust_email=True), SESSION).email_is_verified
+
+
+@pytest.mark.parametrize(
+    ("iat", "at"),
+    [(NOW - 30, NOW - 30), (NOW + 99, NOW - 20), (None, 0), ("x", 0), (1e400, 0), (True, 0)],
+)
+def test_claims_are_as_old_as_the_id_token_and_of_no_known_age_without_its_iat(iat, at):
+    asking = replace(APP, access=Access("app", (), (Rule("x", max_claims_age=60),), "digest"))
+    token = id_token() if iat is None else id_token(iat=iat)
+    assert facts(asking, replace(SESSION, id_token=token)).claims_at == at
+
+
+def test_where_the_settings_say_nothing_everybody_is_admitted():
+    plain = application()
+    assert missing(plain, SESSION, DEFAULT, NOW) is None
+    assert audiences(plain, SESSION, NOW, NOW + 60) == ("app",)
+
+
+def test_an_assertion_names_what_the_session_is_admitted_to():
+    access = APP.access
+    cookie = assertion(APP, SESSION, NOW)
+    assert cookie is not None
+    payload = json.loads(b64decode(cookie.value.split(".")[1]))
+    assert payload["aud"] == [access.audience(""), access.audience("admin")]
+    bare = assertion(APP, replace(SESSION, claims=Claims({})), NOW)
+    assert bare is not None
+    assert json.loads(b64decode(bare.value.split(".")[1]))["aud"] == access.audience("")
+
+
+def test_a_session_that_is_admitted_to_nothing_gets_no_assertion():
+    closed = replace(APP, access=Access("app", (Entry(users=frozenset(("bob",))),), (), "digest"))
+    assert assertion(closed, SESSION, NOW) is None
