@@ -1,0 +1,111 @@
+"""The routes of rules, in their order."""
+
+from typing import Any
+
+from envoy_data_plane.envoy.config.route.v3 import Route
+from harness.envoy_config import APP, simple
+
+from extproc.envoyconfig.routes import application_routes
+from extproc.envoyconfig.rules import SPELLED
+
+ADMIN = {"name": "admin", "paths": ["/admin/"], "allow": {"groups": ["admins"]}}
+READ = {"name": "read", "paths": ["/api"], "methods": ["GET"]}
+TRIED = {"name": "tried", "paths": ["/admin/x/", "/y"], "methods": ["POST"], "mode": "shadow"}
+
+
+def routes(*rules: dict[str, Any], **changes: Any) -> list[Route]:
+    made = simple(applications={"app": {**APP, "csrf": "off", "rules": list(rules), **changes}})
+    return list(application_routes(made, "app", ["app"]))
+
+
+def names(*rules: dict[str, Any], **changes: Any) -> list[str]:
+    return [route.name for route in routes(*rules, **changes)]
+
+
+def test_what_is_refused_comes_first_then_the_rules_then_405_then_allow_alone() -> None:
+    assert names(READ, ADMIN) == [
+        "app:spelled",
+        "app:method",
+        "app:rule:read",
+        "app:rule:admin",
+        "app:method",
+        "app",
+    ]
+    assert names() == ["app"]
+
+
+def test_an_upstream_that_reads_paths_exactly_has_no_other_spellings() -> None:
+    assert f"app:{SPELLED}" not in names(ADMIN, upstream_paths="exact")
+
+
+def test_live_streams_of_a_rule_stand_before_its_pages() -> None:
+    assert names(ADMIN, end_streams=["websocket"])[2:] == [
+        "app:rule:admin:live:websocket",
+        "app:rule:admin",
+        "app:live:websocket",
+        "app",
+    ]
+
+
+def test_a_rule_in_shadow_mode_splits_the_routes_that_it_meets_and_refuses_nothing() -> None:
+    matches = [
+        (route.name, route.match.path_separated_prefix or route.match.prefix)
+        for route in routes(ADMIN, TRIED)
+        if route.match is not None and route.direct_response is None
+    ]
+    assert matches == [
+        ("app:rule:admin", "/admin/x"),
+        ("app:rule:admin", "/admin"),
+        ("app", "/admin/x"),
+        ("app", "/y"),
+        ("app", "/"),
+    ]
+    assert names(TRIED) == ["app", "app", "app"]
+
+
+def test_paths_below_another_rule_s_path_have_a_route_of_their_own_for_other_spellings() -> None:
+    inner = {"name": "inner", "paths": ["/admin/inner/"]}
+    assert names(ADMIN, inner).count(f"app:{SPELLED}") == 2
+    beside = {"name": "beside", "paths": ["/b", "/c/d"]}
+    assert names(ADMIN, beside).count(f"app:{SPELLED}") == 1
+
+
+def test_a_rule_of_the_whole_application_takes_every_path() -> None:
+    whole = {"name": "whole", "paths": ["/wiki/"], "methods": ["GET"]}
+    made = [
+        route for route in routes(whole, path_prefix="/wiki/") if route.name == "app:rule:whole"
+    ]
+    assert [route.match.prefix for route in made if route.match] == ["/wiki/"]
+    closed = [route for route in routes(whole, path_prefix="/wiki/") if "method" in route.name]
+    assert [route.match.prefix for route in closed if route.match] == ["/wiki/", "/wiki/"]
+
+
+def test_a_rule_that_denies_and_one_without_a_login_never_ask_the_processor() -> None:
+    made = {
+        route.name: route
+        for route in routes(
+            {"name": "no", "paths": ["/no"], "deny": True},
+            {"name": "open", "paths": ["/open"], "login": "none"},
+            end_streams=["websocket"],
+        )
+    }
+    assert "app:rule:open:live:websocket" not in made
+    denied = made["app:rule:no:denied"]
+    assert denied.direct_response is not None and denied.direct_response.status == 403
+    assert "decide" in made["app:rule:open"].typed_per_filter_config
+    assert "assertion" not in made["app:rule:open"].typed_per_filter_config
+
+
+def test_a_preflight_passes_no_rule_that_denies_or_names_networks() -> None:
+    closed = [
+        {"name": "no", "paths": ["/no/"], "deny": True},
+        {"name": "in", "paths": ["/in"], "networks": ["10.0.0.0/8"]},
+    ]
+    made = {route.name: route for route in routes(*closed, ADMIN, preflight="pass")}
+    match = made["app:preflight"].match
+    assert match is not None
+    (outside,) = (each for each in match.headers if each.name == ":path")
+    assert outside.invert_match and outside.string_match is not None
+    assert outside.string_match.safe_regex is not None
+    assert outside.string_match.safe_regex.regex == r"(?:/in|/no)(?:[/?].*)?"
+    assert list(made).index("app:spelled") < list(made).index("app:preflight")

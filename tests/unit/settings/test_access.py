@@ -1,0 +1,155 @@
+"""Settings of access: `allow` and rules."""
+
+from typing import Any
+
+import pytest
+from harness.envoy_config import APP, simple
+from pydantic import ValidationError
+
+from extproc.settings import Settings
+from extproc.settings.access import access_digest, entries_of
+from extproc.settings.faults import explain
+
+
+def made(**changes: Any) -> Settings:
+    return simple(applications={"app": {**APP, **changes}})
+
+
+def faults(**changes: Any) -> list[str]:
+    with pytest.raises(ValidationError) as caught:
+        made(**changes)
+    return [str(fault) for fault in explain(caught.value)]
+
+
+def rule(**changes: Any) -> dict[str, Any]:
+    return {"name": "admin", "paths": ["/admin/"], **changes}
+
+
+def test_an_allow_is_one_entry_or_a_list_of_them() -> None:
+    one = {"groups": ["staff"]}
+    single, several = (made(allow=each).applications["app"].allow for each in (one, [one, one]))
+    assert entries_of(single) == entries_of(several)[:1] and len(entries_of(several)) == 2
+    assert made().applications["app"].allow == ()
+
+
+@pytest.mark.parametrize(
+    ("allow", "path", "what"),
+    [
+        ({}, "allow", "an entry without a condition"),
+        ({"unverified_email": True}, "allow", "an entry without a condition"),
+        ([{"groups": ["a"]}, {}], "allow[1]", "an entry without a condition"),
+        ([], "allow", "at least 1 item"),
+        ("staff", "allow", "input should be an object"),
+        ({"groups": "staff"}, "allow.groups", "input should be a valid array"),
+        ({"groups": []}, "allow.groups", "at least 1 item"),
+        ([{"groups": [1]}], "allow[0].groups[0]", "input should be a valid string"),
+        ({"group": ["a"]}, "allow.group", "there is no such key; did you mean groups?"),
+        ({"claims": {}}, "allow", "an entry without a condition"),
+        ({"claims": {"a": []}}, "allow.claims.a", "at least 1 item"),
+        ({"emails": ["example.com"]}, "allow", "emails: 'example.com' is not an address"),
+        ({"email_domains": ["@example.com"]}, "allow", "'@example.com' is not a domain"),
+        ({"groups": ["a"], "unverified_email": True}, "allow", "goes with emails"),
+        ({"acr_values": ["a b"]}, "allow", "'a b' is not an acr value"),
+        ({"max_age": "30s"}, "allow.max_age", "greater than or equal to 60"),
+        ({"max_age": 60.5}, "allow", "max_age is whole seconds"),
+        (
+            {"providers": ["x"]},
+            "",
+            "app.allow.providers: there is no provider 'x'; there are: main",
+        ),
+    ],
+)
+def test_a_mistake_in_an_allow_is_named(allow: object, path: str, what: str) -> None:
+    (fault,) = faults(allow=allow)
+    assert what in fault and fault.startswith(f"applications.app.{path}:" if path else "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"methods": ["get"]}, "rules[0].methods[0]: input should be 'GET'"),
+        ({"paths": []}, "rules[0].paths: "),
+        ({"paths": ["admin"]}, "rules.admin.paths: 'admin' is not a plain path"),
+        ({"paths": ["/a/../b"]}, "is not a plain path below path_prefix /"),
+        ({"paths": ["/a%2fb"]}, "is not a plain path"),
+        ({"paths": ["/oauth2/"]}, "is where the processor's own endpoints are"),
+        ({"name": "a b"}, "rules[0].name: is not a name"),
+        ({"deny": True, "allow": {"groups": ["a"]}}, "deny: true goes with none of"),
+        ({"deny": True, "login": "none"}, "deny: true goes with none of"),
+        ({"login": "none", "allow": {"groups": ["a"]}}, "login: none goes with neither"),
+        ({"login": "none", "max_claims_age": "5m"}, "login: none goes with neither"),
+        ({"mode": "shadow", "login": "optional"}, "mode: shadow goes with neither"),
+        ({"mode": "shadow", "networks": ["10.0.0.0/8"]}, "mode: shadow goes with neither"),
+        ({"networks": ["10.0.0.1/8"]}, "rules[0].networks[0]: a network is an address"),
+        ({"max_claims_age": 1.5}, "rules[0].max_claims_age: "),
+        ({"max_claims_age": 60.5}, "max_claims_age is whole seconds"),
+    ],
+)
+def test_a_mistake_in_a_rule_is_named(changes: dict[str, Any], what: str) -> None:
+    (fault,) = faults(rules=[rule(**changes)])
+    assert what in fault and fault.startswith("applications.app")
+
+
+@pytest.mark.parametrize(
+    ("public", "path", "met"),
+    [
+        ("/pub/", "/pub", True),
+        ("/Pub/x/", "/pub/", True),
+        ("/pub/", "/pub/x", True),
+        ("/public", "/pub", False),
+    ],
+)
+def test_a_public_path_meets_no_rule(public: str, path: str, met: bool) -> None:
+    changes: dict[str, Any] = {"public_paths": [public], "rules": [rule(paths=[path])]}
+    if met:
+        assert "overlap" in faults(**changes)[0]
+    else:
+        made(**changes)
+
+
+def test_names_of_rules_are_unique_and_rules_are_not_without_number() -> None:
+    assert "the name admin stands twice" in faults(rules=[rule(), rule()])[0]
+    many = [rule(name=f"r{number}", paths=[f"/{number}/"]) for number in range(101)]
+    assert "rules are 100 at most; there are 101" in faults(rules=many)[0]
+    made(rules=many[:100])
+
+
+def test_rules_are_below_the_application_s_path() -> None:
+    assert (
+        "not a plain path below path_prefix /wiki/"
+        in faults(path_prefix="/wiki/", rules=[rule()])[0]
+    )
+    made(path_prefix="/wiki/", rules=[rule(paths=["/wiki", "/wiki/admin"])])
+
+
+def test_nobody_signs_in_to_an_excluded_application() -> None:
+    excluded = {"hosts": ["localhost"], "upstream": APP["upstream"], "exclude": True}
+    for changes in ({"allow": {"groups": ["a"]}}, {"rules": [rule()]}):
+        with pytest.raises(ValidationError, match="goes with neither allow nor rules"):
+            simple(applications={"app": {**excluded, **changes}})
+
+
+def test_a_login_can_satisfy_the_application_and_the_rule() -> None:
+    wanted = rule(allow={"acr_values": ["gold"]})
+    assert "no login has one of them" in faults(acr_values=["silver"], rules=[wanted])[0]
+    made(acr_values=["silver", "gold"], rules=[wanted])
+
+
+def test_the_digest_is_of_everything_that_is_said_about_access() -> None:
+    base = {"allow": {"groups": ["a"]}, "rules": [rule(), rule(name="x", paths=["/x"])]}
+    others: list[dict[str, Any]] = [
+        {"allow": {"groups": ["b"]}},
+        {"allow": {"users": ["a"]}},
+        {"rules": base["rules"][::-1]},  # type: ignore[index]
+        {"rules": [rule(deny=True), rule(name="x", paths=["/x"])]},
+        {"rules": [rule(mode="shadow"), rule(name="x", paths=["/x"])]},
+        {"public_paths": ["/pub/"]},
+    ]
+
+    def digest(**changes: Any) -> str:
+        app = made(**changes).applications["app"]
+        return access_digest(app.allow, app.rules, app.public_paths)
+
+    digests = [digest(**base), *(digest(**{**base, **changes}) for changes in others)]
+    assert len(set(digests)) == len(digests) and digests[0] == digest(**base)
+    assert digest() == "" == digest(public_paths=["/pub/"])
