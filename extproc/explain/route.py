@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from extproc.contract import APPLICATION, PUBLIC
+from extproc.contract import APPLICATION, PUBLIC, RULE, SHADOW
 from extproc.core.http import Request
 from extproc.envoyconfig.csrf import FOREIGN
 from extproc.envoyconfig.filters.chain import ASSERTION, CORS, DECIDE
@@ -32,6 +32,8 @@ class ChosenRoute:
     `application` is the application that the processor decides for, '' where Envoy does not call
     it. `assertion` says whether Envoy verifies an assertion on this route. `answer` is Envoy's own,
     if it has one. `cors` is the policy of the cors filter, empty where there is none.
+    `rule` is the rule that decides the request, and `shadow` the rule in shadow mode beside it, ''
+    where there is none.
     """
 
     name: str
@@ -42,6 +44,8 @@ class ChosenRoute:
     cluster: str
     answer: DirectAnswer | None
     cors: Tree
+    rule: str = ""
+    shadow: str = ""
 
 
 def refused(listener: HttpListener, path: str, headers: tuple[tuple[str, str], ...]) -> str | None:
@@ -138,13 +142,20 @@ def _path_matches(match: Tree, path: str) -> bool:
         return bool(match["path"] == path)
     if "prefix" in match:
         return path.startswith(match["prefix"])
+    if "path_separated_prefix" in match:
+        whole = match["path_separated_prefix"]
+        return path == whole or path.startswith(whole + "/")
     regex = at(match, "safe_regex", "regex")
     return regex is not None and re.fullmatch(regex, path) is not None
 
 
 def _header_matches(matcher: Tree, request: Request) -> bool:
     name = str(matcher.get("name"))
-    pseudo = {":authority": request.authority, ":method": request.method}
+    pseudo = {
+        ":authority": request.authority,
+        ":method": request.method,
+        ":path": request.target,
+    }
     value = pseudo.get(name) or request.header(name)
     present = bool(value)
     if matcher.get("present_match"):
@@ -181,6 +192,8 @@ def _chosen(route: Tree, domain: str) -> ChosenRoute:
         cluster=str(at(route, "route", "cluster") or ""),
         answer=_direct_answer(route),
         cors=branch(config, CORS),
+        rule=str(metadata.get(RULE, "")),
+        shadow=str(metadata.get(SHADOW, "")),
     )
 
 

@@ -1,0 +1,163 @@
+"""For any rules, request and user: the generated routes, the core's own matcher, the processor's
+decision and the assertion say what the reference says.
+"""
+
+from typing import Any
+
+import pytest
+from harness.envoy_config import APP, simple
+from harness.random_rules import Outcome, reference, requests, sections, users
+from harness.tokens import ISSUER, NOW, application, request
+from hypothesis import given
+
+from extproc.core.access import Access
+from extproc.core.decide import decide
+from extproc.core.decisions import Continue, StartLogin
+from extproc.core.errors import NotAllowed
+from extproc.core.http import Request
+from extproc.core.oidc.claims import Claims
+from extproc.core.session import Session, SessionId
+from extproc.core.session_access import audiences
+from extproc.envoyconfig.snapshot import generated
+from extproc.explain.route import ChosenRoute, choose
+from extproc.settings import Settings
+from extproc.settings.domain_access import access
+
+
+def made_of(section: dict[str, Any]) -> Settings:
+    return simple(applications={"app": {**APP, "csrf": "off", **section}})
+
+
+def chosen(settings: Settings, path: str, method: str) -> ChosenRoute:
+    sent = Request("", False, method, path, "localhost")
+    route = choose(generated(settings).listeners[0], sent)
+    assert route is not None
+    return route
+
+
+def session_of(groups: list[str]) -> Session:
+    claims = Claims({"groups": groups})
+    return Session(
+        SessionId.of(b"s" * 32), ISSUER, "alice", claims, "idt", "at", None, NOW + 300, NOW, NOW + 9000, NOW
+    )  # fmt: skip
+
+
+def decided(section: Access, rule: str, shadow: str, groups: list[str] | None, public: bool) -> str:
+    """What the processor makes of a browser's navigation that a route brings to it."""
+    app = application(access=section)
+    sent = request("/x")
+    routed = Request(
+        "app",
+        public,
+        sent.method,
+        sent.target,
+        sent.authority,
+        sent.headers,
+        access=section.digest,
+        rule=rule,
+        shadow=shadow,
+    )
+    session = None if groups is None else session_of(groups)
+    try:
+        decision = decide(app, routed, session, NOW)
+    except NotAllowed:
+        return "refused"
+    match decision:
+        case StartLogin():
+            return "login"
+        case Continue():
+            return "identity" if dict(decision.set_headers).get("x-auth-groups") else "passes"
+    raise AssertionError(decision)
+
+
+@pytest.mark.threat("rules")
+@given(section=sections, asked=requests, groups=users)
+def test_what_envoy_decides_the_processor_decides_and_both_what_is_written(
+    section: dict[str, Any], asked: tuple[str, str], groups: list[str] | None
+) -> None:
+    path, method = asked
+    settings = made_of(section)
+    core = access(settings, "app")
+    expected = reference(section, path, method, groups)
+    route = chosen(settings, path, method)
+    if expected.what in ("405", "403"):
+        assert route.answer is not None and str(route.answer.status) == expected.what
+        matched = core.match(path, method).rule
+        assert matched is None if expected.what == "405" else matched is not None and matched.deny
+        return
+    assert route.answer is None
+    matched = core.match(path, method)
+    assert matched.rule is not None and matched.rule.name == expected.rule
+    if matched.rule.login == "none":
+        assert route.application == "" and expected.what == "passes"
+        return
+    assert (matched.shadow.name if matched.shadow else "") == expected.shadow
+    brought = brought_by(settings, route)
+    assert brought == (expected.rule, expected.shadow)
+    by_envoy = groups is not None and admits(core, brought, groups)
+    if groups:
+        by_processor = decided(core, *brought, groups, route.public)
+        assert by_processor == expected.what
+        assert not by_envoy or expected.what == "identity"
+    elif groups is None:
+        assert decided(core, *brought, None, route.public) == expected.what
+        assert not by_envoy
+    else:
+        # A user without groups has no header that would show the identity.
+        assert by_envoy <= (expected.what == "identity")
+
+
+def brought_by(settings: Settings, route: ChosenRoute) -> tuple[str, str]:
+    """The rule and the rule in shadow mode that a route names in gRPC metadata."""
+    found = route.rule, route.shadow
+    assert route.application == "app"
+    return found
+
+
+def admits(core: Access, brought: tuple[str, str], groups: list[str]) -> bool:
+    """Whether Envoy admits a user by an assertion that the processor mints."""
+    app = application(access=core)
+    return core.audience(*brought) in audiences(app, session_of(groups), NOW, NOW + 60)
+
+
+@given(section=sections, asked=requests, groups=users)
+def test_a_user_whom_the_reference_admits_needs_no_processor_unless_a_shadow_refuses(
+    section: dict[str, Any], asked: tuple[str, str], groups: list[str] | None
+) -> None:
+    expected = reference(section, *asked, groups)
+    if groups is None or expected.what != "identity" or expected.shadow:
+        return
+    core = access(made_of(section), "app")
+    if not core.digest:
+        return
+    assert admits(core, (expected.rule, ""), groups)
+
+
+def test_the_reference_knows_every_outcome() -> None:
+    section: dict[str, Any] = {
+        "allow": [{"groups": ["g"]}],
+        "rules": [
+            {"name": "r0", "paths": ["/a"], "methods": ["GET"], "deny": True},
+            {"name": "r1", "paths": ["/b/"], "login": "optional", "allow": [{"groups": ["h"]}]},
+            {"name": "r2", "paths": ["/"], "methods": ["GET"], "mode": "shadow"},
+        ],
+    }
+    outcomes = [
+        reference(section, path, method, groups)
+        for path, method, groups in (
+            ("/a/b", "GET", None),
+            ("/a/b", "POST", None),
+            ("/b", "POST", ["g"]),
+            ("/b", "POST", ["g", "h"]),
+            ("/x", "GET", None),
+            ("/x", "POST", ["h"]),
+        )
+    ]
+    assert outcomes == [
+        Outcome("403", "r0"),
+        Outcome("405"),
+        Outcome("passes", "r1"),
+        Outcome("identity", "r1"),
+        Outcome("login", "", "r2"),
+        Outcome("refused"),
+    ]
