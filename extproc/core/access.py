@@ -90,6 +90,14 @@ class Rule:
         """Whether one of the rule's paths is this path, or leads to it by whole segments."""
         return any(covers(each, path) for each in self.paths)
 
+    def asks_as(self, other: "Rule") -> bool:
+        """Whether both ask the same of a user."""
+        return (self.allow, self.max_claims_age, self.deny) == (
+            other.allow,
+            other.max_claims_age,
+            other.deny,
+        )
+
     def takes(self, method: str) -> bool:
         """Whether the rule is for requests of this method; GET includes HEAD."""
         return not self.methods or method in self.methods or self._is_head(method)
@@ -154,7 +162,7 @@ class Access:
         named = [rule for rule in self.rules if rule.names(path)]
         shadow = next((rule for rule in named if rule.shadow and rule.takes(method)), None)
         deciding = [rule for rule in named if not rule.shadow]
-        if self.rules and method not in METHODS:
+        if method not in METHODS and any(not rule.shadow for rule in self.rules):
             return Match(None)
         rule = next((rule for rule in deciding if rule.takes(method)), None)
         if rule is None and deciding:
@@ -191,9 +199,10 @@ class Access:
     def audience(self, rule: str, shadow: str = "") -> str:
         """What an assertion has to name in `aud`, so that Envoy admits a request of a rule.
 
-        It is the name of the application where the settings say nothing about access. It has
-        neither a slash nor a colon, because jwt_authn cuts `https://` and a slash at the end from
-        audiences.
+        Rules that ask the same of a user have the same audience, so that an assertion stays short
+        where there are many rules. It is the name of the application where the settings say nothing
+        about access. It has neither a slash nor a colon, because jwt_authn cuts `https://` and a
+        slash at the end from audiences.
 
         Args:
             rule: the deciding rule, "" for DEFAULT.
@@ -201,8 +210,15 @@ class Access:
         """
         if not self.digest:
             return self.application
-        text = "\n".join((self.application, self.digest, rule, shadow))
+        asked = [self._asked(rule), *([self._asked(shadow)] if shadow else [])]
+        text = "\n".join((self.application, self.digest, *asked))
         return b64encode(hashlib.sha256(text.encode()).digest()[:_AUDIENCE_BYTES])
+
+    def _asked(self, name: str) -> str:
+        """The first rule that asks the same of a user as this one."""
+        rule = self._by_name[name]
+        same = (each.name for each in (DEFAULT, *self.rules) if each.asks_as(rule))
+        return next(same, name)
 
     @cached_property
     def audiences(self) -> tuple[tuple[str, str, str], ...]:
@@ -225,11 +241,12 @@ class Access:
             until: the end of the assertion, in seconds since the epoch.
         """
         held = {rule.name: self._holds(rule, facts, now, until) for rule in (DEFAULT, *self.rules)}
-        return tuple(
+        granted = (
             audience
             for rule, shadow, audience in self.audiences
             if held[rule] and (not shadow or held[shadow])
         )
+        return tuple(dict.fromkeys(granted))
 
     def _holds(self, rule: Rule, facts: Facts, now: int, until: int) -> bool:
         if self.missing(rule, facts, now) is not None:

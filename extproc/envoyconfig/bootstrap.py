@@ -21,15 +21,13 @@ from extproc.envoyconfig.builders import pack
 from extproc.envoyconfig.clusters import address, clusters
 from extproc.envoyconfig.filters.jwt_authn import fast_path, key_servers
 from extproc.envoyconfig.listeners import listeners
+from extproc.envoyconfig.regexes import MAX_PROGRAM
 from extproc.settings import Settings
 
 _MAX_CONNECTIONS = 50_000
-# RE2 instructions. Envoy's default of 100 is for patterns of unknown origin; the generated ones
-# grow with the settings.
-_MAX_PROGRAM = 100_000
 _RUNTIME = {
-    "re2.max_program_size.error_level": _MAX_PROGRAM,
-    "re2.max_program_size.warn_level": _MAX_PROGRAM,
+    "re2.max_program_size.error_level": MAX_PROGRAM,
+    "re2.max_program_size.warn_level": MAX_PROGRAM,
     # Envoy exports spans by the hundreds under load, and within a second where there are few. Its
     # defaults are five spans, which is an export for every third request, and 5 s. While 1024 spans
     # wait, Envoy drops others.

@@ -15,6 +15,9 @@ from extproc.settings.client_headers import (
     OF_ENVOY,
 )
 
+# RE2 instructions of a pattern. Envoy's default of 100 is for patterns of unknown origin; the
+# generated ones grow with the settings.
+MAX_PROGRAM = 100_000
 # What an application may read as the hyphen of a header's name.
 _SIGN = "[^a-z0-9]"
 _LETTER = r"[A-Za-z0-9_~!$&'()*+,=:@-]"

@@ -15,7 +15,7 @@ A path is matched by whole segments (path_separated_prefix), after Envoy normali
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, Route, RouteMatch
@@ -25,11 +25,18 @@ from extproc.core.access import METHODS, covers
 from extproc.envoyconfig import spellings
 from extproc.envoyconfig.builders import header, regex
 from extproc.envoyconfig.direct import direct
+from extproc.envoyconfig.regexes import MAX_PROGRAM
 from extproc.envoyconfig.sharing import folded
 from extproc.settings import ApplicationSettings, RuleSettings
 
 _SPELLING = "Another spelling of a path is not accepted here."
 _METHOD = "This method is not accepted here."
+# Characters of a pattern of spellings.py, of which RE2 makes about half as many instructions.
+_LONGEST = MAX_PROGRAM
+# A path that an upstream may read as another one: with a character that is no lower-case letter, no
+# digit and none of `_ . ~ - /`, or with a dot at the end of a segment. The header has the query as
+# well.
+_ODD = HeaderMatcher(name=":path", string_match=regex(r"[^?]*(?:[^a-z0-9_.~?/-]|\.[/?]).*|[^?]*\."))
 # The ends of the names of routes that refuse.
 SPELLED = "spelled"
 METHOD = "method"
@@ -70,15 +77,31 @@ def refused_requests(application: ApplicationSettings, name: str) -> Iterator[Ro
 
 
 def _spelled(application: ApplicationSettings, name: str) -> Iterator[Route]:
-    """A route for the paths below each parent: the path of another rule, or the application's."""
+    """Routes for the paths below each parent: the path of another rule, or the application's."""
     children: dict[str, list[str]] = {}
     for path in _paths(application):
         children.setdefault(_parent(application, path), []).append(path)
     for parent, paths in children.items():
         known = len(folded(parent))
-        patterns = (spellings.readings(parent, folded(path)[known:]) for path in paths)
-        pattern = RegexMatcher(regex="|".join(patterns))
-        yield _direct(name, RouteMatch(safe_regex=pattern, headers=[_outside(paths)]))
+        readings = (spellings.readings(parent, folded(path)[known:]) for path in paths)
+        for pattern in _joined(readings):
+            # Envoy looks at the headers first, and few paths are odd: the pattern is for them.
+            headers = [_outside(paths)]
+            if all(path == path.lower() for path in paths):
+                headers.insert(0, _ODD)
+            match = RouteMatch(safe_regex=RegexMatcher(regex=pattern), headers=headers)
+            yield _direct(name, match)
+
+
+def _joined(patterns: Iterable[str]) -> Iterator[str]:
+    """Join alternatives to patterns that RE2 compiles within Envoy's bound."""
+    joined = ""
+    for pattern in patterns:
+        if joined and len(joined) + len(pattern) > _LONGEST:
+            yield joined
+            joined = ""
+        joined = f"{joined}|{pattern}" if joined else pattern
+    yield joined
 
 
 def outside_closed_paths(application: ApplicationSettings) -> list[HeaderMatcher]:

@@ -17,8 +17,14 @@ RULES: list[dict[str, object]] = [
     {"name": "read", "paths": ["/api/"], "methods": ["GET"], "allow": {"groups": ["readers"]}},
     {"name": "write", "paths": ["/api/"], "methods": ["POST"], "allow": {"groups": ["writers"]}},
     {"name": "hooks", "paths": ["/hooks/"], "login": "none", "networks": ["127.0.0.2/32"]},
-    {"name": "inside", "paths": ["/inside"], "networks": ["127.0.0.2/32"]},
-    {"name": "docs", "paths": ["/docs/"], "login": "optional"},
+    {
+        "name": "inside",
+        "paths": ["/inside"],
+        "networks": ["127.0.0.2/32"],
+        "allow": {"groups": ["insiders"]},
+    },
+    {"name": "docs", "paths": ["/docs/"], "login": "optional", "allow": {"groups": ["docs"]}},
+    {"name": "same", "paths": ["/same/"], "allow": {"groups": ["admins"]}},
     {"name": "metrics", "paths": ["/metrics"], "deny": True},
     {
         "name": "tried",
@@ -100,6 +106,13 @@ def test_the_bare_name_of_the_application_admits_to_nothing(
     cookie = ruled.cookie("main", audiences=["main"], x_auth_sub="alice")
     assert [ruled.client.get(path, cookie=cookie).status for path in ("/", "/admin/")] == [303, 303]
     assert world.upstream.received == [] and len(asked) == 2
+
+
+def test_rules_that_ask_the_same_of_a_user_share_an_audience(
+    ruled: Gateway, world: World, asked: list[Asked], admitted: Admitted
+) -> None:
+    assert ruled.client.get("/same/x", cookie=admitted.to("admin")).status == 200
+    assert asked == [] and len(world.upstream.received) == 1
 
 
 def test_a_token_that_envoy_has_seen_on_one_route_admits_to_no_other(

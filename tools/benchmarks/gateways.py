@@ -123,6 +123,7 @@ class Gateway(Stack):
         *,
         reference: bool = False,
         applications: int = 1,
+        rules: Sequence[Mapping[str, Any]] = (),
         env: Mapping[str, str] | None = None,
         **settings: Any,
     ) -> None:
@@ -137,7 +138,7 @@ class Gateway(Stack):
             for index in range(1, applications)
         }
         extra = {
-            "applications": {"app": {"upstream": upstream}, **more},
+            "applications": {"app": {"upstream": upstream, "rules": list(rules)}, **more},
             "gateway": {"access_log": "/dev/null"},
             "tracing": None,
             "log": {"level": "WARNING"},

@@ -27,6 +27,7 @@ from benchmarks.gateways import (
 from benchmarks.growth import row_flood, row_growth, row_workers
 from benchmarks.logins import row_held, row_login
 from benchmarks.measure import Plan, Result, Subject
+from benchmarks.rules import row_rules
 
 
 def row_signed_in(plan: Plan) -> list[Result]:
@@ -144,6 +145,7 @@ def row_tracing(plan: Plan) -> list[Result]:
 
 ROWS: dict[str, Callable[[Plan], list[Result]]] = {
     "signed-in": row_signed_in,
+    "rules": row_rules,
     "processed": row_processed,
     "tracing": row_tracing,
     "login": row_login,

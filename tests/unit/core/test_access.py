@@ -16,9 +16,9 @@ STAFF = (Entry(groups=frozenset(("staff",))),)
 ADMINS = (Entry(groups=frozenset(("admins",))),)
 GOLD = (Entry(acr_values=("gold",)),)
 ADMIN = Rule("admin", ("/admin/",), allow=ADMINS)
-READ = Rule("read", ("/api",), ("GET",))
-WRITE = Rule("write", ("/api/",), ("POST", "PUT"))
-DEEP = Rule("deep", ("/admin/deep/",))
+READ = Rule("read", ("/api",), ("GET",), STAFF)
+WRITE = Rule("write", ("/api/",), ("POST", "PUT"), max_claims_age=600)
+DEEP = Rule("deep", ("/admin/deep/",), max_claims_age=1200)
 TRIED = Rule("tried", ("/admin/", "/new/"), ("GET",), ADMINS, shadow=True)
 ACCESS = Access("app", STAFF, (READ, WRITE, DEEP, ADMIN, TRIED), "d1")
 
@@ -60,6 +60,10 @@ def test_a_path_takes_itself_and_what_is_below_it(path, requested, expected):
 )
 def test_the_first_rule_whose_paths_and_methods_match_decides(path, method, match):
     assert ACCESS.match(path, method) == match
+
+
+def test_a_rule_in_shadow_mode_closes_no_method():
+    assert Access("app", (), (TRIED,), "d").match("/", "FROB") == Match(DEFAULT)
 
 
 def test_without_rules_every_method_is_left_to_allow():
@@ -139,7 +143,7 @@ def test_a_login_begins_with_what_every_login_has_to_meet(allow, of_rule, demand
 
 
 def test_an_audience_is_that_of_one_rule_of_one_access_section_of_one_application():
-    made = [ACCESS.audience(rule.name) for rule in (DEFAULT, *ACCESS.rules)]
+    made = [ACCESS.audience(rule.name) for rule in (DEFAULT, READ, WRITE, DEEP, ADMIN)]
     made += [ACCESS.audience("admin", "tried"), ACCESS.audience("", "tried")]
     made += [replace(ACCESS, digest="d2").audience("admin")]
     made += [replace(ACCESS, application="app2").audience("admin")]
@@ -166,8 +170,20 @@ def test_an_assertion_admits_to_every_rule_that_the_user_satisfies():
 
 
 def test_a_rule_without_a_user_has_no_audience():
-    rules = (Rule("no", deny=True), Rule("open", login="none"), Rule("docs", login="optional"))
+    docs = Rule("docs", login="optional", allow=STAFF)
+    rules = (Rule("no", deny=True), Rule("open", login="none"), docs)
     assert granted(Access("app", (), rules, "d")) == {"+", "docs+"}
+
+
+def test_rules_that_ask_the_same_of_a_user_share_an_audience():
+    same = Rule("same", ("/same",), ("GET",), ADMINS, login="optional")
+    shadow = Rule("shade", ("/x",), allow=ADMINS, shadow=True)
+    made = replace(ACCESS, rules=(*ACCESS.rules, same, shadow))
+    assert made.audience("same") == made.audience("admin") != made.audience("")
+    assert made.audience("", "shade") == made.audience("", "tried") != made.audience("")
+    admin = replace(USER, groups=frozenset(("staff", "admins")))
+    audiences = made.granted(admin, NOW, NOW + 60)
+    assert len(audiences) == len(set(audiences)) == 2 * 5
 
 
 @pytest.mark.parametrize(
