@@ -145,6 +145,29 @@ class Access:
     digest: str = ""
 
     @cached_property
+    def _entries(self) -> Entries:
+        """The entries of every `allow`."""
+        return (*self.allow, *(entry for rule in self.rules for entry in rule.allow))
+
+    @cached_property
+    def acr_demands(self) -> tuple[tuple[str, ...], ...]:
+        """Every list of acr values of which a login must have one."""
+        return tuple(entry.acr_values for entry in self._entries if entry.acr_values)
+
+    def claims_asked(self, groups_claim: str) -> frozenset[str]:
+        """The claims that conditions are about, by name or path.
+
+        groups_claim: the claim with the groups.
+        """
+        entries = self._entries
+        named = {claim for entry in entries for claim, _ in entry.claims}
+        if any(entry.groups is not None for entry in entries):
+            named.add(groups_claim)
+        if any(entry.emails is not None or entry.email_domains is not None for entry in entries):
+            named.add("email")
+        return frozenset(named)
+
+    @cached_property
     def asks_claims_age(self) -> bool:
         """Whether a rule asks how old the claims are."""
         return any(rule.max_claims_age is not None for rule in self.rules)

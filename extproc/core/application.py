@@ -193,7 +193,12 @@ class Application:
         return self.max_header_bytes is not None and len(value) > self.max_header_bytes
 
     def knows_all(self, claims: Claims) -> bool:
-        """Whether there is a value for each identity header."""
+        """Whether there is a value for each identity header, and for each claim that a condition of
+        access is about.
+        """
+        asked = self.access.claims_asked(self.groups_claim)
+        if any(claims.get(claim) is None for claim in asked):
+            return False
         shown = self.identity if self.shows_email(claims) else self._identity_without_email
         return len(shown) == len(self.identity) and all(
             header_value(claims.get(claim)) for _, claim in shown

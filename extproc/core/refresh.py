@@ -121,9 +121,24 @@ def renewed(
         claims=_claims(application, session, id_token),
         # The provider's logout token names the session of the login.
         sid=session.sid or id_token.sid,
-        acr=id_token.acr or session.acr,
-        amr=id_token.amr or session.amr,
+        **_authentication(application, session, id_token),
     )
+
+
+def _authentication(
+    application: Application, session: Session, id_token: IDToken
+) -> dict[str, Any]:
+    """How the user signed in, after a refresh: acr and amr.
+
+    Some providers report the user's latest authentication for any application. A session whose
+    login did not meet a demand does not come to meet it by that: the user, or a thief of the
+    session, has not signed in here again.
+    """
+    acr = id_token.acr or session.acr
+    demands = (application.demand.acr_values, *application.access.acr_demands)
+    if any(acr in values and session.acr not in values for values in demands):
+        return {"acr": session.acr, "amr": session.amr}
+    return {"acr": acr, "amr": id_token.amr or session.amr}
 
 
 def _claims(application: Application, session: Session, id_token: IDToken) -> Claims:

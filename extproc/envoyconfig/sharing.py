@@ -114,9 +114,17 @@ def _acr_implied(outer: ApplicationSettings, inner: ApplicationSettings) -> bool
 
 
 def _public(outer: ApplicationSettings, inner: ApplicationSettings) -> bool:
-    """Whether a public path of the outer application leads to a path of the inner one."""
+    """Whether a public path of the outer application leads to a path of the inner one, or the path
+    of a rule that lets anonymous requests pass.
+    """
     within = folded(inner.path_prefix)
-    return any(_meet(folded(path), within) for path in outer.public_paths)
+    anonymous = [
+        path
+        for rule in outer.rules
+        if rule.login != "required" and rule.mode == "enforce"
+        for path in rule.paths
+    ]
+    return any(_meet(folded(path), within) for path in (*outer.public_paths, *anonymous))
 
 
 def _meet(one: Sequence[str], other: Sequence[str]) -> bool:

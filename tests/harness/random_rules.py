@@ -129,8 +129,8 @@ def _names(rule: dict[str, Any], path: str) -> bool:
 def _takes(rule: dict[str, Any], path: str, method: str) -> bool:
     if not _names(rule, path):
         return False
-    methods = rule.get("methods", METHODS)
-    return method in methods or (method == "HEAD" and "GET" in methods)
+    methods = rule.get("methods")
+    return methods is None or method in methods or (method == "HEAD" and "GET" in methods)
 
 
 def _admits(allow: list[dict[str, Any]] | None, groups: Sequence[str]) -> bool:

@@ -193,6 +193,7 @@ OURS = (
         "Envoy's configuration was generated from other rules of this application than those of "
         "the processor: generate it again with `extproc envoy`, and restart Envoy with it. Until "
         "then nobody passes, because one side does not know what the other one demands.",
+        retry_after=60,
     ),
     Reason(
         "session_too_large",

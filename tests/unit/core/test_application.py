@@ -5,6 +5,8 @@ import json
 import pytest
 from harness.tokens import NOW, application, client
 
+from extproc.core.access import Access, Rule
+from extproc.core.access_conditions import Entry
 from extproc.core.application import MAX_USER
 from extproc.core.assertion import LASTS, USER
 from extproc.core.encoding import b64decode
@@ -96,6 +98,25 @@ def test_a_header_that_is_too_long_is_left_out_and_the_subject_never_is():
 )  # fmt: skip
 def test_whether_there_is_a_value_for_each_header(claims, all_known):
     assert application().knows_all(users_email(**claims)) == all_known
+
+
+@pytest.mark.parametrize(
+    ("entry", "claims", "all_known"),
+    [
+        (Entry(groups=frozenset("g")), {"realm": {"roles": ["g"]}}, True),
+        (Entry(groups=frozenset("g")), {"groups": ["g"]}, False),
+        (Entry(claims=(("level", (1,)),)), {"level": 0}, True),
+        (Entry(claims=(("level", (1,)),)), {}, False),
+        (Entry(email_domains=frozenset(("a.example",))), {"email": "x"}, True),
+        (Entry(emails=frozenset((("a", "a.example"),))), {}, False),
+        (Entry(users=frozenset("u"), acr_values=("gold",)), {}, True),
+    ],
+)
+def test_what_a_condition_is_about_has_to_be_known_as_well(entry, claims, all_known):
+    rule = Rule("x", allow=(entry,))
+    for access in (Access("app", (entry,), (), "d"), Access("app", (), (rule,), "d")):
+        app = application(identity=(), access=access, groups_claim="realm.roles")
+        assert app.knows_all(Claims(claims)) == all_known
 
 
 def test_where_claims_are_kept_is_shown_to_no_page():

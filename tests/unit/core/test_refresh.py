@@ -19,6 +19,8 @@ from harness.tokens import (
     session,
 )
 
+from extproc.core.access import Access, Rule
+from extproc.core.access_conditions import Entry
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, Refresh, StartLogin
 from extproc.core.errors import (
@@ -34,6 +36,7 @@ from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.token import RefreshResponse, refresh_grant
 from extproc.core.refresh import due, looked_up, renewed
 from extproc.core.session import Session, SessionId
+from extproc.core.step_up import Demand
 
 APP = application(refresh_margin=30)
 FORWARDS = application(refresh_margin=30, forward_access_token=True, assertion_lifetime=0)
@@ -365,6 +368,29 @@ def test_a_refresh_takes_over_how_the_user_signed_in_and_keeps_what_is_not_said_
         token = Signer().sign(id_token_claims(**changes))
         new = renewed(APP, had, RefreshResponse("at2", token, None, 60), key_set(), NOW)
         assert (new.acr, new.amr, new.id_token) == (acr, amr, token)
+
+
+@pytest.mark.parametrize(
+    "demanding",
+    [
+        replace(APP, demand=Demand(acr_values=("gold",))),
+        replace(APP, access=Access("app", (Entry(acr_values=("gold",)),), (), "digest")),
+        replace(
+            APP,
+            access=Access("app", (), (Rule("x", allow=(Entry(acr_values=("gold",)),)),), "digest"),
+        ),
+    ],
+)
+def test_a_refresh_raises_no_session_to_what_is_demanded_of_a_login(demanding):
+    had = replace(session(), acr="silver", amr=("pwd",), id_token=Signer().sign(id_token_claims()))
+    for acr, kept in (("gold", "silver"), ("bronze", "bronze")):
+        token = Signer().sign(id_token_claims(acr=acr, amr=["otp"]))
+        new = renewed(demanding, had, RefreshResponse("at2", token, None, 60), key_set(), NOW)
+        assert (new.acr, new.amr) == (kept, ("pwd",) if kept == "silver" else ("otp",))
+    strong = replace(had, acr="gold")
+    token = Signer().sign(id_token_claims(acr="gold"))
+    new = renewed(demanding, strong, RefreshResponse("at2", token, None, 60), key_set(), NOW)
+    assert new.acr == "gold"
 
 
 OLD = Session(

@@ -30,6 +30,13 @@ from extproc.envoyconfig.sharing import Overlap, demands, overlap
         ({"prompt": "login consent"}, {"prompt": "consent"}, []),
         ({"prompt": "consent"}, {"prompt": "login consent"}, ["prompt"]),
         ({}, {"authorization_params": {"kc_idp_hint": "x"}}, ["authorization_params"]),
+        ({"rules": [{"name": "a", "paths": ["/"], "login": "none"}]}, {}, ["a login"]),
+        ({"rules": [{"name": "a", "paths": ["/"], "login": "optional"}]}, {}, ["a login"]),
+        ({"rules": [{"name": "a", "paths": ["/other"], "login": "none"}]}, {}, []),
+        ({"rules": [{"name": "a", "paths": ["/"], "deny": True}]}, {}, []),
+        ({}, {"allow": {"groups": ["g"]}}, ["allow"]),
+        ({"allow": {"groups": ["g"]}}, {"allow": {"groups": ["g"]}}, []),
+        ({"allow": {"groups": ["g"]}}, {}, []),
         (
             {"authorization_params": {"kc_idp_hint": "x"}},
             {"authorization_params": {"kc_idp_hint": "x"}},
