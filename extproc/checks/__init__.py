@@ -3,7 +3,7 @@
 Nothing here prints.
 
 settings        the settings, and the Envoy configuration that they make
-lint, lint_applications, lint_limits
+lint, lint_access, lint_applications, lint_claims, lint_limits, strictness
                 settings that are allowed but seldom meant
 certificates    certificates, keys and authorities: the files, and when they end
 providers, provider_metadata

@@ -1,7 +1,8 @@
 """Warns of settings that are allowed but seldom meant.
 
-This module has the checks of addresses, keys, the gateway and providers; those of applications and
-of limits are in `lint_applications.py` and `lint_limits.py`.
+This module has the checks of addresses, keys, the gateway and providers; those of applications, of
+their rules, of claims and of limits are in `lint_applications.py`, `lint_access.py`,
+`lint_claims.py` and `lint_limits.py`.
 """
 
 import re
@@ -16,7 +17,9 @@ from pydantic import SecretStr
 from extproc.addresses import Address, bracketed, is_loopback
 from extproc.checks.findings import Finding, warning
 from extproc.checks.known_providers import known_provider
+from extproc.checks.lint_access import lint_access
 from extproc.checks.lint_applications import lint_applications
+from extproc.checks.lint_claims import lint_claims
 from extproc.checks.lint_limits import lint_limits
 from extproc.envoyconfig.clusters import processors
 from extproc.envoyconfig.filters.jwt_authn import fast_path, key_servers
@@ -29,7 +32,7 @@ _KEYS_IN_RING = 3
 
 
 def lint(settings: Settings, descriptors: int | None = None) -> list[Finding]:
-    """A warning for each setting that is seldom meant.
+    """A warning for each setting that is seldom meant, and how long lost claims live.
 
     Args:
         settings: valid settings.
@@ -45,6 +48,8 @@ def lint(settings: Settings, descriptors: int | None = None) -> list[Finding]:
         *_keys(settings),
         *_gateway(settings),
         *lint_applications(settings),
+        *lint_access(settings),
+        *lint_claims(settings),
         *lint_limits(settings, descriptors),
     ]
 

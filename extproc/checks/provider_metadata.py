@@ -8,10 +8,12 @@ import httpx
 
 from extproc.checks.failures import failure
 from extproc.checks.findings import Finding, error, ok, warning
+from extproc.checks.lint_claims import asks_groups
 from extproc.core.errors import Refusal
 from extproc.core.oidc.jose import KEY_OF, KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
-from extproc.settings import ProviderSettings, Settings
+from extproc.settings import ApplicationSettings, ProviderSettings, Settings
+from extproc.settings.access import entries_of
 
 _AT_PROVIDER = "the provider's metadata has to be corrected at the provider"
 _LISTED = 12  # values of a list that a finding shows
@@ -57,6 +59,7 @@ def check_metadata(
         )
     yield from _requested(settings, name, lists)
     yield from _email(settings, name, lists)
+    yield from _groups(settings, name, lists)
     yield from _logout(provider, document, metadata, part)
     yield from _keys(provider, client, metadata, part)
 
@@ -94,6 +97,20 @@ def _email(settings: Settings, name: str, lists: "_Lists") -> Iterator[Finding]:
             f"is not sent to applications: {', '.join(wanted)} may be missing",
             "set it to true if users cannot choose their address there; otherwise have the "
             "provider send email_verified",
+        )
+
+
+def _groups(settings: Settings, name: str, lists: "_Lists") -> Iterator[Finding]:
+    """Whether `allow` names groups of a claim that this provider does not list."""
+    claim = settings.providers[name].groups_claim
+    # A claim may be called by its path or, whole, by a URL.
+    unlisted = lists.lacking(_CLAIMS, [claim]) and lists.lacking(_CLAIMS, [claim.split(".")[0]])
+    if unlisted and asks_groups(settings, name):
+        yield warning(
+            f"providers.{name}.groups_claim",
+            f"it does not list the claim {claim}, and users without it are in no group: allow "
+            "with groups refuses them; some providers do not list all claims",
+            f"set it to the claim with groups; it lists {lists.listed(_CLAIMS)}",
         )
 
 
@@ -173,14 +190,26 @@ def _requested(settings: Settings, name: str, lists: _Lists) -> Iterator[Finding
             "sessions last for session.lifetime; set session.refresh to never if that is meant",
         )
     for application in settings.protected:
-        wanted = settings.applications[application]
-        missing = lists.lacking(_ACR_VALUES, wanted.acr_values)
-        if wanted.provider == name and missing:
-            yield warning(
-                f"applications.{application}.acr_values",
-                f"the provider does not list {', '.join(missing)}",
-                f"it lists {lists.listed(_ACR_VALUES)}",
-            )
+        if settings.applications[application].provider != name:
+            continue
+        for key, wanted in _acr_values(settings.applications[application]):
+            missing = lists.lacking(_ACR_VALUES, wanted)
+            if missing:
+                yield warning(
+                    f"applications.{application}.{key}",
+                    f"the provider does not list {', '.join(missing)}",
+                    f"it lists {lists.listed(_ACR_VALUES)}",
+                )
+
+
+def _acr_values(application: ApplicationSettings) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The acr values that an application asks for, by the key that names them."""
+    yield "acr_values", application.acr_values
+    allows = [("allow", application.allow)]
+    allows += [(f"rules.{rule.name}.allow", rule.allow) for rule in application.rules]
+    for key, allow in allows:
+        for entry in entries_of(allow):
+            yield f"{key}.acr_values", entry.acr_values or ()
 
 
 def _logout(

@@ -22,7 +22,9 @@ def provider() -> Iterator[StaticServer]:
         yield server
 
 
-def found(provider: StaticServer, **changes: Any) -> list[Finding]:
+def found(
+    provider: StaticServer, app: dict[str, Any] | None = None, **changes: Any
+) -> list[Finding]:
     url = provider.url
     metadata = {
         "issuer": url,
@@ -38,7 +40,7 @@ def found(provider: StaticServer, **changes: Any) -> list[Finding]:
         providers={
             "main": {"issuer": url, "client_id": "x", "client_secret": "s", "scopes": ["openid"]}
         },
-        applications={"app": {**APP, "acr_values": ["mfa"]}},
+        applications={"app": {**APP, "acr_values": ["mfa"], **(app or {})}},
     )
     with httpx.Client() as client:
         response = httpx.Response(200, text=json.dumps(document))
@@ -76,6 +78,33 @@ def test_each_thing_that_is_lacking_is_one_finding_with_its_remedy(
     (only,) = (each for each in found(provider, **changes) if each.level != "ok")
     assert only.level == level and only.part.endswith(part) and only.remedy
     assert text in f"{only.what} {only.remedy}"
+
+
+STAFF = {"allow": {"groups": ["staff"]}}
+
+
+@pytest.mark.parametrize(
+    ("app", "changes", "part", "text"),
+    [
+        (STAFF, {"claims_supported": ["sub", "email_verified", "roles"]}, "providers.main.groups_claim", "it lists sub, email_verified, roles"),
+        ({"rules": [{"name": "a", "paths": ["/a/"], "allow": {"acr_values": ["phr", "mfa"]}}]}, {"acr_values_supported": ["mfa"]}, "applications.app.rules.a.allow.acr_values", "does not list phr"),
+        ({"allow": {"acr_values": ["phr", "mfa"]}}, {"acr_values_supported": ["mfa"]}, "applications.app.allow.acr_values", "does not list phr"),
+    ],
+)  # fmt: skip
+def test_what_rules_ask_for_and_the_provider_does_not_list_is_named(
+    provider: StaticServer, app: dict[str, Any], changes: dict[str, Any], part: str, text: str
+) -> None:
+    (only,) = (each for each in found(provider, app, **changes) if each.level != "ok")
+    assert (only.level, only.part) == ("warning", part) and text in f"{only.what} {only.remedy}"
+
+
+def test_a_claim_with_groups_that_is_listed_or_that_no_rule_reads_is_no_warning(
+    provider: StaticServer,
+) -> None:
+    listed = {"claims_supported": ["email_verified", "groups"]}
+    other = {"claims_supported": ["email_verified"]}
+    for app, claims in ((STAFF, listed), ({}, other)):
+        assert [each.level for each in found(provider, app, **claims)] == ["ok", "ok"]
 
 
 @pytest.mark.parametrize(
