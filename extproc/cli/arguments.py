@@ -141,6 +141,17 @@ def _add_explain(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_test(command: argparse.ArgumentParser) -> None:
+    _add_config(command)
+    command.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help="requests, users and what is expected, in YAML (docs/tools.md)",
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON document")
+
+
 def _add_reasons(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "reason",
@@ -201,6 +212,11 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] =
         "print what happened in a login, by a trace id, or how a request would be handled, by its "
         "URL",
         _add_explain,
+    ),
+    "test": (
+        "say for each request of a file whether it comes to what the file expects, by the settings "
+        "alone: for CI",
+        _add_test,
     ),
     "schema": ("print the JSON schema of the settings", _add_nothing),
     "demo": (

@@ -16,7 +16,8 @@ from extproc.addresses import reachable
 from extproc.cli.output import fail, field, plain, remedy, write
 from extproc.core.reasons import REASONS
 from extproc.explain.access_log import logged_request
-from extproc.explain.request import SampleRequest, explain
+from extproc.explain.request import explain
+from extproc.explain.sample import SampleRequest
 from extproc.explain.session import find
 from extproc.explain.trace import Chapter, NoStory, from_admin, from_jaeger
 from extproc.settings import Settings

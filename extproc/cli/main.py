@@ -1,6 +1,7 @@
-"""The command line: serve, envoy, check, explain, sessions, reasons, schema, demo.
+"""The command line: serve, envoy, check, explain, test, sessions, reasons, schema, demo.
 
-Exit codes: 0 no error, 1 an error, 2 the command line itself is wrong, 130 interrupted.
+Exit codes: 0 no error, 1 an error, 2 the command line itself is wrong, 130 interrupted. Of `test` 1
+is a test that failed, and 2 that nothing could be tested.
 """
 
 import argparse
@@ -53,15 +54,17 @@ def _fail(parsed: argparse.Namespace, reasons: list[str], part: str, text: str) 
         part: what the reasons are about.
         text: all of it for standard error.
     """
+    code = 2 if parsed.command == "test" else 1
     if not _wants_json(parsed):
-        sys.exit(text)
+        sys.stderr.write(f"{text}\n")
+        sys.exit(code)
     if parsed.command == "check":
         from extproc.cli.check import failed
 
         write_json(failed(reasons, part))
     else:
         write_json({"error": "\n".join(reasons)})
-    sys.exit(1)
+    sys.exit(code)
 
 
 # Each command imports what it needs when it runs: gRPC, Envoy's messages and the stores take a
@@ -163,6 +166,12 @@ def _explain(parsed: argparse.Namespace) -> int:
     return explain.run(load(parsed.config), parsed)
 
 
+def _test(parsed: argparse.Namespace) -> int:
+    from extproc.cli import test
+
+    return test.run(load(parsed.config), parsed)
+
+
 def _sessions(parsed: argparse.Namespace) -> int:
     from extproc.cli import sessions
 
@@ -192,6 +201,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "check": _check,
     "health": _health,
     "explain": _explain,
+    "test": _test,
     "sessions": _sessions,
     "reasons": _reasons,
     "schema": _schema,

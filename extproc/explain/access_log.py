@@ -31,8 +31,10 @@ _DETAILS = {
         "it",
     ),
     "rbac_access_denied": (
-        "the gate refused it: neither an assertion nor the processor let it pass",
-        "run `extproc check` with gateway.admin set: Envoy may have another configuration",
+        "the gate refused it: neither an assertion nor the processor let it pass; where its rule "
+        "has networks, its address is in none of them",
+        "compare the address with networks of the rule, and gateway.trusted_hops; run `extproc "
+        "check` with gateway.admin set: Envoy may have another configuration",
     ),
     "local_rate_limited": (
         "its address made too many requests (gateway.rate_limit)",

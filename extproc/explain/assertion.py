@@ -11,7 +11,11 @@ from extproc.settings import Settings
 
 
 def accepted(
-    settings: Settings, application: Application, request: Request, now: int
+    settings: Settings,
+    application: Application,
+    request: Request,
+    audiences: tuple[str, ...],
+    now: int,
 ) -> str | None:
     """Why Envoy accepts the request's assertion; None where it does not accept any.
 
@@ -22,6 +26,7 @@ def accepted(
         settings: the settings that the configuration is generated from.
         application: the application whose route Envoy chose.
         request: the request with its cookies.
+        audiences: of which the assertion has to name one on that route.
         now: seconds since the epoch.
     """
     value = request.cookie(application.cookies.assertion)
@@ -35,10 +40,16 @@ def accepted(
     handles = [session_id.handle for session_id in session_ids(application, request)]
     of_this_session = (
         claims.get("iss") == application.url
-        and claims.get("aud") == application.name
+        and not _named(claims.get("aud")).isdisjoint(audiences)
         and handles == [claims.get(SESSION)]
     )
     expires = claims.get("exp")
     if not of_this_session or not isinstance(expires, int) or expires <= now:
         return None
     return f"its assertion is good for {time_span(expires - now)} more"
+
+
+def _named(audience: object) -> frozenset[str]:
+    """The audiences of a token, which are text or a list (RFC 7519 section 4.1.3)."""
+    listed = audience if isinstance(audience, list) else [audience]
+    return frozenset(each for each in listed if isinstance(each, str))

@@ -7,12 +7,10 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urljoin, urlsplit
 
-from extproc.contract import FORWARDED
 from extproc.core.application import Application
 from extproc.core.decide import decide
-from extproc.core.errors import Refusal
+from extproc.core.errors import NotAllowed, Refusal
 from extproc.core.http import Request
 from extproc.core.provider_logout import is_back_channel
 from extproc.core.reasons import REASONS
@@ -20,35 +18,14 @@ from extproc.core.session import Session
 from extproc.envoyconfig.regexes import removed
 from extproc.envoyconfig.routes import PREFLIGHT
 from extproc.envoyconfig.snapshot import HttpListener, generated
+from extproc.explain.access import Condition, conditions, of_networks, of_rule
 from extproc.explain.assertion import accepted
 from extproc.explain.cors import is_preflight, of_answers, of_preflight
-from extproc.explain.route import ChosenRoute, choose, normalised, refused, remedy
+from extproc.explain.route import ChosenRoute, choose, remedy
+from extproc.explain.sample import Headers, SampleRequest, is_forwarded, routed
 from extproc.explain.words import of_decision, of_navigation, remedy_of
 from extproc.settings import Settings
 from extproc.settings.domain import applications
-
-# What a browser sends when the user types an address.
-NAVIGATION = (
-    ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
-    ("sec-fetch-site", "none"),
-    ("sec-fetch-mode", "navigate"),
-    ("sec-fetch-dest", "document"),
-)
-_NAVIGATION_NAMES = {name for name, _ in NAVIGATION}
-
-Headers = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SampleRequest:
-    """A request as the operator describes it.
-
-    `url` is absolute, or a path on gateway.url. The names of the headers are in lower case.
-    """
-
-    method: str
-    url: str
-    headers: Headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +60,20 @@ def explain(settings: Settings, sample: SampleRequest, find: FindSession) -> Ite
         sample: the request.
         find: finds the session of a request, for example `extproc.explain.session.find`.
     """
-    headers = sample.headers
-    if not any(name in _NAVIGATION_NAMES for name, _ in headers):
-        headers = (*NAVIGATION, *headers)
+    if not sample.says_what_it_is:
         yield Observation(
             "no Accept or Sec-Fetch header is given: the request counts as a navigation, as from "
             "a browser's address bar"
         )
-    yield from _headers(settings, headers)
-    url = urlsplit(urljoin(settings.gateway.url, sample.url))
+    sample = sample.as_navigation()
+    yield from _headers(settings, sample.headers)
     listener = generated(settings).listeners[0]
-    problem = refused(listener, url.path, headers)
+    problem = sample.refusal(settings, listener)
     if problem is not None:
         yield Observation(f"400 by Envoy: {problem}", verdict=True)
         return
-    path = normalised(url.path or "/")
-    yield from _path(url, path)
-    request = Request(
-        application="",
-        public=False,
-        method=sample.method,
-        target=path + (f"?{url.query}" if url.query else ""),
-        authority=url.netloc.rpartition("@")[2],
-        headers=headers,
-    )
+    request = sample.received(settings)
+    yield from _path(sample.parts(settings).path or "/", request.path)
     yield from _routed(settings, listener, request, find)
 
 
@@ -123,19 +90,14 @@ def _headers(settings: Settings, headers: Headers) -> Iterator[Observation]:
                 f"the header {name} is removed: no client tells an application what it asked for "
                 "(gateway.kept_headers lets it through)"
             )
-        elif not name.startswith(":") and not _is_forwarded(name):
+        elif not name.startswith(":") and not is_forwarded(name):
             yield Observation(
                 f"the header {name} is ignored: Envoy does not forward it to the processor"
             )
 
 
-def _is_forwarded(name: str) -> bool:
-    """Whether the processor reads the header. Pseudo-headers come from the URL instead."""
-    return name in FORWARDED.values() and not name.startswith(":")
-
-
-def _path(url: SplitResult, path: str) -> Iterator[Observation]:
-    if path != (url.path or "/"):
+def _path(sent: str, path: str) -> Iterator[Observation]:
+    if path != sent:
         yield Observation(f"Envoy reads the path as {path}")
     if re.search(r"/\.\.?;", path):
         yield Observation(
@@ -158,19 +120,13 @@ def _routed(
         yield _of_other_page(route, request)
         if is_preflight(request):
             return
+    for text in of_networks(route):
+        yield Observation(text)
     if not route.application:
         yield _by_envoy(settings, route)
         return
     application = applications(settings, settings.key_ring())[route.application]
-    decided_for = Request(
-        application=application.name,
-        public=route.public,
-        method=request.method,
-        target=request.target,
-        authority=request.authority,
-        headers=tuple((name, value) for name, value in request.headers if _is_forwarded(name)),
-    )
-    yield from _decided(settings, application, decided_for, route, find)
+    yield from _decided(settings, application, routed(request, route), route, find)
 
 
 def _of_other_page(route: ChosenRoute, request: Request) -> Observation:
@@ -201,6 +157,12 @@ def _by_envoy(settings: Settings, route: ChosenRoute) -> Observation:
             f"forwarded to {upstream} without an identity: the application {name} answers "
             "preflights itself (preflight: pass), so Envoy does not call the processor, and "
             "drops a body",
+            verdict=True,
+        )
+    if route.rule:
+        return Observation(
+            f"forwarded to {upstream} without an identity: the rule {route.rule} of the "
+            f"application {name} has login: none, so Envoy does not call the processor",
             verdict=True,
         )
     return Observation(
@@ -236,8 +198,11 @@ def _decided(
             verdict=True,
         )
         return
-    if route.assertion:
-        reason = accepted(settings, application, request, now)
+    is_endpoint = request.path.startswith(application.endpoints)
+    for text in () if is_endpoint else of_rule(application, route):
+        yield Observation(text)
+    if route.audiences:
+        reason = accepted(settings, application, request, route.audiences, now)
         if reason is not None:
             upstream = settings.applications[application.name].upstream
             yield Observation(
@@ -251,9 +216,35 @@ def _decided(
         )
     lookup = find(settings, application, request, now)
     yield Observation(lookup.text)
-    if lookup.session is None or not lookup.session.sufficient(application, now):
+    session = lookup.session
+    if session is None or not session.sufficient(application, now):
         yield Observation(of_navigation(request))
+    elif not is_endpoint and session.fresh(application, now):
+        yield from _conditions(settings, application, request, session, now)
     yield _verdict(settings, application, request, lookup, now)
+
+
+def _conditions(
+    settings: Settings, application: Application, request: Request, session: Session, now: int
+) -> Iterator[Observation]:
+    """What the deciding rule, and the rule in shadow mode beside it, ask of the user.
+
+    Args:
+        settings: the settings.
+        application: the application that the processor decides for.
+        request: the request, with the names of the rules.
+        session: the session of the user.
+        now: seconds since the epoch.
+    """
+    names = [request.rule, *([request.shadow] if request.shadow else [])]
+    rules = [application.access.rule(name) for name in names]
+    found: dict[str, Condition] = {}
+    for rule in rules:
+        if rule is not None:
+            each = conditions(settings, application, session, rule, now)
+            found.update((condition.key, condition) for condition in each)
+    for condition in found.values():
+        yield Observation(str(condition))
 
 
 def _kind_of_path(application: Application, request: Request, route: ChosenRoute) -> str:
@@ -270,7 +261,7 @@ def _verdict(
         decision = decide(application, request, lookup.session, now)
     except Refusal as refusal:
         return Observation(
-            f"{condition}{refusal.status} {refusal.reason}: {refusal.row.text}",
+            f"{condition}{refusal.status} {refusal.reason}: {refusal.row.text}{_missing(refusal)}",
             verdict=True,
             remedy=REASONS[refusal.reason].remedy,
         )
@@ -279,3 +270,8 @@ def _verdict(
         verdict=True,
         remedy=remedy_of(decision),
     )
+
+
+def _missing(refusal: Refusal) -> str:
+    """The key of the settings that keeps a user out."""
+    return f" ({refusal.detail})" if isinstance(refusal, NotAllowed) else ""

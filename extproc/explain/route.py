@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from extproc.contract import APPLICATION, PUBLIC, RULE, SHADOW
+from extproc.contract import ACCESS, APPLICATION, PUBLIC, RULE, SHADOW
 from extproc.core.http import Request
 from extproc.envoyconfig.csrf import FOREIGN
-from extproc.envoyconfig.filters.chain import ASSERTION, CORS, DECIDE
+from extproc.envoyconfig.filters.chain import ASSERTION, CORS, DECIDE, NETWORKS
 from extproc.envoyconfig.preflights import FOREIGN_PREFLIGHT
+from extproc.envoyconfig.rules import DENIED, METHOD, SPELLED
 from extproc.envoyconfig.snapshot import HttpListener
 from extproc.envoyconfig.tree import Tree, at, branch, items
 
@@ -29,23 +30,33 @@ class DirectAnswer:
 class ChosenRoute:
     """The route that Envoy chose.
 
-    `application` is the application that the processor decides for, '' where Envoy does not call
-    it. `assertion` says whether Envoy verifies an assertion on this route. `answer` is Envoy's own,
-    if it has one. `cors` is the policy of the cors filter, empty where there is none.
-    `rule` is the rule that decides the request, and `shadow` the rule in shadow mode beside it, ''
-    where there is none.
+    Attributes:
+        application: the application that the processor decides for, '' where Envoy does not call
+            it.
+        owner: the application that the route is of, '' for those of the gateway.
+        rule: the rule that decides, '' for none; also where Envoy does not call the processor.
+        shadow: the rule in shadow mode beside it, '' for none.
+        access: the digest of the access section that the route was made from, or ''.
+        audiences: of which an assertion names one, so that Envoy accepts it; empty where Envoy
+            verifies none.
+        networks: the networks of the clients that Envoy lets in; empty for any.
+        answer: Envoy's own answer, if the route has one.
+        cors: the policy of the cors filter, empty where there is none.
     """
 
     name: str
     domain: str
     application: str
+    owner: str
     public: bool
-    assertion: bool
+    rule: str
+    shadow: str
+    access: str
+    audiences: tuple[str, ...]
+    networks: tuple[str, ...]
     cluster: str
     answer: DirectAnswer | None
     cors: Tree
-    rule: str = ""
-    shadow: str = ""
 
 
 def refused(listener: HttpListener, path: str, headers: tuple[tuple[str, str], ...]) -> str | None:
@@ -86,8 +97,32 @@ def remedy(route: str) -> str:
         )
     if rule == FOREIGN_PREFLIGHT:
         return f"if that page may read answers, list its origin in applications.{name}.cors.origins"
+    if rule in (SPELLED, METHOD, DENIED):
+        return _rule_remedy(name, rule)
     key = {"dot-segments": "dot_segments", "escaped-slash": "escaped_slashes"}.get(rule)
     return f"applications.{name or 'NAME'}.{key}: keep lets it through" if key else ""
+
+
+def _rule_remedy(name: str, end: str) -> str:
+    """The setting that lets through what a route of an application's rules refuses.
+
+    Args:
+        name: the name of the route without its end.
+        end: SPELLED, METHOD or DENIED.
+    """
+    if end == DENIED:
+        application, _, rule = name.partition(":rule:")
+        return f"applications.{application}.rules.{rule} has deny: true"
+    if end == SPELLED:
+        return (
+            "an upstream may read it as a path of a rule; if that upstream reads paths as they "
+            f"are written, set applications.{name}.upstream_paths: exact"
+        )
+    return (
+        f"no rule of this path in applications.{name}.rules takes the method; add it to methods "
+        "of one. A method in lower case, or that HTTP and its extensions do not define, is never "
+        "accepted"
+    )
 
 
 def choose(listener: HttpListener, request: Request) -> ChosenRoute | None:
@@ -101,7 +136,7 @@ def choose(listener: HttpListener, request: Request) -> ChosenRoute | None:
                 continue
             for route in host.routes:
                 if _matches(branch(route, "match"), request):
-                    return _chosen(route, domain)
+                    return _chosen(listener, route, domain)
             return None
     return None
 
@@ -143,8 +178,8 @@ def _path_matches(match: Tree, path: str) -> bool:
     if "prefix" in match:
         return path.startswith(match["prefix"])
     if "path_separated_prefix" in match:
-        whole = match["path_separated_prefix"]
-        return path == whole or path.startswith(whole + "/")
+        whole = str(match["path_separated_prefix"])
+        return path == whole or path.startswith(f"{whole}/")
     regex = at(match, "safe_regex", "regex")
     return regex is not None and re.fullmatch(regex, path) is not None
 
@@ -176,24 +211,54 @@ def _value_matches(matcher: Tree, value: str) -> bool:
     return bool(value == wanted.get("exact"))
 
 
-def _chosen(route: Tree, domain: str) -> ChosenRoute:
+def _chosen(listener: HttpListener, route: Tree, domain: str) -> ChosenRoute:
     config = branch(route, "typed_per_filter_config")
     metadata = {
-        entry.get("key"): entry.get("value")
+        str(entry.get("key")): str(entry.get("value", ""))
         for entry in items(config, DECIDE, "overrides", "grpc_initial_metadata")
     }
-    decided = not at(config, DECIDE, "disabled")
+    asked = not at(config, DECIDE, "disabled") and APPLICATION in metadata
+    name = str(route.get("name", ""))
+    # Where Envoy does not call the processor, only the name tells the rule.
+    named = re.search(r":rule:([^:]+)", name)
     return ChosenRoute(
-        name=str(route.get("name", "")),
+        name=name,
         domain=domain,
-        application=str(metadata.get(APPLICATION, "")) if decided else "",
+        application=metadata[APPLICATION] if asked else "",
+        owner=name.partition(":")[0],
         public=metadata.get(PUBLIC) == "1",
-        assertion=ASSERTION in config,
+        rule=metadata.get(RULE, "") if asked or named is None else named[1],
+        shadow=metadata.get(SHADOW, ""),
+        access=metadata.get(ACCESS, ""),
+        audiences=_audiences(listener, str(at(config, ASSERTION, "requirement_name") or "")),
+        networks=_networks(branch(config, NETWORKS)),
         cluster=str(at(route, "route", "cluster") or ""),
         answer=_direct_answer(route),
         cors=branch(config, CORS),
-        rule=str(metadata.get(RULE, "")),
-        shadow=str(metadata.get(SHADOW, "")),
+    )
+
+
+def _audiences(listener: HttpListener, requirement: str) -> tuple[str, ...]:
+    """The audiences that a requirement of jwt_authn accepts, as the provider or itself has them."""
+    verifying = branch(listener.filter(ASSERTION), "typed_config")
+    found: list[object] = []
+    for each in items(verifying, "requirement_map", requirement, "requires_any", "requirements"):
+        provider = each.get("provider_name") or at(each, "provider_and_audiences", "provider_name")
+        own = at(each, "provider_and_audiences", "audiences")
+        of_provider = at(verifying, "providers", str(provider), "audiences")
+        found += own or of_provider or []
+    return tuple(str(audience) for audience in found)
+
+
+def _networks(config: Tree) -> tuple[str, ...]:
+    """The networks that an RBAC filter lets in; a prefix of no bits is left out in a message."""
+    ranges = [
+        branch(principal, "remote_ip")
+        for policy in branch(config, "rbac", "rules", "policies").values()
+        for principal in items(policy, "principals")
+    ]
+    return tuple(
+        f"{network.get('address_prefix')}/{network.get('prefix_len', '0')}" for network in ranges
     )
 
 

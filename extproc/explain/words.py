@@ -20,6 +20,7 @@ from extproc.core.decisions import (
 from extproc.core.http import Request
 from extproc.core.navigation import is_prefetch, is_script, is_user_navigation
 from extproc.core.reasons import REASONS
+from extproc.core.step_up import Demand
 from extproc.settings import Settings
 
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60))  # seconds
@@ -69,18 +70,28 @@ def of_decision(  # noqa: PLR0911 - a case each
         case Continue():
             upstream = settings.applications[application.name].upstream
             headers = ", ".join(name for name, _ in decision.set_headers) or "no identity"
-            return f"forwarded to {upstream} with {headers} ({decision.reason})"
+            shadow = decision.would_refuse
+            tried = f"; the rule in shadow mode would have refused it: {shadow}" if shadow else ""
+            return f"forwarded to {upstream} with {headers} ({decision.reason}){tried}"
         case Respond():
             target = f" to {_without_query(decision.location)}" if decision.location else ""
             return f"{decision.status} {decision.reason}{target}"
         case StartLogin():
             issuer = settings.providers[str(provider)].issuer
             page = _without_query(decision.return_to)
-            return f"303 to the login page of {provider} ({issuer}), and after the login to {page}"
+            return (
+                f"303 to the login page of {provider} ({issuer}){_demanded(decision.demand)}, and "
+                f"after the login to {page}"
+            )
         case RedeemCode():
             return (
                 f"the end of a login of this browser: the processor redeems the code at {provider} "
                 "(not tried here)"
+            )
+        case Refresh(stale=True):
+            return (
+                "its claims are older than max_claims_age of the rule: the processor renews them "
+                f"with the tokens at {provider} (not tried here)"
             )
         case Refresh():
             return f"its tokens are due: the processor renews them at {provider} (not tried here)"
@@ -96,6 +107,16 @@ def of_decision(  # noqa: PLR0911 - a case each
             return "the processor reads the store first"
         case _:
             assert_never(decision)
+
+
+def _demanded(demand: Demand | None) -> str:
+    """What a rule demands of a login, as parameters of the authorization request."""
+    if demand is None:
+        return ""
+    asked = [f"acr_values {' '.join(demand.acr_values)}"] if demand.acr_values else []
+    if demand.max_age is not None:
+        asked.append(f"max_age {demand.max_age}")
+    return f" with {' and '.join(asked)}" if asked else ""
 
 
 def remedy_of(decision: Decision) -> str:

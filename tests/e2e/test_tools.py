@@ -24,7 +24,7 @@ from harness.providers import SECRET
 from extproc.cli.main import main
 from extproc.core.assertion import jwks
 from extproc.envoyconfig import to_yaml
-from extproc.explain.request import NAVIGATION
+from extproc.explain.sample import NAVIGATION
 from extproc.settings import load
 from extproc.settings.fingerprint import fingerprints
 

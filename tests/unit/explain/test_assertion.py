@@ -40,8 +40,8 @@ def request(token: str) -> Request:
 
 def test_an_assertion_of_the_session_beside_it_is_accepted_until_it_expires() -> None:
     sent = request(minted())
-    assert accepted(MADE, app(MADE), sent, NOW) == "its assertion is good for 58 s more"
-    assert accepted(MADE, app(MADE), sent, NOW + 60) is None
+    assert accepted(MADE, app(MADE), sent, ("app",), NOW) == "its assertion is good for 58 s more"
+    assert accepted(MADE, app(MADE), sent, ("app",), NOW + 60) is None
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_an_assertion_of_the_session_beside_it_is_accepted_until_it_expires() ->
     ids=["of another secret", "of another session", "of another application", "forged", "garbage"],
 )
 def test_another_assertion_is_not_accepted(token: str) -> None:
-    assert accepted(MADE, app(MADE), request(token), NOW) is None
+    assert accepted(MADE, app(MADE), request(token), ("app",), NOW) is None
 
 
 def test_without_a_fast_path_none_is_accepted() -> None:
     made = simple(identity={"assertion_lifetime": 0})
-    assert accepted(made, app(made), request(minted()), NOW) is None
+    assert accepted(made, app(made), request(minted()), ("app",), NOW) is None
 
 
 def test_the_harness_mints_what_is_accepted_now() -> None:
     token = assertion(MADE, "app")
-    assert accepted(MADE, app(MADE), request(token), int(time.time())) is not None
+    assert accepted(MADE, app(MADE), request(token), ("app",), int(time.time())) is not None

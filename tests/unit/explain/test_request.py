@@ -4,7 +4,8 @@ import pytest
 from harness.envoy_config import APP
 from harness.two_applications import made, two
 
-from extproc.explain.request import SampleRequest, explain
+from extproc.explain.request import explain
+from extproc.explain.sample import SampleRequest
 from extproc.explain.session import find
 
 

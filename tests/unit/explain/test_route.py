@@ -34,10 +34,10 @@ def chosen(
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("/x", {"name": "app", "application": "app", "public": False, "assertion": True}),
+        ("/x", {"name": "app", "application": "app", "public": False, "audiences": ("app",)}),
         ("/public/x", {"name": "app:public:/public/", "public": True}),
         ("/assets/x", {"name": "assets", "application": "", "cluster": "application-assets"}),
-        ("/oauth2/login", {"name": "app:own", "application": "app", "assertion": False}),
+        ("/oauth2/login", {"name": "app:own", "application": "app", "audiences": ()}),
     ],
 )
 def test_the_first_route_that_matches_is_chosen(

@@ -1,0 +1,132 @@
+"""Which rule decides a request, and which of its conditions hold, in the words of the settings.
+
+What is shown of a user is whether a condition holds, and nothing else: the values are those of the
+settings.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from extproc.core.access import Rule
+from extproc.core.access_conditions import Entries, Facts
+from extproc.core.application import Application
+from extproc.core.session import Session
+from extproc.core.session_access import facts
+from extproc.explain.route import ChosenRoute
+from extproc.settings import ApplicationSettings, Settings
+from extproc.settings.access import Allow, entries_of
+
+# values of a condition that a line shows
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition: its key, the values that the settings list, and whether it holds."""
+
+    key: str
+    wanted: str
+    holds: bool
+
+    def __str__(self) -> str:
+        return f"{self.key} {'holds' if self.holds else 'does not hold'} ({self.wanted})"
+
+
+def of_rule(application: Application, route: ChosenRoute) -> Iterator[str]:
+    """Which rule decides the requests of a route, and what it asks for beside the user."""
+    access = application.access
+    if not access.digest:
+        return
+    rule = access.rule(route.rule)
+    if rule is None:
+        yield f"Envoy's route names the rule {route.rule}, which these settings do not have"
+        return
+    if rule.name:
+        methods = f" for {', '.join(rule.methods)}" if rule.methods else ""
+        yield f"the rule {rule.name} decides: {', '.join(rule.paths)}{methods}{_asks(rule)}"
+    elif access.rules:
+        yield "no rule names the path: allow of the application decides"
+    else:
+        yield "allow of the application decides"
+    if route.shadow:
+        yield f"the rule {route.shadow}, in shadow mode, takes it as well"
+
+
+def _asks(rule: Rule) -> str:
+    match rule.login:
+        case "optional":
+            return "; a login is optional"
+        case "none":
+            return "; nobody has to sign in"
+        case _:
+            return ""
+
+
+def of_networks(route: ChosenRoute) -> Iterator[str]:
+    """Whose requests Envoy lets in by their address, which nothing here knows."""
+    if route.networks:
+        yield (
+            f"Envoy answers 403 unless the client's address is in {_listed(route.networks)} "
+            f"(networks of the rule {route.rule})"
+        )
+
+
+def conditions(
+    settings: Settings, application: Application, session: Session, rule: Rule, now: int
+) -> Iterator[Condition]:
+    """Every condition of a rule and of `allow` of its application, and whether it holds for a user.
+
+    Args:
+        settings: the settings, which have the values.
+        application: the application.
+        session: of the user.
+        rule: the rule.
+        now: seconds since the epoch.
+    """
+    access, own = application.access, settings.applications[application.name]
+    user = facts(application, session)
+    prefix = f"rules.{rule.name}."
+    if rule.max_claims_age is not None:
+        holds = now < user.claims_at + rule.max_claims_age
+        yield Condition(f"{prefix}max_claims_age", f"{rule.max_claims_age} s", holds)
+    yield from _entries("allow", access.allow, own.allow, user, now)
+    yield from _entries(f"{prefix}allow", rule.allow, _allow_of(own, rule), user, now)
+
+
+def _allow_of(application: ApplicationSettings, rule: Rule) -> Allow:
+    return next((each.allow for each in application.rules if each.name == rule.name), ())
+
+
+def _entries(
+    key: str, entries: Entries, written: Allow, user: Facts, now: int
+) -> Iterator[Condition]:
+    """The conditions of each entry of an `allow`, of which one has to hold.
+
+    Args:
+        key: its key.
+        entries: as the core compares them.
+        written: as the settings have them, in the same order.
+        user: the facts of the user.
+        now: seconds since the epoch.
+    """
+    of_settings = entries_of(written)
+    for number, (entry, texts) in enumerate(zip(entries, of_settings, strict=True)):
+        place = key if len(entries) == 1 else f"{key}[{number}]"
+        values = texts.model_dump(exclude_none=True)
+        for name, holds in entry.conditions(user, now):
+            yield Condition(f"{place}.{name}", _wanted(values, name), holds)
+
+
+def _wanted(values: Mapping[str, object], name: str) -> str:
+    """The values of a condition, as the settings list them."""
+    key, _, claim = name.partition(".")
+    value = values[key]
+    if claim and isinstance(value, Mapping):
+        value = value[claim]
+    return _listed(value) if isinstance(value, list | tuple) else f"{value:g} s"
+
+
+def _listed(values: list[object] | tuple[object, ...]) -> str:
+    shown = ", ".join(str(value) for value in values[:_SHOWN])
+    more = len(values) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

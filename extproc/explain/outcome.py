@@ -1,0 +1,269 @@
+"""What a request of a user comes to, by the generated routes and decide(), without a session in any
+store: the user is made of claims.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import Any, Literal
+
+from extproc.core.access import DEFAULT
+from extproc.core.application import Application
+from extproc.core.decide import decide
+from extproc.core.decisions import Continue, Decision, Respond, StartLogin
+from extproc.core.encoding import b64encode
+from extproc.core.errors import InsufficientAuthentication, LoginRequired, Refusal
+from extproc.core.http import Request
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.id_token import about_user
+from extproc.core.session import ID_BYTES, Session, SessionId
+from extproc.envoyconfig.snapshot import HttpListener, generated
+from extproc.explain.access import conditions
+from extproc.explain.agreement import admitted_by_envoy, disagreement
+from extproc.explain.cors import is_preflight
+from extproc.explain.route import ChosenRoute, choose, remedy
+from extproc.explain.sample import SampleRequest, routed
+from extproc.settings import Settings
+from extproc.settings.domain import applications
+
+Word = Literal["allow", "login", "step_up"]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A signed-in user.
+
+    Attributes:
+        claims: as the provider's ID token has them; `sub` is text.
+        auth_age: seconds since the user authenticated; None: the provider does not say.
+        claims_age: seconds since the claims were received.
+    """
+
+    claims: Mapping[str, Any] = field(repr=False)
+    auth_age: int | None = 0
+    claims_age: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a request comes to.
+
+    Attributes:
+        text: for the operator.
+        word: the word for it, if it has one.
+        status: the status of the answer; None where the application answers.
+        rule: the rule that decides, "" for none.
+        shadow: the rule in shadow mode beside it, "" for none.
+        identity: whether the application gets the user's identity.
+        why: what keeps the user out: conditions that do not hold, or what lifts a refusal of
+            Envoy's.
+        fault: why the outcome cannot be trusted, or "".
+    """
+
+    text: str
+    word: Word | None = None
+    status: int | None = None
+    rule: str = ""
+    shadow: str = ""
+    identity: bool = False
+    why: tuple[str, ...] = ()
+    fault: str = ""
+
+
+class Judge:
+    """Finds what requests come to, by one set of settings."""
+
+    def __init__(self, settings: Settings, now: int, listener: HttpListener | None = None) -> None:
+        """Args:
+        settings: the settings.
+        now: seconds since the epoch.
+        listener: Envoy's; by default as it is generated from the settings.
+        """
+        self._settings = settings
+        self._now = now
+        self._listener = listener or generated(settings).listeners[0]
+
+    @cached_property
+    def _applications(self) -> Mapping[str, Application]:
+        return applications(self._settings, self._settings.key_ring())
+
+    def outcome(
+        self,
+        sample: SampleRequest,
+        user: User | None = None,
+        address: IPv4Address | IPv6Address | None = None,
+    ) -> Outcome:
+        """What a request comes to.
+
+        Args:
+            sample: the request; without Accept and Sec-Fetch headers it is a navigation.
+            user: who is signed in; None: nobody.
+            address: the client's, which rules with networks compare.
+        """
+        sample = sample.as_navigation()
+        refusal = sample.refusal(self._settings, self._listener)
+        if refusal is not None:
+            return Outcome(f"400 by Envoy: {refusal}", status=400)
+        request = sample.received(self._settings)
+        route = choose(self._listener, request)
+        if route is None:
+            return Outcome("404 by Envoy: there is no route", status=404)
+        application = self._applications.get(route.owner)
+        fault = disagreement(application, request, route) if application is not None else ""
+        by_envoy = _by_envoy(route, request, address, fault)
+        if by_envoy is not None:
+            return by_envoy
+        return self._decided(self._applications[route.application], request, route, user, fault)
+
+    def _decided(
+        self,
+        application: Application,
+        request: Request,
+        route: ChosenRoute,
+        user: User | None,
+        fault: str,
+    ) -> Outcome:
+        """What the processor decides.
+
+        Args:
+            application: the application of the route.
+            request: the request as Envoy chose the route by it.
+            route: the route.
+            user: who is signed in.
+            fault: what is known to be wrong.
+        """
+        session = session_of(application, user, self._now) if user is not None else None
+        decision: Decision | Refusal
+        try:
+            decision = decide(application, routed(request, route), session, self._now)
+        except Refusal as refusal:
+            decision = refusal
+        admitted = isinstance(decision, Continue) and decision.session is not None
+        if session is not None and not admitted and not fault:
+            fault = _let_in_by_envoy(application, session, route, self._now)
+        word, status, text = _described(decision, session)
+        return Outcome(
+            text,
+            word,
+            status,
+            route.rule,
+            route.shadow,
+            admitted,
+            () if admitted or session is None else self._failing(application, session, route),
+            fault,
+        )
+
+    def _failing(
+        self, application: Application, session: Session, route: ChosenRoute
+    ) -> tuple[str, ...]:
+        """The conditions of the deciding rule that do not hold for a user."""
+        rule = application.access.rule(route.rule) or DEFAULT
+        found = conditions(self._settings, application, session, rule, self._now)
+        return tuple(str(condition) for condition in found if not condition.holds)
+
+
+def _let_in_by_envoy(
+    application: Application, session: Session, route: ChosenRoute, now: int
+) -> str:
+    """What is wrong where the processor keeps a user out, and Envoy alone would not; or ""."""
+    if not admitted_by_envoy(application, session, route, now):
+        return ""
+    return "Envoy alone would let the user in by an assertion, and the processor does not"
+
+
+def session_of(application: Application, user: User, now: int) -> Session:
+    """A session of a user, whose tokens cannot be renewed.
+
+    Args:
+        application: the application that the user signed in to.
+        user: the user.
+        now: seconds since the epoch.
+    """
+    received = now - user.claims_age
+    acr = user.claims.get("acr")
+    issued = b64encode(json.dumps({"iat": received}).encode())
+    return Session(
+        id=SessionId.of(bytes(ID_BYTES)),
+        issuer=application.client.issuer,
+        subject=str(user.claims["sub"]),
+        claims=Claims(about_user(user.claims)),
+        id_token=f".{issued}.",
+        access_token="",
+        refresh_token=None,
+        access_expires=now + application.session_lifetime,
+        created=now,
+        expires=now + application.session_lifetime,
+        touched=now,
+        auth_time=None if user.auth_age is None else now - user.auth_age,
+        acr=acr if isinstance(acr, str) else None,
+        access_issued=received,
+    )
+
+
+def _by_envoy(
+    route: ChosenRoute,
+    request: Request,
+    address: IPv4Address | IPv6Address | None,
+    fault: str,
+) -> Outcome | None:
+    """The outcome where Envoy does not call the processor; None where it does.
+
+    Args:
+        route: the route.
+        request: the request.
+        address: the client's.
+        fault: what is known to be wrong.
+    """
+    if route.cors and is_preflight(request):
+        return Outcome("200 by Envoy's answer to a preflight", status=200, fault=fault)
+    if route.answer is not None and not route.application:
+        lifted = remedy(route.name)
+        return Outcome(
+            f"{route.answer.status} by Envoy's route {route.name}",
+            status=route.answer.status,
+            rule=route.rule,
+            why=(lifted,) if lifted else (),
+            fault=fault,
+        )
+    outside = _outside(route, address)
+    if outside is not None:
+        return outside
+    if not route.application:
+        return Outcome("allow, without an identity", "allow", rule=route.rule, fault=fault)
+    return None
+
+
+def _outside(route: ChosenRoute, address: IPv4Address | IPv6Address | None) -> Outcome | None:
+    """The refusal of a client that is in none of a rule's networks; None if it is in one."""
+    if not route.networks:
+        return None
+    if address is None:
+        asks = f"the rule {route.rule} has networks: give the test an address"
+        return Outcome("unknown", rule=route.rule, fault=asks)
+    if any(address in ip_network(network) for network in route.networks):
+        return None
+    why = (f"rules.{route.rule}.networks does not hold ({', '.join(route.networks)})",)
+    return Outcome("403 by Envoy", status=403, rule=route.rule, why=why)
+
+
+def _described(
+    decision: Decision | Refusal, session: Session | None
+) -> tuple[Word | None, int | None, str]:
+    """A decision as a word, a status, and a text."""
+    match decision:
+        case Continue():
+            identity = "with" if decision.session is not None else "without"
+            return "allow", None, f"allow, {identity} an identity"
+        case StartLogin():
+            word: Word = "login" if session is None else "step_up"
+            return word, 303, f"{word} (303 to the provider)"
+        case InsufficientAuthentication():
+            return "step_up", decision.status, f"step_up ({decision.status} {decision.reason})"
+        case LoginRequired():
+            return "login", decision.status, f"login ({decision.status} {decision.reason})"
+        case Refusal() | Respond():
+            return None, decision.status, f"{decision.status} {decision.reason}"
+        case _:
+            return None, None, f"the processor's own work: {decision.kind}"
