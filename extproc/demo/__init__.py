@@ -17,7 +17,7 @@ from types import FrameType
 
 from extproc.demo.check import check as run_check
 from extproc.demo.files import write_description, write_files
-from extproc.demo.layout import ALICE, USERS, Layout, PortTaken, lay_out
+from extproc.demo.layout import ALICE, BOB, USERS, Layout, PortTaken, lay_out
 from extproc.demo.stack import PartDied, Stack, envoy_program
 
 
@@ -89,6 +89,7 @@ def _welcome(layout: Layout) -> str:
   sign in as   {people.strip()}
 
   application  {layout.app}   public page: {layout.app}public/
+  a rule       {layout.admin_page}   open to {ALICE.name}, not to {BOB.name}
   provider     {layout.idp}
   traces       {layout.traces}
   settings     {layout.settings_file}

@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from extproc.addresses import Address
 from extproc.admin.http_server import serve
+from extproc.demo.layout import ADMIN_PATH
 from extproc.demo.spans import tracer
 
 STYLE = (Path(__file__).parent / "templates" / "app.css").read_text()
@@ -104,7 +105,7 @@ def page(request: Request, idp: str, traces: str) -> str:
     return f"""<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width'>
 <meta name=color-scheme content='light dark'><title>Demo application</title><style>{STYLE}</style></head><body>
 <main>{_who(user)}
-<nav><a href='/'>Start page</a><a href='/reports?year=2026'>Reports</a><a href='/public/'>Public page</a>
+<nav><a href='/'>Start page</a><a href='/reports?year=2026'>Reports</a><a href='/public/'>Public page</a><a href='{ADMIN_PATH}'>Admin page</a>
 <a href='/oauth2/userinfo'>UserInfo</a><a href='{escape(traces)}/{escape(trace)}'>Trace of this page</a>
 <a href='{escape(traces)}'>All traces</a></nav>
 {_table("Identity, from the gateway", list(user.items()), "None: nobody is signed in, or this path is public.")}

@@ -10,7 +10,7 @@ import httpx
 
 from extproc.checks.browser import Browser, Landing
 from extproc.demo.evidence import eventually, is_logged, json_of, streams, trace
-from extproc.demo.layout import ALICE, Layout
+from extproc.demo.layout import ADMINS, ALICE, BOB, Layout
 from extproc.demo.stack import Stack
 from extproc.traces import Span, render
 
@@ -84,6 +84,7 @@ def _journey(layout: Layout, expect: Report) -> str:
     _second_request(layout, expect, browser)
     _provider_calls(layout, expect)
     _own_endpoints(layout, expect, browser)
+    _rule(layout, expect, browser)
     _logout(layout, expect, browser)
     return callback.trace_id if callback else ""
 
@@ -162,6 +163,32 @@ def _own_endpoints(layout: Layout, expect: Report, browser: Browser) -> None:
         public.answer.status_code == 200 and EVIL not in public.answer.text,
         "the public page needs no login",
         public.answer,
+    )
+
+
+def _rule(layout: Layout, expect: Report, browser: Browser) -> None:
+    """Checks that the rule of the demo admits Alice, without the processor, and not Bob."""
+    before = streams(layout)
+    answer = browser.fetch(layout.admin_page)
+    expect(
+        answer.status_code == 200 and streams(layout) == before,
+        f"{ALICE.name} is in {ADMINS}, so {layout.admin_page} is open, without the processor",
+        answer,
+    )
+    other = Browser(BOB.name, BOB.password)
+    refused = other.open(layout.admin_page).answer
+    expect(
+        refused.status_code == 403 and "not_allowed" in refused.text,
+        f"{BOB.name} is not, so it is closed",
+        refused,
+    )
+    expect(
+        ADMINS not in refused.text,
+        "and the page does not say for whom it is open",
+    )
+    expect(
+        other.fetch(layout.app).status_code == 200,
+        "and the other pages are open to that user",
     )
 
 

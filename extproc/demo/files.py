@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from extproc.demo.layout import ALICE, USERS, Layout
+from extproc.demo.layout import ADMIN_PATH, ADMINS, ALICE, BOB, USERS, Layout
 from extproc.envoyconfig import to_yaml
 from extproc.settings import load
 
@@ -83,6 +83,7 @@ def _applications(layout: Layout) -> dict[str, Any]:
             "upstream": f"http://127.0.0.1:{layout.app_port}",
             "provider": "main",
             "public_paths": ["/public/"],
+            "rules": [{"name": "admin", "paths": [ADMIN_PATH], "allow": {"groups": [ADMINS]}}],
         },
         # The provider is behind the same Envoy: excluded, because otherwise its pages would need a
         # login at itself.
@@ -145,6 +146,7 @@ def write_description(layout: Layout, path: Path, pids: tuple[tuple[str, int], .
             "config": str(layout.settings_file),
             "pids": dict(pids),
             "user": {"name": ALICE.name, "password": ALICE.password},
+            "other_user": {"name": BOB.name, "password": BOB.password},
         },
         indent=2,
     )

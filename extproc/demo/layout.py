@@ -22,7 +22,10 @@ class User:
     groups: tuple[str, ...]
 
 
-ALICE = User("alice", "wonderland", "Alice Liddell", ("staff", "admins"))
+# The part of the application that a rule keeps for this group.
+ADMIN_PATH = "/admin/"
+ADMINS = "admins"
+ALICE = User("alice", "wonderland", "Alice Liddell", ("staff", ADMINS))
 BOB = User("bob", "builder", "Bob Böhm", ("staff",))
 USERS = (ALICE, BOB)
 
@@ -42,6 +45,10 @@ class Layout:
     @property
     def app(self) -> str:
         return f"http://localhost:{self.gateway_port}/"
+
+    @property
+    def admin_page(self) -> str:
+        return self.app.rstrip("/") + ADMIN_PATH
 
     @property
     def idp(self) -> str:

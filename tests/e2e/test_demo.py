@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from extproc.checks.browser import Browser
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -117,6 +119,24 @@ def test_the_providers_management_is_not_behind_the_gateway(demo):
     assert "https://" not in page.text
 
 
+def test_alice_may_open_the_page_for_admins_and_bob_may_not(demo):
+    alice, bob = (
+        Browser(user["name"], user["password"])
+        for user in (demo.described["user"], demo.described["other_user"])
+    )
+    page = demo.described["app"] + "admin/"
+    assert alice.open(page).answer.status_code == 200
+    refused = bob.open(page).answer
+    assert refused.status_code == 403
+    assert "not_allowed" in refused.text and "Sign in as somebody else" in refused.text
+    assert "admins" not in refused.text
+    assert [user.open(demo.described["app"]).answer.status_code for user in (alice, bob)] == [
+        200,
+        200,
+    ]
+    assert page in demo.output.read_text()
+
+
 def test_check_finds_all_right_and_prints_no_secret():
     done = subprocess.run(
         [sys.executable, "-m", "extproc", "demo", "--check", "--port", str(free_port())],
@@ -125,6 +145,7 @@ def test_check_finds_all_right_and_prints_no_secret():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "✗" not in done.stdout
     assert done.stdout.count("✓") >= 20
+    assert "bob is not, so it is closed" in done.stdout
     assert re.search(r"extproc: POST /token \[200\]", done.stdout)
     assert not re.search(r"(code|state|nonce|id_token_hint)=[^…&]", done.stdout)
 
