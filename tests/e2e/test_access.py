@@ -40,6 +40,7 @@ RULES: list[dict[str, Any]] = [
         "allow": {"groups": ["keepers"]},
     },
     {"name": "trial", "paths": ["/trial/"], "mode": "shadow", "allow": {"groups": ["keepers"]}},
+    {"name": "company", "paths": ["/mail/"], "allow": {"email_domains": ["bücher.example"]}},
     {"name": "shut", "paths": ["/metrics"], "deny": True},
 ]
 CHALLENGE = 'error="insufficient_user_authentication"'
@@ -78,11 +79,21 @@ def asked(stack: Stack) -> list[dict[str, str]]:
     return [request.query for request in stack.provider.requests_to("/auth")]
 
 
-def details(stack: Stack, reason: str) -> list[str]:
-    """The details of the processor's log lines with a reason."""
+def logged(stack: Stack) -> list[dict[str, Any]]:
+    """The whole lines of the processor's log."""
     text = stack.extproc.output()
-    whole = (json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n"))
-    return [line["detail"] for line in whole if line.get("reason") == reason]
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def details(stack: Stack, reason: str) -> list[str]:
+    """The details of the log lines with a reason."""
+    return [line["detail"] for line in logged(stack) if line.get("reason") == reason]
+
+
+def would_refuse(stack: Stack) -> list[tuple[str, str]]:
+    """Which rules in shadow mode would have refused a request, and by which key."""
+    found = (line for line in logged(stack) if line["event"] == "would_refuse")
+    return [(line["rule"], line["detail"]) for line in found]
 
 
 def asserted(user: WebUser) -> dict[str, Any]:
@@ -123,6 +134,7 @@ def subjects(stack: Stack) -> list[str | None]:
     return [request.get("x-auth-sub") for request in stack.app.requests]
 
 
+@pytest.mark.threat("rules")
 @pytest.mark.attack("PATH-15")
 def test_a_user_who_is_not_in_the_group_gets_a_page_that_says_nothing_about_the_rule(stack, user):
     page = user.go(stack.url("/admin/x?a=1"))
@@ -136,6 +148,7 @@ def test_a_user_who_is_not_in_the_group_gets_a_page_that_says_nothing_about_the_
     assert user.go(stack.url("/private")).status_code == 200 and len(asked(stack)) == 1
 
 
+@pytest.mark.threat("rules")
 def test_a_script_gets_a_problem_document_and_the_log_names_the_key_that_does_not_hold(stack, user):
     page = user.go(stack.url("/private"))
     stack.app.requests.clear()
@@ -202,6 +215,31 @@ def test_a_group_is_text_an_element_of_a_list_or_a_key_of_an_object(stack, user,
     assert user.go(stack.url("/admin/x")).status_code == 403
 
 
+CLAIMED = [
+    ({"email": "Ann@BÜCHER.example"}, 200),
+    ({"email": "ann@xn--bcher-kva.example"}, 200),
+    ({"email": "ann@bücher.example", "email_verified": False}, 403),
+    ({"email": "ann@bücher.example", "email_verified": "false"}, 403),
+    ({"email": "ann@bücher.example", "email_verified": None}, 403),
+    ({"email": "ann@evil.example@bücher.example"}, 403),
+    ({"email": "ann@bücher.example.evil.example"}, 403),
+    ({"email": "ann@sub.bücher.example"}, 403),
+    ({"email": "ann@bücher.example\n"}, 403),
+    # a Cyrillic letter that looks like the Latin one
+    ({"email": "ann@büch\u0435r.example"}, 403),
+    ({"email": ["ann@bücher.example"]}, 403),
+    ({"email": None}, 403),
+]
+
+
+@pytest.mark.attack("HDR-15")
+@pytest.mark.parametrize(("claimed", "status"), CLAIMED)
+def test_a_domain_admits_whose_confirmed_address_is_there(stack, user, claimed, status):
+    stack.provider.userinfo.update(claimed)
+    assert user.go(stack.url("/mail/x")).status_code == status
+
+
+@pytest.mark.threat("rules")
 @pytest.mark.attack("COOK-25")
 def test_a_group_that_is_lost_at_a_refresh_loses_the_rule_within_the_assertion_s_life(stack, user):
     keeper(stack)
@@ -344,13 +382,18 @@ def test_where_a_login_is_optional_only_whom_the_rule_admits_has_an_identity(sta
     assert subjects(stack) == [None, "alice", None, "alice", "alice"]
 
 
-def test_a_rule_in_shadow_mode_changes_nothing_for_users(stack, user):
-    assert user.go(stack.url("/trial/x")).status_code == 200
-    assert user.go(stack.url("/trial/x")).status_code == 200
+@pytest.mark.threat("rules")
+def test_a_rule_in_shadow_mode_changes_nothing_for_users_and_is_logged(stack, user):
+    before = len(would_refuse(stack))
+    for _ in range(2):
+        assert user.go(stack.url("/trial/x")).status_code == 200
+    assert user.go(stack.url("/private")).status_code == 200
     keeper(stack)
     user.cookies.drop("extproc-session-app")
     assert user.go(stack.url("/trial/x")).status_code == 200
-    assert subjects(stack) == ["alice"] * 3
+    assert subjects(stack) == ["alice"] * 4
+    # The second request comes to the processor as well, because the assertion is not for the rule.
+    assert would_refuse(stack)[before:] == [("trial", "rules.trial.allow.groups")] * 2
 
 
 def test_a_rule_that_denies_is_closed_without_a_login(stack, user):
@@ -386,12 +429,15 @@ def _other_order(app: dict[str, Any]) -> None:
     app["rules"].reverse()
 
 
+@pytest.mark.threat("rules")
 @pytest.mark.parametrize("change", [_stricter, _looser, _none_left, _other_order])
 @pytest.mark.parametrize("version", envoys())
 def test_an_envoy_with_other_rules_gets_503_until_it_has_the_new_ones(version, change) -> None:
     settings = {
         "applications": {"app": {"allow": {"groups": ["dev"]}, "rules": RULES}},
         "log": {"format": "json"},
+        # Long, so that the assertion outlives the restart of the processor.
+        "identity": {"assertion_lifetime": "10m"},
     }
     with (
         Stack(FakeProvider(), settings=settings, envoy=envoys()[version]) as stack,
@@ -406,8 +452,10 @@ def test_an_envoy_with_other_rules_gets_503_until_it_has_the_new_ones(version, c
                 assert answer.status_code == 503 and "access_rules_differ" in answer.text
             script = other.fetch(stack.url("/admin/x"), page=page)
             assert script.json()["reason"] == "access_rules_differ"
-        text = stack.extproc.output()
-        assert sum('"envoy_differs"' in line for line in text.splitlines()) == 1
+        assert [line["event"] for line in logged(stack)].count("envoy_differs") == 1
+        # The old Envoy admits by the old rules as long as an assertion lives.
+        before = stack.streams()
+        assert user.go(stack.url("/admin/x")).status_code == 200 and stack.streams() == before
         stack.stop_envoy()
         stack.start_envoy()
         # The assertion of before admits to nothing any more, and the session still does.

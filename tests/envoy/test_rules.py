@@ -68,6 +68,8 @@ class Admitted:
         return self._gateway.cookie("main", audiences=audiences, x_auth_sub="alice")
 
 
+@pytest.mark.threat("rules")
+@pytest.mark.attack("PATH-03")
 @pytest.mark.parametrize(
     ("path", "rule"),
     [
@@ -100,6 +102,7 @@ def test_an_assertion_admits_to_the_rule_whose_audience_it_has_and_to_no_other(
     assert [each.values("x-auth-sub") for each in received] == ([[]] if rule == "docs" else [])
 
 
+@pytest.mark.threat("rules")
 def test_the_bare_name_of_the_application_admits_to_nothing(
     ruled: Gateway, world: World, asked: list[Asked]
 ) -> None:
@@ -115,6 +118,8 @@ def test_rules_that_ask_the_same_of_a_user_share_an_audience(
     assert asked == [] and len(world.upstream.received) == 1
 
 
+@pytest.mark.threat("rules")
+@pytest.mark.attack("PATH-15")
 def test_a_token_that_envoy_has_seen_on_one_route_admits_to_no_other(
     ruled: Gateway, world: World, asked: list[Asked], admitted: Admitted
 ) -> None:
@@ -124,6 +129,8 @@ def test_a_token_that_envoy_has_seen_on_one_route_admits_to_no_other(
     assert statuses == [200, 303, 200] and len(asked) == 1
 
 
+@pytest.mark.threat("rules")
+@pytest.mark.attack("PATH-10", "PATH-11")
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -160,6 +167,8 @@ def test_a_path_of_a_rule_is_open_to_the_methods_of_its_rules_alone(
         assert reply.get("allow") == "GET, HEAD, POST"
 
 
+@pytest.mark.threat("rules")
+@pytest.mark.attack("PATH-01", "PATH-02", "PATH-06")
 @pytest.mark.parametrize(
     "path",
     [
@@ -184,6 +193,8 @@ def test_no_spelling_of_a_path_passes_its_rule(
     assert reply.status == 400 and world.upstream.received == [] and asked == []
 
 
+@pytest.mark.threat("rules")
+@pytest.mark.attack("PATH-01", "PATH-02")
 @pytest.mark.parametrize(
     "path",
     [
@@ -213,6 +224,7 @@ def test_a_rule_that_denies_is_closed_to_everybody(
     assert world.upstream.received == [] and asked == []
 
 
+@pytest.mark.attack("HDR-01")
 def test_without_a_login_nobody_is_asked_and_nobody_has_an_identity(
     ruled: Gateway, world: World, asked: list[Asked], admitted: Admitted
 ) -> None:
@@ -224,6 +236,8 @@ def test_without_a_login_nobody_is_asked_and_nobody_has_an_identity(
     assert world.upstream.received[0].values("x-auth-sub") == []
 
 
+@pytest.mark.threat("rules")
+@pytest.mark.attack("PATH-12")
 @pytest.mark.parametrize(("path", "rule"), [("/hooks/x", ""), ("/inside", "inside")])
 def test_a_client_of_another_network_is_refused_whatever_it_brings(
     ruled: Gateway, world: World, asked: list[Asked], admitted: Admitted, path: str, rule: str
@@ -240,6 +254,8 @@ def test_a_client_of_another_network_is_refused_whatever_it_brings(
     assert inside.get(path, cookie=cookie).status == 200
 
 
+@pytest.mark.threat("rules")
+@pytest.mark.attack("PATH-17")
 def test_a_websocket_is_decided_by_the_processor_with_the_rule_of_its_path(
     ruled: Gateway, asked: list[Asked], admitted: Admitted
 ) -> None:
@@ -250,6 +266,7 @@ def test_a_websocket_is_decided_by_the_processor_with_the_rule_of_its_path(
     assert [stream.metadata.get(RULE, "") for stream in asked] == ["admin", ""]
 
 
+@pytest.mark.attack("HDR-01")
 def test_where_login_is_optional_an_anonymous_request_passes_without_an_identity(
     ruled: Gateway, world: World, asked: list[Asked], admitted: Admitted
 ) -> None:
