@@ -112,5 +112,7 @@ def test_a_status_says_whose_fault_it_is_and_the_page_nothing_of_the_inside() ->
         elif isinstance(error, errors.ProviderFault) and not isinstance(error, errors.CodeRefused):
             assert answer.status in (502, 504)
         elif not isinstance(error, ProviderRefused) and type(error) is not Refusal:
-            assert answer.status < 500 or isinstance(error, errors.SessionTooLarge)
+            assert answer.status < 500 or isinstance(
+                error, errors.SessionTooLarge | errors.AccessDiffers
+            )
     assert {400, 401, 403, 502, 503, 504} <= seen

@@ -39,9 +39,11 @@ def test_the_description_has_the_agreed_keys(tmp_path):
         "config",
         "gateway",
         "idp",
+        "other_user",
         "pids",
         "traces",
         "user",
     ]
-    assert sorted(described["user"]) == ["name", "password"]
+    for user in ("user", "other_user"):
+        assert sorted(described[user]) == ["name", "password"]
     assert [path.name for path in tmp_path.iterdir()] == ["d.json"]
