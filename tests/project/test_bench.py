@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 ROWS = {
     "signed-in",
+    "rules",
     "processed",
     "renewed",
     "login",
