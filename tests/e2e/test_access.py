@@ -50,7 +50,8 @@ CHALLENGE = 'error="insufficient_user_authentication"'
 def running(request: pytest.FixtureRequest) -> Iterator[Stack]:
     settings = {
         "applications": {"app": {"allow": {"groups": ["dev"]}, "rules": RULES}},
-        "log": {"format": "json"},
+        # At DEBUG no refusal is left out, however many there are in a second.
+        "log": {"format": "json", "level": "DEBUG"},
     }
     with Stack(FakeProvider(), settings=settings, envoy=envoys()[request.param]) as stack:
         yield stack
