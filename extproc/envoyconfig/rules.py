@@ -15,7 +15,7 @@ A path is matched by whole segments (path_separated_prefix), after Envoy normali
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, Route, RouteMatch
@@ -23,7 +23,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 
 from extproc.core.access import METHODS, covers
 from extproc.envoyconfig import spellings
-from extproc.envoyconfig.builders import header, regex
+from extproc.envoyconfig.builders import exact, header, regex
 from extproc.envoyconfig.direct import direct
 from extproc.envoyconfig.regexes import MAX_PROGRAM
 from extproc.envoyconfig.sharing import folded
@@ -114,8 +114,14 @@ def outside_closed_paths(application: ApplicationSettings) -> list[HeaderMatcher
 def _outside(paths: Sequence[str]) -> HeaderMatcher:
     """Matches requests for other paths than these, which have no slash at the end."""
     # The header has the query as well.
-    plain = rf"(?:{'|'.join(map(re.escape, paths))})(?:[/?].*)?"
-    return HeaderMatcher(name=":path", string_match=regex(plain), invert_match=True)
+    return HeaderMatcher(name=":path", string_match=regex(_below(paths, "/?")), invert_match=True)
+
+
+def _below(paths: Iterable[str], ends: str = "/") -> str:
+    """A pattern of paths, by whole segments, that have no slash at the end; `ends` are the
+    characters by which a path ends.
+    """
+    return rf"(?:{'|'.join(map(re.escape, paths))})(?:[{ends}].*)?"
 
 
 def _paths(application: ApplicationSettings) -> list[str]:
@@ -136,37 +142,50 @@ def rule_routes(application: ApplicationSettings) -> Iterator[RuleRoute]:
         for path in rule.paths:
             for shadow in _shadows(application):
                 yield from _shadowed(application, rule, path, shadow)
-            yield RuleRoute(_match(application, path, rule.methods), rule)
+            for match in _matches(application, path, rule.methods):
+                yield RuleRoute(match, rule)
 
 
 def shadow_routes(application: ApplicationSettings) -> Iterator[RuleRoute]:
     """The routes of requests that no rule decides, and that a rule in shadow mode takes."""
     for shadow in _shadows(application):
         for path in shadow.paths:
-            yield RuleRoute(_match(application, path, shadow.methods), None, shadow)
+            for match in _matches(application, path, shadow.methods):
+                yield RuleRoute(match, None, shadow)
 
 
 def _shadowed(
     application: ApplicationSettings, rule: RuleSettings, path: str, shadow: RuleSettings
 ) -> Iterator[RuleRoute]:
     """The requests of one path of a rule that a rule in shadow mode takes as well."""
+    methods: Collection[str] = shadow.methods or rule.methods
+    if shadow.methods and rule.methods:
+        methods = _with_head(shadow.methods) & _with_head(rule.methods)
+        if not methods:
+            return
     for other in shadow.paths:
         if covers(path, other) or covers(other, path):
             inner = max(path, other, key=lambda each: len(each.rstrip("/")))
-            match = _match(application, inner, rule.methods)
-            match.headers = [*match.headers, *_methods(shadow.methods)]
-            yield RuleRoute(match, rule, shadow)
+            for match in _matches(application, inner, methods):
+                yield RuleRoute(match, rule, shadow)
 
 
 def refused_methods(application: ApplicationSettings, name: str) -> Iterator[Route]:
-    """405 for the paths of rules for whose method there is no rule."""
+    """405 for the paths of rules for whose method there is no rule: a route for those with the same
+    methods.
+    """
     enforced = _enforced(application)
+    by_methods: dict[tuple[str, ...], list[str]] = {}
     for path in dict.fromkeys(path.rstrip("/") for rule in enforced for path in rule.paths):
         taking = [rule for rule in enforced if any(covers(each, path) for each in rule.paths)]
         if all(rule.methods for rule in taking):
             methods = _with_head({method for rule in taking for method in rule.methods})
             allowed = tuple(each for each in METHODS if each in methods)
-            yield _no_method(name, _match(application, path, ()), allowed)
+            by_methods.setdefault(allowed, []).append(path)
+    # A path below another one has all methods of that one, and comes first if it has more.
+    for allowed, paths in sorted(by_methods.items(), key=lambda each: -len(each[0])):
+        pattern = RegexMatcher(regex=_below(paths))
+        yield _no_method(name, RouteMatch(safe_regex=pattern), allowed)
 
 
 def denied(name: str, route: RuleRoute, rule: RuleSettings) -> Route:
@@ -175,23 +194,28 @@ def denied(name: str, route: RuleRoute, rule: RuleSettings) -> Route:
     return direct(f"{name}:rule:{rule.name}:{DENIED}", route.match, 403, text)
 
 
-def _match(application: ApplicationSettings, path: str, methods: tuple[str, ...]) -> RouteMatch:
-    """The requests of a path, by whole segments, and of these methods; all methods without any."""
-    headers = _methods(methods)
-    if covers(path, application.path_prefix):
-        return RouteMatch(prefix=application.path_prefix, headers=headers)
-    return RouteMatch(path_separated_prefix=path.rstrip("/"), headers=headers)
+def _matches(
+    application: ApplicationSettings, path: str, methods: Collection[str]
+) -> Iterator[RouteMatch]:
+    """The requests of a path, by whole segments, and of these methods; all methods without any.
+
+    One match for each method: Envoy compares a method faster than it evaluates a pattern, and every
+    request of the application passes by here.
+    """
+    headers = [
+        [HeaderMatcher(name=":method", string_match=exact(method))]
+        for method in METHODS
+        if method in _with_head(methods)
+    ]
+    for each in headers or [[]]:
+        if covers(path, application.path_prefix):
+            yield RouteMatch(prefix=application.path_prefix, headers=each)
+        else:
+            yield RouteMatch(path_separated_prefix=path.rstrip("/"), headers=each)
 
 
-def _methods(methods: tuple[str, ...]) -> list[HeaderMatcher]:
-    if not methods:
-        return []
-    pattern = "|".join(sorted(_with_head(set(methods))))
-    return [HeaderMatcher(name=":method", string_match=regex(pattern))]
-
-
-def _with_head(methods: set[str]) -> set[str]:
-    return methods | {"HEAD"} if "GET" in methods else methods
+def _with_head(methods: Collection[str]) -> set[str]:
+    return {*methods, "HEAD"} if "GET" in methods else set(methods)
 
 
 def _no_method(name: str, match: RouteMatch, allowed: tuple[str, ...]) -> Route:

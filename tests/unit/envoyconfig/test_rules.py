@@ -27,6 +27,7 @@ def test_what_is_refused_comes_first_then_the_rules_then_405_then_allow_alone() 
         "app:spelled",
         "app:method",
         "app:rule:read",
+        "app:rule:read",
         "app:rule:admin",
         "app:method",
         "app",
@@ -75,9 +76,31 @@ def test_a_rule_of_the_whole_application_takes_every_path() -> None:
     made = [
         route for route in routes(whole, path_prefix="/wiki/") if route.name == "app:rule:whole"
     ]
-    assert [route.match.prefix for route in made if route.match] == ["/wiki/"]
+    assert [route.match.prefix for route in made if route.match] == ["/wiki/"] * 2
     closed = [route for route in routes(whole, path_prefix="/wiki/") if "method" in route.name]
-    assert [route.match.prefix for route in closed if route.match] == ["/wiki/", "/wiki/"]
+    assert closed[0].match is not None and closed[0].match.prefix == "/wiki/"
+    assert closed[1].match is not None and closed[1].match.safe_regex is not None
+    assert closed[1].match.safe_regex.regex == "(?:/wiki)(?:[/].*)?"
+
+
+def test_what_is_allowed_below_another_path_is_named_first() -> None:
+    below = {"name": "below", "paths": ["/api/in/"], "methods": ["POST"]}
+    closed = [route for route in routes(READ, below) if route.name == "app:method"][1:]
+    allowed = [route.response_headers_to_add[0].header for route in closed]
+    assert [each.value for each in allowed if each] == ["GET, HEAD, POST", "GET, HEAD"]
+
+
+def test_a_method_is_compared_and_no_pattern() -> None:
+    made = [route.match for route in routes(READ) if route.name == "app:rule:read"]
+    headers = [header for match in made if match for header in match.headers]
+    assert [each.string_match.exact for each in headers if each.string_match] == ["GET", "HEAD"]
+
+
+def test_the_pattern_of_many_paths_stays_within_what_envoy_compiles() -> None:
+    many = [{"name": f"r{number}", "paths": [f"/section-{number}/"]} for number in range(60)]
+    spelled = [route.match for route in routes(*many) if route.name == f"app:{SPELLED}"]
+    patterns = [each.safe_regex.regex for each in spelled if each and each.safe_regex]
+    assert len(patterns) > 1 and all(len(pattern) <= 100_000 for pattern in patterns)
 
 
 def test_a_rule_that_denies_and_one_without_a_login_never_ask_the_processor() -> None:
