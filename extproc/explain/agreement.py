@@ -73,8 +73,8 @@ def _details(application: Application, route: ChosenRoute, rule: Rule, shadow: s
 def admitted_by_envoy(
     application: Application, session: Session, route: ChosenRoute, now: int
 ) -> bool:
-    """Whether Envoy alone would let a request in by an assertion that the processor mints for a
-    session now.
+    """Whether Envoy alone would let a request in by the assertion that the processor mints for a
+    session now, when it admits a request for some page.
 
     Args:
         application: the application.
@@ -82,9 +82,10 @@ def admitted_by_envoy(
         route: the route.
         now: seconds since the epoch.
     """
+    if application.assertion_lifetime == 0 or not session.sufficient(application, now):
+        return False
     ends = min(now + application.assertion_lifetime, session.not_after(application, now))
-    granted = audiences(application, session, now, ends)
-    return application.assertion_lifetime > 0 and not set(granted).isdisjoint(route.audiences)
+    return not set(audiences(application, session, now, ends)).isdisjoint(route.audiences)
 
 
 def _route(route: ChosenRoute) -> str:

@@ -124,7 +124,13 @@ class Cases(Model):
     """The whole file."""
 
     users: dict[StrictStr, Annotated[Claims, PlainValidator(_claims)]] = Field(default_factory=dict)
-    tests: tuple[Case, ...] = Field(min_length=1)
+    tests: tuple[Case, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.tests:
+            raise ValueError("tests has no test")
+        return self
 
     def user(self, case: Case) -> User | None:
         """Who makes the request of a test; None: nobody is signed in."""
@@ -174,9 +180,7 @@ def _document(text: bytes, name: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         raise CasesError(f"{name}: is not YAML: a value cannot be parsed") from None
     if not isinstance(document, dict):
-        raise CasesError(
-            f"{name}: is a list of tests below the key tests, and of users below users"
-        )
+        raise CasesError(f"{name}: is a mapping of tests, a list, and users, if it has some")
     return document
 
 
@@ -192,7 +196,7 @@ def _fault(details: ErrorDetails) -> str:
             message = "is missing"
     if message.startswith("Input"):
         message = message[:1].lower() + message[1:]
-    return f"{path}: {message}"
+    return f"{path}: {message}" if path else message
 
 
 def _unknown(cases: Cases, settings: Settings) -> Iterator[str]:

@@ -72,6 +72,33 @@ def test_check_names_what_to_register(tmp_path):
     )
 
 
+def test_a_table_of_requests_is_tested_without_anything_that_runs(tmp_path):
+    rules = [{"name": "admin", "paths": ["/admin/"], "allow": {"groups": ["admins"]}}]
+    app = RIGHT["applications"]["app"] | {"rules": rules}
+    (tmp_path / "extproc.yaml").write_text(yaml.safe_dump(RIGHT | {"applications": {"app": app}}))
+    bob = {"url": "/admin/", "user": {"sub": "bob", "groups": ["CANARY"]}, "expect": 403}
+    tests = [bob, {"application": "app", "path": "/admin/", "expect": "login", "rule": "admin"}]
+    for document, code, text in (
+        ({"tests": tests}, 0, "OK, 2 tests"),
+        (
+            {"tests": [bob | {"expect": "allow"}]},
+            1,
+            "rules.admin.allow.groups does not hold (admins)",
+        ),
+        (
+            {"tests": [bob | {"expects": 1}]},
+            2,
+            "tests.yaml: tests[0].expects: there is no such key",
+        ),
+    ):
+        (tmp_path / "tests.yaml").write_text(yaml.safe_dump(document))
+        done = run("test", "tests.yaml", cwd=tmp_path)
+        assert done.returncode == code and text in done.stdout + done.stderr
+        assert "CANARY" not in done.stdout + done.stderr
+    done = run("check", "--offline", cwd=tmp_path)
+    assert "ok: applications.app.rules: a user who loses a group keeps" in done.stdout
+
+
 def test_the_schema_is_json_and_describes_every_key(tmp_path):
     done = run("schema", cwd=tmp_path)
     assert done.stderr == ""

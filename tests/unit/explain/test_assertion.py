@@ -1,6 +1,7 @@
 """Which assertions Envoy accepts."""
 
 import time
+from collections.abc import Sequence
 
 import pytest
 from harness.envoy_config import simple
@@ -19,12 +20,13 @@ NOW = 1_800_000_000
 MADE = simple()
 
 
-def minted(ring: KeyRing | None = None, session: SessionId = SESSION, audience: str = "app") -> str:
+def minted(
+    ring: KeyRing | None = None, session: SessionId = SESSION, audience: str | Sequence[str] = "app"
+) -> str:
+    audiences = (audience,) if isinstance(audience, str) else audience
     profile = AssertionProfile(MADE.url("app"), 60)
     headers = [("x-auth-sub", "alice")]
-    token = mint(
-        ring or MADE.key_ring(), profile, (audience,), session.handle, headers, NOW, 1 << 40
-    )
+    token = mint(ring or MADE.key_ring(), profile, audiences, session.handle, headers, NOW, 1 << 40)
     assert token is not None
     return token
 
@@ -57,6 +59,19 @@ def test_an_assertion_of_the_session_beside_it_is_accepted_until_it_expires() ->
 )
 def test_another_assertion_is_not_accepted(token: str) -> None:
     assert accepted(MADE, app(MADE), request(token), ("app",), NOW) is None
+
+
+def test_an_assertion_is_accepted_on_the_routes_whose_audience_it_names() -> None:
+    sent = request(minted(audience=("one", "two")))
+    for audiences, is_accepted in (
+        (("one",), True),
+        (("two",), True),
+        (("three", "two"), True),
+        (("three",), False),
+        (("app",), False),
+        ((), False),
+    ):
+        assert (accepted(MADE, app(MADE), sent, audiences, NOW) is not None) is is_accepted
 
 
 def test_without_a_fast_path_none_is_accepted() -> None:

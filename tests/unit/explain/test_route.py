@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from harness.envoy_config import APP, OPEN, simple
+from harness.ruled import application, ruled
 
 from extproc.core.http import Request
 from extproc.envoyconfig.snapshot import HttpListener, generated
@@ -98,9 +99,66 @@ def test_paths_are_normalised_as_envoy_does(path: str, expected: str) -> None:
         (":dot-segments", "applications.NAME.dot_segments: keep"),
         ("wiki:escaped-slash", "applications.wiki.escaped_slashes: keep"),
         ("app:reads-as:wiki", "applications.app.upstream_paths: exact"),
+        ("app:spelled", "applications.app.upstream_paths: exact"),
+        ("app:method", "no rule of this path in applications.app.rules takes the method"),
+        ("app:rule:metrics:denied", "applications.app.rules.metrics has deny: true"),
         ("app", ""),
         (":none", ""),
     ],
 )
 def test_a_refusal_of_envoy_s_names_the_setting_that_lifts_it(route: str, text: str) -> None:
     assert text in remedy(route) and bool(remedy(route)) == bool(text)
+
+
+@pytest.fixture(scope="module")
+def of_rules() -> HttpListener:
+    return generated(ruled()).listeners[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "name", "rule", "shadow"),
+    [
+        ("/", "GET", "app", "", ""),
+        ("/admin", "GET", "app:rule:admin", "admin", ""),
+        ("/admin/x?y=/", "GET", "app:rule:admin", "admin", ""),
+        ("/administrator", "GET", "app", "", ""),
+        ("/Admin/", "GET", "app:spelled", "", ""),
+        ("/admin;x/?a=1", "GET", "app:spelled", "", ""),
+        ("/api/", "HEAD", "app:rule:read", "read", ""),
+        ("/api/", "PUT", "app:method", "", ""),
+        ("/", "get", "app:method", "", ""),
+        ("/hooks/", "POST", "app:rule:hooks", "hooks", ""),
+        ("/metrics", "GET", "app:rule:metrics:denied", "metrics", ""),
+        ("/docs/old/x", "GET", "app:rule:docs", "docs", "tried"),
+        ("/new/", "GET", "app", "", "tried"),
+    ],
+)
+def test_the_rule_of_a_route_is_read_from_its_configuration(
+    of_rules: HttpListener, path: str, method: str, name: str, rule: str, shadow: str
+) -> None:
+    route = chosen(of_rules, path, method=method)
+    assert (route.name, route.rule, route.shadow, route.owner) == (name, rule, shadow, "app")
+
+
+def test_a_route_has_the_audience_the_digest_and_the_networks_of_its_rule(
+    of_rules: HttpListener,
+) -> None:
+    access = application(ruled()).access
+    for path, rule, shadow in (("/", "", ""), ("/admin/", "admin", ""), ("/new/", "", "tried")):
+        route = chosen(of_rules, path)
+        assert route.audiences == (access.audience(rule, shadow),)
+        assert route.access == access.digest and route.networks == ()
+    live = chosen(of_rules, "/admin/", upgrade="websocket")
+    assert (live.name, live.rule, live.audiences) == (
+        "app:rule:admin:live:websocket",
+        "admin",
+        (),
+    )
+    hooks = chosen(of_rules, "/hooks/")
+    assert hooks.networks == ("10.0.0.0/8", "::1/128") and hooks.application == ""
+
+
+def test_a_network_of_everything_has_no_bits() -> None:
+    rules = [{"name": "n", "paths": ["/n/"], "networks": ["0.0.0.0/0"]}]
+    listener = generated(ruled(rules=rules, public_paths=[])).listeners[0]
+    assert chosen(listener, "/n/").networks == ("0.0.0.0/0",)
