@@ -1,4 +1,6 @@
-"""The examples of docs/access.md are settings that load, and admit whom the document says."""
+"""The examples of docs/access.md are settings that load, and admit whom the document says; its table
+of tests holds for them.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +14,7 @@ from extproc.core.access_conditions import Facts
 from extproc.core.access_values import groups_of
 from extproc.core.oidc.claims import Claims, email_is_verified
 from extproc.envoyconfig import to_yaml
+from extproc.explain import cases, table
 from extproc.settings import Settings
 from extproc.settings.domain_access import access
 from extproc.settings.load import SettingsError, parse
@@ -39,7 +42,9 @@ def examples(text: str) -> dict[str, Any]:
     return found
 
 
-EXAMPLES = examples(DOCUMENT.read_text())
+BLOCKS = examples(DOCUMENT.read_text())
+TABLE = BLOCKS.pop("To see what rules do")
+EXAMPLES = BLOCKS
 
 
 def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,3 +212,19 @@ def test_an_example_does_what_its_words_promise(
 
 def test_every_example_is_tried() -> None:
     assert {case[0] for case in CASES} == set(EXAMPLES)
+
+
+def results(document: Mapping[str, Any]) -> list[bool]:
+    """Whether each test of a table holds for the first example of the document."""
+    settings = loaded(EXAMPLES["Who may come in"])
+    parsed = cases.parse(yaml.safe_dump(document).encode(), "table", settings)
+    return [result.passed for result in table.run(settings, parsed, NOW)]
+
+
+def test_the_table_of_tests_holds_for_the_first_example() -> None:
+    assert results(TABLE) == [True] * len(TABLE["tests"])
+
+
+def test_a_table_that_expects_something_else_fails() -> None:
+    wrong = [each | {"expect": 404} for each in TABLE["tests"]]
+    assert results(TABLE | {"tests": wrong}) == [False] * len(wrong)
