@@ -95,16 +95,19 @@ def _shape(value: object) -> str:
     return "entries" if isinstance(value, list | tuple) else "entry"
 
 
-Allow = Annotated[
+_Entries = Annotated[
     Annotated[AllowSettings, Tag("entry")]
     | Annotated[tuple[AllowSettings, ...], Field(min_length=1), Tag("entries")],
     Discriminator(_shape),
 ]
+Allow = _Entries | None
 
 
 def entries_of(allow: Allow) -> tuple[AllowSettings, ...]:
-    """The entries of an `allow`, which may be written without a list if it is one."""
-    return (allow,) if isinstance(allow, AllowSettings) else allow
+    """The entries of an `allow`, which may be written without a list if it is one; none without
+    an `allow`.
+    """
+    return (allow,) if isinstance(allow, AllowSettings) else allow or ()
 
 
 class RuleSettings(Model):
@@ -119,7 +122,7 @@ class RuleSettings(Model):
         (), description="methods that it takes; GET includes HEAD; default: all"
     )
     allow: Allow = Field(
-        (),
+        None,
         description="who may make the request: one entry, or a list of which one has to hold; "
         "`allow` of the application has to hold as well",
     )

@@ -71,7 +71,7 @@ class ApplicationSettings(Model):
         "it, /robots.txt is that path and everything below it",
     )
     allow: Allow = Field(
-        (),
+        None,
         description="who may use the application at all: one entry, or a list of which one has to "
         "hold; default: everybody who signs in",
     )

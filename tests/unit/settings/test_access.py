@@ -29,7 +29,7 @@ def test_an_allow_is_one_entry_or_a_list_of_them() -> None:
     one = {"groups": ["staff"]}
     single, several = (made(allow=each).applications["app"].allow for each in (one, [one, one]))
     assert entries_of(single) == entries_of(several)[:1] and len(entries_of(several)) == 2
-    assert made().applications["app"].allow == ()
+    assert made().applications["app"].allow is None and entries_of(None) == ()
 
 
 @pytest.mark.parametrize(
