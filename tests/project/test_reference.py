@@ -20,6 +20,8 @@ RIGHT = {
             "upstream": "http://127.0.0.1:1",
             "provider": "main",
             "cors": {"origins": ["https://portal.example"]},
+            "allow": {"emails": ["a@portal.example"]},
+            "rules": [{"name": "admin", "paths": ["/admin/"]}],
         }
     },
 }
@@ -46,6 +48,8 @@ def _put(document: dict, place: str, key: str, value: object) -> None:
     here, before = document, ""
     for part in [] if place == "The file" else place.split("."):
         here = here.setdefault(names[before] if part == "NAME" else part, {})
+        if isinstance(here, list):
+            here = here[0]
         before = part
     here.setdefault(key, value)
 
