@@ -308,6 +308,22 @@ def test_no_login_is_begun_where_it_would_not_help(stack, user):
     assert [login.get("acr_values") for login in asked(stack)] == [None, "gold"]
 
 
+@pytest.mark.attack("IDT-27")
+def test_no_refresh_raises_a_session_to_what_a_rule_demands(stack, user):
+    """At some providers acr of a refresh is that of a login somewhere else, by the user, while the
+    session here may be in other hands.
+    """
+    assert user.go(stack.url("/private")).status_code == 200
+    stack.provider.claims["acr"] = "gold"
+    expire(stack, user)
+    assert user.go(stack.url("/private")).status_code == 200 and stack.provider.grants
+    assert audience(stack, "strong") not in audiences(user)
+    answer = user.fetch(stack.url("/vault/x"), page=stack.url("/"))
+    assert answer.status_code == 401 and "gold" in answer.headers["www-authenticate"]
+    assert user.go(stack.url("/vault/x")).status_code == 200
+    assert [login.get("acr_values") for login in asked(stack)] == [None, "gold"]
+
+
 def test_a_rule_s_max_age_sends_a_user_who_signed_in_long_ago_to_the_provider_once(stack, user):
     stack.provider.claims["auth_time"] = int(time.time()) - 300
     assert user.go(stack.url("/private")).status_code == 200
