@@ -14,6 +14,7 @@ COLUMNS = 100
 TERMS = 25
 # What a reader makes or a command leaves behind.
 MADE = {
+    "access.test.yaml",
     "build/sbom.cdx.json",
     "envoy.yaml",
     "extproc.sqlite3",

@@ -1,6 +1,8 @@
 """`extproc test`: which lines it prints, its document, and its exit codes."""
 
 import json
+import textwrap
+from pathlib import Path
 
 import pytest
 import yaml
@@ -102,3 +104,22 @@ def test_what_cannot_be_tested_is_exit_code_2_with_the_key(config, tmp_path, cap
         printed = capsys.readouterr()
         said = json.loads(printed.out)["error"] if as_json else printed.err
         assert text in said
+
+
+def test_the_example_of_the_documentation_does_what_it_shows(run, config, tmp_path):
+    text = (Path(__file__).parents[3] / "docs/tools.md").read_text().partition("## test")[2]
+    shown = "".join(text.partition("access.test.yaml\n")[2].splitlines(True)[:2])
+    example = text.partition("`access.test.yaml` is\n")[2].partition("\n| ")[0]
+    settings = yaml.safe_load(config.read_text())
+    app = settings["applications"]["app"]
+    app["hosts"] = ["app.example.com"]
+    app["rules"] = [
+        *RULES,
+        {"name": "hooks", "paths": ["/hooks/"], "login": "none", "networks": ["10.0.0.0/8"]},
+    ]
+    settings["gateway"]["url"] = "https://app.example.com"
+    config.write_text(yaml.safe_dump(settings))
+    path = tmp_path / "access.test.yaml"
+    path.write_text(textwrap.dedent(example))
+    code, printed = run("test", "--config", str(config), str(path))
+    assert (code, printed) == (1, textwrap.dedent(shown))

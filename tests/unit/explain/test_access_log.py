@@ -35,6 +35,7 @@ def line(**changes: Any) -> str:
         ("upstream_reset_before_response_started{x}", "the application's server refused"),
         ("ext_proc_error_gRPC_error_14{x}", "the processor did not answer"),
         ("rbac_access_denied_matched_policy[none]", "the gate refused it"),
+        ("rbac_access_denied_matched_policy[none]", "its address is in none of them"),
         ("local_rate_limited", "too many requests"),
         ("direct_response", "Envoy's route app refuses it"),
         ("something_new", "Envoy's response code details: something_new"),
