@@ -12,6 +12,7 @@ that cannot answer ends nothing: the limit that Envoy itself keeps (Session.last
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,12 +55,23 @@ class LiveStreams:
     """The live streams of a process.
 
     `hold` runs on the asyncio side and `watch` in trio, both on one thread.
+
+    Args:
+        relying_party: Knows whether a session still serves a request.
+        per_user: How many live streams one user may have.
     """
 
-    def __init__(self, relying_party: RelyingParty) -> None:
+    def __init__(self, relying_party: RelyingParty, per_user: int) -> None:
         self._relying_party = relying_party
+        self._per_user = per_user
         self._watched: dict[tuple[str, str, SessionId], _Watched] = {}
+        # live streams by user: the provider and the subject
+        self._by_user: Counter[tuple[str, str]] = Counter()
         self._leaving = False
+
+    def at_limit(self, session: Session) -> bool:
+        """Whether the user of a session has as many live streams here as one user may have."""
+        return self._by_user.get((session.issuer, session.subject), 0) >= self._per_user
 
     async def hold(self, context: Context, application: str, rule: str, session: Session) -> None:
         """Hold a stream, after its answer, until its request or its session is over, or the rule
@@ -72,6 +84,8 @@ class LiveStreams:
         key = (application, rule, session.id)
         watched = self._watched.setdefault(key, _Watched(application, rule, session))
         watched.streams.add(end)
+        user = session.issuer, session.subject
+        self._by_user[user] += 1
         if self._leaving:
             end.set_result(PROCESSOR_LEAVING)
         try:
@@ -81,6 +95,9 @@ class LiveStreams:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "unexpected message")
         finally:
             watched.streams.discard(end)
+            self._by_user[user] -= 1
+            if not self._by_user[user]:
+                del self._by_user[user]
             if not watched.streams and self._watched.get(key) is watched:
                 del self._watched[key]
         if end.done():

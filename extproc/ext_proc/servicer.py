@@ -42,7 +42,7 @@ class Servicer:
         providers: int = 1,
     ) -> None:
         self.admission = Admission(limits, descriptors=descriptors, providers=providers)
-        self.live_streams = LiveStreams(relying_party)
+        self.live_streams = LiveStreams(relying_party, limits.live_per_user)
         # when the last stream began, on the monotonic clock
         self.latest = float("-inf")
         self._ids = itertools.count(1)

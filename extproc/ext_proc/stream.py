@@ -222,6 +222,8 @@ class Stream:
             return answer
         shared, request = self._shared, self._head.request
         try:
+            if shared.live_streams.at_limit(answer.session):
+                raise Overloaded("too many live streams of one user (limits.live_per_user)")
             permit = shared.admission.acquire(
                 StepKind.LIVE, shared.relying_party.provider(request).name
             )

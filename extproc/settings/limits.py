@@ -64,6 +64,11 @@ class Limits(Model):
         10_000,
         description="live streams that end with their session (applications.NAME.end_streams)",
     )
+    live_per_user: Count = Field(
+        1_000,
+        description="live streams of one user in one worker, so that one user leaves room in live "
+        "for all others",
+    )
     per_provider: Count = Field(
         1_000,
         description="callbacks at one provider. With several providers, its part of `callback` is "

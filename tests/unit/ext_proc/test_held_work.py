@@ -49,7 +49,7 @@ class World:
             Timeouts(),
             Metrics(),
             self.admission,
-            LiveStreams(party),
+            LiveStreams(party, 1000),
             Touches(party, bridge),
         )
 

@@ -170,6 +170,23 @@ def test_it_ends_with_its_session_whose_streams_are_asked_for_once(live):
     live(test)
 
 
+def test_one_user_leaves_room_for_others(live):
+    async def test(here):
+        mine = [await here.opens("al") for _ in range(2)]
+        assert all(goes_on(answer) for _, answer in mine)
+        _, refused = await here.opens("al")
+        assert refused.immediate_response.status.code == 503
+        _, other = await here.opens("bo")
+        assert goes_on(other)
+        await mine[0][0].done_writing()
+        assert await mine[0][0].read() is grpc.aio.EOF
+        await until(lambda: here.held() == 2)
+        _, again = await here.opens("al")
+        assert goes_on(again)
+
+    live(test, Limits(live=3, live_per_user=2))
+
+
 def test_a_store_that_cannot_answer_ends_nothing(live):
     async def test(here):
         stream, _ = await here.opens("al")
