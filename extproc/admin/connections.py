@@ -35,12 +35,15 @@ class _Connection:
     async def close_in_time(self) -> None:
         """Close the connection when its time is over, or when it has to make room.
 
-        Closed and not cancelled, because hypercorn shields the write of a response.
+        Closed and not cancelled, because hypercorn shields the write of a response. So does the
+        end of the listener, which cancels this wait.
         """
-        while not self.crowded_out.is_set() and trio.current_time() < self.until:
-            with trio.move_on_at(self.until):
-                await self.crowded_out.wait()
-        await trio.aclose_forcefully(self.stream)
+        try:
+            while not self.crowded_out.is_set() and trio.current_time() < self.until:
+                with trio.move_on_at(self.until):
+                    await self.crowded_out.wait()
+        finally:
+            await trio.aclose_forcefully(self.stream)
 
 
 class Connections:

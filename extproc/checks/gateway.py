@@ -28,7 +28,7 @@ _LIMIT = 64 << 10  # bytes of an answer that are read
 _NO_ENDPOINT = "check"
 _ELSEWHERE = "(if Envoy runs on another machine, ignore this)"
 
-Answer = Literal["agrees", "differs", "unlisted", "no processor", "unknown"]
+Answer = Literal["agrees", "differs", "unlisted", "no processor", "refused", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +186,12 @@ def _finding(answer: Answer, names: str) -> Finding:
                 "start it with `extproc serve`; compare listen and gateway.processors with the "
                 "address where it runs",
             )
+        case "refused":
+            return skipped(
+                "gateway.listen",
+                f"{names}: Envoy refused the request itself, for example by its rate limit",
+                "run the check again",
+            )
         case _:
             return skipped("gateway.listen", f"{names}: the answer is none that is known", "")
 
@@ -205,6 +211,7 @@ def _judge(response: _Response) -> Answer:
                 return "unlisted"
             case 500 | 503 | 504:
                 return "no processor"
+        return "refused"
     return "unknown"
 
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from extproc.core.access_conditions import Entries, Facts, Missing, holds_until, missing
+from extproc.core.access_conditions import Entries, Facts, Missing, held_by, holds_until, missing
 from extproc.core.encoding import b64encode
 from extproc.core.step_up import Demand
 
@@ -98,6 +98,12 @@ class Rule:
             other.deny,
         )
 
+    def meets(self, other: "Rule") -> bool:
+        """Whether a request may be one of both rules; every rule meets DEFAULT."""
+        if not self.paths or not other.paths:
+            return True
+        return any(covers(a, b) or covers(b, a) for a in self.paths for b in other.paths)
+
     def takes(self, method: str) -> bool:
         """Whether the rule is for requests of this method; GET includes HEAD."""
         return not self.methods or method in self.methods or self._is_head(method)
@@ -163,9 +169,16 @@ class Access:
         named = {claim for entry in entries for claim, _ in entry.claims}
         if any(entry.groups is not None for entry in entries):
             named.add(groups_claim)
-        if any(entry.emails is not None or entry.email_domains is not None for entry in entries):
+        if self.asks_email:
             named.add("email")
         return frozenset(named)
+
+    @cached_property
+    def asks_email(self) -> bool:
+        """Whether a condition is about the user's email address."""
+        return any(
+            entry.emails is not None or entry.email_domains is not None for entry in self._entries
+        )
 
     @cached_property
     def asks_claims_age(self) -> bool:
@@ -203,11 +216,12 @@ class Access:
         of_both = ((self.allow, "allow"), (rule.allow, f"{prefix}allow"))
         found = [missing(entries, name, facts, now) for entries, name in of_both]
         failed = [each for each in found if each is not None]
-        if failed:
-            # A login helps only where it would satisfy both.
-            hopeless = next((each for each in failed if each.demand is None), None)
-            return hopeless or _joined(failed)
-        return None
+        if not failed:
+            return None
+        # A login helps only where it would satisfy both.
+        hopeless = next((each for each in failed if each.demand is None), None)
+        held = [held_by(entries, facts, now) for entries, _ in of_both]
+        return hopeless or _joined(failed, [demand for demand in held if demand is not None])
 
     def login_demand(self, rule: Rule) -> Demand | None:
         """What every login has to meet that a rule admits; None if that is nothing, or if it
@@ -215,7 +229,7 @@ class Access:
         """
         demand: Demand | None = Demand()
         for entries in (self.allow, rule.allow):
-            if demand is not None and entries and all(e.demand != Demand() for e in entries):
+            if demand is not None and len({entry.demand for entry in entries}) == 1:
                 demand = demand.joined(entries[0].demand)
         return demand if demand != Demand() else None
 
@@ -253,6 +267,7 @@ class Access:
             for rule in deciding
             if not rule.deny and rule.login != "none"
             for shadow in beside
+            if not shadow or rule.meets(self._by_name[shadow])
         )
 
     def granted(self, facts: Facts, now: int, until: int) -> tuple[str, ...]:
@@ -280,12 +295,15 @@ class Access:
         return all(end is None or until <= end for end in ends)
 
 
-def _joined(failed: list[Missing]) -> Missing:
-    """The login that satisfies all of them, if there is one; each of them has a demand."""
+def _joined(failed: list[Missing], held: list[Demand]) -> Missing:
+    """The login that satisfies all of them, if there is one; each of them has a demand.
+
+    held: what the user has met already, and has to meet after the login as well. Otherwise two
+        demands could send a browser back and forth.
+    """
     demand: Demand | None = Demand()
-    for each in failed:
-        if demand is not None and each.demand is not None:
-            demand = demand.joined(each.demand)
+    for more in (*(each.demand or Demand() for each in failed), *held):
+        demand = demand.joined(more) if demand is not None else None
     return Missing(failed[0].key, demand)
 
 

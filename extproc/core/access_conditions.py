@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from extproc.core.access_values import Scalar, email_address, matches
+from extproc.core.access_values import Scalar, matches
 from extproc.core.oidc.claims import Claims
 from extproc.core.step_up import Demand
 
@@ -19,6 +19,7 @@ class Facts:
         subject: `sub`.
         issuer: the provider that signed the user in.
         claims: the user's claims.
+        address: the claim `email`, as access_values.email_address() has it; None if it is none.
         email_is_verified: whether the claim `email` counts without `unverified_email`.
         groups: the user's groups.
         acr: how the user signed in, if the provider reported it.
@@ -30,6 +31,7 @@ class Facts:
     subject: str
     issuer: str
     claims: Claims
+    address: tuple[str, str] | None
     email_is_verified: bool
     groups: frozenset[str]
     acr: str | None
@@ -81,7 +83,7 @@ class Entry:
     def _email(self, facts: Facts) -> Iterator[tuple[str, bool]]:
         address = None
         if facts.email_is_verified or self.unverified_email:
-            address = email_address(facts.claims.values.get("email"))
+            address = facts.address
         if self.emails is not None:
             yield "emails", address in self.emails
         if self.email_domains is not None:
@@ -134,6 +136,14 @@ def missing(entries: Entries, name: str, facts: Facts, now: int) -> Missing | No
         if key in OF_LOGIN:
             return Missing(f"{name}.{key}", entry.demand)
     return Missing(f"{name}.{failed[0][1]}")
+
+
+def held_by(entries: Entries, facts: Facts, now: int) -> Demand | None:
+    """What the first entry that holds demands of a login; None if none holds, or if there is
+    none.
+    """
+    held = (entry for entry in entries if entry.missing(facts, now) is None)
+    return next((entry.demand for entry in held), None)
 
 
 def holds_until(entries: Entries, facts: Facts, now: int) -> int | None:

@@ -91,7 +91,7 @@ def decide(
     rule = _rule(application, request)
     decision: Decision
     if request.public:
-        decision = _decide_public(application, rule, session, now)
+        decision = _decide_public(application, rule, session, now, may_refresh=may_refresh)
     elif session is None:
         return unauthenticated(application, request, application.access.login_demand(rule))
     else:
@@ -116,16 +116,23 @@ def _would_refuse(application: Application, shadow: str, session: Session | None
 
 
 def _decide_public(
-    application: Application, rule: Rule, session: Session | None, now: int
-) -> Continue:
-    """Decide on a request that needs no login: it has an identity if its user may have one."""
-    if (
-        session is not None
-        and rule.login != "none"
-        and session.sufficient(application, now)
-        and missing(application, session, rule, now) is None
-    ):
-        return admit(application, session, now)
+    application: Application,
+    rule: Rule,
+    session: Session | None,
+    now: int,
+    *,
+    may_refresh: bool,
+) -> Continue | Refresh:
+    """Decide on a request that needs no login: it has an identity if its user may have one.
+
+    Where a rule makes the login optional, tokens are renewed as elsewhere: otherwise a user who
+    reads only such pages would keep a group for ever. Public paths never wait for a provider.
+    """
+    if session is not None and rule.login != "none" and session.sufficient(application, now):
+        if may_refresh and rule.login == "optional" and due(application, session, now):
+            return Refresh(session)
+        if missing(application, session, rule, now) is None:
+            return admit(application, session, now)
     return Continue("public", remove_headers=_owned_headers(application))
 
 

@@ -2,10 +2,10 @@
 
 from extproc.core.access import Rule
 from extproc.core.access_conditions import Facts, Missing
-from extproc.core.access_values import groups_of
+from extproc.core.access_values import email_address, groups_of
 from extproc.core.application import Application
 from extproc.core.http import Cookie
-from extproc.core.oidc.claims import number
+from extproc.core.oidc.claims import Claims, number
 from extproc.core.refresh import id_token_claims
 from extproc.core.session import Session
 
@@ -16,22 +16,36 @@ def facts(application: Application, session: Session) -> Facts:
         session.subject,
         session.issuer,
         session.claims,
+        _address(application, session),
         application.shows_email(session.claims),
         groups_of(session.claims.get(application.groups_claim)),
         session.acr,
         session.auth_time,
-        _claims_at(session) if application.access.asks_claims_age else 0,
+        _claims_at(application, session) if application.access.asks_claims_age else 0,
         application.client.clock_skew,
     )
 
 
-def _claims_at(session: Session) -> int:
-    """When the claims were received, as far as that is certain: when the ID token was issued. A
-    refresh whose response has no ID token leaves the claims as old as they are.
+def _address(application: Application, session: Session) -> tuple[str, str] | None:
+    if not application.access.asks_email:
+        return None
+    return email_address(session.claims.values.get("email"))
+
+
+def _claims_at(application: Application, session: Session) -> int:
+    """When the claims that conditions are about were received, as far as that is certain.
+
+    Those of a login came with it. A refresh brings the claims of its ID token, which was issued at
+    `iat`; those that only UserInfo names stay as old as the session.
     """
-    issued = id_token_claims(session.id_token).get("iat")
-    at = number(issued)
-    return min(int(at), session.access_issued) if at is not None else 0
+    if session.generation == 0:
+        return session.created
+    token = Claims(id_token_claims(session.id_token))
+    asked = application.access.claims_asked(application.groups_claim)
+    if any(session.claims.get(claim) is not None and token.get(claim) is None for claim in asked):
+        return session.created
+    at = number(token.values.get("iat"))
+    return min(int(at), session.access_issued) if at is not None else session.created
 
 
 def missing(application: Application, session: Session, rule: Rule, now: int) -> Missing | None:

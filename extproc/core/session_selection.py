@@ -6,7 +6,6 @@ from extproc.core.sealing import KeyRing
 from extproc.core.session_index import (
     IndexEntry,
     open_entry,
-    sid_tags,
     sidless_marks,
     subject_tags,
     user_sid_marks,
@@ -53,9 +52,10 @@ def of_user_and_sid(ring: KeyRing, issuer: str, subject: str, sid: str) -> Selec
     """The sessions of a user that belong to one session at the provider.
 
     A provider whose `sid` is that of its browser session gives several users the same one, so what
-    a user ends must be the user's own.
+    a user ends must be the user's own: only the user's sessions are looked at, however many others
+    have that sid.
     """
-    tags, marks = sid_tags(ring, issuer, sid), user_sid_marks(ring, issuer, subject, sid)
+    tags, marks = subject_tags(ring, issuer, subject), user_sid_marks(ring, issuer, subject, sid)
     return Selection(ring, tags, marks, issuer, subject, sid)
 
 

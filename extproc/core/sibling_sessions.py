@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from extproc.core.application import Application
+from extproc.core.login import demand_of
 from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.refresh import serves
 from extproc.core.session import Session
@@ -57,7 +58,13 @@ def compared(
     candidates = [one for one in found if one.begun >= login.begun - ON_ITS_WAY]
     if held is not None and held.begun >= login.begun:
         candidates.append(held)
-    standing = [one for one in candidates if _stands(application, one, session, now)]
+    demand = demand_of(application, login)
+    skew = application.client.clock_skew
+    standing = [
+        one
+        for one in candidates
+        if _stands(application, one, session, now) and demand.met(one.acr, one.auth_time, now, skew)
+    ]
     if standing:
         return Siblings(standing=max(standing, key=_order))
     later = any(_order(one) > _order(session) for one in found)

@@ -33,8 +33,10 @@ from extproc.envoyconfig.direct import (
 from extproc.envoyconfig.filters.chain import (
     COOKIES,
     DECIDE,
+    LIMIT,
     NETWORKS,
 )
+from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.filters.lua_cookies import bodiless
 from extproc.envoyconfig.filters.networks import admitted
 from extproc.envoyconfig.forwarding import (
@@ -148,14 +150,21 @@ def _ruled(settings: Settings, name: str, route: RuleRoute) -> Iterator[Route]:
     if application.exclude or (rule is not None and rule.login == "none"):
         public = rule is not None
         config = {**unasked(), **network}
-        yield forwarding(settings, name, route_name, route.match, config, public=public)
+        open_to_all = forwarding(settings, name, route_name, route.match, config, public=public)
+        if application.forward_access_token:
+            # There is no token of the processor's, and nobody else's may look like it.
+            open_to_all.request_headers_to_remove = ["authorization"]
+        yield open_to_all
         return
+    public = rule is not None and rule.login == "optional"
+    unbounded = {LIMIT: unlimited()} if public else {}
     for kind in application.end_streams:
         headers = [*route.match.headers, _LIVE_STREAMS[kind]]
         match = replace(route.match, headers=headers)
-        config = {DECIDE: processor_config(settings, name, live=True, route=route), **network}
-        yield forwarding(settings, name, f"{route_name}:live:{kind}", match, config)
-    public = rule is not None and rule.login == "optional"
+        decide = processor_config(settings, name, live=True, public=public, route=route)
+        config = {DECIDE: decide, **unbounded, **network}
+        live_name = f"{route_name}:live:{kind}"
+        yield forwarding(settings, name, live_name, match, config, public=public)
     config = {**filter_config(settings, name, public=public, route=route), **network}
     yield forwarding(settings, name, route_name, route.match, config, public=public)
 

@@ -32,7 +32,11 @@ from extproc.settings import ApplicationSettings, RuleSettings
 _SPELLING = "Another spelling of a path is not accepted here."
 _METHOD = "This method is not accepted here."
 # Characters of a pattern of spellings.py, of which RE2 makes about half as many instructions.
-_LONGEST = MAX_PROGRAM
+_LONGEST = 19 * MAX_PROGRAM // 10
+# A path with 300 encoded characters or signs in a row, or with 100 semicolons: RE2 would follow
+# every name of a rule through all of them, about 0.1 s for 10 kB and 50 rules. A title of 85
+# Chinese characters, the longest of a wiki, has 255.
+_ENDLESS = r".*(?:%[0-9A-Fa-fuU]*|[^0-9A-Za-z%]){300}.*|(?:[^;]*;){100}.*"
 # A path that an upstream may read as another one: with a character that is no lower-case letter, no
 # digit and none of `_ . ~ - /`, or with a dot at the end of a segment. The header has the query as
 # well.
@@ -81,10 +85,14 @@ def _spelled(application: ApplicationSettings, name: str) -> Iterator[Route]:
     children: dict[str, list[str]] = {}
     for path in _paths(application):
         children.setdefault(_parent(application, path), []).append(path)
+    if children:
+        # Before the patterns, whose cost grows with what this refuses.
+        pattern = rf"{re.escape(application.path_prefix)}(?:{_ENDLESS})"
+        endless = RouteMatch(safe_regex=RegexMatcher(regex=pattern), headers=[_ODD])
+        yield _direct(name, endless)
     for parent, paths in children.items():
         known = len(folded(parent))
-        readings = (spellings.readings(parent, folded(path)[known:]) for path in paths)
-        for pattern in _joined(readings):
+        for pattern in _patterns(parent, [folded(path)[known:] for path in paths]):
             # Envoy looks at the headers first, and few paths are odd: the pattern is for them.
             headers = [_outside(paths)]
             if all(path == path.lower() for path in paths):
@@ -93,15 +101,16 @@ def _spelled(application: ApplicationSettings, name: str) -> Iterator[Route]:
             yield _direct(name, match)
 
 
-def _joined(patterns: Iterable[str]) -> Iterator[str]:
-    """Join alternatives to patterns that RE2 compiles within Envoy's bound."""
-    joined = ""
-    for pattern in patterns:
-        if joined and len(joined) + len(pattern) > _LONGEST:
-            yield joined
-            joined = ""
-        joined = f"{joined}|{pattern}" if joined else pattern
-    yield joined
+def _patterns(parent: str, paths: Sequence[Sequence[str]]) -> Iterator[str]:
+    """As few patterns of other spellings as RE2 compiles within Envoy's bound."""
+    part: list[Sequence[str]] = []
+    for path in paths:
+        if part and len(spellings.readings(parent, *part, path)) > _LONGEST:
+            yield spellings.readings(parent, *part)
+            part = []
+        part.append(path)
+    if part:
+        yield spellings.readings(parent, *part)
 
 
 def outside_closed_paths(application: ApplicationSettings) -> list[HeaderMatcher]:

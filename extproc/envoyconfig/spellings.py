@@ -139,8 +139,10 @@ def pieces(path_prefix: str) -> str:
     return rf"{re.escape(path_prefix)}(?i:.*{_PIECES}.*)"
 
 
-def readings(path_prefix: str, segments: Sequence[str]) -> str:
-    """Matches paths below the prefix that a server may read as these segments, or as below them.
+def readings(path_prefix: str, *paths: Sequence[str]) -> str:
+    """Matches paths below the prefix that a server may read as the segments of one of these paths,
+    or as below them. What stands before and behind the segments is one part of the pattern, however
+    many paths there are.
 
     payroll: yes: /PAYROLL/x  /payroll;a=b/x  /payroll%3b/x  /payroll%2e/x  /payroll%20/x
     /payroll%c0%80/x  /+payroll/x
@@ -153,7 +155,8 @@ def readings(path_prefix: str, segments: Sequence[str]) -> str:
     )
     tail = rf"{_FILLING}*"
     between = rf"{tail}(?:(?:{_CUT}|{_STREAM})[^/]*)?{_SEPARATOR}{lead}"
-    return rf"{re.escape(path_prefix)}(?i:{lead}{between.join(map(_name, segments))}{tail}{_REST})"
+    names = "|".join(between.join(map(_name, segments)) for segments in paths)
+    return rf"{re.escape(path_prefix)}(?i:{lead}(?:{names}){tail}{_REST})"
 
 
 def _name(segment: str) -> str:

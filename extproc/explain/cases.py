@@ -24,6 +24,7 @@ from extproc.explain.sample import SampleRequest
 from extproc.settings import Settings
 from extproc.settings.types import Duration, Model
 from extproc.settings.yaml_faults import explain_yaml
+from extproc.settings.yaml_text import load_yaml
 
 # bytes of the file
 MAXIMUM_FILE = 8 << 20
@@ -170,7 +171,7 @@ def parse(text: bytes, name: str, settings: Settings) -> Cases:
 def _document(text: bytes, name: str) -> Mapping[str, Any]:
     try:
         decoded = text.decode()
-        document = yaml.safe_load(decoded)
+        document = load_yaml(decoded)
     except UnicodeDecodeError:
         raise CasesError(f"{name}: is not UTF-8 text") from None
     except yaml.YAMLError as error:

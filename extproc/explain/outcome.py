@@ -193,7 +193,7 @@ def session_of(application: Application, user: User, now: int) -> Session:
         access_token="",
         refresh_token=None,
         access_expires=now + application.session_lifetime,
-        created=now,
+        created=received,
         expires=now + application.session_lifetime,
         touched=now,
         auth_time=None if user.auth_age is None else now - user.auth_age,

@@ -129,17 +129,13 @@ class Stream:
             grpc.StatusCode.ABORTED, "the stream ended before its first message"
         )
 
-    async def _pass_response(self, message: object) -> None:
+    async def _pass_response(self, message: wire.ProcessingRequest) -> None:
         """Change nothing in a response that Envoy gives by itself, before the request has come to
         the processor: on the route of a live stream, a filter before it refused the request.
+        A clean end after that leaves the rest of the response as it is.
         """
         self._outcome.answered = True
-        while isinstance(message, wire.ProcessingRequest):
-            try:
-                await self._context.write(codec.unchanged(message))
-            except codec.UnexpectedMessage as error:
-                await self._abort_unexpected(error)
-            message = await self._context.read()
+        await self._context.write(codec.unchanged(message))
 
     async def _read_head(
         self, message: wire.ProcessingRequest, metadata: Mapping[str, str]

@@ -106,7 +106,8 @@ class CookieSessions(Sessions):
             return
         end = session.expires + RECORDED_AHEAD
         await self.revocations.revoke_before(_LAST_END, revocation.written(end), end)
-        self._last_end = end
+        # Of two logins at once, the one that ends sooner may be written later.
+        self._last_end = max(self._last_end, end)
 
     async def with_ids(
         self, application: Application, ids: Sequence[SessionId], now: int

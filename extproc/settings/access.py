@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -18,13 +18,22 @@ from pydantic import (
     model_validator,
 )
 
-from extproc.core.access import METHODS
+from extproc.core.access import METHODS, covers
 from extproc.core.access_values import email_address, email_domain
 from extproc.settings.demand import check_acr_values, check_max_age
 from extproc.settings.types import Duration, Model, Name, Network
 
 MAXIMUM_RULES = 100
 _DIGEST = 16  # hexadecimal digits
+# Claims that are no conditions by themselves, and what to write in their place.
+_OTHERWISE = {
+    "email": "write emails or email_domains, which count a verified address alone",
+    "email_verified": "emails and email_domains ask for it",
+    "acr": "write acr_values",
+    "auth_time": "write max_age",
+    "sub": "write users",
+    "iss": "write providers",
+}
 Value = StrictStr | StrictBool | StrictInt | StrictFloat
 Texts = Annotated[tuple[StrictStr, ...], Field(min_length=1)]
 
@@ -85,6 +94,8 @@ class AllowSettings(Model):
                 raise ValueError(
                     f"email_domains: {domain[:80]!r} is not a domain such as example.com"
                 )
+        for claim in _OTHERWISE.keys() & (self.claims or {}).keys():
+            raise ValueError(f"claims: {claim} is no condition here; {_OTHERWISE[claim]}")
         check_acr_values(self.acr_values or ())
         if self.max_age is not None:
             check_max_age(self.max_age)
@@ -108,6 +119,18 @@ def entries_of(allow: Allow) -> tuple[AllowSettings, ...]:
     an `allow`.
     """
     return (allow,) if isinstance(allow, AllowSettings) else allow or ()
+
+
+def check_allow(fields: set[str], allow: Allow) -> None:
+    """Check that an `allow` which is written has a value: one whose entries are commented out would
+    admit everybody. Raises ValueError.
+
+    Args:
+        fields: the keys that are written.
+        allow: the value.
+    """
+    if "allow" in fields and allow is None:
+        raise ValueError("allow is empty; give it an entry, or leave it out to admit everybody")
 
 
 class RuleSettings(Model):
@@ -153,6 +176,10 @@ class RuleSettings(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         given = self.model_fields_set
+        check_allow(given, self.allow)
+        empty = {"methods": not self.methods, "networks": not self.networks}
+        for key in given & {key for key, is_empty in empty.items() if is_empty}:
+            raise ValueError(f"{key} is an empty list, which would be any; leave it out")
         if self.deny and given & {"allow", "login", "networks", "max_claims_age"}:
             raise ValueError(
                 "deny: true goes with none of allow, login, networks, max_claims_age: it refuses "
@@ -222,6 +249,20 @@ def check_rules(
                     f"rules.{rule.name}.paths: {path} and {met} of public_paths overlap; leave one "
                     "of them out, or make the public one a rule with login: optional"
                 )
+
+
+def check_spellings(rules: tuple[RuleSettings, ...]) -> None:
+    """Check that no two paths of rules are one path to an upstream that ignores case
+    (upstream_paths: folds). Raises ValueError.
+    """
+    paths = sorted({path for rule in rules for path in rule.paths})
+    for one, other in combinations(paths, 2):
+        apart = not covers(one, other) and not covers(other, one)
+        if apart and _meet(one, other):
+            raise ValueError(
+                f"rules: an upstream may read {one} as {other}; write both in the same case, or "
+                "set upstream_paths: exact if it does not"
+            )
 
 
 def _meet(one: str, other: str) -> bool:

@@ -13,8 +13,10 @@ from extproc.core.endpoints import ENDPOINTS
 from extproc.settings.access import (
     Allow,
     RuleSettings,
+    check_allow,
     check_path,
     check_rules,
+    check_spellings,
     has_dots,
 )
 from extproc.settings.cors import Cors
@@ -192,7 +194,10 @@ class ApplicationSettings(Model):
         self._check_demand()
         for path in self.public_paths:
             check_path("public_paths", path, self.path_prefix, ENDPOINTS)
+        check_allow(self.model_fields_set, self.allow)
         check_rules(self.rules, self.public_paths, self.path_prefix, ENDPOINTS)
+        if self.upstream_paths == "folds":
+            check_spellings(self.rules)
         if self.url is not None:
             base_address(self.url, "url", path=True)
             path = urlsplit(self.url).path

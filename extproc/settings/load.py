@@ -20,6 +20,7 @@ from extproc.settings.root import Settings
 from extproc.settings.secret_files import named
 from extproc.settings.store import CookieSettings
 from extproc.settings.yaml_faults import explain_yaml
+from extproc.settings.yaml_text import load_yaml
 
 VARIABLE = re.compile(r"\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -71,7 +72,7 @@ def parse(text: str, path: Path | str = "settings") -> Settings:
 
 def _yaml(text: str, path: Path | str) -> dict[Any, Any]:
     try:
-        document = yaml.safe_load(text)
+        document = load_yaml(text)
     except yaml.YAMLError as error:
         number, what = explain_yaml(error, text)
         line = f":{number}" if number is not None else ""

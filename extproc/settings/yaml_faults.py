@@ -10,6 +10,8 @@ from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 from yaml.error import MarkedYAMLError
 
+from extproc.settings.yaml_text import TWICE
+
 # A key with its colon; a word without one may be a part of a secret.
 _KEY = re.compile(r"\s*(?:- )*[A-Za-z_][A-Za-z0-9_-]{0,40}:(?=\s|$)")
 _NOTHING = re.compile(r"\s*(?:#.*)?$")
@@ -56,6 +58,8 @@ def _fault(error: MarkedYAMLError, lines: list[str], at: int) -> tuple[int, str]
 
     The reader notices some faults only at a later line than theirs, and names where it began.
     """
+    if error.problem == TWICE:
+        return at, "a key stands twice in one mapping; of its values only one can count"
     if isinstance(error, ComposerError | ConstructorError):
         # The reader's own words would quote the value, which may be a secret.
         return at, "a value that begins with *, & or ! needs quotes"

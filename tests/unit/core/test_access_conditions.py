@@ -13,6 +13,7 @@ USER = Facts(
     subject="alice",
     issuer=ISSUER,
     claims=Claims({"email": "alice@example.com", "realm": {"roles": ["x", "y"]}, "level": 3}),
+    address=("alice", "example.com"),
     email_is_verified=True,
     groups=frozenset(("staff", "admins")),
     acr="silver",

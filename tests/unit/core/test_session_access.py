@@ -47,12 +47,27 @@ def test_the_facts_are_those_of_the_session():
 
 @pytest.mark.parametrize(
     ("iat", "at"),
-    [(NOW - 30, NOW - 30), (NOW + 99, NOW - 20), (None, 0), ("x", 0), (1e400, 0), (True, 0)],
+    [
+        (NOW - 30, NOW - 30),
+        (NOW + 99, NOW - 20),
+        *((odd, SESSION.created) for odd in (None, "x", 1e400, True)),
+    ],
 )
-def test_claims_are_as_old_as_the_id_token_and_of_no_known_age_without_its_iat(iat, at):
+def test_after_a_refresh_claims_are_as_old_as_the_id_token_or_as_the_session(iat, at):
     asking = replace(APP, access=Access("app", (), (Rule("x", max_claims_age=60),), "digest"))
     token = id_token() if iat is None else id_token(iat=iat)
-    assert facts(asking, replace(SESSION, id_token=token)).claims_at == at
+    renewed = replace(SESSION, id_token=token, generation=1)
+    assert facts(asking, renewed).claims_at == at
+    assert facts(asking, replace(renewed, generation=0)).claims_at == SESSION.created
+
+
+def test_claims_that_the_id_token_lacks_are_as_old_as_the_session():
+    rules = (*APP.access.rules, Rule("x", max_claims_age=60))
+    asking = replace(APP, access=Access("app", (), rules, "digest"))
+    renewed = replace(SESSION, generation=1)
+    assert facts(asking, renewed).claims_at == SESSION.created
+    token = id_token(iat=NOW - 30, realm={"roles": ["admins"]})
+    assert facts(asking, replace(renewed, id_token=token)).claims_at == NOW - 30
 
 
 def test_where_the_settings_say_nothing_everybody_is_admitted():

@@ -20,8 +20,8 @@ def of_sibling(letter: bytes = b"s", ago_ms: int = 0, **changes):
     return replace(known, **changes)
 
 
-def judged(*siblings, held=None, app=APP) -> Siblings:
-    return compared(app, LOGIN, OWN, siblings, held, NOW)
+def judged(*siblings, held=None, app=APP, login=LOGIN) -> Siblings:
+    return compared(app, login, OWN, siblings, held, NOW)
 
 
 def test_a_login_that_finds_no_session_makes_its_own():
@@ -61,6 +61,24 @@ def test_a_session_that_does_not_meet_the_demand_does_not_stand():
     assert judged(found, app=demanding) == Siblings(ended=(found,))
     strong = replace(found, acr="mfa")
     assert judged(strong, app=demanding).standing == strong
+
+
+@pytest.mark.parametrize(
+    ("login", "strong"),
+    [
+        (replace(LOGIN, acr_values=("mfa",)), {"acr": "mfa"}),
+        (replace(LOGIN, max_age=60), {"auth_time": NOW - 10}),
+    ],
+    ids=["acr_values", "max_age"],
+)
+def test_a_session_that_does_not_meet_what_a_rule_demands_of_this_login_does_not_stand(
+    login, strong
+):
+    found = of_sibling(ago_ms=1, auth_time=NOW - 1000)
+    assert judged(found, login=login) == Siblings(ended=(found,))
+    assert judged(held=found, login=login) == Siblings()
+    good = replace(found, **strong)
+    assert judged(good, login=login).standing == judged(held=good, login=login).standing == good
 
 
 def test_a_session_of_long_before_the_login_never_reached_the_browser_and_ends():

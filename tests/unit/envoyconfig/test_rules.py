@@ -1,7 +1,9 @@
 """The routes of rules, in their order."""
 
+import re
 from typing import Any
 
+import pytest
 from envoy_data_plane.envoy.config.route.v3 import Route
 from harness.envoy_config import APP, simple
 
@@ -25,6 +27,7 @@ def names(*rules: dict[str, Any], **changes: Any) -> list[str]:
 def test_what_is_refused_comes_first_then_the_rules_then_405_then_allow_alone() -> None:
     assert names(READ, ADMIN) == [
         "app:spelled",
+        "app:spelled",
         "app:method",
         "app:rule:read",
         "app:rule:read",
@@ -40,7 +43,7 @@ def test_an_upstream_that_reads_paths_exactly_has_no_other_spellings() -> None:
 
 
 def test_live_streams_of_a_rule_stand_before_its_pages() -> None:
-    assert names(ADMIN, end_streams=["websocket"])[2:] == [
+    assert names(ADMIN, end_streams=["websocket"])[3:] == [
         "app:rule:admin:live:websocket",
         "app:rule:admin",
         "app:live:websocket",
@@ -66,9 +69,9 @@ def test_a_rule_in_shadow_mode_splits_the_routes_that_it_meets_and_refuses_nothi
 
 def test_paths_below_another_rule_s_path_have_a_route_of_their_own_for_other_spellings() -> None:
     inner = {"name": "inner", "paths": ["/admin/inner/"]}
-    assert names(ADMIN, inner).count(f"app:{SPELLED}") == 2
+    assert names(ADMIN, inner).count(f"app:{SPELLED}") == 3
     beside = {"name": "beside", "paths": ["/b", "/c/d"]}
-    assert names(ADMIN, beside).count(f"app:{SPELLED}") == 1
+    assert names(ADMIN, beside).count(f"app:{SPELLED}") == 2
 
 
 def test_a_rule_of_the_whole_application_takes_every_path() -> None:
@@ -100,7 +103,7 @@ def test_the_pattern_of_many_paths_stays_within_what_envoy_compiles() -> None:
     many = [{"name": f"r{number}", "paths": [f"/section-{number}/"]} for number in range(60)]
     spelled = [route.match for route in routes(*many) if route.name == f"app:{SPELLED}"]
     patterns = [each.safe_regex.regex for each in spelled if each and each.safe_regex]
-    assert len(patterns) > 1 and all(len(pattern) <= 100_000 for pattern in patterns)
+    assert len(patterns) > 2 and all(len(pattern) <= 190_000 for pattern in patterns)
 
 
 def test_a_rule_that_denies_and_one_without_a_login_never_ask_the_processor() -> None:
@@ -117,6 +120,42 @@ def test_a_rule_that_denies_and_one_without_a_login_never_ask_the_processor() ->
     assert denied.direct_response is not None and denied.direct_response.status == 403
     assert "decide" in made["app:rule:open"].typed_per_filter_config
     assert "assertion" not in made["app:rule:open"].typed_per_filter_config
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [
+        ("/" + "+%20" * 150 + "/admin", True),
+        ("/x/" + "%e3%80%80" * 100, True),
+        ("/" + ";a/" * 100, True),
+        ("/x/" + "%E3%81%82" * 85, False),
+        ("/x/" + "%E3%81%82" * 85 + "g" + "%E3%81%82" * 85, False),
+        ("/" + ";a/" * 99, False),
+        ("/x?" + "%20" * 1000, False),
+    ],
+)
+def test_a_path_whose_patterns_would_cost_much_is_refused_before_them(
+    path: str, refused: bool
+) -> None:
+    first = next(route.match for route in routes(ADMIN) if route.name == f"app:{SPELLED}")
+    assert first is not None and first.safe_regex is not None
+    assert bool(re.fullmatch(first.safe_regex.regex, path.partition("?")[0])) == refused
+
+
+def test_without_a_login_no_authorization_passes_for_a_token_of_the_processor() -> None:
+    hooks = {"name": "hooks", "paths": ["/hooks"], "login": "none"}
+    for forwards, removed in ((True, ["authorization"]), (False, [])):
+        made = routes(hooks, forward_access_token=forwards)
+        (route,) = (each for each in made if each.name == "app:rule:hooks")
+        assert list(route.request_headers_to_remove) == removed
+
+
+def test_live_streams_of_an_optional_login_need_none_either() -> None:
+    docs = {"name": "docs", "paths": ["/docs"], "login": "optional"}
+    made = {route.name: route for route in routes(docs, end_streams=["event_stream"])}
+    live = made["app:rule:docs:live:event_stream"].typed_per_filter_config["decide"].unpack()
+    sent = {each.key: each.value for each in live.overrides.grpc_initial_metadata}
+    assert (sent["x-extproc-public"], sent["x-extproc-live"]) == ("1", "1")
 
 
 def test_a_preflight_passes_no_rule_that_denies_or_names_networks() -> None:

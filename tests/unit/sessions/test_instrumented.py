@@ -22,6 +22,7 @@ OPERATIONS = {
     "touch": (GOOD, NOW),
     "delete": (GOOD,),
     "tagged": (ALICE, NOW),
+    "tagged_page": (ALICE, None, 10, NOW),
     "end": (ALICE, NOW),
     "page": (None, 10, NOW),
     "count": (NOW,),
