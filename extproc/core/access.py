@@ -27,7 +27,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from extproc.core.access_conditions import Entries, Facts, Missing, held_by, holds_until, missing
+from extproc.core.access_conditions import (
+    Entries,
+    Facts,
+    Missing,
+    claims_of,
+    held_by,
+    holds_until,
+    missing,
+)
 from extproc.core.encoding import b64encode
 from extproc.core.step_up import Demand
 
@@ -165,13 +173,17 @@ class Access:
 
         groups_claim: the claim with the groups.
         """
-        entries = self._entries
-        named = {claim for entry in entries for claim, _ in entry.claims}
-        if any(entry.groups is not None for entry in entries):
-            named.add(groups_claim)
-        if self.asks_email:
-            named.add("email")
-        return frozenset(named)
+        return claims_of(self._entries, groups_claim)
+
+    def aging_claims(self, groups_claim: str) -> frozenset[str]:
+        """The claims that the conditions of rules with max_claims_age are about, and those of
+        `allow` of the application, which hold for them too.
+
+        groups_claim: the claim with the groups.
+        """
+        aging = [rule for rule in self.rules if rule.max_claims_age is not None]
+        entries = (*self.allow, *(entry for rule in aging for entry in rule.allow))
+        return claims_of(entries, groups_claim)
 
     @cached_property
     def asks_email(self) -> bool:

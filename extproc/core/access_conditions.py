@@ -138,6 +138,21 @@ def missing(entries: Entries, name: str, facts: Facts, now: int) -> Missing | No
     return Missing(f"{name}.{failed[0][1]}")
 
 
+def claims_of(entries: Entries, groups_claim: str) -> frozenset[str]:
+    """The claims that conditions are about, by name or path.
+
+    Args:
+        entries: the entries with the conditions.
+        groups_claim: the claim with the groups.
+    """
+    named = {claim for entry in entries for claim, _ in entry.claims}
+    if any(entry.groups is not None for entry in entries):
+        named.add(groups_claim)
+    if any(entry.emails is not None or entry.email_domains is not None for entry in entries):
+        named.add("email")
+    return frozenset(named)
+
+
 def held_by(entries: Entries, facts: Facts, now: int) -> Demand | None:
     """What the first entry that holds demands of a login; None if none holds, or if there is
     none.

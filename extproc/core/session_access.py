@@ -41,7 +41,7 @@ def _claims_at(application: Application, session: Session) -> int:
     if session.generation == 0:
         return session.created
     token = Claims(id_token_claims(session.id_token))
-    asked = application.access.claims_asked(application.groups_claim)
+    asked = application.access.aging_claims(application.groups_claim)
     if any(session.claims.get(claim) is not None and token.get(claim) is None for claim in asked):
         return session.created
     at = number(token.values.get("iat"))

@@ -354,7 +354,8 @@ def test_a_script_gets_401_with_what_the_rule_demands(stack, user, path, demand)
 
 def test_claims_that_a_rule_finds_too_old_are_renewed_with_the_tokens(stack, user):
     assert user.go(stack.url("/live/x")).status_code == 200
-    ages(stack, user, access_issued=int(time.time()) - 90)
+    begun = int(time.time()) - 90
+    ages(stack, user, created=begun, created_ms=begun * 1000, access_issued=begun)
     assert user.go(stack.url("/private")).status_code == 200
     assert stack.provider.grants == [] and audience(stack, "current") not in audiences(user)
     assert user.go(stack.url("/live/x")).status_code == 200
@@ -370,8 +371,10 @@ def test_claims_that_no_refresh_renews_need_a_login(stack, user, how):
     page = user.go(stack.url("/live/x"))
     changes = {"refresh_token": None} if how == "no refresh token" else {}
     stack.provider.refreshed["id_token"] = None
-    old = _with_iat(Kept(stack), user, int(time.time()) - 90)
-    ages(stack, user, access_issued=int(time.time()) - 90, id_token=old, **changes)
+    begun = int(time.time()) - 90
+    old = _with_iat(Kept(stack), user, begun)
+    changes |= {"created": begun, "created_ms": begun * 1000, "access_issued": begun}
+    ages(stack, user, id_token=old, **changes)
     answer = user.fetch(stack.url("/live/x"), page=page)
     assert answer.status_code == 401 and CHALLENGE in answer.headers["www-authenticate"]
     assert user.go(stack.url("/live/x")).status_code == 200 and len(asked(stack)) == 2

@@ -62,7 +62,7 @@ def test_after_a_refresh_claims_are_as_old_as_the_id_token_or_as_the_session(iat
 
 
 def test_claims_that_the_id_token_lacks_are_as_old_as_the_session():
-    rules = (*APP.access.rules, Rule("x", max_claims_age=60))
+    rules = (replace(ADMIN, max_claims_age=60),)
     asking = replace(APP, access=Access("app", (), rules, "digest"))
     renewed = replace(SESSION, generation=1)
     assert facts(asking, renewed).claims_at == SESSION.created
