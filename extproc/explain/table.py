@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from extproc.envoyconfig.snapshot import HttpListener
 from extproc.explain.cases import Case, Cases
 from extproc.explain.outcome import Judge, Outcome
 from extproc.settings import Settings
@@ -32,15 +33,18 @@ class Result:
         return f"{self.got.text}{rule}{shadow}"
 
 
-def run(settings: Settings, cases: Cases, now: int) -> Iterator[Result]:
+def run(
+    settings: Settings, cases: Cases, now: int, listener: HttpListener | None = None
+) -> Iterator[Result]:
     """The result of each test, in order.
 
     Args:
-        settings: the settings, and the generated Envoy configuration by them.
+        settings: the settings.
         cases: the tests.
         now: seconds since the epoch.
+        listener: Envoy's; by default as it is generated from the settings.
     """
-    judge = Judge(settings, now)
+    judge = Judge(settings, now, listener)
     for number, case in enumerate(cases.tests, 1):
         got = judge.outcome(case.sample(settings), cases.user(case), case.address)
         where = case.url or f"{case.application} {case.path}"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from harness.ruled import ruled
 
+from extproc.envoyconfig.snapshot import generated
 from extproc.explain.cases import Cases
 from extproc.explain.table import Result, run
 
@@ -43,6 +44,15 @@ def test_an_outcome_in_doubt_meets_no_expectation() -> None:
     assert [each.passed for each in found] == [False] * 3
     (known,) = results({**hooks, "expect": "allow", "address": "10.0.0.1"})
     assert known.passed
+
+
+def test_an_envoy_with_other_rules_fails_even_what_comes_to_what_is_expected() -> None:
+    old = generated(ruled(rules=[])).listeners[0]
+    test = {"url": "/admin/", "user": "bob", "expect": "allow"}
+    cases = Cases.model_validate_json(json.dumps({"users": USERS, "tests": [test]}))
+    (result,) = run(MADE, cases, NOW, old)
+    assert result.got.word == "allow" and not result.passed
+    assert "the settings choose the rule admin" in result.got.fault
 
 
 @pytest.mark.parametrize(
