@@ -4,7 +4,14 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import BrowserContext, Playwright, sync_playwright
+from playwright.sync_api import (
+    BrowserContext,
+    Error,
+    Page,
+    Playwright,
+    Response,
+    sync_playwright,
+)
 
 from harness.downloads import found
 from harness.gateway import Stack
@@ -57,6 +64,20 @@ def profile(context: BrowserContext, timeout: float = 60) -> Iterator[BrowserCon
     fresh.set_default_timeout(1000 * timeout)
     yield fresh
     fresh.close()
+
+
+def visit(page: Page, address: str) -> Response | None:
+    """Opens an address, once more if an address of the machine has changed meanwhile.
+
+    Chromium then aborts HTTP/2 requests. Containers of another test on this machine are enough.
+    """
+    for _ in range(5):
+        try:
+            return page.goto(address)
+        except Error as error:
+            if "ERR_NETWORK_CHANGED" not in str(error):
+                raise
+    raise AssertionError(f"the machine's network changes all the time: {address}")
 
 
 @contextmanager

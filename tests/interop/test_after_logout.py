@@ -7,6 +7,7 @@ application: a page from the cache reaches nothing.
 from collections.abc import Iterator
 
 import pytest
+from harness.chromium import visit
 from harness.siblings import APP, Siblings
 from playwright.sync_api import Page
 
@@ -24,9 +25,9 @@ def page(stack: Siblings) -> Iterator[Page]:
     """A page of alice's that the browser has kept, in a browser that is signed out by now."""
     with stack.chromium() as context:
         page = context.new_page()
-        page.goto(stack.url(KEPT))
+        visit(page, stack.url(KEPT))
         assert '"alice"' in page.inner_text("body")
-        page.goto(stack.url("/oauth2/logout"))
+        visit(page, stack.url("/oauth2/logout"))
         assert not [c for c in context.cookies() if "extproc-session" in c["name"]]
         stack.app.requests.clear()
         yield page
@@ -78,9 +79,9 @@ def test_a_page_about_which_the_application_says_nothing_is_not_shown_after_a_lo
     setting, stack = unsaid
     with stack.chromium(back_forward_cache=True) as context:
         page = context.new_page()
-        page.goto(stack.url(UNSAID))
+        visit(page, stack.url(UNSAID))
         assert "secret of alice" in page.inner_text("body")
-        page.goto(stack.url("/oauth2/logout"))
+        visit(page, stack.url("/oauth2/logout"))
         stack.app.requests.clear()
         stack.provider.user = "bob"
         if way == "link":

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness.chromium import profile
+from harness.chromium import profile, visit
 from harness.envoy import envoys
 from harness.fake_server import Reply, Request
 from harness.siblings import APP, DOMAIN, Siblings
@@ -70,7 +70,7 @@ def mallory_s(stack: Siblings, chromium: BrowserContext) -> dict[str, str]:
     """A session and an assertion of mallory's own, from a normal login."""
     stack.provider.user = "mallory"
     with profile(chromium) as context:
-        context.new_page().goto(stack.url("/private"))
+        visit(context.new_page(), stack.url("/private"))
         pairs = pairs_of(context, stack)
     stack.provider.user = "alice"
     stack.app.requests.clear()
@@ -83,7 +83,7 @@ def plant(page: Page, stack: Siblings, pairs: list[str]) -> int:
 
     Returns how many of its cookies the browser then sends to the application.
     """
-    page.goto(stack.evil("/"))
+    visit(page, stack.evil("/"))
     for pair in pairs:
         for kind in PLANTS:
             page.evaluate(
@@ -116,11 +116,11 @@ def test_what_a_neighbouring_host_plants_signs_nobody_in(
     page = context.new_page()
     assert plant(page, stack, [evil["session"], evil["assertion"]]) >= 5
     stack.app.requests.clear()
-    page.goto(stack.url("/public/x"))
+    visit(page, stack.url("/public/x"))
     assert users(stack) == {None}
-    page.goto(stack.url("/private?a=1"))
+    visit(page, stack.url("/private?a=1"))
     assert page.url == stack.url("/private?a=1"), "the user signs in as ever"
-    page.goto(stack.url("/public/y"))
+    visit(page, stack.url("/public/y"))
     assert users(stack) == {None, "alice"}
     assert not any("mallory" in str(received.headers) for received in stack.app.requests)
 
@@ -137,17 +137,17 @@ def test_what_a_neighbouring_host_plants_takes_nobody_s_session_away(
         f"{PREFIX}login-app-00000000=x",
     ]
     page = context.new_page()
-    page.goto(stack.url("/private"))
+    visit(page, stack.url("/private"))
     before = pairs_of(context, stack)["session"]
     plant(page, stack, [evil["session"], evil["assertion"], *garbage])
     expired: list[str] = []
     page.on("response", lambda answer: expired.append(answer.headers.get("set-cookie", "")))
     stack.app.requests.clear()
-    page.goto(stack.url("/private?fast"))
+    visit(page, stack.url("/private?fast"))
     context.clear_cookies(name=f"{PREFIX}assertion-app", domain=APP)
-    page.goto(stack.url("/private?processor"))
-    page.goto(stack.url("/private?fast-again"))
-    page.goto(stack.url("/oauth2/userinfo"))
+    visit(page, stack.url("/private?processor"))
+    visit(page, stack.url("/private?fast-again"))
+    visit(page, stack.url("/oauth2/userinfo"))
     assert '"alice"' in page.inner_text("body")
     assert users(stack) == {"alice"} and len(stack.app.requests) >= 3
     assert pairs_of(context, stack)["session"] == before
@@ -176,7 +176,7 @@ def test_what_a_neighbouring_host_plants_unbinds_no_login(
     stack.provider.answers["/auth"] = shown
     with profile(chromium) as theirs:
         other = theirs.new_page()
-        other.goto(stack.url("/private"))
+        visit(other, stack.url("/private"))
         callback = other.inner_text("body")
         evil = pairs_of(theirs, stack)["login"]
     del stack.provider.answers["/auth"]
@@ -185,12 +185,12 @@ def test_what_a_neighbouring_host_plants_unbinds_no_login(
     page = context.new_page()
     plant(page, stack, [evil])
     assert callback.startswith(stack.url("/oauth2/callback?"))
-    answer = page.goto(callback)
+    answer = visit(page, callback)
     assert (
         answer is not None and answer.status == 400 and "state_mismatch" in page.inner_text("body")
     )
     assert "session" not in pairs_of(context, stack)
-    page.goto(stack.url("/private"))
+    visit(page, stack.url("/private"))
     assert users(stack) == {"alice"}
 
 
@@ -200,7 +200,7 @@ FLOOD = [f"bomb{number}={'x' * 4000}" for number in range(16)]
 
 def flood(page: Page, stack: Siblings) -> None:
     """Let a page of the neighbouring host fill the browser's jar for the whole domain."""
-    page.goto(stack.evil("/"))
+    visit(page, stack.evil("/"))
     for pair in FLOOD:
         page.evaluate(
             "c => { document.cookie = c }", f"{pair}; Domain={DOMAIN}; Path=/; Max-Age=3600"
@@ -226,12 +226,12 @@ def test_a_browser_whose_jar_a_neighbouring_host_filled_gets_out_by_opening_a_pa
     page = context.new_page()
     flood(page, stack)
     assert flooded(context) == len(FLOOD)
-    refused = page.goto(stack.url(path))
+    refused = visit(page, stack.url(path))
     assert refused is not None and refused.status == 431
     assert refused.all_headers()["clear-site-data"] == '"cookies"'
     assert "Too many cookies" in page.inner_text("body") and users(stack) == set()
     assert flooded(context) == 0
-    page.goto(stack.url("/private?a=1"))
+    visit(page, stack.url("/private?a=1"))
     assert users(stack) == {"alice"} and "session" in pairs_of(context, stack)
 
 
@@ -241,7 +241,7 @@ def test_a_picture_on_another_page_deletes_no_cookies_of_a_browser_whose_jar_is_
     stack: Siblings, context: BrowserContext
 ) -> None:
     page = context.new_page()
-    page.goto(stack.url("/private"))
+    visit(page, stack.url("/private"))
     before = pairs_of(context, stack)["session"]
     flood(page, stack)
     # The browser hides an answer that is no picture from the page.
