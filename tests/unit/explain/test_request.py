@@ -191,7 +191,8 @@ def test_an_assertion_for_another_rule_is_not_accepted() -> None:
     made = ruled()
     access = application(made).access
     for rule, by_envoy in (("admin", True), ("read", False)):
-        token = assertion(made, "app", audiences=[access.audience(rule)])
+        # It outlives the explanation on a loaded machine, too.
+        token = assertion(made, "app", audiences=[access.audience(rule)], life=3600)
         cookies = f"extproc-session-app={SESSION.cookie}; extproc-assertion-app={token}"
         sample = SampleRequest("GET", "/admin/", (*NAVIGATION, ("cookie", cookies)))
         steps = list(explain(made, sample, lambda *_: SessionLookup(None, "no session")))
