@@ -13,7 +13,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from extproc.metrics.catalogue import CATALOGUE, REFRESHES, RELOADS, WORKERS, WORKERS_WANTED
+from extproc.metrics.catalogue import (
+    CATALOGUE,
+    REFRESHES,
+    RELOADS,
+    WORKERS,
+    WORKERS_WANTED,
+    WOULD_REFUSE,
+)
 
 OPENMETRICS = {
     "accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -196,7 +203,7 @@ def every_metric_is_documented(numbers: Numbers) -> None:
     documented = {instrument.family for instrument in CATALOGUE}
     assert families <= documented
     assert documented - families <= {
-        i.family for i in (WORKERS, WORKERS_WANTED, RELOADS, REFRESHES)
+        i.family for i in (WORKERS, WORKERS_WANTED, RELOADS, REFRESHES, WOULD_REFUSE)
     }
 
 
