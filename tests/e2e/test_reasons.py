@@ -33,7 +33,7 @@ from harness.stored_sessions import Kept
 from harness.tokens import Signer
 
 from extproc._wire import ext_proc_pb2 as wire
-from extproc.contract import APPLICATION, SERVICE
+from extproc.contract import ACCESS, APPLICATION, SERVICE
 from extproc.core.oidc.logout_token import EVENT
 from extproc.core.provider_logout import MAX_BODY
 from extproc.core.reasons import (
@@ -89,6 +89,7 @@ def running() -> Iterator[Stack]:
                     "url": stack.url(),
                 },
                 "api": app("api", forward_access_token=True) | {"provider": "main"},
+                "ruled": app("ruled", allow={"users": ["nobody"]}) | {"provider": "main"},
                 **{name: app(name) for name in ("away", "bad", "gone")},
             },
         }
@@ -598,7 +599,14 @@ def _(stack, user, code):
 
 # -- at the gRPC interface, because Envoy cannot be made to send such requests --------------------
 
-GRPC = {"misdirected_request", "unexpected_message", "body_missing"}
+
+@case("not_allowed")
+def _(stack, user, code):
+    signs_in(stack, user, "/ruled/x")
+    return user.navigate(stack.url(f"/ruled/x?q={CANARY}"))
+
+
+GRPC = {"access_rules_differ", "misdirected_request", "unexpected_message", "body_missing"}
 # internal_error needs a bug: tests/unit/ext_proc/test_stream.py. overtaken needs two simultaneous
 # callbacks, more than this gateway admits: tests/e2e/test_late_logins.py. Live streams are ended in
 # tests/e2e/test_live.py and tests/unit/ext_proc/test_live_streams.py.
@@ -606,7 +614,7 @@ ELSEWHERE = {"internal_error", "overtaken", "session_over", "processor_leaving"}
 
 
 def streamed(
-    stack: Stack, trace_id: str, *messages: wire.ProcessingRequest
+    stack: Stack, trace_id: str, *messages: wire.ProcessingRequest, access: str = ""
 ) -> list[wire.ProcessingResponse]:
     with grpc.insecure_channel(stack.settings["listen"]) as channel:
         call = channel.stream_stream(
@@ -614,7 +622,11 @@ def streamed(
             wire.ProcessingRequest.SerializeToString,
             wire.ProcessingResponse.FromString,
         )
-        metadata = ((APPLICATION, "app"), ("traceparent", f"00-{trace_id}-{'1' * 16}-01"))
+        metadata = (
+            (APPLICATION, "app"),
+            (ACCESS, access),
+            ("traceparent", f"00-{trace_id}-{'1' * 16}-01"),
+        )
         return list(call(iter(messages), metadata=metadata, timeout=60))
 
 
@@ -636,6 +648,7 @@ def head(path: str, authority: str, **more: str) -> wire.ProcessingRequest:
 def test_it_is_said_where_envoy_cannot_be_made_to_provoke_it(stack, code):
     trace_id = f"{GRPC_IDS[code]:032x}"
     messages = {
+        "access_rules_differ": [head(f"/?q={CANARY}", "localhost")],
         "misdirected_request": [head(f"/?q={CANARY}", f"{CANARY}.example")],
         "unexpected_message": [wire.ProcessingRequest(response_headers=wire.HttpHeaders())],
         "body_missing": [
@@ -650,7 +663,8 @@ def test_it_is_said_where_envoy_cannot_be_made_to_provoke_it(stack, code):
         with pytest.raises(grpc.RpcError):
             streamed(stack, trace_id, *messages[code])
     else:
-        (answer,) = streamed(stack, trace_id, *messages[code])
+        access = "other" if code == "access_rules_differ" else ""
+        (answer,) = streamed(stack, trace_id, *messages[code], access=access)
         response = answer.immediate_response
         assert (response.details, response.status.code) == (
             code,

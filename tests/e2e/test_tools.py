@@ -51,7 +51,11 @@ def command(stack: Stack, *arguments: str) -> tuple[int, str]:
     No secret may be in the output.
     """
     printed = io.StringIO()
-    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit) as done:
+    with (
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+        pytest.raises(SystemExit) as done,
+    ):
         # In this process, because imports take seconds.
         main(list(arguments))
     code = done.value.code
@@ -380,7 +384,10 @@ def test_what_the_provider_refuses_is_said_with_what_to_register(
 
 def test_a_login_of_no_application_is_a_clear_error(stack: Stack) -> None:
     code, output = check(stack, "--login", "gone")
-    assert (code, output) == (1, "extproc: no application 'gone' with a login; there are: app")
+    assert (code, output) == (
+        1,
+        "extproc: no application 'gone' with a login; there are: app\n",
+    )
 
 
 REQUESTS: dict[str, tuple[str, str, dict[str, str]]] = {
