@@ -160,8 +160,9 @@ def test_a_provider_s_authorities_that_cannot_be_read_are_one_message(
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert is_log_and_one_message(done.stderr)
     assert done.stderr.endswith(f"providers.main.ca_file: {authorities}: {reason}\n")
-    # the store is closed: it leaves nothing beside its file
-    assert not list(tmp_path.glob("*-wal"))
+    # The store is closed: it leaves nothing beside its file. Of several workers, one may be ended
+    # while it starts; the next start then reads what it left.
+    assert workers > 1 or not list(tmp_path.glob("*-wal"))
 
 
 def test_a_command_that_sets_up_no_log_prints_no_bare_event():
