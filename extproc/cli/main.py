@@ -56,6 +56,8 @@ def _fail(parsed: argparse.Namespace, reasons: list[str], part: str, text: str) 
     """
     code = 2 if parsed.command == "test" else 1
     if not _wants_json(parsed):
+        if code == 1:
+            sys.exit(text)
         sys.stderr.write(f"{text}\n")
         sys.exit(code)
     if parsed.command == "check":

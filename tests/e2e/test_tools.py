@@ -384,10 +384,7 @@ def test_what_the_provider_refuses_is_said_with_what_to_register(
 
 def test_a_login_of_no_application_is_a_clear_error(stack: Stack) -> None:
     code, output = check(stack, "--login", "gone")
-    assert (code, output) == (
-        1,
-        "extproc: no application 'gone' with a login; there are: app\n",
-    )
+    assert (code, output) == (1, "extproc: no application 'gone' with a login; there are: app")
 
 
 REQUESTS: dict[str, tuple[str, str, dict[str, str]]] = {

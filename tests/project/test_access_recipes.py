@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from extproc.core.access_conditions import Facts
-from extproc.core.access_values import groups_of
+from extproc.core.access_values import email_address, groups_of
 from extproc.core.oidc.claims import Claims, email_is_verified
 from extproc.envoyconfig import to_yaml
 from extproc.explain import cases, table
@@ -106,6 +106,7 @@ def facts(settings: Settings, name: str, claims: Mapping[str, Any]) -> Facts:
         subject=claims.get("sub", "ann"),
         issuer=provider.issuer,
         claims=Claims(claims),
+        address=email_address(claims.get("email")),
         email_is_verified=email_is_verified(claims),
         groups=groups_of(Claims(claims).get(provider.groups_claim)),
         acr=claims.get("acr"),

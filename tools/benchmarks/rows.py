@@ -145,8 +145,8 @@ def row_tracing(plan: Plan) -> list[Result]:
 
 ROWS: dict[str, Callable[[Plan], list[Result]]] = {
     "signed-in": row_signed_in,
-    "rules": row_rules,
     "processed": row_processed,
+    "rules": row_rules,
     "tracing": row_tracing,
     "login": row_login,
     "held": row_held,
