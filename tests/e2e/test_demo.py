@@ -120,20 +120,19 @@ def test_the_providers_management_is_not_behind_the_gateway(demo):
 
 
 def test_alice_may_open_the_page_for_admins_and_bob_may_not(demo):
-    alice, bob = (
+    of_alice, of_bob = (
         Browser(user["name"], user["password"])
         for user in (demo.described["user"], demo.described["other_user"])
     )
     page = demo.described["app"] + "admin/"
-    assert alice.open(page).answer.status_code == 200
-    refused = bob.open(page).answer
-    assert refused.status_code == 403
-    assert "not_allowed" in refused.text and "Sign in as somebody else" in refused.text
-    assert "admins" not in refused.text
-    assert [user.open(demo.described["app"]).answer.status_code for user in (alice, bob)] == [
-        200,
-        200,
-    ]
+    with of_alice as alice, of_bob as bob:
+        assert alice.open(page).answer.status_code == 200
+        refused = bob.open(page).answer
+        assert refused.status_code == 403
+        assert "not_allowed" in refused.text and "Sign in as somebody else" in refused.text
+        assert "admins" not in refused.text
+        for user in (alice, bob):
+            assert user.open(demo.described["app"]).answer.status_code == 200
     assert page in demo.output.read_text()
 
 

@@ -166,6 +166,8 @@ STARTS = (
 )
 # what is started elsewhere: by whom, and who hears of its errors
 HEARD = {
+    ("admin/connections.py", "nursery.start_soon(connection.close_in_time)"): "the boundary of serve() is around its nursery",
+    ("admin/http_server.py", "accepting.start(accept)"): "its error comes out of serve(), which the admin listener keep()s",
     ("ext_proc/bridge.py", "context.run(self._nursery.start_soon, job)"): "spawn() gives it a boundary, and run() an awaiting side",
     ("ext_proc/bridge.py", "asyncio.ensure_future(serve)"): "the main program: it is awaited",
     ("ext_proc/touches.py", "self._bridge.spawn('touch', partial(self._touch, request, session))"): "spawn()",

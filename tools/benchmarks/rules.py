@@ -16,7 +16,7 @@ def rules(count: int) -> list[dict[str, Any]]:
             "name": f"rule-{number}",
             "paths": [f"/section-{number}/"],
             "methods": ["GET", "POST"],
-            "allow": {"claims": {"sub": ["alice"]}},
+            "allow": {"users": ["alice"]},
         }
         for number in range(count)
     ]
