@@ -106,13 +106,18 @@ def host_fault(host: str) -> str | None:
             address = ipaddress.IPv6Address(host[1:-1].replace("%", "no zone"))
         except ValueError:
             return "is no IPv6 address in brackets"
-        # Python 3.13 writes those of IPv4 with dots, which browsers do not.
-        mapped = address.ipv4_mapped is not None and "." not in host
-        right = bracketed(address.compressed)
-        return None if mapped or host == right else f"is an address that clients write as {right}"
+        right = bracketed(_as_browsers_write(address))
+        return None if host == right else f"is an address that clients write as {right}"
     if host != host.lower() or host.endswith(".") or not _is_host(None, host):
         return "is not a host name in lower case without a port"
     return None
+
+
+def _as_browsers_write(address: ipaddress.IPv6Address) -> str:
+    if address.ipv4_mapped is None:
+        return address.compressed
+    # Python 3.13 writes the address of an IPv4 host with dots, and browsers do not.
+    return f"::ffff:{int(address) >> 16 & 0xFFFF:x}:{int(address) & 0xFFFF:x}"
 
 
 def of_worker(listen: Address, number: int) -> Address:

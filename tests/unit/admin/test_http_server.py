@@ -135,11 +135,12 @@ async def test_another_user_of_the_machine_cannot_connect(store, tmp_path):
         async with served(store, Address(path=str(place)), 0o660):
             code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(place)!r})"
             command = ["/usr/bin/env", "python3", "-S", "-c", code]
-            run = partial(subprocess.run, command, capture_output=True, text=True, check=False)
-            ours = await trio.to_thread.run_sync(run)
-            # A container gives root the group 0 as a supplementary one, and a child keeps those.
-            nobody = partial(run, user=65534, group=65534, extra_groups=[])
-            theirs = await trio.to_thread.run_sync(nobody)
+            run = partial(subprocess.run, capture_output=True, text=True, check=False)
+            ours = await trio.to_thread.run_sync(run, command)
+            # `user` of subprocess.run would fork, and gRPC's threads of other tests do not survive
+            # that. A container gives root the group 0 as a supplementary one, which is cleared.
+            become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+            theirs = await trio.to_thread.run_sync(run, [*become, *command])
         assert (ours.returncode, theirs.returncode) == (0, 1), (ours.stderr, theirs.stderr)
         assert "PermissionError" in theirs.stderr
     finally:
