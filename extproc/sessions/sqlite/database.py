@@ -5,6 +5,8 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from extproc.core.errors import StoreUnavailable
@@ -57,18 +59,27 @@ def connect_writer(path: Path, patience: float) -> sqlite3.Connection:
         sqlite3.Error: it is no database, or another process holds its lock for too long.
         StoreUnavailable: it is a database of a newer version.
     """
-    db = connect(path, patience)
-    _write_ahead(db, patience)
-    db.execute("PRAGMA synchronous = NORMAL")
-    migrate(db)
-    return db
+    with _closed_on_error(connect(path, patience)) as db:
+        _write_ahead(db, patience)
+        db.execute("PRAGMA synchronous = NORMAL")
+        migrate(db)
+        return db
 
 
 def connect_reader(path: Path, patience: float) -> sqlite3.Connection:
     """Open a connection that cannot change anything. Raises sqlite3.Error."""
-    db = connect(path, patience)
-    db.execute("PRAGMA query_only = 1")
-    return db
+    with _closed_on_error(connect(path, patience)) as db:
+        db.execute("PRAGMA query_only = 1")
+        return db
+
+
+@contextmanager
+def _closed_on_error(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    try:
+        yield db
+    except BaseException:
+        db.close()
+        raise
 
 
 def read_only(path: Path, key: bytes, now: int) -> Record | None:

@@ -9,6 +9,7 @@ commits them.
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -55,9 +56,13 @@ class SQLiteStore:
         self._sweeper = markers.Sweeper()
         try:
             database.create(path)
-            self._changes = database.connect_writer(path, deadline)
-            self._inline = database.connect_reader(path, 0)
-            self._reads = database.connect_reader(path, deadline)
+            with ExitStack() as opened:
+                self._changes = opened.enter_context(
+                    closing(database.connect_writer(path, deadline))
+                )
+                self._inline = opened.enter_context(closing(database.connect_reader(path, 0)))
+                self._reads = opened.enter_context(closing(database.connect_reader(path, deadline)))
+                opened.pop_all()
         except (sqlite3.Error, OSError, StoreUnavailable) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise StoreUnavailable(f"{key}.path {path}: {reason}") from error

@@ -178,8 +178,10 @@ def test_a_file_that_is_no_database_of_ours_is_refused_clearly(path, content):
         db.close()
     else:
         path.write_bytes(content)
+    opened = len(os.listdir("/proc/self/fd"))
     with pytest.raises(StoreUnavailable, match=str(path)):
         SQLiteStore(path)
+    assert len(os.listdir("/proc/self/fd")) == opened
 
 
 def test_a_folder_that_is_not_there_is_refused_clearly(tmp_path):

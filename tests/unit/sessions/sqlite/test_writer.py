@@ -1,6 +1,7 @@
 """Changes to one database: committed together, and each for itself."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 import trio
@@ -33,12 +34,24 @@ class Counted:
         return [key for (key,) in self.database.execute("SELECT k FROM t ORDER BY k")]
 
 
+@pytest.fixture
+def counted(path):
+    counted = Counted(path)
+    with closing(counted.database):
+        yield counted
+
+
+@pytest.fixture
+def blocker(path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as blocker:
+        yield blocker
+
+
 def insert(key):
     return lambda db: db.execute("INSERT INTO t (k) VALUES (?)", (key,)).rowcount
 
 
-async def test_changes_that_wait_at_the_same_time_are_committed_together(path):
-    counted = Counted(path)
+async def test_changes_that_wait_at_the_same_time_are_committed_together(counted):
     writer = Writer(counted.database)
     async with trio.open_nursery() as nursery:
         for key in range(2000):
@@ -47,8 +60,8 @@ async def test_changes_that_wait_at_the_same_time_are_committed_together(path):
     assert counted.rows() == list(range(2000)) and counted.begun <= 200
 
 
-async def test_a_change_that_fails_takes_no_other_with_it(path):
-    counted, failed = Counted(path), []
+async def test_a_change_that_fails_takes_no_other_with_it(counted):
+    failed = []
     writer = Writer(counted.database)
 
     def half(db):
@@ -68,11 +81,9 @@ async def test_a_change_that_fails_takes_no_other_with_it(path):
     assert counted.rows() == list(range(5)) and len(failed) == 2
 
 
-async def test_a_change_whose_time_is_over_is_never_made(path):
-    counted = Counted(path)
+async def test_a_change_whose_time_is_over_is_never_made(counted, blocker):
     counted.database.execute("PRAGMA busy_timeout = 300")
     writer = Writer(counted.database)
-    blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     refused = []
 
@@ -89,10 +100,10 @@ async def test_a_change_whose_time_is_over_is_never_made(path):
     assert counted.rows() == [9] and sorted(refused) == [0, 1, 2]
 
 
-async def test_whoever_leaves_before_their_turn_changes_nothing_and_holds_nobody_up(path):
-    counted = Counted(path)
+async def test_whoever_leaves_before_their_turn_changes_nothing_and_holds_nobody_up(
+    counted, blocker
+):
     writer = Writer(counted.database)
-    blocker = sqlite3.connect(path, isolation_level=None)
     async with trio.open_nursery() as nursery:
         blocker.execute("BEGIN IMMEDIATE")
         nursery.start_soon(writer.run, lambda db: insert(1)(db))
