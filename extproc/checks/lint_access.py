@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from extproc.checks.findings import Finding, warning
 from extproc.checks.strictness import opens
-from extproc.core.access import DEFAULT, METHODS, Match, Rule, covers
+from extproc.core.access_rules import DEFAULT, METHODS, Match, Rule, covers
 from extproc.envoyconfig.virtual_hosts import served
 from extproc.settings import ApplicationSettings, Settings
 from extproc.settings.domain_access import access

@@ -25,7 +25,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from extproc.core.access_conditions import (
     Entries,
@@ -36,110 +35,12 @@ from extproc.core.access_conditions import (
     holds_until,
     missing,
 )
+from extproc.core.access_rules import DEFAULT, METHODS, Match, Rule
 from extproc.core.encoding import b64encode
 from extproc.core.step_up import Demand
 
-# Methods that HTTP and its extensions define, of RFC 9110, RFC 5789 and WebDAV (RFC 4918, 3253,
-# 3648, 5323, 4791, 8144). An application with rules gets no other one.
-METHODS = (
-    "GET",
-    "HEAD",
-    "POST",
-    "PUT",
-    "PATCH",
-    "DELETE",
-    "OPTIONS",
-    "ACL",
-    "CHECKOUT",
-    "COPY",
-    "LOCK",
-    "MKCALENDAR",
-    "MKCOL",
-    "MOVE",
-    "ORDERPATCH",
-    "PROPFIND",
-    "PROPPATCH",
-    "REPORT",
-    "SEARCH",
-    "UNLOCK",
-)
 # bytes of the digest in an audience, of which nothing has to be kept secret
 _AUDIENCE_BYTES = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule of an application; DEFAULT where no rule matches.
-
-    Attributes:
-        name: as the settings name it; "" of DEFAULT.
-        paths: by whole segments, as they match(); none of DEFAULT.
-        methods: none: every method.
-        allow: who may make the request; no entries: whom `allow` of the application lets in.
-        login: required; optional: who is not signed in passes, without an identity; none: nobody is
-            asked, and no request has an identity.
-        deny: whether every request is refused.
-        networks: whether Envoy compares the client's address.
-        max_claims_age: seconds since the claims were received.
-        shadow: whether the rule decides nothing.
-    """
-
-    name: str
-    paths: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ()
-    allow: Entries = ()
-    login: Literal["required", "optional", "none"] = "required"
-    deny: bool = False
-    networks: bool = False
-    max_claims_age: int | None = None
-    shadow: bool = False
-
-    def names(self, path: str) -> bool:
-        """Whether one of the rule's paths is this path, or leads to it by whole segments."""
-        return any(covers(each, path) for each in self.paths)
-
-    def asks_as(self, other: "Rule") -> bool:
-        """Whether both ask the same of a user."""
-        return (self.allow, self.max_claims_age, self.deny) == (
-            other.allow,
-            other.max_claims_age,
-            other.deny,
-        )
-
-    def meets(self, other: "Rule") -> bool:
-        """Whether a request may be one of both rules; every rule meets DEFAULT."""
-        if not self.paths or not other.paths:
-            return True
-        return any(covers(a, b) or covers(b, a) for a in self.paths for b in other.paths)
-
-    def takes(self, method: str) -> bool:
-        """Whether the rule is for requests of this method; GET includes HEAD."""
-        return not self.methods or method in self.methods or self._is_head(method)
-
-    def _is_head(self, method: str) -> bool:
-        return method == "HEAD" and "GET" in self.methods
-
-
-DEFAULT = Rule("")
-
-
-def covers(path: str, requested: str) -> bool:
-    """Whether a path of the settings takes a requested one, by whole segments: /admin and /admin/
-    both take /admin and everything below it.
-    """
-    whole = path.rstrip("/")
-    return requested == whole or requested.startswith(whole + "/")
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Which rule decides a request, and the shadow rule beside it.
-
-    rule: None where a rule names the path, and none takes the method (405).
-    """
-
-    rule: Rule | None
-    shadow: Rule | None = None
 
 
 @dataclass(frozen=True)

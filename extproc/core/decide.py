@@ -34,8 +34,8 @@ and it ends in an Answer. A refusal is raised as Refusal, and becomes an Answer 
 
 from dataclasses import replace
 
-from extproc.core.access import Rule
 from extproc.core.access_conditions import Missing
+from extproc.core.access_rules import Rule
 from extproc.core.application import Application
 from extproc.core.decide_endpoint import decide_endpoint, to_own_host
 from extproc.core.decisions import (

@@ -1,7 +1,7 @@
 """What a session is admitted to: the facts of its user, and its identity assertion."""
 
-from extproc.core.access import Rule
 from extproc.core.access_conditions import Facts, Missing
+from extproc.core.access_rules import Rule
 from extproc.core.access_values import email_address, groups_of
 from extproc.core.application import Application
 from extproc.core.http import Cookie

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, Route, RouteMatch
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher
 
-from extproc.core.access import METHODS, covers
+from extproc.core.access_rules import METHODS, covers
 from extproc.envoyconfig import spellings
 from extproc.envoyconfig.builders import exact, header, regex
 from extproc.envoyconfig.direct import direct

@@ -7,8 +7,8 @@ settings.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from extproc.core.access import Rule
 from extproc.core.access_conditions import Entries, Facts
+from extproc.core.access_rules import Rule
 from extproc.core.application import Application
 from extproc.core.session import Session
 from extproc.core.session_access import facts

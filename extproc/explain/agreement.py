@@ -4,7 +4,7 @@ The core has one matcher (core/access.py), and Envoy's routes are generated besi
 differ, one of them lets somebody in whom the other keeps out.
 """
 
-from extproc.core.access import Rule
+from extproc.core.access_rules import Rule
 from extproc.core.application import Application
 from extproc.core.http import Request
 from extproc.core.session import Session

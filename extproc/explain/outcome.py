@@ -9,7 +9,7 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any, Literal
 
-from extproc.core.access import DEFAULT
+from extproc.core.access_rules import DEFAULT
 from extproc.core.application import Application
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, Decision, Respond, StartLogin

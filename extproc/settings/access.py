@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from extproc.core.access import METHODS, covers
+from extproc.core.access_rules import METHODS, covers
 from extproc.core.access_values import email_address, email_domain
 from extproc.settings.demand import check_acr_values, check_max_age
 from extproc.settings.types import Duration, Model, Name, Network

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from extproc.core.access import Access, Rule
+from extproc.core.access import Access
 from extproc.core.access_conditions import Entries, Entry
+from extproc.core.access_rules import Rule
 from extproc.core.access_values import email_address, email_domain
 from extproc.settings.access import (
     Allow,

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from extproc.cli.main import main
-from extproc.core.access import METHODS
+from extproc.core.access_rules import METHODS
 
 RULES = [
     {"name": "admin", "paths": ["/admin/"], "allow": {"groups": ["admins"]}},

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from harness.tokens import ISSUER, NOW
 
-from extproc.core.access import DEFAULT, EVERYBODY, METHODS, Access, Match, Rule, covers
+from extproc.core.access import EVERYBODY, Access
 from extproc.core.access_conditions import Entry, Facts, Missing
+from extproc.core.access_rules import DEFAULT, Match, Rule
 from extproc.core.oidc.claims import Claims
 from extproc.core.step_up import Demand
 
@@ -21,24 +22,6 @@ WRITE = Rule("write", ("/api/",), ("POST", "PUT"), max_claims_age=600)
 DEEP = Rule("deep", ("/admin/deep/",), max_claims_age=1200)
 TRIED = Rule("tried", ("/admin/", "/new/"), ("GET",), ADMINS, shadow=True)
 ACCESS = Access("app", STAFF, (READ, WRITE, DEEP, ADMIN, TRIED), "d1")
-
-
-@pytest.mark.parametrize(
-    ("path", "requested", "expected"),
-    [
-        ("/admin/", "/admin/x", True),
-        ("/admin/", "/admin/", True),
-        ("/admin/", "/admin", True),
-        ("/admin", "/admin/x", True),
-        ("/admin", "/administrator", False),
-        ("/admin/", "/Admin/", False),
-        ("/", "/", True),
-        ("/", "/x", True),
-        ("/a/b", "/a", False),
-    ],
-)
-def test_a_path_takes_itself_and_what_is_below_it(path, requested, expected):
-    assert covers(path, requested) is expected
 
 
 @pytest.mark.parametrize(
@@ -208,8 +191,3 @@ def test_rules_that_ask_the_same_of_a_user_share_an_audience():
 @pytest.mark.parametrize(("until", "rules"), [(NOW + 100, {"+", "x+"}), (NOW + 101, {"+"})])
 def test_a_rule_that_may_fail_before_the_assertion_ends_is_not_in_it(rule, until, rules):
     assert granted(Access("app", (), (rule,), "d"), until=until) == rules
-
-
-def test_every_method_that_http_defines_is_known_and_in_upper_case():
-    assert {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} < set(METHODS)
-    assert all(method.isupper() for method in METHODS) and "TRACE" not in METHODS

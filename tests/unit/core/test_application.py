@@ -5,8 +5,9 @@ import json
 import pytest
 from harness.tokens import NOW, application, client
 
-from extproc.core.access import Access, Rule
+from extproc.core.access import Access
 from extproc.core.access_conditions import Entry
+from extproc.core.access_rules import Rule
 from extproc.core.application import MAX_USER
 from extproc.core.assertion import LASTS, USER
 from extproc.core.encoding import b64decode

@@ -19,8 +19,9 @@ from harness.tokens import (
     session,
 )
 
-from extproc.core.access import Access, Rule
+from extproc.core.access import Access
 from extproc.core.access_conditions import Entry
+from extproc.core.access_rules import Rule
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, Refresh, StartLogin
 from extproc.core.errors import (

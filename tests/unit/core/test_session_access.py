@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 from harness.tokens import ISSUER, NOW, application
 
-from extproc.core.access import DEFAULT, Access, Rule
+from extproc.core.access import Access
 from extproc.core.access_conditions import Entry
+from extproc.core.access_rules import DEFAULT, Rule
 from extproc.core.encoding import b64decode, b64encode
 from extproc.core.oidc.claims import Claims
 from extproc.core.session import Session, SessionId

@@ -7,7 +7,7 @@ import pytest
 from harness.envoy_config import simple
 from harness.ruled import ALICE, BOB, EVE, application, ruled
 
-from extproc.core.access import DEFAULT
+from extproc.core.access_rules import DEFAULT
 from extproc.core.http import Request
 from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.access import conditions, of_networks, of_rule
