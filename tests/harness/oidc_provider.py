@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import httpx
 
+from harness.clients import PATIENCE
 from harness.downloads import found
 from harness.ports import free_port
 from harness.processes import Process
@@ -46,6 +47,7 @@ class OidcProvider:
                 url + path for url in place.applications for path in POST_LOGOUT_PATHS
             ),
             BACKCHANNEL=f"{place.applications[0]}oauth2/backchannel-logout",
+            RESOURCES=",".join(place.applications),
             **({"NODE_EXTRA_CA_CERTS": str(place.ca_file)} if place.ca_file else {}),
         )
 
@@ -89,6 +91,44 @@ class OidcProvider:
             **method,
             **ca,
         }
+
+    # access tokens, without a browser
+
+    def access_token(
+        self, resource: str, scope: str = "", *, user: str = "", opaque: bool = False
+    ) -> str:
+        """An access token for an application (RFC 8707), of the client machine or machine-opaque.
+
+        It is a JWT (RFC 9068) unless `opaque`. Without `user` it is the client's own
+        (client_credentials), whose sub is the client's id in a JWT and missing at introspection.
+        """
+        client = "machine-opaque" if opaque else "machine"
+        asked = {"resource": resource, "scope": scope}
+        if user:
+            return self._called("/tests/access-token", {**asked, "user": user, "client_id": client})
+        answer = self._posted("/token", client, {**asked, "grant_type": "client_credentials"})
+        token: str = answer.json()["access_token"]
+        return token
+
+    def revoke(self, token: str, client: str = "machine-opaque") -> None:
+        """Revoke an opaque access token of this client (RFC 7009)."""
+        self._posted("/token/revocation", client, {"token": token})
+
+    def _posted(self, path: str, client: str, form: dict[str, str]) -> httpx.Response:
+        answer = httpx.post(
+            self.address + path,
+            data=form,
+            auth=(client, SECRET),
+            trust_env=False,
+            timeout=PATIENCE,
+        )
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    def _called(self, path: str, query: dict[str, str]) -> str:
+        answer = httpx.get(self.address + path, params=query, trust_env=False, timeout=PATIENCE)
+        assert answer.status_code == 200, answer.text
+        return answer.text
 
     def close(self) -> None:
         if self.process is not None:
