@@ -45,7 +45,8 @@ Each has a reason code. Status, log level and texts are in reasons/, by that cod
        |- AccessTokenExpired          access_token_expired
        `- Overloaded                  overloaded
 
-Any other exception is a bug: internal_error.
+Those of access tokens that API callers bring are in bearer_errors.py. Any other exception is a bug:
+internal_error.
 """
 
 from extproc.core.reasons import PROVIDER_ERRORS, REASONS, Level, Reason

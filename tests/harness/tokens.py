@@ -13,9 +13,10 @@ from extproc.core.application import Application
 from extproc.core.encoding import b64encode
 from extproc.core.http import Request
 from extproc.core.login import login_cookie
+from extproc.core.oidc.access_token import AccessTokenProfile
 from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.oidc.claims import Claims
-from extproc.core.oidc.client import Client
+from extproc.core.oidc.client import Client, ClientCredentials
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.sealing import ENTROPY, KeyRing
@@ -212,6 +213,51 @@ def id_token_claims(**changes: Any) -> dict[str, Any]:
         **changes,
     }
     return {name: value for name, value in claims.items() if value is not None}
+
+
+API = "https://api.example"
+
+
+def token_profile(**changes: Any) -> AccessTokenProfile:
+    """What access tokens for the API have to be, with changes."""
+    values: dict[str, Any] = {
+        "provider": "main",
+        "issuer": ISSUER,
+        "alg": "RS256",
+        "types": ("at+jwt",),
+        "required_claims": (),
+        "scope_claim": "scope",
+        "audiences": frozenset({API}),
+        "client_ids": frozenset({"gateway", "introspector"}),
+        "clock_skew": 60.0,
+        "groups_claim": "groups",
+        "trust_email": False,
+        "introspection": ClientCredentials("introspector", "client_secret_basic", "s3cret"),
+    }
+    return AccessTokenProfile(**(values | changes))
+
+
+def access_token_claims(**changes: Any) -> dict[str, Any]:
+    """The claims of a valid access token for token_profile(), with changes. None removes a
+    claim.
+    """
+    claims = {
+        "iss": ISSUER,
+        "sub": "alice",
+        "aud": API,
+        "exp": NOW + 300,
+        "iat": NOW,
+        "client_id": "machine",
+        "scope": "orders:read orders:write",
+        "jti": "one",
+        **changes,
+    }
+    return {name: value for name, value in claims.items() if value is not None}
+
+
+def access_token(header: dict[str, Any] | None = None, **changes: Any) -> str:
+    """A signed access token with changed claims."""
+    return Signer().sign(access_token_claims(**changes), **({"typ": "at+jwt"} | (header or {})))
 
 
 def payload(token: str) -> dict[str, Any]:

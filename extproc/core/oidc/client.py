@@ -11,6 +11,31 @@ Parameters = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
+class ClientCredentials:
+    """How a client authenticates at the endpoints of a provider.
+
+    auth_method: client_secret_basic, client_secret_post or none. client_secret: needed unless
+    auth_method is none.
+    """
+
+    client_id: str
+    auth_method: str
+    client_secret: str | None = field(default=None, repr=False)
+
+    def authenticated(self, parameters: Parameters) -> "FormRequest":
+        """A request to an endpoint with the client's credentials."""
+        if self.auth_method == "client_secret_basic":
+            # both are form-encoded first (RFC 6749 section 2.3.1); otherwise a colon or a percent
+            # sign would break them
+            pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret or '')}"
+            return FormRequest(parameters, "Basic " + base64.b64encode(pair.encode()).decode())
+        credentials: Parameters = (("client_id", self.client_id),)
+        if self.auth_method == "client_secret_post":
+            credentials += (("client_secret", self.client_secret or ""),)
+        return FormRequest(parameters + credentials, None)
+
+
+@dataclass(frozen=True)
 class Client:
     """A client registration at a provider.
 
@@ -49,15 +74,8 @@ class Client:
 
     def authenticated(self, parameters: Parameters) -> "FormRequest":
         """A request to the token or revocation endpoint with the client's credentials."""
-        if self.auth_method == "client_secret_basic":
-            # both are form-encoded first (RFC 6749 section 2.3.1); otherwise a colon or a percent
-            # sign would break them
-            pair = f"{quote_plus(self.client_id)}:{quote_plus(self.client_secret or '')}"
-            return FormRequest(parameters, "Basic " + base64.b64encode(pair.encode()).decode())
-        credentials: Parameters = (("client_id", self.client_id),)
-        if self.auth_method == "client_secret_post":
-            credentials += (("client_secret", self.client_secret or ""),)
-        return FormRequest(parameters + credentials, None)
+        credentials = ClientCredentials(self.client_id, self.auth_method, self.client_secret)
+        return credentials.authenticated(parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,19 @@ from extproc.core.errors import (
     UnverifiedUserInfo,
     WrongSignature,
 )
-from extproc.core.oidc.claims import Claims, number, overlaid, parse_object
+from extproc.core.oidc.claims import Claims, overlaid, parse_object
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.jose import KeySet, SignedToken
+from extproc.core.oidc.token_times import (
+    check_auth_time,
+    check_expires,
+    check_issued,
+    check_not_before,
+    distance,
+)
 
 # seconds: in the code flow an ID token was issued a moment ago
 MAX_AGE = 3600
-# seconds that are counted in the text of an error: a year
-_COUNTED = 31_536_000
 _HASHES = {
     "RS256": hashlib.sha256, "PS256": hashlib.sha256, "ES256": hashlib.sha256,
     "RS384": hashlib.sha384, "PS384": hashlib.sha384, "ES384": hashlib.sha384,
@@ -91,26 +96,11 @@ def verify_without_nonce(
     return IDToken(
         subject=subject,
         sid=sid if is_sid(sid) else None,
-        auth_time=_auth_time(claims, now + client.clock_skew),
+        auth_time=check_auth_time(claims, now + client.clock_skew),
         acr=acr if isinstance(acr, str) else None,
         amr=tuple(method for method in methods if isinstance(method, str)),
         claims=claims,
     )
-
-
-def _auth_time(claims: Mapping[str, Any], latest: float) -> int | None:
-    """Read auth_time, which no ID token may have in the future. Raises InvalidIDToken.
-
-    latest: seconds since the epoch, with the leeway of the clocks.
-    """
-    if "auth_time" not in claims:
-        return None
-    auth_time = number(claims["auth_time"])
-    if auth_time is None:
-        raise InvalidIDToken("malformed", "auth_time is no number")
-    if auth_time > latest:
-        raise InvalidIDToken("auth_time", "auth_time is in the future; check both clocks")
-    return int(auth_time)
 
 
 def check_nonce(id_token: IDToken, nonce: str) -> None:
@@ -174,33 +164,12 @@ def check_times(claims: Mapping[str, Any], now: int, leeway: float) -> None:
 
     leeway: seconds by which the provider's clock may differ.
     """
-    expires, issued = number(claims.get("exp")), number(claims.get("iat"))
-    if expires is None:
-        raise InvalidIDToken("expired", "exp is missing or no number")
-    if now >= expires + leeway:
-        raise InvalidIDToken("expired", f"exp was {_seconds(now - expires, leeway)}")
-    if issued is None:
-        raise InvalidIDToken("issued_at", "iat is missing or no number")
-    if issued > now + leeway:
-        raise InvalidIDToken("issued_at", f"iat is {_seconds(now - issued, leeway)}")
+    check_expires(claims, now, leeway)
+    issued = check_issued(claims, now, leeway)
     if issued < now - MAX_AGE - leeway:
-        ago = _seconds(now - issued, leeway)
+        ago = distance(now - issued, leeway)
         raise InvalidIDToken("issued_at", f"iat is more than an hour past: {ago}")
-    if "nbf" not in claims:
-        return
-    not_before = number(claims["nbf"])
-    if not_before is None:
-        raise InvalidIDToken("not_before", "nbf is no number")
-    if not_before > now + leeway:
-        raise InvalidIDToken("not_before", f"nbf is {_seconds(now - not_before, leeway)}")
-
-
-def _seconds(ago: float, leeway: float) -> str:
-    """How far a time is from now, as far as it can be meant, and what to compare."""
-    # A claim may be any number, also one with hundreds of digits.
-    distance = f"{abs(ago):.0f} s" if abs(ago) < _COUNTED else "years"
-    direction = "ago" if ago >= 0 else "in the future"
-    return f"{distance} {direction}; leeway {leeway:g} s; check both clocks"
+    check_not_before(claims, now, leeway)
 
 
 def _check_at_hash(claims: Mapping[str, Any], access_token: str, alg: str) -> None:

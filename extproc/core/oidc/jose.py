@@ -111,13 +111,20 @@ class SignedToken:
     raw: str = field(repr=False)
 
     @classmethod
-    def parse(cls, token: str, alg: str, types: tuple[str, ...] = ("JWT",)) -> "SignedToken":
+    def parse(
+        cls,
+        token: str,
+        alg: str,
+        types: tuple[str, ...] = ("JWT",),
+        setting: str = "id_token_signed_response_alg",
+    ) -> "SignedToken":
         """Check length, shape and header of a token.
 
         Args:
             token: the compact serialization.
             alg: the only accepted algorithm.
             types: the accepted values of typ; a token without typ has the type JWT.
+            setting: the key of the settings with the algorithm, for the text of an error.
 
         Raises:
             UnverifiedToken: the token fails a check, whose name it has.
@@ -131,7 +138,7 @@ class SignedToken:
         except ValueError:
             raise UnverifiedToken("malformed", "the header is no JSON object") from None
         if header.get("alg") != alg:
-            raise UnverifiedToken("algorithm", _wrong_algorithm(header.get("alg"), alg))
+            raise UnverifiedToken("algorithm", _wrong_algorithm(header.get("alg"), alg, setting))
         if "crit" in header or header.get("b64", True) is not True or "zip" in header:
             raise UnverifiedToken("header", "a critical or unknown processing header")
         typ = header.get("typ", "JWT")
@@ -173,13 +180,13 @@ class SignedToken:
             raise WrongSignature("the signature or its payload is not right") from None
 
 
-def _wrong_algorithm(received: object, alg: str) -> str:
+def _wrong_algorithm(received: object, alg: str, setting: str) -> str:
     if received in SYMMETRIC:
         return (
             f"signed with the client secret ({received}), which is not supported: have the "
             f"provider sign this client's tokens with {alg}"
         )
-    return f"signed with another algorithm than {alg} (setting id_token_signed_response_alg)"
+    return f"signed with another algorithm than {alg} (setting {setting})"
 
 
 _REGISTRY = jws.JWSRegistry(algorithms=list(KEY_OF), strict_check_header=False)

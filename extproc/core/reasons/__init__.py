@@ -24,6 +24,7 @@ _ALL = (
     *provider.AWAY,
     *tokens.ID_TOKEN,
     *tokens.LOGOUT_TOKEN,
+    *tokens.ACCESS_TOKEN,
     *outcomes.ENDED,
     *requests.ABORTED,
 )

@@ -1,5 +1,5 @@
-"""Reasons of tokens that fail a check: id_token_<check> and logout_token_<check>, with the names
-that the checks have in the code.
+"""Reasons of tokens that fail a check: id_token_<check>, logout_token_<check> and
+bearer_token_<check>, with the names that the checks have in the code.
 """
 
 from extproc.core.reasons.reason import Level, Reason
@@ -48,6 +48,36 @@ _OF_LOGOUT_TOKEN = {
     "replayed": "A token with its jti was used before: the provider, or an attacker, repeats it. "
     "The sessions were ended the first time.",
 }
+_TIMES = ("expired", "not_before")
+_OF_ACCESS_TOKEN = {
+    **{check: _SIGNED[check] for check in ("malformed", "header", "key", "signature", *_TIMES)},
+    "algorithm": "It is signed with another algorithm than "
+    "providers.NAME.access_tokens.signing_alg: set the algorithm that the provider uses for access "
+    "tokens. HS256, HS384 and HS512 are not supported.",
+    "type": "typ of its header is none of providers.NAME.access_tokens.types, or a claim (typ, "
+    "token_use, token_type, events) says that it is another kind of token. A provider whose access "
+    "tokens are plain JWTs needs types and required_claims.",
+    "id_token": "aud has a client_id of the processor, or there is a claim of ID tokens (nonce, "
+    "at_hash): the caller has to send the access token, and to ask the provider for one whose "
+    "audience is the API.",
+    "claims": "A claim has none of the values that providers.NAME.access_tokens.required_claims "
+    "demands, so it is not proved to be an access token.",
+    "issuer": "iss is the issuer of none of the providers whose tokens count for the application "
+    "(bearer.providers).",
+    "audience": "aud is missing, or has none of applications.NAME.bearer.audiences: the caller has "
+    "to ask the provider for this audience (resource, audience, or a scope of the API), or the "
+    "token is another API's.",
+    "subject": "sub is missing, too long or no printable text.",
+    "issued_at": f"iat is missing or in the future. {_CLOCKS}",
+    "auth_time": f"auth_time is in the future. {_CLOCKS}",
+    "sender_constrained": "cnf binds it to a key (DPoP, or a client certificate), and the "
+    "processor verifies no proof of that key: have the provider issue plain bearer tokens for this "
+    "API.",
+    "inactive": "The provider's introspection does not call it active: it has expired or was "
+    "revoked, or it is none of this provider's.",
+    "opaque": "It is no JWT, and applications.NAME.bearer.opaque names no provider to ask about "
+    "it.",
+}
 
 ID_TOKEN = tuple(
     Reason(
@@ -85,5 +115,41 @@ LOGOUT_TOKEN = (
         "provider that has just replaced its key sends the token again; if it never succeeds, it "
         "is no token of this provider.",
         retry_after=10,
+    ),
+)
+# every client can send an access token
+ACCESS_TOKEN = (
+    *(
+        Reason(
+            f"bearer_token_{check}",
+            401,
+            Level.INFO,
+            "Access token not accepted",
+            "The access token cannot be used here. A new one from the identity provider may help.",
+            f"An API caller's access token fails a check. {remedy}",
+        )
+        for check, remedy in _OF_ACCESS_TOKEN.items()
+    ),
+    Reason(
+        "bearer_token_key_pending",
+        503,
+        Level.INFO,
+        "Not available right now",
+        "The identity provider's keys are not known yet. Please try again in a moment.",
+        "An access token names a key that is not in the provider's key set, and the set was "
+        "fetched less than ten seconds ago for another access token, or many tokens wait for it. "
+        "If it never succeeds, it is no token of this provider.",
+        retry_after=10,
+    ),
+    Reason(
+        "too_many_introspections",
+        429,
+        Level.INFO,
+        "Too many new tokens",
+        "Too many new access tokens came from this address. Please try again in a minute.",
+        "One client address brought more than 60 opaque access tokens in a minute about which the "
+        "provider had not been asked before. A token that is used again is not asked about again; "
+        "a caller that fetches a token for each call should keep it until it expires, or get JWTs.",
+        retry_after=60,
     ),
 )

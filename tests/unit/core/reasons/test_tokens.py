@@ -1,6 +1,6 @@
 """Reasons of tokens that fail a check."""
 
-from extproc.core.reasons.tokens import ID_TOKEN, LOGOUT_TOKEN
+from extproc.core.reasons.tokens import ACCESS_TOKEN, ID_TOKEN, LOGOUT_TOKEN
 
 
 def checks(rows, prefix):
@@ -18,6 +18,21 @@ def test_both_kinds_of_token_have_the_checks_of_every_signed_token():
         "sid",
         "replayed",
         "key_pending",
+    }
+
+
+def test_an_access_token_has_the_checks_of_every_signed_token_and_its_own():
+    of_logout_token = checks(LOGOUT_TOKEN, "logout_token_")
+    rows = [row for row in ACCESS_TOKEN if row.code != "too_many_introspections"]
+    of_access_token = checks(rows, "bearer_token_")
+    assert of_logout_token - of_access_token == {"events", "nonce", "jti", "sid", "replayed"}
+    assert of_access_token - of_logout_token == {
+        "id_token",
+        "claims",
+        "auth_time",
+        "sender_constrained",
+        "inactive",
+        "opaque",
     }
 
 
