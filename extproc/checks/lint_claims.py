@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from extproc.checks.findings import Finding, ok, warning
 from extproc.envoyconfig.filters.jwt_authn import asserted
 from extproc.settings import ApplicationSettings, Settings
-from extproc.settings.access import Allow, AllowSettings, entries_of
+from extproc.settings.allow import Allow, AllowSettings, entries_of
 
 _UNITS = (("d", 86_400), ("h", 3600), ("m", 60))  # seconds
 

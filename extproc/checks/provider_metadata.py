@@ -13,7 +13,7 @@ from extproc.core.errors import Refusal
 from extproc.core.oidc.jose import KEY_OF, KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.settings import ApplicationSettings, ProviderSettings, Settings
-from extproc.settings.access import entries_of
+from extproc.settings.allow import entries_of
 
 _AT_PROVIDER = "the provider's metadata has to be corrected at the provider"
 _LISTED = 12  # values of a list that a finding shows

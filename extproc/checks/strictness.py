@@ -5,7 +5,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from extproc.core.access_values import Scalar
 from extproc.settings import RuleSettings
-from extproc.settings.access import Allow, AllowSettings, entries_of
+from extproc.settings.allow import Allow, AllowSettings, entries_of
 
 _Network = IPv4Network | IPv6Network
 

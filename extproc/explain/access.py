@@ -14,7 +14,7 @@ from extproc.core.session import Session
 from extproc.core.session_access import facts
 from extproc.explain.route import ChosenRoute
 from extproc.settings import ApplicationSettings, Settings
-from extproc.settings.access import Allow, entries_of
+from extproc.settings.allow import Allow, entries_of
 
 # values of a condition that a line shows
 _SHOWN = 5

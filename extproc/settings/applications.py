@@ -10,15 +10,8 @@ from pydantic import Field, model_validator
 
 from extproc.addresses import host_fault
 from extproc.core.endpoints import ENDPOINTS
-from extproc.settings.access import (
-    Allow,
-    RuleSettings,
-    check_allow,
-    check_path,
-    check_rules,
-    check_spellings,
-    has_dots,
-)
+from extproc.settings.access import RuleSettings, check_path, check_rules, check_spellings, has_dots
+from extproc.settings.allow import Allow, check_allow
 from extproc.settings.cors import Cors
 from extproc.settings.demand import (
     check_acr_values,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from extproc.addresses import Address, bracketed, collide, is_loopback
 from extproc.core.endpoints import ENDPOINTS
-from extproc.settings.access import entries_of
+from extproc.settings.allow import entries_of
 from extproc.settings.applications import ApplicationSettings
 from extproc.settings.gateway import Gateway
 from extproc.settings.listen import ListenTLS, Plaintext

@@ -6,13 +6,8 @@ from extproc.core.access import Access
 from extproc.core.access_conditions import Entries, Entry
 from extproc.core.access_rules import Rule
 from extproc.core.access_values import email_address, email_domain
-from extproc.settings.access import (
-    Allow,
-    AllowSettings,
-    RuleSettings,
-    access_digest,
-    entries_of,
-)
+from extproc.settings.access import RuleSettings, access_digest
+from extproc.settings.allow import Allow, AllowSettings, entries_of
 from extproc.settings.root import Settings
 
 

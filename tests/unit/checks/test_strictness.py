@@ -6,7 +6,7 @@ import pytest
 
 from extproc.checks.strictness import admits_all, opens
 from extproc.settings import RuleSettings
-from extproc.settings.access import Allow
+from extproc.settings.allow import Allow
 
 
 def rule(**keys: Any) -> RuleSettings:
