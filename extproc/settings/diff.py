@@ -4,6 +4,7 @@ how a new key is introduced.
 Both settings must contain their secrets, see `with_secrets`.
 """
 
+from extproc.settings.providers import ProviderSettings
 from extproc.settings.root import Settings
 
 
@@ -14,16 +15,25 @@ def with_secrets_of(old: Settings, new: Settings) -> Settings:
     A client secret that only one of the two has is not copied: a client that becomes public, or no
     longer is, needs a restart.
     """
-    providers = {}
-    for name, provider in old.providers.items():
-        secret = new.providers[name].client_secret if name in new.providers else None
-        takes = provider.client_secret and secret
-        providers[name] = (
-            provider.model_copy(update={"client_secret": secret}) if takes else provider
-        )
+    providers = {
+        name: _with_secret_of(provider, new.providers[name]) if name in new.providers else provider
+        for name, provider in old.providers.items()
+    }
     return old.model_copy(
         update={"secret": new.ring(), "secret_file": None, "providers": providers}
     )
+
+
+def _with_secret_of(old: ProviderSettings, new: ProviderSettings) -> ProviderSettings:
+    """A provider's old settings with the secrets of its clients in the new ones."""
+    update: dict[str, object] = {}
+    if old.client_secret and new.client_secret:
+        update["client_secret"] = new.client_secret
+    asked, asks = old.access_tokens.introspection, new.access_tokens.introspection
+    if asked is not None and asks is not None:
+        asking = asked.model_copy(update={"client_secret": asks.client_secret})
+        update["access_tokens"] = old.access_tokens.model_copy(update={"introspection": asking})
+    return old.model_copy(update=update)
 
 
 def differences(old: Settings, new: Settings) -> tuple[str, ...]:

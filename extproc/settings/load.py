@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from extproc.settings.access_tokens import IntrospectionSettings
 from extproc.settings.faults import Fault, explain
 from extproc.settings.files import SETTINGS_LIMIT, read_file
 from extproc.settings.providers import ProviderSettings
@@ -100,7 +101,11 @@ def _check_secret_files(settings: Settings) -> None:
             raise ValueError(f"secret_file: {settings.secret_file} is empty")
         settings.check_ring()
     for name, provider in settings.providers.items():
-        _check_client_secret(settings, name, provider)
+        _check_client_secret(settings, f"providers.{name}", provider)
+        asking = provider.access_tokens.introspection
+        if asking is not None:
+            key = f"providers.{name}.access_tokens.introspection"
+            _check_client_secret(settings, key, asking)
     store = settings.store
     if isinstance(store, RedisSettings):
         store.check_files("store")
@@ -108,17 +113,19 @@ def _check_secret_files(settings: Settings) -> None:
         store.tombstones.check_files("store.tombstones")
 
 
-def _check_client_secret(settings: Settings, name: str, provider: ProviderSettings) -> None:
-    with named(f"providers.{name}.client_secret_file"):
-        secret = provider.secret()
+def _check_client_secret(
+    settings: Settings, name: str, client: ProviderSettings | IntrospectionSettings
+) -> None:
+    """Check the secret of a client. name: the path of the client's keys. Raises ValueError."""
+    key = f"{name}.client_secret_file"
+    with named(key):
+        secret = client.secret()
     if secret is None:
         return
     if secret.get_secret_value():
-        settings.check_published(f"providers.{name}.client_secret_file", secret)
+        settings.check_published(key, secret)
     else:
-        raise ValueError(
-            f"providers.{name}.client_secret_file: {provider.client_secret_file} is empty"
-        )
+        raise ValueError(f"{key}: {client.client_secret_file} is empty")
 
 
 def _fill(value: Any, path: str, variable: Callable[[str], str | None], faults: list[Fault]) -> Any:

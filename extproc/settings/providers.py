@@ -1,6 +1,7 @@
 """Settings of one OpenID Provider, and of the processor as its client."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -11,26 +12,14 @@ from extproc.addresses import Address, is_loopback
 from extproc.core.http import origin
 from extproc.core.oidc.endpoint_places import EndpointPlaces
 from extproc.core.oidc.urls import url_fault
+from extproc.settings.access_tokens import AccessTokenSettings
+from extproc.settings.client_secret import check_client_secret, client_secret
 from extproc.settings.listen import HostName
-from extproc.settings.secret_files import read_secret
-from extproc.settings.types import OFF, Model, called_address
+from extproc.settings.types import OFF, Model, SigningAlg, called_address
 
 # what follows the issuer in the address of its metadata (Discovery section 4)
 DISCOVERY = "/.well-known/openid-configuration"
 AuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
-SigningAlg = Literal[
-    "RS256",
-    "RS384",
-    "RS512",
-    "PS256",
-    "PS384",
-    "PS512",
-    "ES256",
-    "ES384",
-    "ES512",
-    "EdDSA",
-    "Ed25519",
-]
 
 
 class ProviderSettings(Model):
@@ -131,6 +120,10 @@ class ProviderSettings(Model):
         "logout_uri alone, as AWS Cognito wants it; off: not at all, the user stays signed in "
         "there",
     )
+    access_tokens: AccessTokenSettings = Field(
+        AccessTokenSettings(),
+        description="what the access tokens are that API callers bring to applications with bearer",
+    )
     trust_env: bool = Field(
         False,
         description="use HTTP(S)_PROXY and NO_PROXY of the environment for calls to this provider",
@@ -139,10 +132,9 @@ class ProviderSettings(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         self._check_addresses()
-        if self.client_secret is not None and self.client_secret_file is not None:
-            raise ValueError("client_secret or client_secret_file, not both")
-        if self.client_secret is not None and not self.client_secret.get_secret_value():
-            raise ValueError("client_secret is empty; leave it out for a public client")
+        check_client_secret(
+            self.client_secret, self.client_secret_file, "leave it out for a public client"
+        )
         if "openid" not in self.scopes:
             raise ValueError("scopes must contain openid")
         if any(not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", scope) for scope in self.scopes):
@@ -229,6 +221,12 @@ class ProviderSettings(Model):
 
     def secret(self) -> SecretStr | None:
         """The client secret, read from its file if there is one. Raises OSError."""
-        if self.client_secret_file is not None:
-            return SecretStr(read_secret(self.client_secret_file).strip())
-        return self.client_secret
+        return client_secret(self.client_secret, self.client_secret_file)
+
+    def written_secrets(self) -> Iterator[tuple[str, SecretStr]]:
+        """The secrets that the settings file has itself, each with its key."""
+        if self.client_secret is not None:
+            yield "client_secret", self.client_secret
+        asking = self.access_tokens.introspection
+        if asking is not None and asking.client_secret is not None:
+            yield "access_tokens.introspection.client_secret", asking.client_secret

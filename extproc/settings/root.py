@@ -115,8 +115,8 @@ class Settings(Model):
             self.listen, self.listen_tls, self.admin, self.gateway, self.allow_plaintext
         )
         for name, provider in self.providers.items():
-            if provider.client_secret is not None:
-                self.check_published(f"providers.{name}.client_secret", provider.client_secret)
+            for key, secret in provider.written_secrets():
+                self.check_published(f"providers.{name}.{key}", secret)
         for name, application in self.applications.items():
             consistency.check_application(name, application, self.url(name), self.providers)
             check_cors(self.applications, name, self.url(name))

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from extproc.settings.providers import ProviderSettings
 from extproc.settings.root import Settings
 from extproc.settings.store import store_with_secrets
 
@@ -30,12 +31,7 @@ def with_secrets(settings: Settings) -> Settings:
 
     Raises OSError when the file of a secret cannot be read.
     """
-    providers = {
-        name: provider.model_copy(
-            update={"client_secret": provider.secret(), "client_secret_file": None}
-        )
-        for name, provider in settings.providers.items()
-    }
+    providers = {name: _with_secrets(provider) for name, provider in settings.providers.items()}
     return settings.model_copy(
         update={
             "secret": settings.ring(),
@@ -44,6 +40,19 @@ def with_secrets(settings: Settings) -> Settings:
             "store": store_with_secrets(settings.store),
         }
     )
+
+
+def _with_secrets(provider: ProviderSettings) -> ProviderSettings:
+    """A provider's settings with its secrets in place of their files. Raises OSError."""
+    update: dict[str, object] = {"client_secret": provider.secret(), "client_secret_file": None}
+    tokens = provider.access_tokens
+    if tokens.introspection is not None:
+        secret = tokens.introspection.secret()
+        asking = tokens.introspection.model_copy(
+            update={"client_secret": secret, "client_secret_file": None}
+        )
+        update["access_tokens"] = tokens.model_copy(update={"introspection": asking})
+    return provider.model_copy(update=update)
 
 
 def _plain(value: Any) -> str:

@@ -146,6 +146,19 @@ Workers = Annotated[
     ),
 ]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
+SigningAlg = Literal[
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+]
 
 
 class Model(BaseModel):

@@ -72,6 +72,8 @@ def _secret_files(settings: Settings) -> Iterator[Path | None]:
     yield settings.secret_file
     for provider in settings.providers.values():
         yield provider.client_secret_file
+        if provider.access_tokens.introspection is not None:
+            yield provider.access_tokens.introspection.client_secret_file
     store = (
         settings.store.tombstones if isinstance(settings.store, CookieSettings) else settings.store
     )

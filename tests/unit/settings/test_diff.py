@@ -26,6 +26,29 @@ def test_only_what_needs_a_restart_is_a_difference(read, change, names):
     assert differences(with_secrets(read()), with_secrets(read(change))) == names
 
 
+def asking(**changes):
+    tokens = {"introspection": {"client_id": "asks", "client_secret": "old"} | changes}
+    return {"providers": {"main": {"access_tokens": tokens}}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        (asking(), asking(client_secret="new"), ()),
+        (asking(), asking(client_id="other"), ("providers",)),
+        (asking(), {}, ("providers",)),
+        ({}, asking(), ("providers",)),
+    ],
+    ids=["its secret", "its id", "no client", "a client"],
+)
+def test_the_introspecting_client_takes_a_new_secret_and_nothing_else(read, old, new, names):
+    before, after = with_secrets(read(old)), with_secrets(read(new))
+    assert differences(before, after) == names
+    taken = with_secrets_of(before, after).providers["main"].access_tokens.introspection
+    if not names:
+        assert taken.secret().get_secret_value() == "new"
+
+
 def test_secrets_are_taken_and_nothing_else_is(read):
     new = {"secret": B, "session": {"idle": 60}, "providers": {"main": {"client_secret": "new"}}}
     taken = with_secrets_of(read({"secret": A}), read(new))

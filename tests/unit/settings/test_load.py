@@ -55,6 +55,7 @@ def test_a_file_that_is_not_text_is_said_clearly(file):
     [
         "secret_file",
         "providers.main.client_secret_file",
+        "providers.main.access_tokens.introspection.client_secret_file",
         "store.password_file",
         "store.sentinel_password_file",
         "store.tombstones.password_file",
@@ -69,6 +70,9 @@ def test_a_file_of_a_secret_that_has_no_end_is_named_with_its_key(fault, key, ta
         "providers": {"providers": {"main": {"client_secret": None, name: target}}},
         "store": {"store": store},
     }[key.partition(".")[0]]
+    if "introspection" in key:
+        asking = {"introspection": {"client_id": "asks", name: target}}
+        change = {"providers": {"main": {"access_tokens": asking}}}
     if "tombstones" in key:
         change = {"store": {"kind": "cookie", "tombstones": store}}
     assert fault(change) == f": {key}: {target}: {reason}"
@@ -106,12 +110,17 @@ def test_environment_variables_are_filled_in_at_any_depth(read, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("key", ["secret_file", "client_secret_file"])
+@pytest.mark.parametrize(
+    "key", ["secret_file", "client_secret_file", "introspection.client_secret_file"]
+)
 def test_a_file_of_a_secret_that_is_empty_is_said_clearly(tmp_path, fault, key):
     (tmp_path / "empty").write_text("\n")
     path = str(tmp_path / "empty")
     if key == "secret_file":
         line = fault({"secret": None, "secret_file": path})
+    elif key.startswith("introspection"):
+        asking = {"client_id": "asks", "client_secret_file": path}
+        line = fault({"providers": {"main": {"access_tokens": {"introspection": asking}}}})
     else:
         provider = {"client_secret": None, "client_secret_file": path}
         line = fault({"providers": {"main": provider}})

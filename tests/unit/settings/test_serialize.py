@@ -9,20 +9,25 @@ def test_settings_are_handed_over_whole_whatever_becomes_of_their_files(tmp_path
     (tmp_path / "ring").write_text("a" * 32 + "\n" + "b" * 32 + "\n")
     (tmp_path / "client").write_text("s3cret\n")
     from_files = {"client_secret": None, "client_secret_file": str(tmp_path / "client")}
+    (tmp_path / "asking").write_text("s4cret\n")
+    asking = {"client_id": "asks", "client_secret_file": str(tmp_path / "asking")}
     changes = {
         "secret": None,
         "secret_file": str(tmp_path / "ring"),
-        "providers": {"main": from_files},
+        "providers": {"main": {**from_files, "access_tokens": {"introspection": asking}}},
         "listen": "unix:/run/x.sock",
         "timeouts": {"connect": "500ms"},
     }
     settings = with_secrets(read(changes))
     (tmp_path / "ring").unlink()
     (tmp_path / "client").write_text("other")
+    (tmp_path / "asking").unlink()
     handed = from_text(to_text(settings))
     assert handed == settings and "\n" not in to_text(settings)
     assert [secret.get_secret_value()[0] for secret in handed.ring()] == ["a", "b"]
     assert handed.providers["main"].secret().get_secret_value() == "s3cret"
+    handed_asking = handed.providers["main"].access_tokens.introspection
+    assert handed_asking.credentials().client_secret == "s4cret"
     assert from_text(to_text(read())).providers == read().providers
 
 

@@ -4,7 +4,7 @@ processor, in tests/unit/runtime/test_reload.py.
 
 import yaml
 
-from extproc.settings.watch import Source
+from extproc.settings.watch import Source, secret_files
 
 A, B = "a" * 32, "b" * 32
 
@@ -39,3 +39,10 @@ def test_a_file_that_new_settings_name_is_watched_once_they_are_loaded(tmp_path,
     assert source.changed() is False
     (tmp_path / "ring").write_text(B)
     assert [source.changed(), source.changed(), source.changed()] == [False, True, False]
+
+
+def test_the_secret_of_the_introspecting_client_is_watched(tmp_path, file, right, read):
+    asking = {"client_id": "asks", "client_secret_file": str(tmp_path / "asking")}
+    (tmp_path / "asking").write_text("s3cret")
+    settings = read({"providers": {"main": {"access_tokens": {"introspection": asking}}}})
+    assert secret_files(settings) == (tmp_path / "asking",)
