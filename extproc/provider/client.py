@@ -5,13 +5,8 @@ while they are fresh, refreshed in the background when they are not, and kept fo
 provider is away.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from collections.abc import Callable, Iterable
 
-import trio
-
-from extproc import background, telemetry
 from extproc.addresses import Address
 from extproc.core.errors import (
     ClientRefused,
@@ -38,15 +33,11 @@ from extproc.provider.cache import Cache, CoolDown, Newer
 from extproc.provider.endpoint_calls import EndpointCalls
 from extproc.provider.http import HttpClient, client_fault
 from extproc.provider.limits import MemoryBudget, TickLimiter
-from extproc.provider.reports import Reports
+from extproc.provider.upkeep import Upkeep, only_refusals
 from extproc.settings import Limits, ProviderSettings, Timeouts
-
-T = TypeVar("T")
 
 METADATA_FRESH = 3600.0  # seconds after which the metadata is refreshed
 KEYS_FRESH = 600.0  # seconds after which the key set is refreshed
-LOOK_EVERY = 5.0  # seconds between two looks at what is due
-LOOK_AGAIN = 0.5  # seconds between them while metadata or keys are missing
 COOL_DOWN = 10.0  # seconds between key set fetches that tokens of one kind cause
 
 
@@ -78,7 +69,6 @@ class Provider:
         self.name = name
         self._settings = settings
         self._places = settings.places(listeners)
-        self._reports = Reports()
         self._http = HttpClient(
             name,
             settings,
@@ -90,6 +80,7 @@ class Provider:
         self._calls = EndpointCalls(name, self._http, timeouts.call, metrics or Metrics())
         self._metadata = Cache(self._fetch_metadata, METADATA_FRESH, name)
         self._keys = Cache(self._fetch_keys, KEYS_FRESH, name)
+        self._upkeep = Upkeep(name, self._metadata, self._keys, self._http)
         # Anybody can post a logout token, so those spend no fetch of a login or refresh.
         self._for_logins = CoolDown(COOL_DOWN)
         self._for_logouts = CoolDown(COOL_DOWN)
@@ -119,9 +110,7 @@ class Provider:
     @property
     def missing(self) -> str | None:
         """Why the provider is not ready, for the operator; None if it is."""
-        if self._metadata.get_nowait() is None:
-            return "its metadata was not fetched yet"
-        return "its key set was not fetched yet" if self._keys.get_nowait() is None else None
+        return self._upkeep.missing
 
     def readings(self) -> Iterable[Reading]:
         """Yield the provider's gauges. Call it in trio."""
@@ -145,7 +134,7 @@ class Provider:
             InvalidMetadata: It is not usable.
         """
         try:
-            with self._only_refusals():
+            with only_refusals(self.name):
                 return await self._metadata.get()
         except (ProviderUnreachable, ProviderTimeout, ProviderFailed, InvalidAnswer) as error:
             raise ProviderUnavailable(f"provider {self.name}: {error.detail}") from error
@@ -153,28 +142,28 @@ class Provider:
     async def keys(self) -> KeySet:
         """Return the key set, fetched if there is none."""
         await self.metadata()
-        with self._only_refusals():
+        with only_refusals(self.name):
             return await self._keys.get()
 
     async def newer_keys(self) -> KeySet:
         """Return the key set after an ID token named a key that it lacks, or had a signature that
         does not fit its key: fetched again, but at most once in COOL_DOWN seconds for all callers.
         """
-        with self._only_refusals():
+        with only_refusals(self.name):
             return (await self._keys.again(self._for_logins)).value
 
     async def newer_keys_for_logout(self) -> Newer[KeySet]:
         """Return the key set after a logout token was signed with no key of it, as newer_keys(),
         but with a cool-down of its own.
         """
-        with self._only_refusals():
+        with only_refusals(self.name):
             return await self._keys.again(self._for_logouts)
 
     async def token(self, request: FormRequest) -> TokenResponse:
         """Redeem a code at the token endpoint (RFC 6749 section 3.2). Never repeated, because a
         code can be used once.
         """
-        with self._only_refusals():
+        with only_refusals(self.name):
             return TokenResponse.parse(await self._grant(request, lambda _, body: code_error(body)))
 
     async def refresh(self, request: FormRequest) -> RefreshResponse:
@@ -184,7 +173,7 @@ class Provider:
         Raises:
             CodeRefused: The refusal is final (refresh_error), or it is 400 without a body.
         """
-        with self._only_refusals():
+        with only_refusals(self.name):
             return RefreshResponse.parse(await self._grant(request, refresh_error))
 
     async def _grant(self, request: FormRequest, refusal: Callable[[int, bytes], Refusal]) -> bytes:
@@ -213,7 +202,7 @@ class Provider:
             "authorization": f"Bearer {access_token}",
             "accept": "application/json, application/jwt",
         }
-        with self._only_refusals():
+        with only_refusals(self.name):
             response = await self._calls.get("userinfo", metadata.userinfo_endpoint, headers)
             if 400 <= response.status < 500 and response.status != 429:
                 raise InvalidUserInfo(f"UserInfo answers {response.status}")
@@ -225,7 +214,7 @@ class Provider:
         metadata = await self.metadata()
         if metadata.revocation_endpoint is None:
             return
-        with self._only_refusals():
+        with only_refusals(self.name):
             url = metadata.revocation_endpoint
             response = await self._calls.post("revocation", url, request)
             response.expect_success()
@@ -236,52 +225,11 @@ class Provider:
         """Fetch what is missing, with back-off, and refresh what is due, so that no login waits for
         it. Runs until it is cancelled.
         """
-        while True:
-            # The keys' URL is in the metadata, so without metadata the keys are not tried: that
-            # would count as their failure.
-            refreshed = await self._refresh_if_due(self._metadata)
-            if refreshed and self._metadata.get_nowait() is not None:
-                await self._refresh_if_due(self._keys)
-            await self._http.close_idle()
-            await trio.sleep(LOOK_AGAIN if self.missing else LOOK_EVERY)
-
-    async def _refresh_if_due(self, cache: Cache[T]) -> bool:
-        """Return False if the cache was due and could not be refreshed."""
-        if not cache.due or cache.waiting:
-            return True
-        try:
-            with self._only_refusals():
-                await cache.refresh()
-        except Refusal as error:
-            telemetry.log(
-                self._reports.level(error),
-                "provider_not_ready",
-                provider=self.name,
-                reason=error.reason,
-                detail=error.detail,
-            )
-            return False
-        self._reports.ready()
-        return True
+        await self._upkeep.run()
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
-
-    @contextmanager
-    def _only_refusals(self) -> Iterator[None]:
-        """Turn a bug, of extproc or of a library, into a refusal, so that it concerns only requests
-        of this provider.
-        """
-        try:
-            yield
-        except Refusal:
-            raise
-        except Exception as error:
-            background.bug("provider_call_failed", error, provider=self.name)
-            raise InvalidAnswer(
-                f"provider {self.name}: the call met {type(error).__qualname__}"
-            ) from error
 
     # -- what the caches fetch ---------------------------------------------------------------------
 

@@ -56,8 +56,8 @@ ERRORS = (
 SHORT = {
     "extproc.provider.client:METADATA_FRESH": 0.2,
     "extproc.provider.client:KEYS_FRESH": 0.2,
-    "extproc.provider.client:LOOK_EVERY": 0.1,
-    "extproc.provider.client:LOOK_AGAIN": 0.1,
+    "extproc.provider.upkeep:LOOK_EVERY": 0.1,
+    "extproc.provider.upkeep:LOOK_AGAIN": 0.1,
     "extproc.provider.cache:RETRY_FIRST": 0.02,
     "extproc.provider.cache:RETRY_MOST": 0.05,
     "extproc.provider.cache:RETRY_UNUSABLE": 0.05,

@@ -34,9 +34,13 @@ def _hurried(module: types.ModuleType) -> None:
     match module.__name__:
         case "extproc.provider.client":
             module.METADATA_FRESH = module.KEYS_FRESH = FRESH  # type: ignore[attr-defined]
+        case "extproc.provider.upkeep":
             module.trio = types.SimpleNamespace(**{**vars(trio), "sleep": sleep})  # type: ignore[attr-defined]
         case "extproc.provider.cache":
             module.RETRY_FIRST = module.RETRY_MOST = PACE  # type: ignore[attr-defined]
+
+
+_HURRIED = ("extproc.provider.client", "extproc.provider.upkeep", "extproc.provider.cache")
 
 
 class _Loader(importlib.abc.Loader):
@@ -55,7 +59,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in ("extproc.provider.client", "extproc.provider.cache"):
+        if name not in _HURRIED:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path)
         if spec is not None and spec.loader is not None:

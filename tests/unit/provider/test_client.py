@@ -1,12 +1,9 @@
 """Provider against a real server: what it caches, what it refuses, what it keeps warm."""
 
 import json
-import logging
-from collections.abc import AsyncIterator
 
 import pytest
 import trio
-from harness.fake_provider import FakeProvider
 from harness.fake_server import Answer
 
 from extproc.addresses import Address
@@ -28,15 +25,6 @@ from extproc.settings import Limits, ProviderSettings, Timeouts
 METADATA = "/.well-known/openid-configuration"
 DOWN: Answer = lambda asked: b""  # noqa: E731 - the connection is closed
 FORM = FormRequest((("token", "t"),), "Basic Z3c6cw==")
-
-
-@pytest.fixture
-async def known(liar: FakeProvider) -> AsyncIterator[Provider]:
-    """The provider as the processor knows it; nothing was asked of it yet."""
-    settings = ProviderSettings(issuer=liar.url, client_id="gateway")
-    made = Provider("main", settings, Timeouts(), Limits())
-    yield made
-    await made.aclose()
 
 
 async def test_metadata_and_keys_are_fetched_once_and_then_known_without_waiting(
@@ -100,19 +88,6 @@ async def test_metadata_that_names_a_listener_of_ours_is_refused(liar) -> None:
     with pytest.raises(InvalidMetadata, match="Envoy's admin"):
         await provider.metadata()
     await provider.aclose()
-
-
-async def test_a_broken_document_is_one_warning(liar, known, caplog) -> None:
-    liar.metadata["issuer"] = "https://evil.example"
-    with caplog.at_level(logging.DEBUG):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(known.keep_warm)
-            with trio.fail_after(60):
-                while len(liar.requests_to(METADATA)) < 3:
-                    await trio.sleep(0.01)
-            nursery.cancel_scope.cancel()
-    levels = [line.levelno for line in caplog.records if line.message == "provider_not_ready"]
-    assert levels.count(logging.WARNING) == 1
 
 
 @pytest.mark.parametrize(
@@ -204,23 +179,6 @@ async def test_logout_tokens_which_anybody_can_post_spend_no_fetch_of_a_login(li
     await known.newer_keys()
     await known.newer_keys()
     assert len(liar.requests_to("/jwks")) == 3
-
-
-async def test_what_is_missing_is_fetched_in_the_background_and_without_metadata_no_keys(
-    liar, known
-):
-    liar.answers[METADATA] = DOWN
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(known.keep_warm)
-        with trio.fail_after(30):
-            while not liar.requests_to(METADATA):
-                await trio.sleep(0.01)
-            assert len(liar.requests_to("/jwks")) == 0
-            del liar.answers[METADATA]
-            while known.missing:
-                await trio.sleep(0.01)
-        nursery.cancel_scope.cancel()
-    assert len(liar.requests_to("/jwks")) == 1
 
 
 async def test_the_gauges_say_whether_it_is_ready_and_how_old_what_is_known_is(liar, known) -> None:
