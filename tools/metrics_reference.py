@@ -57,7 +57,7 @@ LABELS = """
 | `application` | name in the settings, or `other` |
 | `reason` | code in the table of reasons, as on the error page, in the access log and in the span, or `other` |
 | `provider` | name in the settings |
-| `endpoint` | `metadata`, `jwks`, `token`, `userinfo`, `revocation` |
+| `endpoint` | `metadata`, `jwks`, `token`, `userinfo`, `revocation`, `introspection` |
 | `outcome` of a call | `success`; `refused`: 4xx; `failed`: 5xx, 429, a redirect; `timeout`; `unreachable`; `invalid`: too long or encoded; `cancelled` |
 | `outcome` of a stream | `answered`, `cancelled`, `aborted`, `unanswered` |
 | `outcome` of a refresh | `renewed`, `failed`, `ended` |

@@ -81,9 +81,11 @@ class Provider:
         self._metadata = Cache(self._fetch_metadata, METADATA_FRESH, name)
         self._keys = Cache(self._fetch_keys, KEYS_FRESH, name)
         self._upkeep = Upkeep(name, self._metadata, self._keys, self._http)
-        # Anybody can post a logout token, so those spend no fetch of a login or refresh.
+        # Anybody can send a logout token or an access token, so those spend no fetch of a login or
+        # refresh.
         self._for_logins = CoolDown(COOL_DOWN)
         self._for_logouts = CoolDown(COOL_DOWN)
+        self._for_bearers = CoolDown(COOL_DOWN)
 
     # -- without a call ----------------------------------------------------------------------------
 
@@ -159,6 +161,13 @@ class Provider:
         with only_refusals(self.name):
             return await self._keys.again(self._for_logouts)
 
+    async def newer_keys_for_bearer(self) -> Newer[KeySet]:
+        """Return the key set after an access token of an API caller was signed with no key of it,
+        as newer_keys(), but with a cool-down of its own.
+        """
+        with only_refusals(self.name):
+            return await self._keys.again(self._for_bearers)
+
     async def token(self, request: FormRequest) -> TokenResponse:
         """Redeem a code at the token endpoint (RFC 6749 section 3.2). Never repeated, because a
         code can be used once.
@@ -218,6 +227,29 @@ class Provider:
             url = metadata.revocation_endpoint
             response = await self._calls.post("revocation", url, request)
             response.expect_success()
+
+    async def introspect(self, request: FormRequest) -> bytes:
+        """Ask about a token (RFC 7662 section 2), and return the body of the response, as JSON that
+        is not read yet.
+
+        Raises:
+            InvalidMetadata: The provider has no introspection endpoint.
+            ClientRefused: It refuses the client.
+        """
+        metadata = await self.metadata()
+        if metadata.introspection_endpoint is None:
+            raise InvalidMetadata("the discovery document has no introspection_endpoint")
+        with only_refusals(self.name):
+            response = await self._calls.post(
+                "introspection", metadata.introspection_endpoint, request
+            )
+            if response.status in (401, 403):
+                raise ClientRefused(f"{response.status} from the introspection endpoint")
+            response.expect_success()
+            content_type = response.content_type.partition(";")[0].strip().lower()
+            if response.status != 200 or content_type != "application/json":
+                raise InvalidAnswer("the introspection response is no application/json")
+            return response.body
 
     # -- in the background -------------------------------------------------------------------------
 

@@ -157,6 +157,7 @@ ENDPOINTS = (
     "token_endpoint",
     "userinfo_endpoint",
     "revocation_endpoint",
+    "introspection_endpoint",
     "authorization_endpoint",
     "end_session_endpoint",
 )

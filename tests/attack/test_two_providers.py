@@ -21,6 +21,7 @@ ENDPOINTS = (
     "jwks_uri",
     "userinfo_endpoint",
     "revocation_endpoint",
+    "introspection_endpoint",
     "authorization_endpoint",
     "end_session_endpoint",
 )

@@ -35,6 +35,7 @@ ENDPOINTS = {
     "jwks_uri": "/jwks",
     "userinfo_endpoint": "/me",
     "revocation_endpoint": "/revoke",
+    "introspection_endpoint": "/introspect",
     "end_session_endpoint": "/logout",
 }
 

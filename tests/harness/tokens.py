@@ -42,6 +42,7 @@ METADATA = ProviderMetadata(
     f"{ISSUER}/me",
     f"{ISSUER}/revoke",
     False,
+    f"{ISSUER}/introspect",
 )
 
 

@@ -20,6 +20,7 @@ from extproc.settings import ProviderSettings
 ISSUER, BACK = "https://idp.example/realm", "http://keycloak_1:8080/realm"
 ENDPOINTS = (
     "authorization_endpoint", "end_session_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "revocation_endpoint",
+    "introspection_endpoint",
 )  # fmt: skip
 RIGHT = {"issuer": ISSUER, **{name: f"{ISSUER}/{name}" for name in ENDPOINTS}}
 GOOD = (
@@ -59,7 +60,14 @@ def test_what_no_client_takes_is_no_endpoint(endpoint: str, backchannel: str | N
 
 @pytest.mark.attack("REL-41")
 @pytest.mark.parametrize(
-    "endpoint", ["token_endpoint", "jwks_uri", "userinfo_endpoint", "revocation_endpoint"]
+    "endpoint",
+    [
+        "token_endpoint",
+        "jwks_uri",
+        "userinfo_endpoint",
+        "revocation_endpoint",
+        "introspection_endpoint",
+    ],
 )
 def test_what_is_no_url_once_it_is_rewritten_is_no_endpoint(endpoint: str) -> None:
     for back in (

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from harness.fake_provider import FakeProvider
 
 BAD_ADDRESSES = ("https://999.1.1.1/x", "https://[v1.a]/", "https://xn--/", "https://xn--a-ecp.ru/", f"https://{'a' * 64}/", "https://a..b/", "https://[x", "https://a:99999/", "https://a:b/", "https://\udcff/", "https://ex ample/", "https://a/\x00", "", "x", "//a", "https:", "https://", "https://@/", "http://a/", "ftp://a/", "https://a/" + "x" * 100_000, 7, None, [], {}, True)  # fmt: skip
-ENDPOINTS_OF_A_PROVIDER = ("jwks_uri", "token_endpoint", "authorization_endpoint", "userinfo_endpoint", "end_session_endpoint", "revocation_endpoint", "issuer")  # fmt: skip
+ENDPOINTS_OF_A_PROVIDER = ("jwks_uri", "token_endpoint", "authorization_endpoint", "userinfo_endpoint", "end_session_endpoint", "revocation_endpoint", "introspection_endpoint", "issuer")  # fmt: skip
 DOCUMENT, KEYS, TOKEN = "/.well-known/openid-configuration", "/jwks", "/token"
 GARBAGE = {
     "nothing": b"",

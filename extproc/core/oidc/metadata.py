@@ -34,6 +34,7 @@ class ProviderMetadata:
     userinfo_endpoint: str | None
     revocation_endpoint: str | None
     iss_parameter_supported: bool
+    introspection_endpoint: str | None = None
 
     @classmethod
     def parse(
@@ -81,6 +82,7 @@ class ProviderMetadata:
             jwks_uri=read.required("jwks_uri"),
             userinfo_endpoint=read.optional("userinfo_endpoint"),
             revocation_endpoint=read.optional("revocation_endpoint"),
+            introspection_endpoint=read.optional("introspection_endpoint"),
             iss_parameter_supported=document.get("authorization_response_iss_parameter_supported")
             is True,
         )

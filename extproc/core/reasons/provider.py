@@ -105,7 +105,8 @@ FAULTS = (
         "The identity provider does not accept this service's credentials. Please contact the "
         "administrator.",
         "The token endpoint refuses the client: check client_id, client_secret, "
-        "token_endpoint_auth_method, and that the grant is allowed.",
+        "token_endpoint_auth_method, and that the grant is allowed. For a request with an access "
+        "token it is the introspection endpoint, and access_tokens.introspection.",
     ),
     Reason(
         "invalid_provider_answer",

@@ -24,6 +24,11 @@ from extproc.settings import Limits, ProviderSettings, Timeouts
 
 METADATA = "/.well-known/openid-configuration"
 DOWN: Answer = lambda asked: b""  # noqa: E731 - the connection is closed
+# httpx leaves the rest of a response that is not read to the garbage collector.
+UNREAD = pytest.mark.filterwarnings(
+    "ignore:Async generator:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+JSON = {"content-type": "application/json"}
 FORM = FormRequest((("token", "t"),), "Basic Z3c6cw==")
 
 
@@ -179,6 +184,60 @@ async def test_logout_tokens_which_anybody_can_post_spend_no_fetch_of_a_login(li
     await known.newer_keys()
     await known.newer_keys()
     assert len(liar.requests_to("/jwks")) == 3
+
+
+async def test_access_tokens_of_strangers_spend_no_fetch_of_a_login_or_a_logout(liar, known):
+    await known.keys()
+    for certain in (True, False, False):
+        assert (await known.newer_keys_for_bearer()).certain == certain
+    assert len(liar.requests_to("/jwks")) == 2
+    assert (await known.newer_keys_for_logout()).certain
+    await known.newer_keys()
+    assert len(liar.requests_to("/jwks")) == 4
+
+
+async def test_an_introspection_is_a_post_of_the_token_and_its_answer_is_not_read(liar, known):
+    said = {"content-type": "Application/JSON; charset=utf-8"}
+    liar.answers["/introspect"] = lambda asked: (200, said, b'{"active": true')
+    assert await known.introspect(FORM) == b'{"active": true'
+    (asked,) = liar.requests_to("/introspect")
+    assert (asked.method, asked.form["token"]) == ("POST", "t")
+    assert asked.headers["authorization"] == "Basic Z3c6cw=="
+    assert asked.headers["accept"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((401, {}, b""), ClientRefused),
+        ((403, JSON, b"{}"), ClientRefused),
+        ((400, JSON, b"{}"), InvalidAnswer),
+        ((302, {"location": "/elsewhere"}, b""), InvalidAnswer),
+        ((200, {}, b"{}"), InvalidAnswer),
+        ((200, {"content-type": "text/html"}, b'{"active": true}'), InvalidAnswer),
+        ((200, {"content-type": "application/jwt"}, b"x"), InvalidAnswer),
+        ((200, {"content-type": "application/token-introspection+jwt"}, b"x"), InvalidAnswer),
+        ((200, JSON | {"content-encoding": "gzip"}, b"x"), InvalidAnswer),
+        pytest.param((200, JSON, b" " * 2_000_000), InvalidAnswer, marks=UNREAD),
+        ((204, JSON, b""), InvalidAnswer),
+        ((429, {}, b""), ProviderFailed),
+        ((500, {}, b""), ProviderFailed),
+    ],
+)
+async def test_an_introspection_that_is_no_answer_is_the_providers_fault_and_not_repeated(
+    liar, known, answer, error
+):
+    liar.answers["/introspect"] = lambda asked: answer
+    with pytest.raises(error):
+        await known.introspect(FORM)
+    assert len(liar.requests_to("/introspect")) == 1 and not liar.requests_to("/elsewhere")
+
+
+async def test_a_provider_that_cannot_introspect_is_not_called_for_it(liar, known):
+    liar.metadata["introspection_endpoint"] = None
+    with pytest.raises(InvalidMetadata, match="has no introspection_endpoint"):
+        await known.introspect(FORM)
+    assert len(liar.requests) == 1
 
 
 async def test_the_gauges_say_whether_it_is_ready_and_how_old_what_is_known_is(liar, known) -> None:

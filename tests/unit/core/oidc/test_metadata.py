@@ -47,6 +47,7 @@ DOCUMENT = {
     "userinfo_endpoint": f"{ISSUER}/me",
     "end_session_endpoint": f"{ISSUER}/logout",
     "revocation_endpoint": f"{ISSUER}/revoke",
+    "introspection_endpoint": f"{ISSUER}/introspect",
 }
 
 
@@ -157,6 +158,7 @@ def test_split_horizon_whatever_slash_either_side_ends_with(slash):
         "jwks_uri": "https://idp.example/keys",
         "userinfo_endpoint": "https://idp.example/realm",
         "revocation_endpoint": "https://idp.example/realms/x?y=1",
+        "introspection_endpoint": "https://idp.example/realm/introspect",
     }
     read = ProviderMetadata.parse(json.dumps(document).encode(), issuer, inner)
     assert (read.token_endpoint, read.jwks_uri) == (
@@ -165,6 +167,7 @@ def test_split_horizon_whatever_slash_either_side_ends_with(slash):
     )
     assert read.userinfo_endpoint == "http://inside:8080/idp/realm"
     assert read.revocation_endpoint == "http://inside:8080/realms/x?y=1"
+    assert read.introspection_endpoint == "http://inside:8080/idp/realm/introspect"
 
 
 @pytest.mark.parametrize("path", ["", "/", "/inside", "/inside/"])
