@@ -9,6 +9,7 @@ from extproc.addresses import bracketed
 from extproc.core.access import EVERYBODY, Access
 from extproc.core.assertion import LASTS, USER, AssertionProfile, Header, mint
 from extproc.core.assertion import max_age as assertion_max_age
+from extproc.core.bearer_access import BearerAccess
 from extproc.core.endpoints import ENDPOINTS
 from extproc.core.http import Cookie, CookieNames, Request, origin
 from extproc.core.oidc.claims import Claims, email_is_verified, header_value
@@ -59,6 +60,7 @@ class Application:
         log_users: the claim by which logs name a user; none: not at all.
         access: which users may make which requests.
         groups_claim: the claim with a user's groups, by name or path.
+        bearer: which access tokens count; None where no rule accepts any.
         fingerprint: what Envoy's route has to bring, if it brings any (settings/fingerprint.py).
     """
 
@@ -92,6 +94,7 @@ class Application:
     access: Access = EVERYBODY
     groups_claim: str = "groups"
     fingerprint: str = ""
+    bearer: BearerAccess | None = None
 
     @cached_property
     def path_prefix(self) -> str:

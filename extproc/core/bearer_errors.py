@@ -30,8 +30,6 @@ class BearerKeyPending(Unavailable):
 
 
 class TooManyIntrospections(Unavailable):
-    """The client's address brought more new opaque tokens in a minute than the processor asks the
-    provider about.
-    """
+    """The client's address brought too many opaque tokens in a minute that were not active."""
 
     reason = "too_many_introspections"

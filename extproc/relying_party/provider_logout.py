@@ -3,9 +3,7 @@ in the browser (front-channel).
 """
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import assert_never
 
 from extproc import telemetry
@@ -29,6 +27,7 @@ from extproc.core.session_index import sid_tags
 from extproc.core.session_selection import of_user_without_sid
 from extproc.provider.cache import Newer
 from extproc.provider.client import Provider
+from extproc.relying_party.few_waiting import FewWaiting
 from extproc.relying_party.logout import end_session
 from extproc.sessions.interfaces import Sessions
 
@@ -57,7 +56,7 @@ class ProviderLogout:
         self._sessions = sessions
         self._clock = clock
         self._warned: set[str] = set()
-        self._waiting = Counter[str]()
+        self._few = FewWaiting(WAIT_FOR_KEYS)
 
     async def perform(
         self, application: Application, step: BackChannelLogout | FrontChannelLogout
@@ -130,7 +129,8 @@ class ProviderLogout:
                     return verify_logout_token(application.client, token, known, int(self._clock()))
         except (UnknownKey, WrongSignature):
             pass
-        with self._one_of_few(provider):
+        full = LogoutKeyPending("many other tokens with unknown keys wait already")
+        with self._few.one(provider.name, full):
             newest = await self._newest_keys(provider)
         with telemetry.span("verify"):
             try:
@@ -146,17 +146,6 @@ class ProviderLogout:
         if provider.keys_nowait() is None:
             return Newer(await provider.keys(), certain=False)
         return await provider.newer_keys_for_logout()
-
-    @contextmanager
-    def _one_of_few(self, provider: Provider) -> Iterator[None]:
-        """Raises LogoutKeyPending if WAIT_FOR_KEYS tokens of the provider wait already."""
-        if self._waiting[provider.name] >= WAIT_FOR_KEYS:
-            raise LogoutKeyPending("many other tokens with unknown keys wait already")
-        self._waiting[provider.name] += 1
-        try:
-            yield
-        finally:
-            self._waiting[provider.name] -= 1
 
     async def _front_channel(self, application: Application, step: FrontChannelLogout) -> Respond:
         """End the session that the provider's frame names (OpenID Connect Front-Channel Logout 1.0

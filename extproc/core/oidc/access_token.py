@@ -12,7 +12,7 @@ from typing import Any
 from extproc.core.access_values import Scalar, matches
 from extproc.core.bearer_errors import InvalidAccessToken
 from extproc.core.encoding import b64decode
-from extproc.core.errors import InvalidIDToken
+from extproc.core.errors import InvalidIDToken, UnknownKey, WrongSignature
 from extproc.core.oidc.claims import Claims, parse_object
 from extproc.core.oidc.client import ClientCredentials
 from extproc.core.oidc.id_token import about_user, subject_of
@@ -42,6 +42,12 @@ _CLIENT = ("client_id", "azp", "cid")
 # members of an introspection response that say nothing of the user
 _OF_RESPONSE = ("active", "token_type")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
+
+
+class UnprovedAccessToken(InvalidAccessToken):
+    """Everything in the token is right, but no key that is known has signed it; a newer key set may
+    have the key.
+    """
 
 
 @dataclass(frozen=True)
@@ -145,8 +151,8 @@ def verify_access_token(
         now: seconds since the epoch.
 
     Raises:
-        InvalidAccessToken: the token fails a check, whose name it has. If that is `key` or
-            `signature`, everything else is right, and a newer key set may help.
+        UnprovedAccessToken: a newer key set may help.
+        InvalidAccessToken: the token fails a check, whose name it has.
     """
     if len(token) > MAX_ACCESS_TOKEN:
         raise InvalidAccessToken("malformed", "longer than 16 kB")
@@ -154,6 +160,8 @@ def verify_access_token(
         signed = SignedToken.parse(token, profile.alg, profile.types, "access_tokens.signing_alg")
         _of_jwt(profile, signed.unverified(), now)
         return _of_jwt(profile, signed.verified(keys), now)
+    except (UnknownKey, WrongSignature) as error:
+        raise UnprovedAccessToken(error.check, error.detail) from None
     except InvalidIDToken as error:
         raise InvalidAccessToken(error.check, error.detail) from None
 

@@ -145,11 +145,12 @@ ACCESS_TOKEN = (
         "too_many_introspections",
         429,
         Level.INFO,
-        "Too many new tokens",
-        "Too many new access tokens came from this address. Please try again in a minute.",
-        "One client address brought more than 60 opaque access tokens in a minute about which the "
-        "provider had not been asked before. A token that is used again is not asked about again; "
-        "a caller that fetches a token for each call should keep it until it expires, or get JWTs.",
+        "Too many invalid tokens",
+        "Too many invalid access tokens came from this address. Please try again in a minute.",
+        "One client address brought 60 opaque access tokens in a minute that were not active at "
+        "the provider, and it is not asked about more of them for now. Active tokens do not count: "
+        "look for a caller that goes on with expired tokens. If it is the address of a proxy "
+        "before Envoy, set gateway.trusted_hops.",
         retry_after=60,
     ),
 )
