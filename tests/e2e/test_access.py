@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 from harness.browser import WebUser
-from harness.envoy import envoys
+from harness.envoy import envoys, in_turns
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
 from harness.stored_sessions import Kept
@@ -450,8 +450,9 @@ def _other_order(app: dict[str, Any]) -> None:
 
 
 @pytest.mark.threat("rules")
-@pytest.mark.parametrize("change", [_stricter, _looser, _none_left, _other_order])
-@pytest.mark.parametrize("version", envoys())
+@pytest.mark.parametrize(
+    ("version", "change"), in_turns(envoys(), (_stricter, _looser, _none_left, _other_order))
+)
 def test_an_envoy_with_other_rules_gets_503_until_it_has_the_new_ones(version, change) -> None:
     settings = {
         "applications": {"app": {"allow": {"groups": ["dev"]}, "rules": RULES}},

@@ -7,7 +7,7 @@ import stat
 import grpc
 import pytest
 from harness.certificates import Authority
-from harness.envoy import envoys
+from harness.envoy import envoys, in_turns
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack, called
 from harness.processes import wait_until
@@ -163,8 +163,7 @@ def printed(capsys, *command):
 
 
 @pytest.mark.threat("processor-peer")
-@pytest.mark.parametrize("version", envoys())
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("version", "workers"), in_turns(envoys(), (1, 2)))
 def test_one_machine_needs_no_port_but_the_gateway_s(version, workers, capsys):
     program = envoys()[version]
 

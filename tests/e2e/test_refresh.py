@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -232,29 +232,42 @@ def refusing(error: str, status: int = 400) -> Answer:
     return lambda _: (status, {"content-type": "application/json"}, json.dumps(body).encode())
 
 
+FINAL = (
+    "interaction_required",
+    "login_required",
+    "consent_required",
+    "mfa_required",
+    "invalid_request",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "policy_changed",
+)
+
+
 @pytest.mark.attack("REFR-06")
 @pytest.mark.parametrize("path", ["/private", "/api/x"], ids=["identity", "access token"])
-@pytest.mark.parametrize(
-    "error",
-    ["interaction_required", "login_required", "consent_required", "mfa_required", "invalid_request", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "policy_changed"],
-)  # fmt: skip
-def test_every_error_that_is_final_for_the_refresh_token_leads_to_the_login(stack, path, error):
+def test_every_error_that_is_final_for_the_refresh_token_leads_to_the_login(stack, path):
+    """One user for each error, because the tokens of all of them expire in the same time."""
     stack.provider.expires_in = 1
-    with stack.user() as user:
-        assert user.go(stack.url(path)).status_code == 200
-        stack.provider.answers["/token"] = refusing(error)
+    with ExitStack() as browsers:
+        users = {error: browsers.enter_context(stack.user()) for error in FINAL}
+        for user in users.values():
+            assert user.go(stack.url(path)).status_code == 200
+        for error, user in users.items():
+            stack.provider.answers["/token"] = refusing(error)
 
-        def over() -> bool:
-            for name in ("app", "api"):
-                user.cookies.drop(f"extproc-assertion-{name}")
-            answer = user.fetch(stack.url(path), page=stack.url("/"))
-            assert answer.status_code in (200, 401, 503), answer.text
-            return answer.status_code == 401 and "session_ended" in answer.text
+            def over(user: WebUser = user) -> bool:
+                for name in ("app", "api"):
+                    user.cookies.drop(f"extproc-assertion-{name}")
+                answer = user.fetch(stack.url(path), page=stack.url("/"))
+                assert answer.status_code in (200, 401, 503), answer.text
+                return answer.status_code == 401 and "session_ended" in answer.text
 
-        wait_until(over, 60)
-        assert not user.cookies.named("extproc-session")
-        del stack.provider.answers["/token"]
-        assert user.go(stack.url(path)).status_code == 200
+            wait_until(over, 60, f"the end of the session by {error}")
+            assert not user.cookies.named("extproc-session")
+            del stack.provider.answers["/token"]
+            assert user.go(stack.url(path)).status_code == 200
 
 
 @pytest.mark.attack("REFR-07")

@@ -9,6 +9,8 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
+from itertools import cycle
 from pathlib import Path
 from typing import Self
 
@@ -34,6 +36,15 @@ def oldest() -> Path | None:
 def envoys() -> dict[str, Path]:
     """The newest and the oldest Envoy, as far as they are present."""
     return {"newest": newest()} | ({"oldest": old} if (old := oldest()) else {})
+
+
+def in_turns(versions: Iterable[str], cases: Iterable[object]) -> list[tuple[str, object]]:
+    """Each case with one of the Envoys in turns, and each Envoy with some of the cases.
+
+    For whole journeys that take seconds, where no case is expected to be another matter in another
+    version of Envoy.
+    """
+    return list(zip(cycle(versions), cases, strict=False))
 
 
 class EnvoyProcess:
@@ -85,6 +96,9 @@ class EnvoyProcess:
             "--concurrency",
             str(self._concurrency),
             "--disable-hot-restart",
+            # Tests wait for lines of the access log, which Envoy otherwise writes every ten seconds.
+            "--file-flush-interval-msec",
+            "50",
         ]
         self._process = Process("envoy", [*command, "-l", "warning"], log=self.log)
         self._process.wait_ready(lambda: answers(self.port), self._patience)

@@ -419,16 +419,23 @@ def exchange(
         stream.sendall(raw)
         data = b""
         with contextlib.suppress(ConnectionError):
-            while not _whole(data) and (more := stream.recv(65536)):
+            while not _whole(data, to_head=raw.startswith(b"HEAD ")) and (
+                more := stream.recv(65536)
+            ):
                 data += more
         if tls:
             stream.close()
     return parse(data)
 
 
-def _whole(data: bytes) -> bool:
-    """Whether an answer is complete; Envoy takes a second to close after an early answer."""
+def _whole(data: bytes, *, to_head: bool) -> bool:
+    """Whether an answer is complete; Envoy takes a second to close after an early answer.
+
+    to_head: The request was a HEAD, whose answer has no body, whatever its length says.
+    """
     head, end, body = data.partition(b"\r\n\r\n")
+    if to_head:
+        return bool(end)
     length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
     return bool(end and length and len(body) >= int(length[1]))
 

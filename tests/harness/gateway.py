@@ -205,14 +205,11 @@ class Stack:
         self.extproc.kill()
 
     def start_envoy(self) -> EnvoyProcess:
-        program = self.directory / "envoy"
-        program.write_text(
-            f'#!/bin/sh\nexec {self._binary or envoy_program()} "$@" '
-            "--file-flush-interval-msec 50\n"
-        )
-        program.chmod(0o755)
         self._envoy = EnvoyProcess(
-            self.envoy_config(), envoy=program, port=self.port, directory=self.directory
+            self.envoy_config(),
+            envoy=self._binary or envoy_program(),
+            port=self.port,
+            directory=self.directory,
         )
         return self._envoy.__enter__()
 
