@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -71,20 +72,37 @@ def free_port():
         return sock.getsockname()[1]
 
 
+@contextmanager
+def running_in(folder):
+    running = Demo(folder)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.kill()
+            running.process.wait()
+
+
 @pytest.fixture
 def demo(tmp_path):
-    running = Demo(tmp_path)
-    yield running
-    if running.process.poll() is None:
-        running.process.kill()
-        running.process.wait()
+    with running_in(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def visited(tmp_path_factory):
+    """A demo that tests only look at."""
+    with running_in(tmp_path_factory.mktemp("demo")) as running:
+        yield running
 
 
 def folders(tmp_path):
     return [path.name for path in tmp_path.iterdir() if path.name.startswith("extproc-demo-")]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.heavy)]
+)
 def test_a_signal_ends_all_of_it_and_leaves_nothing(demo, tmp_path, number):
     assert httpx.get(demo.described["app"] + "public/").status_code == 200
     assert httpx.get(demo.described["traces"]).status_code == 200
@@ -111,20 +129,20 @@ def test_a_part_that_dies_ends_the_demo_and_is_named(demo, role):
     assert demo.left() == []
 
 
-def test_the_providers_management_is_not_behind_the_gateway(demo):
+def test_the_providers_management_is_not_behind_the_gateway(visited):
     for path in ("", "/users", "/api/users", "/api/config", "/login"):
-        assert httpx.get(demo.described["idp"] + path).status_code == 404
-    page = httpx.get(demo.described["idp"] + "/logout")
+        assert httpx.get(visited.described["idp"] + path).status_code == 404
+    page = httpx.get(visited.described["idp"] + "/logout")
     assert page.status_code == 200
     assert "https://" not in page.text
 
 
-def test_alice_may_open_the_page_for_admins_and_bob_may_not(demo):
+def test_alice_may_open_the_page_for_admins_and_bob_may_not(visited):
     of_alice, of_bob = (
         Browser(user["name"], user["password"])
-        for user in (demo.described["user"], demo.described["other_user"])
+        for user in (visited.described["user"], visited.described["other_user"])
     )
-    page = demo.described["app"] + "admin/"
+    page = visited.described["app"] + "admin/"
     with of_alice as alice, of_bob as bob:
         assert alice.open(page).answer.status_code == 200
         refused = bob.open(page).answer
@@ -132,8 +150,8 @@ def test_alice_may_open_the_page_for_admins_and_bob_may_not(demo):
         assert "not_allowed" in refused.text and "Sign in as somebody else" in refused.text
         assert "admins" not in refused.text
         for user in (alice, bob):
-            assert user.open(demo.described["app"]).answer.status_code == 200
-    assert page in demo.output.read_text()
+            assert user.open(visited.described["app"]).answer.status_code == 200
+    assert page in visited.output.read_text()
 
 
 def test_check_finds_all_right_and_prints_no_secret():

@@ -1,12 +1,15 @@
 """The generated configuration as tests read it: short settings in, trees of plain values out."""
 
+import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from betterproto2 import Casing
 
 from extproc.checks.lint import lint
 from extproc.envoyconfig import bootstrap
+from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.settings import Settings
 from harness.envoy_parts import settings
 
@@ -18,6 +21,16 @@ OPEN: dict[str, Any] = {"hosts": ["localhost"], "exclude": True, "upstream": UPS
 def simple(**changes: Any) -> Settings:
     """One application with a login, on every path of localhost."""
     return settings(**{"applications": {"app": APP}, **changes})
+
+
+def app_listener(**changes: Any) -> HttpListener:
+    """The listener of one application with these changes; made once for the same changes."""
+    return _app_listener(json.dumps(changes))
+
+
+@cache
+def _app_listener(changes: str) -> HttpListener:
+    return generated(simple(applications={"app": {**APP, **json.loads(changes)}})).listeners[0]
 
 
 def tree(made: Settings) -> dict[str, Any]:

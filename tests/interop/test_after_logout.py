@@ -59,7 +59,7 @@ UNSAID = "/notes"
 
 
 @pytest.fixture(scope="module", params=["no-cache", "no-store", "off"])
-def unsaid(request: pytest.FixtureRequest) -> Iterator[tuple[str, Siblings]]:
+def running(request: pytest.FixtureRequest) -> Iterator[tuple[str, Siblings]]:
     """The application says nothing about caches, and a logout empties none."""
     settings = {
         "applications": {"app": {"cache_control": request.param}},
@@ -68,6 +68,13 @@ def unsaid(request: pytest.FixtureRequest) -> Iterator[tuple[str, Siblings]]:
     with Siblings(settings=settings) as running:
         running.app.pages[UNSAID] = "text/html", "<title>Notes</title>secret of alice"
         yield request.param, running
+
+
+@pytest.fixture
+def unsaid(running: tuple[str, Siblings]) -> Iterator[tuple[str, Siblings]]:
+    """The same; the user at the provider is alice again afterwards, whatever the test came to."""
+    yield running
+    running[1].provider.user = "alice"
 
 
 @pytest.mark.threat("ended-session")
@@ -96,4 +103,3 @@ def test_a_page_about_which_the_application_says_nothing_is_not_shown_after_a_lo
         assert asked == (way == "link" or setting == "no-store")
         users = {one.get("x-auth-sub") for one in stack.app.requests}
         assert users == ({"bob"} if asked else set())
-        stack.provider.user = "alice"

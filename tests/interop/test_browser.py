@@ -4,7 +4,7 @@ import base64
 
 import pytest
 from harness import pictures
-from harness.chromium import browser
+from harness.chromium import browser, visit
 from harness.echo import ICON
 from harness.fake_provider import FakeProvider
 from harness.gateway import Stack
@@ -42,7 +42,7 @@ def complaints(page: Page) -> list[str]:
 
 
 def sign_in(page: Page, stack: Stack) -> None:
-    page.goto(stack.url(START))
+    visit(page, stack.url(START))
     assert page.url.startswith(stack.place.origin)
     page.fill("input[name=login]", "alice")
     page.fill("input[name=password]", "secret")
@@ -113,11 +113,11 @@ def test_a_browser_signs_in_and_out(tls: bool) -> None:
         assert page.evaluate("document.cookie") == ""
 
         streams = stack.streams()
-        page.goto(stack.url("/second"))
+        visit(page, stack.url("/second"))
         assert stack.app.requests[-1].get("x-auth-email") == "alice@example.test"
         assert stack.streams() == streams, "the second page went to the processor"
 
-        page.goto(stack.url("/oauth2/logout"))
+        visit(page, stack.url("/oauth2/logout"))
         # The provider asks.
         page.click("button[name=logout]")
         page.wait_for_url("**/oauth2/signed-out*")
@@ -161,8 +161,8 @@ def test_restored_tabs_all_end_signed_in_on_their_pages(tabs: int, length: int, 
             f"{'__Host-' if tls else ''}extproc-{kind}-app" for kind in ("assertion", "session")
         )
         assert stored_sessions(stack) == 1
-        pages[0].goto(stack.url("/oauth2/signed-out"))
-        pages[0].goto(stack.url("/oauth2/logout"))
+        visit(pages[0], stack.url("/oauth2/signed-out"))
+        visit(pages[0], stack.url("/oauth2/logout"))
         assert not ours(context, stack) and stored_sessions(stack) == 0
 
 
@@ -181,7 +181,7 @@ def test_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> 
             )
             page = plain.new_page()
             heard = complaints(page)
-            page.goto(stack.url("/oauth2/sessions"))
+            visit(page, stack.url("/oauth2/sessions"))
             assert page.url == stack.url("/oauth2/sessions")
             wide = page.locator("main").bounding_box()
             assert wide is not None and wide["x"] >= 0 and wide["x"] + wide["width"] <= width
@@ -199,7 +199,7 @@ def test_a_user_ends_their_other_sessions_without_javascript_on_any_screen() -> 
 def test_a_script_without_a_session_is_refused_and_not_redirected() -> None:
     with Stack(OidcProvider()) as stack, browser(stack) as context:
         page = context.new_page()
-        page.goto(stack.url("/public/page"))
+        visit(page, stack.url("/public/page"))
         answer = page.evaluate("fetch('/api').then(r => [r.status, r.redirected, r.type])")
         assert answer == [401, False, "basic"]
         assert not ours(context, stack)
@@ -208,7 +208,7 @@ def test_a_script_without_a_session_is_refused_and_not_redirected() -> None:
 def test_a_browser_signs_in_at_keycloak(keycloak: Keycloak) -> None:
     with Stack(keycloak) as stack, browser(stack) as context:
         page = context.new_page()
-        page.goto(stack.url(START))
+        visit(page, stack.url(START))
         page.fill("#username", "alice")
         page.fill("#password", "secret")
         page.click("#kc-login")
@@ -222,7 +222,7 @@ def test_another_site_can_neither_sign_a_browser_out_nor_use_its_session() -> No
         sign_in(page, stack)
         before = ours(context, stack)
         # A page of another site.
-        page.goto(stack.place.origin + "/.well-known/openid-configuration")
+        visit(page, stack.place.origin + "/.well-known/openid-configuration")
         seen = len(stack.app.requests)
         page.set_content(
             f'<form method="post" action="{stack.url("/oauth2/logout")}"><button>x</button></form>'
@@ -230,7 +230,7 @@ def test_another_site_can_neither_sign_a_browser_out_nor_use_its_session() -> No
         page.click("button")
         page.wait_for_load_state()
         assert ours(context, stack) == before
-        page.goto(stack.place.origin + "/.well-known/openid-configuration")
+        visit(page, stack.place.origin + "/.well-known/openid-configuration")
         page.set_content(f'<a href="{stack.url("/oauth2/logout")}">x</a>')
         page.click("a")
         page.wait_for_url("**/oauth2/logout")

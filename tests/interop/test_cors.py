@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from harness.chromium import profile
+from harness.chromium import profile, visit
 from harness.envoy import envoys
 from harness.siblings import APP, EVIL, Siblings
 from playwright.sync_api import BrowserContext, Page
@@ -73,7 +73,7 @@ def sign_in(stack: Three, page: Page) -> str:
     """Signs in at every application, and returns the user."""
     stack.app.requests.clear()
     for path in ("/private", "/api/private", "/self/private"):
-        page.goto(stack.url(path))
+        visit(page, stack.url(path))
         assert '"alice"' in page.inner_text("body")
     (user,) = {who for _, _, who in reached(stack)}
     assert user is not None
@@ -85,12 +85,12 @@ def sign_in(stack: Three, page: Page) -> str:
 def test_a_script_of_a_listed_page_learns_why_it_was_refused_and_works_after_a_login(
     stack: Three, page: Page
 ) -> None:
-    page.goto(stack.www("/"))
+    visit(page, stack.www("/"))
     status, problem = page.evaluate(FETCH, ["PUT", stack.url("/api/items")])
     assert status == 401 and problem["login_url"].startswith(stack.url("/api/oauth2/login"))
     assert reached(stack) == [], "neither the preflight nor the PUT"
     user = sign_in(stack, page)
-    page.goto(stack.www("/"))
+    visit(page, stack.www("/"))
     status, answer = page.evaluate(FETCH, ["PUT", stack.url("/api/items")])
     assert (status, answer["method"]) == (200, "PUT")
     assert reached(stack) == [("PUT", "/api/items", user)]
@@ -102,14 +102,14 @@ def test_a_script_of_a_listed_page_learns_why_it_was_refused_and_works_after_a_l
 @pytest.mark.threat("foreign-page")
 def test_a_page_of_another_origin_reads_nothing(stack: Three, page: Page) -> None:
     user = sign_in(stack, page)
-    page.goto(stack.evil("/"))
+    visit(page, stack.evil("/"))
     for path in ("/api/items", "/api/items?echo-cors=PUT", "/api/oauth2/sessions", "/items"):
         assert page.evaluate(FETCH, ["PUT", stack.url(path)]) == "unreadable", path
     assert reached(stack) == [], "no preflight was allowed"
     for path in ("/api/items", "/api/items?echo-cors=PUT", "/api/oauth2/userinfo"):
         assert page.evaluate(FETCH, ["GET", stack.url(path)]) == "unreadable", path
     assert set(reached(stack)) == {("GET", "/api/items", user)}, "as a picture would"
-    page.goto(stack.www("/"))
+    visit(page, stack.www("/"))
     assert page.evaluate(FETCH, ["GET", stack.url("/api/oauth2/userinfo")]) == "unreadable"
     assert page.evaluate(FETCH, ["GET", stack.url("/api/items")])[0] == 200
 
@@ -119,7 +119,7 @@ def test_an_application_that_answers_preflights_gets_them_without_the_user(
     stack: Three, page: Page
 ) -> None:
     user = sign_in(stack, page)
-    page.goto(stack.www("/"))
+    visit(page, stack.www("/"))
     assert page.evaluate(FETCH, ["PUT", stack.url("/self/items?echo-cors=PUT")])[0] == 200
     assert reached(stack) == [("OPTIONS", "/self/items", None), ("PUT", "/self/items", user)]
     assert page.evaluate(FETCH, ["PUT", stack.url("/self/items")]) == "unreadable"

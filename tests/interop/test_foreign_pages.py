@@ -7,7 +7,7 @@ SameSite=Lax keeps the pages of other sites away, and a neighbouring host belong
 from collections.abc import Iterator
 
 import pytest
-from harness.chromium import profile
+from harness.chromium import profile, visit
 from harness.envoy import envoys
 from harness.siblings import APP, EVIL, Siblings
 from playwright.sync_api import BrowserContext, Page
@@ -56,7 +56,7 @@ def page(stack: Two, chromium: BrowserContext) -> Iterator[Page]:
     with profile(chromium) as context:
         found = context.new_page()
         for path in ("/private", "/strict/private"):
-            found.goto(stack.url(path))
+            visit(found, stack.url(path))
             assert '"alice"' in found.inner_text("body")
         stack.app.requests.clear()
         yield found
@@ -77,11 +77,11 @@ def test_a_page_of_a_neighbouring_host_opens_no_websocket_as_the_user(
     stack: Two, page: Page
 ) -> None:
     socket = stack.url("/chat").replace("https", "wss")
-    page.goto(stack.evil("/"))
+    visit(page, stack.evil("/"))
     for path in ("/chat", "/public/chat", "/strict/chat"):
         assert page.evaluate(WEBSOCKET, socket.replace("/chat", path)) == "closed", path
     assert reached(stack) == []
-    page.goto(stack.url("/public/"))
+    visit(page, stack.url("/public/"))
     assert page.evaluate(WEBSOCKET, socket).startswith("open"), "the own page's opens"
     assert ("GET", "/chat") in reached(stack)
 
@@ -90,13 +90,13 @@ def test_a_page_of_a_neighbouring_host_opens_no_websocket_as_the_user(
 def test_with_same_origin_a_page_of_a_neighbouring_host_posts_nothing(
     stack: Two, page: Page
 ) -> None:
-    page.goto(stack.evil("/"))
+    visit(page, stack.evil("/"))
     assert page.evaluate(POST, stack.url("/strict/transfer")) == "sent"
     with page.expect_navigation() as navigation:
         page.evaluate(FORM, stack.url("/strict/transfer"))
     assert navigation.value.status == 403
     assert reached(stack) == []
-    page.goto(stack.url("/strict/"))
+    visit(page, stack.url("/strict/"))
     assert page.evaluate(POST, stack.url("/strict/transfer")) == "sent"
     with page.expect_navigation() as navigation:
         page.evaluate(FORM, stack.url("/strict/transfer"))
@@ -112,12 +112,12 @@ def test_a_page_that_hides_its_address_from_others_posts_to_its_own_application(
     hidden = "<meta name=referrer content=no-referrer><body>"
     stack.app.pages["/strict/hidden"] = ("text/html", hidden)
     stack.app.pages["/hidden"] = ("text/html", hidden)
-    page.goto(stack.url("/strict/hidden"))
+    visit(page, stack.url("/strict/hidden"))
     with page.expect_navigation() as navigation:
         page.evaluate(FORM, stack.url("/strict/transfer"))
     assert navigation.value.status == 200
     assert stack.app.requests[-1].get("origin") == "null"
-    page.goto(stack.evil("/hidden"))
+    visit(page, stack.evil("/hidden"))
     with page.expect_navigation() as navigation:
         page.evaluate(FORM, stack.url("/strict/transfer"))
     assert navigation.value.status == 403

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from harness.chromium import visit
 from harness.processes import wait_for_next_second, wait_until
 from harness.redis import Servers
 from harness.siblings import Siblings
@@ -59,24 +60,24 @@ class Person:
 
     def signs_in(self, user: str) -> None:
         self.stack.provider.user = user
-        self.page.goto(self.stack.url("/private"))
+        visit(self.page, self.stack.url("/private"))
         assert self.sees() == user
 
     def signs_out(self) -> None:
-        self.page.goto(self.stack.url("/public/"))
+        visit(self.page, self.stack.url("/public/"))
         self.page.evaluate("location = '/oauth2/logout'")
         self.page.wait_for_url("**/oauth2/signed-out*")
 
     def sees(self) -> str | None:
         """The user whom the application sees in this browser, on a public page."""
-        self.page.goto(self.stack.url(f"/public/{next(_NAMES)}"))
+        visit(self.page, self.stack.url(f"/public/{next(_NAMES)}"))
         return self.stack.app.requests[-1].get("x-auth-sub")
 
     def is_at_the_provider(self, user: str) -> Page:
         """A tab in which the provider's page waits for `user`."""
         self.stack.provider.user, self.stack.provider.waits = user, True
         tab = self.context.new_page()
-        tab.goto(self.stack.url("/private/late"))
+        visit(tab, self.stack.url("/private/late"))
         self.stack.provider.waits = False
         return tab
 
@@ -134,7 +135,7 @@ def late(person: Person, tab: Page) -> list[str]:
 def test_an_answer_that_comes_late_makes_nobody_of_who_signed_in_since(person: Person) -> None:
     person.signs_in("alice")
     tab = person.context.new_page()
-    tab.goto(person.stack.url("/public/tab"))
+    visit(tab, person.stack.url("/public/tab"))
     first, second, third, fourth = late(person, tab) + late(person, tab)
     person.signs_out()
     person.ends(tab, first)
@@ -144,9 +145,9 @@ def test_an_answer_that_comes_late_makes_nobody_of_who_signed_in_since(person: P
     for _ in range(3):
         assert person.sees() == "bob", "after bob's login"
     person.ends(tab, third)
-    person.page.goto(person.stack.url("/oauth2/userinfo"))
+    visit(person.page, person.stack.url("/oauth2/userinfo"))
     assert '"bob"' in person.page.inner_text("body")
-    person.page.goto(person.stack.url("/private"))
+    visit(person.page, person.stack.url("/private"))
     assert person.stack.app.requests[-1].get("x-auth-sub") == "bob"
     person.signs_out()
     person.signs_in("alice")
@@ -164,7 +165,7 @@ def test_tokens_that_come_late_bring_no_session_back_and_spend_none(person: Pers
     person.signs_in("alice")
     signed_in = time.monotonic()
     tab = person.context.new_page()
-    tab.goto(person.stack.url("/public/tab"))
+    visit(tab, person.stack.url("/public/tab"))
     old = late(person, tab)
     grants = len(provider.grants)
     # The tokens are due then; see refresh.due().
@@ -190,7 +191,7 @@ def test_tokens_that_come_late_bring_no_session_back_and_spend_none(person: Pers
     person.ends(tab, again)
     for _ in range(3):
         assert person.sees() == "bob"
-    person.page.goto(person.stack.url("/private"))
+    visit(person.page, person.stack.url("/private"))
     assert person.stack.app.requests[-1].get("x-auth-sub") == "bob"
 
 

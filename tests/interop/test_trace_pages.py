@@ -6,7 +6,7 @@ import pytest
 import trio
 from harness import spans
 from harness.admin import served
-from harness.chromium import playwright
+from harness.chromium import playwright, visit
 from harness.downloads import found
 from playwright.sync_api import Page
 
@@ -59,7 +59,7 @@ def check_pages(base: str, width: int, scheme: str) -> None:
         console: list[str] = []
         page.on("console", lambda message: console.append(message.text))
         for path in ("/traces", "/traces?errors=1", CALLBACK, "/traces/" + "1" * 32):
-            page.goto(base + path)
+            visit(page, base + path)
             for summary in page.locator("summary").all():
                 summary.click()
             assert page.evaluate(OVERFLOW) == 0, path
@@ -71,7 +71,7 @@ def check_pages(base: str, width: int, scheme: str) -> None:
 
 def check_keyboard(page: Page, base: str) -> None:
     """Find a trace by its id from the list, skip the head of its page, and open a span."""
-    page.goto(f"{base}/traces")
+    visit(page, f"{base}/traces")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     for _ in range(2):

@@ -7,7 +7,7 @@ typed address leads to a complete login.
 from collections.abc import Iterator
 
 import pytest
-from harness.chromium import browser, profile
+from harness.chromium import browser, profile, visit
 from harness.fake_provider import FakeProvider
 from harness.fake_server import Reply, Request
 from harness.gateway import Stack
@@ -114,7 +114,7 @@ def opens(page: Page, stack: Stack, way: str, url: str) -> Reasons:
         f"<!doctype html><title>wiki</title>{markup}<a id=link href='{url}'>x</a>",
     )
     reasons = Reasons(stack, path)
-    page.goto(stack.url("/public/wiki"))
+    visit(page, stack.url("/public/wiki"))
     if way == "loaded":
         page.context.new_cdp_session(page).send("Page.getAppManifest")
     wait_until(lambda: len(reasons()) >= len(PAGES[way]), 60, f"Chromium to ask for all of: {way}")
@@ -143,7 +143,7 @@ def lives(context: BrowserContext, stack: Stack) -> bool:
     """Whether the session is accepted without its assertion and without a new login."""
     context.clear_cookies(name="extproc-assertion-app")
     logins, page = len(stack.provider.requests_to("/auth")), context.new_page()
-    page.goto(stack.url("/private"))
+    visit(page, stack.url("/private"))
     page.close()
     return len(stack.provider.requests_to("/auth")) == logins
 
@@ -203,9 +203,9 @@ def test_a_typed_address_signs_out_and_a_ping_does_not(
 ) -> None:
     """A ping is a POST that a browser sends when the user follows a link to another address."""
     page, reasons = context.new_page(), Reasons(stack, LOGOUT)
-    page.goto(stack.url("/private"))
+    visit(page, stack.url("/private"))
     stack.app.pages["/public/wiki"] = "text/html", f"<a id=link href='#x' ping={LOGOUT}>x</a>"
-    page.goto(stack.url("/public/wiki"))
+    visit(page, stack.url("/public/wiki"))
     page.click("#link")
     wait_until(reasons, 60, "the ping")
     assert (
@@ -213,7 +213,7 @@ def test_a_typed_address_signs_out_and_a_ping_does_not(
         and stack.provider.revoked == []
         and lives(context, stack)
     )
-    page.goto(stack.url(LOGOUT))
+    visit(page, stack.url(LOGOUT))
     assert signed_out(context, stack) and reasons.end_with("cross_site_logout", "signed_out")
 
 
@@ -228,20 +228,20 @@ def test_an_application_s_service_worker_keeps_nobody_from_signing_in_or_out(
     stack.app.pages["/sw.js"] = "text/javascript", WORKER
     stack.app.pages["/worker"] = "text/html", f"<iframe src={LOGOUT}></iframe>{REGISTERS}"
     page, reasons = context.new_page(), Reasons(stack, LOGOUT)
-    page.goto(stack.url("/worker"))
+    visit(page, stack.url("/worker"))
     page.wait_for_function("document.title == 'ready'")
     # The session has expired.
     context.clear_cookies()
-    page.goto(stack.url("/private"))
+    visit(page, stack.url("/private"))
     assert page.url == stack.url("/private") and "x-auth-sub" in page.inner_text("body"), "no login"
     assert stack.app.seen("/private")[-1].get("sec-fetch-dest") == "empty", (
         "the worker was not asked"
     )
     earlier = len(reasons())
-    page.goto(stack.url("/worker"))
+    visit(page, stack.url("/worker"))
     wait_until(lambda: len(reasons()) > earlier, 60, "the frame")
     assert set(reasons()) == {"logout_confirmation"} and lives(context, stack)
-    page.goto(stack.url(LOGOUT))
+    visit(page, stack.url(LOGOUT))
     page.get_by_role("button", name="Sign out").click()
     assert signed_out(context, stack)
 
@@ -255,13 +255,13 @@ def test_our_own_buttons_work_on_plain_http_where_chromium_sends_no_fetch_metada
     stack.gateway = f"http://{PLAIN}:{stack.port}"
     with stack:
         page, reasons = context.new_page(), Reasons(stack, LOGOUT)
-        page.goto(stack.url("/private"))
+        visit(page, stack.url("/private"))
         assert stack.app.requests[-1].get("sec-fetch-mode") is None, (
             "Chromium sends Sec-Fetch-Mode there now"
         )
         # With its own Origin, and with null.
         for policy in ("unsafe-url", "no-referrer"):
-            page.goto(f"{stack.provider.issuer}/.well-known/openid-configuration")
+            visit(page, f"{stack.provider.issuer}/.well-known/openid-configuration")
             form = f"<form method=post action='{stack.url(LOGOUT)}'><button>x</button></form>"
             page.set_content(f"<meta name=referrer content={policy}>{form}")
             page.click("button")
@@ -269,8 +269,8 @@ def test_our_own_buttons_work_on_plain_http_where_chromium_sends_no_fetch_metada
         assert reasons.end_with("cross_site_logout", "cross_site_logout")
         assert "extproc-session-app" in ours(context, stack) and stack.provider.revoked == []
         for start in ("/oauth2/sessions", LOGOUT):
-            page.goto(stack.url("/private"))
-            page.goto(stack.url(start))
+            visit(page, stack.url("/private"))
+            visit(page, stack.url(start))
             page.get_by_role("button", name="Sign out").click()
             assert signed_out(context, stack)
             stack.provider.forget()

@@ -1,15 +1,12 @@
 """Which pages may send what, by the routes that refuse the others."""
 
-import json
-from functools import cache
 from typing import Any
 
 import pytest
-from harness.envoy_config import APP, OPEN, routes, simple
+from harness.envoy_config import OPEN, app_listener, routes, simple
 
 from extproc.core.http import Request
 from extproc.envoyconfig.csrf import FOREIGN
-from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.route import choose
 
 
@@ -18,18 +15,9 @@ def refused_by(route: str) -> str:
     return rule if rule in FOREIGN else ""
 
 
-@cache
-def listener_of(change: str) -> HttpListener:
-    """The gateway's listener, for an application with a change, as JSON. A configuration takes
-    seconds to generate where the machine is busy, so each is generated once.
-    """
-    app = {**APP, "public_paths": ["/public/"], **json.loads(change)}
-    return generated(simple(applications={"app": app})).listeners[0]
-
-
 def chosen(change: dict[str, Any], method: str = "GET", **headers: str) -> str:
     """The rule that refuses a request to an application with this change, or ''."""
-    listener = listener_of(json.dumps(change))
+    listener = app_listener(public_paths=["/public/"], **change)
     found = {
         refused_by(route.name)
         for path in ("/x", "/public/x")

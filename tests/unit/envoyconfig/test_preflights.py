@@ -3,10 +3,9 @@
 from typing import Any
 
 import pytest
-from harness.envoy_config import APP, routes, simple
+from harness.envoy_config import APP, app_listener, routes, simple
 
 from extproc.core.http import Request
-from extproc.envoyconfig.snapshot import generated
 from extproc.explain.route import choose
 
 PORTAL, EVIL = "https://portal.test", "https://evil.test"
@@ -14,10 +13,9 @@ PORTAL, EVIL = "https://portal.test", "https://evil.test"
 
 def route_of(change: dict[str, Any], method: str = "OPTIONS", **headers: str) -> str:
     """The name of the route of a request to an application with this change."""
-    made = simple(applications={"app": {**APP, "public_paths": ["/public/"], **change}})
     named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     request = Request("", False, method, "/public/x", "localhost:8080", named)
-    route = choose(generated(made).listeners[0], request)
+    route = choose(app_listener(public_paths=["/public/"], **change), request)
     assert route is not None
     return route.name
 
