@@ -42,8 +42,10 @@ TOKENS = 10_000  # verified tokens that are remembered
 ROOM = 12_000_000  # characters of tokens and of introspection responses, of all that are remembered
 REFUSALS = 2_000  # refused tokens that are remembered
 # Introspections in a minute that one client address may cause with tokens that turn out not to be
-# active.
+# active. A token that was active counts for none, so callers that share an address cannot lock each
+# other out.
 INACTIVE = 60
+ACTIVE = 3600.0  # seconds for which a token is known to have been active
 # Access tokens of one provider that may wait for its keys at a time, in each process.
 WAIT_FOR_KEYS = 16
 _NO_KEYS = KeySet(())
@@ -71,6 +73,7 @@ class AccessTokens:
         self._trusted_hops = trusted_hops
         self._verified = TokenCache[AccessToken](COUNTS, TOKENS, ROOM, monotonic)
         self._refused = TokenCache[tuple[str, str]](REFUSED, REFUSALS, REFUSALS, monotonic)
+        self._active = TokenCache[bool](ACTIVE, TOKENS, TOKENS, monotonic)
         self._flights = SingleFlight[bytes, AccessToken | Refusal]()
         self._addresses = AddressLimit(INACTIVE, monotonic)
         self._few = FewWaiting(WAIT_FOR_KEYS)
@@ -195,8 +198,9 @@ class AccessTokens:
             raise InvalidAccessToken("opaque", "its provider has no access_tokens.introspection")
         address = Device.of(request, self._trusted_hops).address
         many = TooManyIntrospections(f"{INACTIVE} tokens of this address were not active")
-        self._addresses.take(address, many)
-        refused = False
+        counts = self._active.get(key) is None
+        if counts:
+            self._addresses.take(address, many)
         try:
             # Others may wait for the answer, so it is awaited although this client leaves.
             with shielded_until_deadline():
@@ -204,14 +208,15 @@ class AccessTokens:
                 body = await provider.introspect(introspection(profile.introspection, token))
             answered = introspected(profile, body, self._clock())
             self._verified.put(key, answered, len(body))
+            self._active.put(key, True, 1)
         except InvalidAccessToken as error:
-            refused = True
+            counts = False
             self._refused.put(key, (error.check, error.detail), 1)
             return error
         except Refusal as error:
             return error
         finally:
-            if not refused:
+            if counts:
                 self._addresses.give_back(address)
         return answered
 

@@ -426,6 +426,21 @@ async def test_active_tokens_of_one_address_are_without_number(house):
     assert house.asked() == INACTIVE + 5
 
 
+async def test_a_caller_whose_token_was_active_is_not_locked_out_by_others_of_its_address(house):
+    await house.verify("right")
+    house.passes(COUNTS)
+    right, house.says = house.says, {"active": False}
+    for number in range(INACTIVE):
+        await house.refused(f"made-up-{number}")
+    house.says = right
+    assert (await house.verify("right")).subject == "alice"
+    with pytest.raises(TooManyIntrospections):
+        await house.verify("also-right")
+    # It gave nothing back that it had not taken.
+    with pytest.raises(TooManyIntrospections):
+        await house.verify("also-right")
+
+
 async def test_the_address_is_the_one_that_envoy_found(house):
     house.says = {"active": False}
     for number in range(INACTIVE):

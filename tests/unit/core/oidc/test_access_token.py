@@ -12,15 +12,18 @@ from harness.tokens import (
     Signer,
     access_token,
     access_token_claims,
+    client,
     id_token_claims,
     key,
     key_set,
+    pending,
     public,
     token_profile,
 )
 
 from extproc.core.bearer_errors import InvalidAccessToken
 from extproc.core.encoding import b64encode
+from extproc.core.errors import InvalidIDToken, InvalidLogoutToken
 from extproc.core.oidc.access_token import (
     LATEST,
     MAX_ACCESS_TOKEN,
@@ -29,7 +32,8 @@ from extproc.core.oidc.access_token import (
     issuer_of,
     verify_access_token,
 )
-from extproc.core.oidc.logout_token import EVENT
+from extproc.core.oidc.id_token import verify_id_token
+from extproc.core.oidc.logout_token import EVENT, verify_logout_token
 
 
 def verify(token: str, keys=None, now: float = NOW, **profile) -> AccessToken:
@@ -186,6 +190,25 @@ def test_an_id_token_is_refused_whatever_types_says():
         claims = id_token_claims(**changes)
         assert refused(Signer().sign(claims, typ="JWT"), **how) == "id_token"
     assert refused(Signer().sign(id_token_claims(aud=API)), **how) == "id_token"
+
+
+@pytest.mark.parametrize("typ", ["JWT", "at+jwt"])
+@pytest.mark.parametrize("aud", [API, "gateway", ["gateway", API]])
+def test_an_access_token_is_neither_an_id_token_nor_a_logout_token(typ, aud):
+    token = access_token({"typ": typ}, aud=aud, typ="Bearer", token_use="access")
+    with pytest.raises(InvalidIDToken):
+        verify_id_token(client(), token, "at", pending().nonce, key_set(), NOW)
+    with pytest.raises((InvalidLogoutToken, InvalidIDToken)):
+        verify_logout_token(client(), token, key_set(), NOW)
+
+
+@pytest.mark.parametrize("aud", [API, "gateway"])
+def test_a_logout_token_is_no_access_token(aud):
+    claims = {**access_token_claims(aud=aud), "events": {EVENT: {}}, "sid": "s"}
+    for typ in ("logout+jwt", "JWT", "at+jwt"):
+        token = Signer().sign(claims, typ=typ)
+        assert refused(token) == "type"
+        assert refused(token, types=("JWT", "at+jwt"), required_claims=()) == "type"
 
 
 def test_a_signature_of_another_key_is_refused_and_an_unknown_key_too():
