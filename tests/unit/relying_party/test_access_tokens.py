@@ -226,6 +226,10 @@ async def test_a_new_key_is_found_at_once(house):
     with pytest.raises(BearerKeyPending):
         await house.verify(house.jwt(Signer("RS256", "attacker")))
     assert house.fetched() == 2
+    # What a stranger spends of the fetches is no logout's or login's.
+    assert (await house.provider.newer_keys_for_logout()).certain
+    await house.provider.newer_keys()
+    assert house.fetched() == 4
 
 
 async def test_a_key_that_was_replaced_under_its_kid_is_found(house):
