@@ -53,7 +53,7 @@ LABELS = """
 
 | label | values |
 |---|---|
-| `step` | `none`: answered inline; otherwise what the request was held for: `callback`, `login`, `lookup`, `refresh`, `logout`, `provider_logout`. A lookup that turns out to be another step keeps the value `lookup`. `extproc_held*` has `body` as well: requests whose client has not sent the body yet; and `live`: streams that were answered and stay open until their session ends |
+| `step` | `none`: answered inline; otherwise what the request was held for: `callback`, `login`, `lookup`, `refresh`, `logout`, `provider_logout`, `bearer`. A lookup that turns out to be another step keeps the value `lookup`. `extproc_held*` has `body` as well: requests whose client has not sent the body yet; and `live`: streams that were answered and stay open until their session ends |
 | `application` | name in the settings, or `other` |
 | `reason` | code in the table of reasons, as on the error page, in the access log and in the span, or `other` |
 | `provider` | name in the settings |

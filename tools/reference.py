@@ -113,7 +113,7 @@ REASONS_PARTS = (
     ),
     ("Refused: checks of the ID token", tokens.ID_TOKEN),
     ("Refused: checks of a logout token", tokens.LOGOUT_TOKEN),
-    ("Refused: access tokens of API callers", tokens.ACCESS_TOKEN),
+    ("Refused: access tokens of API callers", (*tokens.ACCESS_TOKEN, *tokens.API_CALLER)),
     ("Refused: this service", requests.OURS),
     ("Ended: a live stream, after its request continued to the application", outcomes.ENDED),
     (

@@ -87,6 +87,12 @@ class Access:
         return claims_of(entries, groups_claim)
 
     @cached_property
+    def scopes(self) -> tuple[str, ...]:
+        """Every scope that a condition is about, in alphabetical order."""
+        scopes = (each for entry in self._entries for several in entry.scopes for each in several)
+        return tuple(sorted(set(scopes)))
+
+    @cached_property
     def asks_email(self) -> bool:
         """Whether a condition is about the user's email address."""
         return any(
@@ -178,7 +184,7 @@ class Access:
         return tuple(
             (rule.name, shadow, self.audience(rule.name, shadow))
             for rule in deciding
-            if not rule.deny and rule.login != "none"
+            if not rule.deny and rule.login != "none" and rule.accepts_session
             for shadow in beside
             if not shadow or rule.meets(self._by_name[shadow])
         )

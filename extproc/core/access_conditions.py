@@ -9,6 +9,8 @@ from extproc.core.step_up import Demand
 
 # the keys that a new login may satisfy
 OF_LOGIN = frozenset(("acr_values", "max_age"))
+# the key that another access token may satisfy
+SCOPES = "scopes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Facts:
         auth_time: when the user authenticated at the provider, if the provider reported it.
         claims_at: when the claims were received.
         leeway: seconds by which the provider's clock may differ.
+        scopes: of the access token; none of a session.
     """
 
     subject: str
@@ -38,6 +41,7 @@ class Facts:
     auth_time: int | None
     claims_at: int
     leeway: float = 0
+    scopes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Entry:
         claims: the values that count, by the name or path of the claim.
         max_age: seconds since the user authenticated.
         issuers: the issuers of the setting `providers`.
+        scopes: sets of scopes, of which one has to be granted as a whole.
     """
 
     users: frozenset[str] | None = None
@@ -61,6 +66,7 @@ class Entry:
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
     issuers: frozenset[str] | None = None
+    scopes: tuple[frozenset[str], ...] = ()
 
     def conditions(self, facts: Facts, now: int) -> Iterator[tuple[str, bool]]:
         """Each key that is set, and whether it holds; those that a new login may change last."""
@@ -74,6 +80,8 @@ class Entry:
             yield "groups", not self.groups.isdisjoint(facts.groups)
         for claim, wanted in self.claims:
             yield f"claims.{claim}", matches(facts.claims.get(claim), wanted)
+        if self.scopes:
+            yield SCOPES, any(wanted <= facts.scopes for wanted in self.scopes)
         if self.acr_values:
             yield "acr_values", facts.acr in self.acr_values
         if self.max_age is not None:

@@ -47,6 +47,8 @@ class Rule:
             asked, and no request has an identity.
         deny: whether every request is refused.
         networks: whether Envoy compares the client's address.
+        accept: what says who makes a request: the session of a browser, or the access token that an
+            API caller brings.
         max_claims_age: seconds since the claims were received.
         shadow: whether the rule decides nothing.
     """
@@ -60,6 +62,17 @@ class Rule:
     networks: bool = False
     max_claims_age: int | None = None
     shadow: bool = False
+    accept: tuple[Literal["session", "bearer"], ...] = ("session",)
+
+    @property
+    def accepts_session(self) -> bool:
+        """Whether the session of a browser counts."""
+        return "session" in self.accept
+
+    @property
+    def accepts_bearer(self) -> bool:
+        """Whether an access token in the header Authorization counts."""
+        return "bearer" in self.accept
 
     def names(self, path: str) -> bool:
         """Whether one of the rule's paths is this path, or leads to it by whole segments."""

@@ -154,38 +154,46 @@ class Application:
             (header, claim) for header, claim in self.identity if claim.split(".")[0] != "email"
         )
 
-    def shows_email(self, claims: Claims) -> bool:
+    def shows_email(self, claims: Claims, *, trusts_email: bool | None = None) -> bool:
         """Whether the application may see the claim `email`.
+
+        trusts_email: whether it counts although the provider does not confirm it; None: as for the
+            application's own provider.
 
         At many providers users choose their address themselves. An application that knows its
         users by their address would then let one user in as another.
         """
-        return self.trust_email or email_is_verified(claims.values)
+        trusts = self.trust_email if trusts_email is None else trusts_email
+        return trusts or email_is_verified(claims.values)
 
-    def identity_headers(self, claims: Claims) -> tuple[Header, ...]:
+    def identity_headers(
+        self, claims: Claims, *, trusts_email: bool | None = None
+    ) -> tuple[Header, ...]:
         """The headers that tell the application who the user is.
 
-        A claim that is absent or empty has no header.
+        A claim that is absent or empty has no header. The arguments are those of shows_email().
         """
-        shown = self.identity if self.shows_email(claims) else self._identity_without_email
+        shows_email = self.shows_email(claims, trusts_email=trusts_email)
+        shown = self.identity if shows_email else self._identity_without_email
         values = ((header, header_value(claims.get(claim))) for header, claim in shown)
         if self.max_header_bytes is not None:
             # a subject has 255 characters, of which none takes more than 12 bytes here
             values = ((name, value) for name, value in values if not self.is_too_long(value))
         return tuple((header, value) for header, value in values if value)
 
-    def user(self, subject: str, claims: Claims) -> str | None:
+    def user(self, subject: str, claims: Claims, *, trusts_email: bool | None = None) -> str | None:
         """The name of a user for logs, printable and of at most MAX_USER characters; None if logs
         name no users.
 
         Args:
             subject: `sub`, which names a user without a printable and confirmed email as well.
             claims: the claims of the user.
+            trusts_email: as of shows_email().
         """
         if self.log_users == "none":
             return None
         email = None
-        if self.log_users == "email" and self.shows_email(claims):
+        if self.log_users == "email" and self.shows_email(claims, trusts_email=trusts_email):
             email = claims.get("email")
         if isinstance(email, str) and email and email.isprintable():
             return email[:MAX_USER]

@@ -22,7 +22,10 @@ The rules, in the order in which they apply:
 7. A session whose user the deciding rule refuses (access.py) counts as no session on a public path
    and where a login is optional. Elsewhere a login that would help is started as in 6; otherwise
    the answer is 403. Claims that a rule finds too old are renewed first.
-8. A request that no person made changes nothing (navigation.py has the table): it starts no login,
+8. Where the deciding rule accepts access tokens, a request that brings one is decided in bearer.py.
+   Where it accepts nothing else, a session is not looked at here either: without a token the answer
+   is 401, or no identity where the login is optional.
+9. A request that no person made changes nothing (navigation.py has the table): it starts no login,
    redeems no code, ends no session and touches no cookie. The logout endpoint asks for confirmation
    unless the request is certainly the user's own. A prefetch is refused, so that the browser asks
    again when the user opens the page. A provider's front-channel logout is accepted only in a
@@ -37,6 +40,7 @@ from dataclasses import replace
 from extproc.core.access_conditions import Missing
 from extproc.core.access_rules import Rule
 from extproc.core.application import Application
+from extproc.core.bearer_errors import TokenRequired
 from extproc.core.decide_endpoint import decide_endpoint, to_own_host
 from extproc.core.decisions import (
     Continue,
@@ -52,11 +56,11 @@ from extproc.core.errors import (
     Misdirected,
     NotAllowed,
 )
-from extproc.core.http import Request
+from extproc.core.http import AUTHORIZATION, Request
 from extproc.core.login import requested_page
 from extproc.core.logout import expired
 from extproc.core.navigation import is_user_navigation
-from extproc.core.refresh import AUTHORIZATION, LEAST, bearer, due, renewable
+from extproc.core.refresh import LEAST, bearer, due, renewable
 from extproc.core.session import Session
 from extproc.core.session_access import assertion, missing
 from extproc.core.step_up import Demand
@@ -88,10 +92,14 @@ def decide(
         session = None
     if request.path.startswith(application.endpoints):
         return decide_endpoint(application, request, session, now)
-    rule = _rule(application, request)
+    rule = deciding_rule(application, request)
+    if not rule.accepts_session:
+        session = None
     decision: Decision
     if request.public:
         decision = _decide_public(application, rule, session, now, may_refresh=may_refresh)
+    elif not rule.accepts_session:
+        raise TokenRequired
     elif session is None:
         return unauthenticated(application, request, application.access.login_demand(rule))
     else:
@@ -133,7 +141,7 @@ def _decide_public(
             return Refresh(session)
         if missing(application, session, rule, now) is None:
             return admit(application, session, now)
-    return Continue("public", remove_headers=_owned_headers(application))
+    return Continue("public", remove_headers=owned_headers(application))
 
 
 def _decide_signed_in(
@@ -173,7 +181,7 @@ def _decide_signed_in(
     return admit(application, session, now)
 
 
-def _rule(application: Application, request: Request) -> Rule:
+def deciding_rule(application: Application, request: Request) -> Rule:
     """The rule that decides a request. Raises AccessDiffers, and NotAllowed for a rule that refuses
     everybody.
     """
@@ -225,7 +233,7 @@ def admit(application: Application, session: Session, now: int) -> Continue:
     return Continue(
         "session" if cookie else "session_unasserted",
         set_headers=headers,
-        remove_headers=tuple(name for name in _owned_headers(application) if name not in present),
+        remove_headers=tuple(name for name in owned_headers(application) if name not in present),
         set_cookies=(cookie,) if cookie else (),
         touch=session if session.stale_touch(now) else None,
         lasts=session.lasts(application, now),
@@ -263,7 +271,7 @@ def step_up(application: Application, request: Request, demand: Demand) -> Respo
     return StartLogin(requested_page(application, request), demand=more)
 
 
-def _owned_headers(application: Application) -> tuple[str, ...]:
+def owned_headers(application: Application) -> tuple[str, ...]:
     """The headers that only the processor may set: those without a value are removed from the
     request, so that no client can write them.
     """

@@ -27,6 +27,8 @@ class StepKind(StrEnum):
     REFRESH = "refresh"
     LOGOUT = "logout"
     PROVIDER_LOGOUT = "provider_logout"
+    # the verification of an API caller's access token
+    BEARER = "bearer"
     # a request whose client has not sent its body yet
     BODY = "body"
     # a request that was answered, and whose stream stays open until its session ends
@@ -41,7 +43,13 @@ class StepKind(StrEnum):
 
 
 _CALLS_PROVIDER = frozenset(
-    {StepKind.CALLBACK, StepKind.REFRESH, StepKind.LOGOUT, StepKind.PROVIDER_LOGOUT}
+    {
+        StepKind.CALLBACK,
+        StepKind.REFRESH,
+        StepKind.LOGOUT,
+        StepKind.PROVIDER_LOGOUT,
+        StepKind.BEARER,
+    }
 )
 
 
@@ -86,6 +94,8 @@ class Respond:
         page: the body as a page.
         retry_after: seconds, for the header Retry-After.
         login_url: address at which the user can sign in.
+        bearer: parameters of the challenge Bearer in WWW-Authenticate (RFC 6750 section 3); None
+            for no such challenge.
         challenge: further parameters of the header WWW-Authenticate.
         html: whether the page is sent as HTML; otherwise as a problem document (RFC 9457).
         allow: the methods of the header Allow, for 405.
@@ -105,6 +115,7 @@ class Respond:
     retry_after: int | None = None
     login_url: str | None = None
     challenge: str | None = None
+    bearer: str | None = None
     html: bool = True
     allow: str | None = None
     framed_by: tuple[str, ...] = ()
@@ -213,6 +224,17 @@ class EndListedSessions:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyAccessToken:
+    """Verify an API caller's access token, then decide. provider: the name of the provider that it
+    says it is from.
+    """
+
+    kind: ClassVar[StepKind] = StepKind.BEARER
+    token: str = field(repr=False)
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadBody:
     """Wait for the body of the request, then decide. Only one route sends bodies to the processor,
     that of the back-channel logout.
@@ -229,6 +251,7 @@ Step = (
     | EndSession
     | BackChannelLogout
     | FrontChannelLogout
+    | VerifyAccessToken
     | Own
 )
 Decision = Answer | Step

@@ -22,6 +22,8 @@ OF_SCRIPTS = (
     "x-turbo-request-id",
     "x-up-version",
 )
+# The header with an access token. Envoy forwards it where a rule accepts access tokens.
+AUTHORIZATION = "authorization"
 # Everything that the core reads of a request. Envoy forwards only these headers to the processor,
 # and of the cookies only the processor's own, so that an application's secrets never reach this
 # process. A header that is added here is added to the generated configuration.
@@ -32,6 +34,7 @@ READ_HEADERS = (
     ":scheme",
     "accept",
     "access-control-request-method",
+    AUTHORIZATION,
     "content-length",
     "content-type",
     "cookie",
@@ -122,6 +125,10 @@ class Request:
         """
         values = self._header_values.get(name, ())
         return values[0] if len(values) == 1 else ",".join(values)
+
+    def header_lines(self, name: str) -> tuple[str, ...]:
+        """The values of a header, one for each line of it that the client sent."""
+        return tuple(self._header_values.get(name, ()))
 
     @cached_property
     def _header_values(self) -> Mapping[str, list[str]]:

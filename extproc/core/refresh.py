@@ -12,6 +12,7 @@ from extproc.core.application import Application
 from extproc.core.assertion import Header
 from extproc.core.encoding import b64decode
 from extproc.core.errors import InvalidIDToken
+from extproc.core.http import AUTHORIZATION
 from extproc.core.oidc.claims import Claims, overlaid, parse_object
 from extproc.core.oidc.id_token import (
     IDToken,
@@ -26,7 +27,6 @@ from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.token import RefreshResponse
 from extproc.core.session import Session
 
-AUTHORIZATION = "authorization"
 # seconds: the largest jitter, so that sessions which began together are not renewed together
 SPREAD = 300
 # seconds between two refreshes of a session, however short the tokens live

@@ -5,6 +5,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from extproc.core.application import Application
+from extproc.core.bearer import challenge, is_by_token
 from extproc.core.decisions import RedeemCode, Respond, Step
 from extproc.core.endpoints import LOGIN, LOGOUT, url_of
 from extproc.core.errors import (
@@ -90,18 +91,30 @@ def respond(
     else:
         login_url = None
         link, link_text = _way_on(application, request)
+    if application is None or request is None:
+        bearer, by_token = None, False
+    else:
+        bearer = challenge(application, request, error)
+        by_token = is_by_token(application, request)
+    html = request is None or "text/html" in request.header("accept").lower()
     return Respond(
         error.status,
         error.reason,
         cookies=cookies,
         page=Page(error.row.title, error.row.text, link, link_text),
         retry_after=error.row.retry_after,
-        login_url=login_url,
-        challenge=error.challenge if isinstance(error, InsufficientAuthentication) else None,
-        html=request is None or "text/html" in request.header("accept").lower(),
+        # No login helps a caller whose token is not accepted.
+        login_url=None if by_token else login_url,
+        challenge=None if by_token else _challenge(error),
+        bearer=bearer,
+        html=html and not by_token,
         allow=error.detail if error.status == 405 else None,
         detail=error.detail,
     )
+
+
+def _challenge(error: Refusal) -> str | None:
+    return error.challenge if isinstance(error, InsufficientAuthentication) else None
 
 
 def respond_to_provider(error: Refusal) -> Respond:

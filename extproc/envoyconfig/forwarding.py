@@ -101,7 +101,12 @@ def route_metadata(name: str) -> Metadata:
 
 
 def filter_config(
-    settings: Settings, name: str, *, public: bool = False, route: RuleRoute | None = None
+    settings: Settings,
+    name: str,
+    *,
+    public: bool = False,
+    route: RuleRoute | None = None,
+    by_session: bool = True,
 ) -> dict[str, Any]:
     """The filter configuration of a route on which the processor decides.
 
@@ -110,11 +115,12 @@ def filter_config(
         name: the application.
         public: the paths need no login.
         route: the rules of its requests; None: no rule has them.
+        by_session: a session may decide, and so an assertion of it.
     """
     config = {DECIDE: processor_config(settings, name, public=public, route=route)}
     if public:
         config[LIMIT] = unlimited()
-    if name in asserted(settings):
+    if by_session and name in asserted(settings):
         requirement = requirement_name(name, *_rules_of(route))
         config[ASSERTION] = pack(PerRouteConfig(requirement_name=requirement))
     return config

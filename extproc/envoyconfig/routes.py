@@ -17,6 +17,7 @@ from envoy_data_plane.envoy.type.v3 import FractionalPercent
 from envoy_data_plane.google.protobuf import Any
 
 from extproc.core.endpoints import BACKCHANNEL_LOGOUT, ENDPOINTS
+from extproc.core.http import AUTHORIZATION
 from extproc.envoyconfig import regexes
 from extproc.envoyconfig.builders import pack, regex
 from extproc.envoyconfig.csrf import foreign_pages
@@ -59,6 +60,9 @@ from extproc.settings import Settings
 
 # The end of the name of the route of preflights that an application answers itself.
 PREFLIGHT = "preflight"
+# The end of the name of a route whose requests no assertion admits.
+BEARER = "bearer"
+_AUTHORIZED = HeaderMatcher(name=AUTHORIZATION, present_match=True)
 _LIVE_STREAMS = {
     "websocket": HeaderMatcher(name="upgrade", present_match=True),
     "event_stream": HeaderMatcher(name="accept", string_match=regex("(?i).*text/event-stream.*")),
@@ -165,8 +169,23 @@ def _ruled(settings: Settings, name: str, route: RuleRoute) -> Iterator[Route]:
         config = {DECIDE: decide, **unbounded, **network}
         live_name = f"{route_name}:live:{kind}"
         yield forwarding(settings, name, live_name, match, config, public=public)
-    config = {**filter_config(settings, name, public=public, route=route), **network}
-    yield forwarding(settings, name, route_name, route.match, config, public=public)
+    for match, by_session in _by_credential(route):
+        config = filter_config(settings, name, public=public, route=route, by_session=by_session)
+        config = {**config, **network}
+        by = "" if by_session else f":{BEARER}"
+        yield forwarding(settings, name, route_name + by, match, config, public=public)
+
+
+def _by_credential(route: RuleRoute) -> Iterator[tuple[RouteMatch, bool]]:
+    """The requests of a route, and whether a session may decide them.
+
+    Where its rule accepts access tokens, no assertion admits a request with Authorization: the
+    processor decides by which of the two.
+    """
+    accept = route.rule.accept if route.rule is not None else ("session",)
+    if "bearer" in accept and "session" in accept:
+        yield replace(route.match, headers=[*route.match.headers, _AUTHORIZED]), False
+    yield route.match, "session" in accept
 
 
 def passed_preflights(settings: Settings, name: str) -> Iterator[Route]:

@@ -11,8 +11,10 @@ A virtual host has, in this order:
 3. the processor's own endpoints of every application, the longest prefix first: Envoy looks at no
    assertion there, so it always calls the processor, and they end in a 404 of Envoy's own, so that
    a code or a logout reaches no application, whatever prefixes there are;
-4. 400 for what a server might read as a dot segment, where every application rejects that;
-5. the applications, the longest path_prefix first, each with
+4. the protected resource metadata of applications that accept access tokens
+   (resource_metadata.py);
+5. 400 for what a server might read as a dot segment, where every application rejects that;
+6. the applications, the longest path_prefix first, each with
    - the redirects from /wiki to /wiki/,
    - 403 for preflights of other origins than those of `cors` (preflights.py), and for what pages
      of other origins may not send (csrf.py),
@@ -22,8 +24,9 @@ A virtual host has, in this order:
    - its public paths, one route each,
    - its live streams that end with their session: Envoy looks at no assertion there, so it always
      calls the processor,
-   - its pages;
-6. a 403 for CONNECT and a 404, so that every request has a route.
+   - its pages; where a rule accepts access tokens, those of requests with Authorization apart, of
+     which Envoy looks at no assertion;
+7. a 403 for CONNECT and a 404, so that every request has a route.
 
 Hosts that no application lists get 421.
 """
@@ -48,8 +51,12 @@ from extproc.envoyconfig.direct import (
     rejects_escaped_slashes,
     unlisted,
 )
+from extproc.envoyconfig.resource_metadata import resource_metadata
 from extproc.envoyconfig.routes import application_routes, endpoint_routes
 from extproc.settings import Settings
+
+# Bytes of an answer of Envoy's own.
+_LONGEST_BODY = 65_536
 
 
 def route_configuration(settings: Settings) -> RouteConfiguration:
@@ -60,6 +67,8 @@ def route_configuration(settings: Settings) -> RouteConfiguration:
         # Applications get the Host header unchanged, its port included.
         ignore_port_in_host_matching=True,
         request_headers_to_remove=[COOKIES],
+        # A document of resource_metadata.py may be longer than the default of 4 kB.
+        max_direct_response_body_size_bytes=_LONGEST_BODY,
         # Of a WebSocket's request alone is anything left of Connection by now. A client may have
         # named an identity header in it, and a proxy behind Envoy would drop that header.
         request_headers_to_add=[header("connection", "Upgrade", IF_PRESENT)],
@@ -126,6 +135,7 @@ def _routes(settings: Settings, names: Sequence[str]) -> list[Route]:
         odd_host(),
         *slashes,
         *own,
+        *resource_metadata(settings, names),
         *refused,
         *pages,
         direct(":connect", CONNECT, 403, "There are no tunnels here."),

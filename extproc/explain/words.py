@@ -16,6 +16,8 @@ from extproc.core.decisions import (
     Refresh,
     Respond,
     StartLogin,
+    Step,
+    VerifyAccessToken,
 )
 from extproc.core.http import Request
 from extproc.core.navigation import is_prefetch, is_script, is_user_navigation
@@ -53,6 +55,15 @@ def of_navigation(request: Request) -> str:
     if is_script(request):
         accepts = "has a header that scripts set"
     return f"{request.method} without Sec-Fetch-Mode, and it {accepts}, {result}"
+
+
+_OF_STEP: dict[type[Step], str] = {
+    FrontChannelLogout: "the sessions that the provider names end",
+    BackChannelLogout: "the sessions that the provider names end",
+    ListSessions: "the page with the user's own sessions",
+    EndListedSessions: "the user ends sessions of their own",
+    LoadSession: "the processor reads the store first",
+}
 
 
 def of_decision(  # noqa: PLR0911 - a case each
@@ -97,14 +108,16 @@ def of_decision(  # noqa: PLR0911 - a case each
             return f"its tokens are due: the processor renews them at {provider} (not tried here)"
         case EndSession():
             return f"the session ends, and the browser goes to {provider} to end it there, too"
-        case FrontChannelLogout() | BackChannelLogout():
-            return "the sessions that the provider names end"
-        case ListSessions():
-            return "the page with the user's own sessions"
-        case EndListedSessions():
-            return "the user ends sessions of their own"
-        case LoadSession():
-            return "the processor reads the store first"
+        case VerifyAccessToken():
+            return f"the access token is verified with the keys of {decision.provider}, or there"
+        case (
+            FrontChannelLogout()
+            | BackChannelLogout()
+            | ListSessions()
+            | EndListedSessions()
+            | LoadSession()
+        ):
+            return _OF_STEP[type(decision)]
         case _:
             assert_never(decision)
 

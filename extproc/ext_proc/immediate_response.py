@@ -86,18 +86,21 @@ def _headers(answer: Respond, trace_id: str) -> list[tuple[str, str]]:
         headers.append(("retry-after", str(answer.retry_after)))
     if answer.allow is not None:
         headers.append(("allow", answer.allow))
-    if answer.status == 401:
-        headers.append(("www-authenticate", _challenge(answer)))
+    if answer.status == 401 or answer.bearer is not None:
+        headers.append(("www-authenticate", _challenges(answer)))
     return headers
 
 
-def _challenge(answer: Respond) -> str:
+def _challenges(answer: Respond) -> str:
     """How the client can do better (RFC 9110 section 15.5.2). No browser opens a password box for
-    this scheme.
+    these schemes. Bearer is the first: some of its clients look at no other one.
     """
     login_url = f'login_url="{answer.login_url}"' if answer.login_url else ""
     parameters = ", ".join(filter(None, (login_url, answer.challenge)))
-    return f"OIDC {parameters}".rstrip()
+    of_session = f"OIDC {parameters}".rstrip()
+    if answer.bearer is None:
+        return of_session
+    return f"Bearer {answer.bearer}" + (f", {of_session}" if parameters else "")
 
 
 def _referrer_policy(answer: Respond) -> str:

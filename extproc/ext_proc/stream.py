@@ -193,7 +193,7 @@ class Stream:
         """Acquire a permit, ask Envoy for more time, and have the step carried out in trio."""
         self._step = step.kind
         shared, request = self._shared, self._head.request
-        provider = shared.relying_party.provider(request).name
+        provider = shared.relying_party.provider_of(request, step)
         seconds = shared.timeouts.of(step.kind)
         with ExitStack() as undo:
             try:

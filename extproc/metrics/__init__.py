@@ -23,7 +23,8 @@ NO_STEP = "none"
 # the others are core.decisions.StepKind, which this package does not import; a test compares them
 STEPS = (
     NO_STEP,
-    *("callback", "login", "lookup", "refresh", "logout", "provider_logout", "body", "live"),
+    *("callback", "login", "lookup", "refresh", "logout", "provider_logout"),
+    *("bearer", "body", "live"),
 )
 # what a request is never answered under: it has its answer already, or its body is not there yet
 _UNANSWERED_STEPS = ("body", "live")

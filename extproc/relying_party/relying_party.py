@@ -12,6 +12,7 @@ from typing import TypeVar, assert_never
 
 from extproc import telemetry
 from extproc.core.application import Application
+from extproc.core.bearer import presented
 from extproc.core.decide import decide
 from extproc.core.decisions import (
     Answer,
@@ -29,11 +30,10 @@ from extproc.core.decisions import (
     Respond,
     StartLogin,
     Step,
+    VerifyAccessToken,
 )
 from extproc.core.errors import (
-    AccessDiffers,
     LoginRequired,
-    Misdirected,
     Overloaded,
     Refusal,
     SessionEnded,
@@ -42,24 +42,23 @@ from extproc.core.errors import (
 from extproc.core.http import Request
 from extproc.core.oidc.logout_token import check_unsigned
 from extproc.core.provider_logout import back_channel, is_back_channel, posted
-from extproc.core.reasons import Level
 from extproc.core.refusals import refuse
 from extproc.core.session import Session
 from extproc.core.session_access import missing
 from extproc.metrics import Metrics
 from extproc.provider.client import Provider
+from extproc.relying_party.api_callers import ApiCallers
 from extproc.relying_party.login import CodeRedemption, start_login
 from extproc.relying_party.logout import Logout
 from extproc.relying_party.own_sessions import OwnSessions
 from extproc.relying_party.provider_logout import ProviderLogout
 from extproc.relying_party.refresh import TokenRefresh
+from extproc.relying_party.routed_applications import RoutedApplications
 from extproc.sessions.interfaces import Sessions
 from extproc.sessions.store import WouldBlock
 
 Clock = Callable[[], float]
 D = TypeVar("D", bound=Decision)
-# Applications of which a wrong configuration of Envoy is logged.
-_MAX_DIFFERING = 100
 
 
 class RelyingParty:
@@ -72,6 +71,7 @@ class RelyingParty:
         clock: Returns the time, in seconds since the epoch, to the millisecond.
         trusted_hops: How many proxies before Envoy are trusted for the client's address.
         metrics: Where refreshes are counted; default: nowhere.
+        token_providers: By their names in the settings, for access tokens of API callers.
     """
 
     def __init__(
@@ -82,15 +82,16 @@ class RelyingParty:
         clock: Clock = time.time,
         trusted_hops: int = 0,
         metrics: Metrics | None = None,
+        token_providers: Mapping[str, Provider] | None = None,
     ) -> None:
         self._applications = applications
-        # applications of which Envoy has another configuration, as far as that was logged
-        self._differing: set[str] = set()
+        self._routed = RoutedApplications(applications)
         self._providers = providers
         self._sessions = sessions
         self._clock = clock
         self._redemption = CodeRedemption(sessions, clock, trusted_hops)
         self._token_refresh = TokenRefresh(sessions, self.now, metrics)
+        self._api_callers = ApiCallers(token_providers or {}, clock, trusted_hops)
         self._own_sessions = OwnSessions(sessions, clock, trusted_hops)
         self._logout = Logout(applications, providers, sessions, clock)
         self._provider_logout = ProviderLogout(providers, sessions, clock)
@@ -107,37 +108,17 @@ class RelyingParty:
                 Envoy's configuration was generated from other settings.
             AccessDiffers: It was generated from other rules.
         """
-        name = request.application
-        application = self._applications.get(name)
-        if application is None:
-            raise self._generated_otherwise(name, f"no application {name[:80]!r} in the settings")
-        if request.fingerprint not in ("", application.fingerprint):
-            raise self._generated_otherwise(
-                name, "Envoy has another fingerprint of this application"
-            )
-        if request.access != application.access.digest:
-            detail = "Envoy has other rules of this application"
-            self._generated_otherwise(name, detail)
-            raise AccessDiffers(detail)
-        return application
-
-    def _generated_otherwise(self, name: str, detail: str) -> Misdirected:
-        """Log an error once for each application, because every request to it is refused."""
-        if name not in self._differing and len(self._differing) < _MAX_DIFFERING:
-            self._differing.add(name)
-            telemetry.log(
-                Level.ERROR,
-                "envoy_differs",
-                application=name[:80],
-                reason=Misdirected.reason,
-                detail=f"{detail}: its configuration was generated from other settings; run "
-                "`extproc envoy` and restart Envoy with it",
-            )
-        return Misdirected(detail)
+        return self._routed.application(request)
 
     def provider(self, request: Request) -> Provider:
         """Return the provider of the request's application."""
         return self._providers[request.application]
+
+    def provider_of(self, request: Request, step: Step) -> str:
+        """Return the name of the provider whose part of the limits a step takes."""
+        if isinstance(step, VerifyAccessToken):
+            return step.provider
+        return self.provider(request).name
 
     # -- the inline lane: on the event loop, without waiting ---------------------------------------
 
@@ -150,6 +131,9 @@ class RelyingParty:
         application, now = self.application(request), self.now()
         if is_back_channel(application, request):
             return back_channel(application, request)
+        token = presented(application, request)
+        if token is not None:
+            return self._api_callers.decide(application, request, token, now)
         try:
             session = self._sessions.find_nowait(application, request, now)
         except WouldBlock:
@@ -212,24 +196,28 @@ class RelyingParty:
         """
         application = self.application(request)
         provider = self.provider(request)
+        answer: Answer
         match step:
             case StartLogin():
                 metadata = await provider.metadata()
-                return start_login(application, request, step, metadata, self._clock())
+                answer = start_login(application, request, step, metadata, self._clock())
             case RedeemCode():
-                return await self._redemption.redeem(application, provider, request, step)
+                answer = await self._redemption.redeem(application, provider, request, step)
             case Refresh():
-                return await self._refresh(request, step)
+                answer = await self._refresh(request, step)
             case EndSession():
-                return await self._logout.perform(application, request, step)
+                answer = await self._logout.perform(application, request, step)
             case BackChannelLogout() | FrontChannelLogout():
-                return await self._provider_logout.perform(application, step)
+                answer = await self._provider_logout.perform(application, step)
             case ListSessions() | EndListedSessions():
-                return await self._own_sessions.perform(application, request, step)
+                answer = await self._own_sessions.perform(application, request, step)
+            case VerifyAccessToken():
+                answer = await self._api_callers.perform(application, request, step)
             case LoadSession():
                 raise ValueError("a session is loaded by look_up()")
             case _:
                 assert_never(step)
+        return answer
 
     async def look_up(self, request: Request) -> Decision:
         """Load the session that the store could not return without waiting, and decide.

@@ -135,6 +135,7 @@ class Service:
             self._sessions,
             trusted_hops=settings.gateway.trusted_hops,
             metrics=self._metrics,
+            token_providers=self._providers,
         )
 
     def warm(self) -> None:

@@ -39,6 +39,12 @@ class RuleSettings(Model):
         "signed-in user whom allow admits with identity headers. none: everybody passes, without "
         "identity headers, and the processor is not called",
     )
+    accept: tuple[Literal["session", "bearer"], ...] = Field(
+        ("session",),
+        description="what says who makes a request. session: the cookie of a signed-in browser; "
+        "bearer: an access token in the header Authorization (docs/api-callers.md). With both, a "
+        "request with a bearer token is decided by it alone",
+    )
     deny: bool = Field(False, description="every request is answered 403")
     networks: tuple[Network, ...] = Field(
         (),
@@ -61,22 +67,31 @@ class RuleSettings(Model):
     def _check(self) -> Self:
         given = self.model_fields_set
         check_allow(given, self.allow)
-        empty = {"methods": not self.methods, "networks": not self.networks}
+        empty = {
+            "methods": not self.methods,
+            "networks": not self.networks,
+            "accept": not self.accept,
+        }
         for key in given & {key for key, is_empty in empty.items() if is_empty}:
-            raise ValueError(f"{key} is an empty list, which would be any; leave it out")
-        if self.deny and given & {"allow", "login", "networks", "max_claims_age"}:
+            raise ValueError(f"{key} is an empty list; leave it out for the default")
+        if self.deny and given & {"allow", "login", "networks", "max_claims_age", "accept"}:
             raise ValueError(
-                "deny: true goes with none of allow, login, networks, max_claims_age: it refuses "
-                "everybody"
+                "deny: true goes with none of allow, login, networks, max_claims_age, accept: it "
+                "refuses everybody"
             )
-        if self.login == "none" and (self.allow or self.max_claims_age is not None):
+        asks = self.allow or self.max_claims_age is not None or "accept" in given
+        if self.login == "none" and asks:
             raise ValueError(
-                "login: none goes with neither allow nor max_claims_age: nobody is asked who they "
-                "are"
+                "login: none goes with none of allow, max_claims_age, accept: nobody is asked who "
+                "they are"
             )
-        if self.mode == "shadow" and (self.login != "required" or self.networks):
+        if len(set(self.accept)) < len(self.accept):
+            raise ValueError("accept names a value twice")
+        beside = self.login != "required" or bool(self.networks) or "accept" in given
+        if self.mode == "shadow" and beside:
             raise ValueError(
-                "mode: shadow goes with neither login nor networks: it tries who would be refused"
+                "mode: shadow goes with none of login, networks, accept: it tries who would be "
+                "refused"
             )
         if self.max_claims_age is not None and self.max_claims_age != int(self.max_claims_age):
             raise ValueError("max_claims_age is whole seconds")

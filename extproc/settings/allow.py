@@ -1,5 +1,6 @@
 """Settings of `allow`: who may use an application, or make the requests of a rule."""
 
+import re
 from typing import Annotated, Self
 
 from pydantic import (
@@ -26,6 +27,7 @@ _OTHERWISE = {
     "sub": "write users",
     "iss": "write providers",
 }
+_SCOPES = r"[!#-\[\]-~]+(?: [!#-\[\]-~]+)*"
 Value = StrictStr | StrictBool | StrictInt | StrictFloat
 Texts = Annotated[tuple[StrictStr, ...], Field(min_length=1)]
 
@@ -67,6 +69,11 @@ class AllowSettings(Model):
         "only that is missing, the user signs in again",
     )
     providers: Texts | None = Field(None, description="names in providers")
+    scopes: Texts | None = Field(
+        None,
+        description="scopes of an access token (rules.accept); a value with blanks is several "
+        "scopes, of which none may be missing",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -88,6 +95,12 @@ class AllowSettings(Model):
                 )
         for claim in _OTHERWISE.keys() & (self.claims or {}).keys():
             raise ValueError(f"claims: {claim} is no condition here; {_OTHERWISE[claim]}")
+        for scope in self.scopes or ():
+            if not re.fullmatch(_SCOPES, scope):
+                raise ValueError(
+                    f"scopes: {scope[:80]!r} is no scope such as orders:read, nor several with "
+                    "one blank between them (RFC 6749 section 3.3)"
+                )
         check_acr_values(self.acr_values or ())
         if self.max_age is not None:
             check_max_age(self.max_age)

@@ -12,6 +12,7 @@ from extproc.addresses import host_fault
 from extproc.core.endpoints import ENDPOINTS
 from extproc.settings.access import RuleSettings, check_path, check_rules, check_spellings, has_dots
 from extproc.settings.allow import Allow, check_allow
+from extproc.settings.bearer import BearerSettings, check_bearer
 from extproc.settings.cors import Cors
 from extproc.settings.demand import (
     check_acr_values,
@@ -74,6 +75,15 @@ class ApplicationSettings(Model):
         (),
         description="rules of paths and methods; the first that takes a request decides it, and "
         "where none does, allow alone",
+    )
+    bearer: BearerSettings = Field(
+        BearerSettings(),
+        description="the access tokens of API callers, for rules that accept them",
+    )
+    forward_bearer: bool = Field(
+        False,
+        description="send the application the access token that an API caller brought, as it came; "
+        "otherwise Authorization is removed from a request that a token admitted",
     )
     exclude: bool = Field(
         False,
@@ -177,6 +187,11 @@ class ApplicationSettings(Model):
         """The host and port of the upstream; every name of this machine's loopback is localhost."""
         return _address(self.upstream)
 
+    @property
+    def accepts_bearer(self) -> bool:
+        """Whether a rule accepts access tokens."""
+        return any("bearer" in rule.accept for rule in self.rules)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         self._check_address()
@@ -191,6 +206,7 @@ class ApplicationSettings(Model):
         check_rules(self.rules, self.public_paths, self.path_prefix, ENDPOINTS)
         if self.upstream_paths == "folds":
             check_spellings(self.rules)
+        check_bearer(self.bearer, forwards=self.forward_bearer, accepts=self.accepts_bearer)
         if self.url is not None:
             base_address(self.url, "url", path=True)
             path = urlsplit(self.url).path

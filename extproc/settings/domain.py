@@ -8,6 +8,7 @@ from extproc.core.sealing import KeyRing
 from extproc.core.step_up import Demand
 from extproc.settings import ApplicationSettings, CookieSettings, Settings
 from extproc.settings.domain_access import access
+from extproc.settings.domain_bearer import bearer_access
 from extproc.settings.fingerprint import fingerprint
 
 
@@ -62,6 +63,7 @@ def _application(
         log_users=settings.log.users,
         access=access(settings, name),
         groups_claim=settings.providers[provider].groups_claim,
+        bearer=bearer_access(settings, name),
     )
 
 

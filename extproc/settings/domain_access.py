@@ -34,6 +34,7 @@ def _rule(rule: RuleSettings, issuers: Mapping[str, str]) -> Rule:
         networks=bool(rule.networks),
         max_claims_age=int(rule.max_claims_age) if rule.max_claims_age is not None else None,
         shadow=rule.mode == "shadow",
+        accept=rule.accept,
     )
 
 
@@ -53,6 +54,7 @@ def _entry(entry: AllowSettings, issuers: Mapping[str, str]) -> Entry:
         claims=tuple((entry.claims or {}).items()),
         acr_values=entry.acr_values or (),
         max_age=int(entry.max_age) if entry.max_age is not None else None,
+        scopes=tuple(frozenset(scope.split(" ")) for scope in entry.scopes or ()),
         issuers=None if entry.providers is None else frozenset(issuers[p] for p in entry.providers),
     )
 

@@ -55,6 +55,11 @@ class Limits(Model):
     provider_logout: Count = Field(
         200, description="logouts that a provider started, by a request of its own or in a frame"
     )
+    bearer: Count = Field(
+        2_000,
+        description="API callers whose access token is being verified: the provider's keys are "
+        "being fetched, or the token is introspected",
+    )
     body: Count = Field(
         200,
         description="requests to `oauth2/backchannel-logout` whose body has not come yet; beyond "
@@ -72,8 +77,8 @@ class Limits(Model):
     per_provider: Count = Field(
         1_000,
         description="callbacks at one provider. With several providers, its part of `callback` is "
-        "also the part of `login`, `refresh`, `logout`, `provider_logout` and of the file "
-        "descriptors that one provider may take: half by default",
+        "also the part of `login`, `refresh`, `logout`, `provider_logout`, `bearer` and of the "
+        "file descriptors that one provider may take: half by default",
     )
     connects: Count = Field(
         50,
@@ -95,6 +100,7 @@ class Limits(Model):
             StepKind.REFRESH: self.refresh,
             StepKind.LOGOUT: self.logout,
             StepKind.PROVIDER_LOGOUT: self.provider_logout,
+            StepKind.BEARER: self.bearer,
             StepKind.BODY: self.body,
             StepKind.LIVE: self.live,
         }

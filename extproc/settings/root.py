@@ -13,6 +13,7 @@ from extproc.addresses import Address, of_worker
 from extproc.core.sealing import KeyRing
 from extproc.settings import consistency
 from extproc.settings.applications import ApplicationSettings
+from extproc.settings.bearer import Accepted, check_accepted
 from extproc.settings.gateway import Gateway
 from extproc.settings.identity import Identity
 from extproc.settings.limits import Limits, Timeouts
@@ -124,6 +125,7 @@ class Settings(Model):
         consistency.check_session_count(self.session, self.store)
         consistency.check_header_size(self.gateway, self.store)
         consistency.check_backchannel_logout(self.applications, self.providers, self.store)
+        check_accepted(self.accepted, self.providers, self._client_ids)
         consistency.check_overlaps(self.applications)
         consistency.check_endpoints(self.applications)
         return self
@@ -214,6 +216,20 @@ class Settings(Model):
             for name, application in self.applications.items()
             if application.provider is not None
         )
+
+    @property
+    def accepted(self) -> dict[str, Accepted]:
+        """Whose access tokens are accepted, by application, of those that accept any."""
+        return {
+            name: application.bearer.accepted(self.url(name), application.provider)
+            for name, application in self.applications.items()
+            if application.accepts_bearer and application.provider is not None
+        }
+
+    @property
+    def _client_ids(self) -> frozenset[str]:
+        """The clients of the processor at all providers."""
+        return frozenset(provider.client_id for provider in self.providers.values())
 
     def url(self, name: str) -> str:
         """The public address of an application; it ends with the application's path_prefix."""

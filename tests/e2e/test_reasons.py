@@ -612,7 +612,7 @@ GRPC = {"access_rules_differ", "misdirected_request", "unexpected_message", "bod
 # tests/e2e/test_live.py and tests/unit/ext_proc/test_live_streams.py.
 ELSEWHERE = {"internal_error", "overtaken", "session_over", "processor_leaving"}
 # No route takes access tokens yet: tests/unit/core/oidc/test_access_token.py and test_introspection.
-ELSEWHERE |= set(codes(tokens.ACCESS_TOKEN))
+ELSEWHERE |= set(codes(tokens.ACCESS_TOKEN, tokens.API_CALLER)) | {"bearer"}
 
 
 def streamed(

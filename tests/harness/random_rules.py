@@ -39,6 +39,7 @@ _rule = st.fixed_dictionaries(
         "methods": st.lists(st.sampled_from(METHODS), max_size=2, unique=True),
         "allow": _allow,
         "kind": st.sampled_from(("required", "required", "optional", "none", "deny", "shadow")),
+        "accept": st.sampled_from((None, None, ["bearer"], ["session", "bearer"])),
     }
 )
 
@@ -58,6 +59,8 @@ def _written(number: int, drawn: dict[str, Any]) -> dict[str, Any]:
             rule["mode"] = "shadow"
         case _:
             rule["login"] = kind
+    if drawn["accept"] is not None and kind in ("required", "optional"):
+        rule["accept"] = drawn["accept"]
     return rule
 
 
@@ -79,8 +82,8 @@ class Outcome:
     """What has to become of a request.
 
     Attributes:
-        what: 405, 403 (denied to everybody), login, refused (the user is signed in), passes, or
-            identity (it passes with the user's identity).
+        what: 405, 403 (denied to everybody), login, token (an access token is needed), refused
+            (the user is known), passes, or identity (it passes with the user's identity).
         rule: the name of the rule that decides, or "".
         shadow: the name of the rule in shadow mode that takes it, or "".
     """
@@ -91,9 +94,21 @@ class Outcome:
 
 
 def reference(
-    section: dict[str, Any], path: str, method: str, groups: Sequence[str] | None
+    section: dict[str, Any],
+    path: str,
+    method: str,
+    groups: Sequence[str] | None,
+    credential: str = "session",
 ) -> Outcome:
-    """What docs/access.md says about a request, without any cleverness."""
+    """What docs/access.md says about a request, without any cleverness.
+
+    Args:
+        section: the keys of an application about access.
+        path: the path of the request.
+        method: its method.
+        groups: the groups of the user that it is from; None if it is from nobody.
+        credential: what says so: session or bearer.
+    """
     enforced = [rule for rule in section["rules"] if rule.get("mode") != "shadow"]
     shadows = [rule for rule in section["rules"] if rule.get("mode") == "shadow"]
     if enforced and method not in METHODS:
@@ -109,12 +124,17 @@ def reference(
     login = rule.get("login", "required")
     if login == "none":
         return Outcome("passes", rule["name"])
+    accept = rule.get("accept", ["session"])
+    if credential not in accept:
+        groups = None
     if groups is None:
-        return Outcome("passes" if login == "optional" else "login", rule["name"], shadow)
+        nobody = "login" if "session" in accept else "token"
+        return Outcome("passes" if login == "optional" else nobody, rule["name"], shadow)
     admitted = _admits(section.get("allow"), groups) and _admits(rule.get("allow"), groups)
     if admitted:
         return Outcome("identity", rule["name"], shadow)
-    return Outcome("passes" if login == "optional" else "refused", rule["name"], shadow)
+    is_guest = login == "optional" and credential == "session"
+    return Outcome("passes" if is_guest else "refused", rule["name"], shadow)
 
 
 def _names(rule: dict[str, Any], path: str) -> bool:

@@ -2,6 +2,7 @@
 decision and the assertion say what the reference says.
 """
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -9,14 +10,17 @@ import hypothesis
 import pytest
 from harness.envoy_config import APP, simple
 from harness.random_rules import METHODS, REQUESTED, Outcome, reference, requests, sections, users
-from harness.tokens import ISSUER, NOW, application, request
+from harness.tokens import ISSUER, NOW, application, request, token_profile
 from hypothesis import Phase, given
 
 from extproc.core.access import Access
+from extproc.core.bearer import decide_bearer, presented
+from extproc.core.bearer_errors import TokenRequired
 from extproc.core.decide import decide
-from extproc.core.decisions import Continue, StartLogin
+from extproc.core.decisions import Continue, Decision, StartLogin
 from extproc.core.errors import NotAllowed
 from extproc.core.http import Request
+from extproc.core.oidc.access_token import AccessToken
 from extproc.core.oidc.claims import Claims
 from extproc.core.session import Session, SessionId
 from extproc.core.session_access import audiences
@@ -27,6 +31,14 @@ from extproc.settings.domain_access import access
 
 ASKED = tuple(product(REQUESTED, (*METHODS, "get", "FROB")))
 USERS = (None, [], ["g"], ["h"], ["g", "h"])
+
+
+TRIED: tuple[tuple[str, list[str]], ...] = (
+    ("/t", ["g"]),
+    ("/t", ["h"]),
+    ("/o", ["h"]),
+    ("/x", ["g"]),
+)
 
 
 def made_of(section: dict[str, Any]) -> Settings:
@@ -40,10 +52,25 @@ def session_of(groups: list[str]) -> Session:
     )  # fmt: skip
 
 
-def decided(section: Access, rule: str, shadow: str, groups: list[str] | None, public: bool) -> str:
+def token_of(groups: list[str]) -> AccessToken:
+    claims = Claims({"groups": groups})
+    return AccessToken(
+        token_profile(), "alice", None, frozenset(), claims, None, None, NOW, NOW + 300
+    )
+
+
+def decided(
+    section: Access,
+    rule: str,
+    shadow: str,
+    groups: list[str] | None,
+    public: bool,
+    credential: str = "session",
+) -> str:
     """What the processor makes of a browser's navigation that a route brings to it."""
     app = application(access=section)
-    sent = request("/x")
+    by_token = credential == "bearer" and groups is not None
+    sent = request("/x", authorization="Bearer x" if by_token else "")
     routed = Request(
         "app",
         public,
@@ -55,11 +82,16 @@ def decided(section: Access, rule: str, shadow: str, groups: list[str] | None, p
         rule=rule,
         shadow=shadow,
     )
-    session = None if groups is None else session_of(groups)
+    session = session_of(groups) if groups is not None and not by_token else None
     try:
-        decision = decide(app, routed, session, NOW)
+        if groups is not None and presented(app, routed) is not None:
+            decision: Decision = decide_bearer(app, routed, token_of(groups), NOW)
+        else:
+            decision = decide(app, routed, session, NOW)
     except NotAllowed:
         return "refused"
+    except TokenRequired:
+        return "token"
     match decision:
         case StartLogin():
             return "login"
@@ -80,13 +112,16 @@ def test_what_envoy_decides_the_processor_decides_and_both_what_is_written(
     core = access(settings, "app")
     listener = generated(settings).listeners[0]
     for path, method in ASKED:
-        route = choose(listener, Request("", False, method, path, "localhost"))
-        assert route is not None
-        for groups in USERS:
+        plain = Request("", False, method, path, "localhost")
+        for groups, credential in product(USERS, ("session", "bearer")):
+            headers = (("authorization", "Bearer x"),) if credential == "bearer" else ()
+            route = choose(listener, replace(plain, headers=headers))
+            assert route is not None
+            expected = reference(section, path, method, groups, credential)
             try:
-                one_is_decided_as_written(core, route, path, method, groups, section)
+                one_is_decided_as_written(core, route, path, method, groups, expected, credential)
             except AssertionError as error:
-                error.add_note(f"{method} {path}, groups of the user: {groups}")
+                error.add_note(f"{method} {path}, groups of the user: {groups}, by {credential}")
                 raise
 
 
@@ -96,9 +131,9 @@ def one_is_decided_as_written(
     path: str,
     method: str,
     groups: list[str] | None,
-    section: dict[str, Any],
+    expected: Outcome,
+    credential: str,
 ) -> None:
-    expected = reference(section, path, method, groups)
     matched = core.match(path, method)
     if expected.what in ("405", "403"):
         assert route.answer is not None and str(route.answer.status) == expected.what
@@ -115,17 +150,24 @@ def one_is_decided_as_written(
     # The rules that the route names in gRPC metadata.
     brought = route.rule, route.shadow
     assert brought == (expected.rule, expected.shadow)
-    by_envoy = groups is not None and admits(core, brought, groups)
+    by_envoy = bool(
+        route.audiences
+        and groups is not None
+        and admits(core, brought, groups)
+        and core.audience(*brought) in route.audiences
+    )
+    # An assertion beside a token decides nothing.
+    assert not by_envoy or credential == "session" or not matched.rule.accepts_bearer
     if groups:
-        by_processor = decided(core, *brought, groups, route.public)
+        by_processor = decided(core, *brought, groups, route.public, credential)
         assert by_processor == expected.what
-        assert not by_envoy or expected.what == "identity"
+        assert not by_envoy or expected.what == "identity" or credential == "bearer"
     elif groups is None:
         assert decided(core, *brought, None, route.public) == expected.what
         assert not by_envoy
     else:
         # A user without groups has no header that would show the identity.
-        assert by_envoy <= (expected.what == "identity")
+        assert by_envoy <= (expected.what == "identity" or credential == "bearer")
 
 
 def admits(core: Access, brought: tuple[str, str], groups: list[str]) -> bool:
@@ -154,6 +196,8 @@ def test_the_reference_knows_every_outcome() -> None:
             {"name": "r0", "paths": ["/a"], "methods": ["GET"], "deny": True},
             {"name": "r1", "paths": ["/b/"], "login": "optional", "allow": [{"groups": ["h"]}]},
             {"name": "r2", "paths": ["/"], "methods": ["GET"], "mode": "shadow"},
+            {"name": "r3", "paths": ["/t"], "accept": ["bearer"]},
+            {"name": "r4", "paths": ["/o"], "accept": ["bearer", "session"], "login": "optional"},
         ],
     }
     outcomes = [
@@ -175,3 +219,12 @@ def test_the_reference_knows_every_outcome() -> None:
         Outcome("login", "", "r2"),
         Outcome("refused"),
     ]
+    by_token = [reference(section, path, "POST", groups, "bearer") for path, groups in TRIED]
+    assert by_token == [
+        Outcome("identity", "r3"),
+        Outcome("refused", "r3"),
+        Outcome("refused", "r4"),
+        Outcome("login"),
+    ]
+    assert reference(section, "/t", "POST", ["g"]) == Outcome("token", "r3")
+    assert reference(section, "/o", "POST", ["h"]) == Outcome("passes", "r4")

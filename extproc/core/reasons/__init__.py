@@ -25,6 +25,7 @@ _ALL = (
     *tokens.ID_TOKEN,
     *tokens.LOGOUT_TOKEN,
     *tokens.ACCESS_TOKEN,
+    *tokens.API_CALLER,
     *outcomes.ENDED,
     *requests.ABORTED,
 )

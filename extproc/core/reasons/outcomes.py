@@ -29,6 +29,14 @@ ADMITTED = (
         "is too long for a cookie (then map fewer claims in identity.headers).",
     ),
     Reason(
+        "bearer",
+        None,
+        DEBUG,
+        "Let in",
+        "The access token is accepted.",
+        "An API caller's access token is accepted, and satisfies the deciding rule.",
+    ),
+    Reason(
         "public",
         None,
         DEBUG,

@@ -70,6 +70,8 @@ _OF_ACCESS_TOKEN = {
     "subject": "sub is missing, too long or no printable text.",
     "issued_at": f"iat is missing or in the future. {_CLOCKS}",
     "auth_time": f"auth_time is in the future. {_CLOCKS}",
+    "claims_age": "It was issued longer ago than max_claims_age of the deciding rule: the caller "
+    "has to get a new one.",
     "sender_constrained": "cnf binds it to a key (DPoP, or a client certificate), and the "
     "processor verifies no proof of that key: have the provider issue plain bearer tokens for this "
     "API.",
@@ -152,5 +154,36 @@ ACCESS_TOKEN = (
         "look for a caller that goes on with expired tokens. If it is the address of a proxy "
         "before Envoy, set gateway.trusted_hops.",
         retry_after=60,
+    ),
+)
+# what is wrong with the request of an API caller, or with what its token is good for
+API_CALLER = (
+    Reason(
+        "bearer_token_required",
+        401,
+        Level.DEBUG,
+        "Access token needed",
+        "This address is for programs that bring an access token.",
+        "The deciding rule accepts access tokens alone (accept: [bearer]), and the request has no "
+        "header Authorization of the scheme Bearer. docs/api-callers.md.",
+    ),
+    Reason(
+        "invalid_authorization",
+        400,
+        Level.INFO,
+        "Malformed request",
+        "The header Authorization of this request is malformed, or there are several.",
+        "The deciding rule accepts access tokens, and the request has two headers Authorization, "
+        "or one that is not `Bearer` and one token: mostly a mistake of the caller.",
+    ),
+    Reason(
+        "insufficient_scope",
+        403,
+        Level.INFO,
+        "No access",
+        "The access token does not allow this.",
+        "The access token has not the scopes that allow of the application or of the deciding rule "
+        "asks for; the detail names the key, and WWW-Authenticate the scopes. The caller has to "
+        "ask the provider for a token with these scopes, which the provider has to allow.",
     ),
 )

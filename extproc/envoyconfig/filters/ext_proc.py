@@ -4,6 +4,8 @@ It sends request headers only, and fails closed: every failure is a 503, and so 
 Envoy cannot carry out as a whole.
 """
 
+from collections.abc import Iterator
+
 from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutationRules
 from envoy_data_plane.envoy.config.core.v3 import (
     BackoffStrategy,
@@ -26,6 +28,7 @@ from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher, RegexMatch
 from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 
 from extproc.contract import FORWARDED, NAMESPACE, STREAM_DURATION
+from extproc.core.http import AUTHORIZATION
 from extproc.envoyconfig.builders import exact, pack, seconds
 from extproc.envoyconfig.clusters import PROCESSOR
 from extproc.settings import Settings
@@ -53,13 +56,21 @@ def processor(settings: Settings) -> ExternalProcessor:
             allow_expression=RegexMatcher(regex=STREAM_DURATION),
         ),
         forward_rules=HeaderForwardingRules(
-            allowed_headers=ListStringMatcher(patterns=[exact(name) for name in FORWARDED])
+            allowed_headers=ListStringMatcher(patterns=[exact(name) for name in _read(settings)])
         ),
         metadata_options=MetadataOptions(
             receiving_namespaces=MetadataOptionsMetadataNamespaces(untyped=[NAMESPACE])
         ),
         status_on_error=HttpStatus(code=StatusCode.ServiceUnavailable),
     )
+
+
+def _read(settings: Settings) -> Iterator[str]:
+    """The headers that the processor reads. Without rules for API callers it gets no Authorization,
+    which may hold a secret between a client and an application.
+    """
+    bearer = any(application.accepts_bearer for application in settings.applications.values())
+    return (name for name in FORWARDED if bearer or name != AUTHORIZATION)
 
 
 def processing_mode(

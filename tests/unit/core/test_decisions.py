@@ -59,6 +59,7 @@ SESSION = Session(
         (decisions.EndListedSessions(SESSION, "all", ()), "logout"),
         (decisions.BackChannelLogout("t"), "provider_logout"),
         (decisions.FrontChannelLogout("sid", None, ()), "provider_logout"),
+        (decisions.VerifyAccessToken("t", "main"), "bearer"),
     ],
 )
 def test_each_step_has_its_kind(step, kind):

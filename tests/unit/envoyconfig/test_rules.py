@@ -171,3 +171,16 @@ def test_a_preflight_passes_no_rule_that_denies_or_names_networks() -> None:
     assert outside.string_match.safe_regex is not None
     assert outside.string_match.safe_regex.regex == r"(?:/in|/no)(?:[/?].*)?"
     assert list(made).index("app:spelled") < list(made).index("app:preflight")
+
+
+def test_no_assertion_admits_a_request_with_authorization_where_a_rule_accepts_tokens() -> None:
+    api = {"name": "api", "paths": ["/api/"], "accept": ["bearer"]}
+    both = {"name": "both", "paths": ["/both/"], "accept": ["bearer", "session"]}
+    ruled = [route for route in routes(api, both) if ":rule:" in route.name]
+    named = [route.name for route in ruled]
+    assert named == ["app:rule:api:bearer", "app:rule:both:bearer", "app:rule:both"]
+    assert ["assertion" in route.typed_per_filter_config for route in ruled] == [False, False, True]
+    with_header = [
+        [header.name for header in route.match.headers] for route in ruled if route.match
+    ]
+    assert with_header == [[], ["authorization"], []]

@@ -47,7 +47,8 @@ def test_what_envoy_sends_is_read_and_what_we_do_not_know_is_skipped():
     ours = wire.ProcessingRequest.FromString(bytes(theirs) + b"\xfa\x3f\x03new")
     head = codec.read(ours, {APPLICATION: "app", PUBLIC: "1"})
     assert head.request.target == "/a?b=\xff" and head.request.public and head.end_of_stream
-    assert head.request.headers == (("cookie", "b=2"),)  # only what we read of it is kept
+    # only what we read of it is kept
+    assert head.request.headers == (("authorization", "Bearer x"), ("cookie", "b=2"))
 
 
 def theirs_of(answer) -> ProcessingResponse:

@@ -132,6 +132,16 @@ def test_a_401_names_the_scheme_and_how_to_sign_in(more, challenge):
     assert "www-authenticate" not in headers_of(Respond(403, "x", **more))
 
 
+def test_the_challenge_for_access_tokens_is_the_first_one_also_of_a_403():
+    assert (
+        headers_of(Respond(401, "x", bearer='scope="a"', login_url="u"))["www-authenticate"]
+        == 'Bearer scope="a", OIDC login_url="u"'
+    )
+    for status in (400, 401, 403):
+        sent = headers_of(Respond(status, "x", bearer='error="e"'))
+        assert sent["www-authenticate"] == 'Bearer error="e"'
+
+
 def test_the_rest_of_an_answer_has_a_header_of_its_own():
     sent = headers_of(Respond(405, "x", location="/a", retry_after=5, allow="GET"))
     assert (sent["location"], sent["retry-after"], sent["allow"]) == ("/a", "5", "GET")

@@ -17,6 +17,7 @@ from extproc.core.decisions import (
     Refresh,
     Respond,
     StartLogin,
+    VerifyAccessToken,
 )
 from extproc.core.device import Device
 from extproc.core.errors import LoginRequired, Misdirected, StoreUnavailable
@@ -181,3 +182,8 @@ async def test_in_cookies_a_use_is_recorded_by_the_answer_and_not_afterwards(hou
 async def test_without_a_permit_for_a_refresh_good_tokens_are_used_as_they_are(house) -> None:
     answer = house.party.unrefreshed(request(cookie=COOKIE, **FETCH), Refresh(SESSION))
     assert subject(answer) == "alice"
+
+
+async def test_the_work_of_a_token_counts_at_the_provider_that_it_names(house) -> None:
+    assert house.party.provider_of(request(), VerifyAccessToken("x", "other")) == "other"
+    assert house.party.provider_of(request(), StartLogin("/")) == house.provider.name

@@ -33,6 +33,9 @@ def test_an_allow_is_one_entry_or_a_list_of_them() -> None:
         ({"acr_values": ["a b"]}, "allow", "'a b' is not an acr value"),
         ({"max_age": "30s"}, "allow.max_age", "greater than or equal to 60"),
         ({"max_age": 60.5}, "allow", "max_age is whole seconds"),
+        ({"scopes": []}, "allow.scopes", "at least 1 item"),
+        ({"scopes": ["a  b"]}, "allow", "scopes: 'a  b' is no scope such as orders:read"),
+        ({"scopes": ['a"b']}, "allow", "is no scope such as orders:read"),
         (
             {"providers": ["x"]},
             "",

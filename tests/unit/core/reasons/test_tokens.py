@@ -29,6 +29,7 @@ def test_an_access_token_has_the_checks_of_every_signed_token_and_its_own():
     assert of_access_token - of_logout_token == {
         "id_token",
         "claims",
+        "claims_age",
         "auth_time",
         "sender_constrained",
         "inactive",
