@@ -8,6 +8,8 @@
 # A tag can be moved to another image. To build on one image for good, name it by the digest that `docker buildx imagetools inspect` prints:
 #   docker build -t extproc --build-arg BASE=python:3.11-slim-bookworm@sha256:... .
 ARG BASE=python:3.11-slim-bookworm
+# What some settings need (docs/access.md): [expression], or nothing.
+ARG EXTRAS=
 
 # The wheel is built by hatchling and grpcio-tools (pyproject.toml), for which the lock has no hashes: they come from the index as it answers, run in this stage, and write nothing but the wheel.
 FROM ${BASE} AS wheel
@@ -19,6 +21,7 @@ COPY extproc extproc
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --wheel-dir dist .
 
 FROM ${BASE} AS build
+ARG EXTRAS
 WORKDIR /src
 COPY .ci/lock.txt tools/locked.py ./
 # the versions that the tests ran with
@@ -26,7 +29,7 @@ RUN python -m venv /opt/extproc && grep -oE '^[a-z0-9._-]+==[^ ]+' lock.txt > co
 COPY --from=wheel /src/dist dist
 # Every package that is installed beside this wheel is one that the lock has the hashes of, whatever an index or a mirror answers, and none of them is built here.
 RUN PATH=/opt/extproc/bin:$PATH \
- && pip install --quiet --no-cache-dir --dry-run --only-binary :all: --report report.json -c constraints.txt dist/*.whl \
+ && pip install --quiet --no-cache-dir --dry-run --only-binary :all: --report report.json -c constraints.txt "$(echo dist/*.whl)$EXTRAS" \
  && python locked.py lock.txt report.json > requirements.txt \
  && pip install --no-cache-dir --no-compile --no-deps --only-binary :all: --require-hashes -r requirements.txt \
  && pip install --no-cache-dir --no-compile --no-deps dist/*.whl \

@@ -89,7 +89,9 @@ def _may_change(allow: Allow) -> bool:
 
 
 def _reads_claims(entry: AllowSettings) -> bool:
-    return bool(entry.groups or entry.claims or entry.emails or entry.email_domains)
+    return bool(
+        entry.groups or entry.claims or entry.expression or entry.emails or entry.email_domains
+    )
 
 
 def written(seconds: float) -> str:

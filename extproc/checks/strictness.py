@@ -65,6 +65,10 @@ def admits_all(allow: Allow, other: Allow) -> bool:
     return bool(others) and all(any(_follows(entry, each) for entry in entries) for each in others)
 
 
+def _only(value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else (value,)
+
+
 def _follows(entry: AllowSettings, from_: AllowSettings) -> bool:
     """Whether an entry holds wherever another one holds."""
     pairs: tuple[tuple[Collection[Scalar] | None, Collection[Scalar] | None], ...] = (
@@ -73,6 +77,7 @@ def _follows(entry: AllowSettings, from_: AllowSettings) -> bool:
         (entry.email_domains, from_.email_domains),
         (entry.groups, from_.groups),
         (entry.acr_values, from_.acr_values),
+        (_only(entry.expression), _only(from_.expression)),
         (entry.providers, from_.providers),
     )
     asks_address = entry.emails is not None or entry.email_domains is not None

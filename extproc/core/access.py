@@ -7,7 +7,8 @@ The rules, in the order in which they apply:
    its method: then the answer is 405.
 2. `allow` of the application holds for each of its rules that looks at the user.
 3. Of the entries of an `allow` one has to hold; of an entry all keys; of a key one of its values.
-   A claim that is absent or of another type matches nothing. No entries: everybody who signed in.
+   A claim that is absent or of another type matches nothing, and an expression that cannot be
+   evaluated does not hold. No entries: everybody who signed in.
 4. A condition of the deciding rule that fails refuses the request. It never passes the request on
    to the next rule.
 5. A rule in shadow mode decides nothing: it is evaluated beside the deciding one, for the log.
@@ -37,6 +38,8 @@ from extproc.core.access_conditions import (
 )
 from extproc.core.access_rules import DEFAULT, METHODS, Match, Rule
 from extproc.core.encoding import b64encode
+from extproc.core.expression import Expression, holding
+from extproc.core.oidc.claims import Claims
 from extproc.core.step_up import Demand
 
 # bytes of the digest in an audience, of which nothing has to be kept secret
@@ -63,6 +66,16 @@ class Access:
     def _entries(self) -> Entries:
         """The entries of every `allow`."""
         return (*self.allow, *(entry for rule in self.rules for entry in rule.allow))
+
+    @cached_property
+    def _expressions(self) -> tuple[Expression, ...]:
+        """Each expression once, in their order."""
+        each = (entry.expression for entry in self._entries if entry.expression is not None)
+        return tuple(dict.fromkeys(each))
+
+    def holding(self, claims: Claims) -> frozenset[str]:
+        """The texts of the expressions that hold for a user's claims."""
+        return holding(self._expressions, claims.values)
 
     @cached_property
     def acr_demands(self) -> tuple[tuple[str, ...], ...]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from extproc.core.access_values import Scalar, matches
+from extproc.core.expression import Expression
 from extproc.core.oidc.claims import Claims
 from extproc.core.step_up import Demand
 
@@ -29,6 +30,8 @@ class Facts:
         claims_at: when the claims were received.
         leeway: seconds by which the provider's clock may differ.
         scopes: of the access token; none of a session.
+        holding: the texts of the expressions that hold for the claims, as Access.holding() finds
+            them.
     """
 
     subject: str
@@ -42,6 +45,7 @@ class Facts:
     claims_at: int
     leeway: float = 0
     scopes: frozenset[str] = frozenset()
+    holding: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Entry:
     unverified_email: bool = False
     groups: frozenset[str] | None = None
     claims: tuple[tuple[str, tuple[Scalar, ...]], ...] = ()
+    expression: Expression | None = None
     acr_values: tuple[str, ...] = ()
     max_age: int | None = None
     issuers: frozenset[str] | None = None
@@ -80,6 +85,8 @@ class Entry:
             yield "groups", not self.groups.isdisjoint(facts.groups)
         for claim, wanted in self.claims:
             yield f"claims.{claim}", matches(facts.claims.get(claim), wanted)
+        if self.expression is not None:
+            yield "expression", self.expression.text in facts.holding
         if self.scopes:
             yield SCOPES, any(wanted <= facts.scopes for wanted in self.scopes)
         if self.acr_values:
@@ -154,6 +161,9 @@ def claims_of(entries: Entries, groups_claim: str) -> frozenset[str]:
         groups_claim: the claim with the groups.
     """
     named = {claim for entry in entries for claim, _ in entry.claims}
+    for entry in entries:
+        if entry.expression is not None:
+            named |= entry.expression.claims
     if any(entry.groups is not None for entry in entries):
         named.add(groups_claim)
     if any(entry.emails is not None or entry.email_domains is not None for entry in entries):

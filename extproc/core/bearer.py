@@ -177,6 +177,7 @@ def facts(token: AccessToken, application: Application) -> Facts:
         token.issued_at,
         profile.clock_skew,
         token.scopes,
+        application.access.holding(token.claims),
     )
 
 

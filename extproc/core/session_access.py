@@ -23,6 +23,7 @@ def facts(application: Application, session: Session) -> Facts:
         session.auth_time,
         _claims_at(application, session) if application.access.asks_claims_age else 0,
         application.client.clock_skew,
+        holding=application.access.holding(session.claims),
     )
 
 

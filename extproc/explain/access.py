@@ -123,6 +123,8 @@ def _wanted(values: Mapping[str, object], name: str) -> str:
     value = values[key]
     if claim and isinstance(value, Mapping):
         value = value[claim]
+    if isinstance(value, str):
+        return value
     return _listed(value) if isinstance(value, list | tuple) else f"{value:g} s"
 
 

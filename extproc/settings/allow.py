@@ -16,6 +16,7 @@ from pydantic import (
 
 from extproc.core.access_values import email_address, email_domain
 from extproc.settings.demand import check_acr_values, check_max_age
+from extproc.settings.expression import check_expression
 from extproc.settings.types import Duration, Model
 
 # Claims that are no conditions by themselves, and what to write in their place.
@@ -56,6 +57,11 @@ class AllowSettings(Model):
         None,
         description="values by the name of a claim, or by its path, such as realm_access.roles; a "
         "list has to have one of them",
+    )
+    expression: StrictStr | None = Field(
+        None,
+        description="expression in CEL about the user's claims, such as claims.level >= 3; where "
+        "its evaluation fails, because a claim is missing for one, it does not hold",
     )
     acr_values: Texts | None = Field(
         None,
@@ -101,6 +107,8 @@ class AllowSettings(Model):
                     f"scopes: {scope[:80]!r} is no scope such as orders:read, nor several with "
                     "one blank between them (RFC 6749 section 3.3)"
                 )
+        if self.expression is not None:
+            check_expression(self.expression)
         check_acr_values(self.acr_values or ())
         if self.max_age is not None:
             check_max_age(self.max_age)

@@ -8,6 +8,7 @@ from extproc.core.access_rules import Rule
 from extproc.core.access_values import email_address, email_domain
 from extproc.settings.access import RuleSettings, access_digest
 from extproc.settings.allow import Allow, AllowSettings, entries_of
+from extproc.settings.expression import compile_expression
 from extproc.settings.root import Settings
 
 
@@ -52,6 +53,7 @@ def _entry(entry: AllowSettings, issuers: Mapping[str, str]) -> Entry:
         unverified_email=entry.unverified_email,
         groups=_set(entry.groups),
         claims=tuple((entry.claims or {}).items()),
+        expression=None if entry.expression is None else compile_expression(entry.expression),
         acr_values=entry.acr_values or (),
         max_age=int(entry.max_age) if entry.max_age is not None else None,
         scopes=tuple(frozenset(scope.split(" ")) for scope in entry.scopes or ()),

@@ -41,6 +41,11 @@ RULES: list[dict[str, Any]] = [
     },
     {"name": "trial", "paths": ["/trial/"], "mode": "shadow", "allow": {"groups": ["keepers"]}},
     {"name": "company", "paths": ["/mail/"], "allow": {"email_domains": ["bücher.example"]}},
+    {
+        "name": "senior",
+        "paths": ["/design/"],
+        "allow": {"expression": "claims.level >= 3 && !claims.groups.exists(g, g == 'guests')"},
+    },
     {"name": "shut", "paths": ["/metrics"], "deny": True},
 ]
 CHALLENGE = 'error="insufficient_user_authentication"'
@@ -238,6 +243,33 @@ CLAIMED = [
 def test_a_domain_admits_whose_confirmed_address_is_there(stack, user, claimed, status):
     stack.provider.userinfo.update(claimed)
     assert user.go(stack.url("/mail/x")).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("claims", "status"),
+    [
+        ({"level": 3}, 200),
+        ({"level": 3.5, "groups": ["dev", 7, None]}, 200),
+        ({"level": 2}, 403),
+        ({}, 403),
+        ({"level": "3"}, 403),
+        ({"level": True}, 403),
+        ({"level": 3, "groups": ["dev", "guests"]}, 403),
+        # Too many for the steps of an expression.
+        ({"level": 3, "groups": ["dev", *[1] * 6000]}, 403),
+    ],
+)
+def test_an_expression_admits_whose_claims_make_it_true(stack, user, claims, status):
+    stack.provider.claims.update(claims)
+    assert user.go(stack.url("/private")).status_code == 200
+    before = len(details(stack, "not_allowed"))
+    assert user.go(stack.url("/design/x")).status_code == status
+    if status == 403:
+        assert details(stack, "not_allowed")[before:] == ["rules.senior.allow.expression"]
+        return
+    streams = stack.streams()
+    assert user.go(stack.url("/design/y")).status_code == 200
+    assert stack.streams() == streams
 
 
 @pytest.mark.threat("rules")

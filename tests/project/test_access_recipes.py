@@ -79,8 +79,8 @@ def mistakes(example: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield example | {"applications": example["applications"] | {name: wrong}}
 
 
-def test_the_document_has_its_first_example_and_ten_recipes() -> None:
-    assert len(EXAMPLES) == 11
+def test_the_document_has_its_first_example_and_eleven_recipes() -> None:
+    assert len(EXAMPLES) == 12
 
 
 @pytest.mark.parametrize("heading", EXAMPLES)
@@ -112,6 +112,7 @@ def facts(settings: Settings, name: str, claims: Mapping[str, Any]) -> Facts:
         acr=claims.get("acr"),
         auth_time=claims.get("auth_time"),
         claims_at=NOW,
+        holding=access(settings, name).holding(Claims(claims)),
     )
 
 
@@ -133,6 +134,7 @@ def outcome(
 
 STAFF, ADMIN = {"groups": ["staff"]}, {"groups": ["staff", "admins"]}
 READER, WRITER = {"groups": ["readers"]}, {"groups": ["writers"]}
+SENIOR = {"groups": ["staff", "team-a"], "level": 4}
 FRESH = {"acr": "mfa", "auth_time": NOW - 100}
 CASES: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("Who may come in", "GET /", STAFF | COMPANY, "allow", ""),
@@ -198,6 +200,23 @@ CASES: list[tuple[str, str, str, dict[str, Any], str]] = [
         "plans",
     ),
     ("Groups of several providers", "GET /", {"groups": ["planner"]}, "403 allow.groups", "plans"),
+    ("What lists of values cannot say", "GET /", STAFF, "allow", ""),
+    (
+        "What lists of values cannot say",
+        "GET /",
+        {"groups": ["staff", "contractors"]},
+        "403 allow.expression",
+        "",
+    ),
+    ("What lists of values cannot say", "GET /", {}, "403 allow.groups", ""),
+    ("What lists of values cannot say", "GET /design", SENIOR, "allow", ""),
+    (
+        "What lists of values cannot say",
+        "GET /design",
+        SENIOR | {"level": "4"},
+        "403 rules.design.allow.expression",
+        "",
+    ),
     ("Trying a rule before it counts", "GET /reports/x", {}, "allow", ""),
 ]
 

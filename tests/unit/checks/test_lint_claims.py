@@ -40,6 +40,7 @@ def rule(name: str, **keys: Any) -> dict[str, Any]:
             "ok",
             ["and 90s more; 2d at the longest"],
         ),
+        ({"allow": {"expression": "claims.a"}}, {}, "ok", ["keeps what it opens until"]),
         (
             {"allow": STAFF, "forward_access_token": True},
             {},

@@ -73,6 +73,9 @@ def test_what_a_rule_does_without_is_in_the_words_of_the_settings(
         (({"claims": {"n": (1,)}},), ({"claims": {"n": (1,)}, "groups": ("a",)},), True),
         (({"claims": {"n": (True,)}},), ({"claims": {"n": (1,)}},), False),
         (({"claims": {"n": (1,)}},), ({"claims": {"m": (1,)}},), False),
+        (({"expression": "claims.a"},), ({"expression": "claims.a", "groups": ("a",)},), True),
+        (({"expression": "claims.a"},), ({"expression": "claims.b"},), False),
+        (({"expression": "claims.a"},), ({"groups": ("a",)},), False),
         (
             ({"emails": ("a@x.test",)},),
             ({"emails": ("a@x.test",), "unverified_email": True},),

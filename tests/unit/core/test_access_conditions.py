@@ -8,6 +8,7 @@ from harness.tokens import ISSUER, NOW
 from extproc.core.access_conditions import Entry, Facts, holds_until, missing
 from extproc.core.oidc.claims import Claims
 from extproc.core.step_up import Demand
+from extproc.settings.expression import compile_expression
 
 USER = Facts(
     subject="alice",
@@ -20,6 +21,7 @@ USER = Facts(
     auth_time=NOW - 100,
     claims_at=NOW - 50,
     leeway=5,
+    holding=frozenset(("claims.level == 3",)),
 )
 HOLD = [
     Entry(users=frozenset(("bob", "alice"))),
@@ -27,6 +29,7 @@ HOLD = [
     Entry(email_domains=frozenset(("other.example", "example.com"))),
     Entry(groups=frozenset(("admins", "none"))),
     Entry(claims=(("realm.roles", ("z", "y")), ("level", (3,)))),
+    Entry(expression=compile_expression("claims.level == 3")),
     Entry(acr_values=("gold", "silver")),
     Entry(max_age=100),
     Entry(max_age=95),
@@ -39,6 +42,11 @@ FAIL = [
     (Entry(groups=frozenset(("none",))), "groups"),
     (Entry(claims=(("realm.roles", ("x",)), ("level", (4,)))), "claims.level"),
     (Entry(claims=(("absent", ("x",)),)), "claims.absent"),
+    (Entry(expression=compile_expression("claims.level == 4")), "expression"),
+    (
+        Entry(expression=compile_expression("claims.level == 4"), acr_values=("gold",)),
+        "expression",
+    ),
     (Entry(acr_values=("gold",)), "acr_values"),
     (Entry(max_age=94), "max_age"),
     (Entry(issuers=frozenset(("https://other.example",))), "providers"),

@@ -46,6 +46,7 @@ from extproc.core.oidc.access_token import AccessToken
 from extproc.core.oidc.claims import Claims
 from extproc.core.refusals import respond
 from extproc.core.step_up import Demand
+from extproc.settings.expression import compile_expression
 
 READ = Entry(scopes=(frozenset({"read"}), frozenset({"all", "admin"})))
 API = Rule("api", ("/api/",), allow=(READ,), accept=("bearer",))
@@ -54,7 +55,9 @@ OPTIONAL = Rule("optional", ("/o/",), login="optional", accept=("bearer", "sessi
 FRESH = Rule("fresh", ("/f/",), accept=("bearer",), max_claims_age=60)
 STAFF = Rule("staff", ("/s/",), allow=(Entry(groups=frozenset({"staff"})),), accept=("bearer",))
 MFA = Rule("mfa", ("/m/",), allow=(Entry(acr_values=("mfa",)),), accept=("bearer", "session"))
-RULES = (API, BOTH, OPTIONAL, FRESH, STAFF, MFA, Rule("web", ("/w/",)))
+DEV = Entry(expression=compile_expression("claims.groups == ['dev']"))
+CEL = Rule("cel", ("/c/",), allow=(DEV,), accept=("bearer",))
+RULES = (API, BOTH, OPTIONAL, FRESH, STAFF, MFA, CEL, Rule("web", ("/w/",)))
 PROFILE = token_profile()
 METADATA = "https://app.example/.well-known/oauth-protected-resource"
 
@@ -176,12 +179,17 @@ def test_a_request_ends_with_its_token_or_before():
         ("staff", {}, NotAllowed, "rules.staff.allow.groups"),
         ("fresh", {"issued_at": NOW - 60}, InvalidAccessToken, "rules.fresh.max_claims_age"),
         ("mfa", {}, InsufficientAuthentication, ""),
+        ("cel", {"claims": Claims({"groups": "dev"})}, NotAllowed, "rules.cel.allow.expression"),
     ],
 )
 def test_what_a_rule_asks_a_token_has_to_have(rule, changes, error, detail):
     with pytest.raises(error) as refused:
         decide_bearer(APP, asked(rule), replace(ALICE, **changes), NOW)
     assert refused.value.detail.startswith(detail)
+
+
+def test_an_expression_is_about_the_claims_of_the_token():
+    assert decide_bearer(APP, asked("cel"), ALICE, NOW).reason == "bearer"
 
 
 def test_the_scopes_of_one_alternative_are_all_needed():

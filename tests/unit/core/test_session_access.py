@@ -13,6 +13,7 @@ from extproc.core.encoding import b64decode, b64encode
 from extproc.core.oidc.claims import Claims
 from extproc.core.session import Session, SessionId
 from extproc.core.session_access import assertion, audiences, facts, missing
+from extproc.settings.expression import compile_expression
 
 ADMIN = Rule("admin", ("/admin/",), allow=(Entry(groups=frozenset(("admins",))),))
 APP = application(access=Access("app", (), (ADMIN,), "digest"), groups_claim="realm.roles")
@@ -44,6 +45,21 @@ def test_the_facts_are_those_of_the_session():
     assert (known.subject, known.issuer, known.groups) == ("alice", ISSUER, frozenset(("admins",)))
     assert (known.acr, known.auth_time, known.email_is_verified) == ("gold", NOW - 5, False)
     assert facts(replace(APP, trust_email=True), SESSION).email_is_verified
+
+
+def test_the_expressions_that_hold_are_among_the_facts():
+    """Each is evaluated once, of whichever `allow` it is."""
+    yes, no = (compile_expression(text) for text in ("has(claims.email)", "claims.absent == 1"))
+    rules = tuple(
+        Rule(f"r{n}", allow=(Entry(expression=each),)) for n, each in enumerate((no, yes))
+    )
+    asking = replace(APP, access=Access("app", (Entry(expression=yes),), rules, "digest"))
+    assert facts(asking, SESSION).holding == {"has(claims.email)"}
+    assert missing(asking, SESSION, DEFAULT, NOW) is None
+    assert missing(asking, SESSION, rules[1], NOW) is None
+    refused = missing(asking, SESSION, rules[0], NOW)
+    assert refused is not None and refused.key == "rules.r0.allow.expression"
+    assert refused.demand is None and asking.access.claims_asked("groups") == {"email", "absent"}
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,7 @@ def test_every_key_has_its_values_and_many_values_are_cut() -> None:
         "emails": ["a@x.test"],
         "email_domains": ["x.test"],
         "claims": {"a.b": [1, True, "t"]},
+        "expression": "claims.level > 3",
         "providers": ["main"],
     }
     made = ruled(allow=entry, rules=[], public_paths=[])
@@ -147,4 +148,5 @@ def test_every_key_has_its_values_and_many_values_are_cut() -> None:
         "allow.emails does not hold (a@x.test)",
         "allow.email_domains does not hold (x.test)",
         "allow.claims.a.b holds (1, True, t)",
+        "allow.expression does not hold (claims.level > 3)",
     ]
