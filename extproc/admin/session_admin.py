@@ -149,22 +149,12 @@ class SessionAdmin:
             ended = ended + found if ended is not None and found is not None else None
         return ended
 
-    async def _end_all(self, sessions: Sessions, now: int) -> int:
+    async def _end_all(self, sessions: Sessions, now: int) -> int | None:
         if not isinstance(sessions, StoredSessions):
             raise NotPossible(
                 "sessions are in cookies: a new secret in place of the old ends them all"
             )
-        ended = 0
-        after: bytes | None = None
-        while True:
-            page = await sessions.page(after, _PAGE, now)
-            await sessions.delete_many([record.key for record in page.records])
-            ended += len(page.records)
-            if page.after is None:
-                return ended
-            # Redis walks through all keys of a database: its first step, made again and again,
-            # would never get past keys that are no sessions.
-            after = page.after
+        return await sessions.end_everything(now)
 
     async def _records(self, sessions: StoredSessions, selector: SessionSelector) -> list[Record]:
         now = int(self._clock())

@@ -28,6 +28,7 @@ from extproc.provider.limits import MemoryBudget, TickLimiter
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.runtime.failures import unusable_authorities
 from extproc.runtime.rlimits import descriptors
+from extproc.sessions.factory import epoch_of
 from extproc.sessions.interfaces import Sessions
 from extproc.settings import Settings
 from extproc.settings.domain import applications
@@ -73,6 +74,7 @@ class Service:
         self._bridge = bridge
         self._metrics = metrics
         self._sessions = sessions
+        self._epoch = epoch_of(settings.store, sessions)
         self._worker = str(worker)
         self._loop = asyncio.get_running_loop()
         self._drain = settings.timeouts.drain
@@ -139,10 +141,12 @@ class Service:
         )
 
     def warm(self) -> None:
-        """Starts to look for the store, to keep metadata and keys fresh, to watch live streams, and
-        to measure.
+        """Starts to look for the store and whether it went back to an earlier state, to keep
+        metadata and keys fresh, to watch live streams, and to measure.
         """
         self._bridge.spawn("store", self._sessions.start)
+        if self._epoch is not None:
+            self._keep_until_drain("store epoch", self._epoch.watch)
         for provider in self._providers.values():
             self._keep_until_drain(f"provider {provider.name}", provider.keep_warm)
         self._keep_until_drain("live streams", self._servicer.live_streams.watch)

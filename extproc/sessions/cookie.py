@@ -36,6 +36,10 @@ MAX_SET = len(MORE_COOKIES)
 RECORDED_AHEAD = 60
 # The key of that record.
 _LAST_END = hashlib.sha256(b"the end of the last session").digest()
+# The key of a revocation of all sessions.
+_EVERY_SESSION = hashlib.sha256(b"every session").digest()
+# Seconds that it is kept, because no session lasts longer.
+_LONGEST = 10 * 365 * 86400
 
 
 class CookieSessions(Sessions):
@@ -64,14 +68,14 @@ class CookieSessions(Sessions):
         session = read_session(application, request)
         if session is None:
             return None
-        keys = session.keys(application.ring)
+        keys = _keys(application, session)
         return _unless_revoked(session, self.revoked_at_nowait(keys, now))
 
     async def find(self, application: Application, request: Request, now: int) -> Session | None:
         session = read_session(application, request)
         if session is None:
             return None
-        keys = session.keys(application.ring)
+        keys = _keys(application, session)
         return _unless_revoked(session, await self.revoked_at(keys, now))
 
     def shown(self, application: Application, request: Request, now: int) -> bool:
@@ -89,7 +93,7 @@ class CookieSessions(Sessions):
         cookies = session_cookies(
             application, request, session, session.created, secrets.token_bytes(ENTROPY)
         )
-        keys = session.keys(application.ring)
+        keys = _keys(application, session)
         if await self.revoked_at(keys, session.created) >= session.begun:
             raise SignedOutMeanwhile
         await self._record_end(session)
@@ -156,7 +160,7 @@ class CookieSessions(Sessions):
         renewed = await self._grace.get(application, session, now)
         if renewed is not None and renewed.recency >= session.recency:
             current = renewed
-        keys = current.keys(application.ring)
+        keys = _keys(application, current)
         return _unless_revoked(current, await self.revoked_at(keys, now))
 
     async def replace(
@@ -190,6 +194,10 @@ class CookieSessions(Sessions):
     async def end_selected(self, selection: Selection, now: float, until: int) -> int | None:
         return await self.end_tagged(selection.marks, now, until)
 
+    async def end_everything(self, now: float) -> int | None:
+        await self.revoke(_EVERY_SESSION, now, int(now) + _LONGEST)
+        return None
+
     async def end_stored(
         self, tags: Sequence[bytes], now: int, spare: Collection[bytes] = ()
     ) -> int | None:
@@ -210,6 +218,11 @@ class CookieSessions(Sessions):
     @property
     def shared(self) -> bool:
         return not isinstance(self.revocations, MemoryRevocations)
+
+
+def _keys(application: Application, session: Session) -> tuple[bytes, ...]:
+    """Give the keys of the revocations that end a session."""
+    return (*session.keys(application.ring), _EVERY_SESSION)
 
 
 def _generation_key(session: Session) -> bytes:

@@ -8,6 +8,7 @@ import trio
 
 from extproc.metrics import Metrics
 from extproc.sessions.cookie import CookieSessions
+from extproc.sessions.epoch import Epoch
 from extproc.sessions.instrumented import InstrumentedStore
 from extproc.sessions.interfaces import Sessions
 from extproc.sessions.memory import MemoryRevocations
@@ -40,6 +41,16 @@ def open_sessions(settings: StoreSettings, metrics: Metrics | None = None) -> Se
         shared = _measured(store, settings.tombstones, metrics)
         return CookieSessions(shared, SharedRotationGrace(shared))
     return StoredSessions(_measured(open_store(settings, "store"), settings, metrics))
+
+
+def epoch_of(settings: StoreSettings, sessions: Sessions) -> Epoch | None:
+    """The epoch of the store of these sessions; None if they have none but this process."""
+    in_cookies = isinstance(settings, CookieSettings)
+    store = settings.tombstones if isinstance(settings, CookieSettings) else settings
+    if store is None:
+        return None
+    note = store.path.with_name(f"{store.path.name}-epoch") if store.kind == "sqlite" else None
+    return Epoch(sessions, note, counts_empty=in_cookies)
 
 
 @asynccontextmanager

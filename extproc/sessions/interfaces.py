@@ -193,6 +193,13 @@ class Sessions(Protocol):
             How many sessions ended; None if that cannot be known.
         """
 
+    async def end_everything(self, now: float) -> int | None:
+        """End every session that was created up to now; of those in a store, later ones as well.
+
+        Returns:
+            How many sessions ended; None if that cannot be known.
+        """
+
     async def end_stored(
         self, tags: Sequence[bytes], now: int, spare: Collection[bytes] = ()
     ) -> int | None:

@@ -208,6 +208,19 @@ class StoredSessions(Sessions):
         for key in keys:
             await self.revoke(key, now, min(until, int(now) + LOGIN_COMPLETES_WITHIN))
 
+    async def end_everything(self, now: float) -> int | None:
+        ended = 0
+        after: bytes | None = None
+        while True:
+            # Redis walks through all keys of a database: its first step, made again and again,
+            # would never get past keys that are no sessions.
+            page = await self.store.page(after, LOOKED_INTO, int(now))
+            await self.delete_many([record.key for record in page.records])
+            ended += len(page.records)
+            after = page.after
+            if after is None:
+                return ended
+
     async def end_stored(
         self, tags: Sequence[bytes], now: int, spare: Collection[bytes] = ()
     ) -> int | None:

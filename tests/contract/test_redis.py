@@ -21,12 +21,14 @@ from harness.resp import serving
 from extproc.addresses import Address
 from extproc.core.errors import StoreUnavailable
 from extproc.core.session_record import Record
+from extproc.sessions.epoch import Epoch
 from extproc.sessions.redis import scripts
 from extproc.sessions.redis.factory import redis_store
 from extproc.sessions.redis.keeper import LOOK_EVERY
 from extproc.sessions.redis.records import Keys
 from extproc.sessions.redis.server import Limits
 from extproc.sessions.redis.store import RedisStore
+from extproc.sessions.stored import StoredSessions
 from extproc.settings import RedisSettings
 
 # Redis goes by a clock of its own, and a whole run takes longer than some of what is stored: an
@@ -244,6 +246,27 @@ async def test_a_full_server_refuses_writes_reads_go_on_and_it_is_said(server):
         server.config("maxmemory", 0)
         await well(store)
         await store.put(record(b"2"))
+
+
+@pytest.mark.threat("ended-session")
+async def test_a_server_that_comes_back_with_an_old_copy_of_its_data_brings_no_session_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RedisServer(tmp_path) as server:
+        async with opened(server) as store:
+            moments = iter((NOW, NOW + 120, NOW + 121))
+            epoch = Epoch(StoredSessions(store), None, lambda: next(moments))
+            await store.put(record())
+            await epoch.look()
+            server.command("SAVE")
+            await store.delete(record().key)
+            await epoch.look()
+            server.kill()
+            server.start()
+            assert await store.get(record().key, NOW) is not None, "so it has to be found out"
+            await epoch.look()
+            assert await store.get(record().key, NOW) is None
+    assert "store_went_back" in caplog.text
 
 
 async def test_a_read_only_replica_refuses_writes_and_it_is_said(server, tmp_path):

@@ -1,6 +1,7 @@
 """The sessions and stores that settings ask for, for the life of a process or for a visit."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import trio
@@ -11,7 +12,7 @@ from extproc.core.device import Device
 from extproc.core.errors import StoreUnavailable
 from extproc.metrics import Metrics
 from extproc.sessions.cookie import CookieSessions
-from extproc.sessions.factory import open_sessions, open_store, opened
+from extproc.sessions.factory import epoch_of, open_sessions, open_store, opened
 from extproc.sessions.instrumented import InstrumentedStore
 from extproc.sessions.memory import MemoryRevocations
 from extproc.sessions.redis.store import RedisStore
@@ -52,6 +53,31 @@ async def test_with_metrics_the_store_is_measured(kind, file):
     chosen = settings(**sqlite) if kind == "sqlite" else settings(kind=kind, tombstones=sqlite)
     sessions = open_sessions(chosen, Metrics())
     assert isinstance(sessions.revocations, InstrumentedStore)
+    await sessions.aclose()
+
+
+@pytest.mark.parametrize(("kind", "ended"), [("sqlite", False), ("cookie", True)])
+async def test_an_empty_store_ends_sessions_only_where_they_are_in_cookies(kind, ended, file):
+    sqlite = {"kind": "sqlite", "path": file}
+    chosen = settings(**sqlite) if kind == "sqlite" else settings(kind=kind, tombstones=sqlite)
+    file.with_name(f"{file.name}-epoch").write_text(str(NOW * 2000))
+    # The epoch goes by the clock of the machine.
+    begun = replace(session(), created=NOW - 10**8)
+    async with opened(chosen) as sessions:
+        cookies = await sessions.create(APP, request(), begun, Device(), None)
+        epoch = epoch_of(chosen, sessions)
+        assert epoch is not None
+        await epoch.look()
+        asked = request(cookie="; ".join(f"{each.name}={each.value}" for each in cookies))
+        assert (await sessions.find(APP, asked, NOW) is None) is ended
+
+
+async def test_revocations_of_one_process_have_no_epoch_and_those_of_redis_have_no_note():
+    alone = settings(kind="cookie")
+    assert epoch_of(alone, open_sessions(alone)) is None
+    redis = settings(kind="redis", servers=["127.0.0.1:1"])
+    sessions = open_sessions(redis)
+    assert epoch_of(redis, sessions) is not None
     await sessions.aclose()
 
 
