@@ -139,7 +139,7 @@ class SessionAdmin:
                 "which sessions have ended"
             )
         moment = self._clock()
-        until = int(moment + self._settings.session.lifetime)
+        until = int(moment) + self._settings.longest_session
         if selector.user is None or selector.sid is None:
             return await sessions.end_tagged(self._tags(selector), moment, until)
         ended: int | None = 0
@@ -192,7 +192,11 @@ class SessionAdmin:
         entry = open_entry(self._ring, record.key, record.index)
         if entry is None:
             return None
-        expires = min(record.expires, entry.created + int(self._settings.session.lifetime))
+        settings = self._settings.session
+        # The settings may have no such application any more.
+        if entry.application in self._settings.applications:
+            settings = self._settings.session_at(entry.application)
+        expires = min(record.expires, entry.created + int(settings.lifetime))
         return SessionSummary(
             id=record.key.hex(),
             application=entry.application,
@@ -202,7 +206,7 @@ class SessionAdmin:
             created=entry.created,
             used=record.touched,
             expires=expires,
-            idle=min(expires, record.touched + int(self._settings.session.idle)),
+            idle=min(expires, record.touched + int(settings.idle)),
             agent=entry.device.agent,
             address=entry.device.address,
             provider=self._providers.get(entry.application, ""),

@@ -40,7 +40,7 @@ def _lost(settings: Settings, name: str) -> Iterator[Finding]:
     """The longest time for which an application lets in a user who has lost a group or another
     claim: until the claims are renewed, and until Envoy no longer accepts the last assertion.
     """
-    application, session = settings.applications[name], settings.session
+    application, session = settings.applications[name], settings.session_at(name)
     rules = [rule for rule in application.rules if rule.mode == "enforce"]
     ages = {
         rule.name: rule.max_claims_age for rule in rules if rule.max_claims_age and not rule.deny

@@ -34,6 +34,7 @@ class Application:
         identity: (header, claim) pairs, in the order of the headers.
         session_lifetime: absolute life of a session.
         session_idle: life of a session without a request.
+        longest_session: the longest session_lifetime of the applications.
         refresh_margin: how long before the end of the access token the tokens are renewed;
             None: never.
         forward_access_token: whether the application gets the access token.
@@ -73,6 +74,7 @@ class Application:
     assertion_lifetime: int = 60
     session_lifetime: int = 43_200
     session_idle: int = 3600
+    longest_session: int = 0
     refresh_margin: int | None = None
     forward_access_token: bool = False
     stream_lifetime: int | None = None
@@ -109,6 +111,13 @@ class Application:
         """
         hosted = "*" in self.hosts or request.host in self.hosts
         return hosted and request.path.startswith(self.path_prefix)
+
+    @property
+    def remembered(self) -> int:
+        """Seconds for which the end of sessions has to be remembered: as long as any session lasts
+        that it may concern, at another application, too.
+        """
+        return max(self.session_lifetime, self.longest_session)
 
     @cached_property
     def endpoints(self) -> str:

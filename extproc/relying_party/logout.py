@@ -108,7 +108,7 @@ class Logout:
             return
         with telemetry.span("store delete"):
             if marks or self._sessions.shown(application, request, now):
-                until = now + application.session_lifetime
+                until = now + application.remembered
                 await self._sessions.end_tagged(tags, self._clock(), until)
             else:
                 await self._sessions.end_stored(tags, now)
@@ -164,4 +164,4 @@ async def end_session(
         await sessions.end(session, int(now))
         if session.sid is not None and application.logout_everywhere:
             same = of_user_and_sid(application.ring, session.issuer, session.subject, session.sid)
-            await sessions.end_selected(same, now, int(now) + application.session_lifetime)
+            await sessions.end_selected(same, now, int(now) + application.remembered)

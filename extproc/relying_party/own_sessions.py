@@ -122,13 +122,13 @@ class OwnSessions:
             return
         ring, moment = application.ring, self._clock()
         same = of_user_and_sid(ring, session.issuer, session.subject, sign_in.sid)
-        until = int(moment) + application.session_lifetime
+        until = int(moment) + application.remembered
         with telemetry.span("store delete"):
             await self._sessions.end_selected(same, moment, until)
 
     async def _end_everywhere(self, application: Application, session: Session) -> int | None:
         tags, moment = self._subject(application, session), self._clock()
-        until = int(moment) + application.session_lifetime
+        until = int(moment) + application.remembered
         with telemetry.span("store delete"):
             return await self._sessions.end_tagged(tags, moment, until)
 

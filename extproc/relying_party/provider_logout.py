@@ -104,7 +104,7 @@ class ProviderLogout:
         tokens and into ID tokens by different settings.
         """
         ring, moment = application.ring, self._clock()
-        until = int(moment) + application.session_lifetime
+        until = int(moment) + application.remembered
         ended = await self._sessions.end_tagged(tags_of(token, ring), moment, until)
         if token.sid is None or token.subject is None:
             return ended

@@ -20,6 +20,7 @@ from extproc.settings.demand import (
     check_parameter,
     check_prompt,
 )
+from extproc.settings.session import ApplicationSessionSettings
 from extproc.settings.types import OFF, Duration, Model, Origin, base_address
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -84,6 +85,10 @@ class ApplicationSettings(Model):
         False,
         description="send the application the access token that an API caller brought, as it came; "
         "otherwise Authorization is removed from a request that a token admitted",
+    )
+    session: ApplicationSessionSettings = Field(
+        ApplicationSessionSettings(),
+        description="what differs from `session` at this application",
     )
     exclude: bool = Field(
         False,
@@ -239,10 +244,11 @@ class ApplicationSettings(Model):
             raise ValueError(
                 "exclude: true goes with neither provider nor public_paths nor forward_access_token"
             )
-        if self.stream_lifetime is not None or self.end_streams:
+        of_sessions = self.session != ApplicationSessionSettings()
+        if self.stream_lifetime is not None or self.end_streams or of_sessions:
             raise ValueError(
-                "exclude: true has no sessions, so neither stream_lifetime nor end_streams "
-                "can go with it"
+                "exclude: true has no sessions, so none of session, stream_lifetime and "
+                "end_streams can go with it"
             )
         changes = self.csrf == "same_origin" or self.cache_control == "no-store"
         if changes or self.allowed_origins or self.cors or self.preflight == "pass":

@@ -30,7 +30,7 @@ def _application(
     settings: Settings, name: str, application: ApplicationSettings, provider: str, ring: KeyRing
 ) -> Application:
     url = settings.url(name)
-    session = settings.session
+    session = settings.session_at(name)
     lifetime = application.stream_lifetime
     return Application(
         name=name,
@@ -43,12 +43,15 @@ def _application(
         assertion_lifetime=_assertion_lifetime(settings, application),
         session_lifetime=int(session.lifetime),
         session_idle=int(session.idle),
+        longest_session=settings.longest_session,
         refresh_margin=int(session.refresh_margin) if session.refresh == "auto" else None,
         forward_access_token=application.forward_access_token,
         stream_lifetime=int(lifetime) if lifetime is not None else None,
         backchannel_logout=settings.providers[provider].backchannel_logout,
         frontchannel_logout=settings.providers[provider].frontchannel_logout,
-        end_session=settings.providers[provider].end_session,
+        end_session="off"
+        if session.logout == "local"
+        else settings.providers[provider].end_session,
         logout_everywhere=session.logout == "all",
         demand=_demand(application),
         userinfo_at_refresh=settings.providers[provider].userinfo == "refresh",

@@ -217,6 +217,20 @@ class Settings(Model):
             if application.provider is not None
         )
 
+    def session_at(self, name: str) -> SessionSettings:
+        """The settings of sessions at an application."""
+        return self.session.at(self.applications[name].session)
+
+    @property
+    def longest_session(self) -> int:
+        """Seconds that a session of any application may last: for so long the end of one has to be
+        remembered, because a provider and a user end those of several applications at once.
+        """
+        return max(
+            (int(self.session_at(name).lifetime) for name in self.applications),
+            default=int(self.session.lifetime),
+        )
+
     @property
     def accepted(self) -> dict[str, Accepted]:
         """Whose access tokens are accepted, by application, of those that accept any."""

@@ -11,6 +11,23 @@ from extproc.settings.types import OFF, Count, Duration, Model
 SESSIONS_PER_USER = 100
 
 
+class ApplicationSessionSettings(Model):
+    """What differs from `session` at one application."""
+
+    lifetime: Duration | None = Field(
+        None, gt=0, description="maximum age of a session; default: session.lifetime"
+    )
+    idle: Duration | None = Field(
+        None,
+        gt=0,
+        description="time without a request after which a session ends; default: session.idle",
+    )
+    logout: Literal["all", "application", "local"] | None = Field(
+        None,
+        description="what a logout at this application ends; default: session.logout",
+    )
+
+
 class SessionSettings(Model):
     """How long users stay signed in."""
 
@@ -37,10 +54,11 @@ class SessionSettings(Model):
         description="time before the end of the access token at which it is renewed; at most half "
         "the token's life, and earlier by a jitter that differs between sessions",
     )
-    logout: Literal["all", "application"] = Field(
+    logout: Literal["all", "application", "local"] = Field(
         "all",
-        description="sessions of this browser that a logout ends. all: those of every application "
-        "with the same provider; application: the one",
+        description="what a logout ends. all: the sessions of this browser at every application "
+        "with the same provider, and the provider's own; application: the one session here, and "
+        "the provider's; local: the one session here, and the user stays signed in at the provider",
     )
     clear_site_data: Annotated[Literal["cache", "off"], OFF] = Field(
         "cache",
@@ -48,3 +66,7 @@ class SessionSettings(Model):
         "cache: what it has kept of the pages of the host, so that the next person at the machine "
         "does not see them; off: nothing",
     )
+
+    def at(self, application: ApplicationSessionSettings) -> "SessionSettings":
+        """The settings at one application."""
+        return self.model_copy(update=application.model_dump(exclude_none=True))

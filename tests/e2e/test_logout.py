@@ -46,6 +46,12 @@ def running(request):
             "applications": {
                 "wiki": {"hosts": ["localhost"], "path_prefix": "/wiki/", **app},
                 "other": {"hosts": ["other.localhost"], "url": other, **app},
+                "notes": {
+                    "hosts": ["notes.localhost"],
+                    "url": f"http://notes.localhost:{stack.port}/",
+                    "session": {"logout": "local"},
+                    **app,
+                },
             },
         }
 
@@ -713,3 +719,13 @@ def test_the_page_that_asks_signs_out_where_a_browser_sends_no_fetch_metadata(st
             f"{stack.provider.issuer}/logout?"
         )
         assert "sec-fetch-mode" not in user.hops[-1].sent and not lives(stack, user)
+
+
+def test_a_local_logout_ends_the_session_here_and_neither_another_nor_the_provider_s(stack, user):
+    notes = f"http://notes.localhost:{stack.port}/"
+    signs_in(stack, user, "/private", notes)
+    out = user.navigate(f"{notes}oauth2/logout", "POST", page=notes, content=b"")
+    assert (out.status_code, out.headers["location"]) == (303, f"{notes}oauth2/signed-out")
+    assert not lives(stack, user, notes) and lives(stack, user)
+    # The session at the provider is still there: no page of it is shown on the way back.
+    signs_in(stack, user, notes)

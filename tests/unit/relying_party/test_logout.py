@@ -19,7 +19,7 @@ from extproc.core.errors import ProviderUnavailable
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.token import TokenResponse
 from extproc.core.session import Session, SessionId
-from extproc.relying_party.logout import Logout
+from extproc.relying_party.logout import Logout, end_session
 from extproc.relying_party.revocation import REVOCATION_TIMEOUT, revoke_tokens
 from extproc.sessions.sqlite.store import SQLiteStore
 from extproc.sessions.stored import StoredSessions
@@ -167,3 +167,26 @@ async def test_without_a_refresh_token_the_access_token_is_given_back(tmp_path):
             house.main, house.apps["one"].client, TokenResponse("at", "id", None, 60)
         )
         assert house.main.revoked == [{"token": "at", "token_type_hint": "access_token"}]
+
+
+class Remembering:
+    """Sessions that know until when the end of some is remembered."""
+
+    def __init__(self):
+        self.until = []
+
+    async def end(self, session, now):
+        pass
+
+    async def end_selected(self, selection, moment, until):
+        self.until.append(until)
+
+
+@pytest.mark.attack("LOGO-05")
+async def test_an_end_is_remembered_as_long_as_a_session_of_any_application_lasts():
+    """Sessions of the same sid at another application may last longer than those of this one."""
+    sessions = Remembering()
+    for own, longest in ((60, 0), (60, 500), (900, 500)):
+        app = replace(APPS["one"], session_lifetime=own, longest_session=longest)
+        await end_session(sessions, app, SESSION, NOW + 0.5)
+    assert sessions.until == [NOW + 60, NOW + 500, NOW + 900]

@@ -170,3 +170,17 @@ async def test_without_any_keys_yet_they_are_fetched_first(tmp_path):
         with pytest.raises(LogoutKeyPending):
             await gateway.perform(logout_token(Signer(name="2"), jti="2"))
         assert gateway.provider.fetched == 0
+
+
+@pytest.mark.attack("LOGO-05")
+async def test_an_end_is_remembered_as_long_as_a_session_of_any_application_lasts(tmp_path):
+    ends = []
+
+    async def end_tagged(tags, moment, until):
+        ends.append(until)
+
+    async with Gateway(tmp_path) as gateway:
+        gateway.sessions.end_tagged = end_tagged
+        app = replace(APP, session_lifetime=60, longest_session=500)
+        await gateway.logout.perform(app, logout_token(sub=None))
+    assert ends == [NOW + 500]

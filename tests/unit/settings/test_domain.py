@@ -44,6 +44,19 @@ def test_what_is_said_of_claims_reaches_the_core(read):
         )
 
 
+def test_sessions_of_one_application_differ_and_all_remember_the_longest(read):
+    wiki = {"hosts": ["localhost"], "path_prefix": "/wiki/", "upstream": "http://127.0.0.1:1"}
+    own = {"provider": "main", "session": {"lifetime": "24h", "idle": 60, "logout": "local"}}
+    settings = read({"applications": {"wiki": {**wiki, **own}}})
+    core = applications(settings, settings.key_ring())
+    app, wiki = core["app"], core["wiki"]
+    assert (wiki.session_lifetime, wiki.session_idle) == (86_400, 60)
+    assert (wiki.logout_everywhere, wiki.end_session) == (False, "off")
+    assert (app.session_lifetime, app.session_idle) == (43_200, 3600)
+    assert (app.logout_everywhere, app.end_session) == (True, "rp_initiated")
+    assert app.remembered == wiki.remembered == 86_400
+
+
 def test_only_an_application_with_a_login_is_known_to_the_core(read):
     plain = {"hosts": ["plain"], "upstream": "http://127.0.0.1:1", "exclude": True}
     wiki = {"hosts": ["localhost"], "path_prefix": "/wiki/", "upstream": "http://127.0.0.1:1"}
