@@ -37,7 +37,7 @@ and it ends in an Answer. A refusal is raised as Refusal, and becomes an Answer 
 
 from dataclasses import replace
 
-from extproc.core.access_conditions import Missing
+from extproc.core.access_conditions import Facts, Missing
 from extproc.core.access_rules import Rule
 from extproc.core.application import Application
 from extproc.core.bearer_errors import TokenRequired
@@ -62,7 +62,7 @@ from extproc.core.logout import expired
 from extproc.core.navigation import is_user_navigation
 from extproc.core.refresh import LEAST, bearer, due, renewable
 from extproc.core.session import Session
-from extproc.core.session_access import assertion, missing
+from extproc.core.session_access import assertion, known_of, missing
 from extproc.core.step_up import Demand
 
 
@@ -95,31 +95,41 @@ def decide(
     rule = deciding_rule(application, request)
     if not rule.accepts_session:
         session = None
+    known = known_of(application, session)
     decision: Decision
     if request.public:
-        decision = _decide_public(application, rule, session, now, may_refresh=may_refresh)
+        decision = _decide_public(application, rule, session, known, now, may_refresh=may_refresh)
     elif not rule.accepts_session:
         raise TokenRequired
     elif session is None:
         return unauthenticated(application, request, application.access.login_demand(rule))
     else:
         decision = _decide_signed_in(
-            application, request, rule, session, now, may_refresh=may_refresh
+            application, request, rule, session, known, now, may_refresh=may_refresh
         )
     if request.shadow and isinstance(decision, Continue):
-        key = _would_refuse(application, request.shadow, decision.session, now)
+        key = _would_refuse(application, request.shadow, decision.session, known, now)
         return replace(decision, would_refuse=key)
     return decision
 
 
-def _would_refuse(application: Application, shadow: str, session: Session | None, now: int) -> str:
-    """The key of a rule in shadow mode that would have refused an admitted request, or ""."""
+def _would_refuse(
+    application: Application, shadow: str, session: Session | None, known: Facts | None, now: int
+) -> str:
+    """The key of a rule in shadow mode that would have refused an admitted request, or "".
+
+    Claims that are too old, and would be renewed without the user, are no refusal: what counts
+    then is whether the other conditions hold for them.
+    """
     rule = application.access.rule(shadow)
     if rule is None:
         raise AccessDiffers("Envoy's route names a rule that the settings do not have")
     if session is None:
         return f"rules.{shadow}.login"
-    refused = missing(application, session, rule, now)
+    refused = missing(application, session, rule, now, known)
+    if refused is not None and refused.stale and renewable(application, session):
+        ageless = replace(rule, max_claims_age=None)
+        refused = missing(application, session, ageless, now, known)
     return refused.key if refused is not None else ""
 
 
@@ -127,6 +137,7 @@ def _decide_public(
     application: Application,
     rule: Rule,
     session: Session | None,
+    known: Facts | None,
     now: int,
     *,
     may_refresh: bool,
@@ -139,8 +150,8 @@ def _decide_public(
     if session is not None and rule.login != "none" and session.sufficient(application, now):
         if may_refresh and rule.login == "optional" and due(application, session, now):
             return Refresh(session)
-        if missing(application, session, rule, now) is None:
-            return admit(application, session, now)
+        if missing(application, session, rule, now, known) is None:
+            return admit(application, session, now, known)
     return Continue("public", remove_headers=owned_headers(application))
 
 
@@ -149,6 +160,7 @@ def _decide_signed_in(
     request: Request,
     rule: Rule,
     session: Session,
+    known: Facts | None,
     now: int,
     *,
     may_refresh: bool,
@@ -160,6 +172,7 @@ def _decide_signed_in(
         request: the request.
         rule: the rule that decides it.
         session: its session.
+        known: the facts of the session's user, if a condition needs them.
         now: seconds since the epoch.
         may_refresh: False if renewing the tokens has just been tried.
 
@@ -170,7 +183,7 @@ def _decide_signed_in(
         return step_up(application, request, application.demand)
     if may_refresh and due(application, session, now):
         return Refresh(session)
-    refused = missing(application, session, rule, now)
+    refused = missing(application, session, rule, now, known)
     if refused is not None:
         may_refresh = may_refresh and now >= session.access_issued + LEAST
         return _not_admitted(application, request, session, refused, may_refresh=may_refresh)
@@ -178,7 +191,7 @@ def _decide_signed_in(
         if renewable(application, session):
             raise AccessTokenExpired
         return unauthenticated(application, request, application.access.login_demand(rule))
-    return admit(application, session, now)
+    return admit(application, session, now, known)
 
 
 def deciding_rule(application: Application, request: Request) -> Rule:
@@ -222,12 +235,16 @@ def _not_admitted(
     return step_up(application, request, demand)
 
 
-def admit(application: Application, session: Session, now: int) -> Continue:
+def admit(
+    application: Application, session: Session, now: int, known: Facts | None = None
+) -> Continue:
     """Let a signed-in request continue.
 
     The browser gets a new assertion, so that Envoy decides on its next requests by itself.
+
+    known: the facts of the session's user, if they were taken already.
     """
-    cookie = assertion(application, session, now)
+    cookie = assertion(application, session, now, known)
     headers = application.identity_headers(session.claims) + bearer(application, session, now)
     present = {name for name, _ in headers}
     return Continue(

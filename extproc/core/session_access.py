@@ -49,34 +49,54 @@ def _claims_at(application: Application, session: Session) -> int:
     return min(int(at), session.access_issued) if at is not None else session.created
 
 
-def missing(application: Application, session: Session, rule: Rule, now: int) -> Missing | None:
-    """Why a rule refuses a session's user; None if it does not."""
+def known_of(application: Application, session: Session | None) -> Facts | None:
+    """The facts of a session's user, for the functions of this module, so that one request takes
+    them once; None where no condition needs them.
+    """
+    return facts(application, session) if session and application.access.digest else None
+
+
+def missing(
+    application: Application, session: Session, rule: Rule, now: int, known: Facts | None = None
+) -> Missing | None:
+    """Why a rule refuses a session's user; None if it does not.
+
+    known: the facts of the user, if they were taken already.
+    """
     if not application.access.digest:
         return None
-    return application.access.missing(rule, facts(application, session), now)
+    return application.access.missing(rule, known or facts(application, session), now)
 
 
-def audiences(application: Application, session: Session, now: int, until: int) -> tuple[str, ...]:
+def audiences(
+    application: Application, session: Session, now: int, until: int, known: Facts | None = None
+) -> tuple[str, ...]:
     """The audiences of an assertion of the session that ends at `until`, in seconds since the
     epoch.
+
+    known: the facts of the user, if they were taken already.
     """
     if not application.access.digest:
         return (application.name,)
-    return application.access.granted(facts(application, session), now, until)
+    return application.access.granted(known or facts(application, session), now, until)
 
 
-def assertion(application: Application, session: Session, now: int) -> Cookie | None:
+def assertion(
+    application: Application, session: Session, now: int, known: Facts | None = None
+) -> Cookie | None:
     """The cookie with a new identity assertion of the session, by which Envoy admits its next
     requests by itself; None if none may be issued.
 
     A rule whose conditions may fail by time before the assertion ends is not in it: the processor
     decides its requests.
+
+    known: the facts of the user, if they were taken already.
     """
     ends = session.not_after(application, now)
     until = min(now + application.assertion_lifetime, ends)
     return application.assertion_cookie(
         session.id.handle,
-        audiences(application, session, now, until),
+        audiences(application, session, now, until, known),
         application.identity_headers(session.claims),
         now,
         ends,

@@ -31,24 +31,26 @@ EVERY = 3.0  # seconds between two rounds
 # reasons why a stream is ended, rows of core/reasons
 SESSION_OVER = "session_over"
 PROCESSOR_LEAVING = "processor_leaving"
+# the reason why a stream ends, and the cause of it
+_End = tuple[str, str]
 
 
 @dataclass(slots=True)
 class _Watched:
     """A session and its live streams in this process, which one rule of the application decides.
 
-    Each future of `streams` is set to the reason why its stream ends.
+    Each future of `streams` is set to the reason why its stream ends, and the cause of it, or "".
     """
 
     application: str
     rule: str
     session: Session
-    streams: set[asyncio.Future[str]] = field(default_factory=set)
+    streams: set[asyncio.Future[_End]] = field(default_factory=set)
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: str, cause: str = "") -> None:
         for stream in self.streams:
             if not stream.done():
-                stream.set_result(reason)
+                stream.set_result((reason, cause))
 
 
 class LiveStreams:
@@ -80,14 +82,14 @@ class LiveStreams:
         Raises: grpc.aio.AbortError when the session is over, when the processor is about to stop,
             and after an unexpected message.
         """
-        end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        end: asyncio.Future[_End] = asyncio.get_running_loop().create_future()
         key = (application, rule, session.id)
         watched = self._watched.setdefault(key, _Watched(application, rule, session))
         watched.streams.add(end)
         user = session.issuer, session.subject
         self._by_user[user] += 1
         if self._leaving:
-            end.set_result(PROCESSOR_LEAVING)
+            end.set_result((PROCESSOR_LEAVING, ""))
         try:
             await self._until(context, end)
         except codec.UnexpectedMessage as error:
@@ -101,13 +103,20 @@ class LiveStreams:
             if not watched.streams and self._watched.get(key) is watched:
                 del self._watched[key]
         if end.done():
-            reason = end.result()
-            telemetry.log(logging.INFO, "stream_ended", application=application, reason=reason)
+            reason, cause = end.result()
+            telemetry.log(
+                logging.INFO,
+                "stream_ended",
+                application=application,
+                rule=rule or None,
+                reason=reason,
+                detail=cause or None,
+            )
             await context.write(codec.end_stream(reason))
             # should Envoy ever not obey: an error ends the request as well
             await context.abort(grpc.StatusCode.ABORTED, reason)
 
-    async def _until(self, context: Context, end: asyncio.Future[str]) -> None:
+    async def _until(self, context: Context, end: asyncio.Future[_End]) -> None:
         """Answer the phases of the response, which change nothing, until the request is over or
         `end` is set. Raises UnexpectedMessage.
         """
@@ -139,7 +148,7 @@ class LiveStreams:
         """
         for watched in list(self._watched.values()):
             try:
-                lives = await self._relying_party.lives(
+                cause = await self._relying_party.over(
                     watched.application, watched.rule, watched.session
                 )
             except Unavailable as error:
@@ -155,8 +164,8 @@ class LiveStreams:
             except Exception as error:
                 background.report("live streams", error, application=watched.application)
                 continue
-            if not lives:
-                watched.end(SESSION_OVER)
+            if cause:
+                watched.end(SESSION_OVER, cause)
 
     def leave(self) -> None:
         """End all live streams because the processor is about to stop.

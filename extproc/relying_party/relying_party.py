@@ -247,9 +247,9 @@ class RelyingParty:
         except Refusal as error:
             telemetry.log(logging.WARNING, "touch_failed", reason=error.reason, detail=error.detail)
 
-    async def lives(self, name: str, rule: str, session: Session) -> bool:
-        """Return whether a session would still serve a request of the application `name`, which one
-        of its rules decides.
+    async def over(self, name: str, rule: str, session: Session) -> str:
+        """Return why a session would no longer serve a request of the application `name`, which one
+        of its rules decides; "" if it would. A key of the settings is the condition that fails.
 
         Raises:
             Refusal: The store cannot answer.
@@ -257,12 +257,17 @@ class RelyingParty:
         application = self._applications[name]
         current = await self._sessions.load_again(application, session, self.now())
         if current is None:
-            return False
+            return "ended"
         now = self.now()
-        if not current.fresh(application, now) or not current.sufficient(application, now):
-            return False
+        if not current.fresh(application, now):
+            return "expired"
+        if not current.sufficient(application, now):
+            return "step_up"
         deciding = application.access.rule(rule)
-        return deciding is not None and missing(application, current, deciding, now) is None
+        if deciding is None:
+            return f"rules.{rule}"
+        refused = missing(application, current, deciding, now)
+        return refused.key if refused is not None else ""
 
     async def _refresh(self, request: Request, step: Refresh) -> Answer:
         application = self.application(request)

@@ -12,6 +12,9 @@ from harness.tokens import (
     session,
 )
 
+from extproc.core.access import Access
+from extproc.core.access_conditions import Entry
+from extproc.core.access_rules import Rule
 from extproc.core.assertion import LASTS
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, StartLogin
@@ -21,6 +24,8 @@ from extproc.core.errors import (
     Misdirected,
     StateMismatch,
 )
+from extproc.core.expression import Expression
+from extproc.core.oidc.claims import Claims
 from extproc.core.refusals import respond
 from extproc.core.step_up import Demand
 
@@ -249,3 +254,43 @@ def test_another_host_leads_to_the_own_one():
         application(), request("/oauth2/login?return_to=\xe4", authority="other.example"), None, NOW
     )
     assert odd.location == "https://app.example/oauth2/login"
+
+
+TRIED = Rule(
+    "tried", ("/x",), allow=(Entry(groups=frozenset(("dev",))),), max_claims_age=60, shadow=True
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"created": NOW - 59}, ""),
+        # The tokens would be renewed, and the user would not notice.
+        ({"created": NOW - 60}, ""),
+        ({"created": NOW - 60, "claims": Claims({"groups": "x"})}, "rules.tried.allow.groups"),
+        ({"created": NOW - 60, "refresh_token": None}, "rules.tried.max_claims_age"),
+    ],
+)
+def test_claims_that_would_be_renewed_are_no_refusal_of_a_rule_on_trial(changes, key):
+    app = application(access=Access("app", (), (TRIED,), "d"), refresh_margin=30)
+    user = session(**{"claims": Claims({"groups": ["dev"]}), **changes})
+    asked = replace(request(), access="d", shadow="tried")
+    assert decide(app, asked, user, NOW).would_refuse == key
+
+
+def test_what_conditions_see_of_a_user_is_found_once_for_each_request():
+    class Counted:
+        times = 0
+
+        def value(self, run: object) -> object:
+            self.times += 1
+            return True
+
+    counted = Counted()
+    allow = (Entry(expression=Expression("claims.a", frozenset("a"), counted)),)
+    rule, tried = Rule("own", ("/x",), allow=allow), replace(TRIED, allow=allow)
+    app = application(access=Access("app", allow, (rule, tried), "d"))
+    for public in (False, True):
+        asked = replace(request(), access="d", rule="own", shadow="tried", public=public)
+        assert decide(app, asked, session(), NOW).reason == "session"
+    assert counted.times == 2

@@ -3,6 +3,7 @@ both bridges.
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 import grpc
@@ -154,7 +155,9 @@ def test_a_live_stream_is_held_until_its_request_is_over(live):
     live(test)
 
 
-def test_it_ends_with_its_session_whose_streams_are_asked_for_once(live):
+def test_it_ends_with_its_session_whose_streams_are_asked_for_once(live, caplog):
+    caplog.set_level(logging.INFO, "extproc")
+
     async def test(here):
         mine = [(await here.opens("al"))[0] for _ in range(5)]
         other, _ = await here.opens("bo")
@@ -168,6 +171,8 @@ def test_it_ends_with_its_session_whose_streams_are_asked_for_once(live):
         assert (await other.read()).WhichOneof("response") == "response_headers"
 
     live(test)
+    lines = [each for each in caplog.records if each.getMessage() == "stream_ended"]
+    assert [each.detail for each in lines if each.reason == SESSION_OVER] == ["ended"] * 5
 
 
 def test_one_user_leaves_room_for_others(live):

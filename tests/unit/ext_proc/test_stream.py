@@ -535,6 +535,23 @@ def test_more_streams_than_may_be_in_hand_are_503_at_once(serving):
     serving(test, provider=provider, limits=Limits(streams=1))
 
 
+def test_a_refusal_by_envoy_stays_as_it_is_beyond_the_limit_of_streams(serving):
+    """It costs no decision, and an error in its place would hide the status from the client."""
+    provider = hanging(MemoryProvider())
+
+    async def test(edge):
+        held = asyncio.ensure_future(edge.call(head(**NAVIGATION)))
+        await until(lambda: edge.servicer.admission.held(StepKind.LOGIN))
+        (answer,) = await edge.call(response_head("429"), metadata=LIVE_ROUTE)
+        assert answer.WhichOneof("response") == "response_headers"
+        (answer,) = await edge.call(head(upgrade="websocket"), metadata=(*ROUTE, (LIVE, "1")))
+        assert answer.immediate_response.details == "overloaded"
+        await opens(edge, provider)
+        assert (await held)[-1].immediate_response.status.code == 303
+
+    serving(test, provider=provider, limits=Limits(streams=1))
+
+
 def test_a_lane_that_is_full_refuses_at_once_and_the_inline_lane_goes_on(serving):
     provider = hanging(MemoryProvider())
 

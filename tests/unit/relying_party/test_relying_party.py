@@ -8,6 +8,8 @@ import pytest
 from harness.memory_peers import MemoryProvider, MemoryStore
 from harness.tokens import NOW, application, request, session
 
+from extproc.core.access import Access
+from extproc.core.access_rules import Rule
 from extproc.core.decisions import (
     Continue,
     EndSession,
@@ -21,11 +23,13 @@ from extproc.core.decisions import (
 )
 from extproc.core.device import Device
 from extproc.core.errors import LoginRequired, Misdirected, StoreUnavailable
+from extproc.core.step_up import Demand
 from extproc.relying_party.relying_party import RelyingParty
 from extproc.sessions.cookie import CookieSessions
 from extproc.sessions.stored import StoredSessions
 
 APP = application(backchannel_logout=True)
+AGING = Access("app", (), (Rule("live", max_claims_age=60),), "digest")
 SESSION = session(refresh_token=None)
 COOKIE = f"{APP.cookies.session}={SESSION.id.cookie}"
 FETCH = {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty", "accept": "application/json"}
@@ -143,12 +147,27 @@ async def test_each_step_is_carried_out_by_its_module(house, step, reason) -> No
 
 
 async def test_a_session_lives_until_it_ends(house) -> None:
-    assert await house.party.lives("app", "", SESSION)
-    house.now = SESSION.expires
-    assert not await house.party.lives("app", "", SESSION)
-    house.now = NOW
+    assert await house.party.over("app", "", SESSION) == ""
+    assert await house.party.over("app", "gone", SESSION) == "rules.gone"
     await house.sessions.end(SESSION, NOW)
-    assert not await house.party.lives("app", "", SESSION)
+    assert await house.party.over("app", "", SESSION) == "ended"
+
+
+@pytest.mark.parametrize(
+    ("changes", "seconds", "cause"),
+    [
+        ({"session_idle": 60}, 60, "expired"),
+        ({"demand": Demand(acr_values=("gold",))}, 0, "step_up"),
+        ({"access": AGING}, 59, ""),
+        ({"access": AGING}, 60, "rules.live.max_claims_age"),
+    ],
+)
+async def test_a_live_stream_s_end_has_its_cause(house, changes, seconds, cause) -> None:
+    own = replace(APP, **changes)
+    party = RelyingParty({"app": own}, {"app": house.provider}, house.sessions, lambda: house.now)
+    house.now = NOW + seconds
+    rule = "live" if "access" in changes else ""
+    assert await party.over("app", rule, SESSION) == cause
 
 
 async def test_a_use_is_recorded_and_a_store_that_fails_is_logged(house, caplog) -> None:
