@@ -19,10 +19,10 @@ from extproc.core.device import Device
 from extproc.core.errors import ProviderTimeout, Refusal
 from extproc.core.http import Request
 from extproc.core.oidc.access_token import (
-    MAX_ACCESS_TOKEN,
     AccessToken,
     AccessTokenProfile,
     UnprovedAccessToken,
+    check_size,
     is_jwt,
     issuer_of,
     verify_access_token,
@@ -89,12 +89,11 @@ class AccessTokens:
         Raises:
             InvalidAccessToken: The token fails a check.
         """
-        if len(token) > MAX_ACCESS_TOKEN:
-            raise InvalidAccessToken("malformed", "longer than 16 kB")
         key = _key(application, token)
         remembered = self._remembered(key, now)
         if remembered is not None:
             return remembered
+        check_size(token)
         profile = _profile(application, token)
         if not is_jwt(token):
             return None

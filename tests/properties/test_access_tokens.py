@@ -182,7 +182,7 @@ def test_what_is_a_jwt_is_told_by_its_header_alone(parts):
     assert is_jwt(f"{head}.{'.'.join(parts)}") is (f"{head}.{'.'.join(parts)}".count(".") == 2)
 
 
-@pytest.mark.parametrize("size", [1, 1_000])
+@pytest.mark.parametrize("size", [1, 900])
 def test_a_long_list_of_audiences_costs_little_and_counts_as_a_short_one(size):
     audiences = [f"a{number}" for number in range(size)]
     verified = verify_access_token(

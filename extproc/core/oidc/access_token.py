@@ -26,6 +26,9 @@ from extproc.core.oidc.token_times import (
 
 # characters of an access token that is looked at
 MAX_ACCESS_TOKEN = 16_384
+# JSON values that its header and its claims may have together: anybody can send thousands of small
+# ones, which take milliseconds to read
+MAX_VALUES = 1_000
 # seconds since the epoch: the end of the year 9999, for tokens that never expire
 LATEST = 253_402_300_799
 # claims of the other kinds of token, by the check that refuses them
@@ -112,6 +115,27 @@ class AccessToken:
     expires_at: int
 
 
+def check_size(token: str) -> None:
+    """Refuse a token that is too long, or that would take long to read.
+
+    Raises InvalidAccessToken.
+    """
+    if len(token) > MAX_ACCESS_TOKEN:
+        raise InvalidAccessToken("malformed", "longer than 16 kB")
+    segments = token.split(".", 3)
+    if len(segments) == 3 and sum(map(_values, segments[:2])) > MAX_VALUES:
+        raise InvalidAccessToken("malformed", f"more than {MAX_VALUES} values")
+
+
+def _values(segment: str) -> int:
+    """How many JSON values a segment has at most: before each of them is one of these signs."""
+    try:
+        text = b64decode(segment)
+    except ValueError:
+        return 0
+    return sum(map(text.count, (b"{", b"[", b",")))
+
+
 def is_jwt(token: str) -> bool:
     """Whether an access token is verified as a JWT: three segments, of which the first is a JSON
     object with alg. Any other token is opaque.
@@ -154,8 +178,7 @@ def verify_access_token(
         UnprovedAccessToken: a newer key set may help.
         InvalidAccessToken: the token fails a check, whose name it has.
     """
-    if len(token) > MAX_ACCESS_TOKEN:
-        raise InvalidAccessToken("malformed", "longer than 16 kB")
+    check_size(token)
     try:
         signed = SignedToken.parse(token, profile.alg, profile.types, "access_tokens.signing_alg")
         _of_jwt(profile, signed.unverified(), now)

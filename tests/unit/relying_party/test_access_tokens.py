@@ -22,8 +22,9 @@ from harness.tokens import (
 
 from extproc.core.bearer_access import BearerAccess
 from extproc.core.bearer_errors import BearerKeyPending, InvalidAccessToken, TooManyIntrospections
+from extproc.core.encoding import b64encode
 from extproc.core.errors import ClientRefused, InvalidAnswer, ProviderFailed, ProviderTimeout
-from extproc.core.oidc.access_token import MAX_ACCESS_TOKEN, AccessToken
+from extproc.core.oidc.access_token import MAX_ACCESS_TOKEN, MAX_VALUES, AccessToken
 from extproc.provider.client import Provider
 from extproc.relying_party.access_tokens import (
     COUNTS,
@@ -269,6 +270,16 @@ async def test_a_token_of_more_than_16_kb_is_refused_before_it_is_looked_at(hous
     for token in ("x" * (MAX_ACCESS_TOKEN + 1), "." * 1_000_000, house.jwt(pad="x" * 60_000)):
         assert refused_at_once(house, token) == "malformed"
     assert house.known("x" * MAX_ACCESS_TOKEN) is None
+
+
+@pytest.mark.parametrize("many", [[[]], [{}], [1e5], [""], [{"a": 1}]])
+async def test_a_jwt_of_very_many_small_values_is_refused_before_it_is_read(house, many):
+    values = many * (MAX_VALUES + 1)
+    head = b64encode(json.dumps({"alg": "RS256", "x": values}, separators=(",", ":")).encode())
+    for token in (house.jwt(x=values), f"{head}.e30.x"):
+        assert len(token) < MAX_ACCESS_TOKEN and refused_at_once(house, token) == "malformed"
+    await house.verify(house.jwt(groups=["g"] * (MAX_VALUES - 20)))
+    assert house.asked() == 0
 
 
 # -- opaque tokens ---------------------------------------------------------------------------------

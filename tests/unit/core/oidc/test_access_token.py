@@ -268,8 +268,10 @@ def test_what_stands_twice_or_is_too_deep_is_no_payload_and_nothing_is_read_of_i
     claims = access_token_claims()
     twice = json.dumps(claims)[:-1].encode() + b',"aud":"' + API.encode() + b'"}'
     assert refused(Signer().sign(twice, typ="at+jwt")) == "signature"
-    for body in (b'{"a":' * 1900 + b"1" + b"}" * 1900, b"[" * 5000, b"\xff", b"null", b'"x"'):
+    for body in (b"[" * 900, b"\xff", b"null", b'"x"'):
         assert refused(Signer().sign(body, typ="at+jwt")) == "signature"
+    for body in (b'{"a":' * 1900 + b"1" + b"}" * 1900, b"[" * 5000):
+        assert refused(Signer().sign(body, typ="at+jwt")) == "malformed"
 
 
 @pytest.mark.parametrize(
