@@ -3,9 +3,13 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, StrictStr, model_validator
 
+from extproc.core.access_values import email_domain
+from extproc.core.http import origin
+from extproc.settings.providers import ProviderSettings
 from extproc.settings.types import Model
 
 Texts = Annotated[tuple[StrictStr, ...], Field(min_length=1)]
@@ -77,7 +81,9 @@ def check_bearer(bearer: BearerSettings, *, forwards: bool, accepts: bool) -> No
 
 
 def check_accepted(
-    accepted: Mapping[str, Accepted], providers: Collection[str], client_ids: Collection[str]
+    accepted: Mapping[str, Accepted],
+    providers: Mapping[str, ProviderSettings],
+    client_ids: Collection[str],
 ) -> None:
     """Check whose access tokens applications accept, and for which audiences. Raises ValueError.
 
@@ -86,23 +92,13 @@ def check_accepted(
 
     Args:
         accepted: by application, of those that accept access tokens.
-        providers: the names in providers.
+        providers: by name.
         client_ids: the clients of the processor.
     """
     owners: dict[str, str] = {}
     for name, each in accepted.items():
         key = f"applications.{name}.bearer"
-        for provider in each.providers:
-            if provider not in providers:
-                raise ValueError(
-                    f"{key}.providers: there is no provider {provider[:80]!r}; there are: "
-                    f"{', '.join(providers)}"
-                )
-        if each.opaque is not None and each.opaque not in each.providers:
-            raise ValueError(
-                f"{key}.opaque: {each.opaque[:80]!r} is none of the providers whose tokens are "
-                f"accepted: {', '.join(each.providers)}"
-            )
+        _check_providers(key, each, providers)
         for audience in each.audiences:
             text = f"{key}.audiences: {audience[:80]!r}"
             if audience in client_ids:
@@ -110,9 +106,59 @@ def check_accepted(
                     f"{text} is a client_id in providers, so ID tokens have it as aud, too; "
                     "register the API as a resource of its own"
                 )
-            owner = owners.setdefault(audience, name)
+            owner = owners.setdefault(_as_providers_read(audience), name)
             if owner != name:
                 raise ValueError(
                     f"{text} is an audience of {owner} as well; give each application one of its "
                     "own, otherwise a token for one is good for the other"
                 )
+
+
+def _check_providers(
+    key: str, accepted: Accepted, providers: Mapping[str, ProviderSettings]
+) -> None:
+    """Check whose access tokens an application accepts. Raises ValueError.
+
+    The issuer of a token chooses the provider, so no two have the same.
+    """
+    issuers: dict[str, str] = {}
+    for provider in accepted.providers:
+        if provider not in providers:
+            raise ValueError(
+                f"{key}.providers: there is no provider {provider[:80]!r}; there are: "
+                f"{', '.join(providers)}"
+            )
+        twin = issuers.setdefault(providers[provider].issuer, provider)
+        if twin != provider:
+            raise ValueError(
+                f"{key}.providers: {twin} and {provider} have one issuer, so no token says which "
+                "of the two it is of; name one of them"
+            )
+    opaque = accepted.opaque
+    if opaque is not None and opaque not in accepted.providers:
+        raise ValueError(
+            f"{key}.opaque: {opaque[:80]!r} is none of the providers whose tokens are "
+            f"accepted: {', '.join(accepted.providers)}"
+        )
+    if opaque is not None and providers[opaque].access_tokens.introspection is None:
+        raise ValueError(
+            f"{key}.opaque: {opaque} has no access_tokens.introspection, the client that asks it "
+            "about opaque tokens"
+        )
+
+
+def _as_providers_read(audience: str) -> str:
+    """An audience in one form of several that a provider may take for the same: with the scheme and
+    host of a URL in lower case, its host as DNS has it, and without its default port and the slash
+    at its end. Only for a comparison of settings: `aud` of a token counts byte for byte.
+    """
+    try:
+        parts = urlsplit(audience)
+        if not parts.hostname:
+            return audience
+        host = email_domain(parts.hostname) or parts.hostname
+        netloc = host if parts.port is None else f"{host}:{parts.port}"
+        home = origin(parts._replace(netloc=netloc).geturl())
+    except ValueError:
+        return audience
+    return home + parts._replace(scheme="", netloc="", path=parts.path.rstrip("/")).geturl()

@@ -243,7 +243,9 @@ class Settings(Model):
     @property
     def _client_ids(self) -> frozenset[str]:
         """The clients of the processor at all providers."""
-        return frozenset(provider.client_id for provider in self.providers.values())
+        own = [provider.client_id for provider in self.providers.values()]
+        asking = (each.access_tokens.introspection for each in self.providers.values())
+        return frozenset([*own, *(each.client_id for each in asking if each is not None)])
 
     def url(self, name: str) -> str:
         """The public address of an application; it ends with the application's path_prefix."""

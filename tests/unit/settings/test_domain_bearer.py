@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from harness.envoy_config import APP, simple
 from harness.section import made
 
 from extproc.settings.domain import applications
@@ -26,5 +27,8 @@ def test_each_provider_has_a_profile_for_the_audiences_of_the_application() -> N
 
 
 def test_opaque_tokens_are_those_of_the_provider_that_the_settings_name() -> None:
-    access = bearer_access(made(rules=[API], bearer={"opaque": "main"}), "app")
+    asking = {"introspection": {"client_id": "asks", "client_secret": "s"}}
+    main = {"issuer": "https://idp.example", "client_id": "gateway", "access_tokens": asking}
+    app = {**APP, "rules": [API], "bearer": {"opaque": "main"}}
+    access = bearer_access(simple(applications={"app": app}, providers={"main": main}), "app")
     assert access is not None and access.opaque == access.profiles[0] and not access.forward
