@@ -140,15 +140,14 @@ def is_jwt(token: str) -> bool:
     """Whether an access token is verified as a JWT: three segments, of which the first is a JSON
     object with alg. Any other token is opaque.
     """
-    segments = token.split(".", 3)
-    return len(segments) == 3 and "alg" in _object(segments[0])
+    return token.count(".") == 2 and "alg" in _object(token.partition(".")[0])
 
 
 def issuer_of(token: str) -> str | None:
     """Read iss of a JWT before its signature is verified: good for choosing the profile, and for
     nothing else.
     """
-    issuer = _object(token.split(".", 3)[1]).get("iss") if is_jwt(token) else None
+    issuer = _object(token.split(".")[1]).get("iss") if is_jwt(token) else None
     return issuer if isinstance(issuer, str) else None
 
 
