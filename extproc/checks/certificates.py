@@ -94,6 +94,8 @@ def _pairs(settings: Settings) -> Iterator[tuple[_File, _File]]:
 
 
 def _authorities(settings: Settings) -> Iterator[_File]:
+    if settings.gateway.client_ca_file is not None:
+        yield _File("gateway.tls.client_ca_file", settings.gateway.client_ca_file, by_envoy=True)
     if settings.listen_tls is not None:
         yield _File("listen_tls.ca", settings.listen_tls.ca)
     for name, application in settings.applications.items():

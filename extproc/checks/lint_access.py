@@ -28,6 +28,7 @@ def lint_access(settings: Settings) -> Iterator[Finding]:
             yield from _partly(name, table)
             yield from _openings(name, application, table)
             yield from _whole(name, application, table)
+    yield from _certificates(settings)
 
 
 class _Table:
@@ -189,7 +190,9 @@ def _whole(name: str, application: ApplicationSettings, table: _Table) -> Iterat
     """A rule without a login for every path that no other rule names."""
     by_name = {rule.name: rule for rule in application.rules}
     rest = table.match(application.path_prefix, "GET").rule
-    if rest is None or rest is DEFAULT or rest.login != "none" or by_name[rest.name].networks:
+    if rest is None or rest is DEFAULT or rest.login != "none":
+        return
+    if by_name[rest.name].networks or by_name[rest.name].client_certificate is not None:
         return
     yield warning(
         f"applications.{name}.rules.{rest.name}.login",
@@ -197,6 +200,29 @@ def _whole(name: str, application: ApplicationSettings, table: _Table) -> Iterat
         "without a login",
         "name the paths that are open, and leave the rest to allow of the application",
     )
+
+
+def _certificates(settings: Settings) -> Iterator[Finding]:
+    """Client certificates that no rule looks at, or that are a proxy's."""
+    asking = [
+        f"applications.{name}.rules.{rule.name}.client_certificate"
+        for name, application in settings.applications.items()
+        for rule in application.rules
+        if rule.client_certificate is not None
+    ]
+    if settings.gateway.client_ca_file is not None and not asking:
+        yield warning(
+            "gateway.tls.client_ca_file",
+            "Envoy asks every client for a certificate, and no rule has client_certificate",
+            "add it to a rule, or leave client_ca_file out",
+        )
+    if settings.gateway.trusted_hops > 0 and asking:
+        yield warning(
+            asking[0],
+            "gateway.trusted_hops says that proxies stand in front of Envoy: the certificate is "
+            "that of the last proxy, whoever its client is, unless they pass TLS through",
+            "ignore this if the rule is for the proxy; otherwise have TLS end at Envoy",
+        )
 
 
 def _names(rules: Iterable[Rule | None]) -> str:

@@ -6,6 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 from extproc.core.access_values import Scalar
 from extproc.settings import RuleSettings
 from extproc.settings.allow import Allow, AllowSettings, entries_of
+from extproc.settings.client_certificate import ClientCertificate
 
 _Network = IPv4Network | IPv6Network
 
@@ -26,7 +27,17 @@ def opens(rule: RuleSettings, outer: RuleSettings) -> tuple[str, ...]:
         without += _of_user(rule, outer)
     if outer.networks and not _within(rule.networks, outer.networks):
         without.append("networks")
+    if outer.client_certificate is not None and (
+        rule.client_certificate is None
+        or not _implies(rule.client_certificate, outer.client_certificate)
+    ):
+        without.append("client_certificate")
     return tuple(without)
+
+
+def _implies(certificate: ClientCertificate, outer: ClientCertificate) -> bool:
+    """Whether every certificate that the one admits is one that the other admits."""
+    return _among(certificate.subjects, outer.subjects) and _among(certificate.sans, outer.sans)
 
 
 def _of_user(rule: RuleSettings, outer: RuleSettings) -> list[str]:

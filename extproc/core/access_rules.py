@@ -47,6 +47,7 @@ class Rule:
             asked, and no request has an identity.
         deny: whether every request is refused.
         networks: whether Envoy compares the client's address.
+        client_certificate: whether Envoy looks at the client's certificate.
         accept: what says who makes a request: the session of a browser, or the access token that an
             API caller brings.
         max_claims_age: seconds since the claims were received.
@@ -60,6 +61,7 @@ class Rule:
     login: Literal["required", "optional", "none"] = "required"
     deny: bool = False
     networks: bool = False
+    client_certificate: bool = False
     max_claims_age: int | None = None
     shadow: bool = False
     accept: tuple[Literal["session", "bearer"], ...] = ("session",)

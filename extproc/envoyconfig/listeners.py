@@ -22,6 +22,7 @@ from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.listener.http_inspector.v3 import HttpInspector
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
     HttpConnectionManager,
+    HttpConnectionManagerForwardClientCertDetails,
     HttpConnectionManagerInternalAddressConfig,
     HttpConnectionManagerPathWithEscapedSlashesAction,
     HttpConnectionManagerServerHeaderTransformation,
@@ -62,6 +63,9 @@ _ROOM_FOR_A_PAGE = 36
 # them; Chromium keeps some 180 cookies for a domain. With a low limit, an attacker who plants many
 # small cookies locks users out.
 _HEADERS_COUNT = 400
+# Seconds that a connection may last where clients show certificates: Envoy verifies one when a
+# connection begins, and it may expire, or its authority be replaced, while the connection lasts.
+_CERTIFICATE_KEPT = 3600
 _REDIRECT_KEPT = 3600  # seconds that a browser may keep the redirect to https
 
 
@@ -114,10 +118,12 @@ def _hardened(settings: Settings, name: str, scheme: str) -> HttpConnectionManag
         name: the listener's name.
         scheme: what every request's `:scheme` becomes; a client of HTTP/2 can write any there.
     """
+    asks_certificates = settings.gateway.client_ca_file is not None
     return HttpConnectionManager(
         stat_prefix=name,
         common_http_protocol_options=HttpProtocolOptions(
             idle_timeout=seconds(_IDLE_BEHIND_PROXY if settings.gateway.trusted_hops else _IDLE),
+            max_connection_duration=seconds(_CERTIFICATE_KEPT) if asks_certificates else None,
             max_headers_count=_HEADERS_COUNT,
             # WSGI, CGI and PHP read x_auth_sub as X-Auth-Sub.
             headers_with_underscores_action=HttpProtocolOptionsHeadersWithUnderscoresAction.REJECT_REQUEST,
@@ -138,6 +144,8 @@ def _hardened(settings: Settings, name: str, scheme: str) -> HttpConnectionManag
         internal_address_config=HttpConnectionManagerInternalAddressConfig(
             cidr_ranges=[CidrRange(address_prefix="255.255.255.255", prefix_len=32)]
         ),
+        http1_safe_max_connection_duration=asks_certificates,
+        forward_client_cert_details=HttpConnectionManagerForwardClientCertDetails.SANITIZE,
         generate_request_id=True,
         scheme_header_transformation=SchemeHeaderTransformation(scheme_to_overwrite=scheme),
         normalize_path=True,

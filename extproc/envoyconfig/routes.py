@@ -32,11 +32,14 @@ from extproc.envoyconfig.direct import (
     unasked,
 )
 from extproc.envoyconfig.filters.chain import (
+    CERTIFICATE,
     COOKIES,
     DECIDE,
     LIMIT,
     NETWORKS,
+    SUBJECT,
 )
+from extproc.envoyconfig.filters.client_certificate import of_sans, of_subjects
 from extproc.envoyconfig.filters.local_ratelimit import unlimited
 from extproc.envoyconfig.filters.lua_cookies import bodiless
 from extproc.envoyconfig.filters.networks import admitted
@@ -56,7 +59,7 @@ from extproc.envoyconfig.rules import (
     rule_routes,
     shadow_routes,
 )
-from extproc.settings import Settings
+from extproc.settings import RuleSettings, Settings
 
 # The end of the name of the route of preflights that an application answers itself.
 PREFLIGHT = "preflight"
@@ -150,10 +153,10 @@ def _ruled(settings: Settings, name: str, route: RuleRoute) -> Iterator[Route]:
         yield denied(name, route, rule)
         return
     route_name = name if rule is None else f"{name}:rule:{rule.name}"
-    network = {NETWORKS: pack(admitted(rule))} if rule is not None and rule.networks else {}
+    by_envoy = _checked_by_envoy(rule) if rule is not None else {}
     if application.exclude or (rule is not None and rule.login == "none"):
         public = rule is not None
-        config = {**unasked(), **network}
+        config = {**unasked(), **by_envoy}
         open_to_all = forwarding(settings, name, route_name, route.match, config, public=public)
         if application.forward_access_token:
             # There is no token of the processor's, and nobody else's may look like it.
@@ -166,12 +169,12 @@ def _ruled(settings: Settings, name: str, route: RuleRoute) -> Iterator[Route]:
         headers = [*route.match.headers, _LIVE_STREAMS[kind]]
         match = replace(route.match, headers=headers)
         decide = processor_config(settings, name, live=True, public=public, route=route)
-        config = {DECIDE: decide, **unbounded, **network}
+        config = {DECIDE: decide, **unbounded, **by_envoy}
         live_name = f"{route_name}:live:{kind}"
         yield forwarding(settings, name, live_name, match, config, public=public)
     for match, by_session in _by_credential(route):
         config = filter_config(settings, name, public=public, route=route, by_session=by_session)
-        config = {**config, **network}
+        config = {**config, **by_envoy}
         by = "" if by_session else f":{BEARER}"
         yield forwarding(settings, name, route_name + by, match, config, public=public)
 
@@ -188,10 +191,22 @@ def _by_credential(route: RuleRoute) -> Iterator[tuple[RouteMatch, bool]]:
     yield route.match, "session" in accept
 
 
+def _checked_by_envoy(rule: RuleSettings) -> dict[str, Any]:
+    """The conditions of a rule that Envoy itself checks, whoever the user is."""
+    config: dict[str, Any] = {}
+    if rule.networks:
+        config[NETWORKS] = pack(admitted(rule))
+    if rule.client_certificate is not None:
+        config[CERTIFICATE] = pack(of_sans(rule.name, rule.client_certificate.sans))
+        if rule.client_certificate.subjects is not None:
+            config[SUBJECT] = pack(of_subjects(rule.name, rule.client_certificate.subjects))
+    return config
+
+
 def passed_preflights(settings: Settings, name: str) -> Iterator[Route]:
     """The route of preflights that an application answers itself, without a call of the processor
-    and without an identity (`preflight: pass`). There is none for the paths of rules that deny or
-    name networks.
+    and without an identity (`preflight: pass`). There is none for the paths of rules that
+    deny, or that name networks or client certificates.
     """
     application = settings.applications[name]
     if application.preflight == "pass":

@@ -114,8 +114,14 @@ def _patterns(parent: str, paths: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def outside_closed_paths(application: ApplicationSettings) -> list[HeaderMatcher]:
-    """Matches requests for other paths than those of rules that deny or name networks."""
-    closed = [rule for rule in _enforced(application) if rule.deny or rule.networks]
+    """Matches requests for other paths than those of rules that deny, or that name networks or
+    client certificates.
+    """
+    closed = [
+        rule
+        for rule in _enforced(application)
+        if rule.deny or rule.networks or rule.client_certificate is not None
+    ]
     paths = sorted({path.rstrip("/") for rule in closed for path in rule.paths})
     return [_outside(paths)] if paths else []
 

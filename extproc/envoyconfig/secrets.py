@@ -27,6 +27,7 @@ from extproc.envoyconfig.bootstrap import dump
 from extproc.envoyconfig.builders import file, pack
 from extproc.envoyconfig.clusters import traces_url
 from extproc.envoyconfig.tls import (
+    CLIENT_AUTHORITIES,
     GATEWAY,
     PROCESSOR_AUTHORITIES,
     TO_PROCESSOR,
@@ -72,6 +73,8 @@ def write_secret_files(settings: Settings) -> None:
 def _secrets(settings: Settings) -> Iterator[Secret]:
     if settings.gateway.tls is not None:
         yield _pair(GATEWAY, settings.gateway.tls.certificate, settings.gateway.tls.key)
+    if settings.gateway.client_ca_file is not None:
+        yield _authorities(CLIENT_AUTHORITIES, settings.gateway.client_ca_file)
     if settings.listen_tls is not None:
         tls = settings.listen_tls
         yield _pair(TO_PROCESSOR, tls.envoy_certificate, tls.envoy_key)

@@ -34,6 +34,7 @@ from extproc.settings import ListenTLS, Settings
 
 # The names of the secrets.
 GATEWAY = "gateway"
+CLIENT_AUTHORITIES = "client-authorities"
 TO_PROCESSOR = "to-processor"
 PROCESSOR_AUTHORITIES = "processor-authorities"
 TRACING_AUTHORITIES = "tracing-authorities"
@@ -46,15 +47,21 @@ def application_authorities(name: str) -> str:
 
 def listener_tls(settings: Settings) -> TransportSocket:
     """TLS of the gateway's listener, by the certificate of `gateway.tls`."""
+    tls = DownstreamTlsContext(require_client_certificate=False)
     context = CommonTlsContext(
         tls_params=TlsParameters(tls_minimum_protocol_version=TlsParametersTlsProtocol.TLSv1_2),
         tls_certificate_sds_secret_configs=[_secret(settings, GATEWAY)],
         alpn_protocols=["h2", "http/1.1"],
     )
-    return TransportSocket(
-        name="envoy.transport_sockets.tls",
-        typed_config=pack(DownstreamTlsContext(common_tls_context=context)),
-    )
+    if settings.gateway.client_ca_file is not None:
+        # A client that shows a certificate that these did not issue gets no connection.
+        context.validation_context_sds_secret_config = _secret(settings, CLIENT_AUTHORITIES)
+        # Envoy looks at the certificate in a full handshake alone: a resumed session would outlive
+        # it, and has no alternative names.
+        tls.disable_stateless_session_resumption = True
+        tls.disable_stateful_session_resumption = True
+    tls.common_tls_context = context
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(tls))
 
 
 def upstream_tls(

@@ -62,12 +62,22 @@ def _asks(rule: Rule) -> str:
             return ""
 
 
-def of_networks(route: ChosenRoute) -> Iterator[str]:
-    """Whose requests Envoy lets in by their address, which nothing here knows."""
+def of_client(route: ChosenRoute) -> Iterator[str]:
+    """Whose requests Envoy lets in by their address and their certificate, which nothing here
+    knows.
+    """
     if route.networks:
         yield (
             f"Envoy answers 403 unless the client's address is in {_listed(route.networks)} "
             f"(networks of the rule {route.rule})"
+        )
+    if route.certificate is not None:
+        asked = " and ".join(
+            f"one of the {key} {_listed(values)}" for key, values in route.certificate.missing(None)
+        )
+        yield (
+            f"Envoy answers 403 unless the client shows a certificate with {asked} "
+            f"(client_certificate of the rule {route.rule})"
         )
 
 

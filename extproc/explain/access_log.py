@@ -32,8 +32,10 @@ _DETAILS = {
     ),
     "rbac_access_denied": (
         "the gate refused it: neither an assertion nor the processor let it pass; where its rule "
-        "has networks, its address is in none of them",
-        "compare the address with networks of the rule, and gateway.trusted_hops; run `extproc "
+        "has networks, its address is in none of them; where its rule has client_certificate, the "
+        "client showed none of these",
+        "compare the address with networks of the rule, and gateway.trusted_hops, and the client's "
+        "certificate with client_certificate; run `extproc "
         "check` with gateway.admin set: Envoy may have another configuration",
     ),
     "local_rate_limited": (

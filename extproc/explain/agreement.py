@@ -62,6 +62,8 @@ def _details(application: Application, route: ChosenRoute, rule: Rule, shadow: s
         f"does not fit login: {rule.login}": asked == (rule.login == "none")
         or (asked and route.public != (rule.login == "optional")),
         "does not fit networks of the rule": bool(route.networks) != rule.networks,
+        "does not fit client_certificate of the rule": (route.certificate is not None)
+        != rule.client_certificate,
         "has another rule in shadow mode than the settings": asked and route.shadow != shadow,
         "was made from other rules": asked and route.access != application.access.digest,
         "accepts assertions of another rule": any(each != wanted for each in route.audiences),

@@ -19,9 +19,12 @@ from pydantic import Field, PlainValidator, StrictStr, ValidationError, model_va
 from pydantic_core import ErrorDetails
 
 from extproc.core.http import origin
+from extproc.explain.client_certificate import Certificate
 from extproc.explain.outcome import User
+from extproc.explain.peer import Peer
 from extproc.explain.sample import SampleRequest
 from extproc.settings import Settings
+from extproc.settings.client_certificate import is_subject, san_type
 from extproc.settings.types import Duration, Model
 from extproc.settings.yaml_faults import explain_yaml
 from extproc.settings.yaml_text import load_yaml
@@ -47,6 +50,22 @@ def _address(value: object) -> IPv4Address | IPv6Address:
         return ip_address(value if isinstance(value, str) else "")
     except ValueError:
         raise ValueError("is an address such as 10.0.0.1 or 2001:db8::1") from None
+
+
+class ShownCertificate(Model):
+    """The certificate that the client of a test shows; Envoy has verified it."""
+
+    subject: StrictStr = ""
+    sans: tuple[StrictStr, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.subject and not is_subject(self.subject):
+            raise ValueError("subject is written as in client_certificate: CN=billing,O=Example")
+        for san in self.sans:
+            if san_type(san) is None:
+                raise ValueError(f"sans: {san[:80]!r} is no alternative name without its type")
+        return self
 
 
 def _expectation(value: object) -> str | int:
@@ -91,6 +110,7 @@ class Case(Model):
     auth_age: Duration | None = 0
     claims_age: Duration = 0
     address: Annotated[IPv4Address | IPv6Address | None, PlainValidator(_address)] = None
+    certificate: ShownCertificate | None = None
     expect: Annotated[str | int, PlainValidator(_expectation)]
     rule: StrictStr | None = None
     shadow: StrictStr | None = None
@@ -111,6 +131,13 @@ class Case(Model):
         except ValueError:
             raise ValueError("url: its host or its port is not valid") from None
         return self
+
+    @property
+    def peer(self) -> Peer:
+        """The client of the test."""
+        shown = self.certificate
+        certificate = Certificate(shown.subject, shown.sans) if shown is not None else None
+        return Peer(self.address, certificate)
 
     def sample(self, settings: Settings) -> SampleRequest:
         """The request of the test."""

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import Any, Literal
 
 from extproc.core.access_rules import DEFAULT
@@ -23,6 +22,7 @@ from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.access import conditions
 from extproc.explain.agreement import admitted_by_envoy, disagreement
 from extproc.explain.cors import is_preflight
+from extproc.explain.peer import UNKNOWN, Peer, failing, unknown
 from extproc.explain.route import ChosenRoute, choose, remedy
 from extproc.explain.sample import SampleRequest, routed
 from extproc.settings import Settings
@@ -93,14 +93,14 @@ class Judge:
         self,
         sample: SampleRequest,
         user: User | None = None,
-        address: IPv4Address | IPv6Address | None = None,
+        peer: Peer = UNKNOWN,
     ) -> Outcome:
         """What a request comes to.
 
         Args:
             sample: the request; without Accept and Sec-Fetch headers it is a navigation.
             user: who is signed in; None: nobody.
-            address: the client's, which rules with networks compare.
+            peer: the client, whose address and certificate rules compare.
         """
         sample = sample.as_navigation()
         refusal = sample.refusal(self._settings, self._listener)
@@ -112,7 +112,7 @@ class Judge:
             return Outcome("404 by Envoy: there is no route", status=404)
         application = self._applications.get(route.owner)
         fault = disagreement(application, request, route) if application is not None else ""
-        by_envoy = _by_envoy(route, request, address, fault)
+        by_envoy = _by_envoy(route, request, peer, fault)
         if by_envoy is not None:
             return by_envoy
         return self._decided(self._applications[route.application], request, route, user, fault)
@@ -202,18 +202,13 @@ def session_of(application: Application, user: User, now: int) -> Session:
     )
 
 
-def _by_envoy(
-    route: ChosenRoute,
-    request: Request,
-    address: IPv4Address | IPv6Address | None,
-    fault: str,
-) -> Outcome | None:
+def _by_envoy(route: ChosenRoute, request: Request, peer: Peer, fault: str) -> Outcome | None:
     """The outcome where Envoy does not call the processor; None where it does.
 
     Args:
         route: the route.
         request: the request.
-        address: the client's.
+        peer: the client.
         fault: what is known to be wrong.
     """
     if route.cors and is_preflight(request):
@@ -227,25 +222,15 @@ def _by_envoy(
             why=(lifted,) if lifted else (),
             fault=fault,
         )
-    outside = _outside(route, address)
-    if outside is not None:
-        return outside
+    missing = unknown(route, peer)
+    if missing:
+        return Outcome("unknown", rule=route.rule, fault=missing)
+    why = tuple(failing(route, peer))
+    if why:
+        return Outcome("403 by Envoy", status=403, rule=route.rule, why=why)
     if not route.application:
         return Outcome("allow, without an identity", "allow", rule=route.rule, fault=fault)
     return None
-
-
-def _outside(route: ChosenRoute, address: IPv4Address | IPv6Address | None) -> Outcome | None:
-    """The refusal of a client that is in none of a rule's networks; None if it is in one."""
-    if not route.networks:
-        return None
-    if address is None:
-        asks = f"the rule {route.rule} has networks: give the test an address"
-        return Outcome("unknown", rule=route.rule, fault=asks)
-    if any(address in ip_network(network) for network in route.networks):
-        return None
-    why = (f"rules.{route.rule}.networks does not hold ({', '.join(route.networks)})",)
-    return Outcome("403 by Envoy", status=403, rule=route.rule, why=why)
 
 
 def _described(

@@ -18,7 +18,7 @@ from extproc.core.session import Session
 from extproc.envoyconfig.regexes import removed
 from extproc.envoyconfig.routes import PREFLIGHT
 from extproc.envoyconfig.snapshot import HttpListener, generated
-from extproc.explain.access import Condition, conditions, of_networks, of_rule
+from extproc.explain.access import Condition, conditions, of_client, of_rule
 from extproc.explain.assertion import accepted
 from extproc.explain.cors import is_preflight, of_answers, of_preflight
 from extproc.explain.route import ChosenRoute, choose, remedy
@@ -120,7 +120,7 @@ def _routed(
         yield _of_other_page(route, request)
         if is_preflight(request):
             return
-    for text in of_networks(route):
+    for text in of_client(route):
         yield Observation(text)
     if not route.application:
         yield _by_envoy(settings, route)

@@ -14,6 +14,7 @@ from extproc.envoyconfig.preflights import FOREIGN_PREFLIGHT
 from extproc.envoyconfig.rules import DENIED, METHOD, SPELLED
 from extproc.envoyconfig.snapshot import HttpListener
 from extproc.envoyconfig.tree import Tree, at, branch, items
+from extproc.explain.client_certificate import CertificateDemand, demanded
 
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")  # RFC 3986 section 2.3
 
@@ -40,6 +41,7 @@ class ChosenRoute:
         audiences: of which an assertion names one, so that Envoy accepts it; empty where Envoy
             verifies none.
         networks: the networks of the clients that Envoy lets in; empty for any.
+        certificate: of the clients that Envoy lets in; None for any, and for none.
         answer: Envoy's own answer, if the route has one.
         cors: the policy of the cors filter, empty where there is none.
     """
@@ -54,6 +56,7 @@ class ChosenRoute:
     access: str
     audiences: tuple[str, ...]
     networks: tuple[str, ...]
+    certificate: CertificateDemand | None
     cluster: str
     answer: DirectAnswer | None
     cors: Tree
@@ -232,6 +235,7 @@ def _chosen(listener: HttpListener, route: Tree, domain: str) -> ChosenRoute:
         access=metadata.get(ACCESS, ""),
         audiences=_audiences(listener, str(at(config, ASSERTION, "requirement_name") or "")),
         networks=_networks(branch(config, NETWORKS)),
+        certificate=demanded(config),
         cluster=str(at(route, "route", "cluster") or ""),
         answer=_direct_answer(route),
         cors=branch(config, CORS),

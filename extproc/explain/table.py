@@ -46,7 +46,7 @@ def run(
     """
     judge = Judge(settings, now, listener)
     for number, case in enumerate(cases.tests, 1):
-        got = judge.outcome(case.sample(settings), cases.user(case), case.address)
+        got = judge.outcome(case.sample(settings), cases.user(case), case.peer)
         where = case.url or f"{case.application} {case.path}"
         name = case.name or f"{number}, {case.method} {where}"
         yield Result(name, _expected(case), got, _is_met(case, got))

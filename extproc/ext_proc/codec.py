@@ -126,7 +126,8 @@ def ask_for_body() -> wire.ProcessingResponse:
 
 def is_refused_by_envoy(message: wire.ProcessingRequest, metadata: Mapping[str, str]) -> bool:
     """Whether the first message is the head of a response by which a filter before the processor
-    has refused the request: the networks of a rule (403), or the rate limit (429).
+    has refused the request: the networks or the client certificate of a rule (403), or the rate
+    limit (429).
 
     Only the route of a live stream has Envoy send it. A response with another status can only be
     that of an application that the request has reached without the processor.

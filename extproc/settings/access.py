@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from extproc.core.access_rules import METHODS, covers
 from extproc.settings.allow import Allow, Texts, check_allow, entries_of
+from extproc.settings.client_certificate import ClientCertificate
 from extproc.settings.types import Duration, Model, Name, Network
 
 MAXIMUM_RULES = 100
@@ -51,6 +52,11 @@ class RuleSettings(Model):
         description="networks of the clients whose requests pass at all, by the address after "
         "gateway.trusted_hops; default: any",
     )
+    client_certificate: ClientCertificate | None = Field(
+        None,
+        description="the TLS certificate of the clients whose requests pass at all; it needs "
+        "gateway.tls.client_ca_file; default: any, and none",
+    )
     max_claims_age: Duration | None = Field(
         None,
         ge=60,
@@ -74,10 +80,13 @@ class RuleSettings(Model):
         }
         for key in given & {key for key, is_empty in empty.items() if is_empty}:
             raise ValueError(f"{key} is an empty list; leave it out for the default")
-        if self.deny and given & {"allow", "login", "networks", "max_claims_age", "accept"}:
+        if "client_certificate" in given and self.client_certificate is None:
+            raise ValueError("client_certificate is empty, which would be any; leave it out")
+        refused = {"allow", "login", "networks", "client_certificate", "max_claims_age", "accept"}
+        if self.deny and given & refused:
             raise ValueError(
-                "deny: true goes with none of allow, login, networks, max_claims_age, accept: it "
-                "refuses everybody"
+                "deny: true goes with none of allow, login, networks, client_certificate, "
+                "max_claims_age, accept: it refuses everybody"
             )
         asks = self.allow or self.max_claims_age is not None or "accept" in given
         if self.login == "none" and asks:
@@ -87,11 +96,12 @@ class RuleSettings(Model):
             )
         if len(set(self.accept)) < len(self.accept):
             raise ValueError("accept names a value twice")
-        beside = self.login != "required" or bool(self.networks) or "accept" in given
+        by_envoy = bool(self.networks) or self.client_certificate is not None
+        beside = self.login != "required" or by_envoy or "accept" in given
         if self.mode == "shadow" and beside:
             raise ValueError(
-                "mode: shadow goes with none of login, networks, accept: it tries who would be "
-                "refused"
+                "mode: shadow goes with none of login, networks, client_certificate, accept: it "
+                "tries who would be refused"
             )
         if self.max_claims_age is not None and self.max_claims_age != int(self.max_claims_age):
             raise ValueError("max_claims_age is whole seconds")

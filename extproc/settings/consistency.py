@@ -186,6 +186,21 @@ def _check_allow(
                 )
 
 
+def check_client_certificates(
+    applications: Mapping[str, ApplicationSettings], gateway: Gateway
+) -> None:
+    """Check that Envoy asks for certificates where a rule looks at them."""
+    if gateway.client_ca_file is not None:
+        return
+    for name, application in applications.items():
+        for rule in application.rules:
+            if rule.client_certificate is not None:
+                raise ValueError(
+                    f"applications.{name}.rules.{rule.name}.client_certificate: Envoy asks no "
+                    "client for a certificate; set gateway.tls, with client_ca_file"
+                )
+
+
 def check_workers_share_revocations(worker_count: int, store: StoreSettings) -> None:
     """Check that several workers learn of each other's revocations."""
     if worker_count > 1 and not shares_tombstones(store):

@@ -33,6 +33,7 @@ def _rule(rule: RuleSettings, issuers: Mapping[str, str]) -> Rule:
         login=rule.login,
         deny=rule.deny,
         networks=bool(rule.networks),
+        client_certificate=rule.client_certificate is not None,
         max_claims_age=int(rule.max_claims_age) if rule.max_claims_age is not None else None,
         shadow=rule.mode == "shadow",
         accept=rule.accept,

@@ -11,12 +11,20 @@ from extproc.settings.types import Count, Duration, Listen, Model, Network, base
 
 
 class TLS(Model):
-    """The certificate chain and private key of Envoy's listener, as PEM files. Envoy reads both
-    again after each rename (`mv`) in the certificate's directory.
+    """The certificate chain and private key of Envoy's listener, as PEM files, and the authorities
+    of its clients. Envoy reads chain and key again after each rename (`mv`) in the certificate's
+    directory.
     """
 
     certificate: Path = Field(description="file with the certificate chain, the leaf first")
     key: Path = Field(description="file with the private key")
+    client_ca_file: Path | None = Field(
+        None,
+        description="file with the authorities of client certificates (PEM): Envoy asks each "
+        "client for one, and refuses the connection of a client that shows another; clients "
+        "without one connect as before. Envoy reads it again after a rename in its directory; "
+        "default: no client is asked",
+    )
 
 
 class RateLimit(Model):
@@ -140,3 +148,8 @@ class Gateway(Model):
         if self.listen.path is not None:
             raise ValueError("listen is host:port: Envoy's listener cannot be a unix socket here")
         return self
+
+    @property
+    def client_ca_file(self) -> Path | None:
+        """The authorities of client certificates; None where Envoy asks for none."""
+        return self.tls.client_ca_file if self.tls is not None else None

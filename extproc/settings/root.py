@@ -121,6 +121,7 @@ class Settings(Model):
         for name, application in self.applications.items():
             consistency.check_application(name, application, self.url(name), self.providers)
             check_cors(self.applications, name, self.url(name))
+        consistency.check_client_certificates(self.applications, self.gateway)
         consistency.check_workers_share_revocations(self.worker_count, self.store)
         consistency.check_session_count(self.session, self.store)
         consistency.check_header_size(self.gateway, self.store)

@@ -5,6 +5,7 @@ import datetime
 import hashlib
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -14,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
 class Authority:
-    """A self-signed authority, valid for a day, that issues server certificates."""
+    """A self-signed authority, valid for a day, that issues certificates of servers and clients."""
 
     def __init__(self, name: str = "extproc test authority") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -61,8 +62,7 @@ class Authority:
             builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
         )
         key.touch(mode=0o600)
-        pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        key.write_bytes(own.private_bytes(pem, pkcs8, serialization.NoEncryption()))
+        key.write_bytes(_private(own))
         der, information = (
             serialization.Encoding.DER,
             serialization.PublicFormat.SubjectPublicKeyInfo,
@@ -71,23 +71,64 @@ class Authority:
             hashlib.sha256(own.public_key().public_bytes(der, information)).digest()
         ).decode()
 
+    def issue_client(
+        self,
+        file: Path,
+        subject: x509.Name,
+        *sans: x509.GeneralName,
+        hours: tuple[float, float] = (-1, 24),
+        usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.CLIENT_AUTH,),
+        own: bool = False,
+    ) -> Path:
+        """Write a client's certificate and its key into one PEM file, and return the file.
+
+        Args:
+            file: the file.
+            subject: of the certificate; may be empty.
+            sans: its alternative names.
+            hours: from now, between which it is valid.
+            usages: what it is good for; none: everything.
+            own: it is signed by its own key.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = self._builder(subject, key.public_key(), subject if own else None, hours)
+        if sans:
+            names = x509.SubjectAlternativeName(sans)
+            builder = builder.add_extension(names, critical=not subject.rdns)
+        if usages:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        signed = builder.sign(key if own else self._key, hashes.SHA256())
+        file.touch(mode=0o600)
+        file.write_bytes(signed.public_bytes(serialization.Encoding.PEM) + _private(key))
+        return file
+
     def context(self) -> ssl.SSLContext:
         """A client's TLS context that trusts only this authority."""
         return ssl.create_default_context(cadata=self.pem.decode())
 
     def _builder(
-        self, subject: x509.Name, public: ec.EllipticCurvePublicKey
+        self,
+        subject: x509.Name,
+        public: ec.EllipticCurvePublicKey,
+        issuer: x509.Name | None = None,
+        hours: tuple[float, float] = (-1, 24),
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
+        begin, end = (now + datetime.timedelta(hours=each) for each in hours)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
-            .issuer_name(self._name)
+            .issuer_name(issuer or self._name)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(begin)
+            .not_valid_after(end)
         )
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(pem, pkcs8, serialization.NoEncryption())
 
 
 def _name(name: str) -> x509.GeneralName:

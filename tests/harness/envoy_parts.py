@@ -415,16 +415,14 @@ def exchange(
     with socket.create_connection(
         ("127.0.0.1", port), wait, (source, 0) if source else None
     ) as plain:
-        stream = tls.wrap_socket(plain, server_hostname=name) if tls else plain
-        stream.sendall(raw)
         data = b""
-        with contextlib.suppress(ConnectionError):
-            while not _whole(data, to_head=raw.startswith(b"HEAD ")) and (
-                more := stream.recv(65536)
-            ):
-                data += more
-        if tls:
-            stream.close()
+        with tls.wrap_socket(plain, server_hostname=name) if tls else plain as stream:
+            stream.sendall(raw)
+            with contextlib.suppress(ConnectionError):
+                while not _whole(data, to_head=raw.startswith(b"HEAD ")) and (
+                    more := stream.recv(65536)
+                ):
+                    data += more
     return parse(data)
 
 

@@ -51,3 +51,12 @@ def ruled(**changes: Any) -> Settings:
 def application(made: Settings) -> Application:
     """The application app as a value of the core."""
     return applications(made, made.key_ring())["app"]
+
+
+def certified(*rules: dict[str, Any], **gateway: Any) -> Settings:
+    """The application app with these rules, whose clients Envoy asks for a certificate."""
+    tls = {"certificate": "tls.crt", "key": "tls.key", "client_ca_file": "pki/clients.pem"}
+    return simple(
+        gateway={"url": "https://localhost:8443", "tls": tls, **gateway},
+        applications={"app": {**APP, "rules": list(rules)}},
+    )

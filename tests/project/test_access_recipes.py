@@ -79,8 +79,8 @@ def mistakes(example: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield example | {"applications": example["applications"] | {name: wrong}}
 
 
-def test_the_document_has_its_first_example_and_eleven_recipes() -> None:
-    assert len(EXAMPLES) == 12
+def test_the_document_has_its_first_example_and_its_recipes() -> None:
+    assert len(EXAMPLES) == 13
 
 
 @pytest.mark.parametrize("heading", EXAMPLES)
@@ -174,6 +174,15 @@ CASES: list[tuple[str, str, str, dict[str, Any], str]] = [
     ("Webhooks from a network", "POST /hooks/x", {}, "open", ""),
     ("Webhooks from a network", "GET /hooks/x", STAFF, "405", ""),
     ("Webhooks from a network", "GET /", {}, "403 allow.groups", ""),
+    ("Machines with a certificate", "POST /invoices/1", {}, "open", ""),
+    ("Machines with a certificate", "GET /invoices/1", {"groups": ["accounting"]}, "allow", ""),
+    (
+        "Machines with a certificate",
+        "GET /invoices/1",
+        STAFF,
+        "403 rules.read-invoices.allow.groups",
+        "",
+    ),
     ("Public docs that know a signed-in user", "GET /docs/x", {}, "allow", ""),
     (
         "Public docs that know a signed-in user",

@@ -6,7 +6,8 @@
    preflights, and lets listed origins read what any later filter answers.
 1. cookies (lua_cookies.py): moves the processor's cookies into a header of their own; the others
    stay as they are, byte for byte.
-2. networks (networks.py), where a rule names networks: refuses other clients on its routes.
+2. networks (networks.py), where a rule names networks: refuses other clients on its routes. Then
+   certificate and subject (client_certificate.py), where a rule names client certificates.
 3. assertion (jwt_authn.py): turns a valid assertion into identity headers, without the processor.
 4. limit (local_ratelimit.py): how often one address may make requests that 5 has to decide.
 5. decide (ext_proc.py): the processor, skipped (matcher.py) if 3 verified an assertion.
@@ -21,6 +22,11 @@ from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 
 from extproc.envoyconfig.builders import pack
+from extproc.envoyconfig.filters.client_certificate import (
+    asks_certificates,
+    asks_subjects,
+    certificates,
+)
 from extproc.envoyconfig.filters.cors import cors, cross_origin
 from extproc.envoyconfig.filters.ext_proc import processor
 from extproc.envoyconfig.filters.header_mutation import drops_trailers, trailers
@@ -35,6 +41,8 @@ from extproc.settings import Settings
 CORS = "cors"
 COOKIES = "cookies"
 NETWORKS = "networks"
+CERTIFICATE = "certificate"
+SUBJECT = "subject"
 ASSERTION = "assertion"
 LIMIT = "limit"
 DECIDE = "decide"
@@ -51,6 +59,10 @@ def filters(settings: Settings) -> list[HttpFilter]:
     chain.append((COOKIES, cookies(settings)))
     if asks_networks(settings):
         chain.append((NETWORKS, networks()))
+    if asks_certificates(settings):
+        chain.append((CERTIFICATE, certificates()))
+    if asks_subjects(settings):
+        chain.append((SUBJECT, certificates()))
     if fast_path(settings):
         chain.append((ASSERTION, assertion(settings)))
     if limited(settings):

@@ -92,6 +92,28 @@ def test_a_wrong_file_is_an_error_in_plain_words(
     assert what in finding.what and finding.remedy
 
 
+@pytest.mark.parametrize(
+    ("file", "after", "level", "what"),
+    [
+        ("ca.pem", 0 * HOUR, "ok", "is valid until"),
+        ("ca.pem", 25 * HOUR, "error", "expired on"),
+        ("text", 0 * HOUR, "error", "holds no certificate in PEM"),
+        ("gone", 0 * HOUR, "error", "does not exist"),
+    ],
+)
+def test_the_authorities_of_client_certificates_are_looked_at(
+    files: Path, file: str, after: datetime.timedelta, level: str, what: str
+) -> None:
+    made = gateway(files)
+    made["tls"]["client_ca_file"] = str(files / file)
+    (finding,) = (
+        each
+        for each in found(NOW + after, gateway=made)
+        if each.part == "gateway.tls.client_ca_file"
+    )
+    assert finding.level == level and what in finding.what
+
+
 def test_what_has_no_end_is_an_error_and_kept_from_envoy(files: Path) -> None:
     os.mkfifo(pipe := files / "pipe")
     made = gateway(files, key=str(pipe))

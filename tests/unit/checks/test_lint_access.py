@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from harness.envoy_config import APP, lint_lines
 from harness.envoy_parts import settings
+from harness.ruled import certified
 
 Rule = dict[str, Any]
+CERTIFIED = {"name": "in", "paths": ["/"], "login": "none", "client_certificate": {"sans": ["a"]}}
 ADMINS = {"allow": {"groups": ["admins"]}}
 
 
@@ -150,3 +152,22 @@ def test_a_path_that_belongs_to_another_application_is_named() -> None:
     assert lines(*rules, inside={**inside, "hosts": ["other"], "url": "http://other/in/"}) == []
     (line,) = lines(*rules, inside={**inside, "hosts": ["*"]})
     assert line.startswith("a.paths: /in/a/ is a path of the application inside, so this rule")
+
+
+@pytest.mark.parametrize(
+    ("rules", "gateway", "begin"),
+    [
+        ([], {}, "gateway.tls.client_ca_file: Envoy asks every client for a certificate, and no"),
+        ([CERTIFIED], {}, None),
+        (
+            [CERTIFIED],
+            {"trusted_hops": 1},
+            "applications.app.rules.in.client_certificate: gateway.trusted_hops says that proxies",
+        ),
+    ],
+)
+def test_certificates_that_nobody_looks_at_or_that_are_a_proxy_s_are_named(
+    rules: list[Rule], gateway: dict[str, Any], begin: str | None
+) -> None:
+    found = [line for line in lint_lines(certified(*rules, **gateway)) if "certificate" in line]
+    assert len(found) == (begin is not None) and all(line.startswith(str(begin)) for line in found)

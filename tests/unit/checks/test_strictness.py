@@ -8,6 +8,8 @@ from extproc.checks.strictness import admits_all, opens
 from extproc.settings import RuleSettings
 from extproc.settings.allow import Allow
 
+CN_A = {"client_certificate": {"subjects": ("CN=a",)}}
+
 
 def rule(**keys: Any) -> RuleSettings:
     return RuleSettings.model_validate({"name": "r", "paths": ("/a/",), **keys})
@@ -32,6 +34,12 @@ def allow(*entries: dict[str, Any]) -> Allow:
         ({"networks": ("10.1.0.0/16", "::1")}, {"networks": ("10.0.0.0/8",)}, ("networks",)),
         ({"networks": ("10.0.0.0/8",)}, {"networks": ("::/0",)}, ("networks",)),
         ({"networks": ("::1",)}, {"networks": ("10.0.0.0/8", "::/0")}, ()),
+        (CN_A, CN_A, ()),
+        (CN_A, {"client_certificate": {"subjects": ("CN=a", "CN=b")}}, ()),
+        ({"client_certificate": {"subjects": ("CN=a", "CN=b")}}, CN_A, ("client_certificate",)),
+        ({"client_certificate": {"sans": ("a",)}}, CN_A, ("client_certificate",)),
+        ({"client_certificate": {"subjects": ("CN=a",), "sans": ("a",)}}, CN_A, ()),
+        ({"login": "none"}, {"login": "none", **CN_A}, ("client_certificate",)),
         ({"max_claims_age": 60.0}, {"max_claims_age": 60.0}, ()),
         ({"max_claims_age": 61.0}, {"max_claims_age": 60.0}, ("max_claims_age",)),
         ({}, {"max_claims_age": 60.0}, ("max_claims_age",)),

@@ -51,6 +51,23 @@ def test_tls_is_1_2_or_later_and_http_has_none() -> None:
     assert "transport_socket" not in chain
 
 
+def test_where_clients_are_asked_for_certificates_no_session_is_resumed_or_endless() -> None:
+    asking = {**HTTPS, "tls": {**TLS, "client_ca_file": "ca.pem"}}
+    for gateway, asks in ((HTTPS, False), (asking, True)):
+        (chain,) = listeners(**gateway)["gateway"]["filter_chains"]
+        config = chain["transport_socket"]["typed_config"]
+        assert config["require_client_certificate"] is False
+        assert ("disable_stateless_session_resumption" in config) is asks
+        assert ("disable_stateful_session_resumption" in config) is asks
+        authorities = config["common_tls_context"].get("validation_context_sds_secret_config")
+        assert (authorities["name"] if authorities else None) == (
+            "client-authorities" if asks else None
+        )
+        (manager,) = typed(simple(gateway=gateway), "HttpConnectionManager")
+        duration = manager["common_http_protocol_options"].get("max_connection_duration")
+        assert duration == ("3600s" if asks else None)
+
+
 def test_the_redirect_leads_an_unlisted_host_to_the_url_of_the_gateway() -> None:
     made = simple(gateway={**HTTPS, "redirect_listen": "0.0.0.0:8080", "hsts": 60})
     gateway, redirect = typed(made, "HttpConnectionManager")

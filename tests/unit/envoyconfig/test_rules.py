@@ -16,7 +16,10 @@ TRIED = {"name": "tried", "paths": ["/admin/x/", "/y"], "methods": ["POST"], "mo
 
 
 def routes(*rules: dict[str, Any], **changes: Any) -> list[Route]:
-    made = simple(applications={"app": {**APP, "csrf": "off", "rules": list(rules), **changes}})
+    tls = {"certificate": "tls.crt", "key": "tls.key", "client_ca_file": "ca.pem"}
+    gateway = {"url": "https://localhost:8443", "tls": tls}
+    app = {**APP, "csrf": "off", "rules": list(rules), **changes}
+    made = simple(applications={"app": app}, gateway=gateway)
     return list(application_routes(made, "app", ["app"]))
 
 
@@ -158,10 +161,11 @@ def test_live_streams_of_an_optional_login_need_none_either() -> None:
     assert (sent["x-extproc-public"], sent["x-extproc-live"]) == ("1", "1")
 
 
-def test_a_preflight_passes_no_rule_that_denies_or_names_networks() -> None:
+def test_a_preflight_passes_no_rule_that_denies_or_looks_at_the_client() -> None:
     closed = [
         {"name": "no", "paths": ["/no/"], "deny": True},
         {"name": "in", "paths": ["/in"], "networks": ["10.0.0.0/8"]},
+        {"name": "shown", "paths": ["/shown"], "client_certificate": {"sans": ["a.example"]}},
     ]
     made = {route.name: route for route in routes(*closed, ADMIN, preflight="pass")}
     match = made["app:preflight"].match
@@ -169,7 +173,7 @@ def test_a_preflight_passes_no_rule_that_denies_or_names_networks() -> None:
     (outside,) = (each for each in match.headers if each.name == ":path")
     assert outside.invert_match and outside.string_match is not None
     assert outside.string_match.safe_regex is not None
-    assert outside.string_match.safe_regex.regex == r"(?:/in|/no)(?:[/?].*)?"
+    assert outside.string_match.safe_regex.regex == r"(?:/in|/no|/shown)(?:[/?].*)?"
     assert list(made).index("app:spelled") < list(made).index("app:preflight")
 
 

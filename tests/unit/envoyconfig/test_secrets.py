@@ -23,7 +23,11 @@ def everything(directory: object) -> Any:
     return simple(
         gateway={
             "url": "https://localhost:8080",
-            "tls": {"certificate": "tls.crt", "key": "keys/tls.key"},
+            "tls": {
+                "certificate": "tls.crt",
+                "key": "keys/tls.key",
+                "client_ca_file": "pki/clients.pem",
+            },
             "sds_directory": str(directory),
         },
         listen_tls=LISTEN_TLS,
@@ -52,7 +56,7 @@ def test_every_secret_that_the_configuration_names_has_its_file_and_no_file_is_l
         if "path_config_source" in each
     }
     assert named == {str(path) for path in secret_files(everything("sds"))}
-    assert len(named) == 6
+    assert len(named) == 7
 
 
 def test_envoy_reads_no_file_for_tls_that_it_does_not_watch() -> None:
@@ -71,6 +75,10 @@ def test_authorities_are_watched_in_their_directory() -> None:
     assert resources()["application-app-authorities"]["validation_context"] == {
         "trusted_ca": {"filename": "/pki/app.pem"},
         "watched_directory": {"path": "/pki"},
+    }
+    assert resources()["client-authorities"]["validation_context"] == {
+        "trusted_ca": {"filename": "pki/clients.pem"},
+        "watched_directory": {"path": "pki"},
     }
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from harness.envoy_config import simple
-from harness.ruled import ALICE, BOB, EVE, application, ruled
+from harness.ruled import ALICE, BOB, EVE, application, certified, ruled
 
 from extproc.core.access_rules import DEFAULT
 from extproc.core.http import Request
 from extproc.envoyconfig.snapshot import HttpListener, generated
-from extproc.explain.access import conditions, of_networks, of_rule
+from extproc.explain.access import conditions, of_client, of_rule
 from extproc.explain.outcome import User, session_of
 from extproc.explain.route import ChosenRoute, choose
 
@@ -68,12 +68,22 @@ def test_a_rule_that_the_settings_do_not_have_is_named(listener: HttpListener) -
 
 
 def test_networks_are_named_because_no_address_is_known(listener: HttpListener) -> None:
-    (line,) = of_networks(route(listener, "/hooks/"))
+    (line,) = of_client(route(listener, "/hooks/"))
     assert line == (
         "Envoy answers 403 unless the client's address is in 10.0.0.0/8, ::1/128 (networks of the "
         "rule hooks)"
     )
-    assert list(of_networks(route(listener, "/"))) == []
+    assert list(of_client(route(listener, "/"))) == []
+
+
+def test_certificates_are_named_because_none_is_known() -> None:
+    asked = {"subjects": ["CN=a"], "sans": ["a.example", "b.example"]}
+    made = certified({"name": "in", "paths": ["/in/"], "client_certificate": asked})
+    (line,) = of_client(route(generated(made).listeners[0], "/in/"))
+    assert line == (
+        "Envoy answers 403 unless the client shows a certificate with one of the subjects CN=a and "
+        "one of the sans a.example, b.example (client_certificate of the rule in)"
+    )
 
 
 def found(rule: str, claims: dict[str, Any], **ages: Any) -> list[str]:

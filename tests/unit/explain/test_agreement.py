@@ -4,13 +4,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness.ruled import ALICE, BOB, application, ruled
+from harness.ruled import ALICE, BOB, application, certified, ruled
 
 from extproc.contract import PUBLIC, RULE
 from extproc.core.application import Application
 from extproc.core.http import Request
 from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.agreement import admitted_by_envoy, disagreement
+from extproc.explain.client_certificate import CertificateDemand
 from extproc.explain.outcome import Judge, User, session_of
 from extproc.explain.route import ChosenRoute, choose
 from extproc.explain.sample import SampleRequest
@@ -78,6 +79,12 @@ def test_generated_routes_agree_with_the_rules(
         ("/hooks/", "GET", {"application": "app"}, "does not fit login: none"),
         ("/hooks/", "GET", {"networks": ()}, "does not fit networks"),
         ("/inside/", "GET", {"networks": ()}, "does not fit networks"),
+        (
+            "/admin/",
+            "GET",
+            {"certificate": CertificateDemand(None, ("a",))},
+            "does not fit client_certificate",
+        ),
         ("/new/", "GET", {"shadow": ""}, "another rule in shadow mode"),
         ("/admin/", "GET", {"access": "0" * 16}, "was made from other rules"),
         ("/admin/", "GET", {"audiences": ("app",)}, "assertions of another rule"),
@@ -95,6 +102,16 @@ def test_a_route_that_differs_from_the_rules_is_named(
 ) -> None:
     request, route = chosen(listener, path, method)
     assert says in disagreement(app, request, replace(route, **changes))
+
+
+def test_a_route_that_asks_for_no_certificate_is_named() -> None:
+    asking = {"name": "in", "paths": ["/in/"], "client_certificate": {"sans": ["a"]}}
+    made = certified(asking)
+    request, route = chosen(generated(made).listeners[0], "/in/")
+    assert disagreement(application(made), request, route) == ""
+    open_to_all = replace(route, certificate=None)
+    said = disagreement(application(made), request, open_to_all)
+    assert said.endswith("does not fit client_certificate of the rule")
 
 
 def test_a_refusal_of_a_method_that_a_rule_takes_is_named(

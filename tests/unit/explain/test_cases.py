@@ -8,7 +8,9 @@ import yaml
 from harness.envoy_config import APP, simple
 
 from extproc.explain.cases import CasesError, parse
+from extproc.explain.client_certificate import Certificate
 from extproc.explain.outcome import User
+from extproc.explain.peer import Peer
 
 MADE = simple(
     applications={"app": {**APP, "url": "https://localhost:8443/app/", "path_prefix": "/app/"}}
@@ -37,6 +39,7 @@ tests:
     user: {sub: eve}
     auth_age: null
     address: 10.0.0.1
+    certificate: {subject: "CN=a,O=b", sans: [a.example]}
     expect: 403
     shadow: ""
     identity: false
@@ -50,7 +53,8 @@ tests:
     sample = second.sample(MADE)
     assert (sample.method, sample.url) == ("get", "https://localhost:8443/app/x?y=1")
     assert sample.headers == (("sec-fetch-mode", "cors"),)
-    assert second.address == ip_address("10.0.0.1")
+    shown = Certificate("CN=a,O=b", ("a.example",))
+    assert second.peer == Peer(ip_address("10.0.0.1"), shown) and first.peer == Peer()
     assert (second.expect, second.shadow, second.identity) == (403, "", False)
     assert (third.method, third.rule, third.identity) == ("GET", None, None)
 
@@ -58,6 +62,9 @@ tests:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
+        ({"certificate": {"subject": "alice"}}, "tests[0].certificate: subject is written as in"),
+        ({"certificate": {"sans": ["*.a"]}}, "tests[0].certificate: sans: '*.a' is no alternative"),
+        ({"certificate": {"san": []}}, "tests[0].certificate.san: there is no such key"),
         ({"expect": "denied"}, "tests[0].expect: is allow, login, step_up, or the status"),
         ({"expect": 99}, "tests[0].expect: is allow, login, step_up, or the status"),
         ({"expect": True}, "tests[0].expect: is allow, login, step_up, or the status"),

@@ -1,6 +1,5 @@
 """What requests of users come to, by a rule of each kind."""
 
-from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -77,31 +76,6 @@ def test_a_script_gets_the_same_words_with_another_status(judge: Judge) -> None:
     step_up = judge.outcome(SampleRequest("GET", "/api/", SCRIPT), User(BOB, claims_age=9000))
     assert (login.word, login.status) == ("login", 401)
     assert (step_up.word, step_up.status) == ("step_up", 401)
-
-
-@pytest.mark.parametrize(
-    ("path", "address", "expected"),
-    [
-        ("/hooks/x", "10.1.2.3", "allow"),
-        ("/hooks/x", "::1", "allow"),
-        ("/hooks/x", "11.1.2.3", 403),
-        ("/inside/x", "10.1.2.3", "login"),
-        ("/inside/x", "::1", 403),
-    ],
-)
-def test_networks_are_compared_before_the_user(
-    judge: Judge, path: str, address: str, expected: str | int
-) -> None:
-    got = judge.outcome(SampleRequest("GET", path), None, ip_address(address))
-    assert expected in (got.word, got.status) and not got.fault and not got.identity
-    if expected == 403:
-        assert got.why[0].startswith(f"rules.{got.rule}.networks does not hold (10.0.0.0/8")
-
-
-def test_without_an_address_a_rule_with_networks_has_no_outcome(judge: Judge) -> None:
-    got = judge.outcome(SampleRequest("GET", "/hooks/x"))
-    assert (got.word, got.status) == (None, None)
-    assert got.fault == "the rule hooks has networks: give the test an address"
 
 
 def test_the_conditions_that_keep_a_user_out_are_named_without_the_user_s_values(

@@ -1,6 +1,7 @@
 """Access as a value of the core."""
 
 from harness.envoy_config import APP, simple
+from harness.ruled import certified
 
 from extproc.core.access import EVERYBODY
 from extproc.core.access_conditions import Entry
@@ -49,8 +50,15 @@ def test_rules_keep_their_order_and_their_keys() -> None:
         Entry(acr_values=("gold",)),
     )
     assert (inside.login, inside.networks) == ("optional", True)
+    assert not any(each.client_certificate for each in made.rules)
     assert (closed.deny, tried.shadow, closed.shadow) == (True, True, False)
     assert made.application == "app" and made.digest
+
+
+def test_a_rule_knows_that_envoy_looks_at_a_certificate() -> None:
+    asking = {"name": "in", "paths": ["/in"], "client_certificate": {"sans": ["a"]}}
+    (rule,) = access(certified(asking), "app").rules
+    assert rule.client_certificate
 
 
 def test_without_a_word_about_access_there_is_no_digest() -> None:
