@@ -23,6 +23,7 @@ from extproc.core.errors import (
 )
 from extproc.core.oidc.client import FormRequest
 from extproc.core.oidc.id_token import UserInfo
+from extproc.core.oidc.introspection import introspection_error
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse, tokens_in
@@ -235,6 +236,7 @@ class Provider:
         Raises:
             InvalidMetadata: The provider has no introspection endpoint.
             ClientRefused: It refuses the client.
+            InvalidAccessToken: It refuses the token.
         """
         metadata = await self.metadata()
         if metadata.introspection_endpoint is None:
@@ -245,6 +247,8 @@ class Provider:
             )
             if response.status in (401, 403):
                 raise ClientRefused(f"{response.status} from the introspection endpoint")
+            if response.status == 400:
+                raise introspection_error(response.body)
             response.expect_success()
             content_type = response.content_type.partition(";")[0].strip().lower()
             if response.status != 200 or content_type != "application/json":

@@ -101,7 +101,7 @@ class AccessToken:
         acr: how the user signed in, if the token says so.
         auth_time: when the user authenticated, if the token says so.
         issued_at: `iat`, or the time of the introspection.
-        expires_at: `exp`, or a minute after the introspection.
+        expires_at: `exp`, or an hour after the introspection.
     """
 
     profile: AccessTokenProfile

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from extproc.core.bearer_errors import InvalidAccessToken
-from extproc.core.errors import InvalidAnswer, InvalidIDToken
+from extproc.core.errors import ClientRefused, InvalidAnswer, InvalidIDToken, Refusal
 from extproc.core.oidc.access_token import (
     AccessToken,
     AccessTokenProfile,
@@ -19,13 +19,32 @@ from extproc.core.oidc.token_times import check_expires, check_issued
 
 # bytes of a response
 MAX_INTROSPECTION = 65_536
-# seconds for which a response without exp counts
-UNKNOWN_LIFE = 60
+# Seconds until a request ends that a token without exp began. The token itself is asked about again
+# long before.
+UNKNOWN_LIFE = 3600
+# error codes of a 400 about the token: RFC 6749 section 5.2, RFC 6750 section 3.1, RFC 7009 section
+# 2.2.1
+_OF_THE_TOKEN = ("invalid_request", "invalid_grant", "invalid_token", "unsupported_token_type")
 
 
 def introspection(credentials: ClientCredentials, token: str) -> FormRequest:
     """The request that asks a provider about a token (section 2.1)."""
     return credentials.authenticated((("token", token), ("token_type_hint", "access_token")))
+
+
+def introspection_error(body: bytes) -> Refusal:
+    """The refusal for a response 400. Some providers answer so to what is no token of theirs, in
+    place of `active: false`; anybody can make that up, so it is no fault of the provider's.
+    """
+    try:
+        error = parse_object(body).get("error")
+    except ValueError:
+        error = None
+    if error in _OF_THE_TOKEN:
+        return InvalidAccessToken("inactive", f"the introspection endpoint says {error}")
+    if error in ("invalid_client", "unauthorized_client"):
+        return ClientRefused(f"the introspection endpoint says {error}")
+    return InvalidAnswer("the introspection endpoint answers 400")
 
 
 def introspected(profile: AccessTokenProfile, body: bytes, now: float) -> AccessToken:

@@ -217,6 +217,7 @@ async def test_an_introspection_is_a_post_of_the_token_and_its_answer_is_not_rea
         ((200, {"content-type": "text/html"}, b'{"active": true}'), InvalidAnswer),
         ((200, {"content-type": "application/jwt"}, b"x"), InvalidAnswer),
         ((200, {"content-type": "application/token-introspection+jwt"}, b"x"), InvalidAnswer),
+        ((400, {}, b'{"error":"invalid_client"}'), ClientRefused),
         ((200, JSON | {"content-encoding": "gzip"}, b"x"), InvalidAnswer),
         pytest.param((200, JSON, b" " * 2_000_000), InvalidAnswer, marks=UNREAD),
         ((204, JSON, b""), InvalidAnswer),

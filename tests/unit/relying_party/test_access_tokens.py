@@ -25,6 +25,7 @@ from extproc.core.bearer_errors import BearerKeyPending, InvalidAccessToken, Too
 from extproc.core.encoding import b64encode
 from extproc.core.errors import ClientRefused, InvalidAnswer, ProviderFailed, ProviderTimeout
 from extproc.core.oidc.access_token import MAX_ACCESS_TOKEN, MAX_VALUES, AccessToken
+from extproc.core.oidc.introspection import UNKNOWN_LIFE
 from extproc.provider.client import Provider
 from extproc.relying_party.access_tokens import (
     COUNTS,
@@ -299,6 +300,16 @@ async def test_an_opaque_token_is_introspected_once_in_a_minute(house):
     assert house.asked() == 2
 
 
+async def test_what_a_token_without_exp_began_goes_on_although_the_answer_is_old(house):
+    house.says = {"active": True, "aud": API, "sub": "alice"}
+    await house.verify("opaque")
+    house.passes(COUNTS - 1)
+    left = house.known("opaque").expires_at - house.wall[0]
+    assert left == UNKNOWN_LIFE - (COUNTS - 1) > 600
+    house.passes(1)
+    assert house.known("opaque") is None
+
+
 async def test_a_revoked_token_counts_for_a_minute_at_most(house):
     await house.verify("opaque")
     house.says = {"active": False}
@@ -418,6 +429,16 @@ async def test_a_providers_fault_is_not_the_tokens_and_is_not_remembered(house, 
             await house.verify("opaque")
     house.liar.answers["/introspect"] = right
     assert (await house.verify("opaque")).subject == "alice"
+
+
+async def test_what_a_provider_answers_400_to_is_no_active_token(house):
+    error = b'{"error":"invalid_request"}'
+    house.liar.answers["/introspect"] = lambda asked: (400, JSON, error)
+    for number in range(INACTIVE):
+        assert await house.refused(f"made-up-{number}") == "inactive"
+    assert refused_at_once(house, "made-up-0") == "inactive"
+    with pytest.raises(TooManyIntrospections):
+        await house.verify("another")
 
 
 async def test_an_address_has_so_many_tokens_that_are_not_active_in_a_minute(house):

@@ -7,13 +7,14 @@ from harness.refusals import EVIL
 from harness.tokens import API, ISSUER, NOW, access_token_claims, token_profile
 
 from extproc.core.bearer_errors import InvalidAccessToken
-from extproc.core.errors import InvalidAnswer
+from extproc.core.errors import ClientRefused, InvalidAnswer
 from extproc.core.oidc.client import ClientCredentials
 from extproc.core.oidc.introspection import (
     MAX_INTROSPECTION,
     UNKNOWN_LIFE,
     introspected,
     introspection,
+    introspection_error,
 )
 
 
@@ -139,3 +140,22 @@ def test_the_request_has_the_token_and_the_introspecting_client():
     assert post.parameters[2:] == (("client_id", "a"), ("client_secret", "c"))
     assert post.authorization is None
     assert "tok" not in repr(basic) and "c d" not in repr(ClientCredentials("a", "x", "c d"))
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"error":"invalid_request"}', InvalidAccessToken),
+        (b'{"error":"invalid_token"}', InvalidAccessToken),
+        (b'{"error":"invalid_grant"}', InvalidAccessToken),
+        (b'{"error":"unsupported_token_type"}', InvalidAccessToken),
+        (b'{"error":"invalid_client"}', ClientRefused),
+        (b'{"error":"unauthorized_client"}', ClientRefused),
+        (b'{"error":"Bad Request"}', InvalidAnswer),
+        (b'{"error":["invalid_request"]}', InvalidAnswer),
+        (b"{}", InvalidAnswer),
+        (b"<html>", InvalidAnswer),
+    ],
+)
+def test_a_400_is_about_the_token_if_it_says_so(body, error):
+    assert type(introspection_error(body)) is error
