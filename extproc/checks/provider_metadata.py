@@ -87,7 +87,13 @@ def _document(response: httpx.Response) -> dict[str, Any]:
 
 def _email(settings: Settings, name: str, lists: "_Lists") -> Iterator[Finding]:
     """Whether applications can get an address that this provider does not confirm."""
-    wanted = [h for h, claim in settings.identity.headers.items() if claim == "email"]
+    headers = {
+        header: claim
+        for each, application in settings.applications.items()
+        if application.provider == name
+        for header, claim in settings.identity_headers(each).items()
+    }
+    wanted = [header for header, claim in headers.items() if claim == "email"]
     if settings.providers[name].trust_email or not wanted:
         return
     if lists.lacking(_CLAIMS, ["email_verified"]):

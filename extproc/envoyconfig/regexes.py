@@ -105,11 +105,14 @@ def _all_but(words: Sequence[str]) -> str:
     return f"(?:{'|'.join(branches)}){empty}"
 
 
-def forgeable(header_prefix: str) -> str:
-    """Matches every header name that an upstream may read as one with the identity prefix.
+def forgeable(header_prefix: str, further: Sequence[str] = ()) -> str:
+    """Matches every header name that an upstream may read as an identity header.
 
     CGI, WSGI and PHP turn `-` into `_`, and some of them every character that is neither a letter
     nor a digit.
+
+    Args:
+        header_prefix: how identity headers begin.
+        further: names of others.
     """
-    characters = (character if character.isalnum() else _SIGN for character in header_prefix)
-    return "".join(characters) + ".*"
+    return "|".join((_folded(header_prefix) + ".*", *map(_folded, further)))

@@ -15,7 +15,7 @@ from extproc.core.http import Request
 from extproc.core.provider_logout import is_back_channel
 from extproc.core.reasons import REASONS
 from extproc.core.session import Session
-from extproc.envoyconfig.regexes import removed
+from extproc.envoyconfig import regexes
 from extproc.envoyconfig.routes import PREFLIGHT
 from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.access import Condition, conditions, of_client, of_rule
@@ -79,9 +79,10 @@ def explain(settings: Settings, sample: SampleRequest, find: FindSession) -> Ite
 
 def _headers(settings: Settings, headers: Headers) -> Iterator[Observation]:
     gateway = settings.gateway
-    unsent = removed(gateway.kept_headers, trusted=gateway.trusted_hops > 0)
+    forgeable = regexes.forgeable(settings.identity.header_prefix, settings.own_identity_headers)
+    unsent = regexes.removed(gateway.kept_headers, trusted=gateway.trusted_hops > 0)
     for name, _ in headers:
-        if name.startswith(settings.identity.header_prefix):
+        if re.fullmatch(forgeable, name):
             yield Observation(
                 f"the header {name} is removed: Envoy believes no identity header of a client"
             )

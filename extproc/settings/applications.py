@@ -20,6 +20,7 @@ from extproc.settings.demand import (
     check_parameter,
     check_prompt,
 )
+from extproc.settings.identity_headers import ApplicationIdentity
 from extproc.settings.session import ApplicationSessionSettings
 from extproc.settings.types import OFF, Duration, Model, Origin, base_address
 
@@ -85,6 +86,10 @@ class ApplicationSettings(Model):
         False,
         description="send the application the access token that an API caller brought, as it came; "
         "otherwise Authorization is removed from a request that a token admitted",
+    )
+    identity: ApplicationIdentity = Field(
+        ApplicationIdentity(),
+        description="the application's own identity headers; default: those of identity.headers",
     )
     session: ApplicationSessionSettings = Field(
         ApplicationSessionSettings(),
@@ -240,9 +245,10 @@ class ApplicationSettings(Model):
             return
         if self.allow or self.rules:
             raise ValueError("exclude: true goes with neither allow nor rules: nobody signs in")
-        if self.provider or self.public_paths or self.forward_access_token:
+        if self.provider or self.public_paths or self.forward_access_token or self.identity.all:
             raise ValueError(
-                "exclude: true goes with neither provider nor public_paths nor forward_access_token"
+                "exclude: true goes with none of provider, public_paths, forward_access_token, "
+                "identity"
             )
         of_sessions = self.session != ApplicationSessionSettings()
         if self.stream_lifetime is not None or self.end_streams or of_sessions:

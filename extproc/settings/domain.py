@@ -39,7 +39,7 @@ def _application(
         hosts=application.hosts,
         client=_client(settings, provider, url),
         ring=ring,
-        identity=tuple(settings.identity.headers.items()),
+        identity=tuple(settings.identity_headers(name).items()),
         assertion_lifetime=_assertion_lifetime(settings, application),
         session_lifetime=int(session.lifetime),
         session_idle=int(session.idle),

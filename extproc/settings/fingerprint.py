@@ -41,7 +41,9 @@ def fingerprint(settings: Settings, name: str) -> str:
         # Envoy's routes have places for the cookies of such a session.
         settings.store.kind == "cookie",
         settings.identity.header_prefix,
-        sorted(settings.identity.headers),
+        sorted(settings.identity_headers(name)),
+        # Envoy removes from clients what any application reads.
+        settings.own_identity_headers,
         sorted(_neighbours(settings, name), key=itemgetter(0)),
     ]
     return hashlib.sha256(json.dumps(agreed).encode()).hexdigest()[:_LENGTH]

@@ -126,10 +126,19 @@ class Settings(Model):
         consistency.check_session_count(self.session, self.store)
         consistency.check_header_size(self.gateway, self.store)
         consistency.check_backchannel_logout(self.applications, self.providers, self.store)
+        self._check_identity_headers()
         check_accepted(self.accepted, self.providers, self._client_ids)
         consistency.check_overlaps(self.applications)
         consistency.check_endpoints(self.applications)
         return self
+
+    def _check_identity_headers(self) -> None:
+        for header in self.own_identity_headers:
+            if header in self.gateway.kept_headers:
+                raise ValueError(
+                    f"gateway.kept_headers: {header} is an identity header of an application, "
+                    "which no client may send; leave it out"
+                )
 
     def check_ring(self) -> None:
         """Check that every key of the ring is long enough. Raises ValueError, or OSError when the
@@ -217,6 +226,18 @@ class Settings(Model):
             for name, application in self.applications.items()
             if application.provider is not None
         )
+
+    def identity_headers(self, name: str) -> dict[str, str]:
+        """The identity headers of an application, and their claims."""
+        return self.applications[name].identity.all or self.identity.headers
+
+    @property
+    def own_identity_headers(self) -> tuple[str, ...]:
+        """The identity headers that applications name for themselves, in alphabetical order. No
+        client may send one to any application.
+        """
+        named = (each.identity.all for each in self.applications.values())
+        return tuple(sorted({header for headers in named for header in headers}))
 
     def session_at(self, name: str) -> SessionSettings:
         """The settings of sessions at an application."""

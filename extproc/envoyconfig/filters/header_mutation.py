@@ -26,7 +26,7 @@ def clean(settings: Settings) -> list[TypedExtensionConfig]:
     """The mutation of every request's headers."""
     gateway = settings.gateway
     patterns = (
-        regexes.forgeable(settings.identity.header_prefix),
+        regexes.forgeable(settings.identity.header_prefix, settings.own_identity_headers),
         regexes.removed(gateway.kept_headers, trusted=gateway.trusted_hops > 0),
     )
     # One pattern, so that Envoy looks at each header once.

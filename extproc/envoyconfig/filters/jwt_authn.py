@@ -169,8 +169,8 @@ def _provider(settings: Settings, name: str) -> JwtProvider:
         jwt_cache_config=JwtCacheConfig(jwt_cache_size=_CACHED_ASSERTIONS),
         claim_to_headers=[
             *(
-                JwtClaimToHeader(header_name=name, claim_name=name)
-                for name in settings.identity.headers
+                JwtClaimToHeader(header_name=header, claim_name=header)
+                for header in settings.identity_headers(name)
             ),
             JwtClaimToHeader(header_name=STREAM_DURATION, claim_name=LASTS),
         ],
