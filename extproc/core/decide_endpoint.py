@@ -20,9 +20,9 @@ from extproc.core.errors import (
     StateMismatch,
     UserNavigationRequired,
 )
-from extproc.core.http import Request, parameters
-from extproc.core.login import chosen_page, pending_of, requested_page
-from extproc.core.logout import expired, may_post
+from extproc.core.http import Request
+from extproc.core.login import chosen_page, pending_of, requested_page, return_query
+from extproc.core.logout import expired, may_post, opened_page, page_after
 from extproc.core.navigation import is_prefetch, is_user_navigation
 from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.page import Page
@@ -52,7 +52,7 @@ def decide_endpoint(  # noqa: PLR0911 - one for each endpoint
         case endpoints.SESSIONS:
             return own_sessions(application, request, session, now)
         case endpoints.SIGNED_OUT:
-            return signed_out(application)
+            return signed_out(application, request)
         case endpoints.USERINFO:
             return userinfo(application, request, session, now)
         case _:
@@ -66,24 +66,12 @@ def login(
     _require_method(request, "GET", "HEAD")
     if not is_user_navigation(request, explicit=True):
         raise LoginRequired
-    target = chosen_page(application, _return_to(request.query))
+    target = chosen_page(application, endpoints.parameter(request, "return_to"))
     if session is None:
         return StartLogin(target, expired(application, request))
     if not session.sufficient(application, now):
         return StartLogin(target)
     return Respond(303, "already_signed_in", location=application.origin + target)
-
-
-def _return_to(query: str) -> str:
-    """The return_to parameter of a query; "" if there is none, or several, or if the query is too
-    long to be read.
-    """
-    try:
-        pairs = parameters(query, "replace")
-    except ValueError:
-        return ""
-    targets = [value for name, value in pairs if name == "return_to"]
-    return targets[0] if len(targets) == 1 else ""
 
 
 def callback(
@@ -123,28 +111,34 @@ def logout(
     """Decide on /oauth2/logout: a POST from the application's own origin, or a GET that is
     certainly the user's own, ends the session.
 
-    Any other GET gets a page that asks for confirmation, and no cookie. Raises Refusal.
+    Any other GET gets a page that asks for confirmation, and no cookie. `return_to` is the page at
+    which the user can sign in again afterwards. Raises Refusal.
     """
     _require_method(request, "GET", "POST")
     if request.method == "POST" and not may_post(application, request):
         raise CrossSiteLogout
     if is_prefetch(request):
         raise UserNavigationRequired
+    after = page_after(application, request)
     if request.method == "GET" and not is_user_navigation(request, certain=True):
         page = Page(
             "Sign out?",
             "Do you want to sign out?",
-            application.endpoints + endpoints.LOGOUT,
+            application.endpoints + endpoints.LOGOUT + (return_query(after) if after else ""),
             "Sign out",
             posts=True,
         )
         return Respond(200, "logout_confirmation", page=page)
-    return EndSession(session, expired(application, request))
+    return EndSession(session, expired(application, request), after)
 
 
-def signed_out(application: Application) -> Respond:
-    """The page after a logout, for any request: it changes nothing and needs no session."""
-    page = Page("Signed out", "You are signed out.", application.url, "Sign in again")
+def signed_out(application: Application, request: Request) -> Respond:
+    """The page after a logout, for any request: it changes nothing and needs no session. Its link
+    leads to the page that the logout was to lead back to.
+    """
+    after = opened_page(application, request)
+    link = application.url if after is None else application.origin + after
+    page = Page("Signed out", "You are signed out.", link, "Sign in again")
     return Respond(200, "signed_out_page", page=page)
 
 

@@ -173,11 +173,15 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """End the session at the processor, then at the provider."""
+    """End the session at the processor, then at the provider.
+
+    page: the page at which the user can sign in again afterwards; "" for the start page.
+    """
 
     kind: ClassVar[StepKind] = StepKind.LOGOUT
     session: Session | None
     expired: tuple[Cookie, ...]
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import replace
+from urllib.parse import quote
 
 from extproc.core.application import Application
 from extproc.core.encoding import b64encode
@@ -54,6 +55,11 @@ def chosen_page(application: Application, return_to: str) -> str:
     if len(page) > MAX_RETURN_TO or re.search(r"[\x00-\x20#\x7f]", fragment):
         return accepted
     return page
+
+
+def return_query(page: str) -> str:
+    """The query with which the login and the logout endpoint lead back to a page."""
+    return f"?return_to={quote(page, safe='/')}"
 
 
 def _accepted(application: Application, target: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from urllib.parse import quote
 
 from extproc.core.application import Application
 from extproc.core.bearer import challenge, is_by_token
@@ -17,7 +16,7 @@ from extproc.core.errors import (
     Unavailable,
 )
 from extproc.core.http import Cookie, Request
-from extproc.core.login import requested_page
+from extproc.core.login import requested_page, return_query
 from extproc.core.logout import expired
 from extproc.core.page import Page
 from extproc.core.provider_logout import is_back_channel
@@ -87,7 +86,8 @@ def respond(
         link, link_text = login_url + _return_query(application, request), "Sign in"
     elif isinstance(error, NotAllowed) and application is not None:
         login_url = None
-        link, link_text = url_of(home, LOGOUT), "Sign in as somebody else"
+        link = url_of(home, LOGOUT) + _return_query(application, request)
+        link_text = "Sign in as somebody else"
     else:
         login_url = None
         link, link_text = _way_on(application, request)
@@ -156,18 +156,14 @@ def _return_query(application: Application, request: Request | None) -> str:
         return ""
     page = requested_page(application, request)
     # the address stands in a header as well
-    return _return_to(page) if len(page) <= MAX_LINKED else ""
-
-
-def _return_to(target: str) -> str:
-    return f"?return_to={quote(target, safe='/')}"
+    return return_query(page) if len(page) <= MAX_LINKED else ""
 
 
 def retry_login(application: Application, respond: Respond, return_to: str) -> Respond:
     """Change the link of an answer's page, so that it starts a new login that ends at return_to."""
     if respond.page is None:
         return respond
-    link = url_of(application.url, LOGIN) + _return_to(return_to)
+    link = url_of(application.url, LOGIN) + return_query(return_to)
     return replace(respond, page=replace(respond.page, link=link, link_text="Try again"))
 
 

@@ -16,7 +16,8 @@ from extproc.core.decisions import EndSession, Respond
 from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.login import under_way
-from extproc.core.logout import end_session_url, expired, signed_out_url
+from extproc.core.logout import end_session_url, expired, sealed_page, signed_out_url
+from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session
 from extproc.core.session_selection import of_user_and_sid
 from extproc.provider.client import Provider
@@ -77,11 +78,17 @@ class Logout:
             await self._end_logins(owner, request, marks=bool(ended))
         for owner, session in ended:
             await end_session(self._sessions, owner, session, self._clock())
-        onward = await self._revoke_and_find_onward_url(application, ended) if ended else None
+        state = ""
+        if step.page:
+            state = sealed_page(application, step.page, secrets.token_bytes(ENTROPY))
+        onward = None
+        if ended:
+            onward = await self._revoke_and_find_onward_url(application, ended, state)
+        here = signed_out_url(application) + (f"?state={state}" if state else "")
         return Respond(
             303,
             "signed_out",
-            location=onward or signed_out_url(application),
+            location=onward or here,
             cookies=cookies,
             clear_cache=application.clears_cache and bool(cookies),
             user=ended[0][1].user(application) if ended else None,
@@ -114,7 +121,10 @@ class Logout:
                 await self._sessions.end_stored(tags, now)
 
     async def _revoke_and_find_onward_url(
-        self, application: Application, ended: Sequence[tuple[Application, Session]]
+        self,
+        application: Application,
+        ended: Sequence[tuple[Application, Session]],
+        page_state: str,
     ) -> str | None:
         """Revoke the tokens, and meanwhile find the URL at which the provider ends its own session.
         None if there is no such URL.
@@ -127,10 +137,12 @@ class Logout:
                     nursery.start_soon(
                         revoke_tokens, self._providers[owner.name], owner.client, session
                     )
-                onward = await self._onward_url(application, ended[0][1])
+                onward = await self._onward_url(application, ended[0][1], page_state)
         return onward
 
-    async def _onward_url(self, application: Application, session: Session) -> str | None:
+    async def _onward_url(
+        self, application: Application, session: Session, page_state: str
+    ) -> str | None:
         try:
             metadata = await self._providers[application.name].metadata()
         except Refusal as error:
@@ -142,7 +154,8 @@ class Logout:
                 reason=error.reason,
             )
             return None
-        return end_session_url(application, metadata, session, secrets.token_urlsafe(16))
+        state = secrets.token_urlsafe(16)
+        return end_session_url(application, metadata, session, state, page_state)
 
 
 async def end_session(

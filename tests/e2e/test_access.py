@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from html import unescape
 from typing import Any
 from urllib.parse import urljoin
 
@@ -178,14 +179,18 @@ def test_a_script_gets_a_problem_document_and_the_log_names_the_key_that_does_no
 
 
 def test_somebody_else_can_sign_in_from_the_page(stack, user):
-    page = user.go(stack.url("/admin/x"))
+    page = user.go(stack.url("/admin/x?a=1&b=2"))
     link = re.search(r'href="([^"]+)"[^>]*>Sign in as somebody else', page.text)
     assert link is not None
-    user.go(urljoin(str(page.url), link[1]), page=page)
+    signed_out = user.go(urljoin(str(page.url), unescape(link[1])), page=page)
     assert user.cookies.get("extproc-session-app") is None
+    (logout,) = stack.provider.requests_to("/logout")
+    assert "admin" not in logout.query["state"]
     keeper(stack)
     stack.provider.user = "bob"
-    assert user.go(stack.url("/admin/x")).status_code == 200
+    again = re.search(r'href="([^"]+)"[^>]*>Sign in again', signed_out.text)
+    assert again is not None and again[1] == stack.url("/admin/x?a=1&amp;b=2")
+    assert user.go(unescape(again[1]), page=signed_out).status_code == 200
     assert subjects(stack) == ["bob"]
 
 

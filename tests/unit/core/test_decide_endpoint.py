@@ -29,9 +29,11 @@ from extproc.core.errors import (
     StateMismatch,
 )
 from extproc.core.http import Request
+from extproc.core.logout import sealed_page
 from extproc.core.oidc.authorization import LIFE
 from extproc.core.page import Page
 from extproc.core.refusals import respond
+from extproc.core.sealing import ENTROPY
 from extproc.core.step_up import Demand
 
 APP = application()
@@ -450,6 +452,20 @@ def test_a_logout_is_the_user_s_own(method, headers, outcome):
             APP.cookies.session,
             APP.cookies.assertion,
         ]
+
+
+def test_a_logout_keeps_the_page_to_which_the_user_comes_back():
+    path = "/oauth2/logout?return_to=/admin/x%3Fa"
+    step = decide(APP, request(path, sec_fetch_site="same-origin"), SESSION, NOW)
+    assert isinstance(step, EndSession) and step.page == "/admin/x?a"
+    asks = decide(APP, request(path, sec_fetch_site="cross-site"), SESSION, NOW)
+    assert asks.page.link == "/oauth2/logout?return_to=/admin/x%3Fa" and asks.page.posts
+    state = sealed_page(APP, step.page, bytes(ENTROPY))
+    after = decide(APP, request(f"/oauth2/signed-out?state={state}"), None, NOW)
+    assert (after.page.link, after.page.link_text) == (
+        "https://app.example/admin/x?a",
+        "Sign in again",
+    )
 
 
 @pytest.mark.attack("WEB-09")

@@ -1,6 +1,7 @@
 """How sessions end, with a provider that these tests hold in their hands."""
 
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import trio
@@ -16,6 +17,7 @@ from harness.tokens import (
 from extproc.core.decisions import EndSession
 from extproc.core.device import Device
 from extproc.core.errors import ProviderUnavailable
+from extproc.core.logout import opened_page
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.token import TokenResponse
 from extproc.core.session import Session, SessionId
@@ -136,6 +138,19 @@ async def test_a_browser_whose_session_here_is_over_still_signs_out_of_the_other
         assert answer.location.startswith(f"{ISSUER}/logout?id_token_hint=idt")
         answer = await house.ending.perform(house.apps["one"], request(), EndSession(None, ()))
         assert answer.location == "https://app.example/one/oauth2/signed-out"
+
+
+async def test_a_logout_leads_back_to_a_page_through_the_provider_or_without_it(tmp_path):
+    async with House(tmp_path, Provider()) as house:
+        one = house.apps["one"]
+        for session, through in ((house.held["one"], f"{ISSUER}/logout"), (None, one.url)):
+            step = EndSession(session, (), "/one/admin/")
+            answer = await house.ending.perform(one, request(), step)
+            assert answer.location.startswith(through)
+            query = urlsplit(answer.location).query
+            (state,) = parse_qs(query)["state"]
+            back = request(f"/one/oauth2/signed-out?state={state}")
+            assert opened_page(one, back) == "/one/admin/"
 
 
 @pytest.mark.attack("LOGO-21")
