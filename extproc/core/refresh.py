@@ -11,7 +11,6 @@ from typing import Any
 from extproc.core.application import Application
 from extproc.core.assertion import Header
 from extproc.core.encoding import b64decode
-from extproc.core.errors import InvalidIDToken
 from extproc.core.http import AUTHORIZATION
 from extproc.core.oidc.claims import Claims, overlaid, parse_object
 from extproc.core.oidc.id_token import (
@@ -25,6 +24,7 @@ from extproc.core.oidc.id_token import (
 )
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.token import RefreshResponse
+from extproc.core.provider_errors import InvalidIDToken
 from extproc.core.session import Session
 
 # seconds: the largest jitter, so that sessions which began together are not renewed together

@@ -11,12 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import urlencode
 
-from extproc.core.errors import (
-    AcrNotSatisfied,
-    AuthTimeTooOld,
-    InsufficientAuthentication,
-    InvalidIDToken,
-)
+from extproc.core.errors import AcrNotSatisfied, AuthTimeTooOld, InsufficientAuthentication
+from extproc.core.provider_errors import InvalidIDToken
 
 # Parameters of the authorization request that the processor sets itself, or that would make the
 # provider read others in their place. Compared in lower case.

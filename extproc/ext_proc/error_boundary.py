@@ -12,8 +12,9 @@ import trio
 
 from extproc import background, telemetry
 from extproc.core.decisions import Answer, LoadSession, ReadBody, Refresh, Respond, Step
-from extproc.core.errors import Overloaded, ProviderTimeout, Refusal
+from extproc.core.errors import Overloaded, Refusal
 from extproc.core.http import Request
+from extproc.core.provider_errors import ProviderTimeout
 from extproc.ext_proc.codec import RequestHead
 from extproc.relying_party.relying_party import RelyingParty
 

@@ -12,7 +12,8 @@ from typing import Generic, TypeVar
 import trio
 
 from extproc import background
-from extproc.core.errors import InvalidAnswer, InvalidMetadata, Refusal
+from extproc.core.errors import InvalidMetadata, Refusal
+from extproc.core.provider_errors import InvalidAnswer
 
 T = TypeVar("T")
 STALE = 86_400.0  # seconds for which an old copy serves while the provider is away

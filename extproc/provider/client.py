@@ -8,19 +8,7 @@ provider is away.
 from collections.abc import Callable, Iterable
 
 from extproc.addresses import Address
-from extproc.core.errors import (
-    ClientRefused,
-    CodeRefused,
-    InvalidAnswer,
-    InvalidMetadata,
-    InvalidTokenResponse,
-    InvalidUserInfo,
-    ProviderFailed,
-    ProviderTimeout,
-    ProviderUnavailable,
-    ProviderUnreachable,
-    Refusal,
-)
+from extproc.core.errors import InvalidMetadata, ProviderUnavailable, Refusal
 from extproc.core.oidc.client import FormRequest
 from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.introspection import introspection_error
@@ -28,6 +16,16 @@ from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse, tokens_in
 from extproc.core.oidc.token_error import code_error, refresh_error
+from extproc.core.provider_errors import (
+    ClientRefused,
+    CodeRefused,
+    InvalidAnswer,
+    InvalidTokenResponse,
+    InvalidUserInfo,
+    ProviderFailed,
+    ProviderTimeout,
+    ProviderUnreachable,
+)
 from extproc.metrics import Metrics, Reading
 from extproc.metrics import catalogue as metric
 from extproc.provider.cache import Cache, CoolDown, Newer

@@ -7,8 +7,8 @@ import trio
 from opentelemetry.trace import SpanKind
 
 from extproc import telemetry
-from extproc.core.errors import ProviderTimeout
 from extproc.core.oidc.client import FormRequest
+from extproc.core.provider_errors import ProviderTimeout
 from extproc.metrics import Metrics
 from extproc.provider.http import HttpClient, HttpResponse
 from extproc.provider.metrics import Call

@@ -15,14 +15,14 @@ import httpx
 import trio
 
 from extproc import background
-from extproc.core.errors import (
+from extproc.core.errors import Refusal
+from extproc.core.oidc.client import FormRequest
+from extproc.core.provider_errors import (
     InvalidAnswer,
     ProviderFailed,
     ProviderTimeout,
     ProviderUnreachable,
-    Refusal,
 )
-from extproc.core.oidc.client import FormRequest
 from extproc.provider.limits import ConnectLimiter, MemoryBudget, ResponseBody, TickLimiter
 from extproc.settings import Limits, ProviderSettings, Timeouts
 from extproc.settings.files import client_context

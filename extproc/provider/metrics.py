@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 from opentelemetry.trace import Span
 
-from extproc.core.errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable
+from extproc.core.provider_errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable
 from extproc.metrics import Metrics
 
 

@@ -7,9 +7,10 @@ from typing import TypeVar
 import trio
 
 from extproc import background, telemetry
-from extproc.core.errors import InvalidAnswer, Refusal
+from extproc.core.errors import Refusal
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
+from extproc.core.provider_errors import InvalidAnswer
 from extproc.provider.cache import Cache
 from extproc.provider.http import HttpClient
 from extproc.provider.reports import Reports

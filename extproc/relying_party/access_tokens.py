@@ -16,7 +16,7 @@ from extproc.core.application import Application
 from extproc.core.bearer_access import BearerAccess
 from extproc.core.bearer_errors import BearerKeyPending, InvalidAccessToken, TooManyIntrospections
 from extproc.core.device import Device
-from extproc.core.errors import ProviderTimeout, Refusal
+from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.oidc.access_token import (
     AccessToken,
@@ -29,6 +29,7 @@ from extproc.core.oidc.access_token import (
 )
 from extproc.core.oidc.introspection import introspected, introspection
 from extproc.core.oidc.jose import KeySet
+from extproc.core.provider_errors import ProviderTimeout
 from extproc.provider.cache import Newer
 from extproc.provider.client import Provider
 from extproc.relying_party.address_limit import AddressLimit

@@ -5,10 +5,11 @@ import logging
 from extproc import telemetry
 from extproc.core.application import Application
 from extproc.core.decisions import RedeemCode
-from extproc.core.errors import InvalidTokenResponse, Refusal
+from extproc.core.errors import Refusal
 from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.token import TokenResponse, code_grant
+from extproc.core.provider_errors import InvalidTokenResponse
 from extproc.core.session import Session
 from extproc.provider.client import Provider
 from extproc.relying_party.revocation import revoke_found

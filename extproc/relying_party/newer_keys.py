@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from extproc.core.errors import KEY_ERRORS
 from extproc.core.oidc.jose import KeySet
+from extproc.core.provider_errors import KEY_ERRORS
 from extproc.provider.client import Provider
 
 T = TypeVar("T")

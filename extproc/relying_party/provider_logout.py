@@ -10,18 +10,13 @@ from extproc import telemetry
 from extproc.concurrency import shielded_until_deadline
 from extproc.core.application import Application
 from extproc.core.decisions import BackChannelLogout, FrontChannelLogout, Respond
-from extproc.core.errors import (
-    InvalidLogoutToken,
-    LogoutKeyPending,
-    Refusal,
-    UnknownKey,
-    WrongSignature,
-)
+from extproc.core.errors import InvalidLogoutToken, LogoutKeyPending, Refusal
 from extproc.core.http import origin
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.logout_token import LogoutToken, verify_logout_token
 from extproc.core.page import Page
+from extproc.core.provider_errors import UnknownKey, WrongSignature
 from extproc.core.provider_logout import tags_of
 from extproc.core.session_index import sid_tags
 from extproc.core.session_selection import of_user_without_sid

@@ -21,8 +21,9 @@ import trio
 from extproc import background, telemetry
 from extproc.concurrency import shielded_until_deadline
 from extproc.core.application import Application
-from extproc.core.errors import ProviderTimeout, Refusal, StoreUnavailable
+from extproc.core.errors import Refusal, StoreUnavailable
 from extproc.core.http import Request
+from extproc.core.provider_errors import ProviderTimeout
 from extproc.core.session import Session
 from extproc.metrics import Metrics
 from extproc.provider.client import Provider

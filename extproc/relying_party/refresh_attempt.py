@@ -11,20 +11,18 @@ import trio
 
 from extproc import background, telemetry
 from extproc.core.application import Application
-from extproc.core.errors import (
+from extproc.core.errors import Refusal, SessionTooLarge, StoreUnavailable
+from extproc.core.http import Request
+from extproc.core.oidc.jose import KeySet
+from extproc.core.oidc.token import RefreshResponse, refresh_grant
+from extproc.core.provider_errors import (
     CodeRefused,
     InvalidAnswer,
     InvalidIDToken,
     InvalidTokenResponse,
-    Refusal,
-    SessionTooLarge,
-    StoreUnavailable,
     SubjectMismatch,
     UnverifiedToken,
 )
-from extproc.core.http import Request
-from extproc.core.oidc.jose import KeySet
-from extproc.core.oidc.token import RefreshResponse, refresh_grant
 from extproc.core.refresh import carried_over, due, looked_up, renewed
 from extproc.core.session import Session
 from extproc.provider.client import Provider

@@ -7,9 +7,9 @@ import trio
 
 from extproc import background, telemetry
 from extproc.core.errors import Refusal
-from extproc.core.errors import Tokens as FoundTokens
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.token import revocation
+from extproc.core.provider_errors import Tokens as FoundTokens
 from extproc.provider.client import Provider
 
 REVOCATION_TIMEOUT = 3.0  # seconds

@@ -7,7 +7,7 @@ import pytest
 from attack.catalogue import Coverage, coverage, rows_of
 from harness.sources import parsed
 
-from extproc.core import errors
+from extproc.core import errors, provider_errors
 from extproc.core.errors import PROVIDER_ERRORS, ProviderRefused, Refusal
 from extproc.core.refusals import respond
 
@@ -79,6 +79,9 @@ def test_what_is_pinned_has_no_flaw_that_was_known_when_it_was_pinned() -> None:
     assert all("--hash=sha256:" in entry for entry in hashes), "a package without its hash"
 
 
+MODULES = (errors.__name__, provider_errors.__name__)
+
+
 def refusals() -> list[Refusal]:
     kinds: list[type[Refusal]] = [Refusal]
     for kind in kinds:
@@ -89,8 +92,8 @@ def refusals() -> list[Refusal]:
         *(kind for kind in kinds if kind.reason != Refusal.reason or "reason" in vars(kind)),
     ]
     # Their reason is made of the name of a check.
-    checked = [errors.InvalidIDToken, errors.InvalidLogoutToken]
-    named = [kind for kind in (*raised, *checked) if kind.__module__ == errors.__name__]
+    checked = [provider_errors.InvalidIDToken, errors.InvalidLogoutToken]
+    named = [kind for kind in (*raised, *checked) if kind.__module__ in MODULES]
     inside = "host.internal: Traceback"
     return made + [kind("signature", inside) if kind in checked else kind(inside) for kind in named]
 
@@ -109,7 +112,9 @@ def test_a_status_says_whose_fault_it_is_and_the_page_nothing_of_the_inside() ->
         assert (answer.retry_after is not None) == (answer.status == 503), error
         if isinstance(error, errors.Unavailable):
             assert answer.status == 503
-        elif isinstance(error, errors.ProviderFault) and not isinstance(error, errors.CodeRefused):
+        elif isinstance(error, provider_errors.ProviderFault) and not isinstance(
+            error, provider_errors.CodeRefused
+        ):
             assert answer.status in (502, 504)
         elif not isinstance(error, ProviderRefused) and type(error) is not Refusal:
             assert answer.status < 500 or isinstance(

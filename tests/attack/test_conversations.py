@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, LIVE, PUBLIC
 from extproc.core.device import Device
-from extproc.core.errors import ProviderUnreachable, Refusal, StoreUnavailable
+from extproc.core.errors import Refusal, StoreUnavailable
 from extproc.core.oidc.claims import Claims
+from extproc.core.provider_errors import ProviderUnreachable
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import to_record

@@ -18,8 +18,9 @@ from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, COOKIES
 from extproc.core.application import Application
 from extproc.core.decisions import Answer, Step
-from extproc.core.errors import ProviderUnreachable, StoreUnavailable
+from extproc.core.errors import StoreUnavailable
 from extproc.core.http import Request
+from extproc.core.provider_errors import ProviderUnreachable
 from extproc.ext_proc.error_boundary import ErrorBoundary
 from extproc.ext_proc.servicer import Servicer
 from extproc.metrics import Metrics

@@ -13,12 +13,12 @@ from typing import TypeVar
 
 import trio
 
-from extproc.core.errors import CodeRefused, InvalidUserInfo
 from extproc.core.oidc.client import FormRequest
 from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.jose import KeySet
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.oidc.token import RefreshResponse, TokenResponse
+from extproc.core.provider_errors import CodeRefused, InvalidUserInfo
 from extproc.core.session_record import Record
 from extproc.provider.cache import Newer
 from extproc.sessions.store import LISTED, Page, Replaced, WouldBlock

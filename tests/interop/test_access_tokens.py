@@ -11,9 +11,9 @@ from harness.tokens import application, request, token_profile
 
 from extproc.core.bearer_access import BearerAccess
 from extproc.core.bearer_errors import InvalidAccessToken
-from extproc.core.errors import ClientRefused
 from extproc.core.oidc.access_token import AccessToken, is_jwt
 from extproc.core.oidc.client import ClientCredentials
+from extproc.core.provider_errors import ClientRefused
 from extproc.provider.client import Provider
 from extproc.relying_party.access_tokens import COUNTS, AccessTokens
 from extproc.settings import Limits, ProviderSettings, Timeouts

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 
 from extproc.core.bearer_errors import InvalidAccessToken
 from extproc.core.encoding import b64encode
-from extproc.core.errors import InvalidAnswer
 from extproc.core.oidc.access_token import (
     AccessToken,
     is_jwt,
@@ -30,6 +29,7 @@ from extproc.core.oidc.access_token import (
 )
 from extproc.core.oidc.introspection import introspected
 from extproc.core.oidc.logout_token import EVENT
+from extproc.core.provider_errors import InvalidAnswer
 
 KEYS = key_set()
 JSON = st.recursive(

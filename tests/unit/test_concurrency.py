@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from extproc.concurrency import GRACE, run_all, run_both, shielded_until_deadline
-from extproc.core.errors import ProviderTimeout
+from extproc.core.provider_errors import ProviderTimeout
 
 ERRORS = (
     RuntimeError, ValueError, KeyError, UnicodeError, httpx.InvalidURL, AttributeError, RecursionError, MemoryError,

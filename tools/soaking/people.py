@@ -25,7 +25,7 @@ from soaking.provider import TroubledProvider
 # Seconds between two deeds of a user.
 BREATH = 0.02
 RESET = struct.pack("ii", 1, 0)  # close is a reset
-# The statuses of provider failures (extproc/core/errors.py).
+# The statuses of provider failures (extproc/core/provider_errors.py).
 TROUBLE = {502, 503, 504}
 # With those of a provider in trouble.
 DOCUMENTED = {

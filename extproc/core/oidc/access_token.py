@@ -12,7 +12,6 @@ from typing import Any
 from extproc.core.access_values import Scalar, matches
 from extproc.core.bearer_errors import InvalidAccessToken
 from extproc.core.encoding import b64decode
-from extproc.core.errors import InvalidIDToken, UnknownKey, WrongSignature
 from extproc.core.oidc.claims import Claims, parse_object
 from extproc.core.oidc.client import ClientCredentials
 from extproc.core.oidc.id_token import about_user, subject_of
@@ -23,6 +22,7 @@ from extproc.core.oidc.token_times import (
     check_issued,
     check_not_before,
 )
+from extproc.core.provider_errors import InvalidIDToken, UnknownKey, WrongSignature
 
 # characters of an access token that is looked at
 MAX_ACCESS_TOKEN = 16_384

@@ -7,15 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from extproc.core.encoding import b64encode
-from extproc.core.errors import (
-    InvalidIDToken,
-    InvalidUserInfo,
-    Refusal,
-    SubjectMismatch,
-    UnknownKey,
-    UnverifiedUserInfo,
-    WrongSignature,
-)
+from extproc.core.errors import Refusal
 from extproc.core.oidc.claims import Claims, overlaid, parse_object
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.jose import KeySet, SignedToken
@@ -25,6 +17,14 @@ from extproc.core.oidc.token_times import (
     check_issued,
     check_not_before,
     distance,
+)
+from extproc.core.provider_errors import (
+    InvalidIDToken,
+    InvalidUserInfo,
+    SubjectMismatch,
+    UnknownKey,
+    UnverifiedUserInfo,
+    WrongSignature,
 )
 
 # seconds: in the code flow an ID token was issued a moment ago

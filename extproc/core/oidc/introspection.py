@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from extproc.core.bearer_errors import InvalidAccessToken
-from extproc.core.errors import ClientRefused, InvalidAnswer, InvalidIDToken, Refusal
+from extproc.core.errors import Refusal
 from extproc.core.oidc.access_token import (
     AccessToken,
     AccessTokenProfile,
@@ -16,6 +16,7 @@ from extproc.core.oidc.claims import parse_object
 from extproc.core.oidc.client import ClientCredentials, FormRequest
 from extproc.core.oidc.id_token import subject_of
 from extproc.core.oidc.token_times import check_expires, check_issued
+from extproc.core.provider_errors import ClientRefused, InvalidAnswer, InvalidIDToken
 
 # bytes of a response
 MAX_INTROSPECTION = 65_536

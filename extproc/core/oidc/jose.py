@@ -15,8 +15,8 @@ from joserfc import jwk, jws
 from joserfc.errors import JoseError
 
 from extproc.core.encoding import b64decode
-from extproc.core.errors import InvalidAnswer, UnknownKey, UnverifiedToken, WrongSignature
 from extproc.core.oidc.claims import parse_object
+from extproc.core.provider_errors import InvalidAnswer, UnknownKey, UnverifiedToken, WrongSignature
 
 # characters of a token
 MAX_TOKEN = 65_536

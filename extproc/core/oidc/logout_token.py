@@ -5,15 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from extproc.core.errors import (
-    InvalidIDToken,
-    InvalidLogoutToken,
-    UnknownKey,
-    WrongSignature,
-)
+from extproc.core.errors import InvalidLogoutToken
 from extproc.core.oidc.client import Client
 from extproc.core.oidc.id_token import MAX_AGE, check_audience, check_times, is_sid, subject_of
 from extproc.core.oidc.jose import KeySet, SignedToken
+from extproc.core.provider_errors import InvalidIDToken, UnknownKey, WrongSignature
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from extproc.core.errors import InvalidTokenResponse, Tokens
 from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.oidc.claims import parse_object
 from extproc.core.oidc.client import Client, FormRequest
+from extproc.core.provider_errors import InvalidTokenResponse, Tokens
 
 # seconds that an access token lives if the response does not say
 DEFAULT_LIFE = 300

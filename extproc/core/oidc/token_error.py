@@ -4,14 +4,14 @@ token.
 
 import re
 
-from extproc.core.errors import (
+from extproc.core.errors import Refusal
+from extproc.core.oidc.claims import parse_object
+from extproc.core.provider_errors import (
     ClientRefused,
     CodeRefused,
     InvalidTokenResponse,
     ProviderFailed,
-    Refusal,
 )
-from extproc.core.oidc.claims import parse_object
 
 _NOT_REGISTERED = "the token endpoint refuses with an error that is not registered"
 # What the provider has against this refresh token or this user. Auth0 sends both with 403 as well.

@@ -7,8 +7,8 @@ differ. Every function raises InvalidIDToken, whose text says how far the clocks
 from collections.abc import Mapping
 from typing import Any
 
-from extproc.core.errors import InvalidIDToken
 from extproc.core.oidc.claims import number
+from extproc.core.provider_errors import InvalidIDToken
 
 # seconds that are counted in the text of an error: a year
 _COUNTED = 31_536_000

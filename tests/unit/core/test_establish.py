@@ -13,11 +13,11 @@ from harness.tokens import (
 )
 
 from extproc.core.encoding import b64encode
-from extproc.core.errors import InvalidIDToken, SubjectMismatch
 from extproc.core.establish import establish
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.token import TokenResponse
+from extproc.core.provider_errors import InvalidIDToken, SubjectMismatch
 from extproc.core.refresh import looked_up
 from extproc.core.session import Session, SessionId
 

@@ -24,17 +24,16 @@ from extproc.core.access_conditions import Entry
 from extproc.core.access_rules import Rule
 from extproc.core.decide import decide
 from extproc.core.decisions import Continue, Refresh, StartLogin
-from extproc.core.errors import (
-    AccessTokenExpired,
-    InvalidIDToken,
-    InvalidUserInfo,
-    LoginRequired,
-    SubjectMismatch,
-    UnknownKey,
-)
+from extproc.core.errors import AccessTokenExpired, LoginRequired
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.id_token import UserInfo
 from extproc.core.oidc.token import RefreshResponse, refresh_grant
+from extproc.core.provider_errors import (
+    InvalidIDToken,
+    InvalidUserInfo,
+    SubjectMismatch,
+    UnknownKey,
+)
 from extproc.core.refresh import due, looked_up, renewed
 from extproc.core.session import Session, SessionId
 from extproc.core.step_up import Demand

@@ -9,7 +9,6 @@ from extproc.core import decisions
 from extproc.core.decisions import Refresh
 from extproc.core.errors import (
     BodyTooLarge,
-    CodeRefused,
     InsufficientAuthentication,
     InvalidLogoutToken,
     LoginRequired,
@@ -21,6 +20,7 @@ from extproc.core.errors import (
     SessionEnded,
     StoreUnavailable,
 )
+from extproc.core.provider_errors import CodeRefused
 from extproc.core.refusals import (
     MAX_LINKED,
     refuse,

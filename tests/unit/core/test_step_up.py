@@ -28,7 +28,6 @@ from extproc.core.errors import (
     AcrNotSatisfied,
     AuthTimeTooOld,
     InsufficientAuthentication,
-    InvalidIDToken,
     LoginRequired,
     Refusal,
 )
@@ -37,6 +36,7 @@ from extproc.core.login import authorization_url
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.id_token import verify_id_token
 from extproc.core.oidc.token import TokenResponse
+from extproc.core.provider_errors import InvalidIDToken
 from extproc.core.refusals import respond
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import dump, load

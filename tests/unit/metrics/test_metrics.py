@@ -9,12 +9,8 @@ from harness.memory_peers import MemoryStore
 from harness.metrics import NOBODY, samples
 
 from extproc.core.decisions import StepKind
-from extproc.core.errors import (
-    InvalidAnswer,
-    ProviderTimeout,
-    ProviderUnreachable,
-    StoreUnavailable,
-)
+from extproc.core.errors import StoreUnavailable
+from extproc.core.provider_errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable
 from extproc.metrics import NO_STEP, OTHER, STEPS, Metrics
 from extproc.provider.metrics import Call
 from extproc.sessions.instrumented import InstrumentedStore

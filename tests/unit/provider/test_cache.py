@@ -8,7 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from extproc.core.errors import InvalidAnswer, InvalidMetadata, ProviderFailed
+from extproc.core.errors import InvalidMetadata
+from extproc.core.provider_errors import InvalidAnswer, ProviderFailed
 from extproc.provider.cache import RETRY_MOST, RETRY_UNUSABLE, Cache, CoolDown, Newer
 
 ERRORS = (

@@ -7,17 +7,16 @@ import trio
 from harness.fake_server import Answer
 
 from extproc.addresses import Address
-from extproc.core.errors import (
+from extproc.core.errors import InvalidMetadata, ProviderUnavailable
+from extproc.core.oidc.client import FormRequest
+from extproc.core.provider_errors import (
     ClientRefused,
     CodeRefused,
     InvalidAnswer,
-    InvalidMetadata,
     InvalidTokenResponse,
     InvalidUserInfo,
     ProviderFailed,
-    ProviderUnavailable,
 )
-from extproc.core.oidc.client import FormRequest
 from extproc.metrics import catalogue as metric
 from extproc.provider.client import Provider
 from extproc.settings import Limits, ProviderSettings, Timeouts

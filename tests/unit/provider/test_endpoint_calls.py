@@ -6,8 +6,8 @@ import pytest
 from harness.fake_provider import FakeProvider
 from unit.provider.conftest import counted
 
-from extproc.core.errors import ProviderTimeout
 from extproc.core.oidc.client import FormRequest
+from extproc.core.provider_errors import ProviderTimeout
 from extproc.metrics import Metrics
 from extproc.provider.endpoint_calls import EndpointCalls
 from extproc.provider.http import HttpClient

@@ -8,14 +8,14 @@ import trio.testing
 from harness.fake_provider import FakeProvider
 from harness.raw_answers import RESET
 
-from extproc.core.errors import (
+from extproc.core.errors import Overloaded
+from extproc.core.oidc.client import FormRequest
+from extproc.core.provider_errors import (
     InvalidAnswer,
-    Overloaded,
     ProviderFailed,
     ProviderTimeout,
     ProviderUnreachable,
 )
-from extproc.core.oidc.client import FormRequest
 from extproc.provider.http import SHARD, HttpClient, HttpResponse, client_fault
 from extproc.provider.limits import FREE_BYTES, MemoryBudget, TickLimiter
 from extproc.settings import Limits, ProviderSettings, Timeouts

@@ -16,8 +16,9 @@ import trio.testing
 from harness.certificates import Authority
 from trio.testing import wait_all_tasks_blocked
 
-from extproc.core.errors import Overloaded, ProviderTimeout, Refusal
+from extproc.core.errors import Overloaded, Refusal
 from extproc.core.oidc.client import FormRequest
+from extproc.core.provider_errors import ProviderTimeout
 from extproc.provider.client import Provider
 from extproc.provider.limits import (
     CONNECT_COMPLETE,

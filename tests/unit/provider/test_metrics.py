@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.trace import INVALID_SPAN
 from unit.provider.conftest import counted
 
-from extproc.core.errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable
+from extproc.core.provider_errors import InvalidAnswer, ProviderTimeout, ProviderUnreachable
 from extproc.metrics import Metrics
 from extproc.provider.metrics import Call
 

@@ -6,7 +6,8 @@ import pytest
 import trio
 from harness.fake_server import Answer
 
-from extproc.core.errors import InvalidAnswer, ProviderUnavailable
+from extproc.core.errors import ProviderUnavailable
+from extproc.core.provider_errors import InvalidAnswer
 from extproc.provider.upkeep import only_refusals
 
 METADATA = "/.well-known/openid-configuration"

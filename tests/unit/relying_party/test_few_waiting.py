@@ -4,7 +4,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from extproc.core.errors import Overloaded, ProviderTimeout
+from extproc.core.errors import Overloaded
+from extproc.core.provider_errors import ProviderTimeout
 from extproc.relying_party.few_waiting import FewWaiting
 
 

@@ -20,16 +20,10 @@ from harness.tokens import (
 )
 
 from extproc.core.decisions import RedeemCode, StartLogin
-from extproc.core.errors import (
-    InvalidTokenResponse,
-    IssuerMismatch,
-    LoginReused,
-    ProviderRefused,
-    ProviderUnreachable,
-    StoreUnavailable,
-)
+from extproc.core.errors import IssuerMismatch, LoginReused, ProviderRefused, StoreUnavailable
 from extproc.core.login import pending_of
 from extproc.core.oidc.authorization import AuthorizationResponse
+from extproc.core.provider_errors import InvalidTokenResponse, ProviderUnreachable
 from extproc.relying_party.login import CodeRedemption, start_login
 from extproc.sessions.stored import StoredSessions
 

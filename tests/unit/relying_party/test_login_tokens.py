@@ -5,17 +5,17 @@ from harness.memory_peers import MemoryProvider
 from harness.tokens import application, pending, session
 
 from extproc.core.decisions import RedeemCode
-from extproc.core.errors import (
+from extproc.core.oidc.authorization import AuthorizationResponse
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.id_token import UserInfo
+from extproc.core.oidc.token import TokenResponse
+from extproc.core.provider_errors import (
     InvalidTokenResponse,
     InvalidUserInfo,
     ProviderFailed,
     ProviderTimeout,
     ProviderUnreachable,
 )
-from extproc.core.oidc.authorization import AuthorizationResponse
-from extproc.core.oidc.claims import Claims
-from extproc.core.oidc.id_token import UserInfo
-from extproc.core.oidc.token import TokenResponse
 from extproc.relying_party.login_tokens import check_sufficient, keys_of, redeemed, userinfo_of
 
 APP = application()

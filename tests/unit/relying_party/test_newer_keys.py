@@ -4,8 +4,13 @@ import pytest
 from harness.memory_peers import MemoryProvider
 from harness.tokens import Signer, id_token_claims, key_set, public
 
-from extproc.core.errors import InvalidIDToken, UnknownKey, UnverifiedUserInfo, WrongSignature
 from extproc.core.oidc.jose import KeySet, SignedToken
+from extproc.core.provider_errors import (
+    InvalidIDToken,
+    UnknownKey,
+    UnverifiedUserInfo,
+    WrongSignature,
+)
 from extproc.relying_party.newer_keys import verified
 
 TOKEN = Signer().sign(id_token_claims())

@@ -25,20 +25,18 @@ from harness.tokens import (
 from extproc.core.application import Application
 from extproc.core.decisions import Continue, LoadSession, Refresh, Respond
 from extproc.core.device import Device
-from extproc.core.errors import (
-    AccessTokenExpired,
+from extproc.core.errors import AccessTokenExpired, SessionEnded, StoreUnavailable
+from extproc.core.oidc.claims import Claims
+from extproc.core.oidc.id_token import UserInfo
+from extproc.core.oidc.token import RefreshResponse
+from extproc.core.provider_errors import (
     ClientRefused,
     CodeRefused,
     InvalidUserInfo,
     ProviderFailed,
     ProviderTimeout,
     ProviderUnreachable,
-    SessionEnded,
-    StoreUnavailable,
 )
-from extproc.core.oidc.claims import Claims
-from extproc.core.oidc.id_token import UserInfo
-from extproc.core.oidc.token import RefreshResponse
 from extproc.core.session import Session, SessionId
 from extproc.core.session_index import open_entry
 from extproc.relying_party.relying_party import RelyingParty

@@ -10,7 +10,8 @@ from harness.memory_peers import MemoryProvider, MemoryStore
 from harness.tokens import NOW, application, key_set, public, request, session
 
 from extproc.core.device import Device
-from extproc.core.errors import ProviderTimeout, StoreUnavailable, UnknownKey
+from extproc.core.errors import StoreUnavailable
+from extproc.core.provider_errors import ProviderTimeout, UnknownKey
 from extproc.relying_party.pending_writes import PendingWrites
 from extproc.relying_party.refresh_attempt import FIRST_PAUSE, WRITE_TIMEOUT, Ended, RefreshAttempt
 from extproc.sessions.stored import StoredSessions

@@ -7,8 +7,8 @@ import trio
 from harness.memory_peers import MemoryProvider
 from harness.tokens import client, session
 
-from extproc.core.errors import ProviderUnreachable
 from extproc.core.oidc.token import TokenResponse
+from extproc.core.provider_errors import ProviderUnreachable
 from extproc.relying_party.revocation import REVOCATION_TIMEOUT, revoke_found, revoke_tokens
 
 TOKENS = TokenResponse("at", "id", "rt", 60)

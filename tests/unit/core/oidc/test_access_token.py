@@ -23,7 +23,7 @@ from harness.tokens import (
 
 from extproc.core.bearer_errors import InvalidAccessToken
 from extproc.core.encoding import b64encode
-from extproc.core.errors import InvalidIDToken, InvalidLogoutToken
+from extproc.core.errors import InvalidLogoutToken
 from extproc.core.oidc.access_token import (
     LATEST,
     MAX_ACCESS_TOKEN,
@@ -34,6 +34,7 @@ from extproc.core.oidc.access_token import (
 )
 from extproc.core.oidc.id_token import verify_id_token
 from extproc.core.oidc.logout_token import EVENT, verify_logout_token
+from extproc.core.provider_errors import InvalidIDToken
 
 
 def verify(token: str, keys=None, now: float = NOW, **profile) -> AccessToken:

@@ -24,15 +24,15 @@ from harness.tokens import (
 from joserfc import jwk
 
 from extproc.core.encoding import b64encode
-from extproc.core.errors import (
+from extproc.core.oidc.id_token import IDToken, UserInfo, claims_of, verify_id_token
+from extproc.core.oidc.jose import KeySet
+from extproc.core.provider_errors import (
     InvalidIDToken,
     InvalidUserInfo,
     SubjectMismatch,
     UnknownKey,
     UnverifiedUserInfo,
 )
-from extproc.core.oidc.id_token import IDToken, UserInfo, claims_of, verify_id_token
-from extproc.core.oidc.jose import KeySet
 
 ALGS = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"]
 

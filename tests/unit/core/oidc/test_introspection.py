@@ -7,7 +7,6 @@ from harness.refusals import EVIL
 from harness.tokens import API, ISSUER, NOW, access_token_claims, token_profile
 
 from extproc.core.bearer_errors import InvalidAccessToken
-from extproc.core.errors import ClientRefused, InvalidAnswer
 from extproc.core.oidc.client import ClientCredentials
 from extproc.core.oidc.introspection import (
     MAX_INTROSPECTION,
@@ -16,6 +15,7 @@ from extproc.core.oidc.introspection import (
     introspection,
     introspection_error,
 )
+from extproc.core.provider_errors import ClientRefused, InvalidAnswer
 
 
 def body(**changes) -> bytes:

@@ -4,9 +4,9 @@ import pytest
 from harness.refusals import EVIL, raised
 from harness.tokens import NOW, Signer, client, id_token_claims, key_set, pending, public
 
-from extproc.core.errors import InvalidAnswer, UnknownKey, UnverifiedToken, WrongSignature
 from extproc.core.oidc.id_token import verify_id_token
 from extproc.core.oidc.jose import KeySet, SignedToken
+from extproc.core.provider_errors import InvalidAnswer, UnknownKey, UnverifiedToken, WrongSignature
 
 
 def id_token(keys=None, **changes):

@@ -6,13 +6,14 @@ import pytest
 from harness.refusals import EVIL
 from harness.tokens import ISSUER, NOW, Signer, client, key_set, public
 
-from extproc.core.errors import InvalidLogoutToken, UnknownKey, WrongSignature
+from extproc.core.errors import InvalidLogoutToken
 from extproc.core.oidc.logout_token import (
     EVENT,
     LogoutToken,
     check_unsigned,
     verify_logout_token,
 )
+from extproc.core.provider_errors import UnknownKey, WrongSignature
 
 
 def logout_token(**changes):

@@ -6,7 +6,6 @@ import pytest
 from harness.refusals import EVIL, raised
 from harness.tokens import METADATA, client, pending
 
-from extproc.core.errors import InvalidTokenResponse
 from extproc.core.oidc.token import (
     RefreshResponse,
     TokenResponse,
@@ -15,6 +14,7 @@ from extproc.core.oidc.token import (
     revocation,
     tokens_in,
 )
+from extproc.core.provider_errors import InvalidTokenResponse
 
 
 def response(kind=TokenResponse, **changes):

@@ -5,8 +5,13 @@ import json
 import pytest
 from harness.refusals import EVIL
 
-from extproc.core.errors import ClientRefused, CodeRefused, InvalidTokenResponse, ProviderFailed
 from extproc.core.oidc.token_error import code_error, refresh_error
+from extproc.core.provider_errors import (
+    ClientRefused,
+    CodeRefused,
+    InvalidTokenResponse,
+    ProviderFailed,
+)
 
 NOT_REGISTERED = "the token endpoint refuses with an error that is not registered"
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from extproc.core.errors import InvalidIDToken
 from extproc.core.oidc.token_times import (
     check_auth_time,
     check_expires,
@@ -10,6 +9,7 @@ from extproc.core.oidc.token_times import (
     check_not_before,
     distance,
 )
+from extproc.core.provider_errors import InvalidIDToken
 
 NOW, LEEWAY = 1_800_000_000, 60.0
 NO_NUMBERS = (None, True, "1800000000", [NOW], {}, 1e400, 10**400)

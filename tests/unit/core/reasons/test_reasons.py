@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from extproc.core import errors
+from extproc.core import errors, provider_errors
 from extproc.core.reasons import PROVIDER_ERRORS, REASONS
 
 
@@ -27,7 +27,7 @@ def test_every_refusal_is_a_row_and_is_an_error():
     assert errors.ProviderRefused("timeout").reason == "provider_error"
 
 
-@pytest.mark.parametrize("kind", [errors.InvalidIDToken, errors.InvalidLogoutToken])
+@pytest.mark.parametrize("kind", [provider_errors.InvalidIDToken, errors.InvalidLogoutToken])
 def test_a_check_that_is_in_no_table_is_a_bug_and_not_an_answer(kind):
     with pytest.raises(KeyError):
         _ = kind("made up").status
