@@ -50,6 +50,16 @@ CANARY = "canary-that-nobody-may-write-down"
 JSON = {"content-type": "application/json"}
 CALLBACK, BACK = "/oauth2/callback", "/oauth2/backchannel-logout"
 Provoke = Callable[[Stack, WebUser, str], httpx.Response | str]
+API = "https://api.example"
+# The rules of an application that API callers use.
+CALLS = [
+    {"name": name, "paths": [f"/calls/{path}"], "accept": ["bearer"], **more}
+    for name, path, more in (
+        ("scoped", "scoped/", {"allow": {"scopes": ["read"]}}),
+        ("fresh", "fresh/", {"max_claims_age": "1m"}),
+        ("api", "", {}),
+    )
+]
 NUMBERS = itertools.count(1)
 CASES: dict[str, Provoke] = {}
 UNUSED_PORT = free_port()
@@ -57,7 +67,9 @@ UNUSED_PORT = free_port()
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Stack]:
-    provider = FakeProvider()
+    asks = {"client_id": "asks", "client_secret": SECRET}
+    access_tokens = {"introspection": asks, "required_claims": {"kind": ["api"]}}
+    provider = FakeProvider(client={"access_tokens": access_tokens})
 
     def settings(stack: Stack):
         def of(issuer: str):
@@ -90,6 +102,10 @@ def running() -> Iterator[Stack]:
                 },
                 "api": app("api", forward_access_token=True) | {"provider": "main"},
                 "ruled": app("ruled", allow={"users": ["nobody"]}) | {"provider": "main"},
+                "calls": app("calls", rules=CALLS, bearer={"audiences": [API], "opaque": "main"})
+                | {"provider": "main"},
+                "jwts": app("jwts", rules=[{**CALLS[-1], "paths": ["/jwts/"]}])
+                | {"provider": "main"},
                 **{name: app(name) for name in ("away", "bad", "gone")},
             },
         }
@@ -532,22 +548,92 @@ def _(stack, user, code):
 
 
 def of_unknown_key(stack: Stack, status: int, header: dict[str, object]) -> httpx.Response:
-    """Send logout tokens of an unknown key until one is answered so: the key set is fetched again
-    once in ten seconds, and in between it is not known whether the key exists.
+    """Send logout tokens of an unknown key until one is answered so."""
+    return until_status(status, lambda: logs_out(stack, header))
+
+
+def until_status(
+    status: int, send: Callable[[], httpx.Response], every: float = 0.5
+) -> httpx.Response:
+    """Send tokens until one is answered so: the key set is fetched again once in ten seconds, and
+    in between it is not known whether the key exists.
     """
     answers: list[httpx.Response] = []
 
     def is_there() -> bool:
-        answers.append(logs_out(stack, header))
+        answers.append(send())
         return answers[-1].status_code == status
 
-    wait_until(is_there, what=f"{status} for an unknown key", every=0.5)
+    wait_until(is_there, what=f"{status} for a token", every=every)
     return answers[-1]
 
 
 @case("logout_token_key_pending")
 def _(stack, user, code):
     return of_unknown_key(stack, 503, {"kid": CANARY})
+
+
+# -- API callers -----------------------------------------------------------------------------------
+
+
+BEARER_LIES = TOKEN_LIES | {
+    "type": ({"typ": "ID"}, {}),
+    "id_token": ({"aud": ["gateway", API]}, {}),
+    "claims": ({"kind": CANARY}, {}),
+    "audience": ({"aud": CANARY}, {}),
+    "subject": ({"sub": None}, {}),
+    "auth_time": ({"auth_time": 1e11}, {}),
+    "claims_age": ({"iat": 1}, {}),
+    "sender_constrained": ({"cnf": {"jkt": CANARY}}, {}),
+}
+
+
+def calls(stack: Stack, authorization: str, path: str = "/calls/x") -> httpx.Response:
+    headers = {"authorization": authorization} if authorization else {}
+    return httpx.get(stack.url(path), headers=headers, trust_env=False)
+
+
+def bearer(stack: Stack, header: dict[str, object] | None = None, **changes: object) -> str:
+    """The header Authorization with a JWT, whose claims are changed."""
+    now = int(time.time())
+    claims = {
+        "iss": stack.provider.issuer, "aud": API, "sub": stack.provider.user, "iat": now, "exp": now + 120,
+        "kind": "api", "jti": f"{CANARY}-{time.monotonic_ns()}", **changes,
+    }  # fmt: skip
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return f"Bearer {stack.provider.signer.sign(claims, **{'typ': 'at+jwt', **(header or {})})}"
+
+
+@case("bearer")
+def _(stack, user, code):
+    assert calls(stack, bearer(stack), "/calls/case").status_code == 200
+    return "/calls/case"
+
+
+@case(*codes(tokens.ACCESS_TOKEN))
+def _(stack, user, code):
+    check = code.removeprefix("bearer_token_")
+    stack.provider.answers["/introspect"] = lambda asked: (200, JSON, b'{"active": false}')
+    if check in ("inactive", "opaque"):
+        return calls(stack, f"Bearer {CANARY}", "/jwts/x" if check == "opaque" else "/calls/x")
+    if check == "too_many_introspections":
+        return until_status(429, lambda: calls(stack, f"Bearer {time.monotonic_ns()}"), every=0)
+    if check == "key_pending":
+        return until_status(503, lambda: calls(stack, bearer(stack, {"kid": CANARY})))
+    claims, header = BEARER_LIES[check]
+    if check == "signature":
+        stack.provider.signer = Signer("RS256", "attacker")
+    if check in ("key", "signature"):
+        return until_status(401, lambda: calls(stack, bearer(stack, header)))
+    path = "/calls/fresh/x" if check == "claims_age" else "/calls/x"
+    return calls(stack, bearer(stack, header, **claims), path)
+
+
+@case(*codes(tokens.API_CALLER))
+def _(stack, user, code):
+    if code == "insufficient_scope":
+        return calls(stack, bearer(stack, scope=CANARY), "/calls/scoped/x")
+    return calls(stack, "" if code == "bearer_token_required" else f"Bearer {CANARY} b")
 
 
 # -- the processor ---------------------------------------------------------------------------------
@@ -611,8 +697,6 @@ GRPC = {"access_rules_differ", "misdirected_request", "unexpected_message", "bod
 # callbacks, more than this gateway admits: tests/e2e/test_late_logins.py. Live streams are ended in
 # tests/e2e/test_live.py and tests/unit/ext_proc/test_live_streams.py.
 ELSEWHERE = {"internal_error", "overtaken", "session_over", "processor_leaving"}
-# No route takes access tokens yet: tests/unit/core/oidc/test_access_token.py and test_introspection.
-ELSEWHERE |= set(codes(tokens.ACCESS_TOKEN, tokens.API_CALLER)) | {"bearer"}
 
 
 def streamed(
