@@ -134,7 +134,7 @@ class Access:
             return Match(None)
         rule = next((rule for rule in deciding if rule.takes(method)), None)
         if rule is None and deciding:
-            return Match(None, shadow)
+            return Match(None)
         return Match(rule or DEFAULT, shadow)
 
     def missing(self, rule: Rule, facts: Facts, now: int) -> Missing | None:
@@ -186,8 +186,7 @@ class Access:
     def _asked(self, name: str) -> str:
         """The first rule that asks the same of a user as this one."""
         rule = self._by_name[name]
-        same = (each.name for each in (DEFAULT, *self.rules) if each.asks_as(rule))
-        return next(same, name)
+        return next(each.name for each in (DEFAULT, *self.rules) if each.asks_as(rule))
 
     @cached_property
     def audiences(self) -> tuple[tuple[str, str, str], ...]:

@@ -118,6 +118,7 @@ class Match:
     """Which rule decides a request, and the shadow rule beside it.
 
     rule: None where a rule names the path, and none takes the method (405).
+    shadow: None without such a rule, and where the answer is 405.
     """
 
     rule: Rule | None

@@ -49,6 +49,13 @@ def test_a_rule_in_shadow_mode_closes_no_method():
     assert Access("app", (), (TRIED,), "d").match("/", "FROB") == Match(DEFAULT)
 
 
+def test_a_method_that_no_rule_takes_is_refused_and_tried_by_none():
+    beside = Rule("beside", ("/api/x/",), shadow=True)
+    access = Access("app", (), (READ, beside), "d")
+    assert access.match("/api/x", "DELETE") == Match(None)
+    assert access.match("/api/x", "GET") == Match(READ, beside)
+
+
 def test_without_rules_every_method_is_left_to_allow():
     assert Access("app", STAFF, (), "d").match("/x", "FROB") == Match(DEFAULT)
 
