@@ -44,8 +44,11 @@ from extproc.core.oidc.access_token import AccessToken, issuer_of
 
 # b64token of RFC 6750 section 2.1, after the scheme in any case
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
-# A second header, if a proxy in front of Envoy has joined the two by a comma.
-_JOINED = re.compile(r",[ \t]*bearer(?:[ \t,]|$)", re.IGNORECASE)
+# Two headers that Envoy, or a proxy in front of it, has joined by a comma (RFC 9110 section 5.3): a
+# comma after a scheme, after its one token, or before Bearer.
+_JOINED = re.compile(
+    r"^[A-Z0-9-]*(?: +[A-Z0-9._~+/-]+=*)?[ \t]*,|,[ \t]*bearer(?:[ \t,]|$)", re.IGNORECASE
+)
 _SCHEME = re.compile(r"bearer(?:[ \t,]|$)", re.IGNORECASE)
 
 

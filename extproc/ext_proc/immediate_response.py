@@ -7,8 +7,14 @@ from extproc._wire import ext_proc_pb2 as wire
 from extproc.core.decisions import Respond
 
 # https://grpc.github.io/grpc/core/md_doc_statuscodes.html
-GRPC_UNAUTHENTICATED = 16
+GRPC_PERMISSION_DENIED = 7
+GRPC_INTERNAL = 13
 GRPC_UNAVAILABLE = 14
+GRPC_UNAUTHENTICATED = 16
+# By HTTP status, as gRPC itself maps it
+# (https://grpc.github.io/grpc/core/md_doc_http-grpc-status-mapping.html). Clients try again after
+# GRPC_UNAVAILABLE, which all others are.
+_GRPC_STATUS = {400: GRPC_INTERNAL, 401: GRPC_UNAUTHENTICATED, 403: GRPC_PERMISSION_DENIED}
 _VALUE = re.compile(r"[\x20-\x7e]*")
 
 
@@ -25,9 +31,7 @@ def immediate_response(answer: Respond, trace_id: str, *, grpc: bool) -> wire.Pr
     reply.status.code = answer.status
     reply.details = answer.reason
     if grpc:
-        reply.grpc_status.status = (
-            GRPC_UNAUTHENTICATED if answer.status == 401 else GRPC_UNAVAILABLE
-        )
+        reply.grpc_status.status = _GRPC_STATUS.get(answer.status, GRPC_UNAVAILABLE)
     for name, value in _headers(answer, trace_id):
         set_header(reply.headers, name, value)
     for cookie in answer.cookies:

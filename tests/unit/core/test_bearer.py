@@ -98,7 +98,17 @@ def test_a_token_is_read_where_the_rule_accepts_it_and_nowhere_else(scheme):
 
 @pytest.mark.parametrize(
     "lines",
-    [(), ("Basic Zm9v",), ("Bearertoken",), ("",), ('Digest a="b", c=bearer',), ("DPoP x",)],
+    [
+        (),
+        ("Basic Zm9v==",),
+        ("Bearertoken",),
+        ("",),
+        ('Digest a="b", c=bearer',),
+        ("Digest a=b,c=d",),
+        ('Digest a="b, c d"',),
+        ("Negotiate",),
+        ("DPoP x",),
+    ],
 )
 def test_what_is_no_bearer_token_leaves_the_request_to_the_session(lines):
     assert presented(APP, asked("both", *lines)) is None
@@ -114,6 +124,9 @@ def test_what_is_no_bearer_token_leaves_the_request_to_the_session(lines):
         ("Bearer a, Bearer b",),
         ("Basic a,Bearer b",),
         ("Basic a, bearer",),
+        ("Basic a==,Basic b==",),
+        ("Basic a ,",),
+        ("Negotiate,Basic b",),
         ("Bearer",),
         ("Bearer ",),
         ("Bearer a b",),

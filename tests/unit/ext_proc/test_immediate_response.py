@@ -13,6 +13,8 @@ from extproc.core.http import Cookie
 from extproc.core.page import Card, Page
 from extproc.ext_proc import codec
 from extproc.ext_proc.immediate_response import (
+    GRPC_INTERNAL,
+    GRPC_PERMISSION_DENIED,
     GRPC_UNAUTHENTICATED,
     GRPC_UNAVAILABLE,
     immediate_response,
@@ -112,7 +114,16 @@ def test_only_an_answer_that_says_so_empties_the_browser_s_cache():
     assert "clear-site-data" not in headers_of(Respond(303, "signed_out"))
 
 
-@pytest.mark.parametrize(("status", "code"), [(401, GRPC_UNAUTHENTICATED), (503, GRPC_UNAVAILABLE)])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, GRPC_INTERNAL),
+        (401, GRPC_UNAUTHENTICATED),
+        (403, GRPC_PERMISSION_DENIED),
+        (429, GRPC_UNAVAILABLE),
+        (503, GRPC_UNAVAILABLE),
+    ],
+)
 def test_a_grpc_client_gets_a_grpc_status(status, code):
     assert theirs_of(Respond(status, "x"), grpc=True).grpc_status.status == code
     assert theirs_of(Respond(status, "x")).grpc_status is None
