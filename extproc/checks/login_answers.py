@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from extproc.checks.findings import Finding, error, ok, warning
+from extproc.core.cookies import CookieNames
 from extproc.core.endpoints import CALLBACK, url_of
-from extproc.core.http import CookieNames
 from extproc.settings import Settings
 
 _REASON = re.compile(r"<dd>([a-z][a-z0-9_]{2,60})</dd>|\"reason\": ?\"([a-z][a-z0-9_]{2,60})\"")

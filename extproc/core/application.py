@@ -10,8 +10,9 @@ from extproc.core.access import EVERYBODY, Access
 from extproc.core.assertion import LASTS, USER, AssertionProfile, Header, mint
 from extproc.core.assertion import max_age as assertion_max_age
 from extproc.core.bearer_access import BearerAccess
+from extproc.core.cookies import Cookie, CookieNames
 from extproc.core.endpoints import ENDPOINTS
-from extproc.core.http import Cookie, CookieNames, Request, origin
+from extproc.core.http import Request, origin
 from extproc.core.oidc.claims import Claims, email_is_verified, header_value
 from extproc.core.oidc.client import Client
 from extproc.core.sealing import KeyRing

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from extproc.core.assertion import Header
-from extproc.core.http import Cookie
+from extproc.core.cookies import Cookie
 from extproc.core.oidc.authorization import AuthorizationResponse, PendingAuthorization
 from extproc.core.page import Page
 from extproc.core.session import Session

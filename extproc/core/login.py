@@ -9,9 +9,10 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from extproc.core.application import Application
+from extproc.core.cookies import Cookie
 from extproc.core.encoding import b64encode
 from extproc.core.errors import StateMismatch
-from extproc.core.http import Cookie, Request, as_envoy_reads, printable, same_origin_target
+from extproc.core.http import Request, as_envoy_reads, printable, same_origin_target
 from extproc.core.oidc.authorization import GRACE, LIFE, PendingAuthorization
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.core.sealing import Label

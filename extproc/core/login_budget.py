@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from extproc.core.application import Application
-from extproc.core.http import Cookie, Request
+from extproc.core.cookies import Cookie
+from extproc.core.http import Request
 from extproc.core.login import BROWSER_BYTES, MAX_OPENED, label_of
 from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.sealing import Label

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from extproc.core.application import Application
+from extproc.core.cookies import Cookie
 from extproc.core.endpoints import SIGNED_OUT, parameter
-from extproc.core.http import Cookie, Request
+from extproc.core.http import Request
 from extproc.core.login import chosen_page
 from extproc.core.navigation import is_report
 from extproc.core.oidc.metadata import ProviderMetadata

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from extproc.core.application import Application
 from extproc.core.bearer import challenge, is_by_token
+from extproc.core.cookies import Cookie
 from extproc.core.decisions import RedeemCode, Respond, Step
 from extproc.core.endpoints import LOGIN, LOGOUT, url_of
 from extproc.core.errors import (
@@ -15,7 +16,7 @@ from extproc.core.errors import (
     SessionEnded,
     Unavailable,
 )
-from extproc.core.http import Cookie, Request
+from extproc.core.http import Request
 from extproc.core.login import requested_page, return_query
 from extproc.core.logout import expired
 from extproc.core.page import Page

@@ -4,7 +4,7 @@ from extproc.core.access_conditions import Facts, Missing
 from extproc.core.access_rules import Rule
 from extproc.core.access_values import email_address, groups_of
 from extproc.core.application import Application
-from extproc.core.http import Cookie
+from extproc.core.cookies import Cookie
 from extproc.core.oidc.claims import Claims, number
 from extproc.core.refresh import id_token_claims
 from extproc.core.session import Session

@@ -21,8 +21,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from extproc.core.application import Application
+from extproc.core.cookies import Cookie
 from extproc.core.errors import SessionTooLarge
-from extproc.core.http import Cookie, Request
+from extproc.core.http import Request
 from extproc.core.session import Session, SessionId, only, session_ids, session_label
 from extproc.core.session_record import MAX_SEALED, check_identity, dump, load
 

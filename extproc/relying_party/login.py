@@ -11,6 +11,7 @@ from extproc import telemetry
 from extproc.concurrency import run_both, shielded_until_deadline
 from extproc.core import revocation
 from extproc.core.application import Application
+from extproc.core.cookies import Cookie
 from extproc.core.decisions import RedeemCode, Respond, StartLogin
 from extproc.core.errors import (
     CallbackRefused,
@@ -20,7 +21,7 @@ from extproc.core.errors import (
     Refusal,
 )
 from extproc.core.establish import establish
-from extproc.core.http import Cookie, Request
+from extproc.core.http import Request
 from extproc.core.login import (
     authorization_url,
     demand_of,

@@ -9,10 +9,11 @@ import trio
 
 from extproc import telemetry
 from extproc.core.application import Application
+from extproc.core.cookies import Cookie
 from extproc.core.decisions import RedeemCode
 from extproc.core.device import Device
 from extproc.core.errors import SignedOutMeanwhile, StoreUnavailable
-from extproc.core.http import Cookie, Request
+from extproc.core.http import Request
 from extproc.core.oidc.authorization import PendingAuthorization
 from extproc.core.session import Session
 from extproc.core.sibling_sessions import Siblings, compared

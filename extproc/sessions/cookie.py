@@ -11,9 +11,10 @@ from dataclasses import replace
 from extproc.contract import MORE_COOKIES
 from extproc.core import revocation
 from extproc.core.application import Application
+from extproc.core.cookies import Cookie
 from extproc.core.device import Device
 from extproc.core.errors import SessionTooLarge, SignedOutMeanwhile
-from extproc.core.http import Cookie, Request
+from extproc.core.http import Request
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId
 from extproc.core.session_cookie import (

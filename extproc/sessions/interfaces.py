@@ -10,8 +10,9 @@ from typing import Protocol
 
 from extproc.core import revocation
 from extproc.core.application import Application
+from extproc.core.cookies import Cookie
 from extproc.core.device import Device
-from extproc.core.http import Cookie, Request
+from extproc.core.http import Request
 from extproc.core.session import Session, SessionId
 from extproc.core.session_record import Record
 from extproc.core.session_selection import Selection

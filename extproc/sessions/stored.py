@@ -11,9 +11,10 @@ import trio
 
 from extproc.concurrency import run_all
 from extproc.core.application import Application
+from extproc.core.cookies import Cookie
 from extproc.core.device import Device
 from extproc.core.errors import SignedOutMeanwhile, StoreUnavailable
-from extproc.core.http import Cookie, Request
+from extproc.core.http import Request
 from extproc.core.sealing import ENTROPY
 from extproc.core.session import Session, SessionId, only, session_ids
 from extproc.core.session_cookie import left_over, session_cookie

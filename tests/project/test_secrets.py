@@ -26,6 +26,7 @@ from harness.tokens import (
 
 import extproc
 from extproc.addresses import Address
+from extproc.core.cookies import Cookie
 from extproc.core.decisions import (
     BackChannelLogout,
     Continue,
@@ -36,7 +37,6 @@ from extproc.core.decisions import (
     Refresh,
 )
 from extproc.core.device import Device
-from extproc.core.http import Cookie
 from extproc.core.oidc.authorization import AuthorizationResponse
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.id_token import UserInfo

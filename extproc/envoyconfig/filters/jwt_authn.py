@@ -24,7 +24,7 @@ from envoy_data_plane.google.protobuf import Empty
 from extproc.addresses import Address, http_target, reachable
 from extproc.contract import COOKIES, STREAM_DURATION
 from extproc.core.assertion import ENVOY_SKEW, LASTS, SESSION, jwks
-from extproc.core.http import CookieNames
+from extproc.core.cookies import CookieNames
 from extproc.envoyconfig.builders import seconds, text
 from extproc.settings import Settings
 from extproc.settings.domain_access import access

@@ -4,8 +4,8 @@ import pytest
 from harness.tokens import ISSUER, NOW, RING, SECRET, application, client, pending, request
 
 from extproc.core import decisions
+from extproc.core.cookies import Cookie
 from extproc.core.decisions import Respond
-from extproc.core.http import Cookie
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.token import code_grant
 from extproc.core.session import Session, SessionId

@@ -7,9 +7,9 @@ import pytest
 from harness.tokens import ENTROPY_BYTES, NOW, application, cookie_header, pending, request
 
 from extproc.core.application import Application
+from extproc.core.cookies import Cookie
 from extproc.core.encoding import b64encode
 from extproc.core.errors import StateMismatch
-from extproc.core.http import Cookie
 from extproc.core.login import MAX_OPENED, login_cookie, pending_of
 from extproc.core.login_budget import (
     BURST,

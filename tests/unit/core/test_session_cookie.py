@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from harness.tokens import ENTROPY_BYTES, NOW, RING, application, request, session
 
+from extproc.core.cookies import Cookie
 from extproc.core.device import Device
 from extproc.core.errors import SessionTooLarge
-from extproc.core.http import Cookie
 from extproc.core.logout import expired
 from extproc.core.sealing import KeyRing
 from extproc.core.session import Session, SessionId, session_label

@@ -20,8 +20,8 @@ from envoy_data_plane.google.protobuf import Struct
 
 from extproc._wire import ext_proc_pb2 as wire
 from extproc.contract import APPLICATION, COOKIES, MORE_COOKIES, NAMESPACE, PUBLIC, SET_COOKIE
+from extproc.core.cookies import Cookie
 from extproc.core.decisions import Continue
-from extproc.core.http import Cookie
 from extproc.ext_proc import codec
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

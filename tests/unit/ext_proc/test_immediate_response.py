@@ -8,8 +8,8 @@ from envoy_data_plane.envoy.config.core.v3 import HeaderValueOption
 from envoy_data_plane.envoy.service.ext_proc.v3 import ImmediateResponse, ProcessingResponse
 
 from extproc._wire import ext_proc_pb2 as wire
+from extproc.core.cookies import Cookie
 from extproc.core.decisions import Continue, Respond
-from extproc.core.http import Cookie
 from extproc.core.page import Card, Page
 from extproc.ext_proc import codec
 from extproc.ext_proc.immediate_response import (

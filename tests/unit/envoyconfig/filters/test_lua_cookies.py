@@ -4,7 +4,7 @@ import re
 
 from harness.envoy_config import APP, simple, typed
 
-from extproc.core.http import CookieNames
+from extproc.core.cookies import CookieNames
 
 
 def test_our_cookies_are_those_of_the_core() -> None:
