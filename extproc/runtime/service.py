@@ -145,8 +145,6 @@ class Service:
         metadata and keys fresh, to watch live streams, and to measure.
         """
         self._bridge.spawn("store", self._sessions.start)
-        if self._epoch is not None:
-            self._keep_until_drain("store epoch", self._epoch.watch)
         for provider in self._providers.values():
             self._keep_until_drain(f"provider {provider.name}", provider.keep_warm)
         self._keep_until_drain("live streams", self._servicer.live_streams.watch)
@@ -201,7 +199,7 @@ class Service:
             # Once in a life.
             while self._servicer.admission.finishing:  # noqa: ASYNC110
                 await trio.sleep(0.02)
-        # A count of the sessions uses the store, and the last export its metrics.
+        # A count of the sessions and the epoch use the store, and the last export its metrics.
         if self._lagging is not None:
             await self._measuring_ended.wait()
         for provider in self._providers.values():
@@ -247,7 +245,9 @@ class Service:
         yield Reading(metric.ASYNCIO_TASKS, len(asyncio.all_tasks(self._loop)))
 
     async def _measure(self, scope: trio.CancelScope) -> None:
-        """Measures at intervals and exports metrics, until the scope is cancelled. Runs in trio."""
+        """Measures at intervals, exports metrics and looks for the epoch of the store, until the
+        scope is cancelled. Runs in trio.
+        """
         exporting = partial(otlp.export, self._metrics, self._endpoint, self._worker)
         lagging = partial(lag.of_trio, self._metrics)
         try:
@@ -256,6 +256,8 @@ class Service:
                     nursery.start_soon(background.keep, "trio lag", lagging)
                     nursery.start_soon(background.keep, "session count", self._count_sessions)
                     nursery.start_soon(background.keep, "metrics export", exporting)
+                    if self._epoch is not None:
+                        nursery.start_soon(background.keep, "store epoch", self._epoch.watch)
         finally:
             self._measuring_ended.set()
 

@@ -146,8 +146,12 @@ class SQLiteStore:
         """Do nothing: the file was opened when the store was made."""
 
     async def aclose(self) -> None:
-        for connection in (self._inline, self._reads, self._changes):
-            connection.close()
+        # Otherwise a thread would use a connection that is closed meanwhile, which SQLite does not
+        # survive. Each of them has a deadline.
+        with trio.CancelScope(shield=True):
+            async with self._writer.idle(), self._one_reader:
+                for connection in (self._inline, self._reads, self._changes):
+                    connection.close()
 
     def _read_inline(self, read: Callable[[sqlite3.Connection], T]) -> T:
         try:

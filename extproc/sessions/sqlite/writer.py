@@ -7,7 +7,8 @@ session: a transaction and a worker thread for each would take longer than any o
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -75,6 +76,12 @@ class Writer:
         if change.error is not None:
             raise change.error
         return change.value
+
+    @asynccontextmanager
+    async def idle(self) -> AsyncIterator[None]:
+        """Wait until no change is being made; none is made within the block."""
+        async with self._turn:
+            yield
 
     async def _commit(self) -> None:
         batch = list(islice(self._waiting, MOST))

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -314,3 +315,38 @@ async def test_a_tombstone_that_is_no_number_is_a_refusal_of_its_own_sessions_al
     finally:
         db.close()
         await store.aclose()
+
+
+@pytest.mark.parametrize("operation", ["read", "write"])
+async def test_a_store_is_closed_only_when_no_thread_uses_it(tmp_path, operation):
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(db, *_):
+        began.set()
+        assert go_on.wait(60)
+        return db.execute("SELECT 1").fetchone()
+
+    store = SQLiteStore(tmp_path / "x.sqlite3", deadline=60)
+    results = []
+
+    async def use():
+        if operation == "read":
+            results.append(await store._read(slow))
+        else:
+            results.append(await store._writer.run(slow))
+
+    async def close():
+        # As where the whole program is cancelled.
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await store.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(use)
+        await trio.to_thread.run_sync(began.wait, 60)
+        nursery.start_soon(close)
+        await trio.testing.wait_all_tasks_blocked()
+        go_on.set()
+    assert results == [(1,)]
+    with pytest.raises(StoreUnavailable):
+        await store.count(0)
