@@ -139,6 +139,11 @@ def _add_explain(command: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE|@FILE",
         help="of the request; can be repeated",
     )
+    command.add_argument(
+        "--bearer",
+        metavar="FILE|-",
+        help="an access token of the request, in a file or on standard input",
+    )
 
 
 def _add_test(command: argparse.ArgumentParser) -> None:

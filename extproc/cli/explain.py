@@ -14,11 +14,13 @@ from pathlib import Path
 
 from extproc.addresses import reachable
 from extproc.cli.output import fail, field, plain, remedy, write
+from extproc.core.http import AUTHORIZATION
 from extproc.core.reasons import REASONS
 from extproc.explain.access_log import logged_request
 from extproc.explain.request import explain
 from extproc.explain.sample import SampleRequest
 from extproc.explain.session import find
+from extproc.explain.token import find_token
 from extproc.explain.trace import Chapter, NoStory, from_admin, from_jaeger
 from extproc.settings import Settings
 from extproc.settings.files import read_argument
@@ -27,6 +29,8 @@ from extproc.traces.ids import trace_id_in
 from extproc.traces.tree import failed
 
 ROLES = {"redirect": "redirect to the provider", "callback": "callback", "page": "page"}
+# bytes; a token that is longer is refused anyway
+_TOKEN_LIMIT = 1 << 20
 _COOKIES_LIMIT = 16 << 20  # bytes; Envoy itself accepts some 8 MB of headers
 JOINED = {"link": ", by a span link", "client": ", by client and time", "": ""}
 
@@ -61,7 +65,7 @@ def run(settings: Settings, parsed: argparse.Namespace) -> int:
 
 def _explain_request(settings: Settings, parsed: argparse.Namespace, url: str) -> None:
     request = SampleRequest(parsed.method.upper(), url, _headers(parsed))
-    for step in explain(settings, request, find):
+    for step in explain(settings, request, find, find_token):
         write(field(f"{'→' if step.verdict else '·'} {step.what}"))
         if step.remedy:
             write(remedy(step.remedy))
@@ -72,10 +76,31 @@ def _headers(parsed: argparse.Namespace) -> tuple[tuple[str, str], ...]:
     for header in parsed.header:
         name, _, value = header.partition(":")
         headers.append((name.strip().lower(), value.strip()))
+    if any(name == AUTHORIZATION and value for name, value in headers):
+        fail(
+            "--header Authorization: what stands here is in the shell's history and in the list of "
+            "processes; give an access token by --bearer FILE, or - for standard input"
+        )
+    if parsed.bearer is not None:
+        headers.append((AUTHORIZATION, f"Bearer {_token(parsed.bearer)}"))
     if parsed.cookie:
         cookies = [_cookie(argument) for argument in parsed.cookie]
         headers.append(("cookie", "; ".join(cookies)))
     return tuple(headers)
+
+
+def _token(argument: str) -> str:
+    """The access token in a file, or on standard input for "-"; `Bearer` may stand before it."""
+    try:
+        source = Path("/dev/stdin" if argument == "-" else argument)
+        text = read_argument(source, _TOKEN_LIMIT).decode("latin-1")
+    except OSError as problem:
+        fail(f"{argument}: {problem.strerror or 'cannot be read'}")
+    _, _, after = text.rpartition("Bearer ")
+    token = after.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        fail(f"{argument}: has no access token, on one line and without blanks")
+    return token
 
 
 def _cookie(argument: str) -> str:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from extproc.core.access_conditions import Entries, Facts
 from extproc.core.access_rules import Rule
 from extproc.core.application import Application
-from extproc.core.session import Session
-from extproc.core.session_access import facts
+from extproc.core.http import Request
 from extproc.explain.route import ChosenRoute
 from extproc.settings import ApplicationSettings, Settings
 from extproc.settings.allow import Allow, entries_of
@@ -82,25 +81,45 @@ def of_client(route: ChosenRoute) -> Iterator[str]:
 
 
 def conditions(
-    settings: Settings, application: Application, session: Session, rule: Rule, now: int
+    settings: Settings, application: Application, user: Facts, rule: Rule, now: int
 ) -> Iterator[Condition]:
     """Every condition of a rule and of `allow` of its application, and whether it holds for a user.
 
     Args:
         settings: the settings, which have the values.
         application: the application.
-        session: of the user.
+        user: the facts of the user, or of a caller's access token.
         rule: the rule.
         now: seconds since the epoch.
     """
     access, own = application.access, settings.applications[application.name]
-    user = facts(application, session)
     prefix = f"rules.{rule.name}."
     if rule.max_claims_age is not None:
         holds = now < user.claims_at + rule.max_claims_age
         yield Condition(f"{prefix}max_claims_age", f"{rule.max_claims_age} s", holds)
     yield from _entries("allow", access.allow, own.allow, user, now)
     yield from _entries(f"{prefix}allow", rule.allow, _allow_of(own, rule), user, now)
+
+
+def of_conditions(
+    settings: Settings, application: Application, request: Request, user: Facts, now: int
+) -> Iterator[str]:
+    """What the deciding rule, and the rule in shadow mode beside it, ask of the user.
+
+    Args:
+        settings: the settings.
+        application: the application that the processor decides for.
+        request: the request, with the names of the rules.
+        user: the facts of the user, or of a caller's access token.
+        now: seconds since the epoch.
+    """
+    names = [request.rule, *([request.shadow] if request.shadow else [])]
+    found: dict[str, Condition] = {}
+    for rule in map(application.access.rule, names):
+        if rule is not None:
+            each = conditions(settings, application, user, rule, now)
+            found.update((condition.key, condition) for condition in each)
+    yield from map(str, found.values())
 
 
 def _allow_of(application: ApplicationSettings, rule: Rule) -> Allow:

@@ -6,7 +6,7 @@ differ, one of them lets somebody in whom the other keeps out.
 
 from extproc.core.access_rules import Rule
 from extproc.core.application import Application
-from extproc.core.http import Request
+from extproc.core.http import AUTHORIZATION, Request
 from extproc.core.session import Session
 from extproc.core.session_access import audiences
 from extproc.envoyconfig.routes import PREFLIGHT
@@ -35,7 +35,7 @@ def disagreement(application: Application, request: Request, route: ChosenRoute)
     if match.rule.deny:
         return ""
     shadow = match.shadow.name if match.shadow is not None else ""
-    return _details(application, route, match.rule, shadow)
+    return _details(application, request, route, match.rule, shadow)
 
 
 def _is_before_rules(route: ChosenRoute) -> bool:
@@ -47,17 +47,21 @@ def _is_before_rules(route: ChosenRoute) -> bool:
     return route.name == f"{route.owner}:{PREFLIGHT}" or ":public:" in route.name
 
 
-def _details(application: Application, route: ChosenRoute, rule: Rule, shadow: str) -> str:
+def _details(
+    application: Application, request: Request, route: ChosenRoute, rule: Rule, shadow: str
+) -> str:
     """What a route does in another way than its rule says.
 
     Args:
         application: the application.
+        request: the request as Envoy chooses a route by it.
         route: the route.
         rule: the rule that both name.
         shadow: the rule in shadow mode that the core names beside it, or "".
     """
     asked = bool(route.application)
     wanted = application.access.audience(rule.name, shadow)
+    by_token = rule.accepts_bearer and request.header(AUTHORIZATION) != ""
     differs = {
         f"does not fit login: {rule.login}": asked == (rule.login == "none")
         or (asked and route.public != (rule.login == "optional")),
@@ -67,6 +71,8 @@ def _details(application: Application, route: ChosenRoute, rule: Rule, shadow: s
         "has another rule in shadow mode than the settings": asked and route.shadow != shadow,
         "was made from other rules": asked and route.access != application.access.digest,
         "accepts assertions of another rule": any(each != wanted for each in route.audiences),
+        "accepts assertions, and its rule no session": bool(route.audiences)
+        and (by_token or not rule.accepts_session),
     }
     found = next((what for what, is_so in differs.items() if is_so), None)
     return f"Envoy's route {route.name} {found}" if found is not None else ""

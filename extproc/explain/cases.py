@@ -2,8 +2,11 @@
 
 users:
   alice: {sub: alice, groups: [staff, admins]}
+tokens:
+  machine: {sub: machine, client_id: machine, scope: "orders:read"}
 tests:
   - {url: https://app.example.com/admin/, user: alice, expect: allow, rule: admin}
+  - {application: app, path: /api/orders, token: machine, expect: allow, rule: api}
   - {application: app, path: /admin/, expect: login}
 """
 
@@ -18,7 +21,8 @@ import yaml
 from pydantic import Field, PlainValidator, StrictStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from extproc.core.http import origin
+from extproc.core.http import AUTHORIZATION, origin
+from extproc.explain.callers import Token
 from extproc.explain.client_certificate import Certificate
 from extproc.explain.outcome import User
 from extproc.explain.peer import Peer
@@ -107,6 +111,7 @@ class Case(Model):
     method: Annotated[str, PlainValidator(_method)] = "GET"
     headers: dict[StrictStr, StrictStr] = Field(default_factory=dict)
     user: Annotated[str | Claims | None, PlainValidator(_user)] = None
+    token: Annotated[str | Claims | None, PlainValidator(_user)] = None
     auth_age: Duration | None = 0
     claims_age: Duration = 0
     address: Annotated[IPv4Address | IPv6Address | None, PlainValidator(_address)] = None
@@ -126,6 +131,8 @@ class Case(Model):
             raise ValueError("url is an address such as https://app.example.com/x, or a path")
         if not self.path.startswith("/"):
             raise ValueError("path begins with /")
+        if any(name.lower() == AUTHORIZATION for name in self.headers):
+            raise ValueError("headers: write the claims of an access token in token, and no token")
         try:
             _ = urlsplit(self.url or "").port
         except ValueError:
@@ -144,14 +151,19 @@ class Case(Model):
         url = self.url
         if url is None:
             url = origin(settings.url(str(self.application))) + self.path
-        headers = tuple((name.lower(), value) for name, value in self.headers.items())
-        return SampleRequest(self.method, url, headers)
+        headers = [(name.lower(), value) for name, value in self.headers.items()]
+        if self.token is not None:
+            headers.append((AUTHORIZATION, "Bearer test"))
+        return SampleRequest(self.method, url, tuple(headers))
 
 
 class Cases(Model):
     """The whole file."""
 
     users: dict[StrictStr, Annotated[Claims, PlainValidator(_claims)]] = Field(default_factory=dict)
+    tokens: dict[StrictStr, Annotated[Claims, PlainValidator(_claims)]] = Field(
+        default_factory=dict
+    )
     tests: tuple[Case, ...]
 
     @model_validator(mode="after")
@@ -167,6 +179,15 @@ class Cases(Model):
             return None
         age = None if case.auth_age is None else int(case.auth_age)
         return User(claims, age, int(case.claims_age))
+
+    def token(self, case: Case) -> Token | None:
+        """The access token that the request of a test brings; None: it brings none."""
+        claims = self.tokens[case.token] if isinstance(case.token, str) else case.token
+        if claims is None:
+            return None
+        # A machine's token does not say when anybody authenticated, so that is never a default.
+        says = "auth_age" in case.model_fields_set and case.auth_age is not None
+        return Token(claims, int(case.auth_age or 0) if says else None, int(case.claims_age))
 
 
 def parse(text: bytes, name: str, settings: Settings) -> Cases:
@@ -228,11 +249,14 @@ def _fault(details: ErrorDetails) -> str:
 
 
 def _unknown(cases: Cases, settings: Settings) -> Iterator[str]:
-    """Users and applications that are named and do not exist."""
+    """Users, tokens and applications that are named and do not exist."""
     for index, case in enumerate(cases.tests):
         if isinstance(case.user, str) and case.user not in cases.users:
             known = ", ".join(cases.users) or "none"
             yield f"tests[{index}].user: there is no user {case.user!r}; there are: {known}"
+        if isinstance(case.token, str) and case.token not in cases.tokens:
+            known = ", ".join(cases.tokens) or "none"
+            yield f"tests[{index}].token: there is no token {case.token!r}; there are: {known}"
         if case.application is not None and case.application not in settings.applications:
             known = ", ".join(settings.applications)
             yield (

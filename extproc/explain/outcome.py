@@ -6,29 +6,32 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
+from extproc.core.access_conditions import Facts
 from extproc.core.access_rules import DEFAULT
 from extproc.core.application import Application
+from extproc.core.bearer import presented
 from extproc.core.decide import decide
-from extproc.core.decisions import Continue, Decision, Respond, StartLogin
+from extproc.core.decisions import Continue, Decision
 from extproc.core.encoding import b64encode
-from extproc.core.errors import InsufficientAuthentication, LoginRequired, Refusal
+from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.oidc.claims import Claims
 from extproc.core.oidc.id_token import about_user
 from extproc.core.session import ID_BYTES, Session, SessionId
+from extproc.core.session_access import facts
 from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.access import conditions
 from extproc.explain.agreement import admitted_by_envoy, disagreement
+from extproc.explain.callers import Token, decided
 from extproc.explain.cors import is_preflight
 from extproc.explain.peer import UNKNOWN, Peer, failing, unknown
 from extproc.explain.route import ChosenRoute, choose, remedy
 from extproc.explain.sample import SampleRequest, routed
+from extproc.explain.words import Word, described
 from extproc.settings import Settings
 from extproc.settings.domain import applications
-
-Word = Literal["allow", "login", "step_up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Judge:
         sample: SampleRequest,
         user: User | None = None,
         peer: Peer = UNKNOWN,
+        token: Token | None = None,
     ) -> Outcome:
         """What a request comes to.
 
@@ -101,6 +105,7 @@ class Judge:
             sample: the request; without Accept and Sec-Fetch headers it is a navigation.
             user: who is signed in; None: nobody.
             peer: the client, whose address and certificate rules compare.
+            token: the access token that `sample` brings in Authorization, if it brings one.
         """
         sample = sample.as_navigation()
         refusal = sample.refusal(self._settings, self._listener)
@@ -115,7 +120,37 @@ class Judge:
         by_envoy = _by_envoy(route, request, peer, fault)
         if by_envoy is not None:
             return by_envoy
-        return self._decided(self._applications[route.application], request, route, user, fault)
+        application = self._applications[route.application]
+        asked = routed(request, route)
+        if token is not None and presented(application, asked) is not None:
+            return self._by_token(application, asked, route, token, fault)
+        return self._decided(application, asked, route, user, fault)
+
+    def _by_token(
+        self,
+        application: Application,
+        request: Request,
+        route: ChosenRoute,
+        token: Token,
+        fault: str,
+    ) -> Outcome:
+        """What the processor decides by an access token.
+
+        Args:
+            application: the application of the route.
+            request: the request as the processor gets it.
+            route: the route.
+            token: the token.
+            fault: what is known to be wrong.
+        """
+        decision, known = decided(application, request, token, self._now)
+        admitted = isinstance(decision, Continue)
+        word, status, text = described(decision, identity=admitted, signed_in=True)
+        if isinstance(decision, Refusal) and known is None:
+            why: tuple[str, ...] = (decision.detail,)
+        else:
+            why = () if admitted else self._failing(application, known, route)
+        return Outcome(text, word, status, route.rule, route.shadow, admitted, why, fault)
 
     def _decided(
         self,
@@ -129,7 +164,7 @@ class Judge:
 
         Args:
             application: the application of the route.
-            request: the request as Envoy chose the route by it.
+            request: the request as the processor gets it.
             route: the route.
             user: who is signed in.
             fault: what is known to be wrong.
@@ -137,30 +172,25 @@ class Judge:
         session = session_of(application, user, self._now) if user is not None else None
         decision: Decision | Refusal
         try:
-            decision = decide(application, routed(request, route), session, self._now)
+            decision = decide(application, request, session, self._now)
         except Refusal as refusal:
             decision = refusal
         admitted = isinstance(decision, Continue) and decision.session is not None
         if session is not None and not admitted and not fault:
             fault = _let_in_by_envoy(application, session, route, self._now)
-        word, status, text = _described(decision, session)
-        return Outcome(
-            text,
-            word,
-            status,
-            route.rule,
-            route.shadow,
-            admitted,
-            () if admitted or session is None else self._failing(application, session, route),
-            fault,
-        )
+        word, status, text = described(decision, identity=admitted, signed_in=session is not None)
+        known = None if admitted or session is None else facts(application, session)
+        why = self._failing(application, known, route)
+        return Outcome(text, word, status, route.rule, route.shadow, admitted, why, fault)
 
     def _failing(
-        self, application: Application, session: Session, route: ChosenRoute
+        self, application: Application, user: Facts | None, route: ChosenRoute
     ) -> tuple[str, ...]:
-        """The conditions of the deciding rule that do not hold for a user."""
+        """The conditions of the deciding rule that do not hold for a user; none of nobody."""
+        if user is None:
+            return ()
         rule = application.access.rule(route.rule) or DEFAULT
-        found = conditions(self._settings, application, session, rule, self._now)
+        found = conditions(self._settings, application, user, rule, self._now)
         return tuple(str(condition) for condition in found if not condition.holds)
 
 
@@ -231,24 +261,3 @@ def _by_envoy(route: ChosenRoute, request: Request, peer: Peer, fault: str) -> O
     if not route.application:
         return Outcome("allow, without an identity", "allow", rule=route.rule, fault=fault)
     return None
-
-
-def _described(
-    decision: Decision | Refusal, session: Session | None
-) -> tuple[Word | None, int | None, str]:
-    """A decision as a word, a status, and a text."""
-    match decision:
-        case Continue():
-            identity = "with" if decision.session is not None else "without"
-            return "allow", None, f"allow, {identity} an identity"
-        case StartLogin():
-            word: Word = "login" if session is None else "step_up"
-            return word, 303, f"{word} (303 to the provider)"
-        case InsufficientAuthentication():
-            return "step_up", decision.status, f"step_up ({decision.status} {decision.reason})"
-        case LoginRequired():
-            return "login", decision.status, f"login ({decision.status} {decision.reason})"
-        case Refusal() | Respond():
-            return None, decision.status, f"{decision.status} {decision.reason}"
-        case _:
-            return None, None, f"the processor's own work: {decision.kind}"

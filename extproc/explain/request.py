@@ -9,32 +9,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from extproc.core.application import Application
+from extproc.core.bearer import presented
 from extproc.core.decide import decide
-from extproc.core.errors import NotAllowed, Refusal
-from extproc.core.http import Request
+from extproc.core.errors import Refusal
+from extproc.core.http import AUTHORIZATION, Request
 from extproc.core.provider_logout import is_back_channel
-from extproc.core.reasons import REASONS
 from extproc.core.session import Session
+from extproc.core.session_access import facts
 from extproc.envoyconfig import regexes
 from extproc.envoyconfig.routes import PREFLIGHT
 from extproc.envoyconfig.snapshot import HttpListener, generated
-from extproc.explain.access import Condition, conditions, of_client, of_rule
+from extproc.explain.access import of_client, of_conditions, of_rule
 from extproc.explain.assertion import accepted
+from extproc.explain.callers import FindToken, TokenLookup, of_caller
 from extproc.explain.cors import is_preflight, of_answers, of_preflight
+from extproc.explain.observation import Observation, of_refusal
 from extproc.explain.route import ChosenRoute, choose, remedy
 from extproc.explain.sample import Headers, SampleRequest, is_forwarded, routed
 from extproc.explain.words import of_decision, of_navigation, remedy_of
 from extproc.settings import Settings
 from extproc.settings.domain import applications
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One fact about a request, or the verdict: what becomes of it, and the remedy, if any."""
-
-    what: str
-    verdict: bool = False
-    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +46,30 @@ class SessionLookup:
 FindSession = Callable[[Settings, Application, Request, int], SessionLookup]
 
 
-def explain(settings: Settings, sample: SampleRequest, find: FindSession) -> Iterator[Observation]:
+def _unknown_token(*_: object) -> TokenLookup:
+    return TokenLookup(None, "the request brings an access token")
+
+
+@dataclass(frozen=True, slots=True)
+class _Finders:
+    session: FindSession
+    token: FindToken
+
+
+def explain(
+    settings: Settings,
+    sample: SampleRequest,
+    find: FindSession,
+    find_token: FindToken = _unknown_token,
+) -> Iterator[Observation]:
     """What would become of a request; the last observation is the verdict.
 
     Args:
         settings: the settings that Envoy's configuration is generated from.
         sample: the request.
         find: finds the session of a request, for example `extproc.explain.session.find`.
+        find_token: finds out about its access token, for example
+            `extproc.explain.token.find_token`.
     """
     if not sample.says_what_it_is:
         yield Observation(
@@ -74,7 +85,7 @@ def explain(settings: Settings, sample: SampleRequest, find: FindSession) -> Ite
         return
     request = sample.received(settings)
     yield from _path(sample.parts(settings).path or "/", request.path)
-    yield from _routed(settings, listener, request, find)
+    yield from _routed(settings, listener, request, _Finders(find, find_token))
 
 
 def _headers(settings: Settings, headers: Headers) -> Iterator[Observation]:
@@ -90,6 +101,11 @@ def _headers(settings: Settings, headers: Headers) -> Iterator[Observation]:
             yield Observation(
                 f"the header {name} is removed: no client tells an application what it asked for "
                 "(gateway.kept_headers lets it through)"
+            )
+        elif name == AUTHORIZATION and not settings.accepted:
+            yield Observation(
+                f"the header {name} is ignored: no rule accepts access tokens (rules.accept), and "
+                "the application gets it as it is"
             )
         elif not name.startswith(":") and not is_forwarded(name):
             yield Observation(
@@ -108,7 +124,7 @@ def _path(sent: str, path: str) -> Iterator[Observation]:
 
 
 def _routed(
-    settings: Settings, listener: HttpListener, request: Request, find: FindSession
+    settings: Settings, listener: HttpListener, request: Request, finders: _Finders
 ) -> Iterator[Observation]:
     route = choose(listener, request)
     if route is None:
@@ -127,7 +143,7 @@ def _routed(
         yield _by_envoy(settings, route)
         return
     application = applications(settings, settings.key_ring())[route.application]
-    yield from _decided(settings, application, routed(request, route), route, find)
+    yield from _decided(settings, application, routed(request, route), route, finders)
 
 
 def _of_other_page(route: ChosenRoute, request: Request) -> Observation:
@@ -178,7 +194,7 @@ def _decided(
     application: Application,
     request: Request,
     route: ChosenRoute,
-    find: FindSession,
+    finders: _Finders,
 ) -> Iterator[Observation]:
     """What the processor decides, unless Envoy accepts an assertion.
 
@@ -187,7 +203,7 @@ def _decided(
         application: the application that the processor decides for.
         request: the request as the processor gets it.
         route: the route that Envoy chose.
-        find: finds the session of a request.
+        finders: what finds the session or the access token of a request.
     """
     now = int(time.time())
     kind = _kind_of_path(application, request, route)
@@ -215,37 +231,46 @@ def _decided(
             f"there is no cookie {application.cookies.assertion} that Envoy accepts, so it calls "
             "the processor"
         )
-    lookup = find(settings, application, request, now)
-    yield Observation(lookup.text)
-    session = lookup.session
-    if session is None or not session.sufficient(application, now):
-        yield Observation(of_navigation(request))
-    elif not is_endpoint and session.fresh(application, now):
-        yield from _conditions(settings, application, request, session, now)
-    yield _verdict(settings, application, request, lookup, now)
+    yield from _by_credential(settings, application, request, finders, now)
 
 
-def _conditions(
-    settings: Settings, application: Application, request: Request, session: Session, now: int
+def _by_credential(
+    settings: Settings, application: Application, request: Request, finders: _Finders, now: int
 ) -> Iterator[Observation]:
-    """What the deciding rule, and the rule in shadow mode beside it, ask of the user.
+    """What the processor decides by the access token of a request, or else by its session.
 
     Args:
         settings: the settings.
         application: the application that the processor decides for.
-        request: the request, with the names of the rules.
-        session: the session of the user.
+        request: the request as the processor gets it.
+        finders: what finds the session or the access token of a request.
         now: seconds since the epoch.
     """
-    names = [request.rule, *([request.shadow] if request.shadow else [])]
-    rules = [application.access.rule(name) for name in names]
-    found: dict[str, Condition] = {}
-    for rule in rules:
-        if rule is not None:
-            each = conditions(settings, application, session, rule, now)
-            found.update((condition.key, condition) for condition in each)
-    for condition in found.values():
-        yield Observation(str(condition))
+    try:
+        token = presented(application, request)
+    except Refusal as refusal:
+        yield of_refusal(refusal)
+        return
+    if token is not None:
+        found = finders.token(settings, application, token, now)
+        yield from of_caller(settings, application, request, found, now)
+        return
+    rule = application.access.rule(request.rule)
+    if rule is not None and not rule.accepts_session:
+        yield Observation("the rule accepts access tokens alone, and the request brings none")
+        yield _verdict(settings, application, request, SessionLookup(None, ""), now)
+        return
+    lookup = finders.session(settings, application, request, now)
+    yield Observation(lookup.text)
+    session = lookup.session
+    is_endpoint = request.path.startswith(application.endpoints)
+    if session is None or not session.sufficient(application, now):
+        yield Observation(of_navigation(request))
+    elif not is_endpoint and session.fresh(application, now):
+        user = facts(application, session)
+        for text in of_conditions(settings, application, request, user, now):
+            yield Observation(text)
+    yield _verdict(settings, application, request, lookup, now)
 
 
 def _kind_of_path(application: Application, request: Request, route: ChosenRoute) -> str:
@@ -261,18 +286,9 @@ def _verdict(
     try:
         decision = decide(application, request, lookup.session, now)
     except Refusal as refusal:
-        return Observation(
-            f"{condition}{refusal.status} {refusal.reason}: {refusal.row.text}{_missing(refusal)}",
-            verdict=True,
-            remedy=REASONS[refusal.reason].remedy,
-        )
+        return of_refusal(refusal, condition)
     return Observation(
         condition + of_decision(settings, application, decision),
         verdict=True,
         remedy=remedy_of(decision),
     )
-
-
-def _missing(refusal: Refusal) -> str:
-    """The key of the settings that keeps a user out."""
-    return f" ({refusal.detail})" if isinstance(refusal, NotAllowed) else ""

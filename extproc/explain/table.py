@@ -46,7 +46,8 @@ def run(
     """
     judge = Judge(settings, now, listener)
     for number, case in enumerate(cases.tests, 1):
-        got = judge.outcome(case.sample(settings), cases.user(case), case.peer)
+        who = cases.user(case), case.peer, cases.token(case)
+        got = judge.outcome(case.sample(settings), *who)
         where = case.url or f"{case.application} {case.path}"
         name = case.name or f"{number}, {case.method} {where}"
         yield Result(name, _expected(case), got, _is_met(case, got))

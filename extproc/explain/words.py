@@ -1,6 +1,6 @@
 """Decisions, kinds of requests and time spans in words, for the operator."""
 
-from typing import assert_never
+from typing import Literal, assert_never
 
 from extproc.core.application import Application
 from extproc.core.decisions import (
@@ -19,12 +19,14 @@ from extproc.core.decisions import (
     Step,
     VerifyAccessToken,
 )
+from extproc.core.errors import InsufficientAuthentication, LoginRequired, Refusal
 from extproc.core.http import Request
 from extproc.core.navigation import is_prefetch, is_script, is_user_navigation
 from extproc.core.reasons import REASONS
 from extproc.core.step_up import Demand
 from extproc.settings import Settings
 
+Word = Literal["allow", "login", "step_up"]
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60))  # seconds
 
 
@@ -130,6 +132,32 @@ def _demanded(demand: Demand | None) -> str:
     if demand.max_age is not None:
         asked.append(f"max_age {demand.max_age}")
     return f" with {' and '.join(asked)}" if asked else ""
+
+
+def described(
+    decision: Decision | Refusal, *, identity: bool, signed_in: bool
+) -> tuple[Word | None, int | None, str]:
+    """A decision as a word, a status, and a text.
+
+    Args:
+        decision: the decision.
+        identity: whether an admitted request has one.
+        signed_in: whether somebody is.
+    """
+    match decision:
+        case Continue():
+            return "allow", None, f"allow, {'with' if identity else 'without'} an identity"
+        case StartLogin():
+            word: Word = "step_up" if signed_in else "login"
+            return word, 303, f"{word} (303 to the provider)"
+        case InsufficientAuthentication():
+            return "step_up", decision.status, f"step_up ({decision.status} {decision.reason})"
+        case LoginRequired():
+            return "login", decision.status, f"login ({decision.status} {decision.reason})"
+        case Refusal() | Respond():
+            return None, decision.status, f"{decision.status} {decision.reason}"
+        case _:
+            return None, None, f"the processor's own work: {decision.kind}"
 
 
 def remedy_of(decision: Decision) -> str:

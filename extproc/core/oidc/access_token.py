@@ -180,16 +180,21 @@ def verify_access_token(
     check_size(token)
     try:
         signed = SignedToken.parse(token, profile.alg, profile.types, "access_tokens.signing_alg")
-        _of_jwt(profile, signed.unverified(), now)
-        return _of_jwt(profile, signed.verified(keys), now)
+        checked_claims(profile, signed.unverified(), now)
+        return checked_claims(profile, signed.verified(keys), now)
     except (UnknownKey, WrongSignature) as error:
         raise UnprovedAccessToken(error.check, error.detail) from None
     except InvalidIDToken as error:
         raise InvalidAccessToken(error.check, error.detail) from None
 
 
-def _of_jwt(profile: AccessTokenProfile, claims: Mapping[str, Any], now: float) -> AccessToken:
-    """Check the claims of a JWT. Raises InvalidAccessToken, InvalidIDToken."""
+def checked_claims(
+    profile: AccessTokenProfile, claims: Mapping[str, Any], now: float
+) -> AccessToken:
+    """Check the claims of a JWT, and nothing else: whose they are, only its signature says.
+
+    Raises InvalidAccessToken, InvalidIDToken.
+    """
     if claims.get("iss") != profile.issuer:
         raise InvalidAccessToken("issuer", "iss is not the issuer of the settings")
     check_kind(claims, [name for name, _ in profile.required_claims])

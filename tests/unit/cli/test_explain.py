@@ -1,8 +1,11 @@
 """`extproc explain`: how a request would be handled, and where a trace cannot be found."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict
 
+import pytest
 import yaml
 from harness import spans
 from harness.ports import free_port
@@ -34,6 +37,56 @@ def test_a_file_that_cannot_be_read_is_named(run, config, tmp_path):
         1,
         f"extproc: {gone}: No such file or directory",
     )
+
+
+@pytest.fixture
+def callers(config):
+    """Settings with a rule that accepts access tokens."""
+    settings = yaml.safe_load(config.read_text())
+    settings["applications"]["app"]["rules"] = [
+        {"name": "api", "paths": ["/api/"], "accept": ["bearer"]}
+    ]
+    config.write_text(yaml.safe_dump(settings))
+    return config
+
+
+@pytest.mark.parametrize("text", ["CANARY\n", "Bearer CANARY", "Authorization: Bearer CANARY\n"])
+def test_an_access_token_is_read_from_a_file(run, callers, tmp_path, text):
+    token = tmp_path / "token"
+    token.write_text(text)
+    code, printed = explain(run, callers, "/api/x", "--bearer", str(token))
+    assert code == 0 and "CANARY" not in printed
+    assert "401 bearer_token_opaque" in " ".join(printed.split())
+    code, printed = explain(run, callers, "/api/x")
+    assert code == 0 and "401 bearer_token_required" in " ".join(printed.split())
+
+
+def test_an_access_token_is_read_from_standard_input(callers):
+    command = [sys.executable, "-m", "extproc", "explain", "/api/x", "--bearer", "-"]
+    done = subprocess.run(
+        [*command, "--config", callers], input="CANARY", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "CANARY" not in done.stdout + done.stderr
+    assert "bearer_token_opaque" in done.stdout
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a b", "a\nb", "Bearer ", "Bearer \u00e9", "a\x00b"])
+def test_a_file_without_an_access_token_is_named(run, callers, tmp_path, text):
+    token = tmp_path / "token"
+    token.write_text(text)
+    assert explain(run, callers, "/api/x", "--bearer", str(token)) == (
+        1,
+        f"extproc: {token}: has no access token, on one line and without blanks",
+    )
+    gone = tmp_path / "gone"
+    code, printed = explain(run, callers, "/api/x", "--bearer", str(gone))
+    assert code == 1 and printed == f"extproc: {gone}: No such file or directory"
+
+
+@pytest.mark.parametrize("header", ["Authorization: Bearer CANARY", "authorization:bearer CANARY"])
+def test_an_access_token_on_the_command_line_is_refused(run, callers, header):
+    code, printed = explain(run, callers, "/api/x", "--header", header)
+    assert code == 1 and "CANARY" not in printed and "--bearer FILE" in printed
 
 
 def test_text_that_is_neither_a_trace_id_nor_an_address_is_refused(run, config):

@@ -114,12 +114,30 @@ def test_the_example_of_the_documentation_does_what_it_shows(run, config, tmp_pa
     app = settings["applications"]["app"]
     app["hosts"] = ["app.example.com"]
     app["rules"] = [
-        *RULES,
+        *(dict(rule) for rule in RULES),
         {"name": "hooks", "paths": ["/hooks/"], "login": "none", "networks": ["10.0.0.0/8"]},
     ]
+    app["rules"][1] |= {"name": "api", "accept": ["bearer"], "allow": {"scopes": ["orders:read"]}}
     settings["gateway"]["url"] = "https://app.example.com"
     config.write_text(yaml.safe_dump(settings))
     path = tmp_path / "access.test.yaml"
     path.write_text(textwrap.dedent(example))
     code, printed = run("test", "--config", str(config), str(path))
     assert (code, printed) == (1, textwrap.dedent(shown))
+
+
+def test_a_test_with_an_access_token_passes_or_names_the_condition(run, config, tmp_path):
+    settings = yaml.safe_load(config.read_text())
+    settings["applications"]["app"]["rules"] = [
+        {"name": "api", "paths": ["/api/"], "accept": ["bearer"], "allow": {"scopes": ["read"]}}
+    ]
+    config.write_text(yaml.safe_dump(settings))
+    path = tmp_path / "tests.yaml"
+    tokens = {"reader": {"sub": "m", "scope": "read"}, "CANARY": {"sub": "m", "scope": "write"}}
+    tests = [{"url": "/api/", "token": name, "expect": "allow"} for name in tokens]
+    path.write_text(yaml.safe_dump({"tokens": tokens, "tests": tests}))
+    assert run("test", "--config", str(config), str(path)) == (
+        1,
+        "failed: 2, GET /api/: expected allow, got 403 insufficient_scope by the rule api: "
+        "rules.api.allow.scopes does not hold (read)\n2 tests, 1 failed\n",
+    )

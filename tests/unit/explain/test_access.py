@@ -9,6 +9,7 @@ from harness.ruled import ALICE, BOB, EVE, application, certified, ruled
 
 from extproc.core.access_rules import DEFAULT
 from extproc.core.http import Request
+from extproc.core.session_access import facts
 from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.access import conditions, of_client, of_rule
 from extproc.explain.outcome import User, session_of
@@ -90,7 +91,7 @@ def found(rule: str, claims: dict[str, Any], **ages: Any) -> list[str]:
     app = application(MADE)
     session = session_of(app, User(claims, **ages), NOW)
     chosen = app.access.rule(rule) or DEFAULT
-    return [str(each) for each in conditions(MADE, app, session, chosen, NOW)]
+    return [str(each) for each in conditions(MADE, app, facts(app, session), chosen, NOW)]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_every_key_has_its_values_and_many_values_are_cut() -> None:
     made = ruled(allow=entry, rules=[], public_paths=[])
     app = application(made)
     session = session_of(app, User({**EVE, "a": {"b": True}}), NOW)
-    lines = [str(each) for each in conditions(made, app, session, DEFAULT, NOW)]
+    lines = [str(each) for each in conditions(made, app, facts(app, session), DEFAULT, NOW)]
     assert lines == [
         "allow.users does not hold (a, b, c, d, e and 2 more)",
         "allow.providers holds (main)",
