@@ -15,7 +15,25 @@ _ENTRA = (
 # first segments of the path at which Entra serves many tenants
 _MANY_TENANTS = ("common", "organizations", "consumers", "{tenantid}", "{tenant}")
 _COGNITO = re.compile(r"cognito-idp\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
+_OKTA = re.compile(r"[a-z0-9-]+\.okta(?:preview|-emea)?\.com")
+# the path of an issuer
+_KEYCLOAK = re.compile(r"(?:/auth)?/realms/[^/]+/?")
 _LINKEDIN = ("www.linkedin.com", "linkedin.com")
+
+
+def plain_tokens(issuer: str) -> str:
+    """The provider's name if its access tokens are JWTs whose typ is not at+jwt, by default; "" for
+    any other, or if the issuer does not tell.
+    """
+    parts = urlsplit(issuer)
+    host = parts.hostname or ""
+    if host in _ENTRA:
+        return "Entra"
+    if _COGNITO.fullmatch(host):
+        return "Cognito"
+    if _OKTA.fullmatch(host):
+        return "Okta"
+    return "Keycloak" if _KEYCLOAK.fullmatch(parts.path) else ""
 
 
 def known_provider(name: str, provider: ProviderSettings) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """Warns of settings that are allowed but seldom meant.
 
 This module has the checks of addresses, keys, the gateway and providers; those of applications, of
-their rules, of claims and of limits are in `lint_applications.py`, `lint_access.py`,
-`lint_claims.py` and `lint_limits.py`.
+their rules, of access tokens, of claims and of limits are in `lint_applications.py`,
+`lint_access.py`, `lint_bearer.py`, `lint_claims.py` and `lint_limits.py`.
 """
 
 import re
@@ -19,6 +19,7 @@ from extproc.checks.findings import Finding, warning
 from extproc.checks.known_providers import known_provider
 from extproc.checks.lint_access import lint_access
 from extproc.checks.lint_applications import lint_applications
+from extproc.checks.lint_bearer import lint_bearer
 from extproc.checks.lint_claims import lint_claims
 from extproc.checks.lint_limits import lint_limits
 from extproc.envoyconfig.clusters import processors
@@ -49,6 +50,7 @@ def lint(settings: Settings, descriptors: int | None = None) -> list[Finding]:
         *_gateway(settings),
         *lint_applications(settings),
         *lint_access(settings),
+        *lint_bearer(settings),
         *lint_claims(settings),
         *lint_limits(settings, descriptors),
     ]

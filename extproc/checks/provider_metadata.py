@@ -6,16 +6,15 @@ from typing import Any
 
 import httpx
 
-from extproc.checks.failures import failure
 from extproc.checks.findings import Finding, error, ok, warning
 from extproc.checks.lint_claims import asks_groups
+from extproc.checks.provider_keys import AT_PROVIDER, check_introspection, check_keys
 from extproc.core.errors import Refusal
-from extproc.core.oidc.jose import KEY_OF, KeySet
+from extproc.core.oidc.jose import KEY_OF
 from extproc.core.oidc.metadata import ProviderMetadata
 from extproc.settings import ApplicationSettings, ProviderSettings, Settings
 from extproc.settings.allow import entries_of
 
-_AT_PROVIDER = "the provider's metadata has to be corrected at the provider"
 _LISTED = 12  # values of a list that a finding shows
 
 _ALGORITHMS = "id_token_signing_alg_values_supported"
@@ -61,13 +60,14 @@ def check_metadata(
     yield from _email(settings, name, lists)
     yield from _groups(settings, name, lists)
     yield from _logout(provider, document, metadata, part)
-    yield from _keys(provider, client, metadata, part)
+    yield from check_introspection(settings, name, metadata)
+    yield from check_keys(provider, client, metadata, part)
 
 
 def _issuer_remedy(provider: ProviderSettings, document: dict[str, Any]) -> str:
     issuer = document.get("issuer")
     if issuer == provider.issuer:
-        return f"{_AT_PROVIDER}; see also endpoint_hosts and backchannel_url"
+        return f"{AT_PROVIDER}; see also endpoint_hosts and backchannel_url"
     if isinstance(issuer, str) and "{" in issuer:
         return (
             "this address serves many tenants, and each has an issuer of its own: set issuer to "
@@ -245,43 +245,3 @@ def _logout(
             else "set it to false, or register backchannel_logout_uri if the provider has a place "
             "for it",
         )
-
-
-def _keys(
-    provider: ProviderSettings, client: httpx.Client, metadata: ProviderMetadata, part: str
-) -> Iterator[Finding]:
-    try:
-        response = client.get(metadata.jwks_uri)
-        if response.status_code != 200:
-            yield error(part, f"{metadata.jwks_uri} answers {response.status_code}", _AT_PROVIDER)
-            return
-        keys = KeySet.parse(response.content)
-    except httpx.HTTPError as problem:
-        yield error(
-            part,
-            f"its keys at {metadata.jwks_uri} cannot be fetched: {failure(problem)}",
-            "check that this machine may connect to that address, too",
-        )
-        return
-    except Refusal as problem:
-        yield error(part, f"{metadata.jwks_uri}: {problem.detail}", _AT_PROVIDER)
-        return
-    algorithm = provider.id_token_signed_response_alg
-    count = sum(key.fits(algorithm) for key in keys.keys)
-    if count:
-        yield ok(part, f"{count} of its keys verify {algorithm}")
-        return
-    if not keys.keys:
-        yield error(
-            f"{part}.id_token_signed_response_alg",
-            f"its key set has no key that can be used for {algorithm}",
-            "a provider without public keys signs ID tokens with the client secret (HS256), which "
-            f"is not supported: choose {algorithm} for this client at the provider",
-        )
-        return
-    kinds = sorted({f"{key.kty} {key.alg or key.crv or ''}".strip() for key in keys.keys})
-    yield error(
-        f"{part}.id_token_signed_response_alg",
-        f"its key set has no key for {algorithm}",
-        f"it has {', '.join(kinds)}: set the algorithm that it signs with",
-    )

@@ -105,29 +105,3 @@ def test_a_claim_with_groups_that_is_listed_or_that_no_rule_reads_is_no_warning(
     other = {"claims_supported": ["email_verified"]}
     for app, claims in ((STAFF, listed), ({}, other)):
         assert [each.level for each in found(provider, app, **claims)] == ["ok", "ok"]
-
-
-@pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        (Answer(500), "answers 500"),
-        (Answer.html("<p>"), "/jwks: "),
-        (Answer.json({"keys": []}), "no key that can be used for RS256"),
-        (Answer.json({"keys": [{"kty": "oct", "k": "eA"}]}), "no key that can be used for RS256"),
-        (Answer.json({"keys": [public("ES256")]}), "no key for RS256"),
-    ],
-)
-def test_keys_that_verify_nothing_are_an_error(
-    provider: StaticServer, answer: Answer, text: str
-) -> None:
-    provider.answers["/jwks"] = answer
-    (only,) = (each for each in found(provider) if each.level != "ok")
-    assert only.level == "error" and any(each in only.what for each in text.split("|"))
-
-
-def test_a_provider_without_keys_is_not_advised_to_set_the_algorithm_of_its_secret(
-    provider: StaticServer,
-) -> None:
-    provider.answers["/jwks"] = Answer.json({"keys": []})
-    (only,) = (each for each in found(provider) if each.level != "ok")
-    assert "client secret (HS256), which is not supported: choose RS256" in only.remedy
