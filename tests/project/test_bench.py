@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 ROWS = {
     "signed-in",
     "rules",
+    "bearer",
     "processed",
     "renewed",
     "login",

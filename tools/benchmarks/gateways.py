@@ -173,12 +173,15 @@ def signed_in(gateway: Gateway) -> Iterator[WebUser]:
         yield user
 
 
-def jwt_authn(jwks: str, cookie: str, issuer: str) -> dict[str, Any]:
-    """Envoy's jwt_authn with its cache, for a token in a cookie, and nothing else."""
+def jwt_authn(jwks: str, cookie: str, issuer: str, audience: str = "app") -> dict[str, Any]:
+    """Envoy's jwt_authn with its cache, for a token in a cookie, and nothing else.
+
+    cookie: its name; "" for a token in the header Authorization.
+    """
     provider = {
         "issuer": issuer,
-        "audiences": ["app"],
-        "from_cookies": [cookie],
+        "audiences": [audience],
+        **({"from_cookies": [cookie]} if cookie else {}),
         "local_jwks": {"inline_string": jwks},
         "jwt_cache_config": {"jwt_cache_size": 10000},
     }

@@ -10,6 +10,7 @@ from harness.fake_provider import FakeProvider
 from harness.ports import free_port
 from harness.providers import Place
 
+from benchmarks.bearer import row_bearer
 from benchmarks.gateways import (
     BROWSER,
     SCRIPT_CALL,
@@ -147,6 +148,7 @@ ROWS: dict[str, Callable[[Plan], list[Result]]] = {
     "signed-in": row_signed_in,
     "processed": row_processed,
     "rules": row_rules,
+    "bearer": row_bearer,
     "tracing": row_tracing,
     "login": row_login,
     "held": row_held,
