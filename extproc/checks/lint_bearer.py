@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from extproc.checks.findings import Finding, error, warning
+from extproc.checks.findings import Finding, warning
 from extproc.checks.known_providers import plain_tokens
 from extproc.settings import ApplicationSettings, ProviderSettings, Settings
 from extproc.settings.access_tokens import AccessTokenSettings
@@ -21,7 +21,6 @@ def lint_bearer(settings: Settings) -> Iterator[Finding]:
         yield from _provider(settings, name, provider)
     for name, application in settings.applications.items():
         if name in settings.accepted:
-            yield from _opaque(settings, name)
             yield from _audiences(settings, name)
             yield from _scopes(name, application)
             yield from _cors(name, application)
@@ -51,17 +50,6 @@ def _provider(settings: Settings, name: str, provider: ProviderSettings) -> Iter
             f"access tokens of {kind} are plain JWTs unless it was set up otherwise, so each would "
             "be refused (bearer_token_type)",
             "set types and required_claims as docs/api-callers.md says for it",
-        )
-
-
-def _opaque(settings: Settings, name: str) -> Iterator[Finding]:
-    provider = settings.accepted[name].opaque
-    if provider is not None and settings.providers[provider].access_tokens.introspection is None:
-        yield error(
-            f"applications.{name}.bearer.opaque",
-            f"providers.{provider}.access_tokens has no introspection, so nobody can ask about "
-            "opaque tokens: each is refused",
-            "register a client that may introspect tokens, and name it there",
         )
 
 

@@ -11,9 +11,10 @@ from extproc.core.application import Application
 from extproc.core.bearer import decide_bearer, facts
 from extproc.core.bearer_errors import InvalidAccessToken
 from extproc.core.decisions import Continue
-from extproc.core.errors import InvalidIDToken, Refusal
+from extproc.core.errors import Refusal
 from extproc.core.http import Request
 from extproc.core.oidc.access_token import AccessToken, checked_claims
+from extproc.core.provider_errors import InvalidIDToken
 from extproc.explain.access import of_conditions
 from extproc.explain.observation import Observation, of_refusal
 from extproc.explain.words import of_decision
@@ -30,7 +31,7 @@ class TokenLookup:
         refusal: why it is not good; None if that cannot be said here.
     """
 
-    token: AccessToken | None
+    token: AccessToken | None = field(repr=False)
     text: str
     refusal: Refusal | None = None
 

@@ -53,7 +53,7 @@ def _unknown_token(*_: object) -> TokenLookup:
 @dataclass(frozen=True, slots=True)
 class _Finders:
     session: FindSession
-    token: FindToken
+    caller: FindToken
 
 
 def explain(
@@ -252,7 +252,7 @@ def _by_credential(
         yield of_refusal(refusal)
         return
     if token is not None:
-        found = finders.token(settings, application, token, now)
+        found = finders.caller(settings, application, token, now)
         yield from of_caller(settings, application, request, found, now)
         return
     rule = application.access.rule(request.rule)

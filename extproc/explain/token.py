@@ -10,6 +10,7 @@ from extproc.core.errors import Refusal
 from extproc.core.oidc.access_token import (
     AccessTokenProfile,
     UnprovedAccessToken,
+    check_size,
     is_jwt,
     issuer_of,
     verify_access_token,
@@ -30,6 +31,10 @@ def find_token(settings: Settings, application: Application, token: str, now: in
         token: the token.
         now: seconds since the epoch.
     """
+    try:
+        check_size(token)
+    except InvalidAccessToken as refusal:
+        return _refused(refusal)
     bearer = application.bearer
     if bearer is None or not is_jwt(token):
         return _opaque(application)

@@ -18,6 +18,7 @@ const env = (key, otherwise) => process.env[key] ?? otherwise
 const PORT = +env('PORT', 9000)
 const ISSUER = env('ISSUER', `http://127.0.0.1:${PORT}`)
 const SECRET = env('SECRET', 'gateway-secret-gateway-secret-32ch')
+const SCOPES = env('SCOPES', 'orders:read orders:write')
 const USERS = JSON.parse(env('USERS', JSON.stringify({
   alice: { email: 'alice@example.test', email_verified: true, name: 'Alice Example', groups: ['admins', 'dev'] },
   bob: { email: 'bob@example.test', email_verified: true, name: 'Bob Example', groups: ['dev'] },
@@ -35,7 +36,7 @@ const aboutUser = ({ email, email_verified, name, groups }) => ({ email, email_v
 const resourceServer = (resource, client) => {
   if (!list(env('RESOURCES', '')).includes(resource)) throw new errors.InvalidTarget('unknown resource')
   const accessTokenFormat = client.clientId.endsWith('-opaque') ? 'opaque' : 'jwt'
-  return { audience: resource, scope: env('SCOPES', 'orders:read orders:write'), accessTokenFormat, accessTokenTTL: +env('ACCESS_TTL', 300) }
+  return { audience: resource, scope: SCOPES, accessTokenFormat, accessTokenTTL: +env('ACCESS_TTL', 300) }
 }
 
 const provider = new Provider(ISSUER, {
@@ -49,7 +50,7 @@ const provider = new Provider(ISSUER, {
   cookies: { keys: ['a-key-of-the-tests'] },
   pkce: { required: () => true },
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], groups: ['groups'] },
-  scopes: ['openid', 'offline_access'],
+  scopes: ['openid', 'offline_access', ...SCOPES.split(' ')],
   conformIdTokenClaims: env('ID_TOKEN_CLAIMS', '1') !== '1',
   findAccount: (_, id) => USERS[id] && { accountId: id, claims: () => ({ sub: id, ...USERS[id] }) },
   issueRefreshToken: (_, who) => who.grantTypeAllowed('refresh_token'), // without offline_access too

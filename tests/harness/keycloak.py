@@ -83,6 +83,21 @@ class Keycloak:
     def operator(self) -> "Operator":
         return Operator(self)
 
+    def tokens(self, client: str, user: str = "", scope: str = "openid") -> dict[str, str]:
+        """The token response of a client of `Operator.add_caller`, for a user or for itself."""
+        grant = {"grant_type": "client_credentials"}
+        if user:
+            grant = {"grant_type": "password", "username": user, "password": "secret"}
+        answer = httpx.post(
+            f"{self.upstream}{ISSUER}/protocol/openid-connect/token",
+            data={**grant, "scope": scope},
+            auth=(client, SECRET),
+            trust_env=False,
+        )
+        assert answer.status_code == 200, answer.text
+        tokens: dict[str, str] = answer.json()
+        return tokens
+
     # as a harness.providers.Provider, which runs before the Stack and after it
 
     def open(self, place: Place) -> None:
@@ -105,17 +120,24 @@ class Keycloak:
         self.stop()
 
 
+def _mapper(name: str, kind: str, config: dict[str, str]) -> dict[str, Any]:
+    """A mapper of claims into access tokens alone."""
+    common = {"access.token.claim": "true", "id.token.claim": "false", "full.path": "false"}
+    protocol = {"protocol": "openid-connect", "protocolMapper": kind}
+    return {"name": name, **protocol, "config": {**common, **config}}
+
+
 class Operator:
     """The operator of this Keycloak, at its admin API. Use `with`.
 
-    Changes to the realm and to the client are undone at the end.
+    Changes to the realm and to clients are undone at the end.
     """
 
     def __init__(self, keycloak: Keycloak) -> None:
         self._realm = f"{keycloak.upstream}/admin{ISSUER}"
         self._tokens = f"{keycloak.upstream}/realms/master/protocol/openid-connect/token"
         self._http = httpx.Client(trust_env=False, timeout=30)
-        self._before: list[tuple[str, dict[str, Any]]] = []
+        self._before: list[tuple[str, dict[str, Any] | None]] = []  # None: it was not there
         self._token, self._token_from = "", -TOKEN_LIFE
 
     def __enter__(self) -> Self:
@@ -125,7 +147,10 @@ class Operator:
         try:
             while self._before:
                 path, whole = self._before.pop()
-                self._call("PUT", path, json=whole)
+                if whole is None:
+                    self._call("DELETE", path)
+                else:
+                    self._call("PUT", path, json=whole)
         finally:
             self._http.close()
 
@@ -138,6 +163,26 @@ class Operator:
         (found,) = self._call("GET", "/clients", params={"clientId": client}).json()
         merged = {"attributes": {**found["attributes"], **attributes}} if attributes else {}
         self._change(f"/clients/{found['id']}", {**settings, **merged})
+
+    def add_caller(self, client: str, audience: str, **attributes: str) -> None:
+        """Add a client of an API, with the secret SECRET: a service of its own, or one to which
+        users give their passwords. Its access tokens are for the audience.
+        """
+        mappers = [
+            _mapper("audience", "oidc-audience-mapper", {"included.custom.audience": audience}),
+            _mapper("groups", "oidc-group-membership-mapper", {"claim.name": "groups"}),
+        ]
+        settings = {
+            "clientId": client,
+            "secret": SECRET,
+            "standardFlowEnabled": False,
+            "serviceAccountsEnabled": True,
+            "directAccessGrantsEnabled": True,
+            "protocolMappers": mappers,
+            "attributes": attributes,
+        }
+        path = self._call("POST", "/clients", json=settings).headers["location"]
+        self._before.append((f"/clients/{path.rpartition('/')[2]}", None))
 
     def change_user(self, user: str, **settings: object) -> None:
         self._change(f"/users/{self.user_id(user)}", settings)

@@ -2,13 +2,13 @@
 of tests holds for them.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from harness.examples import examples, loaded
 
 from extproc.core.access_conditions import Facts
 from extproc.core.access_values import email_address, groups_of
@@ -17,46 +17,14 @@ from extproc.envoyconfig import to_yaml
 from extproc.explain import cases, table
 from extproc.settings import Settings
 from extproc.settings.domain_access import access
-from extproc.settings.load import SettingsError, parse
+from extproc.settings.load import SettingsError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "access.md"
-BASE: dict[str, Any] = {
-    "secret": "x" * 32,
-    "gateway": {"url": "https://app.example.com"},
-    "providers": {"main": {"issuer": "https://idp.example", "client_id": "gateway"}},
-    "applications": {
-        "app": {"hosts": ["app.example.com"], "upstream": "http://127.0.0.1:1", "provider": "main"}
-    },
-}
 NOW = 1_000_000
 COMPANY = {"email": "Ann@EXAMPLE.com", "email_verified": True}
-
-
-def examples(text: str) -> dict[str, Any]:
-    """The YAML of the document by the heading that it stands below."""
-    found: dict[str, Any] = {}
-    for section in re.split(r"(?m)^#{1,3} ", text)[1:]:
-        heading = section.partition("\n")[0]
-        for number, block in enumerate(re.findall(r"(?ms)^```yaml\n(.*?)^```$", section)):
-            found[f"{heading} {number}" if number else heading] = yaml.safe_load(block)
-    return found
-
-
 BLOCKS = examples(DOCUMENT.read_text())
 TABLE = BLOCKS.pop("To see what rules do")
 EXAMPLES = BLOCKS
-
-
-def merged(base: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    both = dict(base)
-    for key, value in more.items():
-        before = both.get(key)
-        both[key] = merged(before, value) if isinstance(before, dict) else value
-    return both
-
-
-def loaded(example: Mapping[str, Any]) -> Settings:
-    return parse(yaml.safe_dump(merged(BASE, example)))
 
 
 def mistakes(example: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

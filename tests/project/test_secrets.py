@@ -70,6 +70,7 @@ NONE = {
     "claims_age": "a number",
     "acr_values": "names of levels",
     "forward_access_token": "yes or no",
+    "required_claims": "values of the settings",
     "id_token_signed_response_alg": "an algorithm",
 }
 # Its users and passwords are in the README.

@@ -34,10 +34,6 @@ SCOPES = {"scopes": ["read"]}
 OWN = {"types": ["JWT"], "required_claims": {"typ": ["Bearer"]}}
 FOUND: list[tuple[dict[str, Any], str]] = [
     (
-        {"app": {"bearer": {"opaque": "main"}}},
-        "applications.app.bearer.opaque: providers.main.access_tokens has no introspection",
-    ),
-    (
         {"tokens": {"introspection": CLIENT}},
         "providers.main.access_tokens.introspection: no application has its opaque tokens",
     ),

@@ -91,6 +91,13 @@ def test_what_the_claims_say_needs_no_keys(
     assert provider.requests == []
 
 
+def test_a_token_that_is_too_long_is_not_read(provider: FakeProvider) -> None:
+    of = made(provider.url)
+    for token in ("a" * 20_000, signed(of, rest=[1] * 5000)):
+        lookup = found(of, token)
+        assert lookup.refusal is not None and lookup.refusal.reason == "bearer_token_malformed"
+
+
 def test_a_provider_that_does_not_answer_leaves_it_open() -> None:
     of = made(f"http://127.0.0.1:{free_port()}")
     lookup = found(of, signed(of))
