@@ -13,7 +13,6 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
-import trio
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
@@ -25,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from extproc.admin.exports import export_to
 from extproc.admin.session_admin import SessionAdmin
 from extproc.admin.sessions import sessions
+from extproc.admin.trace_reading import TraceReader
 from extproc.admin.traces import list_of, one_of
 from extproc.metrics.exposition import Page, page
 from extproc.traces import TraceStore
@@ -125,13 +125,13 @@ def application(
         operators: lists and ends sessions; without it `/sessions` responds with 404.
         unix_socket: it is served on a unix socket, whose clients are all on this machine.
     """
-    decoding = trio.CapacityLimiter(1)
+    reader = TraceReader(traces)
     routes = [
         *_for_machines(readiness, jwks, fingerprints, gauges, metrics),
         Route("/", _to_traces),
-        Route("/traces", list_of(traces, decoding)),
-        Route("/traces.json", list_of(traces, decoding)),
-        Route("/traces/{trace_id}", one_of(traces, decoding)),
+        Route("/traces", list_of(reader)),
+        Route("/traces.json", list_of(reader)),
+        Route("/traces/{trace_id}", one_of(reader)),
         Route("/v1/traces", export_to(traces), methods=["POST"]),
         Route("/sessions", sessions(operators, unix_socket), methods=["GET", "DELETE"]),
     ]

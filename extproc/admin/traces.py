@@ -5,11 +5,10 @@ GET /traces[.json]           the last traces; ?reason=, ?application= and ?error
 GET /traces/TRACE_ID[.json]  one trace, and the login that it is a step of (`story`); the id may be
                              the request id of an answer of Envoy's own
 
-Spans are decoded for a page in a thread, one page at a time, because logins must not wait for it. A
-trace that cannot be read is logged, and hides no other.
+A trace that cannot be read is logged, and hides no other (trace_reading.py).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 
@@ -22,13 +21,13 @@ from starlette.responses import (
     Response,
 )
 
-from extproc import background
+from extproc.admin.trace_reading import TraceReader
 from extproc.pages.markup import CONTENT_SECURITY_POLICY
 from extproc.pages.traces import Filter, absent_page, trace_list
 from extproc.pages.waterfall import trace_page
-from extproc.traces import Span, Step, Summary, Trace, TraceStore, story, summary
+from extproc.traces import Sketch, Span, Step, Summary, Trace, sketch, story, summary
 from extproc.traces.ids import trace_id_in
-from extproc.traces.lookup import trace_of_request
+from extproc.traces.lookup import is_of_request
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -36,27 +35,21 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 SHOWN = 100
 
 
-def list_of(traces: TraceStore, decoding: trio.CapacityLimiter) -> Endpoint:
-    """Make the endpoint of the list of traces.
-
-    Args:
-        traces: What is listed.
-        decoding: How many pages may decode traces at the same time, whose memory adds up.
-    """
+def list_of(reader: TraceReader) -> Endpoint:
+    """Make the endpoint of the list of traces."""
 
     async def endpoint(request: Request) -> Response:
         pasted = request.query_params.get("id", "").strip()
         if pasted:
             return RedirectResponse(f"/traces/{trace_id_in(pasted) or 'none'}", 303)
-        work = partial(_list, traces, request)
-        return await trio.to_thread.run_sync(work, limiter=decoding)
+        return await reader.in_turn(partial(_list, reader, request))
 
     return endpoint
 
 
-def _list(traces: TraceStore, request: Request) -> Response:
+async def _list(reader: TraceReader, request: Request) -> Response:
     query = request.query_params
-    summaries = tuple(one for _, one in _readable(traces))
+    summaries = _latest_first(await reader.each(summary))
     choice = Filter(
         query.get("reason", ""), query.get("application", ""), query.get("errors") == "1"
     )
@@ -66,45 +59,45 @@ def _list(traces: TraceStore, request: Request) -> Response:
     return _html(trace_list(chosen, summaries, choice))
 
 
-def _readable(traces: TraceStore) -> list[tuple[Trace, Summary]]:
-    """The traces that can be read, the latest first, each with its summary."""
-    readable = []
-    for trace in traces.recent(_report):
-        try:
-            readable.append((trace, summary(trace)))
-        except Exception as error:  # the boundary
-            _report(error)
-    return readable
+def _latest_first(summaries: Iterable[Summary]) -> tuple[Summary, ...]:
+    return tuple(sorted(summaries, key=lambda one: -one.start_ns))
 
 
-def _report(error: Exception) -> None:
-    background.bug("trace_unreadable", error)
-
-
-def one_of(traces: TraceStore, decoding: trio.CapacityLimiter) -> Endpoint:
-    """Make the endpoint of one trace. The arguments are those of list_of()."""
+def one_of(reader: TraceReader) -> Endpoint:
+    """Make the endpoint of one trace."""
 
     async def endpoint(request: Request) -> Response:
-        work = partial(_one, traces, request)
-        return await trio.to_thread.run_sync(work, limiter=decoding)
+        return await reader.in_turn(partial(_one, reader, request))
 
     return endpoint
 
 
-def _one(traces: TraceStore, request: Request) -> Response:
-    trace_id = trace_id_in(request.path_params["trace_id"].removesuffix(".json")) or ""
-    trace = traces.trace(trace_id)
-    # Decoded once for the page, because that is all that the store has.
-    readable: list[Trace] = []
-    if trace_id:
-        readable = [one for one, _ in _readable(traces)]
-    if trace is None and trace_id:
-        trace = trace_of_request(readable, trace_id)
+async def _one(reader: TraceReader, request: Request) -> Response:
+    wanted = trace_id_in(request.path_params["trace_id"].removesuffix(".json")) or ""
+    if not wanted:
+        return _absent(request, wanted)
+
+    def read(trace: Trace) -> tuple[Sketch, bool]:
+        return sketch(trace), is_of_request(trace, wanted)
+
+    trace = await reader.trace(wanted)
+    known = await reader.each(read)
     if trace is None:
-        if _wants_json(request):
-            return JSONResponse({"error": "there is no such trace"}, 404)
-        return _html(absent_page(trace_id), 404)
-    steps = story(readable, trace.trace_id)
+        of_request = _latest_first(one.summary for one, is_of in known if is_of)
+        trace = await reader.trace(of_request[0].trace_id) if of_request else None
+    if trace is None:
+        return _absent(request, wanted)
+    steps = story((one for one, _ in known), trace.trace_id)
+    return await trio.to_thread.run_sync(_shown, request, trace, steps)
+
+
+def _absent(request: Request, trace_id: str) -> Response:
+    if _wants_json(request):
+        return JSONResponse({"error": "there is no such trace"}, 404)
+    return _html(absent_page(trace_id), 404)
+
+
+def _shown(request: Request, trace: Trace, steps: tuple[Step, ...]) -> Response:
     if _wants_json(request):
         spans = [_span(span) for span in trace.spans]
         login = [_step(step) for step in steps]

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from extproc.addresses import http_client
-from extproc.traces import Event, Link, Span, Step, Trace, story
+from extproc.traces import Event, Link, Span, Step, Trace, sketch, story
 
 PATIENCE = 10.0  # seconds
 LINKED = 8  # other traces of the same login that are fetched
@@ -88,7 +88,7 @@ def _chapters(traces: list[Trace], trace_id: str) -> tuple[Chapter, ...]:
     spans = {trace.trace_id: trace.spans for trace in traces}
     return tuple(
         Chapter(step, spans.get(step.trace_id, ()), asked_for=step.trace_id == trace_id)
-        for step in story(traces, trace_id)
+        for step in story(map(sketch, traces), trace_id)
     )
 
 

@@ -7,7 +7,7 @@ the traces of one login.
 from extproc.traces.otlp import BadExport
 from extproc.traces.recorder import Recorder
 from extproc.traces.store import TraceStore
-from extproc.traces.story import Step, Summary, story, summary
+from extproc.traces.story import Sketch, Step, Summary, sketch, story, summary
 from extproc.traces.tree import Row, duration, render, rows
 from extproc.traces.values import Event, Link, Span, Trace
 
@@ -17,6 +17,7 @@ __all__ = [
     "Link",
     "Recorder",
     "Row",
+    "Sketch",
     "Span",
     "Step",
     "Summary",
@@ -25,6 +26,7 @@ __all__ = [
     "duration",
     "render",
     "rows",
+    "sketch",
     "story",
     "summary",
 ]

@@ -10,7 +10,7 @@ those of other spans are redacted when they are decoded (otlp.py).
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from extproc.traces.otlp import decode, unpack
@@ -19,6 +19,20 @@ from extproc.traces.values import LazySpan, Span, Trace
 
 OVERHEAD = 400  # bytes in memory of a span besides its text, approximately
 PART = 120  # bytes in memory of one attribute, event or link besides its text, approximately
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTrace:
+    """The spans of a trace as the store has them at this moment, not decoded."""
+
+    trace_id: str
+    spans: tuple[LazySpan, ...]
+    dropped: int
+
+    def decoded(self, spans: Iterable[Span]) -> Trace:
+        """The trace, with its spans decoded."""
+        ordered = sorted(spans, key=lambda span: (span.start_ns, span.span_id))
+        return Trace(self.trace_id, tuple(ordered), self.dropped)
 
 
 @dataclass(slots=True)
@@ -34,9 +48,9 @@ class _Stored:
     size: int = 0
     dropped: int = 0
 
-    def copied(self) -> tuple[list[LazySpan], int]:
-        """The spans and the number dropped, copied under the lock and decoded without it."""
-        return list(self.spans.values()), self.dropped
+    def copied(self, trace_id: str) -> StoredTrace:
+        """A copy that is made under the lock and decoded without it."""
+        return StoredTrace(trace_id, tuple(self.spans.values()), self.dropped)
 
 
 class TraceStore:
@@ -104,31 +118,20 @@ class TraceStore:
 
     def trace(self, trace_id: str) -> Trace | None:
         """The trace of this id, or None if the store has none."""
+        stored = self.stored(trace_id)
+        return stored.decoded(lazy.span() for lazy in stored.spans) if stored is not None else None
+
+    def stored(self, trace_id: str) -> StoredTrace | None:
+        """The trace of this id without decoding it, or None if the store has none."""
         with self._lock:
             stored = self._plain.get(trace_id) or self._kept_longer.get(trace_id)
-            if stored is None:
-                return None
-            spans, dropped = stored.copied()
-        return _trace(trace_id, spans, dropped)
+            return stored.copied(trace_id) if stored is not None else None
 
-    def recent(self, unreadable: Callable[[Exception], None] | None = None) -> tuple[Trace, ...]:
-        """The stored traces, ordered by start, the latest first.
-
-        unreadable: called with the error of each trace that cannot be decoded, which is left out;
-        None: the error is raised.
-        """
+    def all_stored(self) -> tuple[StoredTrace, ...]:
+        """All traces without decoding them, the one that got a span last first."""
         with self._lock:
             stored = [*self._plain.items(), *self._kept_longer.items()]
-            copied = [(trace_id, *one.copied()) for trace_id, one in stored]
-        traces = []
-        for trace_id, spans, dropped in reversed(copied):
-            try:
-                traces.append(_trace(trace_id, spans, dropped))
-            except Exception as error:
-                if unreadable is None:
-                    raise
-                unreadable(error)
-        return tuple(sorted(traces, key=lambda trace: -trace.spans[0].start_ns))
+            return tuple(one.copied(trace_id) for trace_id, one in reversed(stored))
 
     def _add(self, span: LazySpan) -> None:
         is_kept_longer = span.trace_id in self._kept_longer
@@ -202,8 +205,3 @@ def _size(span: Span) -> int:
     text = len(span.name) + len(span.service) + len(span.status_text)
     text += sum(len(key) + len(value) for key, value in pairs)
     return OVERHEAD + text + PART * (len(pairs) + len(span.events) + len(span.links))
-
-
-def _trace(trace_id: str, lazy_spans: Iterable[LazySpan], dropped: int) -> Trace:
-    spans = (lazy.span() for lazy in lazy_spans)
-    return Trace(trace_id, tuple(sorted(spans, key=lambda s: (s.start_ns, s.span_id))), dropped)

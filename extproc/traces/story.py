@@ -95,22 +95,35 @@ def summary(trace: Trace) -> Summary:
     )
 
 
-def story(traces: Iterable[Trace], trace_id: str) -> tuple[Step, ...]:
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What is enough of a trace to find its story, in a small part of the trace's memory."""
+
+    summary: Summary
+    facts: "_Facts"
+
+
+def sketch(trace: Trace) -> Sketch:
+    """The sketch of a trace."""
+    return Sketch(summary(trace), _facts(trace))
+
+
+def story(sketches: Iterable[Sketch], trace_id: str) -> tuple[Step, ...]:
     """The steps of the login that a trace is part of, in order.
 
-    A trace that is not part of a login is a story of one step; a trace that is not among `traces`
+    A trace that is not part of a login is a story of one step; a trace that is not among `sketches`
     is an empty story.
     """
-    by_id = {trace.trace_id: trace for trace in traces}
+    by_id = {one.summary.trace_id: one for one in sketches}
     if trace_id not in by_id:
         return ()
-    facts = {known_id: _facts(trace) for known_id, trace in by_id.items()}
+    facts = {known_id: one.facts for known_id, one in by_id.items()}
     targets = {link for of_trace in facts.values() for link in of_trace.links}
     steps = [
         Step(
             role=_role(facts.get(step_id), step_id in targets),
             trace_id=step_id,
-            summary=summary(by_id[step_id]) if step_id in by_id else None,
+            summary=by_id[step_id].summary if step_id in by_id else None,
             joined=joined,
         )
         for step_id, joined in _joined(trace_id, facts).items()

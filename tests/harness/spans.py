@@ -2,7 +2,7 @@
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from extproc.traces import Event, Span
+from extproc.traces import Event, Span, Trace, TraceStore
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 START = 1_780_000_000_000_000_000
@@ -185,3 +185,9 @@ def export(spans: tuple[Span, ...]) -> bytes:
                 for key, value in event.attributes:
                     there.attributes.add(key=key).value.string_value = value
     return request.SerializeToString()
+
+
+def recent(store: TraceStore) -> tuple[Trace, ...]:
+    """All traces of a store, ordered by start, the latest first."""
+    traces = [stored.decoded(lazy.span() for lazy in stored.spans) for stored in store.all_stored()]
+    return tuple(sorted(traces, key=lambda trace: -trace.spans[0].start_ns))

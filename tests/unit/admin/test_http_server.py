@@ -57,7 +57,9 @@ async def test_the_sdks_own_exporter_is_understood(store):
             provider.shutdown()
 
         await trio.to_thread.run_sync(export)
-    assert [span.name for trace in store.recent() for span in trace.spans][:1] == ["from the sdk"]
+    assert [span.name for trace in spans.recent(store) for span in trace.spans][:1] == [
+        "from the sdk"
+    ]
 
 
 async def test_an_address_that_is_taken_is_an_oserror():

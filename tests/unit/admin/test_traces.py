@@ -1,6 +1,7 @@
 """The trace pages, as HTML and as JSON, and that one bad trace hides no other."""
 
 import threading
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -231,10 +232,10 @@ class Slow(TraceStore):
         super().__init__()
         self.began, self.go_on = threading.Event(), threading.Event()
 
-    def recent(self, *more):
+    def load(self):
         self.began.set()
         assert self.go_on.wait(60)
-        return super().recent(*more)
+        return spans.callback()[0]
 
     def add_otlp(self, *more, **by_name):
         self.began.set()
@@ -246,7 +247,7 @@ class Slow(TraceStore):
 @pytest.mark.parametrize("path", ["/traces", f"/traces/{spans.TRACE}", "/v1/traces"])
 async def test_other_requests_are_answered_while_spans_are_decoded(path):
     store = Slow()
-    store.add(spans.callback())
+    store.take([LazySpan(spans.TRACE, f"{1:016x}", 1, False, (), 100, store.load)])
     answers = []
 
     async def ask(client, base):
@@ -273,22 +274,23 @@ async def test_other_requests_are_answered_while_spans_are_decoded(path):
 
 
 @pytest.mark.parametrize("by", ["trace", "request"])
-def test_the_store_is_decoded_once_for_a_page(by):
-    decoded = []
-
-    class Counted(TraceStore):
-        def recent(self, *args):
-            decoded.append(1)
-            return super().recent(*args)
-
-    store, request_id = Counted(), "c" * 32
+def test_a_span_of_the_store_is_decoded_once_for_a_page_and_those_of_its_trace_twice(by):
+    decoded = Counter()
     found = replace(
         spans.span(1, 0, "envoy", "ingress", 0, 1, trace_id="b" * 32),
-        attributes=(("guid:x-request-id", request_id),),
+        attributes=(("guid:x-request-id", "c" * 32),),
     )
-    store.add([found])
-    wanted = "b" * 32 if by == "trace" else request_id
+    store = TraceStore()
+    for span in (found, replace(found, trace_id="d" * 32, attributes=())):
+
+        def load(span=span):
+            decoded[span.trace_id] += 1
+            return span
+
+        store.take([LazySpan(span.trace_id, span.span_id, 1, False, (), 100, load)])
+    wanted = ("b" if by == "trace" else "c") * 32
     app = application(readiness=nothing_missing, jwks="{}", traces=store)
     with TestClient(app, base_url="http://localhost", backend="trio") as listener:
         answer = listener.get(f"/traces/{wanted}.json")
-    assert answer.json()["trace_id"] == "b" * 32 and len(decoded) == 1
+    assert answer.json()["trace_id"] == "b" * 32
+    assert decoded == {"b" * 32: 2, "d" * 32: 1}

@@ -11,6 +11,7 @@ import pytest
 PROGRAM = """
 import json, sys
 from extproc import telemetry
+from harness.spans import recent
 from extproc.traces import Recorder, TraceStore
 
 store = TraceStore()
@@ -20,8 +21,10 @@ with telemetry.span("outer", parent=parent) as span:
     span.set_attribute("a", 1)
     with telemetry.span("inner"):
         said = [telemetry.trace_id(), telemetry.current(), telemetry.traceparent()]
-print(json.dumps([said, [each.name for trace in store.recent() for each in trace.spans], telemetry.trace_id()]))
+print(json.dumps([said, [each.name for trace in recent(store) for each in trace.spans], telemetry.trace_id()]))
 """
+ROOT = Path(__file__).parents[3]
+PATHS = f"{ROOT}:{ROOT / 'tests'}"
 TRACE, SPAN, NONE = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "0" * 32
 
 
@@ -31,7 +34,7 @@ def run(traceparent, **env):
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), **env},
+        env={**os.environ, "PYTHONPATH": PATHS, **env},
     )
     return json.loads(done.stdout)
 
@@ -65,6 +68,7 @@ def test_a_sampler_of_the_operators_own_is_asked():
 FAILURES = """
 import contextvars, json, sys
 from extproc import telemetry
+from harness.spans import recent
 from extproc.traces import Recorder, TraceStore
 
 store = TraceStore()
@@ -80,7 +84,7 @@ left.run(telemetry.user, "alice")  # a code exchange goes on when its stream has
 left.run(telemetry.link, sys.argv[1][:-1] + "1")
 print(json.dumps([
     [each.trace_id, each.parent_id, each.status, dict(each.attributes), each.start_ns]
-    for trace in store.recent() for each in trace.spans
+    for trace in recent(store) for each in trace.spans
 ]))
 """
 
@@ -92,7 +96,7 @@ def test_a_failure_that_nobody_samples_is_kept_for_the_trace_page_a_few_in_a_sec
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        env={**os.environ, "PYTHONPATH": PATHS},
     )
     assert not done.stderr  # the SDK warns of whatever is said of a span that has ended
     told = json.loads(done.stdout)
@@ -112,6 +116,7 @@ SAME = """
 import asyncio, json, sys
 from opentelemetry.trace import SpanKind
 from extproc import telemetry
+from harness.spans import recent
 from extproc.traces import Recorder, TraceStore
 
 class Refused(Exception):
@@ -160,7 +165,7 @@ print(json.dumps(said))
 
 def test_spans_are_the_same_as_the_sdk_s_own():
     def told(**env):
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), **env}
+        environment = {**os.environ, "PYTHONPATH": PATHS, **env}
         command = [sys.executable, "-c", SAME, "01"]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
         return json.loads(done.stdout), done.stderr

@@ -1,5 +1,6 @@
 """The processor's own spans into the store, as they end."""
 
+from harness.spans import recent
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -23,9 +24,9 @@ def test_our_own_spans_are_recorded_as_they_end():
         ) as inner:
             inner.set_status(Status(StatusCode.ERROR, "bad"))
             inner.add_event("held", {"kind": "callback"})
-        [trace] = store.recent()
+        [trace] = recent(store)
         assert [span.name for span in trace.spans] == ["decide"]
-    [trace] = store.recent()
+    [trace] = recent(store)
     outer, inner_span = trace.spans
     assert (outer.kind, outer.service, outer.parent_id) == ("server", "extproc", "")
     assert (inner_span.parent_id, inner_span.status, inner_span.status_text) == (
@@ -51,7 +52,7 @@ def test_our_own_refusals_and_slow_ones_outlive_others_before_they_are_read():
         tracer.start_span(name, attributes=attributes, start_time=100).end(100 + lasts)
     for _ in range(20):
         tracer.start_span("good").end()
-    names = [trace.spans[0].name for trace in store.recent()]
+    names = [trace.spans[0].name for trace in recent(store)]
     assert sorted(names) == ["good"] * 4 + ["refused", "slow"]
 
 
@@ -60,7 +61,7 @@ def test_what_our_own_spans_say_counts_against_the_limit_in_bytes():
     tracer = sdk(store)
     for _ in range(50):
         tracer.start_span("x", attributes={"url.path": "/" * 5000}).end()
-    assert 4 <= len(store.recent()) <= 9
+    assert 4 <= len(recent(store)) <= 9
 
 
 def test_a_span_that_is_not_sampled_is_not_recorded():
@@ -68,4 +69,4 @@ def test_a_span_that_is_not_sampled_is_not_recorded():
     provider = TracerProvider(sampler=ALWAYS_OFF)
     provider.add_span_processor(Recorder(store))
     provider.get_tracer("test").start_span("x").end()
-    assert store.recent() == ()
+    assert recent(store) == ()

@@ -3,7 +3,7 @@
 import pytest
 from harness import spans
 
-from extproc.traces import Link, Trace, story, summary
+from extproc.traces import Link, Trace, sketch, story, summary
 from extproc.traces.story import STEPS
 
 REDIRECT, CALLBACK, PAGE, OTHER = (f"{digit}" * 32 for digit in "1234")
@@ -68,7 +68,9 @@ def page(start=1060, **more):
 
 
 def steps_of(traces, trace_id):
-    return [(step.role, step.trace_id[0], step.joined) for step in story(traces, trace_id)]
+    return [
+        (step.role, step.trace_id[0], step.joined) for step in story(map(sketch, traces), trace_id)
+    ]
 
 
 WHOLE = (redirect(), callback(), page(), request(OTHER, 5000, 5010))
@@ -127,7 +129,7 @@ def test_two_logins_of_one_client_at_once_leave_the_page_out():
 
 
 def test_a_redirect_that_was_not_sampled_is_a_step_that_is_not_here():
-    first, second = story((callback(),), CALLBACK)
+    first, second = story([sketch(callback())], CALLBACK)
     assert (first.role, first.trace_id, first.summary) == ("redirect", REDIRECT, None)
     assert second.summary is not None
 
@@ -135,7 +137,7 @@ def test_a_redirect_that_was_not_sampled_is_a_step_that_is_not_here():
 def test_a_story_has_a_bounded_number_of_steps_whatever_links_are_sent():
     links = tuple(Link(f"{number:032x}", "1" * 16) for number in range(10, 10 + 3 * STEPS))
     asked = request(CALLBACK, 0, 5, "signed_in", links=links)
-    assert len(story((redirect(), asked), CALLBACK)) == STEPS
+    assert len(story(map(sketch, (redirect(), asked)), CALLBACK)) == STEPS
 
 
 def test_a_login_that_failed_has_no_page():

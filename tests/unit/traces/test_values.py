@@ -16,7 +16,9 @@ def test_a_span_is_read_only_when_it_is_shown_and_is_not_kept_as_an_object():
     store = TraceStore()
     store.take([LazySpan(spans.TRACE, f"{1:016x}", 1_000_000, False, (), 100, load)])
     assert read == []
-    assert [store.recent(), store.recent()] == [(store.trace(spans.TRACE),)] * 2 and len(read) == 3
+    assert [spans.recent(store), spans.recent(store)] == [(store.trace(spans.TRACE),)] * 2 and len(
+        read
+    ) == 3
 
 
 def test_an_attribute_is_the_first_of_several_names_that_the_span_has():
