@@ -1,5 +1,5 @@
 """Says how long a user keeps what a claim opened that the provider has taken away, and warns of
-settings of claims that nothing reads.
+settings of claims that nothing reads, and of users whom an application cannot tell apart.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,10 @@ _UNITS = (("d", 86_400), ("h", 3600), ("m", 60))  # seconds
 
 
 def lint_claims(settings: Settings) -> Iterator[Finding]:
-    """Findings about the claims that `allow` of applications and rules reads."""
+    """Findings about the claims that applications get, and that `allow` of them and rules reads."""
     for name in settings.protected:
         yield from _lost(settings, name)
+        yield from _whose(settings, name)
     yield from _unread(settings)
 
 
@@ -70,6 +71,21 @@ def _lost(settings: Settings, name: str) -> Iterator[Finding]:
         f"before each access token ends, and {written(more)} more; {written(session.lifetime)} at "
         f"the longest, if the provider {_not_renewed(settings, str(application.provider))}{but}",
     )
+
+
+def _whose(settings: Settings, name: str) -> Iterator[Finding]:
+    """A warning of users of several issuers whom the application cannot tell apart."""
+    application, accepted = settings.applications[name], settings.accepted.get(name)
+    named = [application.provider, *(accepted.providers if accepted is not None else ())]
+    issuers = {settings.providers[each].issuer for each in named if each is not None}
+    if len(issuers) > 1 and "iss" not in settings.identity_headers(name).values():
+        yield warning(
+            f"applications.{name}.bearer.providers",
+            "users of several issuers come with the same headers, and two of them may have the "
+            "same sub, or the same address",
+            "map iss, such as x-auth-issuer: iss in identity.headers, and let the application "
+            "know its users by both",
+        )
 
 
 def _not_renewed(settings: Settings, provider: str) -> str:

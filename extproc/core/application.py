@@ -177,19 +177,28 @@ class Application:
         return trusts or email_is_verified(claims.values)
 
     def identity_headers(
-        self, claims: Claims, *, trusts_email: bool | None = None
+        self, claims: Claims, *, trusts_email: bool | None = None, issuer: str = ""
     ) -> tuple[Header, ...]:
         """The headers that tell the application who the user is.
 
-        A claim that is absent or empty has no header. The arguments are those of shows_email().
+        A claim that is absent or empty has no header.
+
+        Args:
+            claims: the claims of the user.
+            trusts_email: as of shows_email().
+            issuer: whose user it is; "" for the application's own provider.
         """
         shows_email = self.shows_email(claims, trusts_email=trusts_email)
         shown = self.identity if shows_email else self._identity_without_email
-        values = ((header, header_value(claims.get(claim))) for header, claim in shown)
+        values = ((header, self._value(claims, claim, issuer)) for header, claim in shown)
         if self.max_header_bytes is not None:
             # a subject has 255 characters, of which none takes more than 12 bytes here
             values = ((name, value) for name, value in values if not self.is_too_long(value))
         return tuple((header, value) for header, value in values if value)
+
+    def _value(self, claims: Claims, claim: str, issuer: str = "") -> str:
+        """The value of a header. `iss` is no claim about the user: it is whoever names the user."""
+        return header_value((issuer or self.client.issuer) if claim == "iss" else claims.get(claim))
 
     def user(self, subject: str, claims: Claims, *, trusts_email: bool | None = None) -> str | None:
         """The name of a user for logs, printable and of at most MAX_USER characters; None if logs
@@ -222,7 +231,7 @@ class Application:
             return False
         shown = self.identity if self.shows_email(claims) else self._identity_without_email
         return len(shown) == len(self.identity) and all(
-            header_value(claims.get(claim)) for _, claim in shown
+            self._value(claims, claim) for _, claim in shown
         )
 
     def shown_claims(self, claims: Claims) -> Claims:

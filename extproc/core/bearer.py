@@ -112,7 +112,10 @@ def decide_bearer(
         raise InsufficientScope(refused.key)
     if refused is not None:
         raise NotAllowed(refused.key)
-    headers = application.identity_headers(token.claims, trusts_email=token.profile.trust_email)
+    profile = token.profile
+    headers = application.identity_headers(
+        token.claims, trusts_email=profile.trust_email, issuer=profile.issuer
+    )
     return Continue(
         "bearer",
         set_headers=headers,
@@ -122,7 +125,7 @@ def decide_bearer(
         user=application.user(
             token.subject or token.client_id or "",
             token.claims,
-            trusts_email=token.profile.trust_email,
+            trusts_email=profile.trust_email,
         ),
     )
 

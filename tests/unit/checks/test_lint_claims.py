@@ -126,6 +126,28 @@ def test_groups_are_asked_for_by_the_provider_of_the_application() -> None:
 
 
 @pytest.mark.parametrize(
+    ("bearer", "headers", "warned"),
+    [
+        ({"providers": ["main", "other"]}, {"x-auth-sub": "sub"}, True),
+        ({"providers": ["other"]}, {"x-auth-sub": "sub"}, True),
+        ({"providers": ["other"]}, {"x-auth-sub": "sub", "x-auth-issuer": "iss"}, False),
+        ({}, {"x-auth-sub": "sub"}, False),
+    ],
+)
+def test_users_of_several_issuers_that_an_application_cannot_tell_apart_are_named(
+    bearer: dict[str, Any], headers: dict[str, str], warned: bool
+) -> None:
+    app = {**APP, "rules": [rule("api", accept=["bearer"])], "bearer": bearer}
+    made = simple(
+        applications={"app": app},
+        providers={"main": PROVIDER, "other": {**PROVIDER, "issuer": "https://other.example"}},
+        identity={"headers": headers},
+    )
+    parts = [each.part for each in lint_claims(made) if each.level == "warning"]
+    assert parts == (["applications.app.bearer.providers"] if warned else [])
+
+
+@pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0s"), (90, "90s"), (60, "1m"), (7200, "2h"), (86_400, "1d"), (0.5, "0.5s")],
 )

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from harness.tokens import NOW, application, client
+from harness.tokens import ISSUER, NOW, application, client
 
 from extproc.core.access import Access
 from extproc.core.access_conditions import Entry
@@ -47,6 +47,16 @@ def test_claims_that_are_absent_or_empty_have_no_header():
         ("x-auth-sub", "alice"),
         ("x-auth-groups", "a%2Cb,c"),
     )
+
+
+def test_an_application_can_be_told_whose_user_it_is():
+    app = application(identity=(("x-auth-sub", "sub"), ("x-auth-issuer", "iss")))
+    claims = Claims({"sub": "alice", "iss": "of no token"})
+    of_login, of_token = (("x-auth-issuer", each) for each in (ISSUER, "https://partner.example"))
+    assert app.identity_headers(claims)[1] == of_login
+    assert app.identity_headers(claims, issuer="https://partner.example")[1] == of_token
+    # It is known without a call of the provider.
+    assert app.knows_all(Claims({"sub": "alice"}))
 
 
 def users_email(**claims):

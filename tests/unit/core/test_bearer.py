@@ -166,6 +166,15 @@ def test_an_address_counts_by_the_provider_of_the_token_and_not_by_the_applicati
         assert ("x-auth-email" in dict(decision.set_headers)) is shown
 
 
+def test_the_issuer_in_a_header_is_that_of_the_token():
+    naming = app(identity=(("x-auth-sub", "sub"), ("x-auth-issuer", "iss")))
+    partner = replace(PROFILE, provider="partner", issuer="https://partner.example")
+    for profile in (PROFILE, partner):
+        token = replace(ALICE, profile=profile)
+        decision = decide_bearer(naming, asked("api"), token, NOW)
+        assert decision.set_headers == (("x-auth-sub", "alice"), ("x-auth-issuer", profile.issuer))
+
+
 def test_the_token_is_passed_on_where_the_settings_say_so():
     forwarding = app(bearer=BearerAccess((PROFILE,), None, True, METADATA))
     assert "authorization" not in decide_bearer(forwarding, asked("api"), ALICE, NOW).remove_headers
