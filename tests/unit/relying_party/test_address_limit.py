@@ -3,7 +3,7 @@
 import pytest
 
 from extproc.core.errors import Overloaded
-from extproc.relying_party.address_limit import ADDRESSES, WINDOW, AddressLimit, network_of
+from extproc.relying_party.address_limit import ADDRESSES, MORE, WINDOW, AddressLimit, networks_of
 
 FULL = Overloaded("full")
 
@@ -57,18 +57,31 @@ def test_the_address_that_was_counted_first_is_forgotten_first(limit):
     limit.take("10.0.0.1", FULL)
 
 
+def test_an_ipv6_client_with_very_many_subnets_has_a_few_times_as_much(limit):
+    for number in range(2 * MORE):
+        limit.take(f"2001:db8:1:{number:x}::1", FULL)
+    with pytest.raises(Overloaded):
+        limit.take("2001:db8:1:ffff::1", FULL)
+    limit.take("2001:db8:2::1", FULL)
+    limit.give_back("2001:db8:1:1::1")
+    # What was refused was not counted.
+    limit.take("2001:db8:1:ffff::1", FULL)
+    with pytest.raises(Overloaded):
+        limit.take("2001:db8:1:ffff::1", FULL)
+
+
 @pytest.mark.parametrize(
-    ("address", "network"),
+    ("address", "networks"),
     [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
-        ("::1", "::/64"),
-        ("", ""),
-        ("unknown", ""),
-        ("192.0.2.1, 192.0.2.2", ""),
+        ("192.0.2.1", ["192.0.2.1"]),
+        ("::ffff:192.0.2.1", ["192.0.2.1"]),
+        ("2001:db8:1:2:3:4:5:6", ["2001:db8:1:2::/64", "2001:db8:1::/48"]),
+        ("2001:db8:1:2::", ["2001:db8:1:2::/64", "2001:db8:1::/48"]),
+        ("::1", ["::/64", "::/48"]),
+        ("", [""]),
+        ("unknown", [""]),
+        ("192.0.2.1, 192.0.2.2", [""]),
     ],
 )
-def test_an_ipv6_client_counts_by_its_subnet(address, network):
-    assert network_of(address) == network
+def test_an_ipv6_client_counts_by_its_subnets(address, networks):
+    assert [network for network, _ in networks_of(address)] == networks
