@@ -22,11 +22,12 @@ from harness.tokens import (
 )
 
 from extproc.core.bearer_errors import InvalidAccessToken
-from extproc.core.encoding import b64encode
+from extproc.core.encoding import b64decode, b64encode
 from extproc.core.errors import InvalidLogoutToken
 from extproc.core.oidc.access_token import (
     LATEST,
     MAX_ACCESS_TOKEN,
+    MAX_VALUES,
     AccessToken,
     is_jwt,
     issuer_of,
@@ -310,6 +311,20 @@ def test_a_token_of_16_kb_is_looked_at_and_a_longer_one_is_not():
 )  # fmt: skip
 def test_what_is_no_token_is_refused(token):
     assert refused(token) in ("malformed", "algorithm")
+
+
+def test_a_token_of_a_thousand_values_is_looked_at_and_one_of_more_is_not():
+    def marks(token: str) -> int:
+        segments = map(b64decode, token.split(".")[:2])
+        return sum(text.count(mark) for text in segments for mark in (b"{", b"[", b","))
+
+    most = MAX_VALUES - marks(access_token(pad=[0])) + 1
+    right = access_token(pad=[0] * most)
+    assert marks(right) == MAX_VALUES and verify(right).subject == "alice"
+    assert refusal(access_token(pad=[0] * (most + 1))) == ("malformed", "more than 1000 values")
+    # What the signature happens to look like counts for nothing.
+    head, body, _ = right.split(".")
+    assert refused(f"{head}.{body}.{b64encode(b',' * 256)}") == "signature"
 
 
 @pytest.mark.parametrize("acr", [5, True, ["gold"], {"gold": 1}])
