@@ -95,7 +95,11 @@ def _token(argument: str) -> str:
         source = Path("/dev/stdin" if argument == "-" else argument)
         text = read_argument(source, _TOKEN_LIMIT).decode("latin-1")
     except OSError as problem:
-        fail(f"{argument}: {problem.strerror or 'cannot be read'}")
+        # The argument is not shown: it may be a token in the place of its file.
+        fail(
+            f"--bearer: {problem.strerror or 'cannot be read'}; it is the name of a file with the "
+            "token, or - for standard input"
+        )
     _, _, after = text.rpartition("Bearer ")
     token = after.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:

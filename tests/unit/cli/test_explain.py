@@ -80,13 +80,19 @@ def test_a_file_without_an_access_token_is_named(run, callers, tmp_path, text):
     )
     gone = tmp_path / "gone"
     code, printed = explain(run, callers, "/api/x", "--bearer", str(gone))
-    assert code == 1 and printed == f"extproc: {gone}: No such file or directory"
+    assert code == 1 and printed.startswith("extproc: --bearer: No such file or directory; it ")
 
 
 @pytest.mark.parametrize("header", ["Authorization: Bearer CANARY", "authorization:bearer CANARY"])
 def test_an_access_token_on_the_command_line_is_refused(run, callers, header):
     code, printed = explain(run, callers, "/api/x", "--header", header)
     assert code == 1 and "CANARY" not in printed and "--bearer FILE" in printed
+
+
+@pytest.mark.parametrize("token", ["eyJCANARY.e30.x", "CANARY" * 1000])
+def test_an_access_token_in_the_place_of_its_file_is_not_printed(run, callers, token):
+    code, printed = explain(run, callers, "/api/x", "--bearer", token)
+    assert code == 1 and "CANARY" not in printed and "the name of a file" in printed
 
 
 def test_text_that_is_neither_a_trace_id_nor_an_address_is_refused(run, config):
