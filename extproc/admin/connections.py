@@ -25,12 +25,50 @@ LONGEST = 60.0
 
 
 class _Connection:
-    """One connection. `until`: when it is closed, on trio's clock; it moves with each request."""
+    """One connection, as hypercorn reads and writes it.
+
+    Attributes:
+        socket: where hypercorn looks for the addresses.
+        until: when it is closed, on trio's clock; it moves with each request.
+        scope: of all work for it. It is cancelled when the client has left and no request is under
+            way; otherwise hypercorn waits for another one for five seconds more.
+        requests: how many are under way.
+    """
 
     def __init__(self, stream: trio.SocketStream, longest: float) -> None:
-        self.stream = stream
+        self._stream = stream
+        self._left = False
+        self.socket = stream.socket
         self.until = trio.current_time() + longest
         self.crowded_out = trio.Event()
+        self.scope = trio.CancelScope()
+        self.requests = 0
+
+    async def receive_some(self, most: int) -> bytes:
+        data = b""
+        try:
+            data = bytes(await self._stream.receive_some(most))
+            if not data:
+                # A request that came just before begins now.
+                await trio.lowlevel.checkpoint()
+        finally:
+            self._left = not data
+            self.end_if_unused()
+        return data
+
+    async def send_all(self, data: bytes) -> None:
+        await self._stream.send_all(data)
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def end_if_unused(self) -> None:
+        """Cancel what is done for a client that has left, but not a request."""
+        if self._left and self.requests == 0:
+            self.scope.cancel()
 
     async def close_in_time(self) -> None:
         """Close the connection when its time is over, or when it has to make room.
@@ -43,7 +81,7 @@ class _Connection:
                 with trio.move_on_at(self.until):
                     await self.crowded_out.wait()
         finally:
-            await trio.aclose_forcefully(self.stream)
+            await trio.aclose_forcefully(self._stream)
 
 
 class Connections:
@@ -87,10 +125,11 @@ class Connections:
             del self._open[oldest]
             oldest.crowded_out.set()
         try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(connection.close_in_time)
-                await self._serve(connection)
-                nursery.cancel_scope.cancel()
+            with connection.scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(connection.close_in_time)
+                    await self._serve(connection)
+                    nursery.cancel_scope.cancel()
         except Exception as error:  # the boundary: no client ends the listener
             background.bug("admin_connection_failed", error)
         finally:
@@ -101,9 +140,14 @@ class Connections:
             connection.until = trio.current_time() + self._longest
             if self._open.pop(connection, connection) is None:
                 self._open[connection] = None
-            await self._app(scope, receive, send)  # type: ignore[arg-type]
+            connection.requests += 1
+            try:
+                await self._app(scope, receive, send)  # type: ignore[arg-type]
+            finally:
+                connection.requests -= 1
+                connection.end_if_unused()
 
         state = ConnectionState({})
         # hypercorn takes a stream without TLS too; its annotation does not say so.
-        stream = cast(Any, connection.stream)
+        stream = cast(Any, connection)
         await TCPServer(ASGIWrapper(timed), self._config, self._context, state, stream)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import trio
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive
 
 from extproc import background
 from extproc.traces import Span, Trace, TraceStore
@@ -23,6 +24,8 @@ SPANS = 200
 BYTES = 500_000
 # Pages that wait for their turn; a further one is refused.
 WAITING = 8
+# Nobody reads it.
+_GONE = Response(status_code=503)
 _BUSY = PlainTextResponse("Too many people are looking at traces.\n", 503, {"retry-after": "1"})
 
 
@@ -34,12 +37,26 @@ class TraceReader:
         self._traces = traces
         self._turn = trio.CapacityLimiter(1)
 
-    async def in_turn(self, page: Callable[[], Awaitable[Response]]) -> Response:
-        """Make a page when those before it are done; a response with 503 if WAITING others wait."""
+    async def in_turn(self, receive: Receive, page: Callable[[], Awaitable[Response]]) -> Response:
+        """Make a page when those before it are done; a response with 503 if WAITING others wait.
+
+        receive: of the request; the page is given up when the client leaves.
+        """
         if self._turn.statistics().tasks_waiting >= WAITING:
             return _BUSY
-        async with self._turn:
-            return await page()
+        response = _GONE
+        async with trio.open_nursery() as nursery:
+
+            async def leave() -> None:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(leave)
+            async with self._turn:
+                response = await page()
+            nursery.cancel_scope.cancel()
+        return response
 
     async def trace(self, trace_id: str) -> Trace | None:
         """Read the trace of this id; None if the store has none. Raises what decoding it raises."""

@@ -42,7 +42,7 @@ def list_of(reader: TraceReader) -> Endpoint:
         pasted = request.query_params.get("id", "").strip()
         if pasted:
             return RedirectResponse(f"/traces/{trace_id_in(pasted) or 'none'}", 303)
-        return await reader.in_turn(partial(_list, reader, request))
+        return await reader.in_turn(request.receive, partial(_list, reader, request))
 
     return endpoint
 
@@ -67,7 +67,7 @@ def one_of(reader: TraceReader) -> Endpoint:
     """Make the endpoint of one trace."""
 
     async def endpoint(request: Request) -> Response:
-        return await reader.in_turn(partial(_one, reader, request))
+        return await reader.in_turn(request.receive, partial(_one, reader, request))
 
     return endpoint
 

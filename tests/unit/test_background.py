@@ -167,6 +167,7 @@ STARTS = (
 # what is started elsewhere: by whom, and who hears of its errors
 HEARD = {
     ("admin/connections.py", "nursery.start_soon(connection.close_in_time)"): "the boundary of serve() is around its nursery",
+    ("admin/trace_reading.py", "nursery.start_soon(leave)"): "its error is the page's",
     ("admin/http_server.py", "accepting.start(accept)"): "its error comes out of serve(), which the admin listener keep()s",
     ("ext_proc/bridge.py", "context.run(self._nursery.start_soon, job)"): "spawn() gives it a boundary, and run() an awaiting side",
     ("ext_proc/bridge.py", "asyncio.ensure_future(serve)"): "the main program: it is awaited",

@@ -1,7 +1,7 @@
 """Connections of the admin listener: how many, and for how long."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -138,3 +138,62 @@ async def test_a_client_that_reads_nothing_does_not_keep_the_listener_from_endin
         await trio.testing.wait_all_tasks_blocked(0.05)
     assert not len(connections)
     await slow.aclose()
+
+
+async def test_a_client_that_leaves_takes_its_connection_along_at_once(family) -> None:
+    connections = Connections(app, patient())
+    async with listening(connections, family) as address:
+        kept = [await connected(family, address) for _ in range(3)]
+        await asks(kept[0])
+        await kept[1].send_all(ASKS[:9])
+        await until(lambda: len(connections) == 3)
+        for one in kept:
+            await one.aclose()
+        await until(lambda: len(connections) == 0)
+
+
+async def test_a_request_of_a_client_that_leaves_is_finished_first(family) -> None:
+    began, go_on, finished = trio.Event(), trio.Event(), trio.Event()
+
+    async def slow(scope, receive, send) -> None:
+        began.set()
+        await go_on.wait()
+        await trio.lowlevel.checkpoint()
+        finished.set()
+        await app(scope, receive, send)
+
+    connections = Connections(slow, patient())
+    async with listening(connections, family) as address:
+        client = await connected(family, address)
+        await client.send_all(ASKS)
+        await began.wait()
+        await client.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(connections) == 1
+        go_on.set()
+        await until(lambda: len(connections) == 0)
+    assert finished.is_set()
+
+
+async def test_a_request_that_is_the_last_thing_a_client_sends_is_carried_out(family) -> None:
+    asked = 0
+
+    async def counted(scope, receive, send) -> None:
+        nonlocal asked
+        asked += 1
+        await app(scope, receive, send)
+
+    connections = Connections(counted, patient())
+    async with listening(connections, family) as address:
+        for number in range(1, 31):
+            client = await connected(family, address)
+            await client.send_all(ASKS)
+            await client.aclose()
+            await until(lambda number=number: asked == number)
+        await until(lambda: len(connections) == 0)
+
+
+async def until(check: Callable[[], bool]) -> None:
+    with trio.fail_after(60):
+        while not check():
+            await trio.sleep(0.01)

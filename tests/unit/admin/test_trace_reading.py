@@ -9,6 +9,7 @@ import trio
 import trio.testing
 from harness import spans
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Message
 
 from extproc.admin.trace_reading import BYTES, SPANS, WAITING, TraceReader
 from extproc.traces import Span, Trace, TraceStore, summary
@@ -26,6 +27,12 @@ def filled(traces: int, size: int, load: Callable[[Span], Span]) -> TraceStore:
             span = spans.span(number, 0, "a", "x", 0, 1, trace_id=trace_id)
             store.take([LazySpan(trace_id, span.span_id, 1, False, (), size, partial(load, span))])
     return store
+
+
+async def stays() -> Message:
+    """What a client that waits for its response sends."""
+    await trio.sleep_forever()
+    raise AssertionError
 
 
 async def all_of(reader: TraceReader) -> object:
@@ -90,7 +97,7 @@ async def test_beyond_so_many_pages_that_wait_another_is_refused_at_once() -> No
         return PlainTextResponse("")
 
     async def ask() -> None:
-        answers.append((await reader.in_turn(page)).status_code)
+        answers.append((await reader.in_turn(stays, page)).status_code)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask)
@@ -99,7 +106,34 @@ async def test_beyond_so_many_pages_that_wait_another_is_refused_at_once() -> No
             nursery.start_soon(ask)
         await trio.testing.wait_all_tasks_blocked()
         assert answers == []
-        refused = await reader.in_turn(page)
+        refused = await reader.in_turn(stays, page)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         go_on.set()
     assert answers == [200] * (WAITING + 1)
+
+
+@pytest.mark.threat("bounds")
+async def test_a_client_that_leaves_makes_room_whether_its_page_is_read_or_waits() -> None:
+    reader, leave, given_up = TraceReader(TraceStore()), trio.Event(), trio.Event()
+
+    async def leaves() -> Message:
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def endless() -> Response:
+        try:
+            await trio.sleep_forever()
+        finally:
+            given_up.set()
+        raise AssertionError
+
+    async def page() -> Response:
+        return PlainTextResponse("")
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(WAITING + 1):
+            nursery.start_soon(reader.in_turn, leaves, endless)
+        await trio.testing.wait_all_tasks_blocked()
+        leave.set()
+    assert given_up.is_set()
+    assert (await reader.in_turn(stays, page)).status_code == 200
