@@ -54,6 +54,12 @@ RULES: list[dict[str, object]] = [
         "client_certificate": {"sans": ["a.example"]},
     },
     {
+        "name": "caller",
+        "paths": ["/caller/"],
+        "accept": ["bearer", "session"],
+        "client_certificate": {"sans": ["a.example"]},
+    },
+    {
         "name": "optional",
         "paths": ["/optional/"],
         "login": "optional",
@@ -111,6 +117,7 @@ def asking(world: World, name: str, ca: Path) -> AbstractContextManager[Gateway]
         "provider": "main",
         "rules": RULES,
         "preflight": "pass",
+        "end_streams": ["websocket"],
     }
     files = {"certificate": str(world.certificate), "key": str(world.key)}
     tls = {**files, "client_ca_file": str(ca)}
@@ -196,7 +203,7 @@ def test_a_certificate_admits_to_the_rules_that_name_it_exactly(
 
 @pytest.mark.threat("rules")
 @pytest.mark.parametrize(
-    "path", ["/dns/", "/typed/", "/subject/", "/both/", "/none/", "/optional/"]
+    "path", ["/dns/", "/typed/", "/subject/", "/both/", "/none/", "/optional/", "/caller/"]
 )
 def test_a_client_without_a_certificate_is_refused_whatever_it_brings(
     clients: Clients, world: World, asked: list[Asked], path: str
@@ -204,7 +211,7 @@ def test_a_client_without_a_certificate_is_refused_whatever_it_brings(
     bare, upgrade = clients.gateway.client, ("connection: upgrade", "upgrade: websocket")
     forged = 'x-forwarded-client-cert: URI=spiffe://c/x;DNS=a.example;Subject="CN=a,O=b"'
     preflight = ("origin: https://app.test", "access-control-request-method: GET")
-    for lines in ((), (forged,), upgrade):
+    for lines in ((), (forged,), upgrade, ("authorization: Bearer x",)):
         for cookie in ("", clients.cookie):
             reply = bare.get(path, *lines, cookie=cookie)
             assert reply.status == 403 and b"CN=" not in reply.body
