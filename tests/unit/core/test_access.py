@@ -60,6 +60,12 @@ def test_without_rules_every_method_is_left_to_allow():
     assert Access("app", STAFF, (), "d").match("/x", "FROB") == Match(DEFAULT)
 
 
+def test_the_claims_that_conditions_are_about_are_those_of_every_allow():
+    rules = (Rule("x", allow=ADMINS), Rule("y", allow=(Entry(claims=(("level", (1,)),)),)))
+    asking = Access("app", (Entry(email_domains=frozenset(("a.example",))),), rules, "d")
+    assert asking.claims_asked("realm.roles") == {"realm.roles", "level", "email"}
+
+
 def test_a_rule_is_found_by_its_name():
     assert ACCESS.rule("admin") is ADMIN and ACCESS.rule("") is DEFAULT
     assert ACCESS.rule("other") is None

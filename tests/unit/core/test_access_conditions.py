@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from harness.tokens import ISSUER, NOW
 
-from extproc.core.access_conditions import Entry, Facts, holds_until, missing
+from extproc.core.access_conditions import Entry, Facts, claims_of, holds_until, missing
 from extproc.core.oidc.claims import Claims
 from extproc.core.step_up import Demand
 from extproc.settings.expression import compile_expression
@@ -21,6 +21,7 @@ USER = Facts(
     auth_time=NOW - 100,
     claims_at=NOW - 50,
     leeway=5,
+    scopes=frozenset(("read", "write")),
     holding=frozenset(("claims.level == 3",)),
 )
 HOLD = [
@@ -30,6 +31,8 @@ HOLD = [
     Entry(groups=frozenset(("admins", "none"))),
     Entry(claims=(("realm.roles", ("z", "y")), ("level", (3,)))),
     Entry(expression=compile_expression("claims.level == 3")),
+    Entry(scopes=(frozenset(("none",)), frozenset(("read", "write")))),
+    Entry(scopes=(frozenset(("read",)),)),
     Entry(acr_values=("gold", "silver")),
     Entry(max_age=100),
     Entry(max_age=95),
@@ -47,6 +50,8 @@ FAIL = [
         Entry(expression=compile_expression("claims.level == 4"), acr_values=("gold",)),
         "expression",
     ),
+    (Entry(scopes=(frozenset(("read", "none")),)), "scopes"),
+    (Entry(scopes=(frozenset(("none",)),), acr_values=("gold",)), "scopes"),
     (Entry(acr_values=("gold",)), "acr_values"),
     (Entry(max_age=94), "max_age"),
     (Entry(issuers=frozenset(("https://other.example",))), "providers"),
@@ -95,6 +100,22 @@ def test_of_several_entries_one_has_to_hold():
 def test_a_login_helps_where_only_acr_values_or_max_age_are_missing(entries, demand):
     found = missing(entries, "allow", USER, NOW)
     assert found is not None and found.demand == demand
+
+
+@pytest.mark.parametrize(
+    ("entry", "claims"),
+    [
+        (HOLD[0], set()),
+        (HOLD[1], {"email"}),
+        (HOLD[2], {"email"}),
+        (HOLD[3], {"roles"}),
+        (HOLD[4], {"realm.roles", "level"}),
+        (HOLD[5], {"level"}),
+        (Entry(acr_values=("gold",), max_age=60, issuers=frozenset((ISSUER,))), set()),
+    ],
+)
+def test_the_claims_that_a_condition_is_about_are_named(entry, claims):
+    assert claims_of((entry,), "roles") == claims_of((entry, HOLD[0]), "roles") == claims
 
 
 def test_a_user_whose_auth_time_is_unknown_is_not_recent():

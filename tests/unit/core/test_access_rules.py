@@ -17,6 +17,7 @@ from extproc.core.access_rules import METHODS, covers
         ("/", "/", True),
         ("/", "/x", True),
         ("/a/b", "/a", False),
+        ("/X/", "/a", False),
     ],
 )
 def test_a_path_takes_itself_and_what_is_below_it(path, requested, expected):

@@ -81,3 +81,9 @@ def test_an_address_is_compared_in_one_form(text, address):
 def test_a_domain_is_no_longer_than_dns_has_them():
     assert email_domain(".".join(["a" * 60] * 4)) is not None
     assert email_domain("a." * 128) is None and email_domain("") is None
+
+
+def test_a_domain_is_not_read_that_is_long_before_it_is_encoded():
+    """IDNA drops soft hyphens, after it has looked at all of them."""
+    longest = "\u00ad" * 246 + "a.example"
+    assert email_domain(longest) == "a.example" and email_domain("\u00ad" + longest) is None

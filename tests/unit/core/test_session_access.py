@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from harness.tokens import ISSUER, NOW, application
@@ -9,10 +10,11 @@ from harness.tokens import ISSUER, NOW, application
 from extproc.core.access import Access
 from extproc.core.access_conditions import Entry
 from extproc.core.access_rules import DEFAULT, Rule
+from extproc.core.cookies import Cookie
 from extproc.core.encoding import b64decode, b64encode
 from extproc.core.oidc.claims import Claims
 from extproc.core.session import Session, SessionId
-from extproc.core.session_access import assertion, audiences, facts, missing
+from extproc.core.session_access import assertion, audiences, facts, known_of, missing
 from extproc.settings.expression import compile_expression
 
 ADMIN = Rule("admin", ("/admin/",), allow=(Entry(groups=frozenset(("admins",))),))
@@ -40,11 +42,57 @@ SESSION = Session(
 )
 
 
+def payload(cookie: Cookie) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(b64decode(cookie.value.split(".")[1]))
+    return found
+
+
 def test_the_facts_are_those_of_the_session():
     known = facts(APP, replace(SESSION, acr="gold", auth_time=NOW - 5))
     assert (known.subject, known.issuer, known.groups) == ("alice", ISSUER, frozenset(("admins",)))
     assert (known.acr, known.auth_time, known.email_is_verified) == ("gold", NOW - 5, False)
+    assert (known.claims, known.leeway) == (CLAIMS, APP.client.clock_skew)
     assert facts(replace(APP, trust_email=True), SESSION).email_is_verified
+
+
+def test_what_no_condition_is_about_is_not_looked_at():
+    plain = facts(APP, replace(SESSION, id_token="no token", generation=1))
+    assert (plain.address, plain.claims_at) == (None, 0)
+    entry = Entry(email_domains=frozenset(("b.example",)))
+    asking = replace(APP, access=Access("app", (entry,), (), "digest"))
+    assert facts(asking, SESSION).address == ("a", "b.example")
+    assert missing(asking, SESSION, DEFAULT, NOW) is not None
+    assert missing(replace(asking, trust_email=True), SESSION, DEFAULT, NOW) is None
+
+
+def test_facts_are_known_where_a_condition_may_need_them():
+    assert known_of(APP, SESSION) == facts(APP, SESSION)
+    assert known_of(APP, None) is None and known_of(application(), SESSION) is None
+
+
+def test_facts_that_are_known_are_not_taken_again():
+    known = replace(facts(APP, SESSION), groups=frozenset())
+    assert missing(APP, SESSION, ADMIN, NOW) is None
+    assert missing(APP, SESSION, ADMIN, NOW, known) is not None
+    assert audiences(APP, SESSION, NOW, NOW + 60, known) == (APP.access.audience(""),)
+    cookie = assertion(APP, SESSION, NOW, known)
+    assert cookie is not None and payload(cookie)["aud"] == APP.access.audience("")
+
+
+@pytest.mark.parametrize(
+    ("auth_time", "now", "admitted"),
+    [(NOW - 40, NOW, True), (NOW - 41, NOW, False), (NOW - 40, NOW + 1, False)],
+)
+def test_an_assertion_names_no_rule_that_may_fail_before_it_ends(auth_time, now, admitted):
+    """The assertion lives for 60 s, and the rule for 100 s after the login."""
+    recent = Rule("recent", ("/r/",), allow=(Entry(max_age=100),))
+    asking = replace(APP, access=Access("app", (), (recent,), "digest"))
+    session = replace(SESSION, auth_time=auth_time)
+    cookie = assertion(asking, session, now)
+    assert cookie is not None
+    wanted = [asking.access.audience(""), *([asking.access.audience("recent")] * admitted)]
+    assert payload(cookie)["aud"] == (wanted if admitted else wanted[0])
+    assert missing(asking, session, recent, auth_time + 100 + 9999) is not None
 
 
 def test_the_expressions_that_hold_are_among_the_facts():
@@ -97,11 +145,14 @@ def test_an_assertion_names_what_the_session_is_admitted_to():
     access = APP.access
     cookie = assertion(APP, SESSION, NOW)
     assert cookie is not None
-    payload = json.loads(b64decode(cookie.value.split(".")[1]))
-    assert payload["aud"] == [access.audience(""), access.audience("admin")]
+    found = payload(cookie)
+    assert found["aud"] == [access.audience(""), access.audience("admin")]
+    assert SESSION.id.handle in found.values() and "alice" not in found.values()
+    named = assertion(replace(APP, log_users="sub"), SESSION, NOW)
+    assert named is not None and "alice" in payload(named).values()
     bare = assertion(APP, replace(SESSION, claims=Claims({})), NOW)
     assert bare is not None
-    assert json.loads(b64decode(bare.value.split(".")[1]))["aud"] == access.audience("")
+    assert payload(bare)["aud"] == access.audience("")
 
 
 def test_a_session_that_is_admitted_to_nothing_gets_no_assertion():

@@ -21,6 +21,10 @@ def rule(**changes: Any) -> dict[str, Any]:
         ({"paths": []}, "rules[0].paths: "),
         ({"paths": ["admin"]}, "rules.admin.paths: 'admin' is not a plain path"),
         ({"paths": ["/a/../b"]}, "is not a plain path below path_prefix /"),
+        ({"paths": ["/a/./b"]}, "is not a plain path below path_prefix /"),
+        ({"paths": ["/" + "a%" * 99]}, f"{('/' + 'a%' * 99)[:80]!r} is not a plain path"),
+        ({"paths": ["/oauth2/" + "a" * 99]}, f"{('/oauth2/' + 'a' * 99)[:80]!r} is where the"),
+        ({"allow": None}, "allow is empty; give it an entry, or leave it out to admit everybody"),
         ({"paths": ["/a%2fb"]}, "is not a plain path"),
         ({"paths": ["/oauth2/"]}, "is where the processor's own endpoints are"),
         ({"name": "a b"}, "rules[0].name: is not a name"),
@@ -58,9 +62,38 @@ def test_a_mistake_in_a_rule_is_named(changes: dict[str, Any], what: str) -> Non
 def test_a_public_path_meets_no_rule(public: str, path: str, met: bool) -> None:
     changes: dict[str, Any] = {"public_paths": [public], "rules": [rule(paths=[path])]}
     if met:
-        assert "overlap" in faults(**changes)[0]
+        assert faults(**changes)[0].endswith(
+            f"rules.admin.paths: {path} and {public} of public_paths overlap; leave one of them "
+            "out, or make the public one a rule with login: optional"
+        )
     else:
         made(**changes)
+
+
+@pytest.mark.parametrize(
+    ("paths", "met"),
+    [
+        (["/admin/", "/Admin/"], True),
+        (["/admin/", "/Admin/x"], True),
+        (["/Admin/", "/admin/x/"], True),
+        (["/admin/", "/admin"], False),
+        (["/admin/", "/admin/x"], False),
+        (["/admin/", "/Administrator"], False),
+    ],
+)
+def test_two_paths_of_rules_are_not_one_to_an_upstream_that_ignores_case(
+    paths: list[str], met: bool
+) -> None:
+    one, other = sorted(paths)
+    rules = [rule(paths=[one]), rule(name="other", paths=[other])]
+    if met:
+        assert faults(rules=rules)[0].endswith(
+            f"rules: an upstream may read {one} as {other}; write both in the same case, or set "
+            "upstream_paths: exact if it does not"
+        )
+    else:
+        made(rules=rules)
+    made(rules=rules, upstream_paths="exact")
 
 
 def test_names_of_rules_are_unique_and_rules_are_not_without_number() -> None:
@@ -99,6 +132,7 @@ def test_the_digest_is_of_everything_that_is_said_about_access() -> None:
         {"rules": base["rules"][::-1]},  # type: ignore[index]
         {"rules": [rule(deny=True), rule(name="x", paths=["/x"])]},
         {"rules": [rule(mode="shadow"), rule(name="x", paths=["/x"])]},
+        {"rules": [rule(networks=["10.0.0.0/8"]), rule(name="x", paths=["/x"])]},
         {"public_paths": ["/pub/"]},
     ]
 
@@ -109,3 +143,6 @@ def test_the_digest_is_of_everything_that_is_said_about_access() -> None:
     digests = [digest(**base), *(digest(**{**base, **changes}) for changes in others)]
     assert len(set(digests)) == len(digests) and digests[0] == digest(**base)
     assert digest() == "" == digest(public_paths=["/pub/"])
+    claims = {"a": ["1"], "b": ["2"]}
+    orders = (claims, dict(reversed(claims.items())))
+    assert len({digest(allow={"claims": each}) for each in orders}) == 1
