@@ -19,7 +19,7 @@ from envoy_data_plane.google.protobuf import Any
 from extproc.core.endpoints import BACKCHANNEL_LOGOUT, ENDPOINTS
 from extproc.core.http import AUTHORIZATION
 from extproc.envoyconfig import regexes
-from extproc.envoyconfig.builders import pack, regex
+from extproc.envoyconfig.builders import pack
 from extproc.envoyconfig.csrf import foreign_pages
 from extproc.envoyconfig.direct import (
     direct,
@@ -68,7 +68,10 @@ BEARER = "bearer"
 _AUTHORIZED = HeaderMatcher(name=AUTHORIZATION, present_match=True)
 _LIVE_STREAMS = {
     "websocket": HeaderMatcher(name="upgrade", present_match=True),
-    "event_stream": HeaderMatcher(name="accept", string_match=regex("(?i).*text/event-stream.*")),
+    # No regex: bytes that are not UTF-8 match no `.` in Envoy 1.36.
+    "event_stream": HeaderMatcher(
+        name="accept", string_match=StringMatcher(contains="text/event-stream", ignore_case=True)
+    ),
     "grpc": HeaderMatcher(
         name="content-type", string_match=StringMatcher(prefix="application/grpc")
     ),

@@ -211,6 +211,8 @@ def _value_matches(matcher: Tree, value: str) -> bool:
         return re.fullmatch(regex, value) is not None
     if "prefix" in wanted:
         return value.startswith(wanted["prefix"])
+    if "contains" in wanted:
+        return str(wanted["contains"]) in (value.lower() if wanted.get("ignore_case") else value)
     return bool(value == wanted.get("exact"))
 
 

@@ -108,7 +108,14 @@ def test_the_preflight_of_another_origin_reaches_nobody_and_is_told_nothing(
     shared: Gateway, world: World, asked: list[Asked], origin: str
 ) -> None:
     for path in ("/api/x", "/api/public/x"):
-        for method in ("PUT", "PUT, GET", "PUT\r\nAccess-Control-Request-Method: GET"):
+        for method in (
+            "PUT",
+            "PUT, GET",
+            "PUT\r\nAccess-Control-Request-Method: GET",
+            "\xff",
+            "P\xe9T",
+            "\xff\r\nAccess-Control-Request-Method: GET",
+        ):
             cookie = shared.cookie("api")
             reply = preflight(shared, path, origin, method=method, cookie=cookie)
             assert (reply.status, says(reply)) == (403, {}), path

@@ -10,9 +10,10 @@ from extproc.core.http import Request
 from extproc.envoyconfig.snapshot import HttpListener, generated
 from extproc.explain.route import ChosenRoute, choose, normalised, refused, remedy
 
+LIVE = ["websocket", "event_stream"]
 MADE = simple(
     applications={
-        "app": {**APP, "public_paths": ["/public/"], "end_streams": ["websocket"]},
+        "app": {**APP, "public_paths": ["/public/"], "end_streams": LIVE},
         "assets": {**OPEN, "path_prefix": "/assets/"},
     }
 )
@@ -50,6 +51,9 @@ def test_the_first_route_that_matches_is_chosen(
 
 def test_headers_methods_and_hosts_choose_routes_too(listener: HttpListener) -> None:
     assert chosen(listener, "/x", upgrade="websocket").name == "app:live:websocket"
+    for accept in ("text/event-stream", "x, TEXT/event-stream;q=1"):
+        assert chosen(listener, "/x", accept=accept).name == "app:live:event_stream"
+    assert chosen(listener, "/x", accept="text/html").name == "app"
     assert chosen(listener, "", method="CONNECT").name == ":connect"
     assert chosen(listener, "/x", host="nope").name == ":unlisted"
     assert chosen(listener, "/x", host="localhost:8080").name == "app"
